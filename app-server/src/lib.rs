@@ -1,0 +1,5 @@
+//! Skein: a websocket app-server that owns the life of threads. ARCHITECTURE.md is the map of these rooms.
+
+pub mod clock;
+pub mod policy;
+pub mod tasks;

@@ -1,0 +1,167 @@
+//! The only starter of tasks. Every task has a name, is counted, and is joined when the server stops; one that
+//! panics is logged here, once.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use crate::policy;
+
+/// What a task is called in logs.
+pub type TaskName = Cow<'static, str>;
+
+/// The bounded pools of threads that may block. One slow kind of work cannot starve another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pool {
+    /// Reading rollouts.
+    Read,
+    /// Appending to rollouts and syncing them.
+    Sync,
+    /// The index.
+    Index,
+}
+
+/// Starts tasks and waits for their end. Clones share one tracker.
+#[derive(Debug, Clone)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    read: Arc<Semaphore>,
+    sync: Arc<Semaphore>,
+    index: Arc<Semaphore>,
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tasks {
+    /// A tracker without tasks.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            tracker: TaskTracker::new(),
+            read: Arc::new(Semaphore::new(policy::READ_THREADS)),
+            sync: Arc::new(Semaphore::new(policy::SYNC_THREADS)),
+            index: Arc::new(Semaphore::new(policy::INDEX_THREADS)),
+        }
+    }
+
+    /// Starts a task. It runs to its end even when the handle is dropped; [`Tasks::finish`] waits for it.
+    #[expect(clippy::disallowed_methods, reason = "the one permitted caller")]
+    pub fn spawn<F>(&self, name: impl Into<TaskName>, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let name = name.into();
+        let span = tracing::debug_span!("task", %name);
+        tokio::spawn(self.tracker.track_future(PanicWitness::around(name, future)).instrument(span))
+    }
+
+    /// Runs work that blocks (files, the index) on a thread of `pool`, waiting for a free one.
+    ///
+    /// # Errors
+    /// [`JoinError`] when the work panicked.
+    #[expect(clippy::disallowed_methods, reason = "the one permitted caller")]
+    pub async fn blocking<T, W>(&self, name: &'static str, pool: Pool, work: W) -> Result<T, JoinError>
+    where
+        W: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let threads = match pool {
+            Pool::Read => &self.read,
+            Pool::Sync => &self.sync,
+            Pool::Index => &self.index,
+        };
+        // The semaphore is never closed; were it, the work would merely run unbounded.
+        let permit = Arc::clone(threads).acquire_owned().await.ok();
+        let span = tracing::debug_span!("blocking", name);
+        let token = self.tracker.token();
+        tokio::task::spawn_blocking(move || {
+            let _held = (permit, token);
+            span.in_scope(work)
+        })
+        .await
+    }
+
+    /// A set of tasks that one owner starts and joins. Dropping it aborts those that still run.
+    #[must_use]
+    pub fn group<T: Send + 'static>(&self) -> Group<T> {
+        Group { tasks: self.clone(), set: JoinSet::new() }
+    }
+
+    /// How many tasks run now.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.tracker.len()
+    }
+
+    /// Waits until every task has ended. Tasks can still be started meanwhile, and are waited for.
+    pub async fn finish(&self) {
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
+
+/// Tasks with one owner. See [`Tasks::group`].
+#[derive(Debug)]
+pub struct Group<T> {
+    tasks: Tasks,
+    set: JoinSet<T>,
+}
+
+impl<T: Send + 'static> Group<T> {
+    /// Starts a task of this group.
+    pub fn spawn<F>(&mut self, name: impl Into<TaskName>, future: F) -> tokio::task::AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        let name = name.into();
+        let span = tracing::debug_span!("task", %name);
+        self.set.spawn(self.tasks.tracker.track_future(PanicWitness::around(name, future)).instrument(span))
+    }
+
+    /// The next task that ends; waits for ever while there is none, so that it can be an arm of a `select!`.
+    pub async fn next(&mut self) -> Result<T, JoinError> {
+        match self.set.join_next().await {
+            Some(done) => done,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether no task of this group runs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty()
+    }
+
+    /// Aborts every task of this group. They are still joined by [`Group::next`].
+    pub fn abort_all(&mut self) {
+        self.set.abort_all();
+    }
+}
+
+/// Logs a panic when the future it lives in unwinds.
+struct PanicWitness(TaskName);
+
+impl PanicWitness {
+    async fn around<F: Future>(name: TaskName, future: F) -> F::Output {
+        let _witness = PanicWitness(name);
+        future.await
+    }
+}
+
+impl Drop for PanicWitness {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(task = %self.0, "a task panicked");
+        }
+    }
+}
