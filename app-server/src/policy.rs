@@ -14,3 +14,170 @@ pub const INDEX_THREADS: usize = 4;
 /// Each wait between the stages of ending a helper: close of stdin, SIGTERM, SIGKILL. Origin: of eleven real
 /// servers SIGTERM ended all within 0.5 s.
 pub const HELPER_STOP_GRACE: Duration = Duration::from_millis(500);
+
+// --- thread ---
+
+/// Reports of a turn that may wait for its owner. Origin: guess; the turn waits when it is full.
+pub const TURN_REPORTS: usize = 64;
+/// Events of a model that may wait for their turn. Origin: guess.
+pub const MODEL_EVENTS: usize = 64;
+/// Inputs that may be added to one running turn before it takes them. Origin: guess; more is refused as busy.
+pub const TURN_STEERS: usize = 64;
+/// Progress messages of one tool call that may wait. Origin: guess; more is dropped by the helper's side.
+pub const CALL_PROGRESS: usize = 16;
+/// How often a model may ask for tools within one turn. Origin: guess; far above what real turns need.
+pub const TURN_ROUNDS: usize = 100;
+/// Batches that may wait for a thread's writer. When half of it is full the turn waits and input is refused; the
+/// other half is for what an owner adds by itself, such as the last reports of a turn.
+pub const WRITER_BATCHES: usize = 256;
+/// Helper events that may wait for the owner. Origin: guess; a helper has a handful in its life.
+pub const HELPER_EVENTS: usize = 64;
+/// Before the first retry of a failed write; doubles up to the next constant. Origin: guess.
+pub const WRITE_RETRY_FIRST: Duration = Duration::from_millis(250);
+/// Between retries of a failed write, at most. Origin: guess; a person who makes room on the disk waits this long.
+pub const WRITE_RETRY_MOST: Duration = Duration::from_secs(5);
+/// How long a write waits for the index before events are published anyway. Origin: guess; the index answers in
+/// microseconds once it is open.
+pub const INDEX_PATIENCE: Duration = Duration::from_millis(250);
+/// What an unload waits for the disk before it gives up the unsaved records. Origin: design section 4.1.
+pub const UNLOAD_LIMIT: Duration = Duration::from_secs(5);
+/// Told to a client whose request met a full queue. Origin: guess; queues drain in milliseconds.
+pub const BUSY_RETRY: Duration = Duration::from_millis(100);
+
+// --- configuration ---
+
+/// Where the server listens unless told otherwise. Origin: the port that clients of this protocol try first.
+pub const DEFAULT_PORT: u16 = 4500;
+/// The provider of a fresh installation: it works offline and costs nothing.
+pub const DEFAULT_MODEL_PROVIDER: &str = "echo";
+/// The model of a fresh installation.
+pub const DEFAULT_MODEL: &str = "echo";
+
+/// How long an idle thread that nobody watches stays loaded. Origin: a switch between threads must leave nothing.
+pub const UNLOAD_GRACE: Duration = Duration::ZERO;
+/// How long a thread without a first user message is kept when nobody watches it. Origin: guess; longer than a
+/// client's reconnect.
+pub const UNMATERIALISED_GRACE: Duration = Duration::from_mins(1);
+/// How long a question to the user stays open with nobody there. Origin: guess; a lunch break.
+pub const PENDING_GRACE: Duration = Duration::from_mins(30);
+
+/// How long a helper may take to start. Origin: guess; package runners download on their first start.
+pub const HELPER_STARTUP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The largest message a client may send, in bytes. Origin: a picture in a message fits.
+pub const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+/// The largest answer, in bytes. Origin: as large as what clients may send.
+pub const ANSWER_BYTES: usize = 16 * 1024 * 1024;
+/// What may wait for a client behind the message being written, in bytes. Origin: guess; minutes of a fast model.
+pub const OUTBOX_BYTES: usize = 1024 * 1024;
+/// Thread and helper requests of one connection under way at once. Origin: guess; far above what a person causes.
+pub const REQUESTS_IN_FLIGHT: usize = 64;
+/// Commands that wait for one thread's owner. Origin: guess; the owner never waits, so a full one is overload.
+pub const MAILBOX: usize = 64;
+
+/// At a stop, the time for turns to end by themselves.
+pub const SHUTDOWN_DRAIN: Duration = Duration::from_secs(2);
+/// At a stop, the time for everything. Origin: service managers kill after 10 s at the least.
+pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
+/// At a stop, what of that time is left to the exit of the process itself. Origin: guess; milliseconds, on an idle
+/// machine.
+pub const SHUTDOWN_RESERVE: Duration = Duration::from_millis(250);
+/// How long `skein call` and `skein status` wait for the server's handshake. Origin: it is answered from memory; only a
+/// dead server needs longer.
+pub const CLIENT_HANDSHAKE: Duration = Duration::from_secs(10);
+
+// --- rollout, index ---
+
+/// Bytes written to a rollout since its last sync that are kept in memory, so that they can be written again after a
+/// failed sync. Above it the writer syncs by itself. Origin: guess; a turn is rarely larger.
+pub const ROLLOUT_UNSYNCED: usize = 4 * 1024 * 1024;
+/// Bytes of lines in one page of a read, at least one line. Origin: guess; what one outbox may hold, four times over.
+pub const READ_PAGE_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes that are read from a rollout at once. Origin: guess; above the disk's unit, below what a reader's memory costs.
+pub const READ_BLOCK: usize = 64 * 1024;
+/// Characters of the first user message that a list shows. Origin: guess; more than any list shows.
+pub const PREVIEW_CHARS: usize = 1_000;
+/// User messages of a thread whose client ids are remembered. Origin: design section 5.
+pub const REMEMBERED_MESSAGES: usize = 64;
+/// Rows of a page of threads when the client does not say. Origin: the peer's default.
+pub const LIST_DEFAULT: usize = 25;
+/// Rows of a page of threads at most. Origin: the peer's maximum.
+pub const LIST_MOST: usize = 100;
+/// The index's cache, bytes. Origin: its default of 1 GiB is more than the server may cost; rows are small.
+pub const INDEX_CACHE: u64 = 8 * 1024 * 1024;
+/// Time that opening the index may take before it is set aside. Origin: 0.2 to 1.1 s measured at a million keys.
+pub const INDEX_OPEN_BUDGET: Duration = Duration::from_secs(15);
+/// Tries to open an index whose lock is still held, and the pause between two. Origin: guess; sled's threads end within
+/// milliseconds.
+pub const INDEX_LOCK_TRIES: usize = 40;
+/// See [`INDEX_LOCK_TRIES`].
+pub const INDEX_LOCK_PAUSE: Duration = Duration::from_millis(50);
+/// Time that a list waits for an index that is not complete. Origin: design section 6.
+pub const INDEX_LIST_WAIT: Duration = Duration::from_secs(2);
+/// Rows that wait in memory for the index to open. Above it their threads keep their open markers. Origin: guess.
+pub const INDEX_WAITING: usize = 10_000;
+/// Records of a page when a rollout is read to make its row. Origin: guess.
+pub const FOLD_PAGE: usize = 1_000;
+// --- helpers ---
+
+/// Bytes of a helper's stderr that are kept. Origin: limits.md; memory is only taken for what was written.
+pub const HELPER_STDERR_BYTES: usize = 256 << 10;
+/// Bytes of stderr read at once. Origin: a page; most helpers write little.
+pub const HELPER_STDERR_CHUNK: usize = 4 << 10;
+/// Lines of stderr that are shown with an error. Origin: guess; a stack trace's end.
+pub const HELPER_STDERR_TAIL_LINES: usize = 20;
+/// Bytes of stderr that are shown with an error. Origin: guess; an error reply has at most 4 KiB.
+pub const HELPER_STDERR_TAIL_BYTES: usize = 2 << 10;
+/// Messages that wait for a helper to read. Origin: guess; a message is at most as long as a client's.
+pub const HELPER_INPUT_QUEUE: usize = 16;
+/// Between two passes of a guard's killing, unless a child ends before. Origin: guess; a pass over `/proc` costs
+/// about 10 us for each process of the machine.
+pub const GUARD_KILL_PAUSE: Duration = Duration::from_millis(2);
+/// What a guard may take beyond the graces before the server ends it, and its helper, itself. Origin: zero is
+/// promised within 1.5 s, of which two graces are 1 s.
+pub const GUARD_OVERDUE: Duration = Duration::from_millis(350);
+/// For what a guard said last, after its end. Origin: a bound on what normally takes no time at all.
+pub const GUARD_LAST_WORDS: Duration = Duration::from_millis(100);
+/// Between two passes of killing orphans. Origin: guess, as for the guard.
+pub const ORPHANS_PAUSE: Duration = Duration::from_millis(5);
+/// Until orphans that cannot be killed are given up and reported. Origin: guess; only the kernel can hold them.
+pub const ORPHANS_LIMIT: Duration = Duration::from_secs(5);
+
+// --- connection ---
+
+/// How long more may wait for a client than its outbox is for, before it is taken for one that does not read. Origin:
+/// guess; a client that reads takes megabytes within milliseconds, and the memory is bounded besides.
+pub const OUTBOX_PATIENCE: Duration = Duration::from_secs(1);
+/// Requests of one connection that may wait for the disk. Above it the connection is not read. Origin: guess.
+pub const STORE_JOBS: usize = 64;
+/// What a client that has said goodbye may take to read what it is owed. Origin: the TCP close within 2 s that
+/// limits.md promises.
+pub const CLOSE_WRITE: Duration = Duration::from_millis(1500);
+/// A connection's read buffer, bytes. Origin: the default of 128 KiB is most of what a connection costs.
+pub const READ_BUFFER: usize = 8 << 10;
+/// A line of a helper's output above this fails the helper. Origin: limits.md.
+pub const HELPER_LONGEST_LINE: usize = 16 << 20;
+/// Bytes of garbage that are shown to the user. Origin: guess; enough to recognise a banner.
+pub const HELPER_GARBAGE_SHOWN: usize = 200;
+/// Tools that one helper may list. Origin: guess; the largest real servers have hundreds.
+pub const HELPER_MOST_TOOLS: usize = 10_000;
+/// How long the exit of a helper that closed its output is waited for, to say why. Origin: guess; only the texts of
+/// errors wait for it.
+pub const HELPER_LAST_WORDS: Duration = Duration::from_millis(100);
+/// Rollouts whose open markers may wait to be removed. Above it the marker stays for the next start. Origin: guess.
+pub const MARKERS_WAITING: usize = 10_000;
+/// How long closed rollouts are gathered before the index is flushed for all of them. Origin: guess.
+pub const MARKERS_PAUSE: Duration = Duration::from_millis(200);
+/// The longest line of a rollout, bytes. What is longer is damage, and is not held in memory. Origin: four times the
+/// largest message that is taken from a client or a helper.
+pub const ROLLOUT_LINE: usize = 64 * 1024 * 1024;
+/// Time between two tries to make an index that cannot be made. Origin: guess; a full disk is not emptied faster.
+pub const INDEX_RETRY: Duration = Duration::from_secs(30);
+
+// --- owner ---
+
+/// What may wait to be told until the records before it are on disk; above it the turn waits. Origin: guess; deltas of
+/// some seconds of a fast model.
+pub const PUBLICATIONS_WAITING: usize = 4_096;
+/// How long a write or a sync may take before its thread is told to be unsaved. Origin: guess; a person notices.
+pub const WRITE_PATIENCE: Duration = Duration::from_secs(5);

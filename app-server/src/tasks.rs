@@ -141,11 +141,6 @@ impl<T: Send + 'static> Group<T> {
     pub fn is_empty(&self) -> bool {
         self.set.is_empty()
     }
-
-    /// Aborts every task of this group. They are still joined by [`Group::next`].
-    pub fn abort_all(&mut self) {
-        self.set.abort_all();
-    }
 }
 
 /// Logs a panic when the future it lives in unwinds.

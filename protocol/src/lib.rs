@@ -1,1 +1,43 @@
-//! See README.md.
+//! What goes over Skein's wire.
+//!
+//! The core of the Codex app-server protocol, version 2, with a few additions that stay apart from it: methods that
+//! begin with `skein/`, and one object named `skein` in params and responses.
+//!
+//! | room | question it answers |
+//! | --- | --- |
+//! | [`methods`], [`notifications`], [`server_requests`] | what messages exist: one row each |
+//! | [`table`] | how a row becomes types and constants |
+//! | [`envelope`] | how a text frame is read and printed |
+//! | [`error`] | which codes and data errors carry |
+//! | [`ids`] | how things are named |
+//! | [`thread`], [`turn`], [`item`], [`helper`], [`server`], [`approval`], [`event`] | what messages carry, by subject |
+//! | [`settings`], [`elicitation`], [`response_item`] | what several of them share |
+//! | [`extension`] | what is ours |
+//! | [`declined`] | which methods of the peer are not offered, and why |
+//! | [`export`] | what is generated from the tables |
+//!
+//! This crate has no runtime, no files and no clock.
+
+pub mod approval;
+pub mod declined;
+pub mod elicitation;
+pub mod envelope;
+pub mod error;
+pub mod event;
+pub mod export;
+pub mod extension;
+pub mod helper;
+pub mod ids;
+pub mod item;
+pub mod methods;
+pub mod notifications;
+pub mod response_item;
+pub mod server;
+pub mod server_requests;
+pub mod settings;
+pub mod table;
+pub mod thread;
+pub mod turn;
+
+/// A JSON object whose members the protocol does not name.
+pub type JsonObject = serde_json::Map<String, serde_json::Value>;

@@ -1,0 +1,2376 @@
+// Written by scripts/generate from protocol/src; do not edit.
+//
+// What goes over Skein's websocket, one message in each text frame. Types only: nothing of this file is left at run time.
+// A type whose name ends in `Param` is one as clients send it, where the server sends it with more.
+
+/** Every request that a client can make. */
+export type Methods = {
+  /** Opens the conversation between client and server. It is the first request of a connection, and made once. */
+  "initialize": { params: InitializeParams; result: InitializeResponse };
+  /**
+   * Makes a new thread and subscribes the connection to it. The thread is on disk from its first user message on;
+   * an ephemeral one is never on disk and never listed.
+   */
+  "thread/start": { params: ThreadStartParams; result: ThreadStartResponse };
+  /** Loads a thread if it is not loaded, and subscribes the connection to it. */
+  "thread/resume": { params: ThreadResumeParams; result: ThreadResumeResponse };
+  /** Ends the connection's subscription. A thread that nobody is subscribed to is unloaded and its helpers end. */
+  "thread/unsubscribe": { params: ThreadUnsubscribeParams; result: ThreadUnsubscribeResponse };
+  /** Ids of the threads in memory. Never waits for a thread. */
+  "thread/loaded/list": { params: ThreadLoadedListParams; result: ThreadLoadedListResponse };
+  /** A page of the threads on disk, newest first unless asked otherwise, without their turns. */
+  "thread/list": { params: ThreadListParams; result: ThreadListResponse };
+  /** A thread from disk, with its turns when asked, without loading it. */
+  "thread/read": { params: ThreadReadParams; result: ThreadReadResponse };
+  /** Names a thread, loaded or not. */
+  "thread/name/set": { params: ThreadSetNameParams; result: ThreadSetNameResponse };
+  /**
+   * Begins a turn with the user's input, or adds the input to the turn that runs. Answered before the turn's first
+   * notification.
+   */
+  "turn/start": { params: TurnStartParams; result: TurnStartResponse };
+  /** Ends the turn that runs. */
+  "turn/interrupt": { params: TurnInterruptParams; result: TurnInterruptResponse };
+  /** The helpers of a thread and how each is doing. Never waits for a helper. */
+  "mcpServerStatus/list": { params: ListMcpServerStatusParams; result: ListMcpServerStatusResponse };
+  /** Calls a tool of one of the thread's helpers. Answered when the tool is done, however long that takes. */
+  "mcpServer/tool/call": { params: McpServerToolCallParams; result: McpServerToolCallResponse };
+  /** The models that turns can use. */
+  "model/list": { params: ModelListParams; result: ModelListResponse };
+  /**
+   * Unloads a thread and ends its helpers; answered when none is left. Refused while the thread is active or has
+   * other subscribers, unless forced. Joins an unload that is already under way.
+   */
+  "skein/thread/unload": { params: SkeinThreadUnloadParams; result: SkeinThreadUnloadResponse };
+  /** What the server holds and has done, in numbers. Never waits for anything. */
+  "skein/status": { params: SkeinStatusParams; result: SkeinStatusResponse };
+  /**
+   * Answers when every event sent before it has been handled by every thread's owner. It waits for no turn and no
+   * tool call. Only with `serve --test-fences`.
+   */
+  "skein/quiesce": { params: SkeinQuiesceParams; result: SkeinQuiesceResponse };
+  /** Every message of this table and the others, as an OpenRPC document. */
+  "rpc.discover": { params: RpcDiscoverParams; result: RpcDiscoverResponse };
+};
+
+/** Every notification that a client can send. */
+export type ClientNotifications = {
+  /** The client has read the response of `initialize`. It may be left out. */
+  "initialized": InitializedParams;
+};
+
+/** Everything that the server tells without being asked. */
+export type Notifications = {
+  /** A thread was made. */
+  "thread/started": ThreadStartedNotification;
+  /** A thread began or ended being active, or waits for the user. */
+  "thread/status/changed": ThreadStatusChangedNotification;
+  /** A thread was unloaded; none of its helpers is left. */
+  "thread/closed": ThreadClosedNotification;
+  /** A thread has a new name. */
+  "thread/name/updated": ThreadNameUpdatedNotification;
+  /** A turn began. */
+  "turn/started": TurnStartedNotification;
+  /** A turn ended: completed, interrupted or failed. */
+  "turn/completed": TurnCompletedNotification;
+  /** An item began. */
+  "item/started": ItemStartedNotification;
+  /** An item is complete; it replaces what its deltas said. */
+  "item/completed": ItemCompletedNotification;
+  /** More text of an agent's message. */
+  "item/agentMessage/delta": AgentMessageDeltaNotification;
+  /** More text of a summary of the model's reasoning. */
+  "item/reasoning/summaryTextDelta": ReasoningSummaryTextDeltaNotification;
+  /** A new part of a summary of the model's reasoning begins. */
+  "item/reasoning/summaryPartAdded": ReasoningSummaryPartAddedNotification;
+  /** More text of the model's reasoning. */
+  "item/reasoning/textDelta": ReasoningTextDeltaNotification;
+  /** A word from a tool that is at work. */
+  "item/mcpToolCall/progress": McpToolCallProgressNotification;
+  /** The tokens that a thread has used. */
+  "thread/tokenUsage/updated": ThreadTokenUsageUpdatedNotification;
+  /** How far the start of a helper is. */
+  "mcpServer/startupStatus/updated": McpServerStatusUpdatedNotification;
+  /** A question of the server needs no answer any more. */
+  "serverRequest/resolved": ServerRequestResolvedNotification;
+  /** Something in a turn failed; it may be tried again. */
+  "error": ErrorNotification;
+  /** A word of warning about a thread. */
+  "warning": WarningNotification;
+  /** A word of warning about the configuration. */
+  "configWarning": ConfigWarningNotification;
+};
+
+/** Every question that the server asks a client. */
+export type ServerRequests = {
+  /** Asks the user one or more questions on behalf of a turn. */
+  "item/tool/requestUserInput": { params: ToolRequestUserInputParams; result: ToolRequestUserInputResponse };
+  /** Asks the user something on behalf of a helper. */
+  "mcpServer/elicitation/request": { params: McpServerElicitationRequestParams; result: McpServerElicitationRequestResponse };
+};
+
+/** A request of a client. */
+export type ClientRequest = {
+  [M in keyof Methods]: { id: RequestId; method: M; params: Methods[M]["params"] };
+}[keyof Methods];
+
+/** A notification of a client. */
+export type ClientNotification = {
+  [N in keyof ClientNotifications]: { method: N; params: ClientNotifications[N] };
+}[keyof ClientNotifications];
+
+/** A notification of the server. `seq` and `epoch` are for clients that asked for numbers. */
+export type ServerNotification = {
+  [N in keyof Notifications]: {
+    method: N;
+    params: Notifications[N];
+    /** Unix milliseconds. */
+    emittedAtMs: number;
+    seq?: number;
+    epoch?: number;
+  };
+}[keyof Notifications];
+
+/** A request of the server. */
+export type ServerRequest = {
+  [R in keyof ServerRequests]: { id: RequestId; method: R; params: ServerRequests[R]["params"] };
+}[keyof ServerRequests];
+
+/** The answer to a request, of either side. The id is null where the request could not be read. */
+export type Answer<Result> = { id: RequestId; result: Result } | { id: RequestId | null; error: WireError };
+
+/** The named permission profile in force. */
+export type ActivePermissionProfile = {
+  extends: string | null;
+  id: string;
+};
+
+/** A piece of context that the client adds to a turn. */
+export type AdditionalContextEntry = {
+  kind: AdditionalContextKind;
+  name?: string | null;
+  value: string;
+};
+
+/** How far a piece of context is to be trusted. */
+export type AdditionalContextKind = "untrusted" | "application";
+
+/** How a message reaches the user, when not in the usual way. */
+export type AgentMessageDelivery = "async";
+
+/** Params of `item/agentMessage/delta`. */
+export type AgentMessageDeltaNotification = {
+  delta: string;
+  itemId: ItemId;
+  threadId: ThreadId;
+  turnId: TurnId;
+};
+
+/** How a moderated message is shown. */
+export type AgentMessageDisplay = {
+  action: string;
+  blockType: string | null;
+  checkTrustedContacts: boolean | null;
+  cyberTrustedAccess: boolean | null;
+};
+
+/** A piece of a message from one agent to another. */
+export type AgentMessageInputContent = {
+  text: string;
+  type: "input_text";
+} | {
+  encrypted_content: string;
+  type: "encrypted_content";
+};
+
+/** What the agent said. */
+export type AgentMessageItem = {
+  delivery: AgentMessageDelivery | null;
+  id: ItemId;
+  memoryCitation: MemoryCitation | null;
+  moderation: AgentMessageModeration | null;
+  phase: MessagePhase | null;
+  questions: AsyncUserInputQuestion[] | null;
+  text: string;
+};
+
+/** What moderation did with a message. */
+export type AgentMessageModeration = {
+  display: AgentMessageDisplay | null;
+  moderated: boolean;
+};
+
+/** Who decides on approvals. */
+export type ApprovalsReviewer = "user" | "auto_review" | "guardian_subagent";
+
+/** When the user is asked before something is done. */
+export type AskForApproval = "untrusted" | "on-request" | "never" | {
+  granular: GranularApproval;
+};
+
+/** A question that the user may answer later. */
+export type AsyncUserInputQuestion = {
+  options: string[] | null;
+  title: string;
+};
+
+/** A range of bytes, its end excluded. */
+export type ByteRange = {
+  end: number;
+  start: number;
+};
+
+/** Where a folder of capabilities is. */
+export type CapabilityRootLocation = {
+  environmentId: string;
+  path: string;
+  type: "environment";
+};
+
+/** Who the client is. */
+export type ClientInfo = {
+  name: string;
+  title?: string | null;
+  version: string;
+};
+
+/** Why a turn failed, for programs. */
+export type CodexErrorInfo = "contextWindowExceeded" | "sessionBudgetExceeded" | "usageLimitExceeded" | "rateLimitExceeded" | "flexUnavailable" | "serverOverloaded" | "modelNotFound" | "policyCapacityUnavailable" | "cyberPolicy" | "misalignmentPolicyViolation" | "tooManyDenials" | "internalServerError" | "unauthorized" | "badRequest" | "threadRollbackFailed" | "sandboxError" | "other" | "inferenceHookDenied" | {
+  httpConnectionFailed: {
+    httpStatusCode: number | null;
+  };
+} | {
+  responseStreamConnectionFailed: {
+    httpStatusCode: number | null;
+  };
+} | {
+  responseStreamDisconnected: {
+    httpStatusCode: number | null;
+  };
+} | {
+  responseTooManyFailedAttempts: {
+    httpStatusCode: number | null;
+  };
+} | {
+  activeTurnNotSteerable: {
+    turnKind: NonSteerableTurnKind;
+  };
+} | UnknownErrorInfo;
+
+/** The state of another agent. */
+export type CollabAgentState = {
+  message: string | null;
+  status: CollabAgentStatus;
+};
+
+/** What another agent is doing. */
+export type CollabAgentStatus = "pendingInit" | "running" | "interrupted" | "completed" | "errored" | "shutdown" | "notFound";
+
+/** What one agent can do with another. */
+export type CollabAgentTool = "spawnAgent" | "sendInput" | "resumeAgent" | "wait" | "closeAgent" | "sendMessage" | "followupTask" | "interruptAgent" | "listAgents";
+
+/** What the agent did with another agent. */
+export type CollabAgentToolCallItem = {
+  agentsStates: { [key: string]: CollabAgentState };
+  id: ItemId;
+  model: string | null;
+  prompt: string | null;
+  reasoningEffort: string | null;
+  receiverThreadIds: ThreadId[];
+  senderThreadId: ThreadId;
+  status: CollabAgentToolCallStatus;
+  tool: CollabAgentTool;
+};
+
+/** How far the call of an agent's tool is. */
+export type CollabAgentToolCallStatus = "inProgress" | "completed" | "failed" | "interrupted";
+
+/** A preset of mode and model settings. */
+export type CollaborationMode = {
+  mode: ModeKind;
+  settings: Settings;
+};
+
+/** A preset of mode and model settings. */
+export type CollaborationModeParam = {
+  mode: ModeKind;
+  settings: SettingsParam;
+};
+
+/** What a command does, as far as it was understood. */
+export type CommandAction = {
+  command: string;
+  name: string;
+  path: string;
+  type: "read";
+} | {
+  command: string;
+  path: string | null;
+  type: "listFiles";
+} | {
+  command: string;
+  path: string | null;
+  query: string | null;
+  type: "search";
+} | {
+  command: string;
+  type: "unknown";
+};
+
+/** A command that the agent ran. */
+export type CommandExecutionItem = {
+  aggregatedOutput: string | null;
+  command: string;
+  commandActions: CommandAction[];
+  cwd: string;
+  durationMs: number | null;
+  exitCode: number | null;
+  id: ItemId;
+  pluginId: string | null;
+  processId: string | null;
+  scriptPath: string | null;
+  source: CommandExecutionSource;
+  status: CommandExecutionStatus;
+};
+
+/** Who ran a command. */
+export type CommandExecutionSource = "agent" | "userShell" | "unifiedExecStartup" | "unifiedExecInteraction";
+
+/** How far a command is. */
+export type CommandExecutionStatus = "inProgress" | "completed" | "failed" | "declined";
+
+/** Params of `configWarning`. */
+export type ConfigWarningNotification = {
+  details: string | null;
+  path?: string | null;
+  range?: TextRange | null;
+  summary: string;
+};
+
+/** A change of the reasoning settings within a history. */
+export type ConfigurationReasoning = {
+  effort: string;
+};
+
+/** A piece of a message. */
+export type ContentItem = {
+  text: string;
+  type: "input_text";
+} | {
+  detail?: ImageDetail | null;
+  type: "input_image";
+} & ({
+  image_url: string;
+} | {
+  file_id: string;
+}) | {
+  type: "input_audio";
+} & ({
+  audio_url: string;
+} | {
+  file_id: string;
+}) | {
+  annotations?: unknown[] | null;
+  logprobs?: unknown[] | null;
+  text: string;
+  type: "output_text";
+};
+
+/** The place where older history was replaced by a summary. */
+export type ContextCompactionItem = {
+  id: ItemId;
+};
+
+/** An access programme for security work. */
+export type CyberAccessProgram = "standard" | "daybreakBlue" | "daybreakRed";
+
+/** The call of a client-side tool. */
+export type DynamicToolCallItem = {
+  arguments: unknown;
+  contentItems: DynamicToolCallOutputContentItem[] | null;
+  durationMs: number | null;
+  id: ItemId;
+  namespace: string | null;
+  status: DynamicToolCallStatus;
+  success: boolean | null;
+  tool: string;
+};
+
+/** A piece of the output of a client-side tool. */
+export type DynamicToolCallOutputContentItem = {
+  text: string;
+  type: "inputText";
+} | {
+  imageUrl: string;
+  type: "inputImage";
+} | {
+  audioUrl: string;
+  type: "inputAudio";
+};
+
+/** How far the call of a client-side tool is. */
+export type DynamicToolCallStatus = "inProgress" | "completed" | "failed";
+
+/** One tool of a namespace of client-side tools. */
+export type DynamicToolNamespaceTool = {
+  deferLoading?: boolean;
+  description: string;
+  inputSchema: unknown;
+  name: string;
+  type: "function";
+};
+
+/** A tool that the client itself carries out. */
+export type DynamicToolSpec = {
+  deferLoading?: boolean;
+  description: string;
+  inputSchema: unknown;
+  name: string;
+  type: "function";
+} | {
+  description: string;
+  name: string;
+  tools: DynamicToolNamespaceTool[];
+  type: "namespace";
+};
+
+/** The beginning of a review. */
+export type EnteredReviewModeItem = {
+  id: ItemId;
+  review: string;
+};
+
+/**
+ * Version of a thread's history, from 1. It changes only when acknowledged history was rewritten or may have been
+ * lost, and in a fork.
+ */
+export type Epoch = number;
+
+/** What an error is about, for programs. Members that do not apply are left out. */
+export type ErrorData = {
+  /** The turn that runs, when another one was named. */
+  activeTurnId?: TurnId | null;
+  /** The item it is about. */
+  itemId?: ItemId | null;
+  /** The method it is about, cut to 64 characters. */
+  method?: string | null;
+  /** The field it is about, as a path from `params`, such as `input[0].text`. */
+  path?: string | null;
+  /** A stable word that clients can compare. */
+  reason: string;
+  /** When the same request can work, in milliseconds from now. */
+  retryAfterMs?: number | null;
+  /** The helper it is about, by its configured name. */
+  server?: string | null;
+  /** The thread it is about. */
+  threadId?: ThreadId | null;
+  /** The tool it is about. */
+  tool?: string | null;
+  /** The turn it is about. */
+  turnId?: TurnId | null;
+};
+
+/** Params of `error`. */
+export type ErrorNotification = {
+  error: TurnError;
+  threadId: ThreadId;
+  turnId: TurnId;
+  willRetry: boolean;
+};
+
+/** Number of a record in one thread's history. It rises for ever; a client sees it rise with holes. */
+export type EventSeq = number;
+
+/** The end of a review, with its text. */
+export type ExitedReviewModeItem = {
+  id: ItemId;
+  review: string;
+};
+
+/** A change of files. */
+export type FileChangeItem = {
+  changes: FileUpdateChange[];
+  id: ItemId;
+  status: PatchApplyStatus;
+};
+
+/** The change of one file. */
+export type FileUpdateChange = {
+  diff: string;
+  kind: PatchChangeKind;
+  path: string;
+};
+
+/** The output of a function: a text, or pieces. */
+export type FunctionCallOutputBody = string | FunctionCallOutputContentItem[];
+
+/** A piece of the output of a function. */
+export type FunctionCallOutputContentItem = {
+  text: string;
+  type: "input_text";
+} | {
+  detail?: ImageDetail | null;
+  type: "input_image";
+} & ({
+  image_url: string;
+} | {
+  file_id: string;
+}) | {
+  type: "input_audio";
+} & ({
+  audio_url: string;
+} | {
+  file_id: string;
+}) | {
+  encrypted_content: string;
+  type: "encrypted_content";
+};
+
+/** The output of a client-side tool that began the turn. */
+export type FunctionCallOutputItem = {
+  id: ItemId;
+  name: string;
+  namespace: string | null;
+  output: FunctionCallOutputBody;
+};
+
+/** The state of the working directory's repository when the thread began. */
+export type GitInfo = {
+  branch: string | null;
+  originUrl: string | null;
+  sha: string | null;
+};
+
+/** When the user is asked, question by question. */
+export type GranularApproval = {
+  mcp_elicitations: boolean;
+  request_permissions?: boolean;
+  rules: boolean;
+  sandbox_approval: boolean;
+  skill_approval?: boolean;
+};
+
+/** Helper processes. */
+export type HelperCounts = {
+  /** Helpers that are alive. */
+  alive: number;
+  /** How many of those alive are held by which means, such as `guard` or `cgroup`. */
+  containment: { [key: string]: number };
+  /** Guards that are alive. */
+  guards: number;
+  /** Helpers that had to be killed. */
+  killedTotal: number;
+  /** Helpers that take calls. */
+  ready: number;
+  /** Helpers that were started. */
+  startedTotal: number;
+  /** Helpers that start. */
+  starting: number;
+  /** Helpers that ended, by themselves or told to. */
+  stoppedTotal: number;
+  /** Helpers that are being ended. */
+  stopping: number;
+};
+
+/** A piece of a prompt that a hook added. */
+export type HookPromptFragment = {
+  hookRunId: string;
+  text: string;
+};
+
+/** What a hook said in the user's place. */
+export type HookPromptItem = {
+  fragments: HookPromptFragment[];
+  id: ItemId;
+};
+
+/** How closely a model should look at an image. */
+export type ImageDetail = "auto" | "low" | "high" | "original";
+
+/** Why an image was not made. */
+export type ImageGenerationFailure = {
+  limitId: string;
+  resetsAt: number | null;
+  type: "usageLimitExceeded";
+};
+
+/** An image that another one was made from. */
+export type ImageGenerationInputImage = {
+  path: string;
+  sha256: string;
+};
+
+/** An image that the agent made. */
+export type ImageGenerationItem = {
+  failure?: ImageGenerationFailure | null;
+  generationId?: string | null;
+  id: ItemId;
+  inputImages?: ImageGenerationInputImage[];
+  revisedPrompt?: string | null;
+  savedPath?: string | null;
+  status: string;
+  transparentBackground?: boolean | null;
+} & ({
+  fileId: string;
+} | {
+  result: string;
+});
+
+/** An image that the agent looked at. */
+export type ImageViewItem = {
+  id: ItemId;
+  path: string;
+};
+
+/** How far the making of the list is. */
+export type IndexingDetails = {
+  /** Histories that were read. */
+  done: number;
+  /** Histories that there are, as far as that is known. */
+  total: number;
+};
+
+/** What a client can do and wants. */
+export type InitializeCapabilities = {
+  experimentalApi?: boolean;
+  explicitGatewayOauth?: boolean;
+  extensions?: { [key: string]: unknown } | null;
+  mcpServerOpenaiFormElicitation?: boolean;
+  optOutNotificationMethods?: string[] | null;
+  requestAttestation?: boolean;
+  requiredHumanApproval?: boolean;
+};
+
+/** Params of `initialize`. */
+export type InitializeParams = {
+  capabilities?: InitializeCapabilities | null;
+  clientInfo: ClientInfo;
+};
+
+/** Response of `initialize`. */
+export type InitializeResponse = {
+  codexHome: string;
+  platformFamily: string;
+  platformOs: string;
+  /** What this server offers beside the protocol. */
+  skein?: ServerExtensions | null;
+  userAgent: string;
+};
+
+/** Params of `initialized`: nothing. */
+export type InitializedParams = { [key: string]: unknown };
+
+/** A kind of input that a model takes. */
+export type InputModality = "text" | "image" | "audio";
+
+/** Metadata that travels with a piece of history untouched. */
+export type InternalChatMessageMetadataPassthrough = {
+  turn_id?: string | null;
+};
+
+/** Params of `item/completed`. */
+export type ItemCompletedNotification = {
+  completedAtMs: number;
+  contentTokenCount: number | null;
+  item: ThreadItem;
+  threadId: ThreadId;
+  turnId: TurnId;
+};
+
+/** An item of a turn. Any text is read; it is compared, never built into a path. */
+export type ItemId = string;
+
+/** Params of `item/started`. */
+export type ItemStartedNotification = {
+  item: ThreadItem;
+  startedAtMs: number;
+  threadId: ThreadId;
+  turnId: TurnId;
+};
+
+/** How complete a list of threads is. */
+export type ListDetails = {
+  /** Set while the list is being made anew: threads may be missing from it. */
+  indexing?: IndexingDetails | null;
+};
+
+/** Params of `mcpServerStatus/list`. */
+export type ListMcpServerStatusParams = {
+  cursor?: string | null;
+  detail?: McpServerStatusDetail | null;
+  limit?: number | null;
+  serverName?: string | null;
+  threadId?: ThreadId | null;
+};
+
+/** Response of `mcpServerStatus/list`. */
+export type ListMcpServerStatusResponse = {
+  data: McpServerStatus[];
+  nextCursor: string | null;
+};
+
+/** Details of the threads in memory. */
+export type LoadedDetails = {
+  /** One for each thread of the answer, in the same order. */
+  threads: LoadedThread[];
+};
+
+/** Where a loaded thread is in its life. */
+export type LoadedState = "loading" | "idle" | "running" | "unloading";
+
+/** A thread in memory. */
+export type LoadedThread = {
+  /** It is never on disk. */
+  ephemeral: boolean;
+  /** Its helper processes that are alive. */
+  helpers: number;
+  /** It is on disk. */
+  materialised: boolean;
+  /** Connections that only watch. */
+  observers: number;
+  /** Where it is in its life. */
+  state: LoadedState;
+  /** What clients are told about it. */
+  status: ThreadStatus;
+  /** Connections that keep it loaded. */
+  subscribers: number;
+  /** The thread. */
+  threadId: ThreadId;
+};
+
+/** A command that a model asked to be run. */
+export type LocalShellAction = {
+  command: string[];
+  env?: { [key: string]: string } | null;
+  timeout_ms?: number | null;
+  type: "exec";
+  user?: string | null;
+  working_directory?: string | null;
+};
+
+/** How far such a command is. */
+export type LocalShellStatus = "completed" | "in_progress" | "incomplete";
+
+/** How much room such an interface wants. */
+export type McpAppDisplayMode = "inline" | "fullscreen";
+
+/** The user interface that belongs to a tool call. */
+export type McpAppUi = {
+  preferredModelDisplayMode: McpAppDisplayMode;
+  resourceUri: string;
+};
+
+/** Whether a helper needs, and has, a sign-in. */
+export type McpAuthStatus = "unknown" | "unsupported" | "notLoggedIn" | "bearerToken" | "oAuth";
+
+/** The type of a choice of several. */
+export type McpElicitationArrayType = "array";
+
+/** A field for yes or no. */
+export type McpElicitationBooleanSchema = {
+  default?: boolean | null;
+  description?: string | null;
+  title?: string | null;
+  type: McpElicitationBooleanType;
+};
+
+/** The type of a yes-or-no field. */
+export type McpElicitationBooleanType = "boolean";
+
+/** A value that can be chosen, with its title. */
+export type McpElicitationConstOption = {
+  const: string;
+  title: string;
+};
+
+/** A field for a choice. */
+export type McpElicitationEnumSchema = McpElicitationSingleSelectEnumSchema | McpElicitationMultiSelectEnumSchema | McpElicitationLegacyTitledEnumSchema;
+
+/** A choice of one, with the titles in a second list. */
+export type McpElicitationLegacyTitledEnumSchema = {
+  default?: string | null;
+  description?: string | null;
+  enum: string[];
+  enumNames?: string[] | null;
+  title?: string | null;
+  type: McpElicitationStringType;
+};
+
+/** A field for a choice of several. */
+export type McpElicitationMultiSelectEnumSchema = McpElicitationUntitledMultiSelectEnumSchema | McpElicitationTitledMultiSelectEnumSchema;
+
+/** A field for a number. */
+export type McpElicitationNumberSchema = {
+  default?: number | null;
+  description?: string | null;
+  maximum?: number | null;
+  minimum?: number | null;
+  title?: string | null;
+  type: McpElicitationNumberType;
+};
+
+/** The type of a number field. */
+export type McpElicitationNumberType = "number" | "integer";
+
+/** The type of a form. */
+export type McpElicitationObjectType = "object";
+
+/** A field of a form. */
+export type McpElicitationPrimitiveSchema = McpElicitationEnumSchema | McpElicitationStringSchema | McpElicitationNumberSchema | McpElicitationBooleanSchema;
+
+/** The form that a helper wants to be filled in. */
+export type McpElicitationSchema = {
+  $schema?: string | null;
+  properties: { [key: string]: McpElicitationPrimitiveSchema };
+  required?: string[] | null;
+  type: McpElicitationObjectType;
+};
+
+/** A field for a choice of one. */
+export type McpElicitationSingleSelectEnumSchema = McpElicitationUntitledSingleSelectEnumSchema | McpElicitationTitledSingleSelectEnumSchema;
+
+/** What kind of text is expected. */
+export type McpElicitationStringFormat = "email" | "uri" | "date" | "date-time";
+
+/** A field for a text. */
+export type McpElicitationStringSchema = {
+  default?: string | null;
+  description?: string | null;
+  format?: McpElicitationStringFormat | null;
+  maxLength?: number | null;
+  minLength?: number | null;
+  title?: string | null;
+  type: McpElicitationStringType;
+};
+
+/** The type of a text field. */
+export type McpElicitationStringType = "string";
+
+/** The values that can be chosen, with their titles. */
+export type McpElicitationTitledEnumItems = {
+  anyOf: McpElicitationConstOption[];
+};
+
+/** A choice of several, with titles. */
+export type McpElicitationTitledMultiSelectEnumSchema = {
+  default?: string[] | null;
+  description?: string | null;
+  items: McpElicitationTitledEnumItems;
+  maxItems?: number | null;
+  minItems?: number | null;
+  title?: string | null;
+  type: McpElicitationArrayType;
+};
+
+/** A choice of one, with titles. */
+export type McpElicitationTitledSingleSelectEnumSchema = {
+  default?: string | null;
+  description?: string | null;
+  oneOf: McpElicitationConstOption[];
+  title?: string | null;
+  type: McpElicitationStringType;
+};
+
+/** The values that can be chosen. */
+export type McpElicitationUntitledEnumItems = {
+  enum: string[];
+  type: McpElicitationStringType;
+};
+
+/** A choice of several. */
+export type McpElicitationUntitledMultiSelectEnumSchema = {
+  default?: string[] | null;
+  description?: string | null;
+  items: McpElicitationUntitledEnumItems;
+  maxItems?: number | null;
+  minItems?: number | null;
+  title?: string | null;
+  type: McpElicitationArrayType;
+};
+
+/** A choice of one. */
+export type McpElicitationUntitledSingleSelectEnumSchema = {
+  default?: string | null;
+  description?: string | null;
+  enum: string[];
+  title?: string | null;
+  type: McpElicitationStringType;
+};
+
+/** How the connection to a helper is doing. */
+export type McpServerConnectionStatus = "notStarted" | "starting" | "connected" | "authenticationRequired" | "failed" | "cancelled" | "disabled";
+
+/** What the user decided on a helper's question. */
+export type McpServerElicitationAction = "accept" | "decline" | "cancel";
+
+/** Params of `mcpServer/elicitation/request`. */
+export type McpServerElicitationRequestParams = {
+  serverName: string;
+  threadId: ThreadId;
+  turnId: TurnId | null;
+} & ({
+  _meta: unknown;
+  challenge: string;
+  description: string;
+  mode: "openai/userVerification";
+  title: string;
+} | {
+  _meta: unknown;
+  message: string;
+  mode: "form";
+  requestedSchema: McpElicitationSchema;
+} | {
+  _meta: unknown;
+  message: string;
+  mode: "openai/form";
+  requestedSchema: unknown;
+} | {
+  _meta: unknown;
+  message: string;
+  mode: "openaiForm";
+  requestedSchema: unknown;
+} | {
+  _meta: unknown;
+  elicitationId: string;
+  message: string;
+  mode: "url";
+  url: string;
+});
+
+/** The answer to `mcpServer/elicitation/request`. */
+export type McpServerElicitationRequestResponse = {
+  _meta?: unknown;
+  action: McpServerElicitationAction;
+  content?: unknown;
+};
+
+/** What a helper says about itself. */
+export type McpServerInfo = {
+  description: string | null;
+  icons: unknown[] | null;
+  name: string;
+  title: string | null;
+  version: string;
+  websiteUrl: string | null;
+};
+
+/** Why a helper did not start, where it is known. */
+export type McpServerStartupFailureReason = "reauthenticationRequired";
+
+/** How far the start of a helper is. */
+export type McpServerStartupState = "starting" | "ready" | "failed" | "cancelled";
+
+/** A helper: what it offers and how it is doing. */
+export type McpServerStatus = {
+  authStatus: McpAuthStatus;
+  httpOrigin: string | null;
+  name: string;
+  pluginId: string | null;
+  resourceTemplates: ResourceTemplate[];
+  resources: Resource[];
+  runtimeStatus: McpServerConnectionStatus | null;
+  serverCapabilities: unknown;
+  serverInfo: McpServerInfo | null;
+  toolListMeta: unknown;
+  tools: { [key: string]: Tool };
+  toolsError: string | null;
+};
+
+/** How much a list of helpers tells about each. */
+export type McpServerStatusDetail = "full" | "toolsAndAuthOnly";
+
+/** Params of `mcpServer/startupStatus/updated`. */
+export type McpServerStatusUpdatedNotification = {
+  error: string | null;
+  failureReason: McpServerStartupFailureReason | null;
+  name: string;
+  status: McpServerStartupState;
+  threadId: ThreadId | null;
+};
+
+/** Params of `mcpServer/tool/call`. */
+export type McpServerToolCallParams = {
+  _meta?: unknown;
+  arguments?: unknown;
+  server: string;
+  threadId: ThreadId;
+  tool: string;
+};
+
+/** Response of `mcpServer/tool/call`. */
+export type McpServerToolCallResponse = {
+  _meta?: unknown;
+  content: unknown[];
+  isError?: boolean | null;
+  structuredContent?: unknown;
+};
+
+/** The app that a tool call belongs to. */
+export type McpToolCallAppContext = {
+  actionName: string | null;
+  appName: string | null;
+  connectorId: string;
+  linkId: string | null;
+  resourceUri: string | null;
+};
+
+/** Why a tool call failed. */
+export type McpToolCallError = {
+  message: string;
+};
+
+/** The call of a helper's tool. */
+export type McpToolCallItem = {
+  appContext: McpToolCallAppContext | null;
+  arguments: unknown;
+  durationMs: number | null;
+  error: McpToolCallError | null;
+  id: ItemId;
+  mcpAppResourceUri?: string | null;
+  mcpAppUi: McpAppUi | null;
+  pluginId: string | null;
+  readOnlyHint: boolean | null;
+  result: McpToolCallResult | null;
+  server: string;
+  status: McpToolCallStatus;
+  tool: string;
+};
+
+/** Params of `item/mcpToolCall/progress`. */
+export type McpToolCallProgressNotification = {
+  itemId: ItemId;
+  message: string;
+  threadId: ThreadId;
+  turnId: TurnId;
+};
+
+/** What a tool call brought. */
+export type McpToolCallResult = {
+  _meta: unknown;
+  content: unknown[];
+  structuredContent: unknown;
+};
+
+/** How far a tool call is. */
+export type McpToolCallStatus = "inProgress" | "completed" | "failed";
+
+/** The memories that a message used. */
+export type MemoryCitation = {
+  entries: MemoryCitationEntry[];
+  threadIds: string[];
+};
+
+/** Lines of a memory file that a message used. */
+export type MemoryCitationEntry = {
+  lineEnd: number;
+  lineStart: number;
+  note: string;
+  path: string;
+};
+
+/** Memory. */
+export type MemoryCounts = {
+  /** Resident bytes of the server itself. */
+  residentBytes: number;
+};
+
+/** Which part of an answer a message is. */
+export type MessagePhase = "commentary" | "partial_answer" | "final_answer";
+
+/** What a review of the agent's conduct found. */
+export type MisalignmentErrorDetails = {
+  detailedExplanation: string | null;
+  errorType: string | null;
+  reviewTarget?: string | null;
+  steer: MisalignmentSteer | null;
+};
+
+/** What the agent is told after such a review. */
+export type MisalignmentSteer = {
+  message: string;
+};
+
+/** Whether the agent plans or acts. */
+export type ModeKind = "plan" | "default";
+
+/** A model that turns can use. */
+export type Model = {
+  additionalSpeedTiers: string[];
+  availabilityNux: ModelAvailabilityNux | null;
+  availableAccessPrograms: ModelAccessPrograms | null;
+  defaultReasoningEffort: string;
+  defaultServiceTier: string | null;
+  description: string;
+  displayName: string;
+  hidden: boolean;
+  id: string;
+  inputModalities: InputModality[];
+  isDefault: boolean;
+  model: string;
+  modelSpecialty: string | null;
+  multiAgentVersion: MultiAgentVersion | null;
+  serviceTiers: ModelServiceTier[];
+  supportedReasoningEfforts: ReasoningEffortOption[];
+  supportsPersonality: boolean;
+  upgrade: string | null;
+  upgradeInfo: ModelUpgradeInfo | null;
+};
+
+/** The access programmes that offer a model. */
+export type ModelAccessPrograms = {
+  cyber: CyberAccessProgram[];
+};
+
+/** A word to the user about a model's availability. */
+export type ModelAvailabilityNux = {
+  message: string;
+};
+
+/** Params of `model/list`. */
+export type ModelListParams = {
+  cursor?: string | null;
+  includeHidden?: boolean | null;
+  limit?: number | null;
+  modelProvider?: string | null;
+};
+
+/** Response of `model/list`. */
+export type ModelListResponse = {
+  data: Model[];
+  nextCursor: string | null;
+};
+
+/** A tier of service that a model can be had in. */
+export type ModelServiceTier = {
+  description: string;
+  id: string;
+  name: string;
+};
+
+/** The model that replaces another one. */
+export type ModelUpgradeInfo = {
+  migrationMarkdown: string | null;
+  model: string;
+  modelLink: string | null;
+  retirementAt: number | null;
+  upgradeCopy: string | null;
+};
+
+/** When the agent may start other agents. */
+export type MultiAgentMode = "explicitRequestOnly" | "proactive" | {
+  custom: string;
+};
+
+/** The way in which a model works with other agents. */
+export type MultiAgentVersion = "disabled" | "v1" | "v2";
+
+/** Whether an outer sandbox lets commands reach the network. */
+export type NetworkAccess = "restricted" | "enabled";
+
+/** Kinds of turn that take no further input. */
+export type NonSteerableTurnKind = "review" | "compact";
+
+/** How far a patch is. */
+export type PatchApplyStatus = "inProgress" | "completed" | "failed" | "declined";
+
+/** What a patch does with a file. */
+export type PatchChangeKind = {
+  type: "add";
+} | {
+  type: "delete";
+} | {
+  move_path: string | null;
+  type: "update";
+};
+
+/** The tone of the agent. */
+export type Personality = "none" | "friendly" | "pragmatic";
+
+/** A plan that the agent proposes. */
+export type PlanItem = {
+  id: ItemId;
+  text: string;
+};
+
+/** A reasoning effort that a model offers. */
+export type ReasoningEffortOption = {
+  description: string;
+  reasoningEffort: string;
+};
+
+/** What the model thought. */
+export type ReasoningItem = {
+  content: string[];
+  id: ItemId;
+  summary: string[];
+};
+
+/** A piece of reasoning. */
+export type ReasoningItemContent = {
+  text: string;
+  type: "reasoning_text";
+} | {
+  text: string;
+  type: "text";
+};
+
+/** A piece of a reasoning summary. */
+export type ReasoningItemReasoningSummary = {
+  text: string;
+  type: "summary_text";
+};
+
+/** How much of a model's reasoning is summarised for the user. */
+export type ReasoningSummary = "auto" | "concise" | "detailed" | "none";
+
+/** Params of `item/reasoning/summaryPartAdded`. */
+export type ReasoningSummaryPartAddedNotification = {
+  itemId: ItemId;
+  summaryIndex: number;
+  threadId: ThreadId;
+  turnId: TurnId;
+};
+
+/** Params of `item/reasoning/summaryTextDelta`. */
+export type ReasoningSummaryTextDeltaNotification = {
+  delta: string;
+  itemId: ItemId;
+  summaryIndex: number;
+  threadId: ThreadId;
+  turnId: TurnId;
+};
+
+/** Params of `item/reasoning/textDelta`. */
+export type ReasoningTextDeltaNotification = {
+  contentIndex: number;
+  delta: string;
+  itemId: ItemId;
+  threadId: ThreadId;
+  turnId: TurnId;
+};
+
+/** What was refused. */
+export type RefusalCounts = {
+  /** Requests that were answered with "overloaded". */
+  overloaded: number;
+  /** Connections that were closed because they did not take their messages. */
+  slowClients: number;
+};
+
+/**
+ * Id of a request, chosen by whoever asks and echoed by whoever answers: a text or a signed 64-bit integer.
+ * Null, a fraction, and an integer out of range are refused.
+ */
+export type RequestId = number | string;
+
+/** A resource that a helper offers. */
+export type Resource = {
+  _meta?: unknown;
+  annotations?: unknown;
+  description?: string | null;
+  icons?: unknown[] | null;
+  mimeType?: string | null;
+  name: string;
+  size?: number | null;
+  title?: string | null;
+  uri: string;
+};
+
+/** A pattern of resources that a helper offers. */
+export type ResourceTemplate = {
+  annotations?: unknown;
+  description?: string | null;
+  mimeType?: string | null;
+  name: string;
+  title?: string | null;
+  uriTemplate: string;
+};
+
+/** A piece of history in the words of the model's interface, as a client can hand it to a resume. */
+export type ResponseItem = {
+  id?: string | null;
+  role: string;
+  tools: unknown[];
+  type: "additional_tools";
+} | {
+  content: ContentItem[];
+  encrypted_content?: string | null;
+  id?: string | null;
+  internal_chat_message_metadata_passthrough?: InternalChatMessageMetadataPassthrough | null;
+  phase?: MessagePhase | null;
+  role: string;
+  status?: string | null;
+  type: "message";
+} | {
+  author: string;
+  content: AgentMessageInputContent[];
+  id?: string | null;
+  internal_chat_message_metadata_passthrough?: InternalChatMessageMetadataPassthrough | null;
+  recipient: string;
+  type: "agent_message";
+} | {
+  content?: ReasoningItemContent[] | null;
+  encrypted_content?: string | null;
+  id?: string | null;
+  internal_chat_message_metadata_passthrough?: InternalChatMessageMetadataPassthrough | null;
+  summary: ReasoningItemReasoningSummary[];
+  type: "reasoning";
+} | {
+  action: LocalShellAction;
+  call_id?: string | null;
+  encrypted_content?: string | null;
+  id?: string | null;
+  internal_chat_message_metadata_passthrough?: InternalChatMessageMetadataPassthrough | null;
+  status: LocalShellStatus;
+  type: "local_shell_call";
+} | {
+  arguments: string;
+  call_id: string;
+  encrypted_content?: string | null;
+  encrypted_function_args?: string[] | null;
+  id?: string | null;
+  internal_chat_message_metadata_passthrough?: InternalChatMessageMetadataPassthrough | null;
+  name: string;
+  namespace?: string | null;
+  status?: string | null;
+  type: "function_call";
+} | {
+  arguments: unknown;
+  call_id?: string | null;
+  encrypted_content?: string | null;
+  execution: string;
+  id?: string | null;
+  internal_chat_message_metadata_passthrough?: InternalChatMessageMetadataPassthrough | null;
+  status?: string | null;
+  type: "tool_search_call";
+} | {
+  call_id?: string | null;
+  id?: string | null;
+  internal_chat_message_metadata_passthrough?: InternalChatMessageMetadataPassthrough | null;
+  name?: string | null;
+  namespace?: string | null;
+  output: FunctionCallOutputBody;
+  type: "function_call_output";
+} | {
+  call_id: string;
+  encrypted_content?: string | null;
+  id?: string | null;
+  input: string;
+  internal_chat_message_metadata_passthrough?: InternalChatMessageMetadataPassthrough | null;
+  name: string;
+  namespace?: string | null;
+  status?: string | null;
+  type: "custom_tool_call";
+} | {
+  call_id: string;
+  id?: string | null;
+  internal_chat_message_metadata_passthrough?: InternalChatMessageMetadataPassthrough | null;
+  name?: string | null;
+  output: FunctionCallOutputBody;
+  type: "custom_tool_call_output";
+} | {
+  call_id?: string | null;
+  execution: string;
+  id?: string | null;
+  internal_chat_message_metadata_passthrough?: InternalChatMessageMetadataPassthrough | null;
+  status: string;
+  tools: unknown[];
+  type: "tool_search_output";
+} | {
+  action?: ResponsesApiWebSearchAction | null;
+  encrypted_content?: string | null;
+  id?: string | null;
+  internal_chat_message_metadata_passthrough?: InternalChatMessageMetadataPassthrough | null;
+  status?: string | null;
+  type: "web_search_call";
+} | {
+  encrypted_content?: string | null;
+  id?: string | null;
+  internal_chat_message_metadata_passthrough?: InternalChatMessageMetadataPassthrough | null;
+  result: string;
+  revised_prompt?: string | null;
+  status: string;
+  type: "image_generation_call";
+} | {
+  encrypted_content: string;
+  id?: string | null;
+  internal_chat_message_metadata_passthrough?: InternalChatMessageMetadataPassthrough | null;
+  type: "compaction";
+} | {
+  reasoning: ConfigurationReasoning;
+  type: "configuration_update";
+} | {
+  type: "compaction_trigger";
+} | {
+  encrypted_content?: string | null;
+  id?: string | null;
+  internal_chat_message_metadata_passthrough?: InternalChatMessageMetadataPassthrough | null;
+  type: "context_compaction";
+} | {
+  type: "other";
+};
+
+/** What a model did in a web search. */
+export type ResponsesApiWebSearchAction = {
+  queries?: string[] | null;
+  query?: string | null;
+  type: "search";
+} | {
+  type: "open_page";
+  url?: string | null;
+} | {
+  pattern?: string | null;
+  type: "find_in_page";
+  url?: string | null;
+} | {
+  type: "other";
+};
+
+/** How to resume a thread. */
+export type ResumeOptions = {
+  /** The last number that the client has seen. */
+  afterSeq?: EventSeq | null;
+  /** The version of the history that `afterSeq` belongs to. */
+  epoch?: Epoch | null;
+  /** Watch only: the subscription does not keep the thread loaded, and is never asked anything. */
+  observe?: boolean;
+};
+
+/** Params of `rpc.discover`. */
+export type RpcDiscoverParams = { [key: string]: unknown };
+
+/** Response of `rpc.discover`: an OpenRPC document. */
+export type RpcDiscoverResponse = { [key: string]: unknown };
+
+/** The sandbox in one word. */
+export type SandboxMode = "read-only" | "workspace-write" | "danger-full-access";
+
+/** What commands of a turn may touch. */
+export type SandboxPolicy = {
+  type: "dangerFullAccess";
+} | {
+  networkAccess: boolean;
+  type: "readOnly";
+} | {
+  networkAccess: NetworkAccess;
+  type: "externalSandbox";
+} | {
+  excludeSlashTmp: boolean;
+  excludeTmpdirEnvVar: boolean;
+  networkAccess: boolean;
+  type: "workspaceWrite";
+  writableRoots: string[];
+};
+
+/** What commands of a turn may touch. */
+export type SandboxPolicyParam = {
+  type: "dangerFullAccess";
+} | {
+  networkAccess?: boolean;
+  type: "readOnly";
+} | {
+  networkAccess?: NetworkAccess;
+  type: "externalSandbox";
+} | {
+  excludeSlashTmp?: boolean;
+  excludeTmpdirEnvVar?: boolean;
+  networkAccess?: boolean;
+  type: "workspaceWrite";
+  writableRoots?: string[];
+};
+
+/** A folder of capabilities that the client selected. */
+export type SelectedCapabilityRoot = {
+  id: string;
+  location: CapabilityRootLocation;
+};
+
+/** What this server offers beside the protocol. */
+export type ServerExtensions = {
+  /** The extensions that the client asked for and gets, by name. */
+  extensions: { [key: string]: unknown };
+  /** Version of the server. */
+  version: string;
+};
+
+/** Params of `serverRequest/resolved`. */
+export type ServerRequestResolvedNotification = {
+  requestId: RequestId;
+  threadId: ThreadId;
+};
+
+/** The kind of client that made a thread. */
+export type SessionSource = "cli" | "vscode" | "exec" | "appServer" | "unknown" | {
+  custom: string;
+} | {
+  subAgent: SubAgentSource;
+};
+
+/** The model settings of a collaboration mode. */
+export type Settings = {
+  developer_instructions: string | null;
+  model: string;
+  reasoning_effort: string | null;
+};
+
+/** The model settings of a collaboration mode. */
+export type SettingsParam = {
+  developer_instructions?: string | null;
+  model: string;
+  reasoning_effort?: string | null;
+};
+
+/** Params of `skein/quiesce`. */
+export type SkeinQuiesceParams = { [key: string]: unknown };
+
+/** Response of `skein/quiesce`: nothing. */
+export type SkeinQuiesceResponse = { [key: string]: unknown };
+
+/** Params of `skein/status`. */
+export type SkeinStatusParams = { [key: string]: unknown };
+
+/**
+ * Response of `skein/status`. Counters that end in `Total` rise from the start of the server; all others are the
+ * state of the moment.
+ */
+export type SkeinStatusResponse = {
+  /** Where it listens, as a URL. */
+  address: string;
+  /** Name of this start of the server. */
+  bootId: string;
+  /** Websocket connections. */
+  connections: number;
+  /** Helper processes. */
+  helpers: HelperCounts;
+  /** The folder that it serves. */
+  home: string;
+  /** Memory. */
+  memory: MemoryCounts;
+  /** Bytes that wait to be sent, over all connections. */
+  outboxBytes: number;
+  /** Its process. */
+  pid: number;
+  /** What was refused. */
+  refusals: RefusalCounts;
+  /** When it started, in Unix milliseconds. */
+  startedAtMs: number;
+  /** History files. */
+  store: StoreCounts;
+  /** Tasks that run. */
+  tasks: number;
+  /** Threads in memory. */
+  threads: ThreadCounts;
+  /** Turns. */
+  turns: TurnCounts;
+  /** How threads left memory. */
+  unloads: UnloadCounts;
+  /** Milliseconds since it started. */
+  uptimeMs: number;
+  /** Version of the server. */
+  version: string;
+};
+
+/** Params of `skein/thread/unload`. */
+export type SkeinThreadUnloadParams = {
+  /** Also when it is active or has other subscribers. */
+  force?: boolean;
+  /** The thread. */
+  threadId: ThreadId;
+};
+
+/** Response of `skein/thread/unload`. */
+export type SkeinThreadUnloadResponse = {
+  /** What was found. */
+  state: UnloadOutcome;
+};
+
+/** A pause that the agent took. */
+export type SleepItem = {
+  durationMs: number;
+  id: ItemId;
+};
+
+/** The order of a list. */
+export type SortDirection = "asc" | "desc";
+
+/** History files. */
+export type StoreCounts = {
+  /** Writes. */
+  appendsTotal: number;
+  /** Writes and syncs that failed. */
+  errorsTotal: number;
+  /** Files whose end is not known to be closed and indexed. */
+  openMarkers: number;
+  /** Syncs. */
+  syncsTotal: number;
+  /** Records that were given up. */
+  unsavedRecordsTotal: number;
+};
+
+/** What another agent did. */
+export type SubAgentActivityItem = {
+  agentPath: string;
+  agentThreadId: ThreadId;
+  id: ItemId;
+  kind: SubAgentActivityKind;
+  model: string | null;
+  reasoningEffort: string | null;
+};
+
+/** What happened to another agent. */
+export type SubAgentActivityKind = "started" | "interacted" | "interrupted" | "completed";
+
+/** Why an agent made a thread. */
+export type SubAgentSource = "review" | "compact" | "memory_consolidation" | {
+  thread_spawn: {
+    agent_nickname?: string | null;
+    agent_path?: string | null;
+    agent_role?: string | null;
+    depth: number;
+    parent_thread_id: ThreadId;
+  };
+} | {
+  other: string;
+};
+
+/** A part of a text that the client draws in its own way. */
+export type TextElement = {
+  byteRange: ByteRange;
+  placeholder: string | null;
+};
+
+/** A part of a text that the client draws in its own way. */
+export type TextElementParam = {
+  byteRange: ByteRange;
+  placeholder?: string | null;
+};
+
+/** A place in a file, both counted from 1. */
+export type TextPosition = {
+  column: number;
+  line: number;
+};
+
+/** A range of a file. */
+export type TextRange = {
+  end: TextPosition;
+  start: TextPosition;
+};
+
+/** A conversation: an ordered history of turns. */
+export type Thread = {
+  agentNickname: string | null;
+  agentRole: string | null;
+  attachedToThreadId: ThreadId | null;
+  canAcceptDirectInput: boolean | null;
+  cliVersion: string;
+  createdAt: number;
+  cwd: string;
+  daybreakEnabled: boolean | null;
+  environments: ThreadEnvironment[] | null;
+  ephemeral: boolean;
+  extra: { [key: string]: unknown } | null;
+  forkedFromId: ThreadId | null;
+  gitInfo: GitInfo | null;
+  historyMode: ThreadHistoryMode;
+  id: ThreadId;
+  model: string | null;
+  modelProvider: string;
+  name: string | null;
+  originator: string | null;
+  parentThreadId: ThreadId | null;
+  path: string | null;
+  preview: string;
+  projectId: string | null;
+  reasoningEffort: string | null;
+  recencyAt: number | null;
+  section: ThreadSection | null;
+  sectionEnteredAt: number | null;
+  sessionId: ThreadId;
+  source: SessionSource;
+  status: ThreadStatus;
+  threadSource: string | null;
+  turns: Turn[];
+  updatedAt: number;
+};
+
+/** What an active thread waits for. */
+export type ThreadActiveFlag = "waitingOnApproval" | "waitingOnUserInput";
+
+/** Params of `thread/closed`. */
+export type ThreadClosedNotification = {
+  threadId: ThreadId;
+};
+
+/** Threads in memory. */
+export type ThreadCounts = {
+  /** Those in which nothing runs. */
+  idle: number;
+  /** All of them. */
+  loaded: number;
+  /** Those whose history is being read. */
+  loading: number;
+  /** Subscriptions that only watch. */
+  observers: number;
+  /** Those in which a turn runs. */
+  running: number;
+  /** Subscriptions that keep a thread loaded. */
+  subscriptions: number;
+  /** Those whose helpers are ending. */
+  unloading: number;
+};
+
+/** An environment that a thread's turns run in. */
+export type ThreadEnvironment = {
+  cwd: string;
+  environmentId: string;
+  runtimeWorkspaceRoots: string[];
+};
+
+/** How a client is expected to read a thread's history. */
+export type ThreadHistoryMode = "legacy" | "paginated";
+
+/** Id of a thread. */
+export type ThreadId = string;
+
+/** A visible piece of a turn. */
+export type ThreadItem = {
+  completedAtMs: number | null;
+  startedAtMs: number | null;
+} & (UserMessageItem & {
+  type: "userMessage";
+} | HookPromptItem & {
+  type: "hookPrompt";
+} | AgentMessageItem & {
+  type: "agentMessage";
+} | FunctionCallOutputItem & {
+  type: "functionCallOutput";
+} | PlanItem & {
+  type: "plan";
+} | ReasoningItem & {
+  type: "reasoning";
+} | CommandExecutionItem & {
+  type: "commandExecution";
+} | FileChangeItem & {
+  type: "fileChange";
+} | McpToolCallItem & {
+  type: "mcpToolCall";
+} | DynamicToolCallItem & {
+  type: "dynamicToolCall";
+} | CollabAgentToolCallItem & {
+  type: "collabAgentToolCall";
+} | SubAgentActivityItem & {
+  type: "subAgentActivity";
+} | WebSearchItem & {
+  type: "webSearch";
+} | ImageViewItem & {
+  type: "imageView";
+} | SleepItem & {
+  type: "sleep";
+} | ImageGenerationItem & {
+  type: "imageGeneration";
+} | EnteredReviewModeItem & {
+  type: "enteredReviewMode";
+} | ExitedReviewModeItem & {
+  type: "exitedReviewMode";
+} | ContextCompactionItem & {
+  type: "contextCompaction";
+});
+
+/** One working directory, or several. */
+export type ThreadListCwdFilter = string | string[];
+
+/** Params of `thread/list`. */
+export type ThreadListParams = {
+  ancestorThreadId?: ThreadId | null;
+  archived?: boolean | null;
+  attachedToThreadId?: ThreadId | null;
+  currentAccountOnly?: boolean;
+  cursor?: string | null;
+  cwd?: ThreadListCwdFilter | null;
+  excludedThreadIds?: ThreadId[] | null;
+  includeAttachedThreads?: boolean;
+  limit?: number | null;
+  modelProviders?: string[] | null;
+  originators?: string[] | null;
+  parentThreadId?: ThreadId | null;
+  projectId?: string | null;
+  searchTerm?: string | null;
+  sectionId?: string | null;
+  sortDirection?: SortDirection | null;
+  sortKey?: ThreadSortKey | null;
+  sourceKinds?: ThreadSourceKind[] | null;
+  useStateDbOnly?: boolean;
+};
+
+/** Response of `thread/list`. */
+export type ThreadListResponse = {
+  backwardsCursor: string | null;
+  data: Thread[];
+  nextCursor: string | null;
+  readStates: { [key: string]: ThreadReadState } | null;
+  /** How complete the list is, while it is not. */
+  skein?: ListDetails | null;
+};
+
+/** Params of `thread/loaded/list`. */
+export type ThreadLoadedListParams = {
+  cursor?: string | null;
+  limit?: number | null;
+};
+
+/** Response of `thread/loaded/list`. */
+export type ThreadLoadedListResponse = {
+  data: ThreadId[];
+  nextCursor: string | null;
+  /** Details of the threads in `data`, in the same order. */
+  skein?: LoadedDetails | null;
+};
+
+/** Params of `thread/name/updated`. */
+export type ThreadNameUpdatedNotification = {
+  threadId: ThreadId;
+  threadName?: string | null;
+};
+
+/** The point in a thread's history that an answer is a picture of. */
+export type ThreadPicture = {
+  /** The version of the history that the number belongs to. */
+  epoch: Epoch;
+  /** The last number that the picture includes. */
+  seq: EventSeq;
+};
+
+/** Params of `thread/read`. */
+export type ThreadReadParams = {
+  includeTurns?: boolean;
+  threadId: ThreadId;
+};
+
+/** Response of `thread/read`. */
+export type ThreadReadResponse = {
+  readState: ThreadReadState | null;
+  /** What this answer is a picture of. */
+  skein?: ThreadPicture | null;
+  thread: Thread;
+};
+
+/** How far the user has read a thread. */
+export type ThreadReadState = {
+  firstUnread: ThreadUnreadPosition | null;
+  revision: string;
+};
+
+/** The page of turns that a resume should bring along. */
+export type ThreadResumeInitialTurnsPageParams = {
+  itemsView?: TurnItemsView | null;
+  limit?: number | null;
+  sortDirection?: SortDirection | null;
+};
+
+/** Params of `thread/resume`. */
+export type ThreadResumeParams = {
+  approvalPolicy?: AskForApproval | null;
+  approvalsReviewer?: ApprovalsReviewer | null;
+  baseInstructions?: string | null;
+  config?: { [key: string]: unknown } | null;
+  cwd?: string | null;
+  developerInstructions?: string | null;
+  excludeTurns?: boolean;
+  history?: ResponseItem[] | null;
+  initialTurnsPage?: ThreadResumeInitialTurnsPageParams | null;
+  model?: string | null;
+  modelProvider?: string | null;
+  path?: string | null;
+  permissions?: string | null;
+  personality?: Personality | null;
+  runtimeWorkspaceRoots?: string[] | null;
+  sandbox?: SandboxMode | null;
+  serviceTier?: string | null;
+  /** How to resume, for clients that know Skein. */
+  skein?: ResumeOptions | null;
+  threadId: ThreadId;
+};
+
+/** Response of `thread/resume`. */
+export type ThreadResumeResponse = {
+  activePermissionProfile: ActivePermissionProfile | null;
+  approvalPolicy: AskForApproval;
+  approvalsReviewer: ApprovalsReviewer;
+  collaborationMode: CollaborationMode | null;
+  cwd: string;
+  disabledPluginIds: string[];
+  initialTurnsPage: TurnsPage | null;
+  instructionSources: string[];
+  itemsBackwardsCursor: string | null;
+  model: string;
+  modelProvider: string;
+  multiAgentMode: MultiAgentMode;
+  reasoningEffort: string | null;
+  runtimeWorkspaceRoots: string[];
+  sandbox: SandboxPolicy;
+  serviceTier: string | null;
+  /** What this answer is a picture of. */
+  skein?: ThreadPicture | null;
+  thread: Thread;
+  turnsBackwardsCursor: string | null;
+};
+
+/** The section of the list that the user put a thread in. */
+export type ThreadSection = {
+  appearance: ThreadSectionAppearance | null;
+  id: string;
+  name: string;
+};
+
+/** How a section is drawn. */
+export type ThreadSectionAppearance = {
+  color: string | null;
+  icon: string | null;
+};
+
+/** Params of `thread/name/set`. */
+export type ThreadSetNameParams = {
+  name: string;
+  threadId: ThreadId;
+};
+
+/** Response of `thread/name/set`: nothing. */
+export type ThreadSetNameResponse = { [key: string]: unknown };
+
+/** What a list of threads is ordered by. */
+export type ThreadSortKey = "created_at" | "updated_at" | "recency_at" | "section_position";
+
+/** The kinds of client that a list of threads can be narrowed to. */
+export type ThreadSourceKind = "cli" | "vscode" | "exec" | "appServer" | "subAgent" | "subAgentReview" | "subAgentCompact" | "subAgentThreadSpawn" | "subAgentOther" | "unknown";
+
+/** Params of `thread/start`. */
+export type ThreadStartParams = {
+  allowProviderModelFallback?: boolean;
+  approvalPolicy?: AskForApproval | null;
+  approvalsReviewer?: ApprovalsReviewer | null;
+  baseInstructions?: string | null;
+  config?: { [key: string]: unknown } | null;
+  cwd?: string | null;
+  daybreakEnabled?: boolean | null;
+  developerInstructions?: string | null;
+  dynamicTools?: DynamicToolSpec[] | null;
+  environments?: TurnEnvironmentParams[] | null;
+  ephemeral?: boolean | null;
+  experimentalRawEvents?: boolean;
+  historyMode?: ThreadHistoryMode | null;
+  mockExperimentalField?: string | null;
+  model?: string | null;
+  modelProvider?: string | null;
+  multiAgentMode?: MultiAgentMode | null;
+  permissions?: string | null;
+  personality?: Personality | null;
+  projectId?: string | null;
+  runtimeWorkspaceRoots?: string[] | null;
+  sandbox?: SandboxMode | null;
+  selectedCapabilityRoots?: SelectedCapabilityRoot[] | null;
+  serviceName?: string | null;
+  serviceTier?: string | null;
+  sessionStartSource?: ThreadStartSource | null;
+  threadSource?: string | null;
+};
+
+/** Response of `thread/start`. */
+export type ThreadStartResponse = {
+  activePermissionProfile: ActivePermissionProfile | null;
+  approvalPolicy: AskForApproval;
+  approvalsReviewer: ApprovalsReviewer;
+  cwd: string;
+  disabledPluginIds: string[];
+  instructionSources: string[];
+  model: string;
+  modelProvider: string;
+  multiAgentMode: MultiAgentMode;
+  reasoningEffort: string | null;
+  runtimeWorkspaceRoots: string[];
+  sandbox: SandboxPolicy;
+  serviceTier: string | null;
+  /** What this answer is a picture of. */
+  skein?: ThreadPicture | null;
+  thread: Thread;
+};
+
+/** What made the client start a session. */
+export type ThreadStartSource = "startup" | "clear";
+
+/** Params of `thread/started`. */
+export type ThreadStartedNotification = {
+  thread: Thread;
+};
+
+/** What a thread is doing. */
+export type ThreadStatus = {
+  type: "notLoaded";
+} | {
+  type: "idle";
+} | {
+  type: "systemError";
+} | {
+  activeFlags: ThreadActiveFlag[];
+  type: "active";
+};
+
+/** Params of `thread/status/changed`. */
+export type ThreadStatusChangedNotification = {
+  status: ThreadStatus;
+  threadId: ThreadId;
+};
+
+/** The tokens that a thread has used. */
+export type ThreadTokenUsage = {
+  last: TokenUsageBreakdown;
+  modelContextWindow: number | null;
+  total: TokenUsageBreakdown;
+};
+
+/** Params of `thread/tokenUsage/updated`. */
+export type ThreadTokenUsageUpdatedNotification = {
+  threadId: ThreadId;
+  tokenUsage: ThreadTokenUsage;
+  turnId: TurnId;
+};
+
+/** The first thing that the user has not read. */
+export type ThreadUnreadPosition = {
+  type: "threadStart";
+} | {
+  turnId: TurnId;
+  type: "turn";
+};
+
+/** Params of `thread/unsubscribe`. */
+export type ThreadUnsubscribeParams = {
+  threadId: ThreadId;
+};
+
+/** Response of `thread/unsubscribe`. */
+export type ThreadUnsubscribeResponse = {
+  status: ThreadUnsubscribeStatus;
+};
+
+/** What an unsubscription found. */
+export type ThreadUnsubscribeStatus = "notLoaded" | "notSubscribed" | "unsubscribed";
+
+/** A count of tokens by kind. */
+export type TokenUsageBreakdown = {
+  cacheWriteInputTokens: number;
+  cachedInputTokens: number;
+  inputTokens: number;
+  outputTokens: number;
+  reasoningOutputTokens: number;
+  totalTokens: number;
+};
+
+/** A tool that a helper offers. */
+export type Tool = {
+  _meta?: unknown;
+  annotations?: unknown;
+  description?: string | null;
+  icons?: unknown[] | null;
+  inputSchema: unknown;
+  name: string;
+  outputSchema?: unknown;
+  title?: string | null;
+};
+
+/** The user's answers to one question. */
+export type ToolRequestUserInputAnswer = {
+  answers: string[];
+};
+
+/** An answer that the user can choose. */
+export type ToolRequestUserInputOption = {
+  description: string;
+  label: string;
+};
+
+/** Params of `item/tool/requestUserInput`. */
+export type ToolRequestUserInputParams = {
+  autoResolutionMs: number | null;
+  isBlocking: boolean;
+  itemId: ItemId;
+  questions: ToolRequestUserInputQuestion[];
+  threadId: ThreadId;
+  turnId: TurnId;
+};
+
+/** A question to the user. */
+export type ToolRequestUserInputQuestion = {
+  header: string;
+  id: string;
+  isOther: boolean;
+  isSecret: boolean;
+  options: ToolRequestUserInputOption[] | null;
+  question: string;
+};
+
+/** The answer to `item/tool/requestUserInput`: an answer for each question, by its id. */
+export type ToolRequestUserInputResponse = {
+  answers: { [key: string]: ToolRequestUserInputAnswer };
+};
+
+/** One user input and everything that follows until the agent is done. */
+export type Turn = {
+  completedAt: number | null;
+  durationMs: number | null;
+  error: TurnError | null;
+  id: TurnId;
+  items: ThreadItem[];
+  itemsView: TurnItemsView;
+  rootTurnId: TurnId | null;
+  startedAt: number | null;
+  status: TurnStatus;
+};
+
+/** Params of `turn/completed`. */
+export type TurnCompletedNotification = {
+  /** Whether the turn is on disk; left out when it is. */
+  skein?: TurnSaved | null;
+  threadId: ThreadId;
+  turn: Turn;
+};
+
+/** Turns. */
+export type TurnCounts = {
+  /** Turns that ended, in whichever way. */
+  completedTotal: number;
+  /** Turns that run. */
+  running: number;
+  /** Turns that began. */
+  startedTotal: number;
+};
+
+/** An environment that turns run in, as the client asks for it. */
+export type TurnEnvironmentParams = {
+  cwd: string;
+  environmentId: string;
+  runtimeWorkspaceRoots?: string[] | null;
+};
+
+/** Why a turn failed. */
+export type TurnError = {
+  additionalDetails: string | null;
+  codexErrorInfo: CodexErrorInfo | null;
+  message: string;
+  misalignment: MisalignmentErrorDetails | null;
+};
+
+/** A turn of a thread. Any text is read; it is compared, never built into a path. */
+export type TurnId = string;
+
+/** Params of `turn/interrupt`. */
+export type TurnInterruptParams = {
+  threadId: ThreadId;
+  turnId: TurnId;
+};
+
+/** Response of `turn/interrupt`: nothing. */
+export type TurnInterruptResponse = { [key: string]: unknown };
+
+/** Which items a turn shows. */
+export type TurnItemsView = "notLoaded" | "summary" | "full";
+
+/** Whether a turn is on disk. */
+export type TurnSaved = {
+  /** False when the history could not be written: the turn is lost when the server ends now. */
+  saved: boolean;
+};
+
+/** Params of `turn/start`. */
+export type TurnStartParams = {
+  additionalContext?: { [key: string]: AdditionalContextEntry } | null;
+  approvalPolicy?: AskForApproval | null;
+  approvalsReviewer?: ApprovalsReviewer | null;
+  clientUserMessageId?: string | null;
+  collaborationMode?: CollaborationModeParam | null;
+  cwd?: string | null;
+  cyberAccessProgram?: CyberAccessProgram | null;
+  disabledPluginIds?: string[] | null;
+  effort?: string | null;
+  environments?: TurnEnvironmentParams[] | null;
+  input: UserInputParam[];
+  model?: string | null;
+  multiAgentMode?: MultiAgentMode | null;
+  outputSchema?: unknown;
+  parentTurnId?: TurnId | null;
+  permissions?: string | null;
+  personality?: Personality | null;
+  responsesapiClientMetadata?: { [key: string]: string } | null;
+  responsesapiClientMetadataPatch?: { [key: string]: string } | null;
+  rootTurnId?: TurnId | null;
+  runtimeWorkspaceRoots?: string[] | null;
+  sandboxPolicy?: SandboxPolicyParam | null;
+  serviceTier?: string | null;
+  serviceTierForTurn?: string | null;
+  summary?: ReasoningSummary | null;
+  threadId: ThreadId;
+  toolOutput?: TurnToolOutput | null;
+  turnTrigger?: string | null;
+};
+
+/** Response of `turn/start`. */
+export type TurnStartResponse = {
+  turn: Turn;
+};
+
+/** Params of `turn/started`. */
+export type TurnStartedNotification = {
+  threadId: ThreadId;
+  turn: Turn;
+};
+
+/** How far a turn is. */
+export type TurnStatus = "completed" | "interrupted" | "failed" | "inProgress";
+
+/** The output of a client-side tool that begins a turn. */
+export type TurnToolOutput = {
+  name: string;
+  namespace?: string | null;
+  output: FunctionCallOutputBody;
+  retain?: boolean;
+};
+
+/** A page of turns. */
+export type TurnsPage = {
+  backwardsCursor: string | null;
+  data: Turn[];
+  nextCursor: string | null;
+};
+
+/** An error of a later version of the protocol. */
+export type UnknownErrorInfo = string | { [key: string]: unknown };
+
+/** How threads left memory. */
+export type UnloadCounts = {
+  /** Milliseconds that the last one took; absent before the first. */
+  lastMs?: number | null;
+  /** Milliseconds that the longest one took; absent before the first. */
+  maxMs?: number | null;
+  /** Unloads that are done. */
+  total: number;
+};
+
+/** What an unload found. */
+export type UnloadOutcome = "unloaded" | "notLoaded";
+
+/** A piece of what the user says. */
+export type UserInput = {
+  text: string;
+  text_elements: TextElement[];
+  type: "text";
+} | {
+  detail?: ImageDetail | null;
+  type: "image";
+} & ({
+  url: string;
+} | {
+  fileId: string;
+}) | {
+  detail?: ImageDetail | null;
+  path: string;
+  type: "localImage";
+} | {
+  type: "audio";
+} & ({
+  url: string;
+} | {
+  fileId: string;
+}) | {
+  path: string;
+  type: "localAudio";
+} | {
+  name: string;
+  path: string;
+  type: "skill";
+} | {
+  name: string;
+  path: string;
+  type: "mention";
+};
+
+/** A piece of what the user says. */
+export type UserInputParam = {
+  text: string;
+  text_elements?: TextElementParam[];
+  type: "text";
+} | {
+  detail?: ImageDetail | null;
+  type: "image";
+} & ({
+  url: string;
+} | {
+  fileId: string;
+}) | {
+  detail?: ImageDetail | null;
+  path: string;
+  type: "localImage";
+} | {
+  type: "audio";
+} & ({
+  url: string;
+} | {
+  fileId: string;
+}) | {
+  path: string;
+  type: "localAudio";
+} | {
+  name: string;
+  path: string;
+  type: "skill";
+} | {
+  name: string;
+  path: string;
+  type: "mention";
+};
+
+/** What the user said. */
+export type UserMessageItem = {
+  clientId: string | null;
+  content: UserInput[];
+  id: ItemId;
+};
+
+/** Params of `warning`. */
+export type WarningNotification = {
+  message: string;
+  threadId: ThreadId | null;
+};
+
+/** What a web search did. */
+export type WebSearchAction = {
+  queries: string[] | null;
+  query: string | null;
+  type: "search";
+} | {
+  type: "openPage";
+  url: string | null;
+} | {
+  pattern: string | null;
+  type: "findInPage";
+  url: string | null;
+} | {
+  type: "other";
+};
+
+/** A web search. */
+export type WebSearchItem = {
+  action?: WebSearchAction | null;
+  id: ItemId;
+  query: string;
+  results?: unknown[] | null;
+};
+
+/** The `error` member of an answer. */
+export type WireError = {
+  /** One of the codes of this module; other peers may send others. */
+  code: number;
+  /** The same for programs. Always sent by this server; data of another shape is read as none. */
+  data?: ErrorData | null;
+  /** A sentence that names the thing it is about and what to do next. */
+  message: string;
+};

@@ -1,0 +1,359 @@
+//! The requests of Codex app-server v2 (0.169.0) that Skein does not answer, each with its reason. A request for one of
+//! them gets "method not found", as for any name that is not in the table. And what the tables have, but the server never
+//! sends yet.
+
+use crate::{
+    notifications::{
+        ItemReasoningSummaryPartAdded, ItemReasoningSummaryTextDelta, ItemReasoningTextDelta, Warning,
+    },
+    server_requests::McpServerElicitationRequest,
+    table::{Notification, ServerRequest},
+};
+
+/// A method of the peer that is not offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Declined {
+    /// Name on the wire.
+    pub wire: &'static str,
+    /// Whether that can change.
+    pub outlook: Outlook,
+    /// Why, and what does the same where something does.
+    pub reason: &'static str,
+}
+
+/// Whether a method may be offered some day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outlook {
+    /// It is not built yet.
+    NotYet,
+    /// It is not what Skein is for.
+    OutOfScope,
+}
+
+const fn not_yet(wire: &'static str, reason: &'static str) -> Declined {
+    Declined { wire, outlook: Outlook::NotYet, reason }
+}
+
+const fn out_of_scope(wire: &'static str, reason: &'static str) -> Declined {
+    Declined { wire, outlook: Outlook::OutOfScope, reason }
+}
+
+/// A notification or request of the server that has a row, and that this server never sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unraised {
+    /// Name on the wire.
+    pub wire: &'static str,
+    /// Why not.
+    pub reason: &'static str,
+}
+
+const fn unraised(wire: &'static str, reason: &'static str) -> Unraised {
+    Unraised { wire, reason }
+}
+
+/// Every such row.
+pub const UNRAISED: &[Unraised] = &[
+    unraised(ItemReasoningSummaryTextDelta::INFO.wire, "no provider of models reasons yet"),
+    unraised(ItemReasoningSummaryPartAdded::INFO.wire, "no provider of models reasons yet"),
+    unraised(ItemReasoningTextDelta::INFO.wire, "no provider of models reasons yet"),
+    unraised(Warning::INFO.wire, "what goes wrong in a thread ends a turn or a request with an error so far"),
+    unraised(
+        McpServerElicitationRequest::INFO.wire,
+        "questions of helpers to the user are not passed on yet",
+    ),
+];
+
+/// Every declined method, in the peer's order within each outlook.
+pub const DECLINED: &[Declined] = &[
+    not_yet("server/diagnostics", "skein/status shows the server's numbers"),
+    not_yet("thread/fork", "a copy of a thread is not made yet"),
+    not_yet("thread/archive", "threads cannot be put aside yet"),
+    not_yet(
+        "thread/delete",
+        "threads cannot be deleted yet; removing the rollout while the server is down does it",
+    ),
+    not_yet("thread/increment_elicitation", "questions of helpers to the user are not passed on yet"),
+    not_yet("thread/decrement_elicitation", "questions of helpers to the user are not passed on yet"),
+    not_yet("thread/goal/set", "goals are not built yet"),
+    not_yet("thread/goal/get", "goals are not built yet"),
+    not_yet("thread/goal/clear", "goals are not built yet"),
+    not_yet(
+        "thread/queue/add",
+        "inputs cannot wait in a queue yet; turn/start in a running turn adds the input to it",
+    ),
+    not_yet("thread/queue/list", "inputs cannot wait in a queue yet"),
+    not_yet("thread/queue/update", "inputs cannot wait in a queue yet"),
+    not_yet("thread/queue/delete", "inputs cannot wait in a queue yet"),
+    not_yet("thread/queue/reorder", "inputs cannot wait in a queue yet"),
+    not_yet("thread/queue/start", "inputs cannot wait in a queue yet"),
+    not_yet("thread/metadata/update", "only a thread's name can be changed yet"),
+    not_yet("thread/settings/update", "settings are taken from thread/start and turn/start only"),
+    not_yet("thread/unarchive", "threads cannot be put aside yet"),
+    not_yet("thread/compact/start", "history is not replaced by summaries yet"),
+    not_yet("thread/revert", "history cannot be cut back yet"),
+    not_yet("thread/search", "the text of threads is not searched yet"),
+    not_yet("thread/searchOccurrences", "the text of turns is not searched yet"),
+    not_yet("thread/readState/update", "what the user has read is not kept yet"),
+    not_yet("thread/turns/list", "history is read whole yet, by thread/read with includeTurns"),
+    not_yet("thread/items/list", "history is read whole yet, by thread/read with includeTurns"),
+    not_yet("thread/items/read", "history is read whole yet, by thread/read with includeTurns"),
+    not_yet("thread/inject_items", "history is written by turns only"),
+    not_yet("skills/list", "skills are not read yet"),
+    not_yet("hooks/list", "hooks are not run, and so not listed"),
+    not_yet("turn/settings/update", "the settings of a running turn cannot be changed yet"),
+    not_yet("turn/steer", "turn/start in a running turn adds the input to it"),
+    not_yet("thread/timeline/list", "history is read whole yet, by thread/read with includeTurns"),
+    not_yet("modelProvider/list", "providers are not listed yet"),
+    not_yet("modelProvider/capabilities/read", "capabilities of providers are not listed yet"),
+    not_yet("experimentalFeature/list", "there are no switches for features yet"),
+    not_yet("permissionProfile/list", "permission profiles are not listed yet"),
+    not_yet("collaborationMode/list", "collaboration modes are not listed yet"),
+    not_yet("config/mcpServer/reload", "helpers read their configuration when their thread is loaded"),
+    not_yet("mcpServer/resource/read", "resources of helpers are not read yet"),
+    not_yet("config/read", "the configuration is not shown yet"),
+    not_yet("config/value/write", "the configuration is changed by editing config.toml"),
+    not_yet("config/batchWrite", "the configuration is changed by editing config.toml"),
+    not_yet("configRequirements/read", "there are no managed requirements to show yet"),
+    not_yet("account/read", "clients that ask for an account before they start are not served yet"),
+    out_of_scope("userVerification/status", "belongs to the peer's own accounts and devices"),
+    out_of_scope("userVerification/enroll", "belongs to the peer's own accounts and devices"),
+    out_of_scope("userVerification/delete", "belongs to the peer's own accounts and devices"),
+    out_of_scope("userVerification/verify", "belongs to the peer's own accounts and devices"),
+    out_of_scope("userVerification/cancel", "belongs to the peer's own accounts and devices"),
+    out_of_scope(
+        "thread/sample",
+        "side questions to the model beside a turn; an ephemeral thread does the same",
+    ),
+    out_of_scope(
+        "thread/sample/cancel",
+        "belongs to thread/sample; interrupt the turn of the ephemeral thread",
+    ),
+    out_of_scope(
+        "thread/prediction/request",
+        "predictions of the user's next input belong to the peer's own service",
+    ),
+    out_of_scope(
+        "thread/attachment/add",
+        "links from threads to things of other products belong to the peer's own apps",
+    ),
+    out_of_scope(
+        "thread/attachment/list",
+        "links from threads to things of other products belong to the peer's own apps",
+    ),
+    out_of_scope(
+        "thread/attachmentOwner/list",
+        "links from threads to things of other products belong to the peer's own apps",
+    ),
+    out_of_scope(
+        "thread/attachment/remove",
+        "links from threads to things of other products belong to the peer's own apps",
+    ),
+    out_of_scope(
+        "thread/section/move",
+        "sections order the list of one product's client; clients keep them themselves",
+    ),
+    out_of_scope("thread/memoryMode/set", "Skein keeps no memories across threads"),
+    out_of_scope("thread/memory/read", "Skein keeps no memories across threads"),
+    out_of_scope("memory/status", "Skein keeps no memories across threads"),
+    out_of_scope("memory/reset", "Skein keeps no memories across threads"),
+    out_of_scope("rollout/compress", "rollouts are plain text on disk; the file system can compress them"),
+    out_of_scope("thread/shellCommand", "Skein runs no shell; commands are tools of helpers"),
+    out_of_scope("thread/approveGuardianDeniedAction", "Skein has no automatic reviewer of approvals"),
+    out_of_scope(
+        "thread/backgroundTerminals/clean",
+        "Skein runs no shell; there are no terminals to list or end",
+    ),
+    out_of_scope(
+        "thread/backgroundTerminals/list",
+        "Skein runs no shell; there are no terminals to list or end",
+    ),
+    out_of_scope(
+        "thread/backgroundTerminals/terminate",
+        "Skein runs no shell; there are no terminals to list or end",
+    ),
+    out_of_scope("project/list", "Skein groups threads by working directory, not by project"),
+    out_of_scope("project/read", "Skein groups threads by working directory, not by project"),
+    out_of_scope("project/create", "Skein groups threads by working directory, not by project"),
+    out_of_scope("project/import", "Skein groups threads by working directory, not by project"),
+    out_of_scope("project/update", "Skein groups threads by working directory, not by project"),
+    out_of_scope("project/move", "Skein groups threads by working directory, not by project"),
+    out_of_scope("project/delete", "Skein groups threads by working directory, not by project"),
+    out_of_scope(
+        "threadSection/list",
+        "sections order the list of one product's client; clients keep them themselves",
+    ),
+    out_of_scope(
+        "threadSection/create",
+        "sections order the list of one product's client; clients keep them themselves",
+    ),
+    out_of_scope(
+        "threadSection/update",
+        "sections order the list of one product's client; clients keep them themselves",
+    ),
+    out_of_scope(
+        "threadSection/delete",
+        "sections order the list of one product's client; clients keep them themselves",
+    ),
+    out_of_scope("thread/guardianReview", "Skein has no automatic reviewer of approvals"),
+    out_of_scope(
+        "thread/prepareApprovedPlan",
+        "plans that run as threads of their own belong to the peer's own client",
+    ),
+    out_of_scope("skills/extraRoots/set", "belongs to the peer's catalogue of skills"),
+    out_of_scope("marketplace/add", "Skein has no marketplace; helpers are configured in config.toml"),
+    out_of_scope("marketplace/remove", "Skein has no marketplace; helpers are configured in config.toml"),
+    out_of_scope("marketplace/upgrade", "Skein has no marketplace; helpers are configured in config.toml"),
+    out_of_scope("plugin/list", "Skein has no plugins; helpers are configured in config.toml"),
+    out_of_scope("plugin/search", "Skein has no plugins; helpers are configured in config.toml"),
+    out_of_scope("plugin/installed", "Skein has no plugins; helpers are configured in config.toml"),
+    out_of_scope("plugin/reconcile", "Skein has no plugins; helpers are configured in config.toml"),
+    out_of_scope("plugin/read", "Skein has no plugins; helpers are configured in config.toml"),
+    out_of_scope("plugin/skill/read", "Skein has no plugins; helpers are configured in config.toml"),
+    out_of_scope("plugin/share/save", "Skein has no plugins; helpers are configured in config.toml"),
+    out_of_scope("plugin/share/updateTargets", "Skein has no plugins; helpers are configured in config.toml"),
+    out_of_scope("plugin/share/list", "Skein has no plugins; helpers are configured in config.toml"),
+    out_of_scope("plugin/share/checkout", "Skein has no plugins; helpers are configured in config.toml"),
+    out_of_scope("plugin/share/delete", "Skein has no plugins; helpers are configured in config.toml"),
+    out_of_scope("app/read", "apps belong to the peer's own service"),
+    out_of_scope("app/list", "apps belong to the peer's own service"),
+    out_of_scope("app/installed", "apps belong to the peer's own service"),
+    out_of_scope("fs/readFile", "Skein is no file server; files are reached by helpers"),
+    out_of_scope("fs/writeFile", "Skein is no file server; files are reached by helpers"),
+    out_of_scope("fs/createDirectory", "Skein is no file server; files are reached by helpers"),
+    out_of_scope("fs/getMetadata", "Skein is no file server; files are reached by helpers"),
+    out_of_scope("fs/readDirectory", "Skein is no file server; files are reached by helpers"),
+    out_of_scope("fs/remove", "Skein is no file server; files are reached by helpers"),
+    out_of_scope("fs/copy", "Skein is no file server; files are reached by helpers"),
+    out_of_scope("fs/watch", "Skein is no file server, and watches no files"),
+    out_of_scope("fs/unwatch", "Skein is no file server, and watches no files"),
+    out_of_scope("skills/config/write", "belongs to the peer's catalogue of skills"),
+    out_of_scope("plugin/install", "Skein has no plugins; helpers are configured in config.toml"),
+    out_of_scope("plugin/uninstall", "Skein has no plugins; helpers are configured in config.toml"),
+    out_of_scope("thread/realtime/start", "Skein has no voice; conversations are text"),
+    out_of_scope("thread/realtime/appendAudio", "Skein has no voice; conversations are text"),
+    out_of_scope("thread/realtime/appendText", "Skein has no voice; conversations are text"),
+    out_of_scope("thread/realtime/appendSpeech", "Skein has no voice; conversations are text"),
+    out_of_scope("thread/realtime/stop", "Skein has no voice; conversations are text"),
+    out_of_scope("thread/realtime/listVoices", "Skein has no voice; conversations are text"),
+    out_of_scope("review/start", "reviews of code changes need the peer's own prompts and tools"),
+    out_of_scope(
+        "account/gatewayOAuth/read",
+        "Skein has no accounts; a gateway's key comes from the environment",
+    ),
+    out_of_scope(
+        "account/gatewayOAuth/login",
+        "Skein has no accounts; a gateway's key comes from the environment",
+    ),
+    out_of_scope(
+        "account/gatewayOAuth/cancel",
+        "Skein has no accounts; a gateway's key comes from the environment",
+    ),
+    out_of_scope("modelProvider/config/write", "providers are configured in config.toml"),
+    out_of_scope("experimentalFeature/enablement/set", "there are no switches for features"),
+    out_of_scope(
+        "remoteControl/enable",
+        "a relay of the peer's own service; a client reaches Skein by its websocket address",
+    ),
+    out_of_scope(
+        "remoteControl/disable",
+        "a relay of the peer's own service; a client reaches Skein by its websocket address",
+    ),
+    out_of_scope(
+        "remoteControl/status/read",
+        "a relay of the peer's own service; a client reaches Skein by its websocket address",
+    ),
+    out_of_scope(
+        "remoteControl/pairing/start",
+        "a relay of the peer's own service; a client reaches Skein by its websocket address",
+    ),
+    out_of_scope(
+        "remoteControl/pairing/status",
+        "a relay of the peer's own service; a client reaches Skein by its websocket address",
+    ),
+    out_of_scope(
+        "remoteControl/client/list",
+        "a relay of the peer's own service; a client reaches Skein by its websocket address",
+    ),
+    out_of_scope(
+        "remoteControl/client/revoke",
+        "a relay of the peer's own service; a client reaches Skein by its websocket address",
+    ),
+    out_of_scope("mock/experimentalMethod", "exists for the peer's own tests"),
+    out_of_scope(
+        "environment/add",
+        "turns run on the machine of the server; there are no remote environments",
+    ),
+    out_of_scope(
+        "environment/info",
+        "turns run on the machine of the server; there are no remote environments",
+    ),
+    out_of_scope(
+        "environment/status",
+        "turns run on the machine of the server; there are no remote environments",
+    ),
+    out_of_scope("mcpServer/oauth/login", "helpers are local processes; none signs in"),
+    out_of_scope(
+        "mcpServer/event/stream/start",
+        "a channel of the peer's own apps; no helper of the MCP standard has it",
+    ),
+    out_of_scope(
+        "mcpServer/event/stream/stop",
+        "a channel of the peer's own apps; no helper of the MCP standard has it",
+    ),
+    out_of_scope("windowsSandbox/setupStart", "belongs to Windows; Skein runs on Linux"),
+    out_of_scope("windowsSandbox/readiness", "belongs to Windows; Skein runs on Linux"),
+    out_of_scope("account/login/start", "Skein has no accounts to sign in to"),
+    out_of_scope("account/bedrock/discover", "cloud credentials come from the environment"),
+    out_of_scope("account/bedrock/setup", "cloud credentials come from the environment"),
+    out_of_scope("account/gcp/setup", "cloud credentials come from the environment"),
+    out_of_scope("account/bedrock/checkGovCloudRequirements", "cloud credentials come from the environment"),
+    out_of_scope("account/login/cancel", "Skein has no accounts to sign in to"),
+    out_of_scope("accountSession/list", "Skein has no accounts to switch between"),
+    out_of_scope("accountSession/switch", "Skein has no accounts to switch between"),
+    out_of_scope("account/logout", "Skein has no accounts to sign out of"),
+    out_of_scope("account/securitySetup/read", "Skein has no accounts to secure"),
+    out_of_scope("account/rateLimits/read", "Skein has no accounts, and so no limits of one"),
+    out_of_scope("account/rateLimitResetCredit/consume", "Skein has no accounts, and so no credits"),
+    out_of_scope("account/usage/read", "Skein has no accounts; the use of tokens is told for each thread"),
+    out_of_scope("account/workspaceMessages/read", "Skein has no accounts, and so no workspaces"),
+    out_of_scope("account/sendAddCreditsNudgeEmail", "Skein has no accounts, and sends no mail"),
+    out_of_scope("feedback/upload", "Skein sends nothing about its use to anybody"),
+    out_of_scope("feedback/save", "Skein sends nothing about its use to anybody"),
+    out_of_scope("command/exec", "Skein runs no commands for clients; commands are tools of helpers"),
+    out_of_scope("command/exec/write", "Skein runs no commands for clients; commands are tools of helpers"),
+    out_of_scope(
+        "command/exec/terminate",
+        "Skein runs no commands for clients; commands are tools of helpers",
+    ),
+    out_of_scope("command/exec/resize", "Skein runs no commands for clients; commands are tools of helpers"),
+    out_of_scope("process/spawn", "Skein starts no processes for clients; only configured helpers"),
+    out_of_scope("process/writeStdin", "Skein starts no processes for clients; only configured helpers"),
+    out_of_scope("process/kill", "Skein starts no processes for clients; only configured helpers"),
+    out_of_scope("process/resizePty", "Skein starts no processes for clients; only configured helpers"),
+    out_of_scope("externalAgentConfig/detect", "the settings and histories of other agents are not imported"),
+    out_of_scope("externalAgentConfig/import", "the settings and histories of other agents are not imported"),
+    out_of_scope(
+        "externalAgentConfig/import/recordHistory",
+        "the settings and histories of other agents are not imported",
+    ),
+    out_of_scope(
+        "externalAgentConfig/import/readHistories",
+        "the settings and histories of other agents are not imported",
+    ),
+    out_of_scope("getConversationSummary", "replaced in the peer itself by thread/read"),
+    out_of_scope("gitDiffToRemote", "Skein knows no repositories; git is a tool of a helper"),
+    out_of_scope("getAuthStatus", "Skein has no accounts; keys of providers come from the environment"),
+    out_of_scope("fuzzyFileSearch", "Skein is no file server; a search of files is a tool of a helper"),
+    out_of_scope(
+        "fuzzyFileSearch/sessionStart",
+        "Skein is no file server; a search of files is a tool of a helper",
+    ),
+    out_of_scope(
+        "fuzzyFileSearch/sessionUpdate",
+        "Skein is no file server; a search of files is a tool of a helper",
+    ),
+    out_of_scope(
+        "fuzzyFileSearch/sessionStop",
+        "Skein is no file server; a search of files is a tool of a helper",
+    ),
+];

@@ -1,0 +1,144 @@
+//! From a message to text.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use crate::{
+    error::WireError,
+    ids::{Epoch, EventSeq, RequestId},
+    table::{ClientNotification, Method, Notification, ServerRequest},
+};
+
+/// Longest error reply, in bytes.
+pub const ERROR_REPLY_LIMIT: usize = 4096;
+
+#[derive(Serialize)]
+struct Answer<'a, T> {
+    id: &'a RequestId,
+    result: &'a T,
+}
+
+#[derive(Serialize)]
+struct Refusal<'a> {
+    id: Option<&'a RequestId>,
+    error: &'a WireError,
+}
+
+#[derive(Serialize)]
+struct Question<'a, T> {
+    id: &'a RequestId,
+    method: &'static str,
+    params: &'a T,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Word<'a, T> {
+    method: &'static str,
+    params: &'a T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    emitted_at_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<EventSeq>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<Epoch>,
+}
+
+/// The answer to the request `id`.
+#[must_use]
+pub fn response<T: Serialize>(id: &RequestId, result: &T) -> String {
+    print(Some(id), &Answer { id, result })
+}
+
+/// The refusal of the request `id`, or of a message whose id was not readable. At most [`ERROR_REPLY_LIMIT`] bytes:
+/// long texts are cut, and an id that would not fit is left out.
+#[must_use]
+pub fn error_reply(id: Option<&RequestId>, error: &WireError) -> String {
+    let mut text = print(id, &Refusal { id, error });
+    let mut limit = ERROR_REPLY_LIMIT / 4;
+    while text.len() > ERROR_REPLY_LIMIT && limit > 0 {
+        text = print(id, &Refusal { id, error: &shortened(error, limit) });
+        limit /= 4;
+    }
+    if text.len() > ERROR_REPLY_LIMIT && id.is_some() {
+        return error_reply(None, error);
+    }
+    text
+}
+
+/// A notification of the server. `emitted_at_ms` is Unix time in milliseconds; `number` is given when the notification
+/// is part of the thread's history and the client asked for numbers.
+#[must_use]
+pub fn notification<N: Notification>(
+    params: &N::Params,
+    emitted_at_ms: i64,
+    number: Option<(EventSeq, Epoch)>,
+) -> String {
+    let (seq, epoch) = number.unzip();
+    print(None, &Word { method: N::INFO.wire, params, emitted_at_ms: Some(emitted_at_ms), seq, epoch })
+}
+
+/// A question of the server.
+#[must_use]
+pub fn server_request<R: ServerRequest>(id: &RequestId, params: &R::Params) -> String {
+    print(Some(id), &Question { id, method: R::INFO.wire, params })
+}
+
+/// A question of a client.
+#[must_use]
+pub fn request<M: Method>(id: &RequestId, params: &M::Params) -> String {
+    print(Some(id), &Question { id, method: M::INFO.wire, params })
+}
+
+/// A notification of a client.
+#[must_use]
+pub fn client_notification<N: ClientNotification>(params: &N::Params) -> String {
+    print(None, &Word { method: N::INFO.wire, params, emitted_at_ms: None, seq: None, epoch: None })
+}
+
+/// Prints `message`. A type that cannot be printed (a map with keys that are no text; this crate has none) becomes an
+/// internal error for whoever waits for `id`.
+fn print<T: Serialize>(id: Option<&RequestId>, message: &T) -> String {
+    serde_json::to_string(message).unwrap_or_else(|error| {
+        let id = id.map_or(serde_json::Value::Null, |id| match id {
+            RequestId::Integer(number) => (*number).into(),
+            RequestId::String(text) => text.as_str().into(),
+        });
+        let message = format!("the answer cannot be printed: {error}");
+        let data = serde_json::json!({ "reason": "unprintable" });
+        let error =
+            serde_json::json!({ "code": crate::error::INTERNAL_ERROR, "message": message, "data": data });
+        serde_json::json!({ "id": id, "error": error }).to_string()
+    })
+}
+
+/// The same error with each of its texts cut to `limit` bytes.
+fn shortened(error: &WireError, limit: usize) -> WireError {
+    let mut error = error.clone();
+    cut(&mut error.message, limit);
+    if let Some(data) = &mut error.data {
+        let mut reason = std::mem::take(&mut data.reason).into_owned();
+        cut(&mut reason, limit);
+        data.reason = Cow::Owned(reason);
+        for text in [&mut data.server, &mut data.tool, &mut data.method, &mut data.path].into_iter().flatten()
+        {
+            cut(text, limit);
+        }
+        for id in [&mut data.turn_id, &mut data.active_turn_id].into_iter().flatten() {
+            *id = cut_copy(id.as_str(), limit).into();
+        }
+        if let Some(id) = &mut data.item_id {
+            *id = cut_copy(id.as_str(), limit).into();
+        }
+    }
+    error
+}
+
+fn cut_copy(text: &str, limit: usize) -> String {
+    text[..text.floor_char_boundary(limit)].to_owned()
+}
+
+fn cut(text: &mut String, limit: usize) {
+    text.truncate(text.floor_char_boundary(limit));
+}

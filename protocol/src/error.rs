@@ -1,0 +1,209 @@
+//! Errors as they go over the wire: a code, a sentence for people, and data for programs.
+
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::ids::{ItemId, ThreadId, TurnId};
+
+/// The message is not JSON.
+pub const PARSE_ERROR: i64 = -32_700;
+/// The envelope is wrong, or the request does not fit the connection's state (before `initialize`, or a second one).
+pub const INVALID_REQUEST: i64 = -32_600;
+/// No method has this name.
+pub const METHOD_NOT_FOUND: i64 = -32_601;
+/// The params have the wrong shape or value; `data.path` names the field.
+pub const INVALID_PARAMS: i64 = -32_602;
+/// Something broke on the server's side.
+pub const INTERNAL_ERROR: i64 = -32_603;
+/// Too much is under way; the same request works after `data.retryAfterMs`.
+pub const OVERLOADED: i64 = -32_001;
+
+/// Every code that is sent, with its name and meaning, for documents and tests.
+pub const CODES: &[(i64, &str, &str)] = &[
+    (PARSE_ERROR, "parse error", "The message is not JSON."),
+    (
+        INVALID_REQUEST,
+        "invalid request",
+        "The envelope is wrong, or the connection's state does not allow it.",
+    ),
+    (METHOD_NOT_FOUND, "method not found", "No method has this name; `data.method` repeats it."),
+    (INVALID_PARAMS, "invalid params", "A parameter has the wrong shape or value; `data.path` names it."),
+    (INTERNAL_ERROR, "internal error", "Something broke on the server's side; the message says what to do."),
+    (OVERLOADED, "overloaded", "Too much is under way; the same request works after `data.retryAfterMs`."),
+];
+
+/// The `error` member of an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
+#[error("{message} ({code})")]
+pub struct WireError {
+    /// One of the codes of this module; other peers may send others.
+    pub code: i64,
+    /// A sentence that names the thing it is about and what to do next.
+    pub message: String,
+    /// The same for programs. Always sent by this server; data of another shape is read as none.
+    #[serde(default, deserialize_with = "known_data", skip_serializing_if = "Option::is_none")]
+    pub data: Option<Box<ErrorData>>,
+}
+
+/// Reads the data of an error. Other peers send what they like; an answer must not fail on it.
+fn known_data<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<ErrorData>>, D::Error> {
+    let data = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(data).ok())
+}
+
+/// What an error is about, for programs. Members that do not apply are left out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ErrorData {
+    /// A stable word that clients can compare.
+    pub reason: Cow<'static, str>,
+    /// The thread it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thread_id: Option<ThreadId>,
+    /// The turn it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn_id: Option<TurnId>,
+    /// The turn that runs, when another one was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_turn_id: Option<TurnId>,
+    /// The item it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item_id: Option<ItemId>,
+    /// The helper it is about, by its configured name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// The tool it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// The method it is about, cut to 64 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// The field it is about, as a path from `params`, such as `input[0].text`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// When the same request can work, in milliseconds from now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+/// Longest method name that an error repeats, in characters.
+const METHOD_LIMIT: usize = 64;
+
+impl WireError {
+    /// An error with a code of this module, a stable reason, and a sentence.
+    #[must_use]
+    pub fn new(code: i64, reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        let data = ErrorData { reason: reason.into(), ..ErrorData::default() };
+        Self { code, message: message.into(), data: Some(Box::new(data)) }
+    }
+
+    /// [`PARSE_ERROR`].
+    #[must_use]
+    pub fn parse_error(reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self::new(PARSE_ERROR, reason, message)
+    }
+
+    /// [`INVALID_REQUEST`].
+    #[must_use]
+    pub fn invalid_request(reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self::new(INVALID_REQUEST, reason, message)
+    }
+
+    /// [`METHOD_NOT_FOUND`] for `method`.
+    #[must_use]
+    pub fn method_not_found(method: &str) -> Self {
+        let name: String = method.chars().take(METHOD_LIMIT).collect();
+        let message = format!("method {name:?} is not known; METHODS.md lists those that are");
+        Self::new(METHOD_NOT_FOUND, "methodNotFound", message).method(method)
+    }
+
+    /// [`INVALID_PARAMS`].
+    #[must_use]
+    pub fn invalid_params(reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self::new(INVALID_PARAMS, reason, message)
+    }
+
+    /// [`INTERNAL_ERROR`].
+    #[must_use]
+    pub fn internal(reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self::new(INTERNAL_ERROR, reason, message)
+    }
+
+    /// [`OVERLOADED`]; the same request can work after `retry_after_ms` milliseconds.
+    #[must_use]
+    pub fn overloaded(
+        reason: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+        retry_after_ms: u64,
+    ) -> Self {
+        Self::new(OVERLOADED, reason, message).with(|data| data.retry_after_ms = Some(retry_after_ms))
+    }
+
+    /// Names the thread it is about.
+    #[must_use]
+    pub fn thread(self, id: ThreadId) -> Self {
+        self.with(|data| data.thread_id = Some(id))
+    }
+
+    /// Names the turn it is about.
+    #[must_use]
+    pub fn turn(self, id: impl Into<TurnId>) -> Self {
+        let id = id.into();
+        self.with(|data| data.turn_id = Some(id))
+    }
+
+    /// Names the turn that runs, when another one was asked for.
+    #[must_use]
+    pub fn active_turn(self, id: impl Into<TurnId>) -> Self {
+        let id = id.into();
+        self.with(|data| data.active_turn_id = Some(id))
+    }
+
+    /// Names the item it is about.
+    #[must_use]
+    pub fn item(self, id: impl Into<ItemId>) -> Self {
+        let id = id.into();
+        self.with(|data| data.item_id = Some(id))
+    }
+
+    /// Names the helper it is about.
+    #[must_use]
+    pub fn server(self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.with(|data| data.server = Some(name))
+    }
+
+    /// Names the tool it is about.
+    #[must_use]
+    pub fn tool(self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.with(|data| data.tool = Some(name))
+    }
+
+    /// Names the method it is about; a long name is cut.
+    #[must_use]
+    pub fn method(self, name: &str) -> Self {
+        let name = name.chars().take(METHOD_LIMIT).collect();
+        self.with(|data| data.method = Some(name))
+    }
+
+    /// Names the field it is about, as a path from `params`.
+    #[must_use]
+    pub fn path(self, path: impl Into<String>) -> Self {
+        let path = path.into();
+        self.with(|data| data.path = Some(path))
+    }
+
+    /// The stable word of this error; empty when a peer sent none.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        self.data.as_ref().map_or("", |data| &data.reason)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut ErrorData)) -> Self {
+        change(self.data.get_or_insert_default());
+        self
+    }
+}

@@ -1,0 +1,170 @@
+//! What is ours: the `skein` members of the peer's messages, the methods that begin with `skein/`, and `rpc.discover`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::RawValue};
+
+use crate::{
+    JsonObject,
+    ids::{Epoch, EventSeq, ThreadId},
+    thread::ThreadStatus,
+};
+
+/// Whether a method or notification of this name is ours, and not the peer's. Names that begin with `rpc.` belong to
+/// JSON-RPC itself.
+#[must_use]
+pub fn is_ours(wire: &str) -> bool {
+    wire.starts_with("skein/") || wire.starts_with("rpc.")
+}
+
+/// The point in a thread's history that an answer is a picture of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadPicture {
+    /// The last number that the picture includes.
+    pub seq: EventSeq,
+    /// The version of the history that the number belongs to.
+    pub epoch: Epoch,
+}
+
+/// How to resume a thread.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ResumeOptions {
+    /// Watch only: the subscription does not keep the thread loaded, and is never asked anything.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub observe: bool,
+    /// The last number that the client has seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after_seq: Option<EventSeq>,
+    /// The version of the history that `afterSeq` belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Epoch>,
+}
+
+/// Details of the threads in memory.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LoadedDetails {
+    /// One for each thread of the answer, in the same order.
+    pub threads: Vec<LoadedThread>,
+}
+
+/// How complete a list of threads is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListDetails {
+    /// Set while the list is being made anew: threads may be missing from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub indexing: Option<IndexingDetails>,
+}
+
+/// How far the making of the list is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct IndexingDetails {
+    /// Histories that were read.
+    pub done: u64,
+    /// Histories that there are, as far as that is known.
+    pub total: u64,
+}
+
+/// A thread in memory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadedThread {
+    /// The thread.
+    pub thread_id: ThreadId,
+    /// Where it is in its life.
+    pub state: LoadedState,
+    /// What clients are told about it.
+    pub status: ThreadStatus,
+    /// Connections that keep it loaded.
+    pub subscribers: u64,
+    /// Connections that only watch.
+    pub observers: u64,
+    /// Its helper processes that are alive.
+    pub helpers: u64,
+    /// It is never on disk.
+    pub ephemeral: bool,
+    /// It is on disk.
+    pub materialised: bool,
+}
+
+/// Where a loaded thread is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum LoadedState {
+    /// Its history is being read.
+    Loading,
+    /// Nothing runs.
+    Idle,
+    /// A turn runs.
+    Running,
+    /// Its helpers are ending.
+    Unloading,
+}
+
+/// Whether a turn is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TurnSaved {
+    /// False when the history could not be written: the turn is lost when the server ends now.
+    pub saved: bool,
+}
+
+/// What this server offers beside the protocol.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServerExtensions {
+    /// Version of the server.
+    pub version: String,
+    /// The extensions that the client asked for and gets, by name.
+    pub extensions: BTreeMap<String, Value>,
+}
+
+/// Params of `skein/thread/unload`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SkeinThreadUnloadParams {
+    /// The thread.
+    pub thread_id: ThreadId,
+    /// Also when it is active or has other subscribers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+}
+
+/// Response of `skein/thread/unload`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SkeinThreadUnloadResponse {
+    /// What was found.
+    pub state: UnloadOutcome,
+}
+
+/// What an unload found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum UnloadOutcome {
+    /// The thread was loaded; it is not any more, and none of its helpers is left.
+    Unloaded,
+    /// The thread was not loaded.
+    NotLoaded,
+}
+
+/// Params of `skein/quiesce`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SkeinQuiesceParams {}
+
+/// Response of `skein/quiesce`: nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SkeinQuiesceResponse {}
+
+/// Params of `rpc.discover`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RpcDiscoverParams {}
+
+/// Response of `rpc.discover`: an OpenRPC document.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct RpcDiscoverResponse(#[schemars(with = "JsonObject")] pub Box<RawValue>);
+
+mod status;
+
+pub use status::*;

@@ -1,0 +1,155 @@
+//! What the server tells about itself in numbers.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Params of `skein/status`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SkeinStatusParams {}
+
+/// Response of `skein/status`. Counters that end in `Total` rise from the start of the server; all others are the
+/// state of the moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SkeinStatusResponse {
+    /// Version of the server.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// The folder that it serves.
+    pub home: String,
+    /// Where it listens, as a URL.
+    pub address: String,
+    /// When it started, in Unix milliseconds.
+    pub started_at_ms: i64,
+    /// Name of this start of the server.
+    pub boot_id: String,
+    /// Milliseconds since it started.
+    pub uptime_ms: u64,
+    /// Websocket connections.
+    pub connections: u64,
+    /// Threads in memory.
+    pub threads: ThreadCounts,
+    /// Helper processes.
+    pub helpers: HelperCounts,
+    /// Tasks that run.
+    pub tasks: u64,
+    /// Bytes that wait to be sent, over all connections.
+    pub outbox_bytes: u64,
+    /// Turns.
+    pub turns: TurnCounts,
+    /// History files.
+    pub store: StoreCounts,
+    /// What was refused.
+    pub refusals: RefusalCounts,
+    /// How threads left memory.
+    pub unloads: UnloadCounts,
+    /// Memory.
+    pub memory: MemoryCounts,
+}
+
+/// Threads in memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ThreadCounts {
+    /// All of them.
+    pub loaded: u64,
+    /// Those whose history is being read.
+    pub loading: u64,
+    /// Those in which nothing runs.
+    pub idle: u64,
+    /// Those in which a turn runs.
+    pub running: u64,
+    /// Those whose helpers are ending.
+    pub unloading: u64,
+    /// Subscriptions that keep a thread loaded.
+    pub subscriptions: u64,
+    /// Subscriptions that only watch.
+    pub observers: u64,
+}
+
+/// Helper processes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HelperCounts {
+    /// Helpers that are alive.
+    pub alive: u64,
+    /// Guards that are alive.
+    pub guards: u64,
+    /// Helpers that start.
+    pub starting: u64,
+    /// Helpers that take calls.
+    pub ready: u64,
+    /// Helpers that are being ended.
+    pub stopping: u64,
+    /// Helpers that were started.
+    pub started_total: u64,
+    /// Helpers that ended, by themselves or told to.
+    pub stopped_total: u64,
+    /// Helpers that had to be killed.
+    pub killed_total: u64,
+    /// How many of those alive are held by which means, such as `guard` or `cgroup`.
+    pub containment: BTreeMap<String, u64>,
+}
+
+/// Turns.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TurnCounts {
+    /// Turns that run.
+    pub running: u64,
+    /// Turns that began.
+    pub started_total: u64,
+    /// Turns that ended, in whichever way.
+    pub completed_total: u64,
+}
+
+/// History files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StoreCounts {
+    /// Writes.
+    pub appends_total: u64,
+    /// Syncs.
+    pub syncs_total: u64,
+    /// Writes and syncs that failed.
+    pub errors_total: u64,
+    /// Records that were given up.
+    pub unsaved_records_total: u64,
+    /// Files whose end is not known to be closed and indexed.
+    pub open_markers: u64,
+}
+
+/// What was refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RefusalCounts {
+    /// Requests that were answered with "overloaded".
+    pub overloaded: u64,
+    /// Connections that were closed because they did not take their messages.
+    pub slow_clients: u64,
+}
+
+/// How threads left memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UnloadCounts {
+    /// Unloads that are done.
+    pub total: u64,
+    /// Milliseconds that the last one took; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_ms: Option<u64>,
+    /// Milliseconds that the longest one took; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_ms: Option<u64>,
+}
+
+/// Memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MemoryCounts {
+    /// Resident bytes of the server itself.
+    pub resident_bytes: u64,
+}

@@ -1,0 +1,278 @@
+//! Items: the visible pieces of a turn.
+
+#![expect(
+    missing_docs,
+    reason = "fields and variants carry the wire's own names; source: Codex app-server v2, 0.169.0"
+)]
+
+mod tool;
+
+pub use tool::*;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{ids::ItemId, response_item::MessagePhase, settings::LegacyAppPathString, turn::UserInput};
+
+/// A visible piece of a turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadItem {
+    #[serde(default)]
+    pub completed_at_ms: Option<i64>,
+    #[serde(default)]
+    pub started_at_ms: Option<i64>,
+    #[serde(flatten)]
+    pub body: ThreadItemBody,
+}
+
+/// What kind of item it is, with what belongs to the kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum ThreadItemBody {
+    UserMessage(UserMessageItem),
+    HookPrompt(HookPromptItem),
+    AgentMessage(AgentMessageItem),
+    FunctionCallOutput(FunctionCallOutputItem),
+    Plan(PlanItem),
+    Reasoning(ReasoningItem),
+    CommandExecution(CommandExecutionItem),
+    FileChange(FileChangeItem),
+    // In a box, for it is twice as large as the others.
+    McpToolCall(Box<McpToolCallItem>),
+    DynamicToolCall(DynamicToolCallItem),
+    CollabAgentToolCall(CollabAgentToolCallItem),
+    SubAgentActivity(SubAgentActivityItem),
+    WebSearch(WebSearchItem),
+    ImageView(ImageViewItem),
+    Sleep(SleepItem),
+    ImageGeneration(ImageGenerationItem),
+    EnteredReviewMode(EnteredReviewModeItem),
+    ExitedReviewMode(ExitedReviewModeItem),
+    ContextCompaction(ContextCompactionItem),
+}
+
+impl ThreadItem {
+    /// What the user said; `client_id` is the client's own name for the message.
+    #[must_use]
+    pub fn user_message(id: impl Into<ItemId>, content: Vec<UserInput>, client_id: Option<String>) -> Self {
+        ThreadItemBody::UserMessage(UserMessageItem { client_id, content, id: id.into() }).into()
+    }
+
+    /// What the agent said.
+    #[must_use]
+    pub fn agent_message(id: impl Into<ItemId>, text: impl Into<String>) -> Self {
+        ThreadItemBody::AgentMessage(AgentMessageItem {
+            delivery: None,
+            id: id.into(),
+            memory_citation: None,
+            moderation: None,
+            phase: None,
+            questions: None,
+            text: text.into(),
+        })
+        .into()
+    }
+
+    /// The call of a helper's tool, just begun.
+    #[must_use]
+    pub fn mcp_tool_call(
+        id: impl Into<ItemId>,
+        server: impl Into<String>,
+        tool: impl Into<String>,
+        arguments: Value,
+    ) -> Self {
+        ThreadItemBody::McpToolCall(Box::new(McpToolCallItem::new(id, server, tool, arguments))).into()
+    }
+
+    /// The item's id.
+    #[must_use]
+    pub fn id(&self) -> &ItemId {
+        match &self.body {
+            ThreadItemBody::UserMessage(item) => &item.id,
+            ThreadItemBody::HookPrompt(item) => &item.id,
+            ThreadItemBody::AgentMessage(item) => &item.id,
+            ThreadItemBody::FunctionCallOutput(item) => &item.id,
+            ThreadItemBody::Plan(item) => &item.id,
+            ThreadItemBody::Reasoning(item) => &item.id,
+            ThreadItemBody::CommandExecution(item) => &item.id,
+            ThreadItemBody::FileChange(item) => &item.id,
+            ThreadItemBody::McpToolCall(item) => &item.id,
+            ThreadItemBody::DynamicToolCall(item) => &item.id,
+            ThreadItemBody::CollabAgentToolCall(item) => &item.id,
+            ThreadItemBody::SubAgentActivity(item) => &item.id,
+            ThreadItemBody::WebSearch(item) => &item.id,
+            ThreadItemBody::ImageView(item) => &item.id,
+            ThreadItemBody::Sleep(item) => &item.id,
+            ThreadItemBody::ImageGeneration(item) => &item.id,
+            ThreadItemBody::EnteredReviewMode(item) => &item.id,
+            ThreadItemBody::ExitedReviewMode(item) => &item.id,
+            ThreadItemBody::ContextCompaction(item) => &item.id,
+        }
+    }
+}
+
+impl From<ThreadItemBody> for ThreadItem {
+    fn from(body: ThreadItemBody) -> Self {
+        Self { completed_at_ms: None, started_at_ms: None, body }
+    }
+}
+
+/// What the user said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UserMessageItem {
+    #[serde(default)]
+    pub client_id: Option<String>,
+    pub content: Vec<UserInput>,
+    pub id: ItemId,
+}
+
+/// What a hook said in the user's place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HookPromptItem {
+    pub fragments: Vec<HookPromptFragment>,
+    pub id: ItemId,
+}
+
+/// A piece of a prompt that a hook added.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HookPromptFragment {
+    pub hook_run_id: String,
+    pub text: String,
+}
+
+/// What the agent said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentMessageItem {
+    #[serde(default)]
+    pub delivery: Option<AgentMessageDelivery>,
+    pub id: ItemId,
+    #[serde(default)]
+    pub memory_citation: Option<MemoryCitation>,
+    #[serde(default)]
+    pub moderation: Option<AgentMessageModeration>,
+    #[serde(default)]
+    pub phase: Option<MessagePhase>,
+    #[serde(default)]
+    pub questions: Option<Vec<AsyncUserInputQuestion>>,
+    pub text: String,
+}
+
+/// How a message reaches the user, when not in the usual way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum AgentMessageDelivery {
+    Async,
+}
+
+/// What moderation did with a message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentMessageModeration {
+    #[serde(default)]
+    pub display: Option<AgentMessageDisplay>,
+    pub moderated: bool,
+}
+
+/// How a moderated message is shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentMessageDisplay {
+    pub action: String,
+    #[serde(default)]
+    pub block_type: Option<String>,
+    #[serde(default)]
+    pub check_trusted_contacts: Option<bool>,
+    #[serde(default)]
+    pub cyber_trusted_access: Option<bool>,
+}
+
+/// A question that the user may answer later.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AsyncUserInputQuestion {
+    #[serde(default)]
+    pub options: Option<Vec<String>>,
+    pub title: String,
+}
+
+/// The memories that a message used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MemoryCitation {
+    pub entries: Vec<MemoryCitationEntry>,
+    pub thread_ids: Vec<String>,
+}
+
+/// Lines of a memory file that a message used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MemoryCitationEntry {
+    pub line_end: u32,
+    pub line_start: u32,
+    pub note: String,
+    pub path: String,
+}
+
+/// A plan that the agent proposes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanItem {
+    pub id: ItemId,
+    pub text: String,
+}
+
+/// What the model thought.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReasoningItem {
+    #[serde(default)]
+    pub content: Vec<String>,
+    pub id: ItemId,
+    #[serde(default)]
+    pub summary: Vec<String>,
+}
+
+/// An image that the agent looked at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageViewItem {
+    pub id: ItemId,
+    pub path: LegacyAppPathString,
+}
+
+/// A pause that the agent took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SleepItem {
+    pub duration_ms: u64,
+    pub id: ItemId,
+}
+
+/// The beginning of a review.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnteredReviewModeItem {
+    pub id: ItemId,
+    pub review: String,
+}
+
+/// The end of a review, with its text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExitedReviewModeItem {
+    pub id: ItemId,
+    pub review: String,
+}
+
+/// The place where older history was replaced by a summary.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ContextCompactionItem {
+    pub id: ItemId,
+}

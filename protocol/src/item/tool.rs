@@ -1,0 +1,462 @@
+//! Items that say what the agent did: tool calls, commands, files, searches, images, other agents.
+
+#![expect(
+    missing_docs,
+    reason = "fields and variants carry the wire's own names; source: Codex app-server v2, 0.169.0"
+)]
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    ids::{ItemId, ThreadId},
+    response_item::FunctionCallOutputBody,
+    settings::{AbsolutePathBuf, LegacyAppPathString, ReasoningEffort},
+};
+
+/// The call of a helper's tool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpToolCallItem {
+    #[serde(default)]
+    pub app_context: Option<McpToolCallAppContext>,
+    pub arguments: Value,
+    #[serde(default)]
+    pub duration_ms: Option<i64>,
+    #[serde(default)]
+    pub error: Option<McpToolCallError>,
+    pub id: ItemId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mcp_app_resource_uri: Option<String>,
+    #[serde(default)]
+    pub mcp_app_ui: Option<McpAppUi>,
+    #[serde(default)]
+    pub plugin_id: Option<String>,
+    #[serde(default)]
+    pub read_only_hint: Option<bool>,
+    #[serde(default)]
+    pub result: Option<McpToolCallResult>,
+    pub server: String,
+    pub status: McpToolCallStatus,
+    pub tool: String,
+}
+
+impl McpToolCallItem {
+    /// A call that has just begun.
+    #[must_use]
+    pub fn new(
+        id: impl Into<ItemId>,
+        server: impl Into<String>,
+        tool: impl Into<String>,
+        arguments: Value,
+    ) -> Self {
+        Self {
+            app_context: None,
+            arguments,
+            duration_ms: None,
+            error: None,
+            id: id.into(),
+            mcp_app_resource_uri: None,
+            mcp_app_ui: None,
+            plugin_id: None,
+            read_only_hint: None,
+            result: None,
+            server: server.into(),
+            status: McpToolCallStatus::InProgress,
+            tool: tool.into(),
+        }
+    }
+}
+
+/// The app that a tool call belongs to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpToolCallAppContext {
+    #[serde(default)]
+    pub action_name: Option<String>,
+    #[serde(default)]
+    pub app_name: Option<String>,
+    pub connector_id: String,
+    #[serde(default)]
+    pub link_id: Option<String>,
+    #[serde(default)]
+    pub resource_uri: Option<String>,
+}
+
+/// Why a tool call failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpToolCallError {
+    pub message: String,
+}
+
+/// The user interface that belongs to a tool call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpAppUi {
+    pub preferred_model_display_mode: McpAppDisplayMode,
+    pub resource_uri: String,
+}
+
+/// How much room such an interface wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum McpAppDisplayMode {
+    Inline,
+    Fullscreen,
+}
+
+/// What a tool call brought.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpToolCallResult {
+    #[serde(rename = "_meta", default)]
+    pub meta: Option<Value>,
+    pub content: Vec<Value>,
+    #[serde(default)]
+    pub structured_content: Option<Value>,
+}
+
+/// How far a tool call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum McpToolCallStatus {
+    InProgress,
+    Completed,
+    Failed,
+}
+
+/// The output of a client-side tool that began the turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FunctionCallOutputItem {
+    pub id: ItemId,
+    pub name: String,
+    #[serde(default)]
+    pub namespace: Option<String>,
+    pub output: FunctionCallOutputBody,
+}
+
+/// The call of a client-side tool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DynamicToolCallItem {
+    pub arguments: Value,
+    #[serde(default)]
+    pub content_items: Option<Vec<DynamicToolCallOutputContentItem>>,
+    #[serde(default)]
+    pub duration_ms: Option<i64>,
+    pub id: ItemId,
+    #[serde(default)]
+    pub namespace: Option<String>,
+    pub status: DynamicToolCallStatus,
+    #[serde(default)]
+    pub success: Option<bool>,
+    pub tool: String,
+}
+
+/// A piece of the output of a client-side tool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum DynamicToolCallOutputContentItem {
+    InputText { text: String },
+    InputImage { image_url: String },
+    InputAudio { audio_url: String },
+}
+
+/// How far the call of a client-side tool is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum DynamicToolCallStatus {
+    InProgress,
+    Completed,
+    Failed,
+}
+
+/// A command that the agent ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CommandExecutionItem {
+    #[serde(default)]
+    pub aggregated_output: Option<String>,
+    pub command: String,
+    pub command_actions: Vec<CommandAction>,
+    pub cwd: LegacyAppPathString,
+    #[serde(default)]
+    pub duration_ms: Option<i64>,
+    #[serde(default)]
+    pub exit_code: Option<i32>,
+    pub id: ItemId,
+    #[serde(default)]
+    pub plugin_id: Option<String>,
+    #[serde(default)]
+    pub process_id: Option<String>,
+    #[serde(default)]
+    pub script_path: Option<String>,
+    #[serde(default)]
+    pub source: CommandExecutionSource,
+    pub status: CommandExecutionStatus,
+}
+
+/// What a command does, as far as it was understood.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum CommandAction {
+    Read {
+        command: String,
+        name: String,
+        path: LegacyAppPathString,
+    },
+    ListFiles {
+        command: String,
+        #[serde(default)]
+        path: Option<String>,
+    },
+    Search {
+        command: String,
+        #[serde(default)]
+        path: Option<String>,
+        #[serde(default)]
+        query: Option<String>,
+    },
+    Unknown {
+        command: String,
+    },
+}
+
+/// Who ran a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum CommandExecutionSource {
+    #[default]
+    Agent,
+    UserShell,
+    UnifiedExecStartup,
+    UnifiedExecInteraction,
+}
+
+/// How far a command is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum CommandExecutionStatus {
+    InProgress,
+    Completed,
+    Failed,
+    Declined,
+}
+
+/// A change of files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FileChangeItem {
+    pub changes: Vec<FileUpdateChange>,
+    pub id: ItemId,
+    pub status: PatchApplyStatus,
+}
+
+/// The change of one file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FileUpdateChange {
+    pub diff: String,
+    pub kind: PatchChangeKind,
+    pub path: String,
+}
+
+/// What a patch does with a file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum PatchChangeKind {
+    Add,
+    Delete,
+    Update {
+        #[serde(default)]
+        move_path: Option<String>,
+    },
+}
+
+/// How far a patch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum PatchApplyStatus {
+    InProgress,
+    Completed,
+    Failed,
+    Declined,
+}
+
+/// What the agent did with another agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CollabAgentToolCallItem {
+    pub agents_states: BTreeMap<String, CollabAgentState>,
+    pub id: ItemId,
+    #[serde(default)]
+    pub model: Option<String>,
+    #[serde(default)]
+    pub prompt: Option<String>,
+    #[serde(default)]
+    pub reasoning_effort: Option<ReasoningEffort>,
+    pub receiver_thread_ids: Vec<ThreadId>,
+    pub sender_thread_id: ThreadId,
+    pub status: CollabAgentToolCallStatus,
+    pub tool: CollabAgentTool,
+}
+
+/// The state of another agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CollabAgentState {
+    #[serde(default)]
+    pub message: Option<String>,
+    pub status: CollabAgentStatus,
+}
+
+/// What another agent is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum CollabAgentStatus {
+    PendingInit,
+    Running,
+    Interrupted,
+    Completed,
+    Errored,
+    Shutdown,
+    NotFound,
+}
+
+/// How far the call of an agent's tool is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum CollabAgentToolCallStatus {
+    InProgress,
+    Completed,
+    Failed,
+    Interrupted,
+}
+
+/// What one agent can do with another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum CollabAgentTool {
+    SpawnAgent,
+    SendInput,
+    ResumeAgent,
+    Wait,
+    CloseAgent,
+    SendMessage,
+    FollowupTask,
+    InterruptAgent,
+    ListAgents,
+}
+
+/// What another agent did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SubAgentActivityItem {
+    pub agent_path: String,
+    pub agent_thread_id: ThreadId,
+    pub id: ItemId,
+    pub kind: SubAgentActivityKind,
+    #[serde(default)]
+    pub model: Option<String>,
+    #[serde(default)]
+    pub reasoning_effort: Option<ReasoningEffort>,
+}
+
+/// What happened to another agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum SubAgentActivityKind {
+    Started,
+    Interacted,
+    Interrupted,
+    Completed,
+}
+
+/// A web search.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebSearchItem {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<WebSearchAction>,
+    pub id: ItemId,
+    pub query: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub results: Option<Vec<Value>>,
+}
+
+/// What a web search did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum WebSearchAction {
+    Search {
+        #[serde(default)]
+        queries: Option<Vec<String>>,
+        #[serde(default)]
+        query: Option<String>,
+    },
+    OpenPage {
+        #[serde(default)]
+        url: Option<String>,
+    },
+    FindInPage {
+        #[serde(default)]
+        pattern: Option<String>,
+        #[serde(default)]
+        url: Option<String>,
+    },
+    Other,
+}
+
+/// An image that the agent made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageGenerationItem {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<ImageGenerationFailure>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation_id: Option<String>,
+    pub id: ItemId,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub input_images: Vec<ImageGenerationInputImage>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revised_prompt: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved_path: Option<AbsolutePathBuf>,
+    pub status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transparent_background: Option<bool>,
+    #[serde(flatten)]
+    pub output: ImageGenerationOutput,
+}
+
+/// Where a generated image is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ImageGenerationOutput {
+    FileId(String),
+    Result(String),
+}
+
+/// Why an image was not made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ImageGenerationFailure {
+    UsageLimitExceeded {
+        limit_id: String,
+        #[serde(default)]
+        resets_at: Option<i64>,
+    },
+}
+
+/// An image that another one was made from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageGenerationInputImage {
+    pub path: AbsolutePathBuf,
+    pub sha256: String,
+}

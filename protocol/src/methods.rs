@@ -1,0 +1,69 @@
+//! The table of methods: every request that a client can make, once. Rows only.
+
+use crate::{
+    extension::{
+        RpcDiscoverParams, RpcDiscoverResponse, SkeinQuiesceParams, SkeinQuiesceResponse, SkeinStatusParams,
+        SkeinStatusResponse, SkeinThreadUnloadParams, SkeinThreadUnloadResponse,
+    },
+    helper::{
+        ListMcpServerStatusParams, ListMcpServerStatusResponse, McpServerToolCallParams,
+        McpServerToolCallResponse,
+    },
+    server::{InitializeParams, InitializeResponse, InitializedParams, ModelListParams, ModelListResponse},
+    table::{client_notifications, methods},
+    thread::{
+        ThreadListParams, ThreadListResponse, ThreadLoadedListParams, ThreadLoadedListResponse,
+        ThreadReadParams, ThreadReadResponse, ThreadResumeParams, ThreadResumeResponse, ThreadSetNameParams,
+        ThreadSetNameResponse, ThreadStartParams, ThreadStartResponse, ThreadUnsubscribeParams,
+        ThreadUnsubscribeResponse,
+    },
+    turn::{TurnInterruptParams, TurnInterruptResponse, TurnStartParams, TurnStartResponse},
+};
+
+methods! {
+    /// Opens the conversation between client and server. It is the first request of a connection, and made once.
+    Initialize = "initialize" [Inline, Stable] InitializeParams => InitializeResponse;
+    /// Makes a new thread and subscribes the connection to it. The thread is on disk from its first user message on;
+    /// an ephemeral one is never on disk and never listed.
+    ThreadStart = "thread/start" [Thread, Stable] ThreadStartParams => ThreadStartResponse;
+    /// Loads a thread if it is not loaded, and subscribes the connection to it.
+    ThreadResume = "thread/resume" [Thread, Stable] ThreadResumeParams => ThreadResumeResponse;
+    /// Ends the connection's subscription. A thread that nobody is subscribed to is unloaded and its helpers end.
+    ThreadUnsubscribe = "thread/unsubscribe" [Inline, Stable] ThreadUnsubscribeParams => ThreadUnsubscribeResponse;
+    /// Ids of the threads in memory. Never waits for a thread.
+    ThreadLoadedList = "thread/loaded/list" [Inline, Stable] ThreadLoadedListParams => ThreadLoadedListResponse;
+    /// A page of the threads on disk, newest first unless asked otherwise, without their turns.
+    ThreadList = "thread/list" [Store, Stable] ThreadListParams => ThreadListResponse;
+    /// A thread from disk, with its turns when asked, without loading it.
+    ThreadRead = "thread/read" [Store, Stable] ThreadReadParams => ThreadReadResponse;
+    /// Names a thread, loaded or not.
+    ThreadNameSet = "thread/name/set" [Thread, Stable] ThreadSetNameParams => ThreadSetNameResponse;
+    /// Begins a turn with the user's input, or adds the input to the turn that runs. Answered before the turn's first
+    /// notification.
+    TurnStart = "turn/start" [Thread, Stable] TurnStartParams => TurnStartResponse;
+    /// Ends the turn that runs.
+    TurnInterrupt = "turn/interrupt" [Thread, Stable] TurnInterruptParams => TurnInterruptResponse;
+    /// The helpers of a thread and how each is doing. Never waits for a helper.
+    McpServerStatusList = "mcpServerStatus/list" [Inline, Stable]
+        ListMcpServerStatusParams => ListMcpServerStatusResponse;
+    /// Calls a tool of one of the thread's helpers. Answered when the tool is done, however long that takes.
+    McpServerToolCall = "mcpServer/tool/call" [Helper, Stable] McpServerToolCallParams => McpServerToolCallResponse;
+    /// The models that turns can use.
+    ModelList = "model/list" [Inline, Stable] ModelListParams => ModelListResponse;
+    /// Unloads a thread and ends its helpers; answered when none is left. Refused while the thread is active or has
+    /// other subscribers, unless forced. Joins an unload that is already under way.
+    SkeinThreadUnload = "skein/thread/unload" [Thread, Experimental]
+        SkeinThreadUnloadParams => SkeinThreadUnloadResponse;
+    /// What the server holds and has done, in numbers. Never waits for anything.
+    SkeinStatus = "skein/status" [Inline, Experimental] SkeinStatusParams => SkeinStatusResponse;
+    /// Answers when every event sent before it has been handled by every thread's owner. It waits for no turn and no
+    /// tool call. Only with `serve --test-fences`.
+    SkeinQuiesce = "skein/quiesce" [Thread, Experimental] SkeinQuiesceParams => SkeinQuiesceResponse;
+    /// Every message of this table and the others, as an OpenRPC document.
+    RpcDiscover = "rpc.discover" [Inline, Stable] RpcDiscoverParams => RpcDiscoverResponse;
+}
+
+client_notifications! {
+    /// The client has read the response of `initialize`. It may be left out.
+    Initialized = "initialized" InitializedParams;
+}

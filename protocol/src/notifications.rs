@@ -1,0 +1,58 @@
+//! The table of notifications: everything that the server tells without being asked, once. Rows only.
+
+use crate::{
+    event::{
+        AgentMessageDeltaNotification, ConfigWarningNotification, ErrorNotification,
+        ItemCompletedNotification, ItemStartedNotification, McpServerStatusUpdatedNotification,
+        McpToolCallProgressNotification, ReasoningSummaryPartAddedNotification,
+        ReasoningSummaryTextDeltaNotification, ReasoningTextDeltaNotification,
+        ServerRequestResolvedNotification, ThreadClosedNotification, ThreadNameUpdatedNotification,
+        ThreadStartedNotification, ThreadStatusChangedNotification, ThreadTokenUsageUpdatedNotification,
+        TurnCompletedNotification, TurnStartedNotification, WarningNotification,
+    },
+    table::notifications,
+};
+
+notifications! {
+    /// A thread was made.
+    ThreadStarted = "thread/started" [All, Transient] ThreadStartedNotification;
+    /// A thread began or ended being active, or waits for the user.
+    ThreadStatusChanged = "thread/status/changed" [All, Transient] ThreadStatusChangedNotification;
+    /// A thread was unloaded; none of its helpers is left.
+    ThreadClosed = "thread/closed" [All, Transient] ThreadClosedNotification;
+    /// A thread has a new name.
+    ThreadNameUpdated = "thread/name/updated" [All, Durable] ThreadNameUpdatedNotification;
+    /// A turn began.
+    TurnStarted = "turn/started" [Subscribers, Durable] TurnStartedNotification;
+    /// A turn ended: completed, interrupted or failed.
+    TurnCompleted = "turn/completed" [Subscribers, Durable] TurnCompletedNotification;
+    /// An item began.
+    ItemStarted = "item/started" [Subscribers, Durable] ItemStartedNotification;
+    /// An item is complete; it replaces what its deltas said.
+    ItemCompleted = "item/completed" [Subscribers, Durable] ItemCompletedNotification;
+    /// More text of an agent's message.
+    ItemAgentMessageDelta = "item/agentMessage/delta" [Subscribers, Transient] AgentMessageDeltaNotification;
+    /// More text of a summary of the model's reasoning.
+    ItemReasoningSummaryTextDelta = "item/reasoning/summaryTextDelta" [Subscribers, Transient]
+        ReasoningSummaryTextDeltaNotification;
+    /// A new part of a summary of the model's reasoning begins.
+    ItemReasoningSummaryPartAdded = "item/reasoning/summaryPartAdded" [Subscribers, Transient]
+        ReasoningSummaryPartAddedNotification;
+    /// More text of the model's reasoning.
+    ItemReasoningTextDelta = "item/reasoning/textDelta" [Subscribers, Transient] ReasoningTextDeltaNotification;
+    /// A word from a tool that is at work.
+    ItemMcpToolCallProgress = "item/mcpToolCall/progress" [Subscribers, Transient] McpToolCallProgressNotification;
+    /// The tokens that a thread has used.
+    ThreadTokenUsageUpdated = "thread/tokenUsage/updated" [Subscribers, Durable] ThreadTokenUsageUpdatedNotification;
+    /// How far the start of a helper is.
+    McpServerStartupStatusUpdated = "mcpServer/startupStatus/updated" [Subscribers, Transient]
+        McpServerStatusUpdatedNotification;
+    /// A question of the server needs no answer any more.
+    ServerRequestResolved = "serverRequest/resolved" [Subscribers, Transient] ServerRequestResolvedNotification;
+    /// Something in a turn failed; it may be tried again.
+    Error = "error" [Subscribers, Transient] ErrorNotification;
+    /// A word of warning about a thread.
+    Warning = "warning" [Subscribers, Transient] WarningNotification;
+    /// A word of warning about the configuration.
+    ConfigWarning = "configWarning" [All, Transient] ConfigWarningNotification;
+}

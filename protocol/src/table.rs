@@ -1,0 +1,257 @@
+//! How a row of the method table becomes types and constants. The rows are in `methods.rs`, `notifications.rs` and
+//! `server_requests.rs`.
+
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Something that goes over the wire: read, printed, and described by a schema.
+pub trait Payload: Serialize + DeserializeOwned + JsonSchema + Send + 'static {}
+
+impl<T: Serialize + DeserializeOwned + JsonSchema + Send + 'static> Payload for T {}
+
+/// Who may keep a request waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Nobody: answered from memory.
+    Inline,
+    /// The disk: answered from history files and the index.
+    Store,
+    /// The one thread that it names.
+    Thread,
+    /// The one helper that it names.
+    Helper,
+}
+
+/// What a client can expect of a method's shape. It only documents; nothing is refused for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stability {
+    /// Changes only compatibly.
+    Stable,
+    /// May change.
+    Experimental,
+}
+
+/// Who receives a notification. Everything of an ephemeral thread goes to its subscribers only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Every initialised connection that did not opt out.
+    All,
+    /// The subscribers of the thread that it names.
+    Subscribers,
+}
+
+/// Whether a notification is part of a thread's history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// A record of the history: numbered, kept, never dropped.
+    Durable,
+    /// Never numbered; what follows makes it unnecessary.
+    Transient,
+}
+
+/// One row of `methods.rs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MethodInfo {
+    /// Name on the wire.
+    pub wire: &'static str,
+    /// What it does, one line for each doc line of the row.
+    pub doc: &'static str,
+    /// Who may keep it waiting.
+    pub lane: Lane,
+    /// What a client can expect of its shape.
+    pub stability: Stability,
+}
+
+/// One row of `notifications.rs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotificationInfo {
+    /// Name on the wire.
+    pub wire: &'static str,
+    /// What it tells, one line for each doc line of the row.
+    pub doc: &'static str,
+    /// Who receives it.
+    pub scope: Scope,
+    /// Whether it is part of a thread's history.
+    pub kind: EventKind,
+}
+
+/// One row of `server_requests.rs`, or of the notifications that clients send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageInfo {
+    /// Name on the wire.
+    pub wire: &'static str,
+    /// What it asks or tells, one line for each doc line of the row.
+    pub doc: &'static str,
+}
+
+/// A request from client to server.
+pub trait Method: 'static {
+    /// What the client sends; missing or null params are read as `{}`.
+    type Params: Payload;
+    /// What the server answers.
+    type Response: Payload;
+    /// The row.
+    const INFO: MethodInfo;
+}
+
+/// A notification from server to client.
+pub trait Notification: 'static {
+    /// What the server sends.
+    type Params: Payload;
+    /// The row.
+    const INFO: NotificationInfo;
+}
+
+/// A request from server to client.
+pub trait ServerRequest: 'static {
+    /// What the server sends.
+    type Params: Payload;
+    /// What the client answers.
+    type Response: Payload;
+    /// The row.
+    const INFO: MessageInfo;
+}
+
+/// A notification from client to server.
+pub trait ClientNotification: 'static {
+    /// What the client sends; missing or null params are read as `{}`.
+    type Params: Payload;
+    /// The row.
+    const INFO: MessageInfo;
+}
+
+/// Visits each method with its types.
+pub trait MethodVisitor {
+    /// Called once for each row, in the table's order.
+    fn visit<M: Method>(&mut self);
+}
+
+/// Visits each notification of the server with its types.
+pub trait NotificationVisitor {
+    /// Called once for each row, in the table's order.
+    fn visit<N: Notification>(&mut self);
+}
+
+/// Visits each request of the server with its types.
+pub trait ServerRequestVisitor {
+    /// Called once for each row, in the table's order.
+    fn visit<R: ServerRequest>(&mut self);
+}
+
+/// Visits each notification that clients send, with its types.
+pub trait ClientNotificationVisitor {
+    /// Called once for each row, in the table's order.
+    fn visit<N: ClientNotification>(&mut self);
+}
+
+macro_rules! methods {
+    ($( $(#[doc = $doc:literal])+
+        $name:ident = $wire:literal [$lane:ident, $stability:ident] $params:ty => $response:ty; )+) => {
+        $(
+            $(#[doc = $doc])+
+            #[derive(Debug, Clone, Copy)]
+            pub struct $name;
+
+            impl $crate::table::Method for $name {
+                type Params = $params;
+                type Response = $response;
+                const INFO: $crate::table::MethodInfo = $crate::table::MethodInfo {
+                    wire: $wire,
+                    doc: concat!($($doc, "\n"),+),
+                    lane: $crate::table::Lane::$lane,
+                    stability: $crate::table::Stability::$stability,
+                };
+            }
+        )+
+
+        /// Every method, in the table's order.
+        pub const METHODS: &[$crate::table::MethodInfo] = &[$( <$name as $crate::table::Method>::INFO ),+];
+
+        /// Shows each method to `visitor`, in the table's order.
+        pub fn for_each_method(visitor: &mut impl $crate::table::MethodVisitor) {
+            $( visitor.visit::<$name>(); )+
+        }
+    };
+}
+
+macro_rules! notifications {
+    ($( $(#[doc = $doc:literal])+ $name:ident = $wire:literal [$scope:ident, $kind:ident] $params:ty; )+) => {
+        $(
+            $(#[doc = $doc])+
+            #[derive(Debug, Clone, Copy)]
+            pub struct $name;
+
+            impl $crate::table::Notification for $name {
+                type Params = $params;
+                const INFO: $crate::table::NotificationInfo = $crate::table::NotificationInfo {
+                    wire: $wire,
+                    doc: concat!($($doc, "\n"),+),
+                    scope: $crate::table::Scope::$scope,
+                    kind: $crate::table::EventKind::$kind,
+                };
+            }
+        )+
+
+        /// Every notification of the server, in the table's order.
+        pub const NOTIFICATIONS: &[$crate::table::NotificationInfo] =
+            &[$( <$name as $crate::table::Notification>::INFO ),+];
+
+        /// Shows each notification of the server to `visitor`, in the table's order.
+        pub fn for_each_notification(visitor: &mut impl $crate::table::NotificationVisitor) {
+            $( visitor.visit::<$name>(); )+
+        }
+    };
+}
+
+macro_rules! server_requests {
+    ($( $(#[doc = $doc:literal])+ $name:ident = $wire:literal $params:ty => $response:ty; )+) => {
+        $(
+            $(#[doc = $doc])+
+            #[derive(Debug, Clone, Copy)]
+            pub struct $name;
+
+            impl $crate::table::ServerRequest for $name {
+                type Params = $params;
+                type Response = $response;
+                const INFO: $crate::table::MessageInfo =
+                    $crate::table::MessageInfo { wire: $wire, doc: concat!($($doc, "\n"),+) };
+            }
+        )+
+
+        /// Every request of the server, in the table's order.
+        pub const SERVER_REQUESTS: &[$crate::table::MessageInfo] =
+            &[$( <$name as $crate::table::ServerRequest>::INFO ),+];
+
+        /// Shows each request of the server to `visitor`, in the table's order.
+        pub fn for_each_server_request(visitor: &mut impl $crate::table::ServerRequestVisitor) {
+            $( visitor.visit::<$name>(); )+
+        }
+    };
+}
+
+macro_rules! client_notifications {
+    ($( $(#[doc = $doc:literal])+ $name:ident = $wire:literal $params:ty; )+) => {
+        $(
+            $(#[doc = $doc])+
+            #[derive(Debug, Clone, Copy)]
+            pub struct $name;
+
+            impl $crate::table::ClientNotification for $name {
+                type Params = $params;
+                const INFO: $crate::table::MessageInfo =
+                    $crate::table::MessageInfo { wire: $wire, doc: concat!($($doc, "\n"),+) };
+            }
+        )+
+
+        /// Every notification that clients send, in the table's order.
+        pub const CLIENT_NOTIFICATIONS: &[$crate::table::MessageInfo] =
+            &[$( <$name as $crate::table::ClientNotification>::INFO ),+];
+
+        /// Shows each notification that clients send to `visitor`, in the table's order.
+        pub fn for_each_client_notification(visitor: &mut impl $crate::table::ClientNotificationVisitor) {
+            $( visitor.visit::<$name>(); )+
+        }
+    };
+}
+
+pub(crate) use {client_notifications, methods, notifications, server_requests};

@@ -1,0 +1,273 @@
+//! Threads, and the messages that start, resume, list and name them.
+
+#![expect(
+    missing_docs,
+    reason = "fields and variants carry the wire's own names; source: Codex app-server v2, 0.169.0"
+)]
+
+mod requests;
+
+pub use requests::*;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    JsonObject,
+    ids::{ThreadId, TurnId},
+    settings::{AbsolutePathBuf, AgentPath, LegacyAppPathString, ReasoningEffort, ThreadSource},
+    turn::Turn,
+};
+
+/// A conversation: an ordered history of turns.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Thread {
+    #[serde(default)]
+    pub agent_nickname: Option<String>,
+    #[serde(default)]
+    pub agent_role: Option<String>,
+    #[serde(default)]
+    pub attached_to_thread_id: Option<ThreadId>,
+    #[serde(default)]
+    pub can_accept_direct_input: Option<bool>,
+    pub cli_version: String,
+    pub created_at: i64,
+    pub cwd: AbsolutePathBuf,
+    #[serde(default)]
+    pub daybreak_enabled: Option<bool>,
+    #[serde(default)]
+    pub environments: Option<Vec<ThreadEnvironment>>,
+    pub ephemeral: bool,
+    #[serde(default)]
+    pub extra: Option<JsonObject>,
+    #[serde(default)]
+    pub forked_from_id: Option<ThreadId>,
+    #[serde(default)]
+    pub git_info: Option<GitInfo>,
+    #[serde(default)]
+    pub history_mode: ThreadHistoryMode,
+    pub id: ThreadId,
+    #[serde(default)]
+    pub model: Option<String>,
+    pub model_provider: String,
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    pub originator: Option<String>,
+    #[serde(default)]
+    pub parent_thread_id: Option<ThreadId>,
+    #[serde(default)]
+    pub path: Option<String>,
+    pub preview: String,
+    #[serde(default)]
+    pub project_id: Option<String>,
+    #[serde(default)]
+    pub reasoning_effort: Option<ReasoningEffort>,
+    #[serde(default)]
+    pub recency_at: Option<i64>,
+    #[serde(default)]
+    pub section: Option<ThreadSection>,
+    #[serde(default)]
+    pub section_entered_at: Option<i64>,
+    pub session_id: ThreadId,
+    pub source: SessionSource,
+    pub status: ThreadStatus,
+    #[serde(default)]
+    pub thread_source: Option<ThreadSource>,
+    pub turns: Vec<Turn>,
+    pub updated_at: i64,
+}
+
+impl Thread {
+    /// A new, idle thread without turns, as seen by a client of an app-server: its source is `vscode` (the wire's word
+    /// for such clients, which thread pickers filter on) and its history is read whole. Times are Unix seconds.
+    #[must_use]
+    pub fn new(
+        id: ThreadId,
+        cwd: impl Into<AbsolutePathBuf>,
+        model_provider: impl Into<String>,
+        created_at: i64,
+    ) -> Self {
+        Self {
+            agent_nickname: None,
+            agent_role: None,
+            attached_to_thread_id: None,
+            can_accept_direct_input: Some(true),
+            cli_version: env!("CARGO_PKG_VERSION").to_owned(),
+            created_at,
+            cwd: cwd.into(),
+            daybreak_enabled: None,
+            environments: None,
+            ephemeral: false,
+            extra: None,
+            forked_from_id: None,
+            git_info: None,
+            history_mode: ThreadHistoryMode::Legacy,
+            id,
+            model: None,
+            model_provider: model_provider.into(),
+            name: None,
+            originator: None,
+            parent_thread_id: None,
+            path: None,
+            preview: String::new(),
+            project_id: None,
+            reasoning_effort: None,
+            recency_at: Some(created_at),
+            section: None,
+            section_entered_at: None,
+            session_id: id,
+            source: SessionSource::VsCode,
+            status: ThreadStatus::Idle,
+            thread_source: None,
+            turns: Vec::new(),
+            updated_at: created_at,
+        }
+    }
+}
+
+/// What a thread is doing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ThreadStatus {
+    NotLoaded,
+    Idle,
+    SystemError,
+    Active { active_flags: Vec<ThreadActiveFlag> },
+}
+
+/// What an active thread waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ThreadActiveFlag {
+    WaitingOnApproval,
+    WaitingOnUserInput,
+}
+
+/// How a client is expected to read a thread's history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ThreadHistoryMode {
+    #[default]
+    Legacy,
+    Paginated,
+}
+
+/// The kind of client that made a thread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum SessionSource {
+    Cli,
+    #[serde(rename = "vscode")]
+    VsCode,
+    Exec,
+    AppServer,
+    Unknown,
+    Custom(String),
+    SubAgent(SubAgentSource),
+}
+
+/// Why an agent made a thread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SubAgentSource {
+    Review,
+    Compact,
+    MemoryConsolidation,
+    ThreadSpawn {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent_nickname: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent_path: Option<AgentPath>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent_role: Option<String>,
+        depth: i32,
+        parent_thread_id: ThreadId,
+    },
+    Other(String),
+}
+
+/// An environment that a thread's turns run in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadEnvironment {
+    pub cwd: LegacyAppPathString,
+    pub environment_id: String,
+    pub runtime_workspace_roots: Vec<LegacyAppPathString>,
+}
+
+/// The state of the working directory's repository when the thread began.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GitInfo {
+    #[serde(default)]
+    pub branch: Option<String>,
+    #[serde(default)]
+    pub origin_url: Option<String>,
+    #[serde(default)]
+    pub sha: Option<String>,
+}
+
+/// The section of the list that the user put a thread in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadSection {
+    #[serde(default)]
+    pub appearance: Option<ThreadSectionAppearance>,
+    pub id: String,
+    pub name: String,
+}
+
+/// How a section is drawn.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadSectionAppearance {
+    #[serde(default)]
+    pub color: Option<String>,
+    #[serde(default)]
+    pub icon: Option<String>,
+}
+
+/// How far the user has read a thread.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadReadState {
+    #[serde(default)]
+    pub first_unread: Option<ThreadUnreadPosition>,
+    pub revision: String,
+}
+
+/// The first thing that the user has not read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ThreadUnreadPosition {
+    ThreadStart,
+    Turn { turn_id: TurnId },
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_new_thread_is_one_that_thread_pickers_show() {
+        let id = ThreadId::new(uuid::Uuid::from_u128(1));
+        let start = ThreadStartResponse::new(Thread::new(id, "/home", "echo", 5), "echo-1");
+        let resume = ThreadResumeResponse::from(start.clone());
+        for answer in [json!(start), json!(resume)] {
+            let thread = &answer["thread"];
+            assert_eq!(thread["source"], "vscode");
+            assert_eq!(thread["historyMode"], "legacy");
+            assert_eq!(thread["status"], json!({ "type": "idle" }));
+            assert_eq!((&thread["id"], &thread["sessionId"]), (&json!(id), &json!(id)));
+            assert_eq!((&answer["cwd"], &answer["modelProvider"]), (&json!("/home"), &json!("echo")));
+            assert!(
+                thread.get("projectId").is_some_and(serde_json::Value::is_null),
+                "sent although it is null"
+            );
+        }
+    }
+}

@@ -1,0 +1,459 @@
+//! Params and responses of the methods that begin with `thread/`.
+
+#![expect(
+    missing_docs,
+    reason = "fields and variants carry the wire's own names; source: Codex app-server v2, 0.169.0"
+)]
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    JsonObject,
+    extension::{ListDetails, LoadedDetails, ResumeOptions, ThreadPicture},
+    ids::ThreadId,
+    response_item::ResponseItem,
+    settings::{
+        AbsolutePathBuf, ActivePermissionProfile, ApprovalsReviewer, AskForApproval, CollaborationMode,
+        DynamicToolSpec, LegacyAppPathString, MultiAgentMode, Personality, ReasoningEffort, SandboxMode,
+        SandboxPolicy, SelectedCapabilityRoot, ThreadSource, TurnEnvironmentParams,
+    },
+    thread::{Thread, ThreadHistoryMode, ThreadReadState},
+    turn::{Turn, TurnItemsView},
+};
+
+/// Params of `thread/start`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadStartParams {
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_provider_model_fallback: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_policy: Option<AskForApproval>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals_reviewer: Option<ApprovalsReviewer>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_instructions: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<JsonObject>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daybreak_enabled: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub developer_instructions: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dynamic_tools: Option<Vec<DynamicToolSpec>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environments: Option<Vec<TurnEnvironmentParams>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ephemeral: Option<bool>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub experimental_raw_events: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_mode: Option<ThreadHistoryMode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mock_experimental_field: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_provider: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multi_agent_mode: Option<MultiAgentMode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub personality: Option<Personality>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime_workspace_roots: Option<Vec<AbsolutePathBuf>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<SandboxMode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selected_capability_roots: Option<Vec<SelectedCapabilityRoot>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_start_source: Option<ThreadStartSource>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_source: Option<ThreadSource>,
+}
+
+/// Response of `thread/start`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadStartResponse {
+    #[serde(default)]
+    pub active_permission_profile: Option<ActivePermissionProfile>,
+    pub approval_policy: AskForApproval,
+    pub approvals_reviewer: ApprovalsReviewer,
+    pub cwd: AbsolutePathBuf,
+    #[serde(default)]
+    pub disabled_plugin_ids: Vec<String>,
+    #[serde(default)]
+    pub instruction_sources: Vec<LegacyAppPathString>,
+    pub model: String,
+    pub model_provider: String,
+    #[serde(default)]
+    pub multi_agent_mode: MultiAgentMode,
+    #[serde(default)]
+    pub reasoning_effort: Option<ReasoningEffort>,
+    #[serde(default)]
+    pub runtime_workspace_roots: Vec<AbsolutePathBuf>,
+    pub sandbox: SandboxPolicy,
+    #[serde(default)]
+    pub service_tier: Option<String>,
+    pub thread: Thread,
+    /// What this answer is a picture of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<ThreadPicture>,
+}
+
+impl ThreadStartResponse {
+    /// The answer for `thread`, in the words of a server that asks for no approvals and confines no command.
+    #[must_use]
+    pub fn new(thread: Thread, model: impl Into<String>) -> Self {
+        Self {
+            active_permission_profile: None,
+            approval_policy: AskForApproval::Never,
+            approvals_reviewer: ApprovalsReviewer::User,
+            cwd: thread.cwd.clone(),
+            disabled_plugin_ids: Vec::new(),
+            instruction_sources: Vec::new(),
+            model: model.into(),
+            model_provider: thread.model_provider.clone(),
+            multi_agent_mode: MultiAgentMode::ExplicitRequestOnly,
+            reasoning_effort: None,
+            runtime_workspace_roots: vec![thread.cwd.clone()],
+            sandbox: SandboxPolicy::DangerFullAccess,
+            service_tier: None,
+            skein: None,
+            thread,
+        }
+    }
+}
+
+/// What made the client start a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ThreadStartSource {
+    Startup,
+    Clear,
+}
+
+/// Params of `thread/resume`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadResumeParams {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_policy: Option<AskForApproval>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals_reviewer: Option<ApprovalsReviewer>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_instructions: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<JsonObject>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub developer_instructions: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exclude_turns: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<Vec<ResponseItem>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_turns_page: Option<ThreadResumeInitialTurnsPageParams>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_provider: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub personality: Option<Personality>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime_workspace_roots: Option<Vec<AbsolutePathBuf>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<SandboxMode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    pub thread_id: ThreadId,
+    /// How to resume, for clients that know Skein.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<ResumeOptions>,
+}
+
+/// The page of turns that a resume should bring along.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadResumeInitialTurnsPageParams {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items_view: Option<TurnItemsView>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort_direction: Option<SortDirection>,
+}
+
+/// Response of `thread/resume`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadResumeResponse {
+    #[serde(default)]
+    pub active_permission_profile: Option<ActivePermissionProfile>,
+    pub approval_policy: AskForApproval,
+    pub approvals_reviewer: ApprovalsReviewer,
+    #[serde(default)]
+    pub collaboration_mode: Option<CollaborationMode>,
+    pub cwd: AbsolutePathBuf,
+    #[serde(default)]
+    pub disabled_plugin_ids: Vec<String>,
+    #[serde(default)]
+    pub initial_turns_page: Option<TurnsPage>,
+    #[serde(default)]
+    pub instruction_sources: Vec<LegacyAppPathString>,
+    #[serde(default)]
+    pub items_backwards_cursor: Option<String>,
+    pub model: String,
+    pub model_provider: String,
+    #[serde(default)]
+    pub multi_agent_mode: MultiAgentMode,
+    #[serde(default)]
+    pub reasoning_effort: Option<ReasoningEffort>,
+    #[serde(default)]
+    pub runtime_workspace_roots: Vec<AbsolutePathBuf>,
+    pub sandbox: SandboxPolicy,
+    #[serde(default)]
+    pub service_tier: Option<String>,
+    pub thread: Thread,
+    #[serde(default)]
+    pub turns_backwards_cursor: Option<String>,
+    /// What this answer is a picture of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<ThreadPicture>,
+}
+
+/// The same thread, resumed: an answer without turns or cursors.
+impl From<ThreadStartResponse> for ThreadResumeResponse {
+    fn from(start: ThreadStartResponse) -> Self {
+        Self {
+            active_permission_profile: start.active_permission_profile,
+            approval_policy: start.approval_policy,
+            approvals_reviewer: start.approvals_reviewer,
+            collaboration_mode: None,
+            cwd: start.cwd,
+            disabled_plugin_ids: start.disabled_plugin_ids,
+            initial_turns_page: None,
+            instruction_sources: start.instruction_sources,
+            items_backwards_cursor: None,
+            model: start.model,
+            model_provider: start.model_provider,
+            multi_agent_mode: start.multi_agent_mode,
+            reasoning_effort: start.reasoning_effort,
+            runtime_workspace_roots: start.runtime_workspace_roots,
+            sandbox: start.sandbox,
+            service_tier: start.service_tier,
+            skein: start.skein,
+            thread: start.thread,
+            turns_backwards_cursor: None,
+        }
+    }
+}
+
+/// A page of turns.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnsPage {
+    #[serde(default)]
+    pub backwards_cursor: Option<String>,
+    pub data: Vec<Turn>,
+    #[serde(default)]
+    pub next_cursor: Option<String>,
+}
+
+/// Params of `thread/unsubscribe`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadUnsubscribeParams {
+    pub thread_id: ThreadId,
+}
+
+/// Response of `thread/unsubscribe`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadUnsubscribeResponse {
+    pub status: ThreadUnsubscribeStatus,
+}
+
+/// What an unsubscription found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ThreadUnsubscribeStatus {
+    NotLoaded,
+    NotSubscribed,
+    Unsubscribed,
+}
+
+/// Params of `thread/loaded/list`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadLoadedListParams {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Response of `thread/loaded/list`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadLoadedListResponse {
+    pub data: Vec<ThreadId>,
+    #[serde(default)]
+    pub next_cursor: Option<String>,
+    /// Details of the threads in `data`, in the same order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<LoadedDetails>,
+}
+
+/// Params of `thread/list`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadListParams {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ancestor_thread_id: Option<ThreadId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached_to_thread_id: Option<ThreadId>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub current_account_only: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<ThreadListCwdFilter>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excluded_thread_ids: Option<Vec<ThreadId>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub include_attached_threads: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_providers: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub originators: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_thread_id: Option<ThreadId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search_term: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub section_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort_direction: Option<SortDirection>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort_key: Option<ThreadSortKey>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_kinds: Option<Vec<ThreadSourceKind>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub use_state_db_only: bool,
+}
+
+/// One working directory, or several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ThreadListCwdFilter {
+    One(String),
+    Several(Vec<String>),
+}
+
+/// Response of `thread/list`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadListResponse {
+    #[serde(default)]
+    pub backwards_cursor: Option<String>,
+    pub data: Vec<Thread>,
+    #[serde(default)]
+    pub next_cursor: Option<String>,
+    #[serde(default)]
+    pub read_states: Option<BTreeMap<String, ThreadReadState>>,
+    /// How complete the list is, while it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<ListDetails>,
+}
+
+/// The order of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum SortDirection {
+    Asc,
+    Desc,
+}
+
+/// What a list of threads is ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ThreadSortKey {
+    CreatedAt,
+    UpdatedAt,
+    RecencyAt,
+    SectionPosition,
+}
+
+/// The kinds of client that a list of threads can be narrowed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ThreadSourceKind {
+    Cli,
+    Vscode,
+    Exec,
+    AppServer,
+    SubAgent,
+    SubAgentReview,
+    SubAgentCompact,
+    SubAgentThreadSpawn,
+    SubAgentOther,
+    Unknown,
+}
+
+/// Params of `thread/read`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadReadParams {
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub include_turns: bool,
+    pub thread_id: ThreadId,
+}
+
+/// Response of `thread/read`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadReadResponse {
+    #[serde(default)]
+    pub read_state: Option<ThreadReadState>,
+    pub thread: Thread,
+    /// What this answer is a picture of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<ThreadPicture>,
+}
+
+/// Params of `thread/name/set`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadSetNameParams {
+    pub name: String,
+    pub thread_id: ThreadId,
+}
+
+/// Response of `thread/name/set`: nothing.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ThreadSetNameResponse {}

@@ -1,0 +1,363 @@
+//! Turns, what starts them and what ends them.
+
+#![expect(
+    missing_docs,
+    reason = "fields and variants carry the wire's own names; source: Codex app-server v2, 0.169.0"
+)]
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    JsonObject,
+    ids::{ThreadId, TurnId},
+    item::ThreadItem,
+    response_item::{FunctionCallOutputBody, ImageDetail},
+    settings::{
+        AbsolutePathBuf, AdditionalContextEntry, ApprovalsReviewer, AskForApproval, CollaborationMode,
+        CyberAccessProgram, MultiAgentMode, Personality, ReasoningEffort, ReasoningSummary, SandboxPolicy,
+        TurnEnvironmentParams,
+    },
+};
+
+/// One user input and everything that follows until the agent is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Turn {
+    #[serde(default)]
+    pub completed_at: Option<i64>,
+    #[serde(default)]
+    pub duration_ms: Option<i64>,
+    #[serde(default)]
+    pub error: Option<TurnError>,
+    pub id: TurnId,
+    pub items: Vec<ThreadItem>,
+    #[serde(default)]
+    pub items_view: TurnItemsView,
+    #[serde(default)]
+    pub root_turn_id: Option<TurnId>,
+    #[serde(default)]
+    pub started_at: Option<i64>,
+    pub status: TurnStatus,
+}
+
+impl Turn {
+    /// A turn in progress without items, begun at `started_at` (Unix seconds).
+    #[must_use]
+    pub fn new(id: impl Into<TurnId>, started_at: i64) -> Self {
+        let id = id.into();
+        Self {
+            completed_at: None,
+            duration_ms: None,
+            error: None,
+            root_turn_id: Some(id.clone()),
+            id,
+            items: Vec::new(),
+            items_view: TurnItemsView::Full,
+            started_at: Some(started_at),
+            status: TurnStatus::InProgress,
+        }
+    }
+}
+
+/// How far a turn is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum TurnStatus {
+    Completed,
+    Interrupted,
+    Failed,
+    InProgress,
+}
+
+/// Which items a turn shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum TurnItemsView {
+    NotLoaded,
+    Summary,
+    #[default]
+    Full,
+}
+
+/// Why a turn failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnError {
+    #[serde(default)]
+    pub additional_details: Option<String>,
+    #[serde(default)]
+    pub codex_error_info: Option<CodexErrorInfo>,
+    pub message: String,
+    #[serde(default)]
+    pub misalignment: Option<MisalignmentErrorDetails>,
+}
+
+impl TurnError {
+    /// An error that is known by its message only.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { additional_details: None, codex_error_info: None, message: message.into(), misalignment: None }
+    }
+}
+
+/// Why a turn failed, for programs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum CodexErrorInfo {
+    ContextWindowExceeded,
+    SessionBudgetExceeded,
+    UsageLimitExceeded,
+    RateLimitExceeded,
+    FlexUnavailable,
+    ServerOverloaded,
+    ModelNotFound,
+    PolicyCapacityUnavailable,
+    CyberPolicy,
+    MisalignmentPolicyViolation,
+    TooManyDenials,
+    InternalServerError,
+    Unauthorized,
+    BadRequest,
+    ThreadRollbackFailed,
+    SandboxError,
+    Other,
+    InferenceHookDenied,
+    HttpConnectionFailed {
+        #[serde(default)]
+        http_status_code: Option<u16>,
+    },
+    ResponseStreamConnectionFailed {
+        #[serde(default)]
+        http_status_code: Option<u16>,
+    },
+    ResponseStreamDisconnected {
+        #[serde(default)]
+        http_status_code: Option<u16>,
+    },
+    ResponseTooManyFailedAttempts {
+        #[serde(default)]
+        http_status_code: Option<u16>,
+    },
+    ActiveTurnNotSteerable {
+        turn_kind: NonSteerableTurnKind,
+    },
+    /// A word or an object that this version does not know.
+    #[serde(untagged)]
+    Unknown(UnknownErrorInfo),
+}
+
+/// An error of a later version of the protocol.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum UnknownErrorInfo {
+    Word(String),
+    Object(JsonObject),
+}
+
+/// Kinds of turn that take no further input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum NonSteerableTurnKind {
+    Review,
+    Compact,
+}
+
+/// What a review of the agent's conduct found.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MisalignmentErrorDetails {
+    #[serde(default)]
+    pub detailed_explanation: Option<String>,
+    #[serde(default)]
+    pub error_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review_target: Option<String>,
+    #[serde(default)]
+    pub steer: Option<MisalignmentSteer>,
+}
+
+/// What the agent is told after such a review.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MisalignmentSteer {
+    pub message: String,
+}
+
+/// A piece of what the user says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum UserInput {
+    Text {
+        text: String,
+        #[serde(default)]
+        text_elements: Vec<TextElement>,
+    },
+    Image {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<ImageDetail>,
+        #[serde(flatten)]
+        source: MediaSource,
+    },
+    LocalImage {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<ImageDetail>,
+        path: String,
+    },
+    Audio {
+        #[serde(flatten)]
+        source: MediaSource,
+    },
+    LocalAudio {
+        path: String,
+    },
+    Skill {
+        name: String,
+        path: String,
+    },
+    Mention {
+        name: String,
+        path: String,
+    },
+}
+
+impl UserInput {
+    /// A plain text.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text { text: text.into(), text_elements: Vec::new() }
+    }
+
+    /// The text, where it is one.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text { text, .. } => Some(text),
+            Self::Image { .. }
+            | Self::LocalImage { .. }
+            | Self::Audio { .. }
+            | Self::LocalAudio { .. }
+            | Self::Skill { .. }
+            | Self::Mention { .. } => None,
+        }
+    }
+}
+
+/// Where an image or an audio clip is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum MediaSource {
+    Url(String),
+    FileId(String),
+}
+
+/// A part of a text that the client draws in its own way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TextElement {
+    pub byte_range: ByteRange,
+    #[serde(default)]
+    pub placeholder: Option<String>,
+}
+
+/// A range of bytes, its end excluded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ByteRange {
+    pub end: u64,
+    pub start: u64,
+}
+
+/// Params of `turn/start`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnStartParams {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub additional_context: Option<BTreeMap<String, AdditionalContextEntry>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_policy: Option<AskForApproval>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals_reviewer: Option<ApprovalsReviewer>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_user_message_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collaboration_mode: Option<CollaborationMode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cyber_access_program: Option<CyberAccessProgram>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_plugin_ids: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effort: Option<ReasoningEffort>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environments: Option<Vec<TurnEnvironmentParams>>,
+    pub input: Vec<UserInput>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multi_agent_mode: Option<MultiAgentMode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_turn_id: Option<TurnId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub personality: Option<Personality>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub responsesapi_client_metadata: Option<BTreeMap<String, String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub responsesapi_client_metadata_patch: Option<BTreeMap<String, String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_turn_id: Option<TurnId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime_workspace_roots: Option<Vec<AbsolutePathBuf>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox_policy: Option<SandboxPolicy>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier_for_turn: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<ReasoningSummary>,
+    pub thread_id: ThreadId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_output: Option<TurnToolOutput>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_trigger: Option<String>,
+}
+
+/// The output of a client-side tool that begins a turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnToolOutput {
+    pub name: String,
+    #[serde(default)]
+    pub namespace: Option<String>,
+    pub output: FunctionCallOutputBody,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retain: bool,
+}
+
+/// Response of `turn/start`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnStartResponse {
+    pub turn: Turn,
+}
+
+/// Params of `turn/interrupt`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnInterruptParams {
+    pub thread_id: ThreadId,
+    pub turn_id: TurnId,
+}
+
+/// Response of `turn/interrupt`: nothing.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct TurnInterruptResponse {}
