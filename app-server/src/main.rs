@@ -2,7 +2,13 @@
 
 use std::process::ExitCode;
 
+use skein_app_server::helpers::guard;
+
 fn main() -> ExitCode {
+    // Before anything else: a guard must be small and have one thread.
+    if let Some(code) = guard::run_if_asked() {
+        return code;
+    }
     eprintln!("skein {}: nothing is served yet", env!("CARGO_PKG_VERSION"));
     ExitCode::from(2)
 }

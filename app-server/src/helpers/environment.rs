@@ -1,0 +1,48 @@
+//! What of the server's environment a helper may see.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+
+/// Names that are passed on. Everything else (tokens, sockets of agents, settings of the server) stays out.
+const ALLOWED: &[&str] = &["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"];
+/// Beginnings of names that are passed on.
+const ALLOWED_BEGINNINGS: &[&str] = &["LC_"];
+/// Carries a value that only one helper's tree has, so that its processes can be told from others.
+pub const MARK: &str = "SKEIN_HELPER";
+
+/// The environment of a helper: the allowed part of `inherited`, then `configured`, which wins, then the mark.
+pub fn build(
+    inherited: impl Iterator<Item = (OsString, OsString)>,
+    configured: &BTreeMap<String, String>,
+    mark: &str,
+) -> BTreeMap<OsString, OsString> {
+    inherited
+        .filter(|(name, _)| allowed(name))
+        .chain(configured.iter().map(|(name, value)| (name.into(), value.into())))
+        .chain([(MARK.into(), mark.into())])
+        .collect()
+}
+
+fn allowed(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| {
+        ALLOWED.contains(&name) || ALLOWED_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_allowed_and_the_configured_get_in_and_the_configured_win() {
+        let pair = |name: &str, value: &str| (OsString::from(name), OsString::from(value));
+        let inherited =
+            [("PATH", "/bin"), ("LC_ALL", "C"), ("API_KEY", "secret"), ("PATHX", "1"), ("TZ", "UTC")];
+        let configured =
+            BTreeMap::from([("TZ".to_owned(), "CET".to_owned()), ("TOKEN".into(), "mine".into())]);
+        let built = build(inherited.iter().map(|(name, value)| pair(name, value)), &configured, "m");
+        let wanted = [("LC_ALL", "C"), ("PATH", "/bin"), (MARK, "m"), ("TOKEN", "mine"), ("TZ", "CET")]
+            .map(|(n, v)| pair(n, v));
+        assert_eq!(built, BTreeMap::from(wanted));
+    }
+}

@@ -1,0 +1,101 @@
+//! What can go wrong with helpers, told so that a user can act on it.
+
+use std::path::PathBuf;
+
+/// Why a helper, or a call of one of its tools, did not work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HelperError {
+    /// No helper of this name is configured for the thread.
+    #[error(
+        "no helper named {server:?} is configured for this thread; mcpServerStatus/list names those that are"
+    )]
+    Unknown {
+        /// The name that was asked for.
+        server: String,
+    },
+    /// The configuration says `enabled = false`.
+    #[error("helper {server:?} is disabled; set enabled = true for it in the configuration")]
+    Disabled {
+        /// The helper.
+        server: String,
+    },
+    /// The configuration's lists of tools exclude this one.
+    #[error("tool {tool:?} of helper {server:?} is not enabled; see enabled_tools and disabled_tools")]
+    ToolNotEnabled {
+        /// The helper.
+        server: String,
+        /// The tool.
+        tool: String,
+    },
+    /// Arguments of a tool are an object or nothing.
+    #[error("arguments of tool {tool:?} of helper {server:?} must be an object, got {got}")]
+    BadArguments {
+        /// The helper.
+        server: String,
+        /// The tool.
+        tool: String,
+        /// What came instead.
+        got: &'static str,
+    },
+    /// It never became ready, or is not there any more. `reason` has the last lines of its stderr.
+    #[error("helper {server:?} is not running: {reason}")]
+    NotRunning {
+        /// The helper.
+        server: String,
+        /// What happened.
+        reason: String,
+    },
+    /// It ended, closed its output or wrote garbage while the call was outstanding.
+    #[error("helper {server:?} ended during the call: {reason}")]
+    Ended {
+        /// The helper.
+        server: String,
+        /// What happened, with the last lines of its stderr.
+        reason: String,
+    },
+    /// The helper answered the call with an error.
+    #[error("helper {server:?} answered with error {code}: {message}")]
+    Refused {
+        /// The helper.
+        server: String,
+        /// Its JSON-RPC error code.
+        code: i32,
+        /// Its message.
+        message: String,
+    },
+    /// The caller cancelled the call; the helper was told.
+    #[error("the call to helper {server:?} was cancelled")]
+    Cancelled {
+        /// The helper.
+        server: String,
+    },
+}
+
+/// Why no helper process came to be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProcessError {
+    /// The guard could not be started.
+    #[error("cannot start the guard {program}: {reason}")]
+    Guard {
+        /// The program that is run again as the guard.
+        program: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// The working directory cannot be entered.
+    #[error("cannot enter the working directory {cwd:?}: {reason}")]
+    WorkingDirectory {
+        /// The directory.
+        cwd: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The program cannot be run.
+    #[error("cannot run {command:?}: {reason}; check `command` and the helper's PATH")]
+    Program {
+        /// The configured command.
+        command: String,
+        /// What the system said.
+        reason: String,
+    },
+}

@@ -1,0 +1,334 @@
+//! The guard: the skein program run again, single-threaded and before any runtime. It starts one helper, is the
+//! subreaper of everything the helper starts, and ends all of it when told, or when the server is gone.
+//!
+//! Only the control socket rules it: every signal that can be blocked is. It must never start a thread, and its
+//! standard input is the control socket until it has ended.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::{ForkResult, Pid, fork};
+use rustix::process::{WaitOptions, WaitStatus};
+
+use super::cgroup;
+use super::control::{self, Exit, Order, Plan, Report, Step};
+use super::proc;
+use super::process;
+use super::stages::{Stage, Stages};
+use crate::clock::Clock;
+use crate::policy;
+
+/// The first argument that makes the skein program a guard.
+pub const COMMAND: &str = "__guard";
+/// What the kernel and `ps -o comm` call a guard, however the program was found.
+pub const NAME: &std::ffi::CStr = c"skein-guard";
+
+/// Runs the guard when this process was started as one. To be called first thing in `main`, before any thread.
+#[must_use]
+pub fn run_if_asked() -> Option<ExitCode> {
+    (std::env::args_os().nth(1)? == COMMAND).then(main)
+}
+
+/// The whole life of a guard. Its exit code says only whether it could work at all.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Guard::start().and_then(Guard::run) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Nobody reads what a guard prints; the server sees the socket close and ends what may be left.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+struct Guard {
+    control: UnixStream,
+    children_changed: SignalFd,
+    cgroup: Option<OsString>,
+    stages: Stages,
+    server_is_gone: bool,
+    launch: Launch,
+    main: Pid,
+}
+
+/// How far the forked child is on its way to becoming the helper.
+enum Launch {
+    /// It says here which step failed; the end of this pipe is the moment of execve(2).
+    Pending(File),
+    Running,
+    Failed,
+}
+
+impl Guard {
+    /// Takes the plan from the server and starts the helper.
+    fn start() -> io::Result<Self> {
+        close_inherited();
+        nix::sys::prctl::set_name(NAME)?;
+        nix::sys::prctl::set_child_subreaper(true)?;
+        nix::unistd::setsid()?;
+        std::env::set_current_dir("/")?;
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
+        let children_changed = SignalFd::with_flags(
+            &SigSet::from(Signal::SIGCHLD),
+            SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC,
+        )?;
+        let control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+        let (plan, pipes) = control::receive_plan(&control)?;
+        control.set_nonblocking(true)?;
+        let (main, launch) = start_helper(&plan, &pipes)?;
+        let stages = Stages::new(plan.grace);
+        Ok(Self {
+            control,
+            children_changed,
+            cgroup: plan.cgroup,
+            stages,
+            server_is_gone: false,
+            launch,
+            main,
+        })
+    }
+
+    /// Until no process is left after an order, or after the program turned out not to run.
+    fn run(mut self) -> io::Result<()> {
+        loop {
+            let left = self.reap()?;
+            self.watch_launch()?;
+            let over = self.stages.current().is_some() || matches!(self.launch, Launch::Failed);
+            if over && !left {
+                self.report(Report::Zero(self.stages.current()));
+                self.tidy_up();
+                return Ok(());
+            }
+            self.act();
+            self.wait()?;
+            self.obey();
+        }
+    }
+
+    /// Reaps whatever has ended. Returns whether a child is left; as this is a subreaper: whether any descendant is.
+    fn reap(&mut self) -> io::Result<bool> {
+        while let Ok(Some(_)) = self.children_changed.read_signal() {}
+        loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) if pid.as_raw_pid() == self.main.as_raw() => {
+                    self.main_ended(status)?
+                }
+                Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+                Ok(None) => return Ok(true),
+                Err(rustix::io::Errno::CHILD) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn main_ended(&mut self, status: WaitStatus) -> io::Result<()> {
+        self.watch_launch()?;
+        let killed = status.terminating_signal().map(Exit::Signal);
+        if let (Launch::Running, Some(exit)) = (&self.launch, killed.or(status.exit_status().map(Exit::Code)))
+        {
+            self.report(Report::Exited(exit));
+        }
+        Ok(())
+    }
+
+    /// Reads what the forked child says on its way to becoming the helper.
+    fn watch_launch(&mut self) -> io::Result<()> {
+        while let Launch::Pending(pipe) = &mut self.launch {
+            let mut said = [0; Failure::LENGTH];
+            match pipe.read_exact(&mut said) {
+                Ok(()) => {
+                    let failure = Failure::decode(said);
+                    if failure.step != Step::Cgroup {
+                        self.launch = Launch::Failed;
+                    }
+                    self.report(Report::Failed(failure.step, failure.errno));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    self.launch = Launch::Running;
+                    self.report(Report::Started(self.main.as_raw()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out the stage that is in force.
+    fn act(&mut self) {
+        match self.stages.due(Clock.now()) {
+            Some(Stage::Terminate) => terminate_all(),
+            Some(Stage::CloseInput | Stage::Kill) | None => {}
+        }
+        if self.stages.current() == Some(Stage::Kill) {
+            kill_all(self.cgroup.as_deref());
+        }
+    }
+
+    /// Until a child ends, the server says something, or the next stage is due.
+    fn wait(&self) -> io::Result<()> {
+        let until_stage = self.stages.deadline().map(|deadline| deadline.duration_since(Clock.now()));
+        let most = match self.stages.current() {
+            Some(Stage::Kill) => Some(policy::GUARD_KILL_PAUSE),
+            Some(Stage::CloseInput | Stage::Terminate) | None => until_stage,
+        };
+        // Rounded up, or the last millisecond before a stage would be spent spinning.
+        let timeout = most.map_or(Ok(PollTimeout::NONE), |most| {
+            PollTimeout::try_from(most.saturating_add(Duration::from_micros(999)))
+        });
+        let mut watched = vec![
+            PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.children_changed.as_fd(), PollFlags::POLLIN),
+        ];
+        if let Launch::Pending(pipe) = &self.launch {
+            watched.push(PollFd::new(pipe.as_fd(), PollFlags::POLLIN));
+        }
+        // A closed control socket is ready for ever; once it is known there is nothing more to learn from it.
+        let watched = if self.server_is_gone { &mut watched[1..] } else { &mut watched[..] };
+        match poll(watched, timeout.unwrap_or(PollTimeout::MAX)) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads the orders that have come.
+    fn obey(&mut self) {
+        let mut byte = [0];
+        while !self.server_is_gone {
+            let wanted = match self.control.read(&mut byte) {
+                Ok(1..) => match Order::from_byte(byte[0]) {
+                    Some(Order::Stop) => Stage::CloseInput,
+                    Some(Order::Kill) => Stage::Kill,
+                    None => continue,
+                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // The server is gone, and with it the helper's standard input.
+                Ok(0) | Err(_) => {
+                    self.server_is_gone = true;
+                    Stage::Terminate
+                }
+            };
+            if self.stages.enter(Clock.now(), wanted) && wanted == Stage::Terminate {
+                terminate_all();
+            }
+        }
+    }
+
+    /// Removes what the server would have removed.
+    fn tidy_up(&self) {
+        if let Some(folder) = self.cgroup.as_ref().filter(|_| self.server_is_gone) {
+            cgroup::remove_abandoned(folder.as_ref());
+        }
+    }
+
+    /// Tells the server. It may be gone, which [`Guard::obey`] finds out.
+    fn report(&mut self, report: Report) {
+        let _ = self.control.write_all(report.line().as_bytes());
+    }
+}
+
+/// SIGTERM to every descendant.
+fn terminate_all() {
+    proc::descendants(Pid::this(), |process| {
+        process.signal(rustix::process::Signal::TERM);
+    });
+}
+
+/// SIGKILL to every descendant, and to the whole cgroup at once.
+fn kill_all(group: Option<&OsStr>) {
+    if let Some(folder) = group {
+        cgroup::kill(folder.as_ref());
+    }
+    let ours = nix::unistd::getpgrp();
+    proc::descendants(Pid::this(), |process| process.kill_with_group(ours));
+}
+
+/// Closes what the server's own parent may have left open; everything opened later is close-on-exec.
+fn close_inherited() {
+    // SAFETY: nothing in this process owns a descriptor above the standard ones yet.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+}
+
+/// Forks the child that becomes the helper.
+fn start_helper(plan: &Plan, pipes: &[OwnedFd; 3]) -> io::Result<(Pid, Launch)> {
+    let (said, mut say) = io::pipe()?;
+    let said = OwnedFd::from(said);
+    nix::fcntl::fcntl(&said, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
+    // SAFETY: this process has one thread, so the child may do whatever it likes.
+    match unsafe { fork() }? {
+        ForkResult::Parent { child } => Ok((child, Launch::Pending(File::from(said)))),
+        ForkResult::Child => {
+            let failure = become_helper(plan, pipes, &mut say);
+            // Without a reader there is nobody to tell.
+            let _ = say.write_all(&failure.encode());
+            // SAFETY: _exit(2) has no preconditions; destructors are the parent's business.
+            unsafe { libc::_exit(127) }
+        }
+    }
+}
+
+/// Replaces this process by the helper; returns only when that failed.
+fn become_helper(plan: &Plan, pipes: &[OwnedFd; 3], say: &mut impl Write) -> Failure {
+    if let Some(folder) = &plan.cgroup
+        && let Err(error) = std::fs::write(Path::new(folder).join("cgroup.procs"), "0")
+    {
+        // The guard alone contains the helper as well, only less quickly.
+        let _ = say.write_all(&Failure::new(Step::Cgroup, &error).encode());
+    }
+    if let Err(error) = prepare(pipes) {
+        return Failure::new(Step::Prepare, &error);
+    }
+    if let Err(error) = std::env::set_current_dir(&plan.cwd) {
+        return Failure::new(Step::WorkingDirectory, &error);
+    }
+    Failure::new(Step::Program, &process::exec(plan))
+}
+
+/// A session of its own (signals to "my process group" must not reach the guard), the three pipes, and signals as a
+/// new program expects them.
+fn prepare([input, output, error]: &[OwnedFd; 3]) -> io::Result<()> {
+    nix::unistd::setsid()?;
+    nix::unistd::dup2_stdin(input)?;
+    nix::unistd::dup2_stdout(output)?;
+    nix::unistd::dup2_stderr(error)?;
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: the default action is no code of ours. SIGKILL and SIGSTOP refuse, which is fine.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+    Ok(())
+}
+
+/// What a forked child says to the guard through their pipe.
+struct Failure {
+    step: Step,
+    errno: i32,
+}
+
+impl Failure {
+    const LENGTH: usize = 5;
+
+    fn new(step: Step, error: &io::Error) -> Self {
+        Self { step, errno: error.raw_os_error().unwrap_or(libc::EIO) }
+    }
+
+    fn encode(&self) -> [u8; Self::LENGTH] {
+        let mut bytes = [self.step as u8; Self::LENGTH];
+        bytes[1..].copy_from_slice(&self.errno.to_le_bytes());
+        bytes
+    }
+
+    fn decode([step, errno @ ..]: [u8; Self::LENGTH]) -> Self {
+        let known = Step::ALL.into_iter().find(|known| *known as u8 == step);
+        Self { step: known.unwrap_or(Step::Program), errno: i32::from_le_bytes(errno) }
+    }
+}

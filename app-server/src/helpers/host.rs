@@ -1,0 +1,211 @@
+//! What all helper processes of one server share: the guard program, the cgroup, the list of living guards, counters.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::tasks::Tasks;
+
+use super::cgroup;
+
+/// The program that is run again as the guard.
+#[derive(Debug)]
+pub enum GuardProgram {
+    /// An opened executable; it stays the same when the file is replaced by a new version.
+    Opened(File),
+    /// A path.
+    Path(PathBuf),
+}
+
+impl GuardProgram {
+    /// This very program.
+    ///
+    /// # Errors
+    /// `/proc/self/exe` cannot be opened.
+    pub fn current() -> io::Result<Self> {
+        File::open("/proc/self/exe").map(Self::Opened)
+    }
+
+    /// What execve(2) is given.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        match self {
+            // Resolved by the child that runs it, before its close-on-exec descriptors are closed.
+            Self::Opened(file) => format!("/proc/self/fd/{}", file.as_raw_fd()).into(),
+            Self::Path(path) => path.clone(),
+        }
+    }
+}
+
+/// How a helper's processes are kept together (`helpers.containment`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Containment {
+    /// A cgroup beside the guard where one can be made.
+    #[default]
+    Auto,
+    /// The guard alone.
+    Guard,
+    /// A cgroup beside the guard, or the server does not start.
+    Cgroup,
+}
+
+/// What a [`ProcessHost`] is made from.
+#[derive(Debug)]
+pub struct HostOptions {
+    /// Who becomes the guard.
+    pub guard: GuardProgram,
+    /// Where its tasks live.
+    pub tasks: Tasks,
+    /// Where its time comes from.
+    pub clock: Clock,
+    /// Each wait between two stages of ending a helper.
+    pub stop_grace: Duration,
+    /// How helpers are kept together.
+    pub containment: Containment,
+    /// This process belongs to the server alone (`skein serve`): a child that is no guard is an orphan of a helper.
+    pub exclusive: bool,
+}
+
+/// Makes and ends helper processes. One for a server.
+#[derive(Debug)]
+pub struct ProcessHost {
+    pub(super) options: HostOptions,
+    pub(super) cgroup: Option<cgroup::Parent>,
+    /// Pids of the guards that live. Held while one is started or reaped, and while orphans are looked for: a child
+    /// that is not in here while the lock is held is no guard.
+    guards: Mutex<HashSet<i32>>,
+    pub(super) counters: Counters,
+    pub(super) hurry: CancellationToken,
+}
+
+impl ProcessHost {
+    /// Becomes a subreaper and looks for a cgroup.
+    ///
+    /// # Errors
+    /// A cgroup was demanded and cannot be made, or the system has no subreapers (Linux before 3.4).
+    pub fn start(options: HostOptions) -> io::Result<Arc<Self>> {
+        nix::sys::prctl::set_child_subreaper(true)?;
+        let name = format!("skein-{}-{}", std::process::id(), options.clock.new_id().simple());
+        let cgroup = match options.containment {
+            Containment::Guard => None,
+            Containment::Cgroup => Some(cgroup::Parent::make(&name)?),
+            Containment::Auto => cgroup::Parent::make(&name)
+                .inspect_err(
+                    |error| tracing::info!(%error, "helpers get no cgroup; their guards contain them"),
+                )
+                .ok(),
+        };
+        Ok(Arc::new(Self {
+            options,
+            cgroup,
+            guards: Mutex::default(),
+            counters: Counters::default(),
+            hurry: CancellationToken::new(),
+        }))
+    }
+
+    /// The numbers of now. Waits for nothing.
+    #[must_use]
+    pub fn counts(&self) -> ProcessCounts {
+        let now = |count: &Count| count.0.load(Ordering::Relaxed);
+        let total = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let all = &self.counters;
+        ProcessCounts {
+            alive: now(&all.by_guard) + now(&all.by_cgroup),
+            guards: now(&all.guards),
+            starting: now(&all.starting),
+            ready: now(&all.ready),
+            stopping: now(&all.stopping),
+            by_guard: now(&all.by_guard),
+            by_cgroup: now(&all.by_cgroup),
+            started_total: total(&all.started),
+            stopped_total: total(&all.stopped),
+            killed_total: total(&all.killed),
+        }
+    }
+
+    /// Goes to SIGKILL at once with every helper, those included that are being ended in stages: for a server that is
+    /// asked a second time to stop.
+    pub fn hurry(&self) {
+        self.hurry.cancel();
+    }
+
+    /// Removes the cgroup. Every helper is to be stopped before.
+    pub fn finish(&self) {
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.remove();
+        }
+    }
+
+    pub(super) fn guards(&self) -> MutexGuard<'_, HashSet<i32>> {
+        // The set is whole whenever the lock is free, also after a panic.
+        self.guards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Numbers for `skein/status`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProcessCounts {
+    /// Helpers of which a process is, or may be, left.
+    pub alive: usize,
+    /// Guard processes.
+    pub guards: usize,
+    /// Helpers on their way to being ready.
+    pub starting: usize,
+    /// Helpers that are ready.
+    pub ready: usize,
+    /// Helpers that are being ended.
+    pub stopping: usize,
+    /// Of `alive`: contained by the guard alone.
+    pub by_guard: usize,
+    /// Of `alive`: with a cgroup of their own.
+    pub by_cgroup: usize,
+    /// Helpers started since the server's start.
+    pub started_total: u64,
+    /// Helpers of which no process is left, since the server's start.
+    pub stopped_total: u64,
+    /// Of these: that needed SIGKILL.
+    pub killed_total: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub guards: Arc<Count>,
+    pub by_guard: Arc<Count>,
+    pub by_cgroup: Arc<Count>,
+    pub starting: Arc<Count>,
+    pub ready: Arc<Count>,
+    pub stopping: Arc<Count>,
+    pub started: AtomicU64,
+    pub stopped: AtomicU64,
+    pub killed: AtomicU64,
+}
+
+/// How many [`Counted`] of it are alive.
+#[derive(Debug, Default)]
+pub(super) struct Count(AtomicUsize);
+
+impl Count {
+    pub fn one_more(self: &Arc<Self>) -> Counted {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Counted(Arc::clone(self))
+    }
+}
+
+/// Counts as one until it is dropped.
+#[derive(Debug)]
+pub(super) struct Counted(Arc<Count>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

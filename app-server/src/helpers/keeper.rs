@@ -1,0 +1,263 @@
+//! The server's end of one guard: a task that passes on what the guard reports, gives it orders, reaps it, and does
+//! its work when it died without having done it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::Child;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use nix::unistd::Pid;
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::cgroup::Group;
+use super::control::{Order, Report, Step};
+use super::host::Counted;
+use super::orphans::Orphans;
+use super::process::{ExitReport, Life};
+use super::{HelperSpec, ProcessError, ProcessHost, Stage};
+use crate::policy;
+
+/// A guard that was just started: to be given a keeper, which reaps it.
+#[derive(Debug)]
+pub struct GuardHandle {
+    pub child: Child,
+    /// Readable when the guard has ended.
+    pub ended: AsyncFd<OwnedFd>,
+    pub control: UnixStream,
+}
+
+/// Keeps one guard, from its start until no process is left.
+#[derive(Debug)]
+pub struct Keeper {
+    host: Arc<ProcessHost>,
+    spec: HelperSpec,
+    child: Child,
+    ended: AsyncFd<OwnedFd>,
+    reports: Lines<BufReader<OwnedReadHalf>>,
+    orders: OwnedWriteHalf,
+    cgroup: Option<Group>,
+    mark: String,
+    cwd: String,
+    life: watch::Sender<Life>,
+    stop: CancellationToken,
+    kill: CancellationToken,
+    asked: Option<Instant>,
+    /// The guard's last report; without it the guard did not do its work.
+    zero: Option<Option<Stage>>,
+    alive: Option<Counted>,
+    guard_alive: Option<Counted>,
+    gone: DropGuard,
+}
+
+/// What a keeper is made from, beside the guard.
+#[derive(Debug)]
+pub struct Kept {
+    pub spec: HelperSpec,
+    pub cgroup: Option<Group>,
+    pub mark: String,
+    pub cwd: String,
+    pub life: watch::Sender<Life>,
+    /// Cancelled to have the helper ended.
+    pub stop: CancellationToken,
+    /// Cancelled to have it killed.
+    pub kill: CancellationToken,
+    /// Cancelled by the keeper when no process is left.
+    pub gone: CancellationToken,
+}
+
+impl Keeper {
+    /// The keeper of `guard`, not yet at work.
+    pub fn new(host: &Arc<ProcessHost>, guard: GuardHandle, kept: Kept) -> Self {
+        let counters = &host.counters;
+        counters.started.fetch_add(1, Ordering::Relaxed);
+        let contained = if kept.cgroup.is_some() { &counters.by_cgroup } else { &counters.by_guard };
+        let (reports, orders) = guard.control.into_split();
+        Self {
+            alive: Some(contained.one_more()),
+            guard_alive: Some(counters.guards.one_more()),
+            host: Arc::clone(host),
+            spec: kept.spec,
+            child: guard.child,
+            ended: guard.ended,
+            reports: BufReader::new(reports).lines(),
+            orders,
+            cgroup: kept.cgroup,
+            mark: kept.mark,
+            cwd: kept.cwd,
+            life: kept.life,
+            stop: kept.stop,
+            kill: kept.kill,
+            asked: None,
+            zero: None,
+            gone: kept.gone.drop_guard(),
+        }
+    }
+
+    /// Until no process is left.
+    pub async fn keep(mut self) {
+        self.until_the_guard_ends().await;
+        let survivors = self.settle().await;
+        self.report_over(survivors);
+    }
+
+    async fn until_the_guard_ends(&mut self) {
+        let clock = self.host.options.clock;
+        let (mut listening, mut hurried) = (true, false);
+        loop {
+            let overdue = self.overdue();
+            tokio::select! {
+                biased;
+                line = self.reports.next_line(), if listening => match line {
+                    Ok(Some(line)) => self.heed(&line),
+                    Ok(None) | Err(_) => listening = false,
+                },
+                () = ended(&self.ended) => break,
+                () = self.stop.cancelled(), if self.asked.is_none() => {
+                    self.asked = Some(clock.now());
+                    self.order(Order::Stop).await;
+                }
+                () = self.kill.cancelled(), if !hurried => {
+                    hurried = true;
+                    self.asked.get_or_insert(clock.now());
+                    self.stop.cancel();
+                    self.order(Order::Kill).await;
+                }
+                () = until(overdue) => {
+                    tracing::warn!(helper = self.spec.name, "a guard did not end its helper in time, ending both");
+                    self.kill_guard();
+                    ended(&self.ended).await;
+                    break;
+                }
+            }
+        }
+        // What it said last may still be in the socket. Its end is the guard's, unless a child was just being forked.
+        let rest = async {
+            while let Ok(Some(line)) = self.reports.next_line().await {
+                self.heed(&line);
+            }
+        };
+        // A bound, not a wait: nothing is lost when it passes, since the loop below looks for itself.
+        let _ = tokio::time::timeout(policy::GUARD_LAST_WORDS, rest).await;
+    }
+
+    fn heed(&mut self, line: &str) {
+        match Report::parse(line) {
+            Some(Report::Started(pid)) => self.life.send_modify(|life| life.pid = Some(pid)),
+            Some(Report::Failed(Step::Cgroup, errno)) => {
+                let error = io::Error::from_raw_os_error(errno);
+                tracing::warn!(helper = self.spec.name, %error, "a helper could not enter its cgroup");
+                self.cgroup = None;
+                self.alive = Some(self.host.counters.by_guard.one_more());
+            }
+            Some(Report::Failed(step, errno)) => self.ended(self.failure(step, errno).to_string()),
+            Some(Report::Exited(exit)) => self.ended(format!("it ended with {exit}")),
+            Some(Report::Zero(stage)) => self.zero = Some(stage),
+            None => tracing::error!(helper = self.spec.name, line, "a guard reports what nobody knows"),
+        }
+    }
+
+    fn failure(&self, step: Step, errno: i32) -> ProcessError {
+        let reason = io::Error::from_raw_os_error(errno).to_string();
+        match step {
+            Step::WorkingDirectory => ProcessError::WorkingDirectory { cwd: self.cwd.clone(), reason },
+            Step::Program => ProcessError::Program { command: self.spec.command.clone(), reason },
+            Step::Cgroup | Step::Prepare => {
+                ProcessError::Guard { program: self.host.options.guard.path(), reason }
+            }
+        }
+    }
+
+    /// Fills in why the helper does not run; the first reason stays.
+    fn ended(&self, why: String) {
+        self.life.send_if_modified(|life| {
+            let first = life.ended.is_none();
+            life.ended.get_or_insert(why);
+            first
+        });
+    }
+
+    /// When the guard has had all the time it needs.
+    fn overdue(&self) -> Option<Instant> {
+        Some(self.asked? + self.host.options.stop_grace * 2 + policy::GUARD_OVERDUE)
+    }
+
+    async fn order(&mut self, order: Order) {
+        // When it cannot be said the guard is gone, and its end is being waited for.
+        if let Err(error) = self.orders.write_all(&[order.byte()]).await {
+            tracing::debug!(helper = self.spec.name, %error, "a guard takes no orders");
+        }
+    }
+
+    fn kill_guard(&mut self) {
+        // It has not been reaped, so the pid is still its own. The error says that it has ended meanwhile.
+        let _ = self.child.kill();
+    }
+
+    /// Reaps the guard, and ends what it left. Returns how many processes are left.
+    async fn settle(&mut self) -> usize {
+        let guard = self.child.id().cast_signed();
+        // It has ended, unless its end could not be waited for; reaping must not wait in any case.
+        self.kill_guard();
+        {
+            let mut guards = self.host.guards();
+            if let Err(error) = self.child.wait() {
+                tracing::error!(helper = self.spec.name, %error, "a guard cannot be reaped");
+            }
+            guards.remove(&guard);
+        }
+        self.guard_alive = None;
+        if self.zero.is_some() {
+            return 0;
+        }
+        self.ended("its guard died".to_owned());
+        self.asked.get_or_insert(self.host.options.clock.now());
+        let leaders =
+            [Some(guard), self.life.borrow().pid].into_iter().flatten().map(Pid::from_raw).collect();
+        let orphans = Orphans { leaders, mark: &self.mark, group: self.cgroup.as_ref() };
+        orphans.end(&self.host).await
+    }
+
+    fn report_over(mut self, survivors: usize) {
+        // Removed before anybody is told, so that nothing of it is left then.
+        self.cgroup = None;
+        self.alive = None;
+        let stage = self.zero.unwrap_or(Some(Stage::Kill));
+        let counters = &self.host.counters;
+        counters.stopped.fetch_add(1, Ordering::Relaxed);
+        counters.killed.fetch_add(u64::from(stage == Some(Stage::Kill)), Ordering::Relaxed);
+        if survivors > 0 {
+            tracing::error!(helper = self.spec.name, survivors, "processes of a helper cannot be ended");
+        }
+        let took = self.asked.map_or(Duration::ZERO, |asked| self.host.options.clock.now() - asked);
+        let report = ExitReport { name: self.spec.name, survivors, stage, took };
+        self.life.send_modify(|life| {
+            life.ended.get_or_insert_with(|| "it was stopped".to_owned());
+            life.over = Some(report);
+        });
+        // Whoever still writes to the helper, or reads its stderr, stops.
+        self.stop.cancel();
+        drop(self.gone);
+    }
+}
+
+/// Until the guard has ended.
+async fn ended(guard: &AsyncFd<OwnedFd>) {
+    // An error would mean that the runtime ends; then the control socket closes, and the guard does its work.
+    let _ = guard.readable().await;
+}
+
+/// Until `deadline`; for ever without one.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

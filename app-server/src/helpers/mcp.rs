@@ -1,0 +1,257 @@
+//! One MCP session with a helper: the handshake of revision 2025-11-25, its tools, calls of them.
+
+mod transport;
+
+use std::sync::{Arc, OnceLock};
+
+use rmcp::ClientHandler;
+use rmcp::model::{
+    CallToolRequest, CallToolRequestParams, ClientCapabilities, ClientConfig, ClientRequest, Implementation,
+    ListToolsRequest, PaginatedRequestParams, ProtocolVersion, ServerResult,
+};
+use rmcp::service::{
+    NotificationContext, Peer, PeerRequestOptions, RequestHandle, RoleClient, RunningService, ServiceError,
+    serve_client,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use skein_protocol::helper::{McpServerInfo, McpServerToolCallResponse, Tool};
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::Pipes;
+use crate::policy;
+use crate::tasks::Tasks;
+use transport::{LineTransport, Progress};
+
+/// A session after its handshake. Dropping it closes the transport.
+#[derive(Debug)]
+pub struct Session {
+    peer: Peer<RoleClient>,
+    _service: RunningService<RoleClient, Client>,
+    line: Line,
+    tasks: Tasks,
+    changed: Arc<Notify>,
+    /// What the helper says about itself.
+    pub info: Option<McpServerInfo>,
+    /// What it says it can do.
+    pub capabilities: Option<Value>,
+}
+
+/// The state of the line to a helper.
+#[derive(Debug, Clone, Default)]
+pub struct Line {
+    /// Cancelled when nothing more will come from the helper.
+    pub closed: CancellationToken,
+    why: Arc<OnceLock<String>>,
+}
+
+/// How a call ended that got no result.
+#[derive(Debug)]
+pub enum CallFault {
+    /// The caller gave up; the helper is being told.
+    Cancelled,
+    /// The line closed.
+    Closed,
+    /// The helper answered with this error.
+    Refused {
+        /// Its JSON-RPC code.
+        code: i32,
+        /// Its message.
+        message: String,
+    },
+}
+
+/// One call of a tool.
+#[derive(Debug)]
+pub struct ToolCall {
+    /// The tool's name.
+    pub tool: String,
+    /// Its arguments.
+    pub arguments: Option<Map<String, Value>>,
+    /// Where the helper's progress messages go. Full: they are left out.
+    pub progress: Option<mpsc::Sender<String>>,
+}
+
+impl Line {
+    /// Why the line closed.
+    pub fn why(&self) -> String {
+        self.why.get().cloned().unwrap_or_else(|| "it closed its output".to_owned())
+    }
+
+    /// Whether it just ended, without anything being wrong with what came over it.
+    pub fn ended_quietly(&self) -> bool {
+        self.why.get().is_none()
+    }
+
+    /// Closes it, because of something that the helper did wrong, or just so.
+    fn close(&self, wrong: Option<String>) {
+        if let (Some(wrong), false) = (wrong, self.closed.is_cancelled()) {
+            // The first reason is the cause, later ones are consequences.
+            let _ = self.why.set(wrong);
+        }
+        self.closed.cancel();
+    }
+}
+
+impl Session {
+    /// Shakes hands. Takes as long as the helper does.
+    ///
+    /// # Errors
+    /// What went wrong, for the user.
+    pub async fn open(pipes: Pipes, line: Line, tasks: Tasks) -> Result<Self, String> {
+        let changed = Arc::new(Notify::new());
+        let client = Client { changed: Arc::clone(&changed) };
+        let transport = LineTransport::new(pipes, line.clone());
+        let service =
+            serve_client(client, transport).await.map_err(|error| match line.closed.is_cancelled() {
+                true => line.why(),
+                false => format!("the MCP handshake failed: {error}"),
+            })?;
+        let peer = service.peer().clone();
+        let about = peer.peer_info();
+        let info = about.as_deref().and_then(|about| about.server_info.as_ref()).and_then(reread);
+        let capabilities = about.as_deref().and_then(|about| serde_json::to_value(&about.capabilities).ok());
+        Ok(Self { peer, _service: service, line, tasks, changed, info, capabilities })
+    }
+
+    /// All tools, from all pages.
+    ///
+    /// # Errors
+    /// What went wrong, for the user.
+    pub async fn tools(&self) -> Result<Vec<Tool>, String> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Page {
+            tools: Vec<Tool>,
+            next_cursor: Option<String>,
+        }
+        let mut tools = Vec::new();
+        let mut cursor = None;
+        loop {
+            let params = PaginatedRequestParams::default().with_cursor(cursor);
+            let request = ClientRequest::ListToolsRequest(ListToolsRequest::with_param(params));
+            let handle = self.send(request).await.map_err(|_| self.line.why())?;
+            let answer = handle.await_response().await.map_err(|error| {
+                if let ServiceError::McpError(error) = error {
+                    return format!("its list of tools failed: {}", error.message);
+                }
+                self.line.why()
+            })?;
+            let page: Page = reread(&answer).ok_or("its list of tools cannot be read")?;
+            tools.extend(page.tools);
+            if tools.len() > policy::HELPER_MOST_TOOLS {
+                return Err(format!("it lists more than {} tools", policy::HELPER_MOST_TOOLS));
+            }
+            match page.next_cursor.filter(|cursor| !cursor.is_empty()) {
+                Some(next) => cursor = Some(next),
+                None => return Ok(tools),
+            }
+        }
+    }
+
+    /// Calls a tool. Takes as long as the helper does; ends at once when `cancel` is, or when the line closes.
+    ///
+    /// # Errors
+    /// [`CallFault`]. A tool's own failure is a result with `is_error`.
+    pub async fn call(
+        &self,
+        call: ToolCall,
+        cancel: &CancellationToken,
+    ) -> Result<McpServerToolCallResponse, CallFault> {
+        let mut params = CallToolRequestParams::new(call.tool);
+        params.arguments = call.arguments;
+        let mut request = CallToolRequest::new(params);
+        if let Some(sink) = call.progress {
+            request.extensions.insert(Progress(sink));
+        }
+        let handle = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(CallFault::Cancelled),
+            sent = self.send(ClientRequest::CallToolRequest(request)) => sent.map_err(|_| CallFault::Closed)?,
+        };
+        let mut outstanding = Outstanding { handle: Some(handle), tasks: &self.tasks };
+        tokio::select! {
+            biased;
+            answer = outstanding.answer() => read_answer(answer),
+            () = self.line.closed.cancelled() => Err(CallFault::Closed),
+            () = cancel.cancelled() => Err(CallFault::Cancelled),
+        }
+    }
+
+    /// Until the helper says that its tools have changed.
+    pub async fn tools_changed(&self) {
+        self.changed.notified().await;
+    }
+
+    async fn send(&self, request: ClientRequest) -> Result<RequestHandle<RoleClient>, ServiceError> {
+        self.peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await
+    }
+}
+
+/// A call that waits for its answer. Dropped without one, the helper is told that nobody waits any more.
+struct Outstanding<'a> {
+    handle: Option<RequestHandle<RoleClient>>,
+    tasks: &'a Tasks,
+}
+
+impl Outstanding<'_> {
+    async fn answer(&mut self) -> Result<ServerResult, ServiceError> {
+        let answer = match &mut self.handle {
+            Some(handle) => (&mut handle.rx).await.unwrap_or(Err(ServiceError::TransportClosed)),
+            None => Err(ServiceError::TransportClosed),
+        };
+        self.handle = None;
+        answer
+    }
+}
+
+impl Drop for Outstanding<'_> {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            // Waits while the helper does not read, at most until its line closes.
+            self.tasks.spawn("helper-cancel", async move {
+                if let Err(error) = handle.cancel(Some("no longer wanted".to_owned())).await {
+                    tracing::debug!(%error, "a helper was not told of a cancelled call");
+                }
+            });
+        }
+    }
+}
+
+fn read_answer(answer: Result<ServerResult, ServiceError>) -> Result<McpServerToolCallResponse, CallFault> {
+    match answer {
+        Ok(result) => reread(&result).ok_or_else(|| CallFault::Refused {
+            code: rmcp::model::ErrorCode::INTERNAL_ERROR.0,
+            message: "its answer is no result of a tool".to_owned(),
+        }),
+        Err(ServiceError::McpError(error)) => {
+            Err(CallFault::Refused { code: error.code.0, message: error.message.into_owned() })
+        }
+        Err(_) => Err(CallFault::Closed),
+    }
+}
+
+/// A library's type as one of the protocol's; both are the same JSON.
+fn reread<T: DeserializeOwned>(from: &impl Serialize) -> Option<T> {
+    serde_json::from_value(serde_json::to_value(from).ok()?).ok()
+}
+
+/// What Skein is towards helpers: it offers nothing yet, and hears when tools change.
+#[derive(Debug)]
+struct Client {
+    changed: Arc<Notify>,
+}
+
+impl ClientHandler for Client {
+    fn get_info(&self) -> ClientConfig {
+        let skein = Implementation::new("skein", env!("CARGO_PKG_VERSION"));
+        ClientConfig::new(ClientCapabilities::default(), skein)
+            .with_protocol_version(ProtocolVersion::V_2025_11_25)
+    }
+
+    async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
+        self.changed.notify_one();
+    }
+}

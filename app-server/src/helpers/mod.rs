@@ -1,0 +1,38 @@
+//! Stdio MCP servers ("helpers") and the promise that none of their processes stays behind.
+//!
+//! ```text
+//! HelperSet (one for a thread) ── supervisor (one task for a helper) ── MCP session over pipes
+//!                                        │
+//!                                 keeper (one task) ══ control socket ══ guard (a process) ── helper ── its children
+//! ```
+//!
+//! The guard is a subreaper: whatever the helper starts, however it detaches, stays below the guard until it is ended.
+//! When the server dies the socket closes, and the guards end everything by themselves. When a guard dies the server,
+//! a subreaper too, inherits its children and ends them.
+//!
+//! This room never decides when a helper is wanted, and nothing in it waits for a helper but that helper's own tasks.
+
+mod cgroup;
+mod control;
+mod environment;
+mod error;
+pub mod guard;
+mod host;
+mod keeper;
+mod mcp;
+mod orphans;
+mod proc;
+mod process;
+mod ring;
+mod set;
+mod spec;
+mod stages;
+mod supervisor;
+
+pub use error::{HelperError, ProcessError};
+pub use host::{Containment, GuardProgram, HostOptions, ProcessCounts, ProcessHost};
+pub use process::{ExitReport, HelperProcess, Life, Pipes};
+pub use set::{HelperSet, HelperTool};
+pub use spec::HelperSpec;
+pub use stages::Stage;
+pub use supervisor::HelperEvent;

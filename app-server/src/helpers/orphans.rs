@@ -1,0 +1,81 @@
+//! When a guard dies without having ended its helper, the server inherits what is left, and ends it here.
+
+use std::collections::HashSet;
+
+use nix::unistd::Pid;
+use rustix::process::WaitOptions;
+
+use super::ProcessHost;
+use super::cgroup::Group;
+use super::environment::MARK;
+use super::proc::{self, Process};
+use crate::policy;
+
+/// How to tell the orphans of one guard from everybody else's.
+#[derive(Debug)]
+pub struct Orphans<'a> {
+    /// The guard and the helper itself; both lead sessions.
+    pub leaders: Vec<Pid>,
+    /// The value of [`MARK`] in their environment.
+    pub mark: &'a str,
+    /// Their cgroup.
+    pub group: Option<&'a Group>,
+}
+
+impl Orphans<'_> {
+    /// Kills and reaps until none is left, or the time for it is over. Returns how many are left.
+    pub async fn end(&self, host: &ProcessHost) -> usize {
+        let clock = host.options.clock;
+        let deadline = clock.now() + policy::ORPHANS_LIMIT;
+        let mut victims = HashSet::new();
+        loop {
+            if let Some(group) = self.group {
+                group.kill();
+            }
+            let left = self.kill_and_reap(host, &mut victims);
+            if left == 0 || clock.now() >= deadline {
+                return left;
+            }
+            tokio::time::sleep(policy::ORPHANS_PAUSE).await;
+        }
+    }
+
+    /// One pass. `victims` remembers whom it killed: a zombie shows no environment, and not whose child it was.
+    fn kill_and_reap(&self, host: &ProcessHost, victims: &mut HashSet<(Pid, u64)>) -> usize {
+        let guards = host.guards();
+        let own = Pid::this();
+        let group = nix::unistd::getpgrp();
+        let mut left = 0;
+        let mut family = HashSet::new();
+        for process in proc::all() {
+            let child = process.parent == own && !guards.contains(&process.pid.as_raw());
+            let name = (process.pid, process.started);
+            let ours = child && (victims.contains(&name) || self.adopted(host, &process));
+            if !ours && !family.contains(&process.parent) {
+                continue;
+            }
+            if process.zombie {
+                left += usize::from(child && !reap(process.pid));
+            } else {
+                family.insert(process.pid);
+                victims.insert(name);
+                process.kill_with_group(group);
+                left += 1;
+            }
+        }
+        left
+    }
+
+    fn adopted(&self, host: &ProcessHost, process: &Process) -> bool {
+        host.options.exclusive
+            || self.leaders.contains(&process.session)
+            || proc::has_variable(process.pid, MARK, self.mark)
+            || self.group.is_some_and(|group| group.has(process.pid))
+    }
+}
+
+/// Reaps the zombie `pid`. `false` when there is none.
+fn reap(pid: Pid) -> bool {
+    rustix::process::Pid::from_raw(pid.as_raw())
+        .is_some_and(|pid| matches!(rustix::process::waitpid(Some(pid), WaitOptions::NOHANG), Ok(Some(_))))
+}

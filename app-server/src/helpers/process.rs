@@ -1,0 +1,287 @@
+//! The birth of processes: the one place where programs are run. A [`HelperProcess`] is a helper with its guard; its
+//! end is [`HelperProcess::stop`], and dropping it asks for the same without waiting.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use nix::unistd::Pid;
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::cgroup::Group;
+use super::control::{self, Plan};
+use super::keeper::{GuardHandle, Keeper, Kept};
+use super::ring::Ring;
+use super::{HelperSpec, ProcessError, ProcessHost, Stage, environment, guard, proc};
+use crate::policy;
+
+/// A running helper with everything it starts.
+#[derive(Debug)]
+pub struct HelperProcess {
+    name: String,
+    life: watch::Receiver<Life>,
+    stop: CancellationToken,
+    _stop_on_drop: DropGuard,
+    stderr: Arc<Mutex<Ring>>,
+    /// Cancelled when nothing more comes from stderr.
+    stderr_read: CancellationToken,
+}
+
+/// The helper's ends of standard input and output.
+#[derive(Debug)]
+pub struct Pipes {
+    /// What is sent here is written, in order, by a task of its own. Full means that the helper does not read.
+    pub stdin: mpsc::Sender<Bytes>,
+    /// What the helper prints.
+    pub stdout: pipe::Receiver,
+}
+
+/// How far a helper's processes are. Members are only ever filled in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Life {
+    /// The pid of the helper itself, once its program runs.
+    pub pid: Option<i32>,
+    /// Why the helper itself does not run, or not any more; descendants may be left.
+    pub ended: Option<String>,
+    /// No process is left.
+    pub over: Option<ExitReport>,
+}
+
+/// How a helper ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExitReport {
+    /// The helper's name.
+    pub name: String,
+    /// Processes that could not be ended in time. 0 unless the kernel holds them.
+    pub survivors: usize,
+    /// The hardest stage that was needed; `None` when it had ended before it was asked to.
+    pub stage: Option<Stage>,
+    /// From being asked to end until the last process was gone.
+    pub took: Duration,
+}
+
+impl ExitReport {
+    /// Of a helper that never had a process.
+    pub(super) fn nothing(name: &str) -> Self {
+        Self { name: name.to_owned(), survivors: 0, stage: None, took: Duration::ZERO }
+    }
+}
+
+impl HelperProcess {
+    /// Starts the guard, which starts the helper. The helper's pipes can be used at once.
+    ///
+    /// # Errors
+    /// The guard cannot be started. That the helper cannot be run shows in [`HelperProcess::life`].
+    pub fn start(
+        host: &Arc<ProcessHost>,
+        spec: &HelperSpec,
+        cwd: &Path,
+    ) -> Result<(Self, Pipes), ProcessError> {
+        Self::start_killable(host, spec, cwd, host.hurry.child_token())
+    }
+
+    /// The same; when `kill` is cancelled everything is killed, whatever stage of its end it is in.
+    ///
+    /// # Errors
+    /// As [`HelperProcess::start`].
+    pub(super) fn start_killable(
+        host: &Arc<ProcessHost>,
+        spec: &HelperSpec,
+        cwd: &Path,
+        kill: CancellationToken,
+    ) -> Result<(Self, Pipes), ProcessError> {
+        Self::start_with(host, spec, cwd, kill).map_err(|error| ProcessError::Guard {
+            program: host.options.guard.path(),
+            reason: error.to_string(),
+        })
+    }
+
+    fn start_with(
+        host: &Arc<ProcessHost>,
+        spec: &HelperSpec,
+        cwd: &Path,
+        kill: CancellationToken,
+    ) -> io::Result<(Self, Pipes)> {
+        let mark = host.options.clock.new_id().simple().to_string();
+        let cgroup = host.cgroup.as_ref().and_then(|parent| {
+            let made = parent.child(&mark);
+            made.inspect_err(|error| tracing::warn!(helper = spec.name, %error, "no cgroup for this helper"))
+                .ok()
+        });
+        let plan = plan(host, spec, cwd, cgroup.as_ref(), &mark);
+        let (input_read, input) = io::pipe()?;
+        let (output, output_write) = io::pipe()?;
+        let (error, error_write) = io::pipe()?;
+        let guard = start_guard(host)?;
+        let (told, life) = watch::channel(Life::default());
+        let (stop, gone) = (CancellationToken::new(), CancellationToken::new());
+        let stderr = Arc::new(Mutex::new(Ring::new(policy::HELPER_STDERR_BYTES)));
+        // From here on an early return ends the guard: dropping this asks its keeper to.
+        let name = spec.name.clone();
+        let process = Self {
+            name,
+            life,
+            _stop_on_drop: stop.clone().drop_guard(),
+            stop: stop.clone(),
+            stderr,
+            stderr_read: CancellationToken::new(),
+        };
+        let sent = control::send_plan(
+            guard.control.as_fd(),
+            &plan,
+            [input_read.as_fd(), output_write.as_fd(), error_write.as_fd()],
+        );
+        let cwd = plan.cwd.to_string_lossy().into_owned();
+        let kept = Kept { spec: spec.clone(), cgroup, mark, cwd, life: told, stop, kill, gone: gone.clone() };
+        host.options.tasks.spawn(format!("helper/{}", spec.name), Keeper::new(host, guard, kept).keep());
+        sent?;
+        let pipes = process.serve_pipes(host, spec, [input.into(), output.into(), error.into()], gone)?;
+        Ok((process, pipes))
+    }
+
+    /// Starts the tasks that write to the helper and collect its stderr.
+    fn serve_pipes(
+        &self,
+        host: &ProcessHost,
+        spec: &HelperSpec,
+        [input, output, error]: [OwnedFd; 3],
+        gone: CancellationToken,
+    ) -> io::Result<Pipes> {
+        let error = pipe::Receiver::from_owned_fd(error)?;
+        let input = pipe::Sender::from_owned_fd(input)?;
+        let stdout = pipe::Receiver::from_owned_fd(output)?;
+        let (stdin, queued) = mpsc::channel(policy::HELPER_INPUT_QUEUE);
+        let tasks = &host.options.tasks;
+        tasks.spawn(
+            format!("helper-stderr/{}", spec.name),
+            collect(error, Arc::clone(&self.stderr), gone, self.stderr_read.clone().drop_guard()),
+        );
+        tasks.spawn(format!("helper-stdin/{}", spec.name), pump(queued, input, self.stop.clone()));
+        Ok(Pipes { stdin, stdout })
+    }
+
+    /// Its life, as it goes on.
+    #[must_use]
+    pub fn life(&self) -> watch::Receiver<Life> {
+        self.life.clone()
+    }
+
+    /// Until everything that was written to stderr has been read. Waits for as long as anybody holds it open.
+    pub async fn stderr_read(&self) {
+        self.stderr_read.cancelled().await;
+    }
+
+    /// The last lines of what it wrote to stderr, at most [`policy::HELPER_STDERR_TAIL_LINES`].
+    #[must_use]
+    pub fn stderr_tail(&self) -> String {
+        let ring = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.tail(policy::HELPER_STDERR_TAIL_LINES, policy::HELPER_STDERR_TAIL_BYTES)
+    }
+
+    /// Ends the helper and everything it started, in stages, and waits until nothing is left. Can be called again;
+    /// when the caller goes away the end goes on.
+    pub async fn stop(&self) -> ExitReport {
+        self.stop.cancel();
+        let mut life = self.life.clone();
+        let over = life.wait_for(|life| life.over.is_some()).await.ok().and_then(|life| life.over.clone());
+        // The keeper always reports; it is gone without only when the runtime shuts down, and then guards see to it.
+        over.unwrap_or_else(|| ExitReport::nothing(&self.name))
+    }
+}
+
+fn plan(host: &ProcessHost, spec: &HelperSpec, cwd: &Path, cgroup: Option<&Group>, mark: &str) -> Plan {
+    Plan {
+        command: spec.command.clone().into(),
+        args: spec.args.iter().map(OsString::from).collect(),
+        env: environment::build(std::env::vars_os(), &spec.env, mark).into_iter().collect(),
+        cwd: spec.cwd.as_ref().map_or(cwd.to_owned(), |own| cwd.join(own)).into(),
+        cgroup: cgroup.map(|group| group.folder().into()),
+        grace: host.options.stop_grace,
+    }
+}
+
+/// Starts a guard and registers it in the same breath: nobody may take it for an orphan.
+#[expect(clippy::disallowed_methods, reason = "the one permitted caller")]
+fn start_guard(host: &ProcessHost) -> io::Result<GuardHandle> {
+    let (ours, theirs) = StdUnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let control = UnixStream::from_std(ours)?;
+    let mut command = Command::new(host.options.guard.path());
+    command
+        .arg0("skein")
+        .arg(guard::COMMAND)
+        .stdin(OwnedFd::from(theirs))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut guards = host.guards();
+    let mut child = command.spawn()?;
+    let ended = proc::open(Pid::from_raw(child.id().cast_signed()))
+        .ok_or_else(io::Error::last_os_error)
+        // SAFETY: the descriptor is owned by the `AsyncFd`, and stays the same until it is dropped.
+        .and_then(|handle| Ok(unsafe { AsyncFd::register(handle) }?));
+    match ended {
+        Ok(ended) => {
+            guards.insert(child.id().cast_signed());
+            Ok(GuardHandle { child, ended, control })
+        }
+        Err(error) => {
+            // It has no plan yet, so nothing else has to be ended; the wait is for a process that was killed.
+            let _ = child.kill().and_then(|()| child.wait());
+            Err(error)
+        }
+    }
+}
+
+/// Replaces this process by the program of `plan`. Returns only when that failed.
+#[expect(clippy::disallowed_methods, reason = "the one permitted caller")]
+pub(super) fn exec(plan: &Plan) -> io::Error {
+    Command::new(&plan.command).args(&plan.args).env_clear().envs(plan.env.iter().cloned()).exec()
+}
+
+/// Writes what is queued. Closes the pipe when told to stop, also in the middle of a write that nobody reads.
+async fn pump(mut queued: mpsc::Receiver<Bytes>, mut input: pipe::Sender, stop: CancellationToken) {
+    let write = async {
+        while let Some(bytes) = queued.recv().await {
+            input.write_all(&bytes).await?;
+        }
+        io::Result::Ok(())
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        written = write => if let Err(error) = written {
+            tracing::debug!(%error, "a helper takes no more input");
+        }
+    }
+}
+
+/// Reads stderr in chunks until its end, or until no process of the helper is left.
+async fn collect(
+    mut from: pipe::Receiver,
+    into: Arc<Mutex<Ring>>,
+    gone: CancellationToken,
+    _read: DropGuard,
+) {
+    let mut chunk = vec![0; policy::HELPER_STDERR_CHUNK];
+    let read = async {
+        while let Ok(length @ 1..) = from.read(&mut chunk).await {
+            into.lock().unwrap_or_else(PoisonError::into_inner).push(&chunk[..length]);
+        }
+    };
+    tokio::select! {
+        biased;
+        () = read => {}
+        () = gone.cancelled() => {}
+    }
+}

@@ -1,0 +1,76 @@
+//! The end of what a helper wrote to stderr, in bounded memory, whatever it writes.
+
+use std::collections::VecDeque;
+
+/// Keeps the last bytes of a stream. Memory grows with what was written, up to the capacity.
+#[derive(Debug)]
+pub struct Ring {
+    bytes: VecDeque<u8>,
+    capacity: usize,
+}
+
+impl Ring {
+    /// An empty ring for at most `capacity` bytes.
+    pub fn new(capacity: usize) -> Self {
+        Self { bytes: VecDeque::new(), capacity }
+    }
+
+    /// Adds a chunk; the oldest bytes give way.
+    pub fn push(&mut self, chunk: &[u8]) {
+        let chunk = &chunk[chunk.len().saturating_sub(self.capacity)..];
+        let excess = (self.bytes.len() + chunk.len()).saturating_sub(self.capacity);
+        self.bytes.drain(..excess);
+        self.bytes.extend(chunk);
+    }
+
+    /// How many bytes are kept.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The last `lines` lines, at most `most` bytes, as text; bytes that are no UTF-8 become U+FFFD.
+    pub fn tail(&self, lines: usize, most: usize) -> String {
+        let skipped = self.bytes.len().saturating_sub(most);
+        let end: Vec<u8> = self.bytes.iter().skip(skipped).copied().collect();
+        let end = end.trim_ascii_end();
+        let from = end.iter().rposition_nth(b'\n', lines).map_or(0, |at| at + 1);
+        String::from_utf8_lossy(&end[from..]).into_owned()
+    }
+}
+
+/// Finding the n-th separator from the end.
+trait FromEnd {
+    fn rposition_nth(self, wanted: u8, nth: usize) -> Option<usize>;
+}
+
+impl FromEnd for std::slice::Iter<'_, u8> {
+    fn rposition_nth(self, wanted: u8, nth: usize) -> Option<usize> {
+        self.enumerate().rev().filter(|(_, byte)| **byte == wanted).map(|(at, _)| at).nth(nth.checked_sub(1)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_is_kept() {
+        let mut ring = Ring::new(8);
+        ring.push(b"abcdef");
+        ring.push(b"ghij");
+        assert_eq!((ring.len(), ring.tail(1, 100).as_str()), (8, "cdefghij"));
+        ring.push(&[b'x'; 100]);
+        assert_eq!((ring.len(), ring.tail(1, 100).as_str()), (8, "xxxxxxxx"));
+    }
+
+    #[test]
+    fn the_tail_is_whole_lines_and_text_whatever_was_written() {
+        let mut ring = Ring::new(64);
+        assert_eq!(ring.tail(3, 100), "");
+        ring.push(b"one\ntwo\nthr\xffee\n");
+        assert_eq!(ring.tail(2, 100), "two\nthr\u{fffd}ee");
+        assert_eq!(ring.tail(9, 100), "one\ntwo\nthr\u{fffd}ee");
+        assert_eq!(ring.tail(1, 3), "ee");
+    }
+}

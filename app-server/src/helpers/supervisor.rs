@@ -1,0 +1,316 @@
+//! One helper's life, from its start until no process of it is left: a task that nobody waits for, and a snapshot that
+//! everybody may look at.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState, McpServerStatus, Tool};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::host::Counted;
+use super::mcp::{Line, Session};
+use super::{ExitReport, HelperProcess, HelperSpec, ProcessHost};
+use crate::policy;
+
+/// What helpers tell their thread. Lost when the receiver does not keep up: what they publish is the truth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HelperEvent {
+    /// The start of a helper has come this far.
+    Startup {
+        /// The helper.
+        name: String,
+        /// How far.
+        state: McpServerStartupState,
+        /// Why it failed.
+        error: Option<String>,
+    },
+    /// A helper that was ready ended without being asked to.
+    Exited {
+        /// The helper.
+        name: String,
+        /// What happened, with the last lines of its stderr.
+        message: String,
+    },
+}
+
+/// Where in its life a helper is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Not configured to run.
+    Disabled,
+    /// Its process, the handshake, or the listing of its tools is under way.
+    Starting,
+    /// It takes calls.
+    Ready,
+    /// It did not become ready, or ended by itself.
+    Failed,
+    /// It is being ended, because it was asked to.
+    Stopping,
+    /// It was ended.
+    Stopped,
+}
+
+/// A helper as everybody may see it, without waiting.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub phase: Phase,
+    pub status: McpServerStatus,
+    /// Takes calls while the helper is ready.
+    pub session: Option<Arc<Session>>,
+    /// Why it does not run, with the last lines of its stderr.
+    pub reason: Option<String>,
+    /// A process may be left.
+    pub alive: bool,
+    /// How it ended, when no process is left.
+    pub over: Option<ExitReport>,
+}
+
+/// Drives one helper.
+#[derive(Debug)]
+pub struct Supervisor {
+    host: Arc<ProcessHost>,
+    spec: Arc<HelperSpec>,
+    cwd: PathBuf,
+    events: mpsc::Sender<HelperEvent>,
+    stop: CancellationToken,
+    kill: CancellationToken,
+    seen: watch::Sender<Snapshot>,
+    counted: Option<Counted>,
+}
+
+/// Why a helper is not, or no longer, ready.
+enum Cause {
+    Asked,
+    Failed(String),
+}
+
+impl Supervisor {
+    /// The supervisor of one helper, not yet at work, and what it will publish. The tokens end the helper in stages,
+    /// and kill it.
+    pub fn new(
+        host: &Arc<ProcessHost>,
+        spec: &Arc<HelperSpec>,
+        cwd: PathBuf,
+        events: mpsc::Sender<HelperEvent>,
+        [stop, kill]: [CancellationToken; 2],
+    ) -> (Self, watch::Receiver<Snapshot>) {
+        let (seen, published) = watch::channel(Snapshot::first(spec));
+        let (host, spec) = (Arc::clone(host), Arc::clone(spec));
+        (Self { host, spec, cwd, events, stop, kill, seen, counted: None }, published)
+    }
+
+    /// The whole life. Ends at once for a helper that is disabled.
+    pub async fn run(mut self) {
+        if !self.spec.enabled {
+            return;
+        }
+        self.counted = Some(self.host.counters.starting.one_more());
+        self.announce(McpServerStartupState::Starting, None);
+        match HelperProcess::start_killable(&self.host, &self.spec, &self.cwd, self.kill.clone()) {
+            Ok((process, pipes)) => {
+                let line = Line::default();
+                let cause = self.live(&process, pipes, &line).await;
+                self.end(&process, cause).await;
+            }
+            Err(error) => self.never_was(&error.to_string()),
+        }
+    }
+
+    /// Until the helper is to be ended.
+    async fn live(&mut self, process: &HelperProcess, pipes: super::Pipes, line: &Line) -> Cause {
+        let opened = self.until_ready(process, pipes, line).await;
+        let session = match opened {
+            Ok(session) => Arc::new(session),
+            Err(cause) => {
+                self.announce_failed_start(&cause);
+                return cause;
+            }
+        };
+        self.counted = Some(self.host.counters.ready.one_more());
+        self.seen.send_modify(|seen| {
+            seen.phase = Phase::Ready;
+            seen.status.runtime_status = Some(McpServerConnectionStatus::Connected);
+            seen.session = Some(Arc::clone(&session));
+        });
+        self.announce(McpServerStartupState::Ready, None);
+        let why = loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Cause::Asked,
+                () = broken(process, line) => break self.reason(process, line).await,
+                () = session.tools_changed() => {}
+            }
+            // Apart from the wait above, so that a helper that does not answer this is still watched.
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Cause::Asked,
+                () = broken(process, line) => break self.reason(process, line).await,
+                listed = session.tools() => self.publish_tools(listed),
+            }
+        };
+        let message = why.clone();
+        self.tell(HelperEvent::Exited { name: self.spec.name.clone(), message });
+        Cause::Failed(why)
+    }
+
+    /// The handshake and the first listing of tools, within the startup timeout.
+    async fn until_ready(
+        &self,
+        process: &HelperProcess,
+        pipes: super::Pipes,
+        line: &Line,
+    ) -> Result<Session, Cause> {
+        let open = async {
+            let session = Session::open(pipes, line.clone(), self.host.options.tasks.clone()).await?;
+            let tools = session.tools().await?;
+            Ok((session, tools))
+        };
+        let opened: Result<_, String> = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(Cause::Asked),
+            opened = tokio::time::timeout(self.spec.startup_timeout, open) => match opened {
+                Ok(opened) => opened,
+                Err(_elapsed) => {
+                    let seconds = self.spec.startup_timeout.as_secs_f64();
+                    let why = format!("it was not ready after {seconds} s; see startup_timeout_sec");
+                    return Err(Cause::Failed(with_stderr(why, process)));
+                }
+            },
+            () = broken(process, line) => Err(line.why()),
+        };
+        match opened {
+            Ok((session, tools)) => {
+                self.seen.send_modify(|seen| {
+                    seen.status.server_info.clone_from(&session.info);
+                    seen.status.server_capabilities.clone_from(&session.capabilities);
+                });
+                self.publish_tools(Ok(tools));
+                Ok(session)
+            }
+            Err(_) if is_broken(process, line) => Err(Cause::Failed(self.reason(process, line).await)),
+            Err(why) => Err(Cause::Failed(with_stderr(why, process))),
+        }
+    }
+
+    /// Ends the helper, and says so.
+    async fn end(&mut self, process: &HelperProcess, cause: Cause) {
+        self.counted = Some(self.host.counters.stopping.one_more());
+        let failed = matches!(cause, Cause::Failed(_));
+        let (during, after, status, reason) = match cause {
+            Cause::Asked => (Phase::Stopping, Phase::Stopped, None, "it was stopped".to_owned()),
+            Cause::Failed(why) => {
+                (Phase::Failed, Phase::Failed, Some(McpServerConnectionStatus::Failed), why)
+            }
+        };
+        self.seen.send_modify(|seen| {
+            seen.phase = during;
+            seen.session = None;
+            if failed {
+                seen.status.tools_error = Some(reason.clone());
+            }
+            seen.reason = Some(reason);
+            seen.status.runtime_status = status.or(Some(McpServerConnectionStatus::Cancelled));
+        });
+        let report = process.stop().await;
+        self.counted = None;
+        self.seen.send_modify(|seen| {
+            seen.phase = after;
+            seen.alive = report.survivors > 0;
+            seen.over = Some(report);
+        });
+    }
+
+    /// Not even the guard could be started.
+    fn never_was(&mut self, why: &str) {
+        self.counted = None;
+        let over = ExitReport::nothing(&self.spec.name);
+        self.seen.send_modify(|seen| {
+            seen.phase = Phase::Failed;
+            seen.reason = Some(why.to_owned());
+            seen.status.tools_error = Some(why.to_owned());
+            seen.status.runtime_status = Some(McpServerConnectionStatus::Failed);
+            seen.alive = false;
+            seen.over = Some(over);
+        });
+        self.announce(McpServerStartupState::Failed, Some(why.to_owned()));
+    }
+
+    fn publish_tools(&self, listed: Result<Vec<Tool>, String>) {
+        self.seen.send_modify(|seen| match listed {
+            Ok(tools) => {
+                let offered = tools.into_iter().filter(|tool| self.spec.offers(&tool.name));
+                seen.status.tools = offered.map(|tool| (tool.name.clone(), tool)).collect();
+                seen.status.tools_error = None;
+            }
+            Err(why) => seen.status.tools_error = Some(why),
+        });
+    }
+
+    /// Why the line or the process ended. A process that closes its output mostly ends right after, and its exit code
+    /// and last words say more; what it printed wrong says enough.
+    async fn reason(&self, process: &HelperProcess, line: &Line) -> String {
+        if !line.ended_quietly() {
+            return with_stderr(line.why(), process);
+        }
+        let mut life = process.life();
+        // A bound: a helper that closed its output may well live on.
+        let ended =
+            tokio::time::timeout(policy::HELPER_LAST_WORDS, life.wait_for(|life| life.ended.is_some())).await;
+        let ended = ended.ok().and_then(|ended| ended.ok()?.ended.clone());
+        // Its last words may still be in the pipe. A bound: a descendant may hold it open.
+        tokio::time::timeout(policy::HELPER_LAST_WORDS, process.stderr_read()).await.ok();
+        with_stderr(ended.unwrap_or_else(|| line.why()), process)
+    }
+
+    fn announce_failed_start(&self, cause: &Cause) {
+        match cause {
+            Cause::Asked => self.announce(McpServerStartupState::Cancelled, None),
+            Cause::Failed(why) => self.announce(McpServerStartupState::Failed, Some(why.clone())),
+        }
+    }
+
+    fn announce(&self, state: McpServerStartupState, error: Option<String>) {
+        self.tell(HelperEvent::Startup { name: self.spec.name.clone(), state, error });
+    }
+
+    fn tell(&self, event: HelperEvent) {
+        if let Err(lost) = self.events.try_send(event) {
+            tracing::debug!(helper = self.spec.name, %lost, "nobody hears what a helper tells");
+        }
+    }
+}
+
+impl Snapshot {
+    fn first(spec: &HelperSpec) -> Self {
+        let (phase, runtime) = match spec.enabled {
+            true => (Phase::Starting, McpServerConnectionStatus::Starting),
+            false => (Phase::Disabled, McpServerConnectionStatus::Disabled),
+        };
+        let mut status = McpServerStatus::new(&spec.name);
+        status.runtime_status = Some(runtime);
+        let over = (!spec.enabled).then(|| ExitReport::nothing(&spec.name));
+        Self { phase, status, session: None, reason: None, alive: spec.enabled, over }
+    }
+}
+
+/// Until nothing more can come from the helper.
+async fn broken(process: &HelperProcess, line: &Line) {
+    let mut life = process.life();
+    tokio::select! {
+        () = line.closed.cancelled() => {}
+        // An error means that the keeper is gone, and with it the process.
+        _ = life.wait_for(|life| life.ended.is_some()) => {}
+    }
+}
+
+fn is_broken(process: &HelperProcess, line: &Line) -> bool {
+    line.closed.is_cancelled() || process.life().borrow().ended.is_some()
+}
+
+fn with_stderr(why: String, process: &HelperProcess) -> String {
+    match process.stderr_tail() {
+        said if said.is_empty() => why,
+        said => format!("{why}; its stderr ends with:\n{said}"),
+    }
+}

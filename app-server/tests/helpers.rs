@@ -1,0 +1,14 @@
+//! Helpers as real processes under a real guard: however a helper behaves, and whoever dies, nothing stays behind.
+
+#[cfg(test)]
+#[path = "helpers/house.rs"]
+mod house;
+#[cfg(test)]
+#[path = "helpers/processes.rs"]
+mod processes;
+#[cfg(test)]
+#[path = "helpers/server_death.rs"]
+mod server_death;
+#[cfg(test)]
+#[path = "helpers/sessions.rs"]
+mod sessions;

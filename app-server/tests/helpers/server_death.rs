@@ -1,0 +1,90 @@
+//! When the server itself dies, its guards end everything; when a guard of a server that has its process to itself
+//! dies, the server ends what it inherits. The server here is this test program, run again.
+
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+use skein_app_server::clock::Clock;
+use skein_app_server::helpers::Containment;
+
+use crate::house::{GRACE, House, cgroups_of, exists, kill, parent, until};
+
+/// Makes [`the_server`] more than an empty test, and names its containment.
+const ROLE: &str = "SKEIN_TEST_SERVER";
+/// Prints the pids of a deaf process in a session of its own, and of a polite one.
+const FAMILY: &str = "setsid sh -c 'trap \"\" TERM HUP; echo $$; while :; do sleep 1000; done' & \
+                      trap '' TERM; echo $$; cat; while :; do sleep 1000; done";
+
+/// Not a test but a program: a server with one helper. Prints the helper's pids, and how it ended.
+#[tokio::test]
+async fn the_server() {
+    let Ok(role) = std::env::var(ROLE) else { return };
+    let containment = if role == "guard" { Containment::Guard } else { Containment::Auto };
+    let house = House::with(containment, GRACE, true);
+    let mut helper = house.start(&house.script(FAMILY));
+    let pids = [helper.pid().await, helper.pid().await];
+    let main = helper.life("it runs", |life| life.pid.is_some()).await.pid.expect("just looked");
+    // Not `println!`, which the test harness keeps to itself.
+    writeln!(std::io::stderr(), "{} {} {main}", pids[0], pids[1]).expect("somebody reads");
+    let ended = helper.life("it is over", |life| life.over.is_some()).await.ended.expect("it is over");
+    let counts = house.host.counts();
+    writeln!(std::io::stderr(), "{ended}, {} guards, {} alive", counts.guards, counts.alive)
+        .expect("somebody reads");
+    house.finish().await;
+}
+
+/// A running [`the_server`].
+struct Server {
+    process: Child,
+    said: Lines<BufReader<ChildStderr>>,
+    /// The helper's processes.
+    pids: [i32; 2],
+    guard: i32,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a server in a process of its own")]
+fn start(role: &str) -> Server {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args(["--exact", "server_death::the_server", "--nocapture"]).env(ROLE, role);
+    let mut process =
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("this program runs");
+    let mut said = BufReader::new(process.stderr.take().expect("piped")).lines();
+    let line = said.next().expect("a line").expect("text");
+    let pids: Vec<i32> = line.split(' ').map(|pid| pid.parse().expect("a pid")).collect();
+    Server { process, said, pids: [pids[0], pids[1]], guard: parent(pids[2]) }
+}
+
+#[tokio::test]
+async fn a_killed_server_leaves_nothing() {
+    for role in ["guard", "auto"] {
+        let mut server = start(role);
+        let died = Clock.now();
+        server.process.kill().expect("it runs");
+        server.process.wait().expect("it is our child");
+        until("the helper is gone", || server.pids.map(exists) == [false, false]).await;
+        let took = Clock.now() - died;
+        assert!(took < Duration::from_secs(2), "{took:?}");
+        // The guard is this process's child now, as other tests here have made it a subreaper; else it is init's.
+        let _ = waitpid(Pid::from_raw(server.guard), None);
+        until("the guard is gone", || !exists(server.guard)).await;
+        assert_eq!(cgroups_of(server.process.id()), Vec::<PathBuf>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_server_with_a_process_of_its_own_ends_what_a_killed_guard_leaves() {
+    for role in ["guard", "auto"] {
+        let mut server = start(role);
+        kill(server.guard, Signal::SIGKILL);
+        let said = server.said.next().expect("a line").expect("text");
+        assert_eq!(said, "its guard died, 0 guards, 0 alive");
+        assert_eq!(server.pids.map(exists), [false, false]);
+        assert!(server.process.wait().expect("it is our child").success());
+        assert_eq!(cgroups_of(server.process.id()), Vec::<PathBuf>::new());
+    }
+}

@@ -1,0 +1,277 @@
+//! A thread's helpers as the server sees them: sessions over MCP with servers written in shell, good and bad.
+
+use skein_protocol::methods::McpServerStatusList;
+use skein_protocol::table::Method;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use skein_app_server::clock::Clock;
+use skein_app_server::helpers::{Containment, HelperError, HelperEvent, HelperSet, HelperSpec, Stage};
+use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
+use skein_protocol::ids::ThreadId;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::house::{BOUND, House, exists, until};
+
+/// Answers what every MCP server is asked; its tool answers with the arguments' `say`. `$on_call` and `$on_cancel` are
+/// evaluated for calls and cancellations, with the request's id in `$id`.
+const SERVER: &str = r#"
+say() { printf '{"jsonrpc":"2.0",%s}\n' "$1"; }
+text() { say "\"id\":$id,\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"$1\"}]}"; }
+while read -r line; do
+  id=${line#*\"id\":}; id=${id%%[,\}]*}
+  case $line in
+    *'"initialize"'*) say "\"id\":$id,\"result\":{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"tools\":{}},\"serverInfo\":{\"name\":\"sh\",\"version\":\"1\"}}" ;;
+    *'"cursor":"more"'*) say "\"id\":$id,\"result\":{\"tools\":[{\"name\":\"second\",\"inputSchema\":{\"type\":\"object\"}}]}" ;;
+    *'"tools/list"'*) say "\"id\":$id,\"result\":{\"nextCursor\":\"more\",\"tools\":[{\"name\":\"first\",\"inputSchema\":{\"type\":\"object\"}}]}" ;;
+    *'"tools/call"'*) eval "$on_call" ;;
+    *'"notifications/cancelled"'*) eval "$on_cancel" ;;
+  esac
+done
+"#;
+
+/// A set of helpers under test.
+struct Thread {
+    house: House,
+    set: HelperSet,
+    events: mpsc::Receiver<HelperEvent>,
+}
+
+impl Thread {
+    fn start(specs: impl FnOnce(&House) -> Vec<HelperSpec>) -> Self {
+        let house = House::new(Containment::Auto);
+        let (heard, events) = mpsc::channel(64);
+        let thread = ThreadId::new(Clock.new_id());
+        let set = HelperSet::start(&house.host, thread, specs(&house), "/".into(), heard);
+        Self { house, set, events }
+    }
+
+    async fn call(&self, server: &str, arguments: Value) -> Result<Value, HelperError> {
+        let call = self.set.call(server, "first", arguments, CancellationToken::new());
+        let answer = tokio::time::timeout(BOUND, call).await.expect("an end of the call");
+        answer.map(|answer| answer.content[0]["text"].clone())
+    }
+
+    /// The next event, without its text: name, and the state or `None` for an exit.
+    async fn event(&mut self) -> (String, Option<McpServerStartupState>) {
+        match tokio::time::timeout(BOUND, self.events.recv()).await.expect("an event in time") {
+            Some(HelperEvent::Startup { name, state, .. }) => (name, Some(state)),
+            Some(HelperEvent::Exited { name, .. }) => (name, None),
+            None => panic!("the helpers are gone"),
+        }
+    }
+
+    async fn finish(self) {
+        let reports = tokio::time::timeout(BOUND, self.set.stop()).await.expect("zero in time");
+        assert!(reports.iter().all(|report| report.survivors == 0), "{reports:?}");
+        assert_eq!(self.set.alive(), 0);
+        let counts = self.house.host.counts();
+        assert_eq!((counts.starting, counts.ready, counts.stopping), (0, 0, 0));
+        self.house.finish().await;
+    }
+}
+
+/// An MCP server that does `on_call` when its tool is called.
+fn server(house: &House, name: &str, on_call: &str) -> HelperSpec {
+    let mut spec = house.script(SERVER);
+    spec.name = name.into();
+    spec.env.insert("on_call".into(), on_call.into());
+    spec.env.insert("on_cancel".into(), "exit 7".into());
+    spec
+}
+
+fn says_ok(house: &House, name: &str) -> HelperSpec {
+    server(house, name, "text ok")
+}
+
+#[tokio::test]
+async fn helpers_start_list_their_tools_take_calls_and_end() {
+    let mut thread = Thread::start(|house| vec![says_ok(house, "a")]);
+    let tools = thread.set.tools().await.expect("nothing is required");
+    let names: Vec<_> = tools.iter().map(|tool| (tool.server.as_str(), tool.tool.name.as_str())).collect();
+    assert_eq!(names, [("a", "first"), ("a", "second")], "from both pages");
+    assert_eq!(thread.call("a", json!({})).await, Ok(json!("ok")));
+    assert_eq!(thread.call("a", Value::Null).await, Ok(json!("ok")));
+    let status = &thread.set.statuses()[0];
+    assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Connected));
+    assert_eq!(status.server_info.as_ref().map(|info| info.name.as_str()), Some("sh"));
+    assert_eq!((thread.set.alive(), thread.house.host.counts().ready), (1, 1));
+    assert_eq!(thread.event().await, ("a".into(), Some(McpServerStartupState::Starting)));
+    assert_eq!(thread.event().await, ("a".into(), Some(McpServerStartupState::Ready)));
+    let reports = thread.set.stop().await;
+    assert_eq!((reports[0].name.as_str(), reports[0].stage), ("a", Some(Stage::CloseInput)));
+    assert_eq!(thread.set.stop().await, reports);
+    let late = thread.call("a", json!({})).await;
+    assert_eq!(late, Err(HelperError::NotRunning { server: "a".into(), reason: "it was stopped".into() }));
+    thread.finish().await;
+}
+
+#[tokio::test]
+async fn a_call_that_cannot_be_asked_is_refused_with_what_to_do() {
+    let thread = Thread::start(|house| {
+        let disabled = HelperSpec { enabled: false, ..says_ok(house, "off") };
+        let filtered = HelperSpec { disabled_tools: vec!["first".into()], ..says_ok(house, "filtered") };
+        vec![disabled, filtered, says_ok(house, "a")]
+    });
+    let reason = |server: &'static str, arguments| {
+        let call = thread.call(server, arguments);
+        async { call.await.expect_err("it is refused").to_string() }
+    };
+    assert!(reason("nobody", json!({})).await.contains(McpServerStatusList::INFO.wire));
+    assert!(reason("off", json!({})).await.contains("enabled = true"));
+    assert!(reason("filtered", json!({})).await.contains("disabled_tools"));
+    assert!(reason("a", json!([1])).await.contains("must be an object, got an array"));
+    let tools = thread.set.tools().await.expect("nothing is required");
+    let names: Vec<_> = tools.iter().map(|tool| (tool.server.as_str(), tool.tool.name.as_str())).collect();
+    assert_eq!(names, [("filtered", "second"), ("a", "first"), ("a", "second")]);
+    assert_eq!(thread.set.statuses()[0].runtime_status, Some(McpServerConnectionStatus::Disabled));
+    thread.finish().await;
+}
+
+#[tokio::test]
+async fn a_helper_that_dies_in_a_call_ends_it_with_the_reason_and_its_last_words() {
+    for (on_call, wanted) in [
+        ("echo my last words >&2; exit 3", "it ended with exit code 3; its stderr ends with:\nmy last words"),
+        ("kill -KILL $$", "it ended with SIGKILL"),
+        ("exec >&-; while :; do sleep 1000; done", "it closed its output"),
+        ("echo no JSON at all", "it printed what is no MCP message: \"no JSON at all\""),
+        ("head -c 17000000 /dev/zero; echo", "it printed a line longer than 16777216 bytes"),
+    ] {
+        let mut thread = Thread::start(|house| vec![server(house, "a", on_call)]);
+        let ended = thread.call("a", json!({})).await;
+        let Err(HelperError::Ended { reason, .. }) = ended else { panic!("{on_call}: {ended:?}") };
+        assert_eq!(reason, wanted);
+        while thread.event().await.1.is_some() {}
+        assert_eq!(thread.set.statuses()[0].runtime_status, Some(McpServerConnectionStatus::Failed));
+        until("it is ended without being asked to", || thread.set.alive() == 0).await;
+        assert!(matches!(thread.call("a", json!({})).await, Err(HelperError::NotRunning { .. })));
+        thread.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_call_ends_at_once_and_the_helper_is_told() {
+    let mut thread = Thread::start(|house| vec![server(house, "a", "echo called >&2")]);
+    thread.set.tools().await.expect("nothing is required");
+    let cancel = CancellationToken::new();
+    let call = thread.set.call("a", "first", json!({}), cancel.clone());
+    let (ended, ()) = tokio::join!(call, async {
+        tokio::task::yield_now().await;
+        cancel.cancel();
+    });
+    assert_eq!(ended, Err(HelperError::Cancelled { server: "a".into() }));
+    // The script answers a cancellation by exiting with 7.
+    while thread.event().await.1.is_some() {}
+    let late = thread.call("a", json!({})).await.expect_err("it has exited").to_string();
+    assert!(late.contains("exit code 7"), "{late}");
+    thread.finish().await;
+}
+
+#[tokio::test]
+async fn a_call_whose_caller_vanished_is_withdrawn() {
+    let mut thread = Thread::start(|house| vec![server(house, "a", "echo called >&2")]);
+    thread.set.tools().await.expect("nothing is required");
+    let call = thread.set.call("a", "first", json!({}), CancellationToken::new());
+    tokio::time::timeout(Duration::from_millis(50), call).await.expect_err("it never answers");
+    while thread.event().await.1.is_some() {}
+    thread.finish().await;
+}
+
+#[tokio::test]
+async fn progress_arrives_in_order_before_the_answer() {
+    let on_call = r#"token=${line#*\"progressToken\":}; token=${token%%[,\}]*}
+        for n in 1 2 3; do
+            say "\"method\":\"notifications/progress\",\"params\":{\"progressToken\":$token,\"progress\":$n,\"message\":\"step $n\"}"
+        done; text ok"#;
+    let thread = Thread::start(|house| vec![server(house, "a", on_call)]);
+    let (sink, mut progress) = mpsc::channel(8);
+    let call = thread.set.call_with_progress("a", "first", json!({}), CancellationToken::new(), Some(sink));
+    tokio::time::timeout(BOUND, call).await.expect("an end").expect("an answer");
+    let mut heard = Vec::new();
+    while let Some(step) = progress.recv().await {
+        heard.push(step);
+    }
+    assert_eq!(heard, ["step 1", "step 2", "step 3"], "and the channel is closed after the call");
+    thread.finish().await;
+}
+
+#[tokio::test]
+async fn a_helper_that_hangs_at_start_fails_by_its_timeout_and_delays_nobody() {
+    let mut thread = Thread::start(|house| {
+        let mut deaf = house.script("while :; do sleep 1000; done");
+        (deaf.name, deaf.startup_timeout) = ("deaf".into(), Duration::from_millis(300));
+        vec![deaf, says_ok(house, "a")]
+    });
+    assert_eq!(thread.call("a", json!({})).await, Ok(json!("ok")));
+    let refused = thread.call("deaf", json!({})).await.expect_err("it never starts").to_string();
+    assert!(refused.contains("not ready after 0.3 s; see startup_timeout_sec"), "{refused}");
+    loop {
+        if thread.event().await == ("deaf".into(), Some(McpServerStartupState::Failed)) {
+            break;
+        }
+    }
+    until("the process is ended", || thread.set.alive() == 1).await;
+    thread.finish().await;
+}
+
+#[tokio::test]
+async fn a_required_helper_that_is_not_there_is_an_error_with_its_reason() {
+    let thread = Thread::start(|house| {
+        let mut broken = house.script("echo no licence >&2; exit 9");
+        (broken.name, broken.required) = ("broken".into(), true);
+        vec![says_ok(house, "a"), broken]
+    });
+    let reason = thread.set.tools().await.expect_err("it is required").to_string();
+    let wanted =
+        "helper \"broken\" is not running: it ended with exit code 9; its stderr ends with:\nno licence";
+    assert_eq!(reason, wanted);
+    thread.finish().await;
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_named() {
+    let thread = Thread::start(|house| {
+        let mut missing = says_ok(house, "missing");
+        missing.command = "no-such-program".into();
+        vec![missing]
+    });
+    let reason = thread.call("missing", json!({})).await.expect_err("nothing runs").to_string();
+    assert!(reason.contains("cannot run \"no-such-program\""), "{reason}");
+    thread.finish().await;
+}
+
+#[tokio::test]
+async fn helpers_can_be_stopped_while_they_start() {
+    let mut thread = Thread::start(|house| {
+        let mut starting = house.script("trap '' TERM; while :; do sleep 1000; done");
+        starting.name = "starting".into();
+        vec![starting, says_ok(house, "a")]
+    });
+    assert_eq!(thread.set.alive(), 2);
+    thread.set.stop().await;
+    assert_eq!(thread.set.alive(), 0);
+    let mut states = Vec::new();
+    while let Ok(Some(HelperEvent::Startup { name, state, .. })) =
+        tokio::time::timeout(Duration::from_millis(1), thread.events.recv()).await
+    {
+        states.push((name, state));
+    }
+    assert!(states.contains(&("starting".into(), McpServerStartupState::Cancelled)), "{states:?}");
+    thread.finish().await;
+}
+
+#[tokio::test]
+async fn a_dropped_set_ends_its_helpers() {
+    let house = House::new(Containment::Auto);
+    let (heard, mut events) = mpsc::channel(8);
+    let thread = ThreadId::new(Clock.new_id());
+    let set = HelperSet::start(&house.host, thread, vec![says_ok(&house, "a")], "/".into(), heard);
+    set.tools().await.expect("nothing is required");
+    let pids = house.living();
+    assert_eq!(pids.len(), 1);
+    drop(set);
+    until("the helper is gone", || !pids.iter().copied().any(exists)).await;
+    while events.recv().await.is_some() {}
+    house.finish().await;
+}

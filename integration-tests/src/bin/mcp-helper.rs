@@ -1,0 +1,308 @@
+//! A stdio MCP server (revision 2025-11-25) that behaves as badly as it is told: for tests and demonstrations.
+//!
+//! `mcp-helper [SWITCH...]`; the switches are the fields of [`Manners`], its tools those of [`TOOLS`]. Small on purpose:
+//! no runtime, a thread for each call that takes time.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, Write};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::sys::signal::{SigHandler, Signal, signal};
+use serde_json::{Value, json};
+
+/// A tool's name, its description, and the one argument that it takes, with its JSON type.
+type Tool = (&'static str, &'static str, Option<(&'static str, &'static str)>);
+
+const TOOLS: &[Tool] = &[
+    ("echo", "Answers with the text.", Some(("text", "string"))),
+    ("sleep", "Answers after a while, or never when it is cancelled.", Some(("ms", "integer"))),
+    ("hang", "Never answers.", None),
+    ("deaf", "Never answers, and reads no more input.", None),
+    ("crash", "Exits with code 3 instead of answering.", None),
+    ("close", "Closes standard output instead of answering, and lives on.", None),
+    ("garbage", "Prints a line that is no JSON instead of answering.", None),
+    ("bigline", "Answers with a text of so many bytes.", Some(("bytes", "integer"))),
+    (
+        "stderr_flood",
+        "Writes so many bytes without a newline to stderr, then answers.",
+        Some(("bytes", "integer")),
+    ),
+    ("pid", "Answers with its process id.", None),
+    ("cwd", "Answers with its working directory.", None),
+    ("env", "Answers with its environment as JSON.", None),
+    ("fds", "Answers with its open descriptors as JSON.", None),
+    ("spawn", "Starts a child that waits for ever, and answers with its process id.", None),
+    ("progress", "Sends so many progress notifications, then answers.", Some(("steps", "integer"))),
+];
+
+/// What the switches ask for.
+#[derive(Debug, Default, Clone)]
+struct Manners {
+    /// `--ignore-term`: SIGTERM has no effect.
+    ignore_term: bool,
+    /// `--ignore-eof`: lives on after the end of its input.
+    ignore_eof: bool,
+    /// `--grandchild`: starts a child in a session of its own, with the same attitude to SIGTERM.
+    grandchild: bool,
+    /// `--hang-at-start`: answers nothing.
+    hang_at_start: bool,
+    /// `--exit-at-start CODE`.
+    exit_at_start: Option<i32>,
+    /// `--start-delay-ms MS`: before anything is answered.
+    start_delay: Duration,
+    /// `--wait-for-ever`: no server at all, but the child that `--grandchild` and the tool `spawn` start.
+    wait_for_ever: bool,
+}
+
+fn main() -> io::Result<()> {
+    let manners = Manners::parse(std::env::args().skip(1)).unwrap_or_else(|wrong| {
+        eprintln!("mcp-helper: {wrong}");
+        std::process::exit(2)
+    });
+    if manners.ignore_term {
+        // SAFETY: ignoring a signal runs no code of ours.
+        unsafe { signal(Signal::SIGTERM, SigHandler::SigIgn) }?;
+    }
+    if manners.wait_for_ever {
+        // Without a terminal and a group in common with anybody. It fails only where that is so already.
+        let _ = nix::unistd::setsid();
+        wait_for_ever();
+    }
+    if let Some(code) = manners.exit_at_start {
+        eprintln!("exiting with {code}, as told");
+        std::process::exit(code);
+    }
+    if manners.grandchild {
+        spawn_child(&manners)?;
+    }
+    let server = Arc::new(Server::default());
+    server.wait(&Value::Null, manners.start_delay);
+    serve(&server, &manners);
+    if manners.ignore_eof || manners.hang_at_start {
+        wait_for_ever();
+    }
+    Ok(())
+}
+
+impl Manners {
+    fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut manners = Self::default();
+        while let Some(arg) = args.next() {
+            let mut number =
+                || args.next().and_then(|text| text.parse().ok()).ok_or(format!("{arg} takes a number"));
+            match arg.as_str() {
+                "--stubborn" => {
+                    (manners.ignore_term, manners.ignore_eof, manners.grandchild) = (true, true, true);
+                }
+                "--ignore-term" => manners.ignore_term = true,
+                "--ignore-eof" => manners.ignore_eof = true,
+                "--grandchild" => manners.grandchild = true,
+                "--hang-at-start" => manners.hang_at_start = true,
+                "--exit-at-start" => manners.exit_at_start = Some(number()?),
+                "--start-delay-ms" => {
+                    manners.start_delay = Duration::from_millis(number()?.unsigned_abs().into())
+                }
+                "--wait-for-ever" => manners.wait_for_ever = true,
+                _ => return Err(format!("unknown switch {arg}")),
+            }
+        }
+        Ok(manners)
+    }
+}
+
+/// Calls that can be cancelled, by request id.
+#[derive(Debug, Default)]
+struct Server {
+    cancelled: Mutex<HashMap<String, bool>>,
+    changed: Condvar,
+}
+
+fn serve(server: &Arc<Server>, manners: &Manners) {
+    for line in io::stdin().lock().lines() {
+        let Ok(message) =
+            line.map_err(drop).and_then(|line| serde_json::from_str::<Value>(&line).map_err(drop))
+        else {
+            continue;
+        };
+        if manners.hang_at_start {
+            continue;
+        }
+        let id = message["id"].clone();
+        match message["method"].as_str() {
+            Some("initialize") => answer(&id, &hello(&message["params"]["protocolVersion"])),
+            Some("ping") => answer(&id, &json!({})),
+            Some("tools/list") => {
+                answer(&id, &json!({ "tools": TOOLS.iter().map(tool).collect::<Vec<_>>() }))
+            }
+            Some("tools/call") => call(server, manners, id, &message["params"]),
+            Some("notifications/cancelled") => server.cancel(&message["params"]["requestId"]),
+            Some(unknown) if !id.is_null() => {
+                send(&json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32601, "message": unknown } }));
+            }
+            Some(_) | None => {}
+        }
+    }
+}
+
+fn hello(version: &Value) -> Value {
+    json!({
+        "protocolVersion": version,
+        "capabilities": { "tools": {} },
+        "serverInfo": { "name": "mcp-helper", "version": env!("CARGO_PKG_VERSION") },
+    })
+}
+
+fn tool(&(name, description, argument): &Tool) -> Value {
+    let (properties, required) = match argument {
+        Some((argument, kind)) => (json!({ argument: { "type": kind } }), vec![argument]),
+        None => (json!({}), vec![]),
+    };
+    let schema = json!({ "type": "object", "properties": properties, "required": required });
+    json!({ "name": name, "description": description, "inputSchema": schema })
+}
+
+fn call(server: &Arc<Server>, manners: &Manners, id: Value, params: &Value) {
+    let arguments = &params["arguments"];
+    let number = |name: &str| arguments[name].as_u64().unwrap_or_default();
+    match params["name"].as_str().unwrap_or_default() {
+        "echo" => say(&id, arguments["text"].as_str().unwrap_or_default()),
+        "sleep" => {
+            let (server, length) = (Arc::clone(server), Duration::from_millis(number("ms")));
+            server.open(&id);
+            std::thread::spawn(move || {
+                if server.wait(&id, length) {
+                    say(&id, "slept");
+                }
+            });
+        }
+        "hang" => {}
+        "deaf" => wait_for_ever(),
+        "crash" => {
+            eprintln!("crashing, as told");
+            std::process::exit(3)
+        }
+        "close" => {
+            // SAFETY: nothing in this program owns the descriptor; later prints fail, which is what is wanted.
+            unsafe { nix::libc::close(1) };
+        }
+        "garbage" => print("this is no JSON"),
+        "bigline" => say(&id, &"x".repeat(usize::try_from(number("bytes")).unwrap_or(usize::MAX))),
+        "stderr_flood" => {
+            flood(number("bytes"));
+            say(&id, "flooded");
+        }
+        "pid" => say(&id, &std::process::id().to_string()),
+        "cwd" => say(&id, &std::env::current_dir().unwrap_or_default().to_string_lossy()),
+        "env" => {
+            let text = |part: std::ffi::OsString| part.to_string_lossy().into_owned();
+            let all: HashMap<_, _> =
+                std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
+            say(&id, &json!(all).to_string());
+        }
+        "fds" => say(&id, &json!(descriptors()).to_string()),
+        "spawn" => match spawn_child(manners) {
+            Ok(pid) => say(&id, &pid.to_string()),
+            Err(error) => result(&id, &error.to_string(), true),
+        },
+        "progress" => {
+            let token = &params["_meta"]["progressToken"];
+            for step in 1..=number("steps") {
+                let about =
+                    json!({ "progressToken": token, "progress": step, "message": format!("step {step}") });
+                send(&json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": about }));
+            }
+            say(&id, "done");
+        }
+        unknown => result(&id, &format!("no tool {unknown:?}"), true),
+    }
+}
+
+impl Server {
+    fn open(&self, id: &Value) {
+        self.calls().insert(id.to_string(), false);
+    }
+
+    fn cancel(&self, id: &Value) {
+        if let Some(cancelled) = self.calls().get_mut(&id.to_string()) {
+            *cancelled = true;
+        }
+        self.changed.notify_all();
+    }
+
+    /// Until `length` is over (`true`) or the call `id` is cancelled (`false`).
+    fn wait(&self, id: &Value, length: Duration) -> bool {
+        let id = id.to_string();
+        let open = |calls: &mut HashMap<String, bool>| !calls.get(&id).copied().unwrap_or_default();
+        let waited = self.changed.wait_timeout_while(self.calls(), length, open);
+        let (mut calls, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        calls.remove(&id);
+        timeout.timed_out()
+    }
+
+    fn calls(&self) -> std::sync::MutexGuard<'_, HashMap<String, bool>> {
+        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn say(id: &Value, text: &str) {
+    result(id, text, false);
+}
+
+fn result(id: &Value, text: &str, is_error: bool) {
+    answer(id, &json!({ "content": [{ "type": "text", "text": text }], "isError": is_error }));
+}
+
+fn answer(id: &Value, result: &Value) {
+    send(&json!({ "jsonrpc": "2.0", "id": id, "result": result }));
+}
+
+fn send(message: &Value) {
+    print(&message.to_string());
+}
+
+fn print(line: &str) {
+    let mut stdout = io::stdout().lock();
+    // Nobody reads any more: the end of input, or a signal, will follow.
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
+fn flood(bytes: u64) {
+    let chunk = [b'x'; 4096];
+    let mut left = bytes;
+    while left > 0 {
+        let now = left.min(chunk.len() as u64);
+        if io::stderr().write_all(&chunk[..usize::try_from(now).unwrap_or(chunk.len())]).is_err() {
+            return;
+        }
+        left -= now;
+    }
+}
+
+/// Everything that is open, without the descriptor that lists them.
+fn descriptors() -> Vec<u32> {
+    let listed = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let mut all: Vec<u32> = listed
+        .filter(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| !to.ends_with("fd")))
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    all.sort_unstable();
+    all
+}
+
+/// A child in a session of its own. It keeps this process's output open.
+fn spawn_child(manners: &Manners) -> io::Result<u32> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("--wait-for-ever").stdin(Stdio::null());
+    if manners.ignore_term {
+        command.arg("--ignore-term");
+    }
+    command.spawn().map(|child| child.id())
+}
+
+fn wait_for_ever() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
