@@ -2,5 +2,9 @@
 
 pub mod clock;
 pub mod helpers;
+pub mod home;
+pub mod index;
 pub mod policy;
+pub mod rollout;
 pub mod tasks;
+pub mod thread;

@@ -1,0 +1,80 @@
+//! Where things lie in a home. Nothing here touches the disk.
+
+use std::path::{Path, PathBuf};
+
+use super::{HomeError, Variable};
+
+/// Version of the index's folder: raised when what is in it changes its form.
+const INDEX_VERSION: u32 = 1;
+
+/// The places of a home.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HomePaths {
+    root: PathBuf,
+}
+
+impl HomePaths {
+    /// The places below `root`.
+    #[must_use]
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// The home itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The user's settings.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.root.join("config.toml")
+    }
+
+    /// Rollouts, in folders by the last two digits of the thread's id.
+    #[must_use]
+    pub fn threads(&self) -> PathBuf {
+        self.root.join("threads")
+    }
+
+    /// One empty file for each rollout whose end is not known to be closed and indexed.
+    #[must_use]
+    pub fn open_markers(&self) -> PathBuf {
+        self.root.join("open")
+    }
+
+    /// The index; it can be deleted whenever no server runs.
+    #[must_use]
+    pub fn index(&self) -> PathBuf {
+        self.root.join(format!("index-{INDEX_VERSION}"))
+    }
+
+    /// Who serves the home.
+    #[must_use]
+    pub fn server_json(&self) -> PathBuf {
+        self.root.join("server.json")
+    }
+
+    /// The lock, and the term.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+}
+
+/// The home when no flag names one: `$SKEIN_HOME`, else `$XDG_DATA_HOME/skein`, else `~/.local/share/skein`. An empty
+/// variable counts as unset, and so does a relative `XDG_DATA_HOME` (XDG base directory specification).
+///
+/// # Errors
+/// [`HomeError::Unset`] when none of them is set.
+pub fn default_home(variable: Variable<'_>) -> Result<PathBuf, HomeError> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(home) = set("SKEIN_HOME") {
+        return Ok(home);
+    }
+    if let Some(data) = set("XDG_DATA_HOME").filter(|data| data.is_absolute()) {
+        return Ok(data.join("skein"));
+    }
+    set("HOME").map(|home| home.join(".local/share/skein")).ok_or(HomeError::Unset)
+}

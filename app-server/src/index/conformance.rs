@@ -1,0 +1,147 @@
+//! What every [`ThreadIndex`](super::ThreadIndex) promises, as one function that every index's tests run.
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_protocol::thread::{SessionSource, SortDirection, SubAgentSource, ThreadSourceKind};
+use uuid::Uuid;
+
+use super::memory::MemoryIndex;
+use super::{Cursor, IndexError, ListPage, SortKey, ThreadFilter, ThreadIndex, ThreadRow};
+use crate::clock::WallMs;
+
+/// A row for tests.
+pub fn row(n: u128, created: i64, updated: i64) -> ThreadRow {
+    ThreadRow {
+        id: ThreadId::new(Uuid::from_u128(n)),
+        name: None,
+        preview: format!("thread {n}"),
+        created: WallMs(created),
+        updated: WallMs(updated),
+        cwd: "/a".to_owned(),
+        model: "m".to_owned(),
+        model_provider: "echo".to_owned(),
+        reasoning_effort: None,
+        source: SessionSource::VsCode,
+        thread_source: None,
+        originator: None,
+        cli_version: "0".to_owned(),
+        forked_from: None,
+        git_info: None,
+        archived: false,
+    }
+}
+
+/// Runs every promise against indexes that `new` makes, each empty and ready, with what they need to stay.
+pub async fn keeps_every_promise<G, I: ThreadIndex>(new: impl AsyncFn() -> (G, I)) {
+    macro_rules! promises {
+        ($($promise:ident)+) => { $( {
+            let (_kept, index) = new().await;
+            $promise(&index).await;
+        } )+ };
+    }
+    promises! {
+        an_older_row_is_ignored
+        every_condition_narrows_the_list
+        a_cursor_belongs_to_its_order
+        random_lists_are_those_of_the_memory_index
+    }
+}
+
+async fn ids(index: &dyn ThreadIndex, filter: ThreadFilter) -> Vec<u128> {
+    let page = index.list(filter, None, 100).await.unwrap();
+    assert_eq!((page.indexing, page.next), (None, None));
+    page.rows.iter().map(|row| row.id.uuid().as_u128()).collect()
+}
+
+async fn an_older_row_is_ignored(index: &dyn ThreadIndex) {
+    let moved = row(1, 10, 50);
+    index.upsert(row(1, 10, 20), EventSeq(5)).await.unwrap();
+    index.upsert(row(2, 11, 30), EventSeq(1)).await.unwrap();
+    index.upsert(moved.clone(), EventSeq(6)).await.unwrap();
+    index.upsert(row(1, 10, 99), EventSeq(4)).await.unwrap();
+    index.flush().await.unwrap();
+    assert_eq!(index.get(moved.id).await.unwrap(), Some((moved, EventSeq(6))));
+    assert_eq!(index.get(ThreadId::new(Uuid::from_u128(9))).await.unwrap(), None);
+    assert_eq!(ids(index, ThreadFilter::default()).await, [1, 2], "once, at its new place");
+}
+
+async fn every_condition_narrows_the_list(index: &dyn ThreadIndex) {
+    let review = SessionSource::SubAgent(SubAgentSource::Review);
+    let rows = [
+        row(1, 1, 1),
+        ThreadRow { cwd: "/b".to_owned(), ..row(2, 2, 2) },
+        ThreadRow { model_provider: "other".to_owned(), ..row(3, 3, 3) },
+        ThreadRow { source: review, ..row(4, 4, 4) },
+        ThreadRow { name: Some("Grüße an ALLE".to_owned()), ..row(5, 5, 5) },
+        ThreadRow { archived: true, ..row(6, 6, 6) },
+    ];
+    for row in rows {
+        index.upsert(row, EventSeq(1)).await.unwrap();
+    }
+    let all = ThreadFilter::default;
+    let table = [
+        (all(), vec![5, 4, 3, 2, 1]),
+        (ThreadFilter { direction: SortDirection::Asc, ..all() }, vec![1, 2, 3, 4, 5]),
+        (ThreadFilter { archived: true, ..all() }, vec![6]),
+        (ThreadFilter { cwds: vec!["/b".into()], ..all() }, vec![2]),
+        (ThreadFilter { cwds: vec!["/b".into(), "/a".into()], ..all() }, vec![5, 4, 3, 2, 1]),
+        (ThreadFilter { model_providers: vec!["other".into()], ..all() }, vec![3]),
+        (ThreadFilter { source_kinds: vec![ThreadSourceKind::SubAgent], ..all() }, vec![4]),
+        (ThreadFilter { source_kinds: vec![ThreadSourceKind::SubAgentReview], ..all() }, vec![4]),
+        (ThreadFilter { source_kinds: vec![ThreadSourceKind::Vscode], ..all() }, vec![5, 3, 2, 1]),
+        (ThreadFilter { search: Some("GRÜSSE".into()), ..all() }, vec![]),
+        (ThreadFilter { search: Some("grüße an".into()), ..all() }, vec![5]),
+        (ThreadFilter { search: Some("Thread 3".into()), ..all() }, vec![3]),
+        (ThreadFilter { excluded: [ThreadId::new(Uuid::from_u128(4))].into(), ..all() }, vec![5, 3, 2, 1]),
+    ];
+    for (filter, expected) in table {
+        assert_eq!(ids(index, filter.clone()).await, expected, "{filter:?}");
+    }
+}
+
+async fn a_cursor_belongs_to_its_order(index: &dyn ThreadIndex) {
+    index.upsert(row(1, -5, 7), EventSeq(1)).await.unwrap();
+    let cursor = Cursor::at(&row(1, -5, 7), SortKey::Created);
+    assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
+    for text in ["", "c", "x", "cé", &cursor.to_string().to_uppercase(), &format!("{cursor}0")] {
+        assert!(text.parse::<Cursor>().is_err(), "{text}");
+    }
+    let refused = index.list(ThreadFilter::default(), Some(cursor), 5).await;
+    assert!(matches!(refused, Err(IndexError::Cursor(_))));
+}
+
+/// Random rows, moved about, listed in both orders and directions by random page sizes.
+async fn random_lists_are_those_of_the_memory_index(index: &dyn ThreadIndex) {
+    let model = MemoryIndex::default();
+    let mut runner = TestRunner::deterministic();
+    let one = (0u128..30, -3i64..3, -3i64..40, 0u64..4, any::<bool>());
+    for (n, created, updated, as_of, archived) in
+        prop::collection::vec(one, 200).new_tree(&mut runner).unwrap().current()
+    {
+        let row = ThreadRow { archived, ..row(n, created, updated) };
+        index.upsert(row.clone(), EventSeq(as_of)).await.unwrap();
+        model.upsert(row, EventSeq(as_of)).await.unwrap();
+    }
+    for sort in [SortKey::Created, SortKey::Updated] {
+        for direction in [SortDirection::Asc, SortDirection::Desc] {
+            for limit in [1, 3, 100] {
+                let filter = ThreadFilter { sort, direction, ..ThreadFilter::default() };
+                let (mut cursor, mut seen) = (None, 0);
+                loop {
+                    let page = index.list(filter.clone(), cursor, limit).await.unwrap();
+                    assert_eq!(page, model.list(filter.clone(), cursor, limit).await.unwrap());
+                    seen += page.rows.len();
+                    cursor = page.next;
+                    if cursor.is_none() {
+                        break;
+                    }
+                    let ListPage { back, .. } = page;
+                    assert!(back.is_some());
+                }
+                assert_eq!(seen, model.list(filter, None, 1000).await.unwrap().rows.len());
+            }
+        }
+    }
+}

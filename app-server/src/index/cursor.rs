@@ -1,0 +1,91 @@
+//! Where a page of a list ended. Keyset: a place in the order, not a count, so that nothing is shown twice or left
+//! out because other threads changed meanwhile.
+
+use std::fmt;
+use std::str::FromStr;
+
+use skein_protocol::ids::ThreadId;
+use uuid::Uuid;
+
+use super::{SortKey, ThreadRow};
+use crate::clock::WallMs;
+
+/// A place in an order. Opaque to clients: its text is hexadecimal and says nothing to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    pub(super) sort: SortKey,
+    pub(super) time: WallMs,
+    pub(super) id: ThreadId,
+}
+
+/// A text that is no cursor of this list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this cursor is not from a list with this order; leave it out to begin at the first page")]
+pub struct BadCursor;
+
+impl Cursor {
+    /// The place of `row` in the order by `sort`.
+    #[must_use]
+    pub fn at(row: &ThreadRow, sort: SortKey) -> Self {
+        Self { sort, time: sort.time_of(row), id: row.id }
+    }
+
+    /// The place as a key: sorts as the order does.
+    pub(super) fn key(&self) -> [u8; 24] {
+        order_key(self.time, self.id)
+    }
+
+    /// Refuses a cursor of another order.
+    ///
+    /// # Errors
+    /// [`BadCursor`].
+    pub fn fits(self, sort: SortKey) -> Result<Self, BadCursor> {
+        if self.sort == sort { Ok(self) } else { Err(BadCursor) }
+    }
+}
+
+/// Time, then id, as bytes that sort the same way.
+pub(super) fn order_key(time: WallMs, id: ThreadId) -> [u8; 24] {
+    // Flipping the sign bit makes negative times sort before positive ones.
+    let time = time.0.cast_unsigned() ^ (1 << 63);
+    let mut key = [0; 24];
+    let (first, second) = key.split_at_mut(8);
+    first.copy_from_slice(&time.to_be_bytes());
+    second.copy_from_slice(id.uuid().as_bytes());
+    key
+}
+
+/// The thread of an order key.
+pub(super) fn thread_of(key: &[u8]) -> Option<ThreadId> {
+    key.get(8..24).and_then(|id| Uuid::from_slice(id).ok()).map(ThreadId::new)
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sort = match self.sort {
+            SortKey::Created => "c",
+            SortKey::Updated => "d",
+        };
+        write!(f, "{sort}{:016x}{}", self.time.0.cast_unsigned(), self.id.uuid().simple())
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = BadCursor;
+
+    fn from_str(text: &str) -> Result<Self, BadCursor> {
+        let sort = match text.as_bytes().first() {
+            Some(b'c') => SortKey::Created,
+            Some(b'd') => SortKey::Updated,
+            _other => return Err(BadCursor),
+        };
+        let digits = text.get(1..).filter(|digits| digits.len() == 48).ok_or(BadCursor)?;
+        if !digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(BadCursor);
+        }
+        let (time, id) = digits.split_at_checked(16).ok_or(BadCursor)?;
+        let time = u64::from_str_radix(time, 16).map_err(|_| BadCursor)?.cast_signed();
+        let id = Uuid::try_parse(id).map_err(|_| BadCursor)?;
+        Ok(Self { sort, time: WallMs(time), id: ThreadId::new(id) })
+    }
+}

@@ -1,0 +1,270 @@
+//! The index: what lists of threads are made of. Derived from the rollouts, never a truth: it can only be behind, it
+//! can be deleted whenever no server runs, and a list that is not complete says so.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_protocol::thread::{
+    GitInfo, SessionSource, SortDirection, SubAgentSource, Thread, ThreadSourceKind, ThreadStatus,
+};
+
+use crate::clock::WallMs;
+use crate::policy;
+
+#[cfg(test)]
+mod conformance;
+mod cursor;
+pub mod memory;
+pub mod rebuild;
+pub mod sled;
+
+pub use cursor::{BadCursor, Cursor};
+
+/// What a list shows of one thread.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadRow {
+    /// The thread.
+    pub id: ThreadId,
+    /// The name that the user gave it.
+    pub name: Option<String>,
+    /// The beginning of the first user message.
+    pub preview: String,
+    /// When it was made.
+    pub created: WallMs,
+    /// When something was last said in it.
+    pub updated: WallMs,
+    /// Its working directory.
+    pub cwd: String,
+    /// Its model.
+    pub model: String,
+    /// The model's provider.
+    pub model_provider: String,
+    /// How hard the model should think.
+    pub reasoning_effort: Option<String>,
+    /// The kind of client that made it.
+    pub source: SessionSource,
+    /// Who made it, in the client's words.
+    pub thread_source: Option<String>,
+    /// The client's name.
+    pub originator: Option<String>,
+    /// The version of the server that made it.
+    pub cli_version: String,
+    /// The thread whose history it began with.
+    pub forked_from: Option<ThreadId>,
+    /// Its repository.
+    pub git_info: Option<GitInfo>,
+    /// Whether it was put away.
+    pub archived: bool,
+}
+
+impl ThreadRow {
+    /// The thread as lists show it: without turns.
+    #[must_use]
+    pub fn thread(&self, status: ThreadStatus) -> Thread {
+        let mut thread =
+            Thread::new(self.id, self.cwd.clone(), self.model_provider.clone(), self.created.seconds());
+        thread.name.clone_from(&self.name);
+        thread.preview.clone_from(&self.preview);
+        thread.updated_at = self.updated.seconds();
+        thread.recency_at = Some(self.updated.seconds());
+        thread.model = Some(self.model.clone()).filter(|model| !model.is_empty());
+        thread.reasoning_effort.clone_from(&self.reasoning_effort);
+        thread.source = self.source.clone();
+        thread.thread_source.clone_from(&self.thread_source);
+        thread.originator.clone_from(&self.originator);
+        thread.cli_version.clone_from(&self.cli_version);
+        thread.forked_from_id = self.forked_from;
+        thread.git_info.clone_from(&self.git_info);
+        thread.status = status;
+        thread
+    }
+}
+
+/// What a list is ordered by. Threads with the same time are ordered by id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SortKey {
+    /// When the thread was made.
+    Created,
+    /// When something was last said in it.
+    #[default]
+    Updated,
+}
+
+impl SortKey {
+    fn time_of(self, row: &ThreadRow) -> WallMs {
+        match self {
+            Self::Created => row.created,
+            Self::Updated => row.updated,
+        }
+    }
+}
+
+/// Which threads a list shows, and in which order. An empty condition lets everything through.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ThreadFilter {
+    /// Archived threads only, or the others only.
+    pub archived: bool,
+    /// Working directories, exact.
+    pub cwds: Vec<String>,
+    /// Model providers, exact.
+    pub model_providers: Vec<String>,
+    /// Names of clients, exact.
+    pub originators: Vec<String>,
+    /// Kinds of client.
+    pub source_kinds: Vec<ThreadSourceKind>,
+    /// A text in the name or the preview; upper and lower case are the same.
+    pub search: Option<String>,
+    /// Threads to leave out.
+    pub excluded: HashSet<ThreadId>,
+    /// The order's key.
+    pub sort: SortKey,
+    /// The order's direction.
+    pub direction: SortDirection,
+}
+
+impl Default for ThreadFilter {
+    fn default() -> Self {
+        Self {
+            archived: false,
+            cwds: Vec::new(),
+            model_providers: Vec::new(),
+            originators: Vec::new(),
+            source_kinds: Vec::new(),
+            search: None,
+            excluded: HashSet::new(),
+            sort: SortKey::default(),
+            direction: SortDirection::Desc,
+        }
+    }
+}
+
+impl ThreadFilter {
+    /// Whether the list shows `row`.
+    #[must_use]
+    pub fn lets_through(&self, row: &ThreadRow) -> bool {
+        let found = |text: &str| {
+            let name = row.name.as_deref().unwrap_or_default().to_lowercase();
+            name.contains(text) || row.preview.to_lowercase().contains(text)
+        };
+        row.archived == self.archived
+            && (self.cwds.is_empty() || self.cwds.contains(&row.cwd))
+            && (self.model_providers.is_empty() || self.model_providers.contains(&row.model_provider))
+            && (self.originators.is_empty()
+                || row.originator.as_ref().is_some_and(|by| self.originators.contains(by)))
+            && (self.source_kinds.is_empty()
+                || self.source_kinds.iter().any(|kind| is_of(&row.source, *kind)))
+            && !self.excluded.contains(&row.id)
+            && self.search.as_deref().is_none_or(|text| found(&text.to_lowercase()))
+    }
+}
+
+/// Whether a client of `source` is of `kind`.
+fn is_of(source: &SessionSource, kind: ThreadSourceKind) -> bool {
+    match source {
+        SessionSource::Cli => kind == ThreadSourceKind::Cli,
+        SessionSource::VsCode => kind == ThreadSourceKind::Vscode,
+        SessionSource::Exec => kind == ThreadSourceKind::Exec,
+        SessionSource::AppServer => kind == ThreadSourceKind::AppServer,
+        SessionSource::Unknown | SessionSource::Custom(_) => kind == ThreadSourceKind::Unknown,
+        SessionSource::SubAgent(agent) => {
+            kind == ThreadSourceKind::SubAgent
+                || match agent {
+                    SubAgentSource::Review => kind == ThreadSourceKind::SubAgentReview,
+                    SubAgentSource::Compact => kind == ThreadSourceKind::SubAgentCompact,
+                    SubAgentSource::ThreadSpawn { .. } => kind == ThreadSourceKind::SubAgentThreadSpawn,
+                    SubAgentSource::MemoryConsolidation | SubAgentSource::Other(_) => {
+                        kind == ThreadSourceKind::SubAgentOther
+                    }
+                }
+        }
+    }
+}
+
+/// How far a rebuild of the index is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Indexing {
+    /// Rollouts that were read.
+    pub done: u64,
+    /// Rollouts that there are, as far as that is known.
+    pub total: u64,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ListPage {
+    /// The rows, in the order that was asked for.
+    pub rows: Vec<ThreadRow>,
+    /// Where the next page begins; none at the end.
+    pub next: Option<Cursor>,
+    /// For a list in the other direction: what is on the far side of this page's first row.
+    pub back: Option<Cursor>,
+    /// Set while threads may be missing from the list.
+    pub indexing: Option<Indexing>,
+}
+
+impl ListPage {
+    /// The page of at most `limit` rows from those that follow in the order: one more than `limit` where there are more.
+    fn of(mut rows: Vec<ThreadRow>, sort: SortKey, limit: usize) -> Self {
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(|last| Cursor::at(last, sort));
+        let back = rows.first().map(|first| Cursor::at(first, sort));
+        Self { rows, next, back, indexing: None }
+    }
+}
+
+/// Why the index has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// The cursor belongs to a list with another order.
+    #[error(transparent)]
+    Cursor(#[from] BadCursor),
+    /// The index cannot be opened or made anew.
+    #[error("the list of threads is not available: {0}; threads can still be read and resumed by id")]
+    Unavailable(String),
+}
+
+/// How many rows a page has: the default where nothing is asked for, and never more than the maximum.
+#[must_use]
+pub fn page_size(asked: Option<u32>) -> usize {
+    let asked = asked.map_or(policy::LIST_DEFAULT, |asked| usize::try_from(asked).unwrap_or(usize::MAX));
+    asked.clamp(1, policy::LIST_MOST)
+}
+
+/// Lists threads. Shared by everybody.
+#[async_trait]
+pub trait ThreadIndex: Send + Sync {
+    /// Sets the row of a thread, as its rollout has it at record `as_of`; ignored when a row from a later record is
+    /// there. Counts only after the next [`flush`](ThreadIndex::flush).
+    ///
+    /// # Errors
+    /// [`IndexError::Unavailable`]: the thread's open marker must stay.
+    async fn upsert(&self, row: ThreadRow, as_of: EventSeq) -> Result<(), IndexError>;
+
+    /// A page of threads behind `cursor`, at most `limit` (see [`page_size`]). While the index is not complete it waits
+    /// for a moment, then answers with what is there and says so.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    async fn list(
+        &self,
+        filter: ThreadFilter,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Result<ListPage, IndexError>;
+
+    /// The row of a thread and the record that it was made from.
+    ///
+    /// # Errors
+    /// [`IndexError::Unavailable`].
+    async fn get(&self, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, IndexError>;
+
+    /// Returns when every upsert that has returned before is on disk.
+    ///
+    /// # Errors
+    /// [`IndexError::Unavailable`].
+    async fn flush(&self) -> Result<(), IndexError>;
+}

@@ -1,0 +1,185 @@
+//! What every [`RolloutStore`](super::RolloutStore) promises, as one function that every store's tests run.
+
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
+use uuid::Uuid;
+
+use super::record::{Record, RecordBody, ThreadClosed, ThreadNamed, ThreadOpened};
+use super::{AppendError, Keep, Lease, Page, ReadError, RolloutStore};
+use crate::clock::WallMs;
+use crate::home::Term;
+
+/// A thread's id for tests: `n` is in its last digits.
+pub fn thread(n: u128) -> ThreadId {
+    ThreadId::new(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + n))
+}
+
+/// A lease in term 1.
+pub fn lease(thread: ThreadId) -> Lease {
+    Lease { thread, term: Term(1) }
+}
+
+/// A record that carries a text.
+pub fn named(seq: u64, name: &str) -> Record {
+    let body = ThreadNamed { name: Some(name.to_owned()) }.into();
+    Record { seq: EventSeq(seq), at: WallMs(i64::try_from(seq).unwrap()), body }
+}
+
+/// Records `from` to `to`, both included.
+pub fn names(from: u64, to: u64) -> Vec<Record> {
+    (from..=to).map(|seq| named(seq, &format!("name {seq}"))).collect()
+}
+
+/// A `thread.opened`.
+pub fn opened(seq: u64, term: u64) -> Record {
+    let body = ThreadOpened { boot_id: Uuid::from_u128(term.into()), term: Term(term), epoch: Epoch(1) };
+    Record { seq: EventSeq(seq), at: WallMs(0), body: RecordBody::from(body) }
+}
+
+/// A `thread.closed`.
+pub fn closed(seq: u64) -> Record {
+    Record { seq: EventSeq(seq), at: WallMs(0), body: ThreadClosed {}.into() }
+}
+
+/// Runs every promise against stores that `new` makes, each empty, with what they need to stay.
+pub async fn keeps_every_promise<G>(new: impl Fn() -> (G, Box<dyn RolloutStore>)) {
+    macro_rules! promises {
+        ($($promise:ident)+) => { $( {
+            let (_kept, store) = new();
+            $promise(&*store).await;
+        } )+ };
+    }
+    promises! {
+        what_is_appended_is_read
+        a_wrong_end_is_a_conflict
+        a_later_owner_fences_an_earlier_one
+        pages_meet_without_gap_or_repetition
+        what_is_missing_is_missing
+        an_open_thread_keeps_its_marker
+        every_thread_is_listed
+    }
+}
+
+async fn what_is_appended_is_read(store: &dyn RolloutStore) {
+    let id = thread(1);
+    let mut expected = EventSeq(0);
+    for (from, to, keep) in [(1, 1, Keep::Power), (2, 4, Keep::Process), (5, 5, Keep::Power)] {
+        expected = store.append(lease(id), expected, names(from, to), keep).await.unwrap().head;
+        assert_eq!(expected, EventSeq(to));
+        assert_eq!(store.head(id).await.unwrap(), expected);
+    }
+    let same = store.append(lease(id), expected, Vec::new(), Keep::Power).await.unwrap();
+    assert_eq!(same.head, expected, "nothing is appended, only kept");
+    assert_eq!(store.read_after(id, EventSeq(0), 100).await.unwrap().records, names(1, 5));
+    for _ in 0..2 {
+        store.release(id);
+        let loaded = store.load(id).await.unwrap();
+        assert_eq!((loaded.records, loaded.head), (names(1, 5), EventSeq(5)));
+    }
+    assert_eq!(store.counts().appends, 4);
+}
+
+async fn a_wrong_end_is_a_conflict(store: &dyn RolloutStore) {
+    let id = thread(1);
+    store.append(lease(id), EventSeq(0), names(1, 3), Keep::Process).await.unwrap();
+    let tries = [
+        (EventSeq(2), names(3, 3)),
+        (EventSeq(4), names(5, 5)),
+        (EventSeq(3), names(5, 5)),
+        (EventSeq(3), names(3, 4)),
+        (EventSeq(3), vec![named(4, "a"), named(4, "b")]),
+        (EventSeq(0), names(1, 1)),
+    ];
+    for (expected, records) in tries {
+        let refused = store.append(lease(id), expected, records, Keep::Power).await.unwrap_err();
+        assert!(matches!(refused, AppendError::Conflict { head: EventSeq(3), .. }), "{refused}");
+    }
+    let refused = store.append(lease(thread(2)), EventSeq(1), names(2, 2), Keep::Power).await.unwrap_err();
+    assert!(matches!(refused, AppendError::Conflict { head: EventSeq(0), .. }), "{refused}");
+    assert_eq!(store.load(id).await.unwrap().records, names(1, 3));
+}
+
+async fn a_later_owner_fences_an_earlier_one(store: &dyn RolloutStore) {
+    let id = thread(1);
+    let later = Lease { thread: id, term: Term(2) };
+    store.append(lease(id), EventSeq(0), vec![opened(1, 1)], Keep::Power).await.unwrap();
+    store.append(later, EventSeq(1), vec![opened(2, 2)], Keep::Power).await.unwrap();
+    for reload in [false, true] {
+        if reload {
+            store.release(id);
+        }
+        let refused = store.append(lease(id), EventSeq(2), names(3, 3), Keep::Power).await.unwrap_err();
+        assert!(matches!(refused, AppendError::Fenced { term: Term(2), .. }), "{refused}");
+    }
+    store.append(later, EventSeq(2), vec![closed(3)], Keep::Power).await.unwrap();
+}
+
+async fn pages_meet_without_gap_or_repetition(store: &dyn RolloutStore) {
+    let id = thread(1);
+    store.append(lease(id), EventSeq(0), names(1, 50), Keep::Process).await.unwrap();
+    for limit in [1, 7, 49, 50, 51] {
+        let (mut forward, mut back) = (Vec::new(), Vec::new());
+        loop {
+            let after = forward.last().map_or(EventSeq(0), |last: &Record| last.seq);
+            let Page { records, more } = store.read_after(id, after, limit).await.unwrap();
+            assert!(records.len() <= limit);
+            forward.extend(records);
+            if !more {
+                break;
+            }
+        }
+        assert_eq!(forward, names(1, 50), "forwards by {limit}");
+        loop {
+            let before = back.first().map(|first: &Record| first.seq);
+            let Page { mut records, more } = store.read_back(id, before, limit).await.unwrap();
+            assert!(records.len() <= limit);
+            records.append(&mut back);
+            back = records;
+            if !more {
+                break;
+            }
+        }
+        assert_eq!(back, names(1, 50), "backwards by {limit}");
+    }
+    assert_eq!(store.read_after(id, EventSeq(50), 5).await.unwrap(), Page::default());
+    assert_eq!(store.read_after(id, EventSeq(99), 5).await.unwrap(), Page::default());
+    assert_eq!(store.read_back(id, Some(EventSeq(1)), 5).await.unwrap(), Page::default());
+}
+
+async fn what_is_missing_is_missing(store: &dyn RolloutStore) {
+    let id = thread(1);
+    assert!(!store.exists(id).await.unwrap());
+    assert!(matches!(store.load(id).await, Err(ReadError::Missing(missing)) if missing == id));
+    assert!(matches!(store.head(id).await, Err(ReadError::Missing(_))));
+    assert!(matches!(store.read_after(id, EventSeq(0), 1).await, Err(ReadError::Missing(_))));
+    assert!(matches!(store.read_back(id, None, 1).await, Err(ReadError::Missing(_))));
+    assert_eq!(store.open_markers().await.unwrap(), []);
+    store.append(lease(id), EventSeq(0), names(1, 1), Keep::Process).await.unwrap();
+    assert!(store.exists(id).await.unwrap());
+}
+
+async fn an_open_thread_keeps_its_marker(store: &dyn RolloutStore) {
+    let (one, other) = (thread(1), thread(2));
+    store.append(lease(one), EventSeq(0), names(1, 1), Keep::Process).await.unwrap();
+    store.mark_open(other).await.unwrap();
+    assert_eq!(store.open_markers().await.unwrap(), [one, other]);
+    assert_eq!(store.mark_closed(vec![one, other]).await.unwrap(), 1);
+    assert_eq!(store.open_markers().await.unwrap(), [one], "the first is still held");
+    store.release(one);
+    assert_eq!(store.mark_closed(vec![one, other, thread(3)]).await.unwrap(), 1);
+    assert_eq!(store.open_markers().await.unwrap(), []);
+
+    store.load(one).await.unwrap();
+    assert_eq!(store.open_markers().await.unwrap(), [], "a load that writes nothing marks nothing");
+    store.append(lease(one), EventSeq(1), names(2, 2), Keep::Process).await.unwrap();
+    assert_eq!(store.open_markers().await.unwrap(), [one]);
+    assert_eq!(store.counts().open_markers, 1);
+}
+
+async fn every_thread_is_listed(store: &dyn RolloutStore) {
+    for n in [1, 2, 3] {
+        store.append(lease(thread(n)), EventSeq(0), names(1, 1), Keep::Process).await.unwrap();
+    }
+    let mut listed = store.threads().await.unwrap();
+    listed.sort_unstable();
+    assert_eq!(listed, [thread(1), thread(2), thread(3)]);
+}

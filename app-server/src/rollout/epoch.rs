@@ -1,0 +1,103 @@
+//! When a load begins a new epoch. Pure.
+
+use skein_protocol::ids::{Epoch, EventSeq};
+use uuid::Uuid;
+
+use super::Repair;
+use super::record::{Record, RecordBody, ThreadOpened};
+
+/// What the end of a rollout says about its last owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tail {
+    /// The last `thread.opened`.
+    pub opened: Option<ThreadOpened>,
+    /// The newest epoch that any record names.
+    pub epoch: Option<Epoch>,
+    /// Whether the last record is `thread.closed`.
+    pub closed: bool,
+    /// Whether whole lines behind the last `thread.opened` cannot be read.
+    pub damaged: bool,
+}
+
+impl Tail {
+    /// The tail of a rollout, from its records (oldest first) and from what the load found.
+    #[must_use]
+    pub fn of(records: &[Record], repair: &Repair) -> Self {
+        let mut tail = Self::default();
+        let mut opened_at = EventSeq(0);
+        for record in records {
+            tail.closed = matches!(record.body, RecordBody::ThreadClosed(_));
+            let names = if let RecordBody::ThreadOpened(opened) = &record.body {
+                tail.opened = Some(**opened);
+                opened_at = record.seq;
+                Some(opened.epoch)
+            } else if let RecordBody::Reverted(reverted) = &record.body {
+                Some(reverted.epoch)
+            } else if let RecordBody::Forked(forked) = &record.body {
+                Some(forked.epoch)
+            } else {
+                None
+            };
+            tail.epoch = tail.epoch.max(names);
+        }
+        tail.damaged = repair.cut_lines > 0 || repair.damage.iter().any(|damage| damage.after >= opened_at);
+        tail
+    }
+}
+
+/// The epoch of a load by the start `boot_id`: 1 for a new rollout, one more than the last where numbers may have been
+/// given out that the disk never got (the tail is not closed and another start wrote it) or where acknowledged
+/// records cannot be read any more, else the same.
+#[must_use]
+pub fn next(tail: &Tail, boot_id: Uuid) -> Epoch {
+    let Some(last) = tail.epoch else { return Epoch(1) };
+    let cut_short = !tail.closed && tail.opened.is_none_or(|opened| opened.boot_id != boot_id);
+    if cut_short || tail.damaged { Epoch(last.0.saturating_add(1)) } else { last }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::home::Term;
+
+    const US: Uuid = Uuid::from_u128(1);
+    const OTHERS: Uuid = Uuid::from_u128(2);
+
+    fn tail(boot_id: Uuid, closed: bool, damaged: bool) -> Tail {
+        let opened = ThreadOpened { boot_id, term: Term(1), epoch: Epoch(4) };
+        Tail { opened: Some(opened), epoch: Some(Epoch(4)), closed, damaged }
+    }
+
+    #[test]
+    fn only_what_may_have_lost_numbers_begins_a_new_epoch() {
+        let table = [
+            (Tail::default(), 1, "a new rollout"),
+            (tail(US, true, false), 4, "closed by us"),
+            (tail(US, false, false), 4, "not closed, but by this start: nothing was lost with it"),
+            (tail(OTHERS, true, false), 4, "closed by another start"),
+            (tail(OTHERS, false, false), 5, "not closed by another start"),
+            (tail(OTHERS, true, true), 5, "closed, but acknowledged lines are damaged"),
+            (tail(US, false, true), 5, "damaged under us"),
+            (Tail { epoch: Some(Epoch(7)), ..Tail::default() }, 8, "the thread.opened itself is lost"),
+        ];
+        for (tail, expected, why) in table {
+            assert_eq!(next(&tail, US), Epoch(expected), "{why}");
+        }
+    }
+
+    #[test]
+    fn damage_counts_until_the_next_load_has_answered_it() {
+        let opened = |seq, epoch| Record {
+            seq: EventSeq(seq),
+            at: crate::clock::WallMs(0),
+            body: ThreadOpened { boot_id: US, term: Term(1), epoch: Epoch(epoch) }.into(),
+        };
+        let damage = super::super::Damage { after: EventSeq(1), offset: 9, length: 9, lines: 1 };
+        let repair = Repair { damage: vec![damage], ..Repair::default() };
+        let before = [opened(1, 1)];
+        let after = [opened(1, 1), opened(3, 2)];
+        assert!(Tail::of(&before, &repair).damaged);
+        assert!(!Tail::of(&after, &repair).damaged);
+        assert_eq!(Tail::of(&after, &repair).epoch, Some(Epoch(2)));
+    }
+}

@@ -1,0 +1,320 @@
+//! A test double under the file store: a real folder whose operations can be seen in their order, made to fail one by
+//! one, held back, and cut off as by a loss of power.
+//!
+//! It is harsher than most disks: a failed sync forgets what it should have written, so that a later sync alone
+//! does not bring it to disk (as Linux does with pages whose write-back failed), and a file whose folder was not
+//! synced is gone after [`FaultLayer::cut_power`]. It syncs nothing itself: what would survive it keeps in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::layer::{DiskLayer, Entry, FileLayer, LayerFile, Open};
+
+/// A kind of operation that changes something, or that makes a change last. Reads are neither counted nor made to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Op {
+    /// A file was made.
+    Create,
+    /// A file was opened for writing.
+    Open,
+    /// Bytes were written.
+    Write,
+    /// A file was cut.
+    Truncate,
+    /// A file was synced.
+    Sync,
+    /// A folder was made, or was there.
+    MakeFolder,
+    /// A folder was synced.
+    SyncFolder,
+    /// A file got another name.
+    Rename,
+    /// A file was removed.
+    Remove,
+}
+
+/// How much of an operation happens although it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fails {
+    /// Nothing.
+    Before,
+    /// Half of a write; nothing of others.
+    Half,
+    /// All, but the caller is told that it failed.
+    After,
+}
+
+/// A failure to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// The operation that fails, counted from 0 from the layer's start.
+    pub at: usize,
+    /// How many operations fail from there on.
+    pub times: usize,
+    /// How much of each happens.
+    pub fails: Fails,
+    /// What the caller is told.
+    pub kind: io::ErrorKind,
+}
+
+/// The layer. Clones share everything.
+#[derive(Debug, Clone, Default)]
+pub struct FaultLayer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    released: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    done: Vec<(Op, PathBuf)>,
+    fault: Option<Fault>,
+    held: BTreeSet<Op>,
+    files: BTreeMap<PathBuf, OnDisk>,
+    /// Names that are not on disk until their folder is synced.
+    unsynced_names: BTreeSet<PathBuf>,
+}
+
+/// What of a file would survive a loss of power.
+#[derive(Debug, Default)]
+struct OnDisk {
+    bytes: Vec<u8>,
+    dirty: Vec<Range<usize>>,
+}
+
+impl FaultLayer {
+    /// A layer that works, over the disk.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What was begun, in order: also what failed, and what is held back.
+    #[must_use]
+    pub fn done(&self) -> Vec<(Op, PathBuf)> {
+        self.state().done.clone()
+    }
+
+    /// The kinds of what was done to files and folders whose path ends with `name`.
+    #[must_use]
+    pub fn done_to(&self, name: &str) -> Vec<Op> {
+        let state = self.state();
+        state
+            .done
+            .iter()
+            .filter(|(_, path)| path.to_string_lossy().ends_with(name))
+            .map(|(op, _)| *op)
+            .collect()
+    }
+
+    /// Sets the failure to come; none lets everything work again.
+    pub fn set_fault(&self, fault: Option<Fault>) {
+        self.state().fault = fault;
+    }
+
+    /// Makes every operation from now on fail until [`FaultLayer::set_fault`] is called again.
+    pub fn fail_all(&self, kind: io::ErrorKind) {
+        let mut state = self.state();
+        let at = state.done.len();
+        state.fault = Some(Fault { at, times: usize::MAX, fails: Fails::Before, kind });
+    }
+
+    /// Makes operations of this kind wait, on the thread that asks for them, until [`FaultLayer::release`].
+    pub fn hold(&self, op: Op) {
+        self.state().held.insert(op);
+    }
+
+    /// Lets held operations of this kind go on.
+    pub fn release(&self, op: Op) {
+        self.state().held.remove(&op);
+        self.shared.released.notify_all();
+    }
+
+    /// Leaves on disk what was synced, and nothing else, of all files that were written through this layer. Open files
+    /// must not be used afterwards.
+    ///
+    /// # Errors
+    /// When the folder cannot be changed.
+    pub fn cut_power(&self) -> io::Result<()> {
+        let mut state = self.state();
+        let (files, unsynced) = (std::mem::take(&mut state.files), std::mem::take(&mut state.unsynced_names));
+        for (path, on_disk) in files {
+            if path.ancestors().any(|name| unsynced.contains(name)) {
+                fs::remove_file(&path)?;
+            } else {
+                fs::write(&path, on_disk.bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts the operation, waits while it is held, and says how it has to fail.
+    fn begin(&self, op: Op, path: &Path) -> Option<Fault> {
+        let mut state = self.state();
+        let number = state.done.len();
+        state.done.push((op, path.to_owned()));
+        while state.held.contains(&op) {
+            state = self.shared.released.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.fault.filter(|fault| number >= fault.at && number - fault.at < fault.times)
+    }
+
+    /// An operation that happens whole or not at all.
+    fn whole<T>(&self, op: Op, path: &Path, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        match self.begin(op, path) {
+            None => work(),
+            Some(Fault { fails: Fails::Before | Fails::Half, kind, .. }) => Err(kind.into()),
+            Some(Fault { fails: Fails::After, kind, .. }) => work().and(Err(kind.into())),
+        }
+    }
+}
+
+/// A file of a [`FaultLayer`].
+struct FaultFile {
+    path: PathBuf,
+    file: Box<dyn LayerFile>,
+    layer: FaultLayer,
+}
+
+impl FaultFile {
+    fn note(&self, change: impl FnOnce(&mut OnDisk)) {
+        if let Some(on_disk) = self.layer.state().files.get_mut(&self.path) {
+            change(on_disk);
+        }
+    }
+
+    fn write_some(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_at(bytes, offset)?;
+        let from = usize::try_from(offset).unwrap_or(usize::MAX);
+        self.note(|on_disk| on_disk.dirty.push(from..from.saturating_add(bytes.len())));
+        Ok(())
+    }
+
+    /// Brings what is dirty to the disk that survives.
+    fn persist(&self) -> io::Result<()> {
+        let mut now = vec![0; usize::try_from(self.file.len()?).unwrap_or(usize::MAX)];
+        self.file.read_at(&mut now, 0)?;
+        self.note(|on_disk| {
+            on_disk.bytes.resize(now.len(), 0);
+            for range in on_disk.dirty.drain(..) {
+                let range = range.start.min(now.len())..range.end.min(now.len());
+                if let (Some(to), Some(from)) = (on_disk.bytes.get_mut(range.clone()), now.get(range)) {
+                    to.copy_from_slice(from);
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+impl LayerFile for FaultFile {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(bytes, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        match self.layer.begin(Op::Write, &self.path) {
+            None => self.write_some(bytes, offset),
+            Some(fault) => {
+                let part = match fault.fails {
+                    Fails::Before => 0,
+                    Fails::Half => bytes.len() / 2,
+                    Fails::After => bytes.len(),
+                };
+                self.write_some(bytes.get(..part).unwrap_or_default(), offset)?;
+                Err(fault.kind.into())
+            }
+        }
+    }
+
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        self.layer.whole(Op::Truncate, &self.path, || self.file.truncate(length))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        match self.layer.begin(Op::Sync, &self.path) {
+            None => self.persist(),
+            Some(fault) => {
+                if fault.fails == Fails::After {
+                    self.persist()?;
+                }
+                // The kernel calls the pages clean although they are not on disk.
+                self.note(|on_disk| on_disk.dirty.clear());
+                Err(fault.kind.into())
+            }
+        }
+    }
+}
+
+impl FileLayer for FaultLayer {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn LayerFile>> {
+        let op = match how {
+            Open::Read => return DiskLayer.open(path, how),
+            Open::Write => Op::Open,
+            Open::New => Op::Create,
+        };
+        let file = self.whole(op, path, || {
+            let file = DiskLayer.open(path, how)?;
+            let mut state = self.state();
+            if how == Open::New {
+                state.unsynced_names.insert(path.to_owned());
+            }
+            if !state.files.contains_key(path) {
+                // What was there before this layer counts as synced.
+                let on_disk = OnDisk { bytes: fs::read(path)?, dirty: Vec::new() };
+                state.files.insert(path.to_owned(), on_disk);
+            }
+            Ok(file)
+        })?;
+        Ok(Box::new(FaultFile { path: path.to_owned(), file, layer: self.clone() }))
+    }
+
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        self.whole(Op::MakeFolder, path, || {
+            let new = !path.exists();
+            DiskLayer.make_folder(path)?;
+            if new {
+                self.state().unsynced_names.insert(path.to_owned());
+            }
+            Ok(())
+        })
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        self.whole(Op::SyncFolder, path, || {
+            self.state().unsynced_names.retain(|name| name.parent() != Some(path));
+            Ok(())
+        })
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.whole(Op::Rename, from, || DiskLayer.rename(from, to))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<bool> {
+        self.whole(Op::Remove, path, || {
+            self.state().files.remove(path);
+            DiskLayer.remove(path)
+        })
+    }
+
+    fn entries(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        DiskLayer.entries(path)
+    }
+}

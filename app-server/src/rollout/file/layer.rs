@@ -1,0 +1,200 @@
+//! The few file operations that the file store is made of, so that tests can see their order and make each of them
+//! fail. Everything here blocks.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::home::{FILE_MODE, FOLDER_MODE, no_surprises, only_regular};
+
+/// How a file is opened. Never through a link, never waiting, never anything but a regular file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// For reading.
+    Read,
+    /// For reading and writing.
+    Write,
+    /// A new file, mode 0600, for reading and writing; fails when something is there.
+    New,
+}
+
+/// An open file.
+pub trait LayerFile: Send {
+    /// Its length, bytes.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether it has no bytes.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Fills `bytes` from `offset` as far as the file goes; answers how many came.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes all of `bytes` at `offset`.
+    ///
+    /// # Errors
+    /// As the system says; some of them may be written then.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Cuts the file to `length`.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn truncate(&self, length: u64) -> io::Result<()>;
+
+    /// Returns when the content and length are on disk.
+    ///
+    /// # Errors
+    /// As the system says; what is on disk then is not known, and a second sync may claim success wrongly.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// An entry of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its path.
+    pub path: PathBuf,
+    /// When it was last written.
+    pub written: SystemTime,
+    /// Whether it is a regular file (a link to one is not).
+    pub regular: bool,
+}
+
+/// The operations on names.
+pub trait FileLayer: Send + Sync {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// As the system says; `InvalidInput` when it is not a regular file.
+    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn LayerFile>>;
+
+    /// Makes a folder, mode 0700; one that is there is fine.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn make_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// Returns when the folder's entries are on disk.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// Gives a file another name, replacing what had it.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file; answers whether it was there.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn remove(&self, path: &Path) -> io::Result<bool>;
+
+    /// The entries of a folder, in no order; none when it is not there.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn entries(&self, path: &Path) -> io::Result<Vec<Entry>>;
+}
+
+/// The real one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DiskLayer;
+
+impl LayerFile for File {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut came = 0;
+        while let Some(rest) = bytes.get_mut(came..).filter(|rest| !rest.is_empty()) {
+            match FileExt::read_at(self, rest, offset + came as u64) {
+                Ok(0) => break,
+                Ok(more) => came += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(came)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+impl FileLayer for DiskLayer {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn LayerFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(no_surprises()).mode(FILE_MODE);
+        match how {
+            Open::Read => &mut options,
+            Open::Write => options.write(true),
+            Open::New => options.write(true).create_new(true),
+        };
+        Ok(Box::new(only_regular(options.open(path)?)?))
+    }
+
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        match DirBuilder::new().mode(FOLDER_MODE).create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            made => made,
+        }
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<bool> {
+        match fs::remove_file(path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn entries(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        let folder = match fs::read_dir(path) {
+            Ok(folder) => folder,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let described = folder.map(|entry| {
+            let entry = entry?;
+            let seen = entry.metadata()?;
+            Ok(Entry { path: entry.path(), written: seen.modified()?, regular: seen.is_file() })
+        });
+        // What went while the folder was read is not there.
+        described
+            .filter(|entry: &io::Result<Entry>| !matches!(entry, Err(error) if error.kind() == io::ErrorKind::NotFound))
+            .collect()
+    }
+}

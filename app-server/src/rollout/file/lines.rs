@@ -1,0 +1,143 @@
+//! The lines of a rollout's file, forwards and backwards, in blocks. Knows newlines, not records.
+
+use std::io;
+
+use super::layer::LayerFile;
+use crate::policy;
+
+/// A line as it stands in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Line<'a> {
+    /// Where it begins.
+    pub offset: u64,
+    /// Its bytes without the newline; empty when it is longer than any line of ours.
+    pub bytes: &'a [u8],
+    /// Its length with the newline, if it has one.
+    pub length: u64,
+    /// Whether a newline ends it.
+    pub ended: bool,
+}
+
+/// Lines from a place to the end.
+pub(super) struct Forward<'a> {
+    file: &'a dyn LayerFile,
+    /// Where the bytes of `held` begin in the file.
+    at: u64,
+    /// Where the file ends, for this reader.
+    end: u64,
+    held: Vec<u8>,
+    /// How many bytes of `held` were given out.
+    given: usize,
+}
+
+impl<'a> Forward<'a> {
+    /// Lines from `at`, which begins one, up to `end`.
+    pub fn new(file: &'a dyn LayerFile, at: u64, end: u64) -> Self {
+        Self { file, at, end, held: Vec::new(), given: 0 }
+    }
+
+    /// The next line; `None` at the end.
+    pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+        self.held.drain(..self.given);
+        self.at += self.given as u64;
+        self.given = 0;
+        let offset = self.at;
+        let mut looked = 0;
+        let mut skipped = 0;
+        let ended = loop {
+            if let Some(found) = newline(&self.held, looked) {
+                self.given = found + 1;
+                break true;
+            }
+            looked = self.held.len();
+            if looked > policy::ROLLOUT_LINE {
+                skipped += looked as u64;
+                self.at += looked as u64;
+                self.held.clear();
+                looked = 0;
+            }
+            if !self.fill()? {
+                self.given = self.held.len();
+                break false;
+            }
+        };
+        let length = skipped + self.given as u64;
+        if length == 0 {
+            return Ok(None);
+        }
+        let text = if skipped > 0 { 0 } else { self.given - usize::from(ended) };
+        Ok(Some(Line { offset, bytes: self.held.get(..text).unwrap_or_default(), length, ended }))
+    }
+
+    /// Reads one more block; false at the end.
+    fn fill(&mut self) -> io::Result<bool> {
+        let from = self.at + self.held.len() as u64;
+        let left = usize::try_from(self.end.saturating_sub(from)).unwrap_or(usize::MAX);
+        let had = self.held.len();
+        self.held.resize(had + left.min(policy::READ_BLOCK), 0);
+        let came = self.file.read_at(self.held.get_mut(had..).unwrap_or_default(), from)?;
+        self.held.truncate(had + came);
+        Ok(came > 0)
+    }
+}
+
+fn newline(bytes: &[u8], from: usize) -> Option<usize> {
+    let rest = bytes.get(from..)?;
+    rest.iter().position(|byte| *byte == b'\n').map(|found| from + found)
+}
+
+/// Lines from a place back to the beginning.
+pub(super) struct Backward<'a> {
+    file: &'a dyn LayerFile,
+    /// Where the bytes of `held` begin in the file.
+    at: u64,
+    /// What was read and not given out: everything from `at` to the end of the next line to give.
+    held: Vec<u8>,
+    /// How many bytes of `held` were given out, at its end.
+    given: usize,
+}
+
+impl<'a> Backward<'a> {
+    /// Lines that end at `end` or before.
+    pub fn new(file: &'a dyn LayerFile, end: u64) -> Self {
+        Self { file, at: end, held: Vec::new(), given: 0 }
+    }
+
+    /// The line before; `None` at the beginning. The first one may lack its newline.
+    pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+        self.held.truncate(self.held.len() - self.given);
+        self.given = 0;
+        let mut block = policy::READ_BLOCK;
+        let begin = loop {
+            // The newline that ends the line itself is no beginning.
+            let inside = self.held.len().saturating_sub(1);
+            if let Some(before) = self.held.iter().take(inside).rposition(|byte| *byte == b'\n') {
+                break before + 1;
+            }
+            if !self.fill(block)? {
+                break 0;
+            }
+            block = block.saturating_mul(2);
+        };
+        let line = self.held.get(begin..).unwrap_or_default();
+        self.given = line.len();
+        if line.is_empty() {
+            return Ok(None);
+        }
+        let (bytes, ended) = line.strip_suffix(b"\n").map_or((line, false), |bytes| (bytes, true));
+        Ok(Some(Line { offset: self.at + begin as u64, bytes, length: line.len() as u64, ended }))
+    }
+
+    /// Reads a block before what is held; false at the beginning.
+    fn fill(&mut self, block: usize) -> io::Result<bool> {
+        let size = usize::try_from(self.at).unwrap_or(usize::MAX).min(block);
+        let mut more = vec![0; size];
+        let from = self.at - size as u64;
+        if self.file.read_at(&mut more, from)? < size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        more.append(&mut self.held);
+        (self.held, self.at) = (more, from);
+        Ok(size > 0)
+    }
+}

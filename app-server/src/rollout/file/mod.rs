@@ -1,0 +1,340 @@
+//! Rollouts as files: `threads/<last two digits of the id>/<id>.jsonl`, and `open/<id>` for those that may not be closed.
+//!
+//! Each thread has one writer while it is held (from its first append or load to `release`); reads open the file
+//! for themselves and see no further than what was acknowledged. All blocking work runs on the bounded pools.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use skein_protocol::ids::{EventSeq, ThreadId};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinError;
+
+use super::record::Record;
+use super::{
+    AppendError, Appended, DiskKind, Keep, Lease, Loaded, Page, ReadError, RolloutStore, StoreCounts,
+};
+use crate::home::HomePaths;
+use crate::tasks::{Pool, Tasks};
+
+pub mod fault;
+pub mod layer;
+mod lines;
+mod pages;
+mod places;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use layer::{FileLayer, LayerFile, Open};
+use places::{Places, lock};
+use writer::Writer;
+
+/// Where a reader may read when nobody writes: to the end of the file.
+const WHOLE: u64 = u64::MAX;
+
+/// The store.
+pub struct FileStore {
+    shared: Arc<Shared>,
+    tasks: Tasks,
+}
+
+struct Shared {
+    places: Arc<Places>,
+    slots: Mutex<HashMap<ThreadId, Entry>>,
+}
+
+/// What has happened since the start.
+#[derive(Debug, Default)]
+struct Counters {
+    appends: AtomicU64,
+    syncs: AtomicU64,
+    errors: AtomicU64,
+}
+
+/// The place of one thread's writer. It goes when nobody uses it and nothing is in it, or it was released.
+struct Entry {
+    slot: Arc<Slot>,
+    users: usize,
+    released: bool,
+}
+
+struct Slot {
+    /// One use at a time, in the order in which they were asked for: an append that nobody waits for any more still
+    /// comes before the load or the look at the head that follows it.
+    turn: Arc<Semaphore>,
+    /// Taken out while it works, so that one that panicked is never used again.
+    writer: Mutex<Option<Writer>>,
+    /// How far readers may read.
+    readable: AtomicU64,
+}
+
+/// A slot in use. While there is one the slot stays, so that no thread ever has two writers.
+struct Held {
+    shared: Arc<Shared>,
+    thread: ThreadId,
+    slot: Arc<Slot>,
+}
+
+impl FileStore {
+    /// The store of a home. Blocks for one look into the folder of open markers.
+    ///
+    /// # Errors
+    /// When that folder cannot be read.
+    pub fn open(paths: &HomePaths, layer: Arc<dyn FileLayer>, tasks: Tasks) -> io::Result<Self> {
+        let places = Arc::new(Places::open(paths, layer)?);
+        Ok(Self { shared: Arc::new(Shared { places, slots: Mutex::default() }), tasks })
+    }
+
+    fn hold(&self, thread: ThreadId) -> Arc<Held> {
+        let mut slots = lock(&self.shared.slots);
+        let entry = slots.entry(thread).or_insert_with(|| Entry {
+            slot: Arc::new(Slot {
+                turn: Arc::new(Semaphore::new(1)),
+                writer: Mutex::new(None),
+                readable: AtomicU64::new(WHOLE),
+            }),
+            users: 0,
+            released: false,
+        });
+        entry.users += 1;
+        entry.released = false;
+        Arc::new(Held { shared: Arc::clone(&self.shared), thread, slot: Arc::clone(&entry.slot) })
+    }
+
+    /// The slot of a thread that is held already.
+    fn held(&self, thread: ThreadId) -> Option<Held> {
+        let mut slots = lock(&self.shared.slots);
+        let entry = slots.get_mut(&thread)?;
+        entry.users += 1;
+        Some(Held { shared: Arc::clone(&self.shared), thread, slot: Arc::clone(&entry.slot) })
+    }
+
+    /// Runs a read of a rollout's file, from its beginning to where readers may read.
+    async fn reading<T: Send + 'static>(
+        &self,
+        thread: ThreadId,
+        work: impl FnOnce(&dyn LayerFile, u64) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let shared = Arc::clone(&self.shared);
+        let done = self.tasks.blocking("read rollout", Pool::Read, move || {
+            let readable = shared.readable(thread);
+            let layer = &shared.places.layer;
+            let file = layer
+                .open(&shared.places.rollout(thread), Open::Read)
+                .map_err(|error| scan::open_error(thread, error))?;
+            let disk = |source| ReadError::Disk { thread, source };
+            let end = file.len().map_err(disk)?.min(readable);
+            work(&*file, end).map_err(disk)
+        });
+        done.await.map_err(|panic| ReadError::Disk { thread, source: panicked(&panic) })?
+    }
+
+    /// Runs work on names.
+    async fn naming<T: Send + 'static>(
+        &self,
+        pool: Pool,
+        work: impl FnOnce(&Shared) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let shared = Arc::clone(&self.shared);
+        let done =
+            self.tasks.blocking("rollout names", pool, move || shared.places.counters.failed(work(&shared)));
+        done.await.map_err(|panic| panicked(&panic))?
+    }
+}
+
+fn panicked(panic: &JoinError) -> io::Error {
+    io::Error::other(format!("the work on the file did not end: {panic}"))
+}
+
+impl Shared {
+    fn readable(&self, thread: ThreadId) -> u64 {
+        lock(&self.slots).get(&thread).map_or(WHOLE, |entry| entry.slot.readable.load(Acquire))
+    }
+}
+
+impl Held {
+    /// Waits for everything that was asked of this thread before.
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed; were it, the writer's own lock would still keep uses apart.
+        Arc::clone(&self.slot.turn).acquire_owned().await.ok()
+    }
+
+    fn append(
+        &self,
+        lease: Lease,
+        expected: EventSeq,
+        records: Vec<Record>,
+        keep: Keep,
+    ) -> Result<Appended, AppendError> {
+        let mut place = lock(&self.slot.writer);
+        let mut writer = match place.take() {
+            Some(writer) => writer,
+            None => self.writer(expected)?,
+        };
+        self.slot.readable.store(writer.end(), Release);
+        let outcome = writer.append(lease, expected, records, keep);
+        self.slot.readable.store(writer.end(), Release);
+        *place = Some(writer);
+        Ok(Appended { head: outcome? })
+    }
+
+    /// The writer of a rollout that was not loaded.
+    fn writer(&self, expected: EventSeq) -> Result<Writer, AppendError> {
+        let (thread, head) = (self.thread, EventSeq(0));
+        match Writer::open(&self.shared.places, thread) {
+            Ok((writer, _)) => Ok(writer),
+            Err(ReadError::Missing(_)) if expected == head => Ok(Writer::new(&self.shared.places, thread)),
+            Err(ReadError::Missing(_)) => Err(AppendError::Conflict { thread, head }),
+            Err(ReadError::Disk { source, .. }) => {
+                Err(AppendError::Disk { thread, kind: DiskKind::of(&source), head, source })
+            }
+            Err(unreadable @ ReadError::Unreadable { .. }) => {
+                let source = io::Error::other(unreadable.to_string());
+                Err(AppendError::Disk { thread, kind: DiskKind::Io, head, source })
+            }
+        }
+    }
+
+    fn load(&self) -> Result<Loaded, ReadError> {
+        let mut place = lock(&self.slot.writer);
+        if let Some(mut before) = place.take().filter(Writer::is_suspect) {
+            // What it has in memory is acknowledged, and perhaps nowhere else.
+            let mended = before.mend();
+            if let Err(source) = self.shared.places.counters.failed(mended) {
+                *place = Some(before);
+                return Err(ReadError::Disk { thread: self.thread, source });
+            }
+        }
+        self.slot.readable.store(WHOLE, Release);
+        let (writer, loaded) = Writer::open(&self.shared.places, self.thread)?;
+        self.slot.readable.store(writer.end(), Release);
+        *place = Some(writer);
+        Ok(loaded)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut slots = lock(&self.shared.slots);
+        let Some(entry) = slots.get_mut(&self.thread) else { return };
+        entry.users -= 1;
+        if entry.users == 0 && (entry.released || lock(&self.slot.writer).is_none()) {
+            slots.remove(&self.thread);
+        }
+    }
+}
+
+#[async_trait]
+impl RolloutStore for FileStore {
+    async fn append(
+        &self,
+        lease: Lease,
+        expected: EventSeq,
+        records: Vec<Record>,
+        keep: Keep,
+    ) -> Result<Appended, AppendError> {
+        let held = self.hold(lease.thread);
+        let (turn, working) = (held.turn().await, Arc::clone(&held));
+        let done = self.tasks.blocking("append", Pool::Sync, move || {
+            // Dropped last: whoever is next finds the slot as this use leaves it.
+            let _turn = turn;
+            let working = working;
+            working.append(lease, expected, records, keep)
+        });
+        done.await.unwrap_or_else(|panic| {
+            held.slot.readable.store(WHOLE, Release);
+            Err(AppendError::Unknown { thread: lease.thread, reason: panic.to_string() })
+        })
+    }
+
+    async fn head(&self, thread: ThreadId) -> Result<EventSeq, ReadError> {
+        let held = self.held(thread);
+        let _turn = match &held {
+            Some(held) => held.turn().await,
+            None => None,
+        };
+        let last = self.reading(thread, pages::last).await?;
+        last.ok_or(ReadError::Missing(thread))
+    }
+
+    async fn load(&self, thread: ThreadId) -> Result<Loaded, ReadError> {
+        let held = self.hold(thread);
+        let turn = held.turn().await;
+        let done = self.tasks.blocking("load rollout", Pool::Read, move || {
+            let _turn = turn;
+            let held = held;
+            held.load()
+        });
+        done.await.map_err(|panic| ReadError::Disk { thread, source: panicked(&panic) })?
+    }
+
+    async fn read_after(&self, thread: ThreadId, after: EventSeq, limit: usize) -> Result<Page, ReadError> {
+        self.reading(thread, move |file, end| pages::forward(file, end, after, limit)).await
+    }
+
+    async fn read_back(
+        &self,
+        thread: ThreadId,
+        before: Option<EventSeq>,
+        limit: usize,
+    ) -> Result<Page, ReadError> {
+        self.reading(thread, move |file, end| pages::back(file, end, before, limit)).await
+    }
+
+    async fn exists(&self, thread: ThreadId) -> Result<bool, ReadError> {
+        match self.reading(thread, |_, end| Ok(end > 0)).await {
+            Err(ReadError::Missing(_)) => Ok(false),
+            answer => answer,
+        }
+    }
+
+    async fn threads(&self) -> io::Result<Vec<ThreadId>> {
+        self.naming(Pool::Read, |shared| shared.places.threads()).await
+    }
+
+    fn release(&self, thread: ThreadId) {
+        let mut slots = lock(&self.shared.slots);
+        if let Some(entry) = slots.get_mut(&thread) {
+            entry.released = true;
+            if entry.users == 0 {
+                slots.remove(&thread);
+            }
+        }
+    }
+
+    async fn mark_open(&self, thread: ThreadId) -> io::Result<()> {
+        self.naming(Pool::Sync, move |shared| shared.places.mark_open(thread)).await
+    }
+
+    async fn open_markers(&self) -> io::Result<Vec<ThreadId>> {
+        Ok(self.shared.places.marked().iter().copied().collect())
+    }
+
+    async fn mark_closed(&self, threads: Vec<ThreadId>) -> io::Result<usize> {
+        self.naming(Pool::Sync, move |shared| {
+            let mut taken = 0;
+            for thread in threads {
+                let in_use = || lock(&shared.slots).contains_key(&thread);
+                taken += usize::from(shared.places.mark_closed(thread, in_use)?);
+            }
+            Ok(taken)
+        })
+        .await
+    }
+
+    fn counts(&self) -> StoreCounts {
+        let counters = &self.shared.places.counters;
+        StoreCounts {
+            appends: counters.appends.load(Relaxed),
+            syncs: counters.syncs.load(Relaxed),
+            errors: counters.errors.load(Relaxed),
+            open_markers: self.shared.places.marked().len() as u64,
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Reads a whole rollout and judges what is in it: which lines are records, what is damage, where a torn end begins.
+//! Changes nothing.
+
+use std::io;
+
+use skein_protocol::ids::{EventSeq, ThreadId};
+
+use super::layer::LayerFile;
+use super::lines::{Forward, Line};
+use crate::home::Term;
+use crate::rollout::record::{Record, RecordBody};
+use crate::rollout::{Damage, ReadError, line, order};
+
+/// What a rollout's file holds.
+#[derive(Debug)]
+pub(super) struct Scan {
+    /// The records, oldest first.
+    pub records: Vec<Record>,
+    /// The number of the last one, or of the last damaged line behind it that stays.
+    pub head: EventSeq,
+    /// The last term of a `thread.opened`.
+    pub term: Term,
+    /// Where the file has to be cut; its length when it is whole.
+    pub keep: u64,
+    /// Whole lines behind that.
+    pub cut_lines: u64,
+    /// Damage that stays.
+    pub damage: Vec<Damage>,
+    /// Where the marks that a `turn.completed` names are.
+    pub marks: Marks,
+}
+
+/// The places in the file that later lines refer to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Marks {
+    /// The last `turn.started`.
+    pub turn: Option<u64>,
+    /// The last `compacted`.
+    pub compacted: Option<u64>,
+}
+
+impl Marks {
+    /// Takes note of a record that begins at `offset`.
+    pub fn note(&mut self, record: &Record, offset: u64) {
+        if matches!(record.body, RecordBody::TurnStarted(_)) {
+            self.turn = Some(offset);
+        } else if matches!(record.body, RecordBody::Compacted(_)) {
+            self.compacted = Some(offset);
+        }
+    }
+}
+
+/// Lines without a record, one behind the other.
+#[derive(Debug, Clone, Copy)]
+struct Bad {
+    offset: u64,
+    length: u64,
+    ended: u64,
+    /// Where the part without a newline begins.
+    fragment: Option<u64>,
+}
+
+/// Reads the file up to `end`.
+///
+/// # Errors
+/// As [`ReadError`]; a file without a single record is not touched.
+pub(super) fn scan(file: &dyn LayerFile, thread: ThreadId, end: u64) -> Result<Scan, ReadError> {
+    let mut scan = Scan {
+        records: Vec::new(),
+        head: EventSeq(0),
+        term: Term(0),
+        keep: end,
+        cut_lines: 0,
+        damage: Vec::new(),
+        marks: Marks::default(),
+    };
+    let mut bad: Option<Bad> = None;
+    let mut lines = Forward::new(file, 0, end);
+    while let Some(line) = lines.next().map_err(|source| ReadError::Disk { thread, source })? {
+        match record_of(&line, scan.head) {
+            Some(record) => {
+                scan.fence(bad.take(), line.offset, record.seq);
+                scan.take(record, line.offset);
+            }
+            None => bad = Some(joined(bad, &line)),
+        }
+    }
+    if scan.records.is_empty() {
+        return Err(nothing_there(thread, bad));
+    }
+    scan.end(bad);
+    Ok(scan)
+}
+
+/// The record of a line that may stand behind record `head`.
+pub(super) fn record_of(line: &Line<'_>, head: EventSeq) -> Option<Record> {
+    let record = if line.ended { line::decode(line.bytes).ok() } else { None };
+    record.filter(|record| record.seq > head)
+}
+
+/// A file without a record: either its first append never came to an end, or it is not ours.
+fn nothing_there(thread: ThreadId, bad: Option<Bad>) -> ReadError {
+    match bad.filter(|bad| bad.ended > 0) {
+        None => ReadError::Missing(thread),
+        Some(bad) => {
+            ReadError::Unreadable { thread, reason: format!("none of its {} lines is a record", bad.ended) }
+        }
+    }
+}
+
+fn joined(bad: Option<Bad>, line: &Line<'_>) -> Bad {
+    let mut bad = bad.unwrap_or(Bad { offset: line.offset, length: 0, ended: 0, fragment: None });
+    bad.length += line.length;
+    if line.ended {
+        bad.ended += 1;
+    } else {
+        bad.fragment = Some(line.offset);
+    }
+    bad
+}
+
+impl Scan {
+    fn take(&mut self, record: Record, offset: u64) {
+        self.head = record.seq;
+        self.term = self.term.max(order::term_of(&record).unwrap_or(Term(0)));
+        self.marks.note(&record, offset);
+        self.records.push(record);
+    }
+
+    /// Fences what is missing before the record `next` at `offset`: bad lines, or lines that are not there.
+    fn fence(&mut self, bad: Option<Bad>, offset: u64, next: EventSeq) {
+        let missing = next.0 - self.head.0 - 1;
+        match bad {
+            Some(bad) => self.damage.push(Damage {
+                after: self.head,
+                offset: bad.offset,
+                length: bad.length,
+                lines: bad.ended,
+            }),
+            None if missing > 0 => {
+                self.damage.push(Damage { after: self.head, offset, length: 0, lines: missing });
+            }
+            None => {}
+        }
+    }
+
+    /// Judges what stands behind the last record. One bad line, or a piece of one, is a torn write. More whole lines
+    /// than one are no torn write: they stay, and their numbers stay taken.
+    fn end(&mut self, bad: Option<Bad>) {
+        let Some(bad) = bad else { return };
+        let taken = taken_numbers(bad.ended);
+        if taken == 0 {
+            self.keep = bad.offset;
+            self.cut_lines = bad.ended;
+            return;
+        }
+        self.keep = bad.fragment.unwrap_or(bad.offset + bad.length);
+        let length = self.keep - bad.offset;
+        self.damage.push(Damage { after: self.head, offset: bad.offset, length, lines: bad.ended });
+        self.head = EventSeq(self.head.0.saturating_add(taken));
+    }
+}
+
+/// How many numbers stay taken by `ended` whole bad lines at the end: none where they are a torn write and go.
+pub(super) fn taken_numbers(ended: u64) -> u64 {
+    if ended <= 1 { 0 } else { ended }
+}
+
+/// What went wrong opening a rollout, in words that say what is in its place.
+pub(super) fn open_error(thread: ThreadId, source: io::Error) -> ReadError {
+    use nix::errno::Errno;
+    let what = match source.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENOENT | Errno::ENOTDIR) => return ReadError::Missing(thread),
+        Some(Errno::ELOOP) => "a symbolic link is in its place",
+        Some(Errno::EISDIR) => "a folder is in its place",
+        Some(Errno::ENXIO | Errno::ENODEV) => "a socket or device is in its place",
+        _other if source.kind() == io::ErrorKind::InvalidInput => {
+            "something that is no regular file is in its place"
+        }
+        _other => return ReadError::Disk { thread, source },
+    };
+    ReadError::Unreadable { thread, reason: what.to_owned() }
+}

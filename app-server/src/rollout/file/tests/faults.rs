@@ -1,0 +1,166 @@
+//! The disk fails at every place at which it can: nothing acknowledged is lost, nothing is there twice, and the order
+//! stays.
+
+use super::*;
+use fault::{Fails, Fault};
+
+/// What a thread's life appends: how many records, and how they are kept.
+const STEPS: [(u64, Keep); 6] = [
+    (1, Keep::Power),
+    (2, Keep::Process),
+    (1, Keep::Process),
+    (2, Keep::Power),
+    (1, Keep::Process),
+    (1, Keep::Power),
+];
+
+/// An owner that tries again, each time with other words, as an owner does whose turn failed meanwhile.
+#[derive(Default)]
+struct Owner {
+    acknowledged: Vec<Record>,
+    /// How many of them have to survive a loss of power.
+    powered: usize,
+    /// What was refused since then, try by try; one of them may be on disk, as the disk failed before it was cut off.
+    refused: Vec<Vec<Record>>,
+    refusals: usize,
+}
+
+impl Owner {
+    /// Lives all steps, giving a step up after `tries`.
+    async fn live(&mut self, store: &FileStore, id: ThreadId, tries: usize) {
+        for (count, keep) in STEPS {
+            for attempt in 1..=tries {
+                let head = self.acknowledged.len() as u64;
+                let records: Vec<Record> = (head + 1..=head + count)
+                    .map(|seq| named(seq, &format!("{seq}, said in try {attempt} of this step")))
+                    .collect();
+                match store.append(lease(id), EventSeq(head), records.clone(), keep).await {
+                    Ok(appended) => {
+                        self.acknowledged.extend(records);
+                        self.refused.clear();
+                        assert_eq!(appended.head.0, self.acknowledged.len() as u64);
+                        if keep == Keep::Power {
+                            self.powered = self.acknowledged.len();
+                        }
+                        break;
+                    }
+                    Err(AppendError::Disk { head, kind, .. }) => {
+                        assert_eq!(head.0, self.acknowledged.len() as u64, "the head is known");
+                        assert_eq!(kind, DiskKind::Full);
+                        self.refused.push(records);
+                        self.refusals += 1;
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            if !self.refused.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Checks what a later start finds, of which the first `certain` records have to be there.
+    fn check(&self, found: &[Record], certain: usize, case: &str) {
+        assert!(found.len() >= certain, "{case}: {} of {certain} records are left", found.len());
+        let (told, rest) = found.split_at(found.len().min(self.acknowledged.len()));
+        assert!(self.acknowledged.starts_with(told), "{case}: {found:?}");
+        let one_try = rest.is_empty() || self.refused.iter().any(|records| records.starts_with(rest));
+        assert!(one_try, "{case}: {found:?} has what nobody said");
+    }
+}
+
+async fn found(fixture: &Fixture, id: ThreadId) -> Vec<Record> {
+    match fixture.store.load(id).await {
+        Ok(loaded) => {
+            assert_eq!(loaded.repair.damage, []);
+            loaded.records
+        }
+        Err(ReadError::Missing(_)) => Vec::new(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// One life with one fault, then the end of the process or of the power.
+async fn story(fault: Fault, tries: usize, power_ends: bool) -> Owner {
+    let case = format!("{fault:?}, {tries} tries, power ends: {power_ends}");
+    let id = thread(1);
+    let mut fixture = Fixture::new();
+    let mut owner = Owner::default();
+    fixture.layer.set_fault(Some(fault));
+    owner.live(&fixture.store, id, tries).await;
+    if owner.refused.is_empty() {
+        let all: u64 = STEPS.iter().map(|(count, _)| count).sum();
+        assert_eq!(owner.acknowledged.len() as u64, all, "{case}");
+    }
+    if !owner.acknowledged.is_empty() {
+        let seen = fixture.store.read_after(id, EventSeq(0), 99).await.unwrap().records;
+        assert_eq!(seen, owner.acknowledged, "{case}: readers see what was acknowledged");
+    }
+    if power_ends {
+        fixture.layer.cut_power().unwrap();
+    }
+    fixture.restart();
+    let certain = if power_ends { owner.powered } else { owner.acknowledged.len() };
+    let left = found(&fixture, id).await;
+    owner.check(&left, certain, &case);
+    // The next owner goes on from there.
+    let head = left.len() as u64;
+    fixture.store.append(lease(id), EventSeq(head), vec![opened(head + 1, 2)], Keep::Power).await.unwrap();
+    fixture.layer.cut_power().unwrap();
+    fixture.restart();
+    assert_eq!(found(&fixture, id).await, [left, vec![opened(head + 1, 2)]].concat(), "{case}");
+    owner
+}
+
+#[tokio::test]
+async fn an_error_at_every_operation_loses_doubles_and_reorders_nothing() {
+    let whole = Fixture::new();
+    Owner::default().live(&whole.store, thread(1), 1).await;
+    let operations = whole.layer.done().len();
+    assert!(operations >= 15, "{operations} operations: the life is too small");
+    let kind = io::ErrorKind::StorageFull;
+    let mut refusals = 0;
+    for at in 0..operations + 4 {
+        for fails in [Fails::Before, Fails::Half, Fails::After] {
+            for times in [1, 2, 3, usize::MAX] {
+                for tries in [1, 9] {
+                    for power_ends in [false, true] {
+                        refusals += story(Fault { at, times, fails, kind }, tries, power_ends).await.refusals;
+                    }
+                }
+            }
+        }
+    }
+    assert!(refusals > operations * 8, "only {refusals} appends were refused");
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_everything_is_written_again() {
+    let fixture = Fixture::new();
+    let id = thread(1);
+    fixture.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
+    fixture.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Process).await.unwrap();
+    let before = fixture.layer.done().len();
+    let kind = io::ErrorKind::Other;
+    fixture.layer.set_fault(Some(Fault { at: before + 1, times: 1, fails: Fails::Before, kind }));
+    let refused = fixture.store.append(lease(id), EventSeq(2), names(3, 3), Keep::Power).await.unwrap_err();
+    assert!(matches!(refused, AppendError::Disk { head: EventSeq(2), kind: DiskKind::Io, .. }), "{refused}");
+    fixture.store.append(lease(id), EventSeq(2), Vec::new(), Keep::Power).await.unwrap();
+    let kinds: Vec<Op> = fixture.layer.done()[before..].iter().map(|(op, _)| *op).collect();
+    assert_eq!(kinds, [Op::Write, Op::Sync, Op::Truncate, Op::Write, Op::Sync]);
+    assert_eq!(fs::read(fixture.path(id)).unwrap(), lines(&names(1, 2)), "the refused record is gone");
+    assert_eq!(fixture.store.counts().errors, 1);
+}
+
+#[tokio::test]
+async fn one_thread_without_a_disk_does_not_stop_another() {
+    let fixture = Fixture::new();
+    let (stuck, well) = (thread(1), thread(2));
+    fixture.store.append(lease(well), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
+    fixture.layer.hold(Op::Sync);
+    let append = fixture.store.append(lease(stuck), EventSeq(0), names(1, 1), Keep::Power);
+    tokio::select! { biased; _ = append => panic!("the sync is held"), () = tokio::task::yield_now() => {} }
+    fixture.store.append(lease(well), EventSeq(1), names(2, 9), Keep::Process).await.unwrap();
+    assert_eq!(fixture.store.head(well).await.unwrap(), EventSeq(9));
+    fixture.layer.release(Op::Sync);
+}

@@ -1,0 +1,219 @@
+//! The end of one rollout's file: what is on disk for certain, what is written but not synced, and what to do when the
+//! disk refuses. Everything here blocks.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use skein_protocol::ids::{EventSeq, ThreadId};
+
+use super::layer::{LayerFile, Open};
+use super::scan::{self, Marks, Scan};
+use super::{Counters, Places};
+use crate::home::Term;
+use crate::policy;
+use crate::rollout::record::{Record, RecordBody, TurnPlace};
+use crate::rollout::{AppendError, DiskKind, Keep, Lease, Loaded, ReadError, Repair, line, order};
+
+/// The one writer of a rollout.
+pub(super) struct Writer {
+    thread: ThreadId,
+    path: PathBuf,
+    places: Arc<Places>,
+    /// None while the rollout is not there yet.
+    file: Option<Box<dyn LayerFile>>,
+    /// Bytes that are on disk for certain.
+    synced: u64,
+    /// Acknowledged bytes behind those: what a failed sync may have lost.
+    unsynced: Vec<u8>,
+    /// After an error the file may hold anything behind `synced`.
+    suspect: bool,
+    /// Whether the file's name is on disk for certain.
+    name_synced: bool,
+    head: EventSeq,
+    term: Term,
+    marks: Marks,
+}
+
+impl Writer {
+    /// The writer of a rollout that is not there yet.
+    pub fn new(places: &Arc<Places>, thread: ThreadId) -> Self {
+        Self {
+            thread,
+            path: places.rollout(thread),
+            places: Arc::clone(places),
+            file: None,
+            synced: 0,
+            unsynced: Vec::new(),
+            suspect: false,
+            name_synced: false,
+            head: EventSeq(0),
+            term: Term(0),
+            marks: Marks::default(),
+        }
+    }
+
+    /// The writer of a rollout that is there, mended, and what is in it.
+    pub fn open(places: &Arc<Places>, thread: ThreadId) -> Result<(Self, Loaded), ReadError> {
+        let mut writer = Self::new(places, thread);
+        let disk = |source| ReadError::Disk { thread, source };
+        let file =
+            places.layer.open(&writer.path, Open::Write).map_err(|error| scan::open_error(thread, error))?;
+        let end = file.len().map_err(disk)?;
+        let found = scan::scan(&*file, thread, end)?;
+        let closed =
+            found.records.last().is_some_and(|last| matches!(last.body, RecordBody::ThreadClosed(_)));
+        if found.keep < end {
+            places.mark_open(thread).map_err(disk)?;
+            file.truncate(found.keep).map_err(disk)?;
+            report_cut(thread, &found, end);
+        }
+        if !closed || found.keep < end {
+            // Whoever wrote this did not end well: what is read here and told to clients has to be on disk.
+            places.sync(&*file).map_err(disk)?;
+        }
+        for damage in &found.damage {
+            tracing::warn!(%thread, ?damage, "a rollout is damaged; the damage stays, the rest was read");
+        }
+        writer.file = Some(file);
+        (writer.synced, writer.head, writer.term, writer.marks) =
+            (found.keep, found.head, found.term, found.marks);
+        let repair = Repair { cut: end - found.keep, cut_lines: found.cut_lines, damage: found.damage };
+        Ok((writer, Loaded { records: found.records, head: found.head, repair }))
+    }
+
+    /// The end of what was acknowledged, bytes.
+    pub fn end(&self) -> u64 {
+        self.synced + self.unsynced.len() as u64
+    }
+
+    /// Whether an error has left the file in doubt.
+    pub fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
+    /// Appends records. With `Keep::Power` and none, only syncs what was appended before.
+    pub fn append(
+        &mut self,
+        lease: Lease,
+        expected: EventSeq,
+        mut records: Vec<Record>,
+        keep: Keep,
+    ) -> Result<EventSeq, AppendError> {
+        let head = order::check(lease, expected, &records, self.head, self.term)?;
+        let (bytes, marks) = self.encode(&mut records).map_err(|error| self.refused(error.into()))?;
+        self.write(bytes, keep).map_err(|error| self.refused(error))?;
+        self.head = head;
+        self.marks = marks;
+        self.term = records.iter().filter_map(order::term_of).max().max(Some(self.term)).unwrap_or(self.term);
+        self.places.counters.appends.fetch_add(1, Relaxed);
+        Ok(head)
+    }
+
+    /// Writes again, after an error, what is not certain to be on disk, and syncs it.
+    pub fn mend(&mut self) -> io::Result<()> {
+        if self.suspect { self.write(Vec::new(), Keep::Power) } else { Ok(()) }
+    }
+
+    /// The lines of `records`; a `turn.completed` gets the places that it names.
+    fn encode(&self, records: &mut [Record]) -> Result<(Vec<u8>, Marks), serde_json::Error> {
+        let (mut bytes, mut marks) = (Vec::new(), self.marks);
+        for record in records {
+            marks.note(record, self.end() + bytes.len() as u64);
+            if let RecordBody::TurnCompleted(completed) = &mut record.body {
+                completed.place =
+                    marks.turn.map(|turn_at| TurnPlace { turn_at, compacted_at: marks.compacted });
+            }
+            line::encode(record, &mut bytes)?;
+        }
+        Ok((bytes, marks))
+    }
+
+    fn write(&mut self, bytes: Vec<u8>, keep: Keep) -> io::Result<()> {
+        if bytes.is_empty() && !self.suspect && (keep == Keep::Process || self.is_on_disk()) {
+            return Ok(());
+        }
+        self.places.mark_open(self.thread)?;
+        let outcome = self.write_and_sync(&bytes, keep);
+        self.suspect = outcome.is_err();
+        if outcome? == Keep::Power {
+            self.synced = self.end() + bytes.len() as u64;
+            self.unsynced = Vec::new();
+        } else {
+            self.unsynced.extend_from_slice(&bytes);
+        }
+        Ok(())
+    }
+
+    /// Answers what was kept: more than asked for when too much would wait for a sync.
+    fn write_and_sync(&mut self, bytes: &[u8], keep: Keep) -> io::Result<Keep> {
+        let end = self.end();
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => self.create()?,
+        };
+        let file = self.file.insert(file);
+        if self.suspect {
+            // A sync that failed may have dropped the pages, and the next one would claim success: only writing them
+            // again brings them to disk. First goes what was never acknowledged, so that no crash leaves it behind.
+            file.truncate(end)?;
+            file.write_at(&self.unsynced, self.synced)?;
+        }
+        if !bytes.is_empty() {
+            file.write_at(bytes, end)?;
+        }
+        if keep == Keep::Process && self.unsynced.len() + bytes.len() <= policy::ROLLOUT_UNSYNCED {
+            return Ok(Keep::Process);
+        }
+        self.places.sync(&**file)?;
+        if !self.name_synced {
+            self.places.sync_name(self.thread)?;
+            self.name_synced = true;
+        }
+        Ok(Keep::Power)
+    }
+
+    /// Makes the file. One that is there without a whole line is what an earlier try left, and begins anew.
+    fn create(&self) -> io::Result<Box<dyn LayerFile>> {
+        let layer = &self.places.layer;
+        layer.make_folder(&self.places.folder(self.thread))?;
+        match layer.open(&self.path, Open::New) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let there = layer.open(&self.path, Open::Write)?;
+                let left = scan::scan(&*there, self.thread, there.len()?);
+                if !matches!(left, Err(ReadError::Missing(_))) {
+                    return Err(error);
+                }
+                there.truncate(0)?;
+                Ok(there)
+            }
+            made => made,
+        }
+    }
+
+    fn is_on_disk(&self) -> bool {
+        self.unsynced.is_empty() && (self.name_synced || self.file.is_none())
+    }
+
+    fn refused(&self, source: io::Error) -> AppendError {
+        self.places.counters.errors.fetch_add(1, Relaxed);
+        let (thread, head) = (self.thread, self.head);
+        AppendError::Disk { thread, kind: DiskKind::of(&source), head, source }
+    }
+}
+
+fn report_cut(thread: ThreadId, found: &Scan, end: u64) {
+    let cut = end - found.keep;
+    tracing::warn!(%thread, bytes = cut, last = %found.head, "a rollout's torn end was cut off");
+}
+
+impl Counters {
+    /// Counts a failed operation that is not an append's.
+    pub(super) fn failed<T>(&self, outcome: io::Result<T>) -> io::Result<T> {
+        if outcome.is_err() {
+            self.errors.fetch_add(1, Relaxed);
+        }
+        outcome
+    }
+}

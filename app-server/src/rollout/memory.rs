@@ -1,0 +1,157 @@
+//! Rollouts in memory, for tests of what stands above a store. Keeps every promise but that of surviving.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use skein_protocol::ids::{EventSeq, ThreadId};
+
+use super::record::Record;
+use super::{
+    AppendError, Appended, Keep, Lease, Loaded, Page, ReadError, Repair, RolloutStore, StoreCounts, order,
+};
+use crate::home::Term;
+
+/// A store that ends with the process.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rollouts: BTreeMap<ThreadId, Vec<Record>>,
+    /// Threads by their last write, oldest first.
+    written: Vec<ThreadId>,
+    held: BTreeSet<ThreadId>,
+    open: BTreeSet<ThreadId>,
+    counts: StoreCounts,
+}
+
+impl MemoryStore {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn records(&self, thread: ThreadId) -> Result<&Vec<Record>, ReadError> {
+        self.rollouts.get(&thread).ok_or(ReadError::Missing(thread))
+    }
+
+    fn hold(&mut self, thread: ThreadId) {
+        self.held.insert(thread);
+        self.open.insert(thread);
+    }
+
+    fn append(
+        &mut self,
+        lease: Lease,
+        expected: EventSeq,
+        records: Vec<Record>,
+    ) -> Result<Appended, AppendError> {
+        let thread = lease.thread;
+        let there = self.rollouts.get(&thread).map(Vec::as_slice).unwrap_or_default();
+        let term = there.iter().filter_map(order::term_of).max().unwrap_or(Term(0));
+        let head = there.last().map_or(EventSeq(0), |last| last.seq);
+        let head = order::check(lease, expected, &records, head, term)?;
+        self.hold(thread);
+        self.rollouts.entry(thread).or_default().extend(records);
+        self.written.retain(|written| *written != thread);
+        self.written.push(thread);
+        self.counts.appends += 1;
+        Ok(Appended { head })
+    }
+}
+
+fn last(records: &[Record]) -> EventSeq {
+    records.last().map_or(EventSeq(0), |last| last.seq)
+}
+
+#[async_trait]
+impl RolloutStore for MemoryStore {
+    async fn append(
+        &self,
+        lease: Lease,
+        expected: EventSeq,
+        records: Vec<Record>,
+        _keep: Keep,
+    ) -> Result<Appended, AppendError> {
+        self.state().append(lease, expected, records)
+    }
+
+    async fn head(&self, thread: ThreadId) -> Result<EventSeq, ReadError> {
+        Ok(last(self.state().records(thread)?))
+    }
+
+    async fn load(&self, thread: ThreadId) -> Result<Loaded, ReadError> {
+        let mut state = self.state();
+        let records = state.records(thread)?.clone();
+        state.held.insert(thread);
+        Ok(Loaded { head: last(&records), records, repair: Repair::default() })
+    }
+
+    async fn read_after(&self, thread: ThreadId, after: EventSeq, limit: usize) -> Result<Page, ReadError> {
+        let state = self.state();
+        let mut rest = state.records(thread)?.iter().filter(|record| record.seq > after);
+        let records = rest.by_ref().take(limit).cloned().collect();
+        Ok(Page { records, more: rest.next().is_some() })
+    }
+
+    async fn read_back(
+        &self,
+        thread: ThreadId,
+        before: Option<EventSeq>,
+        limit: usize,
+    ) -> Result<Page, ReadError> {
+        let state = self.state();
+        let earlier = state.records(thread)?.iter().rev();
+        let mut rest = earlier.filter(|record| before.is_none_or(|before| record.seq < before));
+        let mut records: Vec<Record> = rest.by_ref().take(limit).cloned().collect();
+        records.reverse();
+        Ok(Page { records, more: rest.next().is_some() })
+    }
+
+    async fn exists(&self, thread: ThreadId) -> Result<bool, ReadError> {
+        Ok(self.state().rollouts.contains_key(&thread))
+    }
+
+    async fn threads(&self) -> io::Result<Vec<ThreadId>> {
+        Ok(self.state().written.iter().rev().copied().collect())
+    }
+
+    fn release(&self, thread: ThreadId) {
+        self.state().held.remove(&thread);
+    }
+
+    async fn mark_open(&self, thread: ThreadId) -> io::Result<()> {
+        self.state().open.insert(thread);
+        Ok(())
+    }
+
+    async fn open_markers(&self) -> io::Result<Vec<ThreadId>> {
+        Ok(self.state().open.iter().copied().collect())
+    }
+
+    async fn mark_closed(&self, threads: Vec<ThreadId>) -> io::Result<usize> {
+        let mut state = self.state();
+        let idle = threads.into_iter().filter(|thread| !state.held.contains(thread)).collect::<Vec<_>>();
+        Ok(idle.into_iter().filter(|thread| state.open.remove(thread)).count())
+    }
+
+    fn counts(&self) -> StoreCounts {
+        let state = self.state();
+        StoreCounts { open_markers: state.open.len() as u64, ..state.counts }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn keeps_every_promise_of_a_store() {
+        super::super::conformance::keeps_every_promise(|| ((), Box::new(MemoryStore::default()))).await;
+    }
+}

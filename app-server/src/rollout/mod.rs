@@ -1,0 +1,291 @@
+//! Rollouts: what happened in a thread, in order, and the only truth about it.
+//!
+//! [`RolloutStore`] is what everything above may know of where they are kept. Every store passes `conformance.rs`.
+//! Nothing here decides what to write, or reads a record's meaning beyond its number, the term of a
+//! `thread.opened`, and whether the end is closed.
+
+use std::io;
+
+use async_trait::async_trait;
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
+use uuid::Uuid;
+
+use crate::home::Term;
+
+#[cfg(test)]
+mod conformance;
+pub mod epoch;
+pub mod file;
+pub mod line;
+pub mod memory;
+pub mod order;
+pub mod record;
+
+use record::Record;
+
+/// How much an [`append`](RolloutStore::append) promises before it returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Written: survives the end of the process, however it ends.
+    Process,
+    /// Synced, with its folder: survives the end of the machine's power.
+    Power,
+}
+
+/// The right to write to a thread: the thread, and the writer's ownership of the home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The thread.
+    pub thread: ThreadId,
+    /// The ownership. One below the last `thread.opened`'s is refused.
+    pub term: Term,
+}
+
+/// What an append did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The number of the last record now.
+    pub head: EventSeq,
+}
+
+/// Why the disk refused, in the words a person can act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskKind {
+    /// No space or quota left.
+    Full,
+    /// Anything else: the error's text says what.
+    Io,
+}
+
+impl DiskKind {
+    /// The kind of `error`.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Self {
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
+        if full.contains(&error.kind()) { Self::Full } else { Self::Io }
+    }
+}
+
+/// Why nothing was appended, or why that is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The last record is not the expected one, or the records do not count on from it. Nothing was written.
+    #[error("thread {thread} ends at record {head}, not where the writer thinks; load it again")]
+    Conflict {
+        /// The thread.
+        thread: ThreadId,
+        /// Its last record.
+        head: EventSeq,
+    },
+    /// A later ownership has opened the thread. Nothing was written, and nothing of this lease ever will be.
+    #[error("thread {thread} belongs to a later server (term {}); this one must let go of it", term.0)]
+    Fenced {
+        /// The thread.
+        thread: ThreadId,
+        /// The later ownership.
+        term: Term,
+    },
+    /// It is not known whether the records are there: read the head, never retry blindly.
+    #[error(
+        "it is not known whether the records of thread {thread} were saved ({reason}); read its end first"
+    )]
+    Unknown {
+        /// The thread.
+        thread: ThreadId,
+        /// What happened.
+        reason: String,
+    },
+    /// The disk refused. None of these records counts; the same call may be made again when the disk is well.
+    #[error("thread {thread} cannot be saved: {}{source}", if *kind == DiskKind::Full { "the disk is full: " } else { "" })]
+    Disk {
+        /// The thread.
+        thread: ThreadId,
+        /// What a person can do about it.
+        kind: DiskKind,
+        /// The last record that counts.
+        head: EventSeq,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Why a thread cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is no such rollout.
+    #[error("there is no rollout of thread {0}")]
+    Missing(ThreadId),
+    /// What stands in the rollout's place has not one readable record, or is no regular file. It is left as it is.
+    #[error("the rollout of thread {thread} cannot be read: {reason}; it was left as it is")]
+    Unreadable {
+        /// The thread.
+        thread: ThreadId,
+        /// What was found.
+        reason: String,
+    },
+    /// The disk refused.
+    #[error("the rollout of thread {thread} cannot be read: {source}")]
+    Disk {
+        /// The thread.
+        thread: ThreadId,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Damage in the middle of a rollout. It stays where it is; the records around it are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Damage {
+    /// The last good record before it; 0 when there is none.
+    pub after: EventSeq,
+    /// Where it begins in the file, bytes.
+    pub offset: u64,
+    /// Its length, bytes.
+    pub length: u64,
+    /// How many lines it is.
+    pub lines: u64,
+}
+
+/// What a load found and mended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Repair {
+    /// Bytes of a torn end that were cut off; 0 when it was whole.
+    pub cut: u64,
+    /// Whole lines among them: what they said may have been told to clients.
+    pub cut_lines: u64,
+    /// Damage that stays, oldest first.
+    pub damage: Vec<Damage>,
+}
+
+/// A whole rollout.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// Every record that can be read, oldest first.
+    pub records: Vec<Record>,
+    /// The number that the next append has to expect. Above the last record's where damaged lines at the end held
+    /// numbers that must not be given out again: tell the fold (`History::skip_to`).
+    pub head: EventSeq,
+    /// What was found and mended.
+    pub repair: Repair,
+}
+
+impl Loaded {
+    /// The epoch that a `thread.opened` of this start has to carry: see [`epoch::next`].
+    #[must_use]
+    pub fn next_epoch(&self, boot_id: Uuid) -> Epoch {
+        epoch::next(&epoch::Tail::of(&self.records, &self.repair), boot_id)
+    }
+}
+
+/// Some records of a rollout, oldest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Page {
+    /// The records.
+    pub records: Vec<Record>,
+    /// Whether there are more in the direction that was read.
+    pub more: bool,
+}
+
+/// What a store has done since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreCounts {
+    /// Appends that were acknowledged.
+    pub appends: u64,
+    /// Syncs of files.
+    pub syncs: u64,
+    /// Operations that the disk refused.
+    pub errors: u64,
+    /// Open markers that there are.
+    pub open_markers: u64,
+}
+
+/// Where rollouts are kept.
+///
+/// A store is shared by all threads. Calls for one thread are made by its owner, one at a time; reads come from
+/// anybody and see what appends have promised, nothing less and nothing more.
+#[async_trait]
+pub trait RolloutStore: Send + Sync {
+    /// Appends `records`, all or none, behind record `expected` (0 for a rollout that is not there yet). Marks the
+    /// rollout open before it touches it. Dropping the future does not stop an append that began: a
+    /// later [`head`](RolloutStore::head) or [`load`](RolloutStore::load) waits for it and sees it.
+    ///
+    /// # Errors
+    /// [`AppendError`], each with what the caller may do.
+    async fn append(
+        &self,
+        lease: Lease,
+        expected: EventSeq,
+        records: Vec<Record>,
+        keep: Keep,
+    ) -> Result<Appended, AppendError>;
+
+    /// The number of the last record.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    async fn head(&self, thread: ThreadId) -> Result<EventSeq, ReadError>;
+
+    /// The whole rollout, mended: a torn end is cut off (and the rollout marked open first). From here on the
+    /// store holds what it needs to append, until [`release`](RolloutStore::release).
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    async fn load(&self, thread: ThreadId) -> Result<Loaded, ReadError>;
+
+    /// The oldest records after `after`, at most `limit` (a page may be shorter, see [`Page::more`]). Changes nothing.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    async fn read_after(&self, thread: ThreadId, after: EventSeq, limit: usize) -> Result<Page, ReadError>;
+
+    /// The newest records before `before` (none: from the end), at most `limit`. Changes nothing.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    async fn read_back(
+        &self,
+        thread: ThreadId,
+        before: Option<EventSeq>,
+        limit: usize,
+    ) -> Result<Page, ReadError>;
+
+    /// Whether the thread has a rollout.
+    ///
+    /// # Errors
+    /// [`ReadError::Disk`], [`ReadError::Unreadable`] when something else is in its place.
+    async fn exists(&self, thread: ThreadId) -> Result<bool, ReadError>;
+
+    /// Every thread that has a rollout, the one that was written last first.
+    ///
+    /// # Errors
+    /// When the folders cannot be read.
+    async fn threads(&self) -> io::Result<Vec<ThreadId>>;
+
+    /// Forgets what is held for appending to the thread: at the end of every load. Records that were refused by the
+    /// disk are forgotten with it.
+    fn release(&self, thread: ThreadId);
+
+    /// Marks the rollout's end as not known to be closed and indexed. Appends and loads do it by themselves.
+    ///
+    /// # Errors
+    /// When the mark cannot be made.
+    async fn mark_open(&self, thread: ThreadId) -> io::Result<()>;
+
+    /// The rollouts whose end is not known to be closed and indexed.
+    ///
+    /// # Errors
+    /// When the marks cannot be read.
+    async fn open_markers(&self) -> io::Result<Vec<ThreadId>>;
+
+    /// Takes the marks of `threads` off, after the flush of the index that covers their closed ends. A thread that
+    /// was loaded again meanwhile keeps its mark; answers how many were taken off.
+    ///
+    /// # Errors
+    /// When a mark cannot be removed; those before it are gone.
+    async fn mark_closed(&self, threads: Vec<ThreadId>) -> io::Result<usize>;
+
+    /// What the store has done. Instant.
+    fn counts(&self) -> StoreCounts;
+}

@@ -1,0 +1,38 @@
+//! Which records may follow which: the checks that every store makes before it writes. Pure.
+
+use skein_protocol::ids::EventSeq;
+
+use super::record::{Record, RecordBody};
+use super::{AppendError, Lease};
+use crate::home::Term;
+
+/// The term of a `thread.opened`.
+#[must_use]
+pub fn term_of(record: &Record) -> Option<Term> {
+    if let RecordBody::ThreadOpened(opened) = &record.body { Some(opened.term) } else { None }
+}
+
+/// Whether `records` may be appended to a rollout that ends at `head` and was last opened in `term`; answers the
+/// number of the last record afterwards.
+///
+/// # Errors
+/// [`AppendError::Fenced`] before [`AppendError::Conflict`]: who no longer owns the thread need not know its end.
+pub fn check(
+    lease: Lease,
+    expected: EventSeq,
+    records: &[Record],
+    head: EventSeq,
+    term: Term,
+) -> Result<EventSeq, AppendError> {
+    let thread = lease.thread;
+    if lease.term < term {
+        return Err(AppendError::Fenced { thread, term });
+    }
+    let mut end = head;
+    let counts_on = expected == head
+        && records.iter().all(|record| {
+            end = end.next();
+            record.seq == end
+        });
+    if counts_on { Ok(end) } else { Err(AppendError::Conflict { thread, head }) }
+}

@@ -1,0 +1,374 @@
+//! What a rollout says, record by record. The one table of record types is at the end of this file's head; how a
+//! record becomes a line is in `line.rs`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use skein_protocol::event::ThreadTokenUsage;
+use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
+use skein_protocol::item::ThreadItem;
+use skein_protocol::settings::{ApprovalsReviewer, AskForApproval, Personality, SandboxPolicy};
+use skein_protocol::thread::{GitInfo, SessionSource};
+use skein_protocol::turn::{TurnError, TurnStatus, UserInput};
+use uuid::Uuid;
+
+use crate::clock::WallMs;
+use crate::home::Term;
+
+/// One record of a rollout.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Its number: one more than that of the record before it.
+    pub seq: EventSeq,
+    /// When it was made. In the file as RFC 3339 with milliseconds, UTC.
+    pub at: WallMs,
+    /// What it says.
+    pub body: RecordBody,
+}
+
+macro_rules! records {
+    ($( $(#[doc = $doc:literal])+ $name:ident = $wire:literal; )+) => {
+        /// What a record says. Every `turn.*` and `item.*` record names its turn.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum RecordBody {
+            $( $(#[doc = $doc])+ $name(Box<$name>), )+
+            /// A record of a later version, kept and passed over.
+            Unknown(Box<UnknownRecord>),
+        }
+
+        impl RecordBody {
+            /// The record's type, as its line says it.
+            #[must_use]
+            pub fn kind(&self) -> &str {
+                match self {
+                    $( Self::$name(_) => $wire, )+
+                    Self::Unknown(unknown) => &unknown.kind,
+                }
+            }
+
+            /// The members behind `type`, as a JSON object.
+            pub(super) fn members(&self) -> Result<String, serde_json::Error> {
+                match self {
+                    $( Self::$name(body) => serde_json::to_string(body), )+
+                    Self::Unknown(unknown) => serde_json::to_string(&unknown.members),
+                }
+            }
+
+            /// Reads the members of a line whose type is `kind`; `None` for a type that this version does not know.
+            pub(super) fn read(kind: &str, line: &str) -> Option<Result<Self, serde_json::Error>> {
+                match kind {
+                    $( $wire => Some(serde_json::from_str(line).map(|body| Self::$name(Box::new(body)))), )+
+                    _ => None,
+                }
+            }
+        }
+
+        $( impl From<$name> for RecordBody {
+            fn from(body: $name) -> Self {
+                Self::$name(Box::new(body))
+            }
+        } )+
+    };
+}
+
+records! {
+    /// The thread begins.
+    ThreadCreated = "thread.created";
+    /// An owner loaded the thread: the first record of every load.
+    ThreadOpened = "thread.opened";
+    /// An owner unloaded the thread: nothing of that load is missing before it.
+    ThreadClosed = "thread.closed";
+    /// The thread has a new name.
+    ThreadNamed = "thread.named";
+    /// The thread has new settings or a new description of its repository.
+    ThreadMeta = "thread.meta";
+    /// A turn begins.
+    TurnStarted = "turn.started";
+    /// An item begins.
+    ItemStarted = "item.started";
+    /// More text of an item that is not done.
+    ItemCheckpoint = "item.checkpoint";
+    /// An item is done.
+    ItemCompleted = "item.completed";
+    /// A turn is done.
+    TurnCompleted = "turn.completed";
+    /// What the model has used.
+    Usage = "usage";
+    /// Older history was replaced by a summary, for the model.
+    Compacted = "compacted";
+    /// The newest turns were taken back.
+    Reverted = "reverted";
+    /// The thread was put away.
+    Archived = "archived";
+    /// The thread was brought back.
+    Unarchived = "unarchived";
+    /// What stands before this record was copied from another thread.
+    Forked = "forked";
+}
+
+/// What a thread works with. Written whole each time.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ThreadSettings {
+    /// Absolute working directory.
+    pub cwd: String,
+    /// The model.
+    pub model: String,
+    /// Its provider.
+    pub model_provider: String,
+    /// How hard it should think, in the provider's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_effort: Option<String>,
+    /// The provider's service tier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    /// When the user is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval_policy: Option<AskForApproval>,
+    /// Who decides on approvals.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approvals_reviewer: Option<ApprovalsReviewer>,
+    /// What commands may touch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<SandboxPolicy>,
+    /// Instructions in place of the built-in ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_instructions: Option<String>,
+    /// Instructions beside them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub developer_instructions: Option<String>,
+    /// The tone of the agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub personality: Option<Personality>,
+    /// What the client sent as `config`, such as its helpers.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub config: Map<String, Value>,
+}
+
+/// `thread.created`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadCreated {
+    /// The thread itself, so that a file that lost its name can be recognised.
+    pub id: ThreadId,
+    /// The kind of client that made it.
+    pub source: SessionSource,
+    /// Who made it, in the client's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_source: Option<String>,
+    /// The client's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub originator: Option<String>,
+    /// The version of the server that made it.
+    pub cli_version: String,
+    /// The thread whose history it began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<ThreadId>,
+    /// The repository at that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_info: Option<GitInfo>,
+    /// What it works with.
+    pub settings: ThreadSettings,
+}
+
+/// `thread.opened`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadOpened {
+    /// The start of the machine that loaded the thread (see `Home::machine_boot`).
+    pub boot_id: Uuid,
+    /// Its ownership.
+    pub term: Term,
+    /// The version of the history from here on.
+    pub epoch: Epoch,
+}
+
+/// `thread.closed`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ThreadClosed {}
+
+/// `thread.named`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadNamed {
+    /// The new name; null takes it away.
+    pub name: Option<String>,
+}
+
+/// `thread.meta`. What is left out stays as it was.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ThreadMeta {
+    /// The settings from here on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settings: Option<ThreadSettings>,
+    /// The repository now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git_info: Option<GitInfo>,
+}
+
+/// `turn.started`. With `item_id` it is the user's message too: a crash before the message's own records loses nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnStarted {
+    /// The turn.
+    pub turn_id: TurnId,
+    /// What the user said.
+    pub input: Vec<UserInput>,
+    /// The id that the user's message has as an item; none for a turn that no message began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item_id: Option<ItemId>,
+    /// The client's own name for the message (`clientUserMessageId`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+}
+
+/// `item.started`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemStarted {
+    /// The turn.
+    pub turn_id: TurnId,
+    /// The item as it is at its start.
+    pub item: ThreadItem,
+}
+
+/// Which text of an item a checkpoint continues. An index counts from 0 and is at most one above the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ItemText {
+    /// The text of an agent message or a plan, or the output of a command.
+    Body,
+    /// A part of a reasoning's summary.
+    Summary(usize),
+    /// A part of a reasoning's content.
+    Content(usize),
+}
+
+/// `item.checkpoint`: what was added since the last one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemCheckpoint {
+    /// The turn.
+    pub turn_id: TurnId,
+    /// The item.
+    pub item_id: ItemId,
+    /// Where the text belongs.
+    pub to: ItemText,
+    /// The text that was added.
+    pub added: String,
+}
+
+/// `item.completed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemCompleted {
+    /// The turn.
+    pub turn_id: TurnId,
+    /// The item as it stays.
+    pub item: ThreadItem,
+}
+
+/// `turn.completed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnCompleted {
+    /// The turn.
+    pub turn_id: TurnId,
+    /// How it ended.
+    pub status: TurnStatus,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<TurnError>,
+    /// The thread as it is here, so that a reader from the end need not read the rest.
+    pub header: ThreadHeader,
+    /// Where to read on backwards. The file store sets it in the line that it writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<TurnPlace>,
+}
+
+/// The thread as a whole, as of the end of a turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadHeader {
+    /// Its name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// What it works with.
+    pub settings: ThreadSettings,
+    /// What the model has used, in all and last.
+    #[serde(default)]
+    pub usage: Option<ThreadTokenUsage>,
+    /// The version of the history.
+    pub epoch: Epoch,
+}
+
+/// Byte offsets in the rollout's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnPlace {
+    /// Of the turn's `turn.started`.
+    pub turn_at: u64,
+    /// Of the last `compacted`, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compacted_at: Option<u64>,
+}
+
+/// `usage`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
+    /// The turn.
+    pub turn_id: TurnId,
+    /// In all, and of the last request.
+    pub usage: ThreadTokenUsage,
+}
+
+/// `compacted`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Compacted {
+    /// The turn in which it happened.
+    pub turn_id: TurnId,
+    /// What the model is told instead of everything before.
+    pub summary: String,
+}
+
+/// `reverted`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reverted {
+    /// The first turn that is gone; all after it are too.
+    pub before_turn_id: TurnId,
+    /// The version of the history from here on.
+    pub epoch: Epoch,
+}
+
+/// `archived`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Archived {}
+
+/// `unarchived`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Unarchived {}
+
+/// `forked`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Forked {
+    /// The thread whose records stand before this one.
+    pub from: ThreadId,
+    /// The last of them.
+    pub up_to: EventSeq,
+    /// The version of the history from here on.
+    pub epoch: Epoch,
+}
+
+/// A record that this version cannot read: another `v`, another `type`, or members of another form.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnknownRecord {
+    /// The line's `v`.
+    pub version: u64,
+    /// The line's `type`.
+    pub kind: String,
+    /// Every other member.
+    pub members: Map<String, Value>,
+}

@@ -1,0 +1,411 @@
+//! What a thread's records add up to: its turns with their items, its name and settings, what is still open. Pure: the
+//! owner applies every record that it writes, a load applies those it reads, and both come to the same.
+
+use std::collections::VecDeque;
+
+use skein_protocol::event::ThreadTokenUsage;
+use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
+use skein_protocol::item::{ThreadItem, ThreadItemBody};
+use skein_protocol::thread::{GitInfo, SessionSource, Thread, ThreadStatus};
+use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus, UserInput};
+use uuid::Uuid;
+
+use crate::clock::WallMs;
+use crate::index::ThreadRow;
+use crate::policy;
+use crate::rollout::record::{
+    ItemCheckpoint, ItemCompleted, ItemStarted, Record, RecordBody, ThreadCreated, ThreadHeader, ThreadMeta,
+    ThreadOpened, ThreadSettings, TurnCompleted, TurnStarted,
+};
+
+mod items;
+mod read;
+#[cfg(test)]
+mod tests;
+
+/// A thread, as its records up to [`History::seq`] say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct History {
+    id: ThreadId,
+    seq: EventSeq,
+    epoch: Epoch,
+    opened: Option<ThreadOpened>,
+    closed: bool,
+    created: Option<ThreadCreated>,
+    created_at: WallMs,
+    updated_at: WallMs,
+    name: Option<String>,
+    settings: ThreadSettings,
+    git_info: Option<GitInfo>,
+    archived: bool,
+    preview: Option<String>,
+    usage: Option<ThreadTokenUsage>,
+    turns: Vec<Held>,
+    /// Items of the last turn that are not done, in the order of their start.
+    open_items: Vec<ItemId>,
+    /// The newest client ids of user messages, oldest first, with the turns they went into.
+    messages: VecDeque<(String, TurnId)>,
+}
+
+/// A turn, with the milliseconds that the wire's seconds lack.
+#[derive(Debug, Clone, PartialEq)]
+struct Held {
+    turn: Turn,
+    started: WallMs,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self::of(ThreadId::new(Uuid::nil()))
+    }
+}
+
+impl History {
+    /// A thread without records. Its id is that of `thread.created` where there is one; `id` names a rollout whose
+    /// first lines are damaged.
+    #[must_use]
+    pub fn of(id: ThreadId) -> Self {
+        Self {
+            id,
+            seq: EventSeq(0),
+            epoch: Epoch(1),
+            opened: None,
+            closed: false,
+            created: None,
+            created_at: WallMs(0),
+            updated_at: WallMs(0),
+            name: None,
+            settings: ThreadSettings::default(),
+            git_info: None,
+            archived: false,
+            preview: None,
+            usage: None,
+            turns: Vec::new(),
+            open_items: Vec::new(),
+            messages: VecDeque::new(),
+        }
+    }
+
+    /// Takes the next record. One whose number was seen before changes nothing.
+    pub fn apply(&mut self, record: &Record) {
+        if record.seq <= self.seq {
+            return;
+        }
+        if self.seq == EventSeq(0) {
+            (self.created_at, self.updated_at) = (record.at, record.at);
+        }
+        self.seq = record.seq;
+        self.closed = matches!(record.body, RecordBody::ThreadClosed(_));
+        let at = record.at;
+        match &record.body {
+            RecordBody::ThreadCreated(created) => self.thread_created(created, at),
+            RecordBody::ThreadOpened(opened) => {
+                self.opened = Some(**opened);
+                self.epoch = opened.epoch;
+            }
+            RecordBody::ThreadNamed(named) => self.name.clone_from(&named.name),
+            RecordBody::ThreadMeta(meta) => self.thread_meta(meta),
+            RecordBody::TurnStarted(started) => self.turn_started(started, at),
+            RecordBody::ItemStarted(started) => self.item_started(started, at),
+            RecordBody::ItemCheckpoint(checkpoint) => self.item_checkpoint(checkpoint, at),
+            RecordBody::ItemCompleted(completed) => self.item_completed(completed, at),
+            RecordBody::TurnCompleted(completed) => self.turn_completed(completed, at),
+            RecordBody::Usage(usage) => self.usage = Some(usage.usage),
+            RecordBody::Reverted(reverted) => {
+                self.epoch = reverted.epoch;
+                self.revert(&reverted.before_turn_id);
+            }
+            RecordBody::Archived(_) => self.archived = true,
+            RecordBody::Unarchived(_) => self.archived = false,
+            RecordBody::Forked(forked) => self.epoch = forked.epoch,
+            RecordBody::ThreadClosed(_) | RecordBody::Compacted(_) | RecordBody::Unknown(_) => {}
+        }
+    }
+
+    /// The thread.
+    #[must_use]
+    pub fn id(&self) -> ThreadId {
+        self.id
+    }
+
+    /// The number of the last record; 0 when there is none.
+    #[must_use]
+    pub fn seq(&self) -> EventSeq {
+        self.seq
+    }
+
+    /// Counts on from `head`, which a load found taken by lines that cannot be read any more.
+    pub fn skip_to(&mut self, head: EventSeq) {
+        self.seq = self.seq.max(head);
+    }
+
+    /// The version of the history.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The last `thread.opened`.
+    #[must_use]
+    pub fn opened(&self) -> Option<ThreadOpened> {
+        self.opened
+    }
+
+    /// Whether the last record is `thread.closed`.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Whether the user has said something, so that the thread belongs on disk and into lists.
+    #[must_use]
+    pub fn is_materialised(&self) -> bool {
+        self.preview.is_some()
+    }
+
+    /// The thread's name.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// What the thread works with.
+    #[must_use]
+    pub fn settings(&self) -> &ThreadSettings {
+        &self.settings
+    }
+
+    /// Whether the thread was put away.
+    #[must_use]
+    pub fn is_archived(&self) -> bool {
+        self.archived
+    }
+
+    /// What the model has used.
+    #[must_use]
+    pub fn usage(&self) -> Option<&ThreadTokenUsage> {
+        self.usage.as_ref()
+    }
+
+    /// The turn that went on from the user message with this client id, among the last 64.
+    #[must_use]
+    pub fn seen_message(&self, client_id: &str) -> Option<&TurnId> {
+        self.messages.iter().rev().find(|(seen, _)| seen == client_id).map(|(_, turn)| turn)
+    }
+
+    /// The turn that is not done.
+    #[must_use]
+    pub fn open_turn(&self) -> Option<&Turn> {
+        self.turns.last().map(|held| &held.turn).filter(|turn| turn.status == TurnStatus::InProgress)
+    }
+
+    /// The items that are not done, with their text so far, in the order of their start.
+    pub fn open_items(&self) -> impl Iterator<Item = &ThreadItem> {
+        let items = self.turns.last().map(|held| held.turn.items.as_slice()).unwrap_or_default();
+        self.open_items.iter().filter_map(move |id| items.iter().find(|item| item.id() == id))
+    }
+
+    /// A turn with all of its items.
+    #[must_use]
+    pub fn turn(&self, id: &TurnId) -> Option<&Turn> {
+        self.turns.iter().rev().map(|held| &held.turn).find(|turn| turn.id == *id)
+    }
+
+    /// All turns, oldest first. The summary of a turn is its first user message and its last agent message.
+    #[must_use]
+    pub fn turns(&self, view: TurnItemsView) -> Vec<Turn> {
+        self.turns.iter().map(|held| items::seen_as(&held.turn, view)).collect()
+    }
+
+    /// The thread as a client sees it, without turns.
+    #[must_use]
+    pub fn thread(&self, status: ThreadStatus) -> Thread {
+        self.row().thread(status)
+    }
+
+    /// The thread as lists show it.
+    #[must_use]
+    pub fn row(&self) -> ThreadRow {
+        let created = self.created.as_ref();
+        ThreadRow {
+            id: self.id,
+            name: self.name.clone(),
+            preview: self.preview.clone().unwrap_or_default(),
+            created: self.created_at,
+            updated: self.updated_at,
+            cwd: self.settings.cwd.clone(),
+            model: self.settings.model.clone(),
+            model_provider: self.settings.model_provider.clone(),
+            reasoning_effort: self.settings.reasoning_effort.clone(),
+            source: created.map_or(SessionSource::Unknown, |created| created.source.clone()),
+            thread_source: created.and_then(|created| created.thread_source.clone()),
+            originator: created.and_then(|created| created.originator.clone()),
+            cli_version: created.map(|created| created.cli_version.clone()).unwrap_or_default(),
+            forked_from: created.and_then(|created| created.forked_from),
+            git_info: self.git_info.clone(),
+            archived: self.archived,
+        }
+    }
+
+    /// What a `turn.completed` that is written now says about the thread.
+    #[must_use]
+    pub fn header(&self) -> ThreadHeader {
+        ThreadHeader {
+            name: self.name.clone(),
+            settings: self.settings.clone(),
+            usage: self.usage,
+            epoch: self.epoch,
+        }
+    }
+
+    /// What has to be written to close the open turn: each open item is done with its text so far (calls of tools have
+    /// failed), then the turn is interrupted. Empty when no turn is open.
+    #[must_use]
+    pub fn closing_records(&self, now: WallMs) -> Vec<RecordBody> {
+        let Some(turn) = self.open_turn() else { return Vec::new() };
+        let mut records: Vec<RecordBody> = self
+            .open_items()
+            .map(|item| {
+                let mut item = items::cut_short(item.clone());
+                item.completed_at_ms = Some(now.0);
+                ItemCompleted { turn_id: turn.id.clone(), item }.into()
+            })
+            .collect();
+        let (turn_id, status) = (turn.id.clone(), TurnStatus::Interrupted);
+        records
+            .push(TurnCompleted { turn_id, status, error: None, header: self.header(), place: None }.into());
+        records
+    }
+
+    /// Takes the next piece of an open item's text, of which no record tells yet.
+    pub fn hear(&mut self, item: &ItemId, added: &str) {
+        let Some(turn) = self.turns.last_mut().map(|held| &mut held.turn) else { return };
+        if let Some(open) = turn.items.iter_mut().rev().find(|open| open.id() == item) {
+            items::add_text(open, crate::rollout::record::ItemText::Body, added);
+        }
+    }
+
+    fn thread_created(&mut self, created: &ThreadCreated, at: WallMs) {
+        self.id = created.id;
+        self.settings = created.settings.clone();
+        self.git_info.clone_from(&created.git_info);
+        self.created = Some(created.clone());
+        (self.created_at, self.updated_at) = (at, self.updated_at.max(at));
+    }
+
+    fn thread_meta(&mut self, meta: &ThreadMeta) {
+        if let Some(settings) = &meta.settings {
+            self.settings = settings.clone();
+        }
+        if meta.git_info.is_some() {
+            self.git_info.clone_from(&meta.git_info);
+        }
+    }
+
+    fn turn_started(&mut self, started: &TurnStarted, at: WallMs) {
+        // A turn that begins while another is open: the end of the other one is among damaged lines.
+        if let Some(held) = self.turns.last_mut().filter(|held| held.turn.status == TurnStatus::InProgress) {
+            held.turn.status = TurnStatus::Interrupted;
+        }
+        self.open_items.clear();
+        self.turns.push(Held { turn: Turn::new(started.turn_id.clone(), at.seconds()), started: at });
+        self.updated_at = at;
+        if let Some(item_id) = &started.item_id {
+            let mut item =
+                ThreadItem::user_message(item_id.clone(), started.input.clone(), started.client_id.clone());
+            item.started_at_ms = Some(at.0);
+            self.put(&started.turn_id, item);
+        }
+        if !started.input.is_empty() {
+            self.user_said(&started.turn_id, &started.input, started.client_id.as_deref());
+        }
+    }
+
+    fn item_started(&mut self, started: &ItemStarted, at: WallMs) {
+        let mut item = started.item.clone();
+        item.started_at_ms = item.started_at_ms.or(Some(at.0));
+        let id = item.id().clone();
+        self.updated_at = at;
+        self.put(&started.turn_id, item);
+        if self.open_turn().is_some_and(|turn| turn.id == started.turn_id) && !self.open_items.contains(&id) {
+            self.open_items.push(id);
+        }
+    }
+
+    fn item_checkpoint(&mut self, checkpoint: &ItemCheckpoint, at: WallMs) {
+        self.updated_at = at;
+        if let Some(held) = self.held(&checkpoint.turn_id)
+            && let Some(item) = held.turn.items.iter_mut().find(|item| *item.id() == checkpoint.item_id)
+        {
+            items::add_text(item, checkpoint.to, &checkpoint.added);
+        }
+    }
+
+    fn item_completed(&mut self, completed: &ItemCompleted, at: WallMs) {
+        let mut item = completed.item.clone();
+        item.completed_at_ms = item.completed_at_ms.or(Some(at.0));
+        self.open_items.retain(|open| open != item.id());
+        self.put(&completed.turn_id, item);
+    }
+
+    fn turn_completed(&mut self, completed: &TurnCompleted, at: WallMs) {
+        self.name.clone_from(&completed.header.name);
+        self.settings = completed.header.settings.clone();
+        if completed.header.usage.is_some() {
+            self.usage.clone_from(&completed.header.usage);
+        }
+        // An interruption says nothing new; what closes a thread after a crash must not move it up in lists.
+        if completed.status != TurnStatus::Interrupted {
+            self.updated_at = at;
+        }
+        if self.open_turn().is_some_and(|turn| turn.id == completed.turn_id) {
+            self.open_items.clear();
+        }
+        if let Some(held) = self.held(&completed.turn_id) {
+            held.turn.status = completed.status;
+            held.turn.error.clone_from(&completed.error);
+            held.turn.completed_at = Some(at.seconds());
+            held.turn.duration_ms = Some(at.0.saturating_sub(held.started.0).max(0));
+        }
+    }
+
+    /// Takes back the turn and all after it.
+    fn revert(&mut self, turn: &TurnId) {
+        if let Some(at) = self.turns.iter().position(|held| held.turn.id == *turn) {
+            self.turns.truncate(at);
+            self.open_items.clear();
+        }
+    }
+
+    /// Sets an item of a turn: in its place when it is there, else at the end. The time of its start stays.
+    fn put(&mut self, turn: &TurnId, mut item: ThreadItem) {
+        if let ThreadItemBody::UserMessage(message) = &item.body {
+            let (content, client_id) = (message.content.clone(), message.client_id.clone());
+            self.user_said(turn, &content, client_id.as_deref());
+        }
+        let Some(held) = self.held(turn) else { return };
+        if let Some(there) = held.turn.items.iter_mut().find(|there| there.id() == item.id()) {
+            item.started_at_ms = item.started_at_ms.or(there.started_at_ms);
+            *there = item;
+        } else {
+            held.turn.items.push(item);
+        }
+    }
+
+    fn held(&mut self, turn: &TurnId) -> Option<&mut Held> {
+        self.turns.iter_mut().rev().find(|held| held.turn.id == *turn)
+    }
+
+    fn user_said(&mut self, turn: &TurnId, content: &[UserInput], client_id: Option<&str>) {
+        if self.preview.is_none() {
+            self.preview = Some(items::preview(content));
+        }
+        let Some(client_id) = client_id else { return };
+        if self.seen_message(client_id).is_none() {
+            self.messages.push_back((client_id.to_owned(), turn.clone()));
+            if self.messages.len() > policy::REMEMBERED_MESSAGES {
+                self.messages.pop_front();
+            }
+        }
+    }
+}

@@ -1,0 +1,348 @@
+use proptest::prelude::*;
+use skein_protocol::item::{McpToolCallStatus, ReasoningItem};
+use skein_protocol::turn::TurnError;
+
+use super::*;
+use crate::home::Term;
+use crate::rollout::record::{Forked, ItemText, Reverted, ThreadClosed, ThreadNamed, Usage};
+use crate::rollout::{Keep, Lease, RolloutStore, line, memory::MemoryStore};
+
+/// Numbers and dates bodies, a second apart.
+fn records(bodies: impl IntoIterator<Item = RecordBody>) -> Vec<Record> {
+    (1u64..)
+        .zip(bodies)
+        .map(|(seq, body)| Record {
+            seq: EventSeq(seq),
+            at: WallMs(i64::try_from(seq).unwrap() * 1000),
+            body,
+        })
+        .collect()
+}
+
+fn fold(records: &[Record]) -> History {
+    let mut history = History::default();
+    for record in records {
+        history.apply(record);
+    }
+    history
+}
+
+fn id() -> ThreadId {
+    ThreadId::new(Uuid::from_u128(0xabc))
+}
+
+fn created() -> RecordBody {
+    let settings = ThreadSettings {
+        cwd: "/work".to_owned(),
+        model_provider: "echo".to_owned(),
+        ..ThreadSettings::default()
+    };
+    ThreadCreated {
+        id: id(),
+        source: SessionSource::VsCode,
+        thread_source: None,
+        originator: Some("test".to_owned()),
+        cli_version: "1".to_owned(),
+        forked_from: None,
+        git_info: None,
+        settings,
+    }
+    .into()
+}
+
+fn opened(epoch: u64) -> RecordBody {
+    ThreadOpened { boot_id: Uuid::nil(), term: Term(1), epoch: Epoch(epoch) }.into()
+}
+
+fn turn_started(turn: &str, said: &str, client_id: Option<&str>) -> RecordBody {
+    TurnStarted {
+        turn_id: turn.into(),
+        input: vec![UserInput::text(said)],
+        item_id: Some(format!("{turn}-user").into()),
+        client_id: client_id.map(str::to_owned),
+    }
+    .into()
+}
+
+fn item_started(turn: &str, item: ThreadItem) -> RecordBody {
+    ItemStarted { turn_id: turn.into(), item }.into()
+}
+
+fn item_completed(turn: &str, item: ThreadItem) -> RecordBody {
+    ItemCompleted { turn_id: turn.into(), item }.into()
+}
+
+fn checkpoint(turn: &str, item: &str, to: ItemText, added: &str) -> RecordBody {
+    ItemCheckpoint { turn_id: turn.into(), item_id: item.into(), to, added: added.to_owned() }.into()
+}
+
+fn turn_completed(turn: &str, status: TurnStatus) -> RecordBody {
+    let header =
+        ThreadHeader { name: None, settings: ThreadSettings::default(), usage: None, epoch: Epoch(1) };
+    TurnCompleted { turn_id: turn.into(), status, error: None, header, place: None }.into()
+}
+
+fn reasoning(id: &str) -> ThreadItem {
+    let (content, summary) = (Vec::new(), Vec::new());
+    ThreadItemBody::Reasoning(ReasoningItem { content, id: id.into(), summary }).into()
+}
+
+fn body_of(item: &ThreadItem) -> &ThreadItemBody {
+    &item.body
+}
+
+#[test]
+fn a_turn_is_read_as_it_was_said() {
+    let message = ThreadItem::agent_message("m", "Hallo!");
+    let history = fold(&records([
+        opened(1),
+        created(),
+        turn_started("t", "  hello\n", Some("c")),
+        item_started("t", ThreadItem::agent_message("m", "")),
+        checkpoint("t", "m", ItemText::Body, "Hal"),
+        item_completed("t", message),
+        turn_completed("t", TurnStatus::Completed),
+    ]));
+    assert_eq!((history.id(), history.seq(), history.epoch()), (id(), EventSeq(7), Epoch(1)));
+    assert_eq!((history.open_turn(), history.open_items().count()), (None, 0));
+    let turns = history.turns(TurnItemsView::Full);
+    assert_eq!(
+        (turns[0].started_at, turns[0].completed_at, turns[0].duration_ms),
+        (Some(3), Some(7), Some(4000))
+    );
+    assert_eq!(turns[0].items.iter().map(|item| item.id().as_str()).collect::<Vec<_>>(), ["t-user", "m"]);
+    let said = &turns[0].items[1];
+    assert_eq!((said.started_at_ms, said.completed_at_ms), (Some(4000), Some(6000)));
+    let row = history.row();
+    assert_eq!((row.preview.as_str(), row.created, row.updated), ("hello", WallMs(2000), WallMs(7000)));
+    assert_eq!(history.seen_message("c"), Some(&"t".into()));
+    let thread = history.thread(ThreadStatus::Idle);
+    assert_eq!((thread.id, thread.created_at, thread.updated_at, thread.turns), (id(), 2, 7, vec![]));
+}
+
+#[test]
+fn a_user_message_has_one_place_in_its_turn() {
+    let message = ThreadItem::user_message("t-user", vec![UserInput::text("hello")], Some("c".to_owned()));
+    let before = records([created(), turn_started("t", "hello", Some("c"))]);
+    let after = records([
+        created(),
+        turn_started("t", "hello", Some("c")),
+        item_started("t", message.clone()),
+        item_completed("t", message),
+    ]);
+    for records in [before, after] {
+        let turns = fold(&records).turns(TurnItemsView::Full);
+        assert_eq!(turns[0].items.len(), 1, "also when the crash came before the item's own records");
+    }
+}
+
+/// A turn that is cut off in a thought, a message and a call.
+fn cut_off() -> History {
+    let call = ThreadItem::mcp_tool_call("call", "s", "tool", serde_json::Value::Null);
+    fold(&records([
+        created(),
+        turn_started("t", "hello", None),
+        item_started("t", reasoning("r")),
+        checkpoint("t", "r", ItemText::Summary(0), "first "),
+        checkpoint("t", "r", ItemText::Summary(0), "part"),
+        checkpoint("t", "r", ItemText::Summary(1), "second"),
+        checkpoint("t", "r", ItemText::Summary(9), "nowhere"),
+        item_started("t", ThreadItem::agent_message("m", "H")),
+        checkpoint("t", "m", ItemText::Body, "el"),
+        checkpoint("t", "m", ItemText::Body, "lo"),
+        item_started("t", call),
+    ]))
+}
+
+#[test]
+fn what_is_done_in_an_open_turn_is_not_open() {
+    let mut history = cut_off();
+    let begun = item_started("t", ThreadItem::agent_message("done", ""));
+    history.apply(&Record { seq: EventSeq(12), at: WallMs(12_000), body: begun });
+    assert_eq!(history.open_items().count(), 4);
+    let done = item_completed("t", ThreadItem::agent_message("done", "d"));
+    history.apply(&Record { seq: EventSeq(13), at: WallMs(13_000), body: done });
+    assert_eq!(history.open_items().count(), 3);
+}
+
+#[test]
+fn an_interrupted_turn_keeps_its_text_so_far() {
+    let mut history = cut_off();
+    assert_eq!(history.open_items().map(|item| item.id().as_str()).collect::<Vec<_>>(), ["r", "m", "call"]);
+    let updated = history.row().updated;
+    let closing = history.closing_records(WallMs(99_000));
+    for (seq, body) in (12..).zip(closing) {
+        history.apply(&Record { seq: EventSeq(seq), at: WallMs(99_000), body });
+    }
+    assert_eq!((history.open_turn(), history.open_items().count()), (None, 0));
+    assert_eq!(history.closing_records(WallMs(0)), []);
+    assert_eq!(history.row().updated, updated, "closing after a crash does not move the thread up in lists");
+    let turn = history.turn(&"t".into()).unwrap();
+    assert_eq!(turn.status, TurnStatus::Interrupted);
+    let [_, thought, said, called] = turn.items.as_slice() else { panic!("{turn:?}") };
+    let ThreadItemBody::Reasoning(thought) = body_of(thought) else { panic!() };
+    assert_eq!(thought.summary, ["first part", "second"]);
+    let ThreadItemBody::AgentMessage(message) = body_of(said) else { panic!() };
+    assert_eq!(message.text, "Hello");
+    let ThreadItemBody::McpToolCall(call) = body_of(called) else { panic!() };
+    assert_eq!(call.status, McpToolCallStatus::Failed);
+    assert!(call.error.is_some());
+    assert!(turn.items[1..].iter().all(|item| item.completed_at_ms == Some(99_000)));
+}
+
+#[test]
+fn the_last_64_messages_are_remembered() {
+    let mut bodies = vec![created()];
+    for n in 0..70 {
+        bodies.push(turn_started(&format!("t{n}"), "x", Some(&format!("c{n}"))));
+        bodies.push(turn_completed(&format!("t{n}"), TurnStatus::Completed));
+    }
+    let history = fold(&records(bodies));
+    assert_eq!(history.seen_message("c5"), None);
+    assert_eq!(history.seen_message("c6"), Some(&"t6".into()));
+    assert_eq!(history.seen_message("c69"), Some(&"t69".into()));
+}
+
+#[test]
+fn names_settings_and_reverts_take_effect() {
+    let settings = ThreadSettings { model: "m2".to_owned(), ..ThreadSettings::default() };
+    let history = fold(&records([
+        created(),
+        ThreadNamed { name: Some("name".to_owned()) }.into(),
+        turn_started("t1", "one", None),
+        turn_started("t2", "two", None),
+        ThreadMeta { settings: Some(settings.clone()), git_info: None }.into(),
+        Reverted { before_turn_id: "t2".into(), epoch: Epoch(2) }.into(),
+        Forked { from: id(), up_to: EventSeq(6), epoch: Epoch(3) }.into(),
+        ThreadClosed {}.into(),
+    ]));
+    assert_eq!((history.name(), history.settings(), history.epoch()), (Some("name"), &settings, Epoch(3)));
+    assert!(history.is_closed());
+    let turns = history.turns(TurnItemsView::NotLoaded);
+    assert_eq!((turns.len(), turns[0].status, turns[0].items.len()), (1, TurnStatus::Interrupted, 0));
+    assert_eq!(history.header().settings, settings);
+}
+
+#[test]
+fn a_summary_is_the_question_and_the_last_answer() {
+    let history = fold(&records([
+        turn_started("t", "q", None),
+        item_completed("t", ThreadItem::agent_message("a", "1")),
+        item_completed("t", reasoning("r")),
+        item_completed("t", ThreadItem::agent_message("b", "2")),
+        item_completed("t", reasoning("s")),
+    ]));
+    let turn = history.turns(TurnItemsView::Summary).remove(0);
+    assert_eq!(turn.items.iter().map(|item| item.id().as_str()).collect::<Vec<_>>(), ["t-user", "b"]);
+    assert_eq!(turn.items_view, TurnItemsView::Summary);
+}
+
+fn any_body() -> impl Strategy<Value = RecordBody> {
+    let turn = || (0u8..3).prop_map(|n| format!("t{n}"));
+    let item = || {
+        (0u8..4, ".{0,5}").prop_map(|(n, text)| match n {
+            0 => reasoning("i0"),
+            1 => ThreadItem::mcp_tool_call("i1", "s", "t", serde_json::Value::Null),
+            n => ThreadItem::agent_message(format!("i{n}"), text),
+        })
+    };
+    let ended =
+        || prop::sample::select(vec![TurnStatus::Completed, TurnStatus::Failed, TurnStatus::Interrupted]);
+    prop_oneof![
+        1 => Just(created()),
+        1 => (1u64..4).prop_map(opened),
+        1 => Just(ThreadClosed {}.into()),
+        1 => prop::option::of(".{0,5}").prop_map(|name| ThreadNamed { name }.into()),
+        3 => (turn(), ".{0,5}", prop::option::of("[ab]")).prop_map(|(turn, said, client)| {
+            turn_started(&turn, &said, client.as_deref())
+        }),
+        4 => (turn(), item()).prop_map(|(turn, item)| item_started(&turn, item)),
+        4 => (turn(), 0u8..4, 0usize..3, ".{0,5}").prop_map(|(turn, n, part, added)| {
+            let to = [ItemText::Body, ItemText::Summary(part), ItemText::Content(part)][part];
+            checkpoint(&turn, &format!("i{n}"), to, &added)
+        }),
+        3 => (turn(), item()).prop_map(|(turn, item)| item_completed(&turn, item)),
+        2 => (turn(), ended()).prop_map(|(turn, status)| turn_completed(&turn, status)),
+        1 => turn().prop_map(|turn| Reverted { before_turn_id: turn.into(), epoch: Epoch(2) }.into()),
+    ]
+}
+
+fn all_text(history: &History) -> String {
+    let turns = history.turns(TurnItemsView::Full);
+    turns.iter().flat_map(|turn| &turn.items).fold(String::new(), |mut text, item| {
+        if let ThreadItemBody::AgentMessage(message) = &item.body {
+            text.push_str(&message.text);
+        } else if let ThreadItemBody::Reasoning(reasoning) = &item.body {
+            text.push_str(&reasoning.summary.concat());
+            text.push_str(&reasoning.content.concat());
+        }
+        text
+    })
+}
+
+proptest! {
+    /// Wherever a life is cut off, closing it leaves nothing open and takes no text away.
+    #[test]
+    fn closing_closes_everything(bodies in prop::collection::vec(any_body(), 0..60)) {
+        let mut history = fold(&records(bodies));
+        let (text, row, turns) = (all_text(&history), history.row(), history.turns(TurnItemsView::Full).len());
+        let was_open = history.open_turn().is_some();
+        prop_assert!(was_open || history.open_items().count() == 0, "an item is open only in an open turn");
+        let closing = history.closing_records(WallMs(1_000_000));
+        prop_assert_eq!(closing.is_empty(), !was_open);
+        for body in closing {
+            let seq = history.seq().next();
+            history.apply(&Record { seq, at: WallMs(1_000_000), body });
+        }
+        prop_assert!(history.open_turn().is_none() && history.open_items().count() == 0);
+        prop_assert_eq!(all_text(&history), text);
+        prop_assert_eq!(history.row(), row);
+        prop_assert_eq!(history.turns(TurnItemsView::Full).len(), turns);
+    }
+
+    /// The fold of what a store gives back is the fold of what was written, and a record that comes twice changes nothing.
+    #[test]
+    fn a_load_comes_to_what_the_owner_had(bodies in prop::collection::vec(any_body(), 1..60)) {
+        let written = records(bodies);
+        let live = fold(&written);
+        let mut from_lines = History::default();
+        for record in &written {
+            let mut bytes = Vec::new();
+            line::encode(record, &mut bytes).unwrap();
+            let read = line::decode(bytes.strip_suffix(b"\n").unwrap()).unwrap();
+            from_lines.apply(&read);
+            from_lines.apply(&read);
+        }
+        prop_assert_eq!(&from_lines, &live);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (store, lease) = (MemoryStore::default(), Lease { thread: live.id(), term: Term(9) });
+        runtime.block_on(store.append(lease, EventSeq(0), written, Keep::Power)).unwrap();
+        prop_assert_eq!(runtime.block_on(History::read(&store, live.id())).unwrap(), live);
+    }
+}
+
+#[test]
+fn a_failed_turn_says_why_and_usage_is_kept() {
+    let count = |n| skein_protocol::event::TokenUsageBreakdown {
+        cache_write_input_tokens: 0,
+        cached_input_tokens: 0,
+        input_tokens: n,
+        output_tokens: n,
+        reasoning_output_tokens: 0,
+        total_tokens: 2 * n,
+    };
+    let usage = ThreadTokenUsage { last: count(1), model_context_window: None, total: count(5) };
+    let mut history = fold(&records([
+        created(),
+        turn_started("t", "x", None),
+        Usage { turn_id: "t".into(), usage }.into(),
+    ]));
+    let error = Some(TurnError::new("the disk is full"));
+    let (turn_id, header) = ("t".into(), history.header());
+    let body =
+        TurnCompleted { turn_id, status: TurnStatus::Failed, error: error.clone(), header, place: None };
+    history.apply(&Record { seq: EventSeq(4), at: WallMs(9_000), body: body.into() });
+    assert_eq!(history.turns(TurnItemsView::Full)[0].error, error);
+    assert_eq!(history.usage(), Some(&usage));
+    assert_eq!(history.settings().cwd, "/work");
+}
