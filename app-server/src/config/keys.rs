@@ -1,0 +1,55 @@
+//! Every key of `config.toml` and what it sets. A key that is not here is unknown.
+
+use super::problem::Problems;
+use super::section::Section;
+use super::tree::Table;
+use super::{Config, Containment, Durability, helpers};
+
+/// Bounds of what `[limits]` takes. Below, no client could work; above, one message could take the machine's memory.
+const LEAST_BYTES: usize = 64 * 1024;
+const MOST_BYTES: usize = 1024 * 1024 * 1024;
+const MOST_QUEUED: usize = 65_536;
+
+/// Changes `config` by what `settings` say.
+pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problems) {
+    let mut root = Section::new("", settings, problems);
+    set(&mut config.model, root.text("model"));
+    set(&mut config.model_provider, root.text("model_provider"));
+    let durability =
+        [("turn", Durability::Turn), ("event", Durability::Event), ("process", Durability::Process)];
+    set(&mut config.durability, root.choice("durability", &durability));
+    root.section("unload", |section| {
+        set(&mut config.unload.grace, section.duration("grace"));
+        set(&mut config.unload.unmaterialised_grace, section.duration("unmaterialised_grace"));
+    });
+    root.section("orphans", |section| {
+        set(&mut config.orphans.pending_grace, section.duration("pending_grace"));
+    });
+    root.section("helpers", |section| {
+        let rungs =
+            [("auto", Containment::Auto), ("guard", Containment::Guard), ("cgroup", Containment::Cgroup)];
+        set(&mut config.containment, section.choice("containment", &rungs));
+        set(&mut config.helper_stop_grace, section.duration("stop_grace"));
+    });
+    root.section("limits", |section| {
+        let limits = &mut config.limits;
+        set(&mut limits.message_bytes, section.number("message_bytes", LEAST_BYTES, MOST_BYTES));
+        set(&mut limits.answer_bytes, section.number("answer_bytes", LEAST_BYTES, MOST_BYTES));
+        set(&mut limits.outbox_bytes, section.number("outbox_bytes", LEAST_BYTES, MOST_BYTES));
+        set(&mut limits.requests_in_flight, section.number("requests_in_flight", 1, MOST_QUEUED));
+        set(&mut limits.mailbox, section.number("mailbox", 1, MOST_QUEUED));
+    });
+    root.section("shutdown", |section| {
+        set(&mut config.shutdown_drain, section.duration("drain"));
+        set(&mut config.shutdown_limit, section.duration("limit"));
+    });
+    let overrides = helpers::read(&mut root);
+    root.finish();
+    helpers::lay_over(&mut config.helpers, overrides, problems);
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}

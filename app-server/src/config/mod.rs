@@ -1,0 +1,245 @@
+//! Flags, environment and `config.toml` become one [`Config`], or every error at once.
+//!
+//! Must never start anything, and holds no number of its own: defaults stand in `policy.rs`.
+
+mod helpers;
+mod keys;
+mod problem;
+mod section;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::helpers::Containment;
+pub use crate::helpers::HelperSpec;
+pub use helpers::{HelperOverride, Overrides, helpers_from_thread_config};
+pub use problem::{ConfigError, ConfigErrors, ConfigWarning, Place};
+
+use crate::home::{Variable, default_home};
+use crate::policy;
+use problem::Problems;
+
+/// The user's settings, a file in the home.
+pub const FILE: &str = "config.toml";
+
+/// Everything that a user of the server may choose.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The folder with everything that lasts: rollouts, index, settings.
+    pub home: PathBuf,
+    /// Where websockets are accepted. Always a loopback address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The program that is run again as the guard of a helper.
+    pub guard: GuardProgram,
+    /// Whether the method that waits until every owner has caught up is served. For tests.
+    pub test_fences: bool,
+    /// The model of a thread that names none.
+    pub model: String,
+    /// The provider of a thread that names none.
+    pub model_provider: String,
+    /// Helpers of every thread, by name.
+    pub helpers: BTreeMap<String, HelperSpec>,
+    /// What holds a helper's process tree.
+    pub containment: Containment,
+    /// The wait between two stages of ending a helper: end of input, SIGTERM, SIGKILL.
+    pub helper_stop_grace: Duration,
+    /// When a thread that nobody watches is unloaded.
+    pub unload: UnloadPolicy,
+    /// What happens to a thread that nobody watches while it is active.
+    pub orphans: OrphanPolicy,
+    /// When a rollout is synced to the disk.
+    pub durability: Durability,
+    /// Bounds of messages and queues.
+    pub limits: Limits,
+    /// At a stop: the time for turns to end by themselves.
+    pub shutdown_drain: Duration,
+    /// At a stop: the time for everything, turns included.
+    pub shutdown_limit: Duration,
+    /// What was odd in the settings but did not stop the start, in the order of the file.
+    pub warnings: Vec<ConfigWarning>,
+}
+
+/// The program that is run as the guard of a helper's process tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GuardProgram {
+    /// The running program itself, opened at start: an upgrade of the file on disk does not mix two versions.
+    ThisProgram,
+    /// Another program that knows the guard's command; a server inside a test's process needs it.
+    Path(PathBuf),
+}
+
+/// When records of a rollout are synced to the disk, rather than only written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// At the start and the end of a turn.
+    Turn,
+    /// At every record.
+    Event,
+    /// Never: what was written survives the end of the process, not a loss of power.
+    Process,
+}
+
+/// When a thread that has no subscriber is unloaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnloadPolicy {
+    /// How long an idle thread with a rollout stays loaded.
+    pub grace: Duration,
+    /// How long a thread without a first user message is kept, before it is dropped.
+    pub unmaterialised_grace: Duration,
+}
+
+/// What happens to an active thread that has no subscriber.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrphanPolicy {
+    /// How long a question to the user stays open with nobody there to answer it.
+    pub pending_grace: Duration,
+}
+
+/// Bounds of messages and queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest message a client may send, in bytes.
+    pub message_bytes: usize,
+    /// The largest answer a client may get, in bytes.
+    pub answer_bytes: usize,
+    /// What may wait for a client behind the message being written, in bytes.
+    pub outbox_bytes: usize,
+    /// Requests of one connection that may wait for threads and helpers at once.
+    pub requests_in_flight: usize,
+    /// Commands that may wait for the owner of one thread.
+    pub mailbox: usize,
+}
+
+/// What the command line says. Where it is silent, the environment and the file speak.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--home`.
+    pub home: Option<PathBuf>,
+    /// `--listen`, as `ws://ADDRESS:PORT`.
+    pub listen: Option<String>,
+    /// `--guard`.
+    pub guard: Option<PathBuf>,
+    /// `--test-fences`.
+    pub test_fences: bool,
+    /// Each `-c KEY=VALUE`, as in the file with a dotted key; they win over the file.
+    pub settings: Vec<String>,
+}
+
+impl GuardProgram {
+    /// Opens it, for the room that starts guards.
+    ///
+    /// # Errors
+    /// `/proc/self/exe` cannot be opened.
+    pub fn open(&self) -> io::Result<crate::helpers::GuardProgram> {
+        match self {
+            Self::ThisProgram => crate::helpers::GuardProgram::current(),
+            Self::Path(path) => Ok(crate::helpers::GuardProgram::Path(path.clone())),
+        }
+    }
+}
+
+impl Config {
+    /// The defaults, on `home`.
+    #[must_use]
+    pub fn new(home: PathBuf) -> Self {
+        Self {
+            home,
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), policy::DEFAULT_PORT),
+            guard: GuardProgram::ThisProgram,
+            test_fences: false,
+            model: policy::DEFAULT_MODEL.to_owned(),
+            model_provider: policy::DEFAULT_MODEL_PROVIDER.to_owned(),
+            helpers: BTreeMap::new(),
+            containment: Containment::Auto,
+            helper_stop_grace: policy::HELPER_STOP_GRACE,
+            unload: UnloadPolicy {
+                grace: policy::UNLOAD_GRACE,
+                unmaterialised_grace: policy::UNMATERIALISED_GRACE,
+            },
+            orphans: OrphanPolicy { pending_grace: policy::PENDING_GRACE },
+            durability: Durability::Turn,
+            limits: Limits {
+                message_bytes: policy::MESSAGE_BYTES,
+                answer_bytes: policy::ANSWER_BYTES,
+                outbox_bytes: policy::OUTBOX_BYTES,
+                requests_in_flight: policy::REQUESTS_IN_FLIGHT,
+                mailbox: policy::MAILBOX,
+            },
+            shutdown_drain: policy::SHUTDOWN_DRAIN,
+            shutdown_limit: policy::SHUTDOWN_LIMIT,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The settings of this start: `flags`, over the file in the home, over the defaults.
+    ///
+    /// # Errors
+    /// Everything that is wrong in flags and file, each with its place and what would be right there.
+    pub fn load(flags: &Flags) -> Result<Self, ConfigErrors> {
+        let home = home(flags.home.as_deref(), &|name| std::env::var_os(name))?;
+        let mut problems = Problems::default();
+        let mut config = Self::new(home);
+        config.guard = flags.guard.clone().map_or(GuardProgram::ThisProgram, GuardProgram::Path);
+        config.test_fences = flags.test_fences;
+        if let Some(listen) = flags.listen.as_deref() {
+            match parse_listen(listen) {
+                Ok(address) => config.listen = address,
+                Err(error) => problems.push(error),
+            }
+        }
+        let mut settings = tree::from_file(&config.home.join(FILE), &mut problems);
+        for setting in &flags.settings {
+            match tree::from_flag(setting) {
+                Ok((key, node)) => tree::put(&mut settings, &key, node),
+                Err(error) => problems.push(error),
+            }
+        }
+        keys::apply(&mut config, settings, &mut problems);
+        config.warnings = problems.finish()?;
+        Ok(config)
+    }
+}
+
+/// The home: what `--home` says, else what the environment says; made absolute, so that a later change of directory
+/// cannot move it.
+///
+/// # Errors
+/// When nothing of the environment names a place, or the working directory is gone.
+pub fn home(flag: Option<&Path>, variable: Variable<'_>) -> Result<PathBuf, ConfigErrors> {
+    let wrong = |what: String| {
+        let place = Place::Flag("--home".to_owned());
+        ConfigErrors::from(ConfigError::new(place, "", what, "name a folder with --home or $SKEIN_HOME"))
+    };
+    let chosen = match flag {
+        Some(home) => home.to_owned(),
+        None => default_home(variable).map_err(|error| wrong(error.to_string()))?,
+    };
+    std::path::absolute(&chosen).map_err(|error| wrong(format!("{}: {error}", chosen.display())))
+}
+
+/// Reads `ws://ADDRESS:PORT`. Only loopback addresses, until clients can be told apart.
+fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
+    let expected = "write ws://127.0.0.1:PORT (port 0 takes a free one)";
+    let wrong = |what: String| ConfigError::new(Place::Flag("--listen".to_owned()), "", what, expected);
+    let Some(rest) = text.strip_prefix("ws://") else {
+        return Err(wrong(format!("{text:?} is not a websocket address")));
+    };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let named = rest.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let address: SocketAddr = named
+        .as_deref()
+        .unwrap_or(rest)
+        .parse()
+        .map_err(|_| wrong(format!("{rest:?} is not an address with a port")))?;
+    if !address.ip().is_loopback() {
+        return Err(wrong(format!("{} can be reached from other machines", address.ip())));
+    }
+    Ok(address)
+}

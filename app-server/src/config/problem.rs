@@ -1,0 +1,136 @@
+//! What can be wrong with settings, and where.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where a setting was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A line of a file, counted from 1; 0 stands for the file as a whole.
+    File(Arc<PathBuf>, usize),
+    /// A flag of the command line.
+    Flag(String),
+    /// The `config` member of a request.
+    Request,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    /// Where it was written.
+    pub place: Place,
+    /// The dotted key; empty when the error is not about one.
+    pub key: String,
+    /// What is wrong.
+    pub what: String,
+    /// What would be right.
+    pub expected: String,
+}
+
+/// A setting that has no effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigWarning {
+    /// Where it was written.
+    pub place: Place,
+    /// The dotted key.
+    pub key: String,
+    /// The key that was probably meant.
+    pub nearest: Option<String>,
+}
+
+/// Everything that is wrong, in the order of the file; never empty.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl ConfigError {
+    pub(super) fn new(
+        place: Place,
+        key: impl Into<String>,
+        what: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self { place, key: key.into(), what: what.into(), expected: expected.into() }
+    }
+}
+
+impl From<ConfigError> for ConfigErrors {
+    fn from(error: ConfigError) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path, 0) => write!(f, "{}", path.display()),
+            Self::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Self::Flag(flag) => write!(f, "{flag}"),
+            Self::Request => write!(f, "config"),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, key, what, expected } = self;
+        match key.as_str() {
+            "" => write!(f, "{place}: {what}; {expected}"),
+            key => write!(f, "{place}: {key}: {what}; {expected}"),
+        }
+    }
+}
+
+impl fmt::Display for ConfigWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: unknown key, it has no effect", self.place, self.key)?;
+        match &self.nearest {
+            Some(nearest) => write!(f, "; did you mean {nearest}?"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ConfigError::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+/// Collects what is found on the way, so that a user mends a file once and not once for each line.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    errors: Vec<ConfigError>,
+    warnings: Vec<ConfigWarning>,
+}
+
+impl Problems {
+    pub(super) fn push(&mut self, error: ConfigError) {
+        self.errors.push(error);
+    }
+
+    pub(super) fn warn(&mut self, warning: ConfigWarning) {
+        self.warnings.push(warning);
+    }
+
+    /// Whether an error about `key` is among them.
+    pub(super) fn name(&self, key: &str) -> bool {
+        self.errors.iter().any(|error| error.key == key)
+    }
+
+    /// The warnings, when nothing was wrong.
+    pub(super) fn finish(mut self) -> Result<Vec<ConfigWarning>, ConfigErrors> {
+        self.errors.sort_by_key(|error| line(&error.place));
+        self.warnings.sort_by_key(|warning| line(&warning.place));
+        if self.errors.is_empty() { Ok(self.warnings) } else { Err(ConfigErrors(self.errors)) }
+    }
+}
+
+/// Flags and requests sort before the file; a stable sort keeps their own order.
+fn line(place: &Place) -> usize {
+    match place {
+        Place::File(_, line) => *line,
+        Place::Flag(_) | Place::Request => 0,
+    }
+}

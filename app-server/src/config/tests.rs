@@ -1,0 +1,256 @@
+//! What users write, and what they are told.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{
+    Config, ConfigErrors, Containment, Durability, Flags, GuardProgram, helpers_from_thread_config, home,
+};
+use crate::helpers::HelperSpec;
+
+/// Loads a home whose file holds `toml`.
+fn load(toml: &str, settings: &[&str]) -> (PathBuf, Result<Config, ConfigErrors>) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.toml"), toml).unwrap();
+    let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+    let flags = Flags { home: Some(folder.path().to_owned()), settings, ..Flags::default() };
+    (folder.path().join("config.toml"), Config::load(&flags))
+}
+
+/// The messages of a file that cannot be used, without the file's path.
+fn errors(toml: &str) -> Vec<String> {
+    let (file, config) = load(toml, &[]);
+    let all = config.expect_err("the file should be refused").to_string();
+    all.lines().map(|line| line.replace(&file.display().to_string(), "FILE")).collect()
+}
+
+fn listen(text: &str) -> Result<Config, ConfigErrors> {
+    Config::load(&Flags { home: Some("/h".into()), listen: Some(text.into()), ..Flags::default() })
+}
+
+#[test]
+fn a_home_without_a_file_has_the_defaults() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = Flags { home: Some(folder.path().to_owned()), ..Flags::default() };
+    let config = Config::load(&flags).unwrap();
+    assert_eq!(config, Config::new(folder.path().to_owned()));
+    assert_eq!(config.listen.to_string(), "127.0.0.1:4500");
+    assert_eq!(config.guard, GuardProgram::ThisProgram);
+}
+
+#[test]
+fn every_key_sets_what_it_names() {
+    let toml = r#"
+        model = "m"
+        model_provider = "p"
+        durability = "event"
+        [unload]
+        grace = "2s"
+        unmaterialised_grace = "500ms"
+        [orphans]
+        pending_grace = "1h"
+        [helpers]
+        containment = "guard"
+        stop_grace = "30min"
+        [limits]
+        message_bytes = 0x10_0000
+        answer_bytes = 1_000_000
+        outbox_bytes = 100000
+        requests_in_flight = 3
+        mailbox = 4
+        [shutdown]
+        drain = "1s"
+        limit = "3 s"
+    "#;
+    let config = load(toml, &[]).1.unwrap();
+    assert_eq!((config.model.as_str(), config.model_provider.as_str()), ("m", "p"));
+    assert_eq!((config.durability, config.containment), (Durability::Event, Containment::Guard));
+    let waits = [config.unload.grace, config.unload.unmaterialised_grace, config.orphans.pending_grace];
+    assert_eq!(waits, [Duration::from_secs(2), Duration::from_millis(500), Duration::from_hours(1)]);
+    assert_eq!(config.helper_stop_grace, Duration::from_mins(30));
+    assert_eq!(
+        (config.shutdown_drain, config.shutdown_limit),
+        (Duration::from_secs(1), Duration::from_secs(3))
+    );
+    let limits = config.limits;
+    assert_eq!(
+        (limits.message_bytes, limits.answer_bytes, limits.outbox_bytes),
+        (1_048_576, 1_000_000, 100_000)
+    );
+    assert_eq!((limits.requests_in_flight, limits.mailbox), (3, 4));
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn a_helper_has_the_keys_that_codex_gives_it() {
+    let toml = r#"
+        [mcp_servers.files]
+        command = "files-server"
+        args = ["--root", "/"]
+        env = { A = "1" }
+        cwd = "sub"
+        enabled = false
+        required = true
+        startup_timeout_sec = 2.5
+        enabled_tools = ["read"]
+        disabled_tools = ["write"]
+    "#;
+    let config = load(toml, &[]).1.unwrap();
+    let files = HelperSpec {
+        name: "files".into(),
+        command: "files-server".into(),
+        args: vec!["--root".into(), "/".into()],
+        env: BTreeMap::from([("A".into(), "1".into())]),
+        cwd: Some("sub".into()),
+        enabled: false,
+        required: true,
+        startup_timeout: Duration::from_millis(2500),
+        enabled_tools: Some(vec!["read".into()]),
+        disabled_tools: vec!["write".into()],
+    };
+    assert_eq!(config.helpers, BTreeMap::from([("files".to_owned(), files)]));
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn all_errors_come_at_once_with_line_key_and_remedy() {
+    let toml = "model = 3\n\n[unload]\ngrace = \"5 parsecs\"\n[helpers]\ncontainment = \"jail\"\n\
+                [limits]\nmailbox = 0\n[mcp_servers.a]\nargs = []\n[mcp_servers.\"b c\"]\ncommand = \"x\"\n";
+    let found = errors(toml);
+    let starts = [
+        "FILE:1: model: 3 cannot be used; write a text in quotes",
+        "FILE:4: unload.grace: \"5 parsecs\" cannot be used; write a number and a unit (ms, s, min or h)",
+        "FILE:6: helpers.containment: \"jail\" cannot be used; write one of \"auto\", \"guard\", \"cgroup\"",
+        "FILE:8: limits.mailbox: 0 cannot be used; write a whole number from 1 to 65536",
+        "FILE:9: mcp_servers.a: this helper has no command; give it command = \"PROGRAM\"",
+        "FILE:11: mcp_servers.b c: \"b c\" cannot be the name of a helper; use letters",
+    ];
+    assert_eq!(found.len(), starts.len(), "{found:#?}");
+    for (message, start) in found.iter().zip(starts) {
+        assert!(message.starts_with(start), "{message}\nshould start with\n{start}");
+    }
+}
+
+#[test]
+fn broken_toml_names_its_line_and_hides_no_other_error() {
+    let found = errors("model = 3\nname name\n");
+    assert!(found.iter().any(|message| message.starts_with("FILE:1: model")), "{found:#?}");
+    assert!(found.iter().any(|message| message.starts_with("FILE:2: ")), "{found:#?}");
+}
+
+#[test]
+fn values_of_the_wrong_kind_are_refused_wherever_they_stand() {
+    for toml in [
+        "unload = 1",
+        "mcp_servers = \"x\"",
+        "mcp_servers.a = 1",
+        "mcp_servers.a = { command = \"x\", args = [1] }",
+        "mcp_servers.a = { command = \"x\", env = { A = 1 } }",
+        "mcp_servers.a = { command = \"x\", startup_timeout_sec = 0 }",
+        "mcp_servers.a = { command = \"x\", startup_timeout_sec = nan }",
+        "mcp_servers.a = { command = \"x\", enabled = \"yes\" }",
+        "mcp_servers.a = { command = \"\" }",
+        "unload.grace = \"99999999999999999999h\"",
+        "unload.grace = 2",
+        "unload.grace = 1979-05-27",
+        "durability = \"maybe\"",
+    ] {
+        let found = errors(toml);
+        assert!(found.len() == 1 && found[0].starts_with("FILE:1: "), "{toml}: {found:#?}");
+    }
+}
+
+#[test]
+fn unknown_keys_are_warnings_that_name_them_and_the_nearest_known_one() {
+    let toml = "modle = \"m\"\nsandbox_mode = \"x\"\n[unload]\ngrase = \"1s\"\n[mcp_servers.a]\ncommand = \"x\"\nurl = \"y\"\n";
+    let (file, config) = load(toml, &[]);
+    let warnings: Vec<String> = config.unwrap().warnings.iter().map(ToString::to_string).collect();
+    let shown = |rest: &str| format!("{}:{rest}", file.display());
+    let expected = [
+        shown("1: modle: unknown key, it has no effect; did you mean model?"),
+        shown("2: sandbox_mode: unknown key, it has no effect"),
+        shown("4: unload.grase: unknown key, it has no effect; did you mean unload.grace?"),
+        shown("7: mcp_servers.a.url: unknown key, it has no effect"),
+    ];
+    assert_eq!(warnings, expected);
+}
+
+#[test]
+fn flags_win_over_the_file_and_need_no_quotes() {
+    let toml = "model = \"file\"\n[mcp_servers.a]\ncommand = \"x\"\nargs = [\"1\"]\n";
+    let flags = ["model=flag", "unload.grace=3s", "mcp_servers.a.args=[\"2\"]", "shutdown={drain=\"9s\"}"];
+    let config = load(toml, &flags).1.unwrap();
+    assert_eq!(config.model, "flag");
+    assert_eq!(config.unload.grace, Duration::from_secs(3));
+    assert_eq!(config.shutdown_drain, Duration::from_secs(9));
+    assert_eq!(
+        (config.helpers["a"].command.as_str(), &config.helpers["a"].args[..]),
+        ("x", &["2".to_owned()][..])
+    );
+    let wrong = load("", &["model"]).1.unwrap_err().to_string();
+    assert_eq!(wrong, "-c: \"model\" has no value; write -c KEY=VALUE");
+}
+
+#[test]
+fn a_file_that_is_not_one_is_an_error_and_not_a_hang() {
+    let folder = tempfile::tempdir().unwrap();
+    nix::unistd::mkfifo(&folder.path().join("config.toml"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+    let flags = Flags { home: Some(folder.path().to_owned()), ..Flags::default() };
+    let error = Config::load(&flags).unwrap_err().to_string();
+    assert!(error.contains("not a regular file"), "{error}");
+}
+
+#[test]
+fn only_loopback_addresses_are_served() {
+    assert_eq!(listen("ws://127.0.0.1:0").unwrap().listen.to_string(), "127.0.0.1:0");
+    assert_eq!(listen("ws://localhost:81/").unwrap().listen.to_string(), "127.0.0.1:81");
+    assert_eq!(listen("ws://[::1]:82").unwrap().listen.to_string(), "[::1]:82");
+    for text in ["127.0.0.1:4500", "ws://0.0.0.0:4500", "ws://127.0.0.1", "ws://host:1", "wss://127.0.0.1:1"]
+    {
+        let error = listen(text).unwrap_err().to_string();
+        assert!(error.starts_with("--listen: ") && error.contains("ws://127.0.0.1:PORT"), "{text}: {error}");
+    }
+}
+
+#[test]
+fn the_home_is_named_by_the_flag_or_the_environment_and_is_absolute() {
+    let environment = |name: &str| (name == "HOME").then(|| OsString::from("/u"));
+    assert_eq!(home(Some(Path::new("/f")), &environment).unwrap(), Path::new("/f"));
+    assert_eq!(home(None, &environment).unwrap(), Path::new("/u/.local/share/skein"));
+    assert!(home(Some(Path::new("relative")), &environment).unwrap().is_absolute());
+    assert!(home(None, &|_| None).unwrap_err().to_string().contains("$SKEIN_HOME"));
+}
+
+fn thread_config(json: serde_json::Value) -> serde_json::Map<String, serde_json::Value> {
+    json.as_object().unwrap().clone()
+}
+
+#[test]
+fn a_request_names_helpers_in_tables_or_by_dotted_keys() {
+    let json = serde_json::json!({
+        "model": null,
+        "mcp_servers": {"a": {"command": "a", "env": {"X": "1"}}},
+        "mcp_servers.a.args": ["1"],
+        "mcp_servers.b.enabled": false,
+        "web_search": "live",
+    });
+    let overrides = helpers_from_thread_config(&thread_config(json)).unwrap();
+    assert_eq!(overrides.model, None);
+    assert_eq!(overrides.warnings.iter().map(|w| w.key.as_str()).collect::<Vec<_>>(), ["web_search"]);
+    let base = BTreeMap::from([("b".to_owned(), HelperSpec::new("b", "b"))]);
+    let helpers = overrides.over(&base).unwrap();
+    assert_eq!((helpers["a"].command.as_str(), helpers["a"].args.len(), helpers["a"].env.len()), ("a", 1, 1));
+    assert_eq!((helpers["b"].command.as_str(), helpers["b"].enabled), ("b", false));
+    let error = overrides.over(&BTreeMap::new()).unwrap_err().to_string();
+    assert!(error.starts_with("config: mcp_servers.b: this helper has no command"), "{error}");
+}
+
+#[test]
+fn what_is_wrong_in_a_request_is_named_by_its_path() {
+    let json = serde_json::json!({"mcp_servers": {"a": {"command": 1}}, "mcp_servers.b.args": "x"});
+    let error = helpers_from_thread_config(&thread_config(json)).unwrap_err();
+    let keys: Vec<&str> = error.0.iter().map(|error| error.key.as_str()).collect();
+    assert_eq!(keys, ["mcp_servers.a.command", "mcp_servers.b.args"]);
+}

@@ -1,0 +1,191 @@
+//! Settings before their meaning is known: one tree for TOML files, `-c` flags and the JSON of requests, each node
+//! with the place it was written at.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::{ConfigError, Place, Problems};
+
+/// The entries of a table, by key.
+pub(super) type Table = BTreeMap<String, Node>;
+
+/// A value and the place of its key.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) place: Place,
+    pub(super) value: Value,
+}
+
+/// What TOML and JSON have in common.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Text(String),
+    Integer(i64),
+    Float(f64),
+    Bool(bool),
+    List(Vec<Node>),
+    Table(Table),
+    /// A value of a kind that no setting has, as it was written.
+    Other(String),
+}
+
+impl Value {
+    /// The value in an error message; long ones are named by their kind.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Text(text) if text.chars().count() > 60 => "a long text".to_owned(),
+            Self::Text(text) => format!("{text:?}"),
+            Self::Integer(number) => number.to_string(),
+            Self::Float(number) => number.to_string(),
+            Self::Bool(value) => value.to_string(),
+            Self::List(_) => "a list".to_owned(),
+            Self::Table(_) => "a table".to_owned(),
+            Self::Other(text) => text.clone(),
+        }
+    }
+}
+
+/// Reads a TOML file; a missing one is empty. What is wrong with its syntax goes to `problems`, and the rest of the
+/// file is read all the same.
+pub(super) fn from_file(path: &Path, problems: &mut Problems) -> Table {
+    let file = Arc::new(path.to_owned());
+    let text = match read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Table::new(),
+        Err(error) => {
+            let place = Place::File(file, 0);
+            let expected = "it must be a readable file with UTF-8 text";
+            problems.push(ConfigError::new(place, "", error.to_string(), expected));
+            return Table::new();
+        }
+    };
+    let (table, errors) = DeTable::parse_recoverable(&text);
+    let at = |offset: usize| Place::File(Arc::clone(&file), line_of(&text, offset));
+    for error in errors {
+        let place = error.span().map_or(Place::File(Arc::clone(&file), 0), |span| at(span.start));
+        problems.push(ConfigError::new(place, "", error.message().trim(), "write it as TOML"));
+    }
+    from_toml(table.into_inner(), &at)
+}
+
+/// Reads one `-c KEY=VALUE`. The value is TOML; what TOML does not know is taken as text, so that a shell's user
+/// need not quote twice.
+pub(super) fn from_flag(setting: &str) -> Result<(String, Node), ConfigError> {
+    let place = Place::Flag("-c".to_owned());
+    let Some((key, value)) = setting.split_once('=') else {
+        let what = format!("{setting:?} has no value");
+        return Err(ConfigError::new(place, "", what, "write -c KEY=VALUE"));
+    };
+    let at = |_| place.clone();
+    let value = match DeValue::parse(value.trim()) {
+        Ok(parsed) => from_toml_value(parsed.into_inner(), &at),
+        Err(_) => Value::Text(value.trim().to_owned()),
+    };
+    Ok((key.trim().to_owned(), Node { place: place.clone(), value }))
+}
+
+/// Reads the `config` member of a request. A dotted key reaches into tables; null is as good as absent.
+pub(super) fn from_json(members: &serde_json::Map<String, serde_json::Value>) -> Table {
+    let mut table = Table::new();
+    for (key, value) in members {
+        if let Some(node) = from_json_value(value) {
+            put(&mut table, key, node);
+        }
+    }
+    table
+}
+
+/// Puts a node at a dotted key, making the tables on the way.
+pub(super) fn put(table: &mut Table, key: &str, node: Node) {
+    match key.split_once('.') {
+        None => merge(table, key.to_owned(), node),
+        Some((first, rest)) => {
+            let mut inner = Table::new();
+            let place = node.place.clone();
+            put(&mut inner, rest, node);
+            merge(table, first.to_owned(), Node { place, value: Value::Table(inner) });
+        }
+    }
+}
+
+/// A table goes into the table that is there; anything else replaces what is there.
+fn merge(table: &mut Table, key: String, node: Node) {
+    match (table.get_mut(&key).map(|there| &mut there.value), node.value) {
+        (Some(Value::Table(there)), Value::Table(new)) => {
+            for (key, node) in new {
+                merge(there, key, node);
+            }
+        }
+        (_, value) => {
+            table.insert(key, Node { place: node.place, value });
+        }
+    }
+}
+
+/// Only a regular file: reading a pipe in its place would never end.
+fn read(path: &Path) -> std::io::Result<String> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::new(ErrorKind::InvalidInput, "not a regular file"));
+    }
+    std::fs::read_to_string(path)
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}
+
+fn from_toml(table: DeTable<'_>, at: &impl Fn(usize) -> Place) -> Table {
+    let entry = |(key, value): (Spanned<_>, Spanned<_>)| {
+        let place = at(key.span().start);
+        let key: std::borrow::Cow<'_, str> = key.into_inner();
+        (key.into_owned(), Node { place, value: from_toml_value(value.into_inner(), at) })
+    };
+    table.into_iter().map(entry).collect()
+}
+
+fn from_toml_value(value: DeValue<'_>, at: &impl Fn(usize) -> Place) -> Value {
+    let other = |text: &str| Value::Other(text.to_owned());
+    match value {
+        DeValue::String(text) => Value::Text(text.into_owned()),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map_or_else(|_| other(number.as_str()), Value::Integer),
+        DeValue::Float(number) => {
+            number.as_str().parse().map_or_else(|_| other(number.as_str()), Value::Float)
+        }
+        DeValue::Boolean(value) => Value::Bool(value),
+        DeValue::Datetime(moment) => Value::Other(moment.to_string()),
+        DeValue::Array(values) => {
+            let node = |value: Spanned<DeValue<'_>>| {
+                let place = at(value.span().start);
+                Node { place, value: from_toml_value(value.into_inner(), at) }
+            };
+            Value::List(values.into_iter().map(node).collect())
+        }
+        DeValue::Table(table) => Value::Table(from_toml(table, at)),
+    }
+}
+
+/// None for null.
+fn from_json_value(value: &serde_json::Value) -> Option<Node> {
+    let value = match value {
+        serde_json::Value::Null => return None,
+        serde_json::Value::Bool(value) => Value::Bool(*value),
+        serde_json::Value::String(text) => Value::Text(text.clone()),
+        serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => Value::Integer(whole),
+            (None, Some(float)) => Value::Float(float),
+            (None, None) => Value::Other(number.to_string()),
+        },
+        serde_json::Value::Array(values) => Value::List(values.iter().filter_map(from_json_value).collect()),
+        serde_json::Value::Object(members) => {
+            let entry = |(key, value): (&String, _)| Some((key.clone(), from_json_value(value)?));
+            Value::Table(members.iter().filter_map(entry).collect())
+        }
+    };
+    Some(Node { place: Place::Request, value })
+}
