@@ -1,0 +1,75 @@
+//! What the machine wants done. `actor/effects.rs` carries it out.
+
+use super::event::WaiterId;
+
+/// Why a thread is unloaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnloadReason {
+    /// Nobody is subscribed and nothing goes on.
+    Orphaned,
+    /// `skein/thread/unload`.
+    Asked,
+    /// The server stops.
+    Shutdown,
+}
+
+/// Why an unload is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnloadRefusal {
+    /// A turn runs, a question waits, or a helper works for somebody.
+    Active,
+    /// Somebody else is subscribed.
+    Subscribed,
+}
+
+/// Why waiting resumes fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResumeFailure {
+    /// The load failed; the actor keeps the reason.
+    LoadFailed,
+    /// The server stops.
+    Shutdown,
+    /// The connection left, or unsubscribed, while its resume waited.
+    Withdrawn,
+}
+
+/// What is to be done, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Read the rollout; answered by `Loaded` or `LoadFailed`.
+    Load,
+    /// Start the thread's helpers; nobody waits for them.
+    StartHelpers,
+    /// Subscribe this one and answer its resume.
+    AnswerResume(WaiterId),
+    /// Tell this one why its resume failed.
+    FailResume(WaiterId, ResumeFailure),
+    /// Start a turn with the input at hand.
+    BeginTurn,
+    /// Give the input at hand to the running turn.
+    SteerTurn,
+    /// Keep the input at hand until the load, or the unload, is over.
+    DeferInput,
+    /// End the running turn; answered by `TurnEnded`.
+    StopTurn,
+    /// End every helper in stages; answered by `HelpersEnded`.
+    EndHelpers,
+    /// End every helper now: the stages took too long.
+    KillHelpers,
+    /// Write what waits, and the closing record; answered by `RolloutClosed`.
+    CloseRollout,
+    /// The rollout could not be closed in time: count and log what is lost, leave its open marker.
+    AbandonRollout,
+    /// End the subscription of the one who asked for the unload.
+    LeaveAsker(WaiterId),
+    /// The zero is reached: tell this one.
+    AnswerUnload(WaiterId),
+    /// Tell this one why not.
+    RefuseUnload(WaiterId, UnloadRefusal),
+    /// Tell everyone that the thread is not loaded any more (`thread/status/changed`).
+    AnnounceNotLoaded,
+    /// Tell everyone but those who still are subscribed, or wait for a resume, that it is closed (`thread/closed`).
+    AnnounceClosed,
+    /// The thread has no owner any more: leave the registry, hand back what the mailbox holds.
+    Forget,
+}

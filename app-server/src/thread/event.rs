@@ -1,0 +1,76 @@
+//! What can happen to a thread, as the machine hears it.
+
+/// A request that waits for something of the machine: a resume, or an unload. The actor keeps what it stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WaiterId(pub u64);
+
+/// Who listens to a thread. Observers receive, and count for nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Connections that keep the thread loaded.
+    pub subscribers: usize,
+    /// Connections that only watch.
+    pub observers: usize,
+}
+
+/// Whether a thread has a rollout on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Materialised {
+    /// There is a rollout with at least one user message.
+    Yes,
+    /// Nothing is on disk yet.
+    No,
+}
+
+/// Whether an unload may take a thread from its users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Force {
+    /// Refused while the thread is active or somebody else is subscribed.
+    No,
+    /// Whatever it does and whoever listens.
+    Yes,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// The load has read the rollout, or the thread is new. Answered by [`Event::Subscribers`] in the same step.
+    Loaded(Materialised),
+    /// The load failed; the actor keeps the reason.
+    LoadFailed,
+    /// The first user message is about to be written.
+    Materialised,
+    /// What the subscribers' map says now.
+    Subscribers(Counts),
+    /// How many requests of live connections are under way at the thread's helpers.
+    Requests(usize),
+    /// How many questions to the client wait for an answer.
+    Questions(usize),
+    /// Somebody wants to be subscribed.
+    Resume(WaiterId),
+    /// Somebody who waited in a resume has left.
+    Withdrawn(WaiterId),
+    /// Somebody sends input: a turn, or a steer of the one that runs.
+    Input,
+    /// Somebody wants the running turn to end.
+    Interrupt,
+    /// The turn has ended, however.
+    TurnEnded,
+    /// Somebody wants the thread unloaded.
+    Unload {
+        /// Who is told of the zero.
+        waiter: WaiterId,
+        /// Whether it may be refused.
+        force: Force,
+        /// Subscribers other than who asks.
+        others: usize,
+    },
+    /// The server stops.
+    Shutdown,
+    /// No helper process of this thread is left.
+    HelpersEnded,
+    /// Every record is written, and the closing one.
+    RolloutClosed,
+    /// The time named by `deadline()` has come.
+    DeadlinePassed,
+}

@@ -1,0 +1,403 @@
+//! The life of one thread, as a pure function: no I/O, no clock, no channel, no randomness.
+//!
+//! ```text
+//!             loaded                  input
+//!  Loading ----------> Idle ------------------> Running
+//!    |  ^               |  ^                    |   |
+//!    |  |               |  +---- turn ended ----+   | ephemeral and orphaned, asked with force,
+//!    |  |               | orphaned, asked, server   | server stops
+//!    |  | resumed       v stops                     v
+//!    |  +-------- Unloading <-----------------------+
+//!    |  meanwhile       | no helper left and rollout closed
+//!    |  load failed     v
+//!    +---------------> Gone
+//! ```
+//!
+//! `actor.rs` is the only driver: it feeds events, carries out the effects, and calls back at `deadline()`. After
+//! `Loaded` and after each `AnswerResume` it says `Subscribers` before anything else, so that a thread never looks
+//! orphaned between the load and the subscription that the load was for.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::effect::{Effect, ResumeFailure, UnloadReason};
+use super::event::{Counts, Event, Materialised, WaiterId};
+
+mod unload;
+
+#[cfg(test)]
+mod tests;
+
+/// How long an orphan may stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Before an orphaned, idle, materialised thread is unloaded.
+    pub grace: Duration,
+    /// Before an orphaned thread that has nothing on disk is dropped.
+    pub unmaterialised_grace: Duration,
+    /// Before a turn whose question nobody can answer is interrupted.
+    pub question_grace: Duration,
+    /// Before an unload stops waiting for the disk, and kills what still lives.
+    pub unload_limit: Duration,
+}
+
+/// Whether a thread outlives its subscribers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    /// Written once it has a user message.
+    Durable,
+    /// Never written, never listed, gone with its last subscriber.
+    Ephemeral,
+}
+
+/// The name of a state, for those who only ask where a thread is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Its rollout is being read.
+    Loading,
+    /// No turn runs.
+    Idle,
+    /// A turn runs.
+    Running,
+    /// Its hard shutdown is under way.
+    Unloading,
+    /// It has no owner any more.
+    Gone,
+}
+
+/// How far the rollout is on its way to be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rollout {
+    Open,
+    Closing,
+    Closed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Helpers {
+    NotStarted,
+    Started,
+}
+
+/// A hard shutdown under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Unloading {
+    /// Decides what becomes of a resume that comes meanwhile.
+    reason: UnloadReason,
+    deadline: Instant,
+    /// Resumes that came meanwhile, and load the thread again.
+    waiting: Vec<WaiterId>,
+    /// Unloads that are answered at the zero.
+    askers: Vec<WaiterId>,
+    turn_runs: bool,
+    helpers_live: bool,
+    rollout: Rollout,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Loading { waiting: Vec<WaiterId>, stop: bool },
+    Idle { orphan_since: Option<Instant> },
+    Running { orphan_since: Option<Instant>, unanswerable_since: Option<Instant>, stopping: bool },
+    Unloading(Unloading),
+    Gone,
+}
+
+/// The machine. Equal events at equal times give equal effects.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    policy: Policy,
+    persistence: Persistence,
+    state: State,
+    counts: Counts,
+    questions: usize,
+    requests: usize,
+    materialised: Materialised,
+    helpers: Helpers,
+    /// Whether this owner has told anybody that the thread is loaded.
+    announced: bool,
+}
+
+impl Machine {
+    /// A thread that nobody has loaded yet. The first effect is always [`Effect::Load`], which the actor begins
+    /// with.
+    #[must_use]
+    pub fn new(policy: Policy, persistence: Persistence) -> Self {
+        Self {
+            policy,
+            persistence,
+            state: State::Loading { waiting: Vec::new(), stop: false },
+            counts: Counts::default(),
+            questions: 0,
+            requests: 0,
+            materialised: Materialised::No,
+            helpers: Helpers::NotStarted,
+            announced: false,
+        }
+    }
+
+    /// Takes one event and says what is to be done, in order.
+    #[must_use]
+    pub fn step(&mut self, now: Instant, event: Event) -> Vec<Effect> {
+        if self.state == State::Gone {
+            return Vec::new();
+        }
+        match event {
+            Event::Loaded(materialised) => self.loaded(now, materialised),
+            Event::LoadFailed => self.load_failed(),
+            Event::Materialised => {
+                self.materialised = Materialised::Yes;
+                Vec::new()
+            }
+            Event::Subscribers(counts) => {
+                self.counts = counts;
+                self.settle(now)
+            }
+            Event::Requests(count) => {
+                self.requests = count;
+                self.settle(now)
+            }
+            Event::Questions(count) => {
+                self.questions = count;
+                self.settle(now)
+            }
+            Event::Resume(who) => self.resume(who),
+            Event::Withdrawn(who) => self.withdrawn(who),
+            Event::Input => self.input(),
+            Event::Interrupt => self.interrupt(),
+            Event::TurnEnded => self.turn_ended(now),
+            Event::Unload { waiter, force, others } => self.unload_asked(now, waiter, force, others),
+            Event::Shutdown => self.shutdown(now),
+            Event::HelpersEnded => self.unloading(|u| u.helpers_live = false),
+            Event::RolloutClosed => self.unloading(|u| u.rollout = Rollout::Closed),
+            Event::DeadlinePassed => self.deadline_passed(now),
+        }
+    }
+
+    /// When `DeadlinePassed` is due, if ever.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::Loading { .. } | State::Gone => None,
+            State::Idle { orphan_since } => {
+                if self.active() {
+                    return None;
+                }
+                orphan_since.map(|since| since + self.idle_grace())
+            }
+            State::Running { unanswerable_since, stopping, .. } => {
+                if *stopping {
+                    return None;
+                }
+                unanswerable_since.map(|since| since + self.policy.question_grace)
+            }
+            State::Unloading(unloading) => Some(unloading.deadline),
+        }
+    }
+
+    /// Where the thread is.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self.state {
+            State::Loading { .. } => Phase::Loading,
+            State::Idle { .. } => Phase::Idle,
+            State::Running { .. } => Phase::Running,
+            State::Unloading(_) => Phase::Unloading,
+            State::Gone => Phase::Gone,
+        }
+    }
+
+    /// Whether the thread has a rollout on disk.
+    #[must_use]
+    pub fn materialised(&self) -> Materialised {
+        self.materialised
+    }
+
+    fn orphaned(&self) -> bool {
+        self.counts.subscribers == 0
+    }
+
+    /// Something goes on besides a turn.
+    fn active(&self) -> bool {
+        self.questions > 0 || self.requests > 0
+    }
+
+    fn idle_grace(&self) -> Duration {
+        match (self.persistence, self.materialised) {
+            (Persistence::Ephemeral, _) => Duration::ZERO,
+            (Persistence::Durable, Materialised::Yes) => self.policy.grace,
+            (Persistence::Durable, Materialised::No) => self.policy.unmaterialised_grace,
+        }
+    }
+
+    fn loaded(&mut self, now: Instant, materialised: Materialised) -> Vec<Effect> {
+        match &mut self.state {
+            State::Loading { waiting, stop } => {
+                let (waiting, stop) = (std::mem::take(waiting), *stop);
+                self.materialised = materialised;
+                self.announced = true;
+                self.state = State::Idle { orphan_since: None };
+                if stop {
+                    return self.unload(now, UnloadReason::Shutdown);
+                }
+                let mut effects = Vec::new();
+                if !waiting.is_empty() {
+                    effects.extend(self.start_helpers());
+                }
+                effects.extend(waiting.into_iter().map(Effect::AnswerResume));
+                effects
+            }
+            State::Idle { .. } | State::Running { .. } | State::Unloading(_) | State::Gone => Vec::new(),
+        }
+    }
+
+    /// A failed load tells everyone who waits, and sends no `thread/closed`. Only when an earlier load of this owner
+    /// was announced does everyone else hear that the thread is not loaded any more.
+    fn load_failed(&mut self) -> Vec<Effect> {
+        match &mut self.state {
+            State::Loading { waiting, .. } => {
+                let waiting = std::mem::take(waiting);
+                self.state = State::Gone;
+                let failed = |who| Effect::FailResume(who, ResumeFailure::LoadFailed);
+                let mut effects: Vec<Effect> = waiting.into_iter().map(failed).collect();
+                if self.announced {
+                    effects.push(Effect::AnnounceNotLoaded);
+                }
+                effects.push(Effect::Forget);
+                effects
+            }
+            State::Idle { .. } | State::Running { .. } | State::Unloading(_) | State::Gone => Vec::new(),
+        }
+    }
+
+    fn resume(&mut self, who: WaiterId) -> Vec<Effect> {
+        match &mut self.state {
+            State::Loading { stop: true, .. } => vec![Effect::FailResume(who, ResumeFailure::Shutdown)],
+            State::Loading { waiting, .. } => {
+                waiting.push(who);
+                Vec::new()
+            }
+            State::Idle { .. } | State::Running { .. } => {
+                let mut effects = self.start_helpers();
+                effects.push(Effect::AnswerResume(who));
+                effects
+            }
+            State::Unloading(Unloading { reason: UnloadReason::Shutdown, .. }) => {
+                vec![Effect::FailResume(who, ResumeFailure::Shutdown)]
+            }
+            State::Unloading(unloading) => {
+                unloading.waiting.push(who);
+                Vec::new()
+            }
+            State::Gone => Vec::new(),
+        }
+    }
+
+    fn withdrawn(&mut self, who: WaiterId) -> Vec<Effect> {
+        let waiting = match &mut self.state {
+            State::Loading { waiting, .. } => waiting,
+            State::Unloading(unloading) => &mut unloading.waiting,
+            State::Idle { .. } | State::Running { .. } | State::Gone => return Vec::new(),
+        };
+        let before = waiting.len();
+        waiting.retain(|waits| *waits != who);
+        if waiting.len() == before {
+            return Vec::new();
+        }
+        vec![Effect::FailResume(who, ResumeFailure::Withdrawn)]
+    }
+
+    /// A thread that was made only to be changed has no helpers until somebody wants it; an ephemeral one has
+    /// none until a turn needs tools.
+    fn start_helpers(&mut self) -> Vec<Effect> {
+        match (self.helpers, self.persistence) {
+            (Helpers::NotStarted, Persistence::Durable) => {
+                self.helpers = Helpers::Started;
+                vec![Effect::StartHelpers]
+            }
+            (Helpers::Started, _) | (_, Persistence::Ephemeral) => Vec::new(),
+        }
+    }
+
+    fn input(&mut self) -> Vec<Effect> {
+        match &self.state {
+            State::Idle { orphan_since } => {
+                let orphan_since = *orphan_since;
+                self.state = State::Running { orphan_since, unanswerable_since: None, stopping: false };
+                vec![Effect::BeginTurn]
+            }
+            State::Running { .. } => vec![Effect::SteerTurn],
+            State::Loading { .. } | State::Unloading(_) => vec![Effect::DeferInput],
+            State::Gone => Vec::new(),
+        }
+    }
+
+    fn interrupt(&mut self) -> Vec<Effect> {
+        match &mut self.state {
+            State::Running { stopping, .. } if !*stopping => {
+                *stopping = true;
+                vec![Effect::StopTurn]
+            }
+            State::Loading { .. }
+            | State::Idle { .. }
+            | State::Running { .. }
+            | State::Unloading(_)
+            | State::Gone => Vec::new(),
+        }
+    }
+
+    fn turn_ended(&mut self, now: Instant) -> Vec<Effect> {
+        match &self.state {
+            State::Running { orphan_since, .. } => {
+                self.state = State::Idle { orphan_since: *orphan_since };
+                self.settle(now)
+            }
+            State::Unloading(_) => self.unloading(|u| u.turn_runs = false),
+            State::Loading { .. } | State::Idle { .. } | State::Gone => Vec::new(),
+        }
+    }
+
+    /// Asked after every event that could have orphaned the thread, or ended what kept it.
+    fn settle(&mut self, now: Instant) -> Vec<Effect> {
+        let (orphaned, active, waits) = (self.orphaned(), self.active(), self.questions > 0);
+        match &mut self.state {
+            State::Idle { orphan_since } => {
+                *orphan_since = if orphaned { Some(orphan_since.unwrap_or(now)) } else { None };
+                let since = *orphan_since;
+                match since {
+                    Some(since) if !active && now >= since + self.idle_grace() => {
+                        self.unload(now, UnloadReason::Orphaned)
+                    }
+                    Some(_) | None => Vec::new(),
+                }
+            }
+            State::Running { orphan_since, unanswerable_since, .. } => {
+                *orphan_since = if orphaned { Some(orphan_since.unwrap_or(now)) } else { None };
+                let unanswerable = orphaned && waits;
+                *unanswerable_since =
+                    if unanswerable { Some(unanswerable_since.unwrap_or(now)) } else { None };
+                match (self.persistence, orphaned) {
+                    (Persistence::Ephemeral, true) => self.unload(now, UnloadReason::Orphaned),
+                    (Persistence::Ephemeral, false) | (Persistence::Durable, _) => Vec::new(),
+                }
+            }
+            State::Loading { .. } | State::Unloading(_) | State::Gone => Vec::new(),
+        }
+    }
+
+    fn deadline_passed(&mut self, now: Instant) -> Vec<Effect> {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return Vec::new();
+        }
+        match &mut self.state {
+            State::Idle { .. } => self.settle(now),
+            State::Running { stopping, .. } => {
+                *stopping = true;
+                vec![Effect::StopTurn]
+            }
+            State::Unloading(_) => self.unload_overdue(now),
+            State::Loading { .. } | State::Gone => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Whole lives of threads, thousands of them, in virtual time.
+//!
+//! `world.rs` plays random stories against the machine: it does what an actor would (counts subscribers, answers
+//! effects with their events, later and in any order) and checks every rule after every step. The tables below pin
+//! single sentences.
+
+mod tables;
+mod world;
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::Persistence;
+use world::{Act, World};
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        3 => (0..20_000_u64).prop_map(|ms| Act::Advance(Duration::from_millis(ms))),
+        4 => Just(Act::Resume),
+        4 => Just(Act::Leave),
+        1 => Just(Act::Observe),
+        1 => any::<prop::sample::Index>().prop_map(Act::Withdraw),
+        3 => Just(Act::Input),
+        1 => Just(Act::Interrupt),
+        1 => Just(Act::Ask),
+        1 => Just(Act::Answer),
+        1 => Just(Act::BeginRequest),
+        1 => Just(Act::EndRequest),
+        1 => any::<bool>().prop_map(Act::Unload),
+        8 => any::<prop::sample::Index>().prop_map(Act::Happen),
+        1 => Just(Act::FailLoad),
+        1 => Just(Act::Overdue),
+    ]
+}
+
+fn story() -> impl Strategy<Value = Vec<Act>> {
+    prop::collection::vec(act(), 0..120)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_000) })]
+
+    #[test]
+    fn every_rule_holds_over_any_story_of_a_durable_thread(acts in story(), stored in any::<bool>()) {
+        World::new(Persistence::Durable, stored).play(acts)?;
+    }
+
+    #[test]
+    fn every_rule_holds_over_any_story_of_an_ephemeral_thread(acts in story()) {
+        World::new(Persistence::Ephemeral, false).play(acts)?;
+    }
+
+    #[test]
+    fn whatever_happened_a_stop_of_the_server_ends_in_gone(acts in story(), stored in any::<bool>()) {
+        let mut world = World::new(Persistence::Durable, stored);
+        world.play(acts)?;
+        world.stop_the_server()?;
+    }
+
+    #[test]
+    fn whatever_happened_a_thread_that_everybody_leaves_ends_in_gone(acts in story(), stored in any::<bool>()) {
+        let mut world = World::new(Persistence::Durable, stored);
+        world.play(acts)?;
+        world.everybody_leaves()?;
+    }
+}

@@ -1,0 +1,215 @@
+//! Single sentences about the life of a thread.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::world::{POLICY, start};
+use crate::thread::effect::{Effect, ResumeFailure, UnloadRefusal};
+use crate::thread::event::{Counts, Event, Force, Materialised, WaiterId};
+use crate::thread::machine::{Machine, Persistence, Phase, Policy};
+
+const W: WaiterId = WaiterId(1);
+const V: WaiterId = WaiterId(2);
+const NOBODY: Event = Event::Subscribers(Counts { subscribers: 0, observers: 0 });
+const SOMEBODY: Event = Event::Subscribers(Counts { subscribers: 1, observers: 0 });
+
+struct Life {
+    machine: Machine,
+    now: Instant,
+}
+
+impl Life {
+    fn new(persistence: Persistence, policy: Policy) -> Self {
+        Self { machine: Machine::new(policy, persistence), now: start() }
+    }
+
+    /// A thread on disk that somebody is subscribed to.
+    fn subscribed() -> Self {
+        let mut life = Self::new(Persistence::Durable, POLICY);
+        life.all([Event::Resume(W), Event::Loaded(Materialised::Yes), SOMEBODY]);
+        life
+    }
+
+    fn step(&mut self, event: Event) -> Vec<Effect> {
+        self.machine.step(self.now, event)
+    }
+
+    fn all(&mut self, events: impl IntoIterator<Item = Event>) -> Vec<Effect> {
+        events.into_iter().flat_map(|event| self.step(event)).collect()
+    }
+
+    fn later(&mut self, by: Duration) -> Vec<Effect> {
+        self.now += by;
+        self.step(Event::DeadlinePassed)
+    }
+}
+
+#[test]
+fn an_orphaned_idle_thread_is_unloaded_at_once_by_default() {
+    let policy = Policy { grace: Duration::ZERO, ..POLICY };
+    let mut life = Life::new(Persistence::Durable, policy);
+    life.all([Event::Resume(W), Event::Loaded(Materialised::Yes), SOMEBODY]);
+    assert_eq!(life.step(NOBODY), [Effect::EndHelpers, Effect::CloseRollout]);
+    assert_eq!(life.step(Event::RolloutClosed), []);
+    let gone = [Effect::AnnounceNotLoaded, Effect::AnnounceClosed, Effect::Forget];
+    assert_eq!(life.step(Event::HelpersEnded), gone);
+}
+
+#[test]
+fn a_grace_is_waited_for_and_a_return_ends_it() {
+    let mut life = Life::subscribed();
+    assert_eq!(life.step(NOBODY), []);
+    assert_eq!(life.machine.deadline(), Some(life.now + POLICY.grace));
+    life.step(SOMEBODY);
+    assert_eq!(life.machine.deadline(), None);
+    life.step(NOBODY);
+    assert_eq!(life.later(POLICY.grace), [Effect::EndHelpers, Effect::CloseRollout]);
+}
+
+#[test]
+fn a_running_turn_outlives_its_subscribers_and_is_unloaded_after() {
+    let mut life = Life::subscribed();
+    assert_eq!(life.step(Event::Input), [Effect::BeginTurn]);
+    assert_eq!(life.step(NOBODY), []);
+    assert_eq!(life.machine.deadline(), None, "a turn may take as long as it takes");
+    life.now += Duration::from_hours(5);
+    assert_eq!(life.step(Event::TurnEnded), [Effect::EndHelpers, Effect::CloseRollout]);
+}
+
+#[test]
+fn what_is_not_on_disk_is_kept_for_its_own_grace() {
+    let mut life = Life::new(Persistence::Durable, POLICY);
+    life.all([Event::Resume(W), Event::Loaded(Materialised::No), SOMEBODY, NOBODY]);
+    assert_eq!(life.machine.deadline(), Some(life.now + POLICY.unmaterialised_grace));
+    assert_eq!(life.all([Event::Resume(V)]), [Effect::AnswerResume(V)]);
+    life.all([SOMEBODY, NOBODY]);
+    assert_eq!(life.later(POLICY.unmaterialised_grace)[0], Effect::EndHelpers);
+}
+
+#[test]
+fn an_ephemeral_orphan_is_interrupted_and_unloaded_at_once() {
+    let mut life = Life::new(Persistence::Ephemeral, POLICY);
+    let effects = life.all([Event::Resume(W), Event::Loaded(Materialised::No), SOMEBODY, Event::Input]);
+    assert!(!effects.contains(&Effect::StartHelpers), "its helpers wait for a turn that needs tools");
+    assert_eq!(life.step(NOBODY), [Effect::StopTurn, Effect::EndHelpers]);
+    assert_eq!(life.step(Event::TurnEnded), [Effect::CloseRollout]);
+}
+
+#[test]
+fn a_question_that_nobody_can_answer_ends_the_turn_after_its_grace() {
+    let mut life = Life::subscribed();
+    life.all([Event::Input, Event::Questions(1), NOBODY]);
+    assert_eq!(life.machine.deadline(), Some(life.now + POLICY.question_grace));
+    life.all([SOMEBODY]);
+    assert_eq!(life.machine.deadline(), None, "somebody is there to answer");
+    life.all([NOBODY]);
+    assert_eq!(life.later(POLICY.question_grace), [Effect::StopTurn]);
+    assert_eq!(life.machine.deadline(), None, "said once");
+}
+
+#[test]
+fn a_request_under_way_at_a_helper_keeps_an_orphan_also_without_a_grace() {
+    let mut life = Life::new(Persistence::Durable, Policy { grace: Duration::ZERO, ..POLICY });
+    life.all([Event::Resume(W), Event::Loaded(Materialised::Yes), SOMEBODY, Event::Requests(1)]);
+    assert_eq!(life.step(NOBODY), []);
+    assert_eq!(life.step(Event::Requests(0)), [Effect::EndHelpers, Effect::CloseRollout]);
+}
+
+#[test]
+fn a_request_under_way_at_a_helper_keeps_an_orphan() {
+    let mut life = Life::subscribed();
+    life.all([Event::Requests(1), NOBODY]);
+    assert_eq!(life.machine.deadline(), None);
+    life.now += POLICY.grace;
+    assert_eq!(life.step(Event::Requests(0)), [Effect::EndHelpers, Effect::CloseRollout]);
+}
+
+#[test]
+fn a_resume_during_the_unload_waits_for_the_zero_and_loads_once() {
+    let mut life = Life::subscribed();
+    life.step(Event::Unload { waiter: V, force: Force::Yes, others: 0 });
+    assert_eq!(life.all([Event::Resume(WaiterId(5)), Event::Resume(WaiterId(6))]), []);
+    life.step(Event::RolloutClosed);
+    assert_eq!(life.step(Event::HelpersEnded), [Effect::AnswerUnload(V), Effect::Load]);
+    let effects = life.step(Event::Loaded(Materialised::Yes));
+    let both = [Effect::AnswerResume(WaiterId(5)), Effect::AnswerResume(WaiterId(6))];
+    assert_eq!(effects, [&[Effect::StartHelpers][..], &both[..]].concat());
+}
+
+#[test]
+fn a_failed_load_tells_everyone_who_waits_and_closes_nothing() {
+    let mut life = Life::new(Persistence::Durable, POLICY);
+    life.all([Event::Resume(W), Event::Resume(V)]);
+    let failed = |who| Effect::FailResume(who, ResumeFailure::LoadFailed);
+    assert_eq!(life.step(Event::LoadFailed), [failed(W), failed(V), Effect::Forget]);
+    assert_eq!(life.step(Event::Resume(W)), [], "gone says nothing more");
+}
+
+#[test]
+fn a_failed_load_after_an_unload_is_told_to_those_who_knew_the_thread() {
+    let mut life = Life::subscribed();
+    life.step(Event::Unload { waiter: V, force: Force::Yes, others: 0 });
+    life.all([Event::Resume(W), Event::RolloutClosed, Event::HelpersEnded]);
+    let failed = Effect::FailResume(W, ResumeFailure::LoadFailed);
+    assert_eq!(life.step(Event::LoadFailed), [failed, Effect::AnnounceNotLoaded, Effect::Forget]);
+}
+
+#[test]
+fn a_withdrawn_resume_does_not_make_an_unload_load_again() {
+    let mut life = Life::subscribed();
+    life.step(Event::Unload { waiter: V, force: Force::Yes, others: 0 });
+    life.step(Event::Resume(W));
+    assert_eq!(life.step(Event::Withdrawn(W)), [Effect::FailResume(W, ResumeFailure::Withdrawn)]);
+    life.all([Event::RolloutClosed, Event::HelpersEnded]);
+    assert_eq!(life.machine.phase(), Phase::Gone);
+}
+
+#[test]
+fn an_unload_is_refused_while_the_thread_is_active_or_shared_unless_forced() {
+    let unload = |force, others| Event::Unload { waiter: V, force, others };
+    let mut life = Life::subscribed();
+    assert_eq!(life.step(unload(Force::No, 1)), [Effect::RefuseUnload(V, UnloadRefusal::Subscribed)]);
+    life.step(Event::Input);
+    assert_eq!(life.step(unload(Force::No, 0)), [Effect::RefuseUnload(V, UnloadRefusal::Active)]);
+    let forced = [Effect::LeaveAsker(V), Effect::StopTurn, Effect::EndHelpers];
+    assert_eq!(life.step(unload(Force::Yes, 1)), forced);
+    assert_eq!(life.step(Event::TurnEnded), [Effect::CloseRollout]);
+}
+
+#[test]
+fn the_disk_is_given_up_after_the_limit_and_a_living_helper_never() {
+    let mut life = Life::subscribed();
+    life.step(Event::Unload { waiter: V, force: Force::Yes, others: 0 });
+    assert_eq!(life.later(POLICY.unload_limit), [Effect::KillHelpers, Effect::AbandonRollout]);
+    assert_eq!(life.later(POLICY.unload_limit), [Effect::KillHelpers]);
+    assert_eq!(life.step(Event::HelpersEnded)[0], Effect::AnswerUnload(V));
+}
+
+#[test]
+fn a_claim_for_a_change_starts_no_helper_until_somebody_resumes() {
+    let mut life = Life::new(Persistence::Durable, POLICY);
+    assert_eq!(life.all([Event::Loaded(Materialised::Yes), NOBODY]), []);
+    assert_eq!(life.step(Event::Resume(W)), [Effect::StartHelpers, Effect::AnswerResume(W)]);
+}
+
+#[test]
+fn a_stopping_server_loads_nothing_again() {
+    let mut life = Life::subscribed();
+    life.step(Event::Shutdown);
+    assert_eq!(life.step(Event::Resume(V)), [Effect::FailResume(V, ResumeFailure::Shutdown)]);
+    let mut loading = Life::new(Persistence::Durable, POLICY);
+    loading.step(Event::Resume(W));
+    assert_eq!(loading.step(Event::Shutdown), [Effect::FailResume(W, ResumeFailure::Shutdown)]);
+    assert_eq!(loading.step(Event::Loaded(Materialised::Yes)), [Effect::EndHelpers, Effect::CloseRollout]);
+}
+
+#[test]
+fn input_is_a_turn_a_steer_or_kept() {
+    let mut life = Life::new(Persistence::Durable, POLICY);
+    assert_eq!(life.step(Event::Input), [Effect::DeferInput]);
+    life.all([Event::Loaded(Materialised::Yes), SOMEBODY]);
+    assert_eq!(life.step(Event::Input), [Effect::BeginTurn]);
+    assert_eq!(life.step(Event::Input), [Effect::SteerTurn]);
+    assert_eq!(life.all([Event::Interrupt, Event::Interrupt]), [Effect::StopTurn]);
+}

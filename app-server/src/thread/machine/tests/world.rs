@@ -1,0 +1,437 @@
+//! The machine's surroundings, and the rules that hold whatever happens in them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::TestCaseResult;
+use tokio::time::Instant;
+
+use crate::thread::effect::{Effect, ResumeFailure, UnloadRefusal};
+use crate::thread::event::{Counts, Event, Force, Materialised, WaiterId};
+use crate::thread::machine::{Machine, Persistence, Phase, Policy};
+
+pub const POLICY: Policy = Policy {
+    grace: Duration::from_millis(100),
+    unmaterialised_grace: Duration::from_secs(60),
+    question_grace: Duration::from_secs(300),
+    unload_limit: Duration::from_secs(5),
+};
+
+/// What can happen next.
+#[derive(Debug, Clone)]
+pub enum Act {
+    Advance(Duration),
+    Resume,
+    Leave,
+    Observe,
+    Withdraw(Index),
+    Input,
+    Interrupt,
+    Ask,
+    Answer,
+    BeginRequest,
+    EndRequest,
+    Unload(bool),
+    /// One of the things that the machine has set in motion comes to its end.
+    Happen(Index),
+    FailLoad,
+    /// The machine's deadline comes.
+    Overdue,
+}
+
+/// What the machine has set in motion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Motion {
+    Load,
+    Turn,
+    Helpers,
+    Rollout,
+}
+
+pub struct World {
+    machine: Machine,
+    persistence: Persistence,
+    now: Instant,
+    counts: Counts,
+    questions: usize,
+    requests: usize,
+    on_disk: bool,
+    under_way: BTreeSet<Motion>,
+    turn_runs: bool,
+    turn_stopped: bool,
+    resumes: BTreeSet<WaiterId>,
+    unloads: BTreeSet<WaiterId>,
+    next_waiter: u64,
+    /// Since the thread entered Unloading; what that emitted.
+    unloading_since: Option<Instant>,
+    ended_helpers: usize,
+    closed_rollout: usize,
+    stopping: bool,
+    asked_with_right: bool,
+    was_loaded: bool,
+}
+
+impl World {
+    pub fn new(persistence: Persistence, on_disk: bool) -> Self {
+        Self {
+            machine: Machine::new(POLICY, persistence),
+            persistence,
+            now: start(),
+            counts: Counts::default(),
+            questions: 0,
+            requests: 0,
+            on_disk,
+            under_way: [Motion::Load].into(),
+            turn_runs: false,
+            turn_stopped: false,
+            resumes: BTreeSet::new(),
+            unloads: BTreeSet::new(),
+            next_waiter: 0,
+            unloading_since: None,
+            ended_helpers: 0,
+            closed_rollout: 0,
+            stopping: false,
+            asked_with_right: false,
+            was_loaded: false,
+        }
+    }
+
+    pub fn play(&mut self, acts: Vec<Act>) -> TestCaseResult {
+        for act in acts {
+            self.act(act)?;
+        }
+        Ok(())
+    }
+
+    /// Nobody does anything any more but what is under way.
+    pub fn stop_the_server(&mut self) -> TestCaseResult {
+        self.stopping = true;
+        self.feed(Event::Shutdown)?;
+        self.let_everything_happen()?;
+        prop_assert_eq!(self.machine.phase(), Phase::Gone);
+        prop_assert!(self.resumes.is_empty() && self.unloads.is_empty(), "somebody waits for ever");
+        Ok(())
+    }
+
+    pub fn everybody_leaves(&mut self) -> TestCaseResult {
+        for who in self.resumes.clone() {
+            self.feed(Event::Withdrawn(who))?;
+        }
+        self.counts = Counts { subscribers: 0, observers: self.counts.observers };
+        self.requests = 0;
+        self.feed(Event::Requests(0))?;
+        self.feed(Event::Subscribers(self.counts))?;
+        self.let_everything_happen()?;
+        prop_assert_eq!(self.machine.phase(), Phase::Gone, "an orphan stays: {:?}", self.machine);
+        prop_assert!(self.resumes.is_empty() && self.unloads.is_empty(), "somebody waits for ever");
+        Ok(())
+    }
+
+    fn let_everything_happen(&mut self) -> TestCaseResult {
+        for _ in 0..64 {
+            if let Some(motion) = self.under_way.pop_first() {
+                self.happen(motion)?;
+            } else if let Some(deadline) = self.machine.deadline() {
+                self.now = self.now.max(deadline);
+                self.feed(Event::DeadlinePassed)?;
+            } else {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, act: Act) -> TestCaseResult {
+        match act {
+            Act::Advance(_) | Act::Overdue => self.time_passes(&act),
+            Act::Resume => self.resume(),
+            Act::Leave | Act::Observe | Act::Withdraw(_) => self.listeners_change(&act),
+            Act::Input => self.feed(Event::Input),
+            Act::Interrupt => self.feed(Event::Interrupt),
+            Act::Ask | Act::Answer | Act::BeginRequest | Act::EndRequest => self.activity_changes(&act),
+            Act::Unload(force) => self.unload(force),
+            Act::Happen(which) => self.something_happens(which),
+            Act::FailLoad if self.under_way.remove(&Motion::Load) => self.feed(Event::LoadFailed),
+            Act::FailLoad => Ok(()),
+        }
+    }
+
+    fn time_passes(&mut self, act: &Act) -> TestCaseResult {
+        if let Act::Advance(by) = act {
+            self.now += *by;
+        }
+        let Some(deadline) = self.machine.deadline() else { return Ok(()) };
+        if matches!(act, Act::Overdue) {
+            self.now = self.now.max(deadline);
+        }
+        if deadline <= self.now { self.feed(Event::DeadlinePassed) } else { Ok(()) }
+    }
+
+    fn listeners_change(&mut self, act: &Act) -> TestCaseResult {
+        if let Act::Withdraw(which) = act {
+            let waiting: Vec<WaiterId> = self.resumes.iter().copied().collect();
+            return if waiting.is_empty() {
+                Ok(())
+            } else {
+                self.feed(Event::Withdrawn(*which.get(&waiting)))
+            };
+        }
+        if matches!(act, Act::Observe) {
+            self.counts.observers += 1;
+        } else if self.counts.subscribers == 0 {
+            return Ok(());
+        } else {
+            self.counts.subscribers -= 1;
+        }
+        self.feed(Event::Subscribers(self.counts))
+    }
+
+    /// A question is put or answered, a request begins or ends.
+    fn activity_changes(&mut self, act: &Act) -> TestCaseResult {
+        if matches!(act, Act::Ask | Act::Answer) {
+            if matches!(act, Act::Answer) {
+                self.questions = self.questions.saturating_sub(1);
+            } else if self.turn_runs {
+                self.questions += 1;
+            } else {
+                return Ok(());
+            }
+            return self.feed(Event::Questions(self.questions));
+        }
+        let begins = matches!(act, Act::BeginRequest);
+        self.requests = if begins { self.requests + 1 } else { self.requests.saturating_sub(1) };
+        self.feed(Event::Requests(self.requests))
+    }
+
+    fn something_happens(&mut self, which: Index) -> TestCaseResult {
+        let under_way: Vec<Motion> = self.under_way.iter().copied().collect();
+        if under_way.is_empty() {
+            return Ok(());
+        }
+        let motion = *which.get(&under_way);
+        self.under_way.remove(&motion);
+        self.happen(motion)
+    }
+
+    fn resume(&mut self) -> TestCaseResult {
+        if self.machine.phase() == Phase::Gone {
+            return Ok(());
+        }
+        let who = self.new_waiter();
+        self.resumes.insert(who);
+        self.feed(Event::Resume(who))
+    }
+
+    fn unload(&mut self, force: bool) -> TestCaseResult {
+        // The actor keeps an unload until the load is over, and answers one of a thread that is gone itself.
+        if matches!(self.machine.phase(), Phase::Loading | Phase::Gone) {
+            return Ok(());
+        }
+        let waiter = self.new_waiter();
+        self.unloads.insert(waiter);
+        let force = if force { Force::Yes } else { Force::No };
+        let others = self.counts.subscribers;
+        let refused =
+            force == Force::No && (self.turn_runs || self.questions + self.requests > 0 || others > 0);
+        self.asked_with_right = !refused;
+        self.feed(Event::Unload { waiter, force, others })?;
+        self.asked_with_right = false;
+        Ok(())
+    }
+
+    fn happen(&mut self, motion: Motion) -> TestCaseResult {
+        match motion {
+            Motion::Load if self.persistence == Persistence::Ephemeral && self.was_loaded => {
+                self.feed(Event::LoadFailed)
+            }
+            Motion::Load => {
+                let materialised = if self.on_disk { Materialised::Yes } else { Materialised::No };
+                self.was_loaded = true;
+                self.feed(Event::Loaded(materialised))?;
+                self.feed(Event::Subscribers(self.counts))
+            }
+            Motion::Turn => {
+                self.questions = 0;
+                self.feed(Event::Questions(0))?;
+                self.turn_runs = false;
+                self.feed(Event::TurnEnded)
+            }
+            Motion::Helpers => self.feed(Event::HelpersEnded),
+            Motion::Rollout => self.feed(Event::RolloutClosed),
+        }
+    }
+
+    fn new_waiter(&mut self) -> WaiterId {
+        self.next_waiter += 1;
+        WaiterId(self.next_waiter)
+    }
+
+    /// Feeds one event, plays the actor to its effects, and checks the rules.
+    fn feed(&mut self, event: Event) -> TestCaseResult {
+        let before = self.machine.phase();
+        let effects = self.machine.step(self.now, event);
+        let after = self.machine.phase();
+        if before == Phase::Gone {
+            prop_assert!(effects.is_empty(), "gone, and still wants {effects:?}");
+        }
+        self.check_entry(before, after, &effects)?;
+        let mut joined = false;
+        for effect in &effects {
+            joined |= self.carry_out(*effect, after)?;
+        }
+        self.check_state(event)?;
+        if joined {
+            self.feed(Event::Subscribers(self.counts))?;
+        }
+        Ok(())
+    }
+
+    fn check_entry(&mut self, before: Phase, after: Phase, effects: &[Effect]) -> TestCaseResult {
+        let count = |wanted: Effect| effects.iter().filter(|effect| **effect == wanted).count();
+        let enters = after == Phase::Unloading && before != Phase::Unloading;
+        prop_assert_eq!(count(Effect::EndHelpers), usize::from(enters), "helpers end once for each unload");
+        if enters {
+            self.unloading_since = Some(self.now);
+            (self.ended_helpers, self.closed_rollout) = (0, 0);
+            let kept = self.counts.subscribers > 0;
+            let told = self.asked_with_right || self.stopping;
+            prop_assert!(!kept || told, "taken from its subscribers");
+            let active = self.questions + self.requests > 0;
+            prop_assert!(!active || told || before == Phase::Running, "taken from who works with it");
+            if before == Phase::Running && self.turn_runs && !self.turn_stopped {
+                prop_assert_eq!(count(Effect::StopTurn), 1, "a turn is left without a stop");
+            }
+        }
+        let closed = count(Effect::AnnounceClosed);
+        prop_assert_eq!(closed, usize::from(after == Phase::Gone && before == Phase::Unloading));
+        prop_assert_eq!(count(Effect::Forget), usize::from(after == Phase::Gone && before != Phase::Gone));
+        Ok(())
+    }
+
+    /// Plays the actor. Returns whether somebody was subscribed.
+    fn carry_out(&mut self, effect: Effect, phase: Phase) -> Result<bool, TestCaseError> {
+        match effect {
+            Effect::Load => {
+                prop_assert!(self.under_way.insert(Motion::Load), "loads twice at once");
+                prop_assert!(!self.under_way.contains(&Motion::Helpers), "loads beside living helpers");
+            }
+            Effect::AnswerResume(_)
+            | Effect::FailResume(..)
+            | Effect::AnswerUnload(_)
+            | Effect::RefuseUnload(..) => return self.answer(effect, phase),
+            Effect::BeginTurn | Effect::SteerTurn | Effect::StopTurn => self.carry_out_for_turn(effect)?,
+            Effect::EndHelpers | Effect::KillHelpers | Effect::CloseRollout | Effect::AbandonRollout => {
+                self.carry_out_for_unload(effect)?;
+            }
+            Effect::Forget => {
+                prop_assert!(!self.under_way.contains(&Motion::Helpers), "forgets living helpers");
+                prop_assert!(!self.turn_runs, "forgets a turn");
+                prop_assert!(self.resumes.is_empty(), "forgets who waits");
+                prop_assert!(self.unloads.is_empty(), "forgets who asked");
+            }
+            Effect::StartHelpers => {
+                prop_assert_eq!(self.persistence, Persistence::Durable);
+                prop_assert!(!self.under_way.contains(&Motion::Helpers), "starts beside those that end");
+            }
+            Effect::DeferInput
+            | Effect::LeaveAsker(_)
+            | Effect::AnnounceNotLoaded
+            | Effect::AnnounceClosed => {}
+        }
+        Ok(false)
+    }
+
+    /// Everybody is answered once. Returns whether somebody was subscribed.
+    fn answer(&mut self, effect: Effect, phase: Phase) -> Result<bool, TestCaseError> {
+        if let Effect::AnswerResume(who) = effect {
+            prop_assert!(self.resumes.remove(&who), "answered twice");
+            prop_assert!(matches!(phase, Phase::Idle | Phase::Running), "subscribed to a half-dead thread");
+            self.counts.subscribers += 1;
+            return Ok(true);
+        }
+        if let Effect::FailResume(who, why) = effect {
+            prop_assert!(self.resumes.remove(&who), "answered twice");
+            let refused = why == ResumeFailure::Shutdown && !self.stopping;
+            prop_assert!(!refused, "refused without a reason");
+        }
+        if let Effect::AnswerUnload(who) = effect {
+            prop_assert!(self.unloads.remove(&who), "answered twice");
+            prop_assert!(!self.under_way.contains(&Motion::Helpers), "said zero beside living helpers");
+        }
+        if let Effect::RefuseUnload(who, why) = effect {
+            prop_assert!(self.unloads.remove(&who), "answered twice");
+            let active = self.turn_runs || self.questions + self.requests > 0;
+            prop_assert_eq!(why == UnloadRefusal::Active, active);
+        }
+        Ok(false)
+    }
+
+    fn carry_out_for_turn(&mut self, effect: Effect) -> TestCaseResult {
+        if effect == Effect::BeginTurn {
+            prop_assert!(!self.turn_runs, "two turns at once");
+            (self.turn_runs, self.turn_stopped) = (true, false);
+            self.under_way.insert(Motion::Turn);
+            if self.persistence == Persistence::Durable && !self.on_disk {
+                self.on_disk = true;
+                self.feed(Event::Materialised)?;
+            }
+        } else if effect == Effect::StopTurn {
+            prop_assert!(self.turn_runs && !self.turn_stopped, "stopped twice, or nothing");
+            self.turn_stopped = true;
+        } else {
+            prop_assert!(self.turn_runs, "steers nothing");
+        }
+        Ok(())
+    }
+
+    fn carry_out_for_unload(&mut self, effect: Effect) -> TestCaseResult {
+        if effect == Effect::EndHelpers {
+            self.ended_helpers += 1;
+            self.under_way.insert(Motion::Helpers);
+        } else if effect == Effect::KillHelpers {
+            prop_assert!(self.under_way.contains(&Motion::Helpers), "kills the dead");
+        } else if effect == Effect::CloseRollout {
+            self.closed_rollout += 1;
+            prop_assert!(!self.turn_runs, "closes the rollout under a turn");
+            prop_assert_eq!(self.closed_rollout, 1);
+            self.under_way.insert(Motion::Rollout);
+        } else {
+            let since = self.unloading_since.unwrap_or(self.now);
+            prop_assert!(self.now >= since + POLICY.unload_limit, "given up too early");
+            self.under_way.remove(&Motion::Rollout);
+            self.under_way.remove(&Motion::Turn);
+            (self.turn_runs, self.questions) = (false, 0);
+        }
+        Ok(())
+    }
+
+    fn check_state(&self, event: Event) -> TestCaseResult {
+        let phase = self.machine.phase();
+        if phase == Phase::Unloading {
+            prop_assert!(self.machine.deadline().is_some(), "an unload without a bound");
+        }
+        let orphaned = self.counts.subscribers == 0;
+        let active = self.questions + self.requests > 0;
+        let counted = matches!(event, Event::Subscribers(_));
+        if phase == Phase::Idle && orphaned && !active && counted {
+            let deadline = self.machine.deadline();
+            prop_assert!(deadline.is_some_and(|deadline| deadline > self.now), "an orphan without an end");
+            prop_assert!(self.persistence == Persistence::Durable, "an ephemeral orphan stays");
+        }
+        if phase == Phase::Running && orphaned && counted {
+            prop_assert!(self.persistence == Persistence::Durable, "an ephemeral orphan runs on");
+            prop_assert!(self.questions == 0 || self.turn_stopped || self.machine.deadline().is_some());
+        }
+        if matches!(phase, Phase::Idle | Phase::Running) {
+            prop_assert!(self.resumes.is_empty(), "somebody waits for a thread that is there");
+        }
+        Ok(())
+    }
+}
+
+/// Any instant: the machine only compares them.
+pub fn start() -> Instant {
+    crate::clock::Clock.now()
+}

@@ -1,0 +1,104 @@
+//! What waits to be published until the records before it are on disk; pure. First in, first out: a delta never
+//! overtakes the item it belongs to, an answer never the notifications before it.
+
+use std::collections::VecDeque;
+
+use skein_protocol::ids::EventSeq;
+
+/// Things to publish, each behind the last record that was numbered before it.
+#[derive(Debug)]
+pub struct PublicationQueue<T> {
+    waiting: VecDeque<(EventSeq, T)>,
+    /// Every record up to this one is as durable as it has to be.
+    durable: EventSeq,
+}
+
+impl<T> PublicationQueue<T> {
+    /// Nothing waits, and everything up to `durable` is on disk.
+    #[must_use]
+    pub fn new(durable: EventSeq) -> Self {
+        Self { waiting: VecDeque::new(), durable }
+    }
+
+    /// Adds something that may be published once record `behind` is durable.
+    pub fn push(&mut self, behind: EventSeq, what: T) {
+        self.waiting.push_back((behind, what));
+    }
+
+    /// Notes that every record up to this one is durable.
+    pub fn advance(&mut self, durable: EventSeq) {
+        self.durable = self.durable.max(durable);
+    }
+
+    /// The next thing that may be published.
+    pub fn pop_ready(&mut self) -> Option<T> {
+        let (behind, _) = self.waiting.front()?;
+        if *behind > self.durable {
+            return None;
+        }
+        self.waiting.pop_front().map(|(_, what)| what)
+    }
+
+    /// The next thing, whether its record is durable or not: for when the disk fails.
+    pub fn pop(&mut self) -> Option<T> {
+        self.waiting.pop_front().map(|(_, what)| what)
+    }
+
+    /// Whether something waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// How many things wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// What waits, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.waiting.iter().map(|(_, what)| what)
+    }
+
+    /// Every record up to this one is durable.
+    #[must_use]
+    pub fn durable(&self) -> EventSeq {
+        self.durable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ready(queue: &mut PublicationQueue<&'static str>) -> Vec<&'static str> {
+        std::iter::from_fn(|| queue.pop_ready()).collect()
+    }
+
+    #[test]
+    fn nothing_is_published_before_the_record_it_stands_behind() {
+        let mut queue = PublicationQueue::new(EventSeq(0));
+        queue.push(EventSeq(1), "started");
+        queue.push(EventSeq(1), "delta");
+        queue.push(EventSeq(2), "completed");
+        assert_eq!(ready(&mut queue), Vec::<&str>::new());
+        queue.advance(EventSeq(1));
+        assert_eq!(ready(&mut queue), ["started", "delta"]);
+        queue.advance(EventSeq(2));
+        assert_eq!(ready(&mut queue), ["completed"]);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn what_needs_no_record_keeps_its_place_in_the_line() {
+        let mut queue = PublicationQueue::new(EventSeq(4));
+        queue.push(EventSeq(5), "answer");
+        queue.push(EventSeq(0), "status");
+        assert_eq!(ready(&mut queue), Vec::<&str>::new());
+        queue.advance(EventSeq(5));
+        queue.advance(EventSeq(3));
+        assert_eq!(ready(&mut queue), ["answer", "status"]);
+        assert_eq!(queue.durable(), EventSeq(5));
+    }
+}
