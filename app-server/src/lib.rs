@@ -2,11 +2,22 @@
 
 pub mod clock;
 pub mod config;
+pub mod connection;
+pub mod handlers;
 pub mod helpers;
 pub mod home;
+pub mod http;
 pub mod index;
+pub mod markers;
 pub mod policy;
+pub mod provider;
 pub mod rollout;
+pub mod router;
+pub mod server;
+pub mod services;
 pub mod tasks;
 pub mod telemetry;
 pub mod thread;
+pub mod turn;
+
+pub use server::{Server, StartError};

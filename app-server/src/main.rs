@@ -1,7 +1,10 @@
 //! The `skein` program: arguments to configuration to exit code.
 
+mod cli;
+
 use std::process::ExitCode;
 
+use clap::Parser;
 use skein_app_server::helpers::guard;
 
 fn main() -> ExitCode {
@@ -9,6 +12,5 @@ fn main() -> ExitCode {
     if let Some(code) = guard::run_if_asked() {
         return code;
     }
-    eprintln!("skein {}: nothing is served yet", env!("CARGO_PKG_VERSION"));
-    ExitCode::from(2)
+    cli::run(cli::Cli::parse())
 }

@@ -1,24 +1,115 @@
-//! The walls of the house that clippy cannot hold.
+//! The walls of the house that clippy cannot hold. Each says what it keeps apart, why, and where the thing belongs;
+//! each is tried on examples that must fail before it is tried on the sources.
 
-/// A file above this many lines answers more than one question.
-const MOST_LINES: usize = 600;
+#[path = "tidy/bazel.rs"]
+mod bazel;
+#[path = "tidy/lex.rs"]
+mod lex;
+#[path = "tidy/source.rs"]
+mod source;
+#[path = "tidy/walls.rs"]
+mod walls;
+
+use source::{Source, workspace};
+use walls::Wall;
+
+/// Fails when the wall lets a bad example through, stops a good one, or is broken by a file of the workspace.
+fn holds(wall: &Wall) {
+    for (path, text) in &wall.bad {
+        assert_ne!(wall.broken_by(&Source::new(path, text)), [0; 0], "should be stopped: {path}: {text}");
+    }
+    for (path, text) in &wall.good {
+        assert_eq!(wall.broken_by(&Source::new(path, text)), [0; 0], "should pass: {path}: {text}");
+    }
+    let mut found = String::new();
+    for source in workspace() {
+        for line in wall.broken_by(source) {
+            let text = source.text.lines().nth(line - 1).unwrap_or_default().trim();
+            found += &format!("\n  {}:{line}: {text}", source.path);
+        }
+    }
+    assert!(found.is_empty(), "{}{found}", wall.why);
+}
+
+#[test]
+fn tidy_finds_the_sources() {
+    let seen: Vec<&str> = workspace().iter().map(|source| source.path.as_str()).collect();
+    for path in ["app-server/src/tasks.rs", "protocol/src/lib.rs", "integration-tests/src/lib.rs"] {
+        assert!(seen.contains(&path), "{path} is not among {seen:?}");
+    }
+}
+
+#[test]
+fn the_protocol_has_no_runtime_no_files_and_no_clock() {
+    holds(&walls::protocol_is_pure());
+}
+
+#[test]
+fn crates_are_imported_in_one_direction() {
+    holds(&walls::one_direction());
+}
+
+#[test]
+fn integration_tests_know_only_the_server_from_outside() {
+    holds(&walls::server_from_outside());
+}
+
+#[test]
+fn processes_are_born_in_one_file() {
+    holds(&walls::one_birthplace());
+}
+
+#[test]
+fn tasks_are_started_in_one_file() {
+    holds(&walls::one_starter());
+}
+
+#[test]
+fn every_queue_is_bounded() {
+    holds(&walls::bounded_queues());
+}
+
+#[test]
+fn time_is_read_in_one_file() {
+    holds(&walls::one_clock());
+}
+
+#[test]
+fn the_two_maps_never_wait() {
+    holds(&walls::maps_never_wait());
+}
+
+#[test]
+fn concurrent_maps_live_in_two_files() {
+    holds(&walls::two_maps());
+}
 
 #[test]
 fn no_file_is_longer_than_a_room() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut rooms = vec![root.join("app-server"), root.join("protocol"), root.join("integration-tests")];
-    let mut seen = 0;
-    while let Some(folder) = rooms.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                rooms.push(path);
-            } else if path.extension().is_some_and(|e| e == "rs") {
-                let lines = std::fs::read_to_string(&path).unwrap().lines().count();
-                assert!(lines <= MOST_LINES, "{} has {lines} lines: split it by question", path.display());
-                seen += 1;
-            }
-        }
-    }
-    assert!(seen > 3, "tidy looked at {seen} files: it does not find the sources");
+    holds(&walls::rooms());
+}
+
+#[test]
+fn method_names_stand_in_the_table_only() {
+    holds(&walls::one_table());
+}
+
+#[test]
+fn tests_wait_for_facts() {
+    holds(&walls::no_sleep());
+}
+
+#[test]
+fn a_result_is_dropped_for_a_reason() {
+    holds(&walls::reasoned_drops());
+}
+
+#[test]
+fn errors_have_types_inside_the_server() {
+    holds(&walls::typed_errors());
+}
+
+#[test]
+fn nothing_names_a_machine_or_a_tracker() {
+    holds(&walls::timeless());
 }

@@ -1,7 +1,23 @@
 //! Threads: what they are, who owns them, who listens to them.
+//!
+//! The life of a thread is `machine.rs`, pure; `actor/` owns a thread and drives its machine; `registry.rs` finds
+//! owners; `subscribers.rs` counts listeners; `dispatch.rs` brings commands to owners.
 
+pub mod actor;
+pub mod command;
+pub mod dispatch;
 pub mod effect;
+pub mod error;
 pub mod event;
 pub mod history;
+pub mod journal;
 pub mod machine;
+pub mod observe;
+pub mod outgoing;
+pub mod pictures;
 pub mod publication;
+pub mod questions;
+pub mod registry;
+pub mod snapshot;
+pub mod subscribers;
+pub mod writer;

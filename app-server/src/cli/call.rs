@@ -1,0 +1,74 @@
+//! `skein call`: one request and its answer, and what follows it.
+
+use std::io::Read;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde_json::value::RawValue;
+
+use super::client::{CallError, Client};
+use super::{Where, print_line};
+
+#[derive(Debug, Args)]
+pub struct Call {
+    /// The method, as METHODS.md lists them.
+    method: String,
+    /// Its params, a JSON object; - reads them from stdin.
+    #[arg(value_name = "JSON")]
+    params: Option<String>,
+    #[command(flatten)]
+    target: Where,
+    /// Keep the connection and print everything the server sends, a line each, until Ctrl-C or the server closes.
+    #[arg(long)]
+    follow: bool,
+    /// Print the answer on one line, and an error as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Call {
+    pub async fn run(self) -> anyhow::Result<()> {
+        let params = self.params.as_deref().map(read_params).transpose()?;
+        let mut client = Client::open(&self.target).await?;
+        let show = |text: &str| if self.follow { print_line(text) } else { Ok(()) };
+        let answer = match client.call(&self.method, params.as_deref(), show).await {
+            Ok(answer) => answer,
+            Err(CallError::Refused(error)) if self.json => bail!(serde_json::to_string(&error)?),
+            Err(error) => return Err(error.into()),
+        };
+        print_line(&shown(&answer, self.json)?)?;
+        if self.follow {
+            follow(&mut client).await?;
+        }
+        client.close().await;
+        Ok(())
+    }
+}
+
+/// Prints what arrives until somebody has had enough.
+async fn follow(client: &mut Client) -> anyhow::Result<()> {
+    loop {
+        tokio::select! {
+            text = client.next() => match text? {
+                Some(text) => print_line(&text)?,
+                None => return Ok(()),
+            },
+            interrupted = tokio::signal::ctrl_c() => return interrupted.context("signals"),
+        }
+    }
+}
+
+fn read_params(given: &str) -> anyhow::Result<Box<RawValue>> {
+    let mut text = given.to_owned();
+    if given == "-" {
+        text.clear();
+        std::io::stdin().read_to_string(&mut text).context("stdin")?;
+    }
+    serde_json::from_str(&text).context("the params are not JSON")
+}
+
+/// An answer as a person reads it, or on one line.
+pub fn shown(answer: &RawValue, one_line: bool) -> anyhow::Result<String> {
+    let answer: serde_json::Value = serde_json::from_str(answer.get())?;
+    Ok(if one_line { answer.to_string() } else { format!("{answer:#}") })
+}

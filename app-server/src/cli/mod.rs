@@ -1,0 +1,81 @@
+//! The command line: what can be asked of the program, and how it ends.
+
+mod call;
+mod client;
+mod serve;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use skein_app_server::config;
+use tokio::runtime;
+
+/// A websocket app-server that owns the life of threads (conversations with an agent).
+#[derive(Debug, Parser)]
+#[command(name = "skein", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve a home until SIGTERM or SIGINT; a second signal shortens every wait of the stop.
+    Serve(serve::Serve),
+    /// Call a method of the running server and print its answer.
+    Call(call::Call),
+    /// Show what the running server holds and has done.
+    Status(status::Status),
+}
+
+/// Which running server is meant.
+#[derive(Debug, Args)]
+struct Where {
+    /// The home that it serves [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
+    #[arg(long, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// Its websocket address; otherwise the home's server.json names it.
+    #[arg(long, value_name = "URL", conflicts_with = "home")]
+    url: Option<String>,
+}
+
+/// Does what was asked, and says on stderr why it could not.
+pub fn run(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        Command::Serve(serve) => serve.run(),
+        Command::Call(call) => one_thread().and_then(|runtime| runtime.block_on(call.run())),
+        Command::Status(status) => one_thread().and_then(|runtime| runtime.block_on(status.run())),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("skein: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A client has one thing to do at a time.
+fn one_thread() -> anyhow::Result<runtime::Runtime> {
+    runtime::Builder::new_current_thread().enable_all().build().context("no runtime")
+}
+
+/// The home that is meant, whether it is there or not.
+fn home(flag: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
+    Ok(config::home(flag.map(PathBuf::as_path), &|name| std::env::var_os(name))?)
+}
+
+/// Prints a line to stdout. A reader that went away, as `head` does, is no error.
+fn print_line(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("stdout"),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,110 @@
+//! `skein serve`: from settings to a server, and from a signal to its end.
+
+use std::path::PathBuf;
+use std::pin::pin;
+
+use anyhow::Context;
+use clap::Args;
+use skein_app_server::Server;
+use skein_app_server::config::{Config, Flags};
+use skein_app_server::telemetry;
+use tokio::runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::print_line;
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Where to listen: ws://127.0.0.1:PORT; port 0 takes a free one [default: ws://127.0.0.1:4500].
+    #[arg(long, value_name = "URL")]
+    listen: Option<String>,
+    /// The folder with everything that lasts [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
+    #[arg(long, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// A setting over those of config.toml, such as -c unload.grace=2s.
+    #[arg(short = 'c', value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// Serve the method that waits until every thread has caught up; for tests.
+    #[arg(long)]
+    test_fences: bool,
+    /// The program that guards helpers.
+    #[arg(long, value_name = "PATH", hide = true)]
+    guard: Option<PathBuf>,
+}
+
+impl Serve {
+    pub fn run(self) -> anyhow::Result<()> {
+        telemetry::start();
+        let flags = Flags {
+            home: self.home,
+            listen: self.listen,
+            guard: self.guard,
+            test_fences: self.test_fences,
+            settings: self.settings,
+        };
+        let config = Config::load(&flags)
+            .map_err(|errors| anyhow::anyhow!("these settings cannot be used:\n{errors}"))?;
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+        let served = runtime.block_on(serve(config));
+        // The server has joined everything that matters; a read that still hangs on a disk must not hold the exit.
+        runtime.shutdown_background();
+        served
+    }
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut signals = Signals::new().context("signals")?;
+    let home = config.home.clone();
+    let server = Server::start(config).await?;
+    let ready = serde_json::json!({
+        "address": format!("ws://{}", server.address()),
+        "pid": std::process::id(),
+        "home": home,
+    });
+    print_line(&ready.to_string())?;
+
+    signals.stop().await;
+    let mut stop = pin!(server.stop());
+    loop {
+        tokio::select! {
+            () = &mut stop => return Ok(()),
+            () = signals.stop() => server.stop_now(),
+        }
+    }
+}
+
+/// The signals that the server hears.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Until one asks for the end. The end of a terminal (SIGHUP) does not.
+    async fn stop(&mut self) {
+        loop {
+            let signal = tokio::select! {
+                _ = self.term.recv() => "SIGTERM",
+                _ = self.int.recv() => "SIGINT",
+                _ = self.hup.recv() => {
+                    tracing::warn!("SIGHUP: settings are read at the start; restart to apply a change");
+                    continue;
+                }
+            };
+            tracing::info!(signal, "asked to stop");
+            return;
+        }
+    }
+}

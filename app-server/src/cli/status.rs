@@ -1,0 +1,110 @@
+//! `skein status`: the numbers of a running server, for people.
+
+use anyhow::Context;
+use clap::Args;
+use skein_protocol::envelope;
+use skein_protocol::extension::{
+    HelperCounts, RefusalCounts, SkeinStatusResponse, StoreCounts, ThreadCounts, TurnCounts, UnloadCounts,
+};
+use skein_protocol::methods::SkeinStatus;
+use skein_protocol::table::Method;
+
+use super::client::Client;
+use super::{Where, call, print_line};
+
+#[derive(Debug, Args)]
+pub struct Status {
+    #[command(flatten)]
+    target: Where,
+    /// Print the numbers as JSON, on one line.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Status {
+    pub async fn run(self) -> anyhow::Result<()> {
+        let mut client = Client::open(&self.target).await?;
+        let answer = client.call(SkeinStatus::INFO.wire, None, |_| Ok(())).await?;
+        client.close().await;
+        if self.json {
+            return print_line(&call::shown(&answer, true)?);
+        }
+        let status = envelope::result(&answer).context("the server is of another version")?;
+        print_line(&table(&status))
+    }
+}
+
+/// One line a subject: its name, then its numbers.
+pub fn table(status: &SkeinStatusResponse) -> String {
+    let rows = server(status).into_iter().chain(threads(status)).chain(helpers(status)).chain(work(status));
+    let line = |(name, numbers): (&str, String)| format!("{name:<12}{numbers}");
+    rows.map(line).collect::<Vec<_>>().join("\n")
+}
+
+type Row = (&'static str, String);
+
+fn server(status: &SkeinStatusResponse) -> [Row; 6] {
+    let SkeinStatusResponse { version, pid, address, home, .. } = status;
+    [
+        ("server", format!("skein {version}, process {pid}")),
+        ("address", address.clone()),
+        ("home", home.clone()),
+        ("up", up(status.uptime_ms)),
+        ("memory", format!("{} KiB", status.memory.resident_bytes / 1024)),
+        ("connections", format!("{}; {} bytes wait to be sent", status.connections, status.outbox_bytes)),
+    ]
+}
+
+fn threads(status: &SkeinStatusResponse) -> [Row; 3] {
+    let ThreadCounts { loaded, loading, idle, running, unloading, subscriptions, observers } =
+        &status.threads;
+    let UnloadCounts { total, last_ms, max_ms } = &status.unloads;
+    let took = |ms: &Option<u64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
+    let (last, longest) = (took(last_ms), took(max_ms));
+    let states = format!("{loading} loading, {idle} idle, {running} running, {unloading} unloading");
+    [
+        ("threads", format!("{loaded} loaded: {states}")),
+        ("watched by", format!("{subscriptions} subscribers, {observers} observers")),
+        ("unloads", format!("{total}; the last took {last}, the longest {longest}")),
+    ]
+}
+
+fn helpers(status: &SkeinStatusResponse) -> [Row; 3] {
+    let HelperCounts { alive, guards, starting, ready, stopping, .. } = &status.helpers;
+    let HelperCounts { started_total, stopped_total, killed_total, containment, .. } = &status.helpers;
+    let held: Vec<String> = containment.iter().map(|(by, count)| format!("{count} by {by}")).collect();
+    let held = if held.is_empty() { "-".to_owned() } else { held.join(", ") };
+    [
+        ("helpers", format!("{alive} alive: {starting} starting, {ready} ready, {stopping} stopping")),
+        ("held", format!("{held}; {guards} guards")),
+        ("so far", format!("{started_total} started, {stopped_total} ended, {killed_total} of them killed")),
+    ]
+}
+
+fn work(status: &SkeinStatusResponse) -> [Row; 4] {
+    let TurnCounts { running, started_total, completed_total } = &status.turns;
+    let StoreCounts { appends_total, syncs_total, errors_total, unsaved_records_total, open_markers } =
+        &status.store;
+    let RefusalCounts { overloaded, slow_clients } = &status.refusals;
+    let failed = format!("{errors_total} errors, {unsaved_records_total} records lost");
+    [
+        ("turns", format!("{running} running; {completed_total} of {started_total} completed")),
+        (
+            "store",
+            format!("{appends_total} writes, {syncs_total} syncs, {failed}, {open_markers} files open"),
+        ),
+        ("refused", format!("{overloaded} requests, {slow_clients} slow clients")),
+        ("tasks", status.tasks.to_string()),
+    ]
+}
+
+/// The two largest units of a duration.
+fn up(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, s) => format!("{s}.{} s", ms % 1000 / 100),
+        (0, 0, min, s) => format!("{min} min {s} s"),
+        (0, h, min, _) => format!("{h} h {min} min"),
+        (d, h, _, _) => format!("{d} d {h} h"),
+    }
+}

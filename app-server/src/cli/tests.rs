@@ -1,0 +1,90 @@
+//! A client beside a server of a few lines that answers what it is told to.
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use skein_protocol::extension::SkeinStatusResponse;
+use tokio::net::TcpListener;
+use tokio_tungstenite::accept_async;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::client::{CallError, Client};
+use super::{Where, status};
+
+/// Serves one connection: for each request the messages of `script`, then the end.
+async fn serve(listener: TcpListener, script: Vec<Vec<Value>>) {
+    let mut socket = accept_async(listener.accept().await.unwrap().0).await.unwrap();
+    let mut script = script.into_iter();
+    while let Some(Ok(message)) = socket.next().await {
+        let Ok(text) = message.into_text() else { break };
+        let is_request = serde_json::from_str::<Value>(&text).is_ok_and(|asked| asked.get("id").is_some());
+        if !is_request {
+            continue;
+        }
+        let Some(answers) = script.next() else { break };
+        for answer in answers {
+            socket.send(Message::text(answer.to_string())).await.unwrap();
+        }
+    }
+}
+
+/// A client that has shaken hands, and calls once; what it got, and what else it was shown.
+async fn call(answers: Vec<Value>) -> (Result<Value, CallError>, Vec<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = Where { home: None, url: Some(format!("ws://{}", listener.local_addr().unwrap())) };
+    let script = vec![vec![json!({"id": 1, "result": {}})], answers];
+    let ask = async {
+        let mut client = Client::open(&target).await.unwrap();
+        let mut seen = Vec::new();
+        let other = |text: &str| {
+            seen.push(text.to_owned());
+            Ok(())
+        };
+        let answer = client.call("any", None, other).await;
+        client.close().await;
+        (answer.map(|answer| serde_json::from_str(answer.get()).unwrap()), seen)
+    };
+    let ((), asked) = tokio::join!(serve(listener, script), ask);
+    asked
+}
+
+#[tokio::test]
+async fn a_call_gets_its_own_answer_and_shows_the_rest() {
+    let told = json!({"method": "told", "params": {}});
+    let (answer, seen) = call(vec![told.clone(), json!({"id": 2, "result": {"a": [1]}})]).await;
+    assert_eq!(answer.unwrap(), json!({"a": [1]}));
+    assert_eq!(seen, [told.to_string()]);
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_from_a_broken_connection() {
+    let refusal = json!({"id": 2, "error": {"code": -32602, "message": "no such thing"}});
+    let (answer, _) = call(vec![refusal]).await;
+    assert!(matches!(answer, Err(CallError::Refused(error)) if error.message == "no such thing"));
+    let (answer, _) = call(vec![json!("not an envelope")]).await;
+    assert!(matches!(answer, Err(CallError::Broken(_))));
+}
+
+#[tokio::test]
+async fn an_end_before_the_answer_is_an_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = Where { home: None, url: Some(format!("ws://{}", listener.local_addr().unwrap())) };
+    let script = vec![vec![json!({"id": 1, "result": {}})]];
+    let ask = async {
+        let mut client = Client::open(&target).await.unwrap();
+        client.call("any", None, |_| Ok(())).await.unwrap_err().to_string()
+    };
+    let ((), error) = tokio::join!(serve(listener, script), ask);
+    assert!(error.contains("closed") || error.contains("broke"), "{error}");
+}
+
+#[test]
+fn the_table_names_every_subject_once() {
+    let status = SkeinStatusResponse { uptime_ms: 3_723_000, ..SkeinStatusResponse::default() };
+    let table = status::table(&status);
+    let names: Vec<&str> = table.lines().map(|line| line[..12].trim_end()).collect();
+    let mut unique = names.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    assert_eq!((names.len(), unique.len()), (16, 16), "{table}");
+    assert!(table.contains("up          1 h 2 min"), "{table}");
+}

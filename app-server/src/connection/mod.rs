@@ -1,0 +1,170 @@
+//! One websocket: its handshake, its reader and writer, its end. The reader hands messages to the router, the
+//! writer empties the outbox; the first to end ends both, and whatever ends them, the connection leaves the
+//! subscribers' map first.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use axum::extract::ws::WebSocket;
+use futures_util::StreamExt;
+use skein_protocol::ids::ConnectionId;
+use skein_protocol::server::ClientInfo;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use self::outbox::{CloseReason, Outbox, OutboxLimits};
+use crate::config::Limits;
+use crate::policy;
+use crate::router::{Router, StoreJob};
+use crate::services::Services;
+
+pub mod outbox;
+mod reader;
+pub mod reply;
+mod writer;
+
+/// What requests of one connection share.
+pub struct Connection {
+    /// The server's parts.
+    pub services: Arc<Services>,
+    /// What waits to be written.
+    pub outbox: Outbox,
+    /// Places for requests of the lanes that may take long.
+    pub in_flight: Arc<Semaphore>,
+    /// Ends with the connection, and with it what its requests wait for.
+    pub ended: CancellationToken,
+    /// The connection's requests to the disk: one after the other.
+    pub store_jobs: mpsc::Sender<StoreJob>,
+    client: OnceLock<ClientInfo>,
+    initialised: AtomicBool,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Its id, unique in this server's life.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.outbox.connection()
+    }
+
+    /// Who is connected, once it has said so.
+    #[must_use]
+    pub fn client(&self) -> Option<&ClientInfo> {
+        self.client.get()
+    }
+
+    /// Notes who is connected. `false` when it was said before.
+    pub fn introduce(&self, client: ClientInfo) -> bool {
+        let first = self.client.set(client).is_ok();
+        self.initialised.store(true, Ordering::Release);
+        first
+    }
+
+    /// Whether `initialize` was answered.
+    #[must_use]
+    pub fn is_initialised(&self) -> bool {
+        self.initialised.load(Ordering::Acquire)
+    }
+}
+
+/// Ids of connections, and the tasks that serve them.
+#[derive(Debug, Default)]
+pub struct Connections {
+    last: Mutex<u64>,
+}
+
+impl Connections {
+    fn next_id(&self) -> ConnectionId {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last += 1;
+        ConnectionId(*last)
+    }
+
+    /// Serves an accepted websocket until its end.
+    pub async fn serve(&self, services: Arc<Services>, router: Arc<Router>, socket: WebSocket) {
+        let outbox = Outbox::new(self.next_id(), outbox_limits(&services.config.limits));
+        let (store_jobs, jobs) = mpsc::channel(policy::STORE_JOBS);
+        let connection = Arc::new(Connection {
+            in_flight: Arc::new(Semaphore::new(services.config.limits.requests_in_flight)),
+            outbox: outbox.clone(),
+            ended: CancellationToken::new(),
+            store_jobs,
+            client: OnceLock::new(),
+            initialised: AtomicBool::new(false),
+            services: Arc::clone(&services),
+        });
+        services.subscribers.connect(outbox.clone());
+        // From here on the connection is taken out of the map however this ends, also by a panic.
+        let presence = Presence(Arc::clone(&connection));
+        let lane = store_lane(jobs, connection.ended.clone());
+        let lane = services.tasks.spawn(format!("store-lane/{}", connection.id().0), lane);
+        talk(socket, &connection, router, presence).await;
+        if outbox.closed() == Some(CloseReason::SlowClient) {
+            services.counters.slow_clients.add_one();
+        }
+        drop(connection);
+        // The lane ends with the token; a panic in it was logged.
+        lane.await.ok();
+    }
+}
+
+fn outbox_limits(limits: &Limits) -> OutboxLimits {
+    OutboxLimits {
+        waiting_bytes: limits.outbox_bytes,
+        // The largest message of a user comes back as the start and the end of an item, beside an answer.
+        most_bytes: limits.outbox_bytes + 2 * limits.message_bytes + limits.answer_bytes,
+        pause_bytes: limits.outbox_bytes / 2,
+    }
+}
+
+/// Reads and writes until one of both has ended. The client is gone from the subscribers before its last words.
+async fn talk(socket: WebSocket, connection: &Arc<Connection>, router: Arc<Router>, presence: Presence) {
+    let (sink, stream) = socket.split();
+    let reader = reader::run(stream, Arc::clone(connection), router);
+    let mut writer = std::pin::pin!(writer::run(sink, connection.outbox.clone()));
+    tokio::select! {
+        reason = reader => {
+            connection.outbox.close(reason);
+            drop(presence);
+            // What the client is still owed, and the close frame.
+            tokio::time::timeout(policy::CLOSE_WRITE, writer).await.ok();
+        }
+        () = &mut writer => drop(presence),
+    }
+}
+
+/// Runs the connection's requests to the disk, one after the other.
+async fn store_lane(mut jobs: mpsc::Receiver<StoreJob>, ended: CancellationToken) {
+    loop {
+        let job = tokio::select! {
+            biased;
+            () = ended.cancelled() => return,
+            job = jobs.recv() => job,
+        };
+        let Some(job) = job else { return };
+        tokio::select! {
+            biased;
+            () = ended.cancelled() => return,
+            () = job => {}
+        }
+    }
+}
+
+/// The connection's place in the subscribers' map. Its end wakes the owners that were listened to.
+struct Presence(Arc<Connection>);
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let Connection { services, ended, .. } = self.0.as_ref();
+        let left = services.subscribers.disconnect(self.0.id());
+        ended.cancel();
+        for thread in left {
+            services.registry.wake(thread);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The answer to one request. It travels with the request, so that whoever knows the answer queues it himself, in
+//! the same step as the notifications that belong behind it. One that is dropped unanswered answers with an error.
+
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use skein_protocol::envelope;
+use skein_protocol::error::WireError;
+use skein_protocol::ids::{ConnectionId, RequestId};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::outbox::{Frame, Outbox};
+
+/// Whom to answer, and under which id.
+#[derive(Debug)]
+struct Address {
+    outbox: Outbox,
+    id: RequestId,
+    /// The request's place among those in flight of its connection.
+    _in_flight: Option<OwnedSemaphorePermit>,
+}
+
+/// A request that is to be answered with an `R` or an error, once.
+#[derive(Debug)]
+#[must_use = "a request that is not answered is answered with an internal error"]
+pub struct Reply<R> {
+    address: Option<Address>,
+    answers_with: PhantomData<fn(R)>,
+}
+
+/// An answer that is ready, and waits for its turn.
+#[derive(Debug)]
+#[must_use = "an answer has to be sent"]
+pub struct Answer {
+    address: Option<Address>,
+    frame: Frame,
+}
+
+impl<R: Serialize> Reply<R> {
+    /// The reply to request `id` of the connection that owns the outbox.
+    pub fn new(outbox: Outbox, id: RequestId, in_flight: Option<OwnedSemaphorePermit>) -> Self {
+        let address = Some(Address { outbox, id, _in_flight: in_flight });
+        Self { address, answers_with: PhantomData }
+    }
+
+    /// Answers now.
+    pub fn ok(self, response: &R) {
+        self.prepare(response).send();
+    }
+
+    /// Answers now, with an error.
+    pub fn err(self, error: &WireError) {
+        self.prepare_err(error).send();
+    }
+
+    /// Answers now, either way.
+    pub fn send(self, result: Result<R, WireError>) {
+        match result {
+            Ok(response) => self.ok(&response),
+            Err(error) => self.err(&error),
+        }
+    }
+
+    /// Serialises the answer, to be sent later.
+    pub fn prepare(mut self, response: &R) -> Answer {
+        let address = self.address.take();
+        let frame = address.as_ref().map(|a| envelope::response(&a.id, response)).unwrap_or_default();
+        Answer { address, frame: frame.into() }
+    }
+
+    /// Serialises the answer, or an error when it is above this many bytes.
+    pub fn prepare_within(
+        self,
+        most_bytes: usize,
+        response: &R,
+        too_large: impl FnOnce() -> WireError,
+    ) -> Answer {
+        let answer = self.prepare(response);
+        if answer.frame.len() > most_bytes { answer.replace_with(&too_large()) } else { answer }
+    }
+
+    /// Serialises an error, to be sent later.
+    pub fn prepare_err(mut self, error: &WireError) -> Answer {
+        let address = self.address.take();
+        let frame = address.as_ref().map(|a| envelope::error_reply(Some(&a.id), error)).unwrap_or_default();
+        Answer { address, frame: frame.into() }
+    }
+}
+
+impl<R> Reply<R> {
+    /// Who asked.
+    #[must_use]
+    pub fn connection(&self) -> Option<ConnectionId> {
+        self.address.as_ref().map(|a| a.outbox.connection())
+    }
+}
+
+impl<R> Drop for Reply<R> {
+    fn drop(&mut self) {
+        if let Some(address) = self.address.take() {
+            let error =
+                WireError::internal("dropped", "the request was dropped by a fault of the server; try again");
+            address.outbox.push(envelope::error_reply(Some(&address.id), &error).into());
+        }
+    }
+}
+
+impl Answer {
+    /// Sends it.
+    pub fn send(mut self) {
+        self.deliver();
+    }
+
+    /// An error in place of the answer.
+    pub fn replace_with(mut self, error: &WireError) -> Self {
+        if let Some(address) = &self.address {
+            self.frame = envelope::error_reply(Some(&address.id), error).into();
+        }
+        self
+    }
+
+    fn deliver(&mut self) {
+        if let Some(address) = self.address.take() {
+            address.outbox.push(std::mem::take(&mut self.frame));
+        }
+    }
+}
+
+impl Drop for Answer {
+    /// An answer that is ready is never lost, whoever held it back.
+    fn drop(&mut self) {
+        self.deliver();
+    }
+}

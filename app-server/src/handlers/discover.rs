@@ -1,0 +1,29 @@
+//! `rpc.discover`: what the server speaks, for programs.
+
+use std::sync::{Arc, LazyLock};
+
+use serde_json::value::RawValue;
+use skein_protocol::error::WireError;
+use skein_protocol::export;
+use skein_protocol::extension::{RpcDiscoverParams, RpcDiscoverResponse};
+
+use crate::connection::Connection;
+
+/// The document, made from the tables when it is asked for the first time.
+static DOCUMENT: LazyLock<Result<Box<RawValue>, String>> =
+    LazyLock::new(|| serde_json::value::to_raw_value(&export::openrpc()).map_err(|error| error.to_string()));
+
+/// `rpc.discover`
+pub fn discover(
+    _connection: &Arc<Connection>,
+    _params: RpcDiscoverParams,
+) -> Result<RpcDiscoverResponse, WireError> {
+    match &*DOCUMENT {
+        Ok(document) => Ok(RpcDiscoverResponse(document.clone())),
+        Err(error) => {
+            let text =
+                format!("the description of the protocol cannot be printed ({error}); METHODS.md has it");
+            Err(WireError::internal("noDocument", text))
+        }
+    }
+}

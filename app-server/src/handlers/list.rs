@@ -1,0 +1,143 @@
+//! Lists of threads: those in memory, and those on disk.
+
+use std::sync::Arc;
+
+use skein_protocol::error::WireError;
+use skein_protocol::extension::{IndexingDetails, ListDetails, LoadedDetails, LoadedState, LoadedThread};
+use skein_protocol::ids::ThreadId;
+use skein_protocol::thread::{
+    SortDirection, ThreadListCwdFilter, ThreadListParams, ThreadListResponse, ThreadLoadedListParams,
+    ThreadLoadedListResponse, ThreadSortKey,
+};
+
+use super::thread::status_of;
+use crate::connection::Connection;
+use crate::index::{self, Cursor, SortKey, ThreadFilter};
+use crate::router::errors;
+use crate::services::Services;
+use crate::thread::event::Materialised;
+use crate::thread::machine::{Persistence, Phase};
+use crate::thread::registry::ThreadHandle;
+
+/// `thread/loaded/list`: from memory, whatever every owner and helper is doing.
+pub fn loaded(
+    connection: &Arc<Connection>,
+    params: ThreadLoadedListParams,
+) -> Result<ThreadLoadedListResponse, WireError> {
+    let services = &connection.services;
+    let after: Option<ThreadId> = match params.cursor.as_deref().map(str::parse) {
+        None => None,
+        Some(Ok(id)) => Some(id),
+        Some(Err(_)) => {
+            let text = "this cursor does not belong to this list; begin without one";
+            return Err(WireError::invalid_params("badCursor", text).path("cursor"));
+        }
+    };
+    let mut handles = services.registry.handles();
+    handles.sort_by_key(ThreadHandle::id);
+    let listed = handles.iter().filter(|handle| after.is_none_or(|after| handle.id() > after));
+    let mut threads: Vec<LoadedThread> = listed.filter_map(|handle| details(services, handle)).collect();
+    let most = params.limit.map_or(usize::MAX, |limit| usize::try_from(limit.max(1)).unwrap_or(usize::MAX));
+    let more = threads.len() > most;
+    threads.truncate(most);
+    let data: Vec<ThreadId> = threads.iter().map(|thread| thread.thread_id).collect();
+    let next_cursor = if more { data.last().map(ThreadId::to_string) } else { None };
+    Ok(ThreadLoadedListResponse { data, next_cursor, skein: Some(LoadedDetails { threads }) })
+}
+
+fn details(services: &Services, handle: &ThreadHandle) -> Option<LoadedThread> {
+    let counts = services.subscribers.counts(handle.id());
+    handle.seen(|seen| {
+        let state = match seen.phase {
+            Phase::Loading => LoadedState::Loading,
+            Phase::Idle => LoadedState::Idle,
+            Phase::Running => LoadedState::Running,
+            Phase::Unloading => LoadedState::Unloading,
+            Phase::Gone => return None,
+        };
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        Some(LoadedThread {
+            thread_id: handle.id(),
+            state,
+            status: seen.status.clone(),
+            subscribers: number(counts.subscribers),
+            observers: number(counts.observers),
+            helpers: seen.helpers.as_ref().map_or(0, |set| number(set.alive())),
+            ephemeral: seen.persistence == Persistence::Ephemeral,
+            materialised: seen.materialised == Materialised::Yes,
+        })
+    })
+}
+
+/// `thread/list`: from the index.
+pub async fn list(
+    connection: Arc<Connection>,
+    params: ThreadListParams,
+) -> Result<ThreadListResponse, WireError> {
+    let services = &connection.services;
+    let cursor = match params.cursor.as_deref().map(str::parse::<Cursor>) {
+        None => None,
+        Some(Ok(cursor)) => Some(cursor),
+        Some(Err(bad)) => return Err(errors::index(&bad.into())),
+    };
+    if asks_for_what_is_not_there(&params) {
+        return Ok(empty());
+    }
+    let limit = index::page_size(params.limit);
+    let page = services.index.list(filter(params), cursor, limit).await;
+    let page = page.map_err(|error| errors::index(&error))?;
+    let data = page.rows.iter().map(|row| {
+        let seen = services.registry.handle(row.id).map(|handle| handle.snapshot());
+        row.thread(status_of(seen.as_ref()))
+    });
+    Ok(ThreadListResponse {
+        data: data.collect(),
+        backwards_cursor: page.back.map(|cursor| cursor.to_string()),
+        next_cursor: page.next.map(|cursor| cursor.to_string()),
+        read_states: None,
+        skein: page.indexing.map(|indexing| ListDetails {
+            indexing: Some(IndexingDetails { done: indexing.done, total: indexing.total }),
+        }),
+    })
+}
+
+/// Threads of Skein have no parents, attachments, projects or sections: none fits such a filter.
+fn asks_for_what_is_not_there(params: &ThreadListParams) -> bool {
+    params.ancestor_thread_id.is_some()
+        || params.parent_thread_id.is_some()
+        || params.attached_to_thread_id.is_some()
+        || params.project_id.is_some()
+        || params.section_id.is_some()
+}
+
+fn empty() -> ThreadListResponse {
+    ThreadListResponse {
+        data: Vec::new(),
+        backwards_cursor: None,
+        next_cursor: None,
+        read_states: None,
+        skein: None,
+    }
+}
+
+fn filter(params: ThreadListParams) -> ThreadFilter {
+    ThreadFilter {
+        archived: params.archived.unwrap_or(false),
+        cwds: match params.cwd {
+            None => Vec::new(),
+            Some(ThreadListCwdFilter::One(cwd)) => vec![cwd],
+            Some(ThreadListCwdFilter::Several(cwds)) => cwds,
+        },
+        model_providers: params.model_providers.unwrap_or_default(),
+        originators: params.originators.unwrap_or_default(),
+        source_kinds: params.source_kinds.unwrap_or_default(),
+        search: params.search_term.filter(|term| !term.is_empty()),
+        excluded: params.excluded_thread_ids.unwrap_or_default().into_iter().collect(),
+        sort: match params.sort_key {
+            Some(ThreadSortKey::CreatedAt) => SortKey::Created,
+            Some(ThreadSortKey::UpdatedAt | ThreadSortKey::RecencyAt | ThreadSortKey::SectionPosition)
+            | None => SortKey::Updated,
+        },
+        direction: params.sort_direction.unwrap_or(SortDirection::Desc),
+    }
+}

@@ -1,0 +1,42 @@
+//! What each method does: thin rooms from params to owner, store or snapshot. The list below is the whole API.
+
+use skein_protocol::methods::{
+    Initialize, Initialized, McpServerStatusList, McpServerToolCall, ModelList, RpcDiscover, SkeinQuiesce,
+    SkeinStatus, SkeinThreadUnload, ThreadList, ThreadLoadedList, ThreadNameSet, ThreadRead, ThreadResume,
+    ThreadStart, ThreadUnsubscribe, TurnInterrupt, TurnStart,
+};
+
+use crate::router::Router;
+
+mod discover;
+mod helper;
+mod list;
+mod server;
+mod status;
+mod thread;
+mod turn;
+
+/// The router with every method.
+#[must_use]
+pub fn router() -> Router {
+    let mut router = Router::default();
+    router.inline::<Initialize>(server::initialize);
+    router.inline::<ModelList>(server::model_list);
+    router.inline::<RpcDiscover>(discover::discover);
+    router.inline::<SkeinStatus>(status::status);
+    router.thread::<SkeinQuiesce>(server::quiesce);
+    router.thread::<ThreadStart>(thread::start);
+    router.thread::<ThreadResume>(thread::resume);
+    router.inline::<ThreadUnsubscribe>(thread::unsubscribe);
+    router.inline::<ThreadLoadedList>(list::loaded);
+    router.store::<ThreadList, _>(list::list);
+    router.store::<ThreadRead, _>(thread::read);
+    router.thread::<ThreadNameSet>(thread::set_name);
+    router.thread::<SkeinThreadUnload>(thread::unload);
+    router.thread::<TurnStart>(turn::start);
+    router.urgent::<TurnInterrupt>(turn::interrupt);
+    router.inline::<McpServerStatusList>(helper::status_list);
+    router.helper::<McpServerToolCall, _>(helper::call);
+    router.notification::<Initialized>(server::initialized);
+    router
+}

@@ -1,0 +1,135 @@
+//! The server itself: who is connected, which models there are, and the fence for tests.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use skein_protocol::error::WireError;
+use skein_protocol::event::ConfigWarningNotification;
+use skein_protocol::extension::{ServerExtensions, SkeinQuiesceParams, SkeinQuiesceResponse};
+use skein_protocol::notifications::ConfigWarning;
+use skein_protocol::server::{
+    InitializeParams, InitializeResponse, Model, ModelListParams, ModelListResponse,
+};
+use skein_protocol::table::Scope;
+use tokio::sync::oneshot;
+
+use crate::config;
+use crate::connection::Connection;
+use crate::connection::reply::Reply;
+use crate::policy;
+use crate::router::errors;
+use crate::thread::command::Command;
+use crate::thread::outgoing::Notice;
+use crate::thread::subscribers::ClientWishes;
+
+/// `initialize`
+pub fn initialize(
+    connection: &Arc<Connection>,
+    params: InitializeParams,
+) -> Result<InitializeResponse, WireError> {
+    let InitializeParams { capabilities, client_info } = params;
+    let user_agent = format!(
+        "skein/{} ({}; {}) {}/{}",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::OS,
+        std::env::consts::ARCH,
+        client_info.name,
+        client_info.version,
+    );
+    let opted_out = capabilities.and_then(|capabilities| capabilities.opt_out_notification_methods);
+    let opted_out: HashSet<String> = opted_out.unwrap_or_default().into_iter().collect();
+    if connection.is_initialised() || !connection.introduce(client_info) {
+        return Err(errors::already_initialised());
+    }
+    let services = &connection.services;
+    services.subscribers.initialise(connection.id(), ClientWishes { opted_out, numbered: false });
+    Ok(InitializeResponse {
+        codex_home: services.config.home.display().to_string(),
+        platform_family: std::env::consts::FAMILY.to_owned(),
+        platform_os: std::env::consts::OS.to_owned(),
+        user_agent,
+        skein: Some(ServerExtensions {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            extensions: BTreeMap::new(),
+        }),
+    })
+}
+
+/// `initialized`: the client listens, so it hears what was odd in the settings.
+pub fn initialized(connection: &Arc<Connection>) {
+    if !connection.is_initialised() {
+        return;
+    }
+    let services = &connection.services;
+    let path = services.config.home.join(config::FILE).display().to_string();
+    for warning in &services.config.warnings {
+        let params = ConfigWarningNotification {
+            details: None,
+            path: Some(path.clone()),
+            range: None,
+            summary: warning.to_string(),
+        };
+        let at = services.clock.wall();
+        let notice = Notice::new::<ConfigWarning>(Scope::All, &params, at, None);
+        services.subscribers.publish_to(connection.id(), &notice.broadcast);
+    }
+}
+
+/// `model/list`: the configured model, and the one that works offline.
+pub fn model_list(
+    connection: &Arc<Connection>,
+    params: ModelListParams,
+) -> Result<ModelListResponse, WireError> {
+    let config = &connection.services.config;
+    let mut models = vec![model(&config.model, &config.model_provider)];
+    if config.model != policy::DEFAULT_MODEL {
+        models.push(model(policy::DEFAULT_MODEL, policy::DEFAULT_MODEL_PROVIDER));
+    }
+    if let Some(first) = models.first_mut() {
+        first.is_default = true;
+    }
+    let provider = params.model_provider;
+    models.retain(|model| {
+        provider.as_deref().is_none_or(|provider| match model.id.as_str() {
+            policy::DEFAULT_MODEL => provider == policy::DEFAULT_MODEL_PROVIDER,
+            _ => provider == config.model_provider,
+        })
+    });
+    Ok(ModelListResponse { data: models, next_cursor: None })
+}
+
+fn model(name: &str, provider: &str) -> Model {
+    let description = match name {
+        policy::DEFAULT_MODEL => "Answers with what it is told, without a network".to_owned(),
+        _ => format!("A model of {provider}"),
+    };
+    Model::new(name, name, description)
+}
+
+/// `skein/quiesce`: asks every owner, and waits for all of them in a task of its own.
+pub fn quiesce(
+    connection: &Arc<Connection>,
+    _params: SkeinQuiesceParams,
+    reply: Reply<SkeinQuiesceResponse>,
+) {
+    let services = Arc::clone(&connection.services);
+    if !services.config.test_fences {
+        let text = "fences are for tests: start the server with --test-fences";
+        return reply.err(&WireError::invalid_request("noFences", text));
+    }
+    let tasks = services.tasks.clone();
+    tasks.spawn("quiesce", async move {
+        let mut fences = Vec::new();
+        for handle in services.registry.handles() {
+            let (done, passed) = oneshot::channel();
+            // An owner that is gone has handled everything.
+            if handle.mailbox().send(Command::Fence(done)).await.is_ok() {
+                fences.push(passed);
+            }
+        }
+        for fence in fences {
+            fence.await.ok();
+        }
+        reply.ok(&SkeinQuiesceResponse {});
+    });
+}

@@ -1,0 +1,128 @@
+//! `skein/status`: the server in numbers, from memory. Tests read these instead of guessing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use skein_protocol::error::WireError;
+use skein_protocol::extension::{
+    HelperCounts, MemoryCounts, RefusalCounts, SkeinStatusParams, SkeinStatusResponse, StoreCounts,
+    ThreadCounts, TurnCounts, UnloadCounts,
+};
+
+use crate::connection::Connection;
+use crate::services::Services;
+use crate::thread::machine::Phase;
+
+/// `skein/status`
+pub fn status(
+    connection: &Arc<Connection>,
+    _params: SkeinStatusParams,
+) -> Result<SkeinStatusResponse, WireError> {
+    let services = &connection.services;
+    let (connections, _) = services.subscribers.totals();
+    let threads = threads(services);
+    let uptime = services.clock.wall().0.saturating_sub(services.started.0);
+    let outboxes = services.subscribers.outboxes();
+    let counters = &services.counters;
+    Ok(SkeinStatusResponse {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        home: services.config.home.display().to_string(),
+        address: services.address.get().map(|address| format!("ws://{address}")).unwrap_or_default(),
+        started_at_ms: services.started.0,
+        boot_id: services.start_id.to_string(),
+        uptime_ms: u64::try_from(uptime).unwrap_or_default(),
+        connections: number(connections),
+        turns: TurnCounts {
+            running: threads.running,
+            started_total: counters.turns_started.get(),
+            completed_total: counters.turns_completed.get(),
+        },
+        threads,
+        helpers: helpers(services),
+        tasks: number(services.tasks.count()),
+        outbox_bytes: outboxes.iter().map(|outbox| number(outbox.bytes())).sum(),
+        store: store(services),
+        refusals: RefusalCounts {
+            overloaded: counters.overloaded.get(),
+            slow_clients: counters.slow_clients.get(),
+        },
+        unloads: unloads(services),
+        memory: MemoryCounts { resident_bytes: resident_bytes() },
+    })
+}
+
+fn threads(services: &Services) -> ThreadCounts {
+    let (_, counts) = services.subscribers.totals();
+    let mut threads = ThreadCounts {
+        subscriptions: number(counts.subscribers),
+        observers: number(counts.observers),
+        ..ThreadCounts::default()
+    };
+    for handle in services.registry.handles() {
+        match handle.seen(|snapshot| snapshot.phase) {
+            Phase::Loading => threads.loading += 1,
+            Phase::Idle => threads.idle += 1,
+            Phase::Running => threads.running += 1,
+            Phase::Unloading => threads.unloading += 1,
+            Phase::Gone => {}
+        }
+    }
+    threads.loaded = threads.loading + threads.idle + threads.running + threads.unloading;
+    threads
+}
+
+fn helpers(services: &Services) -> HelperCounts {
+    let counts = services.host.counts();
+    let held = [("guard", counts.by_guard), ("cgroup", counts.by_cgroup)];
+    let containment: BTreeMap<String, u64> = held
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(by, count)| (by.to_owned(), number(count)))
+        .collect();
+    HelperCounts {
+        alive: number(counts.alive),
+        guards: number(counts.guards),
+        starting: number(counts.starting),
+        ready: number(counts.ready),
+        stopping: number(counts.stopping),
+        started_total: counts.started_total,
+        stopped_total: counts.stopped_total,
+        killed_total: counts.killed_total,
+        containment,
+    }
+}
+
+fn store(services: &Services) -> StoreCounts {
+    let counts = services.store.counts();
+    StoreCounts {
+        appends_total: counts.appends,
+        syncs_total: counts.syncs,
+        errors_total: counts.errors,
+        unsaved_records_total: services.counters.unsaved_records.get(),
+        open_markers: counts.open_markers,
+    }
+}
+
+fn unloads(services: &Services) -> UnloadCounts {
+    let counters = &services.counters;
+    let total = counters.unloads.get();
+    let known = |value: u64| (total > 0).then_some(value);
+    UnloadCounts {
+        total,
+        last_ms: known(counters.unload_last_ms.get()),
+        max_ms: known(counters.unload_most_ms.get()),
+    }
+}
+
+/// From `/proc/self/statm`, the second field, in pages; 0 where there is no such file.
+fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
+    pages.saturating_mul(u64::try_from(page).unwrap_or(4096))
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

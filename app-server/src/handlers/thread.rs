@@ -1,0 +1,206 @@
+//! Threads: made, resumed, left, named, unloaded, read.
+
+use std::sync::Arc;
+
+use skein_protocol::error::WireError;
+use skein_protocol::extension::{SkeinThreadUnloadParams, SkeinThreadUnloadResponse, ThreadPicture};
+use skein_protocol::ids::ThreadId;
+use skein_protocol::item::ThreadItem;
+use skein_protocol::thread::{
+    Thread, ThreadReadParams, ThreadReadResponse, ThreadResumeParams, ThreadResumeResponse,
+    ThreadSetNameParams, ThreadSetNameResponse, ThreadStartParams, ThreadStartResponse, ThreadStatus,
+    ThreadUnsubscribeParams, ThreadUnsubscribeResponse, ThreadUnsubscribeStatus,
+};
+use skein_protocol::turn::{Turn, TurnItemsView};
+
+use crate::config::{Overrides, helpers_from_thread_config};
+use crate::connection::Connection;
+use crate::connection::reply::Reply;
+use crate::router::errors;
+use crate::services::Services;
+use crate::thread::command::{Command, Resume, SetName, Start, Unload};
+use crate::thread::dispatch;
+use crate::thread::error::ThreadError;
+use crate::thread::event::{Force, Materialised};
+use crate::thread::history::History;
+use crate::thread::machine::{Persistence, Phase};
+use crate::thread::snapshot::Snapshot;
+use crate::thread::subscribers::{Left, Role};
+
+/// `thread/start`
+pub fn start(connection: &Arc<Connection>, params: ThreadStartParams, reply: Reply<ThreadStartResponse>) {
+    let services = &connection.services;
+    let prepared = overrides(services, params.config.as_ref()).and_then(|helpers| {
+        check_provider(services, params.model_provider.as_ref().or(helpers.model_provider.as_ref()))?;
+        Ok(helpers)
+    });
+    let helpers = match prepared {
+        Ok(helpers) => helpers,
+        Err(error) => return reply.err(&error),
+    };
+    let id = ThreadId::new(services.clock.new_id());
+    // A connection that is gone gets no thread.
+    let Some(ticket) = services.subscribers.begin_resume(connection.id(), id) else { return };
+    let originator = connection.client().map(|client| client.name.clone()).unwrap_or_default();
+    let start = Start { params, helpers, ticket, originator, reply };
+    dispatch::deliver(services, id, Command::Start(Box::new(start)));
+}
+
+/// `thread/resume`
+pub fn resume(connection: &Arc<Connection>, params: ThreadResumeParams, reply: Reply<ThreadResumeResponse>) {
+    let services = &connection.services;
+    let id = params.thread_id;
+    if let Some(path) = unsupported(&params) {
+        let text = format!("{path} is not supported: a thread is resumed by its id, from its own rollout");
+        return reply.err(&WireError::invalid_params("unsupported", text).path(path).thread(id));
+    }
+    let prepared = overrides(services, params.config.as_ref()).and_then(|helpers| {
+        check_provider(services, params.model_provider.as_ref().or(helpers.model_provider.as_ref()))?;
+        Ok(helpers)
+    });
+    let helpers = match prepared {
+        Ok(helpers) => helpers,
+        Err(error) => return reply.err(&error.thread(id)),
+    };
+    let Some(ticket) = services.subscribers.begin_resume(connection.id(), id) else { return };
+    let observes = params.skein.as_ref().is_some_and(|skein| skein.observe);
+    let role = if observes { Role::Observer } else { Role::Subscriber };
+    let resume = Resume { params, helpers, role, ticket, reply };
+    dispatch::deliver(services, id, Command::Resume(Box::new(resume)));
+}
+
+/// The first member that asks for another history than the thread's own.
+fn unsupported(params: &ThreadResumeParams) -> Option<&'static str> {
+    if params.history.is_some() {
+        return Some("history");
+    }
+    params.path.as_ref().map(|_| "path")
+}
+
+/// `thread/unsubscribe`
+pub fn unsubscribe(
+    connection: &Arc<Connection>,
+    params: ThreadUnsubscribeParams,
+) -> Result<ThreadUnsubscribeResponse, WireError> {
+    let services = &connection.services;
+    let id = params.thread_id;
+    let status = match services.subscribers.leave(connection.id(), id) {
+        Left::Subscription | Left::WaitingResume => {
+            services.registry.wake(id);
+            ThreadUnsubscribeStatus::Unsubscribed
+        }
+        Left::Nothing if services.registry.handle(id).is_some() => ThreadUnsubscribeStatus::NotSubscribed,
+        Left::Nothing => ThreadUnsubscribeStatus::NotLoaded,
+    };
+    Ok(ThreadUnsubscribeResponse { status })
+}
+
+/// `thread/name/set`
+pub fn set_name(
+    connection: &Arc<Connection>,
+    params: ThreadSetNameParams,
+    reply: Reply<ThreadSetNameResponse>,
+) {
+    let name = params.name.trim().to_owned();
+    if name.is_empty() {
+        let error = WireError::invalid_params("emptyName", "a name needs at least one visible character");
+        return reply.err(&error.path("name").thread(params.thread_id));
+    }
+    let command = Command::SetName(SetName { name, reply });
+    dispatch::deliver(&connection.services, params.thread_id, command);
+}
+
+/// `skein/thread/unload`
+pub fn unload(
+    connection: &Arc<Connection>,
+    params: SkeinThreadUnloadParams,
+    reply: Reply<SkeinThreadUnloadResponse>,
+) {
+    let force = if params.force { Force::Yes } else { Force::No };
+    dispatch::deliver(&connection.services, params.thread_id, Command::Unload(Unload { force, reply }));
+}
+
+/// `thread/read`: from the rollout, with what the owner has in progress added.
+pub async fn read(
+    connection: Arc<Connection>,
+    params: ThreadReadParams,
+) -> Result<ThreadReadResponse, WireError> {
+    let services = &connection.services;
+    let ThreadReadParams { include_turns, thread_id: id } = params;
+    // Before the file, so that what is done meanwhile is seen as done.
+    let seen = services.registry.handle(id).map(|handle| handle.snapshot());
+    if let Some(response) = seen.as_ref().and_then(unwritten) {
+        return if include_turns && response.thread.ephemeral {
+            let what = "its turns cannot be read; omit includeTurns";
+            Err(errors::thread(&ThreadError::Ephemeral { id, what }))
+        } else {
+            Ok(response)
+        };
+    }
+    let history =
+        History::read(services.store.as_ref(), id).await.map_err(|error| errors::read(error, id))?;
+    let mut thread = history.thread(status_of(seen.as_ref()));
+    thread.can_accept_direct_input = seen.as_ref().map(|_| true);
+    if include_turns {
+        thread.turns = history.turns(TurnItemsView::Full);
+        if let Some(seen) = &seen {
+            add_open_items(&mut thread.turns, &seen.open_items);
+        }
+    }
+    let skein = Some(ThreadPicture { seq: history.seq(), epoch: history.epoch() });
+    Ok(ThreadReadResponse { read_state: None, thread, skein })
+}
+
+/// A thread that is only in memory.
+fn unwritten(seen: &Snapshot) -> Option<ThreadReadResponse> {
+    match (seen.persistence, seen.materialised) {
+        (Persistence::Durable, Materialised::Yes) => None,
+        (Persistence::Ephemeral, _) | (Persistence::Durable, Materialised::No) => {
+            let mut thread: Thread = seen.thread.clone()?;
+            thread.status = seen.status.clone();
+            let skein = Some(ThreadPicture { seq: seen.seq, epoch: seen.epoch });
+            Some(ThreadReadResponse { read_state: None, thread, skein })
+        }
+    }
+}
+
+/// What clients are told of a thread whose owner published this.
+pub(super) fn status_of(seen: Option<&Snapshot>) -> ThreadStatus {
+    match seen {
+        Some(seen) if seen.phase != Phase::Gone => seen.status.clone(),
+        Some(_) | None => ThreadStatus::NotLoaded,
+    }
+}
+
+/// Puts the items in progress into the turn that is in progress, unless they are done by now.
+fn add_open_items(turns: &mut [Turn], open: &[ThreadItem]) {
+    let Some(turn) = turns.last_mut() else { return };
+    for item in open {
+        match turn.items.iter_mut().find(|there| there.id() == item.id()) {
+            Some(there) if there.completed_at_ms.is_none() => *there = item.clone(),
+            Some(_) => {}
+            None => turn.items.push(item.clone()),
+        }
+    }
+}
+
+/// What the `config` member of a request says, if all of it can be used.
+pub(super) fn overrides(
+    services: &Services,
+    config: Option<&serde_json::Map<String, serde_json::Value>>,
+) -> Result<Overrides, WireError> {
+    let Some(config) = config else { return Ok(Overrides::default()) };
+    let overrides = helpers_from_thread_config(config).map_err(|wrong| errors::config(&wrong))?;
+    overrides.over(&services.config.helpers).map_err(|wrong| errors::config(&wrong))?;
+    Ok(overrides)
+}
+
+fn check_provider(services: &Services, asked: Option<&String>) -> Result<(), WireError> {
+    match asked {
+        Some(name) if services.providers.get(name).is_none() => {
+            let known = services.providers.names().join(", ");
+            Err(errors::thread(&ThreadError::NoProvider { name: name.clone(), known }))
+        }
+        Some(_) | None => Ok(()),
+    }
+}

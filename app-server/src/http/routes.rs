@@ -1,0 +1,63 @@
+//! Every URL.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router as HttpRouter;
+use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::http::StatusCode;
+use axum::middleware;
+use axum::response::Response;
+use axum::routing::get;
+
+use super::access;
+use crate::connection::Connections;
+use crate::policy;
+use crate::router::Router;
+use crate::services::Services;
+
+/// What the routes need.
+pub struct Web {
+    /// The server's parts.
+    pub services: Arc<Services>,
+    /// The method table's handlers.
+    pub router: Arc<Router>,
+    /// The websockets.
+    pub connections: Connections,
+    /// Cleared when the server begins to stop.
+    pub ready: AtomicBool,
+}
+
+/// The routes: the websocket at `/`, and health.
+pub fn routes(web: Arc<Web>) -> HttpRouter {
+    HttpRouter::new()
+        .route("/", get(websocket))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .layer(middleware::from_fn(access::only_local))
+        .with_state(web)
+}
+
+async fn ready(State(web): State<Arc<Web>>) -> (StatusCode, &'static str) {
+    if web.ready.load(Ordering::Acquire) {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    }
+}
+
+async fn websocket(State(web): State<Arc<Web>>, upgrade: WebSocketUpgrade) -> Response {
+    let most = web.services.config.limits.message_bytes;
+    let upgrade = upgrade.max_message_size(most).max_frame_size(most).read_buffer_size(policy::READ_BUFFER);
+    upgrade.on_upgrade(move |socket| async move {
+        let services = Arc::clone(&web.services);
+        let tasks = services.tasks.clone();
+        let serving = tasks.spawn("connection", async move {
+            let router = Arc::clone(&web.router);
+            web.connections.serve(services, router, socket).await;
+        });
+        // A panic was logged by the tracker, and the socket is closed by it.
+        serving.await.ok();
+    })
+}

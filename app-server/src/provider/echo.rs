@@ -1,0 +1,271 @@
+//! The offline default. It answers with the user's text, a delta a word, and understands lines that begin with
+//! `/` (or with `::`, for chat programs that keep the slash for themselves):
+//!
+//! - `/tool SERVER TOOL {json}`: a call; several lines are parallel calls; the answer is the results' text
+//! - `/ask TEXT`: a question to the user; the answer is the user's
+//! - `/stream COUNT [BYTES] [PER_SECOND]`: that many deltas
+//! - `/fail TEXT`: the answer fails
+//! - `/hang`: until interrupted
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use skein_protocol::turn::UserInput;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{ModelEvent, Prompt, Provider, ProviderError, ToolCall, Usage};
+
+/// The provider's name in `model_provider`, and that of its only model.
+pub const NAME: &str = "echo";
+
+/// The largest text of one `/stream` delta, in bytes.
+const MOST_DELTA_BYTES: usize = 64 * 1024;
+
+/// The echo provider.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Echo;
+
+/// What the user's text asks of the echo.
+#[derive(Debug, Clone, PartialEq)]
+enum Script {
+    Say(String),
+    Call(Vec<ToolCall>),
+    Ask(String),
+    Stream { count: u64, bytes: usize, per_second: Option<f64> },
+    Fail(String),
+    Hang,
+}
+
+#[async_trait]
+impl Provider for Echo {
+    async fn answer(
+        &self,
+        prompt: Prompt,
+        events: mpsc::Sender<ModelEvent>,
+        cancel: CancellationToken,
+    ) -> Result<(), ProviderError> {
+        let heard = heard(&prompt.input);
+        let script = if prompt.results.is_empty() {
+            parse(&heard)?
+        } else {
+            let texts: Vec<&str> = prompt.results.iter().map(|result| result.text.as_str()).collect();
+            Script::Say(texts.join("\n"))
+        };
+        let said = play(script, &events, &cancel).await?;
+        let tokens = |text: &str| i64::try_from(text.split_whitespace().count()).unwrap_or(i64::MAX);
+        let usage = Usage { input: tokens(&heard), output: said };
+        // A turn that has ended meanwhile does not want it any more.
+        events.send(ModelEvent::Usage(usage)).await.ok();
+        Ok(())
+    }
+}
+
+/// The text of the last thing the user said.
+fn heard(input: &[UserInput]) -> String {
+    let texts: Vec<&str> = input.iter().filter_map(UserInput::as_text).collect();
+    texts.join("\n")
+}
+
+/// Plays a script. Returns how many tokens (words, deltas) it said.
+async fn play(
+    script: Script,
+    events: &mpsc::Sender<ModelEvent>,
+    cancel: &CancellationToken,
+) -> Result<i64, ProviderError> {
+    match script {
+        Script::Say(text) => {
+            let words: Vec<&str> = text.split_inclusive(char::is_whitespace).collect();
+            for word in &words {
+                if !give(events, cancel, ModelEvent::TextDelta((*word).to_owned())).await {
+                    break;
+                }
+            }
+            Ok(i64::try_from(words.len()).unwrap_or(i64::MAX))
+        }
+        Script::Call(calls) => {
+            give(events, cancel, ModelEvent::ToolCalls(calls)).await;
+            Ok(1)
+        }
+        Script::Ask(text) => {
+            give(events, cancel, ModelEvent::Question(text)).await;
+            Ok(1)
+        }
+        Script::Stream { count, bytes, per_second } => {
+            stream(count, bytes, per_second, events, cancel).await;
+            Ok(i64::try_from(count).unwrap_or(i64::MAX))
+        }
+        Script::Fail(message) => Err(ProviderError { message }),
+        Script::Hang => {
+            cancel.cancelled().await;
+            Ok(0)
+        }
+    }
+}
+
+async fn stream(
+    count: u64,
+    bytes: usize,
+    per_second: Option<f64>,
+    events: &mpsc::Sender<ModelEvent>,
+    cancel: &CancellationToken,
+) {
+    let mut pace = per_second.map(|rate| tokio::time::interval(Duration::from_secs_f64(1.0 / rate)));
+    for number in 0..count {
+        if let Some(pace) = &mut pace {
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                _ = pace.tick() => {}
+            }
+        }
+        if !give(events, cancel, ModelEvent::TextDelta(numbered(number, bytes))).await {
+            return;
+        }
+    }
+}
+
+/// A delta that shows its number, of about this many bytes.
+fn numbered(number: u64, bytes: usize) -> String {
+    let mut text = format!("{number} ");
+    while text.len() < bytes {
+        let missing = (bytes - text.len()).min(64);
+        text.push_str(&".".repeat(missing));
+    }
+    text
+}
+
+/// Whether the event was taken: not after a cancel, and not when the turn is over.
+async fn give(events: &mpsc::Sender<ModelEvent>, cancel: &CancellationToken, event: ModelEvent) -> bool {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => false,
+        sent = events.send(event) => sent.is_ok(),
+    }
+}
+
+/// Reads the lines. A text without any is said as it is.
+fn parse(text: &str) -> Result<Script, ProviderError> {
+    let mut calls = Vec::new();
+    for line in text.lines().map(str::trim) {
+        let Some(line) = line.strip_prefix('/').or_else(|| line.strip_prefix("::")) else { continue };
+        let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let rest = rest.trim();
+        match word {
+            "tool" => calls.push(parse_call(rest)?),
+            "ask" if rest.is_empty() => return Err(usage("/ask TEXT")),
+            "ask" => return Ok(Script::Ask(rest.to_owned())),
+            "stream" => return parse_stream(rest),
+            "fail" => return Ok(Script::Fail(rest.to_owned())),
+            "hang" => return Ok(Script::Hang),
+            _ => {}
+        }
+    }
+    if calls.is_empty() { Ok(Script::Say(text.to_owned())) } else { Ok(Script::Call(calls)) }
+}
+
+fn parse_call(rest: &str) -> Result<ToolCall, ProviderError> {
+    let mut words = rest.splitn(3, char::is_whitespace);
+    let (Some(server), Some(tool)) = (words.next().filter(|w| !w.is_empty()), words.next()) else {
+        return Err(usage("/tool SERVER TOOL {json}"));
+    };
+    let arguments = words.next().map_or("{}", str::trim);
+    let arguments: Value = serde_json::from_str(arguments).map_err(|error| ProviderError {
+        message: format!("the arguments of /tool {server} {tool} are not JSON: {error}"),
+    })?;
+    if !arguments.is_object() {
+        return Err(usage("/tool SERVER TOOL {json}, the arguments being an object"));
+    }
+    Ok(ToolCall { server: server.to_owned(), tool: tool.to_owned(), arguments })
+}
+
+fn parse_stream(rest: &str) -> Result<Script, ProviderError> {
+    let wrong = || usage("/stream COUNT [BYTES] [PER_SECOND]");
+    let mut words = rest.split_whitespace();
+    let count = words.next().and_then(|w| w.parse().ok()).ok_or_else(wrong)?;
+    let bytes: usize = words.next().map_or(Ok(8), str::parse).map_err(|_| wrong())?;
+    let per_second: Option<f64> = words.next().map(str::parse).transpose().map_err(|_| wrong())?;
+    let paced = per_second.is_none_or(|rate| rate.is_finite() && rate > 0.001);
+    if bytes > MOST_DELTA_BYTES || !paced || words.next().is_some() {
+        return Err(wrong());
+    }
+    Ok(Script::Stream { count, bytes, per_second })
+}
+
+fn usage(form: &str) -> ProviderError {
+    ProviderError { message: format!("the echo model expects {form}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn events_of(text: &str, results: Vec<super::super::ToolResult>) -> Vec<ModelEvent> {
+        let (events, mut heard) = mpsc::channel(256);
+        let prompt = Prompt { model: NAME.into(), input: vec![UserInput::text(text)], results };
+        Echo.answer(prompt, events, CancellationToken::new()).await.unwrap();
+        let mut all = Vec::new();
+        while let Some(event) = heard.recv().await {
+            all.push(event);
+        }
+        all
+    }
+
+    fn said(events: &[ModelEvent]) -> String {
+        let text = |event: &ModelEvent| match event {
+            ModelEvent::TextDelta(delta) => Some(delta.clone()),
+            ModelEvent::ToolCalls(_) | ModelEvent::Question(_) | ModelEvent::Usage(_) => None,
+        };
+        events.iter().filter_map(text).collect()
+    }
+
+    #[tokio::test]
+    async fn text_comes_back_a_delta_a_word() {
+        let events = events_of("one two\nthree", Vec::new()).await;
+        assert_eq!(said(&events), "one two\nthree");
+        assert_eq!(events.len(), 4, "three deltas and the usage: {events:?}");
+    }
+
+    #[tokio::test]
+    async fn several_tool_lines_are_one_parallel_round() {
+        let events = events_of("/tool a echo {\"text\":\"x\"}\n::tool b pid", Vec::new()).await;
+        let ModelEvent::ToolCalls(calls) = &events[0] else { panic!("{events:?}") };
+        let named: Vec<_> = calls.iter().map(|c| (c.server.as_str(), c.tool.as_str())).collect();
+        assert_eq!(named, [("a", "echo"), ("b", "pid")]);
+        assert_eq!(calls[0].arguments["text"], "x");
+    }
+
+    #[tokio::test]
+    async fn the_results_are_the_answer() {
+        let result = |text: &str| super::super::ToolResult { text: text.into(), failed: false };
+        let events = events_of("/tool a echo", vec![result("one"), result("two")]).await;
+        assert_eq!(said(&events), "one\ntwo");
+    }
+
+    #[tokio::test]
+    async fn a_stream_has_as_many_deltas_as_asked() {
+        let events = events_of("/stream 5 20", Vec::new()).await;
+        assert_eq!(events.len(), 6);
+        assert!(said(&events).starts_with("0 ...") && said(&events).contains("4 "));
+    }
+
+    #[test]
+    fn wrong_lines_say_what_would_be_right() {
+        for wrong in ["/tool", "/tool a", "/tool a b {", "/tool a b []", "/stream", "/stream 1 2 0", "/ask"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(parse("a /tool in a text"), Ok(Script::Say("a /tool in a text".into())));
+        assert_eq!(parse("/fail no money"), Ok(Script::Fail("no money".into())));
+        assert_eq!(parse("::hang"), Ok(Script::Hang));
+    }
+
+    #[tokio::test]
+    async fn a_hang_ends_when_it_is_cancelled() {
+        let cancel = CancellationToken::new();
+        let (events, _heard) = mpsc::channel(1);
+        let prompt =
+            Prompt { model: NAME.into(), input: vec![UserInput::text("/hang")], results: Vec::new() };
+        cancel.cancel();
+        Echo.answer(prompt, events, cancel).await.unwrap();
+    }
+}

@@ -1,0 +1,133 @@
+//! Every error of a room, as the wire says it: code, a stable reason, the id it is about, and what to do.
+
+use std::time::Duration;
+
+use skein_protocol::error::WireError;
+use skein_protocol::ids::ThreadId;
+
+use crate::config::ConfigErrors;
+use crate::helpers::HelperError;
+use crate::index::IndexError;
+use crate::policy;
+use crate::rollout::ReadError;
+use crate::thread::error::ThreadError;
+
+/// Errors of threads.
+#[must_use]
+pub fn thread(error: &ThreadError) -> WireError {
+    let text = error.to_string();
+    match error {
+        ThreadError::NotFound { id } => WireError::invalid_request("threadNotFound", text).thread(*id),
+        ThreadError::NotLoaded { id } => WireError::invalid_request("notLoaded", text).thread(*id),
+        ThreadError::Unreadable { id, .. } => WireError::internal("unreadable", text).thread(*id),
+        ThreadError::BrokeOff { id } => WireError::internal("brokeOff", text).thread(*id),
+        ThreadError::Busy { id } => {
+            WireError::overloaded("busy", text, millis(policy::BUSY_RETRY)).thread(*id)
+        }
+        ThreadError::Ephemeral { id, .. } => WireError::invalid_request("ephemeral", text).thread(*id),
+        ThreadError::Withdrawn { id } => WireError::invalid_request("withdrawn", text).thread(*id),
+        ThreadError::Stopping { id } => WireError::invalid_request("serverStops", text).thread(*id),
+        ThreadError::Active { id } => WireError::invalid_request("active", text).thread(*id),
+        ThreadError::Subscribed { id } => WireError::invalid_request("subscribed", text).thread(*id),
+        ThreadError::NoTurn { id } => WireError::invalid_request("noTurn", text).thread(*id),
+        ThreadError::OtherTurn { id, named, active } => WireError::invalid_request("otherTurn", text)
+            .thread(*id)
+            .turn(named.clone())
+            .active_turn(active.clone()),
+        ThreadError::SteersFull { id } => {
+            WireError::overloaded("steersFull", text, millis(policy::BUSY_RETRY)).thread(*id)
+        }
+        ThreadError::NotSaved { id, .. } => WireError::internal("notSaved", text).thread(*id),
+        ThreadError::NoProvider { .. } => WireError::invalid_params("noProvider", text).path("modelProvider"),
+    }
+}
+
+/// Errors of helpers.
+#[must_use]
+pub fn helper(error: &HelperError) -> WireError {
+    let text = error.to_string();
+    match error {
+        HelperError::Unknown { server } => WireError::invalid_params("unknownHelper", text).server(server),
+        HelperError::Disabled { server } => WireError::invalid_request("helperDisabled", text).server(server),
+        HelperError::ToolNotEnabled { server, tool } => {
+            WireError::invalid_request("toolNotEnabled", text).server(server).tool(tool)
+        }
+        HelperError::BadArguments { server, tool, .. } => {
+            WireError::invalid_params("badArguments", text).server(server).tool(tool).path("arguments")
+        }
+        HelperError::NotRunning { server, .. } => {
+            WireError::internal("helperNotRunning", text).server(server)
+        }
+        HelperError::Ended { server, .. } => WireError::internal("helperEnded", text).server(server),
+        HelperError::Refused { server, .. } => WireError::internal("helperRefused", text).server(server),
+        HelperError::Cancelled { server } => WireError::invalid_request("cancelled", text).server(server),
+    }
+}
+
+/// Errors of lists.
+#[must_use]
+pub fn index(error: &IndexError) -> WireError {
+    match error {
+        IndexError::Cursor(_) => WireError::invalid_params("badCursor", error.to_string()).path("cursor"),
+        IndexError::Unavailable(_) => WireError::internal("indexUnavailable", error.to_string()),
+    }
+}
+
+/// Errors of reading a rollout.
+#[must_use]
+pub fn read(error: ReadError, id: ThreadId) -> WireError {
+    thread(&match error {
+        ReadError::Missing(id) => ThreadError::NotFound { id },
+        source @ (ReadError::Unreadable { .. } | ReadError::Disk { .. }) => {
+            ThreadError::Unreadable { id, source }
+        }
+    })
+}
+
+/// Errors of the `config` member of a request.
+#[must_use]
+pub fn config(errors: &ConfigErrors) -> WireError {
+    WireError::invalid_params("badConfig", errors.to_string()).path("config")
+}
+
+/// A request before `initialize`.
+#[must_use]
+pub fn not_initialised() -> WireError {
+    WireError::invalid_request("notInitialized", "not initialized: send initialize first")
+}
+
+/// `initialize` twice.
+#[must_use]
+pub fn already_initialised() -> WireError {
+    WireError::invalid_request(
+        "alreadyInitialized",
+        "already initialized: open another connection to begin anew",
+    )
+}
+
+/// Above the cap of requests in flight.
+#[must_use]
+pub fn too_many_requests(most: usize, retry_after: Duration) -> WireError {
+    let text = format!("{most} requests of this connection wait already; wait for their answers");
+    WireError::overloaded("requestsInFlight", text, millis(retry_after))
+}
+
+/// A resume whose history does not fit into an answer.
+#[must_use]
+pub fn answer_too_large(id: ThreadId, most: usize) -> WireError {
+    let text =
+        format!("the history of {id} is above the limit of {most} bytes; resume with excludeTurns: true");
+    WireError::invalid_request("answerTooLarge", text).thread(id)
+}
+
+/// A page that does not fit into an answer.
+#[must_use]
+pub fn page_too_large(most: usize) -> WireError {
+    let text =
+        format!("the answer is above the limit of {most} bytes; ask for less (limit, or without turns)");
+    WireError::invalid_request("answerTooLarge", text)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

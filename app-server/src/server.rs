@@ -1,0 +1,269 @@
+//! What starts and stops when: the whole order, on one page.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::{Config, GuardProgram};
+use crate::connection::Connections;
+use crate::connection::outbox::CloseReason;
+use crate::handlers;
+use crate::helpers::{HostOptions, ProcessHost};
+use crate::home::{Home, HomeError};
+use crate::http::{self, Web};
+use crate::index::ThreadIndex;
+use crate::index::sled::SledIndex;
+use crate::markers;
+use crate::policy;
+use crate::provider::echo::{self, Echo};
+use crate::rollout::RolloutStore;
+use crate::rollout::file::FileStore;
+use crate::rollout::file::layer::DiskLayer;
+use crate::services::{Counters, Providers, Services};
+use crate::tasks::Tasks;
+use crate::thread::questions::QuestionNumbers;
+use crate::thread::registry::{Registry, ThreadHandle};
+use crate::thread::subscribers::Subscribers;
+
+/// A server that runs.
+pub struct Server {
+    services: Arc<Services>,
+    web: Arc<Web>,
+    home: Mutex<Option<Home>>,
+    address: SocketAddr,
+    /// Ends the accepting of connections.
+    accept: CancellationToken,
+    background: Background,
+    /// Shortens every wait of the stop.
+    hurry: CancellationToken,
+}
+
+/// The tasks beside the threads, ended one after the other: markers are taken off with the help of the index.
+struct Background {
+    markers: CancellationToken,
+    markers_done: Mutex<Option<JoinHandle<()>>>,
+    index: CancellationToken,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The home cannot be owned.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The address cannot be listened at.
+    #[error(
+        "cannot listen at {address}: {source}; another program may serve there: choose a port with --listen"
+    )]
+    Listen {
+        /// The configured address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The rollouts cannot be reached.
+    #[error("the rollouts in the home cannot be reached: {0}")]
+    Store(#[source] std::io::Error),
+    /// Helpers cannot be supervised.
+    #[error("helpers cannot be supervised: {0}")]
+    Helpers(#[source] std::io::Error),
+    /// A row of the method table has no handler: a fault of the build.
+    #[error("no handler serves {0}")]
+    Unserved(String),
+}
+
+impl Server {
+    /// Starts a server; it accepts connections when this returns. Nothing here depends on the size of the history.
+    ///
+    /// # Errors
+    /// When the home, the address or the helpers' supervision cannot be had. Nothing is left running then.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let router = handlers::router();
+        if !router.missing().is_empty() {
+            return Err(StartError::Unserved(router.missing().join(", ")));
+        }
+        // 1. The home: from here on it is ours, or somebody else is named.
+        let home = Home::open(&config.home)?;
+        // 2. What everybody uses. The index opens beside; nobody waits for it here.
+        let (services, background) = services(config, &home)?;
+        // 3. The port, then the word to other processes that it is open.
+        let listen = services.config.listen;
+        let refused = |source| StartError::Listen { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        services.address.get_or_init(|| address);
+        home.publish(&format!("ws://{address}"))?;
+        // 4. Serve.
+        let web = Arc::new(Web {
+            services: Arc::clone(&services),
+            router: Arc::new(router),
+            connections: Connections::default(),
+            ready: AtomicBool::new(true),
+        });
+        let accept = CancellationToken::new();
+        services.tasks.spawn("accept", serve(listener, Arc::clone(&web), accept.clone()));
+        tracing::info!(%address, home = %services.config.home.display(), "serving");
+        let hurry = CancellationToken::new();
+        Ok(Self { services, web, home: Mutex::new(Some(home)), address, accept, background, hurry })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends everything, in order. Returns when nothing is left.
+    pub async fn stop(&self) {
+        let services = &self.services;
+        // One limit for everything: what a stage takes longer, the later ones take shorter.
+        let limit = services.config.shutdown_limit.saturating_sub(policy::SHUTDOWN_RESERVE);
+        let end = services.clock.now() + limit;
+        // 1. Nobody new: no connection, no thread.
+        self.web.ready.store(false, Ordering::Release);
+        self.accept.cancel();
+        services.registry.close();
+        // 2. Turns may end by themselves for a moment.
+        self.within(end, services.config.shutdown_drain, self.turns_end()).await;
+        // 3. Every thread takes its hard shutdown, all at once: turns interrupted, helpers to zero, rollouts flushed.
+        self.within(end, limit, self.threads_end()).await;
+        // 4. Clients have heard of it; now they are told goodbye.
+        for outbox in services.subscribers.outboxes() {
+            outbox.close(CloseReason::ServerStops);
+        }
+        // 5. What runs beside ends with what it has at hand: markers are taken off, the index is flushed and closed.
+        self.background.markers.cancel();
+        let markers = self.background.markers_done.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(markers) = markers {
+            // Its panic was logged; the markers stay for the next start.
+            self.within(end, policy::CLOSE_WRITE, async { drop(markers.await) }).await;
+        }
+        self.background.index.cancel();
+        self.within(end, policy::CLOSE_WRITE * 2, services.tasks.finish()).await;
+        services.host.finish();
+        // 6. The home is free for the next server.
+        drop(self.home.lock().unwrap_or_else(PoisonError::into_inner).take());
+        tracing::info!("stopped");
+    }
+
+    /// Shortens every wait of a stop that is under way.
+    pub fn stop_now(&self) {
+        self.services.host.hurry();
+        self.hurry.cancel();
+    }
+
+    /// Waits for something, for a while, or until the stop has to end, or until somebody is in a hurry.
+    async fn within(&self, end: Instant, limit: Duration, what: impl Future<Output = ()>) {
+        let until = end.min(self.services.clock.now() + limit);
+        tokio::select! {
+            biased;
+            () = what => {}
+            () = self.hurry.cancelled() => {}
+            () = tokio::time::sleep_until(until) => tracing::warn!(?limit, "a wait of the stop was cut off"),
+        }
+    }
+
+    async fn turns_end(&self) {
+        loop {
+            let changed = self.services.registry.changed();
+            let runs = |handle: &ThreadHandle| handle.seen(|seen| seen.turn.is_some());
+            let Some(handle) = self.services.registry.handles().into_iter().find(runs) else { return };
+            let mut seen = handle.watch();
+            tokio::select! {
+                // An owner that is gone has no turn either.
+                _ = seen.wait_for(|seen| seen.turn.is_none()) => {}
+                () = changed => {}
+            }
+        }
+    }
+
+    async fn threads_end(&self) {
+        loop {
+            let changed = self.services.registry.changed();
+            let handles = self.services.registry.handles();
+            if handles.is_empty() {
+                return;
+            }
+            for handle in handles {
+                handle.shut_down();
+            }
+            changed.await;
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, web: Arc<Web>, accept: CancellationToken) {
+    // Without it every answer that follows a small frame waits for a delayed acknowledgement.
+    let listener = listener.tap_io(|socket| {
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY");
+        }
+    });
+    let serving = axum::serve(listener, http::routes(web)).with_graceful_shutdown(accept.cancelled_owned());
+    if let Err(error) = serving.await {
+        tracing::error!(%error, "accepting connections has failed");
+    }
+}
+
+fn services(config: Config, home: &Home) -> Result<(Arc<Services>, Background), StartError> {
+    let (clock, tasks) = (Clock, Tasks::new());
+    let host = process_host(&config, clock, &tasks).map_err(StartError::Helpers)?;
+    let layer = Arc::new(DiskLayer);
+    let store = FileStore::open(home.paths(), layer, tasks.clone()).map_err(StartError::Store)?;
+    let store: Arc<dyn RolloutStore> = Arc::new(store);
+    let (stop_markers, stop_index) = (CancellationToken::new(), CancellationToken::new());
+    let index = SledIndex::start(home.paths().index(), Arc::clone(&store), &tasks, stop_index.clone());
+    let index: Arc<dyn ThreadIndex> = Arc::new(index);
+    let (closed_rollouts, closed) = mpsc::channel(policy::MARKERS_WAITING);
+    let markers = markers::run(closed, Arc::clone(&store), Arc::clone(&index), stop_markers.clone());
+    let markers_done = Mutex::new(Some(tasks.spawn("markers", markers)));
+    let background = Background { markers: stop_markers, markers_done, index: stop_index };
+    let started = clock.wall();
+    let services = Services {
+        registry: Registry::new(config.limits.mailbox),
+        subscribers: Subscribers::default(),
+        questions: QuestionNumbers::new(started),
+        start_id: home.start_id(),
+        machine_boot: home.machine_boot(),
+        term: home.term(),
+        address: OnceLock::new(),
+        counters: Counters::default(),
+        providers: Providers::new(vec![(echo::NAME, Arc::new(Echo))]),
+        config,
+        clock,
+        tasks,
+        store,
+        index,
+        host,
+        started,
+        closed_rollouts,
+    };
+    Ok((Arc::new(services), background))
+}
+
+fn process_host(config: &Config, clock: Clock, tasks: &Tasks) -> std::io::Result<Arc<ProcessHost>> {
+    ProcessHost::start(HostOptions {
+        guard: config.guard.open()?,
+        tasks: tasks.clone(),
+        clock,
+        stop_grace: config.helper_stop_grace,
+        containment: config.containment,
+        // A server that is its own guard's program is alone in its process; one inside a test is not.
+        exclusive: config.guard == GuardProgram::ThisProgram,
+    })
+}

@@ -1,0 +1,143 @@
+//! What every room of the running server may use. Made once, by `server.rs`.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use skein_protocol::ids::ThreadId;
+
+use crate::clock::{Clock, WallMs};
+use crate::config::Config;
+use crate::helpers::ProcessHost;
+use crate::home::Term;
+use crate::index::ThreadIndex;
+use crate::provider::Provider;
+use crate::rollout::RolloutStore;
+use crate::tasks::Tasks;
+use crate::thread::questions::QuestionNumbers;
+use crate::thread::registry::Registry;
+use crate::thread::subscribers::Subscribers;
+
+/// The running server's parts.
+pub struct Services {
+    /// The settings.
+    pub config: Config,
+    /// Both clocks.
+    pub clock: Clock,
+    /// The starter of tasks.
+    pub tasks: Tasks,
+    /// Which threads are loaded.
+    pub registry: Registry,
+    /// Who listens to them.
+    pub subscribers: Subscribers,
+    /// Their histories.
+    pub store: Arc<dyn RolloutStore>,
+    /// Their lists.
+    pub index: Arc<dyn ThreadIndex>,
+    /// Their helpers' processes.
+    pub host: Arc<ProcessHost>,
+    /// The numbers of questions to clients.
+    pub questions: QuestionNumbers,
+    /// This start of the server.
+    pub start_id: Uuid,
+    /// This start of the machine.
+    pub machine_boot: Uuid,
+    /// This ownership of the home.
+    pub term: Term,
+    /// When the server started.
+    pub started: WallMs,
+    /// The address that is served, once it is bound.
+    pub address: OnceLock<SocketAddr>,
+    /// Where owners name rollouts whose end is closed, so that their open markers are removed in batches.
+    pub closed_rollouts: mpsc::Sender<ThreadId>,
+    /// What is counted.
+    pub counters: Counters,
+    /// The models.
+    pub providers: Providers,
+}
+
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Services").field("start_id", &self.start_id).finish_non_exhaustive()
+    }
+}
+
+/// The built-in providers, by the name that `model_provider` has.
+#[derive(Default)]
+pub struct Providers(Vec<(&'static str, Arc<dyn Provider>)>);
+
+impl Providers {
+    /// These providers.
+    #[must_use]
+    pub fn new(providers: Vec<(&'static str, Arc<dyn Provider>)>) -> Self {
+        Self(providers)
+    }
+
+    /// The provider of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Arc<dyn Provider>> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, provider)| Arc::clone(provider))
+    }
+
+    /// All names, for messages.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        self.0.iter().map(|(name, _)| *name).collect()
+    }
+}
+
+/// A number that only rises.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// One more.
+    pub fn add_one(&self) {
+        self.add(1);
+    }
+
+    /// This many more.
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// At least this much: for a maximum.
+    pub fn raise_to(&self, value: u64) {
+        self.0.fetch_max(value, Ordering::Relaxed);
+    }
+
+    /// Exactly this much: for the last value.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What is counted over the server's life.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Turns that began.
+    pub turns_started: Counter,
+    /// Turns that ended, however.
+    pub turns_completed: Counter,
+    /// Requests answered with -32001.
+    pub overloaded: Counter,
+    /// Connections closed with 1013.
+    pub slow_clients: Counter,
+    /// Hard shutdowns that reached their zero.
+    pub unloads: Counter,
+    /// How long the last one took, in milliseconds.
+    pub unload_last_ms: Counter,
+    /// How long the longest took, in milliseconds.
+    pub unload_most_ms: Counter,
+    /// Records that were given up because the disk did not take them in time.
+    pub unsaved_records: Counter,
+}

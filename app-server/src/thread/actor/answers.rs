@@ -1,0 +1,119 @@
+//! What an owner answers: pictures of its thread.
+
+use skein_protocol::extension::ThreadPicture;
+use skein_protocol::ids::{Epoch, EventSeq, TurnId};
+use skein_protocol::thread::{SessionSource, Thread, ThreadResumeResponse, ThreadStatus};
+use skein_protocol::turn::{Turn, TurnItemsView, TurnStartResponse};
+
+use super::{Owner, Waiter};
+use crate::helpers::HelperSpec;
+use crate::rollout::record::{RecordBody, ThreadCreated};
+use crate::router::errors;
+use crate::thread::command::{Input, Resume, Start};
+use crate::thread::event::WaiterId;
+use crate::thread::machine::Persistence;
+use crate::thread::outgoing::Outgoing;
+use crate::thread::pictures;
+use crate::thread::subscribers::Role;
+
+impl Owner {
+    /// Puts the answer of a start or a resume in the line. The subscription is made when its turn comes, so that the
+    /// connection receives exactly what the picture does not show.
+    pub(super) fn answer_waiting(&mut self, who: WaiterId) {
+        match self.waiters.remove(&who) {
+            Some(Waiter::Start(start)) => self.answer_start(*start),
+            Some(Waiter::Resume(resume)) => self.answer_resume(*resume),
+            Some(Waiter::Unload(_)) | None => {}
+        }
+    }
+
+    fn answer_start(&mut self, start: Start) {
+        let Start { ticket, reply, .. } = start;
+        let response = pictures::response(&self.settings(), self.thread(), self.picture());
+        let answer = reply.prepare(&response);
+        if let Some(journal) = &mut self.journal {
+            journal.publish(Outgoing::Join { ticket, role: Role::Subscriber, answer });
+        }
+        self.seat.publish.send_modify(|snapshot| snapshot.status = ThreadStatus::Idle);
+        self.announce_started();
+    }
+
+    pub(super) fn answer_resume(&mut self, resume: Resume) {
+        let Resume { params, role, ticket, reply, .. } = resume;
+        self.tell_status();
+        let mut response: ThreadResumeResponse =
+            pictures::response(&self.settings(), self.thread(), self.picture()).into();
+        if !params.exclude_turns
+            && let Some(journal) = &self.journal
+        {
+            response.thread.turns = journal.history.turns(TurnItemsView::Full);
+        }
+        let most = self.services.config.limits.answer_bytes;
+        let answer = reply.prepare_within(most, &response, || errors::answer_too_large(self.id, most));
+        if let Some(journal) = &mut self.journal {
+            journal.publish(Outgoing::Join { ticket, role, answer });
+        }
+    }
+
+    /// Input that was taken before: the same answer, and nothing begins.
+    pub(super) fn answer_again(&mut self, input: Input, turn: &TurnId) {
+        let found = self.journal.as_ref().and_then(|journal| journal.history.turn(turn)).cloned();
+        let mut turn = found.unwrap_or_else(|| Turn::new(turn.clone(), 0));
+        turn.items = Vec::new();
+        turn.items_view = TurnItemsView::NotLoaded;
+        self.acknowledge(input.reply, TurnStartResponse { turn });
+    }
+
+    /// The first record of a thread that is being made, if it is.
+    pub(super) fn new_thread(&self) -> Option<RecordBody> {
+        let start = self.waiters.values().find_map(|waiter| match waiter {
+            Waiter::Start(start) => Some(start),
+            Waiter::Resume(_) | Waiter::Unload(_) => None,
+        })?;
+        let params = &start.params;
+        let created = ThreadCreated {
+            id: self.id,
+            source: SessionSource::VsCode,
+            thread_source: params.thread_source.clone(),
+            originator: Some(start.originator.clone()),
+            cli_version: env!("CARGO_PKG_VERSION").to_owned(),
+            forked_from: None,
+            git_info: None,
+            settings: pictures::new_settings(params, &self.overrides, &self.services.config),
+        };
+        Some(created.into())
+    }
+
+    /// The helpers of the configuration, changed by what the thread and its client say.
+    pub(super) fn helper_specs(&self) -> Vec<HelperSpec> {
+        let base = &self.services.config.helpers;
+        match self.overrides.over(base) {
+            Ok(helpers) => helpers.into_values().collect(),
+            Err(errors) => {
+                // The handler has refused such overrides before they could come here.
+                tracing::error!(thread = %self.id, %errors, "helpers of the thread's own settings are left out");
+                base.values().cloned().collect()
+            }
+        }
+    }
+
+    fn picture(&self) -> ThreadPicture {
+        let (seq, epoch) =
+            self.journal.as_ref().map_or((EventSeq(0), Epoch(1)), |journal| (journal.seq(), journal.epoch()));
+        ThreadPicture { seq, epoch }
+    }
+
+    fn thread(&self) -> Thread {
+        let status = self.status();
+        let mut thread = match &self.journal {
+            Some(journal) => journal.history.thread(status),
+            None => Thread::new(self.id, "", "", 0),
+        };
+        thread.ephemeral = match self.persistence {
+            Persistence::Ephemeral => true,
+            Persistence::Durable => false,
+        };
+        thread.can_accept_direct_input = Some(true);
+        thread
+    }
+}

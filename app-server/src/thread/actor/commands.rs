@@ -1,0 +1,257 @@
+//! What the mailbox brings. A command that cannot be decided now is kept until it can.
+
+use std::sync::Arc;
+
+use skein_protocol::extension::{SkeinThreadUnloadResponse, UnloadOutcome};
+use skein_protocol::ids::{EventSeq, TurnId};
+use skein_protocol::thread::{ThreadSetNameResponse, ThreadStatus};
+use tokio::sync::oneshot;
+
+use super::{Owner, Waiter};
+use crate::config::Overrides;
+use crate::connection::reply::Reply;
+use crate::helpers::HelperSet;
+use crate::rollout::Keep;
+use crate::rollout::record::ThreadNamed;
+use crate::router::errors;
+use crate::thread::command::{Command, Input, Resume, SetName, Unload};
+use crate::thread::effect::Effect;
+use crate::thread::error::ThreadError;
+use crate::thread::event::{Event, WaiterId};
+use crate::thread::machine::Phase;
+use crate::thread::outgoing::Outgoing;
+use crate::thread::subscribers::{Role, Ticket};
+
+impl Owner {
+    /// The first command decides how the thread comes to be.
+    pub(super) fn claimed_by(&mut self, first: Command) {
+        self.command(first);
+        self.carry_out(Effect::Load);
+        // A new thread is there at once; what follows is the machine's.
+        while let Some(event) = self.follow_ups.pop_front() {
+            self.step(event);
+        }
+        if self.machine.phase() == Phase::Idle {
+            self.recount();
+        }
+        self.send_ready();
+    }
+
+    pub(super) fn command(&mut self, command: Command) {
+        match command {
+            Command::Start(start) => {
+                self.overrides = start.helpers.clone();
+                let waiter = self.new_waiter(Waiter::Start(start));
+                self.step(Event::Resume(waiter));
+            }
+            // Its connection has left before its turn came.
+            Command::Resume(resume) if !self.services.subscribers.waits(resume.ticket) => {
+                resume.reply.err(&errors::thread(&ThreadError::Withdrawn { id: self.id }));
+            }
+            // Behind what was asked before it, and cannot be decided yet.
+            Command::Resume(resume) if self.defers() => self.defer(Command::Resume(resume)),
+            Command::Resume(resume) if resume.role == Role::Observer => self.observer(resume),
+            Command::Resume(resume) => {
+                if self.helpers.is_none() && resume.helpers != Overrides::default() {
+                    self.overrides = resume.helpers.clone();
+                }
+                if matches!(self.machine.phase(), Phase::Idle | Phase::Running) {
+                    self.change_for_resume(&resume.params);
+                }
+                let waiter = self.new_waiter(Waiter::Resume(resume));
+                self.step(Event::Resume(waiter));
+            }
+            Command::Input(input) => self.user_input(input),
+            Command::SetName(set_name) => self.set_name(set_name),
+            Command::Unload(unload) => self.unload(unload),
+            Command::Helpers(give) => self.give_helpers(give),
+            Command::Fence(done) => drop(done.send(())),
+        }
+    }
+
+    /// An observer is shown what there is, and changes nothing: neither does it start helpers, nor does it make an
+    /// unload turn into a load.
+    fn observer(&mut self, resume: Box<Resume>) {
+        match self.machine.phase() {
+            Phase::Idle | Phase::Running => self.answer_resume(*resume),
+            Phase::Loading | Phase::Unloading | Phase::Gone => self.defer(Command::Resume(resume)),
+        }
+    }
+
+    /// Somebody needs helpers: a turn, or a client that calls a tool itself. None are started on the way out.
+    pub(super) fn give_helpers(&mut self, give: oneshot::Sender<Arc<HelperSet>>) {
+        match self.machine.phase() {
+            Phase::Loading => self.defer(Command::Helpers(give)),
+            Phase::Unloading | Phase::Gone => drop(give),
+            Phase::Idle | Phase::Running => {
+                self.start_helpers();
+                if let Some(set) = &self.helpers {
+                    // Who has left meanwhile does not want them any more.
+                    give.send(Arc::clone(set)).ok();
+                }
+            }
+        }
+    }
+
+    fn user_input(&mut self, input: Box<Input>) {
+        match self.refusal_of(&input) {
+            Some(Refusal::Error(error)) => input.reply.err(&errors::thread(&error)),
+            Some(Refusal::Seen(turn)) => self.answer_again(*input, &turn),
+            None => {
+                self.input = Some(input);
+                self.step(Event::Input);
+            }
+        }
+    }
+
+    /// Why input is not taken, as far as that is known before the machine is asked.
+    fn refusal_of(&self, input: &Input) -> Option<Refusal> {
+        let journal = self.journal.as_ref()?;
+        if let Some(error) = self.refusal_of_disk(journal) {
+            return Some(Refusal::Error(error));
+        }
+        let provider = &journal.history.settings().model_provider;
+        if self.services.providers.get(provider).is_none() {
+            let known = self.services.providers.names().join(", ");
+            return Some(Refusal::Error(ThreadError::NoProvider { name: provider.clone(), known }));
+        }
+        let client_id = input.params.client_user_message_id.as_deref()?;
+        journal.history.seen_message(client_id).cloned().map(Refusal::Seen)
+    }
+
+    /// Why nothing new is written now.
+    fn refusal_of_disk(&self, journal: &super::Journal) -> Option<ThreadError> {
+        match &journal.failure {
+            Some(why) => Some(ThreadError::NotSaved { id: self.id, why: why.clone() }),
+            None if !journal.has_room() => Some(ThreadError::Busy { id: self.id }),
+            None => None,
+        }
+    }
+
+    /// Whether commands wait for the end of a load, or of an unload.
+    fn defers(&self) -> bool {
+        match self.machine.phase() {
+            Phase::Loading | Phase::Unloading => !self.deferred.is_empty(),
+            Phase::Idle | Phase::Running | Phase::Gone => false,
+        }
+    }
+
+    pub(super) fn defer_input(&mut self) {
+        if let Some(input) = self.input.take() {
+            self.defer(Command::Input(input));
+        }
+    }
+
+    /// Keeps a command until the load, or the unload, is over; as many as the mailbox would.
+    pub(super) fn defer(&mut self, command: Command) {
+        if self.deferred.len() < self.services.config.limits.mailbox {
+            self.deferred.push_back(command);
+        } else {
+            self.services.counters.overloaded.add_one();
+            command.refuse(&self.services, &errors::thread(&ThreadError::Busy { id: self.id }));
+        }
+    }
+
+    fn set_name(&mut self, set_name: SetName) {
+        let refusal = self.journal.as_ref().and_then(|journal| self.refusal_of_disk(journal));
+        match self.machine.phase() {
+            Phase::Loading | Phase::Unloading => self.defer(Command::SetName(set_name)),
+            Phase::Gone => {}
+            Phase::Idle | Phase::Running => {
+                if let Some(error) = refusal {
+                    return set_name.reply.err(&errors::thread(&error));
+                }
+                let Some(journal) = &mut self.journal else { return };
+                let body = ThreadNamed { name: Some(set_name.name) }.into();
+                let numbers = journal.record(vec![body], Keep::Power);
+                let name = journal.history.name().map(str::to_owned);
+                self.acknowledge(set_name.reply, ThreadSetNameResponse {});
+                self.notify_of_name(name, numbers.first().copied());
+            }
+        }
+    }
+
+    /// Puts an answer in the line that depends on the records before it.
+    pub(super) fn acknowledge<R: serde::Serialize + Send + 'static>(&mut self, reply: Reply<R>, response: R) {
+        let Some(journal) = &mut self.journal else { return };
+        journal.publish(Outgoing::Acknowledge(Box::new(move |saved| {
+            reply.send(saved.map(|()| response));
+        })));
+    }
+
+    fn unload(&mut self, unload: Unload) {
+        match self.machine.phase() {
+            Phase::Loading => self.defer(Command::Unload(unload)),
+            Phase::Gone => unload.reply.ok(&SkeinThreadUnloadResponse { state: UnloadOutcome::NotLoaded }),
+            Phase::Idle | Phase::Running | Phase::Unloading => {
+                let counts = self.services.subscribers.counts(self.id);
+                let own = unload
+                    .reply
+                    .connection()
+                    .and_then(|asker| self.services.subscribers.role(asker, self.id))
+                    .is_some_and(Role::keeps_loaded);
+                let others = counts.subscribers.saturating_sub(usize::from(own));
+                let force = unload.force;
+                let waiter = self.new_waiter(Waiter::Unload(unload));
+                self.step(Event::Unload { waiter, force, others });
+            }
+        }
+    }
+
+    /// Resumes whose connection has left do not wait any more.
+    pub(super) fn withdraw_the_left(&mut self) {
+        let subscribers = &self.services.subscribers;
+        let left: Vec<WaiterId> = self
+            .waiters
+            .iter()
+            .filter(|(_, waiter)| waiter.ticket().is_some_and(|ticket| !subscribers.waits(ticket)))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in left {
+            self.step(Event::Withdrawn(id));
+        }
+        let withdrawn = errors::thread(&ThreadError::Withdrawn { id: self.id });
+        for command in std::mem::take(&mut self.deferred) {
+            if matches!(&command, Command::Resume(resume) if !self.services.subscribers.waits(resume.ticket))
+            {
+                command.refuse(&self.services, &withdrawn);
+            } else {
+                self.deferred.push_back(command);
+            }
+        }
+    }
+
+    pub(super) fn interrupt(&mut self, turn: &TurnId) {
+        if self.turn.as_ref().is_some_and(|running| running.id == *turn) {
+            self.step(Event::Interrupt);
+        }
+    }
+
+    fn notify_of_name(&mut self, thread_name: Option<String>, number: Option<EventSeq>) {
+        let params = skein_protocol::event::ThreadNameUpdatedNotification { thread_id: self.id, thread_name };
+        self.notify::<skein_protocol::notifications::ThreadNameUpdated>(&params, number);
+    }
+
+    /// The thread is idle, or what else clients are told.
+    pub(super) fn tell_status(&mut self) {
+        let status: ThreadStatus = self.status();
+        self.status_changed(status);
+    }
+}
+
+/// Why input is not taken.
+enum Refusal {
+    Error(ThreadError),
+    /// It was taken before, into this turn.
+    Seen(TurnId),
+}
+
+impl Waiter {
+    fn ticket(&self) -> Option<Ticket> {
+        match self {
+            Waiter::Start(start) => Some(start.ticket),
+            Waiter::Resume(resume) => Some(resume.ticket),
+            Waiter::Unload(_) => None,
+        }
+    }
+}

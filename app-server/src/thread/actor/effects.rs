@@ -1,0 +1,397 @@
+//! Carries out what the machine wants. Nothing here decides, and nothing waits.
+
+use std::sync::Arc;
+
+use skein_protocol::event::{
+    McpServerStatusUpdatedNotification, ThreadClosedNotification, ThreadStartedNotification,
+    ThreadStatusChangedNotification,
+};
+use skein_protocol::extension::{SkeinThreadUnloadResponse, UnloadOutcome};
+use skein_protocol::ids::{Epoch, EventSeq, ItemId};
+use skein_protocol::item::{ThreadItem, ThreadItemBody};
+use skein_protocol::notifications::{
+    McpServerStartupStatusUpdated, ThreadClosed, ThreadStarted, ThreadStatusChanged,
+};
+use skein_protocol::table::{Notification, Scope};
+use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
+
+use super::{Child, Owner, Waiter};
+use crate::helpers::{ExitReport, HelperEvent, HelperSet};
+use crate::router::errors;
+use crate::thread::effect::{Effect, ResumeFailure, UnloadRefusal};
+use crate::thread::error::ThreadError;
+use crate::thread::event::{Event, Materialised, WaiterId};
+use crate::thread::journal::{Saved, reach};
+use crate::thread::machine::{Persistence, Phase};
+use crate::thread::outgoing::{Notice, Outgoing};
+use crate::thread::writer::Written;
+
+impl Owner {
+    pub(super) fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Load => self.load(),
+            Effect::StartHelpers => self.start_helpers(),
+            Effect::AnswerResume(who) => self.answer_waiting(who),
+            Effect::FailResume(who, why) => self.fail_resume(who, why),
+            Effect::BeginTurn => self.begin_turn(),
+            Effect::SteerTurn => self.steer_turn(),
+            Effect::DeferInput => self.defer_input(),
+            Effect::StopTurn => self.stop_turn(),
+            Effect::EndHelpers => self.end_helpers(),
+            Effect::KillHelpers => self.kill_helpers(),
+            Effect::CloseRollout => self.close_rollout(),
+            Effect::AbandonRollout => self.abandon_rollout(),
+            Effect::LeaveAsker(who) => self.leave_asker(who),
+            Effect::AnswerUnload(who) => self.answer_unload(who, Ok(UnloadOutcome::Unloaded)),
+            Effect::RefuseUnload(who, why) => {
+                let id = self.id;
+                let error = match why {
+                    UnloadRefusal::Active => ThreadError::Active { id },
+                    UnloadRefusal::Subscribed => ThreadError::Subscribed { id },
+                };
+                self.answer_unload(who, Err(error));
+            }
+            Effect::AnnounceNotLoaded => self.announce_not_loaded(),
+            Effect::AnnounceClosed => self.announce_closed(),
+            Effect::Forget => self.count_unload(),
+        }
+    }
+
+    /// Starts the helpers that the configuration and the thread name. Nobody waits for them.
+    pub(super) fn start_helpers(&mut self) {
+        if self.helpers.is_some() || self.journal.is_none() {
+            return;
+        }
+        let specs = self.helper_specs();
+        let cwd = self.settings().cwd.clone().into();
+        let events = self.helper_events.0.clone();
+        let set = Arc::new(HelperSet::start(&self.services.host, self.id, specs, cwd, events));
+        self.helpers = Some(Arc::clone(&set));
+        self.seat.publish.send_modify(|snapshot| snapshot.helpers = Some(set));
+    }
+
+    fn end_helpers(&mut self) {
+        self.unload_began = Some(self.services.clock.now());
+        match self.helpers.clone() {
+            Some(set) => {
+                self.children.spawn(format!("end-helpers/{}", self.id), async move {
+                    Child::HelpersEnded(set.stop().await)
+                });
+            }
+            None => self.follow_ups.push_back(Event::HelpersEnded),
+        }
+    }
+
+    fn kill_helpers(&mut self) {
+        tracing::error!(thread = %self.id, "helpers outlive every stage of their end; killing again");
+        if let Some(set) = &self.helpers {
+            set.kill();
+        }
+    }
+
+    pub(super) fn helpers_ended(&mut self, reports: &[ExitReport]) {
+        for report in reports {
+            tracing::debug!(thread = %self.id, ?report, "helper ended");
+        }
+        self.helpers = None;
+        self.seat.publish.send_modify(|snapshot| snapshot.helpers = None);
+        self.step(Event::HelpersEnded);
+    }
+
+    pub(super) fn helper_event(&mut self, event: HelperEvent) {
+        let HelperEvent::Startup { name, state, error } = event else { return };
+        let params = McpServerStatusUpdatedNotification {
+            error,
+            failure_reason: None,
+            name,
+            status: state,
+            thread_id: Some(self.id),
+        };
+        self.notify::<McpServerStartupStatusUpdated>(&params, None);
+    }
+
+    fn close_rollout(&mut self) {
+        let waits = self.journal.as_mut().is_some_and(super::Journal::close);
+        if !waits {
+            self.services.store.release(self.id);
+            self.mend_index();
+            self.follow_ups.push_back(Event::RolloutClosed);
+        }
+    }
+
+    /// A load that wrote nothing has seen the whole rollout all the same: its row is mended, and where an earlier end
+    /// of the server left the rollout marked open, the mark goes. Nobody waits for it.
+    fn mend_index(&self) {
+        let Some(journal) = self.journal.as_ref().filter(|_| self.is_materialised()) else { return };
+        let (row, as_of) = (journal.history.row(), journal.seq());
+        let (services, id) = (Arc::clone(&self.services), self.id);
+        self.services.tasks.spawn(format!("mend-index/{id}"), async move {
+            match services.index.upsert(row, as_of).await {
+                // A full queue leaves the mark for the next load.
+                Ok(()) => drop(services.closed_rollouts.try_send(id)),
+                Err(error) => tracing::warn!(thread = %id, %error, "this thread's row is not mended"),
+            }
+        });
+    }
+
+    fn abandon_rollout(&mut self) {
+        // Only the turn: the helpers' end is still waited for.
+        if let Some(task) = self.turn.take().and_then(|turn| turn.task) {
+            task.abort();
+        }
+        self.drop_questions();
+        let unsaved = self.journal.as_mut().map_or(0, super::Journal::abandon);
+        self.services.store.release(self.id);
+        tracing::error!(thread = %self.id, records = unsaved, "the disk did not take these records in time; they are lost");
+        self.services.counters.unsaved_records.add(u64::try_from(unsaved).unwrap_or(u64::MAX));
+    }
+
+    /// The writer has written, or could not.
+    pub(super) fn written(&mut self, written: &Written) {
+        let Some(journal) = &mut self.journal else { return };
+        journal.heard(written);
+        match written {
+            Written::UpTo(seq) if self.machine.phase() == Phase::Unloading && *seq == journal.seq() => {
+                self.rollout_closed();
+            }
+            Written::UpTo(_) => {}
+            Written::Failed(error) => self.fail_turn(&error.to_string()),
+        }
+    }
+
+    fn rollout_closed(&mut self) {
+        if self.journal.as_ref().is_some_and(super::Journal::is_closed) {
+            self.services.store.release(self.id);
+            // A full queue only leaves the marker for the next start, which finds the end closed.
+            self.services.closed_rollouts.try_send(self.id).ok();
+            self.step(Event::RolloutClosed);
+        }
+    }
+
+    fn leave_asker(&mut self, who: WaiterId) {
+        let Some(Waiter::Unload(unload)) = self.waiters.get(&who) else { return };
+        if let Some(connection) = unload.reply.connection() {
+            let _left = self.services.subscribers.leave(connection, self.id);
+        }
+    }
+
+    fn answer_unload(&mut self, who: WaiterId, outcome: Result<UnloadOutcome, ThreadError>) {
+        let Some(Waiter::Unload(unload)) = self.waiters.remove(&who) else { return };
+        let response = outcome.map(|state| SkeinThreadUnloadResponse { state });
+        unload.reply.send(response.map_err(|error| errors::thread(&error)));
+    }
+
+    fn fail_resume(&mut self, who: WaiterId, why: ResumeFailure) {
+        let Some(waiter) = self.waiters.remove(&who) else { return };
+        let id = self.id;
+        let error = match why {
+            ResumeFailure::LoadFailed => self
+                .load_error
+                .as_ref()
+                .map_or_else(|| errors::thread(&ThreadError::NotFound { id }), errors::thread),
+            ResumeFailure::Shutdown => errors::thread(&ThreadError::Stopping { id }),
+            ResumeFailure::Withdrawn => errors::thread(&ThreadError::Withdrawn { id }),
+        };
+        match waiter {
+            Waiter::Start(start) => {
+                self.services.subscribers.end_resume(start.ticket);
+                start.reply.err(&error);
+            }
+            Waiter::Resume(resume) => {
+                self.services.subscribers.end_resume(resume.ticket);
+                resume.reply.err(&error);
+            }
+            Waiter::Unload(unload) => unload.reply.err(&error),
+        }
+    }
+
+    /// Counts a hard shutdown that has reached its zero.
+    pub(super) fn count_unload(&mut self) {
+        let Some(began) = self.unload_began.take() else { return };
+        let took = self.services.clock.now().saturating_duration_since(began);
+        let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let counters = &self.services.counters;
+        counters.unloads.add_one();
+        counters.unload_last_ms.set(took);
+        counters.unload_most_ms.raise_to(took);
+    }
+
+    fn announce_not_loaded(&mut self) {
+        self.status_changed(ThreadStatus::NotLoaded);
+        // The owner ends with this step: nothing may be left in the line.
+        self.send_all();
+    }
+
+    fn announce_closed(&mut self) {
+        let at = self.services.clock.wall();
+        let params = ThreadClosedNotification { thread_id: self.id };
+        let notice = Notice::new::<ThreadClosed>(Scope::All, &params, at, None);
+        match self.persistence {
+            Persistence::Durable => {
+                self.services.subscribers.publish_to_strangers(self.id, &notice.broadcast);
+            }
+            Persistence::Ephemeral => {}
+        }
+    }
+
+    /// Tells about a new thread.
+    pub(super) fn announce_started(&mut self) {
+        let status = self.status();
+        let Some(journal) = &self.journal else { return };
+        let params = ThreadStartedNotification { thread: journal.history.thread(status) };
+        self.notify::<ThreadStarted>(&params, None);
+    }
+
+    /// What clients are told of the thread now.
+    pub(super) fn status(&self) -> ThreadStatus {
+        match self.machine.phase() {
+            Phase::Gone | Phase::Loading => ThreadStatus::NotLoaded,
+            Phase::Idle | Phase::Running | Phase::Unloading if self.turn.is_some() => {
+                let waits =
+                    if self.questions.is_empty() { None } else { Some(ThreadActiveFlag::WaitingOnUserInput) };
+                ThreadStatus::Active { active_flags: waits.into_iter().collect() }
+            }
+            Phase::Idle | Phase::Running | Phase::Unloading if self.faulted => ThreadStatus::SystemError,
+            Phase::Idle | Phase::Running | Phase::Unloading => ThreadStatus::Idle,
+        }
+    }
+
+    /// Publishes a status, if it is another than the last one.
+    pub(super) fn status_changed(&mut self, status: ThreadStatus) {
+        let changed = self.seat.publish.send_if_modified(|snapshot| {
+            let changed = snapshot.status != status;
+            snapshot.status = status.clone();
+            changed
+        });
+        if changed {
+            let params = ThreadStatusChangedNotification { status, thread_id: self.id };
+            self.notify::<ThreadStatusChanged>(&params, None);
+        }
+    }
+
+    /// Puts a notification in the line.
+    pub(super) fn notify<N: Notification>(&mut self, params: &N::Params, number: Option<EventSeq>) {
+        let at = self.services.clock.wall();
+        let scope = reach(N::INFO.scope, self.persistence);
+        let Some(journal) = &mut self.journal else {
+            // Without a book there is nothing to wait for.
+            let notice = Notice::new::<N>(scope, params, at, None);
+            return self.send(Outgoing::Notify(notice), Saved::Yes);
+        };
+        let number: Option<(EventSeq, Epoch)> = number.map(|seq| (seq, journal.epoch()));
+        journal.publish(Outgoing::Notify(Notice::new::<N>(scope, params, at, number)));
+    }
+
+    /// Sends everything whose records are durable.
+    pub(super) fn send_ready(&mut self) {
+        self.publish_journal();
+        loop {
+            let mut joined = false;
+            while let Some((outgoing, saved)) = self.journal.as_mut().and_then(super::Journal::next_outgoing)
+            {
+                joined |= matches!(outgoing, Outgoing::Join { .. });
+                self.send(outgoing, saved);
+            }
+            if !joined {
+                return;
+            }
+            self.recount();
+        }
+    }
+
+    /// Sends everything that waits, saved or not.
+    pub(super) fn send_all(&mut self) {
+        let Some(journal) = &mut self.journal else { return };
+        let waiting = journal.drain();
+        for (outgoing, saved) in waiting {
+            self.send(outgoing, saved);
+        }
+    }
+
+    fn send(&mut self, outgoing: Outgoing, saved: Saved) {
+        match outgoing {
+            Outgoing::Notify(notice) => {
+                let scope = notice.scope;
+                let broadcast = match saved {
+                    Saved::Yes => notice.broadcast,
+                    Saved::No => notice.into_unsaved(),
+                };
+                match scope {
+                    Scope::All => self.services.subscribers.publish_to_all(&broadcast),
+                    Scope::Subscribers => self.services.subscribers.publish(self.id, &broadcast),
+                }
+            }
+            Outgoing::Acknowledge(acknowledge) => {
+                let why = self.journal.as_ref().and_then(|journal| journal.failure.clone());
+                let result = match saved {
+                    Saved::Yes => Ok(()),
+                    Saved::No => {
+                        let why = why.unwrap_or_else(|| "the rollout was given up".to_owned());
+                        Err(errors::thread(&ThreadError::NotSaved { id: self.id, why }))
+                    }
+                };
+                acknowledge(result);
+            }
+            Outgoing::Join { ticket, role, answer } => {
+                if self.services.subscribers.join(ticket, self.id, role) {
+                    answer.send();
+                    self.ask_again(ticket.connection);
+                } else {
+                    let error = errors::thread(&ThreadError::Withdrawn { id: self.id });
+                    answer.replace_with(&error).send();
+                }
+            }
+            Outgoing::Ask(question) => self.put_question(question),
+        }
+    }
+
+    /// Publishes where the thread is in its life.
+    pub(super) fn publish_phase(&mut self) {
+        let (phase, materialised) = (self.machine.phase(), self.machine.materialised());
+        self.seat.publish.send_if_modified(|snapshot| {
+            let changed = snapshot.phase != phase || snapshot.materialised != materialised;
+            snapshot.phase = phase;
+            snapshot.materialised = materialised;
+            changed
+        });
+    }
+
+    /// Publishes how far the history is.
+    fn publish_journal(&mut self) {
+        let Some(journal) = &self.journal else { return };
+        let (seq, epoch) = (journal.seq(), journal.epoch());
+        let turn = self.turn.as_ref().map(|turn| turn.id.clone());
+        let behind = {
+            let seen = self.seat.publish.borrow();
+            seen.seq != seq || seen.turn != turn || seen.thread.is_none()
+        };
+        if behind {
+            let thread = journal.history.thread(self.status());
+            let open_items: Vec<ThreadItem> = journal.history.open_items().cloned().collect();
+            self.seat.publish.send_modify(|snapshot| {
+                snapshot.seq = seq;
+                snapshot.epoch = epoch;
+                snapshot.turn = turn;
+                snapshot.thread = Some(thread);
+                snapshot.open_items = open_items;
+            });
+        }
+    }
+
+    /// Adds to the text of an item in progress, as others see it.
+    pub(super) fn append_to_snapshot(&mut self, item: &ItemId, text: &str) {
+        self.seat.publish.send_modify(|snapshot| {
+            let open = snapshot.open_items.iter_mut().find(|open| open.id() == item);
+            if let Some(ThreadItemBody::AgentMessage(message)) = open.map(|open| &mut open.body) {
+                message.text.push_str(text);
+            }
+        });
+    }
+
+    pub(super) fn is_materialised(&self) -> bool {
+        match self.machine.materialised() {
+            Materialised::Yes => true,
+            Materialised::No => false,
+        }
+    }
+}

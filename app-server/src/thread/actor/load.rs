@@ -1,0 +1,150 @@
+//! How an owner comes to its thread: a new one is made in memory, a stored one is read by a child task.
+
+use std::sync::Arc;
+
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
+use tokio::sync::mpsc;
+
+use super::{Child, Owner};
+use crate::config::{Overrides, helpers_from_thread_config};
+use crate::policy;
+use crate::rollout::record::RecordBody;
+use crate::rollout::{Keep, ReadError};
+use crate::router::errors;
+use crate::services::Services;
+use crate::thread::error::ThreadError;
+use crate::thread::event::{Event, Materialised};
+use crate::thread::history::History;
+use crate::thread::journal::Journal;
+use crate::thread::machine::Persistence;
+
+/// A thread as its rollout has it.
+#[derive(Debug)]
+pub(super) struct LoadedThread {
+    history: History,
+    head: EventSeq,
+    epoch: Epoch,
+}
+
+impl Owner {
+    /// Begins the load. A new thread has nothing to read.
+    pub(super) fn load(&mut self) {
+        self.count_unload();
+        // What an unload has left in the line is told before its book is closed, and nothing of it is heard later.
+        self.send_all();
+        self.journal = None;
+        self.load_error = None;
+        self.reports = mpsc::channel(policy::TURN_REPORTS);
+        self.written = mpsc::channel(policy::WRITER_BATCHES);
+        if let Some(created) = self.new_thread() {
+            let history = History::of(self.id);
+            self.open_journal(history, EventSeq(0), Epoch(1), Materialised::No);
+            if let Some(journal) = &mut self.journal {
+                journal.record(vec![created], Keep::Process);
+            }
+            self.follow_ups.push_back(Event::Loaded(Materialised::No));
+            return;
+        }
+        if self.persistence == Persistence::Ephemeral {
+            self.load_error = Some(ThreadError::NotFound { id: self.id });
+            self.follow_ups.push_back(Event::LoadFailed);
+            return;
+        }
+        let (services, id) = (Arc::clone(&self.services), self.id);
+        self.children
+            .spawn(format!("load/{id}"), async move { Child::Loaded(Box::new(read(&services, id).await)) });
+    }
+
+    /// The load has ended. An open turn is closed before anybody sees the thread.
+    pub(super) fn loaded(&mut self, result: Result<LoadedThread, ThreadError>) {
+        match result {
+            Ok(loaded) => {
+                let LoadedThread { history, head, epoch } = loaded;
+                let closing = history.closing_records(self.services.clock.wall());
+                self.recall_overrides(&history);
+                self.open_journal(history, head, epoch, Materialised::Yes);
+                self.record_closing(closing);
+                self.change_for_waiting_resumes();
+                self.step(Event::Loaded(Materialised::Yes));
+            }
+            Err(error) => {
+                self.services.store.release(self.id);
+                // Handed back, they would only load again, and fail again.
+                for command in std::mem::take(&mut self.deferred) {
+                    command.refuse(&self.services, &errors::thread(&error));
+                }
+                self.load_error = Some(error);
+                self.step(Event::LoadFailed);
+                return;
+            }
+        }
+        self.take_up_deferred();
+        self.recount();
+    }
+
+    /// The thread's own helpers, as its first client named them, unless who resumes names others.
+    fn recall_overrides(&mut self, history: &History) {
+        let config = &history.settings().config;
+        if self.overrides != Overrides::default() || config.is_empty() {
+            return;
+        }
+        match helpers_from_thread_config(config) {
+            Ok(overrides) => self.overrides = overrides,
+            Err(errors) => {
+                tracing::warn!(thread = %self.id, %errors, "the thread's own settings are left out")
+            }
+        }
+    }
+
+    fn open_journal(&mut self, history: History, head: EventSeq, epoch: Epoch, materialised: Materialised) {
+        self.journal = Some(Journal::new(
+            Arc::clone(&self.services),
+            self.id,
+            history,
+            (head, epoch),
+            (self.persistence, materialised),
+            self.written.0.clone(),
+        ));
+    }
+
+    /// Records what ends a turn that was cut off, and tells those who watched it.
+    pub(super) fn record_closing(&mut self, closing: Vec<RecordBody>) {
+        if closing.is_empty() {
+            return;
+        }
+        let Some(journal) = &mut self.journal else { return };
+        let numbers = journal.record(closing.clone(), Keep::Power);
+        for (body, number) in closing.iter().zip(numbers) {
+            self.notify_of_record(body, number);
+        }
+    }
+
+    /// Commands that came while the thread was loading.
+    fn take_up_deferred(&mut self) {
+        for command in std::mem::take(&mut self.deferred) {
+            self.command(command);
+        }
+    }
+}
+
+async fn read(services: &Services, id: ThreadId) -> Result<LoadedThread, ThreadError> {
+    let loaded = services.store.load(id).await.map_err(|error| match error {
+        ReadError::Missing(_) => ThreadError::NotFound { id },
+        source @ (ReadError::Unreadable { .. } | ReadError::Disk { .. }) => {
+            ThreadError::Unreadable { id, source }
+        }
+    })?;
+    if loaded.repair.cut > 0 {
+        tracing::warn!(thread = %id, bytes = loaded.repair.cut, "a torn end of the rollout was cut off");
+    }
+    for damage in &loaded.repair.damage {
+        tracing::warn!(thread = %id, ?damage, "the rollout is damaged here; the rest is read");
+    }
+    let epoch = loaded.next_epoch(services.machine_boot);
+    let mut history = History::of(id);
+    for record in &loaded.records {
+        history.apply(record);
+    }
+    history.skip_to(loaded.head);
+    Ok(LoadedThread { history, head: loaded.head, epoch })
+}

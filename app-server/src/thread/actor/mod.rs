@@ -1,0 +1,304 @@
+//! The owner of one thread: one task, the machine's only driver. It never awaits anything that can stall: the load,
+//! the turn, the writer, the end of the helpers are child tasks that report back as events.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use skein_protocol::ids::{ThreadId, TurnId};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::command::{Command, Input, Resume, Start, Unload};
+use super::dispatch;
+use super::event::{Event, WaiterId};
+use super::journal::Journal;
+use super::machine::{Machine, Persistence, Phase, Policy};
+use super::outgoing::Outgoing;
+use super::registry::Seat;
+use super::subscribers::Role;
+use super::writer::Written;
+use crate::config::{Config, Overrides};
+use crate::helpers::{ExitReport, HelperEvent, HelperSet};
+use crate::policy;
+use crate::services::Services;
+use crate::tasks::Group;
+use crate::turn::Report;
+
+mod answers;
+mod commands;
+mod effects;
+mod load;
+mod questions;
+mod settings;
+mod turns;
+
+#[cfg(test)]
+mod tests;
+
+use load::LoadedThread;
+use questions::Question;
+use turns::RunningTurn;
+
+/// What a child task of an owner reports at its end.
+#[derive(Debug)]
+enum Child {
+    /// The rollout was read, or could not be.
+    Loaded(Box<Result<LoadedThread, super::error::ThreadError>>),
+    /// No helper is left.
+    HelpersEnded(Vec<ExitReport>),
+    /// This turn's task has ended; its last report tells how.
+    Turn(TurnId),
+}
+
+/// A request that waits for something of the machine.
+enum Waiter {
+    Start(Box<Start>),
+    Resume(Box<Resume>),
+    Unload(Unload),
+}
+
+/// What can wake an owner.
+enum Wakeup {
+    Deadline,
+    Woken,
+    Child(Result<Child, tokio::task::JoinError>),
+    Written(Written),
+    Command(Command),
+    Report(Report),
+    Helper(HelperEvent),
+}
+
+/// The owner's state. It lives in one task, and nobody else sees it.
+struct Owner {
+    services: Arc<Services>,
+    id: ThreadId,
+    persistence: Persistence,
+    seat: Seat,
+    machine: Machine,
+    /// Events that carrying out effects brought about, in order.
+    follow_ups: VecDeque<Event>,
+    waiters: HashMap<WaiterId, Waiter>,
+    next_waiter: u64,
+    /// Commands that came while the thread was loading or unloading.
+    deferred: VecDeque<Command>,
+    /// The input that the machine decides about.
+    input: Option<Box<Input>>,
+    /// Set while the thread is loaded.
+    journal: Option<Journal>,
+    /// Why the load failed.
+    load_error: Option<super::error::ThreadError>,
+    /// What the client wants different for this thread's helpers.
+    overrides: Overrides,
+    helpers: Option<Arc<HelperSet>>,
+    turn: Option<RunningTurn>,
+    questions: Vec<Question>,
+    /// The last turn failed.
+    faulted: bool,
+    unload_began: Option<Instant>,
+    children: Group<Child>,
+    reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
+    written: (mpsc::Sender<Written>, mpsc::Receiver<Written>),
+    helper_events: (mpsc::Sender<HelperEvent>, mpsc::Receiver<HelperEvent>),
+}
+
+/// Starts the owner of a claimed thread, with the command that claimed it.
+pub fn start(services: &Arc<Services>, seat: Seat, first: Command) {
+    let persistence = match &first {
+        Command::Start(start) if start.params.ephemeral == Some(true) => Persistence::Ephemeral,
+        Command::Start(_)
+        | Command::Resume(_)
+        | Command::Input(_)
+        | Command::SetName(_)
+        | Command::Unload(_)
+        | Command::Helpers(_)
+        | Command::Fence(_) => Persistence::Durable,
+    };
+    let owner = Owner::new(Arc::clone(services), seat, persistence);
+    services.tasks.spawn(format!("thread/{}", owner.id), owner.run(first));
+}
+
+impl Owner {
+    fn new(services: Arc<Services>, seat: Seat, persistence: Persistence) -> Self {
+        Self {
+            id: seat.handle.id(),
+            persistence,
+            machine: Machine::new(machine_policy(&services.config), persistence),
+            children: services.tasks.group(),
+            services,
+            seat,
+            follow_ups: VecDeque::new(),
+            waiters: HashMap::new(),
+            next_waiter: 0,
+            deferred: VecDeque::new(),
+            input: None,
+            journal: None,
+            load_error: None,
+            overrides: Overrides::default(),
+            helpers: None,
+            turn: None,
+            questions: Vec::new(),
+            faulted: false,
+            unload_began: None,
+            reports: mpsc::channel(policy::TURN_REPORTS),
+            written: mpsc::channel(policy::WRITER_BATCHES),
+            helper_events: mpsc::channel(policy::HELPER_EVENTS),
+        }
+    }
+
+    async fn run(mut self, first: Command) {
+        self.claimed_by(first);
+        while self.machine.phase() != Phase::Gone {
+            let wakeup = self.next().await;
+            self.handle(wakeup);
+            self.send_ready();
+        }
+        self.let_go().await;
+    }
+
+    /// Waits for the next thing. Rarest first, so that a chatty turn cannot drown an interrupt. A writer without
+    /// room closes the turn's arm: the turn waits for the disk, commands are still answered.
+    async fn next(&mut self) -> Wakeup {
+        let deadline = self.machine.deadline();
+        let has_room = self.journal.as_ref().is_none_or(Journal::has_room);
+        tokio::select! {
+            biased;
+            () = until(deadline) => Wakeup::Deadline,
+            () = self.seat.handle.woken() => Wakeup::Woken,
+            child = self.children.next() => Wakeup::Child(child),
+            Some(written) = self.written.1.recv() => Wakeup::Written(written),
+            Some(event) = self.helper_events.1.recv() => Wakeup::Helper(event),
+            Some(command) = self.seat.mailbox.recv() => Wakeup::Command(command),
+            Some(report) = self.reports.1.recv(), if has_room => Wakeup::Report(report),
+        }
+    }
+
+    fn handle(&mut self, wakeup: Wakeup) {
+        match wakeup {
+            Wakeup::Deadline => self.step(Event::DeadlinePassed),
+            Wakeup::Woken => self.woken(),
+            Wakeup::Child(child) => self.child_ended(child),
+            Wakeup::Written(written) => self.written(&written),
+            Wakeup::Command(command) => self.command(command),
+            Wakeup::Report(report) => self.report(report),
+            Wakeup::Helper(event) => self.helper_event(event),
+        }
+    }
+
+    /// Feeds an event to the machine and carries out what it wants, until nothing follows.
+    fn step(&mut self, event: Event) {
+        self.follow_ups.push_back(event);
+        while let Some(event) = self.follow_ups.pop_front() {
+            let effects = self.machine.step(self.services.clock.now(), event);
+            self.publish_phase();
+            for effect in effects {
+                self.carry_out(effect);
+            }
+        }
+    }
+
+    /// Somebody left something outside of the mailbox, or the counts have changed.
+    fn woken(&mut self) {
+        let woken = self.seat.look();
+        if woken.shutdown {
+            self.step(Event::Shutdown);
+        }
+        for (by, question, answer) in woken.answers {
+            self.answered(by, question, answer);
+        }
+        if let Some(turn) = woken.interrupt {
+            self.interrupt(&turn);
+        }
+        self.withdraw_the_left();
+        self.step(Event::Requests(self.seat.requests()));
+        self.recount();
+        self.settle_refused_questions();
+    }
+
+    /// Says who listens. Those whose subscription stands in line count already.
+    fn recount(&mut self) {
+        let mut counts = self.services.subscribers.counts(self.id);
+        if let Some(journal) = &self.journal {
+            counts.subscribers += journal.outgoing().filter(|outgoing| self.still_joins(outgoing)).count();
+        }
+        self.step(Event::Subscribers(counts));
+    }
+
+    fn child_ended(&mut self, child: Result<Child, tokio::task::JoinError>) {
+        match child {
+            Ok(Child::Loaded(result)) => self.loaded(*result),
+            Ok(Child::HelpersEnded(reports)) => self.helpers_ended(&reports),
+            Ok(Child::Turn(turn)) => self.turn_task_ended(&turn),
+            // The tracker has logged the panic.
+            Err(error) if error.is_panic() => self.child_panicked(error.id()),
+            Err(_) => {}
+        }
+    }
+
+    /// A child broke off. A turn has failed; whoever waits for a load is told, where it was that.
+    fn child_panicked(&mut self, task: tokio::task::Id) {
+        let of_turn = |turn: &&RunningTurn| turn.task.as_ref().is_some_and(|running| running.id() == task);
+        let turn = self.turn.as_ref().filter(of_turn).map(|turn| turn.id.clone());
+        match (turn, self.machine.phase()) {
+            (Some(turn), _) => self.turn_task_ended(&turn),
+            (None, Phase::Loading) => self.loaded(Err(super::error::ThreadError::BrokeOff { id: self.id })),
+            (None, Phase::Idle | Phase::Running | Phase::Unloading | Phase::Gone) => {}
+        }
+    }
+
+    /// Whether this is a subscription that still is to be made.
+    fn still_joins(&self, outgoing: &Outgoing) -> bool {
+        match outgoing {
+            Outgoing::Join { ticket, role: Role::Subscriber, .. } => self.services.subscribers.waits(*ticket),
+            Outgoing::Join { .. } | Outgoing::Notify(_) | Outgoing::Acknowledge(_) | Outgoing::Ask(_) => {
+                false
+            }
+        }
+    }
+
+    fn new_waiter(&mut self, waiter: Waiter) -> WaiterId {
+        let id = WaiterId(self.next_waiter);
+        self.next_waiter += 1;
+        self.waiters.insert(id, waiter);
+        id
+    }
+
+    /// The end: nobody finds this owner any more, and what its mailbox still holds goes to the next one.
+    async fn let_go(mut self) {
+        self.services.registry.forget(&self.seat.handle);
+        self.seat.mailbox.close();
+        let mut left: Vec<Command> = self.deferred.drain(..).collect();
+        // Ends at once: a closed mailbox only waits for what somebody is putting in at this very moment.
+        while let Some(command) = self.seat.mailbox.recv().await {
+            left.push(command);
+        }
+        for command in left {
+            dispatch::deliver(&self.services, self.id, command);
+        }
+    }
+}
+
+impl Drop for Owner {
+    /// The net for a panic: the registry never keeps an owner that is gone.
+    fn drop(&mut self) {
+        self.services.registry.forget(&self.seat.handle);
+        for question in &self.questions {
+            self.services.questions.close(question.number);
+        }
+    }
+}
+
+fn machine_policy(config: &Config) -> Policy {
+    Policy {
+        grace: config.unload.grace,
+        unmaterialised_grace: config.unload.unmaterialised_grace,
+        question_grace: config.orphans.pending_grace,
+        unload_limit: policy::UNLOAD_LIMIT,
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

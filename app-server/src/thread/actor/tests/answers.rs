@@ -1,0 +1,119 @@
+//! What goes to the disk before anything goes to a client.
+
+use skein_protocol::notifications::{ItemCompleted, ThreadNameUpdated, TurnCompleted, TurnStarted};
+use skein_protocol::turn::TurnStartResponse;
+
+use super::*;
+use crate::config::Durability;
+use crate::rollout::file::fault::Op;
+
+/// Waits until the layer has begun this operation since it was held.
+async fn begun(bench: &Bench, op: Op, before: usize) {
+    let begun = async {
+        while bench.layer.done().iter().filter(|(done, _)| *done == op).count() <= before {
+            tokio::task::yield_now().await;
+        }
+    };
+    bench.within("the operation that is held back", begun).await;
+}
+
+fn syncs(bench: &Bench) -> usize {
+    bench.layer.done().iter().filter(|(op, _)| *op == Op::Sync).count()
+}
+
+#[tokio::test]
+async fn the_disk_is_synced_before_a_turns_start_is_answered() {
+    let bench = Bench::on_files();
+    let (mut client, thread) = bench.started().await;
+    client.received();
+    let heard = client.log.len();
+    let before = syncs(&bench);
+    bench.layer.hold(Op::Sync);
+    let request = client.input(thread, "hello");
+    begun(&bench, Op::Sync, before).await;
+    assert!(client.fence(thread).await);
+    assert_eq!(client.received().len(), heard, "something was told before it was on disk");
+    bench.layer.release(Op::Sync);
+    client.answer::<TurnStartResponse>(request).await.unwrap();
+    client.heard::<TurnCompleted>().await;
+    bench.finish().await;
+}
+
+#[tokio::test]
+async fn the_disk_is_synced_before_a_turns_end_is_told() {
+    let bench = Bench::on_files();
+    let (mut client, thread, strings) = bench.running().await;
+    client.heard::<TurnStarted>().await;
+    strings.say("words").await;
+    let before = syncs(&bench);
+    bench.layer.hold(Op::Sync);
+    strings.end();
+    begun(&bench, Op::Sync, before).await;
+    assert!(client.fence(thread).await);
+    assert_eq!(client.count(Message::is::<TurnCompleted>), 1, "the end was told before it was on disk");
+    bench.layer.release(Op::Sync);
+    client.heard::<TurnCompleted>().await;
+    bench.finish().await;
+}
+
+#[tokio::test]
+async fn a_turns_items_are_not_synced_one_by_one() {
+    let bench = Bench::on_files();
+    let (mut client, thread, strings) = bench.running().await;
+    client.heard::<TurnStarted>().await;
+    let before = syncs(&bench);
+    let done = client.count(Message::is::<ItemCompleted>);
+    strings.ask("who?").await;
+    let question = client.asked().await;
+    client.say(question, Ok("me"));
+    strings.end();
+    client.heard::<TurnCompleted>().await;
+    assert!(client.count(Message::is::<ItemCompleted>) > done);
+    assert_eq!(syncs(&bench), before + 1, "the end, and nothing else");
+    assert!(client.fence(thread).await);
+    bench.finish().await;
+}
+
+#[tokio::test]
+async fn with_durability_event_every_record_is_synced() {
+    let bench = Bench::on_files_with(|config| config.durability = Durability::Event);
+    let (mut client, thread, strings) = bench.running().await;
+    client.heard::<TurnStarted>().await;
+    let before = syncs(&bench);
+    bench.layer.hold(Op::Sync);
+    strings.say("words").await;
+    begun(&bench, Op::Sync, before).await;
+    bench.layer.release(Op::Sync);
+    strings.end();
+    client.heard::<TurnCompleted>().await;
+    assert!(client.fence(thread).await);
+    bench.finish().await;
+}
+
+#[tokio::test]
+async fn with_durability_process_nothing_is_synced() {
+    let bench = Bench::on_files_with(|config| config.durability = Durability::Process);
+    let (mut client, thread) = bench.materialised().await;
+    let request = client.set_name(thread, "unsynced");
+    client.answer::<serde_json::Value>(request).await.unwrap();
+    client.heard::<ThreadNameUpdated>().await;
+    client.disconnect();
+    bench.gone(thread).await;
+    assert_eq!(syncs(&bench), 0);
+    assert_eq!(bench.kinds(thread).await.last().map(String::as_str), Some("thread.closed"));
+    bench.finish().await;
+}
+
+#[tokio::test]
+async fn every_load_that_writes_says_so_first_and_synced() {
+    let bench = Bench::on_files();
+    let thread = bench.stored().await;
+    let mut client = bench.client();
+    client.resume(thread).await;
+    let before = bench.kinds(thread).await.len();
+    client.turn(thread, "again").await;
+    let kinds = bench.kinds(thread).await;
+    assert_eq!(kinds[before], "thread.opened");
+    assert_eq!(kinds[before + 1], "turn.started");
+    bench.finish().await;
+}

@@ -1,0 +1,239 @@
+//! A server without a socket.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use skein_protocol::ids::{ConnectionId, ThreadId};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use super::client::Client;
+use super::disk::Disk;
+use super::model::{Puppet, Strings};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::helpers::{Containment, GuardProgram, HostOptions, ProcessHost};
+use crate::home::{Home, Term};
+use crate::index::memory::MemoryIndex;
+use crate::rollout::RolloutStore;
+use crate::rollout::file::FileStore;
+use crate::rollout::file::fault::{FaultLayer, Op};
+use crate::rollout::memory::MemoryStore;
+use crate::services::{Counters, Providers, Services};
+use crate::tasks::Tasks;
+use crate::thread::questions::QuestionNumbers;
+use crate::thread::registry::Registry;
+use crate::thread::subscribers::Subscribers;
+
+/// Bound on failure of a wait. On paused time it passes at once when nothing else can happen; it is longer than
+/// every grace.
+pub const SOON: Duration = Duration::from_hours(2);
+
+/// The same where time is real.
+const SOON_ON_FILES: Duration = Duration::from_secs(20);
+
+pub struct Bench {
+    pub services: Arc<Services>,
+    pub disk: Arc<Disk>,
+    /// What is under the store; unused by a store in memory.
+    pub layer: FaultLayer,
+    pub model: Arc<Puppet>,
+    soon: Duration,
+    home: Option<Arc<(TempDir, Home)>>,
+    last_connection: AtomicU64,
+    _closed: mpsc::Receiver<ThreadId>,
+}
+
+impl Bench {
+    /// Over a store in memory, for paused time.
+    pub fn in_memory() -> Self {
+        Self::with(|_| ())
+    }
+
+    /// Over a store in memory, with other settings.
+    pub fn with(tune: impl FnOnce(&mut Config)) -> Self {
+        let disk = Arc::new(Disk::over(Arc::new(MemoryStore::default())));
+        Self::over(disk, FaultLayer::new(), Tasks::new(), None, tune)
+    }
+
+    /// Over real files.
+    pub fn on_files() -> Self {
+        Self::on_files_with(|_| ())
+    }
+
+    /// Over real files, with other settings.
+    pub fn on_files_with(tune: impl FnOnce(&mut Config)) -> Self {
+        let folder = TempDir::new().unwrap();
+        let home = Home::open(folder.path()).unwrap();
+        let (layer, tasks) = (FaultLayer::new(), Tasks::new());
+        let store = FileStore::open(home.paths(), Arc::new(layer.clone()), tasks.clone()).unwrap();
+        let disk = Arc::new(Disk::over(Arc::new(store)));
+        Self::over(disk, layer, tasks, Some(Arc::new((folder, home))), tune)
+    }
+
+    /// A second server on the same store, as after a kill of the first: what the first still holds is lost to it.
+    pub fn after_a_kill(&self) -> Self {
+        let disk = Arc::new(Disk::over(self.disk.inner()));
+        Self::over(disk, self.layer.clone(), Tasks::new(), self.home.clone(), |_| ())
+    }
+
+    fn over(
+        disk: Arc<Disk>,
+        layer: FaultLayer,
+        tasks: Tasks,
+        home: Option<Arc<(TempDir, Home)>>,
+        tune: impl FnOnce(&mut Config),
+    ) -> Self {
+        let mut config = Config::new("/nowhere".into());
+        config.model_provider = super::model::NAME.to_owned();
+        config.containment = Containment::Guard;
+        tune(&mut config);
+        let (closed_rollouts, closed) = mpsc::channel(1_000);
+        let model = Arc::new(Puppet::default());
+        let store: Arc<dyn RolloutStore> = Arc::clone(&disk) as _;
+        let clock = Clock;
+        let services = Arc::new(Services {
+            registry: Registry::new(config.limits.mailbox),
+            subscribers: Subscribers::default(),
+            index: Arc::new(MemoryIndex::default()),
+            host: host(&tasks),
+            questions: QuestionNumbers::new(clock.wall()),
+            start_id: clock.new_id(),
+            machine_boot: clock.new_id(),
+            term: Term(1),
+            started: clock.wall(),
+            address: OnceLock::new(),
+            counters: Counters::default(),
+            providers: Providers::new(vec![(super::model::NAME, Arc::clone(&model) as _)]),
+            store,
+            config,
+            clock,
+            tasks,
+            closed_rollouts,
+        });
+        let soon = if home.is_some() { SOON_ON_FILES } else { SOON };
+        Self { services, disk, layer, model, soon, home, last_connection: AtomicU64::new(0), _closed: closed }
+    }
+
+    /// For a test in memory that runs on real time.
+    pub fn in_real_time(mut self) -> Self {
+        self.soon = SOON_ON_FILES;
+        self
+    }
+
+    /// A client that is connected and initialised.
+    pub fn client(&self) -> Client {
+        let id = ConnectionId(self.last_connection.fetch_add(1, Ordering::Relaxed) + 1);
+        Client::connect(Arc::clone(&self.services), id, self.soon)
+    }
+
+    /// A client, and a thread that it has started.
+    pub async fn started(&self) -> (Client, ThreadId) {
+        let mut client = self.client();
+        let thread = client.start().await;
+        (client, thread)
+    }
+
+    /// A client, and a thread of its that has one whole turn.
+    pub async fn materialised(&self) -> (Client, ThreadId) {
+        let (mut client, thread) = self.started().await;
+        client.turn(thread, "hello").await;
+        (client, thread)
+    }
+
+    /// A thread that is on disk, and not loaded.
+    pub async fn stored(&self) -> ThreadId {
+        let (client, thread) = self.materialised().await;
+        client.disconnect();
+        self.gone(thread).await;
+        thread
+    }
+
+    /// A client, its thread, and the strings of the turn that runs there.
+    pub async fn running(&self) -> (Client, ThreadId, Strings) {
+        let (mut client, thread) = self.materialised().await;
+        client.input(thread, super::model::PUPPET);
+        let strings = self.strings().await;
+        (client, thread, strings)
+    }
+
+    /// The strings of the next answer that a turn asks the model for.
+    pub async fn strings(&self) -> Strings {
+        self.within("a turn that asks the model", self.model.next()).await
+    }
+
+    /// Waits until the thread has no owner.
+    pub async fn gone(&self, thread: ThreadId) {
+        let gone = async {
+            loop {
+                let changed = self.services.registry.changed();
+                if self.services.registry.handle(thread).is_none() {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        self.within("the end of the thread's owner", gone).await;
+    }
+
+    pub async fn within<T>(&self, what: &str, wait: impl Future<Output = T>) -> T {
+        tokio::time::timeout(self.soon, wait).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+    }
+
+    /// The bytes of a thread's file.
+    pub fn file(&self, thread: ThreadId) -> Vec<u8> {
+        std::fs::read(self.path(thread)).unwrap()
+    }
+
+    pub fn overwrite(&self, thread: ThreadId, bytes: &[u8]) {
+        std::fs::write(self.path(thread), bytes).unwrap();
+    }
+
+    fn path(&self, thread: ThreadId) -> PathBuf {
+        let (folder, _) = self.home.as_deref().expect("a bench on files");
+        let id = thread.to_string();
+        folder.path().join("threads").join(&id[id.len() - 2..]).join(format!("{id}.jsonl"))
+    }
+
+    /// The types of a thread's records, in order.
+    pub async fn kinds(&self, thread: ThreadId) -> Vec<String> {
+        let page = self.disk.read_after(thread, skein_protocol::ids::EventSeq(0), 10_000).await.unwrap();
+        page.records.iter().map(|record| record.body.kind().to_owned()).collect()
+    }
+
+    /// Ends everything, and asserts that nothing is left: no owner, no subscription, no task, nothing held in the
+    /// store.
+    pub async fn finish(self) {
+        self.services.registry.close();
+        for handle in self.services.registry.handles() {
+            handle.shut_down();
+            self.gone(handle.id()).await;
+        }
+        self.within("the end of every task", self.services.tasks.finish()).await;
+        assert!(self.services.registry.handles().is_empty());
+        assert_eq!(self.disk.held(), Vec::<ThreadId>::new(), "the store still holds threads");
+    }
+}
+
+impl Drop for Bench {
+    /// A test that fails must not leave a thread of the pool waiting: the runtime would wait for it.
+    fn drop(&mut self) {
+        for op in [Op::Write, Op::Sync, Op::SyncFolder, Op::Open, Op::Create] {
+            self.layer.release(op);
+        }
+    }
+}
+
+fn host(tasks: &Tasks) -> Arc<ProcessHost> {
+    let options = HostOptions {
+        guard: GuardProgram::Path("/nowhere".into()),
+        tasks: tasks.clone(),
+        clock: Clock,
+        stop_grace: Duration::from_millis(10),
+        containment: Containment::Guard,
+        exclusive: false,
+    };
+    ProcessHost::start(options).unwrap()
+}

@@ -1,0 +1,320 @@
+//! A client that has no socket: it sends what handlers would send, and reads its outbox.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::{RawValue, to_raw_value};
+use skein_protocol::approval::{ToolRequestUserInputAnswer, ToolRequestUserInputResponse};
+use skein_protocol::envelope::{self, Incoming, Stamp};
+use skein_protocol::error::WireError;
+use skein_protocol::event::TurnCompletedNotification;
+use skein_protocol::extension::ResumeOptions;
+use skein_protocol::ids::{ConnectionId, RequestId, ThreadId, TurnId};
+use skein_protocol::notifications::{TurnCompleted, TurnStarted};
+use skein_protocol::table::Notification;
+use skein_protocol::thread::{
+    ThreadResumeParams, ThreadResumeResponse, ThreadStartParams, ThreadStartResponse,
+};
+use skein_protocol::turn::{TurnStartParams, TurnStartResponse, UserInput};
+
+use crate::config::Overrides;
+use crate::connection::outbox::{Next, Outbox, OutboxLimits};
+use crate::connection::reply::Reply;
+use crate::services::Services;
+use crate::thread::command::{Command, Input, Resume, SetName, Start, Unload};
+use crate::thread::dispatch;
+use crate::thread::event::Force;
+use crate::thread::subscribers::{ClientWishes, Left, Role};
+
+/// What a client can receive.
+#[derive(Debug)]
+pub enum Message {
+    Answer { id: i64, result: Result<Box<RawValue>, WireError> },
+    Notice { method: String, params: Box<RawValue>, stamp: Stamp },
+    Question { id: i64 },
+}
+
+impl Message {
+    fn read(text: &str) -> Self {
+        let number = |id: RequestId| match id {
+            RequestId::Integer(number) => number,
+            RequestId::String(text) => panic!("an id that nobody gave: {text}"),
+        };
+        match envelope::parse(text).unwrap() {
+            Incoming::Response { id, result } => {
+                Self::Answer { id: number(id), result: Ok(result.to_owned()) }
+            }
+            Incoming::Error { id, error } => Self::Answer { id: number(id), result: Err(error) },
+            Incoming::Notification { method, params } => Self::Notice {
+                method: method.into_owned(),
+                params: params.unwrap().to_owned(),
+                stamp: envelope::stamp(text).unwrap(),
+            },
+            Incoming::Request { id, .. } => Self::Question { id: number(id) },
+        }
+    }
+
+    pub fn is<N: Notification>(&self) -> bool {
+        matches!(self, Self::Notice { method, .. } if method == N::INFO.wire)
+    }
+
+    pub fn answers(&self, request: i64) -> bool {
+        matches!(self, Self::Answer { id, .. } if *id == request)
+    }
+
+    /// The params of a notification, if it is this one.
+    pub fn params<N: Notification>(&self) -> Option<N::Params> {
+        match self {
+            Self::Notice { method, params, .. } if method == N::INFO.wire => {
+                Some(serde_json::from_str(params.get()).unwrap())
+            }
+            Self::Notice { .. } | Self::Answer { .. } | Self::Question { .. } => None,
+        }
+    }
+}
+
+pub struct Client {
+    services: Arc<Services>,
+    outbox: Outbox,
+    soon: Duration,
+    last_request: i64,
+    /// Everything it has received, in order.
+    pub log: Vec<Message>,
+    /// Which of it was waited for and found.
+    taken: Vec<bool>,
+}
+
+impl Client {
+    pub fn connect(services: Arc<Services>, id: ConnectionId, soon: Duration) -> Self {
+        let outbox = Outbox::new(
+            id,
+            OutboxLimits { waiting_bytes: 1 << 24, most_bytes: 1 << 26, pause_bytes: 1 << 23 },
+        );
+        services.subscribers.connect(outbox.clone());
+        let wishes = ClientWishes { numbered: true, ..ClientWishes::default() };
+        assert!(services.subscribers.initialise(id, wishes));
+        Self { services, outbox, soon, last_request: 0, log: Vec::new(), taken: Vec::new() }
+    }
+
+    pub fn id(&self) -> ConnectionId {
+        self.outbox.connection()
+    }
+
+    /// Its end, as the connection's own.
+    pub fn disconnect(&self) {
+        for thread in self.services.subscribers.disconnect(self.id()) {
+            self.services.registry.wake(thread);
+        }
+    }
+
+    fn reply<R: Serialize>(&mut self) -> (i64, Reply<R>) {
+        self.last_request += 1;
+        let id = RequestId::Integer(self.last_request);
+        (self.last_request, Reply::new(self.outbox.clone(), id, None))
+    }
+
+    fn send(&self, thread: ThreadId, command: Command) {
+        dispatch::deliver(&self.services, thread, command);
+    }
+
+    pub fn ask_start(&mut self, params: ThreadStartParams) -> (i64, ThreadId) {
+        let thread = ThreadId::new(self.services.clock.new_id());
+        let ticket = self.services.subscribers.begin_resume(self.id(), thread).unwrap();
+        let (request, reply) = self.reply();
+        let (helpers, originator) = (Overrides::default(), "test".to_owned());
+        let start = Start { params, helpers, ticket, originator, reply };
+        self.send(thread, Command::Start(Box::new(start)));
+        (request, thread)
+    }
+
+    pub async fn start(&mut self) -> ThreadId {
+        let (request, thread) = self.ask_start(ThreadStartParams::default());
+        self.answer::<ThreadStartResponse>(request).await.unwrap();
+        thread
+    }
+
+    pub async fn start_ephemeral(&mut self) -> ThreadId {
+        let params = ThreadStartParams { ephemeral: Some(true), ..ThreadStartParams::default() };
+        let (request, thread) = self.ask_start(params);
+        self.answer::<ThreadStartResponse>(request).await.unwrap();
+        thread
+    }
+
+    /// `thread/resume` as the owner gets it.
+    pub fn resume_command(&mut self, thread: ThreadId) -> Command {
+        self.resume_as(thread, Role::Subscriber).1
+    }
+
+    pub fn ask_resume(&mut self, thread: ThreadId, role: Role) -> i64 {
+        let (request, command) = self.resume_as(thread, role);
+        self.send(thread, command);
+        request
+    }
+
+    fn resume_as(&mut self, thread: ThreadId, role: Role) -> (i64, Command) {
+        let mut params: ThreadResumeParams =
+            serde_json::from_value(serde_json::json!({ "threadId": thread })).unwrap();
+        params.skein = Some(ResumeOptions { observe: role == Role::Observer, ..ResumeOptions::default() });
+        let ticket = self.services.subscribers.begin_resume(self.id(), thread).unwrap();
+        let (request, reply) = self.reply();
+        let resume = Resume { params, helpers: Overrides::default(), role, ticket, reply };
+        (request, Command::Resume(Box::new(resume)))
+    }
+
+    pub async fn resume(&mut self, thread: ThreadId) -> ThreadResumeResponse {
+        let request = self.ask_resume(thread, Role::Subscriber);
+        self.answer(request).await.unwrap()
+    }
+
+    pub async fn observe(&mut self, thread: ThreadId) -> ThreadResumeResponse {
+        let request = self.ask_resume(thread, Role::Observer);
+        self.answer(request).await.unwrap()
+    }
+
+    /// `thread/unsubscribe`.
+    pub fn unsubscribe(&self, thread: ThreadId) -> Left {
+        let left = self.services.subscribers.leave(self.id(), thread);
+        self.services.registry.wake(thread);
+        left
+    }
+
+    /// `turn/start` as the owner gets it, with the number of the request.
+    pub fn input_command(&mut self, thread: ThreadId, text: &str, message: Option<&str>) -> (i64, Command) {
+        let params = serde_json::json!({ "threadId": thread, "input": [], "clientUserMessageId": message });
+        let mut params: TurnStartParams = serde_json::from_value(params).unwrap();
+        params.input = vec![UserInput::text(text)];
+        let (request, reply) = self.reply();
+        (request, Command::Input(Box::new(Input { params, reply })))
+    }
+
+    pub fn input_as(&mut self, thread: ThreadId, text: &str, message: Option<&str>) -> i64 {
+        let (request, command) = self.input_command(thread, text, message);
+        self.send(thread, command);
+        request
+    }
+
+    /// `turn/start`.
+    pub fn input(&mut self, thread: ThreadId, text: &str) -> i64 {
+        self.input_as(thread, text, None)
+    }
+
+    /// A whole turn.
+    pub async fn turn(&mut self, thread: ThreadId, text: &str) -> TurnCompletedNotification {
+        let request = self.input(thread, text);
+        self.answer::<TurnStartResponse>(request).await.unwrap();
+        self.heard::<TurnStarted>().await;
+        self.heard::<TurnCompleted>().await
+    }
+
+    pub fn interrupt(&self, thread: ThreadId, turn: &TurnId) {
+        self.services.registry.handle(thread).unwrap().interrupt(turn.clone());
+    }
+
+    pub fn set_name(&mut self, thread: ThreadId, name: &str) -> i64 {
+        let (request, reply) = self.reply();
+        self.send(thread, Command::SetName(SetName { name: name.to_owned(), reply }));
+        request
+    }
+
+    pub fn unload(&mut self, thread: ThreadId, force: Force) -> i64 {
+        let (request, reply) = self.reply();
+        self.send(thread, Command::Unload(Unload { force, reply }));
+        request
+    }
+
+    /// Answers a question with the user's words, or with an error.
+    pub fn say(&self, question: i64, answer: Result<&str, &str>) {
+        let answer = match answer {
+            Ok(text) => {
+                let texts = ToolRequestUserInputAnswer { answers: vec![text.to_owned()] };
+                let response = ToolRequestUserInputResponse { answers: [("q1".to_owned(), texts)].into() };
+                Ok(to_raw_value(&response).unwrap())
+            }
+            Err(text) => Err(WireError::internal("refused", text)),
+        };
+        let thread = self.services.questions.thread(question);
+        if let Some(handle) = thread.and_then(|thread| self.services.registry.handle(thread)) {
+            handle.answer(self.id(), question, answer);
+        }
+    }
+
+    /// Waits for the answer to a request.
+    pub async fn answer<R: DeserializeOwned>(&mut self, request: i64) -> Result<R, WireError> {
+        let at = self.take(&format!("the answer to request {request}"), |m| m.answers(request)).await;
+        match &self.log[at] {
+            Message::Answer { result, .. } => match result {
+                Ok(raw) => Ok(serde_json::from_str(raw.get()).unwrap()),
+                Err(error) => Err(error.clone()),
+            },
+            Message::Notice { .. } | Message::Question { .. } => unreachable!("picked an answer"),
+        }
+    }
+
+    /// The stable word of the error that a request is answered with.
+    pub async fn refusal(&mut self, request: i64) -> String {
+        let error = self.answer::<serde_json::Value>(request).await.expect_err("an error");
+        error.data.expect("data").reason.into_owned()
+    }
+
+    /// Waits for the next notification of a kind.
+    pub async fn heard<N: Notification>(&mut self) -> N::Params {
+        let at = self.take(N::INFO.wire, Message::is::<N>).await;
+        self.log[at].params::<N>().unwrap()
+    }
+
+    /// Waits for the next question, and returns its id.
+    pub async fn asked(&mut self) -> i64 {
+        let at = self.take("a question", |m| matches!(m, Message::Question { .. })).await;
+        match &self.log[at] {
+            Message::Question { id } => *id,
+            Message::Notice { .. } | Message::Answer { .. } => unreachable!("picked a question"),
+        }
+    }
+
+    /// Waits for the first message that fits and was not waited for before; its place in the log.
+    pub async fn take(&mut self, what: &str, fits: impl Fn(&Message) -> bool) -> usize {
+        loop {
+            let found = self.log.iter().zip(&self.taken).position(|(message, taken)| !taken && fits(message));
+            if let Some(at) = found {
+                self.taken[at] = true;
+                return at;
+            }
+            let next = tokio::time::timeout(self.soon, self.outbox.next()).await;
+            match next.unwrap_or_else(|_| panic!("waited in vain for {what}; received {:#?}", self.log)) {
+                Next::Frames(frames) => self.receive(&frames),
+                Next::Close(reason) => panic!("closed ({reason:?}) before {what}"),
+            }
+        }
+    }
+
+    /// Everything received so far, without waiting.
+    pub fn received(&mut self) -> &[Message] {
+        while let Some(Next::Frames(frames)) = self.outbox.next().now_or_never() {
+            self.receive(&frames);
+        }
+        &self.log
+    }
+
+    /// How often something was received so far.
+    pub fn count(&mut self, fits: impl Fn(&Message) -> bool) -> usize {
+        self.received().iter().filter(|message| fits(message)).count()
+    }
+
+    /// Waits until the owner has handled everything that was sent to it before. `false` when there is none.
+    pub async fn fence(&self, thread: ThreadId) -> bool {
+        let Some(handle) = self.services.registry.handle(thread) else { return false };
+        let (done, passed) = tokio::sync::oneshot::channel();
+        if handle.mailbox().send(Command::Fence(done)).await.is_err() {
+            return false;
+        }
+        tokio::time::timeout(self.soon, passed).await.expect("the owner handles its mailbox").is_ok()
+    }
+
+    fn receive(&mut self, frames: &[crate::connection::outbox::Frame]) {
+        self.log.extend(frames.iter().map(|frame| Message::read(frame)));
+        self.taken.resize(self.log.len(), false);
+    }
+}

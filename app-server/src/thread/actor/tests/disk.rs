@@ -1,0 +1,174 @@
+//! A store between the owner and the real one: it counts, waits and refuses as a test says.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use skein_protocol::ids::{EventSeq, ThreadId};
+use tokio::sync::watch;
+
+use crate::rollout::record::Record;
+use crate::rollout::{
+    AppendError, Appended, DiskKind, Keep, Lease, Loaded, Page, ReadError, RolloutStore, StoreCounts,
+};
+
+pub struct Disk {
+    inner: Arc<dyn RolloutStore>,
+    loads: AtomicUsize,
+    /// The next load panics.
+    trap: AtomicBool,
+    load_gate: watch::Sender<bool>,
+    append_gate: watch::Sender<bool>,
+    /// Threads whose appends are refused.
+    refused: Mutex<BTreeSet<ThreadId>>,
+    held: Mutex<BTreeSet<ThreadId>>,
+}
+
+impl Disk {
+    pub fn over(inner: Arc<dyn RolloutStore>) -> Self {
+        Self {
+            inner,
+            loads: AtomicUsize::new(0),
+            trap: AtomicBool::new(false),
+            load_gate: watch::Sender::new(true),
+            append_gate: watch::Sender::new(true),
+            refused: Mutex::default(),
+            held: Mutex::default(),
+        }
+    }
+
+    pub fn inner(&self) -> Arc<dyn RolloutStore> {
+        Arc::clone(&self.inner)
+    }
+
+    /// How many loads were begun.
+    pub fn loads(&self) -> usize {
+        self.loads.load(Ordering::SeqCst)
+    }
+
+    /// The next load panics.
+    pub fn set_trap(&self) {
+        self.trap.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on loads wait.
+    pub fn hold_loads(&self) {
+        self.load_gate.send_replace(false);
+    }
+
+    pub fn release_loads(&self) {
+        self.load_gate.send_replace(true);
+    }
+
+    /// From now on appends wait.
+    pub fn hold_appends(&self) {
+        self.append_gate.send_replace(false);
+    }
+
+    pub fn release_appends(&self) {
+        self.append_gate.send_replace(true);
+    }
+
+    /// From now on appends to this thread are refused, as by a full disk.
+    pub fn refuse(&self, thread: ThreadId) {
+        self.refused().insert(thread);
+    }
+
+    pub fn recover(&self, thread: ThreadId) {
+        self.refused().remove(&thread);
+    }
+
+    /// What was loaded or written and not released.
+    pub fn held(&self) -> Vec<ThreadId> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    }
+
+    fn refused(&self) -> std::sync::MutexGuard<'_, BTreeSet<ThreadId>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hold(&self, thread: ThreadId) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(thread);
+    }
+}
+
+async fn pass(gate: &watch::Sender<bool>) {
+    gate.subscribe().wait_for(|open| *open).await.unwrap();
+}
+
+#[async_trait]
+impl RolloutStore for Disk {
+    async fn append(
+        &self,
+        lease: Lease,
+        expected: EventSeq,
+        records: Vec<Record>,
+        keep: Keep,
+    ) -> Result<Appended, AppendError> {
+        let thread = lease.thread;
+        self.hold(thread);
+        pass(&self.append_gate).await;
+        if self.refused().contains(&thread) {
+            let source = io::Error::from(io::ErrorKind::StorageFull);
+            return Err(AppendError::Disk { thread, kind: DiskKind::Full, head: expected, source });
+        }
+        self.inner.append(lease, expected, records, keep).await
+    }
+
+    async fn load(&self, thread: ThreadId) -> Result<Loaded, ReadError> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
+        pass(&self.load_gate).await;
+        assert!(!self.trap.swap(false, Ordering::SeqCst), "as the test wants");
+        let loaded = self.inner.load(thread).await?;
+        self.hold(thread);
+        Ok(loaded)
+    }
+
+    fn release(&self, thread: ThreadId) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&thread);
+        self.inner.release(thread);
+    }
+
+    async fn head(&self, thread: ThreadId) -> Result<EventSeq, ReadError> {
+        self.inner.head(thread).await
+    }
+
+    async fn read_after(&self, thread: ThreadId, after: EventSeq, limit: usize) -> Result<Page, ReadError> {
+        self.inner.read_after(thread, after, limit).await
+    }
+
+    async fn read_back(
+        &self,
+        thread: ThreadId,
+        before: Option<EventSeq>,
+        limit: usize,
+    ) -> Result<Page, ReadError> {
+        self.inner.read_back(thread, before, limit).await
+    }
+
+    async fn exists(&self, thread: ThreadId) -> Result<bool, ReadError> {
+        self.inner.exists(thread).await
+    }
+
+    async fn threads(&self) -> io::Result<Vec<ThreadId>> {
+        self.inner.threads().await
+    }
+
+    async fn mark_open(&self, thread: ThreadId) -> io::Result<()> {
+        self.inner.mark_open(thread).await
+    }
+
+    async fn open_markers(&self) -> io::Result<Vec<ThreadId>> {
+        self.inner.open_markers().await
+    }
+
+    async fn mark_closed(&self, threads: Vec<ThreadId>) -> io::Result<usize> {
+        self.inner.mark_closed(threads).await
+    }
+
+    fn counts(&self) -> StoreCounts {
+        self.inner.counts()
+    }
+}

@@ -1,0 +1,22 @@
+//! The owner, with all that it owns, over a store and a model that do what a test tells them. Connections are
+//! outboxes: what a client receives is read there, as it would go over the wire.
+//!
+//! Nothing here sleeps. Tests in memory run on paused time; tests on files run on a folder whose operations can be
+//! held back and made to fail.
+
+mod bench;
+mod client;
+mod disk;
+mod model;
+
+mod answers;
+mod failures;
+mod loads;
+mod observers;
+mod questions;
+mod resumes;
+mod turns;
+mod unloads;
+
+use bench::{Bench, SOON};
+use client::{Client, Message};

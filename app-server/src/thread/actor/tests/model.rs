@@ -1,0 +1,98 @@
+//! A model on strings: what it says, and when it ends, is the test's to decide.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use skein_protocol::turn::UserInput;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::provider::echo::Echo;
+use crate::provider::{ModelEvent, Prompt, Provider, ProviderError};
+
+/// The provider's name.
+pub const NAME: &str = "puppet";
+/// Input whose turn hangs on strings. Any other is the echo's.
+pub const PUPPET: &str = "/puppet";
+/// Input whose turn panics.
+pub const PANIC: &str = "/panic";
+
+#[derive(Default)]
+pub struct Puppet {
+    asked: Mutex<VecDeque<Strings>>,
+    new: Notify,
+}
+
+impl Puppet {
+    /// The next answer that is asked for.
+    pub async fn next(&self) -> Strings {
+        loop {
+            if let Some(strings) = self.asked().pop_front() {
+                return strings;
+            }
+            self.new.notified().await;
+        }
+    }
+
+    fn asked(&self) -> MutexGuard<'_, VecDeque<Strings>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One answer of the model, in the test's hands. Dropped, it fails.
+pub struct Strings {
+    events: mpsc::Sender<ModelEvent>,
+    end: oneshot::Sender<()>,
+}
+
+impl Strings {
+    /// The next delta. Waits while the turn does not listen.
+    pub async fn say(&self, text: &str) {
+        self.events.send(ModelEvent::TextDelta(text.to_owned())).await.unwrap();
+    }
+
+    pub async fn ask(&self, text: &str) {
+        self.events.send(ModelEvent::Question(text.to_owned())).await.unwrap();
+    }
+
+    /// The answer is complete.
+    pub fn end(self) {
+        drop(self.events);
+        self.end.send(()).unwrap();
+    }
+}
+
+#[async_trait]
+impl Provider for Puppet {
+    async fn answer(
+        &self,
+        prompt: Prompt,
+        events: mpsc::Sender<ModelEvent>,
+        cancel: CancellationToken,
+    ) -> Result<(), ProviderError> {
+        let text = prompt.input.iter().find_map(UserInput::as_text).unwrap_or_default().to_owned();
+        match text.as_str() {
+            PANIC => panic!("as the test wants"),
+            PUPPET if prompt.results.is_empty() => {
+                let (said, pulled) = mpsc::channel(1);
+                let (end, ended) = oneshot::channel();
+                self.asked().push_back(Strings { events: said, end });
+                self.new.notify_one();
+                tokio::select! {
+                    () = cancel.cancelled() => Ok(()),
+                    () = pass_on(pulled, events) => {
+                        ended.await.map_err(|_| ProviderError { message: "strings cut".to_owned() })
+                    }
+                }
+            }
+            _ => Echo.answer(prompt, events, cancel).await,
+        }
+    }
+}
+
+async fn pass_on(mut said: mpsc::Receiver<ModelEvent>, events: mpsc::Sender<ModelEvent>) {
+    while let Some(event) = said.recv().await {
+        events.send(event).await.unwrap();
+    }
+}

@@ -1,0 +1,98 @@
+//! Observers: they hear everything, keep nothing loaded, and are asked nothing.
+
+use skein_protocol::ids::ThreadId;
+use skein_protocol::notifications::{TurnCompleted, TurnStarted};
+use skein_protocol::thread::ThreadStatus;
+
+use super::*;
+use crate::thread::subscribers::Role;
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_loads_nothing_and_holds_over_loads_and_unloads() {
+    let bench = Bench::in_memory();
+    let thread = bench.stored().await;
+    let mut observer = bench.client();
+    let response = observer.observe(thread).await;
+    assert_eq!((response.thread.turns.len(), response.thread.status), (1, ThreadStatus::NotLoaded));
+    assert_eq!((bench.disk.loads(), bench.services.registry.handles().len()), (0, 0));
+    for _ in 0..2 {
+        let mut client = bench.client();
+        client.resume(thread).await;
+        client.turn(thread, "seen").await;
+        client.disconnect();
+        bench.gone(thread).await;
+        observer.heard::<TurnStarted>().await;
+        observer.heard::<TurnCompleted>().await;
+    }
+    assert_eq!(bench.services.subscribers.role(observer.id(), thread), Some(Role::Observer));
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_of_a_loaded_thread_does_not_keep_it() {
+    let bench = Bench::in_memory();
+    let (client, thread) = bench.materialised().await;
+    let mut observer = bench.client();
+    observer.observe(thread).await;
+    client.disconnect();
+    bench.gone(thread).await;
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_is_never_asked() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, strings) = bench.running().await;
+    let mut observer = bench.client();
+    observer.observe(thread).await;
+    strings.ask("who?").await;
+    client.asked().await;
+    assert_eq!(observer.count(|m| matches!(m, Message::Question { .. })), 0);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_that_meets_an_owner_gets_its_picture() {
+    let bench = Bench::in_memory();
+    let thread = bench.stored().await;
+    // Both begin at the same moment; whoever is first, the observer sees the one turn and hears of the other.
+    let (mut observer, mut client) = (bench.client(), bench.client());
+    let observing = observer.ask_resume(thread, Role::Observer);
+    client.ask_resume(thread, Role::Subscriber);
+    client.input(thread, "meanwhile");
+    let response = observer.answer::<skein_protocol::thread::ThreadResumeResponse>(observing).await.unwrap();
+    client.heard::<TurnCompleted>().await;
+    let seen = response.thread.turns.len();
+    let heard = observer.count(Message::is::<TurnStarted>);
+    assert_eq!(seen + heard, 2, "shown {seen}, told of {heard}");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_during_a_load_is_answered_after_it_and_keeps_nothing() {
+    let bench = Bench::in_memory();
+    let thread = bench.stored().await;
+    bench.disk.hold_loads();
+    let (mut observer, mut client) = (bench.client(), bench.client());
+    client.ask_resume(thread, Role::Subscriber);
+    client.fence(thread).await;
+    let observing = observer.ask_resume(thread, Role::Observer);
+    client.disconnect();
+    bench.disk.release_loads();
+    observer.answer::<skein_protocol::thread::ThreadResumeResponse>(observing).await.unwrap();
+    bench.gone(thread).await;
+    bench.finish().await;
+}
+
+/// Damage at the end takes numbers that no record has.
+#[tokio::test]
+async fn an_observer_of_a_rollout_with_a_damaged_end_is_answered() {
+    let bench = Bench::on_files();
+    let thread: ThreadId = bench.stored().await;
+    let mut bytes = bench.file(thread);
+    bytes.extend_from_slice(b"damage\nand more\nand more\n");
+    bench.overwrite(thread, &bytes);
+    let response = bench.client().observe(thread).await;
+    assert_eq!(response.thread.turns.len(), 1);
+    bench.finish().await;
+}

@@ -1,0 +1,388 @@
+//! The owner's side of a turn: it begins it, numbers what it reports, and ends it in the books.
+
+use skein_protocol::event::{
+    AgentMessageDeltaNotification, ErrorNotification, ItemCompletedNotification, ItemStartedNotification,
+    McpToolCallProgressNotification, ThreadTokenUsage, ThreadTokenUsageUpdatedNotification,
+    TokenUsageBreakdown, TurnCompletedNotification, TurnStartedNotification,
+};
+use skein_protocol::extension::TurnSaved;
+use skein_protocol::ids::{EventSeq, ItemId, TurnId};
+use skein_protocol::item::ThreadItem;
+use skein_protocol::notifications::{
+    Error as ErrorNotice, ItemAgentMessageDelta, ItemCompleted as ItemCompletedNotice,
+    ItemMcpToolCallProgress, ItemStarted as ItemStartedNotice, ThreadTokenUsageUpdated,
+    TurnCompleted as TurnCompletedNotice, TurnStarted as TurnStartedNotice,
+};
+use skein_protocol::turn::{Turn, TurnItemsView, TurnStartParams, TurnStartResponse, TurnStatus, UserInput};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Child, Owner};
+use crate::policy;
+use crate::provider;
+use crate::rollout::Keep;
+use crate::rollout::record::{ItemCompleted, ItemStarted, RecordBody, TurnCompleted, TurnStarted, Usage};
+use crate::router::errors;
+use crate::thread::command::{Command, Input};
+use crate::thread::error::ThreadError;
+use crate::thread::event::Event;
+use crate::thread::machine::{Persistence, Phase};
+use crate::thread::outgoing::{Notice, Outgoing};
+use crate::turn::{self, Job, Outcome, Report, Wires};
+
+/// The turn that runs.
+pub(super) struct RunningTurn {
+    /// Its id.
+    pub id: TurnId,
+    /// Its task, which ends by itself soon after a cancel.
+    pub task: Option<AbortHandle>,
+    cancel: CancellationToken,
+    steers: mpsc::Sender<Vec<UserInput>>,
+    /// Why it fails whatever it says: its records are not saved.
+    failure: Option<String>,
+}
+
+impl Owner {
+    /// Begins a turn with the input at hand. The answer goes before the turn's first notification.
+    pub(super) fn begin_turn(&mut self) {
+        let Some(input) = self.input.take() else { return };
+        let Input { params, reply } = *input;
+        let turn_id = TurnId::from(self.services.clock.new_id().to_string());
+        if self.persistence == Persistence::Durable && !self.is_materialised() {
+            self.follow_ups.push_back(Event::Materialised);
+            if let Some(journal) = &mut self.journal {
+                journal.materialise();
+            }
+        }
+        self.faulted = false;
+        self.change_for_turn(&params);
+        let numbers = self.record_input(&turn_id, &params, Beginning::OfTurn);
+        self.run_turn(turn_id.clone(), params.input);
+        let mut shown = self.shown_turn(&turn_id);
+        shown.started_at = None;
+        self.acknowledge(reply, TurnStartResponse { turn: shown });
+        self.tell_status();
+        let turn = self.shown_turn(&turn_id);
+        let params = TurnStartedNotification { thread_id: self.id, turn };
+        self.notify::<TurnStartedNotice>(&params, numbers.first().copied());
+        self.notify_of_input(&turn_id, &numbers);
+        self.services.counters.turns_started.add_one();
+    }
+
+    /// Gives the input at hand to the running turn. One that is ending leaves it for the next turn.
+    pub(super) fn steer_turn(&mut self) {
+        let Some(input) = self.input.take() else { return };
+        let Some(turn) = &self.turn else { return self.defer(Command::Input(input)) };
+        let turn_id = turn.id.clone();
+        match turn.steers.try_send(input.params.input.clone()) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                return input.reply.err(&errors::thread(&ThreadError::SteersFull { id: self.id }));
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => return self.defer(Command::Input(input)),
+        }
+        let Input { params, reply } = *input;
+        let numbers = self.record_input(&turn_id, &params, Beginning::OfSteer);
+        let mut turn = self.shown_turn(&turn_id);
+        turn.started_at = None;
+        self.acknowledge(reply, TurnStartResponse { turn });
+        self.notify_of_input(&turn_id, &numbers);
+    }
+
+    pub(super) fn stop_turn(&mut self) {
+        if let Some(turn) = &self.turn {
+            turn.cancel.cancel();
+        }
+    }
+
+    /// The disk does not take the turn's records: it ends, and what it says is told as not saved.
+    pub(super) fn fail_turn(&mut self, why: &str) {
+        if let Some(turn) = &mut self.turn {
+            turn.failure.get_or_insert_with(|| why.to_owned());
+            self.step(Event::Interrupt);
+        }
+    }
+
+    /// Takes one report of the turn.
+    pub(super) fn report(&mut self, report: Report) {
+        match report {
+            Report::ItemStarted(item) => self.item_started(item),
+            Report::Delta { item, text } => self.delta(item, text),
+            Report::Progress { item, message } => self.progress(item, message),
+            Report::ItemCompleted(item) => self.item_completed(item),
+            Report::Usage(usage) => self.usage(usage),
+            Report::Question { item, text, answer } => self.ask(item, text, answer),
+            Report::WantsHelpers(give) => self.give_helpers(give),
+            Report::Ended(outcome) => self.end_turn(outcome),
+        }
+    }
+
+    /// A turn's task has ended. What it reported last is still taken; one that ended without a word has failed. By
+    /// then the next turn may run.
+    pub(super) fn turn_task_ended(&mut self, turn: &TurnId) {
+        while self.runs(turn)
+            && let Ok(report) = self.reports.1.try_recv()
+        {
+            self.report(report);
+        }
+        if self.runs(turn) {
+            self.end_turn(Outcome::failed("internal error: the turn broke off; the server's log has more"));
+        }
+    }
+
+    fn runs(&self, turn: &TurnId) -> bool {
+        self.turn.as_ref().is_some_and(|running| running.id == *turn)
+    }
+
+    fn run_turn(&mut self, id: TurnId, input: Vec<UserInput>) {
+        let settings = self.settings();
+        let needs_helpers = self.persistence == Persistence::Durable
+            && self.helper_specs().iter().any(|spec| spec.enabled && spec.required);
+        let cancel = CancellationToken::new();
+        let (steers, added) = mpsc::channel(policy::TURN_STEERS);
+        let turn = RunningTurn { id: id.clone(), task: None, cancel: cancel.clone(), steers, failure: None };
+        let turn = self.turn.insert(turn);
+        // `refusal_of` has seen that the provider is there.
+        let Some(provider) = self.services.providers.get(&settings.model_provider) else { return };
+        let job = Job {
+            thread: self.id,
+            turn: id.clone(),
+            input,
+            model: settings.model,
+            provider,
+            needs_helpers,
+            cancel,
+            clock: self.services.clock,
+        };
+        let wires = Wires { reports: self.reports.0.clone(), steers: added };
+        turn.task = Some(self.children.spawn(format!("turn/{id}"), async move {
+            turn::run(job, wires).await;
+            Child::Turn(id)
+        }));
+    }
+
+    /// Records what the user said. The numbers are those of the turn (if it begins one), the item's start, its end.
+    fn record_input(&mut self, turn_id: &TurnId, params: &TurnStartParams, of: Beginning) -> Vec<EventSeq> {
+        let at = self.services.clock.wall().0;
+        let item_id = ItemId::from(self.services.clock.new_id().to_string());
+        let client_id = params.client_user_message_id.clone();
+        let mut item = ThreadItem::user_message(item_id.clone(), params.input.clone(), client_id.clone());
+        item.started_at_ms = Some(at);
+        let mut records: Vec<RecordBody> = Vec::new();
+        match of {
+            Beginning::OfTurn => records.push(
+                TurnStarted {
+                    turn_id: turn_id.clone(),
+                    input: params.input.clone(),
+                    item_id: Some(item_id),
+                    client_id,
+                }
+                .into(),
+            ),
+            Beginning::OfSteer => {}
+        }
+        records.push(ItemStarted { turn_id: turn_id.clone(), item: item.clone() }.into());
+        item.completed_at_ms = Some(at);
+        records.push(ItemCompleted { turn_id: turn_id.clone(), item }.into());
+        self.journal.as_mut().map(|journal| journal.record(records, Keep::Power)).unwrap_or_default()
+    }
+
+    fn notify_of_input(&mut self, turn_id: &TurnId, numbers: &[EventSeq]) {
+        let [.., started, completed] = numbers else { return };
+        let (started, completed) = (*started, *completed);
+        let item =
+            self.journal.as_ref().and_then(|journal| journal.history.turn(turn_id)?.items.last().cloned());
+        let Some(item) = item else { return };
+        let mut begun = item.clone();
+        begun.completed_at_ms = None;
+        self.notify_item_started(turn_id, begun, started);
+        self.notify_item_completed(turn_id, item, completed);
+    }
+
+    fn item_started(&mut self, item: ThreadItem) {
+        let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
+        let body = ItemStarted { turn_id: turn_id.clone(), item: item.clone() }.into();
+        let number = self.record_one(body, Keep::Process);
+        self.notify_item_started(&turn_id, item, number);
+    }
+
+    fn item_completed(&mut self, mut item: ThreadItem) {
+        let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
+        item.completed_at_ms = Some(self.services.clock.wall().0);
+        if item.started_at_ms.is_none() {
+            let open = self.journal.as_ref().and_then(|journal| {
+                journal.history.open_items().find(|open| open.id() == item.id())?.started_at_ms
+            });
+            item.started_at_ms = open;
+        }
+        let body = ItemCompleted { turn_id: turn_id.clone(), item: item.clone() }.into();
+        let number = self.record_one(body, Keep::Process);
+        self.notify_item_completed(&turn_id, item, number);
+    }
+
+    fn delta(&mut self, item_id: ItemId, delta: String) {
+        let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
+        if let Some(journal) = &mut self.journal {
+            journal.history.hear(&item_id, &delta);
+        }
+        self.append_to_snapshot(&item_id, &delta);
+        let params = AgentMessageDeltaNotification { delta, item_id, thread_id: self.id, turn_id };
+        self.notify::<ItemAgentMessageDelta>(&params, None);
+    }
+
+    fn progress(&mut self, item_id: ItemId, message: String) {
+        let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
+        let params = McpToolCallProgressNotification { item_id, message, thread_id: self.id, turn_id };
+        self.notify::<ItemMcpToolCallProgress>(&params, None);
+    }
+
+    fn usage(&mut self, usage: provider::Usage) {
+        let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
+        let last = TokenUsageBreakdown {
+            cache_write_input_tokens: 0,
+            cached_input_tokens: 0,
+            input_tokens: usage.input,
+            output_tokens: usage.output,
+            reasoning_output_tokens: 0,
+            total_tokens: usage.input.saturating_add(usage.output),
+        };
+        let before = self.journal.as_ref().and_then(|journal| journal.history.usage().copied());
+        let total = before.map_or(last, |before| sum(&before.total, &last));
+        let token_usage = ThreadTokenUsage { last, model_context_window: None, total };
+        let number =
+            self.record_one(Usage { turn_id: turn_id.clone(), usage: token_usage }.into(), Keep::Process);
+        let params = ThreadTokenUsageUpdatedNotification { thread_id: self.id, token_usage, turn_id };
+        self.notify::<ThreadTokenUsageUpdated>(&params, Some(number));
+    }
+
+    /// Ends the turn: what is open is closed, the status changes, the turn is completed.
+    fn end_turn(&mut self, outcome: Outcome) {
+        let Some(turn) = self.turn.take() else { return };
+        let saved = turn.failure.is_none();
+        let outcome = match turn.failure {
+            Some(why) => Outcome::failed(format!("the turn could not be saved: {why}")),
+            None => outcome,
+        };
+        self.faulted = outcome.status == TurnStatus::Failed;
+        self.drop_questions();
+        self.step(Event::Questions(0));
+        self.close_open_items();
+        let number = self.record_end(&turn.id, &outcome);
+        self.tell_status();
+        if let Some(error) = outcome.error {
+            let params =
+                ErrorNotification { error, thread_id: self.id, turn_id: turn.id.clone(), will_retry: false };
+            self.notify::<ErrorNotice>(&params, None);
+        }
+        self.notify_turn_completed(&turn.id, number, saved);
+        self.services.counters.turns_completed.add_one();
+        self.step(Event::TurnEnded);
+        if self.machine.phase() == Phase::Idle {
+            for command in std::mem::take(&mut self.deferred) {
+                self.command(command);
+            }
+        }
+    }
+
+    fn close_open_items(&mut self) {
+        let Some(journal) = &self.journal else { return };
+        let mut closing = journal.history.closing_records(self.services.clock.wall());
+        closing.retain(|body| matches!(body, RecordBody::ItemCompleted(_)));
+        self.record_closing(closing);
+    }
+
+    fn record_end(&mut self, turn_id: &TurnId, outcome: &Outcome) -> EventSeq {
+        let Some(journal) = &self.journal else { return EventSeq(0) };
+        let completed = TurnCompleted {
+            turn_id: turn_id.clone(),
+            status: outcome.status,
+            error: outcome.error.clone(),
+            header: journal.history.header(),
+            place: None,
+        };
+        self.record_one(completed.into(), Keep::Power)
+    }
+
+    fn record_one(&mut self, body: RecordBody, keep: Keep) -> EventSeq {
+        let numbers = self.journal.as_mut().map(|journal| journal.record(vec![body], keep));
+        numbers.and_then(|numbers| numbers.first().copied()).unwrap_or(EventSeq(0))
+    }
+
+    /// The notification that a record of the end of something is for clients.
+    pub(super) fn notify_of_record(&mut self, body: &RecordBody, number: EventSeq) {
+        if let RecordBody::ItemCompleted(done) = body {
+            self.notify_item_completed(&done.turn_id, done.item.clone(), number);
+        }
+        if let RecordBody::TurnCompleted(done) = body {
+            self.notify_turn_completed(&done.turn_id, number, true);
+        }
+    }
+
+    fn notify_item_started(&mut self, turn_id: &TurnId, item: ThreadItem, number: EventSeq) {
+        let params = ItemStartedNotification {
+            started_at_ms: item.started_at_ms.unwrap_or_default(),
+            item,
+            thread_id: self.id,
+            turn_id: turn_id.clone(),
+        };
+        self.notify::<ItemStartedNotice>(&params, Some(number));
+    }
+
+    fn notify_item_completed(&mut self, turn_id: &TurnId, item: ThreadItem, number: EventSeq) {
+        let params = ItemCompletedNotification {
+            completed_at_ms: item.completed_at_ms.unwrap_or_default(),
+            content_token_count: None,
+            item,
+            thread_id: self.id,
+            turn_id: turn_id.clone(),
+        };
+        self.notify::<ItemCompletedNotice>(&params, Some(number));
+    }
+
+    /// The turn with its last item only, as the peer shows it; said to be unsaved where it is.
+    fn notify_turn_completed(&mut self, turn_id: &TurnId, number: EventSeq, saved: bool) {
+        let Some(journal) = &mut self.journal else { return };
+        let Some(mut turn) = journal.history.turn(turn_id).cloned() else { return };
+        turn.items = turn.items.pop().into_iter().collect();
+        turn.items_view = TurnItemsView::Summary;
+        let mut params = TurnCompletedNotification { thread_id: self.id, turn, skein: None };
+        let (at, scope) = (self.services.clock.wall(), skein_protocol::table::Scope::Subscribers);
+        let number = saved.then(|| (number, journal.epoch()));
+        let mut notice = Notice::new::<TurnCompletedNotice>(scope, &params, at, number);
+        params.skein = Some(TurnSaved { saved: false });
+        let unsaved = Notice::new::<TurnCompletedNotice>(scope, &params, at, None).broadcast;
+        if !saved {
+            notice.broadcast.plain = unsaved.plain.clone();
+        }
+        notice.unsaved = Some(unsaved.plain);
+        journal.publish(Outgoing::Notify(notice));
+    }
+
+    /// The turn as answers show it: without items.
+    fn shown_turn(&self, turn_id: &TurnId) -> Turn {
+        let found = self.journal.as_ref().and_then(|journal| journal.history.turn(turn_id)).cloned();
+        let mut turn = found.unwrap_or_else(|| Turn::new(turn_id.clone(), 0));
+        turn.items = Vec::new();
+        turn.items_view = TurnItemsView::NotLoaded;
+        turn
+    }
+}
+
+/// What the user's input begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    OfTurn,
+    OfSteer,
+}
+
+fn sum(one: &TokenUsageBreakdown, other: &TokenUsageBreakdown) -> TokenUsageBreakdown {
+    TokenUsageBreakdown {
+        cache_write_input_tokens: one.cache_write_input_tokens.saturating_add(other.cache_write_input_tokens),
+        cached_input_tokens: one.cached_input_tokens.saturating_add(other.cached_input_tokens),
+        input_tokens: one.input_tokens.saturating_add(other.input_tokens),
+        output_tokens: one.output_tokens.saturating_add(other.output_tokens),
+        reasoning_output_tokens: one.reasoning_output_tokens.saturating_add(other.reasoning_output_tokens),
+        total_tokens: one.total_tokens.saturating_add(other.total_tokens),
+    }
+}

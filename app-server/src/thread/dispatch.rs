@@ -1,0 +1,126 @@
+//! Brings a command to the owner of its thread, and finds or makes the owner where that is right.
+
+use std::sync::Arc;
+
+use skein_protocol::error::WireError;
+use skein_protocol::extension::{SkeinThreadUnloadResponse, UnloadOutcome};
+use skein_protocol::ids::ThreadId;
+
+use super::actor;
+use super::command::{Command, Input};
+use super::error::ThreadError;
+use super::machine::Persistence;
+use super::observe;
+use super::registry::{Claim, ThreadHandle, Undelivered};
+use super::subscribers::Role;
+use crate::router::errors;
+use crate::services::Services;
+
+/// What a command means for a thread that has no owner.
+enum Without {
+    /// Become its owner.
+    Claim(Persistence),
+    /// It is answered here.
+    Answer,
+    /// It is answered from the rollout, by a task.
+    Observe,
+}
+
+/// Delivers a command. It is answered in any case, here or by the owner; this never waits.
+pub fn deliver(services: &Arc<Services>, id: ThreadId, command: Command) {
+    let mut command = command;
+    loop {
+        let handle = match services.registry.handle(id) {
+            Some(handle) => handle,
+            None => match without_owner(services, id, &command) {
+                Without::Answer => return answer_without_owner(services, id, command),
+                Without::Observe => return observe(services, id, command),
+                Without::Claim(persistence) => match services.registry.claim(id, persistence) {
+                    Claim::Owned(handle) => handle,
+                    Claim::Claimed(seat) => return actor::start(services, *seat, command),
+                    Claim::Closed => {
+                        return command.refuse(services, &errors::thread(&ThreadError::Stopping { id }));
+                    }
+                },
+            },
+        };
+        match send(services, &handle, command) {
+            None => return,
+            // The owner has left the registry before it closed its mailbox: the next look finds none, or another.
+            Some(undelivered) => command = undelivered,
+        }
+    }
+}
+
+fn send(services: &Services, handle: &ThreadHandle, command: Command) -> Option<Command> {
+    match handle.send(command) {
+        Ok(()) => None,
+        Err(Undelivered::Gone(command)) => Some(command),
+        Err(Undelivered::Full(command)) => {
+            services.counters.overloaded.add_one();
+            command.refuse(services, &errors::thread(&ThreadError::Busy { id: handle.id() }));
+            None
+        }
+    }
+}
+
+fn without_owner(services: &Services, id: ThreadId, command: &Command) -> Without {
+    match command {
+        Command::Start(start) if start.params.ephemeral == Some(true) => {
+            Without::Claim(Persistence::Ephemeral)
+        }
+        Command::Resume(resume) if resume.role == Role::Observer => Without::Observe,
+        Command::Start(_) | Command::Resume(_) | Command::SetName(_) => Without::Claim(Persistence::Durable),
+        Command::Input(input) if is_subscribed(services, id, input) => Without::Claim(Persistence::Durable),
+        Command::Input(_) | Command::Unload(_) | Command::Helpers(_) | Command::Fence(_) => Without::Answer,
+    }
+}
+
+/// A thread that was taken from its subscribers is loaded again when one of them sends input.
+fn is_subscribed(services: &Services, id: ThreadId, input: &Input) -> bool {
+    let role = input.reply.connection().and_then(|who| services.subscribers.role(who, id));
+    role.is_some_and(Role::keeps_loaded)
+}
+
+fn observe(services: &Arc<Services>, id: ThreadId, command: Command) {
+    if let Command::Resume(resume) = command {
+        let observed = observe::observe(Arc::clone(services), id, *resume);
+        services.tasks.spawn(format!("observe/{id}"), observed);
+    }
+}
+
+fn answer_without_owner(services: &Services, id: ThreadId, command: Command) {
+    match command {
+        Command::Unload(unload) => {
+            unload.reply.ok(&SkeinThreadUnloadResponse { state: UnloadOutcome::NotLoaded });
+        }
+        // Nobody is behind.
+        Command::Fence(done) => drop(done.send(())),
+        // Who waits for helpers sees that there are none.
+        Command::Helpers(give) => drop(give),
+        other @ (Command::Start(_) | Command::Resume(_) | Command::Input(_) | Command::SetName(_)) => {
+            other.refuse(services, &errors::thread(&ThreadError::NotLoaded { id }));
+        }
+    }
+}
+
+impl Command {
+    /// Answers with an error. Who waited to be subscribed does not wait any more.
+    pub fn refuse(self, services: &Services, error: &WireError) {
+        match self {
+            Command::Start(start) => {
+                services.subscribers.end_resume(start.ticket);
+                start.reply.err(error);
+            }
+            Command::Resume(resume) => {
+                services.subscribers.end_resume(resume.ticket);
+                resume.reply.err(error);
+            }
+            Command::Input(input) => input.reply.err(error),
+            Command::SetName(set_name) => set_name.reply.err(error),
+            Command::Unload(unload) => unload.reply.err(error),
+            Command::Helpers(give) => drop(give),
+            Command::Fence(done) => drop(done),
+        }
+    }
+}

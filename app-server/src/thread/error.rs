@@ -1,0 +1,113 @@
+//! What can be wrong with a request to a thread.
+
+use skein_protocol::ids::{ThreadId, TurnId};
+
+use crate::rollout::ReadError;
+
+/// Why a thread does not do what it is asked. The text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ThreadError {
+    /// It exists nowhere. (The one error whose text says so in the words that make clients start a new thread.)
+    #[error("thread not found: {id}; no rollout found for it, and it is not loaded")]
+    NotFound {
+        /// The thread.
+        id: ThreadId,
+    },
+    /// It is on disk, and has no owner now.
+    #[error("{id} is not loaded; resume it first (thread/resume)")]
+    NotLoaded {
+        /// The thread.
+        id: ThreadId,
+    },
+    /// Its rollout cannot be read.
+    #[error("{id} cannot be loaded: {source}")]
+    Unreadable {
+        /// The thread.
+        id: ThreadId,
+        /// Why.
+        #[source]
+        source: ReadError,
+    },
+    /// Its load broke off.
+    #[error("{id} cannot be loaded: a fault of the server; its log has more")]
+    BrokeOff {
+        /// The thread.
+        id: ThreadId,
+    },
+    /// Its owner's mailbox is full.
+    #[error("{id} is busy; try again in a moment")]
+    Busy {
+        /// The thread.
+        id: ThreadId,
+    },
+    /// It is ephemeral, and that has no such thing.
+    #[error("{id} is ephemeral: it is never written, so {what}")]
+    Ephemeral {
+        /// The thread.
+        id: ThreadId,
+        /// What there is not.
+        what: &'static str,
+    },
+    /// The resume ended because its connection left.
+    #[error("the resume of {id} was withdrawn by an unsubscribe; resume again to subscribe")]
+    Withdrawn {
+        /// The thread.
+        id: ThreadId,
+    },
+    /// The server stops.
+    #[error("the server stops; connect again and resume {id} when it is back")]
+    Stopping {
+        /// The thread.
+        id: ThreadId,
+    },
+    /// An unload without force met activity.
+    #[error("{id} is active; wait for its turn, interrupt it, or unload with force")]
+    Active {
+        /// The thread.
+        id: ThreadId,
+    },
+    /// An unload without force met other subscribers.
+    #[error("{id} has other subscribers; they have to leave first, or unload with force")]
+    Subscribed {
+        /// The thread.
+        id: ThreadId,
+    },
+    /// No turn runs.
+    #[error("no turn of {id} runs; there is nothing to interrupt")]
+    NoTurn {
+        /// The thread.
+        id: ThreadId,
+    },
+    /// Another turn runs than the one that is named.
+    #[error("turn {named} does not run; the active turn of {id} is {active}")]
+    OtherTurn {
+        /// The thread.
+        id: ThreadId,
+        /// What the client named.
+        named: TurnId,
+        /// What runs.
+        active: TurnId,
+    },
+    /// Too much was added to a running turn.
+    #[error("the running turn of {id} has not yet taken what was added to it; try again in a moment")]
+    SteersFull {
+        /// The thread.
+        id: ThreadId,
+    },
+    /// The disk does not take its records.
+    #[error("{id} cannot be saved, so nothing new is begun: {why}; it is tried again by itself")]
+    NotSaved {
+        /// The thread.
+        id: ThreadId,
+        /// What the disk said.
+        why: String,
+    },
+    /// A provider that is not there.
+    #[error("model provider {name:?} is not there; known providers: {known}")]
+    NoProvider {
+        /// What was named.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+}

@@ -1,0 +1,320 @@
+//! The owner's book of its thread: numbers every record, folds it into the history, hands it to the writer, and
+//! holds back what may only be published behind it.
+
+use std::sync::Arc;
+
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
+use skein_protocol::table::Scope;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use super::event::Materialised;
+use super::history::History;
+use super::machine::Persistence;
+use super::outgoing::Outgoing;
+use super::publication::PublicationQueue;
+use super::writer::{self, Batch, WriterSetup, Written};
+use crate::config::Durability;
+use crate::policy;
+use crate::rollout::record::{Record, RecordBody, ThreadClosed, ThreadOpened};
+use crate::rollout::{Keep, Lease};
+use crate::services::Services;
+
+/// Where the thread's records go.
+#[derive(Debug)]
+enum Sink {
+    /// Nowhere: the thread is ephemeral.
+    None,
+    /// Into memory, until the first user message: nothing is on disk yet.
+    Memory(Vec<Record>),
+    /// To the writer, which is started with the first record.
+    Disk { batches: Option<mpsc::Sender<Batch>>, task: Option<AbortHandle> },
+    /// The rollout is closed, or given up.
+    Closed { task: Option<AbortHandle> },
+}
+
+/// The book.
+pub struct Journal {
+    services: Arc<Services>,
+    thread: ThreadId,
+    /// What a client sees of the thread.
+    pub history: History,
+    queue: PublicationQueue<Outgoing>,
+    sink: Sink,
+    written: mpsc::Sender<Written>,
+    /// The last record on disk before this load.
+    head: EventSeq,
+    /// The last number given out.
+    last: EventSeq,
+    epoch: Epoch,
+    /// Whether this load has written its `thread.opened`.
+    opened: bool,
+    /// Why the disk does not take records now.
+    pub failure: Option<String>,
+}
+
+impl Journal {
+    /// A book that begins behind record `head`, in epoch `epoch`.
+    pub fn new(
+        services: Arc<Services>,
+        thread: ThreadId,
+        history: History,
+        (head, epoch): (EventSeq, Epoch),
+        (persistence, materialised): (Persistence, Materialised),
+        written: mpsc::Sender<Written>,
+    ) -> Self {
+        let sink = match (persistence, materialised) {
+            (Persistence::Ephemeral, _) => Sink::None,
+            (Persistence::Durable, Materialised::No) => Sink::Memory(Vec::new()),
+            (Persistence::Durable, Materialised::Yes) => Sink::Disk { batches: None, task: None },
+        };
+        let queue = PublicationQueue::new(head);
+        Self {
+            services,
+            thread,
+            history,
+            queue,
+            sink,
+            written,
+            head,
+            last: head,
+            epoch,
+            opened: false,
+            failure: None,
+        }
+    }
+
+    /// The last number given out.
+    #[must_use]
+    pub fn seq(&self) -> EventSeq {
+        self.last
+    }
+
+    /// The version of the history.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Whether the writer takes more, and not too much waits for it. While it is not so, the turn is not listened to.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        if self.queue.len() > policy::PUBLICATIONS_WAITING {
+            return false;
+        }
+        match &self.sink {
+            Sink::Disk { batches: Some(writer), .. } => writer.capacity() > policy::WRITER_BATCHES / 2,
+            Sink::Disk { batches: None, .. } | Sink::None | Sink::Memory(_) | Sink::Closed { .. } => true,
+        }
+    }
+
+    /// Numbers these records and sends them on their way. Returns the number of each. The first record of a load is
+    /// always `thread.opened`.
+    pub fn record(&mut self, bodies: Vec<RecordBody>, keep: Keep) -> Vec<EventSeq> {
+        let mut records = Vec::with_capacity(bodies.len() + 1);
+        let mut keep = self.effective(keep);
+        if !self.opened {
+            self.opened = true;
+            // Before anything of this load is published, its numbers have to belong to an epoch on the disk.
+            keep = self.effective(Keep::Power);
+            let opened = ThreadOpened {
+                boot_id: self.services.machine_boot,
+                term: self.services.term,
+                epoch: self.epoch,
+            };
+            records.push(self.numbered(opened.into()));
+        }
+        let first = records.len();
+        for body in bodies {
+            let record = self.numbered(body);
+            records.push(record);
+        }
+        let numbers = records.iter().skip(first).map(|record| record.seq).collect();
+        self.send(records, keep);
+        numbers
+    }
+
+    /// The thread gets its rollout: what waited in memory goes first.
+    pub fn materialise(&mut self) {
+        if let Sink::Memory(waiting) = &mut self.sink {
+            let waiting = std::mem::take(waiting);
+            self.sink = Sink::Disk { batches: None, task: None };
+            if !waiting.is_empty() {
+                self.send(waiting, self.effective(Keep::Power));
+            }
+        }
+    }
+
+    /// Writes the closing record and lets the writer end when everything is written. `false` when there is nothing
+    /// to wait for: then nothing was written in this load.
+    pub fn close(&mut self) -> bool {
+        let writes = matches!(self.sink, Sink::Disk { batches: Some(_), .. });
+        if writes {
+            self.record(vec![ThreadClosed {}.into()], Keep::Power);
+        }
+        let task = match &mut self.sink {
+            Sink::Disk { task, .. } => task.take(),
+            Sink::None | Sink::Memory(_) | Sink::Closed { .. } => None,
+        };
+        self.sink = Sink::Closed { task };
+        writes
+    }
+
+    /// Whether nothing more is written: what was sent to the writer is the end.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self.sink, Sink::Closed { .. })
+    }
+
+    /// Gives up what is not written.
+    pub fn abandon(&mut self) -> usize {
+        let sink = std::mem::replace(&mut self.sink, Sink::Closed { task: None });
+        if let Sink::Disk { task: Some(task), .. } | Sink::Closed { task: Some(task) } = sink {
+            // A later owner must not meet the writes of this one.
+            task.abort();
+        }
+        let unsaved = self.last.0.saturating_sub(self.queue.durable().0);
+        usize::try_from(unsaved).unwrap_or(usize::MAX)
+    }
+
+    /// Holds something back until every record so far is durable, in line with everything else.
+    pub fn publish(&mut self, what: Outgoing) {
+        let behind = match &self.sink {
+            Sink::None | Sink::Memory(_) => EventSeq(0),
+            Sink::Disk { .. } | Sink::Closed { .. } => self.last,
+        };
+        self.queue.push(behind, what);
+    }
+
+    /// Hears what the writer did. After a failure what waits is published all the same, as not saved.
+    pub fn heard(&mut self, written: &Written) {
+        match written {
+            Written::UpTo(seq) => {
+                self.failure = None;
+                self.queue.advance(*seq);
+            }
+            Written::Failed(error) => self.failure = Some(error.to_string()),
+        }
+    }
+
+    /// The next thing that may go out, and whether the records before it are saved.
+    pub fn next_outgoing(&mut self) -> Option<(Outgoing, Saved)> {
+        if let Some(ready) = self.queue.pop_ready() {
+            return Some((ready, Saved::Yes));
+        }
+        self.failure.as_ref()?;
+        self.queue.pop().map(|unsaved| (unsaved, Saved::No))
+    }
+
+    /// Everything that waits, in order, whether its records are saved or not.
+    pub fn drain(&mut self) -> Vec<(Outgoing, Saved)> {
+        let mut all = Vec::new();
+        while let Some(ready) = self.queue.pop_ready() {
+            all.push((ready, Saved::Yes));
+        }
+        while let Some(unsaved) = self.queue.pop() {
+            all.push((unsaved, Saved::No));
+        }
+        all
+    }
+
+    /// What waits to go out.
+    pub fn outgoing(&self) -> impl Iterator<Item = &Outgoing> {
+        self.queue.iter()
+    }
+
+    fn numbered(&mut self, body: RecordBody) -> Record {
+        self.last = self.last.next();
+        let record = Record { seq: self.last, at: self.services.clock.wall(), body };
+        self.history.apply(&record);
+        record
+    }
+
+    fn send(&mut self, records: Vec<Record>, keep: Keep) {
+        match &mut self.sink {
+            Sink::None | Sink::Closed { .. } => {}
+            Sink::Memory(waiting) => waiting.extend(records),
+            Sink::Disk { batches, task } => {
+                let row = records.iter().any(|record| changes_row(&record.body)).then(|| self.history.row());
+                let batch = Batch { records, keep, row };
+                let writer = batches.get_or_insert_with(|| {
+                    let (writer, abort) =
+                        start_writer(&self.services, self.thread, self.head, self.written.clone());
+                    *task = Some(abort);
+                    writer
+                });
+                // The queue has twice the room that `has_room` allows for: what an owner adds by itself fits.
+                if let Err(error) = writer.try_send(batch) {
+                    tracing::error!(thread = %self.thread, %error, "the writer's queue is full; records are lost");
+                    self.failure = Some("its writer does not keep up".to_owned());
+                }
+            }
+        }
+    }
+
+    fn effective(&self, keep: Keep) -> Keep {
+        match self.services.config.durability {
+            Durability::Turn => keep,
+            Durability::Event => Keep::Power,
+            Durability::Process => Keep::Process,
+        }
+    }
+}
+
+/// Whether what is published now is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saved {
+    /// As durable as it has to be.
+    Yes,
+    /// Only in memory: the disk does not take it.
+    No,
+}
+
+fn start_writer(
+    services: &Arc<Services>,
+    thread: ThreadId,
+    head: EventSeq,
+    written: mpsc::Sender<Written>,
+) -> (mpsc::Sender<Batch>, AbortHandle) {
+    let (batches, to_write) = mpsc::channel(policy::WRITER_BATCHES);
+    let setup = WriterSetup {
+        store: Arc::clone(&services.store),
+        index: Arc::clone(&services.index),
+        clock: services.clock,
+        lease: Lease { thread, term: services.term },
+        head,
+    };
+    let writing = services.tasks.spawn(format!("writer/{thread}"), writer::run(setup, to_write, written));
+    (batches, writing.abort_handle())
+}
+
+fn changes_row(body: &RecordBody) -> bool {
+    match body {
+        RecordBody::ThreadCreated(_)
+        | RecordBody::ThreadNamed(_)
+        | RecordBody::ThreadMeta(_)
+        | RecordBody::TurnStarted(_)
+        | RecordBody::TurnCompleted(_)
+        | RecordBody::Reverted(_)
+        | RecordBody::Archived(_)
+        | RecordBody::Unarchived(_)
+        | RecordBody::Forked(_) => true,
+        RecordBody::ThreadOpened(_)
+        | RecordBody::ThreadClosed(_)
+        | RecordBody::ItemStarted(_)
+        | RecordBody::ItemCheckpoint(_)
+        | RecordBody::ItemCompleted(_)
+        | RecordBody::Usage(_)
+        | RecordBody::Compacted(_)
+        | RecordBody::Unknown(_) => false,
+    }
+}
+
+/// Whom a thread's notification of this scope reaches: everything of an ephemeral thread is its subscribers' own.
+#[must_use]
+pub fn reach(scope: Scope, persistence: Persistence) -> Scope {
+    match (scope, persistence) {
+        (Scope::All, Persistence::Durable) => Scope::All,
+        (Scope::All, Persistence::Ephemeral) | (Scope::Subscribers, _) => Scope::Subscribers,
+    }
+}

@@ -1,0 +1,68 @@
+//! What an owner sends out: notifications, answers, subscriptions. Serialised when it is put in line, sent when the
+//! records before it are durable.
+
+use skein_protocol::envelope;
+use skein_protocol::error::WireError;
+use skein_protocol::ids::{Epoch, EventSeq};
+use skein_protocol::table::{Notification, Scope};
+
+use super::subscribers::{Broadcast, Role, Ticket};
+use crate::clock::WallMs;
+use crate::connection::outbox::Frame;
+use crate::connection::reply::Answer;
+
+/// An answer that says yes when the records behind the request are saved, and why not otherwise.
+pub type Acknowledgement = Box<dyn FnOnce(Result<(), WireError>) + Send>;
+
+/// One thing in the line.
+pub enum Outgoing {
+    /// A notification.
+    Notify(Notice),
+    /// An answer that depends on the disk.
+    Acknowledge(Acknowledgement),
+    /// A subscription: the answer holds a picture of everything before this place in the line, and the connection
+    /// receives everything behind it.
+    Join {
+        /// Who waits.
+        ticket: Ticket,
+        /// As what.
+        role: Role,
+        /// The picture.
+        answer: Answer,
+    },
+    /// A question that is put to those who are subscribed when its turn comes.
+    Ask(i64),
+}
+
+/// A notification and whom it is for.
+pub struct Notice {
+    /// Everybody, or the subscribers.
+    pub scope: Scope,
+    /// For when it is saved.
+    pub broadcast: Broadcast,
+    /// For when it is not, where that is said.
+    pub unsaved: Option<Frame>,
+}
+
+impl Notice {
+    /// A notification, with its number where it is a record.
+    #[must_use]
+    pub fn new<N: Notification>(
+        scope: Scope,
+        params: &N::Params,
+        at: WallMs,
+        number: Option<(EventSeq, Epoch)>,
+    ) -> Self {
+        let plain = envelope::notification::<N>(params, at.0, None).into();
+        let numbered = number.map(|number| envelope::notification::<N>(params, at.0, Some(number)).into());
+        let broadcast = Broadcast { method: N::INFO.wire, plain, numbered };
+        Self { scope, broadcast, unsaved: None }
+    }
+
+    /// The notification as it is when its record is only in memory: without a number.
+    #[must_use]
+    pub fn into_unsaved(self) -> Broadcast {
+        let plain = self.unsaved.unwrap_or(self.broadcast.plain);
+        Broadcast { method: self.broadcast.method, plain, numbered: None }
+    }
+}

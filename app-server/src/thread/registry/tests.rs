@@ -1,0 +1,92 @@
+use skein_protocol::ids::{ConnectionId, ThreadId, TurnId};
+use tokio::sync::oneshot;
+
+use super::{Claim, Registry, Seat, Undelivered};
+use crate::thread::command::Command;
+use crate::thread::machine::Persistence;
+
+const T: ThreadId = ThreadId::new(uuid::Uuid::from_u128(1));
+
+fn claimed(registry: &Registry) -> Box<Seat> {
+    match registry.claim(T, Persistence::Durable) {
+        Claim::Claimed(seat) => seat,
+        other @ (Claim::Owned(_) | Claim::Closed) => panic!("{other:?}"),
+    }
+}
+
+fn fence() -> Command {
+    Command::Fence(oneshot::channel().0)
+}
+
+#[test]
+fn of_many_who_claim_at_once_one_gets_the_seat() {
+    let registry = Registry::new(4);
+    let seats = std::thread::scope(|scope| {
+        let claims: Vec<_> =
+            (0..16).map(|_| scope.spawn(|| registry.claim(T, Persistence::Durable))).collect();
+        let claims = claims.into_iter().map(|claim| claim.join().unwrap());
+        claims.filter(|claim| matches!(claim, Claim::Claimed(_))).count()
+    });
+    assert_eq!(seats, 1);
+}
+
+#[test]
+fn an_owner_that_leaves_takes_no_later_owner_with_it() {
+    let registry = Registry::new(4);
+    let first = claimed(&registry);
+    registry.forget(&first.handle);
+    let second = claimed(&registry);
+    registry.forget(&first.handle);
+    assert!(registry.handle(T).is_some(), "the second owner is still found");
+    registry.forget(&second.handle);
+    assert!(registry.handle(T).is_none());
+}
+
+#[test]
+fn a_full_mailbox_is_an_answer_and_a_closed_one_gives_the_command_back() {
+    let registry = Registry::new(1);
+    let mut seat = claimed(&registry);
+    let handle = registry.handle(T).unwrap();
+    assert!(handle.send(fence()).is_ok());
+    assert!(matches!(handle.send(fence()), Err(Undelivered::Full(Command::Fence(_)))));
+    seat.mailbox.close();
+    assert!(matches!(handle.send(fence()), Err(Undelivered::Gone(Command::Fence(_)))));
+    assert!(seat.mailbox.try_recv().is_ok(), "what was accepted is still there to be handed on");
+}
+
+#[tokio::test]
+async fn what_may_not_be_refused_passes_a_full_mailbox() {
+    let registry = Registry::new(1);
+    let seat = claimed(&registry);
+    let handle = registry.handle(T).unwrap();
+    assert!(handle.send(fence()).is_ok());
+    handle.interrupt(TurnId::from("turn"));
+    handle.answer(ConnectionId(1), 7, Ok(serde_json::value::to_raw_value(&1).unwrap()));
+    handle.answer(ConnectionId(1), 7, Ok(serde_json::value::to_raw_value(&2).unwrap()));
+    // Three reasons, one wake-up.
+    handle.woken().await;
+    let woken = seat.look();
+    assert_eq!(woken.interrupt, Some(TurnId::from("turn")));
+    let answers: Vec<&str> =
+        woken.answers.iter().map(|(_, _, answer)| answer.as_ref().unwrap().get()).collect();
+    assert_eq!(answers, ["1"], "the first answer of a client counts");
+    assert!(seat.look().interrupt.is_none() && seat.look().answers.is_empty());
+}
+
+#[test]
+fn a_request_at_a_helper_counts_while_its_guard_lives() {
+    let registry = Registry::new(1);
+    let seat = claimed(&registry);
+    let handle = registry.handle(T).unwrap();
+    let guards = [handle.begin_request(), handle.begin_request()];
+    assert_eq!(seat.requests(), 2);
+    drop(guards);
+    assert_eq!(seat.requests(), 0);
+}
+
+#[test]
+fn nothing_is_claimed_of_a_closed_registry() {
+    let registry = Registry::new(1);
+    registry.close();
+    assert!(matches!(registry.claim(T, Persistence::Durable), Claim::Closed));
+}

@@ -1,0 +1,55 @@
+//! What an owner publishes of its thread, for everybody who may not wait for it.
+
+use std::sync::Arc;
+
+use skein_protocol::ids::{Epoch, EventSeq, TurnId};
+use skein_protocol::item::ThreadItem;
+use skein_protocol::thread::{Thread, ThreadStatus};
+
+use super::event::Materialised;
+use super::machine::{Persistence, Phase};
+use crate::helpers::HelperSet;
+
+/// A thread, as its owner last saw it.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// What clients are told of it.
+    pub status: ThreadStatus,
+    /// Its description, without turns. `None` while it is being loaded.
+    pub thread: Option<Thread>,
+    /// The last record's number.
+    pub seq: EventSeq,
+    /// The version of its history.
+    pub epoch: Epoch,
+    /// Whether it is ever written.
+    pub persistence: Persistence,
+    /// Whether it has a rollout.
+    pub materialised: Materialised,
+    /// The turn that runs.
+    pub turn: Option<TurnId>,
+    /// The items in progress, with their text so far.
+    pub open_items: Vec<ThreadItem>,
+    /// Its helpers, once started and until their end.
+    pub helpers: Option<Arc<HelperSet>>,
+}
+
+impl Snapshot {
+    /// A thread of which nothing is known yet.
+    #[must_use]
+    pub fn loading(persistence: Persistence) -> Self {
+        Self {
+            phase: Phase::Loading,
+            status: ThreadStatus::NotLoaded,
+            thread: None,
+            seq: EventSeq(0),
+            epoch: Epoch(1),
+            persistence,
+            materialised: Materialised::No,
+            turn: None,
+            open_items: Vec::new(),
+            helpers: None,
+        }
+    }
+}

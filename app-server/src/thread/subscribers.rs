@@ -1,0 +1,313 @@
+//! Who is listening to which thread. Two maps: connection to threads, and thread to connections; both change under
+//! the connection's guard, in that order. This room never waits and never decides on unloading: it only counts.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dashmap::DashMap;
+use skein_protocol::ids::{ConnectionId, ThreadId};
+
+use super::event::Counts;
+use crate::connection::outbox::{Frame, Outbox};
+
+#[cfg(test)]
+mod tests;
+
+/// Whether a subscription keeps the thread loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Keeps it loaded, and may be asked questions.
+    Subscriber,
+    /// Only watches.
+    Observer,
+}
+
+impl Role {
+    /// Whether the thread stays loaded for it.
+    #[must_use]
+    pub fn keeps_loaded(self) -> bool {
+        match self {
+            Role::Subscriber => true,
+            Role::Observer => false,
+        }
+    }
+}
+
+/// What a client said at `initialize` about the notifications it wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientWishes {
+    /// Methods of notifications that it does not want (`optOutNotificationMethods`).
+    pub opted_out: HashSet<String>,
+    /// Whether durable notifications carry `seq` and `epoch`.
+    pub numbered: bool,
+}
+
+/// One notification, serialised once for all who receive it.
+#[derive(Debug, Clone)]
+pub struct Broadcast {
+    /// The wire's name of it.
+    pub method: &'static str,
+    /// For everybody.
+    pub plain: Frame,
+    /// For those who opted in to numbers, where it has one.
+    pub numbered: Option<Frame>,
+}
+
+/// A resume that waits. It is void when its connection leaves the thread, or ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    /// Who waits.
+    pub connection: ConnectionId,
+    number: u64,
+}
+
+/// What `thread/unsubscribe` found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// A subscription has ended.
+    Subscription,
+    /// Only a resume was waiting, and is void now.
+    WaitingResume,
+    /// There was nothing to end.
+    Nothing,
+}
+
+/// A receiver of notifications, as both maps hold it.
+#[derive(Debug)]
+struct Receiver {
+    outbox: Outbox,
+    wishes: ClientWishes,
+}
+
+impl Receiver {
+    fn give(&self, broadcast: &Broadcast) {
+        if self.wishes.opted_out.contains(broadcast.method) {
+            return;
+        }
+        let frame = match &broadcast.numbered {
+            Some(numbered) if self.wishes.numbered => numbered,
+            Some(_) | None => &broadcast.plain,
+        };
+        self.outbox.push(frame.clone());
+    }
+}
+
+/// One connection's side.
+#[derive(Debug)]
+struct Connection {
+    outbox: Outbox,
+    /// `None` until `initialize`.
+    receiver: Option<Arc<Receiver>>,
+    threads: HashMap<ThreadId, Role>,
+    resuming: HashMap<u64, ThreadId>,
+}
+
+impl Connection {
+    fn waits_for(&self, thread: ThreadId) -> bool {
+        self.resuming.values().any(|waits| *waits == thread)
+    }
+}
+
+type ThreadSide = HashMap<ConnectionId, (Role, Arc<Receiver>)>;
+
+/// The two maps.
+#[derive(Debug, Default)]
+pub struct Subscribers {
+    connections: DashMap<ConnectionId, Connection>,
+    threads: DashMap<ThreadId, ThreadSide>,
+    next_ticket: AtomicU64,
+}
+
+impl Subscribers {
+    /// Makes the connection known. To be undone by [`Subscribers::disconnect`].
+    pub fn connect(&self, outbox: Outbox) {
+        let id = outbox.connection();
+        let entry = Connection { outbox, receiver: None, threads: HashMap::new(), resuming: HashMap::new() };
+        self.connections.insert(id, entry);
+    }
+
+    /// Notes what the client wants; from now on it receives. `false` when it was said before, or the connection is
+    /// gone.
+    pub fn initialise(&self, id: ConnectionId, wishes: ClientWishes) -> bool {
+        let Some(mut connection) = self.connections.get_mut(&id) else { return false };
+        if connection.receiver.is_some() {
+            return false;
+        }
+        let outbox = connection.outbox.clone();
+        connection.receiver = Some(Arc::new(Receiver { outbox, wishes }));
+        true
+    }
+
+    /// Removes a connection for good, whatever still holds its id. Returns the threads that have to look at their
+    /// counts again.
+    #[must_use = "the threads that were left have to be woken"]
+    pub fn disconnect(&self, id: ConnectionId) -> Vec<ThreadId> {
+        // First: nothing can join any more.
+        let Some((_, connection)) = self.connections.remove(&id) else { return Vec::new() };
+        let mut left: HashSet<ThreadId> = connection.resuming.into_values().collect();
+        for thread in connection.threads.into_keys() {
+            self.remove_from_thread(id, thread);
+            left.insert(thread);
+        }
+        left.into_iter().collect()
+    }
+
+    /// Notes that a resume of this connection waits. `None` when the connection is gone or not initialised.
+    #[must_use]
+    pub fn begin_resume(&self, id: ConnectionId, thread: ThreadId) -> Option<Ticket> {
+        let mut connection = self.connections.get_mut(&id)?;
+        connection.receiver.as_ref()?;
+        let number = self.next_ticket.fetch_add(1, Ordering::Relaxed);
+        connection.resuming.insert(number, thread);
+        Some(Ticket { connection: id, number })
+    }
+
+    /// Whether the resume behind the ticket still waits.
+    #[must_use]
+    pub fn waits(&self, ticket: Ticket) -> bool {
+        self.connections.get(&ticket.connection).is_some_and(|c| c.resuming.contains_key(&ticket.number))
+    }
+
+    /// Ends the waiting of a resume that is answered with an error.
+    pub fn end_resume(&self, ticket: Ticket) {
+        if let Some(mut connection) = self.connections.get_mut(&ticket.connection) {
+            connection.resuming.remove(&ticket.number);
+        }
+    }
+
+    /// Subscribes the one who waited with this ticket. `false` when it is void: the dead cannot subscribe.
+    #[must_use]
+    pub fn join(&self, ticket: Ticket, thread: ThreadId, role: Role) -> bool {
+        let Some(mut connection) = self.connections.get_mut(&ticket.connection) else { return false };
+        if connection.resuming.remove(&ticket.number) != Some(thread) {
+            return false;
+        }
+        let Some(receiver) = connection.receiver.clone() else { return false };
+        connection.threads.insert(thread, role);
+        self.threads.entry(thread).or_default().insert(ticket.connection, (role, receiver));
+        true
+    }
+
+    /// Takes back what [`Subscribers::join`] has made of a ticket, if it has: the connection waits again. `None` when
+    /// it is gone, or has left meanwhile.
+    #[must_use]
+    pub fn wait_again(&self, ticket: Ticket, thread: ThreadId) -> Option<Ticket> {
+        let mut connection = self.connections.get_mut(&ticket.connection)?;
+        if connection.resuming.contains_key(&ticket.number) {
+            return Some(ticket);
+        }
+        connection.threads.remove(&thread)?;
+        self.remove_from_thread(ticket.connection, thread);
+        connection.resuming.insert(ticket.number, thread);
+        Some(ticket)
+    }
+
+    /// Ends a connection's subscription, and voids its waiting resumes of the thread. The caller wakes the owner.
+    #[must_use = "it decides the answer, and whether the owner has to be woken"]
+    pub fn leave(&self, id: ConnectionId, thread: ThreadId) -> Left {
+        let Some(mut connection) = self.connections.get_mut(&id) else { return Left::Nothing };
+        let waited = connection.waits_for(thread);
+        connection.resuming.retain(|_, waits| *waits != thread);
+        if connection.threads.remove(&thread).is_some() {
+            self.remove_from_thread(id, thread);
+            return Left::Subscription;
+        }
+        if waited { Left::WaitingResume } else { Left::Nothing }
+    }
+
+    /// How many listen to a thread.
+    #[must_use]
+    pub fn counts(&self, thread: ThreadId) -> Counts {
+        let mut counts = Counts::default();
+        if let Some(side) = self.threads.get(&thread) {
+            for (role, _) in side.values() {
+                match role {
+                    Role::Subscriber => counts.subscribers += 1,
+                    Role::Observer => counts.observers += 1,
+                }
+            }
+        }
+        counts
+    }
+
+    /// How a connection listens to a thread, if it does.
+    #[must_use]
+    pub fn role(&self, id: ConnectionId, thread: ThreadId) -> Option<Role> {
+        self.threads.get(&thread)?.get(&id).map(|(role, _)| *role)
+    }
+
+    /// The outboxes of those who may be asked a question about a thread.
+    #[must_use]
+    pub fn askable(&self, thread: ThreadId) -> Vec<Outbox> {
+        let Some(side) = self.threads.get(&thread) else { return Vec::new() };
+        let asked = side.values().filter(|(role, _)| *role == Role::Subscriber);
+        asked.map(|(_, receiver)| receiver.outbox.clone()).collect()
+    }
+
+    /// Gives a notification to everyone who listens to the thread.
+    pub fn publish(&self, thread: ThreadId, broadcast: &Broadcast) {
+        if let Some(side) = self.threads.get(&thread) {
+            for (_, receiver) in side.values() {
+                receiver.give(broadcast);
+            }
+        }
+    }
+
+    /// Gives a notification to one connection.
+    pub fn publish_to(&self, id: ConnectionId, broadcast: &Broadcast) {
+        if let Some(connection) = self.connections.get(&id)
+            && let Some(receiver) = &connection.receiver
+        {
+            receiver.give(broadcast);
+        }
+    }
+
+    /// Gives a notification to every initialised connection.
+    pub fn publish_to_all(&self, broadcast: &Broadcast) {
+        for connection in &self.connections {
+            if let Some(receiver) = &connection.receiver {
+                receiver.give(broadcast);
+            }
+        }
+    }
+
+    /// Gives a notification to every initialised connection that neither listens to the thread nor waits for a
+    /// resume of it: a client that shows a thread ends when it hears that it is closed.
+    pub fn publish_to_strangers(&self, thread: ThreadId, broadcast: &Broadcast) {
+        for connection in &self.connections {
+            let stranger = !connection.threads.contains_key(&thread) && !connection.waits_for(thread);
+            if let (true, Some(receiver)) = (stranger, &connection.receiver) {
+                receiver.give(broadcast);
+            }
+        }
+    }
+
+    /// Every connection's outbox.
+    #[must_use]
+    pub fn outboxes(&self) -> Vec<Outbox> {
+        self.connections.iter().map(|connection| connection.outbox.clone()).collect()
+    }
+
+    /// Connections, subscriptions and observers of all threads.
+    #[must_use]
+    pub fn totals(&self) -> (usize, Counts) {
+        let mut counts = Counts::default();
+        for connection in &self.connections {
+            for role in connection.threads.values() {
+                match role {
+                    Role::Subscriber => counts.subscribers += 1,
+                    Role::Observer => counts.observers += 1,
+                }
+            }
+        }
+        (self.connections.len(), counts)
+    }
+
+    fn remove_from_thread(&self, id: ConnectionId, thread: ThreadId) {
+        if let Some(mut side) = self.threads.get_mut(&thread) {
+            side.remove(&id);
+        }
+        self.threads.remove_if(&thread, |_, side| side.is_empty());
+    }
+}

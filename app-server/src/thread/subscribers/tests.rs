@@ -1,0 +1,174 @@
+use skein_protocol::ids::{ConnectionId, ThreadId};
+
+use super::{Broadcast, ClientWishes, Left, Role, Subscribers};
+use crate::connection::outbox::{Next, Outbox, OutboxLimits};
+use crate::thread::event::Counts;
+
+const T: ThreadId = ThreadId::new(uuid::Uuid::from_u128(1));
+
+fn outbox(id: u64) -> Outbox {
+    Outbox::new(
+        ConnectionId(id),
+        OutboxLimits { waiting_bytes: 1 << 20, most_bytes: 1 << 24, pause_bytes: 1 << 20 },
+    )
+}
+
+fn connected(subscribers: &Subscribers, id: u64) -> Outbox {
+    connected_with(subscribers, id, ClientWishes::default())
+}
+
+fn connected_with(subscribers: &Subscribers, id: u64, wishes: ClientWishes) -> Outbox {
+    let outbox = outbox(id);
+    subscribers.connect(outbox.clone());
+    assert!(subscribers.initialise(ConnectionId(id), wishes));
+    outbox
+}
+
+fn join(subscribers: &Subscribers, id: u64, role: Role) {
+    let ticket = subscribers.begin_resume(ConnectionId(id), T).unwrap();
+    assert!(subscribers.join(ticket, T, role));
+}
+
+fn notice(method: &'static str) -> Broadcast {
+    Broadcast { method, plain: "plain".into(), numbered: Some("numbered".into()) }
+}
+
+async fn received(outbox: &Outbox) -> Vec<String> {
+    if outbox.bytes() == 0 {
+        return Vec::new();
+    }
+    match outbox.next().await {
+        Next::Frames(frames) => frames.iter().map(|frame| frame.as_str().to_owned()).collect(),
+        Next::Close(reason) => panic!("closed: {reason:?}"),
+    }
+}
+
+#[test]
+fn the_dead_cannot_subscribe() {
+    let subscribers = Subscribers::default();
+    let _outbox = connected(&subscribers, 1);
+    let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
+    assert_eq!(subscribers.disconnect(ConnectionId(1)), [T], "its waiting resume has to be withdrawn");
+    assert!(!subscribers.join(ticket, T, Role::Subscriber));
+    assert_eq!(subscribers.counts(T), Counts::default());
+    assert!(subscribers.begin_resume(ConnectionId(1), T).is_none());
+}
+
+#[test]
+fn an_unsubscribe_voids_a_resume_that_waits() {
+    let subscribers = Subscribers::default();
+    let _outbox = connected(&subscribers, 1);
+    let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
+    assert!(subscribers.waits(ticket));
+    assert_eq!(subscribers.leave(ConnectionId(1), T), Left::WaitingResume);
+    assert!(!subscribers.waits(ticket));
+    assert!(!subscribers.join(ticket, T, Role::Subscriber));
+    assert_eq!(subscribers.leave(ConnectionId(1), T), Left::Nothing);
+}
+
+#[test]
+fn a_ticket_is_good_for_one_thread_and_once() {
+    let subscribers = Subscribers::default();
+    let _outbox = connected(&subscribers, 1);
+    let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
+    assert!(!subscribers.join(ticket, ThreadId::new(uuid::Uuid::from_u128(2)), Role::Subscriber));
+    assert!(!subscribers.join(ticket, T, Role::Subscriber));
+}
+
+#[test]
+fn observers_are_counted_apart_and_never_asked() {
+    let subscribers = Subscribers::default();
+    let _one = connected(&subscribers, 1);
+    let _two = connected(&subscribers, 2);
+    join(&subscribers, 1, Role::Observer);
+    join(&subscribers, 2, Role::Subscriber);
+    assert_eq!(subscribers.counts(T), Counts { subscribers: 1, observers: 1 });
+    let asked: Vec<ConnectionId> = subscribers.askable(T).iter().map(Outbox::connection).collect();
+    assert_eq!(asked, [ConnectionId(2)]);
+    // The same connection may change its role: it is still one.
+    join(&subscribers, 1, Role::Subscriber);
+    assert_eq!(subscribers.counts(T), Counts { subscribers: 2, observers: 0 });
+}
+
+#[test]
+fn a_disconnection_leaves_nothing_in_either_map() {
+    let subscribers = Subscribers::default();
+    let _outbox = connected(&subscribers, 1);
+    join(&subscribers, 1, Role::Subscriber);
+    assert_eq!(subscribers.disconnect(ConnectionId(1)), [T]);
+    assert!(subscribers.disconnect(ConnectionId(1)).is_empty());
+    assert!(subscribers.connections.is_empty() && subscribers.threads.is_empty());
+}
+
+#[tokio::test]
+async fn each_gets_what_it_asked_for() {
+    let subscribers = Subscribers::default();
+    let plain = connected(&subscribers, 1);
+    let numbered =
+        connected_with(&subscribers, 2, ClientWishes { numbered: true, ..ClientWishes::default() });
+    let opted_out = connected_with(
+        &subscribers,
+        3,
+        ClientWishes { opted_out: ["noise".to_owned()].into(), ..ClientWishes::default() },
+    );
+    for id in 1..=3 {
+        join(&subscribers, id, Role::Subscriber);
+    }
+    subscribers.publish(T, &notice("noise"));
+    assert_eq!(received(&plain).await, ["plain"]);
+    assert_eq!(received(&numbered).await, ["numbered"]);
+    assert_eq!(received(&opted_out).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn nothing_reaches_a_connection_that_has_not_said_who_it_is() {
+    let subscribers = Subscribers::default();
+    let silent = outbox(1);
+    subscribers.connect(silent.clone());
+    subscribers.publish_to_all(&notice("any"));
+    assert_eq!(received(&silent).await, Vec::<String>::new());
+    assert!(subscribers.initialise(ConnectionId(1), ClientWishes::default()));
+    assert!(!subscribers.initialise(ConnectionId(1), ClientWishes::default()), "only once");
+}
+
+#[tokio::test]
+async fn a_closed_thread_is_told_to_strangers_only() {
+    let subscribers = Subscribers::default();
+    let [shows, waits, stranger] = [1, 2, 3].map(|id| connected(&subscribers, id));
+    join(&subscribers, 1, Role::Subscriber);
+    let _ticket = subscribers.begin_resume(ConnectionId(2), T).unwrap();
+    subscribers.publish_to_strangers(T, &notice("closed"));
+    assert_eq!(received(&shows).await, Vec::<String>::new());
+    assert_eq!(received(&waits).await, Vec::<String>::new());
+    assert_eq!(received(&stranger).await, ["plain"]);
+}
+
+/// Join against disconnect, on real threads: whoever wins, nothing stays subscribed.
+#[test]
+fn a_join_that_races_with_the_disconnection_leaves_nothing() {
+    for _ in 0..200 {
+        let subscribers = Subscribers::default();
+        let _outbox = connected(&subscribers, 1);
+        let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| subscribers.join(ticket, T, Role::Subscriber));
+            scope.spawn(|| subscribers.disconnect(ConnectionId(1)));
+        });
+        assert_eq!(subscribers.counts(T), Counts::default());
+        assert!(subscribers.threads.is_empty());
+    }
+}
+
+#[test]
+fn who_waits_again_is_not_subscribed_until_it_joins_again() {
+    let subscribers = Subscribers::default();
+    let _outbox = connected(&subscribers, 1);
+    let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
+    assert_eq!(subscribers.wait_again(ticket, T), Some(ticket), "it has not joined yet");
+    assert!(subscribers.join(ticket, T, Role::Observer));
+    assert_eq!(subscribers.wait_again(ticket, T), Some(ticket));
+    assert_eq!(subscribers.counts(T), Counts::default());
+    assert!(subscribers.waits(ticket) && subscribers.join(ticket, T, Role::Observer));
+    assert_eq!(subscribers.leave(ConnectionId(1), T), Left::Subscription);
+    assert_eq!(subscribers.wait_again(ticket, T), None, "it has left");
+}

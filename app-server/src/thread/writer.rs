@@ -1,0 +1,175 @@
+//! The writer of one thread's rollout: a child task of the owner. It takes everything that waits, appends it at
+//! once, and syncs once. What could not be written stays in memory and is tried again, in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use skein_protocol::ids::{EventSeq, ThreadId};
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::index::{ThreadIndex, ThreadRow};
+use crate::policy;
+use crate::rollout::record::Record;
+use crate::rollout::{AppendError, Appended, Keep, Lease, RolloutStore};
+
+/// Records that belong together.
+#[derive(Debug)]
+pub struct Batch {
+    /// In order, the first one following the last of the batch before.
+    pub records: Vec<Record>,
+    /// How durable they have to be before anybody hears of them.
+    pub keep: Keep,
+    /// The thread's row in the index, when these records change it.
+    pub row: Option<ThreadRow>,
+}
+
+/// What the writer tells the owner.
+#[derive(Debug)]
+pub enum Written {
+    /// Every record up to this one is as durable as it has to be.
+    UpTo(EventSeq),
+    /// Nothing of what waits could be written yet. It is tried again.
+    Failed(AppendError),
+}
+
+/// What a writer needs.
+pub struct WriterSetup {
+    /// The truth.
+    pub store: Arc<dyn RolloutStore>,
+    /// What lists are made from.
+    pub index: Arc<dyn ThreadIndex>,
+    /// For the pauses between tries.
+    pub clock: Clock,
+    /// The right to write.
+    pub lease: Lease,
+    /// The last record on disk.
+    pub head: EventSeq,
+}
+
+/// Writes until the batches end and everything is written.
+pub async fn run(setup: WriterSetup, mut batches: mpsc::Receiver<Batch>, owner: mpsc::Sender<Written>) {
+    let mut writer = Writer { setup, unsaved: Vec::new(), keep: Keep::Process, row: None, pause: None };
+    let mut open = true;
+    while open || !writer.unsaved.is_empty() {
+        open = writer.gather(&mut batches, open).await;
+        if writer.unsaved.is_empty() {
+            continue;
+        }
+        let written = writer.write(&owner).await;
+        if owner.send(written).await.is_err() {
+            return;
+        }
+    }
+}
+
+struct Writer {
+    setup: WriterSetup,
+    unsaved: Vec<Record>,
+    keep: Keep,
+    row: Option<ThreadRow>,
+    /// After a failure: how long to wait before the next try.
+    pause: Option<Duration>,
+}
+
+impl Writer {
+    /// Waits for something to write, or for the next try of what could not be written. Returns whether more
+    /// batches can come.
+    async fn gather(&mut self, batches: &mut mpsc::Receiver<Batch>, open: bool) -> bool {
+        let mut open = open;
+        match self.pause {
+            Some(pause) => {
+                let next = self.setup.clock.now() + pause;
+                tokio::time::sleep_until(next).await;
+            }
+            None if open => match batches.recv().await {
+                Some(batch) => self.add(batch),
+                None => open = false,
+            },
+            None => {}
+        }
+        loop {
+            match batches.try_recv() {
+                Ok(batch) => self.add(batch),
+                Err(mpsc::error::TryRecvError::Empty) => return open,
+                Err(mpsc::error::TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn add(&mut self, batch: Batch) {
+        self.unsaved.extend(batch.records);
+        self.keep = stronger(self.keep, batch.keep);
+        if batch.row.is_some() {
+            self.row = batch.row;
+        }
+    }
+
+    async fn write(&mut self, owner: &mpsc::Sender<Written>) -> Written {
+        let head = self.setup.head;
+        let last = self.unsaved.last().map_or(head, |record| record.seq);
+        let appended = match self.append(head, owner).await {
+            Err(AppendError::Unknown { .. }) if self.is_saved(last).await => Ok(()),
+            appended => appended.map(drop),
+        };
+        match appended {
+            Ok(()) => {
+                self.setup.head = last;
+                self.unsaved.clear();
+                self.keep = Keep::Process;
+                self.pause = None;
+                self.tell_index(last).await;
+                Written::UpTo(last)
+            }
+            Err(error) => {
+                let pause = self.pause.map_or(policy::WRITE_RETRY_FIRST, |pause| pause * 2);
+                self.pause = Some(pause.min(policy::WRITE_RETRY_MOST));
+                let (thread, records) = (self.setup.lease.thread, self.unsaved.len());
+                tracing::error!(%thread, records, %error, "the rollout cannot be written; trying again");
+                Written::Failed(error)
+            }
+        }
+    }
+
+    /// After an append of which nothing is known: whether its records are there, and synced now.
+    async fn is_saved(&self, last: EventSeq) -> bool {
+        let WriterSetup { store, lease, .. } = &self.setup;
+        matches!(store.head(lease.thread).await, Ok(head) if head == last)
+            && store.append(*lease, last, Vec::new(), Keep::Power).await.is_ok()
+    }
+
+    /// Appends what waits. A disk that does not answer takes its thread out meanwhile: the owner hears of a failure,
+    /// and of the outcome when there is one.
+    async fn append(&self, head: EventSeq, owner: &mpsc::Sender<Written>) -> Result<Appended, AppendError> {
+        let WriterSetup { store, lease, .. } = &self.setup;
+        let mut appended = store.append(*lease, head, self.unsaved.clone(), self.keep);
+        if let Ok(done) = tokio::time::timeout(policy::WRITE_PATIENCE, &mut appended).await {
+            return done;
+        }
+        let reason = format!("the disk has not answered for {} s", policy::WRITE_PATIENCE.as_secs());
+        tracing::error!(thread = %lease.thread, reason, "the rollout cannot be written; still waiting");
+        // An owner that is gone does not want to know.
+        owner.send(Written::Failed(AppendError::Unknown { thread: lease.thread, reason })).await.ok();
+        appended.await
+    }
+
+    /// The index can only be behind. It is given a moment, so that a list asked for after an event shows it.
+    async fn tell_index(&mut self, as_of: EventSeq) {
+        let Some(row) = self.row.take() else { return };
+        let told = self.setup.index.upsert(row, as_of);
+        let thread: ThreadId = self.setup.lease.thread;
+        match tokio::time::timeout(policy::INDEX_PATIENCE, told).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%thread, %error, "the index does not take this thread's row"),
+            Err(_) => tracing::warn!(%thread, "the index is slow; this thread's row comes later"),
+        }
+    }
+}
+
+/// The promise that covers both.
+fn stronger(one: Keep, other: Keep) -> Keep {
+    match (one, other) {
+        (Keep::Process, Keep::Process) => Keep::Process,
+        (Keep::Power, _) | (_, Keep::Power) => Keep::Power,
+    }
+}

@@ -1,0 +1,137 @@
+//! The tool calls of a turn: one round of them in parallel, their results in the order of the calls.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use serde_json::Value;
+use skein_protocol::helper::McpServerToolCallResponse;
+use skein_protocol::ids::ItemId;
+use skein_protocol::item::{
+    McpToolCallError, McpToolCallItem, McpToolCallResult, McpToolCallStatus, ThreadItem, ThreadItemBody,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Report, Running, Stop, took};
+use crate::helpers::{HelperError, HelperSet};
+use crate::policy;
+use crate::provider::{ToolCall, ToolResult};
+
+impl Running {
+    /// A helper that is required has to be there before the turn says anything.
+    pub(super) async fn require_helpers(&mut self) -> Result<(), Stop> {
+        let helpers = self.helpers().await?;
+        tokio::select! {
+            biased;
+            () = self.job.cancel.cancelled() => Err(Stop::Interrupted),
+            tools = helpers.tools() => tools.map(drop).map_err(|error| Stop::Failed(error.to_string())),
+        }
+    }
+
+    /// Calls tools, all at once.
+    pub(super) async fn call_tools(&mut self, calls: Vec<ToolCall>) -> Result<Vec<ToolResult>, Stop> {
+        let helpers = self.helpers().await?;
+        let mut items = Vec::with_capacity(calls.len());
+        for call in &calls {
+            let id = self.new_item_id();
+            let item = ThreadItem::mcp_tool_call(id, &call.server, &call.tool, call.arguments.clone());
+            let item = self.begin(item);
+            self.report(Report::ItemStarted(item.clone())).await;
+            items.push(item);
+        }
+        let this = &*self;
+        let calls = items.into_iter().zip(calls);
+        let running = calls.map(|(item, call)| this.call_tool(&helpers, item, call));
+        let results = join_all(running).await;
+        if self.job.cancel.is_cancelled() {
+            return Err(Stop::Interrupted);
+        }
+        Ok(results)
+    }
+
+    /// Calls one tool and reports its end, whatever it is.
+    async fn call_tool(&self, helpers: &Arc<HelperSet>, item: ThreadItem, call: ToolCall) -> ToolResult {
+        let since = self.job.clock.now();
+        let (progress, said) = mpsc::channel(policy::CALL_PROGRESS);
+        let ToolCall { server, tool, arguments } = call;
+        let cancel = self.job.cancel.clone();
+        let called = helpers.call_with_progress(&server, &tool, arguments, cancel, Some(progress));
+        let outcome = self.pass_on_until(item.id(), said, called).await;
+        let result = as_result(&outcome);
+        let mut item = item;
+        if let ThreadItemBody::McpToolCall(body) = &mut item.body {
+            complete(body, outcome, took(self.job.clock, since));
+        }
+        self.report(Report::ItemCompleted(item)).await;
+        result
+    }
+
+    /// Reports what a call says of its progress, until the call is over; the queue's other end may live longer.
+    async fn pass_on_until(
+        &self,
+        item: &ItemId,
+        mut said: mpsc::Receiver<String>,
+        called: impl Future<Output = Called>,
+    ) -> Called {
+        let mut called = std::pin::pin!(called);
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                Some(message) = said.recv() => self.progress(item, message).await,
+                outcome = &mut called => break outcome,
+            }
+        };
+        while let Ok(message) = said.try_recv() {
+            self.progress(item, message).await;
+        }
+        outcome
+    }
+
+    async fn progress(&self, item: &ItemId, message: String) {
+        self.report(Report::Progress { item: item.clone(), message }).await;
+    }
+
+    async fn helpers(&self) -> Result<Arc<HelperSet>, Stop> {
+        let (wanted, given) = oneshot::channel();
+        self.report(Report::WantsHelpers(wanted)).await;
+        // None are given to a thread that is on its way out.
+        given.await.map_err(|_| Stop::Interrupted)
+    }
+}
+
+type Called = Result<McpServerToolCallResponse, HelperError>;
+
+fn complete(item: &mut McpToolCallItem, called: Called, duration_ms: i64) {
+    item.duration_ms = Some(duration_ms);
+    match called {
+        Ok(response) => {
+            item.status = match response.is_error {
+                Some(true) => McpToolCallStatus::Failed,
+                Some(false) | None => McpToolCallStatus::Completed,
+            };
+            item.result = Some(McpToolCallResult {
+                content: response.content,
+                structured_content: response.structured_content,
+                meta: response.meta,
+            });
+        }
+        Err(error) => {
+            item.status = McpToolCallStatus::Failed;
+            item.error = Some(McpToolCallError { message: error.to_string() });
+        }
+    }
+}
+
+/// What the model reads of a call: its texts. A tool's error goes to the model, not to the user.
+fn as_result(called: &Called) -> ToolResult {
+    match called {
+        Ok(response) => {
+            let texts: Vec<&str> = response
+                .content
+                .iter()
+                .filter_map(|block| block.get("text").and_then(Value::as_str))
+                .collect();
+            ToolResult { text: texts.join("\n"), failed: response.is_error == Some(true) }
+        }
+        Err(error) => ToolResult { text: error.to_string(), failed: true },
+    }
+}

@@ -1,0 +1,114 @@
+//! The program as its user meets it: what it prints, where, and how it ends.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also outside of a test function")]
+#![expect(clippy::disallowed_methods, reason = "a test of a program starts it")]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// The program, with nothing of the tester's environment that it reads.
+fn skein(arguments: &[&str]) -> Command {
+    let program = Path::new(env!("CARGO_BIN_EXE_skein"));
+    let program = std::fs::canonicalize(program).unwrap_or_else(|_| PathBuf::from(program));
+    let mut command = Command::new(program);
+    command.args(arguments).env_remove("SKEIN_HOME").env_remove("SKEIN_LOG").env_remove("XDG_DATA_HOME");
+    command
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = skein(arguments).output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+/// A server on a port of its own; killed when a test fails before it has stopped it.
+struct Serving {
+    child: Child,
+    ready: serde_json::Value,
+}
+
+impl Serving {
+    fn start(home: &Path) -> Self {
+        let mut command = skein(&["serve", "--listen", "ws://127.0.0.1:0", "--home", home.to_str().unwrap()]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        Self { child, ready: serde_json::from_str(&line).unwrap() }
+    }
+
+    /// Sends `signal`; the exit code.
+    fn stop(mut self, signal: Signal) -> Option<i32> {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            self.child.kill().unwrap();
+            self.child.wait().unwrap();
+        }
+    }
+}
+
+#[test]
+fn serve_says_where_it_listens_and_ends_well_on_either_signal() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let home = tempfile::tempdir().unwrap();
+        let serving = Serving::start(home.path());
+        assert_eq!(serving.ready["pid"], serving.child.id());
+        assert_eq!(serving.ready["home"], home.path().to_str().unwrap());
+        let address = serving.ready["address"].as_str().unwrap();
+        assert!(address.starts_with("ws://127.0.0.1:") && !address.ends_with(":0"), "{address}");
+        assert_eq!(serving.stop(signal), Some(0));
+    }
+}
+
+#[test]
+fn a_second_server_on_a_home_names_the_first_and_ends() {
+    let home = tempfile::tempdir().unwrap();
+    let serving = Serving::start(home.path());
+    let (code, stdout, stderr) =
+        run(&["serve", "--listen", "ws://127.0.0.1:0", "--home", home.path().to_str().unwrap()]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert!(stderr.contains(&serving.child.id().to_string()), "{stderr}");
+    assert!(stderr.contains(serving.ready["address"].as_str().unwrap()), "{stderr}");
+    assert_eq!(serving.stop(Signal::SIGTERM), Some(0));
+}
+
+#[test]
+fn settings_that_cannot_be_used_are_all_named_before_anything_starts() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("config.toml"), "model = 1\n[unload]\ngrace = 2\n").unwrap();
+    let home = home.path().to_str().unwrap();
+    let (code, stdout, stderr) = run(&["serve", "--home", home, "--listen", "http://x"]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    for part in ["config.toml:1: model", "config.toml:3: unload.grace", "--listen"] {
+        assert!(stderr.contains(part), "{part} is not in {stderr}");
+    }
+}
+
+#[test]
+fn a_call_without_a_server_says_how_to_start_one() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path().to_str().unwrap();
+    for arguments in [&["call", "any", "--home", home][..], &["status", "--home", home]] {
+        let (code, stdout, stderr) = run(arguments);
+        assert_eq!((code, stdout.as_str()), (Some(1), ""));
+        assert!(stderr.contains(&format!("skein serve --home {home}")), "{stderr}");
+    }
+    let (code, _, stderr) = run(&["call", "any", "--url", "ws://127.0.0.1:1"]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("no server answers at ws://127.0.0.1:1"), "{stderr}");
+}
+
+#[test]
+fn params_that_are_not_json_are_refused_before_anybody_is_asked() {
+    let (code, _, stderr) = run(&["call", "any", "{", "--url", "ws://127.0.0.1:1"]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("the params are not JSON"), "{stderr}");
+}

@@ -1,0 +1,435 @@
+//! The walls, one function each: where it stands, what breaks it, why it is there.
+
+use skein_protocol::methods::METHODS;
+use skein_protocol::notifications::NOTIFICATIONS;
+use skein_protocol::server_requests::SERVER_REQUESTS;
+
+use crate::source::{Source, imports};
+
+/// A file above this many lines answers more than one question.
+const MOST_LINES: usize = 600;
+
+/// A rule about sources.
+pub struct Wall {
+    /// What is kept apart, why, and where the thing belongs.
+    pub why: &'static str,
+    /// Path and text of files that break it.
+    pub bad: Vec<(&'static str, String)>,
+    /// Path and text of files that come close and do not break it.
+    pub good: Vec<(&'static str, String)>,
+    check: fn(&Source) -> Vec<usize>,
+}
+
+impl Wall {
+    /// The lines of `source` that break it.
+    pub fn broken_by(&self, source: &Source) -> Vec<usize> {
+        (self.check)(source)
+    }
+}
+
+fn examples(pairs: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+    pairs.iter().map(|(path, text)| (*path, (*text).to_owned())).collect()
+}
+
+/// `lines` outside of tests.
+fn outside_tests(source: &Source, lines: Vec<usize>) -> Vec<usize> {
+    lines.into_iter().filter(|line| !source.is_test(*line)).collect()
+}
+
+pub fn protocol_is_pure() -> Wall {
+    Wall {
+        why: "protocol/ says what goes over the wire and does nothing: tasks, files, sockets and clocks belong \
+              to app-server/ (only protocol/src/bin and protocol/tests touch files)",
+        bad: examples(&[
+            ("protocol/src/a.rs", "use tokio::sync::mpsc;"),
+            ("protocol/src/a.rs", "use std::{fmt, fs};"),
+            ("protocol/src/a.rs", "fn f() { std::net::TcpStream::connect(a) }"),
+            ("protocol/src/a.rs", "use std::time::{Duration, Instant};"),
+        ]),
+        good: examples(&[
+            ("protocol/src/bin/generate.rs", "use std::fs;"),
+            ("protocol/src/a.rs", "// tokio\nuse std::time::Duration; use std::fmt;"),
+        ]),
+        check: |source| {
+            if !source.is_in("protocol/src") || source.is_in("protocol/src/bin") {
+                return Vec::new();
+            }
+            source.lines_naming(&[
+                "tokio",
+                "axum",
+                "nix",
+                "std::env",
+                "std::fs",
+                "std::net",
+                "std::process",
+                "std::thread",
+                "Instant",
+                "SystemTime",
+            ])
+        },
+    }
+}
+
+pub fn one_direction() -> Wall {
+    Wall {
+        why: "integration-tests -> app-server -> protocol is the only direction of imports: what two crates need \
+              belongs to the lower one",
+        bad: examples(&[
+            ("app-server/tests/a.rs", "use skein_integration_tests::Home;"),
+            ("protocol/src/a.rs", "use skein_app_server::Server;"),
+            ("app-server/Cargo.toml", "[dev-dependencies]\nskein-integration-tests.workspace = true"),
+        ]),
+        good: examples(&[
+            ("integration-tests/src/a.rs", "use skein_protocol::METHODS;"),
+            ("app-server/src/a.rs", "use skein_protocol::METHODS;"),
+        ]),
+        check: |source| {
+            let above: &[&str] = match source.path.split('/').next() {
+                Some("protocol") => &["skein_app_server", "skein_integration_tests"],
+                Some("app-server") => &["skein_integration_tests"],
+                _ => &[],
+            };
+            let mut lines = source.lines_naming(above);
+            if source.path.ends_with("/Cargo.toml") {
+                let names = |line: &str| above.iter().any(|name| line.starts_with(&name.replace('_', "-")));
+                let numbered = source.text.lines().enumerate();
+                lines.extend(numbered.filter(|(_, line)| names(line)).map(|(at, _)| at + 1));
+            }
+            lines
+        },
+    }
+}
+
+pub fn server_from_outside() -> Wall {
+    Wall {
+        why: "integration-tests see what a user sees: they start `skein_app_server::Server` from a `config` and \
+              talk to it over the wire; what needs the server's insides is a unit test in app-server/",
+        bad: examples(&[
+            ("integration-tests/tests/a.rs", "use skein_app_server::{Server, thread::machine::Machine};"),
+            ("integration-tests/src/a.rs", "fn f() { skein_app_server::tasks::Tasks::new() }"),
+        ]),
+        good: examples(&[(
+            "integration-tests/src/a.rs",
+            "use skein_app_server::{Server, config::{Config, GuardProgram}};\nlet s: skein_app_server::Server;",
+        )]),
+        check: |source| {
+            if !source.is_in("integration-tests") {
+                return Vec::new();
+            }
+            let public = ["Server", "config", "server::Server"];
+            let inside = |path: &str| {
+                let rest = path.strip_prefix("skein_app_server").and_then(|rest| rest.strip_prefix("::"));
+                let known = |rest: &str| public.iter().any(|name| rest == *name || begins(rest, name));
+                rest.is_some_and(|rest| !known(rest))
+            };
+            let mut lines: Vec<usize> = imports(&source.rust.code)
+                .into_iter()
+                .filter(|(_, path)| inside(path))
+                .map(|(line, _)| line)
+                .collect();
+            let written = |line: &str| {
+                let mut places = line.match_indices("skein_app_server::");
+                places.any(|(at, _)| !line[..at].ends_with("use ") && inside(&line[at..]))
+            };
+            lines.extend(source.code().filter(|(_, line)| written(line)).map(|(number, _)| number));
+            lines
+        },
+    }
+}
+
+/// Whether `path` begins with the whole name.
+fn begins(path: &str, name: &str) -> bool {
+    path.strip_prefix(name).is_some_and(|rest| !rest.starts_with(crate::lex::is_name))
+}
+
+pub fn one_birthplace() -> Wall {
+    Wall {
+        why: "a process that Skein starts is born in app-server/src/helpers/process.rs, where it gets a guard, clean \
+              descriptors and an end; ask that file for a process. Only the guard forks, to become the helper",
+        bad: examples(&[
+            ("app-server/src/turn/mod.rs", "fn f() { std::process::Command::new(\"sh\") }"),
+            ("app-server/src/turn/mod.rs", "use nix::unistd::{fork, pipe};"),
+        ]),
+        good: examples(&[
+            ("app-server/src/helpers/process.rs", "fn f() { Command::new(program) }"),
+            ("app-server/src/helpers/guard.rs", "use nix::unistd::fork;"),
+            ("app-server/tests/a.rs", "fn f() { Command::new(program) }"),
+            ("app-server/src/turn/mod.rs", "fn f() { MyCommand::new(); fork_thread() }"),
+        ]),
+        check: |source| {
+            if !source.is_in("app-server/src") || source.path == "app-server/src/helpers/process.rs" {
+                return Vec::new();
+            }
+            let mut lines = source.lines_naming(&["Command::new", "posix_spawn"]);
+            if source.path != "app-server/src/helpers/guard.rs" {
+                lines.extend(source.lines_naming(&["unistd::fork", "fork()", "execv", "execve", "fexecve"]));
+            }
+            lines
+        },
+    }
+}
+
+pub fn one_starter() -> Wall {
+    Wall {
+        why: "a task is started by app-server/src/tasks.rs (Tasks::spawn, Tasks::blocking, Tasks::group), which \
+              names it, counts it and joins it at the stop",
+        bad: examples(&[
+            ("app-server/src/a.rs", "fn f() { tokio::spawn(async {}); }"),
+            ("app-server/src/a.rs", "use tokio::task::JoinSet;"),
+            ("app-server/src/a.rs", "fn f() { std::thread::spawn(|| {}); }"),
+        ]),
+        good: examples(&[
+            ("app-server/src/a.rs", "fn f() { self.tasks.spawn(\"turn\", run()); }"),
+            ("app-server/src/a/tests.rs", "fn f() { tokio::spawn(async {}); }"),
+        ]),
+        check: |source| {
+            if !source.is_in("app-server/src") || source.path == "app-server/src/tasks.rs" {
+                return Vec::new();
+            }
+            let starters = [
+                "tokio::spawn",
+                "task::spawn",
+                "spawn_blocking",
+                "spawn_local",
+                "block_in_place",
+                "JoinSet",
+                "thread::spawn",
+                "thread::Builder",
+            ];
+            outside_tests(source, source.lines_naming(&starters))
+        },
+    }
+}
+
+pub fn bounded_queues() -> Wall {
+    Wall {
+        why: "every queue is bounded, and full is an answer (-32001 for a request, 1013 for a client that does not \
+              read): a queue without a bound turns one slow reader into everybody's lack of memory",
+        bad: examples(&[
+            ("app-server/src/a.rs", "let (a, b) = mpsc::unbounded_channel();"),
+            ("integration-tests/src/a.rs", "use tokio::sync::mpsc::{Receiver, UnboundedSender};"),
+            ("app-server/src/a.rs", "let (a, b) = std::sync::mpsc::channel();"),
+        ]),
+        good: examples(&[(
+            "app-server/src/a.rs",
+            "let (a, b) = oneshot::channel(); let c = mpsc::channel(8);",
+        )]),
+        check: |source| {
+            source.lines_naming(&[
+                "unbounded",
+                "unbounded_channel",
+                "UnboundedSender",
+                "UnboundedReceiver",
+                "mpsc::channel()",
+            ])
+        },
+    }
+}
+
+pub fn one_clock() -> Wall {
+    Wall {
+        why: "app-server/src/clock.rs is the only reader of time: pure code takes `now` as a parameter, the rest \
+              holds a `Clock`, so that a test can be at any time it likes",
+        bad: examples(&[
+            ("app-server/src/a.rs", "let now = Instant::now();"),
+            ("app-server/src/a.rs", "let took = began.elapsed();"),
+            ("app-server/src/a.rs", "let id = Uuid::now_v7();"),
+        ]),
+        good: examples(&[
+            ("app-server/src/clock.rs", "let now = Instant::now();"),
+            ("app-server/src/a.rs", "let now = self.clock.now();"),
+        ]),
+        check: |source| {
+            if !source.is_in("app-server/src") || source.path == "app-server/src/clock.rs" {
+                return Vec::new();
+            }
+            let readers =
+                ["Instant::now", "SystemTime::now", "Timestamp::now", "Zoned::now", "now_v7", ".elapsed()"];
+            source.lines_naming(&readers)
+        },
+    }
+}
+
+const MAPS: [&str; 2] = ["app-server/src/thread/registry.rs", "app-server/src/thread/subscribers.rs"];
+
+pub fn maps_never_wait() -> Wall {
+    Wall {
+        why: "the registry and the subscribers hold locks of shards: no `async` stands in their files, so that no \
+              lock can be held while something is waited for. They hand out clones; waiting is the caller's",
+        bad: examples(&[
+            (MAPS[0], "pub async fn load(&self) {}"),
+            (MAPS[1], "fn f() { self.handle().stop().await; }"),
+        ]),
+        good: examples(&[
+            (MAPS[0], "// async\npub fn handle(&self) {}"),
+            ("app-server/src/a.rs", "async fn f() {}"),
+        ]),
+        check: |source| {
+            let lines = source.lines_with(&["async", ".await"]);
+            if MAPS.contains(&source.path.as_str()) { outside_tests(source, lines) } else { Vec::new() }
+        },
+    }
+}
+
+pub fn two_maps() -> Wall {
+    Wall {
+        why: "DashMap is for thread/registry.rs and thread/subscribers.rs: everything else has one owner and needs \
+              no map that is shared",
+        bad: examples(&[("app-server/src/helpers/mod.rs", "use dashmap::DashMap;")]),
+        good: examples(&[(MAPS[1], "use dashmap::DashMap;")]),
+        check: |source| {
+            let lines = source.lines_with(&["DashMap", "DashSet", "dashmap"]);
+            if MAPS.contains(&source.path.as_str()) { Vec::new() } else { lines }
+        },
+    }
+}
+
+pub fn rooms() -> Wall {
+    let long = "\n".repeat(MOST_LINES + 1);
+    Wall {
+        why: "a file above 600 lines answers more than one question: split it by question, and move its tests into \
+              a file of their own",
+        bad: vec![("app-server/src/a.rs", long.clone())],
+        good: vec![("protocol/generated/all.json", long), ("app-server/src/a.rs", "\n".repeat(MOST_LINES))],
+        check: |source| {
+            let lines = source.text.lines().count();
+            if source.path.ends_with(".rs") && lines > MOST_LINES { vec![lines] } else { Vec::new() }
+        },
+    }
+}
+
+/// Every name of the three tables that nothing else could be called.
+fn wire_names() -> impl Iterator<Item = &'static str> {
+    let methods = METHODS.iter().map(|row| row.wire);
+    let notifications = NOTIFICATIONS.iter().map(|row| row.wire);
+    let requests = SERVER_REQUESTS.iter().map(|row| row.wire);
+    methods.chain(notifications).chain(requests).filter(|wire| wire.contains('/'))
+}
+
+pub fn one_table() -> Wall {
+    let first = wire_names().next().unwrap_or_default();
+    Wall {
+        why: "the name of a method or notification stands in its table in protocol/src/ and nowhere else: write `<Marker as Method>::INFO.wire`, \
+              or call it by its marker type with the typed client",
+        bad: vec![
+            ("app-server/src/a.rs", format!("match method {{ \"{first}\" => 1 }}")),
+            ("integration-tests/tests/a.rs", format!("send(r#\"{{\"method\":\"{first}\"}}\"#)")),
+            ("app-server/src/a/tests.rs", format!("send(\"{{\\\"method\\\":\\\"{first}\\\"}}\")")),
+        ],
+        good: vec![
+            ("protocol/src/methods.rs", format!("const A: &str = \"{first}\";")),
+            (
+                "app-server/src/a.rs",
+                format!("// {first}\nlet a = \"say {first}\"; let b = \"{first}/more\";"),
+            ),
+        ],
+        check: |source| {
+            if source.is_in("protocol") {
+                return Vec::new();
+            }
+            let named = |text: &str| {
+                wire_names().any(|wire| {
+                    text == wire
+                        || text.contains(&format!("\"{wire}\\\""))
+                        || text.contains(&format!("\"{wire}\""))
+                })
+            };
+            source.rust.literals.iter().filter(|(_, text)| named(text)).map(|(line, _)| *line).collect()
+        },
+    }
+}
+
+pub fn no_sleep() -> Wall {
+    Wall {
+        why: "a test waits for a fact (an event, a fence, a counter, the end of a process), bounded by a timeout that \
+              names it; a sleep is too short on a busy machine and too long on every other",
+        bad: examples(&[
+            ("integration-tests/tests/a.rs", "tokio::time::sleep(a).await;"),
+            ("app-server/src/a/tests.rs", "std::thread::sleep(a);"),
+            ("app-server/src/a.rs", "fn f() {}\n#[cfg(test)]\nmod tests {\n  fn g() { sleep(a); }\n}"),
+        ]),
+        good: examples(&[
+            ("app-server/src/a.rs", "fn f() { sleep(a); }"),
+            ("integration-tests/tests/a.rs", "sleep_until(a)"),
+        ]),
+        check: |source| {
+            let ours = source.is_in("integration-tests") && !source.is_in("integration-tests/src/bin");
+            let lines = source.lines_with(&["sleep("]).into_iter();
+            lines.filter(|line| ours || source.is_test(*line)).collect()
+        },
+    }
+}
+
+pub fn reasoned_drops() -> Wall {
+    Wall {
+        why: "a result that is dropped hides an error: handle it, or say in a comment beside it why it does not \
+              matter here",
+        bad: examples(&[
+            ("app-server/src/a.rs", "// About f.\n\nfn f() {\n    let _ = sender.send(1);\n}"),
+            ("app-server/src/a.rs", "fn f() {\n    _ = sender.send(1);\n}"),
+        ]),
+        good: examples(&[
+            (
+                "app-server/src/a.rs",
+                "// The receiver is gone only when nobody wants to know.\nlet _ = sender.send(1);",
+            ),
+            ("app-server/src/a.rs", "let _ = sender.send(1); // as above"),
+            (
+                "app-server/src/a.rs",
+                "let _guard = lock();\nmatch a {\n    _ => 1,\n}\n_ = woken.recv() => 1,",
+            ),
+        ]),
+        check: |source| {
+            let dropped = |line: &str| {
+                let line = line.trim_start();
+                line.starts_with("let _ =") || line.starts_with("_ =") && !line.contains("=>")
+            };
+            // On the line, above it, or above the head of a function that does nothing else.
+            let reasoned = |line: usize| {
+                source.rust.commented.iter().any(|at| (line.saturating_sub(2)..=line).contains(at))
+            };
+            let lines = source.code().filter(|(number, line)| dropped(line) && !reasoned(*number));
+            outside_tests(source, lines.map(|(number, _)| number).collect())
+        },
+    }
+}
+
+pub fn typed_errors() -> Wall {
+    Wall {
+        why: "inside the server an error is an enum of its room, so that router/errors.rs can answer each with its \
+              code; anyhow is for the program's edge (main.rs, cli/) and for tests",
+        bad: examples(&[("app-server/src/thread/mod.rs", "use anyhow::Context;")]),
+        good: examples(&[
+            ("app-server/src/main.rs", "use anyhow::Context;"),
+            ("app-server/src/cli/call.rs", "use anyhow::Context;"),
+            ("integration-tests/src/lib.rs", "use anyhow::Context;"),
+        ]),
+        check: |source| {
+            let edge = source.path == "app-server/src/main.rs" || source.is_in("app-server/src/cli");
+            if edge || source.is_in("integration-tests") {
+                return Vec::new();
+            }
+            outside_tests(source, source.lines_with(&["anyhow"]))
+        },
+    }
+}
+
+/// What belongs to one machine or one moment. Written in two halves, so that this file may stand among the sources.
+const PASSING: [&str; 4] =
+    [concat!("/wor", "k/"), concat!("/tmp", "/wt"), concat!("issue", " #"), concat!("FIX", "ME")];
+
+pub fn timeless() -> Wall {
+    let path = concat!("see /wor", "k/shared");
+    let number = concat!("// issue", " #7");
+    Wall {
+        why: "sources and documents outlive the machine and the list of tasks they were written with: say what is \
+              true of the code",
+        bad: examples(&[("README.md", path), ("app-server/src/a.rs", number)]),
+        good: examples(&[("README.md", "a network/folder, an issue of the day")]),
+        check: |source| {
+            let passing = |line: &str| PASSING.iter().any(|word| line.contains(word));
+            let numbered = source.text.lines().enumerate();
+            numbered.filter(|(_, line)| passing(line)).map(|(at, _)| at + 1).collect()
+        },
+    }
+}
