@@ -1,1 +1,22 @@
-//! See README.md.
+//! What the tests of a running server share.
+//!
+//! | room | question it answers |
+//! | --- | --- |
+//! | [`home`] | how a server is set up, started, killed and ended with nothing left |
+//! | [`client`] | how to talk to it |
+//! | [`requests`] | what tests ask again and again |
+//! | [`process`] | which processes there are |
+//! | [`http`] | what it says outside of a websocket |
+//! | [`demo`] | whether switching between threads leaves anything |
+//! | [`paths`] | where our programs are |
+
+pub mod client;
+pub mod demo;
+pub mod home;
+pub mod http;
+pub mod paths;
+pub mod process;
+pub mod requests;
+
+pub use client::Client;
+pub use home::Home;

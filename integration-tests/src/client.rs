@@ -1,0 +1,274 @@
+//! A typed client over a real websocket.
+//!
+//! It reads only while somebody waits for something, so a test decides who is slow. Everything that was received stays
+//! in [`Client::record`], in order; what a wait has taken is not found by the next one. Every wait has a bound, and
+//! its error names what was waited for and what came instead.
+
+mod message;
+mod questions;
+mod transcript;
+mod wait;
+
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use futures_util::SinkExt;
+use serde_json::Value;
+use skein_protocol::envelope;
+use skein_protocol::error::WireError;
+use skein_protocol::ids::RequestId;
+use skein_protocol::methods::{Initialize, Initialized};
+use skein_protocol::server::{
+    ClientInfo, InitializeCapabilities, InitializeParams, InitializeResponse, InitializedParams,
+};
+use skein_protocol::table::Method;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+pub use self::message::Received;
+use self::transcript::{Author, Transcript};
+
+/// How long a client waits for anything, before that is a failure.
+pub const BOUND: Duration = Duration::from_secs(20);
+
+/// The receive buffer of a narrow client, bytes; the kernel doubles it.
+const NARROW: u32 = 4096;
+
+/// Ids of requests, over all clients of this process: a transcript of several can be told apart.
+static NEXT_ID: AtomicI64 = AtomicI64::new(1);
+
+/// One connection.
+pub struct Client {
+    socket: WebSocketStream<TcpStream>,
+    address: String,
+    record: Vec<Received>,
+    /// Places in the record that no wait has taken.
+    untaken: Vec<usize>,
+    end: Option<End>,
+    transcript: Option<Transcript>,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// With a close frame of this code; `None` when the frame has none.
+    Close(Option<u16>),
+    /// Without a close frame.
+    Broken,
+}
+
+/// A request that was sent and not yet answered.
+#[derive(Debug)]
+#[must_use = "the answer is taken with `Client::answer`"]
+pub struct Pending<M> {
+    id: RequestId,
+    method: PhantomData<M>,
+}
+
+impl Client {
+    /// Connects to `ws://ADDRESS:PORT`, and says nothing yet.
+    ///
+    /// # Errors
+    /// When nobody listens there, or the websocket is refused.
+    pub async fn connect(address: &str) -> anyhow::Result<Self> {
+        Self::connect_through(TcpSocket::new_v4()?, address).await
+    }
+
+    /// Connects with a small receive buffer and initialises: what it does not read soon waits at the server.
+    ///
+    /// # Errors
+    /// When one of them fails.
+    pub async fn narrow(address: &str) -> anyhow::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(NARROW)?;
+        let mut client = Self::connect_through(socket, address).await?;
+        client.initialize().await?;
+        Ok(client)
+    }
+
+    async fn connect_through(socket: TcpSocket, address: &str) -> anyhow::Result<Self> {
+        let host = address.strip_prefix("ws://").with_context(|| format!("{address} is no ws:// address"))?;
+        let connect = async {
+            let stream = socket.connect(host.parse()?).await?;
+            stream.set_nodelay(true)?;
+            anyhow::Ok(tokio_tungstenite::client_async(address, stream).await?.0)
+        };
+        let socket = tokio::time::timeout(BOUND, connect).await;
+        let socket = socket
+            .with_context(|| format!("no handshake at {address} within {BOUND:?}"))?
+            .with_context(|| format!("cannot connect to {address}"))?;
+        Ok(Self {
+            socket,
+            address: address.to_owned(),
+            record: Vec::new(),
+            untaken: Vec::new(),
+            end: None,
+            transcript: Transcript::from_environment()?,
+        })
+    }
+
+    /// Connects and initialises.
+    ///
+    /// # Errors
+    /// When one of them fails.
+    pub async fn ready(address: &str) -> anyhow::Result<Self> {
+        let mut client = Self::connect(address).await?;
+        client.initialize().await?;
+        Ok(client)
+    }
+
+    /// Sends `initialize` as a client without wishes, then `initialized`.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn initialize(&mut self) -> anyhow::Result<InitializeResponse> {
+        self.initialize_with(None).await
+    }
+
+    /// Sends `initialize` with these capabilities, then `initialized`.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn initialize_with(
+        &mut self,
+        capabilities: Option<InitializeCapabilities>,
+    ) -> anyhow::Result<InitializeResponse> {
+        let response = self.call::<Initialize>(introduction(capabilities)).await?;
+        self.send(
+            &envelope::client_notification::<Initialized>(&InitializedParams::default()),
+            Author::Types,
+        )
+        .await?;
+        Ok(response)
+    }
+
+    /// Calls a method and waits for its answer.
+    ///
+    /// # Errors
+    /// The server's [`WireError`], or what is wrong with the connection.
+    pub async fn call<M: Method>(&mut self, params: M::Params) -> anyhow::Result<M::Response> {
+        let pending = self.start_call::<M>(&params).await?;
+        self.answer(pending).await?.with_context(|| format!("{} is refused", M::INFO.wire))
+    }
+
+    /// Calls a method that is to be refused.
+    ///
+    /// # Errors
+    /// When it is not refused.
+    pub async fn refusal<M: Method>(&mut self, params: M::Params) -> anyhow::Result<WireError> {
+        let pending = self.start_call::<M>(&params).await?;
+        match self.answer(pending).await? {
+            Ok(_) => bail!("{} is answered, and should have been refused", M::INFO.wire),
+            Err(error) => Ok(error),
+        }
+    }
+
+    /// Sends a request; its answer is taken later.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub async fn start_call<M: Method>(&mut self, params: &M::Params) -> anyhow::Result<Pending<M>> {
+        let id = RequestId::Integer(NEXT_ID.fetch_add(1, Ordering::Relaxed));
+        self.send(&envelope::request::<M>(&id, params), Author::Types).await?;
+        Ok(Pending { id, method: PhantomData })
+    }
+
+    /// Waits for the answer to a request that was sent.
+    ///
+    /// # Errors
+    /// When no answer comes, or one of another shape. A refusal is in the inner result.
+    pub async fn answer<M: Method>(
+        &mut self,
+        pending: Pending<M>,
+    ) -> anyhow::Result<Result<M::Response, WireError>> {
+        let what = format!("the answer to {} ({})", M::INFO.wire, pending.id);
+        let received = self.until(&what, |message| message.answers(&pending.id)).await?;
+        received.into_answer().with_context(|| format!("{what} has another shape"))
+    }
+
+    /// Sends a text frame as it is.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub async fn send_raw(&mut self, text: &str) -> anyhow::Result<()> {
+        self.send(text, Author::Test).await
+    }
+
+    async fn send(&mut self, text: &str, author: Author) -> anyhow::Result<()> {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.sent(text, author)?;
+        }
+        self.send_message(Message::text(text)).await
+    }
+
+    /// Sends any websocket message.
+    ///
+    /// # Errors
+    /// When the connection has ended, or does not take the message.
+    pub async fn send_message(&mut self, message: Message) -> anyhow::Result<()> {
+        let sent = tokio::time::timeout(BOUND, self.socket.send(message)).await;
+        sent.with_context(|| format!("{} takes no message within {BOUND:?}", self.address))??;
+        Ok(())
+    }
+
+    /// Sends a raw request under a new id.
+    ///
+    /// # Errors
+    /// When no answer comes. A refusal is in the inner result.
+    pub async fn call_raw(
+        &mut self,
+        method: &str,
+        params: &Value,
+    ) -> anyhow::Result<Result<Value, WireError>> {
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        self.send_raw(&serde_json::json!({ "id": id, "method": method, "params": params }).to_string())
+            .await?;
+        self.answer_to(&RequestId::Integer(id)).await
+    }
+
+    /// Waits for the answer to a request that was sent raw.
+    ///
+    /// # Errors
+    /// When no answer comes. A refusal is in the inner result.
+    pub async fn answer_to(&mut self, id: &RequestId) -> anyhow::Result<Result<Value, WireError>> {
+        let what = format!("the answer to request {id}");
+        self.until(&what, |message| message.answers(id)).await?.into_answer()
+    }
+
+    /// Everything that was received, in order.
+    #[must_use]
+    pub fn record(&self) -> &[Received] {
+        &self.record
+    }
+
+    /// Takes everything that was received so far: later waits find only what comes from now on.
+    pub fn take_all(&mut self) {
+        self.untaken.clear();
+    }
+
+    /// Says goodbye and waits for the server's goodbye.
+    ///
+    /// # Errors
+    /// When the connection does not end.
+    pub async fn close(mut self) -> anyhow::Result<End> {
+        // A connection that the server has ended takes no close frame.
+        self.socket.close(None).await.ok();
+        self.until_end().await
+    }
+}
+
+/// The params of `initialize`, as this client sends them.
+#[must_use]
+pub fn introduction(capabilities: Option<InitializeCapabilities>) -> InitializeParams {
+    InitializeParams {
+        capabilities,
+        client_info: ClientInfo {
+            name: "skein-tests".to_owned(),
+            title: None,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+    }
+}

@@ -1,0 +1,217 @@
+//! A real server on a fresh home: set up, started, killed, started again, and ended with nothing left.
+
+mod server;
+mod setup;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use skein_protocol::ids::ThreadId;
+use tempfile::TempDir;
+
+pub use self::server::Exit;
+use self::server::Server;
+pub use self::setup::{Helper, Setup};
+use crate::client::Client;
+use crate::process::{Family, Process, marked, wait_until};
+
+/// From SIGTERM to the server's end.
+pub const STOP_BOUND: Duration = Duration::from_secs(5);
+/// From the server's end by SIGKILL to the end of the last process it started.
+pub const ORPHANS_BOUND: Duration = Duration::from_secs(2);
+/// From the end of a subscription to the end of the last helper.
+pub const ZERO_BOUND: Duration = Duration::from_millis(1500);
+
+/// Lines of the server's log that a failed test shows.
+const LOG_LINES: usize = 150;
+
+/// A home with its server. A test ends with [`Home::finish`]; when it does not get there, dropping this kills what was
+/// started and shows the server's log.
+#[derive(Debug)]
+pub struct Home {
+    setup: Setup,
+    folder: TempDir,
+    server: Server,
+    finished: bool,
+}
+
+impl Home {
+    /// What a server is started from. Without any change: a home with defaults and no helper.
+    #[must_use]
+    pub fn setup() -> Setup {
+        Setup::default()
+    }
+
+    /// Starts a server with one helper named `helper`, which does what it is told.
+    ///
+    /// # Errors
+    /// When the server does not start.
+    pub async fn start() -> anyhow::Result<Self> {
+        Self::setup().helper(Helper::named("helper")?).start().await
+    }
+
+    async fn new(setup: Setup) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("skein-test-").tempdir()?;
+        fs::create_dir(folder.path().join("home"))?;
+        fs::write(folder.path().join("home/config.toml"), setup.config())?;
+        let server = Server::start(&setup, folder.path()).await?;
+        Ok(Self { setup, folder, server, finished: false })
+    }
+
+    /// Where the server listens, as `ws://ADDRESS:PORT`.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.server.address
+    }
+
+    /// The server's process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.server.pid
+    }
+
+    /// The value that marks every process of this home; helpers that a test brings itself need it too.
+    #[must_use]
+    pub fn mark(&self) -> &str {
+        &self.setup.mark
+    }
+
+    /// The home's folder.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// A folder beside the home, for what a test needs.
+    #[must_use]
+    pub fn beside(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where the rollout of a thread is.
+    #[must_use]
+    pub fn rollout(&self, thread: ThreadId) -> PathBuf {
+        let name = thread.to_string();
+        self.path().join("threads").join(&name[name.len() - 2..]).join(format!("{name}.jsonl"))
+    }
+
+    /// A connected client that is initialised.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn client(&self) -> anyhow::Result<Client> {
+        Client::ready(self.address()).await
+    }
+
+    /// Everything that the server started and that lives, wherever it descends from now.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        Family::of(self.pid(), &self.setup.mark)
+    }
+
+    /// Waits until there are so many helpers' processes, guards not counted.
+    ///
+    /// # Errors
+    /// When it does not come to that within `bound`.
+    pub async fn until_helpers(&self, count: usize, bound: Duration) -> anyhow::Result<Family> {
+        let what = format!("{count} processes of helpers");
+        let waited =
+            wait_until(&what, bound, || Some(self.family()).filter(|f| f.helpers.len() == count)).await;
+        waited.with_context(|| format!("there are {:#?}", self.family()))
+    }
+
+    /// Waits until neither helper nor guard is left.
+    ///
+    /// # Errors
+    /// When something is left after `bound`, which is named.
+    pub async fn until_zero(&self, bound: Duration) -> anyhow::Result<()> {
+        let waited =
+            wait_until("no helper and no guard", bound, || (self.family().count() == 0).then_some(())).await;
+        waited.with_context(|| format!("left: {:#?}", self.family()))
+    }
+
+    /// Sends a signal to the server.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        self.server.signal(signal)
+    }
+
+    /// Waits for the server's end.
+    ///
+    /// # Errors
+    /// When it does not come within `bound`.
+    pub async fn exited(&mut self, bound: Duration) -> anyhow::Result<Exit> {
+        self.server.exited(bound).await
+    }
+
+    /// Kills the server with SIGKILL. What it started is not touched.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGKILL)?;
+        self.exited(STOP_BOUND).await?;
+        Ok(())
+    }
+
+    /// Ends the server with SIGTERM; it has to do so well and in time.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGTERM)?;
+        let exit = self.exited(STOP_BOUND).await?;
+        ensure!(exit == Exit::Code(0), "the server has ended with {exit:?}");
+        Ok(())
+    }
+
+    /// Starts a server on the same home, after the first has ended.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_again(&mut self) -> anyhow::Result<()> {
+        self.server = Server::start(&self.setup, self.folder.path()).await?;
+        Ok(())
+    }
+
+    /// Ends the server and waits for its end, unless it has ended already; nothing that it started may be left.
+    ///
+    /// # Errors
+    /// When the server does not end well, or something is left.
+    pub async fn finish(mut self) -> anyhow::Result<()> {
+        if !self.server.has_ended() {
+            self.stop().await?;
+            let left = self.family();
+            ensure!(left.count() == 0, "the server has ended and left {left:#?}");
+        }
+        self.until_zero(ORPHANS_BOUND).await?;
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        self.server.kill_now();
+        for Process { pid, .. } in marked(&self.setup.mark) {
+            // It carries the mark of this test, so it was started by its server; it may have ended meanwhile.
+            kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).ok();
+        }
+        let log = fs::read_to_string(self.folder.path().join(server::LOG)).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        eprintln!("--- the server's log, its last {LOG_LINES} lines:");
+        for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
+            eprintln!("{line}");
+        }
+        eprintln!("--- the end of the server's log");
+    }
+}

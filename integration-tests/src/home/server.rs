@@ -1,0 +1,113 @@
+//! One server process: from its start to its end.
+
+use std::fs::OpenOptions;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::Setup;
+use crate::{paths, process};
+
+/// The file beside the home that takes the server's log.
+pub(super) const LOG: &str = "server.log";
+
+/// From the start of the program to the line that says it accepts.
+const START_BOUND: Duration = Duration::from_secs(20);
+
+/// A server that was started.
+#[derive(Debug)]
+pub(super) struct Server {
+    child: Child,
+    pub(super) pid: u32,
+    pub(super) address: String,
+    exit: Option<Exit>,
+}
+
+/// How a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// The line that a server prints when it accepts.
+#[derive(Debug, Deserialize)]
+struct Ready {
+    address: String,
+    pid: u32,
+}
+
+impl Server {
+    /// Starts a server on the home in `folder`, and waits until it accepts.
+    pub(super) async fn start(setup: &Setup, folder: &Path) -> anyhow::Result<Self> {
+        let log = OpenOptions::new().create(true).append(true).open(folder.join(LOG))?;
+        let mut command = Command::new(paths::skein()?);
+        command
+            .args(["serve", "--listen", "ws://127.0.0.1:0", "--test-fences", "--home"])
+            .arg(folder.join("home"))
+            .env_remove("SKEIN_HOME")
+            .env(process::MARK, &setup.mark)
+            .envs(&setup.env)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log);
+        let mut child = command.spawn().context("the server does not start")?;
+        let stdout = child.stdout.take().context("no stdout")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let line = tokio::time::timeout(START_BOUND, lines.next_line()).await;
+        let line = line.with_context(|| format!("the server does not accept within {START_BOUND:?}"))??;
+        let Some(line) = line else {
+            let exit = child.wait().await?;
+            let said = std::fs::read_to_string(folder.join(LOG)).unwrap_or_default();
+            bail!("the server has ended at its start with {exit}:\n{said}");
+        };
+        let ready: Ready = serde_json::from_str(&line).with_context(|| format!("not its line: {line}"))?;
+        anyhow::ensure!(child.id() == Some(ready.pid), "the server says it is {}", ready.pid);
+        Ok(Self { child, pid: ready.pid, address: ready.address, exit: None })
+    }
+
+    pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        // An ended child keeps its pid until it is waited for, so the signal meets nobody else.
+        let pid = self.child.id().context("the server has ended")?;
+        kill(Pid::from_raw(pid.cast_signed()), signal).with_context(|| format!("{signal} to {pid}"))
+    }
+
+    pub(super) async fn exited(&mut self, bound: Duration) -> anyhow::Result<Exit> {
+        let status = tokio::time::timeout(bound, self.child.wait()).await;
+        let status = status.with_context(|| format!("the server has not ended within {bound:?}"))??;
+        let exit = exit(status)?;
+        self.exit = Some(exit);
+        Ok(exit)
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.exit.is_some()
+    }
+
+    /// Kills it and waits for its end, without a runtime.
+    pub(super) fn kill_now(&mut self) {
+        if let Some(pid) = self.child.id() {
+            let pid = Pid::from_raw(pid.cast_signed());
+            // It may have ended by itself meanwhile; either way it is gone after this.
+            kill(pid, Signal::SIGKILL).ok();
+            waitpid(pid, None).ok();
+        }
+    }
+}
+
+fn exit(status: ExitStatus) -> anyhow::Result<Exit> {
+    let exit = status.code().map(Exit::Code).or(status.signal().map(Exit::Signal));
+    exit.with_context(|| format!("neither code nor signal: {status}"))
+}

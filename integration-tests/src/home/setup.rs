@@ -1,0 +1,136 @@
+//! What a server is started from: its settings and helpers.
+
+use std::collections::BTreeMap;
+
+use toml::{Table, Value};
+use uuid::Uuid;
+
+use super::Home;
+use crate::{paths, process};
+
+/// Settings of a server that is to be started.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    settings: Table,
+    pub(super) env: BTreeMap<String, String>,
+    /// The value that marks every process of this test.
+    pub(super) mark: String,
+}
+
+/// A helper of the configuration.
+#[derive(Debug, Clone)]
+pub struct Helper {
+    name: String,
+    settings: Table,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let mark = Uuid::now_v7().simple().to_string();
+        Self { settings: Table::new(), env: BTreeMap::new(), mark }
+    }
+}
+
+impl Setup {
+    /// Sets a key of `config.toml`, dotted, such as `unload.grace`.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
+        put(&mut self.settings, key, value.into());
+        self
+    }
+
+    /// Adds a helper to the configuration.
+    #[must_use]
+    pub fn helper(self, helper: Helper) -> Self {
+        let Helper { name, settings } = helper;
+        let mark = self.mark.clone();
+        self.set(&format!("mcp_servers.{name}"), settings)
+            .set(&format!("mcp_servers.{name}.env.{}", process::MARK), mark)
+    }
+
+    /// Sets a variable of the server's environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Starts the server.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start(self) -> anyhow::Result<Home> {
+        Home::new(self).await
+    }
+
+    /// The text of `config.toml`.
+    pub(super) fn config(&self) -> String {
+        self.settings.to_string()
+    }
+}
+
+impl Helper {
+    /// Our helper, which does what it is told.
+    ///
+    /// # Errors
+    /// When it is not built.
+    pub fn named(name: &str) -> anyhow::Result<Self> {
+        let program = paths::mcp_helper()?;
+        Ok(Self::program(name, &program.to_string_lossy(), &[]))
+    }
+
+    /// Our helper with switches; `mcp-helper.rs` lists them.
+    ///
+    /// # Errors
+    /// When it is not built.
+    pub fn with(name: &str, switches: &[&str]) -> anyhow::Result<Self> {
+        Ok(Self::named(name)?.set("args", switches.to_vec()))
+    }
+
+    /// Any program.
+    #[must_use]
+    pub fn program(name: &str, command: &str, args: &[String]) -> Self {
+        let helper = Self { name: name.to_owned(), settings: Table::new() };
+        helper.set("command", command).set("args", args.to_vec())
+    }
+
+    /// Sets a key of the helper, such as `required`.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
+        put(&mut self.settings, key, value.into());
+        self
+    }
+}
+
+/// Puts a value at a dotted key; tables on the way are made.
+fn put(table: &mut Table, key: &str, value: Value) {
+    match key.split_once('.') {
+        None => drop(table.insert(key.to_owned(), value)),
+        Some((first, rest)) => {
+            let inner = table.entry(first).or_insert_with(|| Value::Table(Table::new()));
+            if !inner.is_table() {
+                *inner = Value::Table(Table::new());
+            }
+            if let Value::Table(inner) = inner {
+                put(inner, rest, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_become_a_file_with_a_table_for_each_helper() {
+        let setup = Setup::default()
+            .set("unload.grace", "1s")
+            .helper(Helper::program("one", "/bin/true", &[]).set("required", true));
+        let text = setup.config();
+        let back: Table = text.parse().unwrap();
+        assert_eq!(back["unload"]["grace"].as_str(), Some("1s"));
+        assert_eq!(back["mcp_servers"]["one"]["required"].as_bool(), Some(true));
+        assert_eq!(back["mcp_servers"]["one"]["env"][process::MARK].as_str(), Some(setup.mark.as_str()));
+    }
+}

@@ -1,0 +1,81 @@
+//! One HTTP request, written by hand: with headers that a library would not send.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const BOUND: Duration = Duration::from_secs(10);
+
+/// Sends `GET path` with these headers. Returns the status and the rest of the answer.
+///
+/// # Errors
+/// When no answer comes, or it is no HTTP.
+pub async fn get(address: &str, path: &str, headers: &[(&str, &str)]) -> anyhow::Result<(u16, String)> {
+    let host = address.strip_prefix("ws://").unwrap_or(address);
+    let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let exchange = async {
+        let mut stream = TcpStream::connect(host).await?;
+        stream
+            .write_all(format!("GET {path} HTTP/1.1\r\n{lines}Connection: close\r\n\r\n").as_bytes())
+            .await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        anyhow::Ok(String::from_utf8_lossy(&answer).into_owned())
+    };
+    let answer = tokio::time::timeout(BOUND, exchange).await;
+    let answer = answer.with_context(|| format!("GET {path} is not answered within {BOUND:?}"))??;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok((status.with_context(|| format!("no HTTP: {answer}"))?, answer))
+}
+
+/// A websocket whose frames are written by hand, right or wrong.
+#[derive(Debug)]
+pub struct Socket(TcpStream);
+
+impl Socket {
+    /// Connects and shakes hands.
+    ///
+    /// # Errors
+    /// When the handshake is refused.
+    pub async fn upgrade(address: &str) -> anyhow::Result<Self> {
+        let host = address.strip_prefix("ws://").unwrap_or(address);
+        let mut stream = TcpStream::connect(host).await?;
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let byte = tokio::time::timeout(BOUND, stream.read_u8()).await;
+            answer.push(byte.context("no answer to the handshake")??);
+        }
+        anyhow::ensure!(answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
+        Ok(Self(stream))
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub async fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        Ok(self.0.write_all(bytes).await?)
+    }
+
+    /// Reads until the server has ended the connection. Returns the code of its close frame, if it sent one.
+    ///
+    /// # Errors
+    /// When it does not end the connection.
+    pub async fn close_code(&mut self) -> anyhow::Result<Option<u16>> {
+        let mut bytes = Vec::new();
+        let read = tokio::time::timeout(BOUND, self.0.read_to_end(&mut bytes)).await;
+        read.with_context(|| format!("the connection has not ended within {BOUND:?}"))??;
+        // A close frame of a server: 0x88, a length below 126, the code. Nothing else was asked for.
+        Ok(match bytes.as_slice() {
+            [0x88, 2..=125, high, low, ..] => Some(u16::from_be_bytes([*high, *low])),
+            _ => None,
+        })
+    }
+}

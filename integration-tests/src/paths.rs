@@ -1,0 +1,49 @@
+//! Finds our programs, under cargo and under Bazel alike.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+
+/// The server.
+///
+/// # Errors
+/// When it is not built, with how to build it.
+pub fn skein() -> anyhow::Result<PathBuf> {
+    program("skein", "SKEIN_BIN")
+}
+
+/// The scriptable helper.
+///
+/// # Errors
+/// When it is not built, with how to build it.
+pub fn mcp_helper() -> anyhow::Result<PathBuf> {
+    program("mcp-helper", "SKEIN_MCP_HELPER")
+}
+
+/// The program that `variable` names: Bazel sets it to a path below the folder that a test starts in, and anybody may
+/// set it to another build. Otherwise cargo's, which lies beside the running program or one folder above a test.
+fn program(name: &str, variable: &str) -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os(variable) {
+        let path = PathBuf::from(path);
+        return path.canonicalize().with_context(|| format!("{variable} names {}", path.display()));
+    }
+    let mut folder = std::env::current_exe().context("where is the running program?")?;
+    folder.pop();
+    if folder.ends_with("deps") {
+        folder.pop();
+    }
+    let path = folder.join(name);
+    ensure!(path.is_file(), "{} is not built: run `cargo build --workspace`", path.display());
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::program;
+
+    #[test]
+    fn a_program_that_is_not_there_is_named_with_how_to_build_it() {
+        let error = program("no-such-program", "SKEIN_NO_SUCH_PROGRAM").unwrap_err().to_string();
+        assert!(error.contains("no-such-program is not built: run `cargo build --workspace`"), "{error}");
+    }
+}

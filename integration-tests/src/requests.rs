@@ -1,0 +1,321 @@
+//! What tests ask a server again and again, and what they read out of the answers.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::Value;
+use skein_protocol::extension::{
+    LoadedThread, ResumeOptions, SkeinQuiesceParams, SkeinStatusParams, SkeinStatusResponse,
+    SkeinThreadUnloadParams, UnloadOutcome,
+};
+use skein_protocol::helper::{McpServerToolCallParams, McpServerToolCallResponse};
+use skein_protocol::ids::{ThreadId, TurnId};
+use skein_protocol::item::{ThreadItem, ThreadItemBody};
+use skein_protocol::methods::{
+    McpServerToolCall, SkeinQuiesce, SkeinStatus, SkeinThreadUnload, ThreadLoadedList, ThreadRead,
+    ThreadResume, ThreadStart, ThreadUnsubscribe, TurnInterrupt, TurnStart,
+};
+use skein_protocol::notifications::{ItemCompleted, ThreadClosed, TurnCompleted};
+use skein_protocol::thread::{
+    Thread, ThreadLoadedListParams, ThreadReadParams, ThreadResumeParams, ThreadResumeResponse,
+    ThreadStartParams, ThreadUnsubscribeParams, ThreadUnsubscribeStatus,
+};
+use skein_protocol::turn::{Turn, TurnInterruptParams, TurnStartParams, UserInput};
+
+use crate::client::{BOUND, Client};
+
+/// Between two looks at the server's numbers.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// The params of `thread/resume` without wishes.
+#[must_use]
+pub fn resume_params(thread: ThreadId) -> ThreadResumeParams {
+    ThreadResumeParams {
+        approval_policy: None,
+        approvals_reviewer: None,
+        base_instructions: None,
+        config: None,
+        cwd: None,
+        developer_instructions: None,
+        exclude_turns: false,
+        history: None,
+        initial_turns_page: None,
+        model: None,
+        model_provider: None,
+        path: None,
+        permissions: None,
+        personality: None,
+        runtime_workspace_roots: None,
+        sandbox: None,
+        service_tier: None,
+        thread_id: thread,
+        skein: None,
+    }
+}
+
+/// The params of `turn/start` with a text and no wishes.
+#[must_use]
+pub fn turn_params(thread: ThreadId, text: &str) -> TurnStartParams {
+    TurnStartParams {
+        additional_context: None,
+        approval_policy: None,
+        approvals_reviewer: None,
+        client_user_message_id: None,
+        collaboration_mode: None,
+        cwd: None,
+        cyber_access_program: None,
+        disabled_plugin_ids: None,
+        effort: None,
+        environments: None,
+        input: vec![UserInput::text(text)],
+        model: None,
+        multi_agent_mode: None,
+        output_schema: None,
+        parent_turn_id: None,
+        permissions: None,
+        personality: None,
+        responsesapi_client_metadata: None,
+        responsesapi_client_metadata_patch: None,
+        root_turn_id: None,
+        runtime_workspace_roots: None,
+        sandbox_policy: None,
+        service_tier: None,
+        service_tier_for_turn: None,
+        summary: None,
+        thread_id: thread,
+        tool_output: None,
+        turn_trigger: None,
+    }
+}
+
+impl Client {
+    /// Makes a thread with the server's settings.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn start_thread(&mut self) -> anyhow::Result<Thread> {
+        Ok(self.call::<ThreadStart>(ThreadStartParams::default()).await?.thread)
+    }
+
+    /// Makes a thread and lets it say something, so that it is on disk.
+    ///
+    /// # Errors
+    /// When it is refused, or the turn does not end.
+    pub async fn start_said_thread(&mut self, text: &str) -> anyhow::Result<ThreadId> {
+        let thread = self.start_thread().await?.id;
+        self.turn(thread, text).await?;
+        Ok(thread)
+    }
+
+    /// Resumes a thread.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn resume(&mut self, thread: ThreadId) -> anyhow::Result<ThreadResumeResponse> {
+        self.call::<ThreadResume>(resume_params(thread)).await
+    }
+
+    /// Observes a thread.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn observe(&mut self, thread: ThreadId) -> anyhow::Result<ThreadResumeResponse> {
+        let skein = Some(ResumeOptions { observe: true, ..ResumeOptions::default() });
+        self.call::<ThreadResume>(ThreadResumeParams { skein, ..resume_params(thread) }).await
+    }
+
+    /// Ends the subscription to a thread.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn unsubscribe(&mut self, thread: ThreadId) -> anyhow::Result<ThreadUnsubscribeStatus> {
+        let params = ThreadUnsubscribeParams { thread_id: thread };
+        Ok(self.call::<ThreadUnsubscribe>(params).await?.status)
+    }
+
+    /// Unloads a thread.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn unload(&mut self, thread: ThreadId, force: bool) -> anyhow::Result<UnloadOutcome> {
+        let params = SkeinThreadUnloadParams { thread_id: thread, force };
+        Ok(self.call::<SkeinThreadUnload>(params).await?.state)
+    }
+
+    /// Begins a turn.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn start_turn(&mut self, thread: ThreadId, text: &str) -> anyhow::Result<TurnId> {
+        Ok(self.call::<TurnStart>(turn_params(thread, text)).await?.turn.id)
+    }
+
+    /// Waits for the end of a turn.
+    ///
+    /// # Errors
+    /// When it does not come.
+    pub async fn turn_end(&mut self, turn: &TurnId) -> anyhow::Result<Turn> {
+        Ok(self.next::<TurnCompleted>(|end| end.turn.id == *turn).await?.turn)
+    }
+
+    /// Begins a turn and waits for its end.
+    ///
+    /// # Errors
+    /// When it is refused, or does not end.
+    pub async fn turn(&mut self, thread: ThreadId, text: &str) -> anyhow::Result<Turn> {
+        let turn = self.start_turn(thread, text).await?;
+        self.turn_end(&turn).await
+    }
+
+    /// Begins a turn, waits for its end, and gives what the agent said in it.
+    ///
+    /// # Errors
+    /// When it is refused, does not end, or the agent said nothing.
+    pub async fn say(&mut self, thread: ThreadId, text: &str) -> anyhow::Result<String> {
+        let turn = self.turn(thread, text).await?;
+        let said = self.said(&turn.id)?;
+        said.with_context(|| format!("the agent said nothing to {text:?}: {turn:?}"))
+    }
+
+    /// What the agent said last in a turn, as far as it was received.
+    ///
+    /// # Errors
+    /// When a notification has another shape.
+    pub fn said(&self, turn: &TurnId) -> anyhow::Result<Option<String>> {
+        let items = self.heard::<ItemCompleted>()?.into_iter().filter(|item| item.turn_id == *turn);
+        Ok(items.filter_map(|item| agent_text(&item.item)).next_back())
+    }
+
+    /// Interrupts a turn.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn interrupt(&mut self, thread: ThreadId, turn: &TurnId) -> anyhow::Result<()> {
+        let params = TurnInterruptParams { thread_id: thread, turn_id: turn.clone() };
+        self.call::<TurnInterrupt>(params).await?;
+        Ok(())
+    }
+
+    /// Calls a tool of a helper outside of any turn.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn tool(
+        &mut self,
+        thread: ThreadId,
+        server: &str,
+        tool: &str,
+        arguments: Value,
+    ) -> anyhow::Result<McpServerToolCallResponse> {
+        self.call::<McpServerToolCall>(tool_params(thread, server, tool, arguments)).await
+    }
+
+    /// The threads in memory.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn loaded(&mut self) -> anyhow::Result<Vec<ThreadId>> {
+        Ok(self.call::<ThreadLoadedList>(ThreadLoadedListParams::default()).await?.data)
+    }
+
+    /// The details of one thread in memory; `None` when it is not loaded.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn loaded_thread(&mut self, thread: ThreadId) -> anyhow::Result<Option<LoadedThread>> {
+        let list = self.call::<ThreadLoadedList>(ThreadLoadedListParams::default()).await?;
+        let threads = list.skein.context("no details of the loaded threads")?.threads;
+        Ok(threads.into_iter().find(|loaded| loaded.thread_id == thread))
+    }
+
+    /// The server in numbers.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn status(&mut self) -> anyhow::Result<SkeinStatusResponse> {
+        self.call::<SkeinStatus>(SkeinStatusParams {}).await
+    }
+
+    /// Asks for the numbers until they are as they should be. For what no event tells: the end of a connection.
+    ///
+    /// # Errors
+    /// When they never are; names `what` and shows the last numbers.
+    pub async fn until_status(
+        &mut self,
+        what: &str,
+        holds: impl Fn(&SkeinStatusResponse) -> bool,
+    ) -> anyhow::Result<SkeinStatusResponse> {
+        let mut looks = tokio::time::interval(LOOK);
+        let began = tokio::time::Instant::now();
+        loop {
+            let status = self.status().await?;
+            if holds(&status) {
+                return Ok(status);
+            }
+            anyhow::ensure!(began.elapsed() < BOUND, "not within {BOUND:?}: {what}; {status:#?}");
+            looks.tick().await;
+        }
+    }
+
+    /// Waits until every owner has handled what was sent to it before.
+    ///
+    /// # Errors
+    /// When the server does not serve fences.
+    pub async fn quiesce(&mut self) -> anyhow::Result<()> {
+        self.call::<SkeinQuiesce>(SkeinQuiesceParams {}).await?;
+        Ok(())
+    }
+
+    /// A thread from disk, with its turns.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn read_thread(&mut self, thread: ThreadId) -> anyhow::Result<Thread> {
+        let params = ThreadReadParams { include_turns: true, thread_id: thread };
+        Ok(self.call::<ThreadRead>(params).await?.thread)
+    }
+
+    /// Waits until the server has said that a thread was unloaded.
+    ///
+    /// # Errors
+    /// When it does not say so.
+    pub async fn thread_closed(&mut self, thread: ThreadId) -> anyhow::Result<()> {
+        self.next::<ThreadClosed>(|closed| closed.thread_id == thread).await?;
+        Ok(())
+    }
+}
+
+/// The params of `mcpServer/tool/call`.
+#[must_use]
+pub fn tool_params(thread: ThreadId, server: &str, tool: &str, arguments: Value) -> McpServerToolCallParams {
+    McpServerToolCallParams {
+        meta: None,
+        arguments: Some(arguments),
+        server: server.to_owned(),
+        thread_id: thread,
+        tool: tool.to_owned(),
+    }
+}
+
+/// The text of an agent's message.
+#[must_use]
+pub fn agent_text(item: &ThreadItem) -> Option<String> {
+    if let ThreadItemBody::AgentMessage(message) = &item.body { Some(message.text.clone()) } else { None }
+}
+
+/// The text of a user's message.
+#[must_use]
+pub fn user_text(item: &ThreadItem) -> Option<String> {
+    let ThreadItemBody::UserMessage(message) = &item.body else { return None };
+    Some(message.content.iter().filter_map(UserInput::as_text).collect::<Vec<_>>().join("\n"))
+}
+
+/// The name on the wire of a notification, for patterns.
+pub trait Wire {
+    /// The name.
+    const WIRE: &'static str;
+}
+
+impl<N: skein_protocol::table::Notification> Wire for N {
+    const WIRE: &'static str = N::INFO.wire;
+}

@@ -1,0 +1,209 @@
+//! Compatible with the peer: every message that Skein knows occurs here, once at least. `scripts/peer-conformance`
+//! records these tests and holds each message against the peer's own schema; it fails when one is missing.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use skein_integration_tests::client::{Client, Received};
+use skein_integration_tests::home::{Helper, Home};
+use skein_integration_tests::requests::{resume_params, turn_params};
+use skein_protocol::approval::{ToolRequestUserInputAnswer, ToolRequestUserInputResponse};
+use skein_protocol::error::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND};
+use skein_protocol::export;
+use skein_protocol::extension::RpcDiscoverParams;
+use skein_protocol::helper::{ListMcpServerStatusParams, McpServerStartupState};
+use skein_protocol::ids::ThreadId;
+use skein_protocol::methods::{
+    Initialize, McpServerStatusList, ModelList, RpcDiscover, ThreadList, ThreadNameSet, ThreadRead,
+    ThreadResume, ThreadStart, TurnStart,
+};
+use skein_protocol::notifications::{
+    ConfigWarning, Error, ItemAgentMessageDelta, ItemMcpToolCallProgress, McpServerStartupStatusUpdated,
+    ServerRequestResolved, ThreadNameUpdated, ThreadTokenUsageUpdated,
+};
+use skein_protocol::server::{InitializeCapabilities, ModelListParams};
+use skein_protocol::server_requests::ItemToolRequestUserInput;
+use skein_protocol::table::Method;
+use skein_protocol::thread::{
+    SortDirection, ThreadListParams, ThreadReadParams, ThreadResumeParams, ThreadSetNameParams,
+    ThreadSortKey, ThreadStartParams,
+};
+use skein_protocol::turn::TurnStatus;
+
+/// Two helpers, of which one cannot start, and a setting that nobody knows.
+async fn home() -> Result<Home> {
+    let broken = Helper::with("broken", &["--exit-at-start", "3"])?;
+    let setup = Home::setup().helper(Helper::named("helper")?).helper(broken).set("colour", "blue");
+    setup.start().await
+}
+
+/// A client that says everything about itself that can be said.
+async fn talkative(home: &Home) -> Result<Client> {
+    let mut client = Client::connect(home.address()).await?;
+    let capabilities = InitializeCapabilities {
+        experimental_api: true,
+        explicit_gateway_oauth: true,
+        extensions: Some(serde_json::Map::new()),
+        mcp_server_openai_form_elicitation: true,
+        opt_out_notification_methods: Some(vec!["account/updated".to_owned()]),
+        request_attestation: false,
+        required_human_approval: true,
+    };
+    client.initialize_with(Some(capabilities)).await?;
+    Ok(client)
+}
+
+#[tokio::test]
+async fn a_thread_from_its_start_to_its_end() -> Result<()> {
+    let home = home().await?;
+    let mut client = talkative(&home).await?;
+    client.next::<ConfigWarning>(|_| true).await?;
+    client.call::<ModelList>(ModelListParams::default()).await?;
+    let thread = client.start_said_thread("one two").await?;
+    client.next::<ItemAgentMessageDelta>(|delta| delta.thread_id == thread).await?;
+    client.next::<ThreadTokenUsageUpdated>(|usage| usage.thread_id == thread).await?;
+    client
+        .call::<ThreadNameSet>(ThreadSetNameParams { name: "A name".to_owned(), thread_id: thread })
+        .await?;
+    client.next::<ThreadNameUpdated>(|named| named.thread_id == thread).await?;
+    look_around(&mut client, thread).await?;
+    client.unsubscribe(thread).await?;
+    client.thread_closed(thread).await?;
+    client.unsubscribe(thread).await?;
+    client.call::<ThreadRead>(ThreadReadParams { include_turns: false, thread_id: thread }).await?;
+    let resumed = client.resume(thread).await?;
+    ensure!(!resumed.thread.turns.is_empty(), "a resume shows the turns: {resumed:?}");
+    let bare = ThreadResumeParams { exclude_turns: true, ..resume_params(thread) };
+    client.call::<ThreadResume>(bare).await?;
+    client.unload(thread, true).await?;
+    client.unload(thread, true).await?;
+    home.finish().await
+}
+
+/// Everything that can be asked while a thread is loaded.
+async fn look_around(client: &mut Client, thread: ThreadId) -> Result<()> {
+    client.loaded().await?;
+    client.status().await?;
+    client.quiesce().await?;
+    client.read_thread(thread).await?;
+    client.call::<ThreadList>(ThreadListParams::default()).await?;
+    let sorted = ThreadListParams {
+        limit: Some(1),
+        sort_key: Some(ThreadSortKey::CreatedAt),
+        sort_direction: Some(SortDirection::Asc),
+        ..ThreadListParams::default()
+    };
+    client.call::<ThreadList>(sorted).await?;
+    client.call::<McpServerStatusList>(ListMcpServerStatusParams::default()).await?;
+    let of_thread =
+        ListMcpServerStatusParams { thread_id: Some(thread), ..ListMcpServerStatusParams::default() };
+    client.call::<McpServerStatusList>(of_thread).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn tools_that_work_and_a_helper_that_does_not() -> Result<()> {
+    let home = home().await?;
+    let mut client = talkative(&home).await?;
+    let thread = client.start_said_thread("words").await?;
+    let failed = McpServerStartupState::Failed;
+    let calls = "/tool helper progress {\"steps\":2}\n/tool helper echo {\"text\":\"x\"}";
+    ensure!(client.say(thread, calls).await?.contains('x'), "the tool's answer is the agent's");
+    client.next::<ItemMcpToolCallProgress>(|progress| progress.thread_id == thread).await?;
+    client.next::<McpServerStartupStatusUpdated>(|startup| startup.status == failed).await?;
+    client.turn(thread, "/tool helper nonsense").await?;
+    client.turn(thread, "/tool broken echo").await?;
+    client.tool(thread, "helper", "echo", json!({ "text": "direct" })).await?;
+    let of_thread =
+        ListMcpServerStatusParams { thread_id: Some(thread), ..ListMcpServerStatusParams::default() };
+    client.call::<McpServerStatusList>(of_thread).await?;
+    client.read_thread(thread).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn turns_that_ask_fail_and_are_interrupted() -> Result<()> {
+    let home = home().await?;
+    let mut client = talkative(&home).await?;
+    let mut other = home.client().await?;
+    let mut observer = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    other.resume(thread).await?;
+    observer.observe(thread).await?;
+    let asking = client.start_turn(thread, "/ask Which one?").await?;
+    let (id, params) = client.next_request::<ItemToolRequestUserInput>().await?;
+    // A client that comes now is asked, too.
+    let mut late = home.client().await?;
+    late.resume(thread).await?;
+    late.next_request::<ItemToolRequestUserInput>().await?;
+    let answer = ToolRequestUserInputAnswer { answers: vec!["the red one".to_owned()] };
+    let answers = BTreeMap::from([(params.questions[0].id.clone(), answer)]);
+    client.answer_request::<ItemToolRequestUserInput>(&id, &ToolRequestUserInputResponse { answers }).await?;
+    other.next::<ServerRequestResolved>(|resolved| resolved.request_id == id).await?;
+    client.turn_end(&asking).await?;
+    let failing = client.start_turn(thread, "/fail no money").await?;
+    client.next::<Error>(|error| error.turn_id == failing).await?;
+    ensure!(client.turn_end(&failing).await?.status == TurnStatus::Failed, "a turn that fails ends failed");
+    let hanging = client.start_turn(thread, "/hang").await?;
+    late.resume(thread).await?;
+    client.call::<TurnStart>(turn_params(thread, "and this")).await?;
+    client.interrupt(thread, &hanging).await?;
+    for client in [&mut client, &mut other, &mut observer, &mut late] {
+        client.turn_end(&hanging).await?;
+        client.quiesce().await?;
+    }
+    client.read_thread(thread).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_thread_that_is_never_on_disk() -> Result<()> {
+    let home = home().await?;
+    let mut client = talkative(&home).await?;
+    let params = ThreadStartParams {
+        ephemeral: Some(true),
+        cwd: Some(home.beside().display().to_string()),
+        developer_instructions: Some("be brief".to_owned()),
+        ..ThreadStartParams::default()
+    };
+    let thread = client.call::<ThreadStart>(params).await?.thread.id;
+    client.turn(thread, "a title").await?;
+    client.unsubscribe(thread).await?;
+    client.until_status("no thread", |status| status.threads.loaded == 0).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn what_is_refused_is_refused_in_the_peers_envelope() -> Result<()> {
+    let home = home().await?;
+    let mut client = Client::connect(home.address()).await?;
+    let refused = client.call_raw(ModelList::INFO.wire, &json!({})).await?;
+    ensure!(refused.is_err_and(|error| error.code == INVALID_REQUEST), "before initialize");
+    client.initialize().await?;
+    let nobody = ThreadId::new(uuid::Uuid::now_v7());
+    let requests: [(&str, Value, i64); 5] = [
+        (Initialize::INFO.wire, json!({ "clientInfo": { "name": "a", "version": "1" } }), INVALID_REQUEST),
+        ("thread/no-such-method", json!({}), METHOD_NOT_FOUND),
+        (ThreadStart::INFO.wire, json!({ "cwd": 5 }), INVALID_PARAMS),
+        (ThreadRead::INFO.wire, json!({ "threadId": nobody }), INVALID_REQUEST),
+        (ThreadResume::INFO.wire, json!({ "threadId": nobody }), INVALID_REQUEST),
+    ];
+    for (method, params, code) in requests {
+        let refused = client.call_raw(method, &params).await?;
+        ensure!(refused.as_ref().is_err_and(|error| error.code == code), "{method}: {refused:?}");
+    }
+    client.send_raw("this is no JSON").await?;
+    client.until("a refusal", Received::refuses_unknown).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn the_server_describes_itself_as_the_committed_document_does() -> Result<()> {
+    let home = Home::setup().start().await?;
+    let mut client = home.client().await?;
+    let document = client.call::<RpcDiscover>(RpcDiscoverParams {}).await?.0;
+    let document: Value = serde_json::from_str(document.get())?;
+    assert_eq!(document, export::openrpc());
+    home.finish().await
+}

@@ -1,0 +1,147 @@
+//! SIGKILL: of the server, and of a guard.
+
+use std::fs;
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use skein_integration_tests::home::{Helper, Home, ORPHANS_BOUND, ZERO_BOUND};
+use skein_integration_tests::process::Process;
+use skein_integration_tests::requests::{agent_text, user_text};
+use skein_protocol::item::{McpToolCallStatus, ThreadItemBody};
+use skein_protocol::notifications::{ItemAgentMessageDelta, ItemStarted};
+use skein_protocol::turn::TurnStatus;
+
+#[tokio::test]
+async fn a_killed_server_leaves_no_helper_however_stubborn() -> Result<()> {
+    let home = Home::setup()
+        .helper(Helper::named("polite")?)
+        .helper(Helper::with("stubborn", &["--stubborn"])?)
+        .start();
+    let mut home = home.await?;
+    let mut client = home.client().await?;
+    for _ in 0..3 {
+        let thread = client.start_said_thread("/tool polite pid\n/tool stubborn spawn").await?;
+        client.start_turn(thread, "/tool stubborn hang").await?;
+    }
+    // For each thread: one polite; one stubborn with its grandchild and the child that it was asked to start.
+    let family = home.until_helpers(12, Duration::from_secs(10)).await?;
+    assert_eq!(family.guards.len(), 6);
+    home.kill().await?;
+    home.until_zero(ORPHANS_BOUND).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_readable_after_a_kill_and_the_open_turn_is_closed() -> Result<()> {
+    let mut home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    for number in 0..20 {
+        client.turn(thread, &format!("words {number}")).await?;
+    }
+    let open = client.start_turn(thread, "/stream 100000 8 200").await?;
+    client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("5 ")).await?;
+    let picture = client.resume(thread).await?.skein.context("a picture")?;
+    home.kill().await?;
+    home.start_again().await?;
+
+    let mut client = home.client().await?;
+    let resumed = client.resume(thread).await?;
+    let seen = resumed.skein.context("a picture")?;
+    // The machine has not gone down: what was written is there, and no number was given out twice.
+    assert_eq!(seen.epoch, picture.epoch);
+    assert!(seen.seq > picture.seq);
+    let turns = resumed.thread.turns;
+    assert_eq!(turns.len(), 21);
+    for (number, turn) in turns[..20].iter().enumerate() {
+        assert_eq!(turn.status, TurnStatus::Completed);
+        let texts: Vec<String> =
+            turn.items.iter().filter_map(|item| user_text(item).or(agent_text(item))).collect();
+        assert_eq!(texts, [format!("words {number}"), format!("words {number}")]);
+    }
+    assert_eq!((&turns[20].id, turns[20].status), (&open, TurnStatus::Interrupted));
+    assert_eq!(client.say(thread, "and on").await?, "and on");
+    assert_eq!(client.read_thread(thread).await?.turns.len(), 22);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_call_that_was_open_at_the_kill_is_shown_as_failed() -> Result<()> {
+    let mut home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let turn = client.start_turn(thread, "/tool helper hang").await?;
+    client.next::<ItemStarted>(|item| matches!(item.item.body, ThreadItemBody::McpToolCall(_))).await?;
+    home.kill().await?;
+    home.until_zero(ORPHANS_BOUND).await?;
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    let turns = client.resume(thread).await?.thread.turns;
+    assert_eq!((&turns[0].id, turns[0].status), (&turn, TurnStatus::Interrupted));
+    let call = turns[0].items.iter().find_map(|item| {
+        if let ThreadItemBody::McpToolCall(call) = &item.body { Some(call.status) } else { None }
+    });
+    assert_eq!(call, Some(McpToolCallStatus::Failed));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn the_torn_end_of_a_file_is_cut_off_and_the_rest_is_kept() -> Result<()> {
+    let mut home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("kept").await?;
+    home.kill().await?;
+    let path = home.rollout(thread);
+    let whole = fs::read_to_string(&path)?;
+    let mut file = fs::OpenOptions::new().append(true).open(&path)?;
+    file.write_all(br#"{"v":1,"seq":999,"at":"2026-01-01T00:00:0"#)?;
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    assert_eq!(client.resume(thread).await?.thread.turns.len(), 1);
+    client.turn(thread, "after").await?;
+    assert_eq!(client.read_thread(thread).await?.turns.len(), 2);
+    let mended = fs::read_to_string(&path)?;
+    assert!(mended.starts_with(&whole) && !mended.contains("\"seq\":999"), "{mended}");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_killed_guard_takes_its_helper_along_and_nobody_else() -> Result<()> {
+    let home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("/tool helper pid").await?;
+    let first: Vec<u32> = home.family().guards.iter().map(|guard| guard.pid).collect();
+    let other = client.start_thread().await?.id;
+    let pid = client.say(other, "/tool helper pid").await?;
+    home.until_helpers(4, Duration::from_secs(10)).await?;
+    kill(Pid::from_raw(first[0].cast_signed()), Signal::SIGKILL)?;
+    let family = home.until_helpers(2, ORPHANS_BOUND).await?;
+    assert!(family.helpers.iter().any(|process: &Process| process.pid.to_string() == pid));
+    assert_eq!(client.say(other, "/tool helper pid").await?, pid, "the other thread's helper lives");
+    assert_eq!(client.say(thread, "still here").await?, "still here");
+    drop(client);
+    home.until_zero(ZERO_BOUND).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_server_can_be_killed_and_started_again_and_again() -> Result<()> {
+    let mut home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("turn 0").await?;
+    for round in 1..=5 {
+        client.turn(thread, &format!("turn {round}")).await?;
+        client.start_turn(thread, "/tool helper hang").await?;
+        home.kill().await?;
+        home.until_zero(ORPHANS_BOUND).await?;
+        home.start_again().await?;
+        client = home.client().await?;
+        let turns = client.resume(thread).await?.thread.turns;
+        assert_eq!(turns.len(), 1 + 2 * round, "round {round}");
+        assert!(turns.iter().all(|turn| turn.status != TurnStatus::InProgress), "round {round}");
+    }
+    home.finish().await
+}

@@ -1,0 +1,58 @@
+//! The server's own end, wanted or not: no process stays, nothing that was acknowledged is lost.
+
+mod kill;
+mod terminate;
+
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use skein_integration_tests::home::Home;
+use skein_integration_tests::paths;
+use tokio::process::Command;
+
+#[tokio::test]
+async fn a_second_server_on_a_home_names_the_first_and_leaves_it_alone() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    let second = Command::new(paths::skein()?)
+        .args(["serve", "--listen", "ws://127.0.0.1:0", "--home"])
+        .arg(home.path())
+        .stdin(Stdio::null())
+        .output();
+    let second = tokio::time::timeout(std::time::Duration::from_secs(10), second).await;
+    let second = second.context("the second server has not ended")??;
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(said.contains(&home.pid().to_string()) && said.contains(home.address()), "{said}");
+    assert_eq!(client.say(thread, "undisturbed").await?, "undisturbed");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn what_is_in_a_home_is_for_its_owner_only() -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    client.start_said_thread("/tool helper pid").await?;
+    let mut folders = vec![home.path()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let entry = entry?;
+            let (meta, path) = (entry.metadata()?, entry.path());
+            // The test's own file.
+            if path.ends_with("config.toml") {
+                continue;
+            }
+            let mode = meta.permissions().mode() & 0o777;
+            assert_eq!(mode, if meta.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
+            // The index's own files are closed off by their folder.
+            let index = entry.file_name().to_string_lossy().starts_with("index-");
+            if meta.is_dir() && !index {
+                folders.push(path);
+            }
+        }
+    }
+    home.finish().await
+}

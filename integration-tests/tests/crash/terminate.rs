@@ -1,0 +1,121 @@
+//! SIGTERM: clients are told, turns end, nothing stays, and it takes no longer than it may.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use nix::sys::signal::Signal;
+use skein_integration_tests::client::{Client, End};
+use skein_integration_tests::home::{Exit, Helper, Home, STOP_BOUND};
+use skein_integration_tests::requests::agent_text;
+use skein_protocol::notifications::{ItemAgentMessageDelta, ItemStarted};
+use skein_protocol::turn::TurnStatus;
+
+/// What a stop takes at most when nothing waits for the drain: below the drain itself.
+const AT_ONCE: Duration = Duration::from_millis(1500);
+
+#[tokio::test]
+async fn an_idle_server_ends_at_once_and_says_goodbye() -> Result<()> {
+    let mut home = Home::start().await?;
+    let mut client = home.client().await?;
+    client.start_said_thread("/tool helper pid").await?;
+    home.signal(Signal::SIGTERM)?;
+    assert_eq!(client.until_end().await?, End::Close(Some(1001)));
+    assert_eq!(home.exited(AT_ONCE).await?, Exit::Code(0));
+    assert_eq!(home.family().count(), 0);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_turn_that_ends_soon_is_waited_for() -> Result<()> {
+    let mut home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let turn = client.start_turn(thread, "/stream 50 8 100").await?;
+    client.next::<ItemAgentMessageDelta>(|_| true).await?;
+    home.stop().await?;
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
+    assert_eq!(client.until_end().await?, End::Close(Some(1001)));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_turn_that_does_not_end_is_interrupted_in_time_and_written_down() -> Result<()> {
+    let mut home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("/tool helper pid").await?;
+    let talking = client.start_thread().await?.id;
+    let hangs = client.start_turn(thread, "/tool helper hang").await?;
+    client.start_turn(talking, "/stream 100000 8 100").await?;
+    client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("3 ")).await?;
+    home.signal(Signal::SIGTERM)?;
+    assert_eq!(client.turn_end(&hangs).await?.status, TurnStatus::Interrupted);
+    assert_eq!(client.until_end().await?, End::Close(Some(1001)));
+    assert_eq!(home.exited(STOP_BOUND).await?, Exit::Code(0));
+    assert_eq!(home.family().count(), 0, "{:#?}", home.family());
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    let turns = client.read_thread(talking).await?.turns;
+    assert_eq!(turns[0].status, TurnStatus::Interrupted);
+    assert!(turns[0].items.iter().find_map(agent_text).is_some_and(|text| text.contains("3 ")));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_second_signal_shortens_every_wait() -> Result<()> {
+    let mut home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("/tool helper pid").await?;
+    client.start_turn(thread, "/tool helper hang").await?;
+    client.next::<ItemStarted>(|_| true).await?;
+    home.signal(Signal::SIGTERM)?;
+    // The stop has begun when nobody new is served.
+    skein_integration_tests::process::wait_until("the stop has begun", STOP_BOUND, || {
+        std::net::TcpStream::connect(home.address().trim_start_matches("ws://")).is_err().then_some(())
+    })
+    .await?;
+    home.signal(Signal::SIGTERM)?;
+    assert_eq!(home.exited(AT_ONCE).await?, Exit::Code(0));
+    home.until_zero(AT_ONCE).await?;
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    let turns = client.resume(thread).await?.thread.turns;
+    assert_eq!(turns.last().map(|turn| turn.status), Some(TurnStatus::Interrupted));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_helper_that_floods_does_not_hold_the_end() -> Result<()> {
+    let mut home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("/tool helper pid").await?;
+    client.start_turn(thread, "/tool helper stderr_flood {\"bytes\":1000000000000}").await?;
+    client.next::<ItemStarted>(|_| true).await?;
+    home.stop().await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_does_not_hold_the_end() -> Result<()> {
+    let mut home = Home::start().await?;
+    let mut client = Client::narrow(home.address()).await?;
+    let thread = client.start_thread().await?.id;
+    client.start_turn(thread, "/stream 3000 2000").await?;
+    home.stop().await?;
+    drop(client);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn an_orderly_end_keeps_the_epoch() -> Result<()> {
+    let mut home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    let before = client.resume(thread).await?.skein.unwrap();
+    home.stop().await?;
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    let after = client.resume(thread).await?.skein.unwrap();
+    assert_eq!(after.epoch, before.epoch);
+    assert!(after.seq >= before.seq);
+    home.finish().await
+}

@@ -1,0 +1,55 @@
+//! What a helper gets of the server: its own configuration and an allow-list, three descriptors, the thread's folder.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use serde_json::json;
+use skein_integration_tests::home::{Helper, Home};
+use skein_integration_tests::process::resident;
+use skein_protocol::methods::ThreadStart;
+use skein_protocol::thread::ThreadStartParams;
+
+use super::text;
+
+#[tokio::test]
+async fn the_servers_secrets_and_descriptors_stay_with_the_server() -> Result<()> {
+    let helper = Helper::named("helper")?.set("env.TOKEN", "for the helper");
+    let home = Home::setup().helper(helper).env("SECRET_OF_THE_SERVER", "hidden").start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let environment = text(&client.tool(thread, "helper", "env", json!({})).await?);
+    let environment: HashMap<String, String> = serde_json::from_str(&environment)?;
+    assert_eq!(environment.get("TOKEN").map(String::as_str), Some("for the helper"));
+    assert!(environment.contains_key("PATH"));
+    assert!(!environment.contains_key("SECRET_OF_THE_SERVER"));
+    let open = text(&client.tool(thread, "helper", "fds", json!({})).await?);
+    assert_eq!(open, "[0,1,2]");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_helper_works_in_the_threads_folder() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let folder = home.beside().join("project");
+    std::fs::create_dir(&folder)?;
+    let cwd = folder.to_string_lossy().into_owned();
+    let params = ThreadStartParams { cwd: Some(cwd.clone()), ..ThreadStartParams::default() };
+    let thread = client.call::<ThreadStart>(params).await?.thread;
+    assert_eq!(thread.cwd, cwd);
+    assert_eq!(text(&client.tool(thread.id, "helper", "cwd", json!({})).await?), cwd);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_flood_on_stderr_costs_the_server_nothing() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    client.tool(thread, "helper", "stderr_flood", json!({ "bytes": 1_000_000 })).await?;
+    let before = resident(home.pid()).unwrap();
+    client.tool(thread, "helper", "stderr_flood", json!({ "bytes": 200_000_000 })).await?;
+    let more = resident(home.pid()).unwrap().saturating_sub(before);
+    assert!(more < 20_000_000, "{more} bytes more for a ring of 256 KiB");
+    home.finish().await
+}

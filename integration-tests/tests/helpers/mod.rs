@@ -1,0 +1,125 @@
+//! Helpers: a stalled one holds up nobody else, a dead one ends what waits for it, and nothing leaks in.
+
+mod dead;
+mod leaks;
+mod stalled;
+mod start;
+
+use anyhow::Result;
+use serde_json::json;
+use skein_integration_tests::client::Client;
+use skein_integration_tests::home::Home;
+use skein_integration_tests::requests::tool_params;
+use skein_protocol::helper::{
+    ListMcpServerStatusParams, McpServerConnectionStatus, McpServerStatus, McpServerToolCallResponse,
+};
+use skein_protocol::ids::{ThreadId, TurnId};
+use skein_protocol::item::{McpToolCallItem, ThreadItemBody};
+use skein_protocol::methods::{McpServerStatusList, McpServerToolCall};
+use skein_protocol::notifications::{ItemCompleted, ItemMcpToolCallProgress};
+use skein_protocol::turn::TurnStatus;
+
+/// How the helpers of a thread are.
+async fn statuses(client: &mut Client, thread: ThreadId) -> Result<Vec<McpServerStatus>> {
+    let params =
+        ListMcpServerStatusParams { thread_id: Some(thread), ..ListMcpServerStatusParams::default() };
+    Ok(client.call::<McpServerStatusList>(params).await?.data)
+}
+
+/// The calls of a turn that are complete.
+fn calls(client: &Client, turn: &TurnId) -> Result<Vec<McpToolCallItem>> {
+    let items = client.heard::<ItemCompleted>()?.into_iter().filter(|item| item.turn_id == *turn);
+    Ok(items
+        .filter_map(
+            |item| if let ThreadItemBody::McpToolCall(call) = item.item.body { Some(*call) } else { None },
+        )
+        .collect())
+}
+
+/// The text of a tool's answer.
+fn text(response: &McpServerToolCallResponse) -> String {
+    response.content.iter().filter_map(|block| block["text"].as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_tool_is_called_outside_of_any_turn() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let answer = client.tool(thread, "helper", "echo", json!({ "text": "direct" })).await?;
+    assert_eq!((text(&answer).as_str(), answer.is_error), ("direct", Some(false)));
+    let answer = client.tool(thread, "helper", "nonsense", json!({})).await?;
+    assert_eq!(answer.is_error, Some(true), "a tool's own failure is an answer");
+    let status = &statuses(&mut client, thread).await?[0];
+    assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Connected));
+    assert!(status.tools.contains_key("echo") && status.server_info.is_some());
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_call_that_cannot_be_made_says_why() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    let unknown = tool_params(thread, "nobody", "echo", json!({}));
+    let error = client.refusal::<McpServerToolCall>(unknown).await?;
+    assert_eq!(error.reason(), "unknownHelper");
+    assert_eq!(error.data.unwrap().server.as_deref(), Some("nobody"));
+    let wrong = tool_params(thread, "helper", "echo", json!([1]));
+    assert_eq!(client.refusal::<McpServerToolCall>(wrong).await?.reason(), "badArguments");
+    client.unload(thread, false).await?;
+    let cold = tool_params(thread, "helper", "echo", json!({}));
+    assert_eq!(client.refusal::<McpServerToolCall>(cold).await?.reason(), "notLoaded");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn an_interrupt_tells_the_helper_and_leaves_it_usable() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let pid = client.say(thread, "/tool helper pid").await?;
+    let turn = client.start_turn(thread, "/tool helper sleep {\"ms\":600000}").await?;
+    client
+        .next::<skein_protocol::notifications::ItemStarted>(|item| {
+            item.turn_id == turn && matches!(item.item.body, ThreadItemBody::McpToolCall(_))
+        })
+        .await?;
+    client.interrupt(thread, &turn).await?;
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
+    assert_eq!(calls(&client, &turn)?.len(), 1, "the open call is closed");
+    assert_eq!(client.say(thread, "/tool helper pid").await?, pid);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn what_a_tool_says_on_its_way_reaches_the_user() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    client.turn(thread, "/tool helper progress {\"steps\":3}").await?;
+    let said: Vec<String> =
+        client.heard::<ItemMcpToolCallProgress>()?.into_iter().map(|progress| progress.message).collect();
+    assert_eq!(said, ["step 1", "step 2", "step 3"]);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_call_of_a_connection_that_leaves_is_cancelled_and_keeps_nothing() -> Result<()> {
+    let home = Home::start().await?;
+    let mut control = home.client().await?;
+    let mut owner = home.client().await?;
+    let mut caller = home.client().await?;
+    let thread = owner.start_said_thread("/tool helper pid").await?;
+    let _waits =
+        caller.start_call::<McpServerToolCall>(&tool_params(thread, "helper", "hang", json!({}))).await?;
+    caller.quiesce().await?;
+    owner.close().await?;
+    control.until_status("no subscription", |status| status.threads.subscriptions == 0).await?;
+    control.quiesce().await?;
+    assert_eq!(control.loaded().await?, [thread], "a live connection waits for its helper");
+    drop(caller);
+    control.thread_closed(thread).await?;
+    home.until_zero(skein_integration_tests::home::ZERO_BOUND).await?;
+    home.finish().await
+}

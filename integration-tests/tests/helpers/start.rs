@@ -1,0 +1,142 @@
+//! Starting helpers: nobody waits for it but who needs them, and everybody can see how it goes.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::json;
+use skein_integration_tests::home::{Helper, Home, ZERO_BOUND};
+use skein_integration_tests::process::MARK;
+use skein_integration_tests::requests::tool_params;
+use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
+use skein_protocol::methods::{McpServerToolCall, ThreadStart};
+use skein_protocol::notifications::McpServerStartupStatusUpdated;
+use skein_protocol::thread::ThreadStartParams;
+use skein_protocol::turn::TurnStatus;
+
+use super::statuses;
+
+#[tokio::test]
+async fn the_start_of_a_helper_is_told_to_who_watches() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    for state in [McpServerStartupState::Starting, McpServerStartupState::Ready] {
+        let told = client.next::<McpServerStartupStatusUpdated>(|_| true).await?;
+        assert_eq!((told.thread_id, told.name.as_str(), told.status), (Some(thread), "helper", state));
+        assert_eq!(told.error, None);
+    }
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_told_and_stops_no_turn() -> Result<()> {
+    let missing = Helper::program("missing", "/no/such/program", &[]);
+    let home = Home::setup().helper(missing).start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let told = client
+        .next::<McpServerStartupStatusUpdated>(|told| told.status == McpServerStartupState::Failed)
+        .await?;
+    assert!(told.error.as_ref().is_some_and(|error| error.contains("/no/such/program")), "{told:?}");
+    let status = &statuses(&mut client, thread).await?[0];
+    assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Failed));
+    assert!(
+        status.tools_error.as_ref().is_some_and(|error| error.contains("/no/such/program")),
+        "{status:?}"
+    );
+    assert_eq!(client.say(thread, "without it").await?, "without it");
+    let call = tool_params(thread, "missing", "echo", json!({}));
+    assert_eq!(client.refusal::<McpServerToolCall>(call).await?.reason(), "helperNotRunning");
+    home.until_zero(ZERO_BOUND).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_required_helper_that_is_not_there_fails_the_turn_with_its_last_words() -> Result<()> {
+    let required = Helper::with("needed", &["--exit-at-start", "7"])?.set("required", true);
+    let home = Home::setup().helper(required).start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let turn = client.turn(thread, "any words").await?;
+    assert_eq!(turn.status, TurnStatus::Failed);
+    let message = turn.error.unwrap().message;
+    for part in ["needed", "7", "as told"] {
+        assert!(message.contains(part), "{part} is not in {message}");
+    }
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_helper_that_is_not_ready_in_time_is_given_up_and_ended() -> Result<()> {
+    let slow = Helper::with("slow", &["--hang-at-start"])?.set("startup_timeout_sec", 0.3);
+    let home = Home::setup().helper(slow).start().await?;
+    let mut client = home.client().await?;
+    client.start_thread().await?;
+    let told = client
+        .next::<McpServerStartupStatusUpdated>(|told| told.status == McpServerStartupState::Failed)
+        .await?;
+    assert!(told.error.is_some_and(|error| error.contains("startup_timeout_sec")));
+    home.until_zero(ZERO_BOUND).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_slow_start_is_waited_for_by_the_call_and_not_by_the_thread() -> Result<()> {
+    let slow = Helper::with("slow", &["--start-delay-ms", "400"])?;
+    let home = Home::setup().helper(slow).start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let status = &statuses(&mut client, thread).await?[0];
+    assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Starting));
+    assert_eq!(client.say(thread, "meanwhile").await?, "meanwhile");
+    assert_eq!(client.say(thread, "/tool slow echo {\"text\":\"now\"}").await?, "now");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_thread_is_unloaded_while_its_helper_starts() -> Result<()> {
+    let slow = Helper::with("slow", &["--hang-at-start", "--ignore-term", "--ignore-eof"])?;
+    let home = Home::setup().helper(slow).start().await?;
+    let mut control = home.client().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    home.until_helpers(1, Duration::from_secs(10)).await?;
+    drop(client);
+    control.thread_closed(thread).await?;
+    assert_eq!(home.family().count(), 0);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_thread_can_bring_helpers_of_its_own_and_change_those_of_the_server() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let program = skein_integration_tests::paths::mcp_helper()?;
+    let own = json!({ "command": program, "env": { MARK: home.mark() } });
+    let config = json!({ "mcp_servers": { "own": own, "helper": { "enabled": false } } });
+    let params = ThreadStartParams { config: config.as_object().cloned(), ..ThreadStartParams::default() };
+    let thread = client.call::<ThreadStart>(params).await?.thread.id;
+    assert_eq!(client.say(thread, "/tool own echo {\"text\":\"mine\"}").await?, "mine");
+    let statuses = statuses(&mut client, thread).await?;
+    let off = statuses.iter().find(|status| status.name == "helper").unwrap();
+    assert_eq!(off.runtime_status, Some(McpServerConnectionStatus::Disabled));
+    assert_eq!(home.family().helpers.len(), 1);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn tools_that_are_not_enabled_are_neither_listed_nor_called() -> Result<()> {
+    let some =
+        Helper::named("some")?.set("enabled_tools", vec!["echo", "pid"]).set("disabled_tools", vec!["pid"]);
+    let home = Home::setup().helper(some).start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    assert_eq!(client.say(thread, "/tool some echo {\"text\":\"yes\"}").await?, "yes");
+    let names: Vec<String> = statuses(&mut client, thread).await?[0].tools.keys().cloned().collect();
+    assert_eq!(names, ["echo"]);
+    for tool in ["pid", "cwd"] {
+        let error = client.refusal::<McpServerToolCall>(tool_params(thread, "some", tool, json!({}))).await?;
+        assert_eq!(error.reason(), "toolNotEnabled");
+    }
+    home.finish().await
+}

@@ -1,0 +1,138 @@
+//! What keeps a thread loaded: a second subscriber, a running turn. An observer does not.
+
+use anyhow::Result;
+use skein_integration_tests::home::{Home, ZERO_BOUND};
+use skein_protocol::extension::LoadedState;
+use skein_protocol::item::ThreadItem;
+use skein_protocol::notifications::{
+    ItemAgentMessageDelta, ThreadClosed, ThreadStatusChanged, TurnCompleted,
+};
+use skein_protocol::thread::ThreadStatus;
+use skein_protocol::turn::TurnStatus;
+
+#[tokio::test]
+async fn a_second_subscriber_keeps_the_thread_with_its_helper() -> Result<()> {
+    let home = Home::start().await?;
+    let mut control = home.client().await?;
+    let mut first = home.client().await?;
+    let mut second = home.client().await?;
+    let thread = first.start_said_thread("/tool helper pid").await?;
+    let pid = first.say(thread, "/tool helper pid").await?;
+    second.resume(thread).await?;
+    first.close().await?;
+    control.until_status("one subscription", |status| status.threads.subscriptions == 1).await?;
+    control.quiesce().await?;
+    assert_eq!(control.loaded().await?, [thread]);
+    assert_eq!(second.say(thread, "/tool helper pid").await?, pid, "the helper is the same");
+    second.close().await?;
+    control.thread_closed(thread).await?;
+    home.until_zero(ZERO_BOUND).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn an_observer_does_not_keep_the_thread_and_sees_it_through_unload_and_load() -> Result<()> {
+    let home = Home::start().await?;
+    let mut control = home.client().await?;
+    let mut client = home.client().await?;
+    let mut observer = home.client().await?;
+    let thread = client.start_said_thread("first words").await?;
+    let seen = observer.observe(thread).await?;
+    assert_eq!(seen.thread.turns.len(), 1);
+    client.close().await?;
+    control.thread_closed(thread).await?;
+    home.until_zero(ZERO_BOUND).await?;
+    assert_eq!(control.status().await?.threads.observers, 1);
+    // It is subscribed in its way, so it is told the status and not that the thread is closed.
+    observer.next::<ThreadStatusChanged>(|p| p.status == ThreadStatus::NotLoaded).await?;
+    assert_eq!(observer.heard::<ThreadClosed>()?, []);
+
+    let mut client = home.client().await?;
+    client.resume(thread).await?;
+    let turn = client.turn(thread, "second words").await?;
+    let end = observer.next::<TurnCompleted>(|end| end.turn.id == turn.id).await?;
+    assert_eq!(end.turn.status, TurnStatus::Completed);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn observing_a_thread_that_is_not_loaded_does_not_load_it() -> Result<()> {
+    let home = Home::start().await?;
+    let mut control = home.client().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    client.close().await?;
+    control.thread_closed(thread).await?;
+    let started = control.status().await?.helpers.started_total;
+    let mut observer = home.client().await?;
+    let seen = observer.observe(thread).await?;
+    assert_eq!(seen.thread.turns.len(), 1);
+    assert_eq!(seen.thread.status, ThreadStatus::NotLoaded);
+    control.quiesce().await?;
+    assert_eq!(control.loaded().await?, []);
+    assert_eq!(control.status().await?.helpers.started_total, started);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_running_turn_survives_the_disconnect_and_unloads_after() -> Result<()> {
+    let home = Home::start().await?;
+    let mut control = home.client().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let turn = client.start_turn(thread, "/stream 40 8 100").await?;
+    client.next::<ItemAgentMessageDelta>(|_| true).await?;
+    drop(client);
+    control.until_status("no subscription", |status| status.threads.subscriptions == 0).await?;
+    control.quiesce().await?;
+    let loaded = control.loaded_thread(thread).await?.map(|loaded| loaded.state);
+    assert_eq!(loaded, Some(LoadedState::Running));
+    control.thread_closed(thread).await?;
+    home.until_zero(ZERO_BOUND).await?;
+    let read = control.read_thread(thread).await?;
+    assert_eq!((read.turns[0].id.clone(), read.turns[0].status), (turn, TurnStatus::Completed));
+    let said = read.turns[0].items.iter().find_map(skein_integration_tests::requests::agent_text);
+    assert!(said.is_some_and(|said| said.contains("39 ")), "the turn went on to its end");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_running_turn_can_be_found_again() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let turn = client.start_turn(thread, "/hang").await?;
+    drop(client);
+    let mut client = home.client().await?;
+    client.until_status("no subscription", |status| status.threads.subscriptions == 0).await?;
+    let resumed = client.resume(thread).await?;
+    assert_eq!(resumed.thread.status, ThreadStatus::Active { active_flags: Vec::new() });
+    let open = resumed.thread.turns.last().map(|turn| (turn.id.clone(), turn.status));
+    assert_eq!(open, Some((turn.clone(), TurnStatus::InProgress)));
+    client.interrupt(thread, &turn).await?;
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_resume_in_the_middle_of_a_message_shows_its_text_so_far() -> Result<()> {
+    let home = Home::start().await?;
+    let mut writer = home.client().await?;
+    let thread = writer.start_thread().await?.id;
+    let turn = writer.start_turn(thread, "/stream 60 8 100").await?;
+    for number in 0..5 {
+        writer.next::<ItemAgentMessageDelta>(|p| p.delta.starts_with(&format!("{number} "))).await?;
+    }
+    let mut reader = home.client().await?;
+    let resumed = reader.resume(thread).await?;
+    let items: &[ThreadItem] = &resumed.thread.turns.last().unwrap().items;
+    let so_far = items.iter().find_map(skein_integration_tests::requests::agent_text);
+    let mut text = so_far.unwrap_or_default();
+    assert!(text.starts_with("0 ") && text.contains("4 "), "the text so far: {text:?}");
+    reader.turn_end(&turn).await?;
+    for delta in reader.heard::<ItemAgentMessageDelta>()? {
+        text.push_str(&delta.delta);
+    }
+    assert_eq!(reader.said(&turn)?, Some(text), "snapshot and deltas are the whole text, once");
+    home.finish().await
+}

@@ -1,0 +1,122 @@
+//! A thread that nobody watches is not in memory, and neither are its helpers; a thread that somebody watches, or that
+//! works, is.
+
+mod keep;
+mod refused;
+mod reload;
+mod short_lived;
+mod squeeze;
+
+use anyhow::Result;
+use skein_integration_tests::home::{Helper, Home, ZERO_BOUND};
+use skein_protocol::extension::SkeinStatusResponse;
+use skein_protocol::methods::ThreadNameSet;
+use skein_protocol::thread::{ThreadSetNameParams, ThreadUnsubscribeStatus};
+
+#[tokio::test]
+async fn switching_between_threads_leaves_nothing_behind() -> Result<()> {
+    let home = Home::start().await?;
+    let mut control = home.client().await?;
+    let mut threads = Vec::new();
+    for number in 0..5 {
+        let mut client = home.client().await?;
+        threads.push(client.start_said_thread(&format!("thread {number}")).await?);
+        drop(client);
+        control.thread_closed(threads[number]).await?;
+    }
+    for (number, &thread) in threads.iter().enumerate() {
+        let mut client = home.client().await?;
+        client.resume(thread).await?;
+        let said = client.say(thread, "/tool helper echo {\"text\":\"there\"}").await?;
+        assert_eq!(said, "there");
+        assert_eq!(home.family().helpers.len(), 1, "switch {number}");
+        // Half of them without a goodbye.
+        if number % 2 == 0 {
+            client.close().await?;
+        } else {
+            drop(client);
+        }
+        control.thread_closed(thread).await?;
+        assert_eq!(control.loaded().await?, [], "switch {number}");
+        assert_eq!(home.family().count(), 0, "switch {number}: {:#?}", home.family());
+    }
+    let status = control.status().await?;
+    assert_eq!((status.threads.loaded, status.helpers.alive, status.helpers.guards), (0, 0, 0));
+    assert_eq!((status.helpers.started_total, status.helpers.stopped_total), (10, 10));
+    assert_eq!(status.unloads.total, 10);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_stubborn_helper_and_its_grandchild_are_gone_in_time() -> Result<()> {
+    let home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
+    let mut control = home.client().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("/tool helper pid").await?;
+    home.until_helpers(2, ZERO_BOUND).await?;
+    drop(client);
+    home.until_zero(ZERO_BOUND).await?;
+    control.thread_closed(thread).await?;
+    assert_eq!(control.loaded().await?, []);
+    assert_eq!(control.status().await?.helpers.killed_total, 1);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn unsubscribing_is_exactly_a_disconnect() -> Result<()> {
+    let home = Home::start().await?;
+    let mut control = home.client().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("/tool helper pid").await?;
+    assert_eq!(client.unsubscribe(thread).await?, ThreadUnsubscribeStatus::Unsubscribed);
+    control.thread_closed(thread).await?;
+    // Also to the connection that has left, as it is not subscribed any more.
+    client.thread_closed(thread).await?;
+    home.until_zero(ZERO_BOUND).await?;
+    assert_eq!(client.unsubscribe(thread).await?, ThreadUnsubscribeStatus::NotLoaded);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn unsubscribing_from_a_thread_of_others_says_so() -> Result<()> {
+    let home = Home::start().await?;
+    let mut owner = home.client().await?;
+    let mut other = home.client().await?;
+    let thread = owner.start_said_thread("mine").await?;
+    assert_eq!(other.unsubscribe(thread).await?, ThreadUnsubscribeStatus::NotSubscribed);
+    assert_eq!(other.loaded().await?, [thread]);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn the_server_counts_a_connection_that_is_gone_no_more() -> Result<()> {
+    let home = Home::start().await?;
+    let mut control = home.client().await?;
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        clients.push(home.client().await?);
+    }
+    assert_eq!(control.status().await?.connections, 11);
+    drop(clients);
+    control.until_status("one connection", |status| status.connections == 1).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_disconnect_is_heard_also_when_the_mailbox_is_full() -> Result<()> {
+    let home = Home::setup().set("limits.mailbox", 1).set("limits.requests_in_flight", 1_000).start().await?;
+    let mut control = home.client().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    for number in 0..500 {
+        let name = ThreadSetNameParams { name: format!("name {number}"), thread_id: thread };
+        let _unanswered = client.start_call::<ThreadNameSet>(&name).await?;
+    }
+    drop(client);
+    control.thread_closed(thread).await?;
+    // Names that had not reached the owner may have loaded the thread once more.
+    let gone = |status: &SkeinStatusResponse| status.connections == 1 && status.threads.loaded == 0;
+    let status = control.until_status("nobody and nothing is left", gone).await?;
+    assert_eq!((status.threads.subscriptions, status.helpers.alive), (0, 0));
+    home.finish().await
+}

@@ -1,0 +1,112 @@
+//! `skein/thread/unload`: answered at the zero, refused while it would take something from somebody.
+
+use anyhow::Result;
+use skein_integration_tests::client::Client;
+use skein_integration_tests::home::Home;
+use skein_integration_tests::requests::{resume_params, turn_params};
+use skein_protocol::error::WireError;
+use skein_protocol::extension::{SkeinThreadUnloadParams, UnloadOutcome};
+use skein_protocol::ids::ThreadId;
+use skein_protocol::methods::{SkeinThreadUnload, ThreadResume, TurnStart};
+use skein_protocol::notifications::ThreadClosed;
+use skein_protocol::turn::TurnStatus;
+use uuid::Uuid;
+
+async fn refused(client: &mut Client, thread: ThreadId) -> Result<WireError> {
+    client.refusal::<SkeinThreadUnload>(SkeinThreadUnloadParams { thread_id: thread, force: false }).await
+}
+
+#[tokio::test]
+async fn an_unload_is_answered_when_nothing_is_left() -> Result<()> {
+    let home = Home::start().await?;
+    let mut control = home.client().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("/tool helper pid").await?;
+    assert_eq!(client.unload(thread, false).await?, UnloadOutcome::Unloaded);
+    assert_eq!(home.family().count(), 0, "at the moment of the answer: {:#?}", home.family());
+    control.thread_closed(thread).await?;
+    assert_eq!(client.unload(thread, false).await?, UnloadOutcome::NotLoaded);
+    assert_eq!(client.unload(ThreadId::new(Uuid::now_v7()), true).await?, UnloadOutcome::NotLoaded);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn an_unload_without_force_is_refused_while_a_turn_runs() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let turn = client.start_turn(thread, "/hang").await?;
+    let error = refused(&mut client, thread).await?;
+    assert_eq!((error.reason(), error.data.as_ref().unwrap().thread_id), ("active", Some(thread)));
+    client.interrupt(thread, &turn).await?;
+    client.turn_end(&turn).await?;
+    assert_eq!(client.unload(thread, false).await?, UnloadOutcome::Unloaded);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn an_unload_without_force_is_refused_while_somebody_else_is_subscribed() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let mut other = home.client().await?;
+    let mut observer = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    other.resume(thread).await?;
+    assert_eq!(refused(&mut client, thread).await?.reason(), "subscribed");
+    other.unsubscribe(thread).await?;
+    // Observers do not count.
+    observer.observe(thread).await?;
+    assert_eq!(client.unload(thread, false).await?, UnloadOutcome::Unloaded);
+    assert_eq!(observer.heard::<ThreadClosed>()?, []);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_forced_unload_interrupts_the_turn() -> Result<()> {
+    let home = Home::start().await?;
+    let mut control = home.client().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let turn = client.start_turn(thread, "/tool helper hang").await?;
+    home.until_helpers(1, std::time::Duration::from_secs(10)).await?;
+    assert_eq!(control.unload(thread, true).await?, UnloadOutcome::Unloaded);
+    assert_eq!(home.family().count(), 0, "at the moment of the answer: {:#?}", home.family());
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
+    let read = control.read_thread(thread).await?;
+    assert_eq!(read.turns[0].status, TurnStatus::Interrupted);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_turn_on_a_thread_that_is_not_loaded_is_refused_with_what_to_do() -> Result<()> {
+    let home = Home::start().await?;
+    let mut control = home.client().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    client.close().await?;
+    control.thread_closed(thread).await?;
+    let error = control.refusal::<TurnStart>(turn_params(thread, "more")).await?;
+    assert_eq!(error.reason(), "notLoaded");
+    // These words make a known client begin a new thread in place of this one.
+    for trap in ["not found", "does not exist", "no rollout"] {
+        assert!(!error.message.contains(trap), "{}", error.message);
+    }
+    assert!(error.message.contains("resume"), "{}", error.message);
+    assert_eq!(control.loaded().await?, []);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_resume_of_a_thread_that_exists_nowhere_says_so_in_the_words_clients_know() -> Result<()> {
+    let home = Home::start().await?;
+    let mut control = home.client().await?;
+    let mut client = home.client().await?;
+    let thread = ThreadId::new(Uuid::now_v7());
+    let error = client.refusal::<ThreadResume>(resume_params(thread)).await?;
+    assert_eq!(error.reason(), "threadNotFound");
+    assert!(error.message.contains("not found") && error.message.contains("no rollout found"));
+    control.quiesce().await?;
+    assert_eq!(control.loaded().await?, []);
+    assert_eq!(control.heard::<ThreadClosed>()?, [], "a failed load closes nothing");
+    home.finish().await
+}

@@ -1,0 +1,164 @@
+//! A resume that meets an unload, or a load: one load, whoever asks, and nobody is refused.
+
+use anyhow::Result;
+use skein_integration_tests::client::Client;
+use skein_integration_tests::home::{Helper, Home, ZERO_BOUND};
+use skein_integration_tests::requests::resume_params;
+use skein_protocol::extension::LoadedState;
+use skein_protocol::ids::ThreadId;
+use skein_protocol::methods::ThreadResume;
+use skein_protocol::notifications::ThreadClosed;
+
+/// A home whose helper takes its time to end, a thread on disk, and a control connection.
+async fn stubborn() -> Result<(Home, Client, ThreadId)> {
+    let home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
+    let mut control = home.client().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("/tool helper pid").await?;
+    drop(client);
+    control.thread_closed(thread).await?;
+    Ok((home, control, thread))
+}
+
+/// Waits until the thread is being unloaded.
+async fn until_unloading(control: &mut Client) -> Result<()> {
+    control.until_status("one thread unloads", |status| status.threads.unloading == 1).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_resume_during_the_unload_waits_for_the_zero_and_loads_again() -> Result<()> {
+    let (home, mut control, thread) = stubborn().await?;
+    let mut first = home.client().await?;
+    first.resume(thread).await?;
+    let pid = first.say(thread, "/tool helper pid").await?;
+    first.take_all();
+    control.take_all();
+    drop(first);
+    until_unloading(&mut control).await?;
+    let mut second = home.client().await?;
+    second.resume(thread).await?;
+    let alive: Vec<u32> = home.family().helpers.iter().map(|process| process.pid).collect();
+    assert!(!alive.contains(&pid.parse()?), "the old helper is gone before the answer");
+    assert_ne!(second.say(thread, "/tool helper pid").await?, pid);
+    assert_eq!(control.loaded_thread(thread).await?.map(|l| l.state), Some(LoadedState::Idle));
+    // The unload that became a load is announced to nobody.
+    assert_eq!(control.heard::<ThreadClosed>()?.len(), 1, "only the one before");
+    assert_eq!(second.heard::<ThreadClosed>()?, []);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn fifty_resumes_during_the_unload_are_one_load() -> Result<()> {
+    let (home, mut control, thread) = stubborn().await?;
+    let mut first = home.client().await?;
+    first.resume(thread).await?;
+    first.turn(thread, "/tool helper pid").await?;
+    let before = control.status().await?.helpers.started_total;
+    let mut clients = Vec::new();
+    for _ in 0..50 {
+        clients.push(home.client().await?);
+    }
+    drop(first);
+    until_unloading(&mut control).await?;
+    let mut pending = Vec::new();
+    for client in &mut clients {
+        pending.push(client.start_call::<ThreadResume>(&resume_params(thread)).await?);
+    }
+    for (client, pending) in clients.iter_mut().zip(pending) {
+        client.answer(pending).await??;
+    }
+    let status = control.status().await?;
+    assert_eq!(status.helpers.started_total, before + 1, "one load");
+    assert_eq!(status.threads.subscriptions, 50);
+    drop(clients);
+    control.until_status("nothing loaded", |status| status.threads.loaded == 0).await?;
+    home.until_zero(ZERO_BOUND).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn fifty_resumes_of_a_cold_thread_are_one_load() -> Result<()> {
+    let home = Home::start().await?;
+    let mut control = home.client().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    drop(client);
+    control.thread_closed(thread).await?;
+    let before = control.status().await?.helpers.started_total;
+    let mut clients = Vec::new();
+    for _ in 0..50 {
+        clients.push(home.client().await?);
+    }
+    let mut pending = Vec::new();
+    for client in &mut clients {
+        pending.push(client.start_call::<ThreadResume>(&resume_params(thread)).await?);
+    }
+    for (client, pending) in clients.iter_mut().zip(pending) {
+        assert_eq!(client.answer(pending).await??.thread.turns.len(), 1);
+    }
+    assert_eq!(control.status().await?.helpers.started_total, before + 1, "one load");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn who_leaves_during_the_load_is_not_subscribed_and_the_thread_does_not_stay() -> Result<()> {
+    let (home, mut control, thread) = stubborn().await?;
+    let mut first = home.client().await?;
+    first.resume(thread).await?;
+    first.turn(thread, "/tool helper pid").await?;
+    drop(first);
+    until_unloading(&mut control).await?;
+    let mut second = home.client().await?;
+    // Asked, and gone before it can be answered.
+    let _unanswered = second.start_call::<ThreadResume>(&resume_params(thread)).await?;
+    drop(second);
+    control.until_status("the zero", |status| status.threads.loaded == 0 && status.connections == 1).await?;
+    let status = control.status().await?;
+    assert_eq!((status.threads.subscriptions, status.helpers.alive), (0, 0));
+    home.until_zero(ZERO_BOUND).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn many_who_resume_and_leave_at_once_leave_nothing() -> Result<()> {
+    let home = Home::start().await?;
+    let mut control = home.client().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    drop(client);
+    control.thread_closed(thread).await?;
+    for round in 0..20 {
+        let mut clients = Vec::new();
+        for _ in 0..=round % 3 {
+            let mut client = home.client().await?;
+            let _unanswered = client.start_call::<ThreadResume>(&resume_params(thread)).await?;
+            clients.push(client);
+        }
+        drop(clients);
+    }
+    let gone = |status: &skein_protocol::extension::SkeinStatusResponse| {
+        status.connections == 1 && status.threads.loaded == 0
+    };
+    let status = control.until_status("nobody and nothing", gone).await?;
+    assert_eq!((status.threads.subscriptions, status.helpers.alive), (0, 0));
+    home.until_zero(ZERO_BOUND).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn unsubscribing_withdraws_a_resume_that_waits() -> Result<()> {
+    let (home, mut control, thread) = stubborn().await?;
+    let mut client = home.client().await?;
+    client.resume(thread).await?;
+    client.turn(thread, "/tool helper pid").await?;
+    client.unsubscribe(thread).await?;
+    until_unloading(&mut control).await?;
+    let pending = client.start_call::<ThreadResume>(&resume_params(thread)).await?;
+    client.unsubscribe(thread).await?;
+    let error = client.answer(pending).await?.unwrap_err();
+    assert_eq!(error.reason(), "withdrawn");
+    control.until_status("nothing loaded", |status| status.threads.loaded == 0).await?;
+    home.until_zero(ZERO_BOUND).await?;
+    home.finish().await
+}

@@ -1,0 +1,246 @@
+//! Lists of threads, reading them, and their names.
+
+mod names;
+
+use anyhow::{Context, Result};
+use skein_integration_tests::client::Client;
+use skein_integration_tests::home::Home;
+use skein_protocol::ids::ThreadId;
+use skein_protocol::methods::{ThreadList, ThreadLoadedList, ThreadRead, ThreadStart};
+use skein_protocol::thread::{
+    SessionSource, SortDirection, Thread, ThreadListCwdFilter, ThreadListParams, ThreadLoadedListParams,
+    ThreadReadParams, ThreadSortKey, ThreadStartParams, ThreadStatus,
+};
+use uuid::Uuid;
+
+async fn list(client: &mut Client, params: ThreadListParams) -> Result<Vec<ThreadId>> {
+    Ok(client.call::<ThreadList>(params).await?.data.into_iter().map(|thread| thread.id).collect())
+}
+
+async fn listed(client: &mut Client, thread: ThreadId) -> Result<Thread> {
+    let threads = client.call::<ThreadList>(ThreadListParams::default()).await?.data;
+    threads.into_iter().find(|listed| listed.id == thread).context("the thread is not listed")
+}
+
+/// Makes a thread in a folder and lets it say something.
+async fn make(client: &mut Client, cwd: &str, text: &str) -> Result<ThreadId> {
+    let params = ThreadStartParams { cwd: Some(cwd.to_owned()), ..ThreadStartParams::default() };
+    let thread = client.call::<ThreadStart>(params).await?.thread.id;
+    client.turn(thread, text).await?;
+    Ok(thread)
+}
+
+#[tokio::test]
+async fn a_list_shows_what_is_on_disk_newest_first_whether_loaded_or_not() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    assert_eq!(list(&mut client, ThreadListParams::default()).await?, []);
+    let first = client.start_said_thread("about trees").await?;
+    let second = client.start_said_thread("about rivers").await?;
+    let third = client.start_said_thread("about stones").await?;
+    let _unmaterialised = client.start_thread().await?;
+    client.unload(second, false).await?;
+    assert_eq!(list(&mut client, ThreadListParams::default()).await?, [third, second, first]);
+    // Said last is newest; made first stays first.
+    client.turn(first, "again about trees").await?;
+    assert_eq!(list(&mut client, ThreadListParams::default()).await?[0], first);
+    let by_creation = ThreadListParams {
+        sort_key: Some(ThreadSortKey::CreatedAt),
+        sort_direction: Some(SortDirection::Asc),
+        ..ThreadListParams::default()
+    };
+    assert_eq!(list(&mut client, by_creation).await?, [first, second, third]);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_listed_thread_has_its_preview_and_status_and_no_turns() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("about trees").await?;
+    let shown = listed(&mut client, thread).await?;
+    assert_eq!((shown.preview.as_str(), shown.turns.len()), ("about trees", 0));
+    assert_eq!((shown.status, shown.source), (ThreadStatus::Idle, SessionSource::VsCode));
+    assert!(shown.created_at > 1_600_000_000 && shown.updated_at >= shown.created_at);
+    let turn = client.start_turn(thread, "/hang").await?;
+    let active = ThreadStatus::Active { active_flags: Vec::new() };
+    assert_eq!(listed(&mut client, thread).await?.status, active);
+    client.interrupt(thread, &turn).await?;
+    client.turn_end(&turn).await?;
+    client.unload(thread, false).await?;
+    assert_eq!(listed(&mut client, thread).await?.status, ThreadStatus::NotLoaded);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_list_is_narrowed_by_folder_text_and_exclusion() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let (one, two) = (home.beside().join("one"), home.beside().join("two"));
+    for folder in [&one, &two] {
+        std::fs::create_dir(folder)?;
+    }
+    let (one, two) = (one.to_string_lossy().into_owned(), two.to_string_lossy().into_owned());
+    let trees = make(&mut client, &one, "about Trees").await?;
+    let rivers = make(&mut client, &two, "about rivers").await?;
+    let in_one =
+        ThreadListParams { cwd: Some(ThreadListCwdFilter::One(one.clone())), ..ThreadListParams::default() };
+    assert_eq!(list(&mut client, in_one).await?, [trees]);
+    let in_both = ThreadListParams {
+        cwd: Some(ThreadListCwdFilter::Several(vec![one, two])),
+        ..ThreadListParams::default()
+    };
+    assert_eq!(list(&mut client, in_both).await?, [rivers, trees]);
+    let search = ThreadListParams { search_term: Some("tREES".to_owned()), ..ThreadListParams::default() };
+    assert_eq!(list(&mut client, search).await?, [trees]);
+    let without = ThreadListParams { excluded_thread_ids: Some(vec![rivers]), ..ThreadListParams::default() };
+    assert_eq!(list(&mut client, without).await?, [trees]);
+    let archived = ThreadListParams { archived: Some(true), ..ThreadListParams::default() };
+    assert_eq!(list(&mut client, archived).await?, []);
+    let elsewhere =
+        ThreadListParams { model_providers: Some(vec!["nobody".to_owned()]), ..ThreadListParams::default() };
+    assert_eq!(list(&mut client, elsewhere).await?, []);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_without_gap_or_repetition_also_when_threads_are_added() -> Result<()> {
+    let home = Home::setup().set("durability", "process").start().await?;
+    let mut client = home.client().await?;
+    let mut made = Vec::new();
+    for number in 0..7 {
+        made.push(client.start_said_thread(&format!("thread {number}")).await?);
+    }
+    let mut seen = Vec::new();
+    let mut cursor = None;
+    loop {
+        let params =
+            ThreadListParams { limit: Some(3), cursor: cursor.take(), ..ThreadListParams::default() };
+        let page = client.call::<ThreadList>(params).await?;
+        assert!(page.data.len() <= 3);
+        seen.extend(page.data.into_iter().map(|thread| thread.id));
+        // Newer than everything that was seen: it must not shift the pages.
+        client.start_said_thread("meanwhile").await?;
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    made.reverse();
+    assert_eq!(seen, made);
+    let bad = ThreadListParams { cursor: Some("nonsense".to_owned()), ..ThreadListParams::default() };
+    let error = client.refusal::<ThreadList>(bad).await?;
+    assert_eq!((error.reason(), error.data.as_ref().unwrap().path.as_deref()), ("badCursor", Some("cursor")));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn lists_and_histories_are_the_same_after_a_restart_and_after_a_kill() -> Result<()> {
+    let mut home = Home::start().await?;
+    let mut client = home.client().await?;
+    for number in 0..4 {
+        client.start_said_thread(&format!("thread {number}")).await?;
+    }
+    let before = list(&mut client, ThreadListParams::default()).await?;
+    let read = client.read_thread(before[0]).await?.turns;
+    home.stop().await?;
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    assert_eq!(list(&mut client, ThreadListParams::default()).await?, before);
+    assert_eq!(client.read_thread(before[0]).await?.turns, read);
+    let newest = client.start_said_thread("the newest").await?;
+    home.kill().await?;
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    let after = list(&mut client, ThreadListParams::default()).await?;
+    assert_eq!((after[0], &after[1..]), (newest, before.as_slice()));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn an_index_that_is_lost_is_made_again() -> Result<()> {
+    let mut home = Home::start().await?;
+    let mut client = home.client().await?;
+    for number in 0..3 {
+        client.start_said_thread(&format!("thread {number}")).await?;
+    }
+    let before = list(&mut client, ThreadListParams::default()).await?;
+    home.stop().await?;
+    for entry in std::fs::read_dir(home.path())? {
+        let path = entry?.path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("index-")) {
+            std::fs::remove_dir_all(path)?;
+        }
+    }
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    let page = client.call::<ThreadList>(ThreadListParams::default()).await?;
+    let ids: Vec<ThreadId> = page.data.into_iter().map(|thread| thread.id).collect();
+    // Right, or a clear word that it is not complete; never an empty list without one.
+    if page.skein.and_then(|skein| skein.indexing).is_none() {
+        assert_eq!(ids, before);
+    }
+    home.finish().await
+}
+
+#[tokio::test]
+async fn reading_a_thread_loads_nothing() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    client.unload(thread, false).await?;
+    let params = |turns| ThreadReadParams { include_turns: turns, thread_id: thread };
+    let without = client.call::<ThreadRead>(params(false)).await?;
+    assert_eq!((without.thread.turns.len(), without.thread.status), (0, ThreadStatus::NotLoaded));
+    let with = client.call::<ThreadRead>(params(true)).await?;
+    assert_eq!(with.thread.turns.len(), 1);
+    assert!(with.skein.is_some());
+    assert_eq!(client.loaded().await?, []);
+    let unknown = ThreadReadParams { include_turns: false, thread_id: ThreadId::new(Uuid::now_v7()) };
+    assert_eq!(client.refusal::<ThreadRead>(unknown).await?.reason(), "threadNotFound");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_thread_is_read_in_the_middle_of_its_turn() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let turn = client.start_turn(thread, "/stream 100000 8 100").await?;
+    client
+        .next::<skein_protocol::notifications::ItemAgentMessageDelta>(|delta| delta.delta.starts_with("3 "))
+        .await?;
+    let mut other = home.client().await?;
+    let read = other.read_thread(thread).await?;
+    let text = read.turns[0].items.iter().find_map(skein_integration_tests::requests::agent_text);
+    assert!(text.is_some_and(|text| text.contains("3 ")), "the open message with its text so far");
+    client.interrupt(thread, &turn).await?;
+    client.turn_end(&turn).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn the_list_of_loaded_threads_has_pages_too() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let mut made = Vec::new();
+    for _ in 0..5 {
+        made.push(client.start_thread().await?.id);
+    }
+    made.sort();
+    let mut seen = Vec::new();
+    let mut cursor = None;
+    loop {
+        let params = ThreadLoadedListParams { limit: Some(2), cursor: cursor.take() };
+        let page = client.call::<ThreadLoadedList>(params).await?;
+        let details = page.skein.unwrap().threads;
+        assert_eq!(details.iter().map(|thread| thread.thread_id).collect::<Vec<_>>(), page.data);
+        seen.extend(page.data);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, made);
+    home.finish().await
+}

@@ -1,0 +1,10 @@
+//! What Skein promises to its users, shown on a real server with real processes: a module for each promise.
+
+mod conformance;
+mod crash;
+mod helpers;
+mod lifecycle;
+mod lists;
+mod questions;
+mod turns;
+mod wire;

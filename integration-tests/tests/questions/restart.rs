@@ -1,0 +1,46 @@
+//! A question does not outlive its grace, nor its server.
+
+use anyhow::Result;
+use skein_integration_tests::home::Home;
+use skein_protocol::ids::RequestId;
+use skein_protocol::server_requests::ItemToolRequestUserInput as Question;
+use skein_protocol::turn::TurnStatus;
+
+use super::answer_next;
+
+#[tokio::test]
+async fn a_question_with_nobody_there_is_given_up_after_its_grace() -> Result<()> {
+    let home = Home::setup().set("orphans.pending_grace", "300ms").start().await?;
+    let mut control = home.client().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    client.start_turn(thread, "/ask Anybody?").await?;
+    client.next_request::<Question>().await?;
+    drop(client);
+    control.thread_closed(thread).await?;
+    let turns = control.read_thread(thread).await?.turns;
+    assert_eq!(turns.last().map(|turn| turn.status), Some(TurnStatus::Interrupted));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn ids_of_questions_do_not_repeat_over_restarts() -> Result<()> {
+    let mut home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    let turn = client.start_turn(thread, "/ask One?").await?;
+    let before = answer_next(&mut client, "one").await?;
+    client.turn_end(&turn).await?;
+    home.stop().await?;
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    client.resume(thread).await?;
+    let turn = client.start_turn(thread, "/ask Two?").await?;
+    let after = answer_next(&mut client, "two").await?;
+    client.turn_end(&turn).await?;
+    let (RequestId::Integer(before), RequestId::Integer(after)) = (before, after) else {
+        panic!("ids are numbers")
+    };
+    assert!(after > before, "{after} {before}");
+    home.finish().await
+}

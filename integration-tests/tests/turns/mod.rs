@@ -1,0 +1,192 @@
+//! A turn: answered before it is told of, ended in exactly one way, and written down.
+
+mod echo;
+mod steer;
+
+use anyhow::Result;
+use skein_integration_tests::client::Received;
+use skein_integration_tests::home::Home;
+use skein_integration_tests::requests::{Wire, agent_text, turn_params, user_text};
+use skein_protocol::methods::{TurnInterrupt, TurnStart};
+use skein_protocol::notifications::{
+    Error, ItemAgentMessageDelta, ItemCompleted, ItemStarted, ThreadStatusChanged, ThreadTokenUsageUpdated,
+    TurnCompleted, TurnStarted,
+};
+use skein_protocol::thread::ThreadStatus;
+use skein_protocol::turn::{TurnInterruptParams, TurnStartParams, TurnStatus};
+
+#[tokio::test]
+async fn the_answer_to_a_turn_goes_before_its_first_notification_a_thousand_times() -> Result<()> {
+    let home = Home::setup().set("durability", "process").start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    client.quiesce().await?;
+    for number in 0..1_000 {
+        client.take_all();
+        let from = client.record().len();
+        let turn = client.start_turn(thread, "x").await?;
+        client.turn_end(&turn).await?;
+        let first = &client.record()[from];
+        assert!(first.method().is_none(), "turn {number} begins with {}", first.text);
+    }
+    let status = client.status().await?;
+    assert_eq!((status.turns.started_total, status.turns.completed_total), (1_000, 1_000));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_turn_is_told_in_the_order_that_clients_know() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    client.quiesce().await?;
+    let from = client.record().len();
+    let turn = client.turn(thread, "one two").await?;
+    client.quiesce().await?;
+    let told: Vec<&str> = client.record()[from..].iter().filter_map(Received::method).collect();
+    let wanted = [
+        ThreadStatusChanged::WIRE,
+        TurnStarted::WIRE,
+        ItemStarted::WIRE,
+        ItemCompleted::WIRE,
+        ItemStarted::WIRE,
+        ItemAgentMessageDelta::WIRE,
+        ItemAgentMessageDelta::WIRE,
+        ItemCompleted::WIRE,
+        ThreadTokenUsageUpdated::WIRE,
+        ThreadStatusChanged::WIRE,
+        TurnCompleted::WIRE,
+    ];
+    let told: Vec<&str> = told.into_iter().filter(|method| wanted.contains(method)).collect();
+    assert_eq!(told, wanted);
+    let statuses: Vec<ThreadStatus> =
+        client.heard::<ThreadStatusChanged>()?.into_iter().map(|changed| changed.status).collect();
+    let active = ThreadStatus::Active { active_flags: Vec::new() };
+    assert!(statuses.ends_with(&[active, ThreadStatus::Idle]), "{statuses:?}");
+    assert_eq!(turn.status, TurnStatus::Completed);
+    assert!(turn.completed_at.is_some() && turn.duration_ms.is_some());
+    home.finish().await
+}
+
+#[tokio::test]
+async fn what_was_said_is_read_from_the_disk_as_it_was_told() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let mut other = home.client().await?;
+    let thread = client.start_said_thread("first words").await?;
+    client.turn(thread, "second words").await?;
+    let live = client.read_thread(thread).await?;
+    client.close().await?;
+    other.thread_closed(thread).await?;
+    let cold = other.read_thread(thread).await?;
+    assert_eq!(live.turns, cold.turns, "loaded or not, a thread reads the same");
+    let said: Vec<_> = cold.turns.iter().flat_map(|turn| &turn.items).collect();
+    let users: Vec<_> = said.iter().filter_map(|item| user_text(item)).collect();
+    let agents: Vec<_> = said.iter().filter_map(|item| agent_text(item)).collect();
+    assert_eq!(users, ["first words", "second words"]);
+    assert_eq!(agents, ["first words", "second words"]);
+    assert_eq!(other.resume(thread).await?.thread.turns, cold.turns, "resumed too");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_the_turn_and_keeps_what_was_said() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let turn = client.start_turn(thread, "/stream 100000 8 100").await?;
+    client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("3 ")).await?;
+    client.interrupt(thread, &turn).await?;
+    let end = client.turn_end(&turn).await?;
+    assert_eq!((end.status, end.error), (TurnStatus::Interrupted, None));
+    let said = client.said(&turn)?.unwrap();
+    assert!(said.contains("3 "), "{said}");
+    assert_eq!(client.say(thread, "and on").await?, "and on", "the thread goes on");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn an_interrupt_of_another_turn_or_of_none_says_which_one_runs() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let named = |turn: &str| TurnInterruptParams { thread_id: thread, turn_id: turn.into() };
+    let error = client.refusal::<TurnInterrupt>(named("x")).await?;
+    assert_eq!(error.reason(), "noTurn");
+    let turn = client.start_turn(thread, "/hang").await?;
+    let error = client.refusal::<TurnInterrupt>(named("x")).await?;
+    assert_eq!(error.reason(), "otherTurn");
+    assert_eq!(error.data.unwrap().active_turn_id, Some(turn.clone()));
+    client.interrupt(thread, &turn).await?;
+    client.turn_end(&turn).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_message_that_was_sent_before_starts_nothing_and_is_answered_the_same() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let message = |id: &str| TurnStartParams {
+        client_user_message_id: Some(id.to_owned()),
+        ..turn_params(thread, "once")
+    };
+    let first = client.call::<TurnStart>(message("m1")).await?.turn;
+    // While it runs or after: the same turn.
+    assert_eq!(client.call::<TurnStart>(message("m1")).await?.turn.id, first.id);
+    client.turn_end(&first.id).await?;
+    assert_eq!(client.call::<TurnStart>(message("m1")).await?.turn.id, first.id);
+    let second = client.call::<TurnStart>(message("m2")).await?.turn;
+    assert_ne!(second.id, first.id);
+    client.turn_end(&second.id).await?;
+    client.unload(thread, false).await?;
+    // Also after the thread was loaded again.
+    client.resume(thread).await?;
+    assert_eq!(client.call::<TurnStart>(message("m1")).await?.turn.id, first.id);
+    assert_eq!(client.read_thread(thread).await?.turns.len(), 2);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_failed_turn_says_why_and_the_thread_shows_it_until_the_next_turn() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let turn = client.turn(thread, "/fail no money").await?;
+    assert_eq!(turn.status, TurnStatus::Failed);
+    assert!(turn.error.unwrap().message.contains("no money"));
+    let error = client.next::<Error>(|error| error.turn_id == turn.id).await?;
+    assert!(!error.will_retry && error.error.message.contains("no money"));
+    assert_eq!(client.resume(thread).await?.thread.status, ThreadStatus::SystemError);
+    client.turn(thread, "better").await?;
+    assert_eq!(client.resume(thread).await?.thread.status, ThreadStatus::Idle);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn tokens_are_counted_for_the_turn_and_for_the_thread() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("one two three").await?;
+    client.turn(thread, "four").await?;
+    client.unload(thread, false).await?;
+    client.resume(thread).await?;
+    client.turn(thread, "five six").await?;
+    let usage = client.heard::<ThreadTokenUsageUpdated>()?;
+    let counted: Vec<_> =
+        usage.iter().map(|u| (u.token_usage.last.total_tokens, u.token_usage.total.total_tokens)).collect();
+    assert_eq!(counted, [(6, 6), (2, 8), (4, 12)], "input and output; also over a load");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_turn_without_input_is_refused() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let empty = TurnStartParams { input: Vec::new(), ..turn_params(thread, "") };
+    let error = client.refusal::<TurnStart>(empty).await?;
+    assert_eq!(error.reason(), "emptyInput");
+    assert_eq!(error.data.unwrap().path.as_deref(), Some("input"));
+    home.finish().await
+}

@@ -1,0 +1,68 @@
+//! Input that comes while a turn runs is added to it.
+
+use anyhow::Result;
+use skein_integration_tests::home::Home;
+use skein_integration_tests::requests::user_text;
+use skein_protocol::notifications::{ItemAgentMessageDelta, ItemCompleted, TurnCompleted};
+use skein_protocol::turn::TurnStatus;
+
+#[tokio::test]
+async fn input_while_a_turn_runs_is_added_to_it() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let turn = client.start_turn(thread, "/stream 30 8 100").await?;
+    client.next::<ItemAgentMessageDelta>(|_| true).await?;
+    assert_eq!(client.start_turn(thread, "one more thing").await?, turn, "the same turn");
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
+    assert_eq!(client.said(&turn)?.as_deref(), Some("one more thing"));
+    let users: Vec<String> =
+        client.heard::<ItemCompleted>()?.iter().filter_map(|item| user_text(&item.item)).collect();
+    assert_eq!(users, ["/stream 30 8 100", "one more thing"]);
+    assert_eq!(client.read_thread(thread).await?.turns.len(), 1);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn input_at_the_very_end_of_a_turn_is_never_lost() -> Result<()> {
+    let home = Home::setup().set("durability", "process").start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    for number in 0..100 {
+        let first = client.start_turn(thread, "a b c").await?;
+        let text = format!("more {number}");
+        let second = client.start_turn(thread, &text).await?;
+        client.turn_end(&first).await?;
+        if second != first {
+            client.turn_end(&second).await?;
+        }
+        let said = client.said(&second)?;
+        assert_eq!(said.as_deref(), Some(text.as_str()), "round {number}");
+    }
+    let ends = client.heard::<TurnCompleted>()?;
+    assert!(ends.iter().all(|end| end.turn.status == TurnStatus::Completed));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn requests_of_several_clients_at_once_meet_one_turn_at_a_time() -> Result<()> {
+    let home = Home::setup().set("durability", "process").start().await?;
+    let mut one = home.client().await?;
+    let mut two = home.client().await?;
+    let thread = one.start_said_thread("begin").await?;
+    two.resume(thread).await?;
+    for round in 0..50 {
+        let (first, second) =
+            tokio::join!(one.start_turn(thread, "from one"), two.start_turn(thread, "from two"));
+        let (first, second) = (first?, second?);
+        one.turn_end(&first).await?;
+        two.turn_end(&second).await?;
+        if first != second {
+            one.turn_end(&second).await?;
+            two.turn_end(&first).await?;
+        }
+        let status = one.until_status("idle", |status| status.threads.running == 0).await?;
+        assert_eq!(status.turns.started_total, status.turns.completed_total, "round {round}");
+    }
+    home.finish().await
+}

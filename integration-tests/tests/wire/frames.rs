@@ -1,0 +1,111 @@
+//! Below the messages: frames of the websocket protocol, and clients that do not read.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use skein_integration_tests::client::{Client, End};
+use skein_integration_tests::home::Home;
+use skein_integration_tests::http::Socket;
+use skein_protocol::turn::TurnStatus;
+use tokio_tungstenite::tungstenite::Message;
+
+/// The head of a masked frame: its first byte, and the length it claims.
+fn head(first: u8, length: u64) -> Vec<u8> {
+    let mut frame = vec![first, 0x80 | 127];
+    frame.extend(length.to_be_bytes());
+    frame.extend([0, 0, 0, 0]);
+    frame
+}
+
+#[tokio::test]
+async fn a_binary_message_is_no_message() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    client.send_message(Message::binary(vec![1, 2, 3])).await?;
+    assert_eq!(client.until_end().await?, End::Close(Some(1003)));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_message_that_claims_to_be_too_large_is_refused_before_it_comes() -> Result<()> {
+    let home = Home::start().await?;
+    for length in [16 * 1024 * 1024 + 1, 1 << 40, 1 << 62] {
+        let mut socket = Socket::upgrade(home.address()).await?;
+        socket.send(&head(0x81, length)).await?;
+        assert_eq!(socket.close_code().await?, Some(1009), "{length} bytes");
+    }
+    let resident = skein_integration_tests::process::resident(home.pid()).context("memory")?;
+    assert!(resident < 100_000_000, "{resident} bytes");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_violation_of_the_protocol_is_named() -> Result<()> {
+    let home = Home::start().await?;
+    // A reserved bit; an unknown opcode; a frame that is not masked; text that is not UTF-8.
+    let cases: [(&[u8], u16); 4] = [
+        (&[0xC1, 0x80, 0, 0, 0, 0], 1002),
+        (&[0x83, 0x80, 0, 0, 0, 0], 1002),
+        (&[0x81, 0x01, b'x'], 1002),
+        (&[0x81, 0x82, 0, 0, 0, 0, 0xFF, 0xFE], 1007),
+    ];
+    for (frame, code) in cases {
+        let mut socket = Socket::upgrade(home.address()).await?;
+        socket.send(frame).await?;
+        assert_eq!(socket.close_code().await?, Some(code), "{frame:02x?}");
+    }
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_large_message_within_the_limit_is_taken() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let text = "x".repeat(4 * 1024 * 1024);
+    let turn = client.turn(thread, &text).await?;
+    assert_eq!(turn.status, TurnStatus::Completed);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_closed_and_nobody_else_waits() -> Result<()> {
+    let home = Home::start().await?;
+    let mut reader = home.client().await?;
+    let thread = reader.start_said_thread("words").await?;
+    let mut mute = Client::narrow(home.address()).await?;
+    mute.resume(thread).await?;
+    // More than the kernel and the outbox hold, for longer than it may wait.
+    let turn = reader.turn(thread, "/stream 450 20000 200").await?;
+    assert_eq!(turn.status, TurnStatus::Completed);
+    let status = reader.until_status("the mute one is closed", |status| status.connections == 1).await?;
+    assert_eq!((status.refusals.slow_clients, status.threads.subscriptions), (1, 1));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_flood_of_requests_is_answered_one_by_one() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let mut pending = Vec::new();
+    for _ in 0..500 {
+        pending
+            .push(client.start_call::<skein_protocol::methods::ThreadLoadedList>(&Default::default()).await?);
+    }
+    for pending in pending {
+        client.answer(pending).await??;
+    }
+    assert_eq!(client.status().await?.refusals.overloaded, 0);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_goodbye_is_answered() -> Result<()> {
+    let home = Home::start().await?;
+    let client = home.client().await?;
+    let ended = tokio::time::timeout(Duration::from_secs(2), client.close()).await;
+    assert!(matches!(ended.context("no answer to the close frame")??, End::Close(_)));
+    let mut other: Client = home.client().await?;
+    other.until_status("one connection", |status| status.connections == 1).await?;
+    home.finish().await
+}

@@ -1,0 +1,106 @@
+//! Ids that are no ids, and files that are no rollouts.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use anyhow::{Context, Result};
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use serde_json::json;
+use skein_integration_tests::home::Home;
+use skein_integration_tests::requests::resume_params;
+use skein_protocol::error::INVALID_PARAMS;
+use skein_protocol::ids::ThreadId;
+use skein_protocol::methods::{
+    McpServerStatusList, McpServerToolCall, SkeinThreadUnload, ThreadNameSet, ThreadRead, ThreadResume,
+    ThreadUnsubscribe, TurnInterrupt, TurnStart,
+};
+use skein_protocol::table::Method;
+use skein_protocol::thread::ThreadReadParams;
+use uuid::Uuid;
+
+#[tokio::test]
+async fn an_id_that_is_no_id_never_becomes_a_path() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let uuid = Uuid::now_v7();
+    let hostile = [
+        String::new(),
+        ".".to_owned(),
+        "../../../etc/passwd".to_owned(),
+        "/etc/passwd".to_owned(),
+        "..%2f..%2fetc".to_owned(),
+        "\0".to_owned(),
+        "a".repeat(100_000),
+        format!("{uuid}/../x"),
+        format!("{uuid}\n"),
+        uuid.simple().to_string(),
+        format!("{{{uuid}}}"),
+        format!("urn:uuid:{uuid}"),
+    ];
+    let methods = [
+        ThreadResume::INFO.wire,
+        ThreadUnsubscribe::INFO.wire,
+        ThreadRead::INFO.wire,
+        ThreadNameSet::INFO.wire,
+        TurnStart::INFO.wire,
+        TurnInterrupt::INFO.wire,
+        McpServerStatusList::INFO.wire,
+        McpServerToolCall::INFO.wire,
+        SkeinThreadUnload::INFO.wire,
+    ];
+    for method in methods {
+        for id in &hostile {
+            let params = json!({
+                "threadId": id, "input": [], "turnId": "x", "name": "x", "server": "x", "tool": "x",
+            });
+            let error = client.call_raw(method, &params).await?.unwrap_err();
+            assert_eq!(error.code, INVALID_PARAMS, "{method}: {error}");
+            assert_eq!(error.data.context("data")?.path.as_deref(), Some("threadId"));
+            assert!(error.message.len() < 1_000, "{method} repeats {} bytes", error.message.len());
+        }
+    }
+    client.quiesce().await?;
+    assert_eq!(client.loaded().await?, []);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn upper_case_is_the_same_thread() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    let params = json!({ "threadId": thread.to_string().to_uppercase() });
+    let read = client.call_raw(ThreadRead::INFO.wire, &params).await??;
+    assert_eq!(read["thread"]["id"], thread.to_string());
+    home.finish().await
+}
+
+#[tokio::test]
+async fn only_a_regular_file_is_read_as_a_rollout() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let real = client.start_said_thread("a real one").await?;
+    let (fifo, link, folder) = (new_id(), new_id(), new_id());
+    for id in [fifo, link, folder] {
+        fs::create_dir_all(home.rollout(id).parent().context("a folder")?)?;
+    }
+    mkfifo(&home.rollout(fifo), Mode::S_IRUSR | Mode::S_IWUSR)?;
+    symlink(home.rollout(real), home.rollout(link))?;
+    fs::create_dir(home.rollout(folder))?;
+    for id in [fifo, link, folder] {
+        let error = client.refusal::<ThreadResume>(resume_params(id)).await?;
+        assert_eq!(error.data.as_ref().context("data")?.thread_id, Some(id), "{error}");
+        // Something is there, and a client must not begin a new thread in its place.
+        assert!(!error.message.contains("not found"), "{error}");
+        let read = ThreadReadParams { include_turns: true, thread_id: id };
+        client.refusal::<ThreadRead>(read).await?;
+    }
+    assert_eq!(client.say(real, "undisturbed").await?, "undisturbed");
+    assert_eq!(client.loaded().await?, [real]);
+    home.finish().await
+}
+
+fn new_id() -> ThreadId {
+    ThreadId::new(Uuid::now_v7())
+}
