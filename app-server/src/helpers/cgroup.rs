@@ -27,6 +27,7 @@ impl Parent {
         let path =
             path.strip_prefix(&root).map_err(|_| io::Error::other("our cgroup is not mounted here"))?;
         let ours = mount.join(path);
+        remove_of_the_dead(&ours);
         let parent = Self { folder: ours.join(name) };
         fs::create_dir(&parent.folder)?;
         // Moving a process needs both files: its new group's, and that of the nearest group above both.
@@ -108,6 +109,25 @@ pub fn remove_abandoned(folder: &Path) {
     }
 }
 
+/// Removes the groups of servers that were killed while they had no guard to do it. One that still has processes stays:
+/// its guards are at work.
+fn remove_of_the_dead(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let dead =
+            name.to_str().and_then(server_of).is_some_and(|pid| !Path::new("/proc").join(pid).exists());
+        if dead {
+            remove_tree(&entry.path());
+        }
+    }
+}
+
+/// The pid in the name of a server's group, `skein-PID-ID`.
+fn server_of(name: &str) -> Option<&str> {
+    let (pid, _) = name.strip_prefix("skein-")?.split_once('-')?;
+    (!pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit())).then_some(pid)
+}
+
 /// A cgroup is removed by removing its folder, the innermost first; a helper may have made groups of its own.
 fn remove_tree(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -158,6 +178,21 @@ mod tests {
         assert_eq!(mount(HYBRID), Some(("/sys/fs/cgroup/unified".into(), "/".into())));
         assert_eq!(mount(DELEGATED), Some(("/sys/fs/my cgroup".into(), "/user.slice".into())));
         assert_eq!(mount("32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"), None);
+    }
+
+    #[test]
+    fn only_the_groups_of_dead_servers_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let alive = format!("skein-{}-a", std::process::id());
+        // Above the highest pid that Linux gives.
+        let names = ["skein-4194305-a", alive.as_str(), "skein-x-a", "skein-1", "user.slice"];
+        for name in names {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        fs::create_dir(folder.path().join("skein-4194305-a/helper")).unwrap();
+        remove_of_the_dead(folder.path());
+        let left: Vec<&str> = names.into_iter().filter(|name| folder.path().join(name).exists()).collect();
+        assert_eq!(left, [alive.as_str(), "skein-x-a", "skein-1", "user.slice"]);
     }
 
     #[test]
