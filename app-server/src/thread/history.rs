@@ -175,12 +175,6 @@ impl History {
         &self.settings
     }
 
-    /// Whether the thread was put away.
-    #[must_use]
-    pub fn is_archived(&self) -> bool {
-        self.archived
-    }
-
     /// What the model has used.
     #[must_use]
     pub fn usage(&self) -> Option<&ThreadTokenUsage> {
