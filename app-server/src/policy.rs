@@ -44,6 +44,18 @@ pub const UNLOAD_LIMIT: Duration = Duration::from_secs(5);
 /// Told to a client whose request met a full queue. Origin: guess; queues drain in milliseconds.
 pub const BUSY_RETRY: Duration = Duration::from_millis(100);
 
+/// Events that are replayed to a client that comes back; with more it gets the full state. Origin: limits.md.
+pub const REPLAY: usize = 10_000;
+/// Records that a client which catches up is read at once. Origin: guess; what one outbox takes in a moment.
+pub const CATCH_UP_PAGE: usize = 1_000;
+/// Durable events of a loaded thread that are kept in memory for clients that catch up. Origin: guess; what happens
+/// during one read of the disk.
+pub const RECENT_EVENTS: usize = 64;
+/// Bytes of them, at most. Origin: guess; a large result of a tool is read from the disk again.
+pub const RECENT_BYTES: usize = 64 * 1024;
+/// How long text that streams may be unwritten. Origin: design section 5; what a kill of the server may cost.
+pub const CHECKPOINT: Duration = Duration::from_secs(1);
+
 // --- configuration ---
 
 /// Where the server listens unless told otherwise. Origin: the port that clients of this protocol try first.

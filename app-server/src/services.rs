@@ -138,6 +138,10 @@ pub struct Counters {
     pub unload_last_ms: Counter,
     /// How long the longest took, in milliseconds.
     pub unload_most_ms: Counter,
+    /// Events that were told again to clients that came back.
+    pub replayed_events: Counter,
+    /// Resumes by number that could not be continued.
+    pub gaps: Counter,
     /// Records that were given up because the disk did not take them in time.
     pub unsaved_records: Counter,
 }

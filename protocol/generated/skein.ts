@@ -534,6 +534,9 @@ export type FunctionCallOutputItem = {
   output: FunctionCallOutputBody;
 };
 
+/** The reasons. */
+export type GapReason = "otherEpoch" | "unknownSeq" | "tooMany" | "notStored";
+
 /** The state of the working directory's repository when the thread began. */
 export type GitInfo = {
   branch: string | null;
@@ -1257,6 +1260,20 @@ export type RefusalCounts = {
   slowClients: number;
 };
 
+/** Clients that came back. */
+export type ReplayCounts = {
+  /** Events that were told again. */
+  eventsTotal: number;
+  /** Histories that could not be continued, and were shown whole. */
+  gapsTotal: number;
+};
+
+/** Why a history is not continued. */
+export type ReplayGap = {
+  /** The reason. */
+  reason: GapReason;
+};
+
 /**
  * Id of a request, chosen by whoever asks and echoed by whoever answers: a text or a signed 64-bit integer.
  * Null, a fraction, and an integer out of range are refused.
@@ -1436,6 +1453,23 @@ export type ResumeOptions = {
   observe?: boolean;
 };
 
+/** What an answer to `thread/resume` is a picture of, and what follows it. */
+export type ResumePicture = {
+  /** The version of the history that the number belongs to. */
+  epoch: Epoch;
+  /** The history cannot be continued from where the client was: what it holds is void, and this is the full state. */
+  gap?: ReplayGap | null;
+  /** Ids of the server's requests that still wait for an answer. They are sent again; all others are void. */
+  pendingRequests: RequestId[];
+  /**
+   * The history is continued: the answer has no turns, and every durable event after `afterSeq` follows, this one
+   * being the last of those that were there already.
+   */
+  replayTo?: EventSeq | null;
+  /** The last number that the picture includes. With `replayTo` it is the number that the client has named. */
+  seq: EventSeq;
+};
+
 /** Params of `rpc.discover`. */
 export type RpcDiscoverParams = { [key: string]: unknown };
 
@@ -1552,6 +1586,8 @@ export type SkeinStatusResponse = {
   pid: number;
   /** What was refused. */
   refusals: RefusalCounts;
+  /** Clients that came back. */
+  replay: ReplayCounts;
   /** When it started, in Unix milliseconds. */
   startedAtMs: number;
   /** History files. */
@@ -1911,7 +1947,7 @@ export type ThreadResumeResponse = {
   sandbox: SandboxPolicy;
   serviceTier: string | null;
   /** What this answer is a picture of. */
-  skein?: ThreadPicture | null;
+  skein?: ResumePicture | null;
   thread: Thread;
   turnsBackwardsCursor: string | null;
 };

@@ -8,7 +8,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     JsonObject,
-    ids::{Epoch, EventSeq, ThreadId},
+    ids::{Epoch, EventSeq, RequestId, ThreadId},
     thread::ThreadStatus,
 };
 
@@ -27,6 +27,61 @@ pub struct ThreadPicture {
     pub seq: EventSeq,
     /// The version of the history that the number belongs to.
     pub epoch: Epoch,
+}
+
+/// Name of the extension that a client asks for at `initialize`, in `capabilities.extensions`, as
+/// `{"skein/events": {"version": 1}}`: numbers beside durable notifications, and what else helps a client that loses
+/// its connection.
+pub const EVENTS: &str = "skein/events";
+
+/// The version of [`EVENTS`] that this server speaks.
+pub const EVENTS_VERSION: u64 = 1;
+
+/// What an answer to `thread/resume` is a picture of, and what follows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResumePicture {
+    /// The last number that the picture includes. With `replayTo` it is the number that the client has named.
+    pub seq: EventSeq,
+    /// The version of the history that the number belongs to.
+    pub epoch: Epoch,
+    /// The history is continued: the answer has no turns, and every durable event after `afterSeq` follows, this one
+    /// being the last of those that were there already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_to: Option<EventSeq>,
+    /// Ids of the server's requests that still wait for an answer. They are sent again; all others are void.
+    #[serde(default)]
+    pub pending_requests: Vec<RequestId>,
+    /// The history cannot be continued from where the client was: what it holds is void, and this is the full state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<ReplayGap>,
+}
+
+impl From<ThreadPicture> for ResumePicture {
+    fn from(ThreadPicture { seq, epoch }: ThreadPicture) -> Self {
+        Self { seq, epoch, replay_to: None, pending_requests: Vec::new(), gap: None }
+    }
+}
+
+/// Why a history is not continued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReplayGap {
+    /// The reason.
+    pub reason: GapReason,
+}
+
+/// The reasons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum GapReason {
+    /// The history is another one by now: it was rewritten, or its end was lost.
+    OtherEpoch,
+    /// The number was never given out, or `epoch` is missing.
+    UnknownSeq,
+    /// More happened than is replayed.
+    TooMany,
+    /// The thread has no history on disk.
+    NotStored,
 }
 
 /// How to resume a thread.

@@ -4,7 +4,8 @@ use anyhow::Context;
 use clap::Args;
 use skein_protocol::envelope;
 use skein_protocol::extension::{
-    HelperCounts, RefusalCounts, SkeinStatusResponse, StoreCounts, ThreadCounts, TurnCounts, UnloadCounts,
+    HelperCounts, RefusalCounts, ReplayCounts, SkeinStatusResponse, StoreCounts, ThreadCounts, TurnCounts,
+    UnloadCounts,
 };
 use skein_protocol::methods::SkeinStatus;
 use skein_protocol::table::Method;
@@ -81,11 +82,12 @@ fn helpers(status: &SkeinStatusResponse) -> [Row; 3] {
     ]
 }
 
-fn work(status: &SkeinStatusResponse) -> [Row; 4] {
+fn work(status: &SkeinStatusResponse) -> [Row; 5] {
     let TurnCounts { running, started_total, completed_total } = &status.turns;
     let StoreCounts { appends_total, syncs_total, errors_total, unsaved_records_total, open_markers } =
         &status.store;
     let RefusalCounts { overloaded, slow_clients } = &status.refusals;
+    let ReplayCounts { events_total, gaps_total } = &status.replay;
     let failed = format!("{errors_total} errors, {unsaved_records_total} records lost");
     [
         ("turns", format!("{running} running; {completed_total} of {started_total} completed")),
@@ -94,6 +96,7 @@ fn work(status: &SkeinStatusResponse) -> [Row; 4] {
             format!("{appends_total} writes, {syncs_total} syncs, {failed}, {open_markers} files open"),
         ),
         ("refused", format!("{overloaded} requests, {slow_clients} slow clients")),
+        ("replayed", format!("{events_total} events, {gaps_total} gaps")),
         ("tasks", status.tasks.to_string()),
     ]
 }

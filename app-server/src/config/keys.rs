@@ -9,6 +9,7 @@ use super::{Config, Containment, Durability, helpers};
 const LEAST_BYTES: usize = 64 * 1024;
 const MOST_BYTES: usize = 1024 * 1024 * 1024;
 const MOST_QUEUED: usize = 65_536;
+const MOST_REPLAYED: usize = 1_000_000;
 
 /// Changes `config` by what `settings` say.
 pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problems) {
@@ -37,6 +38,7 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
         set(&mut limits.answer_bytes, section.number("answer_bytes", LEAST_BYTES, MOST_BYTES));
         set(&mut limits.outbox_bytes, section.number("outbox_bytes", LEAST_BYTES, MOST_BYTES));
         set(&mut limits.requests_in_flight, section.number("requests_in_flight", 1, MOST_QUEUED));
+        set(&mut limits.replay, section.number("replay", 0, MOST_REPLAYED));
         set(&mut limits.mailbox, section.number("mailbox", 1, MOST_QUEUED));
     });
     root.section("shutdown", |section| {

@@ -115,6 +115,8 @@ pub struct Limits {
     pub requests_in_flight: usize,
     /// Commands that may wait for the owner of one thread.
     pub mailbox: usize,
+    /// Records of a thread that are replayed to a client that comes back; with more it gets the full state.
+    pub replay: usize,
 }
 
 /// What the command line says. Where it is silent, the environment and the file speak.
@@ -171,6 +173,7 @@ impl Config {
                 outbox_bytes: policy::OUTBOX_BYTES,
                 requests_in_flight: policy::REQUESTS_IN_FLIGHT,
                 mailbox: policy::MAILBOX,
+                replay: policy::REPLAY,
             },
             shutdown_drain: policy::SHUTDOWN_DRAIN,
             shutdown_limit: policy::SHUTDOWN_LIMIT,

@@ -149,7 +149,7 @@ impl Outbox {
         self.lock().close.get_or_insert(reason);
         self.0.ended.cancel();
         self.0.filled.notify_one();
-        self.0.drained.notify_one();
+        self.0.drained.notify_waiters();
     }
 
     /// Why the connection ends, once it does.
@@ -179,16 +179,17 @@ impl Outbox {
         }
     }
 
-    /// For the reader: waits until the client has taken enough of its answers.
+    /// Waits until the client has taken enough of what waits for it, or the connection is to end.
     pub async fn room(&self) {
         loop {
+            let drained = self.0.drained.notified();
             {
                 let waiting = self.lock();
                 if waiting.bytes <= self.0.limits.pause_bytes || waiting.close.is_some() {
                     return;
                 }
             }
-            self.0.drained.notified().await;
+            drained.await;
         }
     }
 
@@ -210,7 +211,7 @@ impl Outbox {
         waiting.full_since = None;
         let frames = waiting.frames.drain(..).collect();
         drop(waiting);
-        self.0.drained.notify_one();
+        self.0.drained.notify_waiters();
         Some(Next::Frames(frames))
     }
 

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use serde_json::{Value, json};
 use skein_protocol::error::WireError;
 use skein_protocol::event::ConfigWarningNotification;
-use skein_protocol::extension::{ServerExtensions, SkeinQuiesceParams, SkeinQuiesceResponse};
+use skein_protocol::extension::{
+    EVENTS, EVENTS_VERSION, ServerExtensions, SkeinQuiesceParams, SkeinQuiesceResponse,
+};
 use skein_protocol::notifications::ConfigWarning;
 use skein_protocol::server::{
     InitializeParams, InitializeResponse, Model, ModelListParams, ModelListResponse,
@@ -36,13 +39,15 @@ pub fn initialize(
         client_info.name,
         client_info.version,
     );
-    let opted_out = capabilities.and_then(|capabilities| capabilities.opt_out_notification_methods);
-    let opted_out: HashSet<String> = opted_out.unwrap_or_default().into_iter().collect();
+    let capabilities = capabilities.unwrap_or_default();
+    let opted_out: HashSet<String> =
+        capabilities.opt_out_notification_methods.unwrap_or_default().into_iter().collect();
+    let numbered = wants_events(capabilities.extensions.as_ref());
     if connection.is_initialised() || !connection.introduce(client_info) {
         return Err(errors::already_initialised());
     }
     let services = &connection.services;
-    services.subscribers.initialise(connection.id(), ClientWishes { opted_out, numbered: false });
+    services.subscribers.initialise(connection.id(), ClientWishes { opted_out, numbered });
     Ok(InitializeResponse {
         codex_home: services.config.home.display().to_string(),
         platform_family: std::env::consts::FAMILY.to_owned(),
@@ -50,9 +55,24 @@ pub fn initialize(
         user_agent,
         skein: Some(ServerExtensions {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            extensions: BTreeMap::new(),
+            extensions: extensions(numbered),
         }),
     })
+}
+
+/// Whether the client speaks this server's version of [`EVENTS`].
+fn wants_events(extensions: Option<&skein_protocol::JsonObject>) -> bool {
+    let asked = extensions.and_then(|extensions| extensions.get(EVENTS));
+    asked.and_then(|asked| asked.get("version")?.as_u64()) == Some(EVENTS_VERSION)
+}
+
+/// The extensions that a client gets, of those that it asked for.
+fn extensions(events: bool) -> BTreeMap<String, Value> {
+    let mut extensions = BTreeMap::new();
+    if events {
+        extensions.insert(EVENTS.to_owned(), json!({ "version": EVENTS_VERSION }));
+    }
+    extensions
 }
 
 /// `initialized`: the client listens, so it hears what was odd in the settings.

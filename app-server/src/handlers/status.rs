@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
-    HelperCounts, MemoryCounts, RefusalCounts, SkeinStatusParams, SkeinStatusResponse, StoreCounts,
-    ThreadCounts, TurnCounts, UnloadCounts,
+    HelperCounts, MemoryCounts, RefusalCounts, ReplayCounts, SkeinStatusParams, SkeinStatusResponse,
+    StoreCounts, ThreadCounts, TurnCounts, UnloadCounts,
 };
 
 use crate::connection::Connection;
@@ -46,6 +46,10 @@ pub fn status(
         refusals: RefusalCounts {
             overloaded: counters.overloaded.get(),
             slow_clients: counters.slow_clients.get(),
+        },
+        replay: ReplayCounts {
+            events_total: counters.replayed_events.get(),
+            gaps_total: counters.gaps.get(),
         },
         unloads: unloads(services),
         memory: MemoryCounts { resident_bytes: resident_bytes() },

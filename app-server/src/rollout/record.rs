@@ -273,6 +273,9 @@ pub struct ItemCompleted {
 pub struct TurnCompleted {
     /// The turn.
     pub turn_id: TurnId,
+    /// When it began, Unix milliseconds: a reader from the end tells its length without its start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at_ms: Option<i64>,
     /// How it ended.
     pub status: TurnStatus,
     /// Why it failed.

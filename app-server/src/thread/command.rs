@@ -9,6 +9,7 @@ use skein_protocol::thread::{
 use skein_protocol::turn::{TurnStartParams, TurnStartResponse};
 use tokio::sync::oneshot;
 
+use super::catch_up::CatchUp;
 use super::event::Force;
 use super::subscribers::{Role, Ticket};
 use crate::config::Overrides;
@@ -30,6 +31,8 @@ pub enum Command {
     Unload(Unload),
     /// The thread's helpers, started if they are not. Dropped when the thread is on its way out.
     Helpers(oneshot::Sender<Arc<HelperSet>>),
+    /// A client has been told what it missed, and wants to hear what happens now.
+    CaughtUp(Box<CatchUp>),
     /// Answered when everything sent before it has been handled.
     Fence(oneshot::Sender<()>),
 }

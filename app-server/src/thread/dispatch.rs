@@ -70,7 +70,10 @@ fn without_owner(services: &Services, id: ThreadId, command: &Command) -> Withou
             Without::Claim(Persistence::Ephemeral)
         }
         Command::Resume(resume) if resume.role == Role::Observer => Without::Observe,
-        Command::Start(_) | Command::Resume(_) | Command::SetName(_) => Without::Claim(Persistence::Durable),
+        Command::CaughtUp(catch_up) if catch_up.role == Role::Observer => Without::Observe,
+        Command::Start(_) | Command::Resume(_) | Command::SetName(_) | Command::CaughtUp(_) => {
+            Without::Claim(Persistence::Durable)
+        }
         Command::Input(input) if is_subscribed(services, id, input) => Without::Claim(Persistence::Durable),
         Command::Input(_) | Command::Unload(_) | Command::Helpers(_) | Command::Fence(_) => Without::Answer,
     }
@@ -86,6 +89,9 @@ fn observe(services: &Arc<Services>, id: ThreadId, command: Command) {
     if let Command::Resume(resume) = command {
         let observed = observe::observe(Arc::clone(services), id, *resume);
         services.tasks.spawn(format!("observe/{id}"), observed);
+    } else if let Command::CaughtUp(catch_up) = command {
+        let followed = observe::follow(Arc::clone(services), id, catch_up);
+        services.tasks.spawn(format!("observe/{id}"), followed);
     }
 }
 
@@ -98,7 +104,11 @@ fn answer_without_owner(services: &Services, id: ThreadId, command: Command) {
         Command::Fence(done) => drop(done.send(())),
         // Who waits for helpers sees that there are none.
         Command::Helpers(give) => drop(give),
-        other @ (Command::Start(_) | Command::Resume(_) | Command::Input(_) | Command::SetName(_)) => {
+        other @ (Command::Start(_)
+        | Command::Resume(_)
+        | Command::Input(_)
+        | Command::SetName(_)
+        | Command::CaughtUp(_)) => {
             other.refuse(services, &errors::thread(&ThreadError::NotLoaded { id }));
         }
     }
@@ -120,6 +130,8 @@ impl Command {
             Command::SetName(set_name) => set_name.reply.err(error),
             Command::Unload(unload) => unload.reply.err(error),
             Command::Helpers(give) => drop(give),
+            // It was answered long ago: the client is sent away, and comes back by number.
+            Command::CaughtUp(catch_up) => drop(catch_up),
             Command::Fence(done) => drop(done),
         }
     }

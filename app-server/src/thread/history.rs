@@ -7,15 +7,15 @@ use skein_protocol::event::ThreadTokenUsage;
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::thread::{GitInfo, SessionSource, Thread, ThreadStatus};
-use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus, UserInput};
+use skein_protocol::turn::{Turn, TurnError, TurnItemsView, TurnStatus, UserInput};
 use uuid::Uuid;
 
 use crate::clock::WallMs;
 use crate::index::ThreadRow;
 use crate::policy;
 use crate::rollout::record::{
-    ItemCheckpoint, ItemCompleted, ItemStarted, Record, RecordBody, ThreadCreated, ThreadHeader, ThreadMeta,
-    ThreadOpened, ThreadSettings, TurnCompleted, TurnStarted,
+    ItemCheckpoint, ItemCompleted, ItemStarted, ItemText, Record, RecordBody, ThreadCreated, ThreadHeader,
+    ThreadMeta, ThreadOpened, ThreadSettings, TurnCompleted, TurnStarted,
 };
 
 mod items;
@@ -43,6 +43,8 @@ pub struct History {
     turns: Vec<Held>,
     /// Items of the last turn that are not done, in the order of their start.
     open_items: Vec<ItemId>,
+    /// Text of open items that was heard, and of which no record tells yet.
+    unrecorded: Vec<(ItemId, String)>,
     /// The newest client ids of user messages, oldest first, with the turns they went into.
     messages: VecDeque<(String, TurnId)>,
 }
@@ -82,6 +84,7 @@ impl History {
             usage: None,
             turns: Vec::new(),
             open_items: Vec::new(),
+            unrecorded: Vec::new(),
             messages: VecDeque::new(),
         }
     }
@@ -266,17 +269,43 @@ impl History {
             })
             .collect();
         let (turn_id, status) = (turn.id.clone(), TurnStatus::Interrupted);
+        records.push(self.turn_completed_record(turn_id, status, None));
         records
-            .push(TurnCompleted { turn_id, status, error: None, header: self.header(), place: None }.into());
-        records
+    }
+
+    /// The record of a turn's end.
+    #[must_use]
+    pub fn turn_completed_record(
+        &self,
+        turn_id: TurnId,
+        status: TurnStatus,
+        error: Option<TurnError>,
+    ) -> RecordBody {
+        let started = self.turns.iter().rev().find(|held| held.turn.id == turn_id).map(|held| held.started.0);
+        TurnCompleted { turn_id, started_at_ms: started, status, error, header: self.header(), place: None }
+            .into()
     }
 
     /// Takes the next piece of an open item's text, of which no record tells yet.
     pub fn hear(&mut self, item: &ItemId, added: &str) {
         let Some(turn) = self.turns.last_mut().map(|held| &mut held.turn) else { return };
-        if let Some(open) = turn.items.iter_mut().rev().find(|open| open.id() == item) {
-            items::add_text(open, crate::rollout::record::ItemText::Body, added);
+        let Some(open) = turn.items.iter_mut().rev().find(|open| open.id() == item) else { return };
+        items::add_text(open, ItemText::Body, added);
+        match self.unrecorded.iter_mut().find(|(heard, _)| heard == item) {
+            Some((_, text)) => text.push_str(added),
+            None => self.unrecorded.push((item.clone(), added.to_owned())),
         }
+    }
+
+    /// What has to be written so that no text that was heard is lost.
+    #[must_use]
+    pub fn checkpoints(&self) -> Vec<RecordBody> {
+        let Some(turn) = self.open_turn() else { return Vec::new() };
+        let checkpoint = |(item_id, added): &(ItemId, String)| {
+            let (turn_id, item_id, added) = (turn.id.clone(), item_id.clone(), added.clone());
+            ItemCheckpoint { turn_id, item_id, to: ItemText::Body, added }.into()
+        };
+        self.unrecorded.iter().map(checkpoint).collect()
     }
 
     fn thread_created(&mut self, created: &ThreadCreated, at: WallMs) {
@@ -328,6 +357,13 @@ impl History {
 
     fn item_checkpoint(&mut self, checkpoint: &ItemCheckpoint, at: WallMs) {
         self.updated_at = at;
+        // What an owner writes of the text that it has heard is in the item already.
+        let heard =
+            |(item, text): &(ItemId, String)| *item == checkpoint.item_id && *text == checkpoint.added;
+        if let Some(recorded) = self.unrecorded.iter().position(heard) {
+            self.unrecorded.swap_remove(recorded);
+            return;
+        }
         if let Some(held) = self.held(&checkpoint.turn_id)
             && let Some(item) = held.turn.items.iter_mut().find(|item| *item.id() == checkpoint.item_id)
         {
@@ -339,6 +375,7 @@ impl History {
         let mut item = completed.item.clone();
         item.completed_at_ms = item.completed_at_ms.or(Some(at.0));
         self.open_items.retain(|open| open != item.id());
+        self.unrecorded.retain(|(heard, _)| heard != item.id());
         self.put(&completed.turn_id, item);
     }
 

@@ -13,6 +13,7 @@ use super::history::History;
 use super::machine::Persistence;
 use super::outgoing::Outgoing;
 use super::publication::PublicationQueue;
+use super::recent::RecentEvents;
 use super::writer::{self, Batch, WriterSetup, Written};
 use crate::config::Durability;
 use crate::policy;
@@ -40,6 +41,8 @@ pub struct Journal {
     /// What a client sees of the thread.
     pub history: History,
     queue: PublicationQueue<Outgoing>,
+    /// What was told last.
+    pub recent: RecentEvents,
     sink: Sink,
     written: mpsc::Sender<Written>,
     /// The last record on disk before this load.
@@ -74,6 +77,7 @@ impl Journal {
             thread,
             history,
             queue,
+            recent: RecentEvents::new(head),
             sink,
             written,
             head,
@@ -88,6 +92,21 @@ impl Journal {
     #[must_use]
     pub fn seq(&self) -> EventSeq {
         self.last
+    }
+
+    /// The last record that is on disk.
+    #[must_use]
+    pub fn durable(&self) -> EventSeq {
+        self.queue.durable()
+    }
+
+    /// Whether its records can be read again from the store.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        match &self.sink {
+            Sink::None | Sink::Memory(_) => false,
+            Sink::Disk { .. } | Sink::Closed { .. } => true,
+        }
     }
 
     /// The version of the history.
@@ -152,12 +171,21 @@ impl Journal {
         if writes {
             self.record(vec![ThreadClosed {}.into()], Keep::Power);
         }
-        let task = match &mut self.sink {
-            Sink::Disk { task, .. } => task.take(),
-            Sink::None | Sink::Memory(_) | Sink::Closed { .. } => None,
-        };
-        self.sink = Sink::Closed { task };
+        match &mut self.sink {
+            Sink::Disk { task, .. } => self.sink = Sink::Closed { task: task.take() },
+            // Nothing to close; whoever resumes meanwhile finds the thread as it was.
+            Sink::None | Sink::Memory(_) | Sink::Closed { .. } => {}
+        }
         writes
+    }
+
+    /// Whether the whole thread is in memory, and nowhere else.
+    #[must_use]
+    pub fn is_unwritten(&self) -> bool {
+        match &self.sink {
+            Sink::Memory(_) => true,
+            Sink::None | Sink::Disk { .. } | Sink::Closed { .. } => false,
+        }
     }
 
     /// Whether nothing more is written: what was sent to the writer is the end.

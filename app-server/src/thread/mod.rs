@@ -4,11 +4,13 @@
 //! owners; `subscribers.rs` counts listeners; `dispatch.rs` brings commands to owners.
 
 pub mod actor;
+pub mod catch_up;
 pub mod command;
 pub mod dispatch;
 pub mod effect;
 pub mod error;
 pub mod event;
+pub mod events;
 pub mod history;
 pub mod journal;
 pub mod machine;
@@ -17,6 +19,7 @@ pub mod outgoing;
 pub mod pictures;
 pub mod publication;
 pub mod questions;
+pub mod recent;
 pub mod registry;
 pub mod snapshot;
 pub mod subscribers;

@@ -1,75 +1,105 @@
 //! Answers an observer of a thread that nobody has loaded: from the rollout, without loading it. The subscription
-//! holds over later loads and unloads.
+//! holds over later loads and unloads. It exists from the first moment, deaf, and begins to hear in a moment in which
+//! nobody owns the thread and nothing was told since: then the rollout that was read is the whole.
 
 use std::sync::Arc;
 
-use skein_protocol::error::WireError;
 use skein_protocol::extension::ThreadPicture;
-use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::{ThreadResumeResponse, ThreadStatus};
 use skein_protocol::turn::TurnItemsView;
 
+use super::catch_up::{self, CatchUp, Continuation};
 use super::command::{Command, Resume};
 use super::dispatch;
 use super::error::ThreadError;
+use super::events;
 use super::history::History;
 use super::pictures;
 use super::subscribers::Role;
 use crate::router::errors;
 use crate::services::Services;
 
-/// Reads the history, subscribes the observer, and makes sure that nothing happened in between; if something did,
-/// begins anew, with the owner if there is one now.
+/// Answers the observer's resume; begins anew, with the owner if there is one now, when something happened meanwhile.
 pub async fn observe(services: Arc<Services>, id: ThreadId, resume: Resume) {
-    let mut resume = resume;
-    match try_observe(&services, id, &resume).await {
-        Ok(Some(response)) => resume.reply.ok(&response),
-        Ok(None) => {
-            let ticket = services.subscribers.wait_again(resume.ticket, id);
-            // A connection that is gone observes nothing.
-            let Some(ticket) = ticket else { return };
-            resume.ticket = ticket;
+    let ticket = resume.ticket;
+    if services.subscribers.begin_catch_up(ticket, id, Role::Observer).is_none() {
+        return resume.reply.err(&errors::thread(&ThreadError::Withdrawn { id }));
+    }
+    let history = match History::read(services.store.as_ref(), id).await {
+        Ok(history) => history,
+        Err(error) => {
+            services.subscribers.stop_catch_up(ticket, id);
+            return Command::Resume(Box::new(resume)).refuse(&services, &errors::read(error, id));
+        }
+    };
+    let now = picture(&history);
+    let asked = resume.params.skein.as_ref();
+    let continuation = catch_up::continuation(asked, now, services.config.limits.replay);
+    let response = response(&history, continuation, resume.params.exclude_turns);
+    if let Continuation::From(seq) = continuation {
+        resume.reply.ok(&response);
+        let from = ThreadPicture { seq, epoch: now.epoch };
+        if let Some(catch_up) = CatchUp::begin(&services, id, (ticket, Role::Observer), from, Vec::new()) {
+            follow(services, id, catch_up).await;
+        }
+        return;
+    }
+    let answer = resume.reply.frame(&response);
+    let heard = services.registry.while_unowned(id, || services.subscribers.join_unless_missed(ticket, id));
+    match heard {
+        Some(true) => resume.reply.deliver(answer),
+        Some(false) | None => {
+            services.subscribers.stop_catch_up(ticket, id);
             dispatch::deliver(&services, id, Command::Resume(Box::new(resume)));
         }
-        Err(error) => {
-            services.subscribers.end_resume(resume.ticket);
-            resume.reply.err(&error);
+    }
+}
+
+/// Tells an observer what it missed of a thread that nobody has loaded, and lets it hear.
+pub async fn follow(services: Arc<Services>, id: ThreadId, mut catch_up: Box<CatchUp>) {
+    while services.registry.handle(id).is_none() {
+        // Deaf anew: what is told from here on is noticed.
+        let (ticket, role) = (catch_up.ticket, catch_up.role);
+        if services.subscribers.begin_catch_up(ticket, id, role).is_none() {
+            return;
+        }
+        let history = match History::read(services.store.as_ref(), id).await {
+            Ok(history) if catch_up.is_of(picture(&history)) => history,
+            Ok(_) | Err(_) => return,
+        };
+        if catch_up.read_to(history.seq()).await.is_err() {
+            return;
+        }
+        let heard = services.registry.while_unowned(id, || {
+            let heard = services.subscribers.join_unless_missed(ticket, id);
+            if heard {
+                let shown = events::open_items(&history, services.clock.wall());
+                shown.iter().for_each(|item| catch_up.receiver.give(item));
+            }
+            heard
+        });
+        if heard == Some(true) {
+            return;
         }
     }
+    catch_up::hand_over(catch_up).await;
 }
 
-/// `None` when the thread has moved while it was read.
-async fn try_observe(
-    services: &Services,
-    id: ThreadId,
-    resume: &Resume,
-) -> Result<Option<ThreadResumeResponse>, WireError> {
-    let before = head(services, id).await?;
-    let read = History::read(services.store.as_ref(), id).await;
-    let history = read.map_err(|error| errors::read(error, id))?;
-    if services.registry.handle(id).is_some() {
-        return Ok(None);
+fn response(history: &History, continuation: Continuation, exclude_turns: bool) -> ThreadResumeResponse {
+    let now = picture(history);
+    let thread = history.thread(ThreadStatus::NotLoaded);
+    let mut response: ThreadResumeResponse = pictures::response(history.settings(), thread, now).into();
+    response.skein = Some(catch_up::picture(continuation, now, &[]));
+    match continuation {
+        Continuation::Whole | Continuation::Gap(_) if !exclude_turns => {
+            response.thread.turns = history.turns(TurnItemsView::Full);
+        }
+        Continuation::Whole | Continuation::Gap(_) | Continuation::From(_) => {}
     }
-    if !services.subscribers.join(resume.ticket, id, Role::Observer) {
-        return Err(errors::thread(&ThreadError::Withdrawn { id }));
-    }
-    // From here on the observer hears every owner. What an owner wrote before is seen by its number.
-    if services.registry.handle(id).is_some() || head(services, id).await? != before {
-        return Ok(None);
-    }
-    let mut response: ThreadResumeResponse = pictures::response(
-        history.settings(),
-        history.thread(ThreadStatus::NotLoaded),
-        ThreadPicture { seq: history.seq(), epoch: history.epoch() },
-    )
-    .into();
-    if !resume.params.exclude_turns {
-        response.thread.turns = history.turns(TurnItemsView::Full);
-    }
-    Ok(Some(response))
+    response
 }
 
-/// The number of the last record. Not that of the history: damage at the end has taken numbers, and has no records.
-async fn head(services: &Services, id: ThreadId) -> Result<EventSeq, WireError> {
-    services.store.head(id).await.map_err(|error| errors::read(error, id))
+fn picture(history: &History) -> ThreadPicture {
+    ThreadPicture { seq: history.seq(), epoch: history.epoch() }
 }

@@ -3,9 +3,11 @@
 
 use skein_protocol::envelope;
 use skein_protocol::error::WireError;
+use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq};
 use skein_protocol::table::{Notification, Scope};
 
+use super::catch_up::CatchUp;
 use super::subscribers::{Broadcast, Role, Ticket};
 use crate::clock::WallMs;
 use crate::connection::outbox::Frame;
@@ -29,15 +31,38 @@ pub enum Outgoing {
         role: Role,
         /// The picture.
         answer: Answer,
+        /// What the picture leaves out and the connection has to know: the items in progress.
+        items: Vec<Broadcast>,
     },
+    /// A resume by number: it is answered, and the client is told what it missed.
+    CatchUp(Box<ResumeByNumber>),
+    /// The same resume, later: the client knows everything before this place in the line but what is recent, and
+    /// receives everything behind it. With the items in progress as they are here.
+    JoinAt(Box<CatchUp>, Vec<Broadcast>),
     /// A question that is put to those who are subscribed when its turn comes.
     Ask(i64),
+}
+
+/// A resume that goes on from what the client has.
+pub struct ResumeByNumber {
+    /// Who waits.
+    pub ticket: Ticket,
+    /// As what.
+    pub role: Role,
+    /// The answer, without turns.
+    pub answer: Answer,
+    /// The last record that the client knows.
+    pub from: ThreadPicture,
+    /// The questions that the answer names as open.
+    pub open_questions: Vec<i64>,
 }
 
 /// A notification and whom it is for.
 pub struct Notice {
     /// Everybody, or the subscribers.
     pub scope: Scope,
+    /// Its record's number, where it is a record.
+    pub number: Option<EventSeq>,
     /// For when it is saved.
     pub broadcast: Broadcast,
     /// For when it is not, where that is said.
@@ -56,7 +81,7 @@ impl Notice {
         let plain = envelope::notification::<N>(params, at.0, None).into();
         let numbered = number.map(|number| envelope::notification::<N>(params, at.0, Some(number)).into());
         let broadcast = Broadcast { method: N::INFO.wire, plain, numbered };
-        Self { scope, broadcast, unsaved: None }
+        Self { scope, number: number.map(|(seq, _)| seq), broadcast, unsaved: None }
     }
 
     /// The notification as it is when its record is only in memory: without a number.

@@ -258,6 +258,15 @@ impl Registry {
         }
     }
 
+    /// Does something while nobody owns the thread, and nobody can become its owner; `None` when somebody does. What
+    /// is done must be quick and must not come back here.
+    pub fn while_unowned<T>(&self, id: ThreadId, what: impl FnOnce() -> T) -> Option<T> {
+        match self.threads.entry(id) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(_held) => Some(what()),
+        }
+    }
+
     /// Gives up the ownership behind this handle. A later owner of the same thread is left alone.
     pub fn forget(&self, handle: &ThreadHandle) {
         self.threads.remove_if(&handle.id(), |_, held| held.0.generation == handle.0.generation);

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use skein_protocol::ids::{ConnectionId, ThreadId};
@@ -75,13 +75,20 @@ pub enum Left {
 
 /// A receiver of notifications, as both maps hold it.
 #[derive(Debug)]
-struct Receiver {
+pub struct Receiver {
     outbox: Outbox,
     wishes: ClientWishes,
 }
 
 impl Receiver {
-    fn give(&self, broadcast: &Broadcast) {
+    /// Where its messages wait.
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// Gives it a notification, in the form that it wants, if it wants it.
+    pub fn give(&self, broadcast: &Broadcast) {
         if self.wishes.opted_out.contains(broadcast.method) {
             return;
         }
@@ -101,15 +108,41 @@ struct Connection {
     receiver: Option<Arc<Receiver>>,
     threads: HashMap<ThreadId, Role>,
     resuming: HashMap<u64, ThreadId>,
+    /// Which of the resumes that wait is catching up; one for each thread.
+    catching_up: HashMap<ThreadId, u64>,
 }
 
 impl Connection {
     fn waits_for(&self, thread: ThreadId) -> bool {
         self.resuming.values().any(|waits| *waits == thread)
     }
+
+    /// Whoever catches up does so no more: something newer takes its place.
+    fn end_catch_up(&mut self, thread: ThreadId) {
+        if let Some(number) = self.catching_up.remove(&thread) {
+            self.resuming.remove(&number);
+        }
+    }
 }
 
-type ThreadSide = HashMap<ConnectionId, (Role, Arc<Receiver>)>;
+/// One listener of a thread.
+#[derive(Debug)]
+struct Listener {
+    role: Role,
+    receiver: Arc<Receiver>,
+    hears: Hears,
+}
+
+/// What a listener receives.
+#[derive(Debug)]
+enum Hears {
+    /// Everything, when it happens.
+    Everything,
+    /// Nothing yet: it counts, and is told what it missed by a task. Notes whether something happened meanwhile.
+    NothingYet(AtomicBool),
+}
+
+type ThreadSide = HashMap<ConnectionId, Listener>;
 
 /// The two maps.
 #[derive(Debug, Default)]
@@ -123,7 +156,13 @@ impl Subscribers {
     /// Makes the connection known. To be undone by [`Subscribers::disconnect`].
     pub fn connect(&self, outbox: Outbox) {
         let id = outbox.connection();
-        let entry = Connection { outbox, receiver: None, threads: HashMap::new(), resuming: HashMap::new() };
+        let entry = Connection {
+            outbox,
+            receiver: None,
+            threads: HashMap::new(),
+            resuming: HashMap::new(),
+            catching_up: HashMap::new(),
+        };
         self.connections.insert(id, entry);
     }
 
@@ -176,6 +215,16 @@ impl Subscribers {
         }
     }
 
+    /// Ends a subscription that has not begun to receive, if it is still this ticket's. The resume waits on.
+    pub fn stop_catch_up(&self, ticket: Ticket, thread: ThreadId) {
+        let Some(mut connection) = self.connections.get_mut(&ticket.connection) else { return };
+        if connection.catching_up.get(&thread) == Some(&ticket.number) {
+            connection.catching_up.remove(&thread);
+            connection.threads.remove(&thread);
+            self.remove_from_thread(ticket.connection, thread);
+        }
+    }
+
     /// Subscribes the one who waited with this ticket. `false` when it is void: the dead cannot subscribe.
     #[must_use]
     pub fn join(&self, ticket: Ticket, thread: ThreadId, role: Role) -> bool {
@@ -183,24 +232,43 @@ impl Subscribers {
         if connection.resuming.remove(&ticket.number) != Some(thread) {
             return false;
         }
-        let Some(receiver) = connection.receiver.clone() else { return false };
-        connection.threads.insert(thread, role);
-        self.threads.entry(thread).or_default().insert(ticket.connection, (role, receiver));
-        true
+        connection.end_catch_up(thread);
+        self.seat(&mut connection, thread, role, Hears::Everything).is_some()
     }
 
-    /// Takes back what [`Subscribers::join`] has made of a ticket, if it has: the connection waits again. `None` when
-    /// it is gone, or has left meanwhile.
+    /// Subscribes the one who waits with this ticket, but it receives nothing yet: it is being told what it missed.
+    /// It goes on waiting, until [`Subscribers::join`]. `None` when the ticket is void.
     #[must_use]
-    pub fn wait_again(&self, ticket: Ticket, thread: ThreadId) -> Option<Ticket> {
+    pub fn begin_catch_up(&self, ticket: Ticket, thread: ThreadId, role: Role) -> Option<Arc<Receiver>> {
         let mut connection = self.connections.get_mut(&ticket.connection)?;
-        if connection.resuming.contains_key(&ticket.number) {
-            return Some(ticket);
+        if connection.catching_up.get(&thread) != Some(&ticket.number) {
+            connection.end_catch_up(thread);
         }
-        connection.threads.remove(&thread)?;
-        self.remove_from_thread(ticket.connection, thread);
-        connection.resuming.insert(ticket.number, thread);
-        Some(ticket)
+        if connection.resuming.get(&ticket.number) != Some(&thread) {
+            return None;
+        }
+        connection.catching_up.insert(thread, ticket.number);
+        self.seat(&mut connection, thread, role, Hears::NothingYet(AtomicBool::new(false)))
+    }
+
+    /// Lets the one who catches up with this ticket receive everything from now on, unless something was published
+    /// since it began. For a thread without an owner; the caller sees to it that none can come meanwhile.
+    #[must_use]
+    pub fn join_unless_missed(&self, ticket: Ticket, thread: ThreadId) -> bool {
+        let Some(mut connection) = self.connections.get_mut(&ticket.connection) else { return false };
+        if connection.catching_up.get(&thread) != Some(&ticket.number) {
+            return false;
+        }
+        let Some(mut side) = self.threads.get_mut(&thread) else { return false };
+        let Some(listener) = side.get_mut(&ticket.connection) else { return false };
+        match &listener.hears {
+            Hears::NothingYet(missed) if !missed.load(Ordering::Acquire) => {
+                listener.hears = Hears::Everything;
+                connection.end_catch_up(thread);
+                true
+            }
+            Hears::NothingYet(_) | Hears::Everything => false,
+        }
     }
 
     /// Ends a connection's subscription, and voids its waiting resumes of the thread. The caller wakes the owner.
@@ -209,6 +277,7 @@ impl Subscribers {
         let Some(mut connection) = self.connections.get_mut(&id) else { return Left::Nothing };
         let waited = connection.waits_for(thread);
         connection.resuming.retain(|_, waits| *waits != thread);
+        connection.catching_up.remove(&thread);
         if connection.threads.remove(&thread).is_some() {
             self.remove_from_thread(id, thread);
             return Left::Subscription;
@@ -221,8 +290,8 @@ impl Subscribers {
     pub fn counts(&self, thread: ThreadId) -> Counts {
         let mut counts = Counts::default();
         if let Some(side) = self.threads.get(&thread) {
-            for (role, _) in side.values() {
-                match role {
+            for listener in side.values() {
+                match listener.role {
                     Role::Subscriber => counts.subscribers += 1,
                     Role::Observer => counts.observers += 1,
                 }
@@ -234,22 +303,28 @@ impl Subscribers {
     /// How a connection listens to a thread, if it does.
     #[must_use]
     pub fn role(&self, id: ConnectionId, thread: ThreadId) -> Option<Role> {
-        self.threads.get(&thread)?.get(&id).map(|(role, _)| *role)
+        self.threads.get(&thread)?.get(&id).map(|listener| listener.role)
     }
 
     /// The outboxes of those who may be asked a question about a thread.
     #[must_use]
     pub fn askable(&self, thread: ThreadId) -> Vec<Outbox> {
         let Some(side) = self.threads.get(&thread) else { return Vec::new() };
-        let asked = side.values().filter(|(role, _)| *role == Role::Subscriber);
-        asked.map(|(_, receiver)| receiver.outbox.clone()).collect()
+        let asked = side.values().filter(|listener| match listener.hears {
+            Hears::Everything => listener.role.keeps_loaded(),
+            Hears::NothingYet(_) => false,
+        });
+        asked.map(|listener| listener.receiver.outbox.clone()).collect()
     }
 
     /// Gives a notification to everyone who listens to the thread.
     pub fn publish(&self, thread: ThreadId, broadcast: &Broadcast) {
         if let Some(side) = self.threads.get(&thread) {
-            for (_, receiver) in side.values() {
-                receiver.give(broadcast);
+            for listener in side.values() {
+                match &listener.hears {
+                    Hears::Everything => listener.receiver.give(broadcast),
+                    Hears::NothingYet(missed) => missed.store(true, Ordering::Release),
+                }
             }
         }
     }
@@ -302,6 +377,22 @@ impl Subscribers {
             }
         }
         (self.connections.len(), counts)
+    }
+
+    /// Makes the connection a listener of the thread. `None` before `initialize`.
+    fn seat(
+        &self,
+        connection: &mut Connection,
+        thread: ThreadId,
+        role: Role,
+        hears: Hears,
+    ) -> Option<Arc<Receiver>> {
+        let receiver = connection.receiver.clone()?;
+        let id = receiver.outbox.connection();
+        connection.threads.insert(thread, role);
+        let listener = Listener { role, receiver: Arc::clone(&receiver), hears };
+        self.threads.entry(thread).or_default().insert(id, listener);
+        Some(receiver)
     }
 
     fn remove_from_thread(&self, id: ConnectionId, thread: ThreadId) {

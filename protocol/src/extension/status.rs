@@ -44,6 +44,8 @@ pub struct SkeinStatusResponse {
     pub store: StoreCounts,
     /// What was refused.
     pub refusals: RefusalCounts,
+    /// Clients that came back.
+    pub replay: ReplayCounts,
     /// How threads left memory.
     pub unloads: UnloadCounts,
     /// Memory.
@@ -130,6 +132,16 @@ pub struct RefusalCounts {
     pub overloaded: u64,
     /// Connections that were closed because they did not take their messages.
     pub slow_clients: u64,
+}
+
+/// Clients that came back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReplayCounts {
+    /// Events that were told again.
+    pub events_total: u64,
+    /// Histories that could not be continued, and were shown whole.
+    pub gaps_total: u64,
 }
 
 /// How threads left memory.

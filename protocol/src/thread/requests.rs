@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     JsonObject,
-    extension::{ListDetails, LoadedDetails, ResumeOptions, ThreadPicture},
+    extension::{ListDetails, LoadedDetails, ResumeOptions, ResumePicture, ThreadPicture},
     ids::ThreadId,
     response_item::ResponseItem,
     settings::{
@@ -237,7 +237,7 @@ pub struct ThreadResumeResponse {
     pub turns_backwards_cursor: Option<String>,
     /// What this answer is a picture of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub skein: Option<ThreadPicture>,
+    pub skein: Option<ResumePicture>,
 }
 
 /// The same thread, resumed: an answer without turns or cursors.
@@ -260,7 +260,7 @@ impl From<ThreadStartResponse> for ThreadResumeResponse {
             runtime_workspace_roots: start.runtime_workspace_roots,
             sandbox: start.sandbox,
             service_tier: start.service_tier,
-            skein: start.skein,
+            skein: start.skein.map(ResumePicture::from),
             thread: start.thread,
             turns_backwards_cursor: None,
         }

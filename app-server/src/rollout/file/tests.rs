@@ -250,7 +250,8 @@ async fn a_completed_turn_says_where_it_began() {
     };
     let status = skein_protocol::turn::TurnStatus::Completed;
     let start = TurnStarted { turn_id: "t".into(), input: Vec::new(), item_id: None, client_id: None };
-    let end = TurnCompleted { turn_id: "t".into(), status, error: None, header, place: None };
+    let end =
+        TurnCompleted { turn_id: "t".into(), started_at_ms: None, status, error: None, header, place: None };
     let record = |seq, body| Record { seq: EventSeq(seq), at: crate::clock::WallMs(0), body };
     let first = vec![named(1, "before"), record(2, start.into()), named(3, "between")];
     fixture.store.append(lease(id), EventSeq(0), first, Keep::Process).await.unwrap();

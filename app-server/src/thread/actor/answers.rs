@@ -2,14 +2,13 @@
 
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, TurnId};
-use skein_protocol::thread::{SessionSource, Thread, ThreadResumeResponse, ThreadStatus};
+use skein_protocol::thread::{SessionSource, Thread, ThreadStatus};
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStartResponse};
 
 use super::{Owner, Waiter};
 use crate::helpers::HelperSpec;
 use crate::rollout::record::{RecordBody, ThreadCreated};
-use crate::router::errors;
-use crate::thread::command::{Input, Resume, Start};
+use crate::thread::command::{Input, Start};
 use crate::thread::event::WaiterId;
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Outgoing;
@@ -32,27 +31,11 @@ impl Owner {
         let response = pictures::response(&self.settings(), self.thread(), self.picture());
         let answer = reply.prepare(&response);
         if let Some(journal) = &mut self.journal {
-            journal.publish(Outgoing::Join { ticket, role: Role::Subscriber, answer });
+            let items = Vec::new();
+            journal.publish(Outgoing::Join { ticket, role: Role::Subscriber, answer, items });
         }
         self.seat.publish.send_modify(|snapshot| snapshot.status = ThreadStatus::Idle);
         self.announce_started();
-    }
-
-    pub(super) fn answer_resume(&mut self, resume: Resume) {
-        let Resume { params, role, ticket, reply, .. } = resume;
-        self.tell_status();
-        let mut response: ThreadResumeResponse =
-            pictures::response(&self.settings(), self.thread(), self.picture()).into();
-        if !params.exclude_turns
-            && let Some(journal) = &self.journal
-        {
-            response.thread.turns = journal.history.turns(TurnItemsView::Full);
-        }
-        let most = self.services.config.limits.answer_bytes;
-        let answer = reply.prepare_within(most, &response, || errors::answer_too_large(self.id, most));
-        if let Some(journal) = &mut self.journal {
-            journal.publish(Outgoing::Join { ticket, role, answer });
-        }
     }
 
     /// Input that was taken before: the same answer, and nothing begins.
@@ -97,13 +80,13 @@ impl Owner {
         }
     }
 
-    fn picture(&self) -> ThreadPicture {
+    pub(super) fn picture(&self) -> ThreadPicture {
         let (seq, epoch) =
             self.journal.as_ref().map_or((EventSeq(0), Epoch(1)), |journal| (journal.seq(), journal.epoch()));
         ThreadPicture { seq, epoch }
     }
 
-    fn thread(&self) -> Thread {
+    pub(super) fn thread(&self) -> Thread {
         let status = self.status();
         let mut thread = match &self.journal {
             Some(journal) => journal.history.thread(status),

@@ -65,6 +65,7 @@ impl Owner {
             Command::SetName(set_name) => self.set_name(set_name),
             Command::Unload(unload) => self.unload(unload),
             Command::Helpers(give) => self.give_helpers(give),
+            Command::CaughtUp(catch_up) => self.caught_up(catch_up),
             Command::Fence(done) => drop(done.send(())),
         }
     }

@@ -154,7 +154,7 @@ impl Owner {
             Written::UpTo(seq) if self.machine.phase() == Phase::Unloading && *seq == journal.seq() => {
                 self.rollout_closed();
             }
-            Written::UpTo(_) => {}
+            Written::UpTo(_) => self.unpark(),
             Written::Failed(error) => self.fail_turn(&error.to_string()),
         }
     }
@@ -289,7 +289,7 @@ impl Owner {
             let mut joined = false;
             while let Some((outgoing, saved)) = self.journal.as_mut().and_then(super::Journal::next_outgoing)
             {
-                joined |= matches!(outgoing, Outgoing::Join { .. });
+                joined |= matches!(outgoing, Outgoing::Join { .. } | Outgoing::CatchUp(_));
                 self.send(outgoing, saved);
             }
             if !joined {
@@ -312,6 +312,7 @@ impl Owner {
         match outgoing {
             Outgoing::Notify(notice) => {
                 let scope = notice.scope;
+                self.remember(&notice, saved);
                 let broadcast = match saved {
                     Saved::Yes => notice.broadcast,
                     Saved::No => notice.into_unsaved(),
@@ -332,15 +333,9 @@ impl Owner {
                 };
                 acknowledge(result);
             }
-            Outgoing::Join { ticket, role, answer } => {
-                if self.services.subscribers.join(ticket, self.id, role) {
-                    answer.send();
-                    self.ask_again(ticket.connection);
-                } else {
-                    let error = errors::thread(&ThreadError::Withdrawn { id: self.id });
-                    answer.replace_with(&error).send();
-                }
-            }
+            Outgoing::Join { ticket, role, answer, items } => self.join((ticket, role), answer, &items),
+            Outgoing::CatchUp(resume) => self.begin_catch_up(*resume),
+            Outgoing::JoinAt(catch_up, items) => self.join_at(catch_up, &items, saved),
             Outgoing::Ask(question) => self.put_question(question),
         }
     }

@@ -32,6 +32,10 @@ impl Owner {
         self.count_unload();
         // What an unload has left in the line is told before its book is closed, and nothing of it is heard later.
         self.send_all();
+        if self.journal.as_ref().is_some_and(Journal::is_unwritten) {
+            self.children.spawn(format!("load/{}", self.id), async { Child::NeverWritten });
+            return;
+        }
         self.journal = None;
         self.load_error = None;
         self.reports = mpsc::channel(policy::TURN_REPORTS);
@@ -79,6 +83,16 @@ impl Owner {
             }
         }
         self.take_up_deferred();
+        self.unpark();
+        self.recount();
+    }
+
+    /// The load of a thread that is only in memory: it is as it was.
+    pub(super) fn loaded_from_memory(&mut self) {
+        self.change_for_waiting_resumes();
+        self.step(Event::Loaded(Materialised::No));
+        self.take_up_deferred();
+        self.unpark();
         self.recount();
     }
 

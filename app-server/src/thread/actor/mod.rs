@@ -8,6 +8,7 @@ use skein_protocol::ids::{ThreadId, TurnId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::catch_up::CatchUp;
 use super::command::{Command, Input, Resume, Start, Unload};
 use super::dispatch;
 use super::event::{Event, WaiterId};
@@ -25,6 +26,7 @@ use crate::tasks::Group;
 use crate::turn::Report;
 
 mod answers;
+mod catch_up;
 mod commands;
 mod effects;
 mod load;
@@ -44,6 +46,8 @@ use turns::RunningTurn;
 enum Child {
     /// The rollout was read, or could not be.
     Loaded(Box<Result<LoadedThread, super::error::ThreadError>>),
+    /// There is no rollout yet, and the thread is in memory.
+    NeverWritten,
     /// No helper is left.
     HelpersEnded(Vec<ExitReport>),
     /// This turn's task has ended; its last report tells how.
@@ -60,6 +64,7 @@ enum Waiter {
 /// What can wake an owner.
 enum Wakeup {
     Deadline,
+    Checkpoint,
     Woken,
     Child(Result<Child, tokio::task::JoinError>),
     Written(Written),
@@ -95,6 +100,10 @@ struct Owner {
     /// The last turn failed.
     faulted: bool,
     unload_began: Option<Instant>,
+    /// When text in flight is written next.
+    checkpoint_at: Option<Instant>,
+    /// Clients that know what is on disk, and wait for the disk to work again.
+    parked: Vec<CatchUp>,
     children: Group<Child>,
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     written: (mpsc::Sender<Written>, mpsc::Receiver<Written>),
@@ -111,6 +120,7 @@ pub fn start(services: &Arc<Services>, seat: Seat, first: Command) {
         | Command::SetName(_)
         | Command::Unload(_)
         | Command::Helpers(_)
+        | Command::CaughtUp(_)
         | Command::Fence(_) => Persistence::Durable,
     };
     let owner = Owner::new(Arc::clone(services), seat, persistence);
@@ -139,6 +149,8 @@ impl Owner {
             questions: Vec::new(),
             faulted: false,
             unload_began: None,
+            checkpoint_at: None,
+            parked: Vec::new(),
             reports: mpsc::channel(policy::TURN_REPORTS),
             written: mpsc::channel(policy::WRITER_BATCHES),
             helper_events: mpsc::channel(policy::HELPER_EVENTS),
@@ -163,6 +175,7 @@ impl Owner {
         tokio::select! {
             biased;
             () = until(deadline) => Wakeup::Deadline,
+            () = until(self.checkpoint_at) => Wakeup::Checkpoint,
             () = self.seat.handle.woken() => Wakeup::Woken,
             child = self.children.next() => Wakeup::Child(child),
             Some(written) = self.written.1.recv() => Wakeup::Written(written),
@@ -175,6 +188,7 @@ impl Owner {
     fn handle(&mut self, wakeup: Wakeup) {
         match wakeup {
             Wakeup::Deadline => self.step(Event::DeadlinePassed),
+            Wakeup::Checkpoint => self.checkpoint(),
             Wakeup::Woken => self.woken(),
             Wakeup::Child(child) => self.child_ended(child),
             Wakeup::Written(written) => self.written(&written),
@@ -226,6 +240,7 @@ impl Owner {
     fn child_ended(&mut self, child: Result<Child, tokio::task::JoinError>) {
         match child {
             Ok(Child::Loaded(result)) => self.loaded(*result),
+            Ok(Child::NeverWritten) => self.loaded_from_memory(),
             Ok(Child::HelpersEnded(reports)) => self.helpers_ended(&reports),
             Ok(Child::Turn(turn)) => self.turn_task_ended(&turn),
             // The tracker has logged the panic.
@@ -249,9 +264,16 @@ impl Owner {
     fn still_joins(&self, outgoing: &Outgoing) -> bool {
         match outgoing {
             Outgoing::Join { ticket, role: Role::Subscriber, .. } => self.services.subscribers.waits(*ticket),
-            Outgoing::Join { .. } | Outgoing::Notify(_) | Outgoing::Acknowledge(_) | Outgoing::Ask(_) => {
-                false
+            Outgoing::CatchUp(resume) if resume.role == Role::Subscriber => {
+                self.services.subscribers.waits(resume.ticket)
             }
+            // Who catches up is counted by the subscribers' map.
+            Outgoing::Join { .. }
+            | Outgoing::CatchUp(_)
+            | Outgoing::JoinAt(..)
+            | Outgoing::Notify(_)
+            | Outgoing::Acknowledge(_)
+            | Outgoing::Ask(_) => false,
         }
     }
 
@@ -267,6 +289,7 @@ impl Owner {
         self.services.registry.forget(&self.seat.handle);
         self.seat.mailbox.close();
         let mut left: Vec<Command> = self.deferred.drain(..).collect();
+        left.extend(self.parked.drain(..).map(|catch_up| Command::CaughtUp(Box::new(catch_up))));
         // Ends at once: a closed mailbox only waits for what somebody is putting in at this very moment.
         while let Some(command) = self.seat.mailbox.recv().await {
             left.push(command);

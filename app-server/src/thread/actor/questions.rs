@@ -12,12 +12,13 @@ use skein_protocol::event::ServerRequestResolvedNotification;
 use skein_protocol::ids::{ConnectionId, ItemId, RequestId, TurnId};
 use skein_protocol::notifications::ServerRequestResolved;
 use skein_protocol::server_requests::ItemToolRequestUserInput;
+use skein_protocol::table::Scope;
 use tokio::sync::oneshot;
 
 use super::Owner;
 use crate::connection::outbox::{Frame, Outbox};
 use crate::thread::event::Event;
-use crate::thread::outgoing::Outgoing;
+use crate::thread::outgoing::{Notice, Outgoing};
 use crate::thread::questions::{Asked, Verdict};
 use crate::thread::registry::ClientAnswer;
 use crate::turn::Answered;
@@ -145,9 +146,23 @@ impl Owner {
 
     fn resolved(&mut self, number: i64) {
         self.services.questions.close(number);
+        let notice = self.resolved_notice(number);
+        if let Some(journal) = &mut self.journal {
+            journal.publish(Outgoing::Notify(notice));
+        }
+    }
+
+    /// Tells that a question needs no answer any more.
+    pub(super) fn resolved_notice(&self, number: i64) -> Notice {
         let params =
             ServerRequestResolvedNotification { request_id: RequestId::Integer(number), thread_id: self.id };
-        self.notify::<ServerRequestResolved>(&params, None);
+        let at = self.services.clock.wall();
+        Notice::new::<ServerRequestResolved>(Scope::Subscribers, &params, at, None)
+    }
+
+    /// The questions that wait for an answer.
+    pub(super) fn question_numbers(&self) -> Vec<i64> {
+        self.questions.iter().map(|question| question.number).collect()
     }
 }
 

@@ -1,9 +1,8 @@
 //! The owner's side of a turn: it begins it, numbers what it reports, and ends it in the books.
 
 use skein_protocol::event::{
-    AgentMessageDeltaNotification, ErrorNotification, ItemCompletedNotification, ItemStartedNotification,
-    McpToolCallProgressNotification, ThreadTokenUsage, ThreadTokenUsageUpdatedNotification,
-    TokenUsageBreakdown, TurnCompletedNotification, TurnStartedNotification,
+    AgentMessageDeltaNotification, ErrorNotification, McpToolCallProgressNotification, ThreadTokenUsage,
+    ThreadTokenUsageUpdatedNotification, TokenUsageBreakdown, TurnStartedNotification,
 };
 use skein_protocol::extension::TurnSaved;
 use skein_protocol::ids::{EventSeq, ItemId, TurnId};
@@ -22,11 +21,12 @@ use super::{Child, Owner};
 use crate::policy;
 use crate::provider;
 use crate::rollout::Keep;
-use crate::rollout::record::{ItemCompleted, ItemStarted, RecordBody, TurnCompleted, TurnStarted, Usage};
+use crate::rollout::record::{ItemCompleted, ItemStarted, RecordBody, TurnStarted, Usage};
 use crate::router::errors;
 use crate::thread::command::{Command, Input};
 use crate::thread::error::ThreadError;
 use crate::thread::event::Event;
+use crate::thread::events;
 use crate::thread::machine::{Persistence, Phase};
 use crate::thread::outgoing::{Notice, Outgoing};
 use crate::turn::{self, Job, Outcome, Report, Wires};
@@ -227,6 +227,7 @@ impl Owner {
             journal.history.hear(&item_id, &delta);
         }
         self.append_to_snapshot(&item_id, &delta);
+        self.checkpoint_soon();
         let params = AgentMessageDeltaNotification { delta, item_id, thread_id: self.id, turn_id };
         self.notify::<ItemAgentMessageDelta>(&params, None);
     }
@@ -285,6 +286,25 @@ impl Owner {
         }
     }
 
+    /// Text that was heard is written within a second.
+    fn checkpoint_soon(&mut self) {
+        self.checkpoint_at.get_or_insert_with(|| self.services.clock.now() + policy::CHECKPOINT);
+    }
+
+    /// Writes the text that was heard since the last time. While the disk does not take it, it waits for the next time.
+    pub(super) fn checkpoint(&mut self) {
+        self.checkpoint_at = None;
+        let Some(journal) = &mut self.journal else { return };
+        let checkpoints = journal.history.checkpoints();
+        if checkpoints.is_empty() {
+            return;
+        }
+        if journal.failure.is_some() || !journal.has_room() {
+            return self.checkpoint_soon();
+        }
+        journal.record(checkpoints, Keep::Process);
+    }
+
     fn close_open_items(&mut self) {
         let Some(journal) = &self.journal else { return };
         let mut closing = journal.history.closing_records(self.services.clock.wall());
@@ -294,14 +314,9 @@ impl Owner {
 
     fn record_end(&mut self, turn_id: &TurnId, outcome: &Outcome) -> EventSeq {
         let Some(journal) = &self.journal else { return EventSeq(0) };
-        let completed = TurnCompleted {
-            turn_id: turn_id.clone(),
-            status: outcome.status,
-            error: outcome.error.clone(),
-            header: journal.history.header(),
-            place: None,
-        };
-        self.record_one(completed.into(), Keep::Power)
+        let completed =
+            journal.history.turn_completed_record(turn_id.clone(), outcome.status, outcome.error.clone());
+        self.record_one(completed, Keep::Power)
     }
 
     fn record_one(&mut self, body: RecordBody, keep: Keep) -> EventSeq {
@@ -320,34 +335,24 @@ impl Owner {
     }
 
     fn notify_item_started(&mut self, turn_id: &TurnId, item: ThreadItem, number: EventSeq) {
-        let params = ItemStartedNotification {
-            started_at_ms: item.started_at_ms.unwrap_or_default(),
-            item,
-            thread_id: self.id,
-            turn_id: turn_id.clone(),
-        };
+        let params = events::item_started(self.id, turn_id, item);
         self.notify::<ItemStartedNotice>(&params, Some(number));
     }
 
     fn notify_item_completed(&mut self, turn_id: &TurnId, item: ThreadItem, number: EventSeq) {
-        let params = ItemCompletedNotification {
-            completed_at_ms: item.completed_at_ms.unwrap_or_default(),
-            content_token_count: None,
-            item,
-            thread_id: self.id,
-            turn_id: turn_id.clone(),
-        };
+        let params = events::item_completed(self.id, turn_id, item);
         self.notify::<ItemCompletedNotice>(&params, Some(number));
     }
 
     /// The turn with its last item only, as the peer shows it; said to be unsaved where it is.
     fn notify_turn_completed(&mut self, turn_id: &TurnId, number: EventSeq, saved: bool) {
         let Some(journal) = &mut self.journal else { return };
-        let Some(mut turn) = journal.history.turn(turn_id).cloned() else { return };
-        turn.items = turn.items.pop().into_iter().collect();
-        turn.items_view = TurnItemsView::Summary;
-        let mut params = TurnCompletedNotification { thread_id: self.id, turn, skein: None };
+        let Some(turn) = journal.history.turn(turn_id).cloned() else { return };
+        let mut params = events::turn_completed(self.id, turn);
         let (at, scope) = (self.services.clock.wall(), skein_protocol::table::Scope::Subscribers);
+        if !saved {
+            journal.recent.skip(number);
+        }
         let number = saved.then(|| (number, journal.epoch()));
         let mut notice = Notice::new::<TurnCompletedNotice>(scope, &params, at, number);
         params.skein = Some(TurnSaved { saved: false });

@@ -79,7 +79,8 @@ fn checkpoint(turn: &str, item: &str, to: ItemText, added: &str) -> RecordBody {
 fn turn_completed(turn: &str, status: TurnStatus) -> RecordBody {
     let header =
         ThreadHeader { name: None, settings: ThreadSettings::default(), usage: None, epoch: Epoch(1) };
-    TurnCompleted { turn_id: turn.into(), status, error: None, header, place: None }.into()
+    TurnCompleted { turn_id: turn.into(), started_at_ms: None, status, error: None, header, place: None }
+        .into()
 }
 
 fn reasoning(id: &str) -> ThreadItem {
@@ -339,8 +340,14 @@ fn a_failed_turn_says_why_and_usage_is_kept() {
     ]));
     let error = Some(TurnError::new("the disk is full"));
     let (turn_id, header) = ("t".into(), history.header());
-    let body =
-        TurnCompleted { turn_id, status: TurnStatus::Failed, error: error.clone(), header, place: None };
+    let body = TurnCompleted {
+        turn_id,
+        started_at_ms: None,
+        status: TurnStatus::Failed,
+        error: error.clone(),
+        header,
+        place: None,
+    };
     history.apply(&Record { seq: EventSeq(4), at: WallMs(9_000), body: body.into() });
     assert_eq!(history.turns(TurnItemsView::Full)[0].error, error);
     assert_eq!(history.usage(), Some(&usage));

@@ -160,15 +160,47 @@ fn a_join_that_races_with_the_disconnection_leaves_nothing() {
 }
 
 #[test]
-fn who_waits_again_is_not_subscribed_until_it_joins_again() {
+fn who_catches_up_counts_and_receives_nothing_until_it_joins() {
+    let subscribers = Subscribers::default();
+    let outbox = connected(&subscribers, 1);
+    let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
+    assert!(subscribers.begin_catch_up(ticket, T, Role::Subscriber).is_some());
+    assert_eq!(subscribers.counts(T), Counts { subscribers: 1, observers: 0 });
+    subscribers.publish(T, &notice("missed"));
+    assert!(subscribers.waits(ticket) && subscribers.askable(T).is_empty());
+    assert_eq!(outbox.bytes(), 0);
+    assert!(subscribers.join(ticket, T, Role::Subscriber));
+    subscribers.publish(T, &notice("heard"));
+    assert!(!subscribers.waits(ticket) && outbox.bytes() > 0);
+    assert_eq!(subscribers.leave(ConnectionId(1), T), Left::Subscription);
+    assert!(subscribers.begin_catch_up(ticket, T, Role::Subscriber).is_none(), "it has left");
+}
+
+#[test]
+fn who_has_missed_something_cannot_join_by_itself() {
     let subscribers = Subscribers::default();
     let _outbox = connected(&subscribers, 1);
     let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
-    assert_eq!(subscribers.wait_again(ticket, T), Some(ticket), "it has not joined yet");
-    assert!(subscribers.join(ticket, T, Role::Observer));
-    assert_eq!(subscribers.wait_again(ticket, T), Some(ticket));
+    assert!(!subscribers.join_unless_missed(ticket, T), "it does not catch up");
+    assert!(subscribers.begin_catch_up(ticket, T, Role::Observer).is_some());
+    subscribers.publish(T, &notice("missed"));
+    assert!(!subscribers.join_unless_missed(ticket, T));
+    assert!(subscribers.begin_catch_up(ticket, T, Role::Observer).is_some(), "anew");
+    assert!(subscribers.join_unless_missed(ticket, T));
+    assert!(!subscribers.waits(ticket));
+}
+
+#[test]
+fn of_two_that_catch_up_on_one_connection_the_later_one_counts() {
+    let subscribers = Subscribers::default();
+    let _outbox = connected(&subscribers, 1);
+    let first = subscribers.begin_resume(ConnectionId(1), T).unwrap();
+    assert!(subscribers.begin_catch_up(first, T, Role::Subscriber).is_some());
+    let second = subscribers.begin_resume(ConnectionId(1), T).unwrap();
+    assert!(subscribers.begin_catch_up(second, T, Role::Observer).is_some());
+    assert!(!subscribers.waits(first) && !subscribers.join(first, T, Role::Subscriber));
+    assert_eq!(subscribers.counts(T), Counts { subscribers: 0, observers: 1 });
+    subscribers.stop_catch_up(second, T);
     assert_eq!(subscribers.counts(T), Counts::default());
-    assert!(subscribers.waits(ticket) && subscribers.join(ticket, T, Role::Observer));
-    assert_eq!(subscribers.leave(ConnectionId(1), T), Left::Subscription);
-    assert_eq!(subscribers.wait_again(ticket, T), None, "it has left");
+    assert!(subscribers.join(second, T, Role::Observer), "it waited on");
 }

@@ -12,7 +12,7 @@ use skein_protocol::envelope::{self, Incoming, Stamp};
 use skein_protocol::error::WireError;
 use skein_protocol::event::TurnCompletedNotification;
 use skein_protocol::extension::ResumeOptions;
-use skein_protocol::ids::{ConnectionId, RequestId, ThreadId, TurnId};
+use skein_protocol::ids::{ConnectionId, Epoch, EventSeq, RequestId, ThreadId, TurnId};
 use skein_protocol::notifications::{TurnCompleted, TurnStarted};
 use skein_protocol::table::Notification;
 use skein_protocol::thread::{
@@ -63,6 +63,14 @@ impl Message {
 
     pub fn answers(&self, request: i64) -> bool {
         matches!(self, Self::Answer { id, .. } if *id == request)
+    }
+
+    /// Its number, if it is a notification that has one.
+    pub fn seq(&self) -> Option<EventSeq> {
+        match self {
+            Self::Notice { stamp, .. } => stamp.seq,
+            Self::Answer { .. } | Self::Question { .. } => None,
+        }
     }
 
     /// The params of a notification, if it is this one.
@@ -155,9 +163,31 @@ impl Client {
     }
 
     fn resume_as(&mut self, thread: ThreadId, role: Role) -> (i64, Command) {
+        self.resume_with(
+            thread,
+            ResumeOptions { observe: role == Role::Observer, ..ResumeOptions::default() },
+        )
+    }
+
+    /// `thread/resume` by number.
+    pub fn ask_resume_from(&mut self, thread: ThreadId, role: Role, (seq, epoch): (EventSeq, Epoch)) -> i64 {
+        let observe = role == Role::Observer;
+        let options = ResumeOptions { observe, after_seq: Some(seq), epoch: Some(epoch) };
+        let (request, command) = self.resume_with(thread, options);
+        self.send(thread, command);
+        request
+    }
+
+    pub async fn resume_from(&mut self, thread: ThreadId, from: (EventSeq, Epoch)) -> ThreadResumeResponse {
+        let request = self.ask_resume_from(thread, Role::Subscriber, from);
+        self.answer(request).await.unwrap()
+    }
+
+    fn resume_with(&mut self, thread: ThreadId, options: ResumeOptions) -> (i64, Command) {
         let mut params: ThreadResumeParams =
             serde_json::from_value(serde_json::json!({ "threadId": thread })).unwrap();
-        params.skein = Some(ResumeOptions { observe: role == Role::Observer, ..ResumeOptions::default() });
+        let role = if options.observe { Role::Observer } else { Role::Subscriber };
+        params.skein = Some(options);
         let ticket = self.services.subscribers.begin_resume(self.id(), thread).unwrap();
         let (request, reply) = self.reply();
         let resume = Resume { params, helpers: Overrides::default(), role, ticket, reply };

@@ -21,6 +21,9 @@ pub struct Disk {
     trap: AtomicBool,
     load_gate: watch::Sender<bool>,
     append_gate: watch::Sender<bool>,
+    read_gate: watch::Sender<bool>,
+    /// The types of all records that were written.
+    written: watch::Sender<Vec<String>>,
     /// Threads whose appends are refused.
     refused: Mutex<BTreeSet<ThreadId>>,
     held: Mutex<BTreeSet<ThreadId>>,
@@ -34,6 +37,8 @@ impl Disk {
             trap: AtomicBool::new(false),
             load_gate: watch::Sender::new(true),
             append_gate: watch::Sender::new(true),
+            read_gate: watch::Sender::new(true),
+            written: watch::Sender::default(),
             refused: Mutex::default(),
             held: Mutex::default(),
         }
@@ -69,6 +74,26 @@ impl Disk {
 
     pub fn release_appends(&self) {
         self.append_gate.send_replace(true);
+    }
+
+    /// From now on reads of pages wait.
+    pub fn hold_reads(&self) {
+        self.read_gate.send_replace(false);
+    }
+
+    pub fn release_reads(&self) {
+        self.read_gate.send_replace(true);
+    }
+
+    /// How many records of a type were written.
+    pub fn count(&self, kind: &str) -> usize {
+        self.written.borrow().iter().filter(|written| *written == kind).count()
+    }
+
+    /// Waits until so many records of a type were written.
+    pub async fn until_written(&self, kind: &str, count: usize) {
+        let enough = |written: &Vec<String>| written.iter().filter(|k| *k == kind).count() >= count;
+        self.written.subscribe().wait_for(enough).await.unwrap();
     }
 
     /// From now on appends to this thread are refused, as by a full disk.
@@ -114,7 +139,10 @@ impl RolloutStore for Disk {
             let source = io::Error::from(io::ErrorKind::StorageFull);
             return Err(AppendError::Disk { thread, kind: DiskKind::Full, head: expected, source });
         }
-        self.inner.append(lease, expected, records, keep).await
+        let kinds: Vec<String> = records.iter().map(|record| record.body.kind().to_owned()).collect();
+        let appended = self.inner.append(lease, expected, records, keep).await?;
+        self.written.send_modify(|written| written.extend(kinds));
+        Ok(appended)
     }
 
     async fn load(&self, thread: ThreadId) -> Result<Loaded, ReadError> {
@@ -136,6 +164,7 @@ impl RolloutStore for Disk {
     }
 
     async fn read_after(&self, thread: ThreadId, after: EventSeq, limit: usize) -> Result<Page, ReadError> {
+        pass(&self.read_gate).await;
         self.inner.read_after(thread, after, limit).await
     }
 

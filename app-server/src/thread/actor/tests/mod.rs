@@ -10,10 +10,12 @@ mod disk;
 mod model;
 
 mod answers;
+mod checkpoints;
 mod failures;
 mod loads;
 mod observers;
 mod questions;
+mod replays;
 mod resumes;
 mod turns;
 mod unloads;

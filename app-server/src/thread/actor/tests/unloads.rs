@@ -68,6 +68,22 @@ async fn resumes_during_an_unload_wait_for_it_and_load_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_resume_during_the_unload_of_a_thread_that_was_never_written_finds_it() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.started().await;
+    client.set_name(thread, "kept");
+    let mut resuming = bench.client();
+    let unload = client.unload(thread, Force::Yes);
+    let resumed = resuming.ask_resume(thread, Role::Subscriber);
+    client.answer::<SkeinThreadUnloadResponse>(unload).await.unwrap();
+    let response = resuming.answer::<ThreadResumeResponse>(resumed).await.unwrap();
+    assert_eq!(response.thread.name.as_deref(), Some("kept"));
+    resuming.turn(thread, "hello").await;
+    assert!(bench.kinds(thread).await.contains(&"thread.named".to_owned()));
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_end_of_a_turn_is_told_also_when_the_unload_turns_into_a_load() {
     let bench = Bench::in_memory();
     let (mut client, thread, strings) = bench.running().await;

@@ -1,0 +1,165 @@
+//! How a connection comes to hear of the thread: with the whole picture, or by number. Either way the step in which it
+//! joins has a place in the line: it knows everything before it, and receives everything behind it.
+
+use skein_protocol::extension::{GapReason, ThreadPicture};
+use skein_protocol::thread::ThreadResumeResponse;
+use skein_protocol::turn::TurnItemsView;
+
+use super::Owner;
+use crate::connection::reply::Answer;
+use crate::router::errors;
+use crate::thread::catch_up::{self, CatchUp, Continuation};
+use crate::thread::command::{Command, Resume};
+use crate::thread::error::ThreadError;
+use crate::thread::events;
+use crate::thread::journal::Saved;
+use crate::thread::machine::Phase;
+use crate::thread::outgoing::{Notice, Outgoing, ResumeByNumber};
+use crate::thread::subscribers::{Broadcast, Role, Ticket};
+
+impl Owner {
+    /// Puts the answer of a resume in the line: the whole picture, or the word that events follow.
+    pub(super) fn answer_resume(&mut self, resume: Resume) {
+        let Resume { params, role, ticket, reply, .. } = resume;
+        self.tell_status();
+        let continuation = self.continuation(&params);
+        let response = self.resume_response(continuation, params.exclude_turns);
+        let most = self.services.config.limits.answer_bytes;
+        let answer = reply.prepare_within(most, &response, || errors::answer_too_large(self.id, most));
+        let items = if params.exclude_turns { self.open_items() } else { Vec::new() };
+        let open_questions = self.question_numbers();
+        let epoch = self.picture().epoch;
+        let outgoing = match continuation {
+            Continuation::Whole | Continuation::Gap(_) => Outgoing::Join { ticket, role, answer, items },
+            Continuation::From(seq) => {
+                let from = ThreadPicture { seq, epoch };
+                Outgoing::CatchUp(Box::new(ResumeByNumber { ticket, role, answer, from, open_questions }))
+            }
+        };
+        if let Some(journal) = &mut self.journal {
+            journal.publish(outgoing);
+        }
+    }
+
+    fn continuation(&self, params: &skein_protocol::thread::ThreadResumeParams) -> Continuation {
+        let most = self.services.config.limits.replay;
+        let continuation = catch_up::continuation(params.skein.as_ref(), self.picture(), most);
+        let stored = self.journal.as_ref().is_some_and(super::Journal::is_stored);
+        let continuation = match continuation {
+            Continuation::From(_) if !stored => Continuation::Gap(GapReason::NotStored),
+            Continuation::From(_) | Continuation::Gap(_) | Continuation::Whole => continuation,
+        };
+        if matches!(continuation, Continuation::Gap(_)) {
+            self.services.counters.gaps.add_one();
+        }
+        continuation
+    }
+
+    fn resume_response(&self, continuation: Continuation, exclude_turns: bool) -> ThreadResumeResponse {
+        let now = self.picture();
+        let mut response: ThreadResumeResponse =
+            crate::thread::pictures::response(&self.settings(), self.thread(), now).into();
+        response.skein = Some(catch_up::picture(continuation, now, &self.question_numbers()));
+        match (continuation, &self.journal) {
+            (Continuation::Whole | Continuation::Gap(_), Some(journal)) if !exclude_turns => {
+                response.thread.turns = journal.history.turns(TurnItemsView::Full);
+            }
+            (Continuation::Whole | Continuation::Gap(_) | Continuation::From(_), _) => {}
+        }
+        response
+    }
+
+    fn open_items(&self) -> Vec<Broadcast> {
+        let at = self.services.clock.wall();
+        self.journal.as_ref().map(|journal| events::open_items(&journal.history, at)).unwrap_or_default()
+    }
+
+    /// The place of a picture has come.
+    pub(super) fn join(&mut self, (ticket, role): (Ticket, Role), answer: Answer, items: &[Broadcast]) {
+        if !self.services.subscribers.join(ticket, self.id, role) {
+            let error = errors::thread(&ThreadError::Withdrawn { id: self.id });
+            return answer.replace_with(&error).send();
+        }
+        answer.send();
+        for item in items {
+            self.services.subscribers.publish_to(ticket.connection, item);
+        }
+        self.ask_again(ticket.connection);
+    }
+
+    /// The place of a resume by number has come: what it names is on disk.
+    pub(super) fn begin_catch_up(&mut self, resume: ResumeByNumber) {
+        let ResumeByNumber { ticket, role, answer, from, open_questions } = resume;
+        match CatchUp::begin(&self.services, self.id, (ticket, role), from, open_questions) {
+            Some(catch_up) => {
+                answer.send();
+                self.read_on(catch_up);
+            }
+            None => {
+                let error = errors::thread(&ThreadError::Withdrawn { id: self.id });
+                answer.replace_with(&error).send();
+            }
+        }
+    }
+
+    /// Has a task tell what is on disk. It comes back as [`Command::CaughtUp`].
+    fn read_on(&mut self, catch_up: Box<CatchUp>) {
+        let Some(end) = self.journal.as_ref().map(super::Journal::durable) else { return };
+        self.services.tasks.spawn(format!("catch-up/{}", self.id), catch_up::run(catch_up, end));
+    }
+
+    /// A client has been told what was on disk. It joins when its place in the line comes.
+    pub(super) fn caught_up(&mut self, catch_up: Box<CatchUp>) {
+        match self.machine.phase() {
+            Phase::Loading | Phase::Unloading => self.defer(Command::CaughtUp(catch_up)),
+            Phase::Gone => {}
+            Phase::Idle | Phase::Running => {
+                // One that has left, or knows another history, is dropped: that sends it away.
+                if catch_up.is_wanted() && catch_up.is_of(self.picture()) {
+                    let items = self.open_items();
+                    if let Some(journal) = &mut self.journal {
+                        journal.publish(Outgoing::JoinAt(catch_up, items));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The place of a client that has caught up has come. It joins, unless the disk has to be read again: more
+    /// happened meanwhile than is in memory, or what happened is not on disk yet.
+    pub(super) fn join_at(&mut self, catch_up: Box<CatchUp>, items: &[Broadcast], saved: Saved) {
+        let Some(journal) = &self.journal else { return self.parked.push(*catch_up) };
+        if saved == Saved::No || journal.failure.is_some() {
+            return self.parked.push(*catch_up);
+        }
+        let Some(missing) = journal.recent.after(catch_up.at) else { return self.read_on(catch_up) };
+        if !catch_up.join() {
+            return;
+        }
+        for event in missing.chain(items) {
+            catch_up.receiver.give(event);
+        }
+        let open = self.question_numbers();
+        let settled = catch_up.open_questions.iter().filter(|number| !open.contains(number));
+        for number in settled {
+            catch_up.receiver.give(&self.resolved_notice(*number).broadcast);
+        }
+        self.ask_again(catch_up.ticket.connection);
+    }
+
+    /// The disk takes records again, or the thread is loaded again.
+    pub(super) fn unpark(&mut self) {
+        for catch_up in std::mem::take(&mut self.parked) {
+            self.caught_up(Box::new(catch_up));
+        }
+    }
+
+    /// Keeps what was told for those who catch up.
+    pub(super) fn remember(&mut self, notice: &Notice, saved: Saved) {
+        let (Some(seq), Some(journal)) = (notice.number, &mut self.journal) else { return };
+        match saved {
+            Saved::Yes => journal.recent.push(seq, notice.broadcast.clone()),
+            Saved::No => journal.recent.skip(seq),
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! A resume by number: what was missed is told once, in order, whatever happens meanwhile.
+
+use skein_protocol::extension::GapReason;
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
+use skein_protocol::item::{ThreadItem, ThreadItemBody};
+use skein_protocol::notifications::{
+    ItemAgentMessageDelta, ItemCompleted, ItemStarted, ServerRequestResolved, TurnCompleted, TurnStarted,
+};
+use skein_protocol::thread::ThreadResumeResponse;
+
+use super::*;
+use crate::policy;
+use crate::thread::event::Force;
+use crate::thread::subscribers::Role;
+
+const E: Epoch = Epoch(1);
+
+fn agent_text(item: &ThreadItem) -> Option<String> {
+    let ThreadItemBody::AgentMessage(message) = &item.body else { return None };
+    Some(message.text.clone())
+}
+
+/// Method, params and number of each durable event that a client has received of threads.
+fn durable(client: &mut Client) -> Vec<(EventSeq, String)> {
+    let told = |message: &Message| match message {
+        Message::Notice { method, params, stamp } => Some((stamp.seq?, format!("{method} {params}"))),
+        Message::Answer { .. } | Message::Question { .. } => None,
+    };
+    client.received().iter().filter_map(told).collect()
+}
+
+fn numbers(client: &mut Client) -> Vec<u64> {
+    durable(client).into_iter().map(|(seq, _)| seq.0).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_replayed_is_what_was_told() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.started().await;
+    let first = durable(&mut client).len();
+    assert_eq!(first, 0);
+    client.turn(thread, "hello").await;
+    client.set_name(thread, "a name");
+    client.turn(thread, "/fail on purpose").await;
+    let mut late = bench.client();
+    let response = late.resume_from(thread, (EventSeq(0), E)).await;
+    let picture = response.skein.unwrap();
+    assert_eq!((picture.seq, picture.epoch, picture.gap), (EventSeq(0), E, None));
+    assert!(response.thread.turns.is_empty());
+    for _ in 0..2 {
+        late.heard::<TurnCompleted>().await;
+    }
+    let (told, replayed) = (durable(&mut client), durable(&mut late));
+    assert_eq!(told, replayed);
+    assert_eq!(picture.replay_to, replayed.last().map(|(seq, _)| *seq));
+    assert!(told.is_sorted() && told.len() > 8, "{told:#?}");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_comes_back_in_mid_turn_gets_the_text_so_far_and_then_deltas() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, strings) = bench.running().await;
+    client.heard::<ItemStarted>().await;
+    let seen = durable(&mut client).last().unwrap().0;
+    strings.say("one ").await;
+    strings.say("two ").await;
+    client.take("a delta", |m| m.params::<ItemAgentMessageDelta>().is_some_and(|d| d.delta == "two ")).await;
+    client.disconnect();
+    let mut back = bench.client();
+    let response = back.resume_from(thread, (seen, E)).await;
+    assert!(response.skein.unwrap().replay_to.is_some());
+    let shown = back.take("the text so far", |m| {
+        m.params::<ItemStarted>().and_then(|s| agent_text(&s.item)).is_some_and(|text| text == "one two ")
+    });
+    let shown = shown.await;
+    assert_eq!(back.log[shown].seq(), None, "it is no news");
+    strings.say("three").await;
+    strings.end();
+    let delta = back.heard::<ItemAgentMessageDelta>().await;
+    assert_eq!(delta.delta, "three");
+    back.heard::<TurnCompleted>().await;
+    let numbers = numbers(&mut back);
+    assert!(numbers.is_sorted() && numbers.iter().all(|number| *number > seen.0));
+    bench.finish().await;
+}
+
+/// A client that knows the first turn, and is catching up while reads of the disk are held.
+async fn catching_up(bench: &Bench) -> (Client, ThreadId, Client) {
+    let (mut client, thread) = bench.materialised().await;
+    let seen = durable(&mut client).last().unwrap().0;
+    client.turn(thread, "second").await;
+    bench.disk.hold_reads();
+    let mut back = bench.client();
+    back.resume_from(thread, (seen, E)).await;
+    (client, thread, back)
+}
+
+async fn last_text(client: &mut Client, text: &str) {
+    let done = |m: &Message| {
+        m.params::<ItemCompleted>().and_then(|d| agent_text(&d.item)).is_some_and(|t| t == text)
+    };
+    client.take(text, done).await;
+    client.heard::<TurnCompleted>().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happens_during_the_catch_up_is_told_behind_it_once() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, mut back) = catching_up(&bench).await;
+    client.turn(thread, "third").await;
+    assert_eq!(numbers(&mut back), Vec::<u64>::new(), "nothing is told before what is older");
+    bench.disk.release_reads();
+    last_text(&mut back, "third").await;
+    client.turn(thread, "fourth").await;
+    last_text(&mut back, "fourth").await;
+    let (told, again) = (numbers(&mut client), numbers(&mut back));
+    assert_eq!(told[told.len() - again.len()..], again);
+    assert_eq!(back.count(Message::is::<TurnStarted>), 3);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_is_kept_in_memory_is_read_from_the_disk_again() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, mut back) = catching_up(&bench).await;
+    for _ in 0..policy::RECENT_EVENTS / 4 {
+        client.turn(thread, "more").await;
+    }
+    client.turn(thread, "last").await;
+    bench.disk.release_reads();
+    last_text(&mut back, "last").await;
+    let (told, again) = (numbers(&mut client), numbers(&mut back));
+    assert_eq!(told[told.len() - again.len()..], again);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_catches_up_keeps_the_thread_until_it_leaves() {
+    let bench = Bench::in_memory();
+    let (client, thread, back) = catching_up(&bench).await;
+    client.disconnect();
+    assert!(back.fence(thread).await, "it is loaded");
+    back.unsubscribe(thread);
+    bench.gone(thread).await;
+    bench.disk.release_reads();
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unload_during_the_catch_up_turns_into_a_load() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, mut back) = catching_up(&bench).await;
+    let unload = client.unload(thread, Force::Yes);
+    client.answer::<serde_json::Value>(unload).await.unwrap();
+    bench.disk.release_reads();
+    last_text(&mut back, "second").await;
+    back.turn(thread, "third").await;
+    let numbers = numbers(&mut back);
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    assert_eq!(back.count(Message::is::<TurnStarted>), 2);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_disk_refuses_nobody_joins_and_later_nothing_is_missing() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, mut back) = catching_up(&bench).await;
+    bench.disk.refuse(thread);
+    let failed = client.input(thread, "unsaved");
+    client.answer::<serde_json::Value>(failed).await.unwrap_err();
+    bench.disk.release_reads();
+    last_text(&mut back, "second").await;
+    bench.disk.recover(thread);
+    // The writer tries again by itself.
+    last_text(&mut back, "unsaved").await;
+    let numbers = numbers(&mut back);
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    assert_eq!(back.count(Message::is::<TurnStarted>), 2);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_listens_already_and_resumes_by_number_hears_nothing_twice() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.materialised().await;
+    let before = durable(&mut client);
+    let from = (before.last().unwrap().0, E);
+    client.resume_from(thread, from).await;
+    client.turn(thread, "second").await;
+    let after = numbers(&mut client);
+    assert!(after.is_sorted_by(|a, b| a < b), "{after:?}");
+    bench.finish().await;
+}
+
+async fn gap(bench: &Bench, thread: ThreadId, from: (EventSeq, Epoch)) -> Option<GapReason> {
+    let mut client = bench.client();
+    let response = client.resume_from(thread, from).await;
+    let picture = response.skein.unwrap();
+    assert_eq!(picture.replay_to.is_none(), picture.gap.is_some());
+    client.disconnect();
+    picture.gap.map(|gap| gap.reason)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_continued_is_a_gap_with_the_full_state() {
+    let bench = Bench::with(|config| config.limits.replay = 3);
+    let (_client, thread) = bench.materialised().await;
+    let end = bench.client().resume(thread).await.skein.unwrap().seq;
+    assert_eq!(gap(&bench, thread, (EventSeq(end.0 - 3), E)).await, None);
+    assert_eq!(gap(&bench, thread, (EventSeq(end.0 - 4), E)).await, Some(GapReason::TooMany));
+    assert_eq!(gap(&bench, thread, (EventSeq(end.0 + 1), E)).await, Some(GapReason::UnknownSeq));
+    assert_eq!(gap(&bench, thread, (end, Epoch(2))).await, Some(GapReason::OtherEpoch));
+    let response = bench.client().resume_from(thread, (EventSeq(0), E)).await;
+    assert_eq!(response.thread.turns.len(), 1, "the full state");
+    let (_other, unwritten) = bench.started().await;
+    assert_eq!(gap(&bench, unwritten, (EventSeq(0), E)).await, Some(GapReason::NotStored));
+    assert_eq!(bench.services.counters.gaps.get(), 5);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_is_put_again_and_one_that_was_settled_meanwhile_is_taken_back() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, strings) = bench.running().await;
+    let seen = durable(&mut client).last().unwrap().0;
+    strings.ask("first?").await;
+    let first = client.asked().await;
+    bench.disk.hold_reads();
+    let mut back = bench.client();
+    let response = back.resume_from(thread, (EventSeq(seen.0 - 1), E)).await;
+    let open = response.skein.unwrap().pending_requests;
+    assert_eq!(open, [skein_protocol::ids::RequestId::Integer(first)]);
+    client.say(first, Ok("answered"));
+    client.heard::<ServerRequestResolved>().await;
+    strings.ask("second?").await;
+    let second = client.asked().await;
+    bench.disk.release_reads();
+    let resolved = back.heard::<ServerRequestResolved>().await;
+    assert_eq!(resolved.request_id, skein_protocol::ids::RequestId::Integer(first));
+    assert_eq!(back.asked().await, second);
+    assert_eq!(back.count(|m| matches!(m, Message::Question { .. })), 1);
+    back.say(second, Ok("yes"));
+    strings.end();
+    client.heard::<TurnCompleted>().await;
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_continues_by_number_without_loading() {
+    let bench = Bench::in_memory();
+    let thread = bench.stored().await;
+    let mut observer = bench.client();
+    let request = observer.ask_resume_from(thread, Role::Observer, (EventSeq(0), E));
+    let response = observer.answer::<ThreadResumeResponse>(request).await.unwrap();
+    assert!(response.thread.turns.is_empty());
+    last_text(&mut observer, "hello").await;
+    assert_eq!(bench.disk.loads(), 0);
+    let mut client = bench.client();
+    client.resume(thread).await;
+    client.turn(thread, "second").await;
+    last_text(&mut observer, "second").await;
+    let numbers = numbers(&mut observer);
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_whose_thread_is_loaded_during_the_catch_up_misses_nothing() {
+    let bench = Bench::in_memory();
+    let thread = bench.stored().await;
+    let mut observer = bench.client();
+    let request = observer.ask_resume_from(thread, Role::Observer, (EventSeq(2), E));
+    observer.answer::<ThreadResumeResponse>(request).await.unwrap();
+    bench.disk.hold_reads();
+    let mut client = bench.client();
+    client.resume(thread).await;
+    client.turn(thread, "second").await;
+    client.disconnect();
+    bench.gone(thread).await;
+    bench.disk.release_reads();
+    last_text(&mut observer, "second").await;
+    let numbers = numbers(&mut observer);
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    bench.finish().await;
+}

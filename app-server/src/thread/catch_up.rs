@@ -1,0 +1,205 @@
+//! Catching up: a client that comes back is told every durable event after the last one that it has seen, read from the
+//! store page by page, no faster than it takes them. Then whoever owns the thread lets it join, with no gap and no
+//! repetition. Nothing is buffered for it.
+
+use std::sync::Arc;
+
+use skein_protocol::extension::{GapReason, ReplayGap, ResumeOptions, ResumePicture, ThreadPicture};
+use skein_protocol::ids::{EventSeq, RequestId, ThreadId};
+
+use super::command::Command;
+use super::dispatch;
+use super::events::Replayer;
+use super::subscribers::{Receiver, Role, Ticket};
+use crate::connection::outbox::CloseReason;
+use crate::policy;
+use crate::rollout::ReadError;
+use crate::services::Services;
+
+/// How a resume goes on from what the client has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Continuation {
+    /// The client has nothing: it is shown the whole.
+    Whole,
+    /// It has everything up to this record.
+    From(EventSeq),
+    /// What it has is void.
+    Gap(GapReason),
+}
+
+/// Whether a history can be continued from where the client says it is. `now` is where it ends; `replay` bounds the
+/// records that may lie between.
+#[must_use]
+pub fn continuation(options: Option<&ResumeOptions>, now: ThreadPicture, replay: usize) -> Continuation {
+    let Some(after) = options.and_then(|options| options.after_seq) else { return Continuation::Whole };
+    let epoch = options.and_then(|options| options.epoch);
+    let behind = now.seq.0.checked_sub(after.0).map(|records| usize::try_from(records).unwrap_or(usize::MAX));
+    match (epoch, behind) {
+        (Some(epoch), _) if epoch != now.epoch => Continuation::Gap(GapReason::OtherEpoch),
+        (None, _) | (Some(_), None) => Continuation::Gap(GapReason::UnknownSeq),
+        (Some(_), Some(behind)) if behind > replay => Continuation::Gap(GapReason::TooMany),
+        (Some(_), Some(_)) => Continuation::From(after),
+    }
+}
+
+/// What the answer says about it, with the questions that are open.
+#[must_use]
+pub fn picture(continuation: Continuation, now: ThreadPicture, open_questions: &[i64]) -> ResumePicture {
+    let mut picture = ResumePicture::from(now);
+    picture.pending_requests = open_questions.iter().map(|number| RequestId::Integer(*number)).collect();
+    match continuation {
+        Continuation::Whole => {}
+        Continuation::From(after) => {
+            picture.seq = after;
+            picture.replay_to = Some(now.seq);
+        }
+        Continuation::Gap(reason) => picture.gap = Some(ReplayGap { reason }),
+    }
+    picture
+}
+
+/// A resume that was answered, and whose client is being told what it missed. Its subscription exists, and receives
+/// nothing yet. One that is dropped before it has joined closes its connection: the client comes back by number.
+pub struct CatchUp {
+    services: Arc<Services>,
+    thread: ThreadId,
+    /// The resume.
+    pub ticket: Ticket,
+    /// As what it joins.
+    pub role: Role,
+    /// Who it is.
+    pub receiver: Arc<Receiver>,
+    /// The last record that it was told of.
+    pub at: EventSeq,
+    /// The questions that its answer has named as open.
+    pub open_questions: Vec<i64>,
+    replayer: Replayer,
+}
+
+impl std::fmt::Debug for CatchUp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CatchUp").field("ticket", &self.ticket).field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+impl CatchUp {
+    /// Begins behind record `from.seq` of that epoch. `None` when the ticket is void.
+    #[must_use]
+    pub fn begin(
+        services: &Arc<Services>,
+        thread: ThreadId,
+        (ticket, role): (Ticket, Role),
+        from: ThreadPicture,
+        open_questions: Vec<i64>,
+    ) -> Option<Box<Self>> {
+        let receiver = services.subscribers.begin_catch_up(ticket, thread, role)?;
+        Some(Box::new(Self {
+            services: Arc::clone(services),
+            thread,
+            ticket,
+            role,
+            receiver,
+            at: from.seq,
+            open_questions,
+            replayer: Replayer::new(thread, from.epoch),
+        }))
+    }
+
+    /// The client has not left, and has not begun anew.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.services.subscribers.waits(self.ticket)
+    }
+
+    /// Whether its numbers belong to this version of the history.
+    #[must_use]
+    pub fn is_of(&self, now: ThreadPicture) -> bool {
+        self.replayer.epoch() == now.epoch && self.at <= now.seq
+    }
+
+    /// Tells every event up to record `end`, as far as it is wanted.
+    ///
+    /// # Errors
+    /// When the rollout cannot be read.
+    pub async fn read_to(&mut self, end: EventSeq) -> Result<(), ReadError> {
+        while self.at < end && self.is_wanted() {
+            let page = self.services.store.read_after(self.thread, self.at, policy::CATCH_UP_PAGE).await?;
+            for record in page.records.iter().filter(|record| record.seq <= end) {
+                if let Some(event) = self.replayer.event(record) {
+                    self.receiver.outbox().room().await;
+                    self.receiver.give(&event);
+                    self.services.counters.replayed_events.add_one();
+                }
+                self.at = record.seq;
+            }
+            if !page.more {
+                // Damaged lines have numbers, and no records.
+                self.at = end;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets it receive everything from now on. The caller tells it what is missing before. `false` when it has left.
+    #[must_use]
+    pub fn join(&self) -> bool {
+        self.services.subscribers.join(self.ticket, self.thread, self.role)
+    }
+}
+
+impl Drop for CatchUp {
+    fn drop(&mut self) {
+        if self.is_wanted() {
+            tracing::warn!(thread = %self.thread, "a client could not catch up; its connection is closed");
+            self.receiver.outbox().close(CloseReason::Fault);
+        }
+    }
+}
+
+/// Tells every event up to record `end`, then asks the thread's owner to join.
+pub async fn run(mut catch_up: Box<CatchUp>, end: EventSeq) {
+    let thread = catch_up.thread;
+    match catch_up.read_to(end).await {
+        Ok(()) => hand_over(catch_up).await,
+        Err(error) => tracing::error!(%thread, %error, "the events for a client cannot be read"),
+    }
+}
+
+/// Gives it to the thread's owner, if there is one or has to be one. Waits for that one thread.
+pub async fn hand_over(catch_up: Box<CatchUp>) {
+    let (services, thread) = (Arc::clone(&catch_up.services), catch_up.thread);
+    let mut command = Command::CaughtUp(catch_up);
+    while let Some(handle) = services.registry.handle(thread) {
+        match handle.mailbox().send(command).await {
+            Ok(()) => return,
+            // It has left the registry before it closed its mailbox: the next look finds none, or another.
+            Err(undelivered) => command = undelivered.0,
+        }
+    }
+    dispatch::deliver(&services, thread, command);
+}
+
+#[cfg(test)]
+mod tests {
+    use skein_protocol::ids::Epoch;
+
+    use super::*;
+
+    fn from(after: u64, epoch: Option<u64>) -> Continuation {
+        let options =
+            ResumeOptions { observe: false, after_seq: Some(EventSeq(after)), epoch: epoch.map(Epoch) };
+        continuation(Some(&options), ThreadPicture { seq: EventSeq(10), epoch: Epoch(2) }, 5)
+    }
+
+    #[test]
+    fn a_history_is_continued_from_a_number_of_its_epoch_that_is_not_too_far_back() {
+        assert_eq!(from(10, Some(2)), Continuation::From(EventSeq(10)));
+        assert_eq!(from(5, Some(2)), Continuation::From(EventSeq(5)));
+        assert_eq!(from(4, Some(2)), Continuation::Gap(GapReason::TooMany));
+        assert_eq!(from(11, Some(2)), Continuation::Gap(GapReason::UnknownSeq));
+        assert_eq!(from(7, Some(1)), Continuation::Gap(GapReason::OtherEpoch));
+        assert_eq!(from(7, None), Continuation::Gap(GapReason::UnknownSeq));
+        let now = ThreadPicture { seq: EventSeq(10), epoch: Epoch(2) };
+        assert_eq!(continuation(None, now, 5), Continuation::Whole);
+    }
+}

@@ -1,0 +1,156 @@
+//! The durable events of a thread, as its records tell them; pure. Who was away is told the same as who was there.
+
+use skein_protocol::event::{
+    ItemCompletedNotification, ItemStartedNotification, ThreadNameUpdatedNotification,
+    ThreadTokenUsageUpdatedNotification, TurnCompletedNotification, TurnStartedNotification,
+};
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
+use skein_protocol::item::ThreadItem;
+use skein_protocol::notifications::{
+    ItemCompleted as ItemCompletedNotice, ItemStarted as ItemStartedNotice, ThreadNameUpdated,
+    ThreadTokenUsageUpdated, TurnCompleted as TurnCompletedNotice, TurnStarted as TurnStartedNotice,
+};
+use skein_protocol::table::{Notification, Scope};
+use skein_protocol::turn::{Turn, TurnItemsView};
+
+use super::history::History;
+use super::outgoing::Notice;
+use super::subscribers::Broadcast;
+use crate::clock::WallMs;
+use crate::rollout::record::{Record, RecordBody, TurnCompleted};
+
+/// An item begins, or is shown as it is so far.
+#[must_use]
+pub fn item_started(thread_id: ThreadId, turn_id: &TurnId, item: ThreadItem) -> ItemStartedNotification {
+    let started_at_ms = item.started_at_ms.unwrap_or_default();
+    ItemStartedNotification { started_at_ms, item, thread_id, turn_id: turn_id.clone() }
+}
+
+/// An item is complete.
+#[must_use]
+pub fn item_completed(thread_id: ThreadId, turn_id: &TurnId, item: ThreadItem) -> ItemCompletedNotification {
+    ItemCompletedNotification {
+        completed_at_ms: item.completed_at_ms.unwrap_or_default(),
+        content_token_count: None,
+        item,
+        thread_id,
+        turn_id: turn_id.clone(),
+    }
+}
+
+/// A turn with its last item only, as the peer shows one that has ended.
+#[must_use]
+pub fn turn_completed(thread_id: ThreadId, mut turn: Turn) -> TurnCompletedNotification {
+    turn.items = turn.items.pop().into_iter().collect();
+    turn.items_view = TurnItemsView::Summary;
+    TurnCompletedNotification { thread_id, turn, skein: None }
+}
+
+/// The items in progress with their content so far, for somebody who comes: each replaces what it has of it. They have
+/// no number, because they are no news.
+#[must_use]
+pub fn open_items(history: &History, at: WallMs) -> Vec<Broadcast> {
+    let Some(turn) = history.open_turn() else { return Vec::new() };
+    let shown = |item: &ThreadItem| {
+        let params = item_started(history.id(), &turn.id, item.clone());
+        Notice::new::<ItemStartedNotice>(Scope::Subscribers, &params, at, None).broadcast
+    };
+    history.open_items().map(shown).collect()
+}
+
+/// Makes the events of one thread's records anew.
+#[derive(Debug)]
+pub struct Replayer {
+    thread: ThreadId,
+    epoch: Epoch,
+    /// The item that began last in the turn that runs, as far as records were seen.
+    last: Option<ThreadItem>,
+}
+
+impl Replayer {
+    /// For a thread whose history has this version.
+    #[must_use]
+    pub fn new(thread: ThreadId, epoch: Epoch) -> Self {
+        Self { thread, epoch, last: None }
+    }
+
+    /// The version of the history that it numbers for.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The event that a record is for clients, if it is one. Records come in their order.
+    pub fn event(&mut self, record: &Record) -> Option<Broadcast> {
+        let (thread_id, seq, at) = (self.thread, record.seq, record.at);
+        match &record.body {
+            RecordBody::TurnStarted(started) => {
+                let params = self.begun(&started.turn_id, at);
+                Some(self.notice::<TurnStartedNotice>(&params, seq, at))
+            }
+            RecordBody::ItemStarted(started) => {
+                self.last = Some(started.item.clone());
+                let params = item_started(thread_id, &started.turn_id, started.item.clone());
+                Some(self.notice::<ItemStartedNotice>(&params, seq, at))
+            }
+            RecordBody::ItemCompleted(done) => {
+                self.see_completed(&done.item);
+                let params = item_completed(thread_id, &done.turn_id, done.item.clone());
+                Some(self.notice::<ItemCompletedNotice>(&params, seq, at))
+            }
+            RecordBody::TurnCompleted(done) => {
+                Some(self.notice::<TurnCompletedNotice>(&self.ended(done, at), seq, at))
+            }
+            RecordBody::ThreadNamed(named) => {
+                let params = ThreadNameUpdatedNotification { thread_id, thread_name: named.name.clone() };
+                Some(self.notice::<ThreadNameUpdated>(&params, seq, at))
+            }
+            RecordBody::Usage(usage) => {
+                let (token_usage, turn_id) = (usage.usage, usage.turn_id.clone());
+                let params = ThreadTokenUsageUpdatedNotification { thread_id, token_usage, turn_id };
+                Some(self.notice::<ThreadTokenUsageUpdated>(&params, seq, at))
+            }
+            RecordBody::ThreadCreated(_)
+            | RecordBody::ThreadOpened(_)
+            | RecordBody::ThreadClosed(_)
+            | RecordBody::ThreadMeta(_)
+            | RecordBody::ItemCheckpoint(_)
+            | RecordBody::Compacted(_)
+            | RecordBody::Reverted(_)
+            | RecordBody::Archived(_)
+            | RecordBody::Unarchived(_)
+            | RecordBody::Forked(_)
+            | RecordBody::Unknown(_) => None,
+        }
+    }
+
+    fn begun(&mut self, turn_id: &TurnId, at: WallMs) -> TurnStartedNotification {
+        self.last = None;
+        let mut turn = Turn::new(turn_id.clone(), at.seconds());
+        turn.items_view = TurnItemsView::NotLoaded;
+        TurnStartedNotification { thread_id: self.thread, turn }
+    }
+
+    fn see_completed(&mut self, item: &ThreadItem) {
+        if self.last.as_ref().is_none_or(|last| last.id() == item.id()) {
+            self.last = Some(item.clone());
+        }
+    }
+
+    /// The turn that has ended here, with the last item that was seen of it.
+    fn ended(&self, done: &TurnCompleted, at: WallMs) -> TurnCompletedNotification {
+        let started = done.started_at_ms.map(WallMs);
+        let mut turn = Turn::new(done.turn_id.clone(), at.seconds());
+        turn.started_at = started.map(WallMs::seconds);
+        turn.completed_at = Some(at.seconds());
+        turn.duration_ms = started.map(|started| at.0.saturating_sub(started.0).max(0));
+        turn.status = done.status;
+        turn.error.clone_from(&done.error);
+        turn.items = self.last.iter().cloned().collect();
+        turn_completed(self.thread, turn)
+    }
+
+    fn notice<N: Notification>(&self, params: &N::Params, seq: EventSeq, at: WallMs) -> Broadcast {
+        Notice::new::<N>(Scope::Subscribers, params, at, Some((seq, self.epoch))).broadcast
+    }
+}

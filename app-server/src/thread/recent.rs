@@ -1,0 +1,95 @@
+//! The newest durable events of one thread, so that a client which has caught up from the disk needs not go back there
+//! for what happened meanwhile; pure.
+
+use std::collections::VecDeque;
+
+use skein_protocol::ids::EventSeq;
+
+use super::subscribers::Broadcast;
+use crate::policy;
+
+/// A ring of events, bounded in number and bytes.
+#[derive(Debug)]
+pub struct RecentEvents {
+    /// Every durable event after this one is here.
+    base: EventSeq,
+    events: VecDeque<(EventSeq, Broadcast)>,
+    bytes: usize,
+}
+
+impl RecentEvents {
+    /// Nothing has happened after record `base`.
+    #[must_use]
+    pub fn new(base: EventSeq) -> Self {
+        Self { base, events: VecDeque::new(), bytes: 0 }
+    }
+
+    /// Takes an event that was told to the subscribers.
+    pub fn push(&mut self, seq: EventSeq, event: Broadcast) {
+        self.bytes += event.plain.len();
+        self.events.push_back((seq, event));
+        while self.events.len() > policy::RECENT_EVENTS || self.bytes > policy::RECENT_BYTES {
+            let Some((seq, oldest)) = self.events.pop_front() else { return };
+            self.bytes -= oldest.plain.len();
+            self.base = self.base.max(seq);
+        }
+    }
+
+    /// An event was told as not saved. It can only be had from the disk, once it is there.
+    pub fn skip(&mut self, seq: EventSeq) {
+        *self = Self::new(self.base.max(seq));
+    }
+
+    /// Every event after record `seq`, in order; `None` when some of them are not here any more.
+    #[must_use]
+    pub fn after(&self, seq: EventSeq) -> Option<impl Iterator<Item = &Broadcast>> {
+        (seq >= self.base)
+            .then(|| self.events.iter().filter(move |(number, _)| *number > seq).map(|(_, event)| event))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(text: &str) -> Broadcast {
+        Broadcast { method: "test", plain: text.to_owned().into(), numbered: None }
+    }
+
+    fn after(recent: &RecentEvents, seq: u64) -> Option<Vec<String>> {
+        Some(recent.after(EventSeq(seq))?.map(|event| event.plain.as_str().to_owned()).collect())
+    }
+
+    #[test]
+    fn what_happened_after_a_record_is_handed_over_while_all_of_it_is_here() {
+        let mut recent = RecentEvents::new(EventSeq(4));
+        recent.push(EventSeq(6), event("six"));
+        recent.push(EventSeq(7), event("seven"));
+        assert_eq!(after(&recent, 3), None);
+        assert_eq!(after(&recent, 4).unwrap(), ["six", "seven"]);
+        assert_eq!(after(&recent, 6).unwrap(), ["seven"]);
+        assert_eq!(after(&recent, 9).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn old_events_give_way() {
+        let mut recent = RecentEvents::new(EventSeq(0));
+        for number in 1..=policy::RECENT_EVENTS as u64 + 1 {
+            recent.push(EventSeq(number), event("x"));
+        }
+        assert_eq!(after(&recent, 0), None);
+        assert_eq!(after(&recent, 1).unwrap().len(), policy::RECENT_EVENTS);
+        recent.push(EventSeq(999), event(&"x".repeat(policy::RECENT_BYTES + 1)));
+        assert_eq!(after(&recent, 998), None);
+        assert_eq!(after(&recent, 999).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn what_is_not_saved_is_not_handed_over() {
+        let mut recent = RecentEvents::new(EventSeq(0));
+        recent.push(EventSeq(1), event("one"));
+        recent.skip(EventSeq(2));
+        assert_eq!(after(&recent, 1), None);
+        assert_eq!(after(&recent, 2).unwrap().len(), 0);
+    }
+}
