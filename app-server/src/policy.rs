@@ -41,6 +41,14 @@ pub const WRITE_RETRY_MOST: Duration = Duration::from_secs(5);
 pub const INDEX_PATIENCE: Duration = Duration::from_millis(250);
 /// What an unload waits for the disk before it gives up the unsaved records. Origin: design section 4.1.
 pub const UNLOAD_LIMIT: Duration = Duration::from_secs(5);
+/// Between two looks at the server's memory, while it has a limit. Origin: guess; the kernel's file is read in
+/// microseconds.
+pub const MEMORY_LOOK: Duration = Duration::from_secs(1);
+/// Threads that are unloaded at one look at the memory. Origin: guess; a few, so that the next look sees what it helped.
+pub const SQUEEZE_AT_ONCE: usize = 4;
+/// Room is made until memory is below this part of its limit, in percent. Origin: guess; far enough that it is not needed
+/// again at once.
+pub const MEMORY_RELIEF_PERCENT: u64 = 90;
 /// Told to a client whose request met a full queue. Origin: guess; queues drain in milliseconds.
 pub const BUSY_RETRY: Duration = Duration::from_millis(100);
 

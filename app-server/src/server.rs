@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::{Config, GuardProgram};
+use crate::config::{Config, Flags, GuardProgram, Settings};
 use crate::connection::Connections;
 use crate::connection::outbox::CloseReason;
 use crate::handlers;
@@ -24,7 +24,9 @@ use crate::index::ThreadIndex;
 use crate::index::sled::SledIndex;
 use crate::markers;
 use crate::policy;
+use crate::pressure::{self, Pressure};
 use crate::provider::echo::{self, Echo};
+use crate::reload;
 use crate::rollout::RolloutStore;
 use crate::rollout::file::FileStore;
 use crate::rollout::file::layer::DiskLayer;
@@ -40,7 +42,7 @@ pub struct Server {
     web: Arc<Web>,
     home: Mutex<Option<Home>>,
     address: SocketAddr,
-    /// Ends the accepting of connections.
+    /// Ends the accepting of connections, and what only a server that goes on needs.
     accept: CancellationToken,
     background: Background,
     /// Shortens every wait of the stop.
@@ -102,7 +104,7 @@ impl Server {
         // 2. What everybody uses. The index opens beside; nobody waits for it here.
         let (services, background) = services(config, &home)?;
         // 3. The port, then the word to other processes that it is open.
-        let listen = services.config.listen;
+        let listen = services.config().listen;
         let refused = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
@@ -116,8 +118,9 @@ impl Server {
             ready: AtomicBool::new(true),
         });
         let accept = CancellationToken::new();
+        services.tasks.spawn("pressure", pressure::run(Arc::clone(&services), accept.clone()));
         services.tasks.spawn("accept", serve(listener, Arc::clone(&web), accept.clone()));
-        tracing::info!(%address, home = %services.config.home.display(), "serving");
+        tracing::info!(%address, home = %services.config().home.display(), "serving");
         let hurry = CancellationToken::new();
         Ok(Self { services, web, home: Mutex::new(Some(home)), address, accept, background, hurry })
     }
@@ -128,18 +131,23 @@ impl Server {
         self.address
     }
 
+    /// Reads the settings again. See [`reload::reload`].
+    pub async fn reload(&self, flags: &Flags) {
+        reload::reload(&self.services, flags.clone()).await;
+    }
+
     /// Ends everything, in order. Returns when nothing is left.
     pub async fn stop(&self) {
         let services = &self.services;
         // One limit for everything: what a stage takes longer, the later ones take shorter.
-        let limit = services.config.shutdown_limit.saturating_sub(policy::SHUTDOWN_RESERVE);
+        let limit = services.config().shutdown_limit.saturating_sub(policy::SHUTDOWN_RESERVE);
         let end = services.clock.now() + limit;
         // 1. Nobody new: no connection, no thread.
         self.web.ready.store(false, Ordering::Release);
         self.accept.cancel();
         services.registry.close();
         // 2. Turns may end by themselves for a moment.
-        self.within(end, services.config.shutdown_drain, self.turns_end()).await;
+        self.within(end, services.config().shutdown_drain, self.turns_end()).await;
         // 3. Every thread takes its hard shutdown, all at once: turns interrupted, helpers to zero, rollouts flushed.
         self.within(end, limit, self.threads_end()).await;
         // 4. Clients have heard of it; now they are told goodbye.
@@ -243,8 +251,9 @@ fn services(config: Config, home: &Home) -> Result<(Arc<Services>, Background), 
         term: home.term(),
         address: OnceLock::new(),
         counters: Counters::default(),
-        providers: Providers::new(vec![(echo::NAME, Arc::new(Echo))]),
-        config,
+        providers: Providers::new(vec![(echo::NAME, Arc::new(Echo { faults: config.test_fences }))]),
+        settings: Settings::new(config),
+        pressure: Pressure::default(),
         clock,
         tasks,
         store,

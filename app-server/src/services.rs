@@ -10,10 +10,11 @@ use uuid::Uuid;
 use skein_protocol::ids::ThreadId;
 
 use crate::clock::{Clock, WallMs};
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::helpers::ProcessHost;
 use crate::home::Term;
 use crate::index::ThreadIndex;
+use crate::pressure::Pressure;
 use crate::provider::Provider;
 use crate::rollout::RolloutStore;
 use crate::tasks::Tasks;
@@ -23,8 +24,8 @@ use crate::thread::subscribers::Subscribers;
 
 /// The running server's parts.
 pub struct Services {
-    /// The settings.
-    pub config: Config,
+    /// The settings, which can change: [`Services::config`].
+    pub settings: Settings,
     /// Both clocks.
     pub clock: Clock,
     /// The starter of tasks.
@@ -53,10 +54,20 @@ pub struct Services {
     pub address: OnceLock<SocketAddr>,
     /// Where owners name rollouts whose end is closed, so that their open markers are removed in batches.
     pub closed_rollouts: mpsc::Sender<ThreadId>,
+    /// Wakes who makes room.
+    pub pressure: Pressure,
     /// What is counted.
     pub counters: Counters,
     /// The models.
     pub providers: Providers,
+}
+
+impl Services {
+    /// The settings of this moment. Whoever needs several that belong together asks once.
+    #[must_use]
+    pub fn config(&self) -> Arc<Config> {
+        self.settings.now()
+    }
 }
 
 impl std::fmt::Debug for Services {
@@ -142,6 +153,16 @@ pub struct Counters {
     pub replayed_events: Counter,
     /// Resumes by number that could not be continued.
     pub gaps: Counter,
+    /// Reloads of the settings that were taken.
+    pub reloads: Counter,
+    /// Reloads that changed nothing, because the settings were wrong.
+    pub reloads_refused: Counter,
+    /// When the last one was taken, in Unix milliseconds.
+    pub reload_last_at_ms: Counter,
+    /// Threads that had to make room.
+    pub squeezed: Counter,
+    /// Times when room was needed and no thread could make it.
+    pub unrelieved: Counter,
     /// Records that were given up because the disk did not take them in time.
     pub unsaved_records: Counter,
 }

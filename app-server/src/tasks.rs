@@ -3,8 +3,11 @@
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::task::TaskTracker;
@@ -30,6 +33,7 @@ pub enum Pool {
 #[derive(Debug, Clone)]
 pub struct Tasks {
     tracker: TaskTracker,
+    panics: Arc<AtomicU64>,
     read: Arc<Semaphore>,
     sync: Arc<Semaphore>,
     index: Arc<Semaphore>,
@@ -47,6 +51,7 @@ impl Tasks {
     pub fn new() -> Self {
         Self {
             tracker: TaskTracker::new(),
+            panics: Arc::default(),
             read: Arc::new(Semaphore::new(policy::READ_THREADS)),
             sync: Arc::new(Semaphore::new(policy::SYNC_THREADS)),
             index: Arc::new(Semaphore::new(policy::INDEX_THREADS)),
@@ -62,7 +67,8 @@ impl Tasks {
     {
         let name = name.into();
         let span = tracing::debug_span!("task", %name);
-        tokio::spawn(self.tracker.track_future(PanicWitness::around(name, future)).instrument(span))
+        let witness = PanicWitness::new(name, &self.panics);
+        tokio::spawn(self.tracker.track_future(witness.around(future)).instrument(span))
     }
 
     /// Runs work that blocks (files, the index) on a thread of `pool`, waiting for a free one.
@@ -84,11 +90,35 @@ impl Tasks {
         let permit = Arc::clone(threads).acquire_owned().await.ok();
         let span = tracing::debug_span!("blocking", name);
         let token = self.tracker.token();
+        let witness = PanicWitness::new(name, &self.panics);
         tokio::task::spawn_blocking(move || {
-            let _held = (permit, token);
+            let _held = (permit, token, witness);
             span.in_scope(work)
         })
         .await
+    }
+
+    /// Does a piece of work whose panic is its own: it is logged and counted, and `None` is returned. What the work has
+    /// shared with others must be whole whenever it may panic; requests and owners keep to that.
+    pub fn contain<T>(&self, name: &'static str, work: impl FnOnce() -> T) -> Option<T> {
+        let witness = PanicWitness::new(name, &self.panics);
+        catch_unwind(AssertUnwindSafe(move || {
+            let _witness = witness;
+            work()
+        }))
+        .ok()
+    }
+
+    /// The same for work that waits.
+    pub async fn contain_async<F: Future>(&self, name: impl Into<TaskName>, work: F) -> Option<F::Output> {
+        let witness = PanicWitness::new(name, &self.panics);
+        AssertUnwindSafe(witness.around(work)).catch_unwind().await.ok()
+    }
+
+    /// How many pieces of work have panicked.
+    #[must_use]
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
     }
 
     /// A set of tasks that one owner starts and joins. Dropping it aborts those that still run.
@@ -125,7 +155,8 @@ impl<T: Send + 'static> Group<T> {
     {
         let name = name.into();
         let span = tracing::debug_span!("task", %name);
-        self.set.spawn(self.tasks.tracker.track_future(PanicWitness::around(name, future)).instrument(span))
+        let witness = PanicWitness::new(name, &self.tasks.panics);
+        self.set.spawn(self.tasks.tracker.track_future(witness.around(future)).instrument(span))
     }
 
     /// The next task that ends; waits for ever while there is none, so that it can be an arm of a `select!`.
@@ -136,6 +167,11 @@ impl<T: Send + 'static> Group<T> {
         }
     }
 
+    /// Ends every task where it waits, and returns when none is left.
+    pub async fn end(&mut self) {
+        self.set.shutdown().await;
+    }
+
     /// Whether no task of this group runs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -143,12 +179,20 @@ impl<T: Send + 'static> Group<T> {
     }
 }
 
-/// Logs a panic when the future it lives in unwinds.
-struct PanicWitness(TaskName);
+/// Logs and counts a panic when the work it stands beside unwinds.
+struct PanicWitness {
+    name: TaskName,
+    panics: Arc<AtomicU64>,
+}
 
 impl PanicWitness {
-    async fn around<F: Future>(name: TaskName, future: F) -> F::Output {
-        let _witness = PanicWitness(name);
+    fn new(name: impl Into<TaskName>, panics: &Arc<AtomicU64>) -> Self {
+        Self { name: name.into(), panics: Arc::clone(panics) }
+    }
+
+    async fn around<F: Future>(self, future: F) -> F::Output {
+        // Lives as long as the work, in the same frame.
+        let _witness = self;
         future.await
     }
 }
@@ -156,7 +200,8 @@ impl PanicWitness {
 impl Drop for PanicWitness {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            tracing::error!(task = %self.0, "a task panicked");
+            self.panics.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(task = %self.name, "a task panicked");
         }
     }
 }

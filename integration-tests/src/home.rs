@@ -86,6 +86,14 @@ impl Home {
         self.folder.path().join("home")
     }
 
+    /// What the server has logged so far.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn log(&self) -> anyhow::Result<String> {
+        Ok(fs::read_to_string(self.folder.path().join(server::LOG))?)
+    }
+
     /// A folder beside the home, for what a test needs.
     #[must_use]
     pub fn beside(&self) -> &Path {

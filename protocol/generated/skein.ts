@@ -1195,6 +1195,14 @@ export type PlanItem = {
   text: string;
 };
 
+/** Threads that had to make room for others. */
+export type PressureCounts = {
+  /** Idle threads that were unloaded because of `limits.loaded_threads` or `limits.memory`. */
+  squeezedTotal: number;
+  /** Times when a limit was passed and no thread was idle. */
+  unrelievedTotal: number;
+};
+
 /** A reasoning effort that a model offers. */
 export type ReasoningEffortOption = {
   description: string;
@@ -1258,6 +1266,16 @@ export type RefusalCounts = {
   overloaded: number;
   /** Connections that were closed because they did not take their messages. */
   slowClients: number;
+};
+
+/** How often the settings were read again (SIGHUP). */
+export type ReloadCounts = {
+  /** When the last one was taken, in Unix milliseconds; absent before the first. */
+  lastAtMs?: number | null;
+  /** Reloads that changed nothing, because the settings were wrong. */
+  refusedTotal: number;
+  /** Reloads that were taken. */
+  total: number;
 };
 
 /** Clients that came back. */
@@ -1582,10 +1600,16 @@ export type SkeinStatusResponse = {
   memory: MemoryCounts;
   /** Bytes that wait to be sent, over all connections. */
   outboxBytes: number;
+  /** Faults of the server that ended one request, one turn or one thread, and nothing else. */
+  panicsTotal: number;
   /** Its process. */
   pid: number;
+  /** Threads that had to make room for others. */
+  pressure: PressureCounts;
   /** What was refused. */
   refusals: RefusalCounts;
+  /** How often the settings were read again. */
+  reloads: ReloadCounts;
   /** Clients that came back. */
   replay: ReplayCounts;
   /** When it started, in Unix milliseconds. */

@@ -48,14 +48,14 @@ impl Serve {
             tracing::warn!("{warning}");
         }
         let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-        let served = runtime.block_on(serve(config));
+        let served = runtime.block_on(serve(config, flags));
         // The server has joined everything that matters; a read that still hangs on a disk must not hold the exit.
         runtime.shutdown_background();
         served
     }
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, flags: Flags) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals")?;
     let home = config.home.clone();
     let server = Server::start(config).await?;
@@ -66,12 +66,18 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     });
     print_line(&ready.to_string())?;
 
-    signals.stop().await;
+    while let Asked::Reload = signals.next().await {
+        server.reload(&flags).await;
+    }
     let mut stop = pin!(server.stop());
     loop {
         tokio::select! {
             () = &mut stop => return Ok(()),
-            () = signals.stop() => server.stop_now(),
+            asked = signals.next() => match asked {
+                Asked::Stop => server.stop_now(),
+                // What stops needs no new settings.
+                Asked::Reload => {}
+            },
         }
     }
 }
@@ -92,19 +98,21 @@ impl Signals {
         })
     }
 
-    /// Until one asks for the end. The end of a terminal (SIGHUP) does not.
-    async fn stop(&mut self) {
-        loop {
-            let signal = tokio::select! {
-                _ = self.term.recv() => "SIGTERM",
-                _ = self.int.recv() => "SIGINT",
-                _ = self.hup.recv() => {
-                    tracing::warn!("SIGHUP: settings are read at the start; restart to apply a change");
-                    continue;
-                }
-            };
-            tracing::info!(signal, "asked to stop");
-            return;
-        }
+    /// What the next one asks for. The end of a terminal (SIGHUP) does not end the server.
+    async fn next(&mut self) -> Asked {
+        let (signal, asked) = tokio::select! {
+            _ = self.term.recv() => ("SIGTERM", Asked::Stop),
+            _ = self.int.recv() => ("SIGINT", Asked::Stop),
+            _ = self.hup.recv() => ("SIGHUP", Asked::Reload),
+        };
+        tracing::info!(signal, ?asked, "a signal");
+        asked
     }
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Stop,
+    Reload,
 }

@@ -4,8 +4,8 @@ use anyhow::Context;
 use clap::Args;
 use skein_protocol::envelope;
 use skein_protocol::extension::{
-    HelperCounts, RefusalCounts, ReplayCounts, SkeinStatusResponse, StoreCounts, ThreadCounts, TurnCounts,
-    UnloadCounts,
+    HelperCounts, PressureCounts, RefusalCounts, ReloadCounts, ReplayCounts, SkeinStatusResponse,
+    StoreCounts, ThreadCounts, TurnCounts, UnloadCounts,
 };
 use skein_protocol::methods::SkeinStatus;
 use skein_protocol::table::Method;
@@ -56,9 +56,10 @@ fn server(status: &SkeinStatusResponse) -> [Row; 6] {
     ]
 }
 
-fn threads(status: &SkeinStatusResponse) -> [Row; 3] {
+fn threads(status: &SkeinStatusResponse) -> [Row; 4] {
     let ThreadCounts { loaded, loading, idle, running, unloading, subscriptions, observers } =
         &status.threads;
+    let PressureCounts { squeezed_total, unrelieved_total } = &status.pressure;
     let UnloadCounts { total, last_ms, max_ms } = &status.unloads;
     let took = |ms: &Option<u64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
     let (last, longest) = (took(last_ms), took(max_ms));
@@ -67,6 +68,7 @@ fn threads(status: &SkeinStatusResponse) -> [Row; 3] {
         ("threads", format!("{loaded} loaded: {states}")),
         ("watched by", format!("{subscriptions} subscribers, {observers} observers")),
         ("unloads", format!("{total}; the last took {last}, the longest {longest}")),
+        ("made room", format!("{squeezed_total} idle threads; none was idle {unrelieved_total} times")),
     ]
 }
 
@@ -82,12 +84,13 @@ fn helpers(status: &SkeinStatusResponse) -> [Row; 3] {
     ]
 }
 
-fn work(status: &SkeinStatusResponse) -> [Row; 5] {
+fn work(status: &SkeinStatusResponse) -> [Row; 7] {
     let TurnCounts { running, started_total, completed_total } = &status.turns;
     let StoreCounts { appends_total, syncs_total, errors_total, unsaved_records_total, open_markers } =
         &status.store;
     let RefusalCounts { overloaded, slow_clients } = &status.refusals;
     let ReplayCounts { events_total, gaps_total } = &status.replay;
+    let ReloadCounts { total, refused_total, last_at_ms: _ } = &status.reloads;
     let failed = format!("{errors_total} errors, {unsaved_records_total} records lost");
     [
         ("turns", format!("{running} running; {completed_total} of {started_total} completed")),
@@ -97,6 +100,8 @@ fn work(status: &SkeinStatusResponse) -> [Row; 5] {
         ),
         ("refused", format!("{overloaded} requests, {slow_clients} slow clients")),
         ("replayed", format!("{events_total} events, {gaps_total} gaps")),
+        ("settings", format!("read again {total} times, refused {refused_total} times")),
+        ("faults", status.panics_total.to_string()),
         ("tasks", status.tasks.to_string()),
     ]
 }

@@ -85,6 +85,6 @@ fn the_table_names_every_subject_once() {
     let mut unique = names.clone();
     unique.sort_unstable();
     unique.dedup();
-    assert_eq!((names.len(), unique.len()), (16, 16), "{table}");
+    assert_eq!(names.len(), unique.len(), "{table}");
     assert!(table.contains("up          1 h 2 min"), "{table}");
 }

@@ -3,13 +3,14 @@
 use super::problem::Problems;
 use super::section::Section;
 use super::tree::Table;
-use super::{Config, Containment, Durability, helpers};
+use super::{Config, Containment, Durability, Limits, RunningOrphans, helpers};
 
 /// Bounds of what `[limits]` takes. Below, no client could work; above, one message could take the machine's memory.
 const LEAST_BYTES: usize = 64 * 1024;
 const MOST_BYTES: usize = 1024 * 1024 * 1024;
 const MOST_QUEUED: usize = 65_536;
 const MOST_REPLAYED: usize = 1_000_000;
+const MOST_THREADS: usize = 1_000_000;
 
 /// Changes `config` by what `settings` say.
 pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problems) {
@@ -24,6 +25,9 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
         set(&mut config.unload.unmaterialised_grace, section.duration("unmaterialised_grace"));
     });
     root.section("orphans", |section| {
+        let running = [("continue", RunningOrphans::Continue), ("interrupt", RunningOrphans::Interrupt)];
+        set(&mut config.orphans.running, section.choice("running", &running));
+        set(&mut config.orphans.running_limit, section.duration("running_limit").map(Some));
         set(&mut config.orphans.pending_grace, section.duration("pending_grace"));
     });
     root.section("helpers", |section| {
@@ -32,15 +36,7 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
         set(&mut config.containment, section.choice("containment", &rungs));
         set(&mut config.helper_stop_grace, section.duration("stop_grace"));
     });
-    root.section("limits", |section| {
-        let limits = &mut config.limits;
-        set(&mut limits.message_bytes, section.number("message_bytes", LEAST_BYTES, MOST_BYTES));
-        set(&mut limits.answer_bytes, section.number("answer_bytes", LEAST_BYTES, MOST_BYTES));
-        set(&mut limits.outbox_bytes, section.number("outbox_bytes", LEAST_BYTES, MOST_BYTES));
-        set(&mut limits.requests_in_flight, section.number("requests_in_flight", 1, MOST_QUEUED));
-        set(&mut limits.replay, section.number("replay", 0, MOST_REPLAYED));
-        set(&mut limits.mailbox, section.number("mailbox", 1, MOST_QUEUED));
-    });
+    root.section("limits", |section| apply_limits(&mut config.limits, section));
     root.section("shutdown", |section| {
         set(&mut config.shutdown_drain, section.duration("drain"));
         set(&mut config.shutdown_limit, section.duration("limit"));
@@ -48,6 +44,19 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
     let overrides = helpers::read(&mut root);
     root.finish();
     helpers::lay_over(&mut config.helpers, overrides, problems);
+}
+
+fn apply_limits(limits: &mut Limits, section: &mut Section<'_>) {
+    set(&mut limits.message_bytes, section.number("message_bytes", LEAST_BYTES, MOST_BYTES));
+    set(&mut limits.answer_bytes, section.number("answer_bytes", LEAST_BYTES, MOST_BYTES));
+    set(&mut limits.outbox_bytes, section.number("outbox_bytes", LEAST_BYTES, MOST_BYTES));
+    set(&mut limits.requests_in_flight, section.number("requests_in_flight", 1, MOST_QUEUED));
+    set(&mut limits.replay, section.number("replay", 0, MOST_REPLAYED));
+    set(&mut limits.mailbox, section.number("mailbox", 1, MOST_QUEUED));
+    // Zero is no limit, here and for memory.
+    let threads = section.number("loaded_threads", 0, MOST_THREADS);
+    set(&mut limits.loaded_threads, threads.map(|most| Some(most).filter(|most| *most > 0)));
+    set(&mut limits.memory, section.size("memory").map(|most| Some(most).filter(|most| *most > 0)));
 }
 
 fn set<T>(field: &mut T, value: Option<T>) {

@@ -6,6 +6,7 @@ mod helpers;
 mod keys;
 mod problem;
 mod section;
+mod settings;
 mod tree;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ use crate::helpers::Containment;
 pub use crate::helpers::HelperSpec;
 pub use helpers::{HelperOverride, Overrides, helpers_from_thread_config};
 pub use problem::{ConfigError, ConfigErrors, ConfigWarning, Place};
+pub use settings::Settings;
 
 use crate::home::{Variable, default_home};
 use crate::policy;
@@ -98,8 +100,22 @@ pub struct UnloadPolicy {
 /// What happens to an active thread that has no subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OrphanPolicy {
-    /// How long a question to the user stays open with nobody there to answer it.
+    /// What becomes of a running turn.
+    pub running: RunningOrphans,
+    /// How long a turn that goes on may take, from then on; `None` lets it go on to its end.
+    pub running_limit: Option<Duration>,
+    /// How long a question to the user stays open with nobody there to answer it. Its turn is kept as long, whatever
+    /// the two above say.
     pub pending_grace: Duration,
+}
+
+/// What becomes of a running turn that nobody watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunningOrphans {
+    /// It goes on to its end.
+    Continue,
+    /// It is interrupted at once.
+    Interrupt,
 }
 
 /// Bounds of messages and queues.
@@ -117,6 +133,10 @@ pub struct Limits {
     pub mailbox: usize,
     /// Records of a thread that are replayed to a client that comes back; with more it gets the full state.
     pub replay: usize,
+    /// Threads in memory, before the longest idle ones have to make room.
+    pub loaded_threads: Option<usize>,
+    /// Resident memory of the server, in bytes, before the longest idle threads have to make room.
+    pub memory: Option<u64>,
 }
 
 /// What the command line says. Where it is silent, the environment and the file speak.
@@ -165,7 +185,11 @@ impl Config {
                 grace: policy::UNLOAD_GRACE,
                 unmaterialised_grace: policy::UNMATERIALISED_GRACE,
             },
-            orphans: OrphanPolicy { pending_grace: policy::PENDING_GRACE },
+            orphans: OrphanPolicy {
+                running: RunningOrphans::Continue,
+                running_limit: None,
+                pending_grace: policy::PENDING_GRACE,
+            },
             durability: Durability::Turn,
             limits: Limits {
                 message_bytes: policy::MESSAGE_BYTES,
@@ -174,6 +198,8 @@ impl Config {
                 requests_in_flight: policy::REQUESTS_IN_FLIGHT,
                 mailbox: policy::MAILBOX,
                 replay: policy::REPLAY,
+                loaded_threads: None,
+                memory: None,
             },
             shutdown_drain: policy::SHUTDOWN_DRAIN,
             shutdown_limit: policy::SHUTDOWN_LIMIT,

@@ -10,6 +10,9 @@ use super::tree::{Node, Table, Value};
 /// How unlike a known key an unknown one may be and still be taken for a slip of the pen: edits.
 const NEAR: usize = 2;
 
+const SIZE: &str =
+    "write a number and a unit (KiB, MiB or GiB), such as \"512MiB\" or \"2GiB\"; \"0\" is no limit";
+
 const DURATION: &str = "write a number and a unit (ms, s, min or h), such as \"500ms\" or \"30min\"";
 
 /// One table of the settings.
@@ -65,6 +68,11 @@ impl<'a> Section<'a> {
     /// A duration with its unit in the value, as all keys of ours have it.
     pub(super) fn duration(&mut self, key: &'static str) -> Option<Duration> {
         self.value(key, DURATION, |value| parse_duration(&text(value)?))
+    }
+
+    /// A number of bytes with its unit in the value.
+    pub(super) fn size(&mut self, key: &'static str) -> Option<u64> {
+        self.value(key, SIZE, |value| parse_size(&text(value)?))
     }
 
     /// A number of seconds, as keys that Codex has too have it.
@@ -200,11 +208,29 @@ fn table(value: Value) -> Option<Table> {
     }
 }
 
-/// Reads "500ms", "2s", "30min", "1h": a whole number and a unit.
-fn parse_duration(text: &str) -> Option<Duration> {
+/// Reads "64KiB", "512MiB", "2GiB": a whole number and a unit; and "0".
+fn parse_size(text: &str) -> Option<u64> {
+    let (number, unit) = split_unit(text);
+    let bytes = match unit {
+        "" if number == "0" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(bytes)
+}
+
+fn split_unit(text: &str) -> (&str, &str) {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
-    let milliseconds = match unit.trim() {
+    (number, unit.trim())
+}
+
+/// Reads "500ms", "2s", "30min", "1h": a whole number and a unit.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let (number, unit) = split_unit(text);
+    let milliseconds = match unit {
         "ms" => 1,
         "s" => 1000,
         "min" => 60_000,

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
-    Config, ConfigErrors, Containment, Durability, Flags, GuardProgram, helpers_from_thread_config, home,
+    Config, ConfigErrors, Containment, Durability, Flags, GuardProgram, RunningOrphans, Settings,
+    helpers_from_thread_config, home,
 };
 use crate::helpers::HelperSpec;
 
@@ -50,16 +51,12 @@ fn every_key_sets_what_it_names() {
         grace = "2s"
         unmaterialised_grace = "500ms"
         [orphans]
+        running = "interrupt"
+        running_limit = "2h"
         pending_grace = "1h"
         [helpers]
         containment = "guard"
         stop_grace = "30min"
-        [limits]
-        message_bytes = 0x10_0000
-        answer_bytes = 1_000_000
-        outbox_bytes = 100000
-        requests_in_flight = 3
-        mailbox = 4
         [shutdown]
         drain = "1s"
         limit = "3 s"
@@ -69,17 +66,36 @@ fn every_key_sets_what_it_names() {
     assert_eq!((config.durability, config.containment), (Durability::Event, Containment::Guard));
     let waits = [config.unload.grace, config.unload.unmaterialised_grace, config.orphans.pending_grace];
     assert_eq!(waits, [Duration::from_secs(2), Duration::from_millis(500), Duration::from_hours(1)]);
+    assert_eq!(config.orphans.running, RunningOrphans::Interrupt);
+    assert_eq!(config.orphans.running_limit, Some(Duration::from_hours(2)));
     assert_eq!(config.helper_stop_grace, Duration::from_mins(30));
     assert_eq!(
         (config.shutdown_drain, config.shutdown_limit),
         (Duration::from_secs(1), Duration::from_secs(3))
     );
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn every_limit_sets_what_it_names() {
+    let toml = r#"
+        [limits]
+        message_bytes = 0x10_0000
+        answer_bytes = 1_000_000
+        outbox_bytes = 100000
+        requests_in_flight = 3
+        mailbox = 4
+        loaded_threads = 5
+        memory = "2 GiB"
+    "#;
+    let config = load(toml, &[]).1.unwrap();
     let limits = config.limits;
     assert_eq!(
         (limits.message_bytes, limits.answer_bytes, limits.outbox_bytes),
         (1_048_576, 1_000_000, 100_000)
     );
     assert_eq!((limits.requests_in_flight, limits.mailbox), (3, 4));
+    assert_eq!((limits.loaded_threads, limits.memory), (Some(5), Some(2 << 30)));
     assert_eq!(config.warnings, []);
 }
 
@@ -156,6 +172,10 @@ fn values_of_the_wrong_kind_are_refused_wherever_they_stand() {
         "unload.grace = 2",
         "unload.grace = 1979-05-27",
         "durability = \"maybe\"",
+        "limits.memory = \"2GB\"",
+        "limits.memory = 2",
+        "limits.memory = \"17179869184GiB\"",
+        "orphans.running = true",
     ] {
         let found = errors(toml);
         assert!(found.len() == 1 && found[0].starts_with("FILE:1: "), "{toml}: {found:#?}");
@@ -191,6 +211,27 @@ fn flags_win_over_the_file_and_need_no_quotes() {
     );
     let wrong = load("", &["model"]).1.unwrap_err().to_string();
     assert_eq!(wrong, "-c: \"model\" has no value; write -c KEY=VALUE");
+}
+
+#[test]
+fn zero_is_no_limit() {
+    let limits = load("limits = { loaded_threads = 0, memory = \"0\" }", &[]).1.unwrap().limits;
+    assert_eq!((limits.loaded_threads, limits.memory), (None, None));
+}
+
+#[test]
+fn a_reload_takes_what_can_change_and_names_what_needs_a_restart() {
+    let first = load("", &["helpers.containment=guard"]).1.unwrap();
+    let settings = Settings::new(first.clone());
+    let toml = "model = \"m\"\n[unload]\ngrace = \"3s\"\n[helpers]\ncontainment = \"cgroup\"\n[limits]\nmailbox = 2\n";
+    let mut second = load(toml, &[]).1.unwrap();
+    second.home.clone_from(&first.home);
+    let used = settings.now();
+    assert_eq!(settings.take(second), ["helpers.containment", "limits.mailbox"]);
+    let now = settings.now();
+    assert_eq!((now.model.as_str(), now.unload.grace), ("m", Duration::from_secs(3)));
+    assert_eq!((now.containment, now.limits.mailbox), (first.containment, first.limits.mailbox));
+    assert_eq!(*used, first, "who works with the old ones keeps them");
 }
 
 #[test]

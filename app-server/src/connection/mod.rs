@@ -46,6 +46,18 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
+    pub(crate) fn new(services: Arc<Services>, outbox: Outbox, store_jobs: mpsc::Sender<StoreJob>) -> Self {
+        Self {
+            in_flight: Arc::new(Semaphore::new(services.config().limits.requests_in_flight)),
+            outbox,
+            ended: CancellationToken::new(),
+            store_jobs,
+            client: OnceLock::new(),
+            initialised: AtomicBool::new(false),
+            services,
+        }
+    }
+
     /// Its id, unique in this server's life.
     #[must_use]
     pub fn id(&self) -> ConnectionId {
@@ -87,17 +99,9 @@ impl Connections {
 
     /// Serves an accepted websocket until its end.
     pub async fn serve(&self, services: Arc<Services>, router: Arc<Router>, socket: WebSocket) {
-        let outbox = Outbox::new(self.next_id(), outbox_limits(&services.config.limits));
+        let outbox = Outbox::new(self.next_id(), outbox_limits(&services.config().limits));
         let (store_jobs, jobs) = mpsc::channel(policy::STORE_JOBS);
-        let connection = Arc::new(Connection {
-            in_flight: Arc::new(Semaphore::new(services.config.limits.requests_in_flight)),
-            outbox: outbox.clone(),
-            ended: CancellationToken::new(),
-            store_jobs,
-            client: OnceLock::new(),
-            initialised: AtomicBool::new(false),
-            services: Arc::clone(&services),
-        });
+        let connection = Arc::new(Connection::new(Arc::clone(&services), outbox.clone(), store_jobs));
         services.subscribers.connect(outbox.clone());
         // From here on the connection is taken out of the map however this ends, also by a panic.
         let presence = Presence(Arc::clone(&connection));

@@ -52,7 +52,8 @@ fn statuses(services: &Services, thread: Option<ThreadId>) -> Result<Vec<McpServ
             return Ok(set.statuses());
         }
     }
-    let configured = services.config.helpers.iter().map(|(name, settings)| {
+    let config = services.config();
+    let configured = config.helpers.iter().map(|(name, settings)| {
         let mut status = McpServerStatus::new(name.clone());
         if !settings.enabled {
             status.runtime_status = Some(McpServerConnectionStatus::Disabled);

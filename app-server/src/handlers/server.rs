@@ -5,24 +5,20 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use skein_protocol::error::WireError;
-use skein_protocol::event::ConfigWarningNotification;
 use skein_protocol::extension::{
     EVENTS, EVENTS_VERSION, ServerExtensions, SkeinQuiesceParams, SkeinQuiesceResponse,
 };
-use skein_protocol::notifications::ConfigWarning;
 use skein_protocol::server::{
     InitializeParams, InitializeResponse, Model, ModelListParams, ModelListResponse,
 };
-use skein_protocol::table::Scope;
 use tokio::sync::oneshot;
 
-use crate::config;
 use crate::connection::Connection;
 use crate::connection::reply::Reply;
 use crate::policy;
+use crate::reload;
 use crate::router::errors;
 use crate::thread::command::Command;
-use crate::thread::outgoing::Notice;
 use crate::thread::subscribers::ClientWishes;
 
 /// `initialize`
@@ -49,7 +45,7 @@ pub fn initialize(
     let services = &connection.services;
     services.subscribers.initialise(connection.id(), ClientWishes { opted_out, numbered });
     Ok(InitializeResponse {
-        codex_home: services.config.home.display().to_string(),
+        codex_home: services.config().home.display().to_string(),
         platform_family: std::env::consts::FAMILY.to_owned(),
         platform_os: std::env::consts::OS.to_owned(),
         user_agent,
@@ -81,17 +77,9 @@ pub fn initialized(connection: &Arc<Connection>) {
         return;
     }
     let services = &connection.services;
-    let path = services.config.home.join(config::FILE).display().to_string();
-    for warning in &services.config.warnings {
-        let params = ConfigWarningNotification {
-            details: None,
-            path: Some(path.clone()),
-            range: None,
-            summary: warning.to_string(),
-        };
-        let at = services.clock.wall();
-        let notice = Notice::new::<ConfigWarning>(Scope::All, &params, at, None);
-        services.subscribers.publish_to(connection.id(), &notice.broadcast);
+    for warning in &services.config().warnings {
+        let broadcast = reload::config_warning(services, warning.to_string());
+        services.subscribers.publish_to(connection.id(), &broadcast);
     }
 }
 
@@ -100,7 +88,7 @@ pub fn model_list(
     connection: &Arc<Connection>,
     params: ModelListParams,
 ) -> Result<ModelListResponse, WireError> {
-    let config = &connection.services.config;
+    let config = connection.services.config();
     let mut models = vec![model(&config.model, &config.model_provider)];
     if config.model != policy::DEFAULT_MODEL {
         models.push(model(policy::DEFAULT_MODEL, policy::DEFAULT_MODEL_PROVIDER));
@@ -133,7 +121,7 @@ pub fn quiesce(
     reply: Reply<SkeinQuiesceResponse>,
 ) {
     let services = Arc::clone(&connection.services);
-    if !services.config.test_fences {
+    if !services.config().test_fences {
         let text = "fences are for tests: start the server with --test-fences";
         return reply.err(&WireError::invalid_request("noFences", text));
     }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
-    HelperCounts, MemoryCounts, RefusalCounts, ReplayCounts, SkeinStatusParams, SkeinStatusResponse,
-    StoreCounts, ThreadCounts, TurnCounts, UnloadCounts,
+    HelperCounts, MemoryCounts, PressureCounts, RefusalCounts, ReloadCounts, ReplayCounts, SkeinStatusParams,
+    SkeinStatusResponse, StoreCounts, ThreadCounts, TurnCounts, UnloadCounts,
 };
 
 use crate::connection::Connection;
+use crate::pressure;
 use crate::services::Services;
 use crate::thread::machine::Phase;
 
@@ -27,17 +28,13 @@ pub fn status(
     Ok(SkeinStatusResponse {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
-        home: services.config.home.display().to_string(),
+        home: services.config().home.display().to_string(),
         address: services.address.get().map(|address| format!("ws://{address}")).unwrap_or_default(),
         started_at_ms: services.started.0,
         boot_id: services.start_id.to_string(),
         uptime_ms: u64::try_from(uptime).unwrap_or_default(),
         connections: number(connections),
-        turns: TurnCounts {
-            running: threads.running,
-            started_total: counters.turns_started.get(),
-            completed_total: counters.turns_completed.get(),
-        },
+        turns: turns(services, &threads),
         threads,
         helpers: helpers(services),
         tasks: number(services.tasks.count()),
@@ -47,13 +44,31 @@ pub fn status(
             overloaded: counters.overloaded.get(),
             slow_clients: counters.slow_clients.get(),
         },
-        replay: ReplayCounts {
-            events_total: counters.replayed_events.get(),
-            gaps_total: counters.gaps.get(),
-        },
+        replay: replay(services),
         unloads: unloads(services),
-        memory: MemoryCounts { resident_bytes: resident_bytes() },
+        reloads: reloads(services),
+        panics_total: services.tasks.panics(),
+        pressure: PressureCounts {
+            squeezed_total: counters.squeezed.get(),
+            unrelieved_total: counters.unrelieved.get(),
+        },
+        memory: MemoryCounts { resident_bytes: pressure::resident_bytes() },
     })
+}
+
+fn replay(services: &Services) -> ReplayCounts {
+    ReplayCounts {
+        events_total: services.counters.replayed_events.get(),
+        gaps_total: services.counters.gaps.get(),
+    }
+}
+
+fn turns(services: &Services, threads: &ThreadCounts) -> TurnCounts {
+    TurnCounts {
+        running: threads.running,
+        started_total: services.counters.turns_started.get(),
+        completed_total: services.counters.turns_completed.get(),
+    }
 }
 
 fn threads(services: &Services) -> ThreadCounts {
@@ -119,12 +134,11 @@ fn unloads(services: &Services) -> UnloadCounts {
     }
 }
 
-/// From `/proc/self/statm`, the second field, in pages; 0 where there is no such file.
-fn resident_bytes() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
-    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
-    pages.saturating_mul(u64::try_from(page).unwrap_or(4096))
+fn reloads(services: &Services) -> ReloadCounts {
+    let counters = &services.counters;
+    let total = counters.reloads.get();
+    let last_at_ms = (total > 0).then(|| counters.reload_last_at_ms.get());
+    ReloadCounts { total, refused_total: counters.reloads_refused.get(), last_at_ms }
 }
 
 fn number(count: usize) -> u64 {

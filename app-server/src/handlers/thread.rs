@@ -191,7 +191,7 @@ pub(super) fn overrides(
 ) -> Result<Overrides, WireError> {
     let Some(config) = config else { return Ok(Overrides::default()) };
     let overrides = helpers_from_thread_config(config).map_err(|wrong| errors::config(&wrong))?;
-    overrides.over(&services.config.helpers).map_err(|wrong| errors::config(&wrong))?;
+    overrides.over(&services.config().helpers).map_err(|wrong| errors::config(&wrong))?;
     Ok(overrides)
 }
 

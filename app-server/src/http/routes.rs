@@ -48,7 +48,7 @@ async fn ready(State(web): State<Arc<Web>>) -> (StatusCode, &'static str) {
 }
 
 async fn websocket(State(web): State<Arc<Web>>, upgrade: WebSocketUpgrade) -> Response {
-    let most = web.services.config.limits.message_bytes;
+    let most = web.services.config().limits.message_bytes;
     let upgrade = upgrade.max_message_size(most).max_frame_size(most).read_buffer_size(policy::READ_BUFFER);
     upgrade.on_upgrade(move |socket| async move {
         let services = Arc::clone(&web.services);

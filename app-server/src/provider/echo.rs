@@ -6,6 +6,7 @@
 //! - `/stream COUNT [BYTES] [PER_SECOND]`: that many deltas
 //! - `/fail TEXT`: the answer fails
 //! - `/hang`: until interrupted
+//! - `/panic`, only of a server for tests: a fault of the server
 
 use std::time::Duration;
 
@@ -25,7 +26,10 @@ const MOST_DELTA_BYTES: usize = 64 * 1024;
 
 /// The echo provider.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Echo;
+pub struct Echo {
+    /// Whether `/panic` is understood: it shows that the fault of one turn is nobody else's.
+    pub faults: bool,
+}
 
 /// What the user's text asks of the echo.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +51,9 @@ impl Provider for Echo {
         cancel: CancellationToken,
     ) -> Result<(), ProviderError> {
         let heard = heard(&prompt.input);
+        if self.faults && heard.trim() == "/panic" {
+            std::panic::resume_unwind(Box::new("/panic"));
+        }
         let script = if prompt.results.is_empty() {
             parse(&heard)?
         } else {
@@ -203,7 +210,7 @@ mod tests {
     async fn events_of(text: &str, results: Vec<super::super::ToolResult>) -> Vec<ModelEvent> {
         let (events, mut heard) = mpsc::channel(256);
         let prompt = Prompt { model: NAME.into(), input: vec![UserInput::text(text)], results };
-        Echo.answer(prompt, events, CancellationToken::new()).await.unwrap();
+        Echo::default().answer(prompt, events, CancellationToken::new()).await.unwrap();
         let mut all = Vec::new();
         while let Some(event) = heard.recv().await {
             all.push(event);
@@ -266,6 +273,6 @@ mod tests {
         let prompt =
             Prompt { model: NAME.into(), input: vec![UserInput::text("/hang")], results: Vec::new() };
         cancel.cancel();
-        Echo.answer(prompt, events, cancel).await.unwrap();
+        Echo::default().answer(prompt, events, cancel).await.unwrap();
     }
 }

@@ -40,6 +40,7 @@ type HandOn<M> = fn(&Arc<Connection>, <M as Method>::Params, Reply<<M as Method>
 type Handle = Box<dyn for<'a> Fn(Request<'a>) -> Option<StoreJob> + Send + Sync>;
 
 struct Route {
+    name: &'static str,
     lane: Lane,
     handle: Handle,
 }
@@ -104,18 +105,23 @@ impl Router {
         self.add::<M>(Box::new(move |request| {
             let Request { connection, id, params } = request;
             let reply = Reply::<M::Response>::new(connection.outbox.clone(), id, None);
-            let most = connection.services.config.limits.answer_bytes;
+            let most = connection.services.config().limits.answer_bytes;
             match envelope::params(params) {
                 Ok(params) => {
+                    let tasks = connection.services.tasks.clone();
                     let answer = handler(Arc::clone(connection), params);
-                    Some(Box::pin(async move {
+                    let job = async move {
                         match answer.await {
                             Ok(response) => {
                                 reply.prepare_within(most, &response, || errors::page_too_large(most)).send();
                             }
                             Err(error) => reply.err(&error),
                         }
-                    }))
+                    };
+                    // The lane takes the next request also after one that panics.
+                    Some(Box::pin(
+                        async move { tasks.contain_async(M::INFO.wire, job).await.unwrap_or_default() },
+                    ))
                 }
                 Err(error) => {
                     reply.err(&error);
@@ -167,7 +173,7 @@ impl Router {
             Ok(Incoming::Notification { method, .. }) => {
                 // Those that nobody knows are passed over, as the standard says.
                 if let Some(handler) = self.heard.get(method.as_ref()) {
-                    handler(connection);
+                    connection.services.tasks.contain("notification", || handler(connection));
                 }
                 None
             }
@@ -210,11 +216,14 @@ impl Router {
             return refuse(errors::not_initialised());
         }
         tracing::trace!(connection = connection.id().0, method, lane = ?route.lane, "request");
-        (route.handle)(Request { connection, id, params })
+        // A handler that panics drops its reply, which answers with an error; the connection goes on.
+        let work = || (route.handle)(Request { connection, id, params });
+        connection.services.tasks.contain(route.name, work).flatten()
     }
 
     fn add<M: Method>(&mut self, handle: Handle) {
-        self.routes.insert(M::INFO.wire, Route { lane: M::INFO.lane, handle });
+        let name = M::INFO.wire;
+        self.routes.insert(name, Route { name, lane: M::INFO.lane, handle });
     }
 }
 
@@ -228,7 +237,7 @@ fn admit<M: Method>(request: Request<'_>) -> Option<Admitted<'_, M>> {
     let reply = Reply::<M::Response>::new(connection.outbox.clone(), id, permit);
     if !admitted {
         connection.services.counters.overloaded.add_one();
-        let most = connection.services.config.limits.requests_in_flight;
+        let most = connection.services.config().limits.requests_in_flight;
         reply.err(&errors::too_many_requests(most, policy::BUSY_RETRY));
         return None;
     }

@@ -9,6 +9,8 @@ pub enum UnloadReason {
     Orphaned,
     /// `skein/thread/unload`.
     Asked,
+    /// Room is needed for others.
+    Pressure,
     /// The server stops.
     Shutdown,
 }

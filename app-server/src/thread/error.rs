@@ -28,8 +28,8 @@ pub enum ThreadError {
         #[source]
         source: ReadError,
     },
-    /// Its load broke off.
-    #[error("{id} cannot be loaded: a fault of the server; its log has more")]
+    /// Its load, or its owner, broke off.
+    #[error("a fault of the server has ended what {id} was doing; resume it, the server's log has more")]
     BrokeOff {
         /// The thread.
         id: ThreadId,

@@ -1,5 +1,7 @@
 //! What can happen to a thread, as the machine hears it.
 
+use super::machine::Policy;
+
 /// A request that waits for something of the machine: a resume, or an unload. The actor keeps what it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WaiterId(pub u64);
@@ -65,6 +67,10 @@ pub enum Event {
         /// Subscribers other than who asks.
         others: usize,
     },
+    /// Room is needed for others, and this thread is the longest idle one.
+    Squeeze,
+    /// The configuration has changed.
+    Policy(Policy),
     /// The server stops.
     Shutdown,
     /// No helper process of this thread is left.

@@ -171,12 +171,23 @@ impl Journal {
         if writes {
             self.record(vec![ThreadClosed {}.into()], Keep::Power);
         }
-        match &mut self.sink {
-            Sink::Disk { task, .. } => self.sink = Sink::Closed { task: task.take() },
-            // Nothing to close; whoever resumes meanwhile finds the thread as it was.
-            Sink::None | Sink::Memory(_) | Sink::Closed { .. } => {}
-        }
+        self.end_writer();
         writes
+    }
+
+    /// The owner has broken off: nothing is recorded any more. The writer ends, and with it what it says, when it has
+    /// written what it was given.
+    pub fn break_off(&mut self) {
+        self.end_writer();
+        self.written = mpsc::channel(1).0;
+    }
+
+    fn end_writer(&mut self) {
+        match &mut self.sink {
+            Sink::Disk { task, .. } | Sink::Closed { task } => self.sink = Sink::Closed { task: task.take() },
+            // Nothing to close; whoever resumes meanwhile finds the thread as it was.
+            Sink::None | Sink::Memory(_) => {}
+        }
     }
 
     /// Whether the whole thread is in memory, and nowhere else.
@@ -281,7 +292,7 @@ impl Journal {
     }
 
     fn effective(&self, keep: Keep) -> Keep {
-        match self.services.config.durability {
+        match self.services.config().durability {
             Durability::Turn => keep,
             Durability::Event => Keep::Power,
             Durability::Process => Keep::Process,

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use super::effect::{Effect, ResumeFailure, UnloadReason};
 use super::event::{Counts, Event, Materialised, WaiterId};
 
+mod orphans;
 mod unload;
 
 #[cfg(test)]
@@ -38,6 +39,9 @@ pub struct Policy {
     pub unmaterialised_grace: Duration,
     /// Before a turn whose question nobody can answer is interrupted.
     pub question_grace: Duration,
+    /// Before a turn that nobody watches is interrupted; `None` lets it go on to its end. While a question waits, only
+    /// `question_grace` counts: it waits for somebody to come back.
+    pub running_limit: Option<Duration>,
     /// Before an unload stops waiting for the disk, and kills what still lives.
     pub unload_limit: Duration,
 }
@@ -95,11 +99,27 @@ struct Unloading {
     rollout: Rollout,
 }
 
+/// A turn under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Running {
+    began: Instant,
+    orphan_since: Option<Instant>,
+    unanswerable_since: Option<Instant>,
+    stopping: bool,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
-    Loading { waiting: Vec<WaiterId>, stop: bool },
-    Idle { orphan_since: Option<Instant> },
-    Running { orphan_since: Option<Instant>, unanswerable_since: Option<Instant>, stopping: bool },
+    Loading {
+        waiting: Vec<WaiterId>,
+        stop: bool,
+    },
+    Idle {
+        /// When it was last of use to anybody.
+        used: Instant,
+        orphan_since: Option<Instant>,
+    },
+    Running(Running),
     Unloading(Unloading),
     Gone,
 }
@@ -154,20 +174,22 @@ impl Machine {
                 self.counts = counts;
                 self.settle(now)
             }
-            Event::Requests(count) => {
-                self.requests = count;
-                self.settle(now)
-            }
+            Event::Requests(count) => self.requests(now, count),
             Event::Questions(count) => {
                 self.questions = count;
                 self.settle(now)
             }
-            Event::Resume(who) => self.resume(who),
+            Event::Resume(who) => self.resume(now, who),
             Event::Withdrawn(who) => self.withdrawn(who),
-            Event::Input => self.input(),
+            Event::Input => self.input(now),
             Event::Interrupt => self.interrupt(),
             Event::TurnEnded => self.turn_ended(now),
             Event::Unload { waiter, force, others } => self.unload_asked(now, waiter, force, others),
+            Event::Squeeze => self.squeeze(now),
+            Event::Policy(policy) => {
+                self.policy = policy;
+                self.settle(now)
+            }
             Event::Shutdown => self.shutdown(now),
             Event::HelpersEnded => self.unloading(|u| u.helpers_live = false),
             Event::RolloutClosed => self.unloading(|u| u.rollout = Rollout::Closed),
@@ -180,18 +202,13 @@ impl Machine {
     pub fn deadline(&self) -> Option<Instant> {
         match &self.state {
             State::Loading { .. } | State::Gone => None,
-            State::Idle { orphan_since } => {
+            State::Idle { orphan_since, .. } => {
                 if self.active() {
                     return None;
                 }
                 orphan_since.map(|since| since + self.idle_grace())
             }
-            State::Running { unanswerable_since, stopping, .. } => {
-                if *stopping {
-                    return None;
-                }
-                unanswerable_since.map(|since| since + self.policy.question_grace)
-            }
+            State::Running(running) => self.turn_deadline(running),
             State::Unloading(unloading) => Some(unloading.deadline),
         }
     }
@@ -202,9 +219,19 @@ impl Machine {
         match self.state {
             State::Loading { .. } => Phase::Loading,
             State::Idle { .. } => Phase::Idle,
-            State::Running { .. } => Phase::Running,
+            State::Running(_) => Phase::Running,
             State::Unloading(_) => Phase::Unloading,
             State::Gone => Phase::Gone,
+        }
+    }
+
+    /// Since when nobody has used the thread, while it may be squeezed out.
+    #[must_use]
+    pub fn idle_since(&self) -> Option<Instant> {
+        match (&self.state, self.materialised) {
+            (State::Idle { used, .. }, Materialised::Yes) if !self.active() => Some(*used),
+            (State::Idle { .. }, Materialised::Yes | Materialised::No)
+            | (State::Loading { .. } | State::Running(_) | State::Unloading(_) | State::Gone, _) => None,
         }
     }
 
@@ -214,20 +241,24 @@ impl Machine {
         self.materialised
     }
 
-    fn orphaned(&self) -> bool {
-        self.counts.subscribers == 0
-    }
-
     /// Something goes on besides a turn.
     fn active(&self) -> bool {
         self.questions > 0 || self.requests > 0
     }
 
-    fn idle_grace(&self) -> Duration {
-        match (self.persistence, self.materialised) {
-            (Persistence::Ephemeral, _) => Duration::ZERO,
-            (Persistence::Durable, Materialised::Yes) => self.policy.grace,
-            (Persistence::Durable, Materialised::No) => self.policy.unmaterialised_grace,
+    fn requests(&mut self, now: Instant, count: usize) -> Vec<Effect> {
+        if self.requests != count {
+            self.used(now);
+        }
+        self.requests = count;
+        self.settle(now)
+    }
+
+    /// Somebody uses the thread: it is not the longest idle one any more.
+    fn used(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Idle { used, .. } => *used = now,
+            State::Loading { .. } | State::Running(_) | State::Unloading(_) | State::Gone => {}
         }
     }
 
@@ -237,7 +268,7 @@ impl Machine {
                 let (waiting, stop) = (std::mem::take(waiting), *stop);
                 self.materialised = materialised;
                 self.announced = true;
-                self.state = State::Idle { orphan_since: None };
+                self.state = State::Idle { used: now, orphan_since: None };
                 if stop {
                     return self.unload(now, UnloadReason::Shutdown);
                 }
@@ -248,7 +279,7 @@ impl Machine {
                 effects.extend(waiting.into_iter().map(Effect::AnswerResume));
                 effects
             }
-            State::Idle { .. } | State::Running { .. } | State::Unloading(_) | State::Gone => Vec::new(),
+            State::Idle { .. } | State::Running(_) | State::Unloading(_) | State::Gone => Vec::new(),
         }
     }
 
@@ -267,18 +298,19 @@ impl Machine {
                 effects.push(Effect::Forget);
                 effects
             }
-            State::Idle { .. } | State::Running { .. } | State::Unloading(_) | State::Gone => Vec::new(),
+            State::Idle { .. } | State::Running(_) | State::Unloading(_) | State::Gone => Vec::new(),
         }
     }
 
-    fn resume(&mut self, who: WaiterId) -> Vec<Effect> {
+    fn resume(&mut self, now: Instant, who: WaiterId) -> Vec<Effect> {
+        self.used(now);
         match &mut self.state {
             State::Loading { stop: true, .. } => vec![Effect::FailResume(who, ResumeFailure::Shutdown)],
             State::Loading { waiting, .. } => {
                 waiting.push(who);
                 Vec::new()
             }
-            State::Idle { .. } | State::Running { .. } => {
+            State::Idle { .. } | State::Running(_) => {
                 let mut effects = self.start_helpers();
                 effects.push(Effect::AnswerResume(who));
                 effects
@@ -298,7 +330,7 @@ impl Machine {
         let waiting = match &mut self.state {
             State::Loading { waiting, .. } => waiting,
             State::Unloading(unloading) => &mut unloading.waiting,
-            State::Idle { .. } | State::Running { .. } | State::Gone => return Vec::new(),
+            State::Idle { .. } | State::Running(_) | State::Gone => return Vec::new(),
         };
         let before = waiting.len();
         waiting.retain(|waits| *waits != who);
@@ -320,14 +352,15 @@ impl Machine {
         }
     }
 
-    fn input(&mut self) -> Vec<Effect> {
+    fn input(&mut self, now: Instant) -> Vec<Effect> {
         match &self.state {
-            State::Idle { orphan_since } => {
+            State::Idle { orphan_since, .. } => {
                 let orphan_since = *orphan_since;
-                self.state = State::Running { orphan_since, unanswerable_since: None, stopping: false };
+                let running = Running { began: now, orphan_since, unanswerable_since: None, stopping: false };
+                self.state = State::Running(running);
                 vec![Effect::BeginTurn]
             }
-            State::Running { .. } => vec![Effect::SteerTurn],
+            State::Running(_) => vec![Effect::SteerTurn],
             State::Loading { .. } | State::Unloading(_) => vec![Effect::DeferInput],
             State::Gone => Vec::new(),
         }
@@ -335,13 +368,13 @@ impl Machine {
 
     fn interrupt(&mut self) -> Vec<Effect> {
         match &mut self.state {
-            State::Running { stopping, .. } if !*stopping => {
-                *stopping = true;
+            State::Running(running) if !running.stopping => {
+                running.stopping = true;
                 vec![Effect::StopTurn]
             }
             State::Loading { .. }
             | State::Idle { .. }
-            | State::Running { .. }
+            | State::Running(_)
             | State::Unloading(_)
             | State::Gone => Vec::new(),
         }
@@ -349,8 +382,8 @@ impl Machine {
 
     fn turn_ended(&mut self, now: Instant) -> Vec<Effect> {
         match &self.state {
-            State::Running { orphan_since, .. } => {
-                self.state = State::Idle { orphan_since: *orphan_since };
+            State::Running(running) => {
+                self.state = State::Idle { used: now, orphan_since: running.orphan_since };
                 self.settle(now)
             }
             State::Unloading(_) => self.unloading(|u| u.turn_runs = false),
@@ -358,44 +391,12 @@ impl Machine {
         }
     }
 
-    /// Asked after every event that could have orphaned the thread, or ended what kept it.
-    fn settle(&mut self, now: Instant) -> Vec<Effect> {
-        let (orphaned, active, waits) = (self.orphaned(), self.active(), self.questions > 0);
-        match &mut self.state {
-            State::Idle { orphan_since } => {
-                *orphan_since = if orphaned { Some(orphan_since.unwrap_or(now)) } else { None };
-                let since = *orphan_since;
-                match since {
-                    Some(since) if !active && now >= since + self.idle_grace() => {
-                        self.unload(now, UnloadReason::Orphaned)
-                    }
-                    Some(_) | None => Vec::new(),
-                }
-            }
-            State::Running { orphan_since, unanswerable_since, .. } => {
-                *orphan_since = if orphaned { Some(orphan_since.unwrap_or(now)) } else { None };
-                let unanswerable = orphaned && waits;
-                *unanswerable_since =
-                    if unanswerable { Some(unanswerable_since.unwrap_or(now)) } else { None };
-                match (self.persistence, orphaned) {
-                    (Persistence::Ephemeral, true) => self.unload(now, UnloadReason::Orphaned),
-                    (Persistence::Ephemeral, false) | (Persistence::Durable, _) => Vec::new(),
-                }
-            }
-            State::Loading { .. } | State::Unloading(_) | State::Gone => Vec::new(),
-        }
-    }
-
     fn deadline_passed(&mut self, now: Instant) -> Vec<Effect> {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return Vec::new();
         }
-        match &mut self.state {
-            State::Idle { .. } => self.settle(now),
-            State::Running { stopping, .. } => {
-                *stopping = true;
-                vec![Effect::StopTurn]
-            }
+        match &self.state {
+            State::Idle { .. } | State::Running(_) => self.settle(now),
             State::Unloading(_) => self.unload_overdue(now),
             State::Loading { .. } | State::Gone => Vec::new(),
         }

@@ -35,7 +35,7 @@ pub async fn observe(services: Arc<Services>, id: ThreadId, resume: Resume) {
     };
     let now = picture(&history);
     let asked = resume.params.skein.as_ref();
-    let continuation = catch_up::continuation(asked, now, services.config.limits.replay);
+    let continuation = catch_up::continuation(asked, now, services.config().limits.replay);
     let response = response(&history, continuation, resume.params.exclude_turns);
     if let Continuation::From(seq) = continuation {
         resume.reply.ok(&response);

@@ -28,6 +28,10 @@ struct Urgent {
     interrupt: Option<TurnId>,
     /// One answer for each connection and question, in the order in which they came.
     answers: Vec<(ConnectionId, i64, ClientAnswer)>,
+    /// Room is needed.
+    squeeze: bool,
+    #[cfg(test)]
+    fault: bool,
     shutdown: bool,
 }
 
@@ -38,6 +42,8 @@ pub struct Woken {
     pub interrupt: Option<TurnId>,
     /// Answers to questions, with who gave them and the question's number, first come first.
     pub answers: Vec<(ConnectionId, i64, ClientAnswer)>,
+    /// Room is needed for other threads.
+    pub squeeze: bool,
     /// The server stops.
     pub shutdown: bool,
 }
@@ -129,6 +135,23 @@ impl ThreadHandle {
         });
     }
 
+    /// Asks for room for other threads: the owner unloads if it is idle.
+    pub fn squeeze(&self) {
+        self.urgent(|urgent| urgent.squeeze = true);
+    }
+
+    /// Whether the owner was asked for room, and has not looked yet.
+    #[must_use]
+    pub fn is_squeezed(&self) -> bool {
+        self.0.urgent.lock().unwrap_or_else(PoisonError::into_inner).squeeze
+    }
+
+    /// The owner panics at its next look.
+    #[cfg(test)]
+    pub fn plant_fault(&self) {
+        self.urgent(|urgent| urgent.fault = true);
+    }
+
     /// Asks for the hard shutdown, because the server stops.
     pub fn shut_down(&self) {
         self.urgent(|urgent| urgent.shutdown = true);
@@ -179,8 +202,11 @@ impl Seat {
     /// What was left for the owner since the last look.
     pub fn look(&self) -> Woken {
         let mut urgent = self.handle.0.urgent.lock().unwrap_or_else(PoisonError::into_inner);
+        #[cfg(test)]
+        assert!(!urgent.fault, "as the test wants");
         let answers = std::mem::take(&mut urgent.answers);
-        Woken { interrupt: urgent.interrupt.take(), answers, shutdown: urgent.shutdown }
+        let squeeze = std::mem::take(&mut urgent.squeeze);
+        Woken { interrupt: urgent.interrupt.take(), answers, squeeze, shutdown: urgent.shutdown }
     }
 
     /// Requests of live connections that are under way at the helpers.

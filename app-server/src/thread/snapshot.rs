@@ -5,6 +5,7 @@ use std::sync::Arc;
 use skein_protocol::ids::{Epoch, EventSeq, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::thread::{Thread, ThreadStatus};
+use tokio::time::Instant;
 
 use super::event::Materialised;
 use super::machine::{Persistence, Phase};
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub materialised: Materialised,
     /// The turn that runs.
     pub turn: Option<TurnId>,
+    /// Since when nobody has used it, while it can make room for others.
+    pub idle_since: Option<Instant>,
     /// The items in progress, with their text so far.
     pub open_items: Vec<ThreadItem>,
     /// Its helpers, once started and until their end.
@@ -48,6 +51,7 @@ impl Snapshot {
             persistence,
             materialised: Materialised::No,
             turn: None,
+            idle_since: None,
             open_items: Vec::new(),
             helpers: None,
         }

@@ -4,6 +4,7 @@
 mod keep;
 mod refused;
 mod reload;
+mod settings;
 mod short_lived;
 mod squeeze;
 

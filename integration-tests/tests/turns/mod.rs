@@ -1,6 +1,7 @@
 //! A turn: answered before it is told of, ended in exactly one way, and written down.
 
 mod echo;
+mod faults;
 mod steer;
 
 use anyhow::Result;

@@ -48,6 +48,12 @@ pub struct SkeinStatusResponse {
     pub replay: ReplayCounts,
     /// How threads left memory.
     pub unloads: UnloadCounts,
+    /// Threads that had to make room for others.
+    pub pressure: PressureCounts,
+    /// How often the settings were read again.
+    pub reloads: ReloadCounts,
+    /// Faults of the server that ended one request, one turn or one thread, and nothing else.
+    pub panics_total: u64,
     /// Memory.
     pub memory: MemoryCounts,
 }
@@ -156,6 +162,29 @@ pub struct UnloadCounts {
     /// Milliseconds that the longest one took; absent before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_ms: Option<u64>,
+}
+
+/// Threads that had to make room for others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PressureCounts {
+    /// Idle threads that were unloaded because of `limits.loaded_threads` or `limits.memory`.
+    pub squeezed_total: u64,
+    /// Times when a limit was passed and no thread was idle.
+    pub unrelieved_total: u64,
+}
+
+/// How often the settings were read again (SIGHUP).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReloadCounts {
+    /// Reloads that were taken.
+    pub total: u64,
+    /// Reloads that changed nothing, because the settings were wrong.
+    pub refused_total: u64,
+    /// When the last one was taken, in Unix milliseconds; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_at_ms: Option<u64>,
 }
 
 /// Memory.

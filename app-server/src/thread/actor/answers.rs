@@ -62,14 +62,14 @@ impl Owner {
             cli_version: env!("CARGO_PKG_VERSION").to_owned(),
             forked_from: None,
             git_info: None,
-            settings: pictures::new_settings(params, &self.overrides, &self.services.config),
+            settings: pictures::new_settings(params, &self.overrides, &self.services.config()),
         };
         Some(created.into())
     }
 
     /// The helpers of the configuration, changed by what the thread and its client say.
     pub(super) fn helper_specs(&self) -> Vec<HelperSpec> {
-        let base = &self.services.config.helpers;
+        let base = &self.services.config().helpers;
         match self.overrides.over(base) {
             Ok(helpers) => helpers.into_values().collect(),
             Err(errors) => {

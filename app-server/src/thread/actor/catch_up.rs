@@ -24,7 +24,7 @@ impl Owner {
         self.tell_status();
         let continuation = self.continuation(&params);
         let response = self.resume_response(continuation, params.exclude_turns);
-        let most = self.services.config.limits.answer_bytes;
+        let most = self.services.config().limits.answer_bytes;
         let answer = reply.prepare_within(most, &response, || errors::answer_too_large(self.id, most));
         let items = if params.exclude_turns { self.open_items() } else { Vec::new() };
         let open_questions = self.question_numbers();
@@ -42,7 +42,7 @@ impl Owner {
     }
 
     fn continuation(&self, params: &skein_protocol::thread::ThreadResumeParams) -> Continuation {
-        let most = self.services.config.limits.replay;
+        let most = self.services.config().limits.replay;
         let continuation = catch_up::continuation(params.skein.as_ref(), self.picture(), most);
         let stored = self.journal.as_ref().is_some_and(super::Journal::is_stored);
         let continuation = match continuation {

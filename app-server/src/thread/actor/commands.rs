@@ -145,7 +145,7 @@ impl Owner {
 
     /// Keeps a command until the load, or the unload, is over; as many as the mailbox would.
     pub(super) fn defer(&mut self, command: Command) {
-        if self.deferred.len() < self.services.config.limits.mailbox {
+        if self.deferred.len() < self.services.config().limits.mailbox {
             self.deferred.push_back(command);
         } else {
             self.services.counters.overloaded.add_one();
@@ -248,7 +248,7 @@ enum Refusal {
 }
 
 impl Waiter {
-    fn ticket(&self) -> Option<Ticket> {
+    pub(super) fn ticket(&self) -> Option<Ticket> {
         match self {
             Waiter::Start(start) => Some(start.ticket),
             Waiter::Resume(resume) => Some(resume.ticket),

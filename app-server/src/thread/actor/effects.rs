@@ -7,7 +7,7 @@ use skein_protocol::event::{
     ThreadStatusChangedNotification,
 };
 use skein_protocol::extension::{SkeinThreadUnloadResponse, UnloadOutcome};
-use skein_protocol::ids::{Epoch, EventSeq, ItemId};
+use skein_protocol::ids::{EventSeq, ItemId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::notifications::{
     McpServerStartupStatusUpdated, ThreadClosed, ThreadStarted, ThreadStatusChanged,
@@ -140,8 +140,13 @@ impl Owner {
             task.abort();
         }
         self.drop_questions();
-        let unsaved = self.journal.as_mut().map_or(0, super::Journal::abandon);
+        self.give_up_records();
         self.services.store.release(self.id);
+    }
+
+    /// The disk did not take the last records in time.
+    pub(super) fn give_up_records(&mut self) {
+        let unsaved = self.journal.as_mut().map_or(0, super::Journal::abandon);
         tracing::error!(thread = %self.id, records = unsaved, "the disk did not take these records in time; they are lost");
         self.services.counters.unsaved_records.add(u64::try_from(unsaved).unwrap_or(u64::MAX));
     }
@@ -216,13 +221,13 @@ impl Owner {
         counters.unload_most_ms.raise_to(took);
     }
 
-    fn announce_not_loaded(&mut self) {
+    pub(super) fn announce_not_loaded(&mut self) {
         self.status_changed(ThreadStatus::NotLoaded);
         // The owner ends with this step: nothing may be left in the line.
         self.send_all();
     }
 
-    fn announce_closed(&mut self) {
+    pub(super) fn announce_closed(&mut self) {
         let at = self.services.clock.wall();
         let params = ThreadClosedNotification { thread_id: self.id };
         let notice = Notice::new::<ThreadClosed>(Scope::All, &params, at, None);
@@ -273,13 +278,16 @@ impl Owner {
     pub(super) fn notify<N: Notification>(&mut self, params: &N::Params, number: Option<EventSeq>) {
         let at = self.services.clock.wall();
         let scope = reach(N::INFO.scope, self.persistence);
-        let Some(journal) = &mut self.journal else {
-            // Without a book there is nothing to wait for.
-            let notice = Notice::new::<N>(scope, params, at, None);
-            return self.send(Outgoing::Notify(notice), Saved::Yes);
-        };
-        let number: Option<(EventSeq, Epoch)> = number.map(|seq| (seq, journal.epoch()));
-        journal.publish(Outgoing::Notify(Notice::new::<N>(scope, params, at, number)));
+        let epoch = self.journal.as_ref().map(super::Journal::epoch);
+        self.put_in_line(Notice::new::<N>(scope, params, at, number.zip(epoch)));
+    }
+
+    /// Puts a notification in the line. Without a book there is nothing to wait for.
+    pub(super) fn put_in_line(&mut self, notice: Notice) {
+        match &mut self.journal {
+            Some(journal) => journal.publish(Outgoing::Notify(notice)),
+            None => self.send(Outgoing::Notify(notice), Saved::Yes),
+        }
     }
 
     /// Sends everything whose records are durable.
@@ -308,7 +316,7 @@ impl Owner {
         }
     }
 
-    fn send(&mut self, outgoing: Outgoing, saved: Saved) {
+    pub(super) fn send(&mut self, outgoing: Outgoing, saved: Saved) {
         match outgoing {
             Outgoing::Notify(notice) => {
                 let scope = notice.scope;
@@ -343,12 +351,20 @@ impl Owner {
     /// Publishes where the thread is in its life.
     pub(super) fn publish_phase(&mut self) {
         let (phase, materialised) = (self.machine.phase(), self.machine.materialised());
+        let idle_since = self.machine.idle_since();
+        let mut can_go = false;
         self.seat.publish.send_if_modified(|snapshot| {
-            let changed = snapshot.phase != phase || snapshot.materialised != materialised;
+            can_go = snapshot.idle_since.is_none() && idle_since.is_some();
+            let changed = (snapshot.phase, snapshot.materialised, snapshot.idle_since)
+                != (phase, materialised, idle_since);
             snapshot.phase = phase;
             snapshot.materialised = materialised;
+            snapshot.idle_since = idle_since;
             changed
         });
+        if can_go {
+            self.services.pressure.look();
+        }
     }
 
     /// Publishes how far the history is.

@@ -16,7 +16,7 @@ use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Materialised};
 use crate::thread::history::History;
 use crate::thread::journal::Journal;
-use crate::thread::machine::Persistence;
+use crate::thread::machine::{Persistence, Phase};
 
 /// A thread as its rollout has it.
 #[derive(Debug)]
@@ -82,18 +82,31 @@ impl Owner {
                 return;
             }
         }
-        self.take_up_deferred();
-        self.unpark();
-        self.recount();
+        self.go_on();
     }
 
     /// The load of a thread that is only in memory: it is as it was.
     pub(super) fn loaded_from_memory(&mut self) {
         self.change_for_waiting_resumes();
         self.step(Event::Loaded(Materialised::No));
+        self.go_on();
+    }
+
+    /// What waited for the end of the load.
+    fn go_on(&mut self) {
         self.take_up_deferred();
         self.unpark();
         self.recount();
+        self.tell_those_who_stayed();
+    }
+
+    /// Subscribers of a thread that had to make room hear that it is back, whichever request has loaded it.
+    fn tell_those_who_stayed(&mut self) {
+        let stayed = self.services.subscribers.counts(self.id).subscribers > 0;
+        match self.machine.phase() {
+            Phase::Idle | Phase::Running if stayed => self.tell_status(),
+            Phase::Idle | Phase::Running | Phase::Loading | Phase::Unloading | Phase::Gone => {}
+        }
     }
 
     /// The thread's own helpers, as its first client named them, unless who resumes names others.

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use skein_protocol::ids::{ThreadId, TurnId};
 use tokio::sync::mpsc;
@@ -18,7 +19,7 @@ use super::outgoing::Outgoing;
 use super::registry::Seat;
 use super::subscribers::Role;
 use super::writer::Written;
-use crate::config::{Config, Overrides};
+use crate::config::{Config, Overrides, RunningOrphans};
 use crate::helpers::{ExitReport, HelperEvent, HelperSet};
 use crate::policy;
 use crate::services::Services;
@@ -33,6 +34,7 @@ mod load;
 mod questions;
 mod settings;
 mod turns;
+mod wreck;
 
 #[cfg(test)]
 mod tests;
@@ -80,6 +82,8 @@ struct Owner {
     persistence: Persistence,
     seat: Seat,
     machine: Machine,
+    /// What the machine was told last of the configuration.
+    policy: Policy,
     /// Events that carrying out effects brought about, in order.
     follow_ups: VecDeque<Event>,
     waiters: HashMap<WaiterId, Waiter>,
@@ -124,15 +128,18 @@ pub fn start(services: &Arc<Services>, seat: Seat, first: Command) {
         | Command::Fence(_) => Persistence::Durable,
     };
     let owner = Owner::new(Arc::clone(services), seat, persistence);
-    services.tasks.spawn(format!("thread/{}", owner.id), owner.run(first));
+    services.tasks.spawn(format!("thread/{}", owner.id), owner.live(first));
+    services.pressure.look();
 }
 
 impl Owner {
     fn new(services: Arc<Services>, seat: Seat, persistence: Persistence) -> Self {
+        let policy = machine_policy(&services.config());
         Self {
             id: seat.handle.id(),
             persistence,
-            machine: Machine::new(machine_policy(&services.config), persistence),
+            machine: Machine::new(policy, persistence),
+            policy,
             children: services.tasks.group(),
             services,
             seat,
@@ -157,14 +164,23 @@ impl Owner {
         }
     }
 
-    async fn run(mut self, first: Command) {
+    /// A whole life. A panic in it ends this thread, and nothing else.
+    async fn live(mut self, first: Command) {
+        let tasks = self.services.tasks.clone();
+        let name = format!("owner/{}", self.id);
+        if tasks.contain_async(name, self.run(first)).await.is_none() {
+            self.settle_wreck().await;
+        }
+        self.let_go().await;
+    }
+
+    async fn run(&mut self, first: Command) {
         self.claimed_by(first);
         while self.machine.phase() != Phase::Gone {
             let wakeup = self.next().await;
             self.handle(wakeup);
             self.send_ready();
         }
-        self.let_go().await;
     }
 
     /// Waits for the next thing. Rarest first, so that a chatty turn cannot drown an interrupt. A writer without
@@ -222,10 +238,32 @@ impl Owner {
         if let Some(turn) = woken.interrupt {
             self.interrupt(&turn);
         }
+        self.take_policy();
         self.withdraw_the_left();
         self.step(Event::Requests(self.seat.requests()));
         self.recount();
         self.settle_refused_questions();
+        if woken.squeeze {
+            self.squeeze();
+        }
+    }
+
+    /// The configuration may have changed since the last look.
+    fn take_policy(&mut self) {
+        let policy = machine_policy(&self.services.config());
+        if self.policy != policy {
+            self.policy = policy;
+            self.step(Event::Policy(policy));
+        }
+    }
+
+    /// Room is needed for other threads.
+    fn squeeze(&mut self) {
+        if self.machine.idle_since().is_some() {
+            self.services.counters.squeezed.add_one();
+            tracing::info!(thread = %self.id, "unloaded to make room");
+        }
+        self.step(Event::Squeeze);
     }
 
     /// Says who listens. Those whose subscription stands in line count already.
@@ -315,6 +353,10 @@ fn machine_policy(config: &Config) -> Policy {
         grace: config.unload.grace,
         unmaterialised_grace: config.unload.unmaterialised_grace,
         question_grace: config.orphans.pending_grace,
+        running_limit: match config.orphans.running {
+            RunningOrphans::Continue => config.orphans.running_limit,
+            RunningOrphans::Interrupt => Some(Duration::ZERO),
+        },
         unload_limit: policy::UNLOAD_LIMIT,
     }
 }

@@ -146,10 +146,7 @@ impl Owner {
 
     fn resolved(&mut self, number: i64) {
         self.services.questions.close(number);
-        let notice = self.resolved_notice(number);
-        if let Some(journal) = &mut self.journal {
-            journal.publish(Outgoing::Notify(notice));
-        }
+        self.put_in_line(self.resolved_notice(number));
     }
 
     /// Tells that a question needs no answer any more.

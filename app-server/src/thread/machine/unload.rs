@@ -18,7 +18,7 @@ impl Machine {
     ) -> Vec<Effect> {
         let runs = match &mut self.state {
             State::Idle { .. } => false,
-            State::Running { .. } => true,
+            State::Running(_) => true,
             State::Unloading(unloading) => {
                 unloading.askers.push(waiter);
                 return vec![Effect::LeaveAsker(waiter)];
@@ -49,7 +49,7 @@ impl Machine {
                 let told = |who| Effect::FailResume(who, ResumeFailure::Shutdown);
                 std::mem::take(waiting).into_iter().map(told).collect()
             }
-            State::Idle { .. } | State::Running { .. } => self.unload(now, UnloadReason::Shutdown),
+            State::Idle { .. } | State::Running(_) => self.unload(now, UnloadReason::Shutdown),
             State::Unloading(unloading) => {
                 unloading.reason = UnloadReason::Shutdown;
                 let told = |who| Effect::FailResume(who, ResumeFailure::Shutdown);
@@ -59,10 +59,18 @@ impl Machine {
         }
     }
 
+    /// Room is needed. Only a thread that is idle and can be read again is taken, whoever is subscribed to it.
+    pub(super) fn squeeze(&mut self, now: Instant) -> Vec<Effect> {
+        match self.idle_since() {
+            Some(_) => self.unload(now, UnloadReason::Pressure),
+            None => Vec::new(),
+        }
+    }
+
     /// The one way into a hard shutdown.
     pub(super) fn unload(&mut self, now: Instant, reason: UnloadReason) -> Vec<Effect> {
         let (turn_runs, stopping) = match &self.state {
-            State::Running { stopping, .. } => (true, *stopping),
+            State::Running(running) => (true, running.stopping),
             State::Idle { .. } => (false, false),
             State::Loading { .. } | State::Unloading(_) | State::Gone => return Vec::new(),
         };

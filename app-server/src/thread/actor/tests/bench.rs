@@ -13,10 +13,11 @@ use super::client::Client;
 use super::disk::Disk;
 use super::model::{Puppet, Strings};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::helpers::{Containment, GuardProgram, HostOptions, ProcessHost};
 use crate::home::{Home, Term};
 use crate::index::memory::MemoryIndex;
+use crate::pressure::Pressure;
 use crate::rollout::RolloutStore;
 use crate::rollout::file::FileStore;
 use crate::rollout::file::fault::{FaultLayer, Op};
@@ -108,7 +109,8 @@ impl Bench {
             counters: Counters::default(),
             providers: Providers::new(vec![(super::model::NAME, Arc::clone(&model) as _)]),
             store,
-            config,
+            settings: Settings::new(config),
+            pressure: Pressure::default(),
             clock,
             tasks,
             closed_rollouts,

@@ -111,6 +111,11 @@ impl Client {
         self.outbox.connection()
     }
 
+    /// Where it receives.
+    pub fn outbox(&self) -> Outbox {
+        self.outbox.clone()
+    }
+
     /// Its end, as the connection's own.
     pub fn disconnect(&self) {
         for thread in self.services.subscribers.disconnect(self.id()) {

@@ -86,7 +86,7 @@ impl Provider for Puppet {
                     }
                 }
             }
-            _ => Echo.answer(prompt, events, cancel).await,
+            _ => Echo::default().answer(prompt, events, cancel).await,
         }
     }
 }

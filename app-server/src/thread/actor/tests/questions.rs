@@ -103,7 +103,7 @@ async fn a_question_that_nobody_is_there_to_answer_ends_the_turn_after_its_grace
     let left = bench.services.clock.now();
     client.disconnect();
     bench.gone(thread).await;
-    assert_eq!(bench.services.clock.now() - left, bench.services.config.orphans.pending_grace);
+    assert_eq!(bench.services.clock.now() - left, bench.services.config().orphans.pending_grace);
     bench.finish().await;
 }
 

@@ -8,6 +8,7 @@ use skein_protocol::thread::{ThreadResumeResponse, ThreadStatus};
 use skein_protocol::turn::{TurnStartResponse, TurnStatus};
 
 use super::*;
+use crate::config::RunningOrphans;
 use crate::thread::event::Force;
 use crate::thread::subscribers::Role;
 
@@ -166,13 +167,39 @@ async fn a_running_turn_outlives_its_client_and_the_thread_unloads_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_turn_that_may_not_go_on_alone_is_interrupted_when_its_client_leaves() {
+    let bench = Bench::with(|config| config.orphans.running = RunningOrphans::Interrupt);
+    let (client, thread, strings) = bench.running().await;
+    strings.say("half a wo").await;
+    let left = bench.services.clock.now();
+    client.disconnect();
+    bench.gone(thread).await;
+    assert_eq!(bench.services.clock.now(), left, "at once");
+    let resumed = bench.client().resume(thread).await;
+    assert_eq!(resumed.thread.turns.last().unwrap().status, TurnStatus::Interrupted);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_goes_on_alone_ends_at_its_limit() {
+    let limit = Duration::from_mins(90);
+    let bench = Bench::with(|config| config.orphans.running_limit = Some(limit));
+    let (client, thread, _strings) = bench.running().await;
+    let left = bench.services.clock.now();
+    client.disconnect();
+    bench.gone(thread).await;
+    assert_eq!(bench.services.clock.now() - left, limit);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_has_no_message_yet_is_kept_for_its_grace_and_then_dropped() {
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.started().await;
     let request = client.set_name(thread, "kept");
     client.answer::<serde_json::Value>(request).await.unwrap();
     client.disconnect();
-    let grace = bench.services.config.unload.unmaterialised_grace;
+    let grace = bench.services.config().unload.unmaterialised_grace;
     tokio::time::advance(grace / 2).await;
     let mut client = bench.client();
     assert_eq!(client.resume(thread).await.thread.name.as_deref(), Some("kept"));

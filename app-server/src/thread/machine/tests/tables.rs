@@ -96,6 +96,107 @@ fn an_ephemeral_orphan_is_interrupted_and_unloaded_at_once() {
     assert_eq!(life.step(Event::TurnEnded), [Effect::CloseRollout]);
 }
 
+/// A running turn that nobody watches, under a limit.
+fn alone(limit: Duration) -> Life {
+    let mut life = Life::new(Persistence::Durable, Policy { running_limit: Some(limit), ..POLICY });
+    life.all([Event::Resume(W), Event::Loaded(Materialised::Yes), SOMEBODY, Event::Input]);
+    life
+}
+
+#[test]
+fn a_turn_is_interrupted_at_once_where_it_may_not_go_on_alone() {
+    let mut life = alone(Duration::ZERO);
+    assert_eq!(life.step(NOBODY), [Effect::StopTurn]);
+    assert_eq!(life.machine.deadline(), None, "said once");
+    assert_eq!(life.step(SOMEBODY), []);
+    life.step(NOBODY);
+    life.now += POLICY.grace;
+    assert_eq!(life.step(Event::TurnEnded), [Effect::EndHelpers, Effect::CloseRollout]);
+}
+
+#[test]
+fn a_turn_that_goes_on_alone_is_interrupted_at_its_limit() {
+    let limit = Duration::from_hours(2);
+    let mut life = alone(limit);
+    assert_eq!(life.step(NOBODY), []);
+    assert_eq!(life.machine.deadline(), Some(life.now + limit));
+    life.step(SOMEBODY);
+    assert_eq!(life.machine.deadline(), None, "somebody watches again");
+    life.step(NOBODY);
+    assert_eq!(life.later(limit - Duration::from_secs(1)), []);
+    assert_eq!(life.later(Duration::from_secs(1)), [Effect::StopTurn]);
+}
+
+#[test]
+fn the_limit_counts_from_the_turn_and_not_from_before_it() {
+    let mut life = Life::new(
+        Persistence::Durable,
+        Policy { grace: Duration::from_hours(9), running_limit: Some(Duration::from_hours(1)), ..POLICY },
+    );
+    life.all([Event::Resume(W), Event::Loaded(Materialised::Yes), NOBODY]);
+    life.now += Duration::from_hours(8);
+    assert_eq!(life.step(Event::Input), [Effect::BeginTurn]);
+    assert_eq!(life.machine.deadline(), Some(life.now + Duration::from_hours(1)));
+}
+
+#[test]
+fn a_question_waits_for_somebody_to_come_back_whatever_the_limit_of_its_turn() {
+    let mut life = alone(Duration::ZERO);
+    life.step(Event::Questions(1));
+    assert_eq!(life.step(NOBODY), []);
+    assert_eq!(life.machine.deadline(), Some(life.now + POLICY.question_grace));
+    assert_eq!(life.step(Event::Questions(0)), [Effect::StopTurn], "it waits for nobody any more");
+}
+
+#[test]
+fn an_idle_thread_is_squeezed_out_under_its_subscribers() {
+    let mut life = Life::subscribed();
+    assert_eq!(life.machine.idle_since(), Some(life.now));
+    assert_eq!(life.step(Event::Squeeze), [Effect::EndHelpers, Effect::CloseRollout]);
+    assert_eq!(life.step(Event::Squeeze), [], "once");
+    assert_eq!(life.step(Event::Resume(V)), [], "who resumes meanwhile loads it again");
+    life.step(Event::RolloutClosed);
+    assert_eq!(life.step(Event::HelpersEnded), [Effect::Load]);
+}
+
+#[test]
+fn what_works_or_cannot_be_read_again_is_not_squeezed_out() {
+    let mut life = Life::subscribed();
+    life.step(Event::Requests(1));
+    assert_eq!((life.machine.idle_since(), life.step(Event::Squeeze)), (None, vec![]));
+    life.all([Event::Requests(0), Event::Input]);
+    assert_eq!((life.machine.idle_since(), life.step(Event::Squeeze)), (None, vec![]));
+    let mut life = Life::new(Persistence::Durable, POLICY);
+    life.all([Event::Resume(W), Event::Loaded(Materialised::No), SOMEBODY]);
+    assert_eq!((life.machine.idle_since(), life.step(Event::Squeeze)), (None, vec![]));
+}
+
+#[test]
+fn a_thread_is_idle_since_it_was_last_used() {
+    let mut life = Life::subscribed();
+    let uses: [&[Event]; 3] =
+        [&[Event::Resume(V)], &[Event::Requests(1), Event::Requests(0)], &[Event::Input, Event::TurnEnded]];
+    for events in uses {
+        life.now += Duration::from_secs(1);
+        life.all(events.iter().copied());
+        assert_eq!(life.machine.idle_since(), Some(life.now), "{events:?}");
+    }
+    let used = life.now;
+    life.now += Duration::from_secs(1);
+    life.all([SOMEBODY, Event::Requests(0)]);
+    assert_eq!(life.machine.idle_since(), Some(used), "a look is no use");
+}
+
+#[test]
+fn a_new_policy_holds_at_once() {
+    let mut life = Life::new(Persistence::Durable, Policy { grace: Duration::from_hours(1), ..POLICY });
+    life.all([Event::Resume(W), Event::Loaded(Materialised::Yes), SOMEBODY, NOBODY]);
+    assert_eq!(life.step(Event::Policy(POLICY)), []);
+    assert_eq!(life.machine.deadline(), Some(life.now + POLICY.grace));
+    let at_once = Policy { grace: Duration::ZERO, ..POLICY };
+    assert_eq!(life.step(Event::Policy(at_once)), [Effect::EndHelpers, Effect::CloseRollout]);
+}
+
 #[test]
 fn a_question_that_nobody_can_answer_ends_the_turn_after_its_grace() {
     let mut life = Life::subscribed();

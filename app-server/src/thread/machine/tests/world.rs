@@ -16,8 +16,17 @@ pub const POLICY: Policy = Policy {
     grace: Duration::from_millis(100),
     unmaterialised_grace: Duration::from_secs(60),
     question_grace: Duration::from_secs(300),
+    running_limit: None,
     unload_limit: Duration::from_secs(5),
 };
+
+/// What the configuration may become under way.
+const POLICIES: [Policy; 4] = [
+    POLICY,
+    Policy { grace: Duration::ZERO, ..POLICY },
+    Policy { running_limit: Some(Duration::ZERO), ..POLICY },
+    Policy { running_limit: Some(Duration::from_secs(10)), grace: Duration::from_secs(20), ..POLICY },
+];
 
 /// What can happen next.
 #[derive(Debug, Clone)]
@@ -34,6 +43,9 @@ pub enum Act {
     BeginRequest,
     EndRequest,
     Unload(bool),
+    Squeeze,
+    /// The configuration changes to one of [`POLICIES`].
+    Reload(Index),
     /// One of the things that the machine has set in motion comes to its end.
     Happen(Index),
     FailLoad,
@@ -54,6 +66,9 @@ pub struct World {
     machine: Machine,
     persistence: Persistence,
     now: Instant,
+    policy: Policy,
+    /// Since when a turn runs that nobody watches.
+    alone_since: Option<Instant>,
     counts: Counts,
     questions: usize,
     requests: usize,
@@ -79,6 +94,8 @@ impl World {
             machine: Machine::new(POLICY, persistence),
             persistence,
             now: start(),
+            policy: POLICY,
+            alone_since: None,
             counts: Counts::default(),
             questions: 0,
             requests: 0,
@@ -152,6 +169,11 @@ impl World {
             Act::Interrupt => self.feed(Event::Interrupt),
             Act::Ask | Act::Answer | Act::BeginRequest | Act::EndRequest => self.activity_changes(&act),
             Act::Unload(force) => self.unload(force),
+            Act::Squeeze => self.feed(Event::Squeeze),
+            Act::Reload(which) => {
+                self.policy = *which.get(&POLICIES);
+                self.feed(Event::Policy(self.policy))
+            }
             Act::Happen(which) => self.something_happens(which),
             Act::FailLoad if self.under_way.remove(&Motion::Load) => self.feed(Event::LoadFailed),
             Act::FailLoad => Ok(()),
@@ -276,11 +298,14 @@ impl World {
         if before == Phase::Gone {
             prop_assert!(effects.is_empty(), "gone, and still wants {effects:?}");
         }
-        self.check_entry(before, after, &effects)?;
+        self.check_entry(event, before, after, &effects)?;
+        self.check_stop(event, after, &effects)?;
         let mut joined = false;
         for effect in &effects {
             joined |= self.carry_out(*effect, after)?;
         }
+        let alone = self.turn_runs && self.counts.subscribers == 0;
+        self.alone_since = if alone { Some(self.alone_since.unwrap_or(self.now)) } else { None };
         self.check_state(event)?;
         if joined {
             self.feed(Event::Subscribers(self.counts))?;
@@ -288,7 +313,26 @@ impl World {
         Ok(())
     }
 
-    fn check_entry(&mut self, before: Phase, after: Phase, effects: &[Effect]) -> TestCaseResult {
+    /// A turn that is not unloaded with its thread stops when somebody wants it to, or when it may not go on alone.
+    fn check_stop(&self, event: Event, after: Phase, effects: &[Effect]) -> TestCaseResult {
+        if after != Phase::Running || !effects.contains(&Effect::StopTurn) || event == Event::Interrupt {
+            return Ok(());
+        }
+        prop_assert_eq!(self.counts.subscribers, 0, "a turn is taken from who watches it");
+        let alone = self.now - self.alone_since.unwrap_or(self.now);
+        let limit =
+            if self.questions > 0 { Some(self.policy.question_grace) } else { self.policy.running_limit };
+        prop_assert!(limit.is_some_and(|limit| alone >= limit), "stopped after {alone:?}, not {limit:?}");
+        Ok(())
+    }
+
+    fn check_entry(
+        &mut self,
+        event: Event,
+        before: Phase,
+        after: Phase,
+        effects: &[Effect],
+    ) -> TestCaseResult {
         let count = |wanted: Effect| effects.iter().filter(|effect| **effect == wanted).count();
         let enters = after == Phase::Unloading && before != Phase::Unloading;
         prop_assert_eq!(count(Effect::EndHelpers), usize::from(enters), "helpers end once for each unload");
@@ -296,9 +340,12 @@ impl World {
             self.unloading_since = Some(self.now);
             (self.ended_helpers, self.closed_rollout) = (0, 0);
             let kept = self.counts.subscribers > 0;
+            let squeezed = event == Event::Squeeze;
             let told = self.asked_with_right || self.stopping;
-            prop_assert!(!kept || told, "taken from its subscribers");
+            prop_assert!(!kept || told || squeezed, "taken from its subscribers");
             let active = self.questions + self.requests > 0;
+            let idle = before == Phase::Idle && !active && self.on_disk;
+            prop_assert!(!squeezed || idle, "squeezed out, though it works or cannot be read again");
             prop_assert!(!active || told || before == Phase::Running, "taken from who works with it");
             if before == Phase::Running && self.turn_runs && !self.turn_stopped {
                 prop_assert_eq!(count(Effect::StopTurn), 1, "a turn is left without a stop");
@@ -422,7 +469,10 @@ impl World {
         }
         if phase == Phase::Running && orphaned && counted {
             prop_assert!(self.persistence == Persistence::Durable, "an ephemeral orphan runs on");
-            prop_assert!(self.questions == 0 || self.turn_stopped || self.machine.deadline().is_some());
+            let ends = self.questions > 0 || self.policy.running_limit.is_some();
+            let deadline = self.machine.deadline();
+            let will_end = self.turn_stopped || deadline.is_some_and(|deadline| deadline > self.now);
+            prop_assert!(!ends || will_end, "a turn that nobody watches runs on");
         }
         if matches!(phase, Phase::Idle | Phase::Running) {
             prop_assert!(self.resumes.is_empty(), "somebody waits for a thread that is there");

@@ -1,0 +1,63 @@
+//! The settings of a running server. A reload puts new ones in the place of the old; whoever works with the old ones
+//! keeps them until it asks again.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::Config;
+
+/// The settings of this moment.
+#[derive(Debug)]
+pub struct Settings(RwLock<Arc<Config>>);
+
+impl Settings {
+    /// These, until others are taken.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self(RwLock::new(Arc::new(config)))
+    }
+
+    /// The settings of this moment.
+    #[must_use]
+    pub fn now(&self) -> Arc<Config> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes the settings of a new look at the file. What only a start can change stays as it is; its keys are
+    /// returned, where they have changed.
+    #[must_use = "the user has to hear of what needs a restart"]
+    pub fn take(&self, new: Config) -> Vec<&'static str> {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut new = new;
+        let kept = new.keep_of_start(&current);
+        *current = Arc::new(new);
+        kept
+    }
+}
+
+impl Config {
+    /// Keeps what was read once, at the start: the home and its address, what was handed to the keeper of helpers, the
+    /// size of mailboxes. Everything else is asked for at its use.
+    fn keep_of_start(&mut self, running: &Config) -> Vec<&'static str> {
+        let mut kept = Vec::new();
+        let mut keep = |key: &'static str, changed: bool| {
+            if changed {
+                kept.push(key);
+            }
+        };
+        keep("home", self.home != running.home);
+        keep("listen", self.listen != running.listen);
+        keep("guard", self.guard != running.guard);
+        keep("test_fences", self.test_fences != running.test_fences);
+        keep("helpers.containment", self.containment != running.containment);
+        keep("helpers.stop_grace", self.helper_stop_grace != running.helper_stop_grace);
+        keep("limits.mailbox", self.limits.mailbox != running.limits.mailbox);
+        self.home.clone_from(&running.home);
+        self.listen = running.listen;
+        self.guard.clone_from(&running.guard);
+        self.test_fences = running.test_fences;
+        self.containment = running.containment;
+        self.helper_stop_grace = running.helper_stop_grace;
+        self.limits.mailbox = running.limits.mailbox;
+        kept
+    }
+}

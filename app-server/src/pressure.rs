@@ -1,0 +1,153 @@
+//! Room for others: when there are too many threads in memory, or they take too much of it, the longest idle ones are
+//! unloaded, whoever is subscribed to them. One task decides, so that nobody has to go twice for one newcomer. Must never
+//! take a thread that works, and never makes a newcomer wait: both limits are passed for as long as an unload takes.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Limits;
+use crate::policy;
+use crate::services::Services;
+use crate::thread::machine::Phase;
+use crate::thread::registry::ThreadHandle;
+
+#[cfg(test)]
+mod tests;
+
+/// Wakes who makes room. Level-triggered: wake-ups merge, none is lost.
+#[derive(Debug, Default)]
+pub struct Pressure(Notify);
+
+impl Pressure {
+    /// A thread was loaded, or has become idle, or the limits have changed.
+    pub fn look(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Makes room until `stop`. Without a limit of memory it sleeps until [`Pressure::look`].
+pub async fn run(services: Arc<Services>, stop: CancellationToken) {
+    let mut judge = Judge::default();
+    let mut next_look = services.clock.now();
+    loop {
+        let limits = services.config().limits;
+        let at = limits.memory.map(|_| next_look);
+        let resident = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = until(at) => {
+                next_look = services.clock.now() + policy::MEMORY_LOOK;
+                Some(resident_bytes())
+            }
+            () = services.pressure.0.notified() => None,
+        };
+        relieve(&services, &mut judge, resident);
+    }
+}
+
+/// One look: decides how many have to go, and tells the longest idle ones.
+fn relieve(services: &Services, judge: &mut Judge, resident: Option<u64>) {
+    let limits = services.config().limits;
+    if limits.loaded_threads.is_none() && limits.memory.is_none() {
+        return;
+    }
+    let scene = Scene::of(services);
+    let wanted = judge.wanted(&limits, &scene, resident);
+    for (_, handle) in scene.idle.iter().take(wanted) {
+        handle.squeeze();
+    }
+    if judge.is_unrelieved(wanted, scene.idle.len()) {
+        services.counters.unrelieved.add_one();
+        tracing::warn!(
+            ?limits,
+            loaded = scene.loaded,
+            "room is needed, and every loaded thread works or is new"
+        );
+    }
+}
+
+/// The loaded threads.
+struct Scene {
+    /// Those that stay, as far as is known.
+    loaded: usize,
+    /// Those that are on their way out.
+    leaving: usize,
+    /// Those that could go, the longest idle ones first.
+    idle: Vec<(Instant, ThreadHandle)>,
+}
+
+impl Scene {
+    fn of(services: &Services) -> Self {
+        let mut scene = Self { loaded: 0, leaving: 0, idle: Vec::new() };
+        for handle in services.registry.handles() {
+            let (phase, idle_since) = handle.seen(|seen| (seen.phase, seen.idle_since));
+            match phase {
+                Phase::Loading | Phase::Idle | Phase::Running if !handle.is_squeezed() => scene.loaded += 1,
+                Phase::Loading | Phase::Idle | Phase::Running | Phase::Unloading => scene.leaving += 1,
+                Phase::Gone => {}
+            }
+            if let Some(since) = idle_since
+                && !handle.is_squeezed()
+            {
+                scene.idle.push((since, handle));
+            }
+        }
+        scene.idle.sort_by_key(|(since, _)| *since);
+        scene
+    }
+}
+
+/// What is remembered from one look to the next.
+#[derive(Debug, Default)]
+struct Judge {
+    /// Memory was above its limit, and is not yet far enough below it.
+    high: bool,
+    /// Nobody could go at the last look; it was said.
+    told: bool,
+}
+
+impl Judge {
+    /// How many threads have to go. `resident` is there at a look at the memory.
+    fn wanted(&mut self, limits: &Limits, scene: &Scene, resident: Option<u64>) -> usize {
+        let most = limits.loaded_threads.unwrap_or(usize::MAX);
+        let excess = scene.loaded.saturating_sub(most);
+        match (limits.memory, resident) {
+            (Some(limit), Some(resident)) => self.high = self.is_high(limit, resident),
+            (Some(_), None) => return excess,
+            (None, _) => self.high = false,
+        }
+        // What is on its way out has not given its memory back yet.
+        if self.high && scene.leaving == 0 { excess.max(policy::SQUEEZE_AT_ONCE) } else { excess }
+    }
+
+    fn is_high(&self, limit: u64, resident: u64) -> bool {
+        let relief = limit / 100 * policy::MEMORY_RELIEF_PERCENT;
+        resident > if self.high { relief } else { limit }
+    }
+
+    /// Whether it is to be said that nobody can make room: once, until there is room or somebody who can.
+    fn is_unrelieved(&mut self, wanted: usize, idle: usize) -> bool {
+        let before = self.told;
+        self.told = wanted > 0 && idle == 0;
+        self.told && !before
+    }
+}
+
+/// The server's resident memory, from `/proc/self/statm`: the second field, in pages; 0 where there is no such file.
+#[must_use]
+pub fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
+    pages.saturating_mul(u64::try_from(page).unwrap_or(4096))
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

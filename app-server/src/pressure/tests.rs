@@ -1,0 +1,55 @@
+use super::*;
+use crate::config::Config;
+
+const NOBODY: Scene = Scene { loaded: 0, leaving: 0, idle: Vec::new() };
+
+fn limits(loaded_threads: Option<usize>, memory: Option<u64>) -> Limits {
+    Limits { loaded_threads, memory, ..Config::new("/nowhere".into()).limits }
+}
+
+#[test]
+fn what_is_above_the_most_threads_has_to_go() {
+    let limits = limits(Some(3), None);
+    let mut judge = Judge::default();
+    assert_eq!(judge.wanted(&limits, &Scene { loaded: 3, ..NOBODY }, None), 0);
+    assert_eq!(judge.wanted(&limits, &Scene { loaded: 5, ..NOBODY }, None), 2);
+    let some_leave = Scene { loaded: 4, leaving: 2, ..NOBODY };
+    assert_eq!(judge.wanted(&limits, &some_leave, None), 1, "those who leave have gone already");
+}
+
+#[test]
+fn memory_is_relieved_a_few_at_a_time_until_it_is_well_below_its_limit() {
+    let limits = limits(None, Some(1_000));
+    let mut judge = Judge::default();
+    let mut look = |resident| judge.wanted(&limits, &NOBODY, Some(resident));
+    assert_eq!(look(1_000), 0);
+    assert_eq!(look(1_001), policy::SQUEEZE_AT_ONCE);
+    assert_eq!(look(950), policy::SQUEEZE_AT_ONCE, "not far enough below");
+    assert_eq!(look(900), 0);
+    assert_eq!(look(950), 0, "below its limit");
+}
+
+#[test]
+fn memory_is_judged_only_at_a_look_and_after_those_who_leave_have_gone() {
+    let limits = limits(Some(10), Some(1_000));
+    let mut judge = Judge::default();
+    let leaving = Scene { leaving: 1, ..NOBODY };
+    assert_eq!(judge.wanted(&limits, &leaving, Some(2_000)), 0);
+    assert_eq!(judge.wanted(&limits, &NOBODY, None), 0, "a look at the threads alone");
+    assert_eq!(judge.wanted(&limits, &NOBODY, Some(2_000)), policy::SQUEEZE_AT_ONCE);
+}
+
+#[test]
+fn that_nobody_can_make_room_is_said_once_until_somebody_can() {
+    let mut judge = Judge::default();
+    let said: Vec<bool> = [(1, 0), (1, 0), (2, 1), (1, 0), (0, 0), (1, 0)]
+        .into_iter()
+        .map(|(wanted, idle)| judge.is_unrelieved(wanted, idle))
+        .collect();
+    assert_eq!(said, [true, false, false, true, false, true]);
+}
+
+#[test]
+fn the_memory_of_this_process_is_known() {
+    assert!(resident_bytes() > 1 << 20);
+}

@@ -1,0 +1,220 @@
+//! Faults of the server: a panic of a handler, of a turn, of an owner ends what it was about, and nothing else.
+
+use std::sync::Arc;
+
+use skein_protocol::methods::{
+    McpServerStatusList, McpServerToolCall, ThreadLoadedList, ThreadNameSet, ThreadRead, TurnInterrupt,
+};
+use skein_protocol::notifications::{
+    ServerRequestResolved, ThreadClosed, ThreadStatusChanged, TurnCompleted,
+};
+use skein_protocol::server::ClientInfo;
+use skein_protocol::table::Method;
+use skein_protocol::thread::{
+    ThreadLoadedListParams, ThreadLoadedListResponse, ThreadResumeResponse, ThreadStatus,
+};
+use skein_protocol::turn::{TurnStartResponse, TurnStatus};
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::connection::Connection;
+use crate::helpers::HelperSpec;
+use crate::router::Router;
+use crate::thread::machine::Phase;
+use crate::thread::subscribers::Role;
+
+/// The owner of this thread panics at its next look.
+fn plant_fault(bench: &Bench, thread: skein_protocol::ids::ThreadId) {
+    bench.services.registry.handle(thread).unwrap().plant_fault();
+}
+
+async fn sees_it_go(client: &mut Client) {
+    let gone = |message: &Message| {
+        let changed = message.params::<ThreadStatusChanged>();
+        changed.is_some_and(|changed| changed.status == ThreadStatus::NotLoaded)
+    };
+    client.take("the status", gone).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_that_breaks_off_ends_its_thread_and_no_other() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, strings) = bench.running().await;
+    let (mut other, unharmed, other_strings) = bench.running().await;
+    let mut stranger = bench.client();
+    strings.say("half a wo").await;
+    other_strings.say("half").await;
+    client.fence(thread).await;
+    plant_fault(&bench, thread);
+    sees_it_go(&mut client).await;
+    stranger.heard::<ThreadClosed>().await;
+    bench.gone(thread).await;
+    assert_eq!(client.count(Message::is::<ThreadClosed>), 0, "it is subscribed");
+    assert_eq!(bench.services.subscribers.role(client.id(), thread), Some(Role::Subscriber));
+    assert_eq!(bench.disk.held(), [unharmed], "the lease is released");
+    assert_eq!(bench.services.tasks.panics(), 1);
+
+    // The other goes on in the midst of its turn.
+    other_strings.say(" a word").await;
+    other_strings.end();
+    assert_eq!(other.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+
+    // The next load closes what was open, as after a crash.
+    let request = client.input(thread, "again");
+    client.answer::<TurnStartResponse>(request).await.unwrap();
+    let cut_off = client.heard::<TurnCompleted>().await.turn;
+    assert_eq!(cut_off.status, TurnStatus::Interrupted);
+    assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_an_owner_that_breaks_off_gets_an_error_and_who_comes_behind_the_next_owner() {
+    let bench = Bench::in_memory();
+    let thread = bench.stored().await;
+    bench.disk.hold_loads();
+    let (mut client, mut next) = (bench.client(), bench.client());
+    let waits = client.ask_resume(thread, Role::Subscriber);
+    // Nothing is answered while the rollout is read, and the owner has looked.
+    client.fence(thread).await;
+    plant_fault(&bench, thread);
+    let comes = next.ask_resume(thread, Role::Subscriber);
+    assert_eq!(client.refusal(waits).await, "brokeOff");
+    bench.disk.release_loads();
+    next.answer::<ThreadResumeResponse>(comes).await.unwrap();
+    let again = client.ask_resume(thread, Role::Subscriber);
+    client.answer::<ThreadResumeResponse>(again).await.unwrap();
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_of_an_owner_that_breaks_off_is_taken_back() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, strings) = bench.running().await;
+    strings.ask("really?").await;
+    client.asked().await;
+    plant_fault(&bench, thread);
+    client.heard::<ServerRequestResolved>().await;
+    bench.gone(thread).await;
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_dead_disk_is_an_error_when_its_owner_breaks_off() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.materialised().await;
+    bench.disk.hold_appends();
+    let named = client.set_name(thread, "not saved");
+    client.fence(thread).await;
+    let began = bench.services.clock.now();
+    plant_fault(&bench, thread);
+    assert_eq!(client.refusal(named).await, "notSaved");
+    assert_eq!(bench.services.clock.now() - began, crate::policy::UNLOAD_LIMIT);
+    bench.gone(thread).await;
+    assert!(bench.services.counters.unsaved_records.get() >= 1);
+    bench.disk.release_appends();
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_written_when_an_owner_breaks_off_is_acknowledged_and_stays() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.materialised().await;
+    bench.disk.hold_appends();
+    let named = client.set_name(thread, "saved");
+    client.fence(thread).await;
+    let mut seen = bench.services.registry.handle(thread).unwrap().watch();
+    plant_fault(&bench, thread);
+    bench.within("the break", seen.wait_for(|seen| seen.phase == Phase::Unloading)).await.unwrap();
+    bench.disk.release_appends();
+    client.answer::<serde_json::Value>(named).await.unwrap();
+    bench.gone(thread).await;
+    assert_eq!(client.resume(thread).await.thread.name.as_deref(), Some("saved"));
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn helpers_of_an_owner_that_breaks_off_are_ended() {
+    let bench = Bench::with(|config| {
+        config.helpers.insert("one".to_owned(), HelperSpec::new("one", "/nowhere"));
+    });
+    let (mut client, thread) = bench.materialised().await;
+    let handle = bench.services.registry.handle(thread).unwrap();
+    assert!(handle.snapshot().helpers.is_some());
+    plant_fault(&bench, thread);
+    sees_it_go(&mut client).await;
+    assert!(handle.snapshot().helpers.is_none());
+    assert_eq!(bench.services.host.counts().alive, 0);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_panics_leaves_the_turns_of_others_alone() {
+    let bench = Bench::in_memory();
+    let (mut other, _, strings) = bench.running().await;
+    let (mut client, thread) = bench.materialised().await;
+    strings.say("half").await;
+    assert_eq!(client.turn(thread, model::PANIC).await.turn.status, TurnStatus::Failed);
+    assert_eq!(bench.services.tasks.panics(), 1);
+    strings.say(" a word").await;
+    strings.end();
+    let end = other.heard::<TurnCompleted>().await;
+    assert_eq!(end.turn.status, TurnStatus::Completed);
+    bench.finish().await;
+}
+
+/// A router whose handlers of all lanes panic but one.
+fn faulty() -> Router {
+    let mut router = Router::default();
+    router.inline::<McpServerStatusList>(|_, _| panic!("as the test wants"));
+    router.inline::<ThreadLoadedList>(|_, _| {
+        Ok(ThreadLoadedListResponse { data: Vec::new(), next_cursor: None, skein: None })
+    });
+    router.thread::<ThreadNameSet>(|_, _, _| panic!("as the test wants"));
+    router.urgent::<TurnInterrupt>(|_, _, _| panic!("as the test wants"));
+    router.store::<ThreadRead, _>(|_, _| async { panic!("as the test wants") });
+    router.helper::<McpServerToolCall, _>(|_, _| async { panic!("as the test wants") });
+    router
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_panics_answers_with_an_error_and_the_connection_goes_on() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.started().await;
+    let (store_jobs, mut jobs) = mpsc::channel(8);
+    let connection = Connection::new(Arc::clone(&bench.services), client.outbox(), store_jobs);
+    let connection = Arc::new(connection);
+    let info = ClientInfo { name: "test".to_owned(), title: None, version: "1".to_owned() };
+    assert!(connection.introduce(info));
+    let router = faulty();
+    let threaded = serde_json::json!({
+        "threadId": thread, "name": "n", "turnId": "t", "server": "s", "tool": "t", "includeTurns": true,
+    });
+    let faulty = [
+        McpServerStatusList::INFO.wire,
+        ThreadNameSet::INFO.wire,
+        TurnInterrupt::INFO.wire,
+        ThreadRead::INFO.wire,
+        McpServerToolCall::INFO.wire,
+    ];
+    for (number, method) in (900..).zip(faulty) {
+        let request = serde_json::json!({ "id": number, "method": method, "params": threaded });
+        router.take(&connection, &request.to_string()).await;
+        if let Ok(job) = jobs.try_recv() {
+            job.await;
+        }
+        let error = client.answer::<serde_json::Value>(number).await.unwrap_err();
+        assert_eq!((error.code, error.data.unwrap().reason.as_ref()), (-32603, "dropped"), "{method}");
+    }
+    assert_eq!(bench.services.tasks.panics(), 5);
+    let request = serde_json::json!({ "id": 1000, "method": ThreadLoadedList::INFO.wire, "params": ThreadLoadedListParams::default() });
+    router.take(&connection, &request.to_string()).await;
+    client.answer::<serde_json::Value>(1000).await.unwrap();
+    assert_eq!(
+        connection.in_flight.available_permits(),
+        bench.services.config().limits.requests_in_flight,
+        "every place is free again"
+    );
+    drop(connection);
+    bench.finish().await;
+}

@@ -1,0 +1,102 @@
+//! Threads that have to make room: the longest idle one goes, its subscribers stay, and come back to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use skein_protocol::ids::ThreadId;
+use skein_protocol::notifications::{ThreadClosed, ThreadStatusChanged, TurnCompleted};
+use skein_protocol::thread::ThreadStatus;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::pressure;
+
+/// Starts who makes room.
+fn guarded(bench: &Bench) -> CancellationToken {
+    let stop = CancellationToken::new();
+    let room = pressure::run(Arc::clone(&bench.services), stop.clone());
+    bench.services.tasks.spawn("pressure", room);
+    stop
+}
+
+/// The client hears this of the thread.
+async fn told(client: &mut Client, thread: ThreadId, status: ThreadStatus) {
+    let told = |message: &Message| {
+        let changed = message.params::<ThreadStatusChanged>();
+        changed.is_some_and(|changed| changed.thread_id == thread && changed.status == status)
+    };
+    client.take("the status", told).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_idle_thread_makes_room_and_comes_back_to_its_subscriber() {
+    let bench = Bench::with(|config| config.limits.loaded_threads = Some(2));
+    let stop = guarded(&bench);
+    let (mut client, first) = bench.materialised().await;
+    let (_other, second) = bench.materialised().await;
+    // The first is used last.
+    tokio::time::advance(Duration::from_secs(1)).await;
+    client.turn(first, "again").await;
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let (_newest, third) = bench.materialised().await;
+    bench.gone(second).await;
+    let mut loaded: Vec<ThreadId> = bench.services.registry.handles().iter().map(|h| h.id()).collect();
+    loaded.sort();
+    let mut expected = [first, third];
+    expected.sort();
+    assert_eq!(loaded, expected);
+    assert_eq!(bench.services.counters.squeezed.get(), 1);
+    stop.cancel();
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_of_a_thread_that_made_room_sees_it_go_and_come_with_any_request() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.materialised().await;
+    for _ in 0..2 {
+        bench.services.registry.handle(thread).unwrap().squeeze();
+        told(&mut client, thread, ThreadStatus::NotLoaded).await;
+        bench.gone(thread).await;
+        assert!(bench.services.subscribers.role(client.id(), thread).is_some());
+        let named = client.set_name(thread, "back");
+        client.answer::<serde_json::Value>(named).await.unwrap();
+        told(&mut client, thread, ThreadStatus::Idle).await;
+        assert!(client.fence(thread).await, "it stays");
+    }
+    assert_eq!(client.turn(thread, "hello").await.turn.error, None);
+    assert_eq!(client.count(Message::is::<ThreadClosed>), 0);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_works_makes_no_room_until_it_is_done() {
+    let bench = Bench::with(|config| config.limits.loaded_threads = Some(1));
+    let stop = guarded(&bench);
+    let (mut client, busy, strings) = bench.running().await;
+    let (_other, new) = bench.started().await;
+    client.fence(new).await;
+    assert_eq!(bench.services.registry.handles().len(), 2, "one works, one has nothing to come back to");
+    strings.end();
+    client.heard::<TurnCompleted>().await;
+    bench.gone(busy).await;
+    assert_eq!(bench.services.counters.squeezed.get(), 1);
+    assert!(bench.services.counters.unrelieved.get() >= 1);
+    stop.cancel();
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_above_its_limit_takes_idle_threads() {
+    let bench = Bench::with(|config| config.limits.memory = Some(1 << 20));
+    let (mut client, first) = bench.materialised().await;
+    let (mut other, second) = bench.materialised().await;
+    let stop = guarded(&bench);
+    told(&mut client, first, ThreadStatus::NotLoaded).await;
+    told(&mut other, second, ThreadStatus::NotLoaded).await;
+    bench.gone(first).await;
+    bench.gone(second).await;
+    assert_eq!(bench.services.counters.squeezed.get(), 2);
+    stop.cancel();
+    bench.finish().await;
+}

@@ -1,0 +1,117 @@
+//! What an owner leaves that broke off by a panic: the hard shutdown of its thread without its machine and its book, which
+//! may both be wrong now. Nothing is recorded any more; the next load closes an open turn as after a crash. Until the
+//! zero the registry keeps the owner, so that nobody loads the thread beside what is left of it.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::{Owner, Waiter};
+use crate::helpers::HelperSet;
+use crate::policy;
+use crate::router::errors;
+use crate::thread::error::ThreadError;
+use crate::thread::journal::Saved;
+use crate::thread::machine::Phase;
+use crate::thread::outgoing::Outgoing;
+
+impl Owner {
+    /// Ends everything that the owner began, and tells those whom it concerns.
+    pub(super) async fn settle_wreck(&mut self) {
+        tracing::error!(thread = %self.id, "the owner of this thread broke off; the thread is unloaded");
+        self.unload_began.get_or_insert(self.services.clock.now());
+        self.publish_wreck(Phase::Unloading);
+        self.refuse_callers();
+        let helpers = self.helpers.take();
+        tokio::join!(end_all(helpers), self.children.end());
+        self.turn = None;
+        self.end_writer().await;
+        self.services.store.release(self.id);
+        self.settle_line();
+        // Without a book nothing waits for the disk any more.
+        self.journal = None;
+        self.drop_questions();
+        self.parked.clear();
+        self.publish_wreck(Phase::Gone);
+        self.announce_not_loaded();
+        self.announce_closed();
+        self.count_unload();
+    }
+
+    fn publish_wreck(&mut self, phase: Phase) {
+        self.seat.publish.send_modify(|snapshot| {
+            snapshot.phase = phase;
+            snapshot.turn = None;
+            snapshot.idle_since = None;
+            snapshot.open_items.clear();
+            if phase == Phase::Gone {
+                snapshot.helpers = None;
+            }
+        });
+    }
+
+    /// Those whose request the owner had in its hands. What it had not looked at goes to the next owner.
+    fn refuse_callers(&mut self) {
+        let error = errors::thread(&ThreadError::BrokeOff { id: self.id });
+        if let Some(input) = self.input.take() {
+            input.reply.err(&error);
+        }
+        for (_, waiter) in self.waiters.drain() {
+            if let Some(ticket) = waiter.ticket() {
+                self.services.subscribers.end_resume(ticket);
+            }
+            match waiter {
+                Waiter::Start(start) => start.reply.err(&error),
+                Waiter::Resume(resume) => resume.reply.err(&error),
+                Waiter::Unload(unload) => unload.reply.err(&error),
+            }
+        }
+    }
+
+    /// Waits for what the writer was given, as long as an unload would.
+    async fn end_writer(&mut self) {
+        let Some(journal) = &mut self.journal else { return };
+        journal.break_off();
+        let (_, mut written) = std::mem::replace(&mut self.written, mpsc::channel(1));
+        let ended = async {
+            while let Some(word) = written.recv().await {
+                journal.heard(&word);
+            }
+        };
+        if tokio::time::timeout(policy::UNLOAD_LIMIT, ended).await.is_err() {
+            self.give_up_records();
+        }
+    }
+
+    /// What waits in the line: what is saved is told, everything else is an error or left out.
+    fn settle_line(&mut self) {
+        let waiting = self.journal.as_mut().map(super::Journal::drain).unwrap_or_default();
+        let error = errors::thread(&ThreadError::BrokeOff { id: self.id });
+        for (outgoing, saved) in waiting {
+            match (outgoing, saved) {
+                (Outgoing::Join { ticket, answer, .. }, _) => {
+                    self.services.subscribers.end_resume(ticket);
+                    answer.replace_with(&error).send();
+                }
+                (outgoing @ Outgoing::Acknowledge(_), _) | (outgoing @ Outgoing::Notify(_), Saved::Yes) => {
+                    self.send(outgoing, saved);
+                }
+                (Outgoing::CatchUp(resume), _) => {
+                    self.services.subscribers.end_resume(resume.ticket);
+                    resume.answer.replace_with(&error).send();
+                }
+                // It was answered long ago: its connection is closed, and it comes back by number.
+                (Outgoing::JoinAt(catch_up, _), _) => drop(catch_up),
+                (Outgoing::Notify(_), Saved::No) | (Outgoing::Ask(_), _) => {}
+            }
+        }
+    }
+}
+
+/// A living process is never given up.
+async fn end_all(helpers: Option<Arc<HelperSet>>) {
+    let Some(set) = helpers else { return };
+    while tokio::time::timeout(policy::UNLOAD_LIMIT, set.stop()).await.is_err() {
+        set.kill();
+    }
+}

@@ -1,0 +1,73 @@
+//! What becomes of a thread that nobody watches: how long it stays when it is idle, when it works, and when it waits for an
+//! answer.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Machine, Persistence, Running, State};
+use crate::thread::effect::{Effect, UnloadReason};
+use crate::thread::event::Materialised;
+
+impl Machine {
+    /// Asked after every event that could have orphaned the thread, or ended what kept it.
+    pub(super) fn settle(&mut self, now: Instant) -> Vec<Effect> {
+        let (orphaned, active) = (self.orphaned(), self.active());
+        match &mut self.state {
+            State::Idle { orphan_since, .. } => {
+                *orphan_since = if orphaned { Some(orphan_since.unwrap_or(now)) } else { None };
+                let since = *orphan_since;
+                match since {
+                    Some(since) if !active && now >= since + self.idle_grace() => {
+                        self.unload(now, UnloadReason::Orphaned)
+                    }
+                    Some(_) | None => Vec::new(),
+                }
+            }
+            State::Running(_) => self.settle_turn(now),
+            State::Loading { .. } | State::Unloading(_) | State::Gone => Vec::new(),
+        }
+    }
+
+    /// What becomes of a turn that nobody watches.
+    fn settle_turn(&mut self, now: Instant) -> Vec<Effect> {
+        let (orphaned, waits) = (self.orphaned(), self.questions > 0);
+        let State::Running(running) = &mut self.state else { return Vec::new() };
+        let Running { orphan_since, unanswerable_since, .. } = running;
+        *orphan_since = if orphaned { Some(orphan_since.unwrap_or(now)) } else { None };
+        let unanswerable = orphaned && waits;
+        *unanswerable_since = if unanswerable { Some(unanswerable_since.unwrap_or(now)) } else { None };
+        let running = *running;
+        let overdue = self.turn_deadline(&running).is_some_and(|deadline| now >= deadline);
+        match (self.persistence, orphaned) {
+            (Persistence::Ephemeral, true) => self.unload(now, UnloadReason::Orphaned),
+            (Persistence::Durable, _) if overdue => self.interrupt(),
+            (Persistence::Ephemeral, false) | (Persistence::Durable, _) => Vec::new(),
+        }
+    }
+
+    /// When a turn that nobody watches has to end.
+    pub(super) fn turn_deadline(&self, running: &Running) -> Option<Instant> {
+        let Running { began, orphan_since, unanswerable_since, stopping } = *running;
+        if stopping {
+            return None;
+        }
+        match (unanswerable_since, orphan_since, self.policy.running_limit) {
+            (Some(since), _, _) => Some(since + self.policy.question_grace),
+            (None, Some(since), Some(limit)) => Some(since.max(began) + limit),
+            (None, None, _) | (None, Some(_), None) => None,
+        }
+    }
+
+    pub(super) fn idle_grace(&self) -> Duration {
+        match (self.persistence, self.materialised) {
+            (Persistence::Ephemeral, _) => Duration::ZERO,
+            (Persistence::Durable, Materialised::Yes) => self.policy.grace,
+            (Persistence::Durable, Materialised::No) => self.policy.unmaterialised_grace,
+        }
+    }
+
+    fn orphaned(&self) -> bool {
+        self.counts.subscribers == 0
+    }
+}

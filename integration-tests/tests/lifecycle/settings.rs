@@ -1,0 +1,72 @@
+//! SIGHUP: the settings are read again, and hold for what is loaded.
+
+use std::fs;
+
+use anyhow::Result;
+use nix::sys::signal::Signal;
+use skein_integration_tests::home::{Helper, Home, ZERO_BOUND};
+use skein_protocol::notifications::ConfigWarning;
+
+#[tokio::test]
+async fn a_hangup_reads_the_settings_again_and_a_wrong_file_changes_nothing() -> Result<()> {
+    let home = Home::setup().set("unload.grace", "1h").helper(Helper::named("helper")?).start().await?;
+    let mut control = home.client().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("/tool helper pid").await?;
+    client.close().await?;
+    control.until_status("no subscription", |status| status.threads.subscriptions == 0).await?;
+    control.quiesce().await?;
+    assert_eq!(control.loaded().await?, [thread], "it has an hour");
+
+    let file = home.path().join("config.toml");
+    let before = fs::read_to_string(&file)?;
+    fs::write(&file, "model = 3\n[unload]\ngrace = \"soon\"\n")?;
+    home.signal(Signal::SIGHUP)?;
+    control.until_status("a refused reload", |status| status.reloads.refused_total == 1).await?;
+    control.quiesce().await?;
+    assert_eq!(control.loaded().await?, [thread], "nothing has changed");
+    let log = home.log()?;
+    for said in
+        ["config.toml:1: model: 3 cannot be used", "config.toml:3: unload.grace: \"soon\" cannot be used"]
+    {
+        assert!(log.contains(said), "{said}: {log}");
+    }
+
+    fs::write(&file, before.replace("1h", "0s") + "\n[limits]\nmailbox = 7\nmailboxes = 7\n")?;
+    home.signal(Signal::SIGHUP)?;
+    control.thread_closed(thread).await?;
+    home.until_zero(ZERO_BOUND).await?;
+    for said in
+        ["limits.mailboxes: unknown key", "limits.mailbox has changed; it takes effect at the next start"]
+    {
+        control.next::<ConfigWarning>(|warning| warning.summary.contains(said)).await?;
+    }
+    let reloads = control.status().await?.reloads;
+    assert_eq!((reloads.total, reloads.refused_total), (1, 1));
+    assert!(reloads.last_at_ms.is_some());
+    home.finish().await
+}
+
+#[tokio::test]
+async fn helpers_of_new_settings_are_those_of_the_next_load() -> Result<()> {
+    let home = Home::setup().start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("no helper yet").await?;
+    client.close().await?;
+    let mut client = home.client().await?;
+    let file = home.path().join("config.toml");
+    let program = skein_integration_tests::paths::mcp_helper()?;
+    let mark = home.mark();
+    let helper = format!(
+        "[mcp_servers.new]\ncommand = {program:?}\n[mcp_servers.new.env]\n{} = {mark:?}\n",
+        skein_integration_tests::process::MARK,
+    );
+    fs::write(&file, helper)?;
+    home.signal(Signal::SIGHUP)?;
+    client.until_status("a reload", |status| status.reloads.total == 1).await?;
+    client.resume(thread).await?;
+    assert_eq!(client.say(thread, "/tool new echo {\"text\":\"there\"}").await?, "there");
+    client.close().await?;
+    home.until_zero(ZERO_BOUND).await?;
+    home.finish().await
+}

@@ -1,0 +1,32 @@
+//! A fault of the server in one turn is nobody else's.
+
+use anyhow::Result;
+use skein_integration_tests::home::{Home, ZERO_BOUND};
+use skein_protocol::notifications::ItemAgentMessageDelta;
+use skein_protocol::turn::TurnStatus;
+
+#[tokio::test]
+async fn a_turn_that_panics_fails_and_the_turns_of_others_stream_on() -> Result<()> {
+    let home = Home::start().await?;
+    let mut other = home.client().await?;
+    let streaming = other.start_thread().await?.id;
+    let stream = other.start_turn(streaming, "/stream 100000 8 200").await?;
+    other.next::<ItemAgentMessageDelta>(|_| true).await?;
+
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("/tool helper pid").await?;
+    let failed = client.turn(thread, "/panic").await?;
+    assert_eq!(failed.status, TurnStatus::Failed);
+    assert!(failed.error.is_some_and(|error| error.message.contains("broke off")));
+    assert_eq!(client.status().await?.panics_total, 1);
+    assert_eq!(client.turn(thread, "/tool helper pid").await?.status, TurnStatus::Completed, "it goes on");
+
+    other.take_all();
+    other.next::<ItemAgentMessageDelta>(|delta| delta.turn_id == stream).await?;
+    other.interrupt(streaming, &stream).await?;
+    assert_eq!(other.turn_end(&stream).await?.status, TurnStatus::Interrupted);
+    client.close().await?;
+    other.close().await?;
+    home.until_zero(ZERO_BOUND).await?;
+    home.finish().await
+}
