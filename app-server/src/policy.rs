@@ -168,11 +168,35 @@ pub const ORPHANS_LIMIT: Duration = Duration::from_secs(5);
 /// How long more may wait for a client than its outbox is for, before it is taken for one that does not read. Origin:
 /// guess; a client that reads takes megabytes within milliseconds, and the memory is bounded besides.
 pub const OUTBOX_PATIENCE: Duration = Duration::from_secs(1);
+/// Text is merged for a client for whom more than this part of its outbox waits: one half. Origin: guess; a client that
+/// keeps up never gets there, and the other half is room for what cannot be merged.
+pub const OUTBOX_MERGE_PART: usize = 2;
 /// Requests of one connection that may wait for the disk. Above it the connection is not read. Origin: guess.
 pub const STORE_JOBS: usize = 64;
 /// What a client that has said goodbye may take to read what it is owed. Origin: the TCP close within 2 s that
 /// limits.md promises.
 pub const CLOSE_WRITE: Duration = Duration::from_millis(1500);
+/// Changes of the list of threads that are kept for clients that were away. Origin: guess; two for each turn, so some
+/// minutes of hundreds of busy threads.
+pub const CATALOG_CHANGES: usize = 4_096;
+/// Bytes of those changes, at most. Origin: guess; what one outbox holds.
+pub const CATALOG_BYTES: usize = 1024 * 1024;
+/// How long a client may be silent before it is asked by ping. Origin: limits.md; well below the minute after which
+/// middle boxes forget an idle connection.
+pub const PING: Duration = Duration::from_secs(20);
+/// A client that has been silent for so many times as long is given up, unless told otherwise. Origin: limits.md, 60 s;
+/// two pings had time to be answered.
+pub const DEAD_AFTER_PINGS: u32 = 3;
+/// Between two heartbeats of the server. Origin: as often as pings, for the same reason.
+pub const HEARTBEAT: Duration = Duration::from_secs(20);
+/// The time for a socket to become a websocket, or to be answered. Origin: limits.md.
+pub const HEAD_TIME: Duration = Duration::from_secs(10);
+/// Bytes that a socket may send before it is a websocket. Origin: limits.md.
+pub const HEAD_BYTES: usize = 16 << 10;
+/// Sockets that may stand before their handshake; others wait to be accepted. Origin: limits.md.
+pub const SOCKETS_BEFORE_HANDSHAKE: usize = 256;
+/// After a socket could not be accepted, before the next try. Origin: limits.md; descriptors become free by themselves.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A connection's read buffer, bytes. Origin: the default of 128 KiB is most of what a connection costs.
 pub const READ_BUFFER: usize = 8 << 10;
 /// A line of a helper's output above this fails the helper. Origin: limits.md.

@@ -105,7 +105,7 @@ impl Scene {
 struct Judge {
     /// Memory was above its limit, and is not yet far enough below it.
     high: bool,
-    /// Nobody could go at the last look; it was said.
+    /// Room was needed when nobody could make it; it was said.
     told: bool,
 }
 
@@ -128,10 +128,11 @@ impl Judge {
         resident > if self.high { relief } else { limit }
     }
 
-    /// Whether it is to be said that nobody can make room: once, until there is room or somebody who can.
+    /// Whether it is to be said that nobody can make room: once, until there is room again.
     fn is_unrelieved(&mut self, wanted: usize, idle: usize) -> bool {
         let before = self.told;
-        self.told = wanted > 0 && idle == 0;
+        let needed = wanted > 0 || self.high;
+        self.told = needed && (before || (wanted > 0 && idle == 0));
         self.told && !before
     }
 }

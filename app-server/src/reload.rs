@@ -48,7 +48,7 @@ pub fn take(services: &Services, read: Result<Config, ConfigErrors>) {
     services.pressure.look();
     for warning in warnings {
         tracing::warn!("{warning}");
-        services.subscribers.publish_to_all(&config_warning(services, warning));
+        services.subscribers.publish_to_everybody(&config_warning(services, warning));
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -19,7 +18,7 @@ use crate::connection::outbox::CloseReason;
 use crate::handlers;
 use crate::helpers::{HostOptions, ProcessHost};
 use crate::home::{Home, HomeError};
-use crate::http::{self, Web};
+use crate::http::{self, Door, Web};
 use crate::index::ThreadIndex;
 use crate::index::sled::SledIndex;
 use crate::markers;
@@ -216,13 +215,8 @@ impl Server {
 }
 
 async fn serve(listener: TcpListener, web: Arc<Web>, accept: CancellationToken) {
-    // Without it every answer that follows a small frame waits for a delayed acknowledgement.
-    let listener = listener.tap_io(|socket| {
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
-        }
-    });
-    let serving = axum::serve(listener, http::routes(web)).with_graceful_shutdown(accept.cancelled_owned());
+    let routes = http::routes(web);
+    let serving = axum::serve(Door::new(listener), routes).with_graceful_shutdown(accept.cancelled_owned());
     if let Err(error) = serving.await {
         tracing::error!(%error, "accepting connections has failed");
     }
@@ -244,7 +238,7 @@ fn services(config: Config, home: &Home) -> Result<(Arc<Services>, Background), 
     let started = clock.wall();
     let services = Services {
         registry: Registry::new(config.limits.mailbox),
-        subscribers: Subscribers::default(),
+        subscribers: Subscribers::new(home.start_id()),
         questions: QuestionNumbers::new(started),
         start_id: home.start_id(),
         machine_boot: home.machine_boot(),

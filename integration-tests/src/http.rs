@@ -6,7 +6,7 @@ use anyhow::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const BOUND: Duration = Duration::from_secs(10);
+const BOUND: Duration = Duration::from_secs(20);
 
 /// Sends `GET path` with these headers. Returns the status and the rest of the answer.
 ///
@@ -35,6 +35,14 @@ pub async fn get(address: &str, path: &str, headers: &[(&str, &str)]) -> anyhow:
 pub struct Socket(TcpStream);
 
 impl Socket {
+    /// Connects, and says nothing yet.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub async fn connect(address: &str) -> anyhow::Result<Self> {
+        Ok(Self(TcpStream::connect(address.strip_prefix("ws://").unwrap_or(address)).await?))
+    }
+
     /// Connects and shakes hands.
     ///
     /// # Errors
@@ -64,14 +72,38 @@ impl Socket {
         Ok(self.0.write_all(bytes).await?)
     }
 
+    /// Reads until these bytes have come.
+    ///
+    /// # Errors
+    /// When they do not come.
+    pub async fn until(&mut self, what: &[u8]) -> anyhow::Result<()> {
+        let mut bytes = Vec::new();
+        while !bytes.windows(what.len()).any(|window| window == what) {
+            let byte = tokio::time::timeout(BOUND, self.0.read_u8()).await;
+            bytes.push(byte.with_context(|| format!("not within {BOUND:?}"))??);
+        }
+        Ok(())
+    }
+
+    /// Reads until the server has ended the connection, in order or by a reset. Returns what came.
+    ///
+    /// # Errors
+    /// When it does not end the connection.
+    pub async fn until_end(&mut self) -> anyhow::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let read = tokio::time::timeout(BOUND, self.0.read_to_end(&mut bytes)).await;
+        match read.with_context(|| format!("the connection has not ended within {BOUND:?}"))? {
+            Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => Err(error.into()),
+            Ok(_) | Err(_) => Ok(bytes),
+        }
+    }
+
     /// Reads until the server has ended the connection. Returns the code of its close frame, if it sent one.
     ///
     /// # Errors
     /// When it does not end the connection.
     pub async fn close_code(&mut self) -> anyhow::Result<Option<u16>> {
-        let mut bytes = Vec::new();
-        let read = tokio::time::timeout(BOUND, self.0.read_to_end(&mut bytes)).await;
-        read.with_context(|| format!("the connection has not ended within {BOUND:?}"))??;
+        let bytes = self.until_end().await?;
         // A close frame of a server: 0x88, a length below 126, the code. Nothing else was asked for.
         Ok(match bytes.as_slice() {
             [0x88, 2..=125, high, low, ..] => Some(u16::from_be_bytes([*high, *low])),

@@ -4,6 +4,7 @@ mod conformance;
 mod crash;
 mod helpers;
 mod lifecycle;
+mod links;
 mod lists;
 mod questions;
 mod turns;

@@ -45,6 +45,12 @@ export type Methods = {
   /** What the server holds and has done, in numbers. Never waits for anything. */
   "skein/status": { params: SkeinStatusParams; result: SkeinStatusResponse };
   /**
+   * What was told to everybody since a number of the catalog: with it, the list of a client that was away is right
+   * again. After a page of `thread/list`, ask with the page's number and apply the changes in order. A thread that
+   * is not in the client's list, but changes, was not on disk when the list was made: read it.
+   */
+  "skein/catalog/resume": { params: SkeinCatalogResumeParams; result: SkeinCatalogResumeResponse };
+  /**
    * Answers when every event sent before it has been handled by every thread's owner. It waits for no turn and no
    * tool call. Only with `serve --test-fences`.
    */
@@ -99,6 +105,11 @@ export type Notifications = {
   "warning": WarningNotification;
   /** A word of warning about the configuration. */
   "configWarning": ConfigWarningNotification;
+  /**
+   * The server is there. Each connection that opted in to `skein/events` hears it as often as the response of
+   * `initialize` says (`heartbeatMs`), whatever else is sent.
+   */
+  "skein/heartbeat": SkeinHeartbeatNotification;
 };
 
 /** Every question that the server asks a client. */
@@ -225,6 +236,29 @@ export type CapabilityRootLocation = {
   environmentId: string;
   path: string;
   type: "environment";
+};
+
+/** A notification that was told to everybody, as clients that opted in heard it. */
+export type CatalogChange = {
+  /** When it was told first, in Unix milliseconds. */
+  emittedAtMs: number;
+  /** Its method. */
+  method: string;
+  /** Its params, with their place in `skein`. */
+  params: { [key: string]: unknown };
+};
+
+/**
+ * A place in the row of everything that is told to everybody: `thread/started`, `thread/status/changed`,
+ * `thread/closed`, `thread/name/updated` and the others of scope `all`. Clients that opted in to `skein/events` find it
+ * in the params of these notifications. The numbers that a connection hears rise; one that it does not hear belongs to
+ * a notification that is not for it: one that it opted out of, or the end of a thread that it listens to.
+ */
+export type CatalogPlace = {
+  /** The start of the server that the number belongs to. */
+  catalogEpoch: string;
+  /** The number. */
+  catalogSeq: number;
 };
 
 /** Who the client is. */
@@ -691,8 +725,12 @@ export type ItemStartedNotification = {
   turnId: TurnId;
 };
 
-/** How complete a list of threads is. */
+/** How complete a list of threads is, and of which moment. */
 export type ListDetails = {
+  /** The start of the server that the number belongs to. */
+  catalogEpoch: string;
+  /** The number. */
+  catalogSeq: number;
   /** Set while the list is being made anew: threads may be missing from it. */
   indexing?: IndexingDetails | null;
 };
@@ -1572,6 +1610,38 @@ export type SettingsParam = {
   reasoning_effort?: string | null;
 };
 
+/** Params of `skein/catalog/resume`. */
+export type SkeinCatalogResumeParams = {
+  /**
+   * The number that the client's list is a picture of: that of the first page of `thread/list`, or the highest
+   * `catalogSeq` that was heard since.
+   */
+  after: number;
+  /** The `catalogEpoch` that the number came with. */
+  catalogEpoch: string;
+};
+
+/** Response of `skein/catalog/resume`. */
+export type SkeinCatalogResumeResponse = {
+  /** The start of the server that the numbers belong to. */
+  catalogEpoch: string;
+  /**
+   * The newest change. What the connection has heard before this answer is part of it; what it hears behind it is
+   * newer.
+   */
+  catalogSeq: number;
+  /** What was told to everybody since, in order; empty when it is too old. */
+  changes: CatalogChange[];
+  /** The changes since are not known any more, or the number is of another start of the server: list again. */
+  tooOld: boolean;
+};
+
+/** Params of `skein/heartbeat`. */
+export type SkeinHeartbeatNotification = {
+  /** The server's clock, in Unix milliseconds. */
+  at: number;
+};
+
 /** Params of `skein/quiesce`. */
 export type SkeinQuiesceParams = { [key: string]: unknown };
 
@@ -1759,6 +1829,8 @@ export type ThreadActiveFlag = "waitingOnApproval" | "waitingOnUserInput";
 
 /** Params of `thread/closed`. */
 export type ThreadClosedNotification = {
+  /** For clients that opted in to `skein/events`. */
+  skein?: CatalogPlace | null;
   threadId: ThreadId;
 };
 
@@ -1889,6 +1961,8 @@ export type ThreadLoadedListResponse = {
 
 /** Params of `thread/name/updated`. */
 export type ThreadNameUpdatedNotification = {
+  /** For clients that opted in to `skein/events`. */
+  skein?: CatalogPlace | null;
   threadId: ThreadId;
   threadName?: string | null;
 };
@@ -2060,6 +2134,8 @@ export type ThreadStartSource = "startup" | "clear";
 
 /** Params of `thread/started`. */
 export type ThreadStartedNotification = {
+  /** For clients that opted in to `skein/events`. */
+  skein?: CatalogPlace | null;
   thread: Thread;
 };
 
@@ -2077,6 +2153,8 @@ export type ThreadStatus = {
 
 /** Params of `thread/status/changed`. */
 export type ThreadStatusChangedNotification = {
+  /** For clients that opted in to `skein/events`. */
+  skein?: CatalogPlace | null;
   status: ThreadStatus;
   threadId: ThreadId;
 };

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    extension::TurnSaved,
+    extension::{CatalogPlace, TurnSaved},
     helper::{McpServerStartupFailureReason, McpServerStartupState},
     ids::{ItemId, RequestId, ThreadId, TurnId},
     item::ThreadItem,
@@ -22,6 +22,9 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 pub struct ThreadStartedNotification {
     pub thread: Thread,
+    /// For clients that opted in to `skein/events`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<CatalogPlace>,
 }
 
 /// Params of `thread/status/changed`.
@@ -30,6 +33,9 @@ pub struct ThreadStartedNotification {
 pub struct ThreadStatusChangedNotification {
     pub status: ThreadStatus,
     pub thread_id: ThreadId,
+    /// For clients that opted in to `skein/events`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<CatalogPlace>,
 }
 
 /// Params of `thread/closed`.
@@ -37,6 +43,9 @@ pub struct ThreadStatusChangedNotification {
 #[serde(rename_all = "camelCase")]
 pub struct ThreadClosedNotification {
     pub thread_id: ThreadId,
+    /// For clients that opted in to `skein/events`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<CatalogPlace>,
 }
 
 /// Params of `thread/name/updated`.
@@ -46,6 +55,9 @@ pub struct ThreadNameUpdatedNotification {
     pub thread_id: ThreadId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_name: Option<String>,
+    /// For clients that opted in to `skein/events`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<CatalogPlace>,
 }
 
 /// Params of `turn/started`.

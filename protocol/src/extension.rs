@@ -29,14 +29,6 @@ pub struct ThreadPicture {
     pub epoch: Epoch,
 }
 
-/// Name of the extension that a client asks for at `initialize`, in `capabilities.extensions`, as
-/// `{"skein/events": {"version": 1}}`: numbers beside durable notifications, and what else helps a client that loses
-/// its connection.
-pub const EVENTS: &str = "skein/events";
-
-/// The version of [`EVENTS`] that this server speaks.
-pub const EVENTS_VERSION: u64 = 1;
-
 /// What an answer to `thread/resume` is a picture of, and what follows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -106,9 +98,66 @@ pub struct LoadedDetails {
     pub threads: Vec<LoadedThread>,
 }
 
-/// How complete a list of threads is.
+/// A place in the row of everything that is told to everybody: `thread/started`, `thread/status/changed`,
+/// `thread/closed`, `thread/name/updated` and the others of scope `all`. Clients that opted in to `skein/events` find it
+/// in the params of these notifications. The numbers that a connection hears rise; one that it does not hear belongs to
+/// a notification that is not for it: one that it opted out of, or the end of a thread that it listens to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CatalogPlace {
+    /// The number.
+    pub catalog_seq: u64,
+    /// The start of the server that the number belongs to.
+    pub catalog_epoch: String,
+}
+
+/// Params of `skein/catalog/resume`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SkeinCatalogResumeParams {
+    /// The number that the client's list is a picture of: that of the first page of `thread/list`, or the highest
+    /// `catalogSeq` that was heard since.
+    pub after: u64,
+    /// The `catalogEpoch` that the number came with.
+    pub catalog_epoch: String,
+}
+
+/// Response of `skein/catalog/resume`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SkeinCatalogResumeResponse {
+    /// The newest change. What the connection has heard before this answer is part of it; what it hears behind it is
+    /// newer.
+    pub catalog_seq: u64,
+    /// The start of the server that the numbers belong to.
+    pub catalog_epoch: String,
+    /// The changes since are not known any more, or the number is of another start of the server: list again.
+    pub too_old: bool,
+    /// What was told to everybody since, in order; empty when it is too old.
+    pub changes: Vec<CatalogChange>,
+}
+
+/// A notification that was told to everybody, as clients that opted in heard it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CatalogChange {
+    /// Its method.
+    pub method: String,
+    /// Its params, with their place in `skein`.
+    #[schemars(with = "JsonObject")]
+    pub params: Box<RawValue>,
+    /// When it was told first, in Unix milliseconds.
+    pub emitted_at_ms: i64,
+}
+
+/// How complete a list of threads is, and of which moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListDetails {
+    /// The list shows every change up to this one, and may show newer ones. Names and statuses of loaded threads come
+    /// from their owners; what stands in the index alone is there before it is told, unless the index is still being
+    /// opened or takes longer than 250 ms for it.
+    #[serde(flatten)]
+    pub place: CatalogPlace,
     /// Set while the list is being made anew: threads may be missing from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub indexing: Option<IndexingDetails>,
@@ -173,6 +222,31 @@ pub struct ServerExtensions {
     pub version: String,
     /// The extensions that the client asked for and gets, by name.
     pub extensions: BTreeMap<String, Value>,
+}
+
+/// The name of the events extension, in `capabilities.extensions` of `initialize` and in `skein.extensions` of its
+/// response.
+pub const EVENTS_EXTENSION: &str = "skein/events";
+
+/// The version of the events extension that is served.
+pub const EVENTS_VERSION: u64 = 1;
+
+/// What a client that asked for `skein/events` gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventsExtension {
+    /// The version that is served.
+    pub version: u64,
+    /// A `skein/heartbeat` comes this often, in milliseconds. A client that has heard nothing at all for twice as long
+    /// has lost its link.
+    pub heartbeat_ms: u64,
+}
+
+/// Params of `skein/heartbeat`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SkeinHeartbeatNotification {
+    /// The server's clock, in Unix milliseconds.
+    pub at: i64,
 }
 
 /// Params of `skein/thread/unload`.

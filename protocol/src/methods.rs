@@ -2,8 +2,9 @@
 
 use crate::{
     extension::{
-        RpcDiscoverParams, RpcDiscoverResponse, SkeinQuiesceParams, SkeinQuiesceResponse, SkeinStatusParams,
-        SkeinStatusResponse, SkeinThreadUnloadParams, SkeinThreadUnloadResponse,
+        RpcDiscoverParams, RpcDiscoverResponse, SkeinCatalogResumeParams, SkeinCatalogResumeResponse,
+        SkeinQuiesceParams, SkeinQuiesceResponse, SkeinStatusParams, SkeinStatusResponse,
+        SkeinThreadUnloadParams, SkeinThreadUnloadResponse,
     },
     helper::{
         ListMcpServerStatusParams, ListMcpServerStatusResponse, McpServerToolCallParams,
@@ -56,6 +57,11 @@ methods! {
         SkeinThreadUnloadParams => SkeinThreadUnloadResponse;
     /// What the server holds and has done, in numbers. Never waits for anything.
     SkeinStatus = "skein/status" [Inline, Experimental] SkeinStatusParams => SkeinStatusResponse;
+    /// What was told to everybody since a number of the catalog: with it, the list of a client that was away is right
+    /// again. After a page of `thread/list`, ask with the page's number and apply the changes in order. A thread that
+    /// is not in the client's list, but changes, was not on disk when the list was made: read it.
+    SkeinCatalogResume = "skein/catalog/resume" [Inline, Experimental]
+        SkeinCatalogResumeParams => SkeinCatalogResumeResponse;
     /// Answers when every event sent before it has been handled by every thread's owner. It waits for no turn and no
     /// tool call. Only with `serve --test-fences`.
     SkeinQuiesce = "skein/quiesce" [Thread, Experimental] SkeinQuiesceParams => SkeinQuiesceResponse;

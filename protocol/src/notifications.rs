@@ -10,6 +10,7 @@ use crate::{
         ThreadStartedNotification, ThreadStatusChangedNotification, ThreadTokenUsageUpdatedNotification,
         TurnCompletedNotification, TurnStartedNotification, WarningNotification,
     },
+    extension::SkeinHeartbeatNotification,
     table::notifications,
 };
 
@@ -55,4 +56,7 @@ notifications! {
     Warning = "warning" [Subscribers, Transient] WarningNotification;
     /// A word of warning about the configuration.
     ConfigWarning = "configWarning" [All, Transient] ConfigWarningNotification;
+    /// The server is there. Each connection that opted in to `skein/events` hears it as often as the response of
+    /// `initialize` says (`heartbeatMs`), whatever else is sent.
+    SkeinHeartbeat = "skein/heartbeat" [All, Transient] SkeinHeartbeatNotification;
 }

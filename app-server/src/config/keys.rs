@@ -1,9 +1,12 @@
 //! Every key of `config.toml` and what it sets. A key that is not here is unknown.
 
+use std::time::Duration;
+
 use super::problem::Problems;
 use super::section::Section;
 use super::tree::Table;
-use super::{Config, Containment, Durability, Limits, RunningOrphans, helpers};
+use super::{Config, Containment, Durability, Heartbeat, Limits, RunningOrphans, helpers};
+use crate::policy;
 
 /// Bounds of what `[limits]` takes. Below, no client could work; above, one message could take the machine's memory.
 const LEAST_BYTES: usize = 64 * 1024;
@@ -37,6 +40,7 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
         set(&mut config.helper_stop_grace, section.duration("stop_grace"));
     });
     root.section("limits", |section| apply_limits(&mut config.limits, section));
+    root.section("connections", |section| apply_heartbeat(&mut config.heartbeat, section));
     root.section("shutdown", |section| {
         set(&mut config.shutdown_drain, section.duration("drain"));
         set(&mut config.shutdown_limit, section.duration("limit"));
@@ -57,6 +61,14 @@ fn apply_limits(limits: &mut Limits, section: &mut Section<'_>) {
     let threads = section.number("loaded_threads", 0, MOST_THREADS);
     set(&mut limits.loaded_threads, threads.map(|most| Some(most).filter(|most| *most > 0)));
     set(&mut limits.memory, section.size("memory").map(|most| Some(most).filter(|most| *most > 0)));
+}
+
+fn apply_heartbeat(heartbeat: &mut Heartbeat, section: &mut Section<'_>) {
+    set(&mut heartbeat.ping, section.longer("ping", Duration::ZERO));
+    // Whoever is asked later is given up later too.
+    let dead_after = section.longer("dead_after", heartbeat.ping);
+    heartbeat.dead_after = dead_after.unwrap_or(heartbeat.ping * policy::DEAD_AFTER_PINGS);
+    set(&mut heartbeat.heartbeat, section.longer("heartbeat", Duration::ZERO));
 }
 
 fn set<T>(field: &mut T, value: Option<T>) {

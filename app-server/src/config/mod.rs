@@ -60,6 +60,8 @@ pub struct Config {
     pub durability: Durability,
     /// Bounds of messages and queues.
     pub limits: Limits,
+    /// How dead connections are found.
+    pub heartbeat: Heartbeat,
     /// At a stop: the time for turns to end by themselves.
     pub shutdown_drain: Duration,
     /// At a stop: the time for everything, turns included.
@@ -100,7 +102,7 @@ pub struct UnloadPolicy {
 /// What happens to an active thread that has no subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OrphanPolicy {
-    /// What becomes of a running turn.
+    /// What becomes of a running turn, also of one that was begun by a client that is not subscribed.
     pub running: RunningOrphans,
     /// How long a turn that goes on may take, from then on; `None` lets it go on to its end.
     pub running_limit: Option<Duration>,
@@ -137,6 +139,17 @@ pub struct Limits {
     pub loaded_threads: Option<usize>,
     /// Resident memory of the server, in bytes, before the longest idle threads have to make room.
     pub memory: Option<u64>,
+}
+
+/// How dead connections are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// After this much silence a client is asked by ping.
+    pub ping: Duration,
+    /// After this much silence a client is given up; longer than `ping`.
+    pub dead_after: Duration,
+    /// How often a client that opted in to events hears that the server is there.
+    pub heartbeat: Duration,
 }
 
 /// What the command line says. Where it is silent, the environment and the file speak.
@@ -200,6 +213,11 @@ impl Config {
                 replay: policy::REPLAY,
                 loaded_threads: None,
                 memory: None,
+            },
+            heartbeat: Heartbeat {
+                ping: policy::PING,
+                dead_after: policy::PING * policy::DEAD_AFTER_PINGS,
+                heartbeat: policy::HEARTBEAT,
             },
             shutdown_drain: policy::SHUTDOWN_DRAIN,
             shutdown_limit: policy::SHUTDOWN_LIMIT,

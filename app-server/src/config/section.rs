@@ -75,6 +75,12 @@ impl<'a> Section<'a> {
         self.value(key, SIZE, |value| parse_size(&text(value)?))
     }
 
+    /// A duration above another one.
+    pub(super) fn longer(&mut self, key: &'static str, than: Duration) -> Option<Duration> {
+        let expected = format!("write a time above {than:?}: a number and a unit (ms, s, min or h)");
+        self.value(key, &expected, |value| parse_duration(&text(value)?).filter(|wait| *wait > than))
+    }
+
     /// A number of seconds, as keys that Codex has too have it.
     pub(super) fn seconds(&mut self, key: &'static str) -> Option<Duration> {
         self.value(key, "write a number of seconds above 0, such as 10 or 2.5", |value| {

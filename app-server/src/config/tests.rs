@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
-    Config, ConfigErrors, Containment, Durability, Flags, GuardProgram, RunningOrphans, Settings,
+    Config, ConfigErrors, Containment, Durability, Flags, GuardProgram, Heartbeat, RunningOrphans, Settings,
     helpers_from_thread_config, home,
 };
 use crate::helpers::HelperSpec;
@@ -97,6 +97,19 @@ fn every_limit_sets_what_it_names() {
     assert_eq!((limits.requests_in_flight, limits.mailbox), (3, 4));
     assert_eq!((limits.loaded_threads, limits.memory), (Some(5), Some(2 << 30)));
     assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn the_search_for_dead_connections_has_its_times_and_none_is_nothing() {
+    let times = "[connections]\nping = \"10s\"\ndead_after = \"25s\"\nheartbeat = \"5s\"\n";
+    let Heartbeat { ping, dead_after, heartbeat } = load(times, &[]).1.unwrap().heartbeat;
+    assert_eq!([ping, dead_after, heartbeat], [10, 25, 5].map(Duration::from_secs));
+    let Heartbeat { dead_after, .. } = load("connections.ping = \"1min\"", &[]).1.unwrap().heartbeat;
+    assert_eq!(dead_after, Duration::from_mins(3), "whoever is asked later is given up later");
+    let found = errors("[connections]\nping = \"0s\"\ndead_after = \"20s\"\n");
+    assert!(found[0].starts_with("FILE:2: connections.ping: \"0s\" cannot be used"), "{found:?}");
+    let short = "FILE:3: connections.dead_after: \"20s\" cannot be used; write a time above 20s";
+    assert!(found[1].starts_with(short), "{found:?}");
 }
 
 #[test]

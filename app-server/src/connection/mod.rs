@@ -7,17 +7,23 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::extract::ws::WebSocket;
 use futures_util::StreamExt;
+use skein_protocol::extension::SkeinHeartbeatNotification;
 use skein_protocol::ids::ConnectionId;
+use skein_protocol::notifications::SkeinHeartbeat;
 use skein_protocol::server::ClientInfo;
-use tokio::sync::{Semaphore, mpsc};
+use skein_protocol::table::Scope;
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use self::heartbeat::Life;
 use self::outbox::{CloseReason, Outbox, OutboxLimits};
 use crate::config::Limits;
 use crate::policy;
 use crate::router::{Router, StoreJob};
 use crate::services::Services;
+use crate::thread::outgoing::Notice;
 
+pub mod heartbeat;
 pub mod outbox;
 mod reader;
 pub mod reply;
@@ -35,6 +41,10 @@ pub struct Connection {
     pub ended: CancellationToken,
     /// The connection's requests to the disk: one after the other.
     pub store_jobs: mpsc::Sender<StoreJob>,
+    /// When the client was last heard of.
+    pub life: Arc<Life>,
+    /// The client has asked for the heartbeat.
+    pub wants_heartbeat: Notify,
     client: OnceLock<ClientInfo>,
     initialised: AtomicBool,
 }
@@ -46,12 +56,19 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(services: Arc<Services>, outbox: Outbox, store_jobs: mpsc::Sender<StoreJob>) -> Self {
+    pub(crate) fn new(
+        services: Arc<Services>,
+        outbox: Outbox,
+        store_jobs: mpsc::Sender<StoreJob>,
+        life: Arc<Life>,
+    ) -> Self {
         Self {
             in_flight: Arc::new(Semaphore::new(services.config().limits.requests_in_flight)),
             outbox,
             ended: CancellationToken::new(),
             store_jobs,
+            life,
+            wants_heartbeat: Notify::new(),
             client: OnceLock::new(),
             initialised: AtomicBool::new(false),
             services,
@@ -98,10 +115,17 @@ impl Connections {
     }
 
     /// Serves an accepted websocket until its end.
-    pub async fn serve(&self, services: Arc<Services>, router: Arc<Router>, socket: WebSocket) {
+    pub async fn serve(
+        &self,
+        services: Arc<Services>,
+        router: Arc<Router>,
+        socket: WebSocket,
+        life: Arc<Life>,
+    ) {
         let outbox = Outbox::new(self.next_id(), outbox_limits(&services.config().limits));
         let (store_jobs, jobs) = mpsc::channel(policy::STORE_JOBS);
-        let connection = Arc::new(Connection::new(Arc::clone(&services), outbox.clone(), store_jobs));
+        let connection = Connection::new(Arc::clone(&services), outbox.clone(), store_jobs, life);
+        let connection = Arc::new(connection);
         services.subscribers.connect(outbox.clone());
         // From here on the connection is taken out of the map however this ends, also by a panic.
         let presence = Presence(Arc::clone(&connection));
@@ -123,6 +147,7 @@ fn outbox_limits(limits: &Limits) -> OutboxLimits {
         // The largest message of a user comes back as the start and the end of an item, beside an answer.
         most_bytes: limits.outbox_bytes + 2 * limits.message_bytes + limits.answer_bytes,
         pause_bytes: limits.outbox_bytes / 2,
+        merge_bytes: limits.outbox_bytes / policy::OUTBOX_MERGE_PART,
     }
 }
 
@@ -130,9 +155,10 @@ fn outbox_limits(limits: &Limits) -> OutboxLimits {
 async fn talk(socket: WebSocket, connection: &Arc<Connection>, router: Arc<Router>, presence: Presence) {
     let (sink, stream) = socket.split();
     let reader = reader::run(stream, Arc::clone(connection), router);
+    let watch = watch(connection);
     let mut writer = std::pin::pin!(writer::run(sink, connection.outbox.clone()));
     tokio::select! {
-        reason = reader => {
+        reason = async { tokio::select! { reason = reader => reason, reason = watch => reason } } => {
             connection.outbox.close(reason);
             drop(presence);
             // What the client is still owed, and the close frame.
@@ -140,6 +166,22 @@ async fn talk(socket: WebSocket, connection: &Arc<Connection>, router: Arc<Route
         }
         () = &mut writer => drop(presence),
     }
+}
+
+/// Waits until the client is given up as dead; tells it meanwhile that the server is not.
+async fn watch(connection: &Connection) -> CloseReason {
+    let services = &connection.services;
+    let beat = || {
+        let at = services.clock.wall();
+        let params = SkeinHeartbeatNotification { at: at.0 };
+        let notice = Notice::new::<SkeinHeartbeat>(Scope::All, &params, at, None);
+        services.subscribers.publish_to(connection.id(), &notice.broadcast);
+    };
+    let times = services.config().heartbeat;
+    let Connection { life, outbox, wants_heartbeat, .. } = connection;
+    let reason = heartbeat::watch(life, outbox, times, wants_heartbeat, beat).await;
+    tracing::info!(connection = connection.id().0, "a client gave no sign of life; its connection ends");
+    reason
 }
 
 /// Runs the connection's requests to the disk, one after the other.

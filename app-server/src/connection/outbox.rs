@@ -1,17 +1,24 @@
 //! What waits to be written to one connection: bounded in bytes, first in first out, shared by everybody who talks
-//! to it. Pushing never waits; a client that does not keep up is closed, and nobody else notices.
+//! to it. Pushing never waits. For a client that falls behind, pieces of text are merged; one that does not keep up
+//! all the same is closed, and nobody else notices.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::ws::Utf8Bytes;
-use skein_protocol::ids::ConnectionId;
+use skein_protocol::ids::{ConnectionId, ThreadId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::queue::{About, Piece, Queue};
 use crate::clock::Clock;
 use crate::policy;
+
+mod queue;
+#[cfg(test)]
+mod tests;
+
+pub use self::queue::TextDelta;
 
 /// One message, shared by all who receive it.
 pub type Frame = Utf8Bytes;
@@ -25,6 +32,8 @@ pub struct OutboxLimits {
     pub most_bytes: usize,
     /// Nothing is read from the client while more than this waits.
     pub pause_bytes: usize,
+    /// Text is merged while more than this waits.
+    pub merge_bytes: usize,
 }
 
 /// Why the server ends a connection. The code is that of RFC 6455, section 7.4.1.
@@ -32,6 +41,8 @@ pub struct OutboxLimits {
 pub enum CloseReason {
     /// The client ended it, or its link broke: nothing is left to say.
     ClientLeft,
+    /// The client has given no sign of life: nobody is there to hear why.
+    Silent,
     /// 1001: the server stops.
     ServerStops,
     /// 1002: not the websocket protocol.
@@ -53,7 +64,7 @@ impl CloseReason {
     #[must_use]
     pub fn frame(self) -> Option<(u16, &'static str)> {
         match self {
-            CloseReason::ClientLeft => None,
+            CloseReason::ClientLeft | CloseReason::Silent => None,
             CloseReason::ServerStops => Some((1001, "the server stops")),
             CloseReason::ProtocolViolation => Some((1002, "not the websocket protocol")),
             CloseReason::NotText => Some((1003, "messages are text frames of JSON")),
@@ -70,16 +81,18 @@ impl CloseReason {
 pub enum Next {
     /// Everything that waits, in order: write all of it, then flush once.
     Frames(Vec<Frame>),
+    /// The client is asked for a sign of life.
+    Ping,
     /// The end. Nothing follows.
     Close(CloseReason),
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
-    frames: VecDeque<Frame>,
-    bytes: usize,
+    queue: Queue,
     /// Since when more waits than may.
     full_since: Option<Instant>,
+    ping: bool,
     close: Option<CloseReason>,
 }
 
@@ -120,27 +133,50 @@ impl Outbox {
         self.0.connection
     }
 
-    /// Queues a message. A client for whom it is too much is closed with 1013: one that has left more than may wait
-    /// for longer than it may. A client that reads is never closed for a large message, or for many at once.
+    /// Queues a message that stays in order with everything else. A client for whom it is too much is closed with
+    /// 1013: one that has left more than may wait for longer than it may. A client that reads is never closed for a
+    /// large message, or for many at once.
     pub fn push(&self, frame: Frame) {
+        self.put(Piece::Frame(frame, About::Everything));
+    }
+
+    /// As [`Outbox::push`], for a message that stays in order only with what else is said of the thread.
+    pub fn push_of(&self, thread: ThreadId, frame: Frame) {
+        self.put(Piece::Frame(frame, About::Thread(thread)));
+    }
+
+    /// As [`Outbox::push_of`], for a piece of text, which joins the pieces before it when the client is behind.
+    pub fn push_text(&self, delta: Arc<TextDelta>) {
+        self.put(Piece::Delta(delta));
+    }
+
+    fn put(&self, piece: Piece) {
         let now = Clock.now();
         let limits = self.0.limits;
         let mut waiting = self.lock();
         if waiting.close.is_some() {
             return;
         }
-        if waiting.bytes > 0 && waiting.bytes + frame.len() > limits.waiting_bytes {
+        let before = waiting.queue.bytes();
+        if before + piece.bytes() > limits.merge_bytes {
+            waiting.queue.merge();
+        }
+        waiting.queue.add(piece);
+        if before > 0 && waiting.queue.bytes() > limits.waiting_bytes {
             waiting.full_since.get_or_insert(now);
         }
         let overdue = waiting.full_since.is_some_and(|since| now >= since + policy::OUTBOX_PATIENCE);
-        if overdue || waiting.bytes > limits.most_bytes {
+        if overdue || before > limits.most_bytes {
             waiting.close = Some(CloseReason::SlowClient);
             self.0.ended.cancel();
-        } else {
-            waiting.bytes += frame.len();
-            waiting.frames.push_back(frame);
         }
         drop(waiting);
+        self.0.filled.notify_one();
+    }
+
+    /// Asks the client for a sign of life, behind everything that waits.
+    pub fn ping(&self) {
+        self.lock().ping = true;
         self.0.filled.notify_one();
     }
 
@@ -166,7 +202,7 @@ impl Outbox {
     /// Bytes that wait.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.lock().bytes
+        self.lock().queue.bytes()
     }
 
     /// For the writer: waits until there is something to write, and takes all of it.
@@ -185,7 +221,7 @@ impl Outbox {
             let drained = self.0.drained.notified();
             {
                 let waiting = self.lock();
-                if waiting.bytes <= self.0.limits.pause_bytes || waiting.close.is_some() {
+                if waiting.queue.bytes() <= self.0.limits.pause_bytes || waiting.close.is_some() {
                     return;
                 }
             }
@@ -196,109 +232,25 @@ impl Outbox {
     fn take(&self) -> Option<Next> {
         let mut waiting = self.lock();
         match waiting.close {
-            Some(reason @ (CloseReason::SlowClient | CloseReason::ClientLeft)) => {
-                waiting.frames.clear();
-                waiting.bytes = 0;
+            Some(reason @ (CloseReason::SlowClient | CloseReason::ClientLeft | CloseReason::Silent)) => {
+                drop(waiting.queue.take());
                 return Some(Next::Close(reason));
             }
-            Some(reason) if waiting.frames.is_empty() => return Some(Next::Close(reason)),
+            Some(reason) if waiting.queue.is_empty() => return Some(Next::Close(reason)),
             Some(_) | None => {}
         }
-        if waiting.frames.is_empty() {
-            return None;
+        if waiting.queue.is_empty() {
+            return std::mem::take(&mut waiting.ping).then_some(Next::Ping);
         }
-        waiting.bytes = 0;
         waiting.full_since = None;
-        let frames = waiting.frames.drain(..).collect();
+        let pieces = waiting.queue.take();
         drop(waiting);
         self.0.drained.notify_waiters();
-        Some(Next::Frames(frames))
+        // Merged text is serialised here, while others may push.
+        Some(Next::Frames(pieces.into_iter().map(Piece::into_frame).collect()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn outbox() -> Outbox {
-        let limits = OutboxLimits { waiting_bytes: 10, most_bytes: 100, pause_bytes: 5 };
-        Outbox::new(ConnectionId(1), limits)
-    }
-
-    fn taken(next: Next) -> Vec<String> {
-        match next {
-            Next::Frames(frames) => frames.iter().map(|f| f.as_str().to_owned()).collect(),
-            Next::Close(reason) => panic!("closed: {reason:?}"),
-        }
-    }
-
-    #[tokio::test]
-    async fn everything_that_waits_is_taken_in_order() {
-        let outbox = outbox();
-        outbox.push("one".into());
-        outbox.push("two".into());
-        assert_eq!(taken(outbox.next().await), ["one", "two"]);
-        assert_eq!(outbox.bytes(), 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_does_not_keep_up_is_closed_and_gets_nothing_more() {
-        let outbox = outbox();
-        outbox.push("12345678".into());
-        outbox.push("123".into());
-        tokio::time::advance(policy::OUTBOX_PATIENCE).await;
-        assert_eq!(outbox.closed(), None, "nothing more came");
-        outbox.push("4".into());
-        assert!(matches!(outbox.next().await, Next::Close(CloseReason::SlowClient)));
-        outbox.push("late".into());
-        assert!(matches!(outbox.next().await, Next::Close(CloseReason::SlowClient)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_what_waits_begins_anew() {
-        let outbox = outbox();
-        for _ in 0..3 {
-            outbox.push("12345678".into());
-            outbox.push("123".into());
-            assert_eq!(taken(outbox.next().await).len(), 2);
-            tokio::time::advance(policy::OUTBOX_PATIENCE).await;
-        }
-        assert_eq!(outbox.closed(), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn large_messages_may_wait_but_not_without_end() {
-        let outbox = outbox();
-        outbox.push("x".repeat(60).into());
-        outbox.push("x".repeat(60).into());
-        assert_eq!(outbox.closed(), None);
-        outbox.push("x".into());
-        assert_eq!(outbox.closed(), Some(CloseReason::SlowClient));
-    }
-
-    #[tokio::test]
-    async fn what_waits_is_written_before_an_orderly_end() {
-        let outbox = outbox();
-        outbox.push("last".into());
-        outbox.close(CloseReason::ServerStops);
-        outbox.close(CloseReason::Fault);
-        assert_eq!(taken(outbox.next().await), ["last"]);
-        assert!(matches!(outbox.next().await, Next::Close(CloseReason::ServerStops)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn reading_goes_on_when_the_client_has_taken_its_answers() {
-        let outbox = outbox();
-        outbox.push("12345678".into());
-        let reader = outbox.clone();
-        let waits = async move { reader.room().await };
-        tokio::pin!(waits);
-        assert!(futures_util::poll!(&mut waits).is_pending());
-        assert_eq!(taken(outbox.next().await), ["12345678"]);
-        waits.await;
     }
 }

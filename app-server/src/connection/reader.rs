@@ -29,7 +29,11 @@ where
             () = connection.outbox.until_closed() => continue,
         };
         match message {
-            Some(Ok(Message::Text(text))) => router.take(&connection, text.as_str()).await,
+            Some(Ok(Message::Text(text))) => {
+                connection.life.hold();
+                router.take(&connection, text.as_str()).await;
+                connection.life.go_on(connection.services.clock.now());
+            }
             Some(Ok(Message::Binary(_))) => return CloseReason::NotText,
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
             Some(Ok(Message::Close(_))) | None => return CloseReason::ClientLeft,

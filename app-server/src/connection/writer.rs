@@ -2,6 +2,7 @@
 
 use axum::Error as AxumError;
 use axum::extract::ws::{CloseFrame, Message};
+use bytes::Bytes;
 use futures_util::{Sink, SinkExt};
 
 use super::outbox::{CloseReason, Next, Outbox};
@@ -20,6 +21,11 @@ where
                     }
                 }
                 if sink.flush().await.is_err() {
+                    return outbox.close(CloseReason::ClientLeft);
+                }
+            }
+            Next::Ping => {
+                if sink.send(Message::Ping(Bytes::new())).await.is_err() {
                     return outbox.close(CloseReason::ClientLeft);
                 }
             }

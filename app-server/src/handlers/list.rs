@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use skein_protocol::error::WireError;
-use skein_protocol::extension::{IndexingDetails, ListDetails, LoadedDetails, LoadedState, LoadedThread};
+use skein_protocol::extension::{
+    CatalogPlace, IndexingDetails, ListDetails, LoadedDetails, LoadedState, LoadedThread,
+    SkeinCatalogResumeParams, SkeinCatalogResumeResponse,
+};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::{
     SortDirection, ThreadListCwdFilter, ThreadListParams, ThreadListResponse, ThreadLoadedListParams,
@@ -12,6 +15,7 @@ use skein_protocol::thread::{
 
 use super::thread::status_of;
 use crate::connection::Connection;
+use crate::connection::reply::Reply;
 use crate::index::{self, Cursor, SortKey, ThreadFilter};
 use crate::router::errors;
 use crate::services::Services;
@@ -81,24 +85,43 @@ pub async fn list(
         Some(Err(bad)) => return Err(errors::index(&bad.into())),
     };
     if asks_for_what_is_not_there(&params) {
-        return Ok(empty());
+        return Ok(empty(services.subscribers.catalog_place()));
     }
     let limit = index::page_size(params.limit);
+    // Before the look at the index: what is told with a higher number may be missing from the page.
+    let place = services.subscribers.catalog_place();
     let page = services.index.list(filter(params), cursor, limit).await;
     let page = page.map_err(|error| errors::index(&error))?;
     let data = page.rows.iter().map(|row| {
         let seen = services.registry.handle(row.id).map(|handle| handle.snapshot());
-        row.thread(status_of(seen.as_ref()))
+        let mut thread = row.thread(status_of(seen.as_ref()));
+        // The index may be late; an owner is not.
+        if let Some(loaded) = seen.and_then(|seen| seen.thread) {
+            thread.name = loaded.name;
+        }
+        thread
     });
     Ok(ThreadListResponse {
         data: data.collect(),
         backwards_cursor: page.back.map(|cursor| cursor.to_string()),
         next_cursor: page.next.map(|cursor| cursor.to_string()),
         read_states: None,
-        skein: page.indexing.map(|indexing| ListDetails {
-            indexing: Some(IndexingDetails { done: indexing.done, total: indexing.total }),
+        skein: Some(ListDetails {
+            indexing: page
+                .indexing
+                .map(|indexing| IndexingDetails { done: indexing.done, total: indexing.total }),
+            place,
         }),
     })
+}
+
+/// `skein/catalog/resume`: from memory.
+pub fn catalog(
+    connection: &Arc<Connection>,
+    params: SkeinCatalogResumeParams,
+    reply: Reply<SkeinCatalogResumeResponse>,
+) {
+    connection.services.subscribers.catalog_since(&params, |answer| reply.ok(answer));
 }
 
 /// Threads of Skein have no parents, attachments, projects or sections: none fits such a filter.
@@ -110,13 +133,13 @@ fn asks_for_what_is_not_there(params: &ThreadListParams) -> bool {
         || params.section_id.is_some()
 }
 
-fn empty() -> ThreadListResponse {
+fn empty(place: CatalogPlace) -> ThreadListResponse {
     ThreadListResponse {
         data: Vec::new(),
         backwards_cursor: None,
         next_cursor: None,
         read_states: None,
-        skein: None,
+        skein: Some(ListDetails { indexing: None, place }),
     }
 }
 

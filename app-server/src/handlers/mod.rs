@@ -1,9 +1,9 @@
 //! What each method does: thin rooms from params to owner, store or snapshot. The list below is the whole API.
 
 use skein_protocol::methods::{
-    Initialize, Initialized, McpServerStatusList, McpServerToolCall, ModelList, RpcDiscover, SkeinQuiesce,
-    SkeinStatus, SkeinThreadUnload, ThreadList, ThreadLoadedList, ThreadNameSet, ThreadRead, ThreadResume,
-    ThreadStart, ThreadUnsubscribe, TurnInterrupt, TurnStart,
+    Initialize, Initialized, McpServerStatusList, McpServerToolCall, ModelList, RpcDiscover,
+    SkeinCatalogResume, SkeinQuiesce, SkeinStatus, SkeinThreadUnload, ThreadList, ThreadLoadedList,
+    ThreadNameSet, ThreadRead, ThreadResume, ThreadStart, ThreadUnsubscribe, TurnInterrupt, TurnStart,
 };
 
 use crate::router::Router;
@@ -30,6 +30,7 @@ pub fn router() -> Router {
     router.inline::<ThreadUnsubscribe>(thread::unsubscribe);
     router.inline::<ThreadLoadedList>(list::loaded);
     router.store::<ThreadList, _>(list::list);
+    router.in_step::<SkeinCatalogResume>(list::catalog);
     router.store::<ThreadRead, _>(thread::read);
     router.thread::<ThreadNameSet>(thread::set_name);
     router.thread::<SkeinThreadUnload>(thread::unload);

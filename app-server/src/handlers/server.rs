@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
-    EVENTS, EVENTS_VERSION, ServerExtensions, SkeinQuiesceParams, SkeinQuiesceResponse,
+    EVENTS_EXTENSION, EVENTS_VERSION, EventsExtension, ServerExtensions, SkeinQuiesceParams,
+    SkeinQuiesceResponse,
 };
 use skein_protocol::server::{
-    InitializeParams, InitializeResponse, Model, ModelListParams, ModelListResponse,
+    InitializeCapabilities, InitializeParams, InitializeResponse, Model, ModelListParams, ModelListResponse,
 };
 use tokio::sync::oneshot;
 
@@ -36,39 +38,39 @@ pub fn initialize(
         client_info.version,
     );
     let capabilities = capabilities.unwrap_or_default();
-    let opted_out: HashSet<String> =
-        capabilities.opt_out_notification_methods.unwrap_or_default().into_iter().collect();
-    let numbered = wants_events(capabilities.extensions.as_ref());
+    let numbered = wants_events(&capabilities);
+    let opted_out = capabilities.opt_out_notification_methods.unwrap_or_default();
+    let opted_out: HashSet<String> = opted_out.into_iter().collect();
     if connection.is_initialised() || !connection.introduce(client_info) {
         return Err(errors::already_initialised());
     }
     let services = &connection.services;
     services.subscribers.initialise(connection.id(), ClientWishes { opted_out, numbered });
+    let mut extensions = BTreeMap::new();
+    if numbered {
+        connection.wants_heartbeat.notify_one();
+        extensions
+            .insert(EVENTS_EXTENSION.to_owned(), events_extension(services.config().heartbeat.heartbeat));
+    }
     Ok(InitializeResponse {
         codex_home: services.config().home.display().to_string(),
         platform_family: std::env::consts::FAMILY.to_owned(),
         platform_os: std::env::consts::OS.to_owned(),
         user_agent,
-        skein: Some(ServerExtensions {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            extensions: extensions(numbered),
-        }),
+        skein: Some(ServerExtensions { version: env!("CARGO_PKG_VERSION").to_owned(), extensions }),
     })
 }
 
-/// Whether the client speaks this server's version of [`EVENTS`].
-fn wants_events(extensions: Option<&skein_protocol::JsonObject>) -> bool {
-    let asked = extensions.and_then(|extensions| extensions.get(EVENTS));
-    asked.and_then(|asked| asked.get("version")?.as_u64()) == Some(EVENTS_VERSION)
+/// Whether the client has asked for the version of the events extension that is served.
+fn wants_events(capabilities: &InitializeCapabilities) -> bool {
+    let asked = capabilities.extensions.as_ref().and_then(|extensions| extensions.get(EVENTS_EXTENSION));
+    asked.and_then(|asked| asked.get("version")).and_then(Value::as_u64) == Some(EVENTS_VERSION)
 }
 
-/// The extensions that a client gets, of those that it asked for.
-fn extensions(events: bool) -> BTreeMap<String, Value> {
-    let mut extensions = BTreeMap::new();
-    if events {
-        extensions.insert(EVENTS.to_owned(), json!({ "version": EVENTS_VERSION }));
-    }
-    extensions
+/// What a client is told of the events extension.
+fn events_extension(heartbeat: Duration) -> Value {
+    let heartbeat_ms = u64::try_from(heartbeat.as_millis()).unwrap_or(u64::MAX);
+    serde_json::to_value(EventsExtension { version: EVENTS_VERSION, heartbeat_ms }).unwrap_or_default()
 }
 
 /// `initialized`: the client listens, so it hears what was odd in the settings.

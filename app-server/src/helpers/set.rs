@@ -65,6 +65,13 @@ impl HelperSet {
         self.kill.cancel();
     }
 
+    /// Whether somebody has asked for the end.
+    #[cfg(test)]
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
     /// How each helper is now. Waits for nothing.
     #[must_use]
     pub fn statuses(&self) -> Vec<McpServerStatus> {

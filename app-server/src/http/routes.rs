@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router as HttpRouter;
-use axum::extract::State;
+use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
 
-use super::access;
+use super::{Visitor, access};
 use crate::connection::Connections;
 use crate::policy;
 use crate::router::Router;
@@ -30,13 +31,14 @@ pub struct Web {
 }
 
 /// The routes: the websocket at `/`, and health.
-pub fn routes(web: Arc<Web>) -> HttpRouter {
+pub fn routes(web: Arc<Web>) -> IntoMakeServiceWithConnectInfo<HttpRouter, Visitor> {
     HttpRouter::new()
         .route("/", get(websocket))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .layer(middleware::from_fn(access::only_local))
         .with_state(web)
+        .into_make_service_with_connect_info::<Visitor>()
 }
 
 async fn ready(State(web): State<Arc<Web>>) -> (StatusCode, &'static str) {
@@ -47,7 +49,11 @@ async fn ready(State(web): State<Arc<Web>>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn websocket(State(web): State<Arc<Web>>, upgrade: WebSocketUpgrade) -> Response {
+async fn websocket(
+    State(web): State<Arc<Web>>,
+    ConnectInfo(visitor): ConnectInfo<Visitor>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     let most = web.services.config().limits.message_bytes;
     let upgrade = upgrade.max_message_size(most).max_frame_size(most).read_buffer_size(policy::READ_BUFFER);
     upgrade.on_upgrade(move |socket| async move {
@@ -55,7 +61,7 @@ async fn websocket(State(web): State<Arc<Web>>, upgrade: WebSocketUpgrade) -> Re
         let tasks = services.tasks.clone();
         let serving = tasks.spawn("connection", async move {
             let router = Arc::clone(&web.router);
-            web.connections.serve(services, router, socket).await;
+            web.connections.serve(services, router, socket, visitor.come_in()).await;
         });
         // A panic was logged by the tracker, and the socket is closed by it.
         serving.await.ok();

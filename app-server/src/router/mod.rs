@@ -70,6 +70,12 @@ impl Router {
         }));
     }
 
+    /// Serves a row of the lane Inline whose handler answers by itself, in one step with what it looks at.
+    pub fn in_step<M: Method>(&mut self, handler: HandOn<M>) {
+        const { assert!(matches!(M::INFO.lane, Lane::Inline), "this row is of another lane") };
+        self.uncounted::<M>(handler);
+    }
+
     /// Serves a row of the lane Thread: the handler hands params and reply to the owner, and waits for nothing.
     pub fn thread<M: Method>(&mut self, handler: HandOn<M>) {
         const { assert!(matches!(M::INFO.lane, Lane::Thread), "this row is of another lane") };
@@ -84,6 +90,10 @@ impl Router {
     /// Serves a row of the lane Thread that counts against no cap, because it must get through.
     pub fn urgent<M: Method>(&mut self, handler: HandOn<M>) {
         const { assert!(matches!(M::INFO.lane, Lane::Thread), "this row is of another lane") };
+        self.uncounted::<M>(handler);
+    }
+
+    fn uncounted<M: Method>(&mut self, handler: HandOn<M>) {
         self.add::<M>(Box::new(move |request| {
             let Request { connection, id, params } = request;
             let reply = Reply::new(connection.outbox.clone(), id, None);

@@ -127,7 +127,7 @@ impl CatchUp {
             for record in page.records.iter().filter(|record| record.seq <= end) {
                 if let Some(event) = self.replayer.event(record) {
                     self.receiver.outbox().room().await;
-                    self.receiver.give(&event);
+                    self.receiver.tell(&event);
                     self.services.counters.replayed_events.add_one();
                 }
                 self.at = record.seq;

@@ -17,7 +17,7 @@ use super::history::History;
 use super::outgoing::Notice;
 use super::subscribers::Broadcast;
 use crate::clock::WallMs;
-use crate::rollout::record::{Record, RecordBody, TurnCompleted};
+use crate::rollout::record::{Record, RecordBody, TurnCompleted, Usage};
 
 /// An item begins, or is shown as it is so far.
 #[must_use]
@@ -102,12 +102,12 @@ impl Replayer {
                 Some(self.notice::<TurnCompletedNotice>(&self.ended(done, at), seq, at))
             }
             RecordBody::ThreadNamed(named) => {
-                let params = ThreadNameUpdatedNotification { thread_id, thread_name: named.name.clone() };
+                let thread_name = named.name.clone();
+                let params = ThreadNameUpdatedNotification { thread_id, thread_name, skein: None };
                 Some(self.notice::<ThreadNameUpdated>(&params, seq, at))
             }
             RecordBody::Usage(usage) => {
-                let (token_usage, turn_id) = (usage.usage, usage.turn_id.clone());
-                let params = ThreadTokenUsageUpdatedNotification { thread_id, token_usage, turn_id };
+                let params = self.used(usage);
                 Some(self.notice::<ThreadTokenUsageUpdated>(&params, seq, at))
             }
             RecordBody::ThreadCreated(_)
@@ -129,6 +129,11 @@ impl Replayer {
         let mut turn = Turn::new(turn_id.clone(), at.seconds());
         turn.items_view = TurnItemsView::NotLoaded;
         TurnStartedNotification { thread_id: self.thread, turn }
+    }
+
+    fn used(&self, usage: &Usage) -> ThreadTokenUsageUpdatedNotification {
+        let (token_usage, turn_id) = (usage.usage, usage.turn_id.clone());
+        ThreadTokenUsageUpdatedNotification { thread_id: self.thread, token_usage, turn_id }
     }
 
     fn see_completed(&mut self, item: &ThreadItem) {

@@ -4,6 +4,7 @@
 //! owners; `subscribers.rs` counts listeners; `dispatch.rs` brings commands to owners.
 
 pub mod actor;
+pub mod catalog;
 pub mod catch_up;
 pub mod command;
 pub mod dispatch;

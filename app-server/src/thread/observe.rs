@@ -75,7 +75,7 @@ pub async fn follow(services: Arc<Services>, id: ThreadId, mut catch_up: Box<Cat
             let heard = services.subscribers.join_unless_missed(ticket, id);
             if heard {
                 let shown = events::open_items(&history, services.clock.wall());
-                shown.iter().for_each(|item| catch_up.receiver.give(item));
+                shown.iter().for_each(|item| catch_up.receiver.tell(item));
             }
             heard
         });

@@ -1,16 +1,22 @@
 //! What an owner sends out: notifications, answers, subscriptions. Serialised when it is put in line, sent when the
 //! records before it are durable.
 
+use std::sync::Arc;
+
+use serde_json::Value;
 use skein_protocol::envelope;
 use skein_protocol::error::WireError;
+use skein_protocol::event::AgentMessageDeltaNotification;
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq};
+use skein_protocol::notifications::ItemAgentMessageDelta;
 use skein_protocol::table::{Notification, Scope};
 
+use super::catalog::Announcement;
 use super::catch_up::CatchUp;
 use super::subscribers::{Broadcast, Role, Ticket};
 use crate::clock::WallMs;
-use crate::connection::outbox::Frame;
+use crate::connection::outbox::{Frame, TextDelta};
 use crate::connection::reply::Answer;
 
 /// An answer that says yes when the records behind the request are saved, and why not otherwise.
@@ -80,14 +86,42 @@ impl Notice {
     ) -> Self {
         let plain = envelope::notification::<N>(params, at.0, None).into();
         let numbered = number.map(|number| envelope::notification::<N>(params, at.0, Some(number)).into());
-        let broadcast = Broadcast { method: N::INFO.wire, plain, numbered };
+        let announcement = match scope {
+            Scope::All => announcement::<N>(params, at, number),
+            Scope::Subscribers => None,
+        };
+        let broadcast = Broadcast { method: N::INFO.wire, plain, numbered, text: None, announcement };
         Self { scope, number: number.map(|(seq, _)| seq), broadcast, unsaved: None }
+    }
+
+    /// A piece of an agent's message. It has no number, and may be merged with those before it.
+    #[must_use]
+    pub fn text(params: AgentMessageDeltaNotification, at: WallMs) -> Self {
+        let delta = TextDelta::new(params, at);
+        let (method, plain) = (ItemAgentMessageDelta::INFO.wire, delta.frame().clone());
+        let broadcast =
+            Broadcast { method, plain, numbered: None, text: Some(Arc::new(delta)), announcement: None };
+        Self { scope: Scope::Subscribers, number: None, broadcast, unsaved: None }
     }
 
     /// The notification as it is when its record is only in memory: without a number.
     #[must_use]
     pub fn into_unsaved(self) -> Broadcast {
         let plain = self.unsaved.unwrap_or(self.broadcast.plain);
-        Broadcast { method: self.broadcast.method, plain, numbered: None }
+        let announcement = self.broadcast.announcement.map(|change| Announcement { number: None, ..change });
+        Broadcast { plain, numbered: None, announcement, ..self.broadcast }
+    }
+}
+
+/// The notification as the catalog keeps it.
+fn announcement<N: Notification>(
+    params: &N::Params,
+    at: WallMs,
+    number: Option<(EventSeq, Epoch)>,
+) -> Option<Announcement> {
+    match serde_json::to_value(params) {
+        Ok(Value::Object(params)) => Some(Announcement { method: N::INFO.wire, params, at, number }),
+        // The params of every row are an object.
+        Ok(_) | Err(_) => None,
     }
 }

@@ -53,7 +53,13 @@ mod tests {
     use super::*;
 
     fn event(text: &str) -> Broadcast {
-        Broadcast { method: "test", plain: text.to_owned().into(), numbered: None }
+        Broadcast {
+            method: "test",
+            plain: text.to_owned().into(),
+            numbered: None,
+            text: None,
+            announcement: None,
+        }
     }
 
     fn after(recent: &RecentEvents, seq: u64) -> Option<Vec<String>> {

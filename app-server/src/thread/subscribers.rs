@@ -2,14 +2,19 @@
 //! the connection's guard, in that order. This room never waits and never decides on unloading: it only counts.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
+use skein_protocol::extension::{CatalogPlace, SkeinCatalogResumeParams, SkeinCatalogResumeResponse};
 use skein_protocol::ids::{ConnectionId, ThreadId};
 
+use uuid::Uuid;
+
+use super::catalog::{Announced, Announcement, Catalog, CatalogLimits};
 use super::event::Counts;
-use crate::connection::outbox::{Frame, Outbox};
+use crate::connection::outbox::{Frame, Outbox, TextDelta};
+use crate::policy;
 
 #[cfg(test)]
 mod tests;
@@ -52,6 +57,10 @@ pub struct Broadcast {
     pub plain: Frame,
     /// For those who opted in to numbers, where it has one.
     pub numbered: Option<Frame>,
+    /// For those who are behind, where it is a piece of text: `plain`, as what can be merged.
+    pub text: Option<Arc<TextDelta>>,
+    /// For those who opted in to numbers, where it is for everybody: it gets its number when it is sent.
+    pub announcement: Option<Announcement>,
 }
 
 /// A resume that waits. It is void when its connection leaves the thread, or ends.
@@ -87,8 +96,18 @@ impl Receiver {
         &self.outbox
     }
 
-    /// Gives it a notification, in the form that it wants, if it wants it.
-    pub fn give(&self, broadcast: &Broadcast) {
+    /// Gives it a notification, in the form that it wants, if it wants it; in order with everything else.
+    pub fn tell(&self, broadcast: &Broadcast) {
+        self.give(broadcast, None);
+    }
+
+    fn give_frame(&self, method: &str, frame: &Frame) {
+        if !self.wishes.opted_out.contains(method) {
+            self.outbox.push(frame.clone());
+        }
+    }
+
+    fn give(&self, broadcast: &Broadcast, about: Option<ThreadId>) {
         if self.wishes.opted_out.contains(broadcast.method) {
             return;
         }
@@ -96,7 +115,19 @@ impl Receiver {
             Some(numbered) if self.wishes.numbered => numbered,
             Some(_) | None => &broadcast.plain,
         };
-        self.outbox.push(frame.clone());
+        match (&broadcast.text, about) {
+            (Some(text), _) => self.outbox.push_text(Arc::clone(text)),
+            (None, Some(thread)) => self.outbox.push_of(thread, frame.clone()),
+            (None, None) => self.outbox.push(frame.clone()),
+        }
+    }
+}
+
+/// As it is for one who opted in to numbers, and listens to its thread or not.
+fn frame_for(announced: &Announced, listens: bool) -> &Frame {
+    match &announced.numbered {
+        Some(numbered) if listens => numbered,
+        Some(_) | None => &announced.plain,
     }
 }
 
@@ -117,6 +148,11 @@ impl Connection {
         self.resuming.values().any(|waits| *waits == thread)
     }
 
+    /// Whether it receives what happens in the thread.
+    fn hears(&self, thread: ThreadId) -> bool {
+        self.threads.contains_key(&thread) && !self.catching_up.contains_key(&thread)
+    }
+
     /// Whoever catches up does so no more: something newer takes its place.
     fn end_catch_up(&mut self, thread: ThreadId) {
         if let Some(number) = self.catching_up.remove(&thread) {
@@ -133,6 +169,16 @@ struct Listener {
     hears: Hears,
 }
 
+impl Listener {
+    /// Notes that something was published that it will have to be told.
+    fn miss(&self) {
+        match &self.hears {
+            Hears::Everything => {}
+            Hears::NothingYet(missed) => missed.store(true, Ordering::Release),
+        }
+    }
+}
+
 /// What a listener receives.
 #[derive(Debug)]
 enum Hears {
@@ -145,14 +191,29 @@ enum Hears {
 type ThreadSide = HashMap<ConnectionId, Listener>;
 
 /// The two maps.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Subscribers {
     connections: DashMap<ConnectionId, Connection>,
     threads: DashMap<ThreadId, ThreadSide>,
     next_ticket: AtomicU64,
+    /// What everybody is told. Locked before any guard of the maps, never behind one: a number is given and told to
+    /// all in one step, so that each connection hears rising numbers.
+    catalog: Mutex<Catalog>,
 }
 
 impl Subscribers {
+    /// Nobody listens yet, in this start of the server.
+    #[must_use]
+    pub fn new(start: Uuid) -> Self {
+        let limits = CatalogLimits { changes: policy::CATALOG_CHANGES, bytes: policy::CATALOG_BYTES };
+        Self {
+            connections: DashMap::new(),
+            threads: DashMap::new(),
+            next_ticket: AtomicU64::new(0),
+            catalog: Mutex::new(Catalog::new(start, limits)),
+        }
+    }
+
     /// Makes the connection known. To be undone by [`Subscribers::disconnect`].
     pub fn connect(&self, outbox: Outbox) {
         let id = outbox.connection();
@@ -322,8 +383,8 @@ impl Subscribers {
         if let Some(side) = self.threads.get(&thread) {
             for listener in side.values() {
                 match &listener.hears {
-                    Hears::Everything => listener.receiver.give(broadcast),
-                    Hears::NothingYet(missed) => missed.store(true, Ordering::Release),
+                    Hears::Everything => listener.receiver.give(broadcast, Some(thread)),
+                    Hears::NothingYet(_) => listener.miss(),
                 }
             }
         }
@@ -334,28 +395,70 @@ impl Subscribers {
         if let Some(connection) = self.connections.get(&id)
             && let Some(receiver) = &connection.receiver
         {
-            receiver.give(broadcast);
+            receiver.give(broadcast, None);
         }
     }
 
-    /// Gives a notification to every initialised connection.
-    pub fn publish_to_all(&self, broadcast: &Broadcast) {
-        for connection in &self.connections {
-            if let Some(receiver) = &connection.receiver {
-                receiver.give(broadcast);
-            }
-        }
+    /// Gives a notification that is about no thread to every initialised connection.
+    pub fn publish_to_everybody(&self, broadcast: &Broadcast) {
+        self.connections
+            .iter()
+            .filter_map(|entry| entry.receiver.clone())
+            .for_each(|one| one.tell(broadcast));
+    }
+
+    /// Gives a notification of a thread to every initialised connection.
+    pub fn publish_to_all(&self, thread: ThreadId, broadcast: &Broadcast) {
+        self.announce(thread, broadcast, |_| true);
     }
 
     /// Gives a notification to every initialised connection that neither listens to the thread nor waits for a
     /// resume of it: a client that shows a thread ends when it hears that it is closed.
     pub fn publish_to_strangers(&self, thread: ThreadId, broadcast: &Broadcast) {
+        self.announce(thread, broadcast, |connection| {
+            !connection.threads.contains_key(&thread) && !connection.waits_for(thread)
+        });
+    }
+
+    fn announce(&self, thread: ThreadId, broadcast: &Broadcast, is_for: impl Fn(&Connection) -> bool) {
+        let mut catalog = self.catalog();
+        let announced = broadcast.announcement.as_ref().and_then(|change| catalog.add(change));
         for connection in &self.connections {
-            let stranger = !connection.threads.contains_key(&thread) && !connection.waits_for(thread);
-            if let (true, Some(receiver)) = (stranger, &connection.receiver) {
-                receiver.give(broadcast);
+            let Some(receiver) = connection.receiver.as_ref().filter(|_| is_for(&connection)) else {
+                continue;
+            };
+            match &announced {
+                Some(announced) if receiver.wishes.numbered => {
+                    let frame = frame_for(announced, connection.hears(thread));
+                    receiver.give_frame(broadcast.method, frame);
+                }
+                Some(_) | None => receiver.give(broadcast, None),
             }
         }
+        if let Some(side) = self.threads.get(&thread).filter(|_| broadcast.numbered.is_some()) {
+            side.values().for_each(Listener::miss);
+        }
+    }
+
+    /// The number of the newest change that everybody was told.
+    #[must_use]
+    pub fn catalog_place(&self) -> CatalogPlace {
+        self.catalog().place()
+    }
+
+    /// Looks up what a client has missed, and lets it be answered before the next change is told: what the connection
+    /// hears before the answer is part of it, and what it hears behind it is newer.
+    pub fn catalog_since(
+        &self,
+        params: &SkeinCatalogResumeParams,
+        answer: impl FnOnce(&SkeinCatalogResumeResponse),
+    ) {
+        let catalog = self.catalog();
+        answer(&catalog.since(params));
+    }
+
+    fn catalog(&self) -> MutexGuard<'_, Catalog> {
+        self.catalog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Every connection's outbox.

@@ -65,6 +65,23 @@ impl Client {
         self.record.iter().filter_map(|message| message.notification::<N>().transpose()).collect()
     }
 
+    /// Reads for this long. Returns how the connection ended, if it did.
+    ///
+    /// # Errors
+    /// When what comes is no message.
+    pub async fn listen_for(&mut self, time: std::time::Duration) -> anyhow::Result<Option<End>> {
+        let read = async {
+            while self.end.is_none() {
+                self.read().await?;
+            }
+            anyhow::Ok(())
+        };
+        if let Ok(read) = timeout(time, read).await {
+            read?;
+        }
+        Ok(self.end)
+    }
+
     /// Waits until the connection has ended.
     ///
     /// # Errors

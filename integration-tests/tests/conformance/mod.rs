@@ -11,16 +11,16 @@ use skein_integration_tests::requests::{resume_params, turn_params};
 use skein_protocol::approval::{ToolRequestUserInputAnswer, ToolRequestUserInputResponse};
 use skein_protocol::error::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND};
 use skein_protocol::export;
-use skein_protocol::extension::RpcDiscoverParams;
+use skein_protocol::extension::{EVENTS_EXTENSION, RpcDiscoverParams, SkeinCatalogResumeParams};
 use skein_protocol::helper::{ListMcpServerStatusParams, McpServerStartupState};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{
-    Initialize, McpServerStatusList, ModelList, RpcDiscover, ThreadList, ThreadNameSet, ThreadRead,
-    ThreadResume, ThreadStart, TurnStart,
+    Initialize, McpServerStatusList, ModelList, RpcDiscover, SkeinCatalogResume, ThreadList, ThreadNameSet,
+    ThreadRead, ThreadResume, ThreadStart, TurnStart,
 };
 use skein_protocol::notifications::{
     ConfigWarning, Error, ItemAgentMessageDelta, ItemMcpToolCallProgress, McpServerStartupStatusUpdated,
-    ServerRequestResolved, ThreadNameUpdated, ThreadTokenUsageUpdated,
+    ServerRequestResolved, SkeinHeartbeat, ThreadNameUpdated, ThreadTokenUsageUpdated,
 };
 use skein_protocol::server::{InitializeCapabilities, ModelListParams};
 use skein_protocol::server_requests::ItemToolRequestUserInput;
@@ -34,7 +34,11 @@ use skein_protocol::turn::TurnStatus;
 /// Two helpers, of which one cannot start, and a setting that nobody knows.
 async fn home() -> Result<Home> {
     let broken = Helper::with("broken", &["--exit-at-start", "3"])?;
-    let setup = Home::setup().helper(Helper::named("helper")?).helper(broken).set("colour", "blue");
+    let setup = Home::setup()
+        .helper(Helper::named("helper")?)
+        .helper(broken)
+        .set("colour", "blue")
+        .set("connections.heartbeat", "50ms");
     setup.start().await
 }
 
@@ -44,7 +48,7 @@ async fn talkative(home: &Home) -> Result<Client> {
     let capabilities = InitializeCapabilities {
         experimental_api: true,
         explicit_gateway_oauth: true,
-        extensions: Some(serde_json::Map::new()),
+        extensions: json!({ EVENTS_EXTENSION: { "version": 1 } }).as_object().cloned(),
         mcp_server_openai_form_elicitation: true,
         opt_out_notification_methods: Some(vec!["account/updated".to_owned()]),
         request_attestation: false,
@@ -88,6 +92,12 @@ async fn look_around(client: &mut Client, thread: ThreadId) -> Result<()> {
     client.quiesce().await?;
     client.read_thread(thread).await?;
     client.call::<ThreadList>(ThreadListParams::default()).await?;
+    let params = SkeinCatalogResumeParams { after: 0, catalog_epoch: "another start".to_owned() };
+    let elsewhere = client.call::<SkeinCatalogResume>(params).await?;
+    let params = SkeinCatalogResumeParams { after: 0, catalog_epoch: elsewhere.catalog_epoch };
+    let here = client.call::<SkeinCatalogResume>(params).await?;
+    ensure!(elsewhere.too_old && !here.changes.is_empty(), "what was told since the start: {here:?}");
+    client.next::<SkeinHeartbeat>(|_| true).await?;
     let sorted = ThreadListParams {
         limit: Some(1),
         sort_key: Some(ThreadSortKey::CreatedAt),

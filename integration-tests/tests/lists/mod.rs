@@ -1,5 +1,6 @@
 //! Lists of threads, reading them, and their names.
 
+mod catalog;
 mod names;
 
 use anyhow::{Context, Result};

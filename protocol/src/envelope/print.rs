@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::{
     error::WireError,
@@ -34,7 +35,7 @@ struct Question<'a, T> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Word<'a, T> {
+struct Word<'a, T: ?Sized> {
     method: &'static str,
     params: &'a T,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,6 +78,18 @@ pub fn notification<N: Notification>(
 ) -> String {
     let (seq, epoch) = number.unzip();
     print(None, &Word { method: N::INFO.wire, params, emitted_at_ms: Some(emitted_at_ms), seq, epoch })
+}
+
+/// A notification of the server whose params are printed already: one that carries a number of the catalog.
+#[must_use]
+pub fn announcement(
+    method: &'static str,
+    params: &RawValue,
+    emitted_at_ms: i64,
+    number: Option<(EventSeq, Epoch)>,
+) -> String {
+    let (seq, epoch) = number.unzip();
+    print(None, &Word { method, params, emitted_at_ms: Some(emitted_at_ms), seq, epoch })
 }
 
 /// A question of the server.

@@ -242,7 +242,7 @@ fn a_short_error_reply_is_whole() {
 
 #[test]
 fn a_notification_carries_its_time_and_where_asked_its_number() {
-    let params = ThreadClosedNotification { thread_id: THREAD };
+    let params = ThreadClosedNotification { thread_id: THREAD, skein: None };
     let plain = notification::<ThreadClosed>(&params, 5, None);
     assert_eq!(
         serde_json::from_str::<Value>(&plain).expect("JSON"),

@@ -137,12 +137,12 @@ impl Owner {
             return;
         }
         for event in missing.chain(items) {
-            catch_up.receiver.give(event);
+            catch_up.receiver.tell(event);
         }
         let open = self.question_numbers();
         let settled = catch_up.open_questions.iter().filter(|number| !open.contains(number));
         for number in settled {
-            catch_up.receiver.give(&self.resolved_notice(*number).broadcast);
+            catch_up.receiver.tell(&self.resolved_notice(*number).broadcast);
         }
         self.ask_again(catch_up.ticket.connection);
     }

@@ -229,7 +229,11 @@ impl Owner {
     }
 
     fn notify_of_name(&mut self, thread_name: Option<String>, number: Option<EventSeq>) {
-        let params = skein_protocol::event::ThreadNameUpdatedNotification { thread_id: self.id, thread_name };
+        let params = skein_protocol::event::ThreadNameUpdatedNotification {
+            thread_id: self.id,
+            thread_name,
+            skein: None,
+        };
         self.notify::<skein_protocol::notifications::ThreadNameUpdated>(&params, number);
     }
 

@@ -229,7 +229,7 @@ impl Owner {
 
     pub(super) fn announce_closed(&mut self) {
         let at = self.services.clock.wall();
-        let params = ThreadClosedNotification { thread_id: self.id };
+        let params = ThreadClosedNotification { thread_id: self.id, skein: None };
         let notice = Notice::new::<ThreadClosed>(Scope::All, &params, at, None);
         match self.persistence {
             Persistence::Durable => {
@@ -243,7 +243,7 @@ impl Owner {
     pub(super) fn announce_started(&mut self) {
         let status = self.status();
         let Some(journal) = &self.journal else { return };
-        let params = ThreadStartedNotification { thread: journal.history.thread(status) };
+        let params = ThreadStartedNotification { thread: journal.history.thread(status), skein: None };
         self.notify::<ThreadStarted>(&params, None);
     }
 
@@ -269,7 +269,7 @@ impl Owner {
             changed
         });
         if changed {
-            let params = ThreadStatusChangedNotification { status, thread_id: self.id };
+            let params = ThreadStatusChangedNotification { status, thread_id: self.id, skein: None };
             self.notify::<ThreadStatusChanged>(&params, None);
         }
     }
@@ -326,7 +326,7 @@ impl Owner {
                     Saved::No => notice.into_unsaved(),
                 };
                 match scope {
-                    Scope::All => self.services.subscribers.publish_to_all(&broadcast),
+                    Scope::All => self.services.subscribers.publish_to_all(self.id, &broadcast),
                     Scope::Subscribers => self.services.subscribers.publish(self.id, &broadcast),
                 }
             }

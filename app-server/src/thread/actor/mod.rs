@@ -339,7 +339,7 @@ impl Owner {
 }
 
 impl Drop for Owner {
-    /// The net for a panic: the registry never keeps an owner that is gone.
+    /// The net for a panic in the settling of a panic: the registry never keeps an owner that is gone.
     fn drop(&mut self) {
         self.services.registry.forget(&self.seat.handle);
         for question in &self.questions {

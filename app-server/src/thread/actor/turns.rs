@@ -8,9 +8,9 @@ use skein_protocol::extension::TurnSaved;
 use skein_protocol::ids::{EventSeq, ItemId, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::notifications::{
-    Error as ErrorNotice, ItemAgentMessageDelta, ItemCompleted as ItemCompletedNotice,
-    ItemMcpToolCallProgress, ItemStarted as ItemStartedNotice, ThreadTokenUsageUpdated,
-    TurnCompleted as TurnCompletedNotice, TurnStarted as TurnStartedNotice,
+    Error as ErrorNotice, ItemCompleted as ItemCompletedNotice, ItemMcpToolCallProgress,
+    ItemStarted as ItemStartedNotice, ThreadTokenUsageUpdated, TurnCompleted as TurnCompletedNotice,
+    TurnStarted as TurnStartedNotice,
 };
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStartParams, TurnStartResponse, TurnStatus, UserInput};
 use tokio::sync::mpsc;
@@ -229,7 +229,10 @@ impl Owner {
         self.append_to_snapshot(&item_id, &delta);
         self.checkpoint_soon();
         let params = AgentMessageDeltaNotification { delta, item_id, thread_id: self.id, turn_id };
-        self.notify::<ItemAgentMessageDelta>(&params, None);
+        let notice = Notice::text(params, self.services.clock.wall());
+        if let Some(journal) = &mut self.journal {
+            journal.publish(Outgoing::Notify(notice));
+        }
     }
 
     fn progress(&mut self, item_id: ItemId, message: String) {

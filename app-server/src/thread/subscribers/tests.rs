@@ -1,6 +1,7 @@
-use skein_protocol::ids::{ConnectionId, ThreadId};
+use skein_protocol::ids::{ConnectionId, Epoch, EventSeq, ThreadId};
 
-use super::{Broadcast, ClientWishes, Left, Role, Subscribers};
+use super::{Announcement, Broadcast, ClientWishes, Left, Role, Subscribers};
+use crate::clock::WallMs;
 use crate::connection::outbox::{Next, Outbox, OutboxLimits};
 use crate::thread::event::Counts;
 
@@ -9,7 +10,12 @@ const T: ThreadId = ThreadId::new(uuid::Uuid::from_u128(1));
 fn outbox(id: u64) -> Outbox {
     Outbox::new(
         ConnectionId(id),
-        OutboxLimits { waiting_bytes: 1 << 20, most_bytes: 1 << 24, pause_bytes: 1 << 20 },
+        OutboxLimits {
+            waiting_bytes: 1 << 20,
+            most_bytes: 1 << 24,
+            pause_bytes: 1 << 20,
+            merge_bytes: 1 << 20,
+        },
     )
 }
 
@@ -30,7 +36,13 @@ fn join(subscribers: &Subscribers, id: u64, role: Role) {
 }
 
 fn notice(method: &'static str) -> Broadcast {
-    Broadcast { method, plain: "plain".into(), numbered: Some("numbered".into()) }
+    Broadcast {
+        method,
+        plain: "plain".into(),
+        numbered: Some("numbered".into()),
+        text: None,
+        announcement: None,
+    }
 }
 
 async fn received(outbox: &Outbox) -> Vec<String> {
@@ -39,13 +51,14 @@ async fn received(outbox: &Outbox) -> Vec<String> {
     }
     match outbox.next().await {
         Next::Frames(frames) => frames.iter().map(|frame| frame.as_str().to_owned()).collect(),
+        Next::Ping => Vec::new(),
         Next::Close(reason) => panic!("closed: {reason:?}"),
     }
 }
 
 #[test]
 fn the_dead_cannot_subscribe() {
-    let subscribers = Subscribers::default();
+    let subscribers = Subscribers::new(uuid::Uuid::nil());
     let _outbox = connected(&subscribers, 1);
     let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
     assert_eq!(subscribers.disconnect(ConnectionId(1)), [T], "its waiting resume has to be withdrawn");
@@ -56,7 +69,7 @@ fn the_dead_cannot_subscribe() {
 
 #[test]
 fn an_unsubscribe_voids_a_resume_that_waits() {
-    let subscribers = Subscribers::default();
+    let subscribers = Subscribers::new(uuid::Uuid::nil());
     let _outbox = connected(&subscribers, 1);
     let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
     assert!(subscribers.waits(ticket));
@@ -68,7 +81,7 @@ fn an_unsubscribe_voids_a_resume_that_waits() {
 
 #[test]
 fn a_ticket_is_good_for_one_thread_and_once() {
-    let subscribers = Subscribers::default();
+    let subscribers = Subscribers::new(uuid::Uuid::nil());
     let _outbox = connected(&subscribers, 1);
     let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
     assert!(!subscribers.join(ticket, ThreadId::new(uuid::Uuid::from_u128(2)), Role::Subscriber));
@@ -77,7 +90,7 @@ fn a_ticket_is_good_for_one_thread_and_once() {
 
 #[test]
 fn observers_are_counted_apart_and_never_asked() {
-    let subscribers = Subscribers::default();
+    let subscribers = Subscribers::new(uuid::Uuid::nil());
     let _one = connected(&subscribers, 1);
     let _two = connected(&subscribers, 2);
     join(&subscribers, 1, Role::Observer);
@@ -92,7 +105,7 @@ fn observers_are_counted_apart_and_never_asked() {
 
 #[test]
 fn a_disconnection_leaves_nothing_in_either_map() {
-    let subscribers = Subscribers::default();
+    let subscribers = Subscribers::new(uuid::Uuid::nil());
     let _outbox = connected(&subscribers, 1);
     join(&subscribers, 1, Role::Subscriber);
     assert_eq!(subscribers.disconnect(ConnectionId(1)), [T]);
@@ -102,7 +115,7 @@ fn a_disconnection_leaves_nothing_in_either_map() {
 
 #[tokio::test]
 async fn each_gets_what_it_asked_for() {
-    let subscribers = Subscribers::default();
+    let subscribers = Subscribers::new(uuid::Uuid::nil());
     let plain = connected(&subscribers, 1);
     let numbered =
         connected_with(&subscribers, 2, ClientWishes { numbered: true, ..ClientWishes::default() });
@@ -122,10 +135,10 @@ async fn each_gets_what_it_asked_for() {
 
 #[tokio::test]
 async fn nothing_reaches_a_connection_that_has_not_said_who_it_is() {
-    let subscribers = Subscribers::default();
+    let subscribers = Subscribers::new(uuid::Uuid::nil());
     let silent = outbox(1);
     subscribers.connect(silent.clone());
-    subscribers.publish_to_all(&notice("any"));
+    subscribers.publish_to_all(T, &notice("any"));
     assert_eq!(received(&silent).await, Vec::<String>::new());
     assert!(subscribers.initialise(ConnectionId(1), ClientWishes::default()));
     assert!(!subscribers.initialise(ConnectionId(1), ClientWishes::default()), "only once");
@@ -133,7 +146,7 @@ async fn nothing_reaches_a_connection_that_has_not_said_who_it_is() {
 
 #[tokio::test]
 async fn a_closed_thread_is_told_to_strangers_only() {
-    let subscribers = Subscribers::default();
+    let subscribers = Subscribers::new(uuid::Uuid::nil());
     let [shows, waits, stranger] = [1, 2, 3].map(|id| connected(&subscribers, id));
     join(&subscribers, 1, Role::Subscriber);
     let _ticket = subscribers.begin_resume(ConnectionId(2), T).unwrap();
@@ -147,7 +160,7 @@ async fn a_closed_thread_is_told_to_strangers_only() {
 #[test]
 fn a_join_that_races_with_the_disconnection_leaves_nothing() {
     for _ in 0..200 {
-        let subscribers = Subscribers::default();
+        let subscribers = Subscribers::new(uuid::Uuid::nil());
         let _outbox = connected(&subscribers, 1);
         let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
         std::thread::scope(|scope| {
@@ -161,7 +174,7 @@ fn a_join_that_races_with_the_disconnection_leaves_nothing() {
 
 #[test]
 fn who_catches_up_counts_and_receives_nothing_until_it_joins() {
-    let subscribers = Subscribers::default();
+    let subscribers = Subscribers::new(uuid::Uuid::nil());
     let outbox = connected(&subscribers, 1);
     let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
     assert!(subscribers.begin_catch_up(ticket, T, Role::Subscriber).is_some());
@@ -178,7 +191,7 @@ fn who_catches_up_counts_and_receives_nothing_until_it_joins() {
 
 #[test]
 fn who_has_missed_something_cannot_join_by_itself() {
-    let subscribers = Subscribers::default();
+    let subscribers = Subscribers::new(uuid::Uuid::nil());
     let _outbox = connected(&subscribers, 1);
     let ticket = subscribers.begin_resume(ConnectionId(1), T).unwrap();
     assert!(!subscribers.join_unless_missed(ticket, T), "it does not catch up");
@@ -192,7 +205,7 @@ fn who_has_missed_something_cannot_join_by_itself() {
 
 #[test]
 fn of_two_that_catch_up_on_one_connection_the_later_one_counts() {
-    let subscribers = Subscribers::default();
+    let subscribers = Subscribers::new(uuid::Uuid::nil());
     let _outbox = connected(&subscribers, 1);
     let first = subscribers.begin_resume(ConnectionId(1), T).unwrap();
     assert!(subscribers.begin_catch_up(first, T, Role::Subscriber).is_some());
@@ -203,4 +216,65 @@ fn of_two_that_catch_up_on_one_connection_the_later_one_counts() {
     subscribers.stop_catch_up(second, T);
     assert_eq!(subscribers.counts(T), Counts::default());
     assert!(subscribers.join(second, T, Role::Observer), "it waited on");
+}
+
+#[tokio::test]
+async fn what_everybody_is_told_is_numbered_for_those_who_asked_for_it() {
+    let subscribers = Subscribers::new(uuid::Uuid::nil());
+    let wishes = || ClientWishes { numbered: true, ..ClientWishes::default() };
+    let plain = connected(&subscribers, 1);
+    let [listens, stranger] = [2, 3].map(|id| connected_with(&subscribers, id, wishes()));
+    for id in 1..=2 {
+        join(&subscribers, id, Role::Subscriber);
+    }
+    let told = Broadcast {
+        announcement: Some(Announcement {
+            method: "name",
+            params: serde_json::Map::new(),
+            at: WallMs(1),
+            number: Some((EventSeq(9), Epoch(4))),
+        }),
+        ..notice("name")
+    };
+    subscribers.publish_to_all(T, &told);
+    subscribers.publish_to_strangers(T, &told);
+    assert_eq!(received(&plain).await, ["plain"]);
+    let numbers = |frames: Vec<String>| -> Vec<(Option<u64>, Option<u64>)> {
+        let values = frames.iter().map(|frame| serde_json::from_str::<serde_json::Value>(frame).unwrap());
+        values.map(|value| (value["params"]["skein"]["catalogSeq"].as_u64(), value["seq"].as_u64())).collect()
+    };
+    assert_eq!(numbers(received(&listens).await), [(Some(1), Some(9))]);
+    assert_eq!(numbers(received(&stranger).await), [(Some(1), None), (Some(2), None)]);
+    assert_eq!(subscribers.catalog_place().catalog_seq, 2);
+}
+
+/// Two owners on real threads tell at once: each connection hears every number, in order.
+#[test]
+fn numbers_rise_without_a_hole_for_each_connection() {
+    let subscribers = Subscribers::new(uuid::Uuid::nil());
+    let wishes = || ClientWishes { numbered: true, ..ClientWishes::default() };
+    let outboxes = [1, 2, 3].map(|id| connected_with(&subscribers, id, wishes()));
+    let told = Broadcast {
+        announcement: Some(Announcement {
+            method: "any",
+            params: serde_json::Map::new(),
+            at: WallMs(1),
+            number: None,
+        }),
+        ..notice("any")
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..250).for_each(|_| subscribers.publish_to_all(T, &told)));
+        }
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for outbox in outboxes {
+        let frames = runtime.block_on(received(&outbox));
+        let numbers = frames.iter().map(|frame| {
+            let value: serde_json::Value = serde_json::from_str(frame).unwrap();
+            value["params"]["skein"]["catalogSeq"].as_u64().unwrap()
+        });
+        assert_eq!(numbers.collect::<Vec<_>>(), (1..=1_000).collect::<Vec<_>>());
+    }
 }

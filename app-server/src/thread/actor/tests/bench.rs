@@ -97,7 +97,7 @@ impl Bench {
         let clock = Clock;
         let services = Arc::new(Services {
             registry: Registry::new(config.limits.mailbox),
-            subscribers: Subscribers::default(),
+            subscribers: Subscribers::new(uuid::Uuid::nil()),
             index: Arc::new(MemoryIndex::default()),
             host: host(&tasks),
             questions: QuestionNumbers::new(clock.wall()),

@@ -99,7 +99,12 @@ impl Client {
     pub fn connect(services: Arc<Services>, id: ConnectionId, soon: Duration) -> Self {
         let outbox = Outbox::new(
             id,
-            OutboxLimits { waiting_bytes: 1 << 24, most_bytes: 1 << 26, pause_bytes: 1 << 23 },
+            OutboxLimits {
+                waiting_bytes: 1 << 24,
+                most_bytes: 1 << 26,
+                pause_bytes: 1 << 23,
+                merge_bytes: 1 << 23,
+            },
         );
         services.subscribers.connect(outbox.clone());
         let wishes = ClientWishes { numbered: true, ..ClientWishes::default() };
@@ -320,6 +325,7 @@ impl Client {
             let next = tokio::time::timeout(self.soon, self.outbox.next()).await;
             match next.unwrap_or_else(|_| panic!("waited in vain for {what}; received {:#?}", self.log)) {
                 Next::Frames(frames) => self.receive(&frames),
+                Next::Ping => {}
                 Next::Close(reason) => panic!("closed ({reason:?}) before {what}"),
             }
         }

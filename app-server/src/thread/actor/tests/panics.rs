@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::connection::Connection;
+use crate::connection::heartbeat::Life;
 use crate::helpers::HelperSpec;
 use crate::router::Router;
 use crate::thread::machine::Phase;
@@ -105,11 +106,15 @@ async fn what_waits_for_a_dead_disk_is_an_error_when_its_owner_breaks_off() {
     let (mut client, thread) = bench.materialised().await;
     bench.disk.hold_appends();
     let named = client.set_name(thread, "not saved");
+    let mut other = bench.client();
+    let joins = other.ask_resume(thread, Role::Subscriber);
     client.fence(thread).await;
     let began = bench.services.clock.now();
     plant_fault(&bench, thread);
     assert_eq!(client.refusal(named).await, "notSaved");
     assert_eq!(bench.services.clock.now() - began, crate::policy::UNLOAD_LIMIT);
+    assert_eq!(other.refusal(joins).await, "brokeOff", "it is not subscribed, so it is not answered either");
+    assert_eq!(bench.services.subscribers.role(other.id(), thread), None);
     bench.gone(thread).await;
     assert!(bench.services.counters.unsaved_records.get() >= 1);
     bench.disk.release_appends();
@@ -140,11 +145,13 @@ async fn helpers_of_an_owner_that_breaks_off_are_ended() {
     });
     let (mut client, thread) = bench.materialised().await;
     let handle = bench.services.registry.handle(thread).unwrap();
-    assert!(handle.snapshot().helpers.is_some());
+    // Held here, they do not end by being dropped: the owner has to end them.
+    let held = handle.snapshot().helpers.unwrap();
     plant_fault(&bench, thread);
     sees_it_go(&mut client).await;
     assert!(handle.snapshot().helpers.is_none());
-    assert_eq!(bench.services.host.counts().alive, 0);
+    assert!(held.is_ending());
+    assert_eq!(held.alive(), 0);
     bench.finish().await;
 }
 
@@ -182,7 +189,8 @@ async fn a_handler_that_panics_answers_with_an_error_and_the_connection_goes_on(
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.started().await;
     let (store_jobs, mut jobs) = mpsc::channel(8);
-    let connection = Connection::new(Arc::clone(&bench.services), client.outbox(), store_jobs);
+    let life = Arc::new(Life::new(bench.services.clock.now()));
+    let connection = Connection::new(Arc::clone(&bench.services), client.outbox(), store_jobs, life);
     let connection = Arc::new(connection);
     let info = ClientInfo { name: "test".to_owned(), title: None, version: "1".to_owned() };
     assert!(connection.introduce(info));

@@ -20,10 +20,15 @@ fn agent_text(item: &ThreadItem) -> Option<String> {
     Some(message.text.clone())
 }
 
-/// Method, params and number of each durable event that a client has received of threads.
+/// Method, params and number of each durable event that a client has received of threads. What is told to everybody has
+/// another number besides, which is not of the thread.
 fn durable(client: &mut Client) -> Vec<(EventSeq, String)> {
     let told = |message: &Message| match message {
-        Message::Notice { method, params, stamp } => Some((stamp.seq?, format!("{method} {params}"))),
+        Message::Notice { method, params, stamp } => {
+            let mut params: serde_json::Value = serde_json::from_str(params.get()).unwrap();
+            params.as_object_mut().unwrap().remove("skein");
+            Some((stamp.seq?, format!("{method} {params}")))
+        }
         Message::Answer { .. } | Message::Question { .. } => None,
     };
     client.received().iter().filter_map(told).collect()

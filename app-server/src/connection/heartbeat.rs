@@ -1,0 +1,98 @@
+//! Whether a client is still there. Any byte of it is life, also one of a message that is still coming; a silent one
+//! is asked by ping, and given up when nothing comes. Clients that opted in to events hear a heartbeat themselves:
+//! a page in a browser sees no pings, and has to tell a dead link too.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::outbox::{CloseReason, Outbox};
+use crate::clock::Clock;
+use crate::config::Heartbeat;
+
+#[cfg(test)]
+mod tests;
+
+/// When a client last gave a sign of life. Written below the websocket, where bytes come in.
+#[derive(Debug)]
+pub struct Life {
+    began: Instant,
+    /// Milliseconds from `began` to the last sign.
+    last: AtomicU64,
+    held: AtomicBool,
+}
+
+impl Life {
+    /// The client is there now.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self { began: now, last: AtomicU64::new(0), held: AtomicBool::new(false) }
+    }
+
+    /// A sign of life.
+    pub fn sign(&self, now: Instant) {
+        let since = now.saturating_duration_since(self.began).as_millis();
+        self.last.fetch_max(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// While the server itself does not read, silence says nothing about the client.
+    pub fn hold(&self) {
+        self.held.store(true, Ordering::Relaxed);
+    }
+
+    /// The server reads again.
+    pub fn go_on(&self, now: Instant) {
+        self.sign(now);
+        self.held.store(false, Ordering::Relaxed);
+    }
+
+    /// The last sign.
+    #[cfg(test)]
+    pub(crate) fn last_sign(&self) -> Instant {
+        self.last(Clock.now())
+    }
+
+    /// The last sign, as far as it is known at `now`.
+    fn last(&self, now: Instant) -> Instant {
+        if self.held.load(Ordering::Relaxed) {
+            return now;
+        }
+        self.began + Duration::from_millis(self.last.load(Ordering::Relaxed))
+    }
+}
+
+/// Watches over a client until it has been silent for too long. `beat` tells it that the server is there, from
+/// `opted_in` on.
+pub(super) async fn watch(
+    life: &Life,
+    outbox: &Outbox,
+    times: Heartbeat,
+    opted_in: &Notify,
+    beat: impl Fn(),
+) -> CloseReason {
+    let mut asked = Clock.now();
+    let mut next_beat: Option<Instant> = None;
+    loop {
+        let now = Clock.now();
+        let last = life.last(now);
+        if now >= last + times.dead_after {
+            return CloseReason::Silent;
+        }
+        if now >= last.max(asked) + times.ping {
+            outbox.ping();
+            asked = now;
+        }
+        if next_beat.is_some_and(|due| now >= due) {
+            beat();
+            next_beat = Some(now + times.heartbeat);
+        }
+        let look = (last + times.dead_after).min(last.max(asked) + times.ping);
+        let look = next_beat.map_or(look, |due| due.min(look));
+        tokio::select! {
+            () = tokio::time::sleep_until(look) => {}
+            () = opted_in.notified() => next_beat = Some(Clock.now() + times.heartbeat),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+use std::cell::Cell;
+
+use futures_util::FutureExt;
+use skein_protocol::ids::ConnectionId;
+
+use super::super::outbox::{Next, OutboxLimits};
+use super::*;
+
+const TIMES: Heartbeat = Heartbeat {
+    ping: Duration::from_secs(20),
+    dead_after: Duration::from_secs(60),
+    heartbeat: Duration::from_secs(15),
+};
+const SECOND: Duration = Duration::from_secs(1);
+
+fn outbox() -> Outbox {
+    let limits = OutboxLimits { waiting_bytes: 100, most_bytes: 100, pause_bytes: 100, merge_bytes: 100 };
+    Outbox::new(ConnectionId(1), limits)
+}
+
+/// Whether the client was asked since the last look.
+fn asked(outbox: &Outbox) -> bool {
+    matches!(outbox.next().now_or_never(), Some(Next::Ping))
+}
+
+/// Lets a client live for some seconds, in which it does what it does at each second. Returns when it was asked, when
+/// it was given up, and how often it heard the heartbeat.
+async fn live(seconds: u64, at: impl Fn(u64, &Life, &Notify)) -> (Vec<u64>, Option<u64>, u32) {
+    let (life, outbox, opted_in) = (Life::new(Clock.now()), outbox(), Notify::new());
+    let beats = Cell::new(0);
+    let mut pings = Vec::new();
+    let watch = watch(&life, &outbox, TIMES, &opted_in, || beats.set(beats.get() + 1));
+    let mut watch = std::pin::pin!(watch);
+    for second in 0..=seconds {
+        if let Some(reason) = (&mut watch).now_or_never() {
+            assert_eq!(reason, CloseReason::Silent);
+            return (pings, Some(second), beats.get());
+        }
+        if asked(&outbox) {
+            pings.push(second);
+        }
+        at(second, &life, &opted_in);
+        tokio::time::advance(SECOND).await;
+    }
+    (pings, None, beats.get())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_client_is_asked_and_then_given_up() {
+    assert_eq!(live(100, |_, _, _| {}).await, (vec![20, 40], Some(60), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_anything_is_never_asked() {
+    let trickle = |second: u64, life: &Life, _: &Notify| {
+        if second.is_multiple_of(19) {
+            life.sign(Clock.now());
+        }
+    };
+    assert_eq!(live(1_000, trickle).await, (vec![], None, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_answers_pings_stays() {
+    let answers = |second: u64, life: &Life, _: &Notify| {
+        if second.is_multiple_of(20) {
+            life.sign(Clock.now());
+        }
+    };
+    let (pings, given_up, _) = live(200, answers).await;
+    assert_eq!((pings.len(), given_up), (10, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_counts_only_while_the_server_reads() {
+    let busy = |second: u64, life: &Life, _: &Notify| match second {
+        10 => life.hold(),
+        200 => life.go_on(Clock.now()),
+        _ => {}
+    };
+    let (_, given_up, _) = live(1_000, busy).await;
+    assert_eq!(given_up, Some(260));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_heartbeat_is_heard_from_the_opt_in_on() {
+    let opts_in = |second: u64, life: &Life, opted_in: &Notify| {
+        life.sign(Clock.now());
+        if second == 30 {
+            opted_in.notify_one();
+        }
+    };
+    assert_eq!(live(75, opts_in).await, (vec![], None, 2));
+}

@@ -1,0 +1,220 @@
+//! The door: accepts sockets, and knows of each when bytes last moved. Until one has become a websocket it has a
+//! place, a time and a size to keep to, so that silent ones hold nothing for long.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
+
+use crate::clock::Clock;
+use crate::connection::heartbeat::Life;
+use crate::policy;
+
+#[cfg(test)]
+mod tests;
+
+/// Accepts sockets, as many as may stand before their handshake.
+#[derive(Debug)]
+pub struct Door {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+}
+
+/// One visitor, as the routes see it.
+#[derive(Debug, Clone)]
+pub struct Visitor(Arc<Visit>);
+
+#[derive(Debug)]
+struct Visit {
+    life: Arc<Life>,
+    inside: AtomicBool,
+    /// Its place before the handshake, free again when it is inside or gone.
+    place: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+impl Door {
+    /// A door at this listener.
+    #[must_use]
+    pub fn new(listener: TcpListener) -> Self {
+        Self::with_places(listener, policy::SOCKETS_BEFORE_HANDSHAKE)
+    }
+
+    fn with_places(listener: TcpListener, places: usize) -> Self {
+        Self { listener, places: Arc::new(Semaphore::new(places)) }
+    }
+}
+
+impl Visitor {
+    fn new(place: Option<OwnedSemaphorePermit>) -> Self {
+        let life = Arc::new(Life::new(Clock.now()));
+        Self(Arc::new(Visit { life, inside: AtomicBool::new(false), place: Mutex::new(place) }))
+    }
+
+    /// The handshake is done: from now on only silence ends the connection. Returns where its bytes are seen.
+    #[must_use]
+    pub fn come_in(&self) -> Arc<Life> {
+        self.0.inside.store(true, Ordering::Release);
+        self.0.life.sign(Clock.now());
+        drop(self.0.place.lock().unwrap_or_else(PoisonError::into_inner).take());
+        Arc::clone(&self.0.life)
+    }
+
+    fn is_inside(&self) -> bool {
+        self.0.inside.load(Ordering::Acquire)
+    }
+}
+
+impl Connected<IncomingStream<'_, Door>> for Visitor {
+    fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
+        stream.remote_addr().clone()
+    }
+}
+
+impl Listener for Door {
+    type Io = Socket<TcpStream>;
+    type Addr = Visitor;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        // It is never closed.
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        let stream = loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => break stream,
+                Err(error) if is_of_the_visitor(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, "no socket can be accepted; trying again");
+                    tokio::time::sleep(policy::ACCEPT_PAUSE).await;
+                }
+            }
+        };
+        // Without it every answer that follows a small frame waits for a delayed acknowledgement.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY");
+        }
+        let visitor = Visitor::new(place);
+        (Socket::new(stream, visitor.clone()), visitor)
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "a door is not a visitor"))
+    }
+}
+
+/// Whether only this one visitor is gone again.
+fn is_of_the_visitor(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    [ConnectionAborted, ConnectionRefused, ConnectionReset].contains(&error.kind())
+}
+
+/// A socket whose bytes are seen.
+#[derive(Debug)]
+pub struct Socket<S> {
+    stream: S,
+    visitor: Visitor,
+    /// What it may take before its handshake.
+    head: Option<Head>,
+    /// The other side has not taken what was written.
+    blocked: bool,
+}
+
+#[derive(Debug)]
+struct Head {
+    end: Pin<Box<Sleep>>,
+    left: usize,
+}
+
+impl<S> Socket<S> {
+    fn new(stream: S, visitor: Visitor) -> Self {
+        let end = Box::pin(tokio::time::sleep_until(Clock.now() + policy::HEAD_TIME));
+        let head = Some(Head { end, left: policy::HEAD_BYTES });
+        Self { stream, visitor, head, blocked: false }
+    }
+
+    /// Ends a socket that stands before its handshake for too long.
+    fn keeps_to_the_time(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.visitor.is_inside() {
+            self.head = None;
+        }
+        let Some(head) = &mut self.head else { return Ok(()) };
+        match head.end.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::TimedOut, "no handshake in time")),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    fn has_read(&mut self, bytes: usize) -> io::Result<()> {
+        if bytes > 0 {
+            self.visitor.0.life.sign(Clock.now());
+        }
+        let Some(head) = &mut self.head else { return Ok(()) };
+        let left = head.left.checked_sub(bytes);
+        head.left =
+            left.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the head is too large"))?;
+        Ok(())
+    }
+
+    /// What is written says nothing about the other side, as the kernel takes it; what is written after a full buffer
+    /// does: somebody has made room.
+    fn has_written<T>(&mut self, written: Poll<T>) -> Poll<T> {
+        match &written {
+            Poll::Pending => self.blocked = true,
+            Poll::Ready(_) if self.blocked => {
+                self.blocked = false;
+                self.visitor.0.life.sign(Clock.now());
+            }
+            Poll::Ready(_) => {}
+        }
+        written
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.keeps_to_the_time(cx)?;
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        let bytes = buffer.filled().len() - before;
+        Poll::Ready(self.has_read(bytes).inspect_err(|_| buffer.set_filled(before)))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.has_written(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        self.has_written(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,96 @@
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn socket(room: usize) -> (DuplexStream, Socket<DuplexStream>, Visitor) {
+    let (client, server) = duplex(room);
+    let visitor = Visitor::new(None);
+    (client, Socket::new(server, visitor.clone()), visitor)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_without_a_handshake_ends_in_time_also_when_it_trickles() {
+    let (mut client, mut socket, _) = socket(64);
+    let began = Clock.now();
+    let error = loop {
+        client.write_all(b"x").await.unwrap();
+        let mut byte = [0; 1];
+        if let Err(error) = socket.read_exact(&mut byte).await {
+            break error;
+        }
+        tokio::time::advance(SECOND).await;
+    };
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    assert_eq!(Clock.now() - began, policy::HEAD_TIME);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_has_an_end() {
+    let (mut client, mut socket, _) = socket(1 << 20);
+    client.write_all(&vec![b'x'; policy::HEAD_BYTES + 1]).await.unwrap();
+    let error = socket.read_to_end(&mut Vec::new()).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_the_handshake_there_is_no_limit() {
+    let (mut client, mut socket, visitor) = socket(1 << 20);
+    let _life = visitor.come_in();
+    tokio::time::advance(policy::HEAD_TIME * 100).await;
+    client.write_all(&vec![b'x'; policy::HEAD_BYTES * 2]).await.unwrap();
+    drop(client);
+    let mut read = Vec::new();
+    socket.read_to_end(&mut read).await.unwrap();
+    assert_eq!(read.len(), policy::HEAD_BYTES * 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_come_and_room_that_is_made_are_signs_of_life() {
+    let (mut client, mut socket, visitor) = socket(8);
+    let life = visitor.come_in();
+    let mut seen = life.last_sign();
+    let mut is_sign = || {
+        let last = life.last_sign();
+        let later = last > seen;
+        seen = last;
+        later
+    };
+    tokio::time::advance(SECOND).await;
+    client.write_all(b"x").await.unwrap();
+    socket.read_u8().await.unwrap();
+    assert!(is_sign(), "a byte");
+    tokio::time::advance(SECOND).await;
+    socket.write_all(b"12345678").await.unwrap();
+    assert!(!is_sign(), "the kernel takes what nobody reads");
+    let write = socket.write_all(b"9");
+    tokio::pin!(write);
+    assert!(futures_util::poll!(&mut write).is_pending());
+    assert!(!is_sign(), "nobody has read");
+    client.read_u8().await.unwrap();
+    write.await.unwrap();
+    assert!(is_sign(), "somebody has read");
+}
+
+#[tokio::test]
+async fn only_so_many_may_stand_before_the_door() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut door = Door::with_places(listener, 2);
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        clients.push(TcpStream::connect(address).await.unwrap());
+    }
+    let (first, second) = (door.accept().await, door.accept().await);
+    assert!(futures_util::poll!(std::pin::pin!(door.accept())).is_pending());
+    // One comes in, one leaves: two places.
+    let _life = first.1.come_in();
+    let third = door.accept().await;
+    drop(second);
+    let fourth = door.accept().await;
+    assert!(futures_util::poll!(std::pin::pin!(door.accept())).is_pending());
+    drop((third, fourth));
+}

@@ -1,0 +1,130 @@
+//! What is told to everybody, numbered: a client that was away asks for what it has missed, and its list of threads
+//! is right again without another look at the disk. Pure; bounded in count and bytes.
+
+use std::collections::VecDeque;
+
+use serde_json::value::{RawValue, to_raw_value};
+use skein_protocol::JsonObject;
+use skein_protocol::envelope;
+use skein_protocol::extension::{
+    CatalogChange, CatalogPlace, SkeinCatalogResumeParams, SkeinCatalogResumeResponse,
+};
+use skein_protocol::ids::{Epoch, EventSeq};
+use uuid::Uuid;
+
+use crate::clock::WallMs;
+use crate::connection::outbox::Frame;
+
+#[cfg(test)]
+mod tests;
+
+/// A notification to everybody, before it has its number here.
+#[derive(Debug, Clone)]
+pub struct Announcement {
+    /// The wire's name of it.
+    pub method: &'static str,
+    /// What it says.
+    pub params: JsonObject,
+    /// When it was made.
+    pub at: WallMs,
+    /// Its number in its thread's history, where it is a record.
+    pub number: Option<(EventSeq, Epoch)>,
+}
+
+/// A numbered notification, as it is sent.
+#[derive(Debug)]
+pub struct Announced {
+    /// With its number in the catalog.
+    pub plain: Frame,
+    /// With that of its thread's history too, for the thread's subscribers.
+    pub numbered: Option<Frame>,
+}
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct CatalogLimits {
+    /// Changes.
+    pub changes: usize,
+    /// Bytes of their params.
+    pub bytes: usize,
+}
+
+#[derive(Debug)]
+struct Change {
+    method: &'static str,
+    params: Box<RawValue>,
+    at: WallMs,
+}
+
+/// The newest changes, in order, without a hole.
+#[derive(Debug)]
+pub struct Catalog {
+    epoch: String,
+    limits: CatalogLimits,
+    /// The number of the newest change.
+    last: u64,
+    kept: VecDeque<Change>,
+    bytes: usize,
+}
+
+impl Catalog {
+    /// No change yet, in this start of the server.
+    #[must_use]
+    pub fn new(start: Uuid, limits: CatalogLimits) -> Self {
+        Self { epoch: start.to_string(), limits, last: 0, kept: VecDeque::new(), bytes: 0 }
+    }
+
+    /// The newest change.
+    #[must_use]
+    pub fn place(&self) -> CatalogPlace {
+        CatalogPlace { catalog_seq: self.last, catalog_epoch: self.epoch.clone() }
+    }
+
+    /// Gives a notification the next number, and keeps it. `None` when it cannot be printed.
+    pub fn add(&mut self, announcement: &Announcement) -> Option<Announced> {
+        let Announcement { method, params, at, number } = announcement;
+        let place = CatalogPlace { catalog_seq: self.last + 1, catalog_epoch: self.epoch.clone() };
+        let mut params = params.clone();
+        params.insert("skein".to_owned(), serde_json::to_value(&place).ok()?);
+        let params = to_raw_value(&params).ok()?;
+        let print = |number| Frame::from(envelope::announcement(method, &params, at.0, number));
+        let announced = Announced { plain: print(None), numbered: number.map(|number| print(Some(number))) };
+        self.last = place.catalog_seq;
+        self.keep(Change { method, params, at: *at });
+        Some(announced)
+    }
+
+    fn keep(&mut self, change: Change) {
+        self.bytes += change.params.get().len();
+        self.kept.push_back(change);
+        while self.kept.len() > self.limits.changes || self.bytes > self.limits.bytes {
+            let Some(oldest) = self.kept.pop_front() else { return };
+            self.bytes -= oldest.params.get().len();
+        }
+    }
+
+    /// The changes behind a number, or that they are not kept any more.
+    #[must_use]
+    pub fn since(&self, params: &SkeinCatalogResumeParams) -> SkeinCatalogResumeResponse {
+        let missed = self.last.checked_sub(params.after).filter(|_| params.catalog_epoch == self.epoch);
+        let missed = missed.and_then(|missed| usize::try_from(missed).ok());
+        let from = missed.and_then(|missed| self.kept.len().checked_sub(missed));
+        let changes = from.map(|from| self.kept.range(from..).map(Change::told).collect());
+        SkeinCatalogResumeResponse {
+            catalog_seq: self.last,
+            catalog_epoch: self.epoch.clone(),
+            too_old: changes.is_none(),
+            changes: changes.unwrap_or_default(),
+        }
+    }
+}
+
+impl Change {
+    fn told(&self) -> CatalogChange {
+        CatalogChange {
+            method: self.method.to_owned(),
+            params: self.params.clone(),
+            emitted_at_ms: self.at.0,
+        }
+    }
+}
