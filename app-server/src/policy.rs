@@ -136,6 +136,11 @@ pub const INDEX_LOCK_PAUSE: Duration = Duration::from_millis(50);
 pub const INDEX_LIST_WAIT: Duration = Duration::from_secs(2);
 /// Rows that wait in memory for the index to open. Above it their threads keep their open markers. Origin: guess.
 pub const INDEX_WAITING: usize = 10_000;
+/// Turns or items of a page of a history, where the client names no number. Origin: what the peer's terminal client asks
+/// for.
+pub const HISTORY_PAGE: usize = 100;
+/// The most turns or items of such a page. Origin: guess; the bytes of an answer are bounded besides.
+pub const HISTORY_PAGE_MOST: usize = 1_000;
 /// Records of a page when a rollout is read to make its row. Origin: guess.
 pub const FOLD_PAGE: usize = 1_000;
 // --- helpers ---

@@ -6,8 +6,10 @@
 //! | [`client`] | how to talk to it |
 //! | [`requests`] | what tests ask again and again |
 //! | [`process`] | which processes there are |
+//! | [`proxy`] | how a link is cut, stalled and slowed down |
 //! | [`http`] | what it says outside of a websocket |
 //! | [`demo`] | whether switching between threads leaves anything |
+//! | [`terminal`] | what a program shows on its screen |
 //! | [`paths`] | where our programs are |
 
 pub mod client;
@@ -16,7 +18,9 @@ pub mod home;
 pub mod http;
 pub mod paths;
 pub mod process;
+pub mod proxy;
 pub mod requests;
+pub mod terminal;
 
 pub use client::Client;
 pub use home::Home;

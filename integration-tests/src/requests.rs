@@ -17,10 +17,11 @@ use skein_protocol::methods::{
 };
 use skein_protocol::notifications::{ItemCompleted, ThreadClosed, TurnCompleted};
 use skein_protocol::thread::{
-    Thread, ThreadLoadedListParams, ThreadReadParams, ThreadResumeParams, ThreadResumeResponse,
-    ThreadStartParams, ThreadUnsubscribeParams, ThreadUnsubscribeStatus,
+    Thread, ThreadItemsListParams, ThreadLoadedListParams, ThreadReadParams, ThreadResumeParams,
+    ThreadResumeResponse, ThreadStartParams, ThreadTurnsListParams, ThreadUnsubscribeParams,
+    ThreadUnsubscribeStatus,
 };
-use skein_protocol::turn::{Turn, TurnInterruptParams, TurnStartParams, UserInput};
+use skein_protocol::turn::{Turn, TurnInterruptParams, TurnStartParams, TurnSteerParams, UserInput};
 
 use crate::client::{BOUND, Client};
 
@@ -56,35 +57,45 @@ pub fn resume_params(thread: ThreadId) -> ThreadResumeParams {
 /// The params of `turn/start` with a text and no wishes.
 #[must_use]
 pub fn turn_params(thread: ThreadId, text: &str) -> TurnStartParams {
-    TurnStartParams {
+    TurnStartParams::new(thread, vec![UserInput::text(text)])
+}
+
+/// The params of `turn/steer` with a text and no wishes.
+#[must_use]
+pub fn steer_params(thread: ThreadId, turn: &str, text: &str) -> TurnSteerParams {
+    TurnSteerParams {
         additional_context: None,
-        approval_policy: None,
-        approvals_reviewer: None,
         client_user_message_id: None,
-        collaboration_mode: None,
-        cwd: None,
-        cyber_access_program: None,
-        disabled_plugin_ids: None,
-        effort: None,
-        environments: None,
+        expected_turn_id: TurnId::from(turn.to_owned()),
         input: vec![UserInput::text(text)],
-        model: None,
-        multi_agent_mode: None,
-        output_schema: None,
-        parent_turn_id: None,
-        permissions: None,
-        personality: None,
         responsesapi_client_metadata: None,
         responsesapi_client_metadata_patch: None,
-        root_turn_id: None,
-        runtime_workspace_roots: None,
-        sandbox_policy: None,
-        service_tier: None,
-        service_tier_for_turn: None,
-        summary: None,
         thread_id: thread,
-        tool_output: None,
-        turn_trigger: None,
+    }
+}
+
+/// The params of `thread/turns/list` without wishes.
+#[must_use]
+pub fn turns_params(thread: ThreadId) -> ThreadTurnsListParams {
+    ThreadTurnsListParams {
+        cursor: None,
+        items_view: None,
+        limit: None,
+        sort_direction: None,
+        thread_id: thread,
+    }
+}
+
+/// The params of `thread/items/list` without wishes.
+#[must_use]
+pub fn items_params(thread: ThreadId) -> ThreadItemsListParams {
+    ThreadItemsListParams {
+        cursor: None,
+        defer_output: None,
+        limit: None,
+        sort_direction: None,
+        thread_id: thread,
+        turn_id: None,
     }
 }
 

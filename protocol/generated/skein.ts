@@ -22,6 +22,13 @@ export type Methods = {
   "thread/list": { params: ThreadListParams; result: ThreadListResponse };
   /** A thread from disk, with its turns when asked, without loading it. */
   "thread/read": { params: ThreadReadParams; result: ThreadReadResponse };
+  /** A page of a thread's turns, newest first unless asked otherwise, without loading it. */
+  "thread/turns/list": { params: ThreadTurnsListParams; result: ThreadTurnsListResponse };
+  /**
+   * A page of a thread's items, oldest first unless asked otherwise, without loading it. Items in progress have their
+   * text so far.
+   */
+  "thread/items/list": { params: ThreadItemsListParams; result: ThreadItemsListResponse };
   /** Names a thread, loaded or not. */
   "thread/name/set": { params: ThreadSetNameParams; result: ThreadSetNameResponse };
   /**
@@ -29,6 +36,8 @@ export type Methods = {
    * notification.
    */
   "turn/start": { params: TurnStartParams; result: TurnStartResponse };
+  /** Adds input to the turn that runs, if it is the one that is named. */
+  "turn/steer": { params: TurnSteerParams; result: TurnSteerResponse };
   /** Ends the turn that runs. */
   "turn/interrupt": { params: TurnInterruptParams; result: TurnInterruptResponse };
   /** The helpers of a thread and how each is doing. Never waits for a helper. */
@@ -37,6 +46,18 @@ export type Methods = {
   "mcpServer/tool/call": { params: McpServerToolCallParams; result: McpServerToolCallResponse };
   /** The models that turns can use. */
   "model/list": { params: ModelListParams; result: ModelListResponse };
+  /** The settings in force and where each was written. Values that may be secret are masked. */
+  "config/read": { params: ConfigReadParams; result: ConfigReadResponse };
+  /** What an administrator requires of the settings: nothing. */
+  "configRequirements/read": { params: ConfigRequirementsReadParams; result: ConfigRequirementsReadResponse };
+  /** The account that pays: none, and none is needed. */
+  "account/read": { params: GetAccountParams; result: GetAccountResponse };
+  /** The skills of each directory that is named: none, as Skein has no skills yet. */
+  "skills/list": { params: SkillsListParams; result: SkillsListResponse };
+  /** The hooks of each directory that is named: none, as Skein runs no hooks. */
+  "hooks/list": { params: HooksListParams; result: HooksListResponse };
+  /** The modes that the user can choose: none, as Skein has one way to work. */
+  "collaborationMode/list": { params: CollaborationModeListParams; result: CollaborationModeListResponse };
   /**
    * Unloads a thread and ends its helpers; answered when none is left. Refused while the thread is active or has
    * other subscribers, unless forced. Joins an unload that is already under way.
@@ -149,6 +170,24 @@ export type ServerRequest = {
 
 /** The answer to a request, of either side. The id is null where the request could not be read. */
 export type Answer<Result> = { id: RequestId; result: Result } | { id: RequestId | null; error: WireError };
+
+/** An account with a provider of models. */
+export type Account = {
+  type: "apiKey";
+} | {
+  email: string | null;
+  planType: PlanType;
+  type: "chatgpt";
+  workspaceName: string | null;
+} | {
+  type: "amazonBedrock";
+  usesCodexManagedCredentials: boolean;
+} | {
+  type: "gcp";
+};
+
+/** The region that the requests of an account must stay in. */
+export type AccountRoutingOverride = "NO_CONSTRAINT" | "us" | "us_cr";
 
 /** The named permission profile in force. */
 export type ActivePermissionProfile = {
@@ -325,6 +364,22 @@ export type CollaborationMode = {
   settings: Settings;
 };
 
+/** Params of `collaborationMode/list`: nothing. */
+export type CollaborationModeListParams = { [key: string]: unknown };
+
+/** Response of `collaborationMode/list`. */
+export type CollaborationModeListResponse = {
+  data: CollaborationModeMask[];
+};
+
+/** A mode that the user can choose. */
+export type CollaborationModeMask = {
+  mode: ModeKind | null;
+  model: string | null;
+  name: string;
+  reasoning_effort: string | null;
+};
+
 /** A preset of mode and model settings. */
 export type CollaborationModeParam = {
   mode: ModeKind;
@@ -372,6 +427,106 @@ export type CommandExecutionSource = "agent" | "userShell" | "unifiedExecStartup
 
 /** How far a command is. */
 export type CommandExecutionStatus = "inProgress" | "completed" | "failed" | "declined";
+
+/** The settings in force. */
+export type Config = {
+  analytics: { [key: string]: unknown } | null;
+  approval_policy: AskForApproval | null;
+  approvals_reviewer: ApprovalsReviewer | null;
+  apps: { [key: string]: unknown } | null;
+  browser_use: { [key: string]: unknown } | null;
+  client_search_provider: string | null;
+  compact_prompt: string | null;
+  computer_use: { [key: string]: unknown } | null;
+  desktop: { [key: string]: unknown } | null;
+  developer_instructions: string | null;
+  forced_chatgpt_workspace_id: unknown;
+  forced_login_method: string | null;
+  instructions: string | null;
+  model: string | null;
+  model_auto_compact_token_limit: number | null;
+  model_auto_compact_token_limit_scope: string | null;
+  model_context_window: number | null;
+  model_provider: string | null;
+  model_reasoning_effort: string | null;
+  model_reasoning_summary: ReasoningSummary | null;
+  model_verbosity: string | null;
+  review_model: string | null;
+  sandbox_mode: SandboxMode | null;
+  sandbox_workspace_write: { [key: string]: unknown } | null;
+  service_tier: string | null;
+  tools: { [key: string]: unknown } | null;
+  web_search: string | null;
+};
+
+/** One place that settings come from, with what it says. */
+export type ConfigLayer = {
+  config: unknown;
+  disabledReason: string | null;
+  name: ConfigLayerSource;
+  version: string;
+};
+
+/** One place that settings come from. */
+export type ConfigLayerMetadata = {
+  name: ConfigLayerSource;
+  version: string;
+};
+
+/** The name of a place that settings come from. */
+export type ConfigLayerSource = {
+  file: string;
+  type: "packagedDefaults";
+} | {
+  domain: string;
+  key: string;
+  type: "mdm";
+} | {
+  file: string;
+  type: "system";
+} | {
+  id: string;
+  name: string;
+  type: "enterpriseManaged";
+} | {
+  file: string;
+  profile: string | null;
+  type: "user";
+} | {
+  dotCodexFolder: string;
+  type: "project";
+} | {
+  type: "sessionFlags";
+} | {
+  file: string;
+  type: "legacyManagedConfigTomlFromFile";
+} | {
+  type: "legacyManagedConfigTomlFromMdm";
+};
+
+/** Params of `config/read`. */
+export type ConfigReadParams = {
+  cwd?: string | null;
+  includeLayers?: boolean;
+};
+
+/** Response of `config/read`. */
+export type ConfigReadResponse = {
+  config: Config;
+  /** Only when they were asked for. */
+  layers?: ConfigLayer[] | null;
+  /** By dotted key: where the value was written. Values that nobody wrote have none. */
+  origins: { [key: string]: ConfigLayerMetadata };
+};
+
+/** Params of `configRequirements/read`: nothing. */
+export type ConfigRequirementsReadParams = { [key: string]: unknown };
+
+/** Response of `configRequirements/read`. */
+export type ConfigRequirementsReadResponse = {
+  requirements: { [key: string]: unknown } | null;
+  supportsIndependentSpeedModes: boolean | null;
+};
 
 /** Params of `configWarning`. */
 export type ConfigWarningNotification = {
@@ -571,6 +726,19 @@ export type FunctionCallOutputItem = {
 /** The reasons. */
 export type GapReason = "otherEpoch" | "unknownSeq" | "tooMany" | "notStored";
 
+/** Params of `account/read`. */
+export type GetAccountParams = {
+  refreshToken?: boolean;
+};
+
+/** Response of `account/read`. */
+export type GetAccountResponse = {
+  account: Account | null;
+  requiresOpenaiAuth: boolean;
+  userId: string | null;
+  workspaceRouting: WorkspaceRouting | null;
+};
+
 /** The state of the working directory's repository when the thread began. */
 export type GitInfo = {
   branch: string | null;
@@ -609,6 +777,46 @@ export type HelperCounts = {
   stopping: number;
 };
 
+/** A hook that cannot be read. */
+export type HookErrorInfo = {
+  message: string;
+  path: string;
+};
+
+/** What a hook is run at. */
+export type HookEventName = "preModelRequest" | "postModelRequest" | "preToolUse" | "permissionRequest" | "postToolUse" | "preCompact" | "postCompact" | "sessionStart" | "sessionEnd" | "userPromptSubmit" | "subagentStart" | "subagentStop" | "stop" | "interrupt";
+
+/** A program that is run when something happens. */
+export type HookMetadata = {
+  additionalContextLimit: number | null;
+  currentHash: string;
+  displayOrder: number;
+  enabled: boolean;
+  environmentId: string | null;
+  eventName: HookEventName;
+  isManaged: boolean;
+  key: string;
+  matcher: string | null;
+  pluginId: string | null;
+  source: HookSource;
+  sourcePath: string;
+  statusMessage: string | null;
+  timeoutSec: number;
+  trustStatus: HookTrustStatus;
+} & ({
+  async: boolean;
+  command: string;
+  handlerType: "command";
+} | {
+  handlerType: "mcpTool";
+  server: string;
+  tool: string;
+} | {
+  handlerType: "prompt";
+} | {
+  handlerType: "agent";
+});
+
 /** A piece of a prompt that a hook added. */
 export type HookPromptFragment = {
   hookRunId: string;
@@ -619,6 +827,31 @@ export type HookPromptFragment = {
 export type HookPromptItem = {
   fragments: HookPromptFragment[];
   id: ItemId;
+};
+
+/** Where a hook comes from. */
+export type HookSource = "system" | "user" | "project" | "mdm" | "sessionFlags" | "plugin" | "cloudRequirements" | "cloudManagedConfig" | "legacyManagedConfigFile" | "legacyManagedConfigMdm" | "unknown";
+
+/** Whether the user lets a hook run. */
+export type HookTrustStatus = "managed" | "untrusted" | "trusted" | "modified";
+
+/** The hooks that a directory has. */
+export type HooksListEntry = {
+  cwd: string;
+  errors: HookErrorInfo[];
+  hooks: HookMetadata[];
+  warnings: string[];
+};
+
+/** Params of `hooks/list`. */
+export type HooksListParams = {
+  cwds?: string[] | null;
+  threadId?: ThreadId | null;
+};
+
+/** Response of `hooks/list`. */
+export type HooksListResponse = {
+  data: HooksListEntry[];
 };
 
 /** How closely a model should look at an image. */
@@ -1233,6 +1466,9 @@ export type PlanItem = {
   text: string;
 };
 
+/** What an account has paid for. */
+export type PlanType = "free" | "go" | "plus" | "pro" | "prolite" | "promax" | "team" | "self_serve_business_prolite" | "self_serve_business_usage_based" | "business" | "ent26" | "enterprise_cbp_automation" | "enterprise_cbp_usage_based" | "enterprise" | "edu" | "edu_plus" | "edu_pro" | "sci" | "sci_plus" | "unknown";
+
 /** Threads that had to make room for others. */
 export type PressureCounts = {
   /** Idle threads that were unloaded because of `limits.loaded_threads` or `limits.memory`. */
@@ -1714,6 +1950,73 @@ export type SkeinThreadUnloadResponse = {
   state: UnloadOutcome;
 };
 
+/** What a skill needs. */
+export type SkillDependencies = {
+  tools: SkillToolDependency[];
+};
+
+/** A skill that cannot be read. */
+export type SkillErrorInfo = {
+  message: string;
+  path: string;
+};
+
+/** How a skill is shown. */
+export type SkillInterface = {
+  brandColor: string | null;
+  defaultPrompt: string | null;
+  displayName: string | null;
+  iconLarge: string | null;
+  iconLargeUrl: string | null;
+  iconSmall: string | null;
+  iconSmallUrl: string | null;
+  shortDescription: string | null;
+};
+
+/** A skill. */
+export type SkillMetadata = {
+  dependencies?: SkillDependencies | null;
+  description: string;
+  enabled: boolean;
+  interface?: SkillInterface | null;
+  name: string;
+  path: string;
+  pluginId: string | null;
+  scope: SkillScope;
+  shortDescription?: string | null;
+};
+
+/** Whose skill it is. */
+export type SkillScope = "user" | "repo" | "system" | "admin";
+
+/** A tool that a skill needs. */
+export type SkillToolDependency = {
+  command?: string | null;
+  description?: string | null;
+  transport?: string | null;
+  type: string;
+  url?: string | null;
+  value: string;
+};
+
+/** The skills that a directory offers. */
+export type SkillsListEntry = {
+  cwd: string;
+  errors: SkillErrorInfo[];
+  skills: SkillMetadata[];
+};
+
+/** Params of `skills/list`. */
+export type SkillsListParams = {
+  cwds?: string[] | null;
+  forceReload?: boolean;
+};
+
+/** Response of `skills/list`. */
+export type SkillsListResponse = {
+  data: SkillsListEntry[];
+};
+
 /** A pause that the agent took. */
 export type SleepItem = {
   durationMs: number;
@@ -1908,6 +2211,49 @@ export type ThreadItem = {
 } | ContextCompactionItem & {
   type: "contextCompaction";
 });
+
+/** An item with its turn. */
+export type ThreadItemEntry = {
+  completedAtMs: number | null;
+  item: ThreadItem;
+  outputDeferred?: boolean;
+  startedAtMs: number | null;
+  turnId: TurnId;
+};
+
+/** Outputs that the client wants to fetch one by one. */
+export type ThreadItemOutputDeferral = {
+  commandExecution?: boolean;
+  mcpToolCall?: boolean;
+};
+
+/** An item that the page begins beside. */
+export type ThreadItemsListAnchor = {
+  itemId: ItemId;
+  type: "item";
+};
+
+/** Where a page of items begins: where another one ended, or beside an item. */
+export type ThreadItemsListCursor = string | ThreadItemsListAnchor;
+
+/** Params of `thread/items/list`. */
+export type ThreadItemsListParams = {
+  cursor?: ThreadItemsListCursor | null;
+  deferOutput?: ThreadItemOutputDeferral | null;
+  limit?: number | null;
+  sortDirection?: SortDirection | null;
+  threadId: ThreadId;
+  turnId?: TurnId | null;
+};
+
+/** Response of `thread/items/list`. */
+export type ThreadItemsListResponse = {
+  backwardsCursor: string | null;
+  data: ThreadItemEntry[];
+  nextCursor: string | null;
+  /** What this answer is a picture of. */
+  skein?: ThreadPicture | null;
+};
 
 /** One working directory, or several. */
 export type ThreadListCwdFilter = string | string[];
@@ -2173,6 +2519,24 @@ export type ThreadTokenUsageUpdatedNotification = {
   turnId: TurnId;
 };
 
+/** Params of `thread/turns/list`. */
+export type ThreadTurnsListParams = {
+  cursor?: string | null;
+  itemsView?: TurnItemsView | null;
+  limit?: number | null;
+  sortDirection?: SortDirection | null;
+  threadId: ThreadId;
+};
+
+/** Response of `thread/turns/list`. */
+export type ThreadTurnsListResponse = {
+  backwardsCursor: string | null;
+  data: Turn[];
+  nextCursor: string | null;
+  /** What this answer is a picture of. */
+  skein?: ThreadPicture | null;
+};
+
 /** The first thing that the user has not read. */
 export type ThreadUnreadPosition = {
   type: "threadStart";
@@ -2365,6 +2729,22 @@ export type TurnStartedNotification = {
 /** How far a turn is. */
 export type TurnStatus = "completed" | "interrupted" | "failed" | "inProgress";
 
+/** Params of `turn/steer`. */
+export type TurnSteerParams = {
+  additionalContext?: { [key: string]: AdditionalContextEntry } | null;
+  clientUserMessageId?: string | null;
+  expectedTurnId: TurnId;
+  input: UserInputParam[];
+  responsesapiClientMetadata?: { [key: string]: string } | null;
+  responsesapiClientMetadataPatch?: { [key: string]: string } | null;
+  threadId: ThreadId;
+};
+
+/** Response of `turn/steer`. */
+export type TurnSteerResponse = {
+  turnId: TurnId;
+};
+
 /** The output of a client-side tool that begins a turn. */
 export type TurnToolOutput = {
   name: string;
@@ -2511,4 +2891,11 @@ export type WireError = {
   data?: ErrorData | null;
   /** A sentence that names the thing it is about and what to do next. */
   message: string;
+};
+
+/** Where the requests of an account go. */
+export type WorkspaceRouting = {
+  accountRoutingOverride: AccountRoutingOverride;
+  backendOrigin: string;
+  chatgptAccountId: string;
 };

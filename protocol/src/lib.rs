@@ -10,7 +10,7 @@
 //! | [`envelope`] | how a text frame is read and printed |
 //! | [`error`] | which codes and data errors carry |
 //! | [`ids`] | how things are named |
-//! | [`thread`], [`turn`], [`item`], [`helper`], [`server`], [`approval`], [`event`] | what messages carry, by subject |
+//! | [`thread`], [`turn`], [`item`], [`helper`], [`server`], [`approval`], [`event`], [`account`], [`config`], [`catalogue`] | what messages carry, by subject |
 //! | [`settings`], [`elicitation`], [`response_item`] | what several of them share |
 //! | [`extension`] | what is ours |
 //! | [`declined`] | which methods of the peer are not offered, and why |
@@ -18,7 +18,10 @@
 //!
 //! This crate has no runtime, no files and no clock.
 
+pub mod account;
 pub mod approval;
+pub mod catalogue;
+pub mod config;
 pub mod declined;
 pub mod elicitation;
 pub mod envelope;

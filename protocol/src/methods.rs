@@ -1,6 +1,14 @@
 //! The table of methods: every request that a client can make, once. Rows only.
 
 use crate::{
+    account::{GetAccountParams, GetAccountResponse},
+    catalogue::{
+        CollaborationModeListParams, CollaborationModeListResponse, HooksListParams, HooksListResponse,
+        SkillsListParams, SkillsListResponse,
+    },
+    config::{
+        ConfigReadParams, ConfigReadResponse, ConfigRequirementsReadParams, ConfigRequirementsReadResponse,
+    },
     extension::{
         RpcDiscoverParams, RpcDiscoverResponse, SkeinCatalogResumeParams, SkeinCatalogResumeResponse,
         SkeinQuiesceParams, SkeinQuiesceResponse, SkeinStatusParams, SkeinStatusResponse,
@@ -13,12 +21,16 @@ use crate::{
     server::{InitializeParams, InitializeResponse, InitializedParams, ModelListParams, ModelListResponse},
     table::{client_notifications, methods},
     thread::{
-        ThreadListParams, ThreadListResponse, ThreadLoadedListParams, ThreadLoadedListResponse,
-        ThreadReadParams, ThreadReadResponse, ThreadResumeParams, ThreadResumeResponse, ThreadSetNameParams,
-        ThreadSetNameResponse, ThreadStartParams, ThreadStartResponse, ThreadUnsubscribeParams,
-        ThreadUnsubscribeResponse,
+        ThreadItemsListParams, ThreadItemsListResponse, ThreadListParams, ThreadListResponse,
+        ThreadLoadedListParams, ThreadLoadedListResponse, ThreadReadParams, ThreadReadResponse,
+        ThreadResumeParams, ThreadResumeResponse, ThreadSetNameParams, ThreadSetNameResponse,
+        ThreadStartParams, ThreadStartResponse, ThreadTurnsListParams, ThreadTurnsListResponse,
+        ThreadUnsubscribeParams, ThreadUnsubscribeResponse,
     },
-    turn::{TurnInterruptParams, TurnInterruptResponse, TurnStartParams, TurnStartResponse},
+    turn::{
+        TurnInterruptParams, TurnInterruptResponse, TurnStartParams, TurnStartResponse, TurnSteerParams,
+        TurnSteerResponse,
+    },
 };
 
 methods! {
@@ -37,11 +49,18 @@ methods! {
     ThreadList = "thread/list" [Store, Stable] ThreadListParams => ThreadListResponse;
     /// A thread from disk, with its turns when asked, without loading it.
     ThreadRead = "thread/read" [Store, Stable] ThreadReadParams => ThreadReadResponse;
+    /// A page of a thread's turns, newest first unless asked otherwise, without loading it.
+    ThreadTurnsList = "thread/turns/list" [Store, Stable] ThreadTurnsListParams => ThreadTurnsListResponse;
+    /// A page of a thread's items, oldest first unless asked otherwise, without loading it. Items in progress have their
+    /// text so far.
+    ThreadItemsList = "thread/items/list" [Store, Stable] ThreadItemsListParams => ThreadItemsListResponse;
     /// Names a thread, loaded or not.
     ThreadNameSet = "thread/name/set" [Thread, Stable] ThreadSetNameParams => ThreadSetNameResponse;
     /// Begins a turn with the user's input, or adds the input to the turn that runs. Answered before the turn's first
     /// notification.
     TurnStart = "turn/start" [Thread, Stable] TurnStartParams => TurnStartResponse;
+    /// Adds input to the turn that runs, if it is the one that is named.
+    TurnSteer = "turn/steer" [Thread, Stable] TurnSteerParams => TurnSteerResponse;
     /// Ends the turn that runs.
     TurnInterrupt = "turn/interrupt" [Thread, Stable] TurnInterruptParams => TurnInterruptResponse;
     /// The helpers of a thread and how each is doing. Never waits for a helper.
@@ -51,6 +70,20 @@ methods! {
     McpServerToolCall = "mcpServer/tool/call" [Helper, Stable] McpServerToolCallParams => McpServerToolCallResponse;
     /// The models that turns can use.
     ModelList = "model/list" [Inline, Stable] ModelListParams => ModelListResponse;
+    /// The settings in force and where each was written. Values that may be secret are masked.
+    ConfigRead = "config/read" [Inline, Stable] ConfigReadParams => ConfigReadResponse;
+    /// What an administrator requires of the settings: nothing.
+    ConfigRequirementsRead = "configRequirements/read" [Inline, Stable]
+        ConfigRequirementsReadParams => ConfigRequirementsReadResponse;
+    /// The account that pays: none, and none is needed.
+    AccountRead = "account/read" [Inline, Stable] GetAccountParams => GetAccountResponse;
+    /// The skills of each directory that is named: none, as Skein has no skills yet.
+    SkillsList = "skills/list" [Inline, Stable] SkillsListParams => SkillsListResponse;
+    /// The hooks of each directory that is named: none, as Skein runs no hooks.
+    HooksList = "hooks/list" [Inline, Stable] HooksListParams => HooksListResponse;
+    /// The modes that the user can choose: none, as Skein has one way to work.
+    CollaborationModeList = "collaborationMode/list" [Inline, Experimental]
+        CollaborationModeListParams => CollaborationModeListResponse;
     /// Unloads a thread and ends its helpers; answered when none is left. Refused while the thread is active or has
     /// other subscribers, unless forced. Joins an unload that is already under way.
     SkeinThreadUnload = "skein/thread/unload" [Thread, Experimental]

@@ -5,8 +5,10 @@
     reason = "fields and variants carry the wire's own names; source: Codex app-server v2, 0.169.0"
 )]
 
+mod pages;
 mod requests;
 
+pub use pages::*;
 pub use requests::*;
 
 use schemars::JsonSchema;
@@ -81,7 +83,7 @@ pub struct Thread {
 
 impl Thread {
     /// A new, idle thread without turns, as seen by a client of an app-server: its source is `vscode` (the wire's word
-    /// for such clients, which thread pickers filter on) and its history is read whole. Times are Unix seconds.
+    /// for such clients, which thread pickers filter on) and its history can be read page by page. Times are Unix seconds.
     #[must_use]
     pub fn new(
         id: ThreadId,
@@ -103,7 +105,7 @@ impl Thread {
             extra: None,
             forked_from_id: None,
             git_info: None,
-            history_mode: ThreadHistoryMode::Legacy,
+            history_mode: ThreadHistoryMode::Paginated,
             id,
             model: None,
             model_provider: model_provider.into(),
@@ -260,7 +262,7 @@ mod tests {
         for answer in [json!(start), json!(resume)] {
             let thread = &answer["thread"];
             assert_eq!(thread["source"], "vscode");
-            assert_eq!(thread["historyMode"], "legacy");
+            assert_eq!(thread["historyMode"], "paginated");
             assert_eq!(thread["status"], json!({ "type": "idle" }));
             assert_eq!((&thread["id"], &thread["sessionId"]), (&json!(id), &json!(id)));
             assert_eq!((&answer["cwd"], &answer["modelProvider"]), (&json!("/home"), &json!("echo")));

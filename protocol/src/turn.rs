@@ -331,6 +331,43 @@ pub struct TurnStartParams {
     pub turn_trigger: Option<String>,
 }
 
+impl TurnStartParams {
+    /// This input, without wishes.
+    #[must_use]
+    pub fn new(thread_id: ThreadId, input: Vec<UserInput>) -> Self {
+        Self {
+            additional_context: None,
+            approval_policy: None,
+            approvals_reviewer: None,
+            client_user_message_id: None,
+            collaboration_mode: None,
+            cwd: None,
+            cyber_access_program: None,
+            disabled_plugin_ids: None,
+            effort: None,
+            environments: None,
+            input,
+            model: None,
+            multi_agent_mode: None,
+            output_schema: None,
+            parent_turn_id: None,
+            permissions: None,
+            personality: None,
+            responsesapi_client_metadata: None,
+            responsesapi_client_metadata_patch: None,
+            root_turn_id: None,
+            runtime_workspace_roots: None,
+            sandbox_policy: None,
+            service_tier: None,
+            service_tier_for_turn: None,
+            summary: None,
+            thread_id,
+            tool_output: None,
+            turn_trigger: None,
+        }
+    }
+}
+
 /// The output of a client-side tool that begins a turn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -348,6 +385,30 @@ pub struct TurnToolOutput {
 #[serde(rename_all = "camelCase")]
 pub struct TurnStartResponse {
     pub turn: Turn,
+}
+
+/// Params of `turn/steer`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnSteerParams {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub additional_context: Option<BTreeMap<String, AdditionalContextEntry>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_user_message_id: Option<String>,
+    pub expected_turn_id: TurnId,
+    pub input: Vec<UserInput>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub responsesapi_client_metadata: Option<BTreeMap<String, String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub responsesapi_client_metadata_patch: Option<BTreeMap<String, String>>,
+    pub thread_id: ThreadId,
+}
+
+/// Response of `turn/steer`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnSteerResponse {
+    pub turn_id: TurnId,
 }
 
 /// Params of `turn/interrupt`.

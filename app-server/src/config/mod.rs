@@ -7,6 +7,7 @@ mod keys;
 mod problem;
 mod section;
 mod settings;
+pub mod shown;
 mod tree;
 
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use crate::helpers::HelperSpec;
 pub use helpers::{HelperOverride, Overrides, helpers_from_thread_config};
 pub use problem::{ConfigError, ConfigErrors, ConfigWarning, Place};
 pub use settings::Settings;
+pub use shown::{Layer, LayerSource};
 
 use crate::home::{Variable, default_home};
 use crate::policy;
@@ -68,6 +70,8 @@ pub struct Config {
     pub shutdown_limit: Duration,
     /// What was odd in the settings but did not stop the start, in the order of the file.
     pub warnings: Vec<ConfigWarning>,
+    /// What each place says, the one that wins last; for those who ask where a setting comes from.
+    pub layers: Vec<Layer>,
 }
 
 /// The program that is run as the guard of a helper's process tree.
@@ -222,6 +226,7 @@ impl Config {
             shutdown_drain: policy::SHUTDOWN_DRAIN,
             shutdown_limit: policy::SHUTDOWN_LIMIT,
             warnings: Vec::new(),
+            layers: Vec::new(),
         }
     }
 
@@ -241,15 +246,23 @@ impl Config {
                 Err(error) => problems.push(error),
             }
         }
-        let mut settings = tree::from_file(&config.home.join(FILE), &mut problems);
+        let file = config.home.join(FILE);
+        let mut settings = tree::from_file(&file, &mut problems);
+        let (in_file, mut in_flags) = (settings.clone(), tree::Table::new());
         for setting in &flags.settings {
             match tree::from_flag(setting) {
-                Ok((key, node)) => tree::put(&mut settings, &key, node),
+                Ok((key, node)) => {
+                    tree::put(&mut in_flags, &key, node.clone());
+                    tree::put(&mut settings, &key, node);
+                }
                 Err(error) => problems.push(error),
             }
         }
         keys::apply(&mut config, settings, &mut problems);
         config.warnings = problems.finish()?;
+        let layers = [(LayerSource::File(file), in_file), (LayerSource::Flags, in_flags)];
+        let layers = layers.into_iter().filter_map(|(source, table)| Layer::of(source, &table, &config));
+        config.layers = layers.collect();
         Ok(config)
     }
 }

@@ -42,6 +42,25 @@ fn a_home_without_a_file_has_the_defaults() {
 }
 
 #[test]
+fn what_each_place_says_is_kept_without_secrets() {
+    let toml = "model = \"m\"\nkey = \"s3cret\"\n[mcp_servers.a]\ncommand = \"x\"\nenv.TOKEN = \"s3cret\"";
+    let (_, config) = load(toml, &["model=n", "limits.mailbox=9", "mcp_servers.a.env.OTHER=s3cret"]);
+    let config = config.unwrap();
+    let said: Vec<(bool, Vec<String>)> = config
+        .layers
+        .iter()
+        .map(|layer| (layer.source == super::LayerSource::Flags, layer.keys.clone()))
+        .collect();
+    let owned = |keys: &[&str]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let in_file = owned(&["mcp_servers.a.command", "mcp_servers.a.env.TOKEN", "model"]);
+    let in_flags = owned(&["limits.mailbox", "mcp_servers.a.env.OTHER", "model"]);
+    assert_eq!(said, [(false, in_file), (true, in_flags)]);
+    assert_ne!(config.layers[0].version, config.layers[1].version);
+    let shown = format!("{:?} {:?}", config.layers, super::shown::others(&config));
+    assert!(!shown.contains("s3cret") && shown.contains("***"), "{shown}");
+}
+
+#[test]
 fn every_key_sets_what_it_names() {
     let toml = r#"
         model = "m"

@@ -1,9 +1,11 @@
 //! What each method does: thin rooms from params to owner, store or snapshot. The list below is the whole API.
 
 use skein_protocol::methods::{
-    Initialize, Initialized, McpServerStatusList, McpServerToolCall, ModelList, RpcDiscover,
-    SkeinCatalogResume, SkeinQuiesce, SkeinStatus, SkeinThreadUnload, ThreadList, ThreadLoadedList,
-    ThreadNameSet, ThreadRead, ThreadResume, ThreadStart, ThreadUnsubscribe, TurnInterrupt, TurnStart,
+    AccountRead, CollaborationModeList, ConfigRead, ConfigRequirementsRead, HooksList, Initialize,
+    Initialized, McpServerStatusList, McpServerToolCall, ModelList, RpcDiscover, SkeinCatalogResume,
+    SkeinQuiesce, SkeinStatus, SkeinThreadUnload, SkillsList, ThreadItemsList, ThreadList, ThreadLoadedList,
+    ThreadNameSet, ThreadRead, ThreadResume, ThreadStart, ThreadTurnsList, ThreadUnsubscribe, TurnInterrupt,
+    TurnStart, TurnSteer,
 };
 
 use crate::router::Router;
@@ -11,7 +13,9 @@ use crate::router::Router;
 mod discover;
 mod helper;
 mod list;
+mod pages;
 mod server;
+mod startup;
 mod status;
 mod thread;
 mod turn;
@@ -22,6 +26,12 @@ pub fn router() -> Router {
     let mut router = Router::default();
     router.inline::<Initialize>(server::initialize);
     router.inline::<ModelList>(server::model_list);
+    router.inline::<AccountRead>(startup::account);
+    router.inline::<ConfigRead>(startup::config);
+    router.inline::<ConfigRequirementsRead>(startup::config_requirements);
+    router.inline::<SkillsList>(startup::skills);
+    router.inline::<HooksList>(startup::hooks);
+    router.inline::<CollaborationModeList>(startup::collaboration_modes);
     router.inline::<RpcDiscover>(discover::discover);
     router.inline::<SkeinStatus>(status::status);
     router.thread::<SkeinQuiesce>(server::quiesce);
@@ -32,9 +42,12 @@ pub fn router() -> Router {
     router.store::<ThreadList, _>(list::list);
     router.in_step::<SkeinCatalogResume>(list::catalog);
     router.store::<ThreadRead, _>(thread::read);
+    router.store::<ThreadTurnsList, _>(pages::turns);
+    router.store::<ThreadItemsList, _>(pages::items);
     router.thread::<ThreadNameSet>(thread::set_name);
     router.thread::<SkeinThreadUnload>(thread::unload);
     router.thread::<TurnStart>(turn::start);
+    router.thread::<TurnSteer>(turn::steer);
     router.urgent::<TurnInterrupt>(turn::interrupt);
     router.inline::<McpServerStatusList>(helper::status_list);
     router.helper::<McpServerToolCall, _>(helper::call);

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{SkeinThreadUnloadParams, SkeinThreadUnloadResponse, ThreadPicture};
 use skein_protocol::ids::ThreadId;
-use skein_protocol::item::ThreadItem;
 use skein_protocol::thread::{
     Thread, ThreadReadParams, ThreadReadResponse, ThreadResumeParams, ThreadResumeResponse,
     ThreadSetNameParams, ThreadSetNameResponse, ThreadStartParams, ThreadStartResponse, ThreadStatus,
     ThreadUnsubscribeParams, ThreadUnsubscribeResponse, ThreadUnsubscribeStatus,
 };
-use skein_protocol::turn::{Turn, TurnItemsView};
+use skein_protocol::turn::TurnItemsView;
 
 use crate::config::{Overrides, helpers_from_thread_config};
 use crate::connection::Connection;
@@ -24,6 +23,7 @@ use crate::thread::error::ThreadError;
 use crate::thread::event::{Force, Materialised};
 use crate::thread::history::History;
 use crate::thread::machine::{Persistence, Phase};
+use crate::thread::pages;
 use crate::thread::snapshot::Snapshot;
 use crate::thread::subscribers::{Left, Role};
 
@@ -129,13 +129,15 @@ pub async fn read(
     let ThreadReadParams { include_turns, thread_id: id } = params;
     // Before the file, so that what is done meanwhile is seen as done.
     let seen = services.registry.handle(id).map(|handle| handle.snapshot());
-    if let Some(response) = seen.as_ref().and_then(unwritten) {
-        return if include_turns && response.thread.ephemeral {
+    if let Some(seen) = &seen
+        && let Some(thread) = unwritten(seen)
+    {
+        if include_turns && thread.ephemeral {
             let what = "its turns cannot be read; omit includeTurns";
-            Err(errors::thread(&ThreadError::Ephemeral { id, what }))
-        } else {
-            Ok(response)
-        };
+            return Err(errors::thread(&ThreadError::Ephemeral { id, what }));
+        }
+        let skein = Some(ThreadPicture { seq: seen.seq, epoch: seen.epoch });
+        return Ok(ThreadReadResponse { read_state: None, thread, skein });
     }
     let history =
         History::read(services.store.as_ref(), id).await.map_err(|error| errors::read(error, id))?;
@@ -144,7 +146,7 @@ pub async fn read(
     if include_turns {
         thread.turns = history.turns(TurnItemsView::Full);
         if let Some(seen) = &seen {
-            add_open_items(&mut thread.turns, &seen.open_items);
+            pages::add_open_items(&mut thread.turns, seen.turn.as_ref(), &seen.open_items);
         }
     }
     let skein = Some(ThreadPicture { seq: history.seq(), epoch: history.epoch() });
@@ -152,14 +154,14 @@ pub async fn read(
 }
 
 /// A thread that is only in memory.
-fn unwritten(seen: &Snapshot) -> Option<ThreadReadResponse> {
+pub(super) fn unwritten(seen: &Snapshot) -> Option<Thread> {
     match (seen.persistence, seen.materialised) {
         (Persistence::Durable, Materialised::Yes) => None,
         (Persistence::Ephemeral, _) | (Persistence::Durable, Materialised::No) => {
             let mut thread: Thread = seen.thread.clone()?;
             thread.status = seen.status.clone();
-            let skein = Some(ThreadPicture { seq: seen.seq, epoch: seen.epoch });
-            Some(ThreadReadResponse { read_state: None, thread, skein })
+            thread.ephemeral = seen.persistence == Persistence::Ephemeral;
+            Some(thread)
         }
     }
 }
@@ -169,18 +171,6 @@ pub(super) fn status_of(seen: Option<&Snapshot>) -> ThreadStatus {
     match seen {
         Some(seen) if seen.phase != Phase::Gone => seen.status.clone(),
         Some(_) | None => ThreadStatus::NotLoaded,
-    }
-}
-
-/// Puts the items in progress into the turn that is in progress, unless they are done by now.
-fn add_open_items(turns: &mut [Turn], open: &[ThreadItem]) {
-    let Some(turn) = turns.last_mut() else { return };
-    for item in open {
-        match turn.items.iter_mut().find(|there| there.id() == item.id()) {
-            Some(there) if there.completed_at_ms.is_none() => *there = item.clone(),
-            Some(_) => {}
-            None => turn.items.push(item.clone()),
-        }
     }
 }
 

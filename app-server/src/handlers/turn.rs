@@ -3,17 +3,37 @@
 use std::sync::Arc;
 
 use skein_protocol::error::WireError;
-use skein_protocol::turn::{TurnInterruptParams, TurnInterruptResponse, TurnStartParams, TurnStartResponse};
+use skein_protocol::turn::{
+    TurnInterruptParams, TurnInterruptResponse, TurnStartParams, TurnStartResponse, TurnSteerParams,
+    TurnSteerResponse,
+};
 
 use crate::connection::Connection;
 use crate::connection::reply::Reply;
 use crate::router::errors;
-use crate::thread::command::{Command, Input};
+use crate::thread::command::{Command, Input, InputReply};
 use crate::thread::dispatch;
 use crate::thread::error::ThreadError;
 
 /// `turn/start`
 pub fn start(connection: &Arc<Connection>, params: TurnStartParams, reply: Reply<TurnStartResponse>) {
+    input(connection, params, InputReply::Start(reply));
+}
+
+/// `turn/steer`
+pub fn steer(connection: &Arc<Connection>, params: TurnSteerParams, reply: Reply<TurnSteerResponse>) {
+    let TurnSteerParams { expected_turn_id, thread_id, .. } = params;
+    let params = TurnStartParams {
+        additional_context: params.additional_context,
+        client_user_message_id: params.client_user_message_id,
+        responsesapi_client_metadata: params.responsesapi_client_metadata,
+        responsesapi_client_metadata_patch: params.responsesapi_client_metadata_patch,
+        ..TurnStartParams::new(thread_id, params.input)
+    };
+    input(connection, params, InputReply::Steer(expected_turn_id, reply));
+}
+
+fn input(connection: &Arc<Connection>, params: TurnStartParams, reply: InputReply) {
     if params.input.is_empty() {
         let error =
             WireError::invalid_params("emptyInput", "a turn needs input: a list with at least one element");

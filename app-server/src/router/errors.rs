@@ -11,6 +11,7 @@ use crate::index::IndexError;
 use crate::policy;
 use crate::rollout::ReadError;
 use crate::thread::error::ThreadError;
+use crate::thread::pages::PageError;
 
 /// Errors of threads.
 #[must_use]
@@ -70,6 +71,21 @@ pub fn index(error: &IndexError) -> WireError {
     match error {
         IndexError::Cursor(_) => WireError::invalid_params("badCursor", error.to_string()).path("cursor"),
         IndexError::Unavailable(_) => WireError::internal("indexUnavailable", error.to_string()),
+    }
+}
+
+/// Errors of pages of a history.
+#[must_use]
+pub fn page(error: &PageError, id: ThreadId) -> WireError {
+    let text = error.to_string();
+    match error {
+        PageError::BadCursor => WireError::invalid_params("badCursor", text).path("cursor").thread(id),
+        PageError::NoTurn { turn } => {
+            WireError::invalid_params("noSuchTurn", text).path("turnId").thread(id).turn(turn.clone())
+        }
+        PageError::AnchorWithoutTurn => {
+            WireError::invalid_params("anchorWithoutTurn", text).path("turnId").thread(id)
+        }
     }
 }
 

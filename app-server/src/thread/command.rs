@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use skein_protocol::error::WireError;
 use skein_protocol::extension::SkeinThreadUnloadResponse;
+use skein_protocol::ids::{ConnectionId, TurnId};
 use skein_protocol::thread::{
     ThreadResumeParams, ThreadResumeResponse, ThreadSetNameResponse, ThreadStartParams, ThreadStartResponse,
 };
-use skein_protocol::turn::{TurnStartParams, TurnStartResponse};
+use skein_protocol::turn::{TurnStartParams, TurnStartResponse, TurnSteerResponse};
 use tokio::sync::oneshot;
 
 use super::catch_up::CatchUp;
@@ -67,13 +69,50 @@ pub struct Resume {
     pub reply: Reply<ThreadResumeResponse>,
 }
 
-/// `turn/start`.
+/// `turn/start` or `turn/steer`.
 #[derive(Debug)]
 pub struct Input {
-    /// As they came.
+    /// As they came; those of a steer without what it cannot say.
     pub params: TurnStartParams,
     /// The answer.
-    pub reply: Reply<TurnStartResponse>,
+    pub reply: InputReply,
+}
+
+/// What input is answered with.
+#[derive(Debug)]
+pub enum InputReply {
+    /// `turn/start`: whichever turn takes the input.
+    Start(Reply<TurnStartResponse>),
+    /// `turn/steer`: only the turn that is named may take it.
+    Steer(TurnId, Reply<TurnSteerResponse>),
+}
+
+impl InputReply {
+    /// Who waits for it.
+    #[must_use]
+    pub fn connection(&self) -> Option<ConnectionId> {
+        match self {
+            Self::Start(reply) => reply.connection(),
+            Self::Steer(_, reply) => reply.connection(),
+        }
+    }
+
+    /// The only turn that may take the input, if it is so.
+    #[must_use]
+    pub fn expected(&self) -> Option<&TurnId> {
+        match self {
+            Self::Start(_) => None,
+            Self::Steer(turn, _) => Some(turn),
+        }
+    }
+
+    /// Answers with an error.
+    pub fn err(self, error: &WireError) {
+        match self {
+            Self::Start(reply) => reply.err(error),
+            Self::Steer(_, reply) => reply.err(error),
+        }
+    }
 }
 
 /// `thread/name/set`.

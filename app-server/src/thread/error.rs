@@ -73,7 +73,7 @@ pub enum ThreadError {
         id: ThreadId,
     },
     /// No turn runs.
-    #[error("no turn of {id} runs; there is nothing to interrupt")]
+    #[error("no turn of {id} runs, so there is none to interrupt or to add to; turn/start begins one")]
     NoTurn {
         /// The thread.
         id: ThreadId,

@@ -23,6 +23,8 @@ mod read;
 #[cfg(test)]
 mod tests;
 
+pub use items::seen_as;
+
 /// A thread, as its records up to [`History::seq`] say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
@@ -206,6 +208,11 @@ impl History {
     #[must_use]
     pub fn turn(&self, id: &TurnId) -> Option<&Turn> {
         self.turns.iter().rev().map(|held| &held.turn).find(|turn| turn.id == *id)
+    }
+
+    /// All turns with all of their items, newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &Turn> {
+        self.turns.iter().rev().map(|held| &held.turn)
     }
 
     /// All turns, oldest first. The summary of a turn is its first user message and its last agent message.

@@ -17,6 +17,7 @@ pub mod journal;
 pub mod machine;
 pub mod observe;
 pub mod outgoing;
+pub mod pages;
 pub mod pictures;
 pub mod publication;
 pub mod questions;

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::ThreadId;
-use skein_protocol::thread::{ThreadResumeResponse, ThreadStatus};
-use skein_protocol::turn::TurnItemsView;
+use skein_protocol::thread::{ThreadResumeParams, ThreadResumeResponse, ThreadStatus};
 
 use super::catch_up::{self, CatchUp, Continuation};
 use super::command::{Command, Resume};
@@ -15,6 +14,7 @@ use super::dispatch;
 use super::error::ThreadError;
 use super::events;
 use super::history::History;
+use super::pages;
 use super::pictures;
 use super::subscribers::Role;
 use crate::router::errors;
@@ -36,7 +36,7 @@ pub async fn observe(services: Arc<Services>, id: ThreadId, resume: Resume) {
     let now = picture(&history);
     let asked = resume.params.skein.as_ref();
     let continuation = catch_up::continuation(asked, now, services.config().limits.replay);
-    let response = response(&history, continuation, resume.params.exclude_turns);
+    let response = response(&history, continuation, &resume.params);
     if let Continuation::From(seq) = continuation {
         resume.reply.ok(&response);
         let from = ThreadPicture { seq, epoch: now.epoch };
@@ -86,16 +86,18 @@ pub async fn follow(services: Arc<Services>, id: ThreadId, mut catch_up: Box<Cat
     catch_up::hand_over(catch_up).await;
 }
 
-fn response(history: &History, continuation: Continuation, exclude_turns: bool) -> ThreadResumeResponse {
+fn response(
+    history: &History,
+    continuation: Continuation,
+    params: &ThreadResumeParams,
+) -> ThreadResumeResponse {
     let now = picture(history);
     let thread = history.thread(ThreadStatus::NotLoaded);
     let mut response: ThreadResumeResponse = pictures::response(history.settings(), thread, now).into();
     response.skein = Some(catch_up::picture(continuation, now, &[]));
     match continuation {
-        Continuation::Whole | Continuation::Gap(_) if !exclude_turns => {
-            response.thread.turns = history.turns(TurnItemsView::Full);
-        }
-        Continuation::Whole | Continuation::Gap(_) | Continuation::From(_) => {}
+        Continuation::Whole | Continuation::Gap(_) => pages::show(&mut response, history, params),
+        Continuation::From(_) => {}
     }
     response
 }

@@ -51,7 +51,8 @@ pub fn new_settings(params: &ThreadStartParams, overrides: &Overrides, config: &
 }
 
 /// The thread's directory: absolute, the server's own where none is named.
-fn working_directory(asked: Option<&str>) -> String {
+#[must_use]
+pub fn working_directory(asked: Option<&str>) -> String {
     let own = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     let directory = asked.map_or_else(|| own.clone(), |asked| own.join(asked));
     directory.to_string_lossy().into_owned()

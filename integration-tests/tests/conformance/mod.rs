@@ -7,16 +7,22 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use skein_integration_tests::client::{Client, Received};
 use skein_integration_tests::home::{Helper, Home};
-use skein_integration_tests::requests::{resume_params, turn_params};
+use skein_integration_tests::requests::{
+    items_params, resume_params, steer_params, turn_params, turns_params,
+};
+use skein_protocol::account::GetAccountParams;
 use skein_protocol::approval::{ToolRequestUserInputAnswer, ToolRequestUserInputResponse};
+use skein_protocol::catalogue::{CollaborationModeListParams, HooksListParams, SkillsListParams};
+use skein_protocol::config::ConfigReadParams;
 use skein_protocol::error::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND};
 use skein_protocol::export;
 use skein_protocol::extension::{EVENTS_EXTENSION, RpcDiscoverParams, SkeinCatalogResumeParams};
 use skein_protocol::helper::{ListMcpServerStatusParams, McpServerStartupState};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{
-    Initialize, McpServerStatusList, ModelList, RpcDiscover, SkeinCatalogResume, ThreadList, ThreadNameSet,
-    ThreadRead, ThreadResume, ThreadStart, TurnStart,
+    AccountRead, CollaborationModeList, ConfigRead, ConfigRequirementsRead, HooksList, Initialize,
+    McpServerStatusList, ModelList, RpcDiscover, SkeinCatalogResume, SkillsList, ThreadItemsList, ThreadList,
+    ThreadNameSet, ThreadRead, ThreadResume, ThreadStart, ThreadTurnsList, TurnStart, TurnSteer,
 };
 use skein_protocol::notifications::{
     ConfigWarning, Error, ItemAgentMessageDelta, ItemMcpToolCallProgress, McpServerStartupStatusUpdated,
@@ -26,10 +32,10 @@ use skein_protocol::server::{InitializeCapabilities, ModelListParams};
 use skein_protocol::server_requests::ItemToolRequestUserInput;
 use skein_protocol::table::Method;
 use skein_protocol::thread::{
-    SortDirection, ThreadListParams, ThreadReadParams, ThreadResumeParams, ThreadSetNameParams,
-    ThreadSortKey, ThreadStartParams,
+    SortDirection, ThreadItemsListParams, ThreadListParams, ThreadReadParams, ThreadResumeParams,
+    ThreadSetNameParams, ThreadSortKey, ThreadStartParams, ThreadTurnsListParams,
 };
-use skein_protocol::turn::TurnStatus;
+use skein_protocol::turn::{TurnItemsView, TurnStatus};
 
 /// Two helpers, of which one cannot start, and a setting that nobody knows.
 async fn home() -> Result<Home> {
@@ -105,11 +111,31 @@ async fn look_around(client: &mut Client, thread: ThreadId) -> Result<()> {
         ..ThreadListParams::default()
     };
     client.call::<ThreadList>(sorted).await?;
+    for items_view in [TurnItemsView::NotLoaded, TurnItemsView::Summary, TurnItemsView::Full] {
+        let params = ThreadTurnsListParams { items_view: Some(items_view), ..turns_params(thread) };
+        client.call::<ThreadTurnsList>(params).await?;
+    }
+    let paged = ThreadItemsListParams { limit: Some(1), ..items_params(thread) };
+    client.call::<ThreadItemsList>(paged).await?;
     client.call::<McpServerStatusList>(ListMcpServerStatusParams::default()).await?;
     let of_thread =
         ListMcpServerStatusParams { thread_id: Some(thread), ..ListMcpServerStatusParams::default() };
     client.call::<McpServerStatusList>(of_thread).await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn what_clients_ask_before_their_first_thread() -> Result<()> {
+    let home = home().await?;
+    let mut client = talkative(&home).await?;
+    client.call::<AccountRead>(GetAccountParams::default()).await?;
+    client.call::<ConfigRead>(ConfigReadParams { cwd: None, include_layers: true }).await?;
+    // The peer takes no params at all here.
+    client.call_raw(ConfigRequirementsRead::INFO.wire, &Value::Null).await??;
+    client.call::<SkillsList>(SkillsListParams::default()).await?;
+    client.call::<HooksList>(HooksListParams::default()).await?;
+    client.call::<CollaborationModeList>(CollaborationModeListParams {}).await?;
+    home.finish().await
 }
 
 #[tokio::test]
@@ -158,6 +184,7 @@ async fn turns_that_ask_fail_and_are_interrupted() -> Result<()> {
     let hanging = client.start_turn(thread, "/hang").await?;
     late.resume(thread).await?;
     client.call::<TurnStart>(turn_params(thread, "and this")).await?;
+    client.call::<TurnSteer>(steer_params(thread, &hanging.to_string(), "and that")).await?;
     client.interrupt(thread, &hanging).await?;
     for client in [&mut client, &mut other, &mut observer, &mut late] {
         client.turn_end(&hanging).await?;

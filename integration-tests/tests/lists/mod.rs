@@ -2,6 +2,7 @@
 
 mod catalog;
 mod names;
+mod pages;
 
 use anyhow::{Context, Result};
 use skein_integration_tests::client::Client;

@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 use skein_integration_tests::home::Home;
-use skein_integration_tests::requests::user_text;
+use skein_integration_tests::requests::{steer_params, user_text};
+use skein_protocol::methods::TurnSteer;
 use skein_protocol::notifications::{ItemAgentMessageDelta, ItemCompleted, TurnCompleted};
-use skein_protocol::turn::TurnStatus;
+use skein_protocol::turn::{TurnStatus, TurnSteerParams};
 
 #[tokio::test]
 async fn input_while_a_turn_runs_is_added_to_it() -> Result<()> {
@@ -20,6 +21,34 @@ async fn input_while_a_turn_runs_is_added_to_it() -> Result<()> {
         client.heard::<ItemCompleted>()?.iter().filter_map(|item| user_text(&item.item)).collect();
     assert_eq!(users, ["/stream 30 8 100", "one more thing"]);
     assert_eq!(client.read_thread(thread).await?.turns.len(), 1);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_steer_is_taken_by_the_turn_that_it_names_and_by_no_other() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("begin").await?;
+    let early = client.refusal::<TurnSteer>(steer_params(thread, "no-turn", "too early")).await?;
+    assert_eq!(early.reason(), "noTurn");
+    let turn = client.start_turn(thread, "/stream 100000 8 100").await?;
+    client.next::<ItemAgentMessageDelta>(|delta| delta.turn_id == turn).await?;
+    let wrong = client.refusal::<TurnSteer>(steer_params(thread, "another", "wrong")).await?;
+    assert_eq!(wrong.reason(), "otherTurn");
+    let mut params = steer_params(thread, &turn.to_string(), "one more thing");
+    params.client_user_message_id = Some("once".to_owned());
+    assert_eq!(client.call::<TurnSteer>(params.clone()).await?.turn_id, turn);
+    assert_eq!(client.call::<TurnSteer>(params.clone()).await?.turn_id, turn, "the same again adds nothing");
+    client.interrupt(thread, &turn).await?;
+    client.turn_end(&turn).await?;
+    assert_eq!(client.call::<TurnSteer>(params).await?.turn_id, turn, "also when the turn is over");
+    let late = client.refusal::<TurnSteer>(steer_params(thread, &turn.to_string(), "too late")).await?;
+    assert_eq!(late.reason(), "noTurn");
+    let empty = TurnSteerParams { input: Vec::new(), ..steer_params(thread, &turn.to_string(), "") };
+    assert_eq!(client.refusal::<TurnSteer>(empty).await?.reason(), "emptyInput");
+    let turns = client.read_thread(thread).await?.turns;
+    let users: Vec<String> = turns.iter().flat_map(|turn| &turn.items).filter_map(user_text).collect();
+    assert_eq!(users, ["begin", "/stream 100000 8 100", "one more thing"]);
     home.finish().await
 }
 

@@ -3,6 +3,7 @@
 mod frames;
 mod hostile;
 mod http;
+mod startup;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};

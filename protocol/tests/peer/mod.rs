@@ -79,15 +79,18 @@ fn again(line: &Value, print: impl FnOnce(Incoming<'_>) -> String) -> Value {
     serde_json::from_str(&print(message)).expect("what we print is JSON")
 }
 
-/// What clients say may lack a member that is null, false or empty; we print some of those.
+/// What clients say may lack a member that is null, false or an empty list, and empty params; we print some of those.
 fn without_defaults(value: &Value) -> Value {
     match value {
         Value::Object(members) => members
             .iter()
-            .filter(|(_, value)| {
-                !matches!(value, Value::Null | Value::Bool(false)) && value.as_array() != Some(&Vec::new())
-            })
             .map(|(name, value)| (name.clone(), without_defaults(value)))
+            .filter(|(name, value)| match value {
+                Value::Null | Value::Bool(false) => false,
+                Value::Array(values) => !values.is_empty(),
+                Value::Object(members) => name != "params" || !members.is_empty(),
+                Value::Bool(true) | Value::Number(_) | Value::String(_) => true,
+            })
             .collect(),
         Value::Array(values) => values.iter().map(without_defaults).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),

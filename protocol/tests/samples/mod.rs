@@ -16,7 +16,7 @@ use skein_protocol::{
 use crate::peer::TYPES;
 
 /// Values made of each type.
-const ROUNDS: usize = 300;
+const ROUNDS: usize = 500;
 
 /// Deeper than this, what may be left out is.
 const DEPTH: usize = 7;

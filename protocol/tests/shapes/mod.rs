@@ -3,8 +3,8 @@
 //! `tests/peer/types.jsonl` was derived from the schema of Codex app-server v2 (0.169.0): for each type its
 //! alternatives, each a word, a type, or an object of fields. Behind a field's name, `~` means that the peer always sends
 //! it though a reader must accept its absence, and `?` that it may be left out. (The times of an item, the token count of
-//! a completed one and the status of a failed request are `?` in the schema; in every recorded message they are there, so
-//! they are `~` here.)
+//! a completed one, the status of a failed request and how a skill is shown are `?` in the schema; in every recorded
+//! message they are there, so they are `~` here. Parts of the configuration that Skein has no settings for are of any shape.)
 
 use std::collections::{BTreeMap, BTreeSet};
 

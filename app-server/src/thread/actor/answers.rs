@@ -3,7 +3,7 @@
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, TurnId};
 use skein_protocol::thread::{SessionSource, Thread, ThreadStatus};
-use skein_protocol::turn::{Turn, TurnItemsView, TurnStartResponse};
+use skein_protocol::turn::{Turn, TurnItemsView};
 
 use super::{Owner, Waiter};
 use crate::helpers::HelperSpec;
@@ -44,7 +44,7 @@ impl Owner {
         let mut turn = found.unwrap_or_else(|| Turn::new(turn.clone(), 0));
         turn.items = Vec::new();
         turn.items_view = TurnItemsView::NotLoaded;
-        self.acknowledge(input.reply, TurnStartResponse { turn });
+        self.acknowledge_input(input.reply, turn);
     }
 
     /// The first record of a thread that is being made, if it is.

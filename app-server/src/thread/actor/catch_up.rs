@@ -2,8 +2,7 @@
 //! joins has a place in the line: it knows everything before it, and receives everything behind it.
 
 use skein_protocol::extension::{GapReason, ThreadPicture};
-use skein_protocol::thread::ThreadResumeResponse;
-use skein_protocol::turn::TurnItemsView;
+use skein_protocol::thread::{ThreadResumeParams, ThreadResumeResponse};
 
 use super::Owner;
 use crate::connection::reply::Answer;
@@ -15,6 +14,8 @@ use crate::thread::events;
 use crate::thread::journal::Saved;
 use crate::thread::machine::Phase;
 use crate::thread::outgoing::{Notice, Outgoing, ResumeByNumber};
+use crate::thread::pages;
+use crate::thread::pictures;
 use crate::thread::subscribers::{Broadcast, Role, Ticket};
 
 impl Owner {
@@ -23,7 +24,7 @@ impl Owner {
         let Resume { params, role, ticket, reply, .. } = resume;
         self.tell_status();
         let continuation = self.continuation(&params);
-        let response = self.resume_response(continuation, params.exclude_turns);
+        let response = self.resume_response(continuation, &params);
         let most = self.services.config().limits.answer_bytes;
         let answer = reply.prepare_within(most, &response, || errors::answer_too_large(self.id, most));
         let items = if params.exclude_turns { self.open_items() } else { Vec::new() };
@@ -41,7 +42,7 @@ impl Owner {
         }
     }
 
-    fn continuation(&self, params: &skein_protocol::thread::ThreadResumeParams) -> Continuation {
+    fn continuation(&self, params: &ThreadResumeParams) -> Continuation {
         let most = self.services.config().limits.replay;
         let continuation = catch_up::continuation(params.skein.as_ref(), self.picture(), most);
         let stored = self.journal.as_ref().is_some_and(super::Journal::is_stored);
@@ -55,14 +56,18 @@ impl Owner {
         continuation
     }
 
-    fn resume_response(&self, continuation: Continuation, exclude_turns: bool) -> ThreadResumeResponse {
+    fn resume_response(
+        &self,
+        continuation: Continuation,
+        params: &ThreadResumeParams,
+    ) -> ThreadResumeResponse {
         let now = self.picture();
         let mut response: ThreadResumeResponse =
-            crate::thread::pictures::response(&self.settings(), self.thread(), now).into();
+            pictures::response(&self.settings(), self.thread(), now).into();
         response.skein = Some(catch_up::picture(continuation, now, &self.question_numbers()));
         match (continuation, &self.journal) {
-            (Continuation::Whole | Continuation::Gap(_), Some(journal)) if !exclude_turns => {
-                response.thread.turns = journal.history.turns(TurnItemsView::Full);
+            (Continuation::Whole | Continuation::Gap(_), Some(journal)) => {
+                pages::show(&mut response, &journal.history, params);
             }
             (Continuation::Whole | Continuation::Gap(_) | Continuation::From(_), _) => {}
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use skein_protocol::extension::{SkeinThreadUnloadResponse, UnloadOutcome};
 use skein_protocol::ids::{EventSeq, TurnId};
 use skein_protocol::thread::{ThreadSetNameResponse, ThreadStatus};
+use skein_protocol::turn::{Turn, TurnStartResponse, TurnSteerResponse};
 use tokio::sync::oneshot;
 
 use super::{Owner, Waiter};
@@ -14,7 +15,7 @@ use crate::helpers::HelperSet;
 use crate::rollout::Keep;
 use crate::rollout::record::ThreadNamed;
 use crate::router::errors;
-use crate::thread::command::{Command, Input, Resume, SetName, Unload};
+use crate::thread::command::{Command, Input, InputReply, Resume, SetName, Unload};
 use crate::thread::effect::Effect;
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, WaiterId};
@@ -116,8 +117,23 @@ impl Owner {
             let known = self.services.providers.names().join(", ");
             return Some(Refusal::Error(ThreadError::NoProvider { name: provider.clone(), known }));
         }
-        let client_id = input.params.client_user_message_id.as_deref()?;
-        journal.history.seen_message(client_id).cloned().map(Refusal::Seen)
+        let client_id = input.params.client_user_message_id.as_deref();
+        if let Some(turn) = client_id.and_then(|client_id| journal.history.seen_message(client_id)) {
+            return Some(Refusal::Seen(turn.clone()));
+        }
+        self.refusal_of_steer(input).map(Refusal::Error)
+    }
+
+    /// Why the turn that a steer names does not take it.
+    fn refusal_of_steer(&self, input: &Input) -> Option<ThreadError> {
+        let named = input.reply.expected()?;
+        match &self.turn {
+            Some(turn) if turn.id == *named => None,
+            Some(turn) => {
+                Some(ThreadError::OtherTurn { id: self.id, named: named.clone(), active: turn.id.clone() })
+            }
+            None => Some(ThreadError::NoTurn { id: self.id }),
+        }
     }
 
     /// Why nothing new is written now.
@@ -178,6 +194,14 @@ impl Owner {
         journal.publish(Outgoing::Acknowledge(Box::new(move |saved| {
             reply.send(saved.map(|()| response));
         })));
+    }
+
+    /// Answers input, when its records are durable, with the turn that has taken it.
+    pub(super) fn acknowledge_input(&mut self, reply: InputReply, turn: Turn) {
+        match reply {
+            InputReply::Start(reply) => self.acknowledge(reply, TurnStartResponse { turn }),
+            InputReply::Steer(_, reply) => self.acknowledge(reply, TurnSteerResponse { turn_id: turn.id }),
+        }
     }
 
     fn unload(&mut self, unload: Unload) {

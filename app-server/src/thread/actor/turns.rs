@@ -12,7 +12,7 @@ use skein_protocol::notifications::{
     ItemStarted as ItemStartedNotice, ThreadTokenUsageUpdated, TurnCompleted as TurnCompletedNotice,
     TurnStarted as TurnStartedNotice,
 };
-use skein_protocol::turn::{Turn, TurnItemsView, TurnStartParams, TurnStartResponse, TurnStatus, UserInput};
+use skein_protocol::turn::{Turn, TurnItemsView, TurnStartParams, TurnStatus, UserInput};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
@@ -61,7 +61,7 @@ impl Owner {
         self.run_turn(turn_id.clone(), params.input);
         let mut shown = self.shown_turn(&turn_id);
         shown.started_at = None;
-        self.acknowledge(reply, TurnStartResponse { turn: shown });
+        self.acknowledge_input(reply, shown);
         self.tell_status();
         let turn = self.shown_turn(&turn_id);
         let params = TurnStartedNotification { thread_id: self.id, turn };
@@ -70,24 +70,32 @@ impl Owner {
         self.services.counters.turns_started.add_one();
     }
 
-    /// Gives the input at hand to the running turn. One that is ending leaves it for the next turn.
+    /// Gives the input at hand to the running turn. One that is ending leaves it for the next turn, which a steer is not
+    /// for.
     pub(super) fn steer_turn(&mut self) {
         let Some(input) = self.input.take() else { return };
-        let Some(turn) = &self.turn else { return self.defer(Command::Input(input)) };
+        let Some(turn) = &self.turn else { return self.leave_to_next_turn(input) };
         let turn_id = turn.id.clone();
         match turn.steers.try_send(input.params.input.clone()) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
                 return input.reply.err(&errors::thread(&ThreadError::SteersFull { id: self.id }));
             }
-            Err(mpsc::error::TrySendError::Closed(_)) => return self.defer(Command::Input(input)),
+            Err(mpsc::error::TrySendError::Closed(_)) => return self.leave_to_next_turn(input),
         }
         let Input { params, reply } = *input;
         let numbers = self.record_input(&turn_id, &params, Beginning::OfSteer);
         let mut turn = self.shown_turn(&turn_id);
         turn.started_at = None;
-        self.acknowledge(reply, TurnStartResponse { turn });
+        self.acknowledge_input(reply, turn);
         self.notify_of_input(&turn_id, &numbers);
+    }
+
+    fn leave_to_next_turn(&mut self, input: Box<Input>) {
+        match input.reply.expected() {
+            None => self.defer(Command::Input(input)),
+            Some(_) => input.reply.err(&errors::thread(&ThreadError::NoTurn { id: self.id })),
+        }
     }
 
     pub(super) fn stop_turn(&mut self) {

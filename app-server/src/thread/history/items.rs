@@ -70,7 +70,8 @@ pub(super) fn cut_short(mut item: ThreadItem) -> ThreadItem {
 }
 
 /// The turn with the items of `view`.
-pub(super) fn seen_as(turn: &Turn, view: TurnItemsView) -> Turn {
+#[must_use]
+pub fn seen_as(turn: &Turn, view: TurnItemsView) -> Turn {
     let items = match view {
         TurnItemsView::Full => turn.items.clone(),
         TurnItemsView::NotLoaded => Vec::new(),

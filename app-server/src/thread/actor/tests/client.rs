@@ -24,7 +24,7 @@ use crate::config::Overrides;
 use crate::connection::outbox::{Next, Outbox, OutboxLimits};
 use crate::connection::reply::Reply;
 use crate::services::Services;
-use crate::thread::command::{Command, Input, Resume, SetName, Start, Unload};
+use crate::thread::command::{Command, Input, InputReply, Resume, SetName, Start, Unload};
 use crate::thread::dispatch;
 use crate::thread::event::Force;
 use crate::thread::subscribers::{ClientWishes, Left, Role};
@@ -227,7 +227,7 @@ impl Client {
         let mut params: TurnStartParams = serde_json::from_value(params).unwrap();
         params.input = vec![UserInput::text(text)];
         let (request, reply) = self.reply();
-        (request, Command::Input(Box::new(Input { params, reply })))
+        (request, Command::Input(Box::new(Input { params, reply: InputReply::Start(reply) })))
     }
 
     pub fn input_as(&mut self, thread: ThreadId, text: &str, message: Option<&str>) -> i64 {

@@ -1,0 +1,154 @@
+//! The settings as clients may see them: those in force, and what each place says. Secrets stay here: variables of helpers
+//! are named without their values, and keys that Skein does not read are left out.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::tree::{self, Table};
+use super::{Config, Containment, Durability};
+use crate::helpers::HelperSpec;
+
+/// What is shown in place of a value.
+const MASK: &str = "***";
+
+/// Where settings were written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LayerSource {
+    /// The user's file.
+    File(PathBuf),
+    /// `-c` flags.
+    Flags,
+}
+
+/// What one place says, without secrets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// The place.
+    pub source: LayerSource,
+    /// What it says.
+    pub settings: Map<String, Value>,
+    /// The dotted keys of its values.
+    pub keys: Vec<String>,
+    /// Changes with what it says.
+    pub version: String,
+}
+
+impl Layer {
+    /// What `table` says of the settings that are in force in `config`; `None` when that is nothing.
+    pub(super) fn of(source: LayerSource, table: &Table, config: &Config) -> Option<Self> {
+        let mut known = others(config);
+        known.insert("model".to_owned(), json!(config.model));
+        known.insert("model_provider".to_owned(), json!(config.model_provider));
+        let mut keys = Vec::new();
+        let settings = visible(table, &known, "", &mut keys);
+        let version = format!("crc32c:{:08x}", crc32c::crc32c(json!(settings).to_string().as_bytes()));
+        (!keys.is_empty()).then_some(Self { source, settings, keys, version })
+    }
+}
+
+/// The settings in force beside model and provider, by the keys of the file.
+#[must_use]
+pub fn others(config: &Config) -> Map<String, Value> {
+    let helpers: Map<String, Value> =
+        config.helpers.iter().map(|(name, spec)| (name.clone(), helper(spec))).collect();
+    let shown = json!({
+        "durability": match config.durability {
+            Durability::Turn => "turn",
+            Durability::Event => "event",
+            Durability::Process => "process",
+        },
+        "unload": {
+            "grace": duration(config.unload.grace),
+            "unmaterialised_grace": duration(config.unload.unmaterialised_grace),
+        },
+        "orphans": { "pending_grace": duration(config.orphans.pending_grace) },
+        "helpers": {
+            "containment": match config.containment {
+                Containment::Auto => "auto",
+                Containment::Guard => "guard",
+                Containment::Cgroup => "cgroup",
+            },
+            "stop_grace": duration(config.helper_stop_grace),
+        },
+        "limits": {
+            "message_bytes": config.limits.message_bytes,
+            "answer_bytes": config.limits.answer_bytes,
+            "outbox_bytes": config.limits.outbox_bytes,
+            "requests_in_flight": config.limits.requests_in_flight,
+            "mailbox": config.limits.mailbox,
+        },
+        "shutdown": { "drain": duration(config.shutdown_drain), "limit": duration(config.shutdown_limit) },
+        "mcp_servers": helpers,
+    });
+    match shown {
+        Value::Object(shown) => shown,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
+    }
+}
+
+fn helper(spec: &HelperSpec) -> Value {
+    let masked: Map<String, Value> = spec.env.keys().map(|name| (name.clone(), json!(MASK))).collect();
+    json!({
+        "command": spec.command,
+        "args": spec.args,
+        "env": masked,
+        "cwd": spec.cwd,
+        "enabled": spec.enabled,
+        "required": spec.required,
+        "startup_timeout_sec": spec.startup_timeout.as_secs_f64(),
+        "enabled_tools": spec.enabled_tools,
+        "disabled_tools": spec.disabled_tools,
+    })
+}
+
+/// As the file takes it.
+fn duration(duration: Duration) -> String {
+    match duration.subsec_millis() {
+        0 => format!("{}s", duration.as_secs()),
+        _ => format!("{}ms", duration.as_millis()),
+    }
+}
+
+/// What `table` says about keys that are in `known`, with the dotted keys of its values.
+fn visible(
+    table: &Table,
+    known: &Map<String, Value>,
+    above: &str,
+    keys: &mut Vec<String>,
+) -> Map<String, Value> {
+    let mut shown = Map::new();
+    for (key, node) in table {
+        let Some(there) = known.get(key) else { continue };
+        let path = if above.is_empty() { key.clone() } else { format!("{above}.{key}") };
+        let value = match (&node.value, there) {
+            (tree::Value::Table(inner), Value::Object(known)) => {
+                Value::Object(visible(inner, known, &path, keys))
+            }
+            (_, Value::String(mask)) if mask == MASK => {
+                keys.push(path);
+                json!(MASK)
+            }
+            (value, _) => {
+                keys.push(path);
+                plain(value)
+            }
+        };
+        shown.insert(key.clone(), value);
+    }
+    shown
+}
+
+fn plain(value: &tree::Value) -> Value {
+    match value {
+        tree::Value::Text(text) | tree::Value::Other(text) => json!(text),
+        tree::Value::Integer(number) => json!(number),
+        tree::Value::Float(number) => json!(number),
+        tree::Value::Bool(value) => json!(value),
+        tree::Value::List(values) => values.iter().map(|node| plain(&node.value)).collect(),
+        tree::Value::Table(table) => {
+            table.iter().map(|(key, node)| (key.clone(), plain(&node.value))).collect()
+        }
+    }
+}

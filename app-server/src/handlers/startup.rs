@@ -1,0 +1,104 @@
+//! What clients ask before their first thread, beside models: account, configuration, and what Skein has none of.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use skein_protocol::account::{GetAccountParams, GetAccountResponse};
+use skein_protocol::catalogue::{
+    CollaborationModeListParams, CollaborationModeListResponse, HooksListEntry, HooksListParams,
+    HooksListResponse, SkillsListEntry, SkillsListParams, SkillsListResponse,
+};
+use skein_protocol::config::{
+    Config, ConfigLayer, ConfigLayerMetadata, ConfigLayerSource, ConfigReadParams, ConfigReadResponse,
+    ConfigRequirementsReadParams, ConfigRequirementsReadResponse,
+};
+use skein_protocol::error::WireError;
+
+use crate::config::{LayerSource, shown};
+use crate::connection::Connection;
+use crate::thread::pictures;
+
+/// `account/read`: whoever may connect may use the models.
+pub fn account(
+    _connection: &Arc<Connection>,
+    _params: GetAccountParams,
+) -> Result<GetAccountResponse, WireError> {
+    Ok(GetAccountResponse {
+        account: None,
+        requires_openai_auth: false,
+        user_id: None,
+        workspace_routing: None,
+    })
+}
+
+/// `config/read`: the same for every directory, as there are no settings of projects.
+pub fn config(
+    connection: &Arc<Connection>,
+    params: ConfigReadParams,
+) -> Result<ConfigReadResponse, WireError> {
+    let config = &connection.services.config();
+    let (mut layers, mut origins) = (Vec::new(), BTreeMap::new());
+    for layer in &config.layers {
+        let name = match &layer.source {
+            LayerSource::File(file) => {
+                ConfigLayerSource::User { file: file.display().to_string(), profile: None }
+            }
+            LayerSource::Flags => ConfigLayerSource::SessionFlags,
+        };
+        let version = layer.version.clone();
+        for key in &layer.keys {
+            let name = name.clone();
+            origins.insert(key.clone(), ConfigLayerMetadata { name, version: version.clone() });
+        }
+        let settings = serde_json::Value::Object(layer.settings.clone());
+        layers.push(ConfigLayer { config: settings, disabled_reason: None, name, version });
+    }
+    // The one that wins first, as the peer has them.
+    layers.reverse();
+    Ok(ConfigReadResponse {
+        config: Config {
+            model: Some(config.model.clone()),
+            model_provider: Some(config.model_provider.clone()),
+            others: shown::others(config),
+            ..Config::default()
+        },
+        layers: params.include_layers.then_some(layers),
+        origins,
+    })
+}
+
+/// `configRequirements/read`: nobody requires anything.
+pub fn config_requirements(
+    _connection: &Arc<Connection>,
+    _params: ConfigRequirementsReadParams,
+) -> Result<ConfigRequirementsReadResponse, WireError> {
+    Ok(ConfigRequirementsReadResponse { requirements: None, supports_independent_speed_modes: None })
+}
+
+/// `skills/list`
+pub fn skills(
+    _connection: &Arc<Connection>,
+    params: SkillsListParams,
+) -> Result<SkillsListResponse, WireError> {
+    let entry = |cwd| SkillsListEntry { cwd, errors: Vec::new(), skills: Vec::new() };
+    Ok(SkillsListResponse { data: directories(params.cwds).into_iter().map(entry).collect() })
+}
+
+/// `hooks/list`
+pub fn hooks(_connection: &Arc<Connection>, params: HooksListParams) -> Result<HooksListResponse, WireError> {
+    let entry = |cwd| HooksListEntry { cwd, errors: Vec::new(), hooks: Vec::new(), warnings: Vec::new() };
+    Ok(HooksListResponse { data: directories(params.cwds).into_iter().map(entry).collect() })
+}
+
+/// `collaborationMode/list`
+pub fn collaboration_modes(
+    _connection: &Arc<Connection>,
+    _params: CollaborationModeListParams,
+) -> Result<CollaborationModeListResponse, WireError> {
+    Ok(CollaborationModeListResponse { data: Vec::new() })
+}
+
+/// The directories that a list is asked about; the server's own where none is named.
+fn directories(asked: Option<Vec<String>>) -> Vec<String> {
+    asked.filter(|asked| !asked.is_empty()).unwrap_or_else(|| vec![pictures::working_directory(None)])
+}

@@ -1,0 +1,199 @@
+//! A program in a terminal that nobody looks at: typed to, and read from its screen. It runs under tmux, on a socket of
+//! its own.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::Command;
+use tokio::time::{Instant, MissedTickBehavior};
+use uuid::Uuid;
+
+use crate::process::{MARK, marked, wait_until};
+
+/// Columns and lines: what a test says fits on one screen.
+const SIZE: (u16, u16) = (100, 150);
+/// Between two looks at the screen.
+const LOOK: Duration = Duration::from_millis(50);
+/// Between two presses of a key that a program may not have taken.
+const PRESS_AGAIN: Duration = Duration::from_millis(300);
+
+/// A terminal with one program. Dropping it ends the program and all that it started.
+#[derive(Debug)]
+pub struct Terminal {
+    /// Name of tmux's socket, and the mark of every process in here.
+    name: String,
+}
+
+impl Terminal {
+    /// Starts a program with these variables in a folder.
+    ///
+    /// # Errors
+    /// When there is no tmux, or no such program.
+    pub async fn start(
+        command: &[&OsStr],
+        variables: &[(&str, &OsStr)],
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
+        let terminal = Self { name: format!("skein-{}", Uuid::now_v7().simple()) };
+        let (columns, lines) = (SIZE.0.to_string(), SIZE.1.to_string());
+        let mut tmux =
+            terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &columns, "-y", &lines, "-c"]);
+        tmux.arg(folder);
+        for (name, value) in variables {
+            let mut variable = OsStr::new(name).to_owned();
+            variable.push("=");
+            variable.push(value);
+            tmux.arg("-e").arg(variable);
+        }
+        tmux.arg("-e").arg(format!("{MARK}={}", terminal.name)).args(["--"]).args(command);
+        // The program's last screen and its exit stay.
+        tmux.args([";", "set-option", "-g", "remain-on-exit", "on"]);
+        finished(tmux).await?;
+        Ok(terminal)
+    }
+
+    /// What is on the screen. Lines that were wrapped by the terminal are one.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub async fn screen(&self) -> anyhow::Result<String> {
+        finished(self.tmux(&["capture-pane", "-p", "-J"])).await
+    }
+
+    /// Looks at the screen until `holds` gives something.
+    ///
+    /// # Errors
+    /// When it gives nothing within `bound`, or the program has ended; names `what` and shows the screen.
+    pub async fn until<T>(
+        &self,
+        what: &str,
+        bound: Duration,
+        holds: impl Fn(&str) -> Option<T>,
+    ) -> anyhow::Result<T> {
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let from = Instant::now();
+        loop {
+            looks.tick().await;
+            let screen = self.screen().await?;
+            if let Some(found) = holds(&screen) {
+                return Ok(found);
+            }
+            if let Some(exit) = self.exit().await? {
+                bail!(
+                    "waiting for {what}: the program has ended with {exit}; its screen:\n{}",
+                    shown(&screen)
+                );
+            }
+            ensure!(from.elapsed() < bound, "not within {bound:?}: {what}; the screen:\n{}", shown(&screen));
+        }
+    }
+
+    /// Types a text.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub async fn type_text(&self, text: &str) -> anyhow::Result<()> {
+        finished(self.tmux(&["send-keys", "-l", "--", text])).await?;
+        Ok(())
+    }
+
+    /// Presses a key (a name of tmux, such as `Enter`) until `taken` holds: a program may take one that comes right behind
+    /// a text as a part of it.
+    ///
+    /// # Errors
+    /// When that does not happen within `bound`.
+    pub async fn press_until(
+        &self,
+        key: &str,
+        bound: Duration,
+        taken: impl Fn(&str) -> bool,
+    ) -> anyhow::Result<()> {
+        let from = Instant::now();
+        loop {
+            finished(self.tmux(&["send-keys", key])).await?;
+            let what = format!("the effect of {key}");
+            let pressed = self.until(&what, PRESS_AGAIN, |screen| taken(screen).then_some(())).await;
+            match pressed {
+                Ok(()) => return Ok(()),
+                Err(error) if from.elapsed() > bound => return Err(error),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Presses a key that ends the program, until it has; gives its exit.
+    ///
+    /// # Errors
+    /// When it does not end within `bound`.
+    pub async fn press_until_exit(&self, key: &str, bound: Duration) -> anyhow::Result<String> {
+        let mut presses = tokio::time::interval(PRESS_AGAIN);
+        presses.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let from = Instant::now();
+        loop {
+            presses.tick().await;
+            if let Some(exit) = self.exit().await? {
+                return Ok(exit);
+            }
+            ensure!(from.elapsed() < bound, "the program has not ended within {bound:?}");
+            finished(self.tmux(&["send-keys", key])).await?;
+        }
+    }
+
+    /// The exit of the program, once it has ended.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub async fn exit(&self) -> anyhow::Result<Option<String>> {
+        let format = "#{pane_dead} #{pane_dead_status}#{pane_dead_signal}";
+        let said = finished(self.tmux(&["display-message", "-p", format])).await?;
+        Ok(said.trim().strip_prefix("1 ").map(str::to_owned))
+    }
+
+    /// Ends the terminal, and waits until no process of it is left.
+    ///
+    /// # Errors
+    /// When one is left.
+    pub async fn end(self, bound: Duration) -> anyhow::Result<()> {
+        finished(self.tmux(&["kill-server"])).await?;
+        let nobody = || marked(&self.name).is_empty().then_some(());
+        let left = wait_until("no process of the terminal", bound, nobody).await;
+        left.with_context(|| format!("left: {:#?}", marked(&self.name)))
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("tmux");
+        // The server of this socket takes the variable from whoever starts it.
+        command.args(["-u", "-L", &self.name]).args(arguments).env(MARK, &self.name).env_remove("TMUX");
+        command.stdin(Stdio::null());
+        command
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        for process in marked(&self.name) {
+            // It carries the mark of this terminal; it may have ended meanwhile.
+            kill(Pid::from_raw(process.pid.cast_signed()), Signal::SIGKILL).ok();
+        }
+    }
+}
+
+/// A screen without its empty lines.
+#[must_use]
+pub fn shown(screen: &str) -> String {
+    let lines = screen.lines().map(str::trim_end).filter(|line| !line.is_empty());
+    lines.map(|line| format!("  | {line}\n")).collect()
+}
+
+async fn finished(mut command: Command) -> anyhow::Result<String> {
+    let Output { status, stdout, stderr } =
+        command.output().await.context("tmux cannot be run; it is a package of that name")?;
+    ensure!(status.success(), "tmux: {status}: {}", String::from_utf8_lossy(&stderr).trim());
+    Ok(String::from_utf8_lossy(&stdout).into_owned())
+}

@@ -1,0 +1,196 @@
+//! Histories, page by page.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+use skein_integration_tests::client::Client;
+use skein_integration_tests::home::Home;
+use skein_integration_tests::requests::{agent_text, items_params, resume_params, turns_params, user_text};
+use skein_protocol::ids::ThreadId;
+use skein_protocol::methods::{ThreadItemsList, ThreadRead, ThreadResume, ThreadStart, ThreadTurnsList};
+use skein_protocol::notifications::ItemAgentMessageDelta;
+use skein_protocol::thread::{
+    SortDirection, ThreadHistoryMode, ThreadItemEntry, ThreadItemsListCursor, ThreadItemsListParams,
+    ThreadReadParams, ThreadResumeInitialTurnsPageParams, ThreadResumeParams, ThreadStartParams,
+    ThreadTurnsListParams,
+};
+use skein_protocol::turn::{TurnItemsView, TurnStatus};
+use uuid::Uuid;
+
+/// A thread whose turns say `turn 0`, `turn 1` and so on.
+async fn talk(client: &mut Client, turns: usize) -> Result<ThreadId> {
+    let thread = client.start_thread().await?.id;
+    for number in 0..turns {
+        client.turn(thread, &format!("turn {number}")).await?;
+    }
+    Ok(thread)
+}
+
+/// What was said in these items, by users and agents alike.
+fn said(entries: &[ThreadItemEntry]) -> Vec<String> {
+    entries.iter().filter_map(|entry| user_text(&entry.item).or_else(|| agent_text(&entry.item))).collect()
+}
+
+#[tokio::test]
+async fn turns_are_read_newest_first_also_while_new_ones_are_added() -> Result<()> {
+    let home = Home::setup().set("durability", "process").start().await?;
+    let mut client = home.client().await?;
+    let thread = talk(&mut client, 5).await?;
+    let (mut seen, mut cursor) = (Vec::new(), None);
+    loop {
+        let params = ThreadTurnsListParams {
+            cursor: cursor.take(),
+            limit: Some(2),
+            items_view: Some(TurnItemsView::Full),
+            ..turns_params(thread)
+        };
+        let page = client.call::<ThreadTurnsList>(params).await?;
+        assert!(page.data.len() <= 2 && page.skein.is_some());
+        seen.extend(page.data.iter().filter_map(|turn| user_text(turn.items.first()?)));
+        client.turn(thread, "meanwhile").await?;
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, ["turn 4", "turn 3", "turn 2", "turn 1", "turn 0"]);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn items_are_read_oldest_first_of_the_thread_or_of_one_turn_without_loading_it() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = talk(&mut client, 3).await?;
+    client.unload(thread, false).await?;
+    let first = ThreadItemsListParams { limit: Some(4), ..items_params(thread) };
+    let first = client.call::<ThreadItemsList>(first).await?;
+    assert_eq!(said(&first.data), ["turn 0", "turn 0", "turn 1", "turn 1"]);
+    assert!(first.data.iter().all(|entry| entry.started_at_ms.is_some() && entry.completed_at_ms.is_some()));
+    let cursor = Some(ThreadItemsListCursor::Page(first.next_cursor.context("there is more")?));
+    let rest =
+        client.call::<ThreadItemsList>(ThreadItemsListParams { cursor, ..items_params(thread) }).await?;
+    assert_eq!((said(&rest.data), rest.next_cursor), (vec!["turn 2".to_owned(); 2], None));
+    let turn_id = Some(first.data[2].turn_id.clone());
+    let of_turn = ThreadItemsListParams { turn_id, ..items_params(thread) };
+    assert_eq!(said(&client.call::<ThreadItemsList>(of_turn).await?.data), ["turn 1", "turn 1"]);
+    assert_eq!(client.loaded().await?, []);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_resume_gives_cursors_that_read_the_history_backwards_from_there() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = talk(&mut client, 3).await?;
+    let mut other = home.client().await?;
+    let initial_turns_page =
+        Some(ThreadResumeInitialTurnsPageParams { items_view: None, limit: Some(2), sort_direction: None });
+    let params = ThreadResumeParams { exclude_turns: true, initial_turns_page, ..resume_params(thread) };
+    let resumed = other.call::<ThreadResume>(params).await?;
+    assert_eq!(resumed.thread.history_mode, ThreadHistoryMode::Paginated);
+    let page = resumed.initial_turns_page.context("it was asked for")?;
+    assert_eq!((page.data.len(), page.next_cursor.is_some()), (2, true));
+    // What is newer than the resume comes as events.
+    client.turn(thread, "newer").await?;
+    let backwards = ThreadItemsListParams {
+        cursor: resumed.items_backwards_cursor.map(ThreadItemsListCursor::Page),
+        limit: Some(3),
+        sort_direction: Some(SortDirection::Desc),
+        ..items_params(thread)
+    };
+    let page = other.call::<ThreadItemsList>(backwards).await?;
+    assert_eq!(said(&page.data), ["turn 2", "turn 2", "turn 1"]);
+    let backwards = ThreadTurnsListParams { cursor: resumed.turns_backwards_cursor, ..turns_params(thread) };
+    let page = other.call::<ThreadTurnsList>(backwards).await?;
+    assert_eq!((page.data.len(), page.next_cursor), (3, None));
+    assert!(page.data.iter().all(|turn| turn.items_view == TurnItemsView::Summary && turn.items.len() == 2));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn an_item_in_progress_is_listed_with_its_text_so_far() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let turn = client.start_turn(thread, "/stream 100000 8 100").await?;
+    client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("3 ")).await?;
+    let mut other = home.client().await?;
+    let page = other.call::<ThreadItemsList>(items_params(thread)).await?;
+    let text = page.data.iter().find_map(|entry| agent_text(&entry.item)).context("the open message")?;
+    assert!(text.starts_with("0 ") && text.contains("3 "), "{text}");
+    let turns = other.call::<ThreadTurnsList>(turns_params(thread)).await?.data;
+    assert_eq!(turns[0].status, TurnStatus::InProgress);
+    assert!(turns[0].items.iter().filter_map(agent_text).any(|text| text.contains("3 ")));
+    client.interrupt(thread, &turn).await?;
+    client.turn_end(&turn).await?;
+    let ids: Vec<_> = other
+        .call::<ThreadItemsList>(items_params(thread))
+        .await?
+        .data
+        .iter()
+        .map(|entry| entry.item.id().clone())
+        .collect();
+    assert_eq!(ids.len(), ids.iter().collect::<BTreeSet<_>>().len(), "each once");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn pages_from_a_resume_leave_out_what_its_events_tell_however_late_they_are() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = talk(&mut client, 1).await?;
+    let turn = client.start_turn(thread, "/stream 100000 8 100").await?;
+    client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("3 ")).await?;
+    let mut other = home.client().await?;
+    let resumed = other
+        .call::<ThreadResume>(ThreadResumeParams { exclude_turns: true, ..resume_params(thread) })
+        .await?;
+    let from_here = ThreadItemsListParams {
+        cursor: resumed.items_backwards_cursor.map(ThreadItemsListCursor::Page),
+        sort_direction: Some(SortDirection::Desc),
+        ..items_params(thread)
+    };
+    let shown = ["/stream 100000 8 100", "turn 0", "turn 0"];
+    assert_eq!(said(&other.call::<ThreadItemsList>(from_here.clone()).await?.data), shown);
+    client.interrupt(thread, &turn).await?;
+    client.turn_end(&turn).await?;
+    client.turn(thread, "newer").await?;
+    assert_eq!(said(&other.call::<ThreadItemsList>(from_here.clone()).await?.data), shown);
+    // Also page by page, and a cursor that turns round shows what came since.
+    let first = ThreadItemsListParams { limit: Some(1), ..from_here };
+    let first = other.call::<ThreadItemsList>(first).await?;
+    let page = |cursor: Option<String>, direction| ThreadItemsListParams {
+        cursor: cursor.map(ThreadItemsListCursor::Page),
+        sort_direction: Some(direction),
+        ..items_params(thread)
+    };
+    let rest = other.call::<ThreadItemsList>(page(first.next_cursor, SortDirection::Desc)).await?;
+    assert_eq!(said(&rest.data), shown[1..]);
+    let newer = other.call::<ThreadItemsList>(page(first.backwards_cursor, SortDirection::Asc)).await?;
+    assert_eq!(said(&newer.data).last().map(String::as_str), Some("newer"));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn what_is_only_in_memory_has_an_empty_history_or_none() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let turns = client.call::<ThreadTurnsList>(turns_params(thread)).await?;
+    assert_eq!((turns.data, turns.next_cursor, turns.backwards_cursor), (Vec::new(), None, None));
+    assert_eq!(client.call::<ThreadItemsList>(items_params(thread)).await?.data, []);
+    let params = ThreadStartParams { ephemeral: Some(true), ..ThreadStartParams::default() };
+    let ephemeral = client.call::<ThreadStart>(params).await?.thread.id;
+    assert_eq!(client.refusal::<ThreadTurnsList>(turns_params(ephemeral)).await?.reason(), "ephemeral");
+    let read = |include_turns| ThreadReadParams { include_turns, thread_id: ephemeral };
+    assert!(client.call::<ThreadRead>(read(false)).await?.thread.ephemeral);
+    assert_eq!(client.refusal::<ThreadRead>(read(true)).await?.reason(), "ephemeral");
+    let nobody = ThreadId::new(Uuid::now_v7());
+    assert_eq!(client.refusal::<ThreadItemsList>(items_params(nobody)).await?.reason(), "threadNotFound");
+    let cursor = Some("nonsense".to_owned());
+    let bad = ThreadTurnsListParams { cursor, ..turns_params(thread) };
+    let error = client.refusal::<ThreadTurnsList>(bad).await?;
+    assert_eq!((error.reason(), error.data.as_ref().unwrap().path.as_deref()), ("badCursor", Some("cursor")));
+    home.finish().await
+}

@@ -1,0 +1,77 @@
+//! What clients ask before their first thread: answered from memory, also without params.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use skein_integration_tests::client::Client;
+use skein_integration_tests::home::{Helper, Home};
+use skein_integration_tests::process;
+use skein_protocol::catalogue::{HooksListParams, SkillsListParams};
+use skein_protocol::config::{ConfigLayerSource, ConfigReadParams};
+use skein_protocol::methods::{
+    AccountRead, CollaborationModeList, ConfigRead, ConfigRequirementsRead, HooksList, SkillsList,
+};
+use skein_protocol::table::Method;
+
+/// The answer to a method with null as its params.
+async fn bare<M: Method>(client: &mut Client) -> Result<Value> {
+    Ok(client.call_raw(M::INFO.wire, &Value::Null).await??)
+}
+
+#[tokio::test]
+async fn no_account_is_needed_and_nothing_is_required() -> Result<()> {
+    let home = Home::setup().start().await?;
+    let mut client = home.client().await?;
+    let account = bare::<AccountRead>(&mut client).await?;
+    assert_eq!((&account["account"], &account["requiresOpenaiAuth"]), (&Value::Null, &json!(false)));
+    let requirements = bare::<ConfigRequirementsRead>(&mut client).await?;
+    assert_eq!(requirements["requirements"], Value::Null);
+    assert_eq!(bare::<CollaborationModeList>(&mut client).await?, json!({ "data": [] }));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn each_directory_is_told_that_it_has_no_skills_and_no_hooks() -> Result<()> {
+    let home = Home::setup().start().await?;
+    let mut client = home.client().await?;
+    let asked = || Some(vec!["/one".to_owned(), "/two".to_owned()]);
+    let skills = SkillsListParams { cwds: asked(), force_reload: false };
+    let skills = client.call::<SkillsList>(skills).await?.data;
+    assert_eq!(skills.iter().map(|entry| entry.cwd.as_str()).collect::<Vec<_>>(), ["/one", "/two"]);
+    assert!(skills.iter().all(|entry| entry.skills.is_empty() && entry.errors.is_empty()));
+    let hooks = client.call::<HooksList>(HooksListParams { cwds: asked(), thread_id: None }).await?.data;
+    assert_eq!(hooks.iter().map(|entry| entry.cwd.as_str()).collect::<Vec<_>>(), ["/one", "/two"]);
+    assert!(hooks.iter().all(|entry| entry.hooks.is_empty() && entry.errors.is_empty()));
+    // Where none is named: the server's own.
+    let own = json!(home.beside().canonicalize()?);
+    assert_eq!(bare::<SkillsList>(&mut client).await?["data"][0]["cwd"], own);
+    assert_eq!(bare::<HooksList>(&mut client).await?["data"][0]["cwd"], own);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn the_configuration_is_shown_with_its_origins_and_without_secrets() -> Result<()> {
+    let secret = "a-secret-value";
+    let helper = Helper::named("helper")?.set("env.TOKEN", secret);
+    let setup = Home::setup().helper(helper).set("model", "a-model").set("unload.grace", "2s");
+    let home = setup.set("api_key", secret).start().await?;
+    let mut client = home.client().await?;
+    let read = client.call::<ConfigRead>(ConfigReadParams { cwd: None, include_layers: true }).await?;
+    assert_eq!(read.config.model.as_deref(), Some("a-model"));
+    assert_eq!(read.config.model_provider.as_deref(), Some("echo"));
+    let shown = &read.config.others;
+    assert_eq!((&shown["unload"]["grace"], &shown["durability"]), (&json!("2s"), &json!("turn")));
+    let helper = &shown["mcp_servers"]["helper"];
+    assert!(helper["command"].as_str().is_some_and(|command| command.ends_with("mcp-helper")), "{helper}");
+    assert_eq!(helper["env"], json!({ "TOKEN": "***", process::MARK: "***" }));
+    let file = home.path().join("config.toml").display().to_string();
+    let user = ConfigLayerSource::User { file, profile: None };
+    let layers = read.layers.clone().unwrap_or_default();
+    assert_eq!(layers.iter().map(|layer| &layer.name).collect::<Vec<_>>(), [&user]);
+    assert_eq!(layers[0].config["model"], json!("a-model"));
+    assert_eq!(read.origins["unload.grace"].name, user);
+    assert!(!read.origins.contains_key("durability"), "nobody wrote it");
+    assert!(!serde_json::to_string(&read)?.contains(secret), "{read:?}");
+    let bare = bare::<ConfigRead>(&mut client).await?;
+    assert_eq!((&bare["config"]["model"], bare.get("layers")), (&json!("a-model"), None));
+    home.finish().await
+}

@@ -1,0 +1,265 @@
+//! What a client can offer to its user beside models: skills, hooks, modes of collaboration. Skein has none of them yet;
+//! the types are the peer's.
+
+#![expect(
+    missing_docs,
+    reason = "fields and variants carry the wire's own names; source: Codex app-server v2, 0.169.0"
+)]
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::ThreadId,
+    settings::{AbsolutePathBuf, LegacyAppPathString, ModeKind, ReasoningEffort},
+};
+
+/// Params of `skills/list`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SkillsListParams {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwds: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force_reload: bool,
+}
+
+/// Response of `skills/list`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SkillsListResponse {
+    pub data: Vec<SkillsListEntry>,
+}
+
+/// The skills that a directory offers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SkillsListEntry {
+    pub cwd: String,
+    pub errors: Vec<SkillErrorInfo>,
+    pub skills: Vec<SkillMetadata>,
+}
+
+/// A skill that cannot be read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SkillErrorInfo {
+    pub message: String,
+    pub path: String,
+}
+
+/// A skill.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SkillMetadata {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dependencies: Option<SkillDependencies>,
+    pub description: String,
+    pub enabled: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<SkillInterface>,
+    pub name: String,
+    pub path: LegacyAppPathString,
+    #[serde(default)]
+    pub plugin_id: Option<String>,
+    pub scope: SkillScope,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short_description: Option<String>,
+}
+
+/// What a skill needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SkillDependencies {
+    pub tools: Vec<SkillToolDependency>,
+}
+
+/// A tool that a skill needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SkillToolDependency {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<String>,
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    pub value: String,
+}
+
+/// How a skill is shown.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SkillInterface {
+    #[serde(default)]
+    pub brand_color: Option<String>,
+    #[serde(default)]
+    pub default_prompt: Option<String>,
+    #[serde(default)]
+    pub display_name: Option<String>,
+    #[serde(default)]
+    pub icon_large: Option<AbsolutePathBuf>,
+    #[serde(default)]
+    pub icon_large_url: Option<String>,
+    #[serde(default)]
+    pub icon_small: Option<AbsolutePathBuf>,
+    #[serde(default)]
+    pub icon_small_url: Option<String>,
+    #[serde(default)]
+    pub short_description: Option<String>,
+}
+
+/// Whose skill it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum SkillScope {
+    User,
+    Repo,
+    System,
+    Admin,
+}
+
+/// Params of `hooks/list`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HooksListParams {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwds: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_id: Option<ThreadId>,
+}
+
+/// Response of `hooks/list`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HooksListResponse {
+    pub data: Vec<HooksListEntry>,
+}
+
+/// The hooks that a directory has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HooksListEntry {
+    pub cwd: String,
+    pub errors: Vec<HookErrorInfo>,
+    pub hooks: Vec<HookMetadata>,
+    pub warnings: Vec<String>,
+}
+
+/// A hook that cannot be read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HookErrorInfo {
+    pub message: String,
+    pub path: String,
+}
+
+/// A program that is run when something happens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HookMetadata {
+    #[serde(default)]
+    pub additional_context_limit: Option<u32>,
+    pub current_hash: String,
+    pub display_order: i64,
+    pub enabled: bool,
+    #[serde(default)]
+    pub environment_id: Option<String>,
+    pub event_name: HookEventName,
+    pub is_managed: bool,
+    pub key: String,
+    #[serde(default)]
+    pub matcher: Option<String>,
+    #[serde(default)]
+    pub plugin_id: Option<String>,
+    pub source: HookSource,
+    pub source_path: AbsolutePathBuf,
+    #[serde(default)]
+    pub status_message: Option<String>,
+    pub timeout_sec: u64,
+    pub trust_status: HookTrustStatus,
+    #[serde(flatten)]
+    pub handler: HookHandler,
+}
+
+/// What a hook does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "handlerType", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum HookHandler {
+    Command {
+        #[serde(rename = "async", default)]
+        in_background: bool,
+        command: String,
+    },
+    McpTool {
+        server: String,
+        tool: String,
+    },
+    Prompt {},
+    Agent {},
+}
+
+/// What a hook is run at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum HookEventName {
+    PreModelRequest,
+    PostModelRequest,
+    PreToolUse,
+    PermissionRequest,
+    PostToolUse,
+    PreCompact,
+    PostCompact,
+    SessionStart,
+    SessionEnd,
+    UserPromptSubmit,
+    SubagentStart,
+    SubagentStop,
+    Stop,
+    Interrupt,
+}
+
+/// Where a hook comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum HookSource {
+    System,
+    User,
+    Project,
+    Mdm,
+    SessionFlags,
+    Plugin,
+    CloudRequirements,
+    CloudManagedConfig,
+    LegacyManagedConfigFile,
+    LegacyManagedConfigMdm,
+    Unknown,
+}
+
+/// Whether the user lets a hook run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum HookTrustStatus {
+    Managed,
+    Untrusted,
+    Trusted,
+    Modified,
+}
+
+/// Params of `collaborationMode/list`: nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CollaborationModeListParams {}
+
+/// Response of `collaborationMode/list`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CollaborationModeListResponse {
+    pub data: Vec<CollaborationModeMask>,
+}
+
+/// A mode that the user can choose.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CollaborationModeMask {
+    #[serde(default)]
+    pub mode: Option<ModeKind>,
+    #[serde(default)]
+    pub model: Option<String>,
+    pub name: String,
+    #[serde(default)]
+    pub reasoning_effort: Option<ReasoningEffort>,
+}

@@ -1,0 +1,142 @@
+//! The configuration as clients see it, and what may be required of it. Settings that Skein does not have are objects of
+//! any shape here: the server never sends them.
+
+#![expect(
+    missing_docs,
+    reason = "fields and variants carry the wire's own names; source: Codex app-server v2, 0.169.0"
+)]
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    JsonObject,
+    settings::{
+        AbsolutePathBuf, ApprovalsReviewer, AskForApproval, ReasoningEffort, ReasoningSummary, SandboxMode,
+    },
+};
+
+/// Params of `config/read`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigReadParams {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub include_layers: bool,
+}
+
+/// Response of `config/read`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigReadResponse {
+    pub config: Config,
+    /// Only when they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Vec<ConfigLayer>>,
+    /// By dotted key: where the value was written. Values that nobody wrote have none.
+    pub origins: BTreeMap<String, ConfigLayerMetadata>,
+}
+
+/// The settings in force.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Config {
+    pub analytics: Option<JsonObject>,
+    pub approval_policy: Option<AskForApproval>,
+    pub approvals_reviewer: Option<ApprovalsReviewer>,
+    pub apps: Option<JsonObject>,
+    pub browser_use: Option<JsonObject>,
+    pub client_search_provider: Option<String>,
+    pub compact_prompt: Option<String>,
+    pub computer_use: Option<JsonObject>,
+    pub desktop: Option<JsonObject>,
+    pub developer_instructions: Option<String>,
+    pub forced_chatgpt_workspace_id: Option<Value>,
+    pub forced_login_method: Option<String>,
+    pub instructions: Option<String>,
+    pub model: Option<String>,
+    pub model_auto_compact_token_limit: Option<i64>,
+    pub model_auto_compact_token_limit_scope: Option<String>,
+    pub model_context_window: Option<i64>,
+    pub model_provider: Option<String>,
+    pub model_reasoning_effort: Option<ReasoningEffort>,
+    pub model_reasoning_summary: Option<ReasoningSummary>,
+    pub model_verbosity: Option<String>,
+    pub review_model: Option<String>,
+    pub sandbox_mode: Option<SandboxMode>,
+    pub sandbox_workspace_write: Option<JsonObject>,
+    pub service_tier: Option<String>,
+    pub tools: Option<JsonObject>,
+    pub web_search: Option<String>,
+    /// Every other key of the file, as it is written there.
+    #[serde(flatten)]
+    pub others: JsonObject,
+}
+
+/// One place that settings come from, with what it says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigLayer {
+    pub config: Value,
+    #[serde(default)]
+    pub disabled_reason: Option<String>,
+    pub name: ConfigLayerSource,
+    pub version: String,
+}
+
+/// One place that settings come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigLayerMetadata {
+    pub name: ConfigLayerSource,
+    pub version: String,
+}
+
+/// The name of a place that settings come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ConfigLayerSource {
+    PackagedDefaults {
+        file: AbsolutePathBuf,
+    },
+    Mdm {
+        domain: String,
+        key: String,
+    },
+    System {
+        file: AbsolutePathBuf,
+    },
+    EnterpriseManaged {
+        id: String,
+        name: String,
+    },
+    User {
+        file: AbsolutePathBuf,
+        #[serde(default)]
+        profile: Option<String>,
+    },
+    Project {
+        dot_codex_folder: AbsolutePathBuf,
+    },
+    SessionFlags,
+    LegacyManagedConfigTomlFromFile {
+        file: AbsolutePathBuf,
+    },
+    LegacyManagedConfigTomlFromMdm,
+}
+
+/// Params of `configRequirements/read`: nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigRequirementsReadParams {}
+
+/// Response of `configRequirements/read`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigRequirementsReadResponse {
+    #[serde(default)]
+    pub requirements: Option<JsonObject>,
+    #[serde(default)]
+    pub supports_independent_speed_modes: Option<bool>,
+}

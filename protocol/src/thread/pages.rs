@@ -1,0 +1,116 @@
+//! Params and responses of the methods that read a history page by page.
+
+#![expect(
+    missing_docs,
+    reason = "fields and variants carry the wire's own names; source: Codex app-server v2, 0.169.0"
+)]
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    extension::ThreadPicture,
+    ids::{ItemId, ThreadId, TurnId},
+    item::ThreadItem,
+    thread::SortDirection,
+    turn::{Turn, TurnItemsView},
+};
+
+/// Params of `thread/turns/list`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadTurnsListParams {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items_view: Option<TurnItemsView>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort_direction: Option<SortDirection>,
+    pub thread_id: ThreadId,
+}
+
+/// Response of `thread/turns/list`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadTurnsListResponse {
+    #[serde(default)]
+    pub backwards_cursor: Option<String>,
+    pub data: Vec<Turn>,
+    #[serde(default)]
+    pub next_cursor: Option<String>,
+    /// What this answer is a picture of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<ThreadPicture>,
+}
+
+/// Params of `thread/items/list`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadItemsListParams {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<ThreadItemsListCursor>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defer_output: Option<ThreadItemOutputDeferral>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort_direction: Option<SortDirection>,
+    pub thread_id: ThreadId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_id: Option<TurnId>,
+}
+
+/// Where a page of items begins: where another one ended, or beside an item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ThreadItemsListCursor {
+    Page(String),
+    Anchor(ThreadItemsListAnchor),
+}
+
+/// An item that the page begins beside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ThreadItemsListAnchor {
+    Item { item_id: ItemId },
+}
+
+/// Outputs that the client wants to fetch one by one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ThreadItemOutputDeferral {
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub command_execution: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub mcp_tool_call: bool,
+}
+
+/// Response of `thread/items/list`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadItemsListResponse {
+    #[serde(default)]
+    pub backwards_cursor: Option<String>,
+    pub data: Vec<ThreadItemEntry>,
+    #[serde(default)]
+    pub next_cursor: Option<String>,
+    /// What this answer is a picture of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<ThreadPicture>,
+}
+
+/// An item with its turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadItemEntry {
+    #[serde(default)]
+    pub completed_at_ms: Option<i64>,
+    pub item: ThreadItem,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub output_deferred: bool,
+    #[serde(default)]
+    pub started_at_ms: Option<i64>,
+    pub turn_id: TurnId,
+}
