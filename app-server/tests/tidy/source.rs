@@ -125,7 +125,7 @@ pub fn workspace() -> &'static [Source] {
 fn read() -> Vec<Source> {
     let root = root();
     let mut paths = files_of(&root);
-    for folder in ["app-server", "integration-tests", "protocol", "scripts"] {
+    for folder in ["app-server", "docs", "integration-tests", "protocol", "scripts"] {
         walk(&root.join(folder), &mut paths);
     }
     let source = |path: PathBuf| {

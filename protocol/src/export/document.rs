@@ -24,6 +24,8 @@ what is ours begins with `skein/`, or sits in an object named `skein`. The same 
 [a JSON Schema](protocol/generated/schema.json), [TypeScript](protocol/generated/skein.ts), and
 [an OpenRPC document](protocol/generated/openrpc.json), which `rpc.discover` answers.
 
+[docs/events.md](docs/events.md) says how a client that loses its connection goes on without losing anything.
+
 In types, `[]` is an array, `map<T>` an object with free keys, `any` any JSON value, `?` after a name in a type says that
 the field may be left out.
 ";
@@ -209,10 +211,15 @@ impl Page {
 const EXTENSIONS: &str = "\
 | where | member | says |
 | --- | --- | --- |
+| `initialize`, params | `capabilities.extensions` | the extensions that the client asks for: `{\"skein/events\": {\"version\": 1}}` |
 | `initialize`, result | `skein.version`, `skein.extensions` | the server's version, and the extensions that the client asked for and gets |
 | `thread/start`, `thread/resume`, `thread/read`, result | `skein.seq`, `skein.epoch` | the point in the history that the answer is a picture of |
 | `thread/resume`, params | `skein.observe` | watch only: it does not keep the thread loaded, and is never asked anything |
-| `thread/resume`, params | `skein.afterSeq`, `skein.epoch` | the last number that the client has seen |
+| `thread/resume`, params | `skein.afterSeq`, `skein.epoch` | the last number that the client has seen: it is told what came after it, instead of turns |
+| `thread/resume`, result | `skein.replayTo` | the history is continued: no turns, and every durable event after `afterSeq` follows; `skein.seq` is `afterSeq` |
+| `thread/resume`, result | `skein.gap` | the history could not be continued, for this `reason`: what the client has is void, and this is the full state |
+| `thread/resume`, result | `skein.pendingRequests` | ids of the server's requests that still wait for an answer; all others are void |
+| `thread/list`, result | `skein.indexing` | the list is being made anew: threads may be missing from it |
 | `thread/loaded/list`, result | `skein.threads` | details of each thread, in the order of `data` |
 | `turn/completed`, params | `skein.saved` | false when the turn could not be written to disk |
 | durable notifications | `seq`, `epoch` | beside `method`: the number in the thread's history |";

@@ -1,0 +1,231 @@
+"""Runs docs/example_client.py against a real server, and does to it what a client has to survive.
+
+usage: python3 example-client.py SKEIN      (the program; `websockets` has to be importable)
+
+Each story ends with the same questions: is what the client printed what the thread says, whole and once, and what it
+kept, too? Exit code: 0 when all went well and no process is left, 1 otherwise.
+"""
+
+import ctypes, json, os, pathlib, signal, socket, subprocess, sys, tempfile, threading, time
+
+SKEIN = sys.argv[1]
+CLIENT = pathlib.Path(__file__).parents[2] / "docs" / "example_client.py"
+LIMIT = 60  # seconds that anything may take before it has failed
+PR_SET_CHILD_SUBREAPER = 36
+
+
+class Server:
+    """`skein serve` with a home of its own."""
+
+    def __init__(self, home):
+        self.home, self.log, self.port = home, pathlib.Path(f"{home}.log"), 0
+
+    def start(self):
+        """On the port that it had before, if it had one."""
+        listen = f"ws://127.0.0.1:{self.port}"
+        command = [SKEIN, "serve", "--home", self.home, "--listen", listen]
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        self.url = json.loads(self.process.stdout.readline())["address"]
+        self.port = int(self.url.rsplit(":", 1)[1])
+
+    def end(self, how):
+        self.process.send_signal(how)
+        return self.process.wait(LIMIT)
+
+    def turns(self, thread):
+        params = json.dumps({"threadId": thread, "includeTurns": True})
+        command = [SKEIN, "call", "--home", self.home, "--json", "thread/read", params]
+        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LIMIT).stdout
+        return json.loads(said)["thread"]["turns"]
+
+
+class Link:
+    """A way to the server that can be cut: without a word, as networks do it."""
+
+    def __init__(self, port):
+        self.to, self.cuts, self.open = port, 0, []
+        self.cut_after = []  # bytes from the server after which the next connections are cut
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = "ws://127.0.0.1:%d" % self.socket.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            near = self.socket.accept()[0]
+            far = socket.create_connection(("127.0.0.1", self.to))
+            self.open = [near, far]
+            threading.Thread(target=self.carry, args=(near, far, None), daemon=True).start()
+            left = self.cut_after.pop(0) if self.cut_after else None
+            threading.Thread(target=self.carry, args=(far, near, left), daemon=True).start()
+
+    def carry(self, source, sink, left):
+        try:
+            while data := source.recv(1 << 16 if left is None else min(left, 1 << 16)):
+                sink.sendall(data)
+                if left is not None:
+                    left -= len(data)
+                if left == 0:
+                    self.cuts += 1
+                    break
+        except OSError:
+            pass  # the other direction has ended it
+        self.shut(source, sink)
+
+    def cut(self):
+        self.cuts += 1
+        self.shut(*self.open)
+
+    def shut(self, *ends):
+        for end in ends:
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # the other direction was faster
+
+
+class Client:
+    """The example, with all that it prints."""
+
+    def __init__(self, url, state, prompt):
+        self.state, self.printed, self.more = state, "", threading.Condition()
+        command = [sys.executable, CLIENT, url, state, prompt]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with open(f"{state}.log", "a") as log:
+            self.process = subprocess.Popen(command, text=True, bufsize=1, stderr=log, **pipes)
+        self.listening = threading.Thread(target=self.listen, daemon=True)
+        self.listening.start()
+
+    def listen(self):
+        while text := os.read(self.process.stdout.fileno(), 1 << 16).decode():
+            with self.more:
+                self.printed += text
+                self.more.notify()
+
+    def prints(self, what):
+        with self.more:
+            found = self.more.wait_for(lambda: what in self.printed, LIMIT)
+        check(found, f"the client has not printed {what!r}, but {self.printed[-200:]!r}")
+
+    def answer(self, text):
+        self.process.stdin.write(f"{text}\n")
+
+    def end(self):
+        """Waits for its own end. Returns what it keeps."""
+        try:
+            code = self.process.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            code = "none"
+        check(code == 0, f"the client's exit code is {code}, after {self.printed[-200:]!r}")
+        self.listening.join(LIMIT)
+        return json.loads(pathlib.Path(self.state).read_text())
+
+
+def check(holds, otherwise):
+    if not holds:
+        sys.exit(f"example-client: FAILED, {otherwise}")
+
+
+def texts(turns):
+    """What the agent says, by the item's id."""
+    return {item["id"]: item["text"] for turn in turns for item in turn["items"] if item["type"] == "agentMessage"}
+
+
+def kept(state):
+    return {item: text for item, text in state["view"].items() if text}
+
+
+def cut_off(server, link, state):
+    """The link is cut over and over while a text streams: it is printed whole, and once."""
+    link.cut_after = [3_000, 100, 20_000, 9_000, 60_000, 30_000, 1_000, 50_000]
+    client = Client(link.url, state, "/stream 3000 20 1000")
+    state = client.end()
+    link.cut_after = []
+    turns = server.turns(state["thread"])
+    [text] = texts(turns).values()
+    check(link.cuts > 4, f"the link was cut only {link.cuts} times")
+    log = server.log.read_text()
+    check(" WARN " not in log and "ERROR" not in log, "the server has something to complain about")
+    check(len(turns) == 1 and turns[0]["status"] == "completed", "the prompt did not become one turn that completed")
+    check(len(text) == 3000 * 20, f"the thread's text has {len(text)} bytes")
+    check(client.printed == f"{text}\n", "what was printed is not the thread's text")
+    check(kept(state) == texts(turns), "what was kept is not the thread's text")
+    return f"cut {link.cuts} times: {len(text)} bytes printed, whole and once"
+
+
+def question(server, link, state):
+    """The link is cut while the user thinks: the answer is given when the server asks again, and counts once."""
+    before = "\n".join(text for text in kept(json.loads(pathlib.Path(state).read_text())).values())
+    client = Client(link.url, state, "/ask Which colour?")
+    client.prints("Which colour?\n")
+    link.cut()
+    client.answer("blue")
+    state = client.end()
+    turns = server.turns(state["thread"])
+    check(client.printed == "Which colour?\nblue\n", f"what was printed is {client.printed!r}")
+    check(turns[-1]["status"] == "completed" and list(texts(turns[-1:]).values()) == ["blue"], "the answer is not blue")
+    check(kept(state) == texts(turns) and before in kept(state).values(), "what was kept is not the thread's text")
+    return "cut under a question: answered once"
+
+
+def killed(server, state):
+    """The server is killed in the middle: what it kept is in the view, and is what was read before."""
+    client = Client(server.url, state, "/stream 100000 20 500")
+    client.prints("1000 ")  # after two seconds
+    server.end(signal.SIGKILL)
+    server.start()
+    state = client.end()
+    turns = server.turns(state["thread"])
+    [text] = texts(turns).values()
+    check(turns[-1]["status"] == "interrupted", "the turn is not interrupted")
+    check(len(text) > 0 and client.printed.startswith(text), "what the thread has is not what was printed first")
+    shown_again = client.printed.endswith(f"\n{text}\n")
+    check(shown_again or client.printed == f"{text}\n", "what was printed last is not the thread's text")
+    check(kept(state) == texts(turns), "what was kept is not the thread's text")
+    return f"kill -9 of the server: {len(text)} of {len(client.printed.split(chr(10))[0])} printed bytes kept"
+
+
+def stories(folder):
+    server = Server(f"{folder}/home")
+    os.mkdir(server.home, 0o700)
+    server.start()
+    link = Link(server.port)
+    for story, *args in [(cut_off, link, f"{folder}/a"), (question, link, f"{folder}/a"), (killed, f"{folder}/b")]:
+        began = time.monotonic()
+        print(f"{story(server, *args)} ({time.monotonic() - began:.1f} s)", flush=True)
+    check(server.end(signal.SIGTERM) == 0, "the server did not end well")
+
+
+def show_logs(folder):
+    for log in pathlib.Path(folder).glob("*.log"):
+        print(f"---- {log.name}\n{log.read_text()[-4000:]}", file=sys.stderr)
+
+
+def main():
+    # Whoever loses its parent becomes our child, so that nobody can be left unseen.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(ending, lambda number, _: sys.exit(128 + number))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                stories(folder)
+            except BaseException:
+                show_logs(folder)
+                raise
+        check(not children(), f"processes are left: {children()}")
+        print("no process left")
+    finally:
+        while left := children():
+            for process in left:
+                os.kill(process, signal.SIGKILL)
+                os.waitpid(process, 0)
+
+
+def children():
+    """The processes that came from here and are there, whoever started them."""
+    lists = [path.read_text() for path in pathlib.Path("/proc/self/task").glob("*/children")]
+    return [int(process) for text in lists for process in text.split()]
+
+
+main()
