@@ -49,7 +49,7 @@ def take(ws):
         if message["id"] not in answers:  # else the answer was lost on its way, and is given again
             answers[message["id"]] = {q["id"]: {"answers": [input(q["question"] + "\n")]} for q in params["questions"]}
         ws.send(json.dumps({"id": message["id"], "result": {"answers": answers[message["id"]]}}))
-    if "seq" in message and method != "thread/name/updated":  # everybody hears that one, also out of turn
+    if "seq" in message:
         remember(seq=message["seq"], epoch=message["epoch"])
     return message
 

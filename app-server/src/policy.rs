@@ -56,6 +56,11 @@ pub const BUSY_RETRY: Duration = Duration::from_millis(100);
 pub const REPLAY: usize = 10_000;
 /// Records that a client which catches up is read at once. Origin: guess; what one outbox takes in a moment.
 pub const CATCH_UP_PAGE: usize = 1_000;
+/// How long a client that catches up may take nothing of what waits for it. Origin: guess; as long as one without a sign
+/// of life.
+pub const CATCH_UP_PATIENCE: Duration = Duration::from_secs(60);
+/// Threads that one connection may catch up with at once. Origin: guess; far above what a person's reconnect causes.
+pub const CATCH_UPS: usize = 64;
 /// Durable events of a loaded thread that are kept in memory for clients that catch up. Origin: guess; what happens
 /// during one read of the disk.
 pub const RECENT_EVENTS: usize = 64;

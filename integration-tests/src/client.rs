@@ -13,11 +13,12 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use futures_util::SinkExt;
 use serde_json::Value;
 use skein_protocol::envelope;
 use skein_protocol::error::WireError;
+use skein_protocol::extension::{EVENTS_EXTENSION, EVENTS_VERSION};
 use skein_protocol::ids::RequestId;
 use skein_protocol::methods::{Initialize, Initialized};
 use skein_protocol::server::{
@@ -68,6 +69,14 @@ pub struct Pending<M> {
     method: PhantomData<M>,
 }
 
+impl<M> Pending<M> {
+    /// The id of the request.
+    #[must_use]
+    pub fn id(&self) -> &RequestId {
+        &self.id
+    }
+}
+
 impl Client {
     /// Connects to `ws://ADDRESS:PORT`, and says nothing yet.
     ///
@@ -86,6 +95,22 @@ impl Client {
         socket.set_recv_buffer_size(NARROW)?;
         let mut client = Self::connect_through(socket, address).await?;
         client.initialize().await?;
+        Ok(client)
+    }
+
+    /// Connects and initialises as a client that wants numbers beside durable notifications.
+    ///
+    /// # Errors
+    /// When one of them fails, or the server does not know of numbers.
+    pub async fn numbered(address: &str) -> anyhow::Result<Self> {
+        let mut client = Self::connect(address).await?;
+        let wish = serde_json::json!({ "version": EVENTS_VERSION });
+        let extensions = serde_json::Map::from_iter([(EVENTS_EXTENSION.to_owned(), wish)]);
+        let capabilities =
+            InitializeCapabilities { extensions: Some(extensions), ..InitializeCapabilities::default() };
+        let response = client.initialize_with(Some(capabilities)).await?;
+        let granted = response.skein.is_some_and(|skein| skein.extensions.contains_key(EVENTS_EXTENSION));
+        ensure!(granted, "the server gives no numbers");
         Ok(client)
     }
 
@@ -247,6 +272,21 @@ impl Client {
     /// Takes everything that was received so far: later waits find only what comes from now on.
     pub fn take_all(&mut self) {
         self.untaken.clear();
+    }
+
+    /// How the connection has ended, as far as this client has read.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// Ends the connection with a reset, as a machine does whose process was killed: what was not read is lost on the
+    /// way, and the server hears no goodbye.
+    ///
+    /// # Errors
+    /// When the socket does not take it.
+    pub fn reset(self) -> anyhow::Result<()> {
+        Ok(self.socket.get_ref().set_zero_linger()?)
     }
 
     /// Says goodbye and waits for the server's goodbye.

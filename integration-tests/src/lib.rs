@@ -4,6 +4,9 @@
 //! | --- | --- |
 //! | [`home`] | how a server is set up, started, killed and ended with nothing left |
 //! | [`client`] | how to talk to it |
+//! | [`view`] | what a client shows of a thread, by the rules for client authors |
+//! | [`proxy`] | a link that stalls, trickles and is cut |
+//! | [`seed`] | how a random schedule is played again |
 //! | [`requests`] | what tests ask again and again |
 //! | [`process`] | which processes there are |
 //! | [`proxy`] | how a link is cut, stalled and slowed down |
@@ -20,7 +23,9 @@ pub mod paths;
 pub mod process;
 pub mod proxy;
 pub mod requests;
+pub mod seed;
 pub mod terminal;
+pub mod view;
 
 pub use client::Client;
 pub use home::Home;

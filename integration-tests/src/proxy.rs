@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
@@ -17,6 +17,9 @@ use crate::process::wait_until;
 
 /// Bytes that one read of an open link takes at most.
 const READ_BYTES: usize = 16 * 1024;
+
+/// The kernel's buffer for what the server sends, bytes.
+const SERVER_BUFFER: u32 = 4096;
 
 /// How bytes get through, in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,14 +149,23 @@ async fn accept(listener: TcpListener, target: SocketAddr, link: watch::Receiver
 
 /// Carries bytes in both directions until both have ended.
 async fn carry(client: TcpStream, target: SocketAddr, link: watch::Receiver<Link>) {
-    let Ok(server) = TcpStream::connect(target).await else { return };
+    let Ok(server) = connect_to(target).await else { return };
     for stream in [&client, &server] {
         // What is slow is slow on purpose.
         stream.set_nodelay(true).ok();
+        // A cut is a reset: what was on its way is lost.
+        stream.set_zero_linger().ok();
     }
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::join!(pump(from_client, to_server, link.clone()), pump(from_server, to_client, link));
+}
+
+async fn connect_to(target: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    // Otherwise megabytes fit into the kernel before the server notices a stall.
+    socket.set_recv_buffer_size(SERVER_BUFFER)?;
+    socket.connect(target).await
 }
 
 async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut link: watch::Receiver<Link>) {

@@ -150,9 +150,10 @@ impl Terminal {
     /// # Errors
     /// When the terminal is gone.
     pub async fn exit(&self) -> anyhow::Result<Option<String>> {
-        let format = "#{pane_dead} #{pane_dead_status}#{pane_dead_signal}";
-        let said = finished(self.tmux(&["display-message", "-p", format])).await?;
-        Ok(said.trim().strip_prefix("1 ").map(str::to_owned))
+        // Not `pane_dead`: that waits for everybody who has the terminal open, and not only for the program.
+        let said =
+            finished(self.tmux(&["display-message", "-p", "#{pane_dead_status}#{pane_dead_signal}"])).await?;
+        Ok(Some(said.trim().to_owned()).filter(|exit| !exit.is_empty()))
     }
 
     /// Ends the terminal, and waits until no process of it is left.

@@ -7,5 +7,6 @@ mod lifecycle;
 mod links;
 mod lists;
 mod questions;
+mod reconnect;
 mod turns;
 mod wire;

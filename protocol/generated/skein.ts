@@ -724,7 +724,7 @@ export type FunctionCallOutputItem = {
 };
 
 /** The reasons. */
-export type GapReason = "otherEpoch" | "unknownSeq" | "tooMany" | "notStored";
+export type GapReason = "otherEpoch" | "unknownSeq" | "damaged" | "tooMany" | "notStored";
 
 /** Params of `account/read`. */
 export type GetAccountParams = {
@@ -1755,7 +1755,7 @@ export type ResumePicture = {
   pendingRequests: RequestId[];
   /**
    * The history is continued: the answer has no turns, and every durable event after `afterSeq` follows, this one
-   * being the last of those that were there already.
+   * being the last of those that were there already. It is `afterSeq` itself when there are none.
    */
   replayTo?: EventSeq | null;
   /** The last number that the picture includes. With `replayTo` it is the number that the client has named. */

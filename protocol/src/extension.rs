@@ -38,7 +38,7 @@ pub struct ResumePicture {
     /// The version of the history that the number belongs to.
     pub epoch: Epoch,
     /// The history is continued: the answer has no turns, and every durable event after `afterSeq` follows, this one
-    /// being the last of those that were there already.
+    /// being the last of those that were there already. It is `afterSeq` itself when there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_to: Option<EventSeq>,
     /// Ids of the server's requests that still wait for an answer. They are sent again; all others are void.
@@ -70,6 +70,8 @@ pub enum GapReason {
     OtherEpoch,
     /// The number was never given out, or `epoch` is missing.
     UnknownSeq,
+    /// What happened since cannot be read any more: the file is damaged.
+    Damaged,
     /// More happened than is replayed.
     TooMany,
     /// The thread has no history on disk.
@@ -237,8 +239,8 @@ pub const EVENTS_VERSION: u64 = 1;
 pub struct EventsExtension {
     /// The version that is served.
     pub version: u64,
-    /// A `skein/heartbeat` comes this often, in milliseconds. A client that has heard nothing at all for twice as long
-    /// has lost its link.
+    /// A `skein/heartbeat` comes this often, in milliseconds. A client that has heard nothing at all for three times as
+    /// long has lost its link.
     pub heartbeat_ms: u64,
 }
 

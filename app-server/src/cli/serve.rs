@@ -66,8 +66,13 @@ async fn serve(config: Config, flags: Flags) -> anyhow::Result<()> {
     });
     print_line(&ready.to_string())?;
 
-    while let Asked::Reload = signals.next().await {
-        server.reload(&flags).await;
+    let mut asked = signals.next().await;
+    while let Asked::Reload = asked {
+        asked = tokio::select! {
+            () = server.reload(&flags) => signals.next().await,
+            // A disk that hangs keeps nobody from stopping; a newer look at the settings replaces this one.
+            sooner = signals.next() => sooner,
+        };
     }
     let mut stop = pin!(server.stop());
     loop {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::tree::{self, Table};
-use super::{Config, Containment, Durability};
+use super::{Config, Containment, Durability, Heartbeat, Limits, OrphanPolicy, RunningOrphans};
 use crate::helpers::HelperSpec;
 
 /// What is shown in place of a value.
@@ -63,7 +63,7 @@ pub fn others(config: &Config) -> Map<String, Value> {
             "grace": duration(config.unload.grace),
             "unmaterialised_grace": duration(config.unload.unmaterialised_grace),
         },
-        "orphans": { "pending_grace": duration(config.orphans.pending_grace) },
+        "orphans": orphans(&config.orphans),
         "helpers": {
             "containment": match config.containment {
                 Containment::Auto => "auto",
@@ -72,13 +72,8 @@ pub fn others(config: &Config) -> Map<String, Value> {
             },
             "stop_grace": duration(config.helper_stop_grace),
         },
-        "limits": {
-            "message_bytes": config.limits.message_bytes,
-            "answer_bytes": config.limits.answer_bytes,
-            "outbox_bytes": config.limits.outbox_bytes,
-            "requests_in_flight": config.limits.requests_in_flight,
-            "mailbox": config.limits.mailbox,
-        },
+        "limits": limits(&config.limits),
+        "connections": connections(&config.heartbeat),
         "shutdown": { "drain": duration(config.shutdown_drain), "limit": duration(config.shutdown_limit) },
         "mcp_servers": helpers,
     });
@@ -86,6 +81,39 @@ pub fn others(config: &Config) -> Map<String, Value> {
         Value::Object(shown) => shown,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
     }
+}
+
+fn orphans(orphans: &OrphanPolicy) -> Value {
+    json!({
+        "running": match orphans.running {
+            RunningOrphans::Continue => "continue",
+            RunningOrphans::Interrupt => "interrupt",
+        },
+        "running_limit": orphans.running_limit.map(duration),
+        "pending_grace": duration(orphans.pending_grace),
+    })
+}
+
+/// What has no limit is shown as 0, as the file takes it.
+fn limits(limits: &Limits) -> Value {
+    json!({
+        "message_bytes": limits.message_bytes,
+        "answer_bytes": limits.answer_bytes,
+        "outbox_bytes": limits.outbox_bytes,
+        "requests_in_flight": limits.requests_in_flight,
+        "replay": limits.replay,
+        "mailbox": limits.mailbox,
+        "loaded_threads": limits.loaded_threads.unwrap_or(0),
+        "memory": limits.memory.map_or_else(|| "0".to_owned(), |bytes| format!("{}KiB", bytes / 1024)),
+    })
+}
+
+fn connections(heartbeat: &Heartbeat) -> Value {
+    json!({
+        "ping": duration(heartbeat.ping),
+        "dead_after": duration(heartbeat.dead_after),
+        "heartbeat": duration(heartbeat.heartbeat),
+    })
 }
 
 fn helper(spec: &HelperSpec) -> Value {

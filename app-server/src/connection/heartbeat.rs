@@ -80,6 +80,9 @@ pub(super) async fn watch(
         if now >= last + times.dead_after {
             return CloseReason::Silent;
         }
+        if outbox.is_overdue(now) {
+            return CloseReason::SlowClient;
+        }
         if now >= last.max(asked) + times.ping {
             outbox.ping();
             asked = now;

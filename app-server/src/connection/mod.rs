@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::heartbeat::Life;
 use self::outbox::{CloseReason, Outbox, OutboxLimits};
-use crate::config::Limits;
+use crate::config::{Heartbeat, Limits};
 use crate::policy;
 use crate::router::{Router, StoreJob};
 use crate::services::Services;
@@ -45,6 +45,8 @@ pub struct Connection {
     pub life: Arc<Life>,
     /// The client has asked for the heartbeat.
     pub wants_heartbeat: Notify,
+    /// When it is asked for signs of life, and gets ours: what it is told at its beginning holds to its end.
+    pub heartbeat: Heartbeat,
     client: OnceLock<ClientInfo>,
     initialised: AtomicBool,
 }
@@ -69,6 +71,7 @@ impl Connection {
             store_jobs,
             life,
             wants_heartbeat: Notify::new(),
+            heartbeat: services.config().heartbeat,
             client: OnceLock::new(),
             initialised: AtomicBool::new(false),
             services,
@@ -164,7 +167,11 @@ async fn talk(socket: WebSocket, connection: &Arc<Connection>, router: Arc<Route
             // What the client is still owed, and the close frame.
             tokio::time::timeout(policy::CLOSE_WRITE, writer).await.ok();
         }
-        () = &mut writer => drop(presence),
+        () = &mut writer => {
+            // Whoever waits for room waits no longer.
+            connection.outbox.close(CloseReason::ClientLeft);
+            drop(presence);
+        }
     }
 }
 
@@ -177,10 +184,9 @@ async fn watch(connection: &Connection) -> CloseReason {
         let notice = Notice::new::<SkeinHeartbeat>(Scope::All, &params, at, None);
         services.subscribers.publish_to(connection.id(), &notice.broadcast);
     };
-    let times = services.config().heartbeat;
-    let Connection { life, outbox, wants_heartbeat, .. } = connection;
-    let reason = heartbeat::watch(life, outbox, times, wants_heartbeat, beat).await;
-    tracing::info!(connection = connection.id().0, "a client gave no sign of life; its connection ends");
+    let Connection { life, outbox, wants_heartbeat, heartbeat, .. } = connection;
+    let reason = heartbeat::watch(life, outbox, *heartbeat, wants_heartbeat, beat).await;
+    tracing::info!(connection = connection.id().0, ?reason, "a client's connection is given up");
     reason
 }
 

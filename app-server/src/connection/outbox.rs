@@ -166,15 +166,20 @@ impl Outbox {
             waiting.full_since.get_or_insert(now);
         }
         let overdue = waiting.full_since.is_some_and(|since| now >= since + policy::OUTBOX_PATIENCE);
-        if overdue || before > limits.most_bytes {
-            waiting.close = Some(CloseReason::SlowClient);
-            self.0.ended.cancel();
-        }
         drop(waiting);
+        if overdue || before > limits.most_bytes {
+            self.close(CloseReason::SlowClient);
+        }
         self.0.filled.notify_one();
     }
 
-    /// Asks the client for a sign of life, behind everything that waits.
+    /// Whether more waits than may, for longer than it may: for those who look when nothing is pushed.
+    #[must_use]
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        self.lock().full_since.is_some_and(|since| now >= since + policy::OUTBOX_PATIENCE)
+    }
+
+    /// Asks the client for a sign of life.
     pub fn ping(&self) {
         self.lock().ping = true;
         self.0.filled.notify_one();
@@ -239,8 +244,12 @@ impl Outbox {
             Some(reason) if waiting.queue.is_empty() => return Some(Next::Close(reason)),
             Some(_) | None => {}
         }
+        // Before what waits: a client that takes it slowly is asked all the same.
+        if std::mem::take(&mut waiting.ping) {
+            return Some(Next::Ping);
+        }
         if waiting.queue.is_empty() {
-            return std::mem::take(&mut waiting.ping).then_some(Next::Ping);
+            return None;
         }
         waiting.full_since = None;
         let pieces = waiting.queue.take();

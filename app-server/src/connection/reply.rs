@@ -61,21 +61,21 @@ impl<R: Serialize> Reply<R> {
         }
     }
 
-    /// The answer as a message, for [`Reply::deliver`].
+    /// The answer as a message, for [`Reply::hold`].
     #[must_use]
     pub fn frame(&self, response: &R) -> Frame {
         self.address.as_ref().map(|a| envelope::response(&a.id, response)).unwrap_or_default().into()
     }
 
-    /// Answers now, with what [`Reply::frame`] has made.
-    pub fn deliver(mut self, frame: Frame) {
-        Answer { address: self.address.take(), frame }.send();
+    /// What [`Reply::frame`] has made, to be sent later.
+    pub fn hold(mut self, frame: Frame) -> Answer {
+        Answer { address: self.address.take(), frame }
     }
 
     /// Serialises the answer, to be sent later.
-    pub fn prepare(mut self, response: &R) -> Answer {
+    pub fn prepare(self, response: &R) -> Answer {
         let frame = self.frame(response);
-        Answer { address: self.address.take(), frame }
+        self.hold(frame)
     }
 
     /// Serialises the answer, or an error when it is above this many bytes.

@@ -49,8 +49,7 @@ pub fn initialize(
     let mut extensions = BTreeMap::new();
     if numbered {
         connection.wants_heartbeat.notify_one();
-        extensions
-            .insert(EVENTS_EXTENSION.to_owned(), events_extension(services.config().heartbeat.heartbeat));
+        extensions.insert(EVENTS_EXTENSION.to_owned(), events_extension(connection.heartbeat.heartbeat));
     }
     Ok(InitializeResponse {
         codex_home: services.config().home.display().to_string(),

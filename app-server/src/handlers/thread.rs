@@ -15,6 +15,7 @@ use skein_protocol::turn::TurnItemsView;
 use crate::config::{Overrides, helpers_from_thread_config};
 use crate::connection::Connection;
 use crate::connection::reply::Reply;
+use crate::policy;
 use crate::router::errors;
 use crate::services::Services;
 use crate::thread::command::{Command, Resume, SetName, Start, Unload};
@@ -62,6 +63,10 @@ pub fn resume(connection: &Arc<Connection>, params: ThreadResumeParams, reply: R
         Ok(helpers) => helpers,
         Err(error) => return reply.err(&error.thread(id)),
     };
+    if services.subscribers.catching_up(connection.id()) >= policy::CATCH_UPS {
+        services.counters.overloaded.add_one();
+        return reply.err(&errors::too_many_catch_ups(policy::CATCH_UPS, policy::BUSY_RETRY).thread(id));
+    }
     let Some(ticket) = services.subscribers.begin_resume(connection.id(), id) else { return };
     let observes = params.skein.as_ref().is_some_and(|skein| skein.observe);
     let role = if observes { Role::Observer } else { Role::Subscriber };

@@ -128,6 +128,14 @@ pub fn too_many_requests(most: usize, retry_after: Duration) -> WireError {
     WireError::overloaded("requestsInFlight", text, millis(retry_after))
 }
 
+/// A connection that is told what it missed of too many threads at once.
+#[must_use]
+pub fn too_many_catch_ups(most: usize, retry_after: Duration) -> WireError {
+    let text =
+        format!("{most} threads of this connection are being continued already; take what they tell first");
+    WireError::overloaded("resumesUnderWay", text, millis(retry_after))
+}
+
 /// A resume whose history does not fit into an answer.
 #[must_use]
 pub fn answer_too_large(id: ThreadId, most: usize) -> WireError {

@@ -27,31 +27,42 @@ pub enum Continuation {
     Gap(GapReason),
 }
 
-/// Whether a history can be continued from where the client says it is. `now` is where it ends; `replay` bounds the
-/// records that may lie between.
+/// Whether a history can be continued from where the client says it is. `now` is where it ends, `hole` the last of its
+/// numbers that cannot be read any more; `replay` bounds the records that may lie between.
 #[must_use]
-pub fn continuation(options: Option<&ResumeOptions>, now: ThreadPicture, replay: usize) -> Continuation {
+pub fn continuation(
+    options: Option<&ResumeOptions>,
+    now: ThreadPicture,
+    hole: EventSeq,
+    replay: usize,
+) -> Continuation {
     let Some(after) = options.and_then(|options| options.after_seq) else { return Continuation::Whole };
     let epoch = options.and_then(|options| options.epoch);
     let behind = now.seq.0.checked_sub(after.0).map(|records| usize::try_from(records).unwrap_or(usize::MAX));
     match (epoch, behind) {
         (Some(epoch), _) if epoch != now.epoch => Continuation::Gap(GapReason::OtherEpoch),
         (None, _) | (Some(_), None) => Continuation::Gap(GapReason::UnknownSeq),
+        (Some(_), Some(_)) if after < hole => Continuation::Gap(GapReason::Damaged),
         (Some(_), Some(behind)) if behind > replay => Continuation::Gap(GapReason::TooMany),
         (Some(_), Some(_)) => Continuation::From(after),
     }
 }
 
-/// What the answer says about it, with the questions that are open.
+/// What the answer says about it, with the questions that are open. `told` is the last record that clients are told of.
 #[must_use]
-pub fn picture(continuation: Continuation, now: ThreadPicture, open_questions: &[i64]) -> ResumePicture {
+pub fn picture(
+    continuation: Continuation,
+    now: ThreadPicture,
+    told: EventSeq,
+    open_questions: &[i64],
+) -> ResumePicture {
     let mut picture = ResumePicture::from(now);
     picture.pending_requests = open_questions.iter().map(|number| RequestId::Integer(*number)).collect();
     match continuation {
         Continuation::Whole => {}
         Continuation::From(after) => {
             picture.seq = after;
-            picture.replay_to = Some(now.seq);
+            picture.replay_to = Some(told.max(after));
         }
         Continuation::Gap(reason) => picture.gap = Some(ReplayGap { reason }),
     }
@@ -122,22 +133,32 @@ impl CatchUp {
     /// # Errors
     /// When the rollout cannot be read.
     pub async fn read_to(&mut self, end: EventSeq) -> Result<(), ReadError> {
-        while self.at < end && self.is_wanted() {
+        while self.at < end && self.has_room().await {
             let page = self.services.store.read_after(self.thread, self.at, policy::CATCH_UP_PAGE).await?;
             for record in page.records.iter().filter(|record| record.seq <= end) {
                 if let Some(event) = self.replayer.event(record) {
-                    self.receiver.outbox().room().await;
-                    self.receiver.tell(&event);
+                    if !self.has_room().await || !self.services.subscribers.tell(self.ticket, &event) {
+                        return Ok(());
+                    }
                     self.services.counters.replayed_events.add_one();
                 }
                 self.at = record.seq;
             }
-            if !page.more {
-                // Damaged lines have numbers, and no records.
+            // Damaged lines have numbers, and no records.
+            if !page.more || page.records.last().is_none_or(|last| last.seq >= end) {
                 self.at = end;
             }
         }
         Ok(())
+    }
+
+    /// Waits until the client has taken enough of what waits for it; one that takes nothing is closed. Whether to go on.
+    async fn has_room(&self) -> bool {
+        let outbox = self.receiver.outbox();
+        if tokio::time::timeout(policy::CATCH_UP_PATIENCE, outbox.room()).await.is_err() {
+            outbox.close(CloseReason::SlowClient);
+        }
+        self.is_wanted()
     }
 
     /// Lets it receive everything from now on. The caller tells it what is missing before. `false` when it has left.
@@ -186,9 +207,14 @@ mod tests {
     use super::*;
 
     fn from(after: u64, epoch: Option<u64>) -> Continuation {
+        from_behind(0, after, epoch)
+    }
+
+    fn from_behind(hole: u64, after: u64, epoch: Option<u64>) -> Continuation {
         let options =
             ResumeOptions { observe: false, after_seq: Some(EventSeq(after)), epoch: epoch.map(Epoch) };
-        continuation(Some(&options), ThreadPicture { seq: EventSeq(10), epoch: Epoch(2) }, 5)
+        let now = ThreadPicture { seq: EventSeq(10), epoch: Epoch(2) };
+        continuation(Some(&options), now, EventSeq(hole), 5)
     }
 
     #[test]
@@ -200,6 +226,8 @@ mod tests {
         assert_eq!(from(7, Some(1)), Continuation::Gap(GapReason::OtherEpoch));
         assert_eq!(from(7, None), Continuation::Gap(GapReason::UnknownSeq));
         let now = ThreadPicture { seq: EventSeq(10), epoch: Epoch(2) };
-        assert_eq!(continuation(None, now, 5), Continuation::Whole);
+        assert_eq!(continuation(None, now, EventSeq(0), 5), Continuation::Whole);
+        assert_eq!(from_behind(7, 6, Some(2)), Continuation::Gap(GapReason::Damaged));
+        assert_eq!(from_behind(7, 7, Some(2)), Continuation::From(EventSeq(7)));
     }
 }

@@ -19,6 +19,11 @@ use super::subscribers::Broadcast;
 use crate::clock::WallMs;
 use crate::rollout::record::{Record, RecordBody, TurnCompleted, Usage};
 
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub mod view;
+
 /// An item begins, or is shown as it is so far.
 #[must_use]
 pub fn item_started(thread_id: ThreadId, turn_id: &TurnId, item: ThreadItem) -> ItemStartedNotification {
@@ -56,6 +61,30 @@ pub fn open_items(history: &History, at: WallMs) -> Vec<Broadcast> {
         Notice::new::<ItemStartedNotice>(Scope::Subscribers, &params, at, None).broadcast
     };
     history.open_items().map(shown).collect()
+}
+
+/// Whether clients are told of a record: whether [`Replayer::event`] makes something of it.
+#[must_use]
+pub fn is_event(body: &RecordBody) -> bool {
+    match body {
+        RecordBody::TurnStarted(_)
+        | RecordBody::ItemStarted(_)
+        | RecordBody::ItemCompleted(_)
+        | RecordBody::TurnCompleted(_)
+        | RecordBody::ThreadNamed(_)
+        | RecordBody::Usage(_) => true,
+        RecordBody::ThreadCreated(_)
+        | RecordBody::ThreadOpened(_)
+        | RecordBody::ThreadClosed(_)
+        | RecordBody::ThreadMeta(_)
+        | RecordBody::ItemCheckpoint(_)
+        | RecordBody::Compacted(_)
+        | RecordBody::Reverted(_)
+        | RecordBody::Archived(_)
+        | RecordBody::Unarchived(_)
+        | RecordBody::Forked(_)
+        | RecordBody::Unknown(_) => false,
+    }
 }
 
 /// Makes the events of one thread's records anew.
@@ -152,7 +181,12 @@ impl Replayer {
         turn.status = done.status;
         turn.error.clone_from(&done.error);
         turn.items = self.last.iter().cloned().collect();
-        turn_completed(self.thread, turn)
+        let mut params = turn_completed(self.thread, turn);
+        if self.last.is_none() {
+            // It ended before the first record that was seen.
+            params.turn.items_view = TurnItemsView::NotLoaded;
+        }
+        params
     }
 
     fn notice<N: Notification>(&self, params: &N::Params, seq: EventSeq, at: WallMs) -> Broadcast {

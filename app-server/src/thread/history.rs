@@ -10,6 +10,7 @@ use skein_protocol::thread::{GitInfo, SessionSource, Thread, ThreadStatus};
 use skein_protocol::turn::{Turn, TurnError, TurnItemsView, TurnStatus, UserInput};
 use uuid::Uuid;
 
+use super::events;
 use crate::clock::WallMs;
 use crate::index::ThreadRow;
 use crate::policy;
@@ -30,9 +31,13 @@ pub use items::seen_as;
 pub struct History {
     id: ThreadId,
     seq: EventSeq,
+    /// The last number that was never seen, because its line is damaged.
+    hole: EventSeq,
     epoch: Epoch,
     opened: Option<ThreadOpened>,
     closed: bool,
+    /// The last record that is an event for clients.
+    told: EventSeq,
     created: Option<ThreadCreated>,
     created_at: WallMs,
     updated_at: WallMs,
@@ -72,9 +77,11 @@ impl History {
         Self {
             id,
             seq: EventSeq(0),
+            hole: EventSeq(0),
             epoch: Epoch(1),
             opened: None,
             closed: false,
+            told: EventSeq(0),
             created: None,
             created_at: WallMs(0),
             updated_at: WallMs(0),
@@ -99,8 +106,14 @@ impl History {
         if self.seq == EventSeq(0) {
             (self.created_at, self.updated_at) = (record.at, record.at);
         }
+        if record.seq > self.seq.next() {
+            self.hole = EventSeq(record.seq.0 - 1);
+        }
         self.seq = record.seq;
         self.closed = matches!(record.body, RecordBody::ThreadClosed(_));
+        if events::is_event(&record.body) {
+            self.told = record.seq;
+        }
         let at = record.at;
         match &record.body {
             RecordBody::ThreadCreated(created) => self.thread_created(created, at),
@@ -139,9 +152,23 @@ impl History {
         self.seq
     }
 
+    /// The last record that clients are told of; those behind it are for the server only.
+    #[must_use]
+    pub fn told(&self) -> EventSeq {
+        self.told
+    }
+
     /// Counts on from `head`, which a load found taken by lines that cannot be read any more.
     pub fn skip_to(&mut self, head: EventSeq) {
-        self.seq = self.seq.max(head);
+        if head > self.seq {
+            (self.seq, self.hole) = (head, head);
+        }
+    }
+
+    /// The last number whose record cannot be read any more; 0 when there is none.
+    #[must_use]
+    pub fn hole(&self) -> EventSeq {
+        self.hole
     }
 
     /// The version of the history.

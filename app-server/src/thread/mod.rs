@@ -26,3 +26,7 @@ pub mod registry;
 pub mod snapshot;
 pub mod subscribers;
 pub mod writer;
+
+#[cfg(test)]
+#[cfg(feature = "races")]
+mod tests;

@@ -35,20 +35,23 @@ pub async fn observe(services: Arc<Services>, id: ThreadId, resume: Resume) {
     };
     let now = picture(&history);
     let asked = resume.params.skein.as_ref();
-    let continuation = catch_up::continuation(asked, now, services.config().limits.replay);
+    let continuation = catch_up::continuation(asked, now, history.hole(), services.config().limits.replay);
     let response = response(&history, continuation, &resume.params);
     if let Continuation::From(seq) = continuation {
-        resume.reply.ok(&response);
         let from = ThreadPicture { seq, epoch: now.epoch };
-        if let Some(catch_up) = CatchUp::begin(&services, id, (ticket, Role::Observer), from, Vec::new()) {
-            follow(services, id, catch_up).await;
+        match CatchUp::begin(&services, id, (ticket, Role::Observer), from, Vec::new()) {
+            Some(catch_up) => {
+                resume.reply.ok(&response);
+                follow(services, id, catch_up).await;
+            }
+            None => resume.reply.err(&errors::thread(&ThreadError::Withdrawn { id })),
         }
         return;
     }
     let answer = resume.reply.frame(&response);
     let heard = services.registry.while_unowned(id, || services.subscribers.join_unless_missed(ticket, id));
     match heard {
-        Some(true) => resume.reply.deliver(answer),
+        Some(true) => resume.reply.hold(answer).send(),
         Some(false) | None => {
             services.subscribers.stop_catch_up(ticket, id);
             dispatch::deliver(&services, id, Command::Resume(Box::new(resume)));
@@ -64,18 +67,20 @@ pub async fn follow(services: Arc<Services>, id: ThreadId, mut catch_up: Box<Cat
         if services.subscribers.begin_catch_up(ticket, id, role).is_none() {
             return;
         }
-        let history = match History::read(services.store.as_ref(), id).await {
-            Ok(history) if catch_up.is_of(picture(&history)) => history,
+        // Only what is needed: the client may take its time.
+        let (end, in_progress) = match History::read(services.store.as_ref(), id).await {
+            Ok(history) if catch_up.is_of(picture(&history)) => {
+                (history.seq(), events::open_items(&history, services.clock.wall()))
+            }
             Ok(_) | Err(_) => return,
         };
-        if catch_up.read_to(history.seq()).await.is_err() {
+        if catch_up.read_to(end).await.is_err() {
             return;
         }
         let heard = services.registry.while_unowned(id, || {
             let heard = services.subscribers.join_unless_missed(ticket, id);
             if heard {
-                let shown = events::open_items(&history, services.clock.wall());
-                shown.iter().for_each(|item| catch_up.receiver.tell(item));
+                in_progress.iter().for_each(|item| catch_up.receiver.tell(item));
             }
             heard
         });
@@ -94,7 +99,7 @@ fn response(
     let now = picture(history);
     let thread = history.thread(ThreadStatus::NotLoaded);
     let mut response: ThreadResumeResponse = pictures::response(history.settings(), thread, now).into();
-    response.skein = Some(catch_up::picture(continuation, now, &[]));
+    response.skein = Some(catch_up::picture(continuation, now, history.told(), &[]));
     match continuation {
         Continuation::Whole | Continuation::Gap(_) => pages::show(&mut response, history, params),
         Continuation::From(_) => {}

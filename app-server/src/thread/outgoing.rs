@@ -1,5 +1,5 @@
-//! What an owner sends out: notifications, answers, subscriptions. Serialised when it is put in line, sent when the
-//! records before it are durable.
+//! What an owner sends out: notifications, answers, subscriptions. Notifications are serialised when they are put in line,
+//! answers when their turn comes; both are sent when the records before them are durable.
 
 use std::sync::Arc;
 
@@ -19,6 +19,10 @@ use crate::clock::WallMs;
 use crate::connection::outbox::{Frame, TextDelta};
 use crate::connection::reply::Answer;
 
+/// An answer that is made when its turn comes. It is given the last record that is on disk, where not all are that it
+/// shows: what is not may be lost, and its number be another event's. `Err` refuses, and nobody is subscribed.
+pub type LateAnswer = Box<dyn FnOnce(Option<EventSeq>) -> Result<Answer, Answer> + Send>;
+
 /// An answer that says yes when the records behind the request are saved, and why not otherwise.
 pub type Acknowledgement = Box<dyn FnOnce(Result<(), WireError>) + Send>;
 
@@ -36,7 +40,7 @@ pub enum Outgoing {
         /// As what.
         role: Role,
         /// The picture.
-        answer: Answer,
+        answer: LateAnswer,
         /// What the picture leaves out and the connection has to know: the items in progress.
         items: Vec<Broadcast>,
     },
@@ -56,7 +60,7 @@ pub struct ResumeByNumber {
     /// As what.
     pub role: Role,
     /// The answer, without turns.
-    pub answer: Answer,
+    pub answer: LateAnswer,
     /// The last record that the client knows.
     pub from: ThreadPicture,
     /// The questions that the answer names as open.

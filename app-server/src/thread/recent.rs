@@ -26,11 +26,11 @@ impl RecentEvents {
 
     /// Takes an event that was told to the subscribers.
     pub fn push(&mut self, seq: EventSeq, event: Broadcast) {
-        self.bytes += event.plain.len();
+        self.bytes += size(&event);
         self.events.push_back((seq, event));
         while self.events.len() > policy::RECENT_EVENTS || self.bytes > policy::RECENT_BYTES {
             let Some((seq, oldest)) = self.events.pop_front() else { return };
-            self.bytes -= oldest.plain.len();
+            self.bytes -= size(&oldest);
             self.base = self.base.max(seq);
         }
     }
@@ -46,6 +46,11 @@ impl RecentEvents {
         (seq >= self.base)
             .then(|| self.events.iter().filter(move |(number, _)| *number > seq).map(|(_, event)| event))
     }
+}
+
+/// Both of its forms.
+fn size(event: &Broadcast) -> usize {
+    event.plain.len() + event.numbered.as_ref().map_or(0, |numbered| numbered.len())
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! Which threads are loaded, and how to reach their owners. A claim is the only way to become an owner, and there
 //! is one at a time. This room never waits; whoever looks something up gets a clone.
 
+#[cfg(not(all(test, feature = "races")))]
+use std::sync::Mutex;
+#[cfg(not(all(test, feature = "races")))]
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
-use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
+#[cfg(not(all(test, feature = "races")))]
+use dashmap::{DashMap, mapref::entry::Entry};
 use serde_json::value::RawValue;
 use skein_protocol::error::WireError;
 use skein_protocol::ids::{ConnectionId, ThreadId, TurnId};
@@ -14,6 +17,8 @@ use tokio::sync::{Notify, mpsc, watch};
 use super::command::Command;
 use super::machine::Persistence;
 use super::snapshot::Snapshot;
+#[cfg(all(test, feature = "races"))]
+use super::tests::shim::{AtomicBool, AtomicU64, AtomicUsize, Entry, Map as DashMap, Mutex, Ordering};
 
 #[cfg(test)]
 mod tests;

@@ -2,17 +2,22 @@
 //! the connection's guard, in that order. This room never waits and never decides on unloading: it only counts.
 
 use std::collections::{HashMap, HashSet};
+#[cfg(not(all(test, feature = "races")))]
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
+#[cfg(not(all(test, feature = "races")))]
+use std::sync::{Mutex, MutexGuard};
 
+#[cfg(not(all(test, feature = "races")))]
 use dashmap::DashMap;
 use skein_protocol::extension::{CatalogPlace, SkeinCatalogResumeParams, SkeinCatalogResumeResponse};
 use skein_protocol::ids::{ConnectionId, ThreadId};
-
 use uuid::Uuid;
 
 use super::catalog::{Announced, Announcement, Catalog, CatalogLimits};
 use super::event::Counts;
+#[cfg(all(test, feature = "races"))]
+use super::tests::shim::{AtomicBool, AtomicU64, Map as DashMap, Mutex, MutexGuard, Ordering};
 use crate::connection::outbox::{Frame, Outbox, TextDelta};
 use crate::policy;
 
@@ -302,11 +307,12 @@ impl Subscribers {
     #[must_use]
     pub fn begin_catch_up(&self, ticket: Ticket, thread: ThreadId, role: Role) -> Option<Arc<Receiver>> {
         let mut connection = self.connections.get_mut(&ticket.connection)?;
-        if connection.catching_up.get(&thread) != Some(&ticket.number) {
-            connection.end_catch_up(thread);
-        }
+        // One that is void takes nobody's place.
         if connection.resuming.get(&ticket.number) != Some(&thread) {
             return None;
+        }
+        if connection.catching_up.get(&thread) != Some(&ticket.number) {
+            connection.end_catch_up(thread);
         }
         connection.catching_up.insert(thread, ticket.number);
         self.seat(&mut connection, thread, role, Hears::NothingYet(AtomicBool::new(false)))
@@ -367,6 +373,19 @@ impl Subscribers {
         self.threads.get(&thread)?.get(&id).map(|listener| listener.role)
     }
 
+    /// Those who keep a thread loaded, whether they hear already or are told what they missed.
+    #[must_use]
+    pub fn subscribed(&self, thread: ThreadId) -> HashSet<ConnectionId> {
+        let Some(side) = self.threads.get(&thread) else { return HashSet::new() };
+        side.iter().filter(|(_, listener)| listener.role.keeps_loaded()).map(|(id, _)| *id).collect()
+    }
+
+    /// In how many threads a connection is being told what it missed.
+    #[must_use]
+    pub fn catching_up(&self, id: ConnectionId) -> usize {
+        self.connections.get(&id).map_or(0, |connection| connection.catching_up.len())
+    }
+
     /// The outboxes of those who may be asked a question about a thread.
     #[must_use]
     pub fn askable(&self, thread: ThreadId) -> Vec<Outbox> {
@@ -405,6 +424,21 @@ impl Subscribers {
             .iter()
             .filter_map(|entry| entry.receiver.clone())
             .for_each(|one| one.tell(broadcast));
+    }
+
+    /// Gives the one who catches up with this ticket what it missed. `false` when the ticket is void: it has left, or
+    /// something newer has taken its place, and nothing may be told behind that one's answer.
+    #[must_use]
+    pub fn tell(&self, ticket: Ticket, broadcast: &Broadcast) -> bool {
+        let Some(connection) = self.connections.get(&ticket.connection) else { return false };
+        let wanted = connection.resuming.contains_key(&ticket.number);
+        match connection.receiver.as_ref().filter(|_| wanted) {
+            Some(receiver) => {
+                receiver.tell(broadcast);
+                true
+            }
+            None => false,
+        }
     }
 
     /// Gives a notification of a thread to every initialised connection.

@@ -47,8 +47,30 @@ pub struct WriterSetup {
     pub head: EventSeq,
 }
 
-/// Writes until the batches end and everything is written.
-pub async fn run(setup: WriterSetup, mut batches: mpsc::Receiver<Batch>, owner: mpsc::Sender<Written>) {
+/// Writes until the batches end and everything is written. One that breaks off by a panic says so: nobody waits for it.
+pub async fn run(setup: WriterSetup, batches: mpsc::Receiver<Batch>, owner: mpsc::Sender<Written>) {
+    let last_word = LastWord { thread: setup.lease.thread, owner: owner.clone() };
+    write_all(setup, batches, owner).await;
+    drop(last_word);
+}
+
+/// Tells the owner of a writer that breaks off.
+struct LastWord {
+    thread: ThreadId,
+    owner: mpsc::Sender<Written>,
+}
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let reason = "its writer broke off; the server's log has more".to_owned();
+            // The queue has room for every batch: an owner that is gone does not want to know.
+            self.owner.try_send(Written::Failed(AppendError::Unknown { thread: self.thread, reason })).ok();
+        }
+    }
+}
+
+async fn write_all(setup: WriterSetup, mut batches: mpsc::Receiver<Batch>, owner: mpsc::Sender<Written>) {
     let mut writer = Writer { setup, unsaved: Vec::new(), keep: Keep::Process, row: None, pause: None };
     let mut open = true;
     while open || !writer.unsaved.is_empty() {

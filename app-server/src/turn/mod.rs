@@ -163,7 +163,7 @@ impl Running {
         };
         for _ in 0..policy::TURN_ROUNDS {
             let wish = self.answer(prompt.clone()).await?;
-            self.complete_message().await;
+            self.complete_text().await;
             match wish {
                 Wish::Again(results) => prompt.results = results,
                 Wish::Nothing => match self.steered().await {
@@ -233,33 +233,49 @@ impl Running {
                 Ok(None)
             }
             ModelEvent::Usage(usage) => {
-                self.complete_message().await;
+                self.complete_text().await;
                 self.report(Report::Usage(usage)).await;
                 Ok(None)
             }
             ModelEvent::ToolCalls(calls) => {
-                self.complete_message().await;
+                self.complete_text().await;
                 self.call_tools(calls).await.map(Some)
             }
             ModelEvent::Question(text) => {
-                self.complete_message().await;
+                self.complete_text().await;
                 self.ask(text).await.map(|result| Some(vec![result]))
             }
         }
     }
 
     async fn say(&mut self, text: String) {
-        if self.message.is_none() {
-            let item = self.begin(ThreadItem::agent_message(self.new_item_id(), ""));
-            self.report(Report::ItemStarted(item.clone())).await;
-            if let ThreadItemBody::AgentMessage(message) = item.body {
-                self.message = Some(message);
-            }
-        }
+        self.open_message().await;
         if let Some(message) = &mut self.message {
             message.text.push_str(&text);
             let item = message.id.clone();
             self.report(Report::Delta { item, text }).await;
+        }
+    }
+
+    /// Begins a message, unless one is being streamed. Returns its id.
+    async fn open_message(&mut self) -> ItemId {
+        if let Some(message) = &self.message {
+            return message.id.clone();
+        }
+        let item = self.begin(ThreadItem::agent_message(self.new_item_id(), ""));
+        let id = item.id().clone();
+        self.report(Report::ItemStarted(item.clone())).await;
+        if let ThreadItemBody::AgentMessage(message) = item.body {
+            self.message = Some(message);
+        }
+        id
+    }
+
+    /// Completes the message that is being streamed, if it says something. One that waits for its first word, because
+    /// the user was asked before it, goes on.
+    async fn complete_text(&mut self) {
+        if self.message.as_ref().is_some_and(|message| !message.text.is_empty()) {
+            self.complete_message().await;
         }
     }
 
@@ -271,9 +287,11 @@ impl Running {
         }
     }
 
+    /// Asks the user. The question belongs to the message that the answer is for: clients know it before they are asked.
     async fn ask(&mut self, text: String) -> Result<ToolResult, Stop> {
         let (answer, answered) = oneshot::channel();
-        self.report(Report::Question { item: self.new_item_id(), text, answer }).await;
+        let item = self.open_message().await;
+        self.report(Report::Question { item, text, answer }).await;
         tokio::select! {
             biased;
             () = self.job.cancel.cancelled() => Err(Stop::Interrupted),

@@ -102,10 +102,8 @@ async fn play(stage: &mut Stage) -> Result<()> {
     step.done("an answer is shown whole and once")?;
     over_in_between(stage).await?;
     step.done("a turn that ends while the link is cut is shown whole and once")?;
-    let so_far = still_running(stage).await?;
-    step.done(&format!(
-        "a turn that runs on behind the cut is shown whole and once; before its end {so_far}"
-    ))?;
+    still_running(stage).await?;
+    step.done("a turn that runs on behind the cut is shown whole and once, before its end too")?;
     tool_in_progress(stage).await?;
     step.done("a tool call in progress at the cut is shown once")?;
     unload_of_another(stage).await?;
@@ -130,9 +128,9 @@ async fn over_in_between(stage: &mut Stage) -> Result<()> {
     stage.answered(&prompt, 30).await
 }
 
-/// The link is cut in the middle of the answer and comes back long before the turn is over. Says what is shown of the
-/// answer then.
-async fn still_running(stage: &mut Stage) -> Result<&'static str> {
+/// The link is cut in the middle of the answer and comes back long before the turn is over: what is shown of the answer
+/// is whole from then on.
+async fn still_running(stage: &mut Stage) -> Result<()> {
     let prompt = stage.ask("::stream 120 10 20").await?;
     stage.shows(&prompt, 5).await?;
     stage.proxy.set(Flow::Cut);
@@ -148,8 +146,8 @@ async fn still_running(stage: &mut Stage) -> Result<&'static str> {
     };
     let before_its_end = stage.tui.until("more of the answer", BOUND, part).await?;
     let whole = before_its_end.iter().copied().eq(0..before_its_end.len());
-    stage.answered(&prompt, 120).await?;
-    Ok(if whole { "too" } else { "from the reconnect on" })
+    ensure!(whole, "what is shown before the turn's end is not whole: {before_its_end:?}");
+    stage.answered(&prompt, 120).await
 }
 
 /// A helper works while the link is cut.

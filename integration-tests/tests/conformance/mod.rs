@@ -10,6 +10,7 @@ use skein_integration_tests::home::{Helper, Home};
 use skein_integration_tests::requests::{
     items_params, resume_params, steer_params, turn_params, turns_params,
 };
+use skein_integration_tests::view::{Kind, Leave, View, Window};
 use skein_protocol::account::GetAccountParams;
 use skein_protocol::approval::{ToolRequestUserInputAnswer, ToolRequestUserInputResponse};
 use skein_protocol::catalogue::{CollaborationModeListParams, HooksListParams, SkillsListParams};
@@ -191,6 +192,30 @@ async fn turns_that_ask_fail_and_are_interrupted() -> Result<()> {
         client.quiesce().await?;
     }
     client.read_thread(thread).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_by_number() -> Result<()> {
+    let home = home().await?;
+    let mut window = Window::start(Kind::Numbered, home.address()).await?;
+    let mut observer = Window::observe(Kind::Numbered, home.address(), window.thread()).await?;
+    let turn = window.start_turn("/stream 40 8 1000").await?;
+    window.start_turn("/ask Which one?").await?;
+    window.hear_some(10, View::waits_for_the_user).await?;
+    for window in [&mut window, &mut observer] {
+        window.leave(Leave::Reset).await?;
+        window.come_back(home.address()).await?;
+    }
+    window.until("the question", |view| view.open_question().is_some()).await?;
+    // In the middle of a question, and over a connection that listens already.
+    window.resume().await?;
+    window.until("the question again", |view| view.open_question().is_some()).await?;
+    window.answer("the red one").await?;
+    for window in [&mut window, &mut observer] {
+        window.until("the end", |view| view.has_ended(&turn) && view.has_caught_up()).await?;
+    }
+    window.view.same_as(&observer.view)?;
     home.finish().await
 }
 

@@ -1,5 +1,6 @@
 //! Questions to the user: who is asked, whose answer counts, and what becomes of those that nobody answers.
 
+mod away;
 mod restart;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
 //! A turn: answered before it is told of, ended in exactly one way, and written down.
 
+mod again;
 mod echo;
 mod faults;
 mod steer;

@@ -92,3 +92,20 @@ async fn the_heartbeat_is_heard_from_the_opt_in_on() {
     };
     assert_eq!(live(75, opts_in).await, (vec![], None, 2));
 }
+
+/// It gives signs of life, and takes nothing of what waits for it, to which nothing is added.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_lives_and_takes_nothing_is_given_up_as_slow() {
+    let (life, outbox, opted_in) = (Life::new(Clock.now()), outbox(), Notify::new());
+    outbox.push("x".repeat(60).into());
+    outbox.push("x".repeat(60).into());
+    let mut watch = std::pin::pin!(watch(&life, &outbox, TIMES, &opted_in, || ()));
+    for _ in 0..60 {
+        life.sign(Clock.now());
+        if let Some(reason) = (&mut watch).now_or_never() {
+            return assert_eq!(reason, CloseReason::SlowClient);
+        }
+        tokio::time::advance(SECOND).await;
+    }
+    panic!("it is still waited for");
+}

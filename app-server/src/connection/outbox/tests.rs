@@ -227,3 +227,27 @@ async fn texts_of_two_threads_are_merged_each_for_itself() {
     let text = |of, text: &str| Pushed::Text(of, 1, text.to_owned());
     assert_eq!(take(&outbox), [text(1, "aaaa"), text(2, "bbb"), Pushed::Event(2, 5), text(2, "b")]);
 }
+
+/// Whoever waits for room: the reader, and those who catch up.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_room_is_woken_when_the_client_is_too_slow() {
+    let outbox = outbox();
+    outbox.push("12345678".into());
+    outbox.push("123".into());
+    let mut room = std::pin::pin!(outbox.room());
+    assert!(futures_util::poll!(&mut room).is_pending());
+    tokio::time::advance(policy::OUTBOX_PATIENCE).await;
+    assert!(outbox.is_overdue(Clock.now()) && outbox.closed().is_none(), "nothing was pushed since");
+    outbox.push("4".into());
+    assert_eq!(outbox.closed(), Some(CloseReason::SlowClient));
+    assert!(futures_util::poll!(&mut room).is_ready());
+}
+
+#[tokio::test]
+async fn a_ping_does_not_stand_behind_what_waits() {
+    let outbox = outbox();
+    outbox.push("one".into());
+    outbox.ping();
+    assert!(matches!(outbox.next().await, Next::Ping));
+    assert_eq!(taken(outbox.next().await), ["one"]);
+}

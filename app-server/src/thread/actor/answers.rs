@@ -11,7 +11,7 @@ use crate::rollout::record::{RecordBody, ThreadCreated};
 use crate::thread::command::{Input, Start};
 use crate::thread::event::WaiterId;
 use crate::thread::machine::Persistence;
-use crate::thread::outgoing::Outgoing;
+use crate::thread::outgoing::{LateAnswer, Outgoing};
 use crate::thread::pictures;
 use crate::thread::subscribers::Role;
 
@@ -29,7 +29,7 @@ impl Owner {
     fn answer_start(&mut self, start: Start) {
         let Start { ticket, reply, .. } = start;
         let response = pictures::response(&self.settings(), self.thread(), self.picture());
-        let answer = reply.prepare(&response);
+        let answer: LateAnswer = Box::new(move |_| Ok(reply.prepare(&response)));
         if let Some(journal) = &mut self.journal {
             let items = Vec::new();
             journal.publish(Outgoing::Join { ticket, role: Role::Subscriber, answer, items });
@@ -81,8 +81,8 @@ impl Owner {
     }
 
     pub(super) fn picture(&self) -> ThreadPicture {
-        let (seq, epoch) =
-            self.journal.as_ref().map_or((EventSeq(0), Epoch(1)), |journal| (journal.seq(), journal.epoch()));
+        let now = |journal: &super::Journal| (journal.seq(), journal.epoch());
+        let (seq, epoch) = self.journal.as_ref().map_or((EventSeq(0), Epoch(1)), now);
         ThreadPicture { seq, epoch }
     }
 

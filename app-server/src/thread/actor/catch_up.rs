@@ -2,10 +2,11 @@
 //! joins has a place in the line: it knows everything before it, and receives everything behind it.
 
 use skein_protocol::extension::{GapReason, ThreadPicture};
+use skein_protocol::ids::EventSeq;
 use skein_protocol::thread::{ThreadResumeParams, ThreadResumeResponse};
 
 use super::Owner;
-use crate::connection::reply::Answer;
+use crate::connection::reply::Reply;
 use crate::router::errors;
 use crate::thread::catch_up::{self, CatchUp, Continuation};
 use crate::thread::command::{Command, Resume};
@@ -13,7 +14,7 @@ use crate::thread::error::ThreadError;
 use crate::thread::events;
 use crate::thread::journal::Saved;
 use crate::thread::machine::Phase;
-use crate::thread::outgoing::{Notice, Outgoing, ResumeByNumber};
+use crate::thread::outgoing::{LateAnswer, Notice, Outgoing, ResumeByNumber};
 use crate::thread::pages;
 use crate::thread::pictures;
 use crate::thread::subscribers::{Broadcast, Role, Ticket};
@@ -24,11 +25,11 @@ impl Owner {
         let Resume { params, role, ticket, reply, .. } = resume;
         self.tell_status();
         let continuation = self.continuation(&params);
-        let response = self.resume_response(continuation, &params);
-        let most = self.services.config().limits.answer_bytes;
-        let answer = reply.prepare_within(most, &response, || errors::answer_too_large(self.id, most));
+        // Those who only watch are asked nothing.
+        let open_questions = if role.keeps_loaded() { self.question_numbers() } else { Vec::new() };
+        let response = self.resume_response(continuation, &params, &open_questions);
+        let answer = self.late_answer(reply, response);
         let items = if params.exclude_turns { self.open_items() } else { Vec::new() };
-        let open_questions = self.question_numbers();
         let epoch = self.picture().epoch;
         let outgoing = match continuation {
             Continuation::Whole | Continuation::Gap(_) => Outgoing::Join { ticket, role, answer, items },
@@ -42,9 +43,38 @@ impl Owner {
         }
     }
 
+    /// The answer, with the numbers that hold when its place in the line has come.
+    fn late_answer(
+        &self,
+        reply: Reply<ThreadResumeResponse>,
+        mut response: ThreadResumeResponse,
+    ) -> LateAnswer {
+        let (id, most) = (self.id, self.services.config().limits.answer_bytes);
+        Box::new(move |on_disk| {
+            if let (Some(end), Some(picture)) = (on_disk, &mut response.skein) {
+                picture.replay_to = picture.replay_to.map(|replay_to| replay_to.min(end).max(picture.seq));
+                picture.seq = picture.seq.min(end);
+            }
+            let frame = reply.frame(&response);
+            if frame.len() > most {
+                return Err(reply.prepare_err(&errors::answer_too_large(id, most)));
+            }
+            Ok(reply.hold(frame))
+        })
+    }
+
+    /// The last record on disk, where not everything before this place in the line is.
+    fn end_on_disk(&self, saved: Saved) -> Option<EventSeq> {
+        match saved {
+            Saved::Yes => None,
+            Saved::No => self.journal.as_ref().map(super::Journal::durable),
+        }
+    }
+
     fn continuation(&self, params: &ThreadResumeParams) -> Continuation {
         let most = self.services.config().limits.replay;
-        let continuation = catch_up::continuation(params.skein.as_ref(), self.picture(), most);
+        let hole = self.journal.as_ref().map_or(EventSeq(0), |journal| journal.history.hole());
+        let continuation = catch_up::continuation(params.skein.as_ref(), self.picture(), hole, most);
         let stored = self.journal.as_ref().is_some_and(super::Journal::is_stored);
         let continuation = match continuation {
             Continuation::From(_) if !stored => Continuation::Gap(GapReason::NotStored),
@@ -60,11 +90,13 @@ impl Owner {
         &self,
         continuation: Continuation,
         params: &ThreadResumeParams,
+        open_questions: &[i64],
     ) -> ThreadResumeResponse {
         let now = self.picture();
         let mut response: ThreadResumeResponse =
             pictures::response(&self.settings(), self.thread(), now).into();
-        response.skein = Some(catch_up::picture(continuation, now, &self.question_numbers()));
+        let told = self.journal.as_ref().map_or(now.seq, |journal| journal.history.told());
+        response.skein = Some(catch_up::picture(continuation, now, told, open_questions));
         match (continuation, &self.journal) {
             (Continuation::Whole | Continuation::Gap(_), Some(journal)) => {
                 pages::show(&mut response, &journal.history, params);
@@ -80,7 +112,20 @@ impl Owner {
     }
 
     /// The place of a picture has come.
-    pub(super) fn join(&mut self, (ticket, role): (Ticket, Role), answer: Answer, items: &[Broadcast]) {
+    pub(super) fn join(
+        &mut self,
+        (ticket, role): (Ticket, Role),
+        answer: LateAnswer,
+        items: &[Broadcast],
+        saved: Saved,
+    ) {
+        let answer = match answer(self.end_on_disk(saved)) {
+            Ok(answer) => answer,
+            Err(refusal) => {
+                self.services.subscribers.end_resume(ticket);
+                return refusal.send();
+            }
+        };
         if !self.services.subscribers.join(ticket, self.id, role) {
             let error = errors::thread(&ThreadError::Withdrawn { id: self.id });
             return answer.replace_with(&error).send();
@@ -92,11 +137,15 @@ impl Owner {
         self.ask_again(ticket.connection);
     }
 
-    /// The place of a resume by number has come: what it names is on disk.
-    pub(super) fn begin_catch_up(&mut self, resume: ResumeByNumber) {
+    /// The place of a resume by number has come.
+    pub(super) fn begin_catch_up(&mut self, resume: ResumeByNumber, saved: Saved) {
         let ResumeByNumber { ticket, role, answer, from, open_questions } = resume;
+        // It has no turns, and is never too large.
+        let (Ok(answer) | Err(answer)) = answer(self.end_on_disk(saved));
         match CatchUp::begin(&self.services, self.id, (ticket, role), from, open_questions) {
             Some(catch_up) => {
+                // Its user may see them still, and may answer before they are put again.
+                self.may_answer(ticket.connection, &catch_up.open_questions);
                 answer.send();
                 self.read_on(catch_up);
             }
@@ -117,7 +166,7 @@ impl Owner {
     pub(super) fn caught_up(&mut self, catch_up: Box<CatchUp>) {
         match self.machine.phase() {
             Phase::Loading | Phase::Unloading => self.defer(Command::CaughtUp(catch_up)),
-            Phase::Gone => {}
+            Phase::Gone => self.deferred.push_back(Command::CaughtUp(catch_up)),
             Phase::Idle | Phase::Running => {
                 // One that has left, or knows another history, is dropped: that sends it away.
                 if catch_up.is_wanted() && catch_up.is_of(self.picture()) {
@@ -133,9 +182,9 @@ impl Owner {
     /// The place of a client that has caught up has come. It joins, unless the disk has to be read again: more
     /// happened meanwhile than is in memory, or what happened is not on disk yet.
     pub(super) fn join_at(&mut self, catch_up: Box<CatchUp>, items: &[Broadcast], saved: Saved) {
-        let Some(journal) = &self.journal else { return self.parked.push(*catch_up) };
+        let Some(journal) = &self.journal else { return self.park(*catch_up) };
         if saved == Saved::No || journal.failure.is_some() {
-            return self.parked.push(*catch_up);
+            return self.park(*catch_up);
         }
         let Some(missing) = journal.recent.after(catch_up.at) else { return self.read_on(catch_up) };
         if !catch_up.join() {
@@ -150,6 +199,12 @@ impl Owner {
             catch_up.receiver.tell(&self.resolved_notice(*number).broadcast);
         }
         self.ask_again(catch_up.ticket.connection);
+    }
+
+    /// Keeps a client until the disk works again; those that have left meanwhile, or begun anew, go.
+    fn park(&mut self, catch_up: CatchUp) {
+        self.parked.retain(CatchUp::is_wanted);
+        self.parked.push(catch_up);
     }
 
     /// The disk takes records again, or the thread is loaded again.

@@ -40,6 +40,8 @@ impl Owner {
 
     pub(super) fn command(&mut self, command: Command) {
         match command {
+            // Taken up after a load that nobody wanted any more: it is handed on.
+            command if self.machine.phase() == Phase::Gone => self.deferred.push_back(command),
             Command::Start(start) => {
                 self.overrides = start.helpers.clone();
                 let waiter = self.new_waiter(Waiter::Start(start));
@@ -226,12 +228,13 @@ impl Owner {
     /// Resumes whose connection has left do not wait any more.
     pub(super) fn withdraw_the_left(&mut self) {
         let subscribers = &self.services.subscribers;
-        let left: Vec<WaiterId> = self
+        let mut left: Vec<WaiterId> = self
             .waiters
             .iter()
             .filter(|(_, waiter)| waiter.ticket().is_some_and(|ticket| !subscribers.waits(ticket)))
             .map(|(id, _)| *id)
             .collect();
+        left.sort();
         for id in left {
             self.step(Event::Withdrawn(id));
         }

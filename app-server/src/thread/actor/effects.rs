@@ -341,8 +341,10 @@ impl Owner {
                 };
                 acknowledge(result);
             }
-            Outgoing::Join { ticket, role, answer, items } => self.join((ticket, role), answer, &items),
-            Outgoing::CatchUp(resume) => self.begin_catch_up(*resume),
+            Outgoing::Join { ticket, role, answer, items } => {
+                self.join((ticket, role), answer, &items, saved);
+            }
+            Outgoing::CatchUp(resume) => self.begin_catch_up(*resume, saved),
             Outgoing::JoinAt(catch_up, items) => self.join_at(catch_up, &items, saved),
             Outgoing::Ask(question) => self.put_question(question),
         }

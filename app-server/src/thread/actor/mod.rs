@@ -324,6 +324,7 @@ impl Owner {
 
     /// The end: nobody finds this owner any more, and what its mailbox still holds goes to the next one.
     async fn let_go(mut self) {
+        self.send_all();
         self.services.registry.forget(&self.seat.handle);
         self.seat.mailbox.close();
         let mut left: Vec<Command> = self.deferred.drain(..).collect();

@@ -95,6 +95,13 @@ impl Owner {
         }
     }
 
+    /// A connection has been told that these are still open: its answer counts as if they had been put to it again.
+    pub(super) fn may_answer(&mut self, connection: ConnectionId, numbers: &[i64]) {
+        for question in self.questions.iter_mut().filter(|question| numbers.contains(&question.number)) {
+            question.asked.ask(connection);
+        }
+    }
+
     /// A client has answered. Only those who were asked count; the first real answer settles.
     pub(super) fn answered(&mut self, by: ConnectionId, number: i64, answer: ClientAnswer) {
         let Some(question) = self.questions.iter_mut().find(|question| question.number == number) else {
@@ -115,8 +122,8 @@ impl Owner {
         if self.questions.is_empty() {
             return;
         }
-        let askable = self.services.subscribers.askable(self.id);
-        let still: HashSet<ConnectionId> = askable.iter().map(Outbox::connection).collect();
+        // Also those who are still told what they missed.
+        let still: HashSet<ConnectionId> = self.services.subscribers.subscribed(self.id);
         let refused: Vec<(i64, WireError)> = self
             .questions
             .iter()

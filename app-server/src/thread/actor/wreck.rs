@@ -91,6 +91,7 @@ impl Owner {
             match (outgoing, saved) {
                 (Outgoing::Join { ticket, answer, .. }, _) => {
                     self.services.subscribers.end_resume(ticket);
+                    let (Ok(answer) | Err(answer)) = answer(None);
                     answer.replace_with(&error).send();
                 }
                 (outgoing @ Outgoing::Acknowledge(_), _) | (outgoing @ Outgoing::Notify(_), Saved::Yes) => {
@@ -98,7 +99,8 @@ impl Owner {
                 }
                 (Outgoing::CatchUp(resume), _) => {
                     self.services.subscribers.end_resume(resume.ticket);
-                    resume.answer.replace_with(&error).send();
+                    let (Ok(answer) | Err(answer)) = (resume.answer)(None);
+                    answer.replace_with(&error).send();
                 }
                 // It was answered long ago: its connection is closed, and it comes back by number.
                 (Outgoing::JoinAt(catch_up, _), _) => drop(catch_up),

@@ -145,6 +145,28 @@ async fn nothing_reaches_a_connection_that_has_not_said_who_it_is() {
 }
 
 #[tokio::test]
+async fn who_catches_up_is_told_a_number_in_its_place_only() {
+    let subscribers = Subscribers::new(uuid::Uuid::nil());
+    let numbered = || ClientWishes { numbered: true, ..ClientWishes::default() };
+    let [listens, catches_up, stranger] = [1, 2, 3].map(|id| connected_with(&subscribers, id, numbered()));
+    join(&subscribers, 1, Role::Subscriber);
+    let ticket = subscribers.begin_resume(ConnectionId(2), T).unwrap();
+    assert!(subscribers.begin_catch_up(ticket, T, Role::Observer).is_some());
+    let named = Announcement {
+        method: "name",
+        params: serde_json::Map::new(),
+        at: WallMs(1),
+        number: Some((EventSeq(9), Epoch(4))),
+    };
+    subscribers.publish_to_all(T, &Broadcast { announcement: Some(named), ..notice("name") });
+    assert!(received(&listens).await[0].contains("\"seq\":9"));
+    for other in [&catches_up, &stranger] {
+        assert!(!received(other).await[0].contains("\"seq\":9"));
+    }
+    assert!(!subscribers.join_unless_missed(ticket, T), "it is told of it yet");
+}
+
+#[tokio::test]
 async fn a_closed_thread_is_told_to_strangers_only() {
     let subscribers = Subscribers::new(uuid::Uuid::nil());
     let [shows, waits, stranger] = [1, 2, 3].map(|id| connected(&subscribers, id));

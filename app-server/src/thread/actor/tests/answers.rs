@@ -117,3 +117,15 @@ async fn every_load_that_writes_says_so_first_and_synced() {
     assert_eq!(kinds[before + 1], "turn.started");
     bench.finish().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_resume_whose_answer_is_too_large_subscribes_nobody() {
+    let bench = Bench::with(|config| config.limits.answer_bytes = 1_000);
+    let thread = bench.stored().await;
+    let mut client = bench.client();
+    let request = client.ask_resume(thread, crate::thread::subscribers::Role::Subscriber);
+    assert_eq!(client.refusal(request).await, "answerTooLarge");
+    bench.gone(thread).await;
+    assert_eq!(bench.services.subscribers.role(client.id(), thread), None);
+    bench.finish().await;
+}

@@ -14,6 +14,7 @@ use super::disk::Disk;
 use super::model::{Puppet, Strings};
 use crate::clock::Clock;
 use crate::config::{Config, Settings};
+use crate::connection::outbox::OutboxLimits;
 use crate::helpers::{Containment, GuardProgram, HostOptions, ProcessHost};
 use crate::home::{Home, Term};
 use crate::index::memory::MemoryIndex;
@@ -26,7 +27,7 @@ use crate::services::{Counters, Providers, Services};
 use crate::tasks::Tasks;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::Registry;
-use crate::thread::subscribers::Subscribers;
+use crate::thread::subscribers::{ClientWishes, Subscribers};
 
 /// Bound on failure of a wait. On paused time it passes at once when nothing else can happen; it is longer than
 /// every grace.
@@ -55,8 +56,12 @@ impl Bench {
 
     /// Over a store in memory, with other settings.
     pub fn with(tune: impl FnOnce(&mut Config)) -> Self {
-        let disk = Arc::new(Disk::over(Arc::new(MemoryStore::default())));
-        Self::over(disk, FaultLayer::new(), Tasks::new(), None, tune)
+        Self::on_store(Arc::new(MemoryStore::default()), tune)
+    }
+
+    /// On a store that others may have used, with other settings.
+    pub fn on_store(store: Arc<dyn RolloutStore>, tune: impl FnOnce(&mut Config)) -> Self {
+        Self::over(Arc::new(Disk::over(store)), FaultLayer::new(), Tasks::new(), None, tune)
     }
 
     /// Over real files.
@@ -131,6 +136,12 @@ impl Bench {
         Client::connect(Arc::clone(&self.services), id, self.soon)
     }
 
+    /// A client that wants and takes what these say.
+    pub fn client_as(&self, wishes: ClientWishes, limits: OutboxLimits) -> Client {
+        let id = ConnectionId(self.last_connection.fetch_add(1, Ordering::Relaxed) + 1);
+        Client::connect_as(Arc::clone(&self.services), id, self.soon, wishes, limits)
+    }
+
     /// A client, and a thread that it has started.
     pub async fn started(&self) -> (Client, ThreadId) {
         let mut client = self.client();
@@ -178,6 +189,16 @@ impl Bench {
             }
         };
         self.within("the end of the thread's owner", gone).await;
+    }
+
+    /// Waits until nothing more happens by itself: paused time only passes then.
+    pub async fn drained(&self) {
+        self.pass(Duration::from_millis(1)).await;
+    }
+
+    /// Paused time passes.
+    pub async fn pass(&self, time: Duration) {
+        tokio::time::sleep_until(Clock.now() + time).await;
     }
 
     pub async fn within<T>(&self, what: &str, wait: impl Future<Output = T>) -> T {

@@ -21,7 +21,7 @@ use skein_protocol::thread::{
 use skein_protocol::turn::{TurnStartParams, TurnStartResponse, UserInput};
 
 use crate::config::Overrides;
-use crate::connection::outbox::{Next, Outbox, OutboxLimits};
+use crate::connection::outbox::{CloseReason, Next, Outbox, OutboxLimits};
 use crate::connection::reply::Reply;
 use crate::services::Services;
 use crate::thread::command::{Command, Input, InputReply, Resume, SetName, Start, Unload};
@@ -34,7 +34,7 @@ use crate::thread::subscribers::{ClientWishes, Left, Role};
 pub enum Message {
     Answer { id: i64, result: Result<Box<RawValue>, WireError> },
     Notice { method: String, params: Box<RawValue>, stamp: Stamp },
-    Question { id: i64 },
+    Question { id: i64, thread: ThreadId },
 }
 
 impl Message {
@@ -53,7 +53,9 @@ impl Message {
                 params: params.unwrap().to_owned(),
                 stamp: envelope::stamp(text).unwrap(),
             },
-            Incoming::Request { id, .. } => Self::Question { id: number(id) },
+            Incoming::Request { id, params, .. } => {
+                Self::Question { id: number(id), thread: thread_of(params.unwrap()).unwrap() }
+            }
         }
     }
 
@@ -73,6 +75,14 @@ impl Message {
         }
     }
 
+    /// The thread that a notification is about, if it is about one.
+    pub fn thread(&self) -> Option<ThreadId> {
+        match self {
+            Self::Notice { params, .. } => thread_of(params),
+            Self::Answer { .. } | Self::Question { .. } => None,
+        }
+    }
+
     /// The params of a notification, if it is this one.
     pub fn params<N: Notification>(&self) -> Option<N::Params> {
         match self {
@@ -82,6 +92,16 @@ impl Message {
             Self::Notice { .. } | Self::Answer { .. } | Self::Question { .. } => None,
         }
     }
+}
+
+/// The `threadId` of params.
+fn thread_of(params: &RawValue) -> Option<ThreadId> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct About {
+        thread_id: Option<ThreadId>,
+    }
+    serde_json::from_str::<About>(params.get()).ok()?.thread_id
 }
 
 pub struct Client {
@@ -97,17 +117,25 @@ pub struct Client {
 
 impl Client {
     pub fn connect(services: Arc<Services>, id: ConnectionId, soon: Duration) -> Self {
-        let outbox = Outbox::new(
-            id,
-            OutboxLimits {
-                waiting_bytes: 1 << 24,
-                most_bytes: 1 << 26,
-                pause_bytes: 1 << 23,
-                merge_bytes: 1 << 23,
-            },
-        );
-        services.subscribers.connect(outbox.clone());
+        let limits = OutboxLimits {
+            waiting_bytes: 1 << 24,
+            most_bytes: 1 << 26,
+            pause_bytes: 1 << 23,
+            merge_bytes: 1 << 23,
+        };
         let wishes = ClientWishes { numbered: true, ..ClientWishes::default() };
+        Self::connect_as(services, id, soon, wishes, limits)
+    }
+
+    pub fn connect_as(
+        services: Arc<Services>,
+        id: ConnectionId,
+        soon: Duration,
+        wishes: ClientWishes,
+        limits: OutboxLimits,
+    ) -> Self {
+        let outbox = Outbox::new(id, limits);
+        services.subscribers.connect(outbox.clone());
         assert!(services.subscribers.initialise(id, wishes));
         Self { services, outbox, soon, last_request: 0, log: Vec::new(), taken: Vec::new() }
     }
@@ -123,7 +151,10 @@ impl Client {
 
     /// Its end, as the connection's own.
     pub fn disconnect(&self) {
-        for thread in self.services.subscribers.disconnect(self.id()) {
+        self.outbox.close(CloseReason::ClientLeft);
+        let mut left = self.services.subscribers.disconnect(self.id());
+        left.sort();
+        for thread in left {
             self.services.registry.wake(thread);
         }
     }
@@ -309,7 +340,7 @@ impl Client {
     pub async fn asked(&mut self) -> i64 {
         let at = self.take("a question", |m| matches!(m, Message::Question { .. })).await;
         match &self.log[at] {
-            Message::Question { id } => *id,
+            Message::Question { id, .. } => *id,
             Message::Notice { .. } | Message::Answer { .. } => unreachable!("picked a question"),
         }
     }
@@ -329,6 +360,11 @@ impl Client {
                 Next::Close(reason) => panic!("closed ({reason:?}) before {what}"),
             }
         }
+    }
+
+    /// Why the server has ended the connection, if it has.
+    pub fn closed(&self) -> Option<CloseReason> {
+        self.outbox.closed()
     }
 
     /// Everything received so far, without waiting.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use skein_protocol::ids::{EventSeq, ThreadId};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::rollout::record::Record;
 use crate::rollout::{
@@ -19,9 +19,11 @@ pub struct Disk {
     loads: AtomicUsize,
     /// The next load panics.
     trap: AtomicBool,
-    load_gate: watch::Sender<bool>,
-    append_gate: watch::Sender<bool>,
-    read_gate: watch::Sender<bool>,
+    /// The next append panics.
+    write_trap: AtomicBool,
+    load_gate: Gate,
+    append_gate: Gate,
+    read_gate: Gate,
     /// The types of all records that were written.
     written: watch::Sender<Vec<String>>,
     /// Threads whose appends are refused.
@@ -35,9 +37,10 @@ impl Disk {
             inner,
             loads: AtomicUsize::new(0),
             trap: AtomicBool::new(false),
-            load_gate: watch::Sender::new(true),
-            append_gate: watch::Sender::new(true),
-            read_gate: watch::Sender::new(true),
+            write_trap: AtomicBool::new(false),
+            load_gate: Gate::default(),
+            append_gate: Gate::default(),
+            read_gate: Gate::default(),
             written: watch::Sender::default(),
             refused: Mutex::default(),
             held: Mutex::default(),
@@ -58,31 +61,36 @@ impl Disk {
         self.trap.store(true, Ordering::SeqCst);
     }
 
+    /// The next append panics.
+    pub fn set_write_trap(&self) {
+        self.write_trap.store(true, Ordering::SeqCst);
+    }
+
     /// From now on loads wait.
     pub fn hold_loads(&self) {
-        self.load_gate.send_replace(false);
+        self.load_gate.close();
     }
 
     pub fn release_loads(&self) {
-        self.load_gate.send_replace(true);
+        self.load_gate.open();
     }
 
     /// From now on appends wait.
     pub fn hold_appends(&self) {
-        self.append_gate.send_replace(false);
+        self.append_gate.close();
     }
 
     pub fn release_appends(&self) {
-        self.append_gate.send_replace(true);
+        self.append_gate.open();
     }
 
     /// From now on reads of pages wait.
     pub fn hold_reads(&self) {
-        self.read_gate.send_replace(false);
+        self.read_gate.close();
     }
 
     pub fn release_reads(&self) {
-        self.read_gate.send_replace(true);
+        self.read_gate.open();
     }
 
     /// How many records of a type were written.
@@ -119,8 +127,32 @@ impl Disk {
     }
 }
 
-async fn pass(gate: &watch::Sender<bool>) {
-    gate.subscribe().wait_for(|open| *open).await.unwrap();
+/// Lets everybody pass, or nobody. Who waited passes in the order in which they came, other than at a `watch`.
+#[derive(Default)]
+struct Gate {
+    closed: AtomicBool,
+    opened: Notify,
+}
+
+impl Gate {
+    fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    fn open(&self) {
+        self.closed.store(false, Ordering::SeqCst);
+        self.opened.notify_waiters();
+    }
+
+    async fn pass(&self) {
+        loop {
+            let opened = self.opened.notified();
+            if !self.closed.load(Ordering::SeqCst) {
+                return;
+            }
+            opened.await;
+        }
+    }
 }
 
 #[async_trait]
@@ -134,7 +166,8 @@ impl RolloutStore for Disk {
     ) -> Result<Appended, AppendError> {
         let thread = lease.thread;
         self.hold(thread);
-        pass(&self.append_gate).await;
+        self.append_gate.pass().await;
+        assert!(!self.write_trap.swap(false, Ordering::SeqCst), "as the test wants");
         if self.refused().contains(&thread) {
             let source = io::Error::from(io::ErrorKind::StorageFull);
             return Err(AppendError::Disk { thread, kind: DiskKind::Full, head: expected, source });
@@ -147,7 +180,7 @@ impl RolloutStore for Disk {
 
     async fn load(&self, thread: ThreadId) -> Result<Loaded, ReadError> {
         self.loads.fetch_add(1, Ordering::SeqCst);
-        pass(&self.load_gate).await;
+        self.load_gate.pass().await;
         assert!(!self.trap.swap(false, Ordering::SeqCst), "as the test wants");
         let loaded = self.inner.load(thread).await?;
         self.hold(thread);
@@ -164,7 +197,7 @@ impl RolloutStore for Disk {
     }
 
     async fn read_after(&self, thread: ThreadId, after: EventSeq, limit: usize) -> Result<Page, ReadError> {
-        pass(&self.read_gate).await;
+        self.read_gate.pass().await;
         self.inner.read_after(thread, after, limit).await
     }
 

@@ -12,7 +12,9 @@ mod model;
 mod answers;
 mod checkpoints;
 mod failures;
+mod last_words;
 mod loads;
+mod numbers;
 mod observers;
 mod panics;
 mod pressure;
@@ -20,6 +22,7 @@ mod questions;
 mod reloads;
 mod replays;
 mod resumes;
+mod simulation;
 mod turns;
 mod unloads;
 

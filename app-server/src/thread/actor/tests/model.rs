@@ -35,6 +35,11 @@ impl Puppet {
         }
     }
 
+    /// The next answer, if one is asked for.
+    pub fn try_next(&self) -> Option<Strings> {
+        self.asked().pop_front()
+    }
+
     fn asked(&self) -> MutexGuard<'_, VecDeque<Strings>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -54,6 +59,22 @@ impl Strings {
 
     pub async fn ask(&self, text: &str) {
         self.events.send(ModelEvent::Question(text.to_owned())).await.unwrap();
+    }
+
+    /// The next delta or question, unless the turn is over or does not listen now.
+    pub fn try_send(&self, event: ModelEvent) -> bool {
+        self.events.try_send(event).is_ok()
+    }
+
+    /// Whether nobody listens any more.
+    pub fn is_cut(&self) -> bool {
+        self.events.is_closed()
+    }
+
+    /// The answer is complete, if anybody still wants it.
+    pub fn end_if_wanted(self) {
+        drop(self.events);
+        self.end.send(()).ok();
     }
 
     /// The answer is complete.
@@ -80,6 +101,7 @@ impl Provider for Puppet {
                 self.asked().push_back(Strings { events: said, end });
                 self.new.notify_one();
                 tokio::select! {
+                    biased;
                     () = cancel.cancelled() => Ok(()),
                     () = pass_on(pulled, events) => {
                         ended.await.map_err(|_| ProviderError { message: "strings cut".to_owned() })

@@ -226,3 +226,19 @@ async fn a_handler_that_panics_answers_with_an_error_and_the_connection_goes_on(
     drop(connection);
     bench.finish().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_breaks_off_keeps_nobody_waiting_and_the_next_load_goes_on() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.materialised().await;
+    bench.disk.set_write_trap();
+    let input = client.input(thread, "lost");
+    assert_eq!(client.refusal(input).await, "notSaved");
+    client.heard::<TurnCompleted>().await;
+    client.disconnect();
+    bench.gone(thread).await;
+    let mut back = bench.client();
+    assert_eq!(back.resume(thread).await.thread.turns.len(), 1);
+    assert_eq!(back.turn(thread, "well again").await.turn.status, TurnStatus::Completed);
+    bench.finish().await;
+}

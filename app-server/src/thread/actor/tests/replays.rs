@@ -4,7 +4,8 @@ use skein_protocol::extension::GapReason;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::notifications::{
-    ItemAgentMessageDelta, ItemCompleted, ItemStarted, ServerRequestResolved, TurnCompleted, TurnStarted,
+    ItemAgentMessageDelta, ItemCompleted, ItemStarted, ServerRequestResolved, ThreadNameUpdated,
+    TurnCompleted, TurnStarted,
 };
 use skein_protocol::thread::ThreadResumeResponse;
 
@@ -126,6 +127,26 @@ async fn what_happens_during_the_catch_up_is_told_behind_it_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_name_that_is_given_during_the_catch_up_has_its_number_once_and_in_its_place() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, mut back) = catching_up(&bench).await;
+    let mut stranger = bench.client();
+    client.set_name(thread, "a name");
+    stranger.heard::<ThreadNameUpdated>().await;
+    assert_eq!(numbers(&mut stranger), Vec::<u64>::new(), "a number is a place in what the client follows");
+    client.turn(thread, "third").await;
+    assert_eq!(numbers(&mut back), Vec::<u64>::new(), "nothing is told before what is older");
+    bench.disk.release_reads();
+    last_text(&mut back, "third").await;
+    let (told, again) = (numbers(&mut client), numbers(&mut back));
+    assert_eq!(told[told.len() - again.len()..], again);
+    let numbered = |m: &Message| m.is::<ThreadNameUpdated>() && m.seq().is_some();
+    assert_eq!(back.count(numbered), 1, "once in its place");
+    assert_eq!(back.count(Message::is::<ThreadNameUpdated>), 2, "and once as everybody hears it");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn more_than_is_kept_in_memory_is_read_from_the_disk_again() {
     let bench = Bench::in_memory();
     let (mut client, thread, mut back) = catching_up(&bench).await;
@@ -149,6 +170,26 @@ async fn a_client_that_catches_up_keeps_the_thread_until_it_leaves() {
     back.unsubscribe(thread);
     bench.gone(thread).await;
     bench.disk.release_reads();
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_ends_with_an_event_also_where_records_follow_that_clients_are_not_told_of() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.materialised().await;
+    let seen = durable(&mut client).last().unwrap().0;
+    client.disconnect();
+    bench.gone(thread).await;
+    for role in [Role::Observer, Role::Subscriber] {
+        let mut back = bench.client();
+        let request = back.ask_resume_from(thread, role, (seen, E));
+        let response = back.answer::<ThreadResumeResponse>(request).await.unwrap();
+        assert_eq!(
+            response.skein.unwrap().replay_to,
+            Some(seen),
+            "nothing follows, and nothing is waited for"
+        );
+    }
     bench.finish().await;
 }
 
@@ -224,6 +265,26 @@ async fn what_cannot_be_continued_is_a_gap_with_the_full_state() {
     bench.finish().await;
 }
 
+/// The turn's end, which nobody was told again, is among what cannot be read.
+#[tokio::test]
+async fn what_was_damaged_later_is_a_gap_for_those_who_have_not_seen_it() {
+    let bench = Bench::on_files();
+    let thread = bench.stored().await;
+    let mut client = bench.client();
+    client.resume(thread).await;
+    client.turn(thread, "second").await;
+    client.disconnect();
+    bench.gone(thread).await;
+    let text = String::from_utf8(bench.file(thread)).unwrap();
+    let end = text.find("\"turn.completed\"").unwrap();
+    let mut bytes = text.into_bytes();
+    bytes[end + 1] = b'!';
+    bench.overwrite(thread, &bytes);
+    assert_eq!(gap(&bench, thread, (EventSeq(4), E)).await, Some(GapReason::Damaged));
+    assert_eq!(gap(&bench, thread, (EventSeq(9), E)).await, None, "it has seen what is damaged");
+    bench.finish().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_question_is_put_again_and_one_that_was_settled_meanwhile_is_taken_back() {
     let bench = Bench::in_memory();
@@ -248,6 +309,34 @@ async fn a_question_is_put_again_and_one_that_was_settled_meanwhile_is_taken_bac
     back.say(second, Ok("yes"));
     strings.end();
     client.heard::<TurnCompleted>().await;
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_told_that_a_question_is_still_open_may_answer_it_at_once() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, strings) = bench.running().await;
+    let seen = durable(&mut client).last().unwrap().0;
+    strings.ask("first?").await;
+    let question = client.asked().await;
+    bench.disk.hold_reads();
+    let mut observer = bench.client();
+    let request = observer.ask_resume_from(thread, Role::Observer, (EventSeq(seen.0 - 1), E));
+    let response = observer.answer::<ThreadResumeResponse>(request).await.unwrap();
+    assert_eq!(response.skein.unwrap().pending_requests, []);
+    observer.say(question, Ok("not mine to answer"));
+    assert!(observer.fence(thread).await);
+    assert_eq!(client.count(Message::is::<ServerRequestResolved>), 0);
+    let mut back = bench.client();
+    back.resume_from(thread, (EventSeq(seen.0 - 1), E)).await;
+    // The dialog has stood there all the time: the user answers it before it is put again.
+    back.say(question, Ok("answered"));
+    client.heard::<ServerRequestResolved>().await;
+    strings.end();
+    client.heard::<TurnCompleted>().await;
+    bench.disk.release_reads();
+    back.heard::<TurnCompleted>().await;
+    assert_eq!(back.count(Message::is::<ServerRequestResolved>), 1);
     bench.finish().await;
 }
 

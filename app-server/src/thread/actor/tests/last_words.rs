@@ -1,0 +1,39 @@
+//! Every request is answered with what is true of it, also when its thread or its sender leaves meanwhile.
+
+use skein_protocol::ids::{Epoch, EventSeq};
+use skein_protocol::turn::TurnStartResponse;
+
+use super::*;
+use crate::thread::subscribers::{Left, Role};
+
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_during_a_load_that_nobody_wants_any_more_is_handed_on() {
+    let bench = Bench::in_memory();
+    let thread = bench.stored().await;
+    bench.disk.hold_loads();
+    let (mut client, mut other) = (bench.client(), bench.client());
+    client.ask_resume(thread, Role::Subscriber);
+    let input = other.input(thread, "hello");
+    let named = other.set_name(thread, "new");
+    bench.drained().await;
+    client.disconnect();
+    bench.disk.release_loads();
+    // By the same thread, or, where that is gone by then, with a word that it is.
+    other.answer::<TurnStartResponse>(input).await.unwrap();
+    other.answer::<serde_json::Value>(named).await.unwrap();
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_that_has_left_is_not_told_that_it_listens() {
+    let bench = Bench::in_memory();
+    let thread = bench.stored().await;
+    bench.disk.hold_reads();
+    let mut observer = bench.client();
+    let resume = observer.ask_resume_from(thread, Role::Observer, (EventSeq(0), Epoch(1)));
+    bench.drained().await;
+    assert_eq!(observer.unsubscribe(thread), Left::Subscription);
+    bench.disk.release_reads();
+    assert_eq!(observer.refusal(resume).await, "withdrawn");
+    bench.finish().await;
+}

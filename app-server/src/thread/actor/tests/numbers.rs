@@ -1,0 +1,130 @@
+//! A number says: you know everything up to here. It is told to nobody of whom that is not true.
+
+use skein_protocol::ids::{Epoch, EventSeq};
+use skein_protocol::notifications::{ThreadNameUpdated, TurnCompleted};
+use skein_protocol::thread::ThreadResumeResponse;
+
+use super::*;
+use crate::connection::outbox::OutboxLimits;
+use crate::rollout::RolloutStore;
+use crate::thread::subscribers::{ClientWishes, Role};
+
+const E: Epoch = Epoch(1);
+
+/// A client that is told one event at a time, each when it has read the one before.
+fn slow_reader(bench: &Bench) -> Client {
+    let wishes = ClientWishes { numbered: true, ..ClientWishes::default() };
+    bench.client_as(
+        wishes,
+        OutboxLimits { waiting_bytes: 1 << 20, most_bytes: 1 << 20, pause_bytes: 0, merge_bytes: 1 << 20 },
+    )
+}
+
+fn numbers(messages: &[Message]) -> Vec<u64> {
+    messages.iter().filter_map(Message::seq).map(|seq| seq.0).collect()
+}
+
+fn names(client: &mut Client) -> Vec<Option<EventSeq>> {
+    client.received().iter().filter(|m| m.is::<ThreadNameUpdated>()).map(Message::seq).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_name_has_no_number_for_those_who_do_not_listen() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.materialised().await;
+    let mut stranger = bench.client();
+    let named = client.set_name(thread, "new");
+    client.answer::<serde_json::Value>(named).await.unwrap();
+    client.heard::<ThreadNameUpdated>().await;
+    assert!(matches!(names(&mut client)[..], [Some(_)]));
+    assert_eq!(names(&mut stranger), [None], "who comes back from this number would miss the turn before it");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_name_does_not_overtake_what_a_client_is_catching_up_with() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.materialised().await;
+    bench.disk.hold_reads();
+    let mut back = bench.client();
+    back.resume_from(thread, (EventSeq(0), E)).await;
+    let named = client.set_name(thread, "new");
+    client.answer::<serde_json::Value>(named).await.unwrap();
+    client.heard::<ThreadNameUpdated>().await;
+    bench.disk.release_reads();
+    back.turn(thread, "second").await;
+    let told = numbers(&back.log);
+    assert!(told.is_sorted_by(|a, b| a < b), "{told:?}");
+    assert!(matches!(names(&mut back)[..], [None, Some(_)]), "as everybody hears it, and in its place");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_resumes_anew_while_it_catches_up_is_told_everything_once_from_there() {
+    let bench = Bench::in_memory();
+    let (_client, thread) = bench.materialised().await;
+    let mut back = slow_reader(&bench);
+    back.resume_from(thread, (EventSeq(0), E)).await;
+    // The first catch-up holds an event and waits for room.
+    bench.drained().await;
+    let again = back.ask_resume_from(thread, Role::Subscriber, (EventSeq(0), E));
+    back.answer::<ThreadResumeResponse>(again).await.unwrap();
+    let answer = back.log.iter().position(|message| message.answers(again)).unwrap();
+    back.turn(thread, "second").await;
+    let told = numbers(&back.log[answer..]);
+    assert!(told.is_sorted_by(|a, b| a < b), "{told:?}");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_while_it_catches_up_is_told_nothing_more() {
+    let bench = Bench::in_memory();
+    let (_client, thread) = bench.materialised().await;
+    let mut back = slow_reader(&bench);
+    back.resume_from(thread, (EventSeq(0), E)).await;
+    bench.drained().await;
+    back.unsubscribe(thread);
+    let before = numbers(back.received());
+    bench.drained().await;
+    assert_eq!(numbers(back.received()), before);
+    back.disconnect();
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_that_resumes_anew_while_it_catches_up_is_told_everything_once_from_there() {
+    let bench = Bench::in_memory();
+    let thread = bench.stored().await;
+    let mut observer = slow_reader(&bench);
+    let first = observer.ask_resume_from(thread, Role::Observer, (EventSeq(0), E));
+    observer.answer::<ThreadResumeResponse>(first).await.unwrap();
+    bench.drained().await;
+    let again = observer.ask_resume_from(thread, Role::Observer, (EventSeq(0), E));
+    bench.drained().await;
+    let response = observer.answer::<ThreadResumeResponse>(again).await.unwrap();
+    let end = response.skein.unwrap().replay_to.unwrap();
+    observer.take("the last event", |message| message.is::<TurnCompleted>()).await;
+    let answer = observer.log.iter().position(|message| message.answers(again)).unwrap();
+    let told = numbers(&observer.log[answer..]);
+    assert!(told.is_sorted_by(|a, b| a < b) && told.len() > 5 && told.last() == Some(&end.0), "{told:?}");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_picture_of_what_is_not_saved_has_the_number_of_what_is() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.materialised().await;
+    let saved = bench.disk.head(thread).await.unwrap();
+    bench.disk.refuse(thread);
+    let failed = client.input(thread, "unsaved");
+    client.answer::<serde_json::Value>(failed).await.unwrap_err();
+    let response = bench.client().resume(thread).await;
+    assert_eq!(response.thread.turns.len(), 2);
+    assert_eq!(
+        response.skein.unwrap().seq,
+        saved,
+        "the number may be given to another event when this one is lost"
+    );
+    bench.disk.recover(thread);
+    bench.finish().await;
+}

@@ -1,0 +1,132 @@
+//! What has to be true when the world is quiet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use skein_protocol::ids::ThreadId;
+use skein_protocol::item::{ThreadItem, ThreadItemBody};
+use skein_protocol::turn::TurnItemsView;
+
+use super::super::Bench;
+use super::person::Person;
+use super::world::World;
+use crate::thread::event::Counts;
+use crate::thread::history::History;
+use crate::thread::subscribers::Role;
+
+/// Everybody who listens knows the same: what is stored, what is said at this moment, and what is asked.
+pub fn views(world: &World, bench: &Bench) -> Result<(), String> {
+    for (number, thread) in world.threads.iter().enumerate() {
+        let history = History::read(world.store.as_ref(), *thread).now_or_never().unwrap().ok();
+        for person in &world.people {
+            let place = format!("P{} at T{number}", person.name);
+            view(world, bench, person, *thread, history.as_ref())
+                .map_err(|fault| format!("{place}: {fault}"))?;
+        }
+    }
+    for person in &world.people {
+        if person.has_asked() {
+            return Err(format!("P{} waits for ever: {:?}", person.name, person.unanswered()));
+        }
+    }
+    Ok(())
+}
+
+fn view(
+    world: &World,
+    bench: &Bench,
+    person: &Person,
+    thread: ThreadId,
+    history: Option<&History>,
+) -> Result<(), String> {
+    let Some(client) = &person.client else { return Ok(()) };
+    let role = bench.services.subscribers.role(client.id(), thread);
+    match (person.listens(thread), role) {
+        (true, Some(role)) if role == person.role => {}
+        (false, None) => return Ok(()),
+        (told, is) => return Err(format!("listens: {told}, and is {is:?}")),
+    }
+    let view = person.views.get(&thread).ok_or("listens, and knows nothing")?;
+    // Of what it was told without a number, and the disk has lost, a client is to know nothing and may know all. One that
+    // is told no numbers cannot tell which it is, and loads the page again.
+    let troubled = if person.numbered { &world.ever_troubled } else { &world.troubled };
+    let let_down = troubled.contains(&thread);
+    let comparable = person.numbered || !let_down;
+    if let Some(history) = history.filter(|_| comparable)
+        && let Some(difference) = view.difference(history, let_down)
+    {
+        return Err(difference);
+    }
+    let Some(handle) = bench.services.registry.handle(thread) else { return Ok(()) };
+    let now = handle.snapshot();
+    let lost = |turn| let_down && (!person.numbered || view.is_unsaved(turn));
+    if now.turn.as_ref() != view.running() && !view.running().is_some_and(lost) {
+        return Err(format!("knows turn {:?} to run, and {:?} does", view.running(), now.turn));
+    }
+    for item in &now.open_items {
+        if view.item(item.id()).map(text) != Some(text(item)) {
+            return Err(format!("knows {:?} of {item:?}", view.item(item.id()).map(text)));
+        }
+    }
+    let open: BTreeSet<i64> =
+        world.questions().filter(|q| bench.services.questions.thread(*q) == Some(thread)).collect();
+    match person.role {
+        Role::Subscriber if open != view.questions => {
+            Err(format!("knows questions {:?}, and {open:?} are open", view.questions))
+        }
+        Role::Subscriber | Role::Observer => Ok(()),
+    }
+}
+
+fn text(item: &ThreadItem) -> String {
+    let ThreadItemBody::AgentMessage(message) = &item.body else { return format!("{:?}", item.body) };
+    message.text.clone()
+}
+
+/// An answer to a question counts at most once, and only from somebody who was asked.
+pub fn answers(world: &World) -> Result<(), String> {
+    let mut counted: BTreeMap<i64, &str> = BTreeMap::new();
+    let mut said = String::new();
+    for thread in &world.threads {
+        if let Ok(history) = History::read(world.store.as_ref(), *thread).now_or_never().unwrap() {
+            let turns = history.turns(TurnItemsView::Full);
+            said.extend(turns.iter().flat_map(|turn| &turn.items).map(text));
+        }
+    }
+    for given in world.given.iter().filter(|given| said.contains(&given.text)) {
+        if !given.rightly {
+            return Err(format!("{} of somebody who was not asked counts", given.text));
+        }
+        if let Some(other) = counted.insert(given.question, &given.text) {
+            return Err(format!("{other} and {} count for question {}", given.text, given.question));
+        }
+    }
+    Ok(())
+}
+
+/// When everybody has left nothing is left.
+pub async fn nothing_is_left(world: &mut World, bench: Bench) -> Result<(), String> {
+    for person in &mut world.people {
+        if let Some(client) = person.client.take() {
+            client.disconnect();
+        }
+    }
+    for thread in &world.threads {
+        bench.gone(*thread).await;
+    }
+    let totals = bench.services.subscribers.totals();
+    if totals != (0, Counts::default()) {
+        return Err(format!("connections and subscriptions are left: {totals:?}"));
+    }
+    if bench.services.tasks.count() > 0 {
+        bench.pass(Duration::from_secs(1)).await;
+    }
+    match bench.services.tasks.count() {
+        0 => {
+            bench.finish().await;
+            Ok(())
+        }
+        left => Err(format!("{left} tasks are left")),
+    }
+}

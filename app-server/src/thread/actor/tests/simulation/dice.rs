@@ -1,0 +1,74 @@
+//! Where a simulation's decisions come from, and where they are written down.
+
+/// Random numbers of a seed (SplitMix64).
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn of(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `end`, which is above 0.
+    pub fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end as u64).unwrap()
+    }
+
+    /// True once in `times`.
+    pub fn once_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
+        if from.is_empty() { None } else { Some(from[self.below(from.len())]) }
+    }
+}
+
+/// What happened, in words without random ids: equal seeds give equal traces.
+pub struct Trace {
+    seed: u64,
+    lines: Vec<String>,
+    hash: u64,
+}
+
+/// How much of a trace is shown.
+const SHOWN: usize = 200;
+
+impl Trace {
+    pub fn of(seed: u64) -> Self {
+        Self { seed, lines: Vec::new(), hash: 0xcbf2_9ce4_8422_2325 }
+    }
+
+    pub fn note(&mut self, line: String) {
+        // FNV-1a.
+        for byte in line.bytes() {
+            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+        self.lines.push(line);
+    }
+
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let from = self.lines.len().saturating_sub(SHOWN);
+            eprintln!("{}", self.lines[from..].join("\n"));
+            eprintln!("seed {} failed; SKEIN_SIM_SEED={} repeats it", self.seed, self.seed);
+        }
+    }
+}

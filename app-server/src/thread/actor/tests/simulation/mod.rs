@@ -1,0 +1,86 @@
+//! A seed is a whole story: clients that come, go, fall behind and are cut, a model, a disk that fails, servers that are
+//! killed. The owners, the registry, the subscribers and the store are the real ones, on one thread and paused time, so
+//! that a seed always tells the same story.
+//!
+//! `SKEIN_SIM_SEEDS` is how many seeds are played (`scripts/simulate` plays many), `SKEIN_SIM_FIRST` the first of them;
+//! `SKEIN_SIM_SEED` plays one, and prints it.
+
+mod checks;
+mod dice;
+mod person;
+mod world;
+
+use world::World;
+
+/// What a run of all tests can afford.
+const SEEDS: u64 = 150;
+
+/// Plays one seed, and returns the hash of everything that happened.
+fn play(seed: u64) -> World {
+    let mut world = World::of(seed);
+    let servers = 1 + world.dice.below(3);
+    for server in 1..=servers {
+        // What a killed server's tasks hold goes with its runtime.
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let end = if server == servers { End::Rest } else { End::Kill };
+        let outcome = runtime.block_on(era(&mut world, end));
+        if let Err(fault) = outcome {
+            world.trace.note(format!("FAULT: {fault}"));
+            panic!("{fault}");
+        }
+    }
+    world
+}
+
+enum End {
+    Kill,
+    Rest,
+}
+
+async fn era(world: &mut World, end: End) -> Result<(), String> {
+    let bench = world.serve();
+    for _ in 0..10 + world.dice.below(120) {
+        world.step(&bench).await?;
+    }
+    match end {
+        End::Kill => world.kill(),
+        End::Rest => {
+            world.come_to_rest(&bench).await?;
+            checks::views(world, &bench)?;
+            checks::answers(world)?;
+            checks::nothing_is_left(world, bench).await
+        }
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap())
+}
+
+#[test]
+fn whoever_comes_back_knows_everything_whatever_happened() {
+    if let Some(seed) = number("SKEIN_SIM_SEED") {
+        let world = play(seed);
+        eprintln!("{}", world.trace.lines().join("\n"));
+        return;
+    }
+    let first = number("SKEIN_SIM_FIRST").unwrap_or(0);
+    let last = first + number("SKEIN_SIM_SEEDS").unwrap_or(SEEDS);
+    for seed in first..last {
+        play(seed);
+        if seed % 500 == 499 {
+            eprintln!("simulate: {} of {} seeds", seed + 1 - first, last - first);
+        }
+    }
+}
+
+#[test]
+fn a_seed_always_tells_the_same_story() {
+    for seed in 0..5 {
+        let (once, again) = (play(seed), play(seed));
+        let differs = once.trace.lines().iter().zip(again.trace.lines()).find(|(one, other)| one != other);
+        assert_eq!(differs, None);
+        assert_eq!(once.trace.hash(), again.trace.hash());
+    }
+}

@@ -1,0 +1,322 @@
+//! Somebody with a client that follows the rules: it keeps a view of each thread over its connections, and finds
+//! fault with whatever the server should not have sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use skein_protocol::error::WireError;
+use skein_protocol::extension::ResumePicture;
+use skein_protocol::ids::{RequestId, ThreadId};
+use skein_protocol::notifications::{ThreadClosed, ThreadStatusChanged};
+use skein_protocol::thread::{ThreadResumeResponse, ThreadStartResponse};
+use skein_protocol::turn::TurnStartResponse;
+
+use super::super::{Client, Message};
+use super::dice::Trace;
+use crate::thread::events::view::{Told, View};
+use crate::thread::subscribers::Role;
+
+/// What a request was about.
+#[derive(Debug, Clone)]
+pub enum Request {
+    Start(ThreadId),
+    Resume(ThreadId),
+    Input { message: Option<String> },
+    Name,
+    Unload(ThreadId),
+}
+
+/// What somebody is to a thread, as far as its connection was answered.
+#[derive(Debug, Default)]
+struct Tie {
+    listens: bool,
+    waiting: BTreeSet<i64>,
+}
+
+/// The person.
+pub struct Person {
+    pub name: usize,
+    pub numbered: bool,
+    pub role: Role,
+    pub client: Option<Client>,
+    pub views: BTreeMap<ThreadId, View>,
+    /// How much of what was sent has reached it.
+    reached: usize,
+    /// How much of what was sent was looked through.
+    audited: usize,
+    requests: BTreeMap<i64, Request>,
+    unanswered: BTreeSet<i64>,
+    ties: BTreeMap<ThreadId, Tie>,
+    /// It was refused there, and leaves.
+    doubts: BTreeSet<ThreadId>,
+    /// For each message that it has named: the turn that the server says it went into.
+    messages: BTreeMap<String, String>,
+}
+
+impl Person {
+    pub fn new(name: usize, numbered: bool, role: Role) -> Self {
+        Self {
+            name,
+            numbered,
+            role,
+            client: None,
+            views: BTreeMap::new(),
+            reached: 0,
+            audited: 0,
+            requests: BTreeMap::new(),
+            unanswered: BTreeSet::new(),
+            ties: BTreeMap::new(),
+            doubts: BTreeSet::new(),
+            messages: BTreeMap::new(),
+        }
+    }
+
+    pub fn connected(&mut self, client: Client) {
+        (self.reached, self.audited) = (0, 0);
+        self.requests.clear();
+        self.unanswered.clear();
+        self.ties.clear();
+        self.views.values_mut().for_each(View::connected);
+        self.client = Some(client);
+    }
+
+    pub fn asked(&mut self, id: i64, request: Request) {
+        if let Request::Start(thread) | Request::Resume(thread) = &request
+            // An unload that is under way takes it along.
+            && !self.unloads(*thread)
+        {
+            self.ties.entry(*thread).or_default().waiting.insert(id);
+        }
+        self.unanswered.insert(id);
+        self.requests.insert(id, request);
+    }
+
+    /// Whether it is subscribed, as far as it was answered.
+    pub fn listens(&self, thread: ThreadId) -> bool {
+        self.ties.get(&thread).is_some_and(|tie| tie.listens)
+    }
+
+    pub fn has_asked(&self) -> bool {
+        self.client.is_some() && !self.unanswered.is_empty()
+    }
+
+    pub fn unanswered(&self) -> Vec<&Request> {
+        self.unanswered.iter().map(|id| &self.requests[id]).collect()
+    }
+
+    pub fn left(&mut self, thread: ThreadId) {
+        self.ties.remove(&thread);
+    }
+
+    /// Whether the question was put to this very connection, or named to it as one that is open.
+    pub fn was_asked(&self, question: i64) -> bool {
+        let mut log = self.client.iter().flat_map(|client| &client.log);
+        log.any(|message| match message {
+            Message::Question { id, .. } => *id == question,
+            Message::Answer { result: Ok(result), .. } => {
+                let answer: serde_json::Value = serde_json::from_str(result.get()).unwrap();
+                answer["skein"]["pendingRequests"]
+                    .as_array()
+                    .is_some_and(|open| open.contains(&question.into()))
+            }
+            Message::Answer { .. } | Message::Notice { .. } => false,
+        })
+    }
+
+    /// Takes from the outbox what is there, and looks it through. `None` when the server has closed the connection.
+    pub fn drain(&mut self, trace: &mut Trace) -> Result<Option<()>, String> {
+        let Some(client) = &mut self.client else { return Ok(Some(())) };
+        client.received();
+        let closed = client.closed();
+        while let Some(client) = &self.client
+            && let Some(message) = client.log.get(self.audited)
+        {
+            self.audited += 1;
+            trace.note(format!("    to P{}: {}", self.name, in_words(message)));
+            let found = match message {
+                Message::Answer { id, result } => {
+                    Audit::Answer(*id, result.as_ref().map(|r| r.get().to_owned()).map_err(Clone::clone))
+                }
+                Message::Notice { .. } => {
+                    Audit::Notice(message.params::<ThreadClosed>().map(|p| p.thread_id))
+                }
+                Message::Question { .. } => Audit::Question,
+            };
+            self.audit(found)?;
+        }
+        for thread in std::mem::take(&mut self.doubts) {
+            if let Some(client) = &self.client {
+                let _left = client.unsubscribe(thread);
+            }
+            self.ties.remove(&thread);
+        }
+        match closed {
+            None => Ok(Some(())),
+            Some(reason) => {
+                trace.note(format!("P{} is closed: {reason:?}", self.name));
+                Ok(None)
+            }
+        }
+    }
+
+    fn audit(&mut self, found: Audit) -> Result<(), String> {
+        match found {
+            Audit::Answer(id, result) => self.answered(id, result),
+            Audit::Notice(Some(closed)) => self.told_closed(closed),
+            Audit::Question if self.role == Role::Observer => Err("an observer is asked".to_owned()),
+            Audit::Question | Audit::Notice(None) => Ok(()),
+        }
+    }
+
+    fn answered(&mut self, id: i64, result: Result<String, WireError>) -> Result<(), String> {
+        if !self.unanswered.remove(&id) {
+            return Err(format!("request {id} is answered twice"));
+        }
+        if let Err(error) = &result
+            && error.data.as_ref().is_some_and(|data| data.reason == "dropped")
+        {
+            return Err(format!("request {id} was dropped: {:?}", self.requests[&id]));
+        }
+        let (granted, result) = (result.is_ok(), result.unwrap_or_default());
+        match &self.requests[&id] {
+            // Whether it listens still depends on where that was found out: it begins anew.
+            Request::Resume(thread) if !granted && self.role == Role::Observer => {
+                self.ties.remove(thread);
+                self.doubts.insert(*thread);
+            }
+            Request::Start(thread) | Request::Resume(thread) => {
+                let tie = self.ties.entry(*thread).or_default();
+                tie.waiting.remove(&id);
+                tie.listens |= granted;
+            }
+            // Its subscription ends with the unload that it has asked for.
+            Request::Unload(thread) => {
+                let unloaded = r#"{"state":"unloaded"}"#;
+                if result == unloaded
+                    && let Some(tie) = self.ties.get_mut(thread)
+                {
+                    tie.listens = false;
+                    tie.waiting.retain(|request| *request > id);
+                }
+            }
+            Request::Input { .. } | Request::Name => {}
+        }
+        Ok(())
+    }
+
+    fn unloads(&self, thread: ThreadId) -> bool {
+        self.unanswered().iter().any(|request| matches!(request, Request::Unload(of) if *of == thread))
+    }
+
+    fn told_closed(&self, thread: ThreadId) -> Result<(), String> {
+        if self.unloads(thread) {
+            // Its own unload, whose answer comes behind.
+            return Ok(());
+        }
+        match self.ties.get(&thread) {
+            Some(tie) if tie.listens || !tie.waiting.is_empty() => {
+                Err("who listens, or waits for a resume, hears that the thread is closed".to_owned())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// How much was sent and has not reached it.
+    pub fn in_flight(&self) -> usize {
+        self.client.as_ref().map_or(0, |client| client.log.len() - self.reached)
+    }
+
+    /// The next messages reach it.
+    pub fn receive(&mut self, count: usize) -> Result<(), String> {
+        for _ in 0..count.min(self.in_flight()) {
+            let client = self.client.take();
+            let took = client.as_ref().map_or(Ok(()), |client| self.take(&client.log[self.reached]));
+            self.client = client;
+            self.reached += 1;
+            took.map_err(|fault| format!("P{}: {fault}", self.name))?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, message: &Message) -> Result<(), String> {
+        match message {
+            Message::Answer { id, result: Ok(result) } => self.take_answer(*id, result.get()),
+            Message::Answer { .. } => Ok(()),
+            Message::Question { id, thread } => match self.views.get_mut(thread) {
+                Some(view) => view.asked(*id),
+                None => Err("a question about a thread that it does not know".to_owned()),
+            },
+            Message::Notice { method, params, stamp } => {
+                let thread = message.thread();
+                let Some(view) = thread.and_then(|thread| self.views.get_mut(&thread)) else { return Ok(()) };
+                let number = stamp.seq.zip(stamp.epoch);
+                view.hear(Told { method, params: params.get(), number })
+            }
+        }
+    }
+
+    fn take_answer(&mut self, id: i64, result: &str) -> Result<(), String> {
+        match &self.requests[&id] {
+            Request::Start(thread) => {
+                let response: ThreadStartResponse = serde_json::from_str(result).unwrap();
+                let at = response.skein.filter(|_| self.numbered).map(|now| (now.seq, now.epoch));
+                self.views.entry(*thread).or_default().whole(response.thread.name, Vec::new(), at);
+                Ok(())
+            }
+            Request::Resume(thread) => {
+                let thread = *thread;
+                self.take_resume(thread, serde_json::from_str(result).unwrap())
+            }
+            Request::Input { message: Some(message) } => {
+                let response: TurnStartResponse = serde_json::from_str(result).unwrap();
+                let turn = response.turn.id.as_str().to_owned();
+                let before = self.messages.insert(message.clone(), turn.clone());
+                if before.is_some_and(|before| before != turn) {
+                    return Err(format!("message {message} went into two turns"));
+                }
+                Ok(())
+            }
+            Request::Input { message: None } | Request::Name | Request::Unload(_) => Ok(()),
+        }
+    }
+
+    fn take_resume(&mut self, thread: ThreadId, response: ThreadResumeResponse) -> Result<(), String> {
+        let view = self.views.entry(thread).or_default();
+        let picture: ResumePicture = response.skein.ok_or("an answer without a number")?;
+        let at = (picture.seq, picture.epoch);
+        let open: Vec<i64> = picture
+            .pending_requests
+            .iter()
+            .filter_map(|id| if let RequestId::Integer(id) = id { Some(*id) } else { None })
+            .collect();
+        // Who knows nothing of the extension only knows what it is asked on this connection.
+        view.pending(if self.numbered { &open } else { &[] });
+        if picture.replay_to.is_some() {
+            return view.continued(at, &response.thread.turns);
+        }
+        view.whole(response.thread.name, response.thread.turns, self.numbered.then_some(at));
+        Ok(())
+    }
+}
+
+enum Audit {
+    Answer(i64, Result<String, WireError>),
+    Notice(Option<ThreadId>),
+    Question,
+}
+
+/// Without ids, which are random.
+fn in_words(message: &Message) -> String {
+    match message {
+        Message::Answer { id, result: Ok(_) } => format!("answer {id}"),
+        Message::Answer { id, result: Err(error) } => {
+            let reason = error.data.as_ref().map_or("", |data| data.reason.as_ref());
+            format!("error {id} {reason}")
+        }
+        Message::Notice { method, stamp, .. } => {
+            let status = message.params::<ThreadStatusChanged>().map(|p| p.status);
+            let status = status.map(|status| format!("{status:?}")).unwrap_or_default();
+            format!("{method} {} {status}", stamp.seq.map(|seq| seq.0.to_string()).unwrap_or_default())
+        }
+        Message::Question { id, .. } => format!("question {id}"),
+    }
+}

@@ -1,0 +1,229 @@
+//! The view property: whoever comes back at any number, or with a picture of any moment, ends with the same view as one
+//! that was told everything, and that is what is stored.
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use skein_protocol::envelope;
+use skein_protocol::event::ThreadTokenUsage;
+use skein_protocol::item::ThreadItem;
+use skein_protocol::thread::SessionSource;
+use skein_protocol::turn::{TurnError, TurnStatus, UserInput};
+
+use super::view::{Told, View};
+use super::*;
+use crate::home::Term;
+use crate::rollout::record::{
+    ItemCheckpoint, ItemCompleted, ItemStarted, ItemText, ThreadClosed, ThreadCreated, ThreadNamed,
+    ThreadOpened, ThreadSettings, TurnStarted, Usage,
+};
+
+const E: Epoch = Epoch(1);
+
+/// What an owner may record next, as far as that is possible then.
+#[derive(Debug, Clone)]
+enum Act {
+    Name(Option<String>),
+    Turn,
+    Steer,
+    Begin,
+    Say,
+    Done,
+    Spend(i64),
+    End(bool),
+    Reload,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        1 => proptest::option::of("[a-z]{1,3}").prop_map(Act::Name),
+        3 => Just(Act::Turn),
+        1 => Just(Act::Steer),
+        4 => Just(Act::Begin),
+        4 => Just(Act::Say),
+        4 => Just(Act::Done),
+        1 => (0..100i64).prop_map(Act::Spend),
+        2 => any::<bool>().prop_map(Act::End),
+        1 => Just(Act::Reload),
+    ]
+}
+
+/// A rollout that is being written.
+struct Book {
+    records: Vec<Record>,
+    history: History,
+}
+
+impl Book {
+    fn of(acts: Vec<Act>) -> Self {
+        let id = ThreadId::new(uuid::Uuid::from_u128(0xabc));
+        let mut book = Self { records: Vec::new(), history: History::of(id) };
+        book.open();
+        book.write(created(id));
+        for act in acts {
+            book.act(act);
+        }
+        book
+    }
+
+    fn open(&mut self) {
+        let opened = ThreadOpened { boot_id: uuid::Uuid::nil(), term: Term(1), epoch: E };
+        self.write(opened.into());
+    }
+
+    fn write(&mut self, body: RecordBody) {
+        let seq = self.history.seq().next();
+        let at = WallMs(i64::try_from(seq.0).unwrap() * 700);
+        let record = Record { seq, at, body };
+        self.history.apply(&record);
+        self.records.push(record);
+    }
+
+    fn fresh(&self, what: &str) -> String {
+        format!("{what}-{}", self.records.len())
+    }
+
+    fn act(&mut self, act: Act) {
+        let turn = self.history.open_turn().map(|turn| turn.id.clone());
+        let open = self.history.open_items().next().cloned();
+        match (act, turn, open) {
+            (Act::Name(name), _, _) => self.write(ThreadNamed { name }.into()),
+            (Act::Turn, None, _) => self.begin(),
+            (Act::Steer, Some(turn), _) => self.user_says(turn, self.fresh("user")),
+            (Act::Begin, Some(turn_id), _) => {
+                let mut item = ThreadItem::agent_message(self.fresh("item"), "");
+                item.started_at_ms = Some(1);
+                self.write(ItemStarted { turn_id, item }.into());
+            }
+            (Act::Say, Some(turn_id), Some(item)) => {
+                let (item_id, added) = (item.id().clone(), self.fresh("word"));
+                self.write(ItemCheckpoint { turn_id, item_id, to: ItemText::Body, added }.into());
+            }
+            (Act::Done, Some(turn_id), Some(mut item)) => {
+                item.completed_at_ms = Some(2);
+                self.write(ItemCompleted { turn_id, item }.into());
+            }
+            (Act::Spend(tokens), Some(turn_id), _) => {
+                let mut usage = ThreadTokenUsage::default();
+                usage.total.total_tokens = tokens;
+                self.write(Usage { turn_id, usage }.into());
+            }
+            (Act::End(well), Some(turn_id), _) => self.end(turn_id, well),
+            (Act::Reload, _, _) => {
+                self.history.closing_records(WallMs(3)).into_iter().for_each(|body| self.write(body));
+                self.write(ThreadClosed {}.into());
+                self.open();
+            }
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self) {
+        let (turn_id, item) = (TurnId::from(self.fresh("turn")), self.fresh("user"));
+        let input = vec![UserInput::text("hello")];
+        let item_id = Some(item.clone().into());
+        self.write(TurnStarted { turn_id: turn_id.clone(), input, item_id, client_id: None }.into());
+        self.user_says(turn_id, item);
+    }
+
+    fn user_says(&mut self, turn_id: TurnId, id: String) {
+        let mut item = ThreadItem::user_message(id, vec![UserInput::text("hello")], None);
+        item.started_at_ms = Some(1);
+        self.write(ItemStarted { turn_id: turn_id.clone(), item: item.clone() }.into());
+        item.completed_at_ms = Some(2);
+        self.write(ItemCompleted { turn_id, item }.into());
+    }
+
+    fn end(&mut self, turn_id: TurnId, well: bool) {
+        let closing = self.history.closing_records(WallMs(3));
+        let items = closing.into_iter().filter(|body| matches!(body, RecordBody::ItemCompleted(_)));
+        items.for_each(|body| self.write(body));
+        let (status, error) = match well {
+            true => (TurnStatus::Completed, None),
+            false => (TurnStatus::Failed, Some(TurnError::new("on purpose"))),
+        };
+        let body = self.history.turn_completed_record(turn_id, status, error);
+        self.write(body);
+    }
+
+    fn history_at(&self, cut: usize) -> History {
+        let mut history = History::of(self.history.id());
+        self.records[..cut].iter().for_each(|record| history.apply(record));
+        history
+    }
+}
+
+fn created(id: ThreadId) -> RecordBody {
+    ThreadCreated {
+        id,
+        source: SessionSource::VsCode,
+        thread_source: None,
+        originator: None,
+        cli_version: "1".to_owned(),
+        forked_from: None,
+        git_info: None,
+        settings: ThreadSettings::default(),
+    }
+    .into()
+}
+
+fn hear(view: &mut View, event: &Broadcast) {
+    let text = event.numbered.as_ref().unwrap_or(&event.plain);
+    let stamp = envelope::stamp(text).unwrap();
+    let envelope::Incoming::Notification { method, params } = envelope::parse(text).unwrap() else {
+        panic!("not a notification: {text}")
+    };
+    let told = Told { method: &method, params: params.unwrap().get(), number: stamp.seq.zip(stamp.epoch) };
+    view.hear(told).unwrap();
+}
+
+/// What a catch-up tells behind the first `cut` records, and the items in progress with which it ends.
+fn catch_up(view: &mut View, book: &Book, cut: usize) {
+    let mut replayer = Replayer::new(book.history.id(), E);
+    for event in book.records[cut..].iter().filter_map(|record| replayer.event(record)) {
+        hear(view, &event);
+    }
+    open_items(&book.history, WallMs(0)).iter().for_each(|item| hear(view, item));
+}
+
+/// The view of one that was answered with the whole of the first `cut` records.
+fn picture(book: &Book, cut: usize) -> View {
+    let history = book.history_at(cut);
+    let turns = history.turns(TurnItemsView::Full);
+    let mut view = View::default();
+    view.whole(history.name().map(str::to_owned), turns, Some((history.seq(), E)));
+    view
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn whoever_comes_back_ends_with_the_same_view(
+        acts in prop::collection::vec(act(), 0..40),
+        cuts in prop::collection::vec(any::<Index>(), 2),
+    ) {
+        let book = Book::of(acts);
+        let mut always = picture(&book, 0);
+        catch_up(&mut always, &book, 0);
+        prop_assert_eq!(always.difference(&book.history, false), None);
+        for cut in cuts.iter().map(|cut| cut.index(book.records.len() + 1)) {
+            let mut shown = picture(&book, cut);
+            shown.connected();
+            shown.continued((EventSeq(cut as u64), E), &[]).unwrap();
+            catch_up(&mut shown, &book, cut);
+            prop_assert_eq!(shown.difference(&book.history, false), None);
+
+            // The same, for one that was told event by event before, and was cut off in a catch-up.
+            let mut told = picture(&book, 0);
+            let mut replayer = Replayer::new(book.history.id(), E);
+            let before = book.records[..cut].iter().filter_map(|record| replayer.event(record));
+            before.for_each(|event| hear(&mut told, &event));
+            let (at, _) = told.at.unwrap();
+            told.connected();
+            told.continued((at, E), &[]).unwrap();
+            catch_up(&mut told, &book, usize::try_from(at.0).unwrap());
+            prop_assert_eq!(told.difference(&book.history, false), None);
+            prop_assert_eq!(&told, &always);
+        }
+    }
+}

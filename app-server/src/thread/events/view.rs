@@ -1,0 +1,289 @@
+//! What a client that follows the rules holds of one thread: a pure fold over what it is answered and told. For
+//! proofs that a client which was away ends with the same as one that never was.
+
+use std::collections::BTreeSet;
+
+use skein_protocol::event::{ItemCompletedNotification, ItemStartedNotification, ThreadTokenUsage};
+use skein_protocol::ids::{Epoch, EventSeq, ItemId, TurnId};
+use skein_protocol::item::{ThreadItem, ThreadItemBody};
+use skein_protocol::notifications::{
+    ItemAgentMessageDelta, ItemCompleted, ItemStarted, ServerRequestResolved, ThreadNameUpdated,
+    ThreadTokenUsageUpdated, TurnCompleted, TurnStarted,
+};
+use skein_protocol::table::Notification;
+use skein_protocol::turn::{Turn, TurnItemsView};
+
+use crate::thread::history::History;
+
+/// The number of a durable event, and the version of the history that it belongs to.
+pub type Number = (EventSeq, Epoch);
+
+/// A notification as a client reads it.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// Its wire name.
+    pub method: &'a str,
+    /// As JSON.
+    pub params: &'a str,
+    /// Where it is durable, and the client wants numbers.
+    pub number: Option<Number>,
+}
+
+impl Told<'_> {
+    fn params<N: Notification>(self) -> Option<N::Params> {
+        (self.method == N::INFO.wire).then(|| serde_json::from_str(self.params).unwrap())
+    }
+}
+
+/// The view.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct View {
+    /// Up to where it is whole, for a client that is told numbers.
+    pub at: Option<Number>,
+    /// The last number of this subscription; what follows has to be above it.
+    stream: Option<Number>,
+    /// The thread's name.
+    pub name: Option<String>,
+    usage: Option<ThreadTokenUsage>,
+    turns: Vec<Turn>,
+    /// Ids of turns and items of which a notification without a number has told last: the disk may never get that.
+    unsaved: BTreeSet<String>,
+    /// The same for the name and the usage.
+    unsaved_name: bool,
+    unsaved_usage: bool,
+    /// Questions that wait for an answer.
+    pub questions: BTreeSet<i64>,
+    settled: BTreeSet<i64>,
+}
+
+impl View {
+    /// An answer that shows the whole replaces everything.
+    pub fn whole(&mut self, name: Option<String>, turns: Vec<Turn>, at: Option<Number>) {
+        let questions = std::mem::take(&mut self.questions);
+        let settled = std::mem::take(&mut self.settled);
+        *self = Self { at, stream: at, name, turns, questions, settled, ..Self::default() };
+        // What a picture shows behind its number may get lost, and it does not say what that is.
+        let turn_ids = self.turns.iter().map(|turn| turn.id.as_str().to_owned());
+        let item_ids =
+            self.turns.iter().flat_map(|turn| &turn.items).map(|item| item.id().as_str().to_owned());
+        self.unsaved = turn_ids.chain(item_ids).collect();
+        (self.unsaved_name, self.unsaved_usage) = (true, true);
+    }
+
+    /// The connection is a new one: nothing has a number before it is answered.
+    pub fn connected(&mut self) {
+        self.stream = None;
+    }
+
+    /// An answer that continues: what follows begins behind the number that the client has named.
+    pub fn continued(&mut self, from: Number, shown: &[Turn]) -> Result<(), String> {
+        self.stream = Some(from);
+        if shown.is_empty() { Ok(()) } else { Err("a history that is continued is shown again".to_owned()) }
+    }
+
+    /// The questions that the answer names as open; all others are void.
+    pub fn pending(&mut self, open: &[i64]) {
+        self.questions.retain(|question| open.contains(question));
+    }
+
+    /// The server asks.
+    pub fn asked(&mut self, question: i64) -> Result<(), String> {
+        self.questions.insert(question);
+        if self.settled.contains(&question) { Err(format!("question {question} is settled")) } else { Ok(()) }
+    }
+
+    /// Takes a notification of the thread.
+    pub fn hear(&mut self, told: Told<'_>) -> Result<(), String> {
+        if !self.is_news(told)? {
+            return Ok(());
+        }
+        if let Some(p) = told.params::<TurnStarted>() {
+            self.turn(p.turn, told);
+        } else if let Some(p) = told.params::<ItemStarted>() {
+            self.item_started(p, told)?;
+        } else if let Some(p) = told.params::<ItemAgentMessageDelta>() {
+            self.delta(&p.turn_id, &p.item_id, &p.delta)?;
+        } else if let Some(p) = told.params::<ItemCompleted>() {
+            self.item_completed(p, told)?;
+        } else if let Some(p) = told.params::<TurnCompleted>() {
+            if !self.turns.iter().any(|turn| turn.id == p.turn.id) {
+                return Err(format!("turn {} ends, and never began", p.turn.id));
+            }
+            self.turn(p.turn, told);
+        } else if let Some(p) = told.params::<ThreadNameUpdated>() {
+            (self.name, self.unsaved_name) = (p.thread_name, told.number.is_none());
+        } else if let Some(p) = told.params::<ThreadTokenUsageUpdated>() {
+            (self.usage, self.unsaved_usage) = (Some(p.token_usage), told.number.is_none());
+        } else if let Some(p) = told.params::<ServerRequestResolved>()
+            && let skein_protocol::ids::RequestId::Integer(question) = p.request_id
+        {
+            self.questions.remove(&question);
+            self.settled.insert(question);
+        }
+        Ok(())
+    }
+
+    /// Whether it is to be applied. Numbers rise; what was known before the answer that continues is passed over.
+    fn is_news(&mut self, told: Told<'_>) -> Result<bool, String> {
+        let Some((seq, epoch)) = told.number else { return Ok(true) };
+        let Some((last, of)) = self.stream else {
+            return Err(format!("{} has a number too early", told.method));
+        };
+        if epoch < of || (epoch == of && seq <= last) {
+            return Err(format!("{} is number {seq:?} of {epoch:?}, after {last:?} of {of:?}", told.method));
+        }
+        self.stream = told.number;
+        let news = self.at.is_none_or(|(at, of)| epoch > of || seq > at);
+        if news {
+            self.at = told.number;
+        }
+        Ok(news)
+    }
+
+    fn note(&mut self, id: &str, told: Told<'_>) {
+        match told.number {
+            Some(_) => drop(self.unsaved.remove(id)),
+            None => drop(self.unsaved.insert(id.to_owned())),
+        }
+    }
+
+    /// Everything of a turn but its items, which come by themselves.
+    fn turn(&mut self, mut turn: Turn, told: Told<'_>) {
+        turn.items_view = TurnItemsView::Full;
+        turn.items = Vec::new();
+        let there = self.turns.iter().position(|known| known.id == turn.id);
+        self.note(turn.id.as_str(), told);
+        match there {
+            Some(at) => {
+                turn.items = std::mem::take(&mut self.turns[at].items);
+                self.turns[at] = turn;
+            }
+            None => self.turns.push(turn),
+        }
+    }
+
+    fn items(&mut self, turn: &TurnId) -> Result<&mut Vec<ThreadItem>, String> {
+        let found = self.turns.iter_mut().rev().find(|known| known.id == *turn);
+        found.map(|turn| &mut turn.items).ok_or_else(|| format!("an item of turn {turn}, which never began"))
+    }
+
+    fn item_started(&mut self, p: ItemStartedNotification, told: Told<'_>) -> Result<(), String> {
+        // The end of one may have been lost, if it had no number.
+        let lost = self.unsaved.contains(p.item.id().as_str());
+        let items = self.items(&p.turn_id)?;
+        let there = items.iter().find(|item| item.id() == p.item.id());
+        let done = there.is_some_and(|item| item.completed_at_ms.is_some());
+        if told.number.is_none() && done && !lost {
+            return Err(format!("item {} is done, and shown in progress", p.item.id()));
+        }
+        self.put(&p.turn_id, p.item, told)
+    }
+
+    fn item_completed(&mut self, p: ItemCompletedNotification, told: Told<'_>) -> Result<(), String> {
+        if !self.items(&p.turn_id)?.iter().any(|item| item.id() == p.item.id()) {
+            return Err(format!("item {} is done, and never began", p.item.id()));
+        }
+        self.put(&p.turn_id, p.item, told)
+    }
+
+    fn put(&mut self, turn: &TurnId, item: ThreadItem, told: Told<'_>) -> Result<(), String> {
+        let items = self.items(turn)?;
+        let id = item.id().as_str().to_owned();
+        let there = items.iter().position(|known| known.id().as_str() == id);
+        match there {
+            Some(at) => items[at] = item,
+            None => items.push(item),
+        }
+        // One in progress that is only shown again is no news.
+        if told.number.is_some() || there.is_none() || told.method == ItemCompleted::INFO.wire {
+            self.note(&id, told);
+        }
+        Ok(())
+    }
+
+    fn delta(&mut self, turn: &TurnId, item: &ItemId, delta: &str) -> Result<(), String> {
+        let found = self.items(turn)?.iter_mut().find(|known| known.id() == item);
+        let open = found.filter(|item| item.completed_at_ms.is_none());
+        let Some(ThreadItemBody::AgentMessage(message)) = open.map(|item| &mut item.body) else {
+            return Err(format!("a delta of item {item}, which is not in progress"));
+        };
+        message.text.push_str(delta);
+        Ok(())
+    }
+
+    /// The turn that runs, as far as it knows.
+    pub fn running(&self) -> Option<&TurnId> {
+        use skein_protocol::turn::TurnStatus::InProgress;
+        self.turns.last().filter(|turn| turn.status == InProgress).map(|turn| &turn.id)
+    }
+
+    /// Whether it was told of a turn's last change without a number.
+    pub fn is_unsaved(&self, turn: &TurnId) -> bool {
+        self.unsaved.contains(turn.as_str())
+    }
+
+    /// An item that it knows.
+    pub fn item(&self, id: &ItemId) -> Option<&ThreadItem> {
+        self.turns.iter().flat_map(|turn| &turn.items).find(|item| item.id() == id)
+    }
+
+    /// How it differs from what is stored. Of items in progress only the text may: what was heard comes to the disk
+    /// within a second. With `let_down` by the disk it may hold what it was told as unsaved, and what is not stored.
+    pub fn difference(&self, history: &History, let_down: bool) -> Option<String> {
+        let mine = if let_down { self.but_unsaved(history) } else { self.turns.clone() };
+        let stored = with_open_text_of(&mine, history);
+        if self.name.as_deref() != history.name() && !(let_down && self.unsaved_name) {
+            return Some(format!("the name is {:?}, and {:?} is stored", self.name, history.name()));
+        }
+        let knows_usage = self.usage.is_some() && !(let_down && self.unsaved_usage);
+        if knows_usage && self.usage.as_ref() != history.usage() {
+            return Some(format!("usage is {:?}, and {:?} is stored", self.usage, history.usage()));
+        }
+        if mine.len() != stored.len() {
+            return Some(format!("{} turns, and {} are stored", mine.len(), stored.len()));
+        }
+        let differs = mine.iter().zip(&stored).find(|(mine, stored)| mine != stored);
+        differs.map(|(mine, stored)| format!("the view has {mine:#?}\nand what is stored {stored:#?}"))
+    }
+
+    /// The turns, with what is stored in place of what it was told as unsaved.
+    fn but_unsaved(&self, history: &History) -> Vec<Turn> {
+        let unsaved = |id: &str| self.unsaved.contains(id);
+        let mut turns = Vec::new();
+        for turn in &self.turns {
+            let stored = history.turn(&turn.id);
+            let mut shown = match stored {
+                Some(stored) if unsaved(turn.id.as_str()) => stored.clone(),
+                Some(_) => turn.clone(),
+                None if unsaved(turn.id.as_str()) => continue,
+                None => turn.clone(),
+            };
+            let there = |id: &ItemId| stored?.items.iter().find(|item| item.id() == id).cloned();
+            shown.items = turn
+                .items
+                .iter()
+                .filter_map(
+                    |item| if unsaved(item.id().as_str()) { there(item.id()) } else { Some(item.clone()) },
+                )
+                .collect();
+            turns.push(shown);
+        }
+        turns
+    }
+}
+
+/// The stored turns, with the text that items in progress have in `mine`, where that is a continuation.
+fn with_open_text_of(mine: &[Turn], history: &History) -> Vec<Turn> {
+    let mut turns = history.turns(TurnItemsView::Full);
+    for item in turns.iter_mut().flat_map(|turn| &mut turn.items) {
+        let open = history.open_items().any(|open| open.id() == item.id());
+        let shown = mine.iter().flat_map(|turn| &turn.items).find(|shown| shown.id() == item.id());
+        if let (true, ThreadItemBody::AgentMessage(stored), Some(ThreadItemBody::AgentMessage(shown))) =
+            (open, &mut item.body, shown.map(|shown| &shown.body))
+            && shown.text.starts_with(&stored.text)
+        {
+            stored.text.clone_from(&shown.text);
+        }
+    }
+    turns
+}

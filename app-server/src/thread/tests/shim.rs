@@ -1,0 +1,141 @@
+//! What the registry and the subscribers are made of, in a form whose steps shuttle can order: its locks and atomics,
+//! and a map with the interface of `DashMap` as far as they use it, which is one shard.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
+
+pub use shuttle::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+pub use shuttle::sync::{Mutex, MutexGuard};
+use shuttle::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+type Read<'a, K, V> = RwLockReadGuard<'a, HashMap<K, V>>;
+type Write<'a, K, V> = RwLockWriteGuard<'a, HashMap<K, V>>;
+
+#[derive(Debug)]
+pub struct Map<K, V>(RwLock<HashMap<K, V>>);
+
+impl<K, V> Default for Map<K, V> {
+    fn default() -> Self {
+        Self(RwLock::new(HashMap::new()))
+    }
+}
+
+impl<K: Eq + Hash + Copy, V> Map<K, V> {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn get(&self, key: &K) -> Option<Ref<'_, K, V>> {
+        let map = self.0.read().unwrap();
+        map.contains_key(key).then(|| Ref { map: Rc::new(map), key: *key })
+    }
+
+    pub fn get_mut(&self, key: &K) -> Option<RefMut<'_, K, V>> {
+        let map = self.0.write().unwrap();
+        map.contains_key(key).then(|| RefMut { map, key: *key })
+    }
+
+    pub fn insert(&self, key: K, value: V) -> Option<V> {
+        self.0.write().unwrap().insert(key, value)
+    }
+
+    pub fn remove(&self, key: &K) -> Option<(K, V)> {
+        self.0.write().unwrap().remove_entry(key)
+    }
+
+    pub fn remove_if(&self, key: &K, fits: impl FnOnce(&K, &V) -> bool) -> Option<(K, V)> {
+        let mut map = self.0.write().unwrap();
+        if map.get(key).is_some_and(|value| fits(key, value)) { map.remove_entry(key) } else { None }
+    }
+
+    pub fn entry(&self, key: K) -> Entry<'_, K, V> {
+        let held = RefMut { map: self.0.write().unwrap(), key };
+        if held.map.contains_key(&key) { Entry::Occupied(held) } else { Entry::Vacant(Vacant(held)) }
+    }
+
+    pub fn iter(&self) -> std::vec::IntoIter<Ref<'_, K, V>> {
+        let map = Rc::new(self.0.read().unwrap());
+        let refs: Vec<_> = map.keys().map(|key| Ref { map: Rc::clone(&map), key: *key }).collect();
+        refs.into_iter()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.read().unwrap().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<'a, K: Eq + Hash + Copy, V> IntoIterator for &'a Map<K, V> {
+    type Item = Ref<'a, K, V>;
+    type IntoIter = std::vec::IntoIter<Ref<'a, K, V>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+pub struct Ref<'a, K, V> {
+    map: Rc<Read<'a, K, V>>,
+    key: K,
+}
+
+impl<K: Eq + Hash, V> Deref for Ref<'_, K, V> {
+    type Target = V;
+
+    fn deref(&self) -> &V {
+        &self.map[&self.key]
+    }
+}
+
+pub struct RefMut<'a, K, V> {
+    map: Write<'a, K, V>,
+    key: K,
+}
+
+impl<K: Eq + Hash, V> RefMut<'_, K, V> {
+    pub fn get(&self) -> &V {
+        &self.map[&self.key]
+    }
+}
+
+impl<K: Eq + Hash, V> Deref for RefMut<'_, K, V> {
+    type Target = V;
+
+    fn deref(&self) -> &V {
+        self.get()
+    }
+}
+
+impl<K: Eq + Hash, V> DerefMut for RefMut<'_, K, V> {
+    fn deref_mut(&mut self) -> &mut V {
+        self.map.get_mut(&self.key).unwrap()
+    }
+}
+
+pub enum Entry<'a, K, V> {
+    Occupied(RefMut<'a, K, V>),
+    Vacant(Vacant<'a, K, V>),
+}
+
+impl<'a, K: Eq + Hash + Copy, V: Default> Entry<'a, K, V> {
+    pub fn or_default(self) -> RefMut<'a, K, V> {
+        match self {
+            Self::Occupied(held) => held,
+            Self::Vacant(vacant) => vacant.insert(V::default()),
+        }
+    }
+}
+
+pub struct Vacant<'a, K, V>(RefMut<'a, K, V>);
+
+impl<'a, K: Eq + Hash + Copy, V> Vacant<'a, K, V> {
+    pub fn insert(mut self, value: V) -> RefMut<'a, K, V> {
+        self.0.map.insert(self.0.key, value);
+        self.0
+    }
+}

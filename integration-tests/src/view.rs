@@ -1,0 +1,328 @@
+//! What a client shows of one thread, kept up to date by the rules of the extension `skein/events`: the way that the
+//! author of a client would write it. It is strict: what a careful author may rely on is an error when it does not hold.
+
+mod window;
+
+use std::collections::{HashMap, HashSet};
+
+use anyhow::{Context, bail, ensure};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use skein_protocol::approval::ToolRequestUserInputParams;
+use skein_protocol::event::ThreadTokenUsage;
+use skein_protocol::ids::{Epoch, EventSeq, ItemId, RequestId, ThreadId, TurnId};
+use skein_protocol::item::{ThreadItem, ThreadItemBody};
+use skein_protocol::notifications::{
+    ItemAgentMessageDelta, ItemCompleted, ItemStarted, ServerRequestResolved, ThreadNameUpdated,
+    ThreadStatusChanged, ThreadTokenUsageUpdated, TurnCompleted, TurnStarted,
+};
+use skein_protocol::server_requests::ItemToolRequestUserInput;
+use skein_protocol::table::Notification;
+use skein_protocol::thread::{Thread, ThreadActiveFlag, ThreadResumeResponse, ThreadStatus};
+use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
+
+pub use self::window::{Leave, Window};
+use crate::client::Received;
+use crate::requests::agent_text;
+
+/// Whether the client has asked for numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It has: it continues where it was.
+    Numbered,
+    /// A client as there are today: it begins anew with each resume.
+    Plain,
+}
+
+/// A thread as a client shows it.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Its turns with all their items.
+    pub turns: Vec<Turn>,
+    /// Its name.
+    pub name: Option<String>,
+    /// What it does.
+    pub status: ThreadStatus,
+    /// The tokens that it has used, as far as this client was told.
+    pub usage: Option<ThreadTokenUsage>,
+    /// The questions that wait for the user. `None` for one that is known to be open and was not put yet.
+    pub questions: HashMap<RequestId, Option<ToolRequestUserInputParams>>,
+    /// The last number that was applied, and the version of the history.
+    pub at: (EventSeq, Epoch),
+    /// The last number of the replay that the last resume has promised.
+    pub replay_to: EventSeq,
+    /// How many times the history could not be continued.
+    pub gaps: usize,
+    thread: ThreadId,
+    kind: Kind,
+    /// Items whose text was followed from the moment they were shown: what they say at their end is what was streamed.
+    followed: HashSet<ItemId>,
+}
+
+impl View {
+    /// The view of a client that sees the thread for the first time.
+    ///
+    /// # Errors
+    /// When the answer says nothing about numbers.
+    pub fn new(kind: Kind, shown: &ThreadResumeResponse) -> anyhow::Result<Self> {
+        let mut view = Self {
+            turns: Vec::new(),
+            name: None,
+            status: shown.thread.status.clone(),
+            usage: None,
+            questions: HashMap::new(),
+            at: (EventSeq(0), Epoch(0)),
+            replay_to: EventSeq(0),
+            gaps: 0,
+            thread: shown.thread.id,
+            kind,
+            followed: HashSet::new(),
+        };
+        view.resume(shown)?;
+        view.gaps = 0;
+        Ok(view)
+    }
+
+    /// Applies the answer to a resume: the whole, or the word that events follow.
+    ///
+    /// # Errors
+    /// When it contradicts what was asked.
+    pub fn resume(&mut self, shown: &ThreadResumeResponse) -> anyhow::Result<()> {
+        let picture = shown.skein.as_ref().context("the answer says nothing of numbers")?;
+        ensure!(shown.thread.id == self.thread, "another thread: {}", shown.thread.id);
+        self.status = shown.thread.status.clone();
+        self.name.clone_from(&shown.thread.name);
+        self.followed.clear();
+        match (self.kind, picture.replay_to) {
+            (Kind::Numbered, Some(replay_to)) => {
+                ensure!(self.at == (picture.seq, picture.epoch), "continued from elsewhere: {picture:?}");
+                self.replay_to = replay_to;
+                ensure!(replay_to >= picture.seq, "a replay that ends before it begins: {picture:?}");
+                ensure!(shown.thread.turns.is_empty(), "continued, and shown whole");
+            }
+            (Kind::Plain, Some(_)) => bail!("continued, without being asked to: {picture:?}"),
+            (Kind::Numbered | Kind::Plain, None) => {
+                self.gaps += usize::from(picture.gap.is_some());
+                self.at = (picture.seq, picture.epoch);
+                self.replay_to = picture.seq;
+                self.usage = None;
+                self.turns.clone_from(&shown.thread.turns);
+                let open = self.turns.iter().flat_map(|turn| &turn.items).filter(|item| is_open(item));
+                self.followed.extend(open.map(|item| item.id().clone()));
+            }
+        }
+        match self.kind {
+            Kind::Numbered => {
+                self.questions.retain(|id, _| picture.pending_requests.contains(id));
+                for id in &picture.pending_requests {
+                    self.questions.entry(id.clone()).or_default();
+                }
+            }
+            // What was put to another connection is no business of this one.
+            Kind::Plain => self.questions.clear(),
+        }
+        Ok(())
+    }
+
+    /// Applies a message, if it is about this thread.
+    ///
+    /// # Errors
+    /// When it contradicts what is known: a number again, an item twice, text of an item that nobody knows.
+    pub fn hear(&mut self, message: &Received) -> anyhow::Result<()> {
+        let Some(method) = message.method() else { return Ok(()) };
+        let params = &message.value()["params"];
+        if params["threadId"] != Value::String(self.thread.to_string()) {
+            return Ok(());
+        }
+        let at = self.at;
+        let applied = match message.question::<ItemToolRequestUserInput>()? {
+            Some((id, question)) => self.asked(id, question),
+            None => self.number(message).and_then(|numbered| self.told(method, params, numbered)),
+        };
+        applied.with_context(|| format!("at {at:?}, hearing {}", shown(&message.text)))
+    }
+
+    /// Takes the number of a message. Whether it has one.
+    fn number(&mut self, message: &Received) -> anyhow::Result<bool> {
+        let stamp = message.stamp()?;
+        let (seq, epoch) = match (stamp.seq, stamp.epoch) {
+            (None, None) => return Ok(false),
+            (Some(seq), Some(epoch)) => (seq, epoch),
+            (Some(_), None) | (None, Some(_)) => bail!("half a number"),
+        };
+        ensure!(self.kind == Kind::Numbered, "a number, without being asked for it");
+        ensure!(epoch == self.at.1, "another history");
+        ensure!(seq > self.at.0, "not after what was told before");
+        self.at.0 = seq;
+        Ok(true)
+    }
+
+    fn told(&mut self, method: &str, params: &Value, numbered: bool) -> anyhow::Result<()> {
+        if let Some(params) = notice::<TurnStarted>(method, params)? {
+            ensure!(self.turn(&params.turn.id).is_err(), "a turn began twice");
+            let turn = Turn { items: Vec::new(), items_view: TurnItemsView::Full, ..params.turn };
+            self.turns.push(turn);
+        } else if let Some(params) = notice::<TurnCompleted>(method, params)? {
+            let turn = self.turn(&params.turn.id)?;
+            ensure!(turn.status == TurnStatus::InProgress, "a turn ended twice");
+            let items = std::mem::take(&mut turn.items);
+            let open = items.iter().find(|item| is_open(item)).map(|item| item.id().clone());
+            *turn = Turn { items, items_view: TurnItemsView::Full, ..params.turn };
+            ensure!(open.is_none(), "a turn ended before its item {open:?}");
+        } else if let Some(params) = notice::<ItemStarted>(method, params)? {
+            self.item_started(&params.turn_id, params.item, numbered)?;
+        } else if let Some(params) = notice::<ItemCompleted>(method, params)? {
+            self.item_completed(&params.turn_id, params.item)?;
+        } else if let Some(params) = notice::<ItemAgentMessageDelta>(method, params)? {
+            self.followed.insert(params.item_id.clone());
+            let item = self.item(&params.turn_id, &params.item_id)?;
+            ensure!(is_open(item), "text for an item that is complete");
+            let ThreadItemBody::AgentMessage(message) = &mut item.body else { bail!("text for {item:?}") };
+            message.text.push_str(&params.delta);
+        } else if let Some(params) = notice::<ThreadNameUpdated>(method, params)? {
+            self.name = params.thread_name;
+        } else if let Some(params) = notice::<ThreadStatusChanged>(method, params)? {
+            self.status = params.status;
+        } else if let Some(params) = notice::<ThreadTokenUsageUpdated>(method, params)? {
+            self.usage = Some(params.token_usage);
+        } else if let Some(params) = notice::<ServerRequestResolved>(method, params)? {
+            self.questions.remove(&params.request_id);
+        }
+        Ok(())
+    }
+
+    /// An item begins; without a number it is shown as it is so far.
+    fn item_started(&mut self, turn: &TurnId, item: ThreadItem, numbered: bool) -> anyhow::Result<()> {
+        let kind = self.kind;
+        let turn = self.turn(turn)?;
+        ensure!(turn.status == TurnStatus::InProgress, "an item of a turn that is over");
+        match turn.items.iter_mut().find(|known| known.id() == item.id()) {
+            Some(known) => {
+                ensure!(kind == Kind::Numbered && !numbered, "an item began twice");
+                ensure!(is_open(known), "an item is shown again that is complete");
+                *known = item.clone();
+                self.followed.insert(item.id().clone());
+            }
+            None => turn.items.push(item),
+        }
+        Ok(())
+    }
+
+    fn item_completed(&mut self, turn: &TurnId, item: ThreadItem) -> anyhow::Result<()> {
+        let followed = self.followed.remove(item.id());
+        let known = self.item(turn, item.id())?;
+        ensure!(is_open(known), "an item was completed twice");
+        let (streamed, whole) = (agent_text(known), agent_text(&item));
+        ensure!(!followed || streamed == whole, "what was streamed is {streamed:?}, and complete {whole:?}");
+        *known = item;
+        Ok(())
+    }
+
+    fn asked(&mut self, id: RequestId, question: ToolRequestUserInputParams) -> anyhow::Result<()> {
+        let turn = self.turn(&question.turn_id)?;
+        ensure!(turn.status == TurnStatus::InProgress, "a question of a turn that is over");
+        self.questions.insert(id, Some(question));
+        Ok(())
+    }
+
+    fn turn(&mut self, id: &TurnId) -> anyhow::Result<&mut Turn> {
+        let found = self.turns.iter_mut().find(|turn| turn.id == *id);
+        found.with_context(|| format!("turn {id} is not known"))
+    }
+
+    fn item(&mut self, turn: &TurnId, id: &ItemId) -> anyhow::Result<&mut ThreadItem> {
+        let found = self.turn(turn)?.items.iter_mut().find(|item| item.id() == id);
+        found.with_context(|| format!("item {id} is not known"))
+    }
+
+    /// Whether this turn is known and over.
+    #[must_use]
+    pub fn has_ended(&self, id: &TurnId) -> bool {
+        self.turns.iter().any(|turn| turn.id == *id && turn.status != TurnStatus::InProgress)
+    }
+
+    /// Whether everything was heard that the last resume has promised.
+    #[must_use]
+    pub fn has_caught_up(&self) -> bool {
+        self.at.0 >= self.replay_to
+    }
+
+    /// Whether nothing runs.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        let running = |turn: &Turn| turn.status == TurnStatus::InProgress;
+        !self.turns.iter().any(running) && !matches!(self.status, ThreadStatus::Active { .. })
+    }
+
+    /// Whether nothing more comes before the user says something. Those who only watch are asked nothing.
+    #[must_use]
+    pub fn waits_for_the_user(&self) -> bool {
+        let waits = ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnUserInput] };
+        self.status == waits || self.open_question().is_some()
+    }
+
+    /// A question that was put and waits for the user.
+    #[must_use]
+    pub fn open_question(&self) -> Option<(&RequestId, &ToolRequestUserInputParams)> {
+        self.questions.iter().find_map(|(id, question)| Some((id, question.as_ref()?)))
+    }
+
+    /// The agent's words in the last turn.
+    #[must_use]
+    pub fn last_text(&self) -> Option<String> {
+        self.turns.last()?.items.iter().filter_map(agent_text).next_back()
+    }
+
+    /// Fails when two clients show different things.
+    ///
+    /// # Errors
+    /// Names the first difference.
+    pub fn same_as(&self, other: &View) -> anyhow::Result<()> {
+        same_turns(&self.turns, &other.turns)?;
+        ensure!(self.name == other.name, "named {:?} and {:?}", self.name, other.name);
+        ensure!(self.status == other.status, "{:?} and {:?}", self.status, other.status);
+        let (mine, theirs) = (&self.questions, &other.questions);
+        ensure!(mine == theirs, "questions {mine:?} and {theirs:?}");
+        if let (Some(mine), Some(theirs)) = (&self.usage, &other.usage) {
+            ensure!(mine == theirs, "usage {mine:?} and {theirs:?}");
+        }
+        Ok(())
+    }
+
+    /// Fails when the history that the server shows is another.
+    ///
+    /// # Errors
+    /// Names the first difference.
+    pub fn same_as_read(&self, thread: &Thread) -> anyhow::Result<()> {
+        same_turns(&self.turns, &thread.turns)?;
+        ensure!(self.name == thread.name, "named {:?} and {:?}", self.name, thread.name);
+        Ok(())
+    }
+}
+
+fn same_turns(ours: &[Turn], theirs: &[Turn]) -> anyhow::Result<()> {
+    for (ours, theirs) in ours.iter().zip(theirs) {
+        ensure!(ours == theirs, "two views of a turn: {ours:#?}\n--- and ---\n{theirs:#?}");
+    }
+    ensure!(ours.len() == theirs.len(), "{} turns and {}", ours.len(), theirs.len());
+    Ok(())
+}
+
+fn is_open(item: &ThreadItem) -> bool {
+    item.completed_at_ms.is_none()
+}
+
+fn notice<N: Notification>(method: &str, params: &Value) -> anyhow::Result<Option<N::Params>>
+where
+    N::Params: DeserializeOwned,
+{
+    if method != N::INFO.wire {
+        return Ok(None);
+    }
+    Ok(Some(serde_json::from_value(params.clone())?))
+}
+
+/// The beginning of a message, for an error.
+fn shown(text: &str) -> String {
+    text.chars().take(400).collect()
+}

@@ -1,0 +1,137 @@
+//! A link that stalls, trickles and is cut.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use skein_integration_tests::client::End;
+use skein_integration_tests::home::Home;
+use skein_integration_tests::proxy::{Flow, Proxy};
+use skein_integration_tests::view::{Kind, Leave, View, Window};
+use skein_protocol::ids::TurnId;
+
+use super::ends_at_zero;
+
+/// Turns of a megabyte each that a server may take to have enough of a client that does not read.
+const MOST_TURNS: usize = 20;
+
+/// A thread that says something, shown by one whose link is good and by one whose link is a proxy.
+async fn shown_twice(home: &Home, kind: Kind) -> Result<(Window, Proxy, Window)> {
+    let mut near = Window::start(Kind::Numbered, home.address()).await?;
+    let turn = near.start_turn("words").await?;
+    until_end(&mut near, &turn).await?;
+    let link = Proxy::start(home.address()).await?;
+    let far = Window::open(kind, &link.address(), near.thread()).await?;
+    Ok((near, link, far))
+}
+
+async fn until_end(window: &mut Window, turn: &TurnId) -> Result<()> {
+    window.until("the end of the turn", |view: &View| view.has_ended(turn) && view.is_at_rest()).await
+}
+
+#[tokio::test]
+async fn a_stalled_link_delays_nobody_else_and_catches_up() -> Result<()> {
+    let home = Home::start().await?;
+    let (mut near, link, mut far) = shown_twice(&home, Kind::Plain).await?;
+    link.set(Flow::Stalled);
+    for text in ["/stream 200 20", "/stream 50 8 1000", "/tool helper echo {\"text\":\"x\"}"] {
+        let turn = near.start_turn(text).await?;
+        until_end(&mut near, &turn).await?;
+    }
+    link.set(Flow::Open);
+    let last = near.view.turns.last().context("a turn")?.id.clone();
+    until_end(&mut far, &last).await?;
+    far.view.same_as(&near.view)?;
+    let mut control = home.client().await?;
+    assert_eq!(control.status().await?.refusals.slow_clients, 0);
+    drop((near, far, link));
+    ends_at_zero(&home, &mut control).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_link_that_stalls_for_too_much_is_closed_with_1013_and_goes_on_by_number() -> Result<()> {
+    let home = Home::setup().set("limits.outbox_bytes", 64 * 1024).start().await?;
+    let (mut near, link, mut far) = shown_twice(&home, Kind::Numbered).await?;
+    let mut control = home.client().await?;
+    link.set(Flow::Stalled);
+    // Until the server has had enough of the one who does not read; the other hears everything meanwhile.
+    let mut slow = 0;
+    for _ in 0..MOST_TURNS {
+        let turn = near.start_turn("/stream 2000 500").await?;
+        until_end(&mut near, &turn).await?;
+        slow = control.status().await?.refusals.slow_clients;
+        if slow > 0 {
+            break;
+        }
+    }
+    ensure!(slow == 1, "the server waits for a client that does not read");
+    control.until_status("its subscription is gone", |status| status.threads.subscriptions == 1).await?;
+    link.set(Flow::Open);
+    let end = loop {
+        if let Err(error) = far.hear_one().await {
+            let end = far.client()?.end();
+            break end.with_context(|| format!("not the end of the connection: {error:#}"))?;
+        }
+    };
+    ensure!(matches!(end, End::Close(Some(1013)) | End::Broken), "the connection has ended with {end:?}");
+    far.leave(Leave::Drop).await?;
+    far.come_back(&link.address()).await?;
+    let last = near.view.turns.last().context("a turn")?.id.clone();
+    until_end(&mut far, &last).await?;
+    far.view.same_as(&near.view)?;
+    ensure!(far.view.gaps == 0, "its history goes on");
+    drop((near, far, link));
+    ends_at_zero(&home, &mut control).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_trickle_works_both_ways() -> Result<()> {
+    let home = Home::start().await?;
+    let (mut near, link, mut far) = shown_twice(&home, Kind::Numbered).await?;
+    link.set(Flow::Trickle { bytes: 64, pause: Duration::from_millis(1) });
+    let turn = far.start_turn("/ask Which of the many?").await?;
+    far.until("the question", |view| view.open_question().is_some()).await?;
+    far.answer("the one that came in small pieces").await?;
+    until_end(&mut far, &turn).await?;
+    assert_eq!(far.view.last_text().as_deref(), Some("the one that came in small pieces"));
+    // Also the handshake, the resume and what follows it.
+    far.leave(Leave::Goodbye).await?;
+    let turn = near.start_turn("/stream 20 8 200").await?;
+    far.come_back(&link.address()).await?;
+    until_end(&mut far, &turn).await?;
+    until_end(&mut near, &turn).await?;
+    far.view.same_as(&near.view)?;
+    let mut control = home.client().await?;
+    drop((near, far, link));
+    ends_at_zero(&home, &mut control).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_link_that_is_cut_again_and_again_loses_nothing() -> Result<()> {
+    let home = Home::start().await?;
+    for kind in [Kind::Numbered, Kind::Plain] {
+        let (mut near, link, mut far) = shown_twice(&home, kind).await?;
+        let turn = near.start_turn("/stream 400 8 1000").await?;
+        for after in 0..20 {
+            far.hear_some(after, |view| view.has_ended(&turn)).await?;
+            link.cut_once();
+            far.leave(Leave::Drop).await?;
+            // Also in the middle of a handshake, or of an answer.
+            if after % 3 == 0 {
+                link.set(Flow::Trickle { bytes: 256, pause: Duration::from_millis(1) });
+            } else {
+                link.set(Flow::Open);
+            }
+            far.come_back(&link.address()).await?;
+        }
+        for window in [&mut near, &mut far] {
+            until_end(window, &turn).await?;
+        }
+        far.view.same_as(&near.view)?;
+    }
+    let mut control = home.client().await?;
+    ends_at_zero(&home, &mut control).await?;
+    home.finish().await
+}

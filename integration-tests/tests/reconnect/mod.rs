@@ -1,0 +1,63 @@
+//! A lost connection loses nothing: a client that comes back shows what one shows that never left.
+
+mod gaps;
+mod links;
+mod property;
+mod reloads;
+mod windows;
+
+use std::fs;
+
+use anyhow::{Result, ensure};
+use skein_integration_tests::client::Client;
+use skein_integration_tests::home::{Home, ZERO_BOUND};
+use skein_integration_tests::process::wait_until;
+use skein_protocol::extension::SkeinStatusResponse;
+
+/// What the server says of itself is what the kernel says of it. `connections` is how many there are.
+async fn agrees_with_the_kernel(
+    home: &Home,
+    control: &mut Client,
+    connections: u64,
+) -> Result<SkeinStatusResponse> {
+    let status = control
+        .until_status("all connections that are left", |status| status.connections == connections)
+        .await?;
+    let agrees = |status: &SkeinStatusResponse| {
+        let family = home.family();
+        let helpers = u64::try_from(family.helpers.len()).ok()?;
+        let guards = u64::try_from(family.guards.len()).ok()?;
+        (status.helpers.alive == helpers && status.helpers.guards == guards).then_some(())
+    };
+    if agrees(&status).is_none() {
+        // Between the two looks one may have ended or begun.
+        control.until_status("as many helpers as there are", |status| agrees(status).is_some()).await?;
+    }
+    let status = control.status().await?;
+    ensure!(status.pid == home.pid(), "the server says it is {}", status.pid);
+    Ok(status)
+}
+
+/// Nobody is subscribed, nothing is loaded, no process is left.
+async fn ends_at_zero(home: &Home, control: &mut Client) -> Result<()> {
+    let nothing = |status: &SkeinStatusResponse| {
+        let threads = &status.threads;
+        (status.connections, threads.loaded, threads.subscriptions, threads.observers) == (1, 0, 0, 0)
+    };
+    control.until_status("one connection, and nothing loaded", nothing).await?;
+    home.until_zero(ZERO_BOUND).await?;
+    let status = agrees_with_the_kernel(home, control, 1).await?;
+    ensure!((status.helpers.alive, status.turns.running, status.outbox_bytes) == (0, 0, 0), "{status:#?}");
+    Ok(())
+}
+
+/// Waits until the server has so many descriptors open.
+async fn until_descriptors(home: &Home, count: usize) -> Result<()> {
+    let what = format!("{count} descriptors");
+    let waited = wait_until(&what, ZERO_BOUND, || (descriptors(home) == Some(count)).then_some(())).await;
+    waited.map_err(|error| error.context(format!("there are {:?}", descriptors(home))))
+}
+
+fn descriptors(home: &Home) -> Option<usize> {
+    Some(fs::read_dir(format!("/proc/{}/fd", home.pid())).ok()?.count())
+}

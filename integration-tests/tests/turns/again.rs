@@ -1,0 +1,100 @@
+//! Input that is sent again, because its sender does not know whether it has arrived, is taken once.
+
+use anyhow::Result;
+use skein_integration_tests::home::Home;
+use skein_integration_tests::requests::{turn_params, user_text};
+use skein_integration_tests::view::{Kind, Leave, Window};
+use skein_protocol::ids::{ThreadId, TurnId};
+use skein_protocol::methods::TurnStart;
+use skein_protocol::notifications::ItemAgentMessageDelta;
+use skein_protocol::turn::{TurnStartParams, TurnStatus};
+
+fn message(thread: ThreadId, id: &str, text: &str) -> TurnStartParams {
+    TurnStartParams { client_user_message_id: Some(id.to_owned()), ..turn_params(thread, text) }
+}
+
+/// Sends it over the window's connection, and takes the answer.
+async fn send(window: &mut Window, id: &str, text: &str) -> Result<TurnId> {
+    let params = message(window.thread(), id, text);
+    Ok(window.client()?.call::<TurnStart>(params).await?.turn.id)
+}
+
+/// What the user has said, as the server reads it.
+async fn said(window: &mut Window) -> Result<Vec<String>> {
+    let thread = window.thread();
+    let read = window.client()?.read_thread(thread).await?;
+    Ok(read.turns.iter().flat_map(|turn| &turn.items).filter_map(user_text).collect())
+}
+
+#[tokio::test]
+async fn a_message_whose_answer_was_lost_with_the_connection_is_taken_once() -> Result<()> {
+    let home = Home::start().await?;
+    let mut window = Window::start(Kind::Numbered, home.address()).await?;
+    let mut control = home.client().await?;
+    let first = send(&mut window, "m0", "the first").await?;
+    window.until("the first turn", |view| view.has_ended(&first)).await?;
+    for round in 1..20 {
+        let params = message(window.thread(), &format!("m{round}"), &format!("text {round}"));
+        // Sent, and gone: it may have arrived, or not.
+        let _unanswered = window.client()?.start_call::<TurnStart>(&params).await?;
+        window.leave([Leave::Drop, Leave::Reset][round % 2]).await?;
+        window.come_back(home.address()).await?;
+        let turn = send(&mut window, &format!("m{round}"), &format!("text {round}")).await?;
+        assert_eq!(send(&mut window, &format!("m{round}"), "another text").await?, turn);
+        window.until("the turn", |view| view.has_ended(&turn)).await?;
+        assert_eq!(window.view.last_text(), Some(format!("text {round}")));
+    }
+    let texts: Vec<String> =
+        ["the first".to_owned()].into_iter().chain((1..20).map(|round| format!("text {round}"))).collect();
+    assert_eq!(said(&mut window).await?, texts);
+    assert_eq!(control.status().await?.turns.started_total, 20);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_message_that_was_taken_before_a_kill_is_not_taken_again() -> Result<()> {
+    let mut home = Home::start().await?;
+    let mut window = Window::start(Kind::Numbered, home.address()).await?;
+    let whole = send(&mut window, "whole", "words").await?;
+    window.until("the first turn", |view| view.has_ended(&whole)).await?;
+    let cut_off = send(&mut window, "cut off", "/stream 100000 8 100").await?;
+    window.until("text", |view| view.last_text().is_some_and(|text| text.starts_with("0 "))).await?;
+    home.kill().await?;
+    home.start_again().await?;
+    window.leave(Leave::Drop).await?;
+    window.come_back(home.address()).await?;
+    assert_eq!(send(&mut window, "whole", "words").await?, whole);
+    let params = message(window.thread(), "cut off", "/stream 100000 8 100");
+    let again = window.client()?.call::<TurnStart>(params).await?.turn;
+    assert_eq!(
+        (again.id, again.status),
+        (cut_off, TurnStatus::Interrupted),
+        "and the client sees how it ended"
+    );
+    assert_eq!(said(&mut window).await?, ["words", "/stream 100000 8 100"]);
+    let next = send(&mut window, "next", "and on").await?;
+    window.until("the next turn", |view| view.has_ended(&next)).await?;
+    assert_eq!(window.client()?.status().await?.turns.started_total, 1, "of this server");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn what_is_added_to_a_turn_is_added_once_also_after_a_reload() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let turn = client.call::<TurnStart>(message(thread, "begin", "/stream 60 8 200")).await?.turn.id;
+    client.next::<ItemAgentMessageDelta>(|_| true).await?;
+    for _ in 0..3 {
+        assert_eq!(client.call::<TurnStart>(message(thread, "more", "and more")).await?.turn.id, turn);
+    }
+    client.turn_end(&turn).await?;
+    assert_eq!(client.said(&turn)?.as_deref(), Some("and more"));
+    client.unload(thread, false).await?;
+    client.resume(thread).await?;
+    assert_eq!(client.call::<TurnStart>(message(thread, "more", "and more")).await?.turn.id, turn);
+    let read = client.read_thread(thread).await?;
+    let users: Vec<String> = read.turns.iter().flat_map(|turn| &turn.items).filter_map(user_text).collect();
+    assert_eq!(users, ["/stream 60 8 200", "and more"]);
+    home.finish().await
+}
