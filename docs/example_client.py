@@ -6,6 +6,7 @@
 
 The file remembers the thread, how far it was seen, and the view: what the user has read. Run again with the same file,
 the client goes on from there. It ends with the turn that its prompt begins; without a prompt it watches until Ctrl-C.
+Exit code 1: the turn failed, or the server refused something for good.
 """
 import json, pathlib, sys, time, uuid
 
@@ -16,7 +17,11 @@ new = {"thread": None, "seq": 0, "epoch": 0, "view": {}}  # the view: the text o
 state = json.loads(file.read_text()) if file.exists() else new
 message_id = str(uuid.uuid4())  # the same at every try: the server takes the prompt once
 answers = {}  # what the user said to questions, by their ids, which never repeat
-turn, ended, pause = None, set(), 0.1  # the turn of the prompt, turns that are over, seconds until the next try
+turn, ended, pause = None, {}, 0.1  # the turn of the prompt, turns that are over, seconds until the next try
+
+
+class Refused(Exception):
+    """An error of the server that comes again at every try."""
 
 
 def show(item_id, text):
@@ -44,7 +49,7 @@ def take(ws):
     elif method == "item/agentMessage/delta":
         show(params["itemId"], state["view"][params["itemId"]] + params["delta"])
     elif method == "turn/completed":
-        ended.add(params["turn"]["id"])
+        ended[params["turn"]["id"]] = params["turn"]
     elif method == "item/tool/requestUserInput":
         if message["id"] not in answers:  # else the answer was lost on its way, and is given again
             answers[message["id"]] = {q["id"]: {"answers": [input(q["question"] + "\n")]} for q in params["questions"]}
@@ -59,9 +64,23 @@ def call(ws, method, params):
     ws.send(json.dumps({"id": method, "method": method, "params": params}))
     while (message := take(ws)).get("id") != method:
         pass
-    if "error" in message:
-        raise ConnectionError(f"{method}: {message['error']['message']}")  # all of it is tried again, later
-    return message["result"]
+    if "error" not in message:
+        return message["result"]
+    error, reason = message["error"], message["error"].get("data", {}).get("reason")
+    later = reason == "serverStops" or error["code"] == -32001  # then all of it is tried again
+    raise ConnectionError(error["message"]) if later else Refused(f"{method}: {error['message']}", reason)
+
+
+def resume_or_start(ws):
+    """The thread of the file; a new one where there is none, or where the server does not have it (any more)."""
+    try:
+        if state["thread"]:
+            seen = {"afterSeq": state["seq"], "epoch": state["epoch"]}
+            return call(ws, "thread/resume", {"threadId": state["thread"], "skein": seen})
+    except Refused as refused:
+        if refused.args[1] != "threadNotFound":
+            raise
+    return call(ws, "thread/start", {})
 
 
 def begin(ws):
@@ -69,12 +88,11 @@ def begin(ws):
     capabilities = {"extensions": {"skein/events": {"version": 1}}}
     call(ws, "initialize", {"clientInfo": {"name": "example", "version": "1"}, "capabilities": capabilities})
     ws.send(json.dumps({"method": "initialized"}))
-    seen = {"threadId": state["thread"], "skein": {"afterSeq": state["seq"], "epoch": state["epoch"]}}
-    answer = call(ws, "thread/resume", seen) if state["thread"] else call(ws, "thread/start", {})
+    answer = resume_or_start(ws)
     skein, thread = answer["skein"], answer["thread"]
     if "replayTo" not in skein:  # this is the whole; otherwise the view is continued by what follows
         state["view"].clear()
-        ended.update(past["id"] for past in thread["turns"] if past["status"] != "inProgress")
+        ended.update({past["id"]: past for past in thread["turns"] if past["status"] != "inProgress"})
         for item in [item for past in thread["turns"] for item in past["items"]]:
             show(item["id"], item.get("text", ""))
     remember(thread=thread["id"], seq=skein["seq"], epoch=skein["epoch"])
@@ -92,4 +110,8 @@ while turn not in ended:
         print(f"\n[link lost: {lost or type(lost).__name__}]", file=sys.stderr)
         time.sleep(pause)
         pause = min(2 * pause, 10)
+    except Refused as refused:
+        sys.exit(f"\n{refused.args[0]}")
 print()
+if ended[turn]["status"] == "failed":
+    sys.exit(ended[turn]["error"]["message"])

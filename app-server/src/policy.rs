@@ -146,6 +146,9 @@ pub const INDEX_WAITING: usize = 10_000;
 pub const HISTORY_PAGE: usize = 100;
 /// The most turns or items of such a page. Origin: guess; the bytes of an answer are bounded besides.
 pub const HISTORY_PAGE_MOST: usize = 1_000;
+/// Bytes of the turns or items of such a page; one entry is there also when it is larger. Origin: guess; a page that is
+/// read on a slow line should come within seconds.
+pub const HISTORY_PAGE_BYTES: usize = 1 << 20;
 /// Records of a page when a rollout is read to make its row. Origin: guess.
 pub const FOLD_PAGE: usize = 1_000;
 // --- helpers ---

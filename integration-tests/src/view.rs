@@ -163,8 +163,12 @@ impl View {
             let turn = Turn { items: Vec::new(), items_view: TurnItemsView::Full, ..params.turn };
             self.turns.push(turn);
         } else if let Some(params) = notice::<TurnCompleted>(method, params)? {
+            // Its end voids its questions.
+            let of_it = |question: &ToolRequestUserInputParams| question.turn_id == params.turn.id;
+            self.questions.retain(|_, question| !question.as_ref().is_some_and(of_it));
             let turn = self.turn(&params.turn.id)?;
-            ensure!(turn.status == TurnStatus::InProgress, "a turn ended twice");
+            let again = was_cut_off(turn) && params.turn.status == TurnStatus::Interrupted;
+            ensure!(turn.status == TurnStatus::InProgress || again, "a turn ended twice");
             let items = std::mem::take(&mut turn.items);
             let open = items.iter().find(|item| is_open(item)).map(|item| item.id().clone());
             *turn = Turn { items, items_view: TurnItemsView::Full, ..params.turn };
@@ -210,8 +214,9 @@ impl View {
 
     fn item_completed(&mut self, turn: &TurnId, item: ThreadItem) -> anyhow::Result<()> {
         let followed = self.followed.remove(item.id());
+        let again = self.turn(turn).is_ok_and(|turn| was_cut_off(turn));
         let known = self.item(turn, item.id())?;
-        ensure!(is_open(known), "an item was completed twice");
+        ensure!(is_open(known) || again, "an item was completed twice");
         let (streamed, whole) = (agent_text(known), agent_text(&item));
         ensure!(!followed || streamed == whole, "what was streamed is {streamed:?}, and complete {whole:?}");
         *known = item;
@@ -306,6 +311,11 @@ fn same_turns(ours: &[Turn], theirs: &[Turn]) -> anyhow::Result<()> {
     }
     ensure!(ours.len() == theirs.len(), "{} turns and {}", ours.len(), theirs.len());
     Ok(())
+}
+
+/// Whether a turn was cut off by a kill: who watched it unloaded was told so, and the next load tells it again.
+fn was_cut_off(turn: &Turn) -> bool {
+    turn.status == TurnStatus::Interrupted
 }
 
 fn is_open(item: &ThreadItem) -> bool {

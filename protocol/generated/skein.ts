@@ -25,8 +25,9 @@ export type Methods = {
   /** A page of a thread's turns, newest first unless asked otherwise, without loading it. */
   "thread/turns/list": { params: ThreadTurnsListParams; result: ThreadTurnsListResponse };
   /**
-   * A page of a thread's items, oldest first unless asked otherwise, without loading it. Items in progress have their
-   * text so far.
+   * A page of a thread's items, oldest first unless asked otherwise, without loading it. Items in progress are
+   * there with their text so far; pages that are reached from a cursor of `thread/resume` leave them out, as events
+   * tell them.
    */
   "thread/items/list": { params: ThreadItemsListParams; result: ThreadItemsListResponse };
   /** Names a thread, loaded or not. */
@@ -46,7 +47,10 @@ export type Methods = {
   "mcpServer/tool/call": { params: McpServerToolCallParams; result: McpServerToolCallResponse };
   /** The models that turns can use. */
   "model/list": { params: ModelListParams; result: ModelListResponse };
-  /** The settings in force and where each was written. Values that may be secret are masked. */
+  /**
+   * The settings in force and where each was written. Variables of helpers are masked, and their arguments where their
+   * names are those of secrets.
+   */
   "config/read": { params: ConfigReadParams; result: ConfigReadResponse };
   /** What an administrator requires of the settings: nothing. */
   "configRequirements/read": { params: ConfigRequirementsReadParams; result: ConfigRequirementsReadResponse };
@@ -2227,13 +2231,13 @@ export type ThreadItemOutputDeferral = {
   mcpToolCall?: boolean;
 };
 
-/** An item that the page begins beside. */
+/** An item that the page begins behind. */
 export type ThreadItemsListAnchor = {
   itemId: ItemId;
   type: "item";
 };
 
-/** Where a page of items begins: where another one ended, or beside an item. */
+/** Where a page of items begins: where another one ended, or behind an item. */
 export type ThreadItemsListCursor = string | ThreadItemsListAnchor;
 
 /** Params of `thread/items/list`. */

@@ -51,8 +51,9 @@ methods! {
     ThreadRead = "thread/read" [Store, Stable] ThreadReadParams => ThreadReadResponse;
     /// A page of a thread's turns, newest first unless asked otherwise, without loading it.
     ThreadTurnsList = "thread/turns/list" [Store, Stable] ThreadTurnsListParams => ThreadTurnsListResponse;
-    /// A page of a thread's items, oldest first unless asked otherwise, without loading it. Items in progress have their
-    /// text so far.
+    /// A page of a thread's items, oldest first unless asked otherwise, without loading it. Items in progress are
+    /// there with their text so far; pages that are reached from a cursor of `thread/resume` leave them out, as events
+    /// tell them.
     ThreadItemsList = "thread/items/list" [Store, Stable] ThreadItemsListParams => ThreadItemsListResponse;
     /// Names a thread, loaded or not.
     ThreadNameSet = "thread/name/set" [Thread, Stable] ThreadSetNameParams => ThreadSetNameResponse;
@@ -70,7 +71,8 @@ methods! {
     McpServerToolCall = "mcpServer/tool/call" [Helper, Stable] McpServerToolCallParams => McpServerToolCallResponse;
     /// The models that turns can use.
     ModelList = "model/list" [Inline, Stable] ModelListParams => ModelListResponse;
-    /// The settings in force and where each was written. Values that may be secret are masked.
+    /// The settings in force and where each was written. Variables of helpers are masked, and their arguments where their
+    /// names are those of secrets.
     ConfigRead = "config/read" [Inline, Stable] ConfigReadParams => ConfigReadResponse;
     /// What an administrator requires of the settings: nothing.
     ConfigRequirementsRead = "configRequirements/read" [Inline, Stable]

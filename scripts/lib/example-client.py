@@ -10,6 +10,7 @@ import ctypes, json, os, pathlib, signal, socket, subprocess, sys, tempfile, thr
 
 SKEIN = sys.argv[1]
 CLIENT = pathlib.Path(__file__).parents[2] / "docs" / "example_client.py"
+UNKNOWN = "01a1f8d1-0000-7000-8000-000000000000"  # a thread that nobody has made
 LIMIT = 60  # seconds that anything may take before it has failed
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -110,13 +111,13 @@ class Client:
     def answer(self, text):
         self.process.stdin.write(f"{text}\n")
 
-    def end(self):
+    def end(self, expected=0):
         """Waits for its own end. Returns what it keeps."""
         try:
             code = self.process.wait(LIMIT)
         except subprocess.TimeoutExpired:
             code = "none"
-        check(code == 0, f"the client's exit code is {code}, after {self.printed[-200:]!r}")
+        check(code == expected, f"the client's exit code is {code}, after {self.printed[-200:]!r}")
         self.listening.join(LIMIT)
         return json.loads(pathlib.Path(self.state).read_text())
 
@@ -128,7 +129,8 @@ def check(holds, otherwise):
 
 def texts(turns):
     """What the agent says, by the item's id."""
-    return {item["id"]: item["text"] for turn in turns for item in turn["items"] if item["type"] == "agentMessage"}
+    items = [item for turn in turns for item in turn["items"]]
+    return {item["id"]: item["text"] for item in items if item["type"] == "agentMessage"}
 
 
 def kept(state):
@@ -185,12 +187,43 @@ def killed(server, state):
     return f"kill -9 of the server: {len(text)} of {len(client.printed.split(chr(10))[0])} printed bytes kept"
 
 
+def gone(server, state):
+    """The server does not have the thread that is remembered: a new one takes the prompt."""
+    remembered = {"thread": UNKNOWN, "seq": 7, "epoch": 1, "view": {"old": "what was there"}}
+    pathlib.Path(state).write_text(json.dumps(remembered))
+    client = Client(server.url, state, "one two")
+    state = client.end()
+    check(state["thread"] != UNKNOWN and client.printed == "one two\n", f"what was printed is {client.printed!r}")
+    check(kept(state) == texts(server.turns(state["thread"])), "what was kept is not the thread's text")
+    return "a thread that is gone: begun anew"
+
+
+def refused(server, state):
+    """The server says no, and would again: the client says why, and ends."""
+    pathlib.Path(state).write_text(json.dumps({"thread": "nowhere", "seq": 0, "epoch": 0, "view": {}}))
+    Client(server.url, state, "one two").end(expected=1)
+    log = pathlib.Path(f"{state}.log").read_text()
+    check("thread/resume: " in log and "threadId" in log, f"the client does not say why, but {log!r}")
+    return "refused: told, exit code 1"
+
+
+def failed(server, state):
+    """The turn fails: the client says why."""
+    client = Client(server.url, state, "/fail the model is ill")
+    state = client.end(expected=1)
+    [turn] = server.turns(state["thread"])
+    log = pathlib.Path(f"{client.state}.log").read_text()
+    check(turn["status"] == "failed" and turn["error"]["message"] in log, f"the client does not say why, but {log!r}")
+    return "a turn that failed: told, exit code 1"
+
+
 def stories(folder):
     server = Server(f"{folder}/home")
     os.mkdir(server.home, 0o700)
     server.start()
     link = Link(server.port)
-    for story, *args in [(cut_off, link, f"{folder}/a"), (question, link, f"{folder}/a"), (killed, f"{folder}/b")]:
+    again = [(cut_off, link, f"{folder}/a"), (question, link, f"{folder}/a"), (killed, f"{folder}/b")]
+    for story, *args in [*again, (gone, f"{folder}/c"), (refused, f"{folder}/d"), (failed, f"{folder}/e")]:
         began = time.monotonic()
         print(f"{story(server, *args)} ({time.monotonic() - began:.1f} s)", flush=True)
     check(server.end(signal.SIGTERM) == 0, "the server did not end well")

@@ -1,5 +1,6 @@
 //! The settings as clients may see them: those in force, and what each place says. Secrets stay here: variables of helpers
-//! are named without their values, and keys that Skein does not read are left out.
+//! are named without their values, arguments of helpers that are named like a secret are masked, and keys that Skein does
+//! not read are left out. What an argument is cannot be known for sure: variables are the place for secrets.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,8 +11,14 @@ use super::tree::{self, Table};
 use super::{Config, Containment, Durability, Heartbeat, Limits, OrphanPolicy, RunningOrphans};
 use crate::helpers::HelperSpec;
 
+#[cfg(test)]
+mod tests;
+
 /// What is shown in place of a value.
 const MASK: &str = "***";
+
+/// What names of secrets have in them.
+const SECRET: &[&str] = &["token", "key", "secret", "passw", "auth", "credential"];
 
 /// Where settings were written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,11 +124,11 @@ fn connections(heartbeat: &Heartbeat) -> Value {
 }
 
 fn helper(spec: &HelperSpec) -> Value {
-    let masked: Map<String, Value> = spec.env.keys().map(|name| (name.clone(), json!(MASK))).collect();
+    let env: Map<String, Value> = spec.env.keys().map(|name| (name.clone(), json!(MASK))).collect();
     json!({
         "command": spec.command,
-        "args": spec.args,
-        "env": masked,
+        "args": masked(spec.args.iter().map(String::as_str)),
+        "env": env,
         "cwd": spec.cwd,
         "enabled": spec.enabled,
         "required": spec.required,
@@ -129,6 +136,25 @@ fn helper(spec: &HelperSpec) -> Value {
         "enabled_tools": spec.enabled_tools,
         "disabled_tools": spec.disabled_tools,
     })
+}
+
+/// Arguments without what may be secret: what follows the name of a secret, in the same argument or, behind a flag, in the
+/// next one; and addresses with a user.
+fn masked<'a>(args: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut of_flag = false;
+    args.map(|arg| {
+        let at = arg.find(['=', ':']).map(|at| at + 1);
+        let name = arg.get(..at.unwrap_or(arg.len())).unwrap_or_default();
+        let is_named = SECRET.iter().any(|word| name.to_ascii_lowercase().contains(word));
+        let is_address = arg.contains("://") && arg.contains('@');
+        let is_next = std::mem::replace(&mut of_flag, is_named && at.is_none() && arg.starts_with('-'));
+        match at {
+            _ if is_next => MASK.to_owned(),
+            Some(_) if is_named || is_address => format!("{name}{MASK}"),
+            Some(_) | None => arg.to_owned(),
+        }
+    })
+    .collect()
 }
 
 /// As the file takes it.
@@ -157,6 +183,11 @@ fn visible(
             (_, Value::String(mask)) if mask == MASK => {
                 keys.push(path);
                 json!(MASK)
+            }
+            (tree::Value::List(args), _) if key == "args" => {
+                keys.push(path);
+                let args: Vec<Value> = args.iter().map(|arg| plain(&arg.value)).collect();
+                json!(masked(args.iter().filter_map(Value::as_str)))
             }
             (value, _) => {
                 keys.push(path);

@@ -146,6 +146,7 @@ pub async fn read(
     }
     let history =
         History::read(services.store.as_ref(), id).await.map_err(|error| errors::read(error, id))?;
+    let history = as_run(services, history, seen.as_ref());
     let mut thread = history.thread(status_of(seen.as_ref()));
     thread.can_accept_direct_input = seen.as_ref().map(|_| true);
     if include_turns {
@@ -169,6 +170,18 @@ pub(super) fn unwritten(seen: &Snapshot) -> Option<Thread> {
             Some(thread)
         }
     }
+}
+
+/// The history that was read after an owner, if any, published this. A turn that nobody runs is as the next load will
+/// close it.
+pub(super) fn as_run(services: &Services, history: History, seen: Option<&Snapshot>) -> History {
+    let now = services.registry.handle(history.id()).map(|handle| handle.snapshot());
+    let runs = |seen: &Snapshot| match seen.phase {
+        Phase::Idle | Phase::Running | Phase::Unloading => true,
+        Phase::Loading | Phase::Gone => false,
+    };
+    // An owner may have come meanwhile, and its turn be read.
+    if [seen, now.as_ref()].into_iter().flatten().any(runs) { history } else { history.into_closed() }
 }
 
 /// What clients are told of a thread whose owner published this.

@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use skein_protocol::envelope;
 use skein_protocol::error::WireError;
 use skein_protocol::ids::ThreadId;
+use skein_protocol::methods::{ThreadItemsList, ThreadRead, ThreadTurnsList};
+use skein_protocol::table::Method;
 
 use crate::config::ConfigErrors;
 use crate::helpers::HelperError;
@@ -139,17 +144,51 @@ pub fn too_many_catch_ups(most: usize, retry_after: Duration) -> WireError {
 /// A resume whose history does not fit into an answer.
 #[must_use]
 pub fn answer_too_large(id: ThreadId, most: usize) -> WireError {
-    let text =
-        format!("the history of {id} is above the limit of {most} bytes; resume with excludeTurns: true");
+    let text = format!(
+        "the answer would be above the limit of {most} bytes; resume {id} with excludeTurns: true and without \
+         initialTurnsPage, and read its history with {} or {}",
+        ThreadTurnsList::INFO.wire,
+        ThreadItemsList::INFO.wire,
+    );
     WireError::invalid_request("answerTooLarge", text).thread(id)
 }
 
-/// A page that does not fit into an answer.
+/// The thread that a request is about, where it names one.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct About {
+    thread_id: Option<ThreadId>,
+}
+
+impl About {
+    /// Reads it from the params of any request.
+    #[must_use]
+    pub fn of(params: Option<&RawValue>) -> Self {
+        envelope::params(params).unwrap_or_default()
+    }
+}
+
+/// An answer of the lane Store that is above the limit. Pages of a history hold one entry then: they end before that
+/// otherwise.
 #[must_use]
-pub fn page_too_large(most: usize) -> WireError {
-    let text =
-        format!("the answer is above the limit of {most} bytes; ask for less (limit, or without turns)");
-    WireError::invalid_request("answerTooLarge", text)
+pub fn page_too_large(wire: &'static str, about: &About, most: usize) -> WireError {
+    let (turns, items) = (ThreadTurnsList::INFO.wire, ThreadItemsList::INFO.wire);
+    let advice = match wire {
+        wire if wire == ThreadRead::INFO.wire => {
+            format!("read it without includeTurns, and its history with {turns} or {items}")
+        }
+        wire if wire == turns => format!("one turn has all of that: read its items with {items} and turnId"),
+        wire if wire == items => {
+            "one item has all of that: limits.answer_bytes would have to be raised".into()
+        }
+        _ => "ask for fewer (limit)".to_owned(),
+    };
+    let text = format!("the answer would be above the limit of {most} bytes; {advice}");
+    let error = WireError::invalid_request("answerTooLarge", text);
+    match about.thread_id {
+        Some(id) => error.thread(id),
+        None => error,
+    }
 }
 
 fn millis(duration: Duration) -> u64 {

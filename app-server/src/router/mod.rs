@@ -116,6 +116,8 @@ impl Router {
             let Request { connection, id, params } = request;
             let reply = Reply::<M::Response>::new(connection.outbox.clone(), id, None);
             let most = connection.services.config().limits.answer_bytes;
+            let about = errors::About::of(params);
+            let too_large = move || errors::page_too_large(M::INFO.wire, &about, most);
             match envelope::params(params) {
                 Ok(params) => {
                     let tasks = connection.services.tasks.clone();
@@ -123,7 +125,7 @@ impl Router {
                     let job = async move {
                         match answer.await {
                             Ok(response) => {
-                                reply.prepare_within(most, &response, || errors::page_too_large(most)).send();
+                                reply.prepare_within(most, &response, too_large).send();
                             }
                             Err(error) => reply.err(&error),
                         }

@@ -87,6 +87,22 @@ pub fn is_event(body: &RecordBody) -> bool {
     }
 }
 
+/// The end of a turn that nobody runs, as the next load will write it. It has no numbers: that load gives them.
+#[must_use]
+pub fn of_what_is_cut_off(history: &History, at: WallMs) -> Vec<Broadcast> {
+    let closed = history.clone().into_closed();
+    let Some(turn) = history.open_turn().and_then(|open| closed.turn(&open.id)) else { return Vec::new() };
+    let was_open = |item: &&ThreadItem| history.open_items().any(|open| open.id() == item.id());
+    let ended = |item: &ThreadItem| {
+        let params = item_completed(closed.id(), &turn.id, item.clone());
+        Notice::new::<ItemCompletedNotice>(Scope::Subscribers, &params, at, None).broadcast
+    };
+    let mut ends: Vec<Broadcast> = turn.items.iter().filter(was_open).map(ended).collect();
+    let params = turn_completed(closed.id(), turn.clone());
+    ends.push(Notice::new::<TurnCompletedNotice>(Scope::Subscribers, &params, at, None).broadcast);
+    ends
+}
+
 /// Makes the events of one thread's records anew.
 #[derive(Debug)]
 pub struct Replayer {

@@ -38,6 +38,8 @@ pub struct History {
     closed: bool,
     /// The last record that is an event for clients.
     told: EventSeq,
+    /// When the last record was written.
+    at: WallMs,
     created: Option<ThreadCreated>,
     created_at: WallMs,
     updated_at: WallMs,
@@ -82,6 +84,7 @@ impl History {
             opened: None,
             closed: false,
             told: EventSeq(0),
+            at: WallMs(0),
             created: None,
             created_at: WallMs(0),
             updated_at: WallMs(0),
@@ -109,7 +112,7 @@ impl History {
         if record.seq > self.seq.next() {
             self.hole = EventSeq(record.seq.0 - 1);
         }
-        self.seq = record.seq;
+        (self.seq, self.at) = (record.seq, record.at);
         self.closed = matches!(record.body, RecordBody::ThreadClosed(_));
         if events::is_event(&record.body) {
             self.told = record.seq;
@@ -305,6 +308,18 @@ impl History {
         let (turn_id, status) = (turn.id.clone(), TurnStatus::Interrupted);
         records.push(self.turn_completed_record(turn_id, status, None));
         records
+    }
+
+    /// A thread whose open turn nobody runs, as the next load will close it, with the numbers that it has. What is closed
+    /// ends with the last record, so that it is told the same each time.
+    #[must_use]
+    pub fn into_closed(mut self) -> Self {
+        let (seq, told, at) = (self.seq, self.told, self.at);
+        for body in self.closing_records(at) {
+            self.apply(&Record { seq: self.seq.next(), at, body });
+        }
+        (self.seq, self.told) = (seq, told);
+        self
     }
 
     /// The record of a turn's end.

@@ -27,7 +27,8 @@ pub async fn observe(services: Arc<Services>, id: ThreadId, resume: Resume) {
         return resume.reply.err(&errors::thread(&ThreadError::Withdrawn { id }));
     }
     let history = match History::read(services.store.as_ref(), id).await {
-        Ok(history) => history,
+        // What nobody runs is shown as the next load will close it.
+        Ok(history) => history.into_closed(),
         Err(error) => {
             services.subscribers.stop_catch_up(ticket, id);
             return Command::Resume(Box::new(resume)).refuse(&services, &errors::read(error, id));
@@ -48,14 +49,30 @@ pub async fn observe(services: Arc<Services>, id: ThreadId, resume: Resume) {
         }
         return;
     }
-    let answer = resume.reply.frame(&response);
-    let heard = services.registry.while_unowned(id, || services.subscribers.join_unless_missed(ticket, id));
-    match heard {
-        Some(true) => resume.reply.hold(answer).send(),
-        Some(false) | None => {
-            services.subscribers.stop_catch_up(ticket, id);
-            dispatch::deliver(&services, id, Command::Resume(Box::new(resume)));
+    show(&services, id, resume, &response);
+}
+
+/// Answers with the whole picture, if it still is the whole.
+fn show(services: &Arc<Services>, id: ThreadId, resume: Resume, response: &ThreadResumeResponse) {
+    let ticket = resume.ticket;
+    let answer = resume.reply.frame(response);
+    let most = services.config().limits.answer_bytes;
+    if answer.len() > most {
+        services.subscribers.stop_catch_up(ticket, id);
+        return Command::Resume(Box::new(resume)).refuse(services, &errors::answer_too_large(id, most));
+    }
+    let mut waiting = Some((resume, answer));
+    services.registry.while_unowned(id, || {
+        if services.subscribers.join_unless_missed(ticket, id)
+            && let Some((resume, answer)) = waiting.take()
+        {
+            // Before anybody can own the thread, and tell something.
+            resume.reply.hold(answer).send();
         }
+    });
+    if let Some((resume, _)) = waiting {
+        services.subscribers.stop_catch_up(ticket, id);
+        dispatch::deliver(services, id, Command::Resume(Box::new(resume)));
     }
 }
 
@@ -68,9 +85,9 @@ pub async fn follow(services: Arc<Services>, id: ThreadId, mut catch_up: Box<Cat
             return;
         }
         // Only what is needed: the client may take its time.
-        let (end, in_progress) = match History::read(services.store.as_ref(), id).await {
+        let (end, cut_off) = match History::read(services.store.as_ref(), id).await {
             Ok(history) if catch_up.is_of(picture(&history)) => {
-                (history.seq(), events::open_items(&history, services.clock.wall()))
+                (history.seq(), events::of_what_is_cut_off(&history, services.clock.wall()))
             }
             Ok(_) | Err(_) => return,
         };
@@ -80,7 +97,7 @@ pub async fn follow(services: Arc<Services>, id: ThreadId, mut catch_up: Box<Cat
         let heard = services.registry.while_unowned(id, || {
             let heard = services.subscribers.join_unless_missed(ticket, id);
             if heard {
-                in_progress.iter().for_each(|item| catch_up.receiver.tell(item));
+                cut_off.iter().for_each(|item| catch_up.receiver.tell(item));
             }
             heard
         });

@@ -3,11 +3,13 @@
 //! A cursor names a turn or an item of a thread, not a count: what is appended meanwhile moves nothing.
 //!
 //! The cursors of a resume also name the number that its answer is a picture of. Pages that are reached from them show the
-//! thread as it was then, without what was in progress: that, and all that follows, is told by the events behind the
-//! answer. A client that reads its pages while events come in so shows each item once, however late a page is.
+//! turns and items of then, without what was in progress: that, and all that follows, is told by the events behind the
+//! answer. A client that reads its pages while events come in so shows each item once, however late a page is. Only what is
+//! said of a turn itself (status, error, times) is of now: its end may have been told long before the page is read.
 
 use serde::{Deserialize, Serialize};
-use skein_protocol::ids::{EventSeq, ItemId, ThreadId, TurnId};
+use skein_protocol::extension::ThreadPicture;
+use skein_protocol::ids::{ItemId, ThreadId, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::thread::{
     SortDirection, ThreadItemEntry, ThreadItemsListAnchor, ThreadItemsListCursor, ThreadItemsListParams,
@@ -24,7 +26,7 @@ mod tests;
 /// Why there is no such page.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PageError {
-    /// The cursor is from elsewhere, or what it names was taken back.
+    /// The cursor is from elsewhere or of another version of the history, or what it names was taken back.
     #[error("this cursor names nothing in this list; leave it out to begin at the first page")]
     BadCursor,
     /// The turn is not in the history.
@@ -51,7 +53,7 @@ struct Cursor {
     item: Option<ItemId>,
     /// Set when the pages behind it show the thread as it was at this record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    as_of: Option<EventSeq>,
+    as_of: Option<ThreadPicture>,
     /// Whether the page begins with what the cursor names, or behind it.
     inclusive: bool,
 }
@@ -77,9 +79,19 @@ impl Entry for Placed<'_> {
     }
 }
 
+/// Where a page begins, and how much it may hold.
+struct Asked {
+    thread: ThreadId,
+    cursor: Option<Cursor>,
+    direction: SortDirection,
+    limit: Option<u32>,
+    /// Of its entries; one is there also when it is larger.
+    most_bytes: usize,
+}
+
 /// The entries of a page in its order, and its cursors.
-struct Page<E> {
-    entries: Vec<E>,
+struct Page<T> {
+    data: Vec<T>,
     backwards: Option<String>,
     next: Option<String>,
 }
@@ -90,19 +102,29 @@ pub struct Shown {
     /// All turns with all of their items, oldest first.
     pub turns: Vec<Turn>,
     /// The record that they are from, where they are not from now.
-    pub as_of: Option<EventSeq>,
+    pub as_of: Option<ThreadPicture>,
 }
 
 impl Shown {
-    /// The thread at its record `as_of`, without what was in progress.
+    /// The turns and items of `then`, without what was in progress; `now` says how the last turn stands.
     #[must_use]
-    pub fn at(history: &History, as_of: EventSeq) -> Self {
-        let open: Vec<&ItemId> = history.open_items().map(ThreadItem::id).collect();
-        let mut turns = history.turns(TurnItemsView::Full);
+    pub fn at(then: &History, now: &History) -> Self {
+        let open: Vec<&ItemId> = then.open_items().map(ThreadItem::id).collect();
+        let mut turns = then.turns(TurnItemsView::Full);
         if let Some(last) = turns.last_mut() {
             last.items.retain(|item| !open.contains(&item.id()));
+            if let Some(now) = now.turn(&last.id) {
+                (last.status, last.error) = (now.status, now.error.clone());
+                (last.completed_at, last.duration_ms) = (now.completed_at, now.duration_ms);
+            }
         }
-        Self { turns, as_of: Some(as_of) }
+        Self { turns, as_of: Some(ThreadPicture { seq: then.seq(), epoch: now.epoch() }) }
+    }
+
+    /// The turns and items of now.
+    #[must_use]
+    pub fn now(turns: Vec<Turn>) -> Self {
+        Self { turns, as_of: None }
     }
 }
 
@@ -110,8 +132,8 @@ impl Shown {
 ///
 /// # Errors
 /// [`PageError::BadCursor`].
-pub fn turns_as_of(params: &ThreadTurnsListParams) -> Result<Option<EventSeq>, PageError> {
-    let cursor = params.cursor.as_deref().map(read).transpose()?;
+pub fn turns_as_of(params: &ThreadTurnsListParams) -> Result<Option<ThreadPicture>, PageError> {
+    let cursor = params.cursor.as_deref().map(|text| read(text, params.thread_id)).transpose()?;
     Ok(cursor.and_then(|cursor| cursor.as_of))
 }
 
@@ -119,9 +141,9 @@ pub fn turns_as_of(params: &ThreadTurnsListParams) -> Result<Option<EventSeq>, P
 ///
 /// # Errors
 /// [`PageError::BadCursor`].
-pub fn items_as_of(params: &ThreadItemsListParams) -> Result<Option<EventSeq>, PageError> {
+pub fn items_as_of(params: &ThreadItemsListParams) -> Result<Option<ThreadPicture>, PageError> {
     match &params.cursor {
-        Some(ThreadItemsListCursor::Page(text)) => Ok(read(text)?.as_of),
+        Some(ThreadItemsListCursor::Page(text)) => Ok(read(text, params.thread_id)?.as_of),
         Some(ThreadItemsListCursor::Anchor(_)) | None => Ok(None),
     }
 }
@@ -130,25 +152,30 @@ pub fn items_as_of(params: &ThreadItemsListParams) -> Result<Option<EventSeq>, P
 ///
 /// # Errors
 /// [`PageError::BadCursor`].
-pub fn turns(shown: &Shown, params: &ThreadTurnsListParams) -> Result<TurnsPage, PageError> {
+pub fn turns(
+    shown: &Shown,
+    params: &ThreadTurnsListParams,
+    most_bytes: usize,
+) -> Result<TurnsPage, PageError> {
     let thread = params.thread_id;
     let direction = params.sort_direction.unwrap_or(SortDirection::Desc);
-    let cursor = params.cursor.as_deref().map(read).transpose()?;
-    let all = shown.turns.iter().collect();
-    let page = cut(thread, all, cursor.as_ref(), direction, size(params.limit), shown.as_of)?;
+    let cursor = params.cursor.as_deref().map(|text| read(text, thread)).transpose()?;
     let view = params.items_view.unwrap_or(TurnItemsView::Summary);
-    Ok(TurnsPage {
-        backwards_cursor: page.backwards,
-        data: page.entries.into_iter().map(|turn| seen_as(turn, view)).collect(),
-        next_cursor: page.next,
-    })
+    let asked = Asked { thread, cursor, direction, limit: params.limit, most_bytes };
+    let Page { data, backwards, next } =
+        cut(shown.turns.iter().collect(), &asked, shown.as_of, |turn| seen_as(turn, view))?;
+    Ok(TurnsPage { backwards_cursor: backwards, data, next_cursor: next })
 }
 
 /// A page of the items of all turns, or of one of them: oldest first unless asked otherwise.
 ///
 /// # Errors
 /// [`PageError`].
-pub fn items(shown: &Shown, params: &ThreadItemsListParams) -> Result<ThreadItemsListResponse, PageError> {
+pub fn items(
+    shown: &Shown,
+    params: &ThreadItemsListParams,
+    most_bytes: usize,
+) -> Result<ThreadItemsListResponse, PageError> {
     let (thread, turns) = (params.thread_id, &shown.turns);
     if let Some(turn) = &params.turn_id
         && !turns.iter().any(|there| there.id == *turn)
@@ -157,36 +184,32 @@ pub fn items(shown: &Shown, params: &ThreadItemsListParams) -> Result<ThreadItem
     }
     let cursor = match (&params.cursor, &params.turn_id) {
         (None, _) => None,
-        (Some(ThreadItemsListCursor::Page(text)), _) => Some(read(text)?),
+        (Some(ThreadItemsListCursor::Page(text)), _) => Some(read(text, thread)?),
         (Some(ThreadItemsListCursor::Anchor(ThreadItemsListAnchor::Item { item_id })), Some(turn)) => {
             let (turn, item) = (Some(turn.clone()), Some(item_id.clone()));
             Some(Cursor { thread, turn, item, as_of: None, inclusive: false })
         }
         (Some(ThreadItemsListCursor::Anchor(_)), None) => return Err(PageError::AnchorWithoutTurn),
     };
-    let asked = |turn: &&Turn| params.turn_id.as_ref().is_none_or(|asked| turn.id == *asked);
-    let all: Vec<Placed<'_>> = turns.iter().filter(asked).flat_map(placed).collect();
+    let wanted = |turn: &&Turn| params.turn_id.as_ref().is_none_or(|wanted| turn.id == *wanted);
+    let all: Vec<Placed<'_>> = turns.iter().filter(wanted).flat_map(placed).collect();
     let direction = params.sort_direction.unwrap_or(SortDirection::Asc);
-    let page = cut(thread, all, cursor.as_ref(), direction, size(params.limit), shown.as_of)?;
-    let entry = |(turn, item): Placed<'_>| ThreadItemEntry {
+    let asked = Asked { thread, cursor, direction, limit: params.limit, most_bytes };
+    let entry = |&(turn, item): &Placed<'_>| ThreadItemEntry {
         completed_at_ms: item.completed_at_ms,
         item: item.clone(),
         output_deferred: false,
         started_at_ms: item.started_at_ms,
         turn_id: turn.clone(),
     };
-    Ok(ThreadItemsListResponse {
-        backwards_cursor: page.backwards,
-        data: page.entries.into_iter().map(entry).collect(),
-        next_cursor: page.next,
-        skein: None,
-    })
+    let Page { data, backwards, next } = cut(all, &asked, shown.as_of, entry)?;
+    Ok(ThreadItemsListResponse { backwards_cursor: backwards, data, next_cursor: next, skein: None })
 }
 
 /// Puts into the answer of a resume what it shows of the history, and the cursors to read it backwards from here.
 pub fn show(response: &mut ThreadResumeResponse, history: &History, params: &ThreadResumeParams) {
     let thread = params.thread_id;
-    let as_of = Some(history.seq());
+    let as_of = Some(ThreadPicture { seq: history.seq(), epoch: history.epoch() });
     let from_here = |newest: Option<Cursor>| {
         let end = Cursor { thread, turn: None, item: None, as_of, inclusive: true };
         Some(print(&newest.map_or(end, |newest| Cursor { as_of, ..newest })))
@@ -201,7 +224,8 @@ pub fn show(response: &mut ThreadResumeResponse, history: &History, params: &Thr
         let (limit, items_view, sort_direction) = (asked.limit, asked.items_view, asked.sort_direction);
         let first =
             ThreadTurnsListParams { cursor: None, items_view, limit, sort_direction, thread_id: thread };
-        response.initial_turns_page = turns(&Shown::at(history, history.seq()), &first).ok();
+        let shown = Shown::at(history, history);
+        response.initial_turns_page = turns(&shown, &first, policy::HISTORY_PAGE_BYTES).ok();
     }
     if !params.exclude_turns {
         response.thread.turns = history.turns(TurnItemsView::Full);
@@ -232,19 +256,18 @@ fn size(asked: Option<u32>) -> usize {
 }
 
 /// Cuts a page out of `all`, which is oldest first.
-fn cut<E: Entry>(
-    thread: ThreadId,
+fn cut<E: Entry, T: Serialize>(
     mut all: Vec<E>,
-    cursor: Option<&Cursor>,
-    direction: SortDirection,
-    limit: usize,
-    as_of: Option<EventSeq>,
-) -> Result<Page<E>, PageError> {
-    match direction {
+    asked: &Asked,
+    as_of: Option<ThreadPicture>,
+    told: impl Fn(&E) -> T,
+) -> Result<Page<T>, PageError> {
+    let thread = asked.thread;
+    match asked.direction {
         SortDirection::Asc => {}
         SortDirection::Desc => all.reverse(),
     }
-    if let Some(cursor) = cursor
+    if let Some(cursor) = &asked.cursor
         && cursor.turn.is_some()
     {
         let named =
@@ -252,13 +275,25 @@ fn cut<E: Entry>(
         let at = all.iter().position(named).ok_or(PageError::BadCursor)?;
         all.drain(..if cursor.inclusive { at } else { at + 1 });
     }
-    let more = all.len() > limit;
-    all.truncate(limit);
+    let data = within(all.iter().take(size(asked.limit)).map(told), asked.most_bytes);
     // Whoever turns round wants what came since; whoever goes on, more of the same picture.
     let backwards = all.first().map(|first| print(&first.cursor(thread, true)));
-    let last = all.last().filter(|_| more);
+    let last = all.get(..data.len()).and_then(<[E]>::last).filter(|_| all.len() > data.len());
     let next = last.map(|last| print(&Cursor { as_of, ..last.cursor(thread, false) }));
-    Ok(Page { entries: all, backwards, next })
+    Ok(Page { data, backwards, next })
+}
+
+/// The first entries that have so many bytes together, and at least one.
+fn within<T: Serialize>(entries: impl Iterator<Item = T>, most_bytes: usize) -> Vec<T> {
+    let (mut data, mut bytes) = (Vec::new(), 0usize);
+    for entry in entries {
+        bytes += serde_json::to_vec(&entry).map_or(0, |json| json.len());
+        if bytes > most_bytes && !data.is_empty() {
+            break;
+        }
+        data.push(entry);
+    }
+    data
 }
 
 fn print(cursor: &Cursor) -> String {
@@ -266,6 +301,7 @@ fn print(cursor: &Cursor) -> String {
     serde_json::to_string(cursor).unwrap_or_default()
 }
 
-fn read(text: &str) -> Result<Cursor, PageError> {
-    serde_json::from_str(text).map_err(|_| PageError::BadCursor)
+fn read(text: &str, thread: ThreadId) -> Result<Cursor, PageError> {
+    let cursor = serde_json::from_str::<Cursor>(text).ok();
+    cursor.filter(|cursor| cursor.thread == thread).ok_or(PageError::BadCursor)
 }

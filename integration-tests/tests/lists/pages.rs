@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use serde_json::json;
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::Home;
 use skein_integration_tests::requests::{agent_text, items_params, resume_params, turns_params, user_text};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{ThreadItemsList, ThreadRead, ThreadResume, ThreadStart, ThreadTurnsList};
 use skein_protocol::notifications::ItemAgentMessageDelta;
+use skein_protocol::table::Method;
 use skein_protocol::thread::{
     SortDirection, ThreadHistoryMode, ThreadItemEntry, ThreadItemsListCursor, ThreadItemsListParams,
     ThreadReadParams, ThreadResumeInitialTurnsPageParams, ThreadResumeParams, ThreadStartParams,
@@ -157,6 +159,15 @@ async fn pages_from_a_resume_leave_out_what_its_events_tell_however_late_they_ar
     client.turn_end(&turn).await?;
     client.turn(thread, "newer").await?;
     assert_eq!(said(&other.call::<ThreadItemsList>(from_here.clone()).await?.data), shown);
+    // How a turn stands is of now: its end may have been told long ago.
+    let cursor = resumed.turns_backwards_cursor.context("of a whole")?;
+    let turns = |cursor| ThreadTurnsListParams { cursor: Some(cursor), ..turns_params(thread) };
+    let page = other.call::<ThreadTurnsList>(turns(cursor.clone())).await?;
+    let [last, _] = page.data.as_slice() else { bail!("{page:?}") };
+    assert_eq!((&last.id, last.status, last.items.len()), (&turn, TurnStatus::Interrupted, 1));
+    assert!(last.completed_at.is_some());
+    let of_another_epoch = turns(cursor.replace(r#""epoch":1"#, r#""epoch":2"#));
+    assert_eq!(other.refusal::<ThreadTurnsList>(of_another_epoch).await?.reason(), "badCursor");
     // Also page by page, and a cursor that turns round shows what came since.
     let first = ThreadItemsListParams { limit: Some(1), ..from_here };
     let first = other.call::<ThreadItemsList>(first).await?;
@@ -169,6 +180,83 @@ async fn pages_from_a_resume_leave_out_what_its_events_tell_however_late_they_ar
     assert_eq!(said(&rest.data), shown[1..]);
     let newer = other.call::<ThreadItemsList>(page(first.backwards_cursor, SortDirection::Asc)).await?;
     assert_eq!(said(&newer.data).last().map(String::as_str), Some("newer"));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_page_ends_before_its_answer_is_too_large() -> Result<()> {
+    let home = Home::setup().set("limits.answer_bytes", 65_536).start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    for _ in 0..4 {
+        client.turn(thread, &"x".repeat(10_000)).await?;
+    }
+    let error =
+        client.refusal::<ThreadRead>(ThreadReadParams { include_turns: true, thread_id: thread }).await?;
+    assert_eq!(
+        (error.reason(), error.data.as_ref().and_then(|data| data.thread_id)),
+        ("answerTooLarge", Some(thread))
+    );
+    assert!(error.message.contains(ThreadTurnsList::INFO.wire), "{error}");
+    let error = client.refusal::<ThreadResume>(resume_params(thread)).await?;
+    assert!(
+        error.reason() == "answerTooLarge" && error.message.contains(ThreadTurnsList::INFO.wire),
+        "{error}"
+    );
+    let (mut seen, mut cursor) = (0, None);
+    loop {
+        let items_view = Some(TurnItemsView::Full);
+        let params = ThreadTurnsListParams { cursor: cursor.take(), items_view, ..turns_params(thread) };
+        let page = client.call::<ThreadTurnsList>(params).await?;
+        seen += page.data.len();
+        let Some(next) = page.next_cursor else { break };
+        cursor = Some(next);
+    }
+    assert_eq!(seen, 4);
+    // One that is too large by itself is read item by item.
+    client.turn(thread, &"x".repeat(40_000)).await?;
+    let params = ThreadTurnsListParams { items_view: Some(TurnItemsView::Full), ..turns_params(thread) };
+    let error = client.refusal::<ThreadTurnsList>(params).await?;
+    assert!(error.message.contains(ThreadItemsList::INFO.wire), "{error}");
+    let params = ThreadItemsListParams { sort_direction: Some(SortDirection::Desc), ..items_params(thread) };
+    assert_eq!(client.call::<ThreadItemsList>(params).await?.data.len(), 1);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn the_first_page_of_a_resume_has_as_many_turns_as_fit() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    for _ in 0..2 {
+        client.turn(thread, &"x".repeat(400_000)).await?;
+    }
+    let initial_turns_page =
+        Some(ThreadResumeInitialTurnsPageParams { items_view: None, limit: None, sort_direction: None });
+    let params = ThreadResumeParams { exclude_turns: true, initial_turns_page, ..resume_params(thread) };
+    let page = home.client().await?.call::<ThreadResume>(params).await?.initial_turns_page;
+    let page = page.context("it was asked for")?;
+    assert_eq!((page.data.len(), page.next_cursor.is_some()), (1, true));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_turn_that_nobody_runs_is_told_as_interrupted() -> Result<()> {
+    let mut home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    client.start_turn(thread, "/stream 100000 8 100").await?;
+    client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("3 ")).await?;
+    home.kill().await?;
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    let read = ThreadReadParams { include_turns: true, thread_id: thread };
+    let [turn] = client.call::<ThreadRead>(read).await?.thread.turns.try_into().unwrap();
+    assert_eq!(turn.status, TurnStatus::Interrupted);
+    let listed = client.call::<ThreadTurnsList>(turns_params(thread)).await?.data;
+    assert_eq!(listed[0].status, TurnStatus::Interrupted);
+    let items = client.call::<ThreadItemsList>(items_params(thread)).await?.data;
+    assert!(items.iter().all(|entry| entry.completed_at_ms.is_some()), "{items:?}");
     home.finish().await
 }
 
@@ -192,5 +280,8 @@ async fn what_is_only_in_memory_has_an_empty_history_or_none() -> Result<()> {
     let bad = ThreadTurnsListParams { cursor, ..turns_params(thread) };
     let error = client.refusal::<ThreadTurnsList>(bad).await?;
     assert_eq!((error.reason(), error.data.as_ref().unwrap().path.as_deref()), ("badCursor", Some("cursor")));
+    let malformed = json!({ "threadId": thread, "cursor": { "item": "x" } });
+    let error = client.call_raw(ThreadItemsList::INFO.wire, &malformed).await?.unwrap_err();
+    assert!(error.message.contains(r#"{"type": "item", "itemId": ID}"#), "{error}");
     home.finish().await
 }

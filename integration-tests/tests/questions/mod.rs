@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::Home;
+use skein_integration_tests::requests::agent_text;
 use skein_protocol::approval::{ToolRequestUserInputAnswer, ToolRequestUserInputResponse};
 use skein_protocol::ids::{RequestId, ThreadId, TurnId};
-use skein_protocol::notifications::{ServerRequestResolved, ThreadStatusChanged};
+use skein_protocol::notifications::{ItemStarted, ServerRequestResolved, ThreadStatusChanged, TurnCompleted};
 use skein_protocol::server_requests::ItemToolRequestUserInput as Question;
 use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
 use skein_protocol::turn::TurnStatus;
@@ -194,5 +195,24 @@ async fn an_interrupt_settles_the_question() -> Result<()> {
     clients[0].interrupt(thread, &turn).await?;
     resolved(&mut clients[0], &id).await?;
     assert_eq!(clients[0].turn_end(&turn).await?.status, TurnStatus::Interrupted);
+    home.finish().await
+}
+
+/// The question belongs to the message that the answer is for, which clients know before they are asked.
+#[tokio::test]
+async fn a_question_belongs_to_an_item_that_is_known_and_becomes_the_answer() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    client.start_turn(thread, "/ask Which colour?").await?;
+    let (id, params) = client.next_request::<Question>().await?;
+    let started = client.heard::<ItemStarted>()?;
+    assert!(started.iter().any(|known| *known.item.id() == params.item_id), "it is known by then");
+    client.answer_request::<Question>(&id, &answer(&params.questions[0].id, "blue")).await?;
+    client.next::<TurnCompleted>(|_| true).await?;
+    let turns = client.read_thread(thread).await?.turns;
+    let agent: Vec<_> =
+        turns[0].items.iter().filter_map(|item| Some((item.id(), agent_text(item)?))).collect();
+    assert_eq!(agent, [(&params.item_id, "blue".to_owned())]);
     home.finish().await
 }

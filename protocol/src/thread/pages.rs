@@ -62,15 +62,18 @@ pub struct ThreadItemsListParams {
     pub turn_id: Option<TurnId>,
 }
 
-/// Where a page of items begins: where another one ended, or beside an item.
+/// Where a page of items begins: where another one ended, or behind an item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = r#"a cursor is the text of another page's nextCursor or backwardsCursor, or {"type": "item", "itemId": ID}"#
+)]
 pub enum ThreadItemsListCursor {
     Page(String),
     Anchor(ThreadItemsListAnchor),
 }
 
-/// An item that the page begins beside.
+/// An item that the page begins behind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ThreadItemsListAnchor {

@@ -12,29 +12,44 @@ impl History {
     /// # Errors
     /// [`ReadError`].
     pub async fn read(store: &dyn RolloutStore, thread: ThreadId) -> Result<Self, ReadError> {
-        Self::read_until(store, thread, None).await
+        let mut history = Self::of(thread);
+        history.read_on(store, thread, None).await?;
+        Ok(history)
     }
 
-    /// The thread as it was at the record `last`; as it is now where none is named.
+    /// The thread as it was at the record `then`, and as it is now.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn read_until(
+    pub async fn read_then_and_now(
+        store: &dyn RolloutStore,
+        thread: ThreadId,
+        then: EventSeq,
+    ) -> Result<(Self, Self), ReadError> {
+        let mut past = Self::of(thread);
+        past.read_on(store, thread, Some(then)).await?;
+        let mut now = past.clone();
+        now.read_on(store, thread, None).await?;
+        Ok((past, now))
+    }
+
+    /// Takes what follows, to the record `last` or to the end.
+    async fn read_on(
+        &mut self,
         store: &dyn RolloutStore,
         thread: ThreadId,
         last: Option<EventSeq>,
-    ) -> Result<Self, ReadError> {
-        let mut history = Self::of(thread);
+    ) -> Result<(), ReadError> {
         loop {
-            let page = store.read_after(thread, history.seq(), policy::FOLD_PAGE).await?;
+            let page = store.read_after(thread, self.seq, policy::FOLD_PAGE).await?;
             for record in &page.records {
                 if last.is_some_and(|last| record.seq > last) {
-                    return Ok(history);
+                    return Ok(());
                 }
-                history.apply(record);
+                self.apply(record);
             }
             if !page.more || page.records.is_empty() {
-                return Ok(history);
+                return Ok(());
             }
         }
     }

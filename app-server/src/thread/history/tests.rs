@@ -33,7 +33,7 @@ fn id() -> ThreadId {
 
 fn created() -> RecordBody {
     let settings = ThreadSettings {
-        cwd: "/work".to_owned(),
+        cwd: "/home/ada".to_owned(),
         model_provider: "echo".to_owned(),
         ..ThreadSettings::default()
     };
@@ -164,6 +164,19 @@ fn what_is_done_in_an_open_turn_is_not_open() {
     let done = item_completed("t", ThreadItem::agent_message("done", "d"));
     history.apply(&Record { seq: EventSeq(13), at: WallMs(13_000), body: done });
     assert_eq!(history.open_items().count(), 3);
+}
+
+#[test]
+fn a_turn_that_nobody_runs_is_told_as_it_will_be_closed() {
+    let mut closed = cut_off();
+    for body in closed.closing_records(closed.at) {
+        closed.apply(&Record { seq: closed.seq.next(), at: closed.at, body });
+    }
+    let told = cut_off().into_closed();
+    assert_eq!(told.turns(TurnItemsView::Full), closed.turns(TurnItemsView::Full));
+    assert_eq!((told.open_turn(), told.open_items().count()), (None, 0));
+    assert_eq!((told.seq(), told.told()), (cut_off().seq(), cut_off().told()), "no record was written");
+    assert_eq!(told.clone().into_closed(), told);
 }
 
 #[test]
@@ -351,5 +364,5 @@ fn a_failed_turn_says_why_and_usage_is_kept() {
     history.apply(&Record { seq: EventSeq(4), at: WallMs(9_000), body: body.into() });
     assert_eq!(history.turns(TurnItemsView::Full)[0].error, error);
     assert_eq!(history.usage(), Some(&usage));
-    assert_eq!(history.settings().cwd, "/work");
+    assert_eq!(history.settings().cwd, "/home/ada");
 }

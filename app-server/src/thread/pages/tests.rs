@@ -1,7 +1,8 @@
 //! Walks over histories, also while they grow.
 
 use proptest::prelude::*;
-use skein_protocol::ids::{ItemId, ThreadId, TurnId};
+use skein_protocol::extension::ThreadPicture;
+use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::thread::{
     SortDirection, ThreadItemsListAnchor, ThreadItemsListCursor, ThreadItemsListParams,
@@ -10,18 +11,18 @@ use skein_protocol::thread::{
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus, UserInput};
 use uuid::Uuid;
 
-use super::{PageError, Shown, add_open_items};
+use super::{Cursor, PageError, Shown, add_open_items, items_as_of, print, turns_as_of};
 
 fn now(turns: &[Turn]) -> Shown {
-    Shown { turns: turns.to_vec(), as_of: None }
+    Shown::now(turns.to_vec())
 }
 
 fn turns(all: &[Turn], params: &ThreadTurnsListParams) -> Result<TurnsPage, PageError> {
-    super::turns(&now(all), params)
+    super::turns(&now(all), params, usize::MAX)
 }
 
 fn items(all: &[Turn], params: &ThreadItemsListParams) -> Result<ThreadItemsListResponse, PageError> {
-    super::items(&now(all), params)
+    super::items(&now(all), params, usize::MAX)
 }
 
 const THREAD: ThreadId = ThreadId::new(Uuid::from_u128(7));
@@ -204,7 +205,43 @@ fn a_cursor_of_another_list_is_refused() {
 }
 
 #[test]
-fn the_items_of_one_turn_are_listed_beside_an_anchor() {
+fn a_cursor_of_another_thread_is_refused_in_every_form() {
+    let elsewhere = ThreadId::new(Uuid::from_u128(8));
+    let as_of = Some(ThreadPicture { seq: EventSeq(3), epoch: Epoch(1) });
+    let end = Cursor { thread: elsewhere, turn: None, item: None, as_of, inclusive: true };
+    for cursor in
+        [end.clone(), Cursor { as_of: None, ..end.clone() }, Cursor { turn: Some("t".into()), ..end }]
+    {
+        let params = turns_params(Some(print(&cursor)), 5, SortDirection::Desc);
+        assert_eq!(turns_as_of(&params), Err(PageError::BadCursor));
+        assert_eq!(turns(&history(&[1]), &params).unwrap_err(), PageError::BadCursor);
+        let params = items_params(Some(print(&cursor)), 5, SortDirection::Desc);
+        assert_eq!(items_as_of(&params), Err(PageError::BadCursor));
+        assert_eq!(items(&history(&[1]), &params).unwrap_err(), PageError::BadCursor);
+    }
+}
+
+#[test]
+fn a_page_ends_before_it_has_too_many_bytes_and_goes_on_behind() {
+    let all = now(&history(&[2, 2, 2]));
+    let one = serde_json::to_vec(&all.turns[0]).unwrap().len();
+    for (most_bytes, pages) in [(0, 3), (one, 3), (2 * one, 2), (3 * one, 1)] {
+        let (mut seen, mut cursor, mut count) = (Vec::new(), None, 0);
+        loop {
+            let page =
+                super::turns(&all, &turns_params(cursor.take(), 9, SortDirection::Asc), most_bytes).unwrap();
+            (seen, count) = ([seen, turn_ids(&page.data)].concat(), count + 1);
+            let Some(next) = page.next_cursor else { break };
+            cursor = Some(next);
+        }
+        assert_eq!((seen, count), (turn_ids(&all.turns), pages), "{most_bytes} bytes");
+    }
+    let page = super::items(&all, &items_params(None, 9, SortDirection::Asc), 0).unwrap();
+    assert_eq!((page.data.len(), page.next_cursor.is_some()), (1, true));
+}
+
+#[test]
+fn the_items_of_one_turn_are_listed_behind_an_anchor() {
     let all = history(&[2, 4, 2]);
     let anchor = ThreadItemsListAnchor::Item { item_id: ItemId::from("1-1") };
     let mut params = ThreadItemsListParams {

@@ -6,6 +6,7 @@ use skein_protocol::turn::TurnStartResponse;
 use super::*;
 use crate::config::Durability;
 use crate::rollout::file::fault::Op;
+use crate::thread::subscribers::Role;
 
 /// Waits until the layer has begun this operation since it was held.
 async fn begun(bench: &Bench, op: Op, before: usize) {
@@ -123,9 +124,11 @@ async fn a_resume_whose_answer_is_too_large_subscribes_nobody() {
     let bench = Bench::with(|config| config.limits.answer_bytes = 1_000);
     let thread = bench.stored().await;
     let mut client = bench.client();
-    let request = client.ask_resume(thread, crate::thread::subscribers::Role::Subscriber);
-    assert_eq!(client.refusal(request).await, "answerTooLarge");
-    bench.gone(thread).await;
-    assert_eq!(bench.services.subscribers.role(client.id(), thread), None);
+    for role in [Role::Subscriber, Role::Observer] {
+        let request = client.ask_resume(thread, role);
+        assert_eq!(client.refusal(request).await, "answerTooLarge");
+        bench.gone(thread).await;
+        assert_eq!(bench.services.subscribers.role(client.id(), thread), None);
+    }
     bench.finish().await;
 }

@@ -1,8 +1,9 @@
 //! Observers: they hear everything, keep nothing loaded, and are asked nothing.
 
-use skein_protocol::ids::ThreadId;
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_protocol::notifications::{TurnCompleted, TurnStarted};
 use skein_protocol::thread::ThreadStatus;
+use skein_protocol::turn::TurnStatus;
 
 use super::*;
 use crate::thread::subscribers::Role;
@@ -94,5 +95,29 @@ async fn an_observer_of_a_rollout_with_a_damaged_end_is_answered() {
     bench.overwrite(thread, &bytes);
     let response = bench.client().observe(thread).await;
     assert_eq!(response.thread.turns.len(), 1);
+    bench.finish().await;
+}
+
+/// The server was killed in the middle of a turn, and nobody has loaded the thread since.
+#[tokio::test(start_paused = true)]
+async fn an_observer_sees_what_nobody_runs_as_interrupted_by_number_too() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, strings) = bench.running().await;
+    strings.say("so far").await;
+    bench.within("a checkpoint", bench.disk.until_written("item.checkpoint", 1)).await;
+    let after = bench.after_a_kill();
+    let mut observer = after.client();
+    let turn = observer.observe(thread).await.thread.turns.pop().unwrap();
+    assert_eq!(turn.status, TurnStatus::Interrupted);
+    let from = (EventSeq(9), Epoch(1));
+    let mut again = after.client();
+    let request = again.ask_resume_from(thread, Role::Observer, from);
+    again.answer::<skein_protocol::thread::ThreadResumeResponse>(request).await.unwrap();
+    let ended = again.heard::<TurnCompleted>().await;
+    assert_eq!((ended.turn.status, ended.turn.id), (TurnStatus::Interrupted, turn.id));
+    assert_eq!(after.disk.loads(), 0);
+    strings.end();
+    client.heard::<TurnCompleted>().await;
+    after.finish().await;
     bench.finish().await;
 }

@@ -18,7 +18,11 @@ use crate::thread::subscribers::Role;
 /// Everybody who listens knows the same: what is stored, what is said at this moment, and what is asked.
 pub fn views(world: &World, bench: &Bench) -> Result<(), String> {
     for (number, thread) in world.threads.iter().enumerate() {
-        let history = History::read(world.store.as_ref(), *thread).now_or_never().unwrap().ok();
+        let mut history = History::read(world.store.as_ref(), *thread).now_or_never().unwrap().ok();
+        if bench.services.registry.handle(*thread).is_none() {
+            // What nobody runs is told as the next load will write it.
+            history = history.map(History::into_closed);
+        }
         for person in &world.people {
             let place = format!("P{} at T{number}", person.name);
             view(world, bench, person, *thread, history.as_ref())

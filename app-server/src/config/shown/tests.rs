@@ -1,0 +1,83 @@
+//! What clients see of the settings.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::config::Flags;
+
+/// Every key, with a value.
+const ALL: &str = r#"
+    model = "m"
+    model_provider = "echo"
+    durability = "turn"
+    unload = { grace = "1s", unmaterialised_grace = "1s" }
+    orphans = { running = "continue", running_limit = "1h", pending_grace = "1min" }
+    helpers = { containment = "auto", stop_grace = "1s" }
+    connections = { ping = "20s", dead_after = "60s", heartbeat = "20s" }
+    shutdown = { drain = "1s", limit = "9s" }
+
+    [limits]
+    message_bytes = 100000
+    answer_bytes = 100000
+    outbox_bytes = 100000
+    requests_in_flight = 9
+    replay = 9
+    mailbox = 9
+    loaded_threads = 9
+    memory = "2GiB"
+
+    [mcp_servers.files]
+    command = "files-server"
+    args = ["--root", "/"]
+    env = { A = "1" }
+    cwd = "sub"
+    enabled = false
+    required = true
+    startup_timeout_sec = 2.5
+    enabled_tools = ["read"]
+    disabled_tools = ["write"]
+"#;
+
+/// The names that a file of the room reads: the first argument, where it is a text, of a method of a section.
+fn names(source: &'static str) -> BTreeSet<&'static str> {
+    let reads = ["section.", "root."].into_iter().flat_map(|section| source.split(section).skip(1));
+    let names =
+        reads.filter_map(|call| call.split_once("(\"").filter(|(method, _)| !method.contains(['(', ' '])));
+    names.filter_map(|(_, rest)| rest.split('"').next()).collect()
+}
+
+#[test]
+fn every_key_that_is_read_is_shown_with_its_origin() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("config.toml"), ALL).unwrap();
+    let flags = Flags { home: Some(home.path().to_owned()), ..Flags::default() };
+    let config = Config::load(&flags).unwrap();
+    assert_eq!(config.warnings, []);
+    let keys = &config.layers[0].keys;
+    let shown: BTreeSet<&str> = keys.iter().flat_map(|key| key.split('.')).collect();
+    let read = names(include_str!("../keys.rs")).into_iter().chain(names(include_str!("../helpers.rs")));
+    let missing: Vec<_> = read.filter(|name| !shown.contains(name)).collect();
+    assert!(missing.is_empty() && keys.len() >= 30, "no origin of {missing:?} in {keys:?}");
+}
+
+#[test]
+fn arguments_that_may_be_secret_are_masked() {
+    for (said, shown) in [
+        (vec!["--root", "/", "--verbose"], vec!["--root", "/", "--verbose"]),
+        (vec!["--api-key=s3cret", "x"], vec!["--api-key=***", "x"]),
+        (vec!["--token", "s3cret", "x"], vec!["--token", "***", "x"]),
+        (vec!["--PASSWORD", "--secret", "s3cret"], vec!["--PASSWORD", "***", "***"]),
+        (vec!["MY_SECRET=a=b"], vec!["MY_SECRET=***"]),
+        (vec!["--header", "Authorization: Bearer s3cret"], vec!["--header", "Authorization:***"]),
+        (vec!["--db=postgres://me:s3cret@host/x"], vec!["--db=***"]),
+        (vec!["keys.json"], vec!["keys.json"]),
+    ] {
+        assert_eq!(masked(said.iter().copied()), shown);
+    }
+    let toml = "[mcp_servers.a]\ncommand = \"x\"\nargs = [\"--token\", \"s3cret\"]";
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("config.toml"), toml).unwrap();
+    let config = Config::load(&Flags { home: Some(home.path().to_owned()), ..Flags::default() }).unwrap();
+    let all = format!("{:?} {:?}", config.layers, others(&config));
+    assert!(!all.contains("s3cret") && all.contains("--token"), "{all}");
+}
