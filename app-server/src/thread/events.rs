@@ -90,8 +90,9 @@ pub fn is_event(body: &RecordBody) -> bool {
 /// The end of a turn that nobody runs, as the next load will write it. It has no numbers: that load gives them.
 #[must_use]
 pub fn of_what_is_cut_off(history: &History, at: WallMs) -> Vec<Broadcast> {
+    let Some(open) = history.open_turn() else { return Vec::new() };
     let closed = history.clone().into_closed();
-    let Some(turn) = history.open_turn().and_then(|open| closed.turn(&open.id)) else { return Vec::new() };
+    let Some(turn) = closed.turn(&open.id) else { return Vec::new() };
     let was_open = |item: &&ThreadItem| history.open_items().any(|open| open.id() == item.id());
     let ended = |item: &ThreadItem| {
         let params = item_completed(closed.id(), &turn.id, item.clone());

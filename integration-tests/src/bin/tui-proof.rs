@@ -114,15 +114,18 @@ async fn play(stage: &mut Stage) -> Result<()> {
     step.done("quit: no thread, no helper, no process")
 }
 
+/// Cuts the link when some of the answer is shown, and waits until the client has noticed.
+async fn cut_in(stage: &mut Stage, prompt: &str) -> Result<()> {
+    stage.shows(prompt, 5).await?;
+    stage.proxy.set(Flow::Cut);
+    let noticed = |screen: &str| screen.contains(DISCONNECTED).then_some(());
+    stage.tui.until("the loss to be noticed", BOUND, noticed).await
+}
+
 /// The link is cut in the middle of the answer, and comes back when the turn is over.
 async fn over_in_between(stage: &mut Stage) -> Result<()> {
     let prompt = stage.ask("::stream 30 10 20").await?;
-    stage.shows(&prompt, 5).await?;
-    stage.proxy.set(Flow::Cut);
-    stage
-        .tui
-        .until("the loss to be noticed", BOUND, |screen| screen.contains(DISCONNECTED).then_some(()))
-        .await?;
+    cut_in(stage, &prompt).await?;
     stage.until_said(30).await?;
     stage.proxy.set(Flow::Open);
     stage.answered(&prompt, 30).await
@@ -132,12 +135,7 @@ async fn over_in_between(stage: &mut Stage) -> Result<()> {
 /// is whole from then on.
 async fn still_running(stage: &mut Stage) -> Result<()> {
     let prompt = stage.ask("::stream 120 10 20").await?;
-    stage.shows(&prompt, 5).await?;
-    stage.proxy.set(Flow::Cut);
-    stage
-        .tui
-        .until("the loss to be noticed", BOUND, |screen| screen.contains(DISCONNECTED).then_some(()))
-        .await?;
+    cut_in(stage, &prompt).await?;
     stage.until_said(20).await?;
     stage.proxy.set(Flow::Open);
     let part = |screen: &str| {

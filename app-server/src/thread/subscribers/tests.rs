@@ -1,8 +1,9 @@
 use skein_protocol::ids::{ConnectionId, Epoch, EventSeq, ThreadId};
 
-use super::{Announcement, Broadcast, ClientWishes, Left, Role, Subscribers};
+use super::{Broadcast, ClientWishes, Left, Role, Subscribers};
 use crate::clock::WallMs;
 use crate::connection::outbox::{Next, Outbox, OutboxLimits};
+use crate::thread::catalog::Announcement;
 use crate::thread::event::Counts;
 
 const T: ThreadId = ThreadId::new(uuid::Uuid::from_u128(1));
