@@ -10,17 +10,25 @@ use skein_integration_tests::requests::agent_text;
 use skein_protocol::notifications::{ItemAgentMessageDelta, ItemStarted};
 use skein_protocol::turn::TurnStatus;
 
-/// What a stop takes at most when nothing waits for the drain: below the drain itself.
-const AT_ONCE: Duration = Duration::from_millis(1500);
+/// A drain that nobody would wait for.
+const LONG_DRAIN: &str = "60s";
+/// What a stop takes at most that does not wait for [`LONG_DRAIN`]: far below it, and far above what a slow disk costs.
+const NO_DRAIN: Duration = Duration::from_secs(20);
+
+/// A server that gives running turns much time at a stop.
+async fn patient() -> Result<Home> {
+    let setup = Home::setup().helper(Helper::named("helper")?);
+    setup.set("shutdown.drain", LONG_DRAIN).set("shutdown.limit", "120s").start().await
+}
 
 #[tokio::test]
 async fn an_idle_server_ends_at_once_and_says_goodbye() -> Result<()> {
-    let mut home = Home::start().await?;
+    let mut home = patient().await?;
     let mut client = home.client().await?;
     client.start_said_thread("/tool helper pid").await?;
     home.signal(Signal::SIGTERM)?;
     assert_eq!(client.until_end().await?, End::Close(Some(1001)));
-    assert_eq!(home.exited(AT_ONCE).await?, Exit::Code(0));
+    assert_eq!(home.exited(NO_DRAIN).await?, Exit::Code(0));
     assert_eq!(home.family().count(), 0);
     home.finish().await
 }
@@ -62,7 +70,7 @@ async fn a_turn_that_does_not_end_is_interrupted_in_time_and_written_down() -> R
 
 #[tokio::test]
 async fn a_second_signal_shortens_every_wait() -> Result<()> {
-    let mut home = Home::start().await?;
+    let mut home = patient().await?;
     let mut client = home.client().await?;
     let thread = client.start_said_thread("/tool helper pid").await?;
     client.start_turn(thread, "/tool helper hang").await?;
@@ -74,8 +82,8 @@ async fn a_second_signal_shortens_every_wait() -> Result<()> {
     })
     .await?;
     home.signal(Signal::SIGTERM)?;
-    assert_eq!(home.exited(AT_ONCE).await?, Exit::Code(0));
-    home.until_zero(AT_ONCE).await?;
+    assert_eq!(home.exited(NO_DRAIN).await?, Exit::Code(0));
+    home.until_zero(NO_DRAIN).await?;
     home.start_again().await?;
     let mut client = home.client().await?;
     let turns = client.resume(thread).await?.thread.turns;
