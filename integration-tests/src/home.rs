@@ -19,12 +19,9 @@ pub use self::setup::{Helper, Setup};
 use crate::client::Client;
 use crate::process::{Family, Process, marked, wait_until};
 
-/// From SIGTERM to the server's end.
-pub const STOP_BOUND: Duration = Duration::from_secs(5);
-/// From the server's end by SIGKILL to the end of the last process it started.
-pub const ORPHANS_BOUND: Duration = Duration::from_secs(2);
-/// From the end of a subscription to the end of the last helper.
-pub const ZERO_BOUND: Duration = Duration::from_millis(1500);
+/// How long a test waits for the end of a server or of its helpers. Far above what either takes: a test says what has
+/// to come, and the demo, which measures, says how soon.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Lines of the server's log that a failed test shows.
 const LOG_LINES: usize = 150;
@@ -164,7 +161,7 @@ impl Home {
     /// When it does not end.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         self.signal(Signal::SIGKILL)?;
-        self.exited(STOP_BOUND).await?;
+        self.exited(PATIENCE).await?;
         Ok(())
     }
 
@@ -174,7 +171,7 @@ impl Home {
     /// When it does not.
     pub async fn stop(&mut self) -> anyhow::Result<()> {
         self.signal(Signal::SIGTERM)?;
-        let exit = self.exited(STOP_BOUND).await?;
+        let exit = self.exited(PATIENCE).await?;
         ensure!(exit == Exit::Code(0), "the server has ended with {exit:?}");
         Ok(())
     }
@@ -198,7 +195,7 @@ impl Home {
             let left = self.family();
             ensure!(left.count() == 0, "the server has ended and left {left:#?}");
         }
-        self.until_zero(ORPHANS_BOUND).await?;
+        self.until_zero(PATIENCE).await?;
         self.finished = true;
         Ok(())
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use skein_integration_tests::client::Client;
-use skein_integration_tests::home::{Helper, Home, ZERO_BOUND};
+use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_integration_tests::process::wait_until;
 use skein_integration_tests::proxy::{Flow, Proxy};
 use skein_integration_tests::requests::{agent_text, items_params};
@@ -193,7 +193,7 @@ async fn quit(stage: &mut Stage) -> Result<()> {
     let exit = stage.tui.press_until_exit("Enter", BOUND).await?;
     ensure!(exit == "0", "the client has ended with {exit}");
     stage.beside.until_status("no thread", |status| status.threads.loaded == 0).await?;
-    stage.home.until_zero(ZERO_BOUND).await?;
+    stage.home.until_zero(PATIENCE).await?;
     wait_until("no connection", BOUND, || (stage.proxy.alive() == 0).then_some(())).await
 }
 

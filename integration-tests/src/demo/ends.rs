@@ -9,7 +9,7 @@ use skein_protocol::ids::ThreadId;
 use super::switch::{milliseconds, work, zero};
 use super::{Killed, Plan, Terminated};
 use crate::client::Client;
-use crate::home::{Exit, Home, STOP_BOUND};
+use crate::home::{Exit, Home, PATIENCE};
 
 /// Threads that are at work when the server ends.
 const AT_WORK: usize = 3;
@@ -20,7 +20,7 @@ pub(super) async fn terminate(home: &mut Home, plan: &Plan, threads: &[ThreadId]
     let before = home.family().count();
     let began = Instant::now();
     home.signal(Signal::SIGTERM)?;
-    let exit = home.exited(STOP_BOUND * 4).await?;
+    let exit = home.exited(PATIENCE).await?;
     let after_ms = milliseconds(began);
     let left = home.family().count();
     Ok(Terminated { before, exit_code: exit_code(exit), after_ms, left })

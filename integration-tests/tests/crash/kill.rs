@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use skein_integration_tests::home::{Helper, Home, ORPHANS_BOUND, ZERO_BOUND};
+use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_integration_tests::process::Process;
 use skein_integration_tests::requests::{agent_text, user_text};
 use skein_protocol::item::{McpToolCallStatus, ThreadItemBody};
@@ -30,7 +30,7 @@ async fn a_killed_server_leaves_no_helper_however_stubborn() -> Result<()> {
     let family = home.until_helpers(12, Duration::from_secs(10)).await?;
     assert_eq!(family.guards.len(), 6);
     home.kill().await?;
-    home.until_zero(ORPHANS_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }
 
@@ -76,7 +76,7 @@ async fn a_call_that_was_open_at_the_kill_is_shown_as_failed() -> Result<()> {
     let turn = client.start_turn(thread, "/tool helper hang").await?;
     client.next::<ItemStarted>(|item| matches!(item.item.body, ThreadItemBody::McpToolCall(_))).await?;
     home.kill().await?;
-    home.until_zero(ORPHANS_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.start_again().await?;
     let mut client = home.client().await?;
     let turns = client.resume(thread).await?.thread.turns;
@@ -118,12 +118,12 @@ async fn a_killed_guard_takes_its_helper_along_and_nobody_else() -> Result<()> {
     let pid = client.say(other, "/tool helper pid").await?;
     home.until_helpers(4, Duration::from_secs(10)).await?;
     kill(Pid::from_raw(first[0].cast_signed()), Signal::SIGKILL)?;
-    let family = home.until_helpers(2, ORPHANS_BOUND).await?;
+    let family = home.until_helpers(2, PATIENCE).await?;
     assert!(family.helpers.iter().any(|process: &Process| process.pid.to_string() == pid));
     assert_eq!(client.say(other, "/tool helper pid").await?, pid, "the other thread's helper lives");
     assert_eq!(client.say(thread, "still here").await?, "still here");
     drop(client);
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }
 
@@ -136,7 +136,7 @@ async fn a_server_can_be_killed_and_started_again_and_again() -> Result<()> {
         client.turn(thread, &format!("turn {round}")).await?;
         client.start_turn(thread, "/tool helper hang").await?;
         home.kill().await?;
-        home.until_zero(ORPHANS_BOUND).await?;
+        home.until_zero(PATIENCE).await?;
         home.start_again().await?;
         client = home.client().await?;
         let turns = client.resume(thread).await?.thread.turns;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 use nix::sys::signal::Signal;
 use skein_integration_tests::client::{Client, End};
-use skein_integration_tests::home::{Exit, Helper, Home, STOP_BOUND};
+use skein_integration_tests::home::{Exit, Helper, Home, PATIENCE};
+use skein_integration_tests::process::wait_until;
 use skein_integration_tests::requests::agent_text;
 use skein_protocol::notifications::{ItemAgentMessageDelta, ItemStarted};
 use skein_protocol::turn::TurnStatus;
@@ -58,7 +59,7 @@ async fn a_turn_that_does_not_end_is_interrupted_in_time_and_written_down() -> R
     home.signal(Signal::SIGTERM)?;
     assert_eq!(client.turn_end(&hangs).await?.status, TurnStatus::Interrupted);
     assert_eq!(client.until_end().await?, End::Close(Some(1001)));
-    assert_eq!(home.exited(STOP_BOUND).await?, Exit::Code(0));
+    assert_eq!(home.exited(PATIENCE).await?, Exit::Code(0));
     assert_eq!(home.family().count(), 0, "{:#?}", home.family());
     home.start_again().await?;
     let mut client = home.client().await?;
@@ -77,7 +78,7 @@ async fn a_second_signal_shortens_every_wait() -> Result<()> {
     client.next::<ItemStarted>(|_| true).await?;
     home.signal(Signal::SIGTERM)?;
     // The stop has begun when nobody new is served.
-    skein_integration_tests::process::wait_until("the stop has begun", STOP_BOUND, || {
+    wait_until("the stop has begun", PATIENCE, || {
         std::net::TcpStream::connect(home.address().trim_start_matches("ws://")).is_err().then_some(())
     })
     .await?;

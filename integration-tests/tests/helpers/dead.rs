@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use serde_json::json;
 use skein_integration_tests::client::{Client, Pending};
-use skein_integration_tests::home::{Home, ZERO_BOUND};
+use skein_integration_tests::home::{Home, PATIENCE};
 use skein_integration_tests::requests::tool_params;
 use skein_protocol::helper::McpServerConnectionStatus;
 use skein_protocol::ids::ThreadId;
@@ -38,7 +38,7 @@ async fn a_helper_that_dies_in_a_call_ends_it_with_its_last_words() -> Result<()
     assert!(message.contains('3') && message.contains("crashing, as told"), "{message}");
     // The thread lives, and so do its other turns.
     assert_eq!(client.say(thread, "still here").await?, "still here");
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }
 
@@ -48,7 +48,7 @@ async fn a_helper_that_closes_its_output_is_ended() -> Result<()> {
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     end_in_call(&mut client, thread, "close").await?;
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }
 
@@ -59,7 +59,7 @@ async fn a_helper_that_talks_nonsense_is_ended_and_the_nonsense_is_shown() -> Re
     let thread = client.start_thread().await?.id;
     let message = end_in_call(&mut client, thread, "garbage").await?;
     assert!(message.contains("this is no JSON"), "{message}");
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }
 
@@ -87,6 +87,6 @@ async fn a_helper_that_is_killed_is_said_to_have_failed() -> Result<()> {
     client.quiesce().await?;
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)?;
     assert_eq!(client.answer(hanging).await?.unwrap_err().reason(), "helperEnded");
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }

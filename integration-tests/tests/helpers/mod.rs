@@ -120,6 +120,6 @@ async fn a_call_of_a_connection_that_leaves_is_cancelled_and_keeps_nothing() -> 
     assert_eq!(control.loaded().await?, [thread], "a live connection waits for its helper");
     drop(caller);
     control.thread_closed(thread).await?;
-    home.until_zero(skein_integration_tests::home::ZERO_BOUND).await?;
+    home.until_zero(skein_integration_tests::home::PATIENCE).await?;
     home.finish().await
 }

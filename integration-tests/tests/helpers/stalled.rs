@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 use skein_integration_tests::client::{Client, Pending};
-use skein_integration_tests::home::{Helper, Home, ZERO_BOUND};
+use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_integration_tests::requests::tool_params;
 use skein_protocol::extension::LoadedState;
 use skein_protocol::helper::McpServerConnectionStatus;
@@ -65,7 +65,7 @@ async fn a_helper_that_hangs_in_a_call_holds_up_nobody_else() -> Result<()> {
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
     client.close().await?;
     control.thread_closed(thread).await?;
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }
 
@@ -85,7 +85,7 @@ async fn a_helper_that_hangs_at_its_start_holds_up_nobody_else() -> Result<()> {
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
     client.close().await?;
     control.thread_closed(thread).await?;
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }
 
@@ -108,7 +108,7 @@ async fn a_helper_that_reads_no_more_holds_up_nobody_else() -> Result<()> {
     let orphan = control.loaded_thread(thread).await?.map(|loaded| loaded.state);
     assert_eq!(orphan, Some(LoadedState::Running), "a turn goes on without its watchers");
     control.unload(thread, true).await?;
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::json;
-use skein_integration_tests::home::{Helper, Home, ZERO_BOUND};
+use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_integration_tests::process::MARK;
 use skein_integration_tests::requests::tool_params;
 use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
@@ -47,7 +47,7 @@ async fn a_program_that_is_not_there_is_told_and_stops_no_turn() -> Result<()> {
     assert_eq!(client.say(thread, "without it").await?, "without it");
     let call = tool_params(thread, "missing", "echo", json!({}));
     assert_eq!(client.refusal::<McpServerToolCall>(call).await?.reason(), "helperNotRunning");
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }
 
@@ -76,7 +76,7 @@ async fn a_helper_that_is_not_ready_in_time_is_given_up_and_ended() -> Result<()
         .next::<McpServerStartupStatusUpdated>(|told| told.status == McpServerStartupState::Failed)
         .await?;
     assert!(told.error.is_some_and(|error| error.contains("startup_timeout_sec")));
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }
 

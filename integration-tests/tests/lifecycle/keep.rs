@@ -1,7 +1,7 @@
 //! What keeps a thread loaded: a second subscriber, a running turn. An observer does not.
 
 use anyhow::Result;
-use skein_integration_tests::home::{Home, ZERO_BOUND};
+use skein_integration_tests::home::{Home, PATIENCE};
 use skein_protocol::extension::LoadedState;
 use skein_protocol::item::ThreadItem;
 use skein_protocol::notifications::{
@@ -26,7 +26,7 @@ async fn a_second_subscriber_keeps_the_thread_with_its_helper() -> Result<()> {
     assert_eq!(second.say(thread, "/tool helper pid").await?, pid, "the helper is the same");
     second.close().await?;
     control.thread_closed(thread).await?;
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }
 
@@ -41,7 +41,7 @@ async fn an_observer_does_not_keep_the_thread_and_sees_it_through_unload_and_loa
     assert_eq!(seen.thread.turns.len(), 1);
     client.close().await?;
     control.thread_closed(thread).await?;
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     assert_eq!(control.status().await?.threads.observers, 1);
     // It is subscribed in its way, so it is told the status and not that the thread is closed.
     observer.next::<ThreadStatusChanged>(|p| p.status == ThreadStatus::NotLoaded).await?;
@@ -88,7 +88,7 @@ async fn a_running_turn_survives_the_disconnect_and_unloads_after() -> Result<()
     let loaded = control.loaded_thread(thread).await?.map(|loaded| loaded.state);
     assert_eq!(loaded, Some(LoadedState::Running));
     control.thread_closed(thread).await?;
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     let read = control.read_thread(thread).await?;
     assert_eq!((read.turns[0].id.clone(), read.turns[0].status), (turn, TurnStatus::Completed));
     let said = read.turns[0].items.iter().find_map(skein_integration_tests::requests::agent_text);

@@ -9,7 +9,7 @@ mod short_lived;
 mod squeeze;
 
 use anyhow::Result;
-use skein_integration_tests::home::{Helper, Home, ZERO_BOUND};
+use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_protocol::extension::SkeinStatusResponse;
 use skein_protocol::methods::ThreadNameSet;
 use skein_protocol::thread::{ThreadSetNameParams, ThreadUnsubscribeStatus};
@@ -54,9 +54,9 @@ async fn a_stubborn_helper_and_its_grandchild_are_gone_in_time() -> Result<()> {
     let mut control = home.client().await?;
     let mut client = home.client().await?;
     let thread = client.start_said_thread("/tool helper pid").await?;
-    home.until_helpers(2, ZERO_BOUND).await?;
+    home.until_helpers(2, PATIENCE).await?;
     drop(client);
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     control.thread_closed(thread).await?;
     assert_eq!(control.loaded().await?, []);
     assert_eq!(control.status().await?.helpers.killed_total, 1);
@@ -73,7 +73,7 @@ async fn unsubscribing_is_exactly_a_disconnect() -> Result<()> {
     control.thread_closed(thread).await?;
     // Also to the connection that has left, as it is not subscribed any more.
     client.thread_closed(thread).await?;
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     assert_eq!(client.unsubscribe(thread).await?, ThreadUnsubscribeStatus::NotLoaded);
     home.finish().await
 }

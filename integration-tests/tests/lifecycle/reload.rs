@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use skein_integration_tests::client::Client;
-use skein_integration_tests::home::{Helper, Home, ZERO_BOUND};
+use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_integration_tests::requests::resume_params;
 use skein_protocol::extension::LoadedState;
 use skein_protocol::ids::ThreadId;
@@ -73,7 +73,7 @@ async fn fifty_resumes_during_the_unload_are_one_load() -> Result<()> {
     assert_eq!(status.threads.subscriptions, 50);
     drop(clients);
     control.until_status("nothing loaded", |status| status.threads.loaded == 0).await?;
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }
 
@@ -118,7 +118,7 @@ async fn who_leaves_during_the_load_is_not_subscribed_and_the_thread_does_not_st
     control.until_status("the zero", |status| status.threads.loaded == 0 && status.connections == 1).await?;
     let status = control.status().await?;
     assert_eq!((status.threads.subscriptions, status.helpers.alive), (0, 0));
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }
 
@@ -144,7 +144,7 @@ async fn many_who_resume_and_leave_at_once_leave_nothing() -> Result<()> {
     };
     let status = control.until_status("nobody and nothing", gone).await?;
     assert_eq!((status.threads.subscriptions, status.helpers.alive), (0, 0));
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }
 
@@ -161,6 +161,6 @@ async fn unsubscribing_withdraws_a_resume_that_waits() -> Result<()> {
     let error = client.answer(pending).await?.unwrap_err();
     assert_eq!(error.reason(), "withdrawn");
     control.until_status("nothing loaded", |status| status.threads.loaded == 0).await?;
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::Result;
 use nix::sys::signal::Signal;
-use skein_integration_tests::home::{Helper, Home, ZERO_BOUND};
+use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_protocol::notifications::ConfigWarning;
 
 #[tokio::test]
@@ -35,7 +35,7 @@ async fn a_hangup_reads_the_settings_again_and_a_wrong_file_changes_nothing() ->
     fs::write(&file, before.replace("1h", "0s") + "\n[limits]\nmailbox = 7\nmailboxes = 7\n")?;
     home.signal(Signal::SIGHUP)?;
     control.thread_closed(thread).await?;
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     for said in
         ["limits.mailboxes: unknown key", "limits.mailbox has changed; it takes effect at the next start"]
     {
@@ -67,6 +67,6 @@ async fn helpers_of_new_settings_are_those_of_the_next_load() -> Result<()> {
     client.resume(thread).await?;
     assert_eq!(client.say(thread, "/tool new echo {\"text\":\"there\"}").await?, "there");
     client.close().await?;
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use skein_integration_tests::home::{Helper, Home, ZERO_BOUND};
+use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_protocol::extension::LoadedState;
 use skein_protocol::methods::{ThreadList, ThreadNameSet, ThreadResume, ThreadStart};
 use skein_protocol::notifications::{ThreadClosed, ThreadStarted};
@@ -27,7 +27,7 @@ async fn a_thread_without_a_message_is_dropped_after_its_grace() -> Result<()> {
     let thread = client.start_thread().await?.id;
     drop(client);
     control.thread_closed(thread).await?;
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     assert!(!home.rollout(thread).exists(), "it was never written");
     let error = control.refusal::<ThreadResume>(resume_params(thread)).await?;
     assert_eq!(error.reason(), "threadNotFound");
@@ -69,7 +69,7 @@ async fn an_ephemeral_thread_is_gone_with_its_last_subscriber_even_in_a_turn() -
     home.until_helpers(1, Duration::from_secs(10)).await?;
     drop(client);
     control.until_status("nothing loaded", |status| status.threads.loaded == 0).await?;
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     assert!(!home.rollout(thread.id).exists(), "it is never written");
     home.finish().await
 }

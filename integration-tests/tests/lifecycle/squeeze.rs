@@ -2,7 +2,7 @@
 //! subscribed, and their next request loads it.
 
 use anyhow::Result;
-use skein_integration_tests::home::{Helper, Home, ZERO_BOUND};
+use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_protocol::event::ThreadStatusChangedNotification;
 use skein_protocol::extension::{LoadedState, SkeinStatusResponse, UnloadOutcome};
 use skein_protocol::notifications::{ThreadClosed, ThreadStatusChanged};
@@ -22,7 +22,7 @@ async fn a_forced_unload_leaves_the_others_subscribed_and_their_next_turn_loads_
         .next::<ThreadStatusChanged>(|p| p.thread_id == thread && p.status == ThreadStatus::NotLoaded)
         .await?;
     control.thread_closed(thread).await?;
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     // The asker's own subscription has ended with it.
     asker.thread_closed(thread).await?;
     assert_eq!(control.status().await?.threads.subscriptions, 1);
@@ -34,7 +34,7 @@ async fn a_forced_unload_leaves_the_others_subscribed_and_their_next_turn_loads_
     assert_eq!(loaded, Some((LoadedState::Idle, 1)));
     other.close().await?;
     control.thread_closed(thread).await?;
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }
 
@@ -56,7 +56,7 @@ async fn the_longest_idle_threads_make_room_above_the_most_that_may_be_loaded() 
     let mut newest = threads[2..].to_vec();
     newest.sort();
     assert_eq!(loaded, newest);
-    home.until_helpers(3, ZERO_BOUND).await?;
+    home.until_helpers(3, PATIENCE).await?;
     for thread in &threads[..2] {
         let gone = |p: &ThreadStatusChangedNotification| {
             p.thread_id == *thread && p.status == ThreadStatus::NotLoaded
@@ -71,7 +71,7 @@ async fn the_longest_idle_threads_make_room_above_the_most_that_may_be_loaded() 
     control.until_status("three threads are left", three).await?;
     assert_eq!(client.heard::<ThreadClosed>()?, [], "what one is subscribed to is never closed");
     client.close().await?;
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }
 
@@ -81,7 +81,7 @@ async fn above_its_limit_of_memory_the_server_keeps_no_idle_thread() -> Result<(
     let mut client = home.client().await?;
     let thread = client.start_said_thread("/tool helper pid").await?;
     client.next::<ThreadStatusChanged>(|p| p.status == ThreadStatus::NotLoaded).await?;
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     assert_eq!(client.turn(thread, "again").await?.status, TurnStatus::Completed);
     assert!(client.status().await?.pressure.squeezed_total >= 1);
     client.close().await?;

@@ -1,7 +1,7 @@
 //! Questions and lost connections: asked while nobody was there, answered too late, answered by a dialog of yesterday.
 
 use anyhow::{Context, Result};
-use skein_integration_tests::home::{Home, ZERO_BOUND};
+use skein_integration_tests::home::{Home, PATIENCE};
 use skein_integration_tests::requests::user_text;
 use skein_integration_tests::view::{Kind, Leave, View, Window};
 use skein_protocol::ids::TurnId;
@@ -46,7 +46,7 @@ async fn a_question_that_was_asked_while_nobody_was_there_is_put_to_whoever_resu
         assert_eq!(window.view.last_text().as_deref(), Some("somebody"), "{kind:?}");
         drop(window);
         control.thread_closed(thread).await?;
-        home.until_zero(ZERO_BOUND).await?;
+        home.until_zero(PATIENCE).await?;
     }
     home.finish().await
 }

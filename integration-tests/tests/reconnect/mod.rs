@@ -10,7 +10,7 @@ use std::fs;
 
 use anyhow::{Result, ensure};
 use skein_integration_tests::client::Client;
-use skein_integration_tests::home::{Home, ZERO_BOUND};
+use skein_integration_tests::home::{Home, PATIENCE};
 use skein_integration_tests::process::wait_until;
 use skein_protocol::extension::SkeinStatusResponse;
 
@@ -45,7 +45,7 @@ async fn ends_at_zero(home: &Home, control: &mut Client) -> Result<()> {
         (status.connections, threads.loaded, threads.subscriptions, threads.observers) == (1, 0, 0, 0)
     };
     control.until_status("one connection, and nothing loaded", nothing).await?;
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     let status = agrees_with_the_kernel(home, control, 1).await?;
     ensure!((status.helpers.alive, status.turns.running, status.outbox_bytes) == (0, 0, 0), "{status:#?}");
     Ok(())
@@ -54,7 +54,7 @@ async fn ends_at_zero(home: &Home, control: &mut Client) -> Result<()> {
 /// Waits until the server has so many descriptors open.
 async fn until_descriptors(home: &Home, count: usize) -> Result<()> {
     let what = format!("{count} descriptors");
-    let waited = wait_until(&what, ZERO_BOUND, || (descriptors(home) == Some(count)).then_some(())).await;
+    let waited = wait_until(&what, PATIENCE, || (descriptors(home) == Some(count)).then_some(())).await;
     waited.map_err(|error| error.context(format!("there are {:?}", descriptors(home))))
 }
 

@@ -1,7 +1,7 @@
 //! A fault of the server in one turn is nobody else's.
 
 use anyhow::Result;
-use skein_integration_tests::home::{Home, ZERO_BOUND};
+use skein_integration_tests::home::{Home, PATIENCE};
 use skein_protocol::notifications::ItemAgentMessageDelta;
 use skein_protocol::turn::TurnStatus;
 
@@ -27,6 +27,6 @@ async fn a_turn_that_panics_fails_and_the_turns_of_others_stream_on() -> Result<
     assert_eq!(other.turn_end(&stream).await?.status, TurnStatus::Interrupted);
     client.close().await?;
     other.close().await?;
-    home.until_zero(ZERO_BOUND).await?;
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }
