@@ -149,8 +149,19 @@ pub const HISTORY_PAGE_MOST: usize = 1_000;
 /// Bytes of the turns or items of such a page; one entry is there also when it is larger. Origin: guess; a page that is
 /// read on a slow line should come within seconds.
 pub const HISTORY_PAGE_BYTES: usize = 1 << 20;
-/// Records of a page when a rollout is read to make its row. Origin: guess.
+/// Bytes that a page of a history is read from at most, unless one turn has more. Origin: guess; eight times what the page
+/// holds, as its turns may be told in short.
+pub const HISTORY_READ_BYTES: usize = 8 << 20;
+/// Bytes of the newest turns that a loaded thread holds in memory, and that a resume tells. Origin: design section 6.
+pub const HISTORY_WINDOW: usize = 1 << 20;
+/// Records of a page when a whole rollout is read. Origin: guess.
 pub const FOLD_PAGE: usize = 1_000;
+/// Records of a page when turns are read. Origin: guess; a few turns.
+pub const WINDOW_PAGE: usize = 128;
+/// Records of a page when only the last header is wanted. Origin: guess; a short turn has less.
+pub const HEADER_PAGE: usize = 16;
+/// Records of a page when the beginning is wanted. Origin: what stands before the first message in most threads.
+pub const BEGINNING_PAGE: usize = 4;
 // --- helpers ---
 
 /// Bytes of a helper's stderr that are kept. Origin: limits.md; memory is only taken for what was written.

@@ -31,6 +31,7 @@ use crate::rollout::file::FileStore;
 use crate::rollout::file::layer::DiskLayer;
 use crate::services::{Counters, Providers, Services};
 use crate::tasks::Tasks;
+use crate::thread::holes::Holes;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::{Registry, ThreadHandle};
 use crate::thread::subscribers::Subscribers;
@@ -240,6 +241,7 @@ fn services(config: Config, home: &Home) -> Result<(Arc<Services>, Background), 
         registry: Registry::new(config.limits.mailbox),
         subscribers: Subscribers::new(home.start_id()),
         questions: QuestionNumbers::new(started),
+        holes: Holes::default(),
         start_id: home.start_id(),
         machine_boot: home.machine_boot(),
         term: home.term(),

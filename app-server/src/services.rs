@@ -18,6 +18,7 @@ use crate::pressure::Pressure;
 use crate::provider::Provider;
 use crate::rollout::RolloutStore;
 use crate::tasks::Tasks;
+use crate::thread::holes::Holes;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::Registry;
 use crate::thread::subscribers::Subscribers;
@@ -42,6 +43,8 @@ pub struct Services {
     pub host: Arc<ProcessHost>,
     /// The numbers of questions to clients.
     pub questions: QuestionNumbers,
+    /// Damage that was met in rollouts.
+    pub holes: Holes,
     /// This start of the server.
     pub start_id: Uuid,
     /// This start of the machine.

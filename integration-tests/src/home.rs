@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use indicatif::ProgressBar;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use skein_protocol::ids::ThreadId;
@@ -17,6 +18,7 @@ pub use self::server::Exit;
 use self::server::Server;
 pub use self::setup::{Helper, Setup};
 use crate::client::Client;
+use crate::fixture::{self, Force, Order, Summary};
 use crate::process::{Family, Process, marked, wait_until};
 
 /// How long a test waits for the end of a server or of its helpers. Far above what either takes: a test says what has
@@ -33,6 +35,7 @@ pub struct Home {
     setup: Setup,
     folder: TempDir,
     server: Server,
+    histories: Option<Summary>,
     finished: bool,
 }
 
@@ -54,9 +57,25 @@ impl Home {
     async fn new(setup: Setup) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("skein-test-").tempdir()?;
         fs::create_dir(folder.path().join("home"))?;
+        let histories = match setup.histories {
+            Some((size, seed)) => {
+                let home = folder.path().join("home");
+                let order = Order { home, size, seed, force: Force::No };
+                Some(fixture::build(&order, &ProgressBar::hidden())?)
+            }
+            None => None,
+        };
         fs::write(folder.path().join("home/config.toml"), setup.config())?;
         let server = Server::start(&setup, folder.path()).await?;
-        Ok(Self { setup, folder, server, finished: false })
+        Ok(Self { setup, folder, server, histories, finished: false })
+    }
+
+    /// The histories that the home had before its server started.
+    ///
+    /// # Errors
+    /// When the setup named none.
+    pub fn histories(&self) -> anyhow::Result<&Summary> {
+        self.histories.as_ref().context("the home began without histories")
     }
 
     /// Where the server listens, as `ws://ADDRESS:PORT`.

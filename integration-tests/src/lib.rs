@@ -11,12 +11,16 @@
 //! | [`process`] | which processes there are |
 //! | [`proxy`] | how a link is cut, stalled and slowed down |
 //! | [`http`] | what it says outside of a websocket |
+//! | [`bench`] | what a large history costs |
+//! | [`fixture`] | homes with large, old, torn and damaged histories |
 //! | [`demo`] | whether switching between threads leaves anything |
 //! | [`terminal`] | what a program shows on its screen |
 //! | [`paths`] | where our programs are |
 
+pub mod bench;
 pub mod client;
 pub mod demo;
+pub mod fixture;
 pub mod home;
 pub mod http;
 pub mod paths;

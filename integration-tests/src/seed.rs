@@ -24,6 +24,12 @@ impl Seed {
         Self(u64::from(number))
     }
 
+    /// The seed of this number.
+    #[must_use]
+    pub fn new(number: u64) -> Self {
+        Self(number)
+    }
+
     /// A source of its own, so that who draws more does not change what others draw.
     #[must_use]
     pub fn fork(&mut self) -> Self {

@@ -3,6 +3,7 @@
 mod conformance;
 mod crash;
 mod helpers;
+mod histories;
 mod lifecycle;
 mod links;
 mod lists;

@@ -47,11 +47,15 @@ pub struct ResumePicture {
     /// The history cannot be continued from where the client was: what it holds is void, and this is the full state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<ReplayGap>,
+    /// Where `thread.turns` holds only the newest turns: the cursor of `thread/turns/list` (newest first) for those before
+    /// them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub older_turns: Option<String>,
 }
 
 impl From<ThreadPicture> for ResumePicture {
     fn from(ThreadPicture { seq, epoch }: ThreadPicture) -> Self {
-        Self { seq, epoch, replay_to: None, pending_requests: Vec::new(), gap: None }
+        Self { seq, epoch, replay_to: None, pending_requests: Vec::new(), gap: None, older_turns: None }
     }
 }
 

@@ -4,19 +4,30 @@ use std::sync::Arc;
 
 use skein_protocol::error::WireError;
 use skein_protocol::extension::ThreadPicture;
-use skein_protocol::ids::{Epoch, ThreadId};
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_protocol::thread::{
-    ThreadItemsListParams, ThreadItemsListResponse, ThreadTurnsListParams, ThreadTurnsListResponse, TurnsPage,
+    SortDirection, ThreadItemsListParams, ThreadItemsListResponse, ThreadTurnsListParams,
+    ThreadTurnsListResponse, TurnsPage,
 };
-use skein_protocol::turn::TurnItemsView;
+use skein_protocol::turn::Turn;
 
 use super::thread::{as_run, unwritten};
 use crate::connection::Connection;
 use crate::policy;
+use crate::rollout::ReadError;
 use crate::router::errors;
+use crate::services::Services;
 use crate::thread::error::ThreadError;
-use crate::thread::history::History;
-use crate::thread::pages::{self, PageError, Shown};
+use crate::thread::history::read::{Enough, Stretch, Turns};
+use crate::thread::history::{Held, History};
+use crate::thread::pages::{self, PageError, Shown, Wanted};
+use crate::thread::snapshot::Snapshot;
+
+#[cfg(test)]
+mod tests;
+
+/// One turn.
+const ONE: Enough = Enough { turns: 1, items: usize::MAX, bytes: usize::MAX, uncounted: 0 };
 
 /// `thread/turns/list`
 pub async fn turns(
@@ -24,8 +35,8 @@ pub async fn turns(
     params: ThreadTurnsListParams,
 ) -> Result<ThreadTurnsListResponse, WireError> {
     let id = params.thread_id;
-    let as_of = pages::turns_as_of(&params).map_err(|error| errors::page(&error, id))?;
-    let (shown, picture) = history(&connection, id, as_of).await?;
+    let wanted = pages::wanted_turns(&params).map_err(|error| errors::page(&error, id))?;
+    let (shown, picture) = history(&connection, id, &wanted).await?;
     let page =
         pages::turns(&shown, &params, most_bytes(&connection)).map_err(|error| errors::page(&error, id))?;
     let TurnsPage { backwards_cursor, data, next_cursor } = page;
@@ -38,18 +49,18 @@ pub async fn items(
     params: ThreadItemsListParams,
 ) -> Result<ThreadItemsListResponse, WireError> {
     let id = params.thread_id;
-    let as_of = pages::items_as_of(&params).map_err(|error| errors::page(&error, id))?;
-    let (shown, picture) = history(&connection, id, as_of).await?;
+    let wanted = pages::wanted_items(&params).map_err(|error| errors::page(&error, id))?;
+    let (shown, picture) = history(&connection, id, &wanted).await?;
     let page =
         pages::items(&shown, &params, most_bytes(&connection)).map_err(|error| errors::page(&error, id))?;
     Ok(ThreadItemsListResponse { skein: Some(picture), ..page })
 }
 
-/// All turns with all items, and the number that they are a picture of.
+/// The turns that a page is cut from, and the number that they are a picture of.
 async fn history(
     connection: &Connection,
     id: ThreadId,
-    as_of: Option<ThreadPicture>,
+    wanted: &Wanted,
 ) -> Result<(Shown, ThreadPicture), WireError> {
     let services = &connection.services;
     // Before the file, so that what is done meanwhile is seen as done.
@@ -60,26 +71,98 @@ async fn history(
         if thread.ephemeral {
             return Err(errors::thread(&ThreadError::Ephemeral { id, what: "its turns cannot be listed" }));
         }
-        check_epoch(id, as_of, seen.epoch)?;
-        let nothing = Shown { turns: Vec::new(), as_of };
+        check_epoch(id, wanted.as_of, seen.epoch)?;
+        let nothing = Shown { as_of: wanted.as_of, ..Shown::default() };
         return Ok((nothing, ThreadPicture { seq: seen.seq, epoch: seen.epoch }));
     }
     let store = services.store.as_ref();
-    if let Some(then) = as_of {
-        let read = History::read_then_and_now(store, id, then.seq).await;
-        let (then, now) = read.map_err(|error| errors::read(error, id))?;
-        check_epoch(id, as_of, now.epoch())?;
-        let picture = ThreadPicture { seq: then.seq(), epoch: now.epoch() };
-        return Ok((Shown::at(&then, &as_run(services, now, seen.as_ref())), picture));
+    let failed = |error: ReadError| errors::read(error, id);
+    let now = History::read_end(store, id, 0).await.map_err(failed)?;
+    check_epoch(id, wanted.as_of, now.epoch())?;
+    let turns = Turns::of(store, id, now.cuts(), wanted.as_of.map(|as_of| as_of.seq));
+    let (mut stretch, older, newer) = read(&turns, wanted).await.map_err(failed)?;
+    let picture = wanted.as_of.unwrap_or_else(|| ThreadPicture { seq: now.seq(), epoch: now.epoch() });
+    show_end(services, &turns, wanted.as_of, seen.as_ref(), &mut stretch).await.map_err(failed)?;
+    let shown = Shown { turns: stretch.turns.into(), older, newer, as_of: wanted.as_of };
+    Ok((shown, picture))
+}
+
+/// The turns, and whether there may be older and newer ones. None, where what the page names is not there: it says so.
+async fn read(turns: &Turns<'_>, wanted: &Wanted) -> Result<(Stretch, bool, bool), ReadError> {
+    let nothing = (Stretch::default(), false, false);
+    let named = wanted.only.as_ref().or(wanted.from.as_ref().map(|(turn, _)| turn));
+    let known = wanted.from.as_ref().filter(|(turn, _)| named == Some(turn)).and_then(|(_, at)| *at);
+    let at = match (named, known) {
+        (None, _) => None,
+        (Some(_), Some(at)) if turns.is_cut(at) => return Ok(nothing),
+        (Some(_), Some(at)) => Some(at),
+        (Some(turn), None) => match turns.find(turn).await? {
+            Some(at) => Some(at),
+            None => return Ok(nothing),
+        },
+    };
+    if let (Some(at), Some(_)) = (at, &wanted.only) {
+        return Ok((turns.forward(at, ONE).await?, false, false));
     }
-    let history = History::read(store, id).await.map_err(|error| errors::read(error, id))?;
-    let history = as_run(services, history, seen.as_ref());
-    let picture = ThreadPicture { seq: history.seq(), epoch: history.epoch() };
-    let mut turns = history.turns(TurnItemsView::Full);
-    if let Some(seen) = &seen {
-        pages::add_open_items(&mut turns, seen.turn.as_ref(), &seen.open_items);
+    let mut stretch = match (wanted.direction, at) {
+        (SortDirection::Asc, None) => turns.forward(EventSeq(1), wanted.enough).await?,
+        (SortDirection::Asc, Some(at)) => turns.forward(at, Enough { uncounted: 1, ..wanted.enough }).await?,
+        (SortDirection::Desc, None) => turns.back(None, wanted.enough).await?,
+        (SortDirection::Desc, Some(at)) => {
+            let (mut named, older) =
+                (turns.forward(at, ONE).await?, turns.back(Some(at), wanted.enough).await?);
+            let newest = named.newest.take().filter(|_| named.turns.len() == 1);
+            named.turns.truncate(1);
+            let mut turns = older.turns;
+            turns.append(&mut named.turns);
+            Stretch { turns, newest, more: older.more }
+        }
+    };
+    let more = std::mem::take(&mut stretch.more);
+    Ok(match wanted.direction {
+        SortDirection::Asc => (stretch, false, more),
+        SortDirection::Desc => (stretch, more, false),
+    })
+}
+
+/// All turns of a thread as `now` has it, if they have no more than `most` bytes.
+pub(super) async fn all_turns(
+    services: &Services,
+    now: &History,
+    seen: Option<&Snapshot>,
+    most: usize,
+) -> Result<Option<Vec<Turn>>, ReadError> {
+    let turns = Turns::of(services.store.as_ref(), now.id(), now.cuts(), Some(now.seq()));
+    // A line has less around it than what it says: far more than this is too much in any form.
+    let bytes = most.saturating_mul(4);
+    let mut stretch =
+        turns.back(None, Enough { turns: usize::MAX, items: usize::MAX, bytes, uncounted: 0 }).await?;
+    show_end(services, &turns, None, seen, &mut stretch).await?;
+    let bytes: usize = stretch.turns.iter().map(Held::json_bytes).sum();
+    Ok((!stretch.more && bytes <= most).then(|| stretch.turns.into_iter().map(|held| held.turn).collect()))
+}
+
+/// Makes the last turn what the page shows of it, where it may still be going on.
+async fn show_end(
+    services: &Services,
+    turns: &Turns<'_>,
+    as_of: Option<ThreadPicture>,
+    seen: Option<&Snapshot>,
+    stretch: &mut Stretch,
+) -> Result<(), ReadError> {
+    let (Some(newest), Some(last)) = (stretch.newest.take(), stretch.turns.back_mut()) else { return Ok(()) };
+    if as_of.is_some() {
+        let now = as_run(services, turns.to_end_of_turn(&newest).await?, seen);
+        pages::as_told_then(last, &newest, &now);
+        return Ok(());
     }
-    Ok((Shown::now(turns), picture))
+    if let Some(turn) = as_run(services, newest, seen).turn(&last.turn.id) {
+        last.turn = turn.clone();
+    }
+    if let Some(seen) = seen {
+        pages::add_open_items(&mut last.turn, seen.turn.as_ref(), &seen.open_items);
+    }
+    Ok(())
 }
 
 /// What a cursor names is there only in the version of the history that it is from.

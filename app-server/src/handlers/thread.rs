@@ -10,12 +10,13 @@ use skein_protocol::thread::{
     ThreadSetNameParams, ThreadSetNameResponse, ThreadStartParams, ThreadStartResponse, ThreadStatus,
     ThreadUnsubscribeParams, ThreadUnsubscribeResponse, ThreadUnsubscribeStatus,
 };
-use skein_protocol::turn::TurnItemsView;
 
+use super::pages;
 use crate::config::{Overrides, helpers_from_thread_config};
 use crate::connection::Connection;
 use crate::connection::reply::Reply;
 use crate::policy;
+use crate::rollout::ReadError;
 use crate::router::errors;
 use crate::services::Services;
 use crate::thread::command::{Command, Resume, SetName, Start, Unload};
@@ -24,7 +25,6 @@ use crate::thread::error::ThreadError;
 use crate::thread::event::{Force, Materialised};
 use crate::thread::history::History;
 use crate::thread::machine::{Persistence, Phase};
-use crate::thread::pages;
 use crate::thread::snapshot::Snapshot;
 use crate::thread::subscribers::{Left, Role};
 
@@ -144,16 +144,16 @@ pub async fn read(
         let skein = Some(ThreadPicture { seq: seen.seq, epoch: seen.epoch });
         return Ok(ThreadReadResponse { read_state: None, thread, skein });
     }
-    let history =
-        History::read(services.store.as_ref(), id).await.map_err(|error| errors::read(error, id))?;
-    let history = as_run(services, history, seen.as_ref());
+    let failed = |error: ReadError| errors::read(error, id);
+    let history = History::read_end(services.store.as_ref(), id, 0).await.map_err(failed)?;
     let mut thread = history.thread(status_of(seen.as_ref()));
     thread.can_accept_direct_input = seen.as_ref().map(|_| true);
     if include_turns {
-        thread.turns = history.turns(TurnItemsView::Full);
-        if let Some(seen) = &seen {
-            pages::add_open_items(&mut thread.turns, seen.turn.as_ref(), &seen.open_items);
-        }
+        let most = services.config().limits.answer_bytes;
+        thread.turns = pages::all_turns(services, &history, seen.as_ref(), most)
+            .await
+            .map_err(failed)?
+            .ok_or_else(|| errors::history_too_large(id, most))?;
     }
     let skein = Some(ThreadPicture { seq: history.seq(), epoch: history.epoch() });
     Ok(ThreadReadResponse { read_state: None, thread, skein })

@@ -48,7 +48,7 @@ pub async fn set_row(
     index: &dyn ThreadIndex,
     thread: ThreadId,
 ) -> Result<(), IndexError> {
-    match History::read(store, thread).await {
+    match History::read_end(store, thread, 0).await {
         Ok(history) if history.is_materialised() => index.upsert(history.row(), history.seq()).await,
         Ok(_) | Err(ReadError::Missing(_)) => Ok(()),
         Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })) => {

@@ -73,7 +73,7 @@ async fn what_is_appended_is_read(store: &dyn RolloutStore) {
     for _ in 0..2 {
         store.release(id);
         let loaded = store.load(id).await.unwrap();
-        assert_eq!((loaded.records, loaded.head), (names(1, 5), EventSeq(5)));
+        assert_eq!((loaded.end, loaded.head), (names(1, 5), EventSeq(5)));
     }
     assert_eq!(store.counts().appends, 4);
 }
@@ -95,7 +95,7 @@ async fn a_wrong_end_is_a_conflict(store: &dyn RolloutStore) {
     }
     let refused = store.append(lease(thread(2)), EventSeq(1), names(2, 2), Keep::Power).await.unwrap_err();
     assert!(matches!(refused, AppendError::Conflict { head: EventSeq(0), .. }), "{refused}");
-    assert_eq!(store.load(id).await.unwrap().records, names(1, 3));
+    assert_eq!(store.load(id).await.unwrap().end, names(1, 3));
 }
 
 async fn a_later_owner_fences_an_earlier_one(store: &dyn RolloutStore) {
@@ -120,7 +120,7 @@ async fn pages_meet_without_gap_or_repetition(store: &dyn RolloutStore) {
         let (mut forward, mut back) = (Vec::new(), Vec::new());
         loop {
             let after = forward.last().map_or(EventSeq(0), |last: &Record| last.seq);
-            let Page { records, more } = store.read_after(id, after, limit).await.unwrap();
+            let Page { records, more, .. } = store.read_after(id, after, limit).await.unwrap();
             assert!(records.len() <= limit);
             forward.extend(records);
             if !more {
@@ -130,7 +130,7 @@ async fn pages_meet_without_gap_or_repetition(store: &dyn RolloutStore) {
         assert_eq!(forward, names(1, 50), "forwards by {limit}");
         loop {
             let before = back.first().map(|first: &Record| first.seq);
-            let Page { mut records, more } = store.read_back(id, before, limit).await.unwrap();
+            let Page { mut records, more, .. } = store.read_back(id, before, limit).await.unwrap();
             assert!(records.len() <= limit);
             records.append(&mut back);
             back = records;

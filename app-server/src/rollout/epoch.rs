@@ -20,7 +20,7 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// The tail of a rollout, from its records (oldest first) and from what the load found.
+    /// The tail of a rollout, from its last records (oldest first) and from what the load found.
     #[must_use]
     pub fn of(records: &[Record], repair: &Repair) -> Self {
         let mut tail = Self::default();
@@ -33,6 +33,9 @@ impl Tail {
                 Some(opened.epoch)
             } else if let RecordBody::Reverted(reverted) = &record.body {
                 Some(reverted.epoch)
+            } else if let RecordBody::TurnCompleted(completed) = &record.body {
+                tail.opened = tail.opened.or(completed.header.opened);
+                Some(completed.header.epoch)
             } else if let RecordBody::Forked(forked) = &record.body {
                 Some(forked.epoch)
             } else {

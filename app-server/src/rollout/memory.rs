@@ -9,7 +9,8 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::record::Record;
 use super::{
-    AppendError, Appended, Keep, Lease, Loaded, Page, ReadError, Repair, RolloutStore, StoreCounts, order,
+    AppendError, Appended, Keep, Lease, Loaded, Page, ReadError, Repair, RolloutStore, StoreCounts, line,
+    order,
 };
 use crate::home::Term;
 
@@ -65,6 +66,14 @@ impl State {
     }
 }
 
+/// What the records would have in a file.
+fn bytes(records: &[Record]) -> usize {
+    let mut lines = Vec::new();
+    // Every member of ours can be written as JSON.
+    records.iter().try_for_each(|record| line::encode(record, &mut lines)).ok();
+    lines.len()
+}
+
 fn last(records: &[Record]) -> EventSeq {
     records.last().map_or(EventSeq(0), |last| last.seq)
 }
@@ -87,16 +96,18 @@ impl RolloutStore for MemoryStore {
 
     async fn load(&self, thread: ThreadId) -> Result<Loaded, ReadError> {
         let mut state = self.state();
-        let records = state.records(thread)?.clone();
+        let records = state.records(thread)?;
+        let (head, end) = (last(records), records.iter().rposition(Record::tells_of_all).unwrap_or(0));
+        let end = records.get(end..).unwrap_or_default().to_vec();
         state.held.insert(thread);
-        Ok(Loaded { head: last(&records), records, repair: Repair::default() })
+        Ok(Loaded { head, end, repair: Repair::default() })
     }
 
     async fn read_after(&self, thread: ThreadId, after: EventSeq, limit: usize) -> Result<Page, ReadError> {
         let state = self.state();
         let mut rest = state.records(thread)?.iter().filter(|record| record.seq > after);
-        let records = rest.by_ref().take(limit).cloned().collect();
-        Ok(Page { records, more: rest.next().is_some() })
+        let records: Vec<Record> = rest.by_ref().take(limit).cloned().collect();
+        Ok(Page { bytes: bytes(&records), more: rest.next().is_some(), records })
     }
 
     async fn read_back(
@@ -110,7 +121,7 @@ impl RolloutStore for MemoryStore {
         let mut rest = earlier.filter(|record| before.is_none_or(|before| record.seq < before));
         let mut records: Vec<Record> = rest.by_ref().take(limit).cloned().collect();
         records.reverse();
-        Ok(Page { records, more: rest.next().is_some() })
+        Ok(Page { bytes: bytes(&records), more: rest.next().is_some(), records })
     }
 
     async fn exists(&self, thread: ThreadId) -> Result<bool, ReadError> {

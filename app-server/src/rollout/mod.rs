@@ -148,7 +148,7 @@ pub struct Damage {
     pub lines: u64,
 }
 
-/// What a load found and mended.
+/// What a load found and mended in the part that it has read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Repair {
     /// Bytes of a torn end that were cut off; 0 when it was whole.
@@ -159,11 +159,12 @@ pub struct Repair {
     pub damage: Vec<Damage>,
 }
 
-/// A whole rollout.
+/// The end of a rollout, ready for appends.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
-    /// Every record that can be read, oldest first.
-    pub records: Vec<Record>,
+    /// The records that can be read from the last turn's end on, which is the first of them, to the end, oldest first;
+    /// all of them where there is no end of a turn that says how the thread was opened.
+    pub end: Vec<Record>,
     /// The number that the next append has to expect. Above the last record's where damaged lines at the end held
     /// numbers that must not be given out again: tell the fold (`History::skip_to`).
     pub head: EventSeq,
@@ -175,7 +176,7 @@ impl Loaded {
     /// The epoch that a `thread.opened` of this start has to carry: see [`epoch::next`].
     #[must_use]
     pub fn next_epoch(&self, boot_id: Uuid) -> Epoch {
-        epoch::next(&epoch::Tail::of(&self.records, &self.repair), boot_id)
+        epoch::next(&epoch::Tail::of(&self.end, &self.repair), boot_id)
     }
 }
 
@@ -184,6 +185,8 @@ impl Loaded {
 pub struct Page {
     /// The records.
     pub records: Vec<Record>,
+    /// Bytes of their lines.
+    pub bytes: usize,
     /// Whether there are more in the direction that was read.
     pub more: bool,
 }
@@ -227,8 +230,9 @@ pub trait RolloutStore: Send + Sync {
     /// [`ReadError`].
     async fn head(&self, thread: ThreadId) -> Result<EventSeq, ReadError>;
 
-    /// The whole rollout, mended: a torn end is cut off (and the rollout marked open first). From here on the
-    /// store holds what it needs to append, until [`release`](RolloutStore::release).
+    /// The end of the rollout, mended: a torn end is cut off (and the rollout marked open first). What it costs depends on
+    /// the last turn, not on the rollout. From here on the store holds what it needs to append, until
+    /// [`release`](RolloutStore::release).
     ///
     /// # Errors
     /// [`ReadError`].

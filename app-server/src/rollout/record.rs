@@ -25,6 +25,24 @@ pub struct Record {
     pub body: RecordBody,
 }
 
+impl Record {
+    /// Whether a reader that comes from the end has to read no further back to know the thread.
+    #[must_use]
+    pub fn tells_of_all(&self) -> bool {
+        self.header().is_some()
+    }
+
+    /// The thread as a whole, where this is the end of a turn that says all of it.
+    #[must_use]
+    pub fn header(&self) -> Option<&ThreadHeader> {
+        if let RecordBody::TurnCompleted(completed) = &self.body {
+            Some(&completed.header).filter(|header| header.opened.is_some())
+        } else {
+            None
+        }
+    }
+}
+
 macro_rules! records {
     ($( $(#[doc = $doc:literal])+ $name:ident = $wire:literal; )+) => {
         /// What a record says. Every `turn.*` and `item.*` record names its turn.
@@ -302,6 +320,36 @@ pub struct ThreadHeader {
     pub usage: Option<ThreadTokenUsage>,
     /// The version of the history.
     pub epoch: Epoch,
+    /// Its repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_info: Option<GitInfo>,
+    /// The last `thread.opened`. Where it is missing (a file that another program made), a reader goes on to the
+    /// beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened: Option<ThreadOpened>,
+    /// When lists say that it was last used, before this turn's end; Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at_ms: Option<i64>,
+    /// Which records were taken back, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cuts: Vec<Cut>,
+}
+
+/// Records whose turns were taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// The `turn.started` of the first turn that is gone.
+    pub from: EventSeq,
+    /// The `reverted` that took it back.
+    pub to: EventSeq,
+}
+
+impl Cut {
+    /// Whether it took back what begins with the record `seq`.
+    #[must_use]
+    pub fn holds(&self, seq: EventSeq) -> bool {
+        (self.from..=self.to).contains(&seq)
+    }
 }
 
 /// Byte offsets in the rollout's file.
@@ -341,6 +389,9 @@ pub struct Compacted {
 pub struct Reverted {
     /// The first turn that is gone; all after it are too.
     pub before_turn_id: TurnId,
+    /// The number of that turn's `turn.started`, for readers that have not come to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<EventSeq>,
     /// The version of the history from here on.
     pub epoch: Epoch,
 }

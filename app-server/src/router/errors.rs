@@ -153,6 +153,18 @@ pub fn answer_too_large(id: ThreadId, most: usize) -> WireError {
     WireError::invalid_request("answerTooLarge", text).thread(id)
 }
 
+/// A history is too large to be read at once.
+#[must_use]
+pub fn history_too_large(id: ThreadId, most: usize) -> WireError {
+    let text = format!(
+        "the turns of {id} have more than {most} bytes together, the limit of an answer; omit includeTurns, and read \
+         them with {} or {}",
+        ThreadTurnsList::INFO.wire,
+        ThreadItemsList::INFO.wire,
+    );
+    WireError::invalid_request("answerTooLarge", text).thread(id)
+}
+
 /// The thread that a request is about, where it names one.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

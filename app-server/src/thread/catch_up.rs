@@ -69,6 +69,17 @@ pub fn picture(
     picture
 }
 
+/// Why a client cannot be told what it missed. It comes back, and is answered according to what is known then.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The disk, or what is in the rollout's place.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Damage that was not known when its resume was answered.
+    #[error("record {0} is damaged")]
+    Damaged(EventSeq),
+}
+
 /// A resume that was answered, and whose client is being told what it missed. Its subscription exists, and receives
 /// nothing yet. One that is dropped before it has joined closes its connection: the client comes back by number.
 pub struct CatchUp {
@@ -131,11 +142,14 @@ impl CatchUp {
     /// Tells every event up to record `end`, as far as it is wanted.
     ///
     /// # Errors
-    /// When the rollout cannot be read.
-    pub async fn read_to(&mut self, end: EventSeq) -> Result<(), ReadError> {
+    /// [`ReplayError`].
+    pub async fn read_to(&mut self, end: EventSeq) -> Result<(), ReplayError> {
         while self.at < end && self.has_room().await {
             let page = self.services.store.read_after(self.thread, self.at, policy::CATCH_UP_PAGE).await?;
             for record in page.records.iter().filter(|record| record.seq <= end) {
+                if record.seq > self.at.next() {
+                    return Err(self.hole(EventSeq(record.seq.0 - 1)));
+                }
                 if let Some(event) = self.replayer.event(record) {
                     if !self.has_room().await || !self.services.subscribers.tell(self.ticket, &event) {
                         return Ok(());
@@ -144,12 +158,17 @@ impl CatchUp {
                 }
                 self.at = record.seq;
             }
-            // Damaged lines have numbers, and no records.
-            if !page.more || page.records.last().is_none_or(|last| last.seq >= end) {
-                self.at = end;
+            if self.at < end && (!page.more || page.records.is_empty()) {
+                return Err(self.hole(end));
             }
         }
         Ok(())
+    }
+
+    /// The record `seq` cannot be read, and what has been told goes not beyond those before it.
+    fn hole(&self, seq: EventSeq) -> ReplayError {
+        self.services.holes.note(self.thread, seq);
+        ReplayError::Damaged(seq)
     }
 
     /// Waits until the client has taken enough of what waits for it; one that takes nothing is closed. Whether to go on.

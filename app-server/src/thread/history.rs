@@ -15,18 +15,19 @@ use crate::clock::WallMs;
 use crate::index::ThreadRow;
 use crate::policy;
 use crate::rollout::record::{
-    ItemCheckpoint, ItemCompleted, ItemStarted, ItemText, Record, RecordBody, ThreadCreated, ThreadHeader,
-    ThreadMeta, ThreadOpened, ThreadSettings, TurnCompleted, TurnStarted,
+    Cut, ItemCheckpoint, ItemCompleted, ItemStarted, ItemText, Record, RecordBody, ThreadCreated,
+    ThreadHeader, ThreadMeta, ThreadOpened, ThreadSettings, TurnCompleted, TurnStarted,
 };
 
 mod items;
-mod read;
+pub mod read;
 #[cfg(test)]
 mod tests;
+mod window;
 
 pub use items::seen_as;
 
-/// A thread, as its records up to [`History::seq`] say.
+/// A thread, as its records up to [`History::seq`] say. Of its turns it may hold only the newest ones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
     id: ThreadId,
@@ -50,6 +51,10 @@ pub struct History {
     preview: Option<String>,
     usage: Option<ThreadTokenUsage>,
     turns: Vec<Held>,
+    /// Whether turns before those may be on disk.
+    older: bool,
+    /// What reverts have taken back, oldest first.
+    cuts: Vec<Cut>,
     /// Items of the last turn that are not done, in the order of their start.
     open_items: Vec<ItemId>,
     /// Text of open items that was heard, and of which no record tells yet.
@@ -58,11 +63,17 @@ pub struct History {
     messages: VecDeque<(String, TurnId)>,
 }
 
-/// A turn, with the milliseconds that the wire's seconds lack.
+/// A turn, and what the wire does not say of it.
 #[derive(Debug, Clone, PartialEq)]
-struct Held {
-    turn: Turn,
+pub struct Held {
+    /// The turn, with all of its items.
+    pub turn: Turn,
+    /// The number of its `turn.started`.
+    pub at: EventSeq,
+    /// With the milliseconds that the wire's seconds lack.
     started: WallMs,
+    /// What it has as JSON, once it has ended.
+    bytes: Option<usize>,
 }
 
 impl Default for History {
@@ -95,6 +106,8 @@ impl History {
             preview: None,
             usage: None,
             turns: Vec::new(),
+            older: false,
+            cuts: Vec::new(),
             open_items: Vec::new(),
             unrecorded: Vec::new(),
             messages: VecDeque::new(),
@@ -126,7 +139,7 @@ impl History {
             }
             RecordBody::ThreadNamed(named) => self.name.clone_from(&named.name),
             RecordBody::ThreadMeta(meta) => self.thread_meta(meta),
-            RecordBody::TurnStarted(started) => self.turn_started(started, at),
+            RecordBody::TurnStarted(started) => self.turn_started(started, record.seq, at),
             RecordBody::ItemStarted(started) => self.item_started(started, at),
             RecordBody::ItemCheckpoint(checkpoint) => self.item_checkpoint(checkpoint, at),
             RecordBody::ItemCompleted(completed) => self.item_completed(completed, at),
@@ -134,7 +147,7 @@ impl History {
             RecordBody::Usage(usage) => self.usage = Some(usage.usage),
             RecordBody::Reverted(reverted) => {
                 self.epoch = reverted.epoch;
-                self.revert(&reverted.before_turn_id);
+                self.revert(reverted, record.seq);
             }
             RecordBody::Archived(_) => self.archived = true,
             RecordBody::Unarchived(_) => self.archived = false,
@@ -234,18 +247,19 @@ impl History {
         self.open_items.iter().filter_map(move |id| items.iter().find(|item| item.id() == id))
     }
 
-    /// A turn with all of its items.
+    /// A turn with all of its items, if it is held.
     #[must_use]
     pub fn turn(&self, id: &TurnId) -> Option<&Turn> {
         self.turns.iter().rev().map(|held| &held.turn).find(|turn| turn.id == *id)
     }
 
-    /// All turns with all of their items, newest first.
-    pub fn newest_first(&self) -> impl Iterator<Item = &Turn> {
-        self.turns.iter().rev().map(|held| &held.turn)
+    /// The turns that are held, oldest first.
+    #[must_use]
+    pub fn held_turns(&self) -> &[Held] {
+        &self.turns
     }
 
-    /// All turns, oldest first. The summary of a turn is its first user message and its last agent message.
+    /// The turns that are held, oldest first. The summary of a turn is its first user message and its last agent message.
     #[must_use]
     pub fn turns(&self, view: TurnItemsView) -> Vec<Turn> {
         self.turns.iter().map(|held| items::seen_as(&held.turn, view)).collect()
@@ -289,6 +303,10 @@ impl History {
             settings: self.settings.clone(),
             usage: self.usage,
             epoch: self.epoch,
+            git_info: self.git_info.clone(),
+            opened: self.opened,
+            updated_at_ms: Some(self.updated_at.0),
+            cuts: self.cuts.clone(),
         }
     }
 
@@ -374,13 +392,11 @@ impl History {
         }
     }
 
-    fn turn_started(&mut self, started: &TurnStarted, at: WallMs) {
+    fn turn_started(&mut self, started: &TurnStarted, seq: EventSeq, at: WallMs) {
         // A turn that begins while another is open: the end of the other one is among damaged lines.
-        if let Some(held) = self.turns.last_mut().filter(|held| held.turn.status == TurnStatus::InProgress) {
-            held.turn.status = TurnStatus::Interrupted;
-        }
-        self.open_items.clear();
-        self.turns.push(Held { turn: Turn::new(started.turn_id.clone(), at.seconds()), started: at });
+        self.end_open_turn();
+        let turn = Turn::new(started.turn_id.clone(), at.seconds());
+        self.turns.push(Held { turn, at: seq, started: at, bytes: None });
         self.updated_at = at;
         if let Some(item_id) = &started.item_id {
             let mut item =
@@ -446,14 +462,7 @@ impl History {
             held.turn.error.clone_from(&completed.error);
             held.turn.completed_at = Some(at.seconds());
             held.turn.duration_ms = Some(at.0.saturating_sub(held.started.0).max(0));
-        }
-    }
-
-    /// Takes back the turn and all after it.
-    fn revert(&mut self, turn: &TurnId) {
-        if let Some(at) = self.turns.iter().position(|held| held.turn.id == *turn) {
-            self.turns.truncate(at);
-            self.open_items.clear();
+            held.bytes = Some(window::bytes_of(&held.turn));
         }
     }
 

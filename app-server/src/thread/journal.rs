@@ -266,6 +266,10 @@ impl Journal {
         self.last = self.last.next();
         let record = Record { seq: self.last, at: self.services.clock.wall(), body };
         self.history.apply(&record);
+        if matches!((&record.body, &self.sink), (RecordBody::TurnCompleted(_), Sink::Disk { .. })) {
+            // Who wants older turns reads them from the rollout.
+            self.history.let_go(policy::HISTORY_WINDOW);
+        }
         record
     }
 

@@ -13,6 +13,7 @@ pub mod error;
 pub mod event;
 pub mod events;
 pub mod history;
+pub mod holes;
 pub mod journal;
 pub mod machine;
 pub mod observe;

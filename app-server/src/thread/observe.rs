@@ -17,6 +17,7 @@ use super::history::History;
 use super::pages;
 use super::pictures;
 use super::subscribers::Role;
+use crate::policy;
 use crate::router::errors;
 use crate::services::Services;
 
@@ -26,7 +27,7 @@ pub async fn observe(services: Arc<Services>, id: ThreadId, resume: Resume) {
     if services.subscribers.begin_catch_up(ticket, id, Role::Observer).is_none() {
         return resume.reply.err(&errors::thread(&ThreadError::Withdrawn { id }));
     }
-    let history = match History::read(services.store.as_ref(), id).await {
+    let history = match History::read_end(services.store.as_ref(), id, policy::HISTORY_WINDOW).await {
         // What nobody runs is shown as the next load will close it.
         Ok(history) => history.into_closed(),
         Err(error) => {
@@ -36,7 +37,8 @@ pub async fn observe(services: Arc<Services>, id: ThreadId, resume: Resume) {
     };
     let now = picture(&history);
     let asked = resume.params.skein.as_ref();
-    let continuation = catch_up::continuation(asked, now, history.hole(), services.config().limits.replay);
+    let hole = history.hole().max(services.holes.last(id));
+    let continuation = catch_up::continuation(asked, now, hole, services.config().limits.replay);
     let response = response(&history, continuation, &resume.params);
     if let Continuation::From(seq) = continuation {
         let from = ThreadPicture { seq, epoch: now.epoch };
@@ -85,7 +87,7 @@ pub async fn follow(services: Arc<Services>, id: ThreadId, mut catch_up: Box<Cat
             return;
         }
         // Only what is needed: the client may take its time.
-        let (end, cut_off) = match History::read(services.store.as_ref(), id).await {
+        let (end, cut_off) = match History::read_end(services.store.as_ref(), id, 0).await {
             Ok(history) if catch_up.is_of(picture(&history)) => {
                 (history.seq(), events::of_what_is_cut_off(&history, services.clock.wall()))
             }

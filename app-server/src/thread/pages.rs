@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 use skein_protocol::extension::ThreadPicture;
-use skein_protocol::ids::{ItemId, ThreadId, TurnId};
+use skein_protocol::ids::{EventSeq, ItemId, ThreadId, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::thread::{
     SortDirection, ThreadItemEntry, ThreadItemsListAnchor, ThreadItemsListCursor, ThreadItemsListParams,
@@ -17,7 +17,8 @@ use skein_protocol::thread::{
 };
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
 
-use super::history::{History, seen_as};
+use super::history::read::Enough;
+use super::history::{Held, History, seen_as};
 use crate::policy;
 
 #[cfg(test)]
@@ -48,6 +49,9 @@ struct Cursor {
     /// None for the newest end of a history that has nothing to name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     turn: Option<TurnId>,
+    /// The number of that turn's `turn.started`, so that nobody has to look for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at: Option<EventSeq>,
     /// None in lists of turns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     item: Option<ItemId>,
@@ -63,19 +67,19 @@ trait Entry {
     fn cursor(&self, thread: ThreadId, inclusive: bool) -> Cursor;
 }
 
-impl Entry for &Turn {
+impl Entry for &Held {
     fn cursor(&self, thread: ThreadId, inclusive: bool) -> Cursor {
-        Cursor { thread, turn: Some(self.id.clone()), item: None, as_of: None, inclusive }
+        let turn = Some(self.turn.id.clone());
+        Cursor { thread, turn, at: Some(self.at), item: None, as_of: None, inclusive }
     }
 }
 
 /// An item and its turn.
-type Placed<'a> = (&'a TurnId, &'a ThreadItem);
+type Placed<'a> = (&'a Held, &'a ThreadItem);
 
 impl Entry for Placed<'_> {
     fn cursor(&self, thread: ThreadId, inclusive: bool) -> Cursor {
-        let (turn, item) = (Some(self.0.clone()), Some(self.1.id().clone()));
-        Cursor { thread, turn, item, as_of: None, inclusive }
+        Cursor { item: Some(self.1.id().clone()), ..self.0.cursor(thread, inclusive) }
     }
 }
 
@@ -96,55 +100,99 @@ struct Page<T> {
     next: Option<String>,
 }
 
-/// What a page is cut from.
-#[derive(Debug, Clone)]
+/// What a page is cut from: turns that follow each other, among them the one that the cursor names.
+#[derive(Debug, Clone, Default)]
 pub struct Shown {
-    /// All turns with all of their items, oldest first.
-    pub turns: Vec<Turn>,
+    /// With all of their items, oldest first.
+    pub turns: Vec<Held>,
+    /// Whether there may be turns before those.
+    pub older: bool,
+    /// Whether there may be turns behind those.
+    pub newer: bool,
     /// The record that they are from, where they are not from now.
     pub as_of: Option<ThreadPicture>,
 }
 
 impl Shown {
-    /// The turns and items of `then`, without what was in progress; `now` says how the last turn stands.
+    /// The turns and items that `then` holds, without what was in progress; `now` says how the last turn stands.
     #[must_use]
     pub fn at(then: &History, now: &History) -> Self {
-        let open: Vec<&ItemId> = then.open_items().map(ThreadItem::id).collect();
-        let mut turns = then.turns(TurnItemsView::Full);
+        let mut turns = then.held_turns().to_vec();
         if let Some(last) = turns.last_mut() {
-            last.items.retain(|item| !open.contains(&item.id()));
-            if let Some(now) = now.turn(&last.id) {
-                (last.status, last.error) = (now.status, now.error.clone());
-                (last.completed_at, last.duration_ms) = (now.completed_at, now.duration_ms);
-            }
+            as_told_then(last, then, now);
         }
-        Self { turns, as_of: Some(ThreadPicture { seq: then.seq(), epoch: now.epoch() }) }
-    }
-
-    /// The turns and items of now.
-    #[must_use]
-    pub fn now(turns: Vec<Turn>) -> Self {
-        Self { turns, as_of: None }
+        let as_of = Some(ThreadPicture { seq: then.seq(), epoch: now.epoch() });
+        Self { turns, older: then.has_older(), newer: false, as_of }
     }
 }
 
-/// The record that the pages behind a cursor of turns show.
+/// Makes of the last turn of `then` what its pages show: without the items that were in progress, and with what `now` says of
+/// the turn itself.
+pub fn as_told_then(last: &mut Held, then: &History, now: &History) {
+    let open: Vec<&ItemId> = then.open_items().map(ThreadItem::id).collect();
+    let last = &mut last.turn;
+    last.items.retain(|item| !open.contains(&item.id()));
+    if let Some(now) = now.turn(&last.id) {
+        (last.status, last.error) = (now.status, now.error.clone());
+        (last.completed_at, last.duration_ms) = (now.completed_at, now.duration_ms);
+    }
+}
+
+/// What has to be read for a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The turn that the cursor names, and its number where the cursor knows it.
+    pub from: Option<(TurnId, Option<EventSeq>)>,
+    /// The only turn that is wanted.
+    pub only: Option<TurnId>,
+    /// The record that its pages show.
+    pub as_of: Option<ThreadPicture>,
+    /// Which way it goes.
+    pub direction: SortDirection,
+    /// When enough was read, the cursor's own turn not counted.
+    pub enough: Enough,
+}
+
+/// What has to be read for a page of turns.
 ///
 /// # Errors
 /// [`PageError::BadCursor`].
-pub fn turns_as_of(params: &ThreadTurnsListParams) -> Result<Option<ThreadPicture>, PageError> {
+pub fn wanted_turns(params: &ThreadTurnsListParams) -> Result<Wanted, PageError> {
     let cursor = params.cursor.as_deref().map(|text| read(text, params.thread_id)).transpose()?;
-    Ok(cursor.and_then(|cursor| cursor.as_of))
+    // One more tells whether there is a next page.
+    let turns = size(params.limit) + 1;
+    let enough = Enough { turns, items: usize::MAX, bytes: policy::HISTORY_READ_BYTES, uncounted: 0 };
+    let direction = params.sort_direction.unwrap_or(SortDirection::Desc);
+    Ok(wanted(cursor, None, direction, enough))
 }
 
-/// The record that the pages behind a cursor of items show.
+/// What has to be read for a page of items.
 ///
 /// # Errors
-/// [`PageError::BadCursor`].
-pub fn items_as_of(params: &ThreadItemsListParams) -> Result<Option<ThreadPicture>, PageError> {
-    match &params.cursor {
-        Some(ThreadItemsListCursor::Page(text)) => Ok(read(text, params.thread_id)?.as_of),
-        Some(ThreadItemsListCursor::Anchor(_)) | None => Ok(None),
+/// [`PageError`].
+pub fn wanted_items(params: &ThreadItemsListParams) -> Result<Wanted, PageError> {
+    let items = size(params.limit) + 1;
+    let enough = Enough { turns: usize::MAX, items, bytes: policy::HISTORY_READ_BYTES, uncounted: 0 };
+    let direction = params.sort_direction.unwrap_or(SortDirection::Asc);
+    Ok(wanted(cursor_of_items(params)?, params.turn_id.clone(), direction, enough))
+}
+
+fn wanted(cursor: Option<Cursor>, only: Option<TurnId>, direction: SortDirection, enough: Enough) -> Wanted {
+    let as_of = cursor.as_ref().and_then(|cursor| cursor.as_of);
+    let from = cursor.and_then(|cursor| Some((cursor.turn?, cursor.at)));
+    Wanted { from, only, as_of, direction, enough }
+}
+
+fn cursor_of_items(params: &ThreadItemsListParams) -> Result<Option<Cursor>, PageError> {
+    let thread = params.thread_id;
+    match (&params.cursor, &params.turn_id) {
+        (None, _) => Ok(None),
+        (Some(ThreadItemsListCursor::Page(text)), _) => read(text, thread).map(Some),
+        (Some(ThreadItemsListCursor::Anchor(ThreadItemsListAnchor::Item { item_id })), Some(turn)) => {
+            let (turn, item) = (Some(turn.clone()), Some(item_id.clone()));
+            Ok(Some(Cursor { thread, turn, at: None, item, as_of: None, inclusive: false }))
+        }
+        (Some(ThreadItemsListCursor::Anchor(_)), None) => Err(PageError::AnchorWithoutTurn),
     }
 }
 
@@ -163,7 +211,7 @@ pub fn turns(
     let view = params.items_view.unwrap_or(TurnItemsView::Summary);
     let asked = Asked { thread, cursor, direction, limit: params.limit, most_bytes };
     let Page { data, backwards, next } =
-        cut(shown.turns.iter().collect(), &asked, shown.as_of, |turn| seen_as(turn, view))?;
+        cut(shown.turns.iter().collect(), &asked, shown, |held| seen_as(&held.turn, view))?;
     Ok(TurnsPage { backwards_cursor: backwards, data, next_cursor: next })
 }
 
@@ -178,31 +226,23 @@ pub fn items(
 ) -> Result<ThreadItemsListResponse, PageError> {
     let (thread, turns) = (params.thread_id, &shown.turns);
     if let Some(turn) = &params.turn_id
-        && !turns.iter().any(|there| there.id == *turn)
+        && !turns.iter().any(|there| there.turn.id == *turn)
     {
         return Err(PageError::NoTurn { turn: turn.clone() });
     }
-    let cursor = match (&params.cursor, &params.turn_id) {
-        (None, _) => None,
-        (Some(ThreadItemsListCursor::Page(text)), _) => Some(read(text, thread)?),
-        (Some(ThreadItemsListCursor::Anchor(ThreadItemsListAnchor::Item { item_id })), Some(turn)) => {
-            let (turn, item) = (Some(turn.clone()), Some(item_id.clone()));
-            Some(Cursor { thread, turn, item, as_of: None, inclusive: false })
-        }
-        (Some(ThreadItemsListCursor::Anchor(_)), None) => return Err(PageError::AnchorWithoutTurn),
-    };
-    let wanted = |turn: &&Turn| params.turn_id.as_ref().is_none_or(|wanted| turn.id == *wanted);
+    let cursor = cursor_of_items(params)?;
+    let wanted = |held: &&Held| params.turn_id.as_ref().is_none_or(|wanted| held.turn.id == *wanted);
     let all: Vec<Placed<'_>> = turns.iter().filter(wanted).flat_map(placed).collect();
     let direction = params.sort_direction.unwrap_or(SortDirection::Asc);
     let asked = Asked { thread, cursor, direction, limit: params.limit, most_bytes };
-    let entry = |&(turn, item): &Placed<'_>| ThreadItemEntry {
+    let entry = |&(held, item): &Placed<'_>| ThreadItemEntry {
         completed_at_ms: item.completed_at_ms,
         item: item.clone(),
         output_deferred: false,
         started_at_ms: item.started_at_ms,
-        turn_id: turn.clone(),
+        turn_id: held.turn.id.clone(),
     };
-    let Page { data, backwards, next } = cut(all, &asked, shown.as_of, entry)?;
+    let Page { data, backwards, next } = cut(all, &asked, shown, entry)?;
     Ok(ThreadItemsListResponse { backwards_cursor: backwards, data, next_cursor: next, skein: None })
 }
 
@@ -210,14 +250,15 @@ pub fn items(
 pub fn show(response: &mut ThreadResumeResponse, history: &History, params: &ThreadResumeParams) {
     let thread = params.thread_id;
     let as_of = Some(ThreadPicture { seq: history.seq(), epoch: history.epoch() });
+    let end = Cursor { thread, turn: None, at: None, item: None, as_of, inclusive: true };
     let from_here = |newest: Option<Cursor>| {
-        let end = Cursor { thread, turn: None, item: None, as_of, inclusive: true };
-        Some(print(&newest.map_or(end, |newest| Cursor { as_of, ..newest })))
+        Some(print(&newest.map_or_else(|| end.clone(), |newest| Cursor { as_of, ..newest })))
     };
     let open: Vec<&ItemId> = history.open_items().map(ThreadItem::id).collect();
     let done = |(_, item): &Placed<'_>| !open.contains(&item.id());
-    let newest_item = history.newest_first().flat_map(|turn| placed(turn).rev()).find(done);
-    let newest_turn = history.newest_first().next();
+    let newest_first = history.held_turns().iter().rev();
+    let newest_turn = newest_first.clone().next();
+    let newest_item = newest_first.flat_map(|held| placed(held).rev()).find(done);
     response.turns_backwards_cursor = from_here(newest_turn.map(|turn| turn.cursor(thread, true)));
     response.items_backwards_cursor = from_here(newest_item.map(|item| item.cursor(thread, true)));
     if let Some(asked) = &params.initial_turns_page {
@@ -225,18 +266,28 @@ pub fn show(response: &mut ThreadResumeResponse, history: &History, params: &Thr
         let first =
             ThreadTurnsListParams { cursor: None, items_view, limit, sort_direction, thread_id: thread };
         let shown = Shown::at(history, history);
-        response.initial_turns_page = turns(&shown, &first, policy::HISTORY_PAGE_BYTES).ok();
+        // Who wants the oldest turns of a long history asks for them: only the newest ones are at hand.
+        let at_hand = sort_direction != Some(SortDirection::Asc) || !shown.older;
+        let page = at_hand.then(|| turns(&shown, &first, policy::HISTORY_PAGE_BYTES).ok());
+        response.initial_turns_page = page.flatten();
     }
     if !params.exclude_turns {
-        response.thread.turns = history.turns(TurnItemsView::Full);
+        let (newest, more) = history.newest_turns(policy::HISTORY_WINDOW);
+        let oldest = history.held_turns().iter().rev().nth(newest.len().saturating_sub(1));
+        if let Some(picture) = &mut response.skein {
+            let older = oldest.map_or_else(|| end.clone(), |oldest| oldest.cursor(thread, false));
+            picture.older_turns = more.then(|| print(&older));
+        }
+        response.thread.turns = newest;
     }
 }
 
-/// Puts the items in progress, as their owner published them, into their turn, unless they are done by now. `turns` are
-/// from later than `open`: a turn that is missing was not on disk yet, and has no place in the picture.
-pub fn add_open_items(turns: &mut [Turn], running: Option<&TurnId>, open: &[ThreadItem]) {
-    let in_progress = |turn: &&mut Turn| turn.status == TurnStatus::InProgress && Some(&turn.id) == running;
-    let Some(turn) = turns.iter_mut().rev().find(in_progress) else { return };
+/// Puts the items in progress, as their owner published them, into their turn, unless they are done by now. `turn` is from
+/// later than `open`; a turn that was not on disk yet has no place in the picture.
+pub fn add_open_items(turn: &mut Turn, running: Option<&TurnId>, open: &[ThreadItem]) {
+    if turn.status != TurnStatus::InProgress || Some(&turn.id) != running {
+        return;
+    }
     for item in open {
         match turn.items.iter_mut().find(|there| there.id() == item.id()) {
             Some(there) if there.completed_at_ms.is_none() => *there = item.clone(),
@@ -246,8 +297,8 @@ pub fn add_open_items(turns: &mut [Turn], running: Option<&TurnId>, open: &[Thre
     }
 }
 
-fn placed(turn: &Turn) -> impl DoubleEndedIterator<Item = Placed<'_>> {
-    turn.items.iter().map(|item| (&turn.id, item))
+fn placed(held: &Held) -> impl DoubleEndedIterator<Item = Placed<'_>> {
+    held.turn.items.iter().map(move |item| (held, item))
 }
 
 fn size(asked: Option<u32>) -> usize {
@@ -259,26 +310,31 @@ fn size(asked: Option<u32>) -> usize {
 fn cut<E: Entry, T: Serialize>(
     mut all: Vec<E>,
     asked: &Asked,
-    as_of: Option<ThreadPicture>,
+    shown: &Shown,
     told: impl Fn(&E) -> T,
 ) -> Result<Page<T>, PageError> {
-    let thread = asked.thread;
-    match asked.direction {
-        SortDirection::Asc => {}
-        SortDirection::Desc => all.reverse(),
-    }
+    let (thread, as_of) = (asked.thread, shown.as_of);
+    let unread = match asked.direction {
+        SortDirection::Asc => shown.newer,
+        SortDirection::Desc => {
+            all.reverse();
+            shown.older
+        }
+    };
     if let Some(cursor) = &asked.cursor
         && cursor.turn.is_some()
     {
-        let named =
-            |entry: &E| Cursor { as_of: cursor.as_of, ..entry.cursor(thread, cursor.inclusive) } == *cursor;
+        let named = |entry: &E| {
+            let (at, as_of) = (cursor.at, cursor.as_of);
+            Cursor { at, as_of, ..entry.cursor(thread, cursor.inclusive) } == *cursor
+        };
         let at = all.iter().position(named).ok_or(PageError::BadCursor)?;
         all.drain(..if cursor.inclusive { at } else { at + 1 });
     }
     let data = within(all.iter().take(size(asked.limit)).map(told), asked.most_bytes);
     // Whoever turns round wants what came since; whoever goes on, more of the same picture.
     let backwards = all.first().map(|first| print(&first.cursor(thread, true)));
-    let last = all.get(..data.len()).and_then(<[E]>::last).filter(|_| all.len() > data.len());
+    let last = all.get(..data.len()).and_then(<[E]>::last).filter(|_| unread || all.len() > data.len());
     let next = last.map(|last| print(&Cursor { as_of, ..last.cursor(thread, false) }));
     Ok(Page { data, backwards, next })
 }

@@ -6,6 +6,7 @@ use toml::{Table, Value};
 use uuid::Uuid;
 
 use super::Home;
+use crate::fixture::Size;
 use crate::{paths, process};
 
 /// Settings of a server that is to be started.
@@ -15,6 +16,8 @@ pub struct Setup {
     pub(super) env: BTreeMap<String, String>,
     /// The value that marks every process of this test.
     pub(super) mark: String,
+    /// Histories that the home has before its server starts, and their seed.
+    pub(super) histories: Option<(Size, u64)>,
 }
 
 /// A helper of the configuration.
@@ -27,7 +30,7 @@ pub struct Helper {
 impl Default for Setup {
     fn default() -> Self {
         let mark = Uuid::now_v7().simple().to_string();
-        Self { settings: Table::new(), env: BTreeMap::new(), mark }
+        Self { settings: Table::new(), env: BTreeMap::new(), mark, histories: None }
     }
 }
 
@@ -46,6 +49,13 @@ impl Setup {
         let mark = self.mark.clone();
         self.set(&format!("mcp_servers.{name}"), settings)
             .set(&format!("mcp_servers.{name}.env.{}", process::MARK), mark)
+    }
+
+    /// Has histories in the home before the server starts.
+    #[must_use]
+    pub fn histories(mut self, size: Size, seed: u64) -> Self {
+        self.histories = Some((size, seed));
+        self
     }
 
     /// Sets a variable of the server's environment.

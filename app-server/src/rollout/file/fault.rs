@@ -10,6 +10,7 @@ use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::layer::{DiskLayer, Entry, FileLayer, LayerFile, Open};
@@ -71,6 +72,7 @@ pub struct FaultLayer {
 struct Shared {
     state: Mutex<State>,
     released: Condvar,
+    bytes_read: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -95,6 +97,12 @@ impl FaultLayer {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// How many bytes were read.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.shared.bytes_read.load(Ordering::Relaxed)
     }
 
     /// What was begun, in order: also what failed, and what is held back.
@@ -225,7 +233,9 @@ impl LayerFile for FaultFile {
     }
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.file.read_at(bytes, offset)
+        let read = self.file.read_at(bytes, offset)?;
+        self.layer.shared.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

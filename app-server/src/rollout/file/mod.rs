@@ -33,7 +33,9 @@ mod writer;
 
 use layer::{FileLayer, LayerFile, Open};
 use places::{Places, lock};
+pub use scan::Marks;
 use writer::Writer;
+pub use writer::encode;
 
 /// Where a reader may read when nobody writes: to the end of the file.
 const WHOLE: u64 = u64::MAX;

@@ -15,15 +15,14 @@ use crate::rollout::{Page, line};
 pub(super) fn forward(file: &dyn LayerFile, end: u64, after: EventSeq, limit: usize) -> io::Result<Page> {
     let mut lines = Forward::new(file, line_before(file, end, after)?, end);
     let mut page = Page::default();
-    let mut size = 0;
     let mut head = after;
     while let Some(line) = lines.next()? {
         let Some(record) = record_of(&line, head) else { continue };
-        if is_full(&page, size, limit) {
+        if is_full(&page, limit) {
             page.more = true;
             break;
         }
-        size += line.bytes.len();
+        page.bytes += line.bytes.len();
         head = record.seq;
         page.records.push(record);
     }
@@ -43,18 +42,28 @@ pub(super) fn back(
     };
     let mut lines = Backward::new(file, stop);
     let mut page = Page::default();
-    let mut size = 0;
     while let Some(line) = lines.next()? {
         let Some(record) = record_of(&line, EventSeq(0)) else { continue };
-        if is_full(&page, size, limit) {
+        if is_full(&page, limit) {
             page.more = true;
             break;
         }
-        size += line.bytes.len();
+        page.bytes += line.bytes.len();
         page.records.push(record);
     }
     page.records.reverse();
     Ok(page)
+}
+
+/// Where a load begins to read: the last end of a turn that says all of the thread, or the beginning.
+pub(super) fn last_header(file: &dyn LayerFile, end: u64) -> io::Result<u64> {
+    let mut lines = Backward::new(file, end);
+    while let Some(line) = lines.next()? {
+        if record_of(&line, EventSeq(0)).is_some_and(|record| record.tells_of_all()) {
+            return Ok(line.offset);
+        }
+    }
+    Ok(0)
 }
 
 /// The number that the next append has to expect, as a load would find it; `None` when there is no record.
@@ -70,8 +79,8 @@ pub(super) fn last(file: &dyn LayerFile, end: u64) -> io::Result<Option<EventSeq
     Ok(None)
 }
 
-fn is_full(page: &Page, size: usize, limit: usize) -> bool {
-    page.records.len() >= limit || (size >= policy::READ_PAGE_BYTES && !page.records.is_empty())
+fn is_full(page: &Page, limit: usize) -> bool {
+    page.records.len() >= limit || (page.bytes >= policy::READ_PAGE_BYTES && !page.records.is_empty())
 }
 
 /// Where a line begins before which no record has a number above `after`: bisection, as numbers rise through the file.

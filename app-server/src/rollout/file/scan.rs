@@ -1,5 +1,5 @@
-//! Reads a whole rollout and judges what is in it: which lines are records, what is damage, where a torn end begins.
-//! Changes nothing.
+//! Reads a rollout from a place to its end and judges what is in it: which lines are records, what is damage, where a torn
+//! end begins. Changes nothing.
 
 use std::io;
 
@@ -32,7 +32,7 @@ pub(super) struct Scan {
 
 /// The places in the file that later lines refer to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Marks {
+pub struct Marks {
     /// The last `turn.started`.
     pub turn: Option<u64>,
     /// The last `compacted`.
@@ -46,6 +46,11 @@ impl Marks {
             self.turn = Some(offset);
         } else if matches!(record.body, RecordBody::Compacted(_)) {
             self.compacted = Some(offset);
+        } else if let RecordBody::TurnCompleted(completed) = &record.body
+            && let Some(place) = completed.place
+        {
+            self.turn = self.turn.max(Some(place.turn_at));
+            self.compacted = self.compacted.max(place.compacted_at);
         }
     }
 }
@@ -60,11 +65,11 @@ struct Bad {
     fragment: Option<u64>,
 }
 
-/// Reads the file up to `end`.
+/// Reads the file from `from`, which begins a line, up to `end`.
 ///
 /// # Errors
 /// As [`ReadError`]; a file without a single record is not touched.
-pub(super) fn scan(file: &dyn LayerFile, thread: ThreadId, end: u64) -> Result<Scan, ReadError> {
+pub(super) fn scan(file: &dyn LayerFile, thread: ThreadId, from: u64, end: u64) -> Result<Scan, ReadError> {
     let mut scan = Scan {
         records: Vec::new(),
         head: EventSeq(0),
@@ -75,10 +80,14 @@ pub(super) fn scan(file: &dyn LayerFile, thread: ThreadId, end: u64) -> Result<S
         marks: Marks::default(),
     };
     let mut bad: Option<Bad> = None;
-    let mut lines = Forward::new(file, 0, end);
+    let mut lines = Forward::new(file, from, end);
     while let Some(line) = lines.next().map_err(|source| ReadError::Disk { thread, source })? {
         match record_of(&line, scan.head) {
             Some(record) => {
+                if from > 0 && scan.records.is_empty() {
+                    // What stands before was read by others.
+                    scan.head = EventSeq(record.seq.0.saturating_sub(1));
+                }
                 scan.fence(bad.take(), line.offset, record.seq);
                 scan.take(record, line.offset);
             }
@@ -123,6 +132,9 @@ impl Scan {
     fn take(&mut self, record: Record, offset: u64) {
         self.head = record.seq;
         self.term = self.term.max(order::term_of(&record).unwrap_or(Term(0)));
+        if let Some(opened) = record.header().and_then(|header| header.opened) {
+            self.term = self.term.max(opened.term);
+        }
         self.marks.note(&record, offset);
         self.records.push(record);
     }

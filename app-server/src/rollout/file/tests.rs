@@ -11,6 +11,7 @@ use crate::rollout::line;
 use fault::{FaultLayer, Op};
 
 mod damage;
+mod ends;
 mod faults;
 
 /// A home with a file store over a fault layer.
@@ -247,6 +248,10 @@ async fn a_completed_turn_says_where_it_began() {
         settings: ThreadSettings::default(),
         usage: None,
         epoch: skein_protocol::ids::Epoch(1),
+        git_info: None,
+        opened: None,
+        updated_at_ms: None,
+        cuts: Vec::new(),
     };
     let status = skein_protocol::turn::TurnStatus::Completed;
     let start = TurnStarted { turn_id: "t".into(), input: Vec::new(), item_id: None, client_id: None };

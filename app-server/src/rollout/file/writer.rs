@@ -10,7 +10,7 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::layer::{LayerFile, Open};
 use super::scan::{self, Marks, Scan};
-use super::{Counters, Places};
+use super::{Counters, Places, pages};
 use crate::home::Term;
 use crate::policy;
 use crate::rollout::record::{Record, RecordBody, TurnPlace};
@@ -54,14 +54,15 @@ impl Writer {
         }
     }
 
-    /// The writer of a rollout that is there, mended, and what is in it.
+    /// The writer of a rollout that is there, mended, and how it ends.
     pub fn open(places: &Arc<Places>, thread: ThreadId) -> Result<(Self, Loaded), ReadError> {
         let mut writer = Self::new(places, thread);
         let disk = |source| ReadError::Disk { thread, source };
         let file =
             places.layer.open(&writer.path, Open::Write).map_err(|error| scan::open_error(thread, error))?;
         let end = file.len().map_err(disk)?;
-        let found = scan::scan(&*file, thread, end)?;
+        let from = pages::last_header(&*file, end).map_err(disk)?;
+        let found = scan::scan(&*file, thread, from, end)?;
         let closed =
             found.records.last().is_some_and(|last| matches!(last.body, RecordBody::ThreadClosed(_)));
         if found.keep < end {
@@ -80,7 +81,7 @@ impl Writer {
         (writer.synced, writer.head, writer.term, writer.marks) =
             (found.keep, found.head, found.term, found.marks);
         let repair = Repair { cut: end - found.keep, cut_lines: found.cut_lines, damage: found.damage };
-        Ok((writer, Loaded { records: found.records, head: found.head, repair }))
+        Ok((writer, Loaded { end: found.records, head: found.head, repair }))
     }
 
     /// The end of what was acknowledged, bytes.
@@ -102,7 +103,8 @@ impl Writer {
         keep: Keep,
     ) -> Result<EventSeq, AppendError> {
         let head = order::check(lease, expected, &records, self.head, self.term)?;
-        let (bytes, marks) = self.encode(&mut records).map_err(|error| self.refused(error.into()))?;
+        let (bytes, marks) =
+            encode(&mut records, self.end(), self.marks).map_err(|error| self.refused(error.into()))?;
         self.write(bytes, keep).map_err(|error| self.refused(error))?;
         self.head = head;
         self.marks = marks;
@@ -114,20 +116,6 @@ impl Writer {
     /// Writes again, after an error, what is not certain to be on disk, and syncs it.
     pub fn mend(&mut self) -> io::Result<()> {
         if self.suspect { self.write(Vec::new(), Keep::Power) } else { Ok(()) }
-    }
-
-    /// The lines of `records`; a `turn.completed` gets the places that it names.
-    fn encode(&self, records: &mut [Record]) -> Result<(Vec<u8>, Marks), serde_json::Error> {
-        let (mut bytes, mut marks) = (Vec::new(), self.marks);
-        for record in records {
-            marks.note(record, self.end() + bytes.len() as u64);
-            if let RecordBody::TurnCompleted(completed) = &mut record.body {
-                completed.place =
-                    marks.turn.map(|turn_at| TurnPlace { turn_at, compacted_at: marks.compacted });
-            }
-            line::encode(record, &mut bytes)?;
-        }
-        Ok((bytes, marks))
     }
 
     fn write(&mut self, bytes: Vec<u8>, keep: Keep) -> io::Result<()> {
@@ -181,7 +169,7 @@ impl Writer {
         match layer.open(&self.path, Open::New) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let there = layer.open(&self.path, Open::Write)?;
-                let left = scan::scan(&*there, self.thread, there.len()?);
+                let left = scan::scan(&*there, self.thread, 0, there.len()?);
                 if !matches!(left, Err(ReadError::Missing(_))) {
                     return Err(error);
                 }
@@ -201,6 +189,27 @@ impl Writer {
         let (thread, head) = (self.thread, self.head);
         AppendError::Disk { thread, kind: DiskKind::of(&source), head, source }
     }
+}
+
+/// The lines of `records`, the first of which begins at the byte `at` of its file; a `turn.completed` gets the places that
+/// it names. Answers the marks as they are behind them.
+///
+/// # Errors
+/// As [`line::encode`].
+pub fn encode(
+    records: &mut [Record],
+    at: u64,
+    mut marks: Marks,
+) -> Result<(Vec<u8>, Marks), serde_json::Error> {
+    let mut bytes = Vec::new();
+    for record in records {
+        marks.note(record, at + bytes.len() as u64);
+        if let RecordBody::TurnCompleted(completed) = &mut record.body {
+            completed.place = marks.turn.map(|turn_at| TurnPlace { turn_at, compacted_at: marks.compacted });
+        }
+        line::encode(record, &mut bytes)?;
+    }
+    Ok((bytes, marks))
 }
 
 fn report_cut(thread: ThreadId, found: &Scan, end: u64) {

@@ -73,7 +73,8 @@ impl Owner {
 
     fn continuation(&self, params: &ThreadResumeParams) -> Continuation {
         let most = self.services.config().limits.replay;
-        let hole = self.journal.as_ref().map_or(EventSeq(0), |journal| journal.history.hole());
+        let seen = self.journal.as_ref().map_or(EventSeq(0), |journal| journal.history.hole());
+        let hole = seen.max(self.services.holes.last(self.id));
         let continuation = catch_up::continuation(params.skein.as_ref(), self.picture(), hole, most);
         let stored = self.journal.as_ref().is_some_and(super::Journal::is_stored);
         let continuation = match continuation {

@@ -168,10 +168,8 @@ async fn read(services: &Services, id: ThreadId) -> Result<LoadedThread, ThreadE
         tracing::warn!(thread = %id, ?damage, "the rollout is damaged here; the rest is read");
     }
     let epoch = loaded.next_epoch(services.machine_boot);
-    let mut history = History::of(id);
-    for record in &loaded.records {
-        history.apply(record);
-    }
+    let read = History::read_end(services.store.as_ref(), id, policy::HISTORY_WINDOW).await;
+    let mut history = read.map_err(|source| ThreadError::Unreadable { id, source })?;
     history.skip_to(loaded.head);
     Ok(LoadedThread { history, head: loaded.head, epoch })
 }

@@ -1,55 +1,305 @@
-//! Folds a rollout that nobody has loaded, page by page; the only part of this room that touches a store.
+//! Reads histories from a store: the end of one, which is what most want to know, or stretches of turns. What that costs
+//! depends on what is read, not on the length of the history. Changes nothing on disk.
 
-use skein_protocol::ids::{EventSeq, ThreadId};
+use std::collections::VecDeque;
 
-use super::History;
+use skein_protocol::ids::{EventSeq, ThreadId, TurnId};
+
+use super::{Held, History};
 use crate::policy;
+use crate::rollout::record::{Cut, Record, RecordBody};
 use crate::rollout::{ReadError, RolloutStore};
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 impl History {
-    /// The thread as its rollout has it now. Changes nothing on disk; a turn whose owner was killed is still open in it.
+    /// The whole thread as its rollout has it now; a turn whose owner was killed is still open in it. It costs what the
+    /// rollout costs: for those who check or copy all of it.
     ///
     /// # Errors
     /// [`ReadError`].
     pub async fn read(store: &dyn RolloutStore, thread: ThreadId) -> Result<Self, ReadError> {
         let mut history = Self::of(thread);
-        history.read_on(store, thread, None).await?;
-        Ok(history)
+        loop {
+            let page = store.read_after(thread, history.seq, policy::FOLD_PAGE).await?;
+            page.records.iter().for_each(|record| history.apply(record));
+            if !page.more || page.records.is_empty() {
+                return Ok(history);
+            }
+        }
     }
 
-    /// The thread as it was at the record `then`, and as it is now.
+    /// The thread as its rollout has it now, with the newest turns: those of about `bytes` of the rollout, or more. A turn
+    /// whose owner was killed is still open in it.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn read_then_and_now(
+    pub async fn read_end(
         store: &dyn RolloutStore,
         thread: ThreadId,
-        then: EventSeq,
-    ) -> Result<(Self, Self), ReadError> {
-        let mut past = Self::of(thread);
-        past.read_on(store, thread, Some(then)).await?;
-        let mut now = past.clone();
-        now.read_on(store, thread, None).await?;
-        Ok((past, now))
+        bytes: usize,
+    ) -> Result<Self, ReadError> {
+        let mut history = Self::of(thread);
+        let end = End::read(store, thread, bytes).await?;
+        if let Some(base) = end.base() {
+            history.read_beginning(store, thread, base.seq).await?;
+            if let Some(header) = base.header() {
+                history.leap(header, base.seq);
+            }
+        }
+        end.records.iter().for_each(|record| history.apply(record));
+        report(&history);
+        Ok(history)
     }
 
-    /// Takes what follows, to the record `last` or to the end.
-    async fn read_on(
+    /// What only the beginning says: when and by whom the thread was made, and what the user said first. Damaged lines are
+    /// passed over.
+    async fn read_beginning(
         &mut self,
         store: &dyn RolloutStore,
         thread: ThreadId,
-        last: Option<EventSeq>,
+        before: EventSeq,
     ) -> Result<(), ReadError> {
-        loop {
-            let page = store.read_after(thread, self.seq, policy::FOLD_PAGE).await?;
-            for record in &page.records {
-                if last.is_some_and(|last| record.seq > last) {
-                    return Ok(());
-                }
+        while !self.is_materialised() {
+            let page = store.read_after(thread, self.seq, policy::BEGINNING_PAGE).await?;
+            for record in page.records.iter().filter(|record| record.seq < before) {
                 self.apply(record);
+                if self.is_materialised() {
+                    break;
+                }
+            }
+            if !page.more || page.records.last().is_none_or(|last| last.seq >= before) {
+                break;
+            }
+        }
+        self.hole = EventSeq(0);
+        Ok(())
+    }
+}
+
+/// Says that records are missing in what was read.
+fn report(history: &History) {
+    if history.hole > EventSeq(0) {
+        tracing::warn!(thread = %history.id, last = %history.hole, "damaged records were passed over; the rest was read");
+    }
+}
+
+/// The last records of a rollout: all of them, or from a header on.
+struct End {
+    /// Oldest first.
+    records: VecDeque<Record>,
+    whole: bool,
+}
+
+impl End {
+    /// Reads backwards until there are `bytes`, and on to a header.
+    async fn read(store: &dyn RolloutStore, thread: ThreadId, bytes: usize) -> Result<Self, ReadError> {
+        let mut end = Self { records: VecDeque::new(), whole: false };
+        let limit = if bytes == 0 { policy::HEADER_PAGE } else { policy::WINDOW_PAGE };
+        let (mut before, mut read) = (None, 0);
+        loop {
+            let page = store.read_back(thread, before, limit).await?;
+            before = page.records.first().map(|first| first.seq);
+            read += page.bytes;
+            let base = page.records.iter().position(Record::tells_of_all);
+            let whole = !page.more || page.records.is_empty();
+            let enough = !whole && read >= bytes;
+            let from = base.filter(|_| enough).unwrap_or(0);
+            for record in page.records.into_iter().skip(from).rev() {
+                end.records.push_front(record);
+            }
+            if whole || (enough && base.is_some()) {
+                end.whole = whole;
+                return Ok(end);
+            }
+        }
+    }
+
+    fn base(&self) -> Option<&Record> {
+        self.records.front().filter(|_| !self.whole)
+    }
+}
+
+/// When enough of a stretch was read: with so many turns, or so many items, or at a turn's end behind so many bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enough {
+    /// Turns.
+    pub turns: usize,
+    /// Items of those turns.
+    pub items: usize,
+    /// Bytes of the rollout.
+    pub bytes: usize,
+    /// So many turns at the beginning do not count.
+    pub uncounted: usize,
+}
+
+impl Enough {
+    fn is_met<'t>(self, turns: impl ExactSizeIterator<Item = &'t Held>, bytes: usize) -> bool {
+        let turns = turns.skip(self.uncounted);
+        let count = turns.len();
+        let items: usize = turns.map(|held| held.turn.items.len()).sum();
+        count >= self.turns || items >= self.items || (bytes >= self.bytes && count > 0)
+    }
+}
+
+/// Turns that follow each other.
+#[derive(Debug, Default)]
+pub struct Stretch {
+    /// Oldest first.
+    pub turns: VecDeque<Held>,
+    /// Whether there may be others in the direction that was read.
+    pub more: bool,
+    /// What the newest of them is from, where no other turn follows: it says what is open there.
+    pub newest: Option<History>,
+}
+
+/// Reads turns of one thread, as of one record or as of now.
+pub struct Turns<'a> {
+    store: &'a dyn RolloutStore,
+    thread: ThreadId,
+    /// What was taken back, and is passed over.
+    cuts: &'a [Cut],
+    /// The last record that counts; none for the end of the rollout.
+    last: Option<EventSeq>,
+}
+
+impl<'a> Turns<'a> {
+    /// The turns of a thread whose history has these `cuts`, up to the record `last` or to the end.
+    #[must_use]
+    pub fn of(
+        store: &'a dyn RolloutStore,
+        thread: ThreadId,
+        cuts: &'a [Cut],
+        last: Option<EventSeq>,
+    ) -> Self {
+        Self { store, thread, cuts, last }
+    }
+
+    /// Whether what begins with this record was taken back.
+    #[must_use]
+    pub fn is_cut(&self, seq: EventSeq) -> bool {
+        self.cuts.iter().any(|cut| cut.holds(seq))
+    }
+
+    /// The turns before the one that begins with the record `before`, or the last ones.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn back(&self, before: Option<EventSeq>, enough: Enough) -> Result<Stretch, ReadError> {
+        let (mut stretch, mut bytes) = (Stretch { more: true, ..Stretch::default() }, 0);
+        // The records of a turn whose beginning was not read yet.
+        let mut rest: Vec<Record> = Vec::new();
+        let mut at_end = before.is_none();
+        let mut before = before.or_else(|| self.last.map(EventSeq::next));
+        while stretch.more && !enough.is_met(stretch.turns.iter(), bytes) {
+            let page = self.store.read_back(self.thread, before, policy::WINDOW_PAGE).await?;
+            before = page.records.first().map(|first| first.seq);
+            bytes += page.bytes;
+            stretch.more = page.more && before.is_some();
+            let mut records = page.records;
+            records.append(&mut rest);
+            let begins = records.iter().position(|record| matches!(record.body, RecordBody::TurnStarted(_)));
+            let begins = begins.unwrap_or(records.len());
+            if begins < records.len() {
+                self.take(&mut stretch, records.split_off(begins), at_end);
+                at_end = false;
+            }
+            rest = records;
+        }
+        Ok(stretch)
+    }
+
+    /// Puts what `records` say, which begin with a turn, before the stretch.
+    fn take(&self, stretch: &mut Stretch, records: Vec<Record>, at_end: bool) {
+        let mut history = History::of(self.thread);
+        if let Some(first) = records.first() {
+            history.begin_at(first.seq);
+        }
+        records.iter().for_each(|record| history.apply(record));
+        report(&history);
+        if !at_end {
+            history.end_open_turn();
+        }
+        for held in history.turns.iter().rev().filter(|held| !self.is_cut(held.at)) {
+            stretch.turns.push_front(held.clone());
+        }
+        if at_end {
+            stretch.newest = Some(history);
+        }
+    }
+
+    /// The turns from the record `from` on, which begins one or stands before it.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn forward(&self, from: EventSeq, enough: Enough) -> Result<Stretch, ReadError> {
+        let mut history = History::of(self.thread);
+        history.begin_at(from);
+        let mut bytes = 0;
+        loop {
+            let page = self.store.read_after(self.thread, history.seq, policy::WINDOW_PAGE).await?;
+            bytes += page.bytes;
+            let more = page.more && page.records.last().is_some_and(|record| !self.is_behind(record.seq));
+            for record in page.records.iter().filter(|record| !self.is_behind(record.seq)) {
+                // What was taken back is passed over, so a revert has nothing to take.
+                if self.is_cut(record.seq) {
+                    history.skip_to(record.seq);
+                    continue;
+                }
+                history.apply(record);
+                let ended = matches!(record.body, RecordBody::TurnCompleted(_));
+                if ended && enough.is_met(history.turns.iter(), bytes) {
+                    return Ok(Stretch { turns: history.turns.into(), more: true, newest: None });
+                }
+            }
+            if !more {
+                report(&history);
+                let turns = history.turns.iter().cloned().collect();
+                return Ok(Stretch { turns, more: false, newest: Some(history) });
+            }
+        }
+    }
+
+    fn is_behind(&self, seq: EventSeq) -> bool {
+        self.last.is_some_and(|last| seq > last)
+    }
+
+    /// Where a turn begins, looked for from the end; `None` when it is not there.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn find(&self, turn: &TurnId) -> Result<Option<EventSeq>, ReadError> {
+        let begins = |record: &&Record| matches!(&record.body, RecordBody::TurnStarted(started) if started.turn_id == *turn);
+        let mut before = self.last.map(EventSeq::next);
+        loop {
+            let page = self.store.read_back(self.thread, before, policy::WINDOW_PAGE).await?;
+            if let Some(found) = page.records.iter().rev().find(begins) {
+                return Ok(Some(found.seq).filter(|seq| !self.is_cut(*seq)));
+            }
+            before = page.records.first().map(|first| first.seq);
+            if !page.more || before.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The thread at the end of the turn that is open in `then`, or as far as it came.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn to_end_of_turn(&self, then: &History) -> Result<History, ReadError> {
+        let mut now = then.clone();
+        loop {
+            let page = self.store.read_after(self.thread, now.seq, policy::WINDOW_PAGE).await?;
+            for record in &page.records {
+                if now.open_turn().is_none() {
+                    return Ok(now);
+                }
+                now.apply(record);
             }
             if !page.more || page.records.is_empty() {
-                return Ok(());
+                return Ok(now);
             }
         }
     }

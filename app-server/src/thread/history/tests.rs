@@ -77,8 +77,7 @@ fn checkpoint(turn: &str, item: &str, to: ItemText, added: &str) -> RecordBody {
 }
 
 fn turn_completed(turn: &str, status: TurnStatus) -> RecordBody {
-    let header =
-        ThreadHeader { name: None, settings: ThreadSettings::default(), usage: None, epoch: Epoch(1) };
+    let header = History::default().header();
     TurnCompleted { turn_id: turn.into(), started_at_ms: None, status, error: None, header, place: None }
         .into()
 }
@@ -226,7 +225,7 @@ fn names_settings_and_reverts_take_effect() {
         turn_started("t1", "one", None),
         turn_started("t2", "two", None),
         ThreadMeta { settings: Some(settings.clone()), git_info: None }.into(),
-        Reverted { before_turn_id: "t2".into(), epoch: Epoch(2) }.into(),
+        Reverted { before_turn_id: "t2".into(), from: None, epoch: Epoch(2) }.into(),
         Forked { from: id(), up_to: EventSeq(6), epoch: Epoch(3) }.into(),
         ThreadClosed {}.into(),
     ]));
@@ -277,7 +276,7 @@ fn any_body() -> impl Strategy<Value = RecordBody> {
         }),
         3 => (turn(), item()).prop_map(|(turn, item)| item_completed(&turn, item)),
         2 => (turn(), ended()).prop_map(|(turn, status)| turn_completed(&turn, status)),
-        1 => turn().prop_map(|turn| Reverted { before_turn_id: turn.into(), epoch: Epoch(2) }.into()),
+        1 => turn().prop_map(|turn| Reverted { before_turn_id: turn.into(), from: None, epoch: Epoch(2) }.into()),
     ]
 }
 

@@ -11,10 +11,12 @@ use skein_protocol::thread::{
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus, UserInput};
 use uuid::Uuid;
 
-use super::{Cursor, PageError, Shown, add_open_items, items_as_of, print, turns_as_of};
+use super::{Cursor, PageError, Shown, add_open_items, print, wanted_items, wanted_turns};
+use crate::thread::history::Held;
 
 fn now(turns: &[Turn]) -> Shown {
-    Shown::now(turns.to_vec())
+    let held = (1..).zip(turns).map(|(at, turn)| Held::of(turn.clone(), EventSeq(at)));
+    Shown { turns: held.collect(), ..Shown::default() }
 }
 
 fn turns(all: &[Turn], params: &ThreadTurnsListParams) -> Result<TurnsPage, PageError> {
@@ -208,15 +210,15 @@ fn a_cursor_of_another_list_is_refused() {
 fn a_cursor_of_another_thread_is_refused_in_every_form() {
     let elsewhere = ThreadId::new(Uuid::from_u128(8));
     let as_of = Some(ThreadPicture { seq: EventSeq(3), epoch: Epoch(1) });
-    let end = Cursor { thread: elsewhere, turn: None, item: None, as_of, inclusive: true };
+    let end = Cursor { thread: elsewhere, turn: None, at: None, item: None, as_of, inclusive: true };
     for cursor in
         [end.clone(), Cursor { as_of: None, ..end.clone() }, Cursor { turn: Some("t".into()), ..end }]
     {
         let params = turns_params(Some(print(&cursor)), 5, SortDirection::Desc);
-        assert_eq!(turns_as_of(&params), Err(PageError::BadCursor));
+        assert_eq!(wanted_turns(&params), Err(PageError::BadCursor));
         assert_eq!(turns(&history(&[1]), &params).unwrap_err(), PageError::BadCursor);
         let params = items_params(Some(print(&cursor)), 5, SortDirection::Desc);
-        assert_eq!(items_as_of(&params), Err(PageError::BadCursor));
+        assert_eq!(wanted_items(&params), Err(PageError::BadCursor));
         assert_eq!(items(&history(&[1]), &params).unwrap_err(), PageError::BadCursor);
     }
 }
@@ -224,7 +226,7 @@ fn a_cursor_of_another_thread_is_refused_in_every_form() {
 #[test]
 fn a_page_ends_before_it_has_too_many_bytes_and_goes_on_behind() {
     let all = now(&history(&[2, 2, 2]));
-    let one = serde_json::to_vec(&all.turns[0]).unwrap().len();
+    let one = serde_json::to_vec(&all.turns[0].turn).unwrap().len();
     for (most_bytes, pages) in [(0, 3), (one, 3), (2 * one, 2), (3 * one, 1)] {
         let (mut seen, mut cursor, mut count) = (Vec::new(), None, 0);
         loop {
@@ -234,7 +236,7 @@ fn a_page_ends_before_it_has_too_many_bytes_and_goes_on_behind() {
             let Some(next) = page.next_cursor else { break };
             cursor = Some(next);
         }
-        assert_eq!((seen, count), (turn_ids(&all.turns), pages), "{most_bytes} bytes");
+        assert_eq!((seen, count), (turn_ids(&history(&[2, 2, 2])), pages), "{most_bytes} bytes");
     }
     let page = super::items(&all, &items_params(None, 9, SortDirection::Asc), 0).unwrap();
     assert_eq!((page.data.len(), page.next_cursor.is_some()), (1, true));
@@ -282,16 +284,16 @@ fn items_in_progress_go_into_their_own_turn_unless_they_are_done() {
     let open = [item(1, 0), item(1, 1)];
     // The turn is not on disk yet: its items are not put into the turn before it.
     let mut all = history(&[1]);
-    add_open_items(&mut all, Some(&running), &open);
+    add_open_items(&mut all[0], Some(&running), &open);
     assert_eq!(item_ids(&all), ["0-0"]);
     let mut all = history(&[1, 1]);
     all[1].status = TurnStatus::InProgress;
     all[1].items[0].completed_at_ms = Some(5);
-    add_open_items(&mut all, Some(&running), &open);
+    add_open_items(&mut all[1], Some(&running), &open);
     assert_eq!(item_ids(&all), ["0-0", "1-0", "1-1"]);
     assert_eq!(all[1].items[0].completed_at_ms, Some(5), "what is done stays as it is");
     // The turn is over by now, and what is not in it was never kept.
     let mut all = history(&[1, 1]);
-    add_open_items(&mut all, Some(&running), &open);
+    add_open_items(&mut all[1], Some(&running), &open);
     assert_eq!(item_ids(&all), ["0-0", "1-0"]);
 }

@@ -24,7 +24,7 @@ async fn a_file_cut_anywhere_gives_exactly_its_whole_lines() {
         let good = ends.iter().rposition(|end| *end <= cut).unwrap();
         match load(&fixture, id, &whole[..cut]).await {
             Ok(loaded) => {
-                assert_eq!(loaded.records, records[..good], "cut at {cut}");
+                assert_eq!(loaded.end, records[..good], "cut at {cut}");
                 assert_eq!(loaded.repair.cut, (cut - ends[good]) as u64);
                 assert_eq!((loaded.repair.cut_lines, &loaded.repair.damage), (0, &vec![]));
                 assert_eq!(fs::read(fixture.path(id)).unwrap(), whole[..ends[good]], "cut at the newline");
@@ -43,13 +43,13 @@ async fn a_last_line_with_a_bad_crc_is_cut_and_one_in_the_middle_is_fenced() {
     let (second, third) = (lines(&names(1, 1)).len(), lines(&names(1, 2)).len());
     bytes[third + 30] ^= 1;
     let loaded = load(&fixture, id, &bytes).await.unwrap();
-    assert_eq!((loaded.records, loaded.head), (names(1, 2), EventSeq(2)));
+    assert_eq!((loaded.end, loaded.head), (names(1, 2), EventSeq(2)));
     assert_eq!(loaded.repair.cut_lines, 1);
 
     bytes[third + 30] ^= 1;
     bytes[second + 30] ^= 1;
     let loaded = load(&fixture, id, &bytes).await.unwrap();
-    assert_eq!((loaded.records, loaded.head), (vec![named(1, "name 1"), named(3, "name 3")], EventSeq(3)));
+    assert_eq!((loaded.end, loaded.head), (vec![named(1, "name 1"), named(3, "name 3")], EventSeq(3)));
     let damage =
         Damage { after: EventSeq(1), offset: second as u64, length: (third - second) as u64, lines: 1 };
     assert_eq!(loaded.repair, Repair { damage: vec![damage], ..Repair::default() });
@@ -72,7 +72,7 @@ async fn numbers_of_damaged_lines_at_the_end_are_not_given_out_again() {
     bytes.extend_from_slice(b"{\"v\":1,");
     for _ in 0..2 {
         let loaded = load(&fixture, id, &bytes).await.unwrap();
-        assert_eq!((loaded.records, loaded.head), (names(1, 2), EventSeq(4)));
+        assert_eq!((loaded.end, loaded.head), (names(1, 2), EventSeq(4)));
         assert_eq!((loaded.repair.cut, loaded.repair.damage[0].lines), (7, 2));
     }
     assert_eq!(fixture.store.head(id).await.unwrap(), EventSeq(4));
@@ -99,7 +99,7 @@ async fn repeated_lines_are_fenced_and_lost_lines_reported() {
     let id = thread(1);
     let twice = [lines(&names(1, 2)), lines(&names(1, 2)), lines(&names(3, 3))].concat();
     let loaded = load(&fixture, id, &twice).await.unwrap();
-    assert_eq!(loaded.records, names(1, 3));
+    assert_eq!(loaded.end, names(1, 3));
     assert_eq!((loaded.repair.damage.len(), loaded.repair.damage[0].lines), (1, 2));
 
     let lost = [lines(&names(1, 1)), lines(&names(4, 4))].concat();
@@ -182,7 +182,7 @@ proptest! {
         prop_assert!(paged.iter().all(|record| records.contains(record)));
         prop_assert!(paged.is_sorted_by(|one, next| one.seq < next.seq));
         match runtime.block_on(fixture.store.load(id)) {
-            Ok(loaded) => prop_assert_eq!(loaded.records, paged),
+            Ok(loaded) => prop_assert_eq!(loaded.end, paged),
             Err(_) => prop_assert!(paged.is_empty()),
         }
     }

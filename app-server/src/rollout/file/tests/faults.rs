@@ -73,7 +73,7 @@ async fn found(fixture: &Fixture, id: ThreadId) -> Vec<Record> {
     match fixture.store.load(id).await {
         Ok(loaded) => {
             assert_eq!(loaded.repair.damage, []);
-            loaded.records
+            loaded.end
         }
         Err(ReadError::Missing(_)) => Vec::new(),
         Err(error) => panic!("{error}"),

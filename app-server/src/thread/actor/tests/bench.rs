@@ -25,6 +25,7 @@ use crate::rollout::file::fault::{FaultLayer, Op};
 use crate::rollout::memory::MemoryStore;
 use crate::services::{Counters, Providers, Services};
 use crate::tasks::Tasks;
+use crate::thread::holes::Holes;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::Registry;
 use crate::thread::subscribers::{ClientWishes, Subscribers};
@@ -106,6 +107,7 @@ impl Bench {
             index: Arc::new(MemoryIndex::default()),
             host: host(&tasks),
             questions: QuestionNumbers::new(clock.wall()),
+            holes: Holes::default(),
             start_id: clock.new_id(),
             machine_boot: clock.new_id(),
             term: Term(1),

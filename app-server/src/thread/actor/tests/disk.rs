@@ -24,6 +24,7 @@ pub struct Disk {
     load_gate: Gate,
     append_gate: Gate,
     read_gate: Gate,
+    back_gate: Gate,
     /// The types of all records that were written.
     written: watch::Sender<Vec<String>>,
     /// Threads whose appends are refused.
@@ -41,6 +42,7 @@ impl Disk {
             load_gate: Gate::default(),
             append_gate: Gate::default(),
             read_gate: Gate::default(),
+            back_gate: Gate::default(),
             written: watch::Sender::default(),
             refused: Mutex::default(),
             held: Mutex::default(),
@@ -84,7 +86,16 @@ impl Disk {
         self.append_gate.open();
     }
 
-    /// From now on reads of pages wait.
+    /// From now on reads from a rollout's end wait.
+    pub fn hold_reads_from_the_end(&self) {
+        self.back_gate.close();
+    }
+
+    pub fn release_reads_from_the_end(&self) {
+        self.back_gate.open();
+    }
+
+    /// From now on reads from a number on wait.
     pub fn hold_reads(&self) {
         self.read_gate.close();
     }
@@ -207,6 +218,7 @@ impl RolloutStore for Disk {
         before: Option<EventSeq>,
         limit: usize,
     ) -> Result<Page, ReadError> {
+        self.back_gate.pass().await;
         self.inner.read_back(thread, before, limit).await
     }
 

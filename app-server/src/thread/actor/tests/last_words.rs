@@ -28,12 +28,12 @@ async fn what_was_asked_during_a_load_that_nobody_wants_any_more_is_handed_on() 
 async fn an_observer_that_has_left_is_not_told_that_it_listens() {
     let bench = Bench::in_memory();
     let thread = bench.stored().await;
-    bench.disk.hold_reads();
+    bench.disk.hold_reads_from_the_end();
     let mut observer = bench.client();
     let resume = observer.ask_resume_from(thread, Role::Observer, (EventSeq(0), Epoch(1)));
     bench.drained().await;
     assert_eq!(observer.unsubscribe(thread), Left::Subscription);
-    bench.disk.release_reads();
+    bench.disk.release_reads_from_the_end();
     assert_eq!(observer.refusal(resume).await, "withdrawn");
     bench.finish().await;
 }

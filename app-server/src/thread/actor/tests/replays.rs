@@ -285,6 +285,33 @@ async fn what_was_damaged_later_is_a_gap_for_those_who_have_not_seen_it() {
     bench.finish().await;
 }
 
+/// A load does not read so far back; whoever is told of it anew meets the damage, and comes back.
+#[tokio::test]
+async fn damage_that_no_load_has_read_is_a_gap_for_those_who_come_back_from_before_it() {
+    let bench = Bench::on_files();
+    let thread = bench.stored().await;
+    let mut client = bench.client();
+    client.resume(thread).await;
+    for _ in 0..4 {
+        client.turn(thread, &"long ".repeat(policy::HISTORY_WINDOW / 10)).await;
+    }
+    client.disconnect();
+    bench.gone(thread).await;
+    let text = String::from_utf8(bench.file(thread)).unwrap();
+    let end = text.find("\"turn.completed\"").unwrap();
+    let mut bytes = text.into_bytes();
+    bytes[end + 1] = b'!';
+    bench.overwrite(thread, &bytes);
+    let mut back = bench.client();
+    back.resume_from(thread, (EventSeq(4), E)).await;
+    bench.within("the end of the connection", back.outbox().until_closed()).await;
+    back.disconnect();
+    bench.gone(thread).await;
+    assert_eq!(gap(&bench, thread, (EventSeq(4), E)).await, Some(GapReason::Damaged));
+    assert_eq!(gap(&bench, thread, (EventSeq(9), E)).await, None, "it has seen what is damaged");
+    bench.finish().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_question_is_put_again_and_one_that_was_settled_meanwhile_is_taken_back() {
     let bench = Bench::in_memory();

@@ -1,0 +1,284 @@
+//! What is read from a place is what the fold of everything says, however long the history is and wherever it is cut.
+
+use proptest::prelude::*;
+use skein_protocol::ids::Epoch;
+use skein_protocol::item::ThreadItem;
+use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus, UserInput};
+use uuid::Uuid;
+
+use super::*;
+use crate::clock::WallMs;
+use crate::home::Term;
+use crate::rollout::memory::MemoryStore;
+use crate::rollout::record::{
+    ItemCompleted, ItemStarted, Reverted, ThreadClosed, ThreadCreated, ThreadMeta, ThreadNamed, ThreadOpened,
+    ThreadSettings, TurnStarted,
+};
+use crate::rollout::{Keep, Lease};
+
+pub(crate) const THREAD: ThreadId = ThreadId::new(Uuid::from_u128(7));
+
+/// What happens in the life of a thread.
+#[derive(Debug, Clone)]
+enum Happening {
+    /// A turn of so many items, each with so many characters, that ends in some way or never.
+    Turn(usize, usize, Option<TurnStatus>),
+    /// The turn so many before the last one is taken back, with all behind it.
+    Revert(usize),
+    Named,
+    Meta,
+    /// The owner goes, in order or not, and another one comes.
+    Reload(bool),
+}
+
+/// A thread whose records are those that an owner writes.
+pub(crate) struct Life {
+    history: History,
+    pub(crate) records: Vec<Record>,
+    turns: usize,
+}
+
+impl Life {
+    fn new() -> Self {
+        let mut life = Self { history: History::of(THREAD), records: Vec::new(), turns: 0 };
+        life.opened();
+        let created = ThreadCreated {
+            id: THREAD,
+            source: skein_protocol::thread::SessionSource::VsCode,
+            thread_source: None,
+            originator: Some("test".to_owned()),
+            cli_version: "1".to_owned(),
+            forked_from: None,
+            git_info: None,
+            settings: ThreadSettings::default(),
+        };
+        life.record(created);
+        life
+    }
+
+    /// So many turns that have ended well.
+    pub(crate) fn of_turns(count: usize) -> Self {
+        let mut life = Self::new();
+        (0..count).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
+        life
+    }
+
+    /// The turn so many before the last one is taken back.
+    pub(crate) fn reverted(mut self, back: usize) -> Self {
+        self.happens(&Happening::Revert(back));
+        self
+    }
+
+    fn record(&mut self, body: impl Into<RecordBody>) {
+        let seq = self.history.seq().next();
+        let record = Record { seq, at: WallMs(1_000 * i64::try_from(seq.0).unwrap()), body: body.into() };
+        self.history.apply(&record);
+        self.records.push(record);
+    }
+
+    fn opened(&mut self) {
+        let epoch = self.history.epoch();
+        self.record(ThreadOpened { boot_id: Uuid::from_u128(1), term: Term(1), epoch });
+    }
+
+    fn close_turn(&mut self) {
+        for body in self.history.closing_records(WallMs(5)) {
+            self.record(body);
+        }
+    }
+
+    fn happens(&mut self, happening: &Happening) {
+        match happening {
+            Happening::Turn(items, length, end) => self.turn(*items, *length, *end),
+            Happening::Revert(back) => {
+                self.close_turn();
+                let turns = self.history.held_turns();
+                let Some(held) = turns.iter().rev().nth(*back) else { return };
+                let (before_turn_id, from) = (held.turn.id.clone(), Some(held.at));
+                let epoch = Epoch(self.history.epoch().0 + 1);
+                self.record(Reverted { before_turn_id, from, epoch });
+            }
+            Happening::Named => {
+                let name = Some(format!("name {}", self.records.len()));
+                self.record(ThreadNamed { name });
+            }
+            Happening::Meta => {
+                let model = format!("model {}", self.records.len());
+                let settings = Some(ThreadSettings { model, ..ThreadSettings::default() });
+                self.record(ThreadMeta { settings, git_info: None });
+            }
+            Happening::Reload(in_order) => {
+                if *in_order {
+                    self.close_turn();
+                    self.record(ThreadClosed {});
+                }
+                self.opened();
+                self.close_turn();
+            }
+        }
+    }
+
+    fn turn(&mut self, items: usize, length: usize, end: Option<TurnStatus>) {
+        self.close_turn();
+        self.turns += 1;
+        let turn = format!("t{}", self.turns);
+        let input = vec![UserInput::text(&*"said ".repeat(3))];
+        let item_id = Some(format!("{turn}-user").into());
+        self.record(TurnStarted { turn_id: turn.as_str().into(), input, item_id, client_id: None });
+        for item in 0..items {
+            let message = |text: String| ThreadItem::agent_message(format!("{turn}-{item}"), text);
+            self.record(ItemStarted { turn_id: turn.as_str().into(), item: message(String::new()) });
+            if item + 1 < items || end.is_some() {
+                self.record(ItemCompleted {
+                    turn_id: turn.as_str().into(),
+                    item: message("x".repeat(length)),
+                });
+            }
+        }
+        if let Some(status) = end {
+            let body = self.history.turn_completed_record(turn.as_str().into(), status, None);
+            self.record(body);
+        }
+    }
+
+    pub(crate) fn store(&self) -> MemoryStore {
+        let store = MemoryStore::default();
+        let lease = Lease { thread: THREAD, term: Term(1) };
+        let appended = store.append(lease, EventSeq(0), self.records.clone(), Keep::Power);
+        wait(appended).unwrap();
+        store
+    }
+}
+
+pub(crate) fn wait<T>(what: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(what)
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let end = prop_oneof![
+        6 => Just(Some(TurnStatus::Completed)),
+        1 => Just(Some(TurnStatus::Failed)),
+        1 => Just(Some(TurnStatus::Interrupted)),
+        1 => Just(None),
+    ];
+    prop_oneof![
+        8 => (0usize..20, 0usize..400, end).prop_map(|(items, length, end)| Happening::Turn(items, length, end)),
+        2 => (0usize..6).prop_map(Happening::Revert),
+        1 => Just(Happening::Named),
+        1 => Just(Happening::Meta),
+        1 => any::<bool>().prop_map(Happening::Reload),
+    ]
+}
+
+pub(crate) fn life() -> impl Strategy<Value = Life> {
+    prop::collection::vec(happening(), 0..40).prop_map(|happenings| {
+        let mut life = Life::new();
+        happenings.iter().for_each(|happening| life.happens(happening));
+        life
+    })
+}
+
+impl std::fmt::Debug for Life {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kinds = self.records.iter().map(|record| (record.seq.0, record.body.kind()));
+        f.debug_list().entries(kinds).finish()
+    }
+}
+
+/// The numbers of turns that were taken back.
+fn taken_back(history: &History, life: &Life) -> Vec<u64> {
+    let begins = life.records.iter().filter(|record| matches!(record.body, RecordBody::TurnStarted(_)));
+    begins
+        .map(|record| record.seq)
+        .filter(|seq| history.cuts().iter().any(|cut| cut.holds(*seq)))
+        .map(|seq| seq.0)
+        .collect()
+}
+
+fn of_held(turns: &[Held]) -> Vec<(EventSeq, Turn)> {
+    turns.iter().map(|held| (held.at, held.turn.clone())).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_end_of_a_history_says_of_it_what_the_whole_says(life in life(), bytes in 0usize..60_000) {
+        let store = life.store();
+        let whole = wait(History::read(&store, THREAD)).unwrap();
+        let end = wait(History::read_end(&store, THREAD, bytes)).unwrap();
+        prop_assert_eq!(end.row(), whole.row());
+        prop_assert_eq!(
+            (end.seq(), end.told(), end.hole(), end.epoch(), end.opened(), end.is_closed()),
+            (whole.seq(), whole.told(), whole.hole(), whole.epoch(), whole.opened(), whole.is_closed())
+        );
+        prop_assert_eq!((end.settings(), end.usage(), end.header().name), (whole.settings(), whole.usage(), whole.header().name));
+        prop_assert_eq!(end.open_items().collect::<Vec<_>>(), whole.open_items().collect::<Vec<_>>());
+        prop_assert_eq!(taken_back(&end, &life), taken_back(&whole, &life));
+        let (held, all) = (of_held(end.held_turns()), of_held(whole.held_turns()));
+        prop_assert!(all.ends_with(&held));
+        prop_assert!(end.has_older() || held.len() == all.len());
+        prop_assert!(!whole.has_older());
+    }
+
+    #[test]
+    fn stretches_read_from_either_end_are_the_whole(life in life(), turns in 1usize..9, items in 1usize..60) {
+        let store = life.store();
+        let whole = wait(History::read(&store, THREAD)).unwrap();
+        let all = of_held(whole.held_turns());
+        let read = Turns::of(&store, THREAD, whole.cuts(), None);
+        let enough = Enough { turns, items, bytes: usize::MAX, uncounted: 0 };
+        let (mut seen, mut before) = (Vec::new(), None);
+        loop {
+            let stretch = wait(read.back(before, enough)).unwrap();
+            let (piece, more) = (stretch.turns.into_iter().collect::<Vec<_>>(), stretch.more);
+            prop_assert!(!more || !piece.is_empty());
+            before = piece.first().map(|held| held.at).or(before);
+            seen.splice(0..0, of_held(&piece));
+            if !more { break }
+        }
+        prop_assert_eq!(&seen, &all);
+        // Forwards, each stretch begins with the turn that the one before has ended with.
+        let (mut seen, mut from, mut uncounted) = (Vec::new(), EventSeq(1), 0);
+        loop {
+            let stretch = wait(read.forward(from, Enough { uncounted, ..enough })).unwrap();
+            let piece: Vec<Held> = stretch.turns.into_iter().skip(uncounted).collect();
+            prop_assert!(!stretch.more || !piece.is_empty());
+            from = piece.last().map_or(from, |held| held.at);
+            (seen, uncounted) = ([seen, of_held(&piece)].concat(), 1);
+            if !stretch.more { break }
+        }
+        prop_assert_eq!(&seen, &all);
+    }
+
+    #[test]
+    fn every_turn_is_found_unless_it_was_taken_back(life in life()) {
+        let store = life.store();
+        let whole = wait(History::read(&store, THREAD)).unwrap();
+        let read = Turns::of(&store, THREAD, whole.cuts(), None);
+        for record in &life.records {
+            if let RecordBody::TurnStarted(started) = &record.body {
+                let there = whole.turn(&started.turn_id).map(|_| record.seq);
+                prop_assert_eq!(wait(read.find(&started.turn_id)).unwrap(), there);
+            }
+        }
+        prop_assert_eq!(wait(read.find(&"nowhere".into())).unwrap(), None);
+    }
+}
+
+#[test]
+fn a_history_lets_go_of_its_oldest_turns_and_says_so() {
+    let mut life = Life::new();
+    for _ in 0..10 {
+        life.happens(&Happening::Turn(1, 1_000, Some(TurnStatus::Completed)));
+    }
+    let mut history = wait(History::read(&life.store(), THREAD)).unwrap();
+    let all = history.turns(TurnItemsView::Full);
+    history.let_go(4_000);
+    let kept = history.turns(TurnItemsView::Full);
+    assert!(history.has_older() && kept.len() < 5 && all.ends_with(&kept), "{}", kept.len());
+    history.let_go(0);
+    assert_eq!(history.turns(TurnItemsView::Full), all[9..]);
+    let (newest, more) = history.newest_turns(0);
+    assert_eq!((newest, more), (all[9..].to_vec(), true));
+}

@@ -1,0 +1,141 @@
+//! What a history holds of its turns: the newest ones, and whether there are older ones; what was taken back. Pure.
+
+use std::io;
+
+use skein_protocol::ids::EventSeq;
+use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
+
+use super::{Held, History, seen_as};
+use crate::clock::WallMs;
+use crate::rollout::record::{Cut, Reverted, ThreadHeader};
+
+/// What a turn has as JSON.
+pub(super) fn bytes_of(turn: &Turn) -> usize {
+    let mut counter = Counter(0);
+    // A counter takes everything, and every member of a turn can be written as JSON.
+    serde_json::to_writer(&mut counter, turn).ok();
+    counter.0
+}
+
+/// Counts what is written.
+struct Counter(usize);
+
+impl io::Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Held {
+    /// A turn that begins with the record `at`.
+    #[cfg(test)]
+    pub fn of(turn: Turn, at: EventSeq) -> Self {
+        let started = WallMs(turn.started_at.unwrap_or_default() * 1_000);
+        Self { turn, at, started, bytes: None }
+    }
+
+    /// Bytes of the turn as JSON.
+    #[must_use]
+    pub fn json_bytes(&self) -> usize {
+        self.bytes.unwrap_or_else(|| bytes_of(&self.turn))
+    }
+}
+
+impl History {
+    /// Whether turns before those that are held may be on disk.
+    #[must_use]
+    pub fn has_older(&self) -> bool {
+        self.older
+    }
+
+    /// What reverts have taken back, oldest first.
+    #[must_use]
+    pub fn cuts(&self) -> &[Cut] {
+        &self.cuts
+    }
+
+    /// Goes on from the record `seq`, the end of a turn, without those before it: all that they say of the thread as a
+    /// whole is in `header`. Their turns are not held.
+    pub fn leap(&mut self, header: &ThreadHeader, seq: EventSeq) {
+        self.begin_at(seq);
+        self.older = true;
+        self.name.clone_from(&header.name);
+        self.settings = header.settings.clone();
+        self.usage = header.usage;
+        self.epoch = header.epoch;
+        self.git_info.clone_from(&header.git_info);
+        self.opened = header.opened;
+        self.cuts.clone_from(&header.cuts);
+        if let Some(updated) = header.updated_at_ms {
+            self.updated_at = WallMs(updated);
+        }
+    }
+
+    /// The record `seq` is the next one; what stands before it is read by others.
+    pub fn begin_at(&mut self, seq: EventSeq) {
+        self.seq = EventSeq(seq.0.saturating_sub(1));
+        self.turns.clear();
+        self.open_items.clear();
+    }
+
+    /// The open turn has no end on disk, and another one follows.
+    pub(super) fn end_open_turn(&mut self) {
+        if let Some(held) = self.turns.last_mut().filter(|held| held.turn.status == TurnStatus::InProgress) {
+            held.turn.status = TurnStatus::Interrupted;
+        }
+        self.open_items.clear();
+    }
+
+    /// Lets go of the oldest turns, as far as the newer ones have `bytes` as JSON. The last one always stays.
+    pub fn let_go(&mut self, bytes: usize) {
+        let kept = self.newest(bytes);
+        let gone = self.turns.len() - kept;
+        self.turns.drain(..gone);
+        self.older |= gone > 0;
+    }
+
+    /// The newest turns that have `bytes` together as JSON, and at least one, oldest first; and whether there are others.
+    #[must_use]
+    pub fn newest_turns(&self, bytes: usize) -> (Vec<Turn>, bool) {
+        let kept = self.newest(bytes);
+        let newest = self.turns.iter().skip(self.turns.len() - kept);
+        let turns = newest.map(|held| seen_as(&held.turn, TurnItemsView::Full)).collect();
+        (turns, self.older || kept < self.turns.len())
+    }
+
+    /// How many of the newest turns have `most` bytes together.
+    fn newest(&self, most: usize) -> usize {
+        let mut bytes = 0usize;
+        let fits = |held: &&Held| {
+            bytes = bytes.saturating_add(held.json_bytes());
+            bytes <= most
+        };
+        let fitting = self.turns.iter().rev().take_while(fits).count();
+        fitting.max(usize::from(!self.turns.is_empty()))
+    }
+
+    /// Takes back the turn and all after it. One that is not held is known by its number.
+    pub(super) fn revert(&mut self, reverted: &Reverted, seq: EventSeq) {
+        let held = self.turns.iter().find(|held| held.turn.id == reverted.before_turn_id);
+        let Some(from) = held.map(|held| held.at).or(reverted.from) else { return };
+        self.turns.retain(|held| held.at < from);
+        self.open_items.clear();
+        self.cut(Cut { from, to: seq });
+    }
+
+    /// Notes what was taken back. Cuts with no turn between them are one, so that there are no more of them than turns.
+    fn cut(&mut self, cut: Cut) {
+        self.cuts.retain(|earlier| earlier.from < cut.from);
+        let newest = self.turns.last().map(|held| held.at);
+        let all_seen = newest.is_some() || !self.older;
+        match self.cuts.last_mut() {
+            Some(last) if all_seen && newest.is_none_or(|newest| newest < last.from) => last.to = cut.to,
+            Some(_) | None => self.cuts.push(cut),
+        }
+    }
+}

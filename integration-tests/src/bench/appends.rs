@@ -1,0 +1,134 @@
+//! Appends that are synced, of the file store itself and without a server, beside the syncs that the disk does for plain
+//! files of the same number and with lines of the same length. Both take turns.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use skein_app_server::clock::WallMs;
+use skein_app_server::home::{Home, Term};
+use skein_app_server::rollout::file::FileStore;
+use skein_app_server::rollout::file::layer::DiskLayer;
+use skein_app_server::rollout::record::{ItemCheckpoint, ItemText, Record, ThreadOpened};
+use skein_app_server::rollout::{Keep, Lease, RolloutStore, line};
+use skein_app_server::tasks::Tasks;
+use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
+use uuid::Uuid;
+
+use super::Plan;
+use super::report::Appends;
+
+/// Times that disk and store take turns.
+const TURNS: u32 = 3;
+/// Threads that sync plain files at once. Origin: as many as the store has for it.
+const SYNCERS: usize = 64;
+/// Bytes of text in a record.
+const TEXT: usize = 200;
+
+/// Measures `writers` threads.
+pub(super) async fn measure(plan: &Plan, writers: usize) -> Result<Appends> {
+    let folder = plan.cache.join("appends");
+    let mut figures = Appends { writers, line_bytes: bytes()?.len() as u64, ..Appends::default() };
+    for _ in 0..TURNS {
+        clear(&folder)?;
+        let (plain, lasts) = (folder.join("plain"), plan.appending);
+        fs::create_dir(&plain)?;
+        let disk = tokio::task::spawn_blocking(move || disk(&plain, writers, lasts)).await??;
+        figures.disk_per_second.push(disk);
+        figures.store_per_second.push(store(&folder.join("home"), writers, lasts).await?);
+    }
+    fs::remove_dir_all(&folder)?;
+    Ok(figures)
+}
+
+fn clear(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
+    }
+    fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))
+}
+
+fn record(seq: u64) -> Record {
+    let checkpoint = ItemCheckpoint {
+        turn_id: TurnId::from("turn"),
+        item_id: ItemId::from("item"),
+        to: ItemText::Body,
+        added: "x".repeat(TEXT),
+    };
+    Record { seq: EventSeq(seq), at: WallMs(0), body: checkpoint.into() }
+}
+
+fn bytes() -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    line::encode(&record(1_000), &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Writes and syncs of plain files, a second.
+fn disk(folder: &Path, files: usize, lasts: Duration) -> Result<f64> {
+    let line = &bytes()?;
+    let syncers = files.min(SYNCERS);
+    let began = Instant::now();
+    let syncs = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..syncers)
+            .map(|first| {
+                scope.spawn(move || {
+                    let own = (first..files).step_by(syncers).map(|at| folder.join(at.to_string()));
+                    let open = |path| OpenOptions::new().append(true).create_new(true).open(path);
+                    let mut own: Vec<_> = own.map(open).collect::<std::io::Result<_>>()?;
+                    let mut done = 0_u32;
+                    while began.elapsed() < lasts {
+                        for file in &mut own {
+                            file.write_all(line)?;
+                            file.sync_data()?;
+                            done += 1;
+                        }
+                    }
+                    std::io::Result::Ok(done)
+                })
+            })
+            .collect();
+        let mut sum = 0;
+        for worker in workers {
+            sum += worker.join().map_err(|_| anyhow!("a thread has panicked; see above"))??;
+        }
+        anyhow::Ok(sum)
+    })?;
+    Ok(f64::from(syncs) / began.elapsed().as_secs_f64())
+}
+
+/// Appends of one record each with `Keep::Power`, a second, over all threads.
+async fn store(home: &Path, threads: usize, lasts: Duration) -> Result<f64> {
+    let home = Home::open(home)?;
+    let tasks = Tasks::new();
+    let store = Arc::new(FileStore::open(home.paths(), Arc::new(DiskLayer), tasks.clone())?);
+    let began = Instant::now();
+    let writers: Vec<_> = (0..threads)
+        .map(|_| tasks.spawn("writer", writer(Arc::clone(&store), home.term(), began + lasts)))
+        .collect();
+    let mut appends = 0;
+    for writer in writers {
+        appends += writer.await??;
+    }
+    let took = began.elapsed();
+    tasks.finish().await;
+    Ok(f64::from(appends) / took.as_secs_f64())
+}
+
+/// One thread, until the end; answers its appends.
+async fn writer(store: Arc<FileStore>, term: Term, until: Instant) -> Result<u32> {
+    let lease = Lease { thread: ThreadId::new(Uuid::now_v7()), term };
+    let opened = ThreadOpened { boot_id: Uuid::nil(), term, epoch: Epoch(1) };
+    let first = Record { seq: EventSeq(1), at: WallMs(0), body: opened.into() };
+    let mut head = store.append(lease, EventSeq(0), vec![first], Keep::Power).await?.head;
+    let mut done = 1;
+    while Instant::now() < until {
+        head = store.append(lease, head, vec![record(head.0 + 1)], Keep::Power).await?.head;
+        done += 1;
+    }
+    store.release(lease.thread);
+    Ok(done)
+}

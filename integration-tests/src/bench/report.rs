@@ -1,0 +1,264 @@
+//! The figures of a benchmark, and the table of them.
+
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use super::homes::Disk;
+use super::homes::Place;
+
+/// Everything that was measured.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Each home, the empty one first.
+    pub homes: Vec<HomeFigures>,
+    /// Synced appends, by how many threads write.
+    pub appends: Vec<Appends>,
+}
+
+/// The figures of one home.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HomeFigures {
+    /// Its size's name, or `empty`.
+    pub name: String,
+    /// Threads that were made.
+    pub threads: u64,
+    /// Records that were made.
+    pub events: u64,
+    /// What the rollouts take.
+    pub rollouts: Disk,
+    /// What the index takes once it is complete.
+    pub index: Disk,
+    /// Milliseconds to a complete index from nothing; absent when the limit came first.
+    pub index_made_ms: Option<f64>,
+    /// Starts after an orderly end.
+    pub starts: Starts,
+    /// Starts after a kill in the middle of a turn.
+    pub starts_after_kill: Starts,
+    /// What the server itself tells of its index.
+    pub said_of_index: Option<Value>,
+    /// Milliseconds of each page of the list.
+    pub list_page_ms: Vec<f64>,
+    /// The longest thread.
+    pub resume: Option<Resume>,
+}
+
+/// Starts of one home.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Starts {
+    /// Milliseconds from the start of the program to the answer to `initialize`.
+    pub answer_ms: Vec<f64>,
+    /// To the first page of threads.
+    pub page_ms: Vec<f64>,
+    /// Resident bytes then.
+    pub resident: Vec<u64>,
+}
+
+/// Cold resumes of the longest thread of a home.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resume {
+    /// Bytes of its rollout.
+    pub bytes: u64,
+    /// Milliseconds to the answer.
+    pub resume_ms: Vec<f64>,
+    /// Resident bytes that the server has more afterwards.
+    pub grown: Vec<u64>,
+    /// Milliseconds of a page of its newest turns.
+    pub turns_ms: Vec<f64>,
+    /// Why there are no more.
+    pub failed: Option<String>,
+}
+
+/// Synced appends of so many threads at once.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Appends {
+    /// Threads that write.
+    pub writers: usize,
+    /// Bytes of each line, of which 200 are text.
+    pub line_bytes: u64,
+    /// Appends of the store with `Keep::Power`, a second.
+    pub store_per_second: Vec<f64>,
+    /// Writes with a sync of plain files, a second.
+    pub disk_per_second: Vec<f64>,
+}
+
+impl HomeFigures {
+    pub(super) fn new(place: &Place) -> Self {
+        let (threads, events) = place.summary.as_ref().map_or((0, 0), |made| (made.threads, made.events));
+        Self { name: place.name.to_owned(), threads, events, ..Self::default() }
+    }
+}
+
+/// The value below which `part` of all values are (0.5: the median); `None` when there are none.
+#[must_use]
+pub fn quantile(values: &[f64], part: f64) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().checked_sub(1)?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list")]
+    #[expect(clippy::cast_precision_loss, reason = "lists of a benchmark are short")]
+    let place = (part * last as f64).round() as usize;
+    sorted.get(place).copied()
+}
+
+pub(super) fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+fn median(values: &[f64]) -> Option<f64> {
+    quantile(values, 0.5)
+}
+
+fn median_bytes(values: &[u64]) -> Option<u64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied()
+}
+
+/// A figure, or a dash where there is none.
+fn figure(value: Option<f64>, unit: &str) -> String {
+    value.map_or_else(
+        || "–".to_owned(),
+        |value| {
+            let digits = usize::from(value < 100.0);
+            format!("{value:.digits$}{unit}")
+        },
+    )
+}
+
+fn megabytes(bytes: Option<u64>) -> String {
+    figure(bytes.map(|bytes| bytes as f64 / 1e6), " MB")
+}
+
+fn ratio(one: Option<f64>, other: Option<f64>) -> String {
+    let ratio = one.zip(other).map(|(one, other)| one / other);
+    ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"))
+}
+
+impl fmt::Display for Report {
+    /// Tables in Markdown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.starts()?)?;
+        f.write_str(&self.reads()?)?;
+        f.write_str(&self.disk()?)?;
+        f.write_str(&self.appends()?)
+    }
+}
+
+impl Report {
+    fn starts(&self) -> Result<String, fmt::Error> {
+        let mut text = "| home | first answer | × empty | first page | × empty | after kill -9: first answer | × empty | \
+                        first page | × empty | resident |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+            .to_owned();
+        let empty = self.homes.first().cloned().unwrap_or_default();
+        for home in &self.homes {
+            write!(text, "| {} ", home.name)?;
+            for (starts, base) in
+                [(&home.starts, &empty.starts), (&home.starts_after_kill, &empty.starts_after_kill)]
+            {
+                let [answer, page] = [median(&starts.answer_ms), median(&starts.page_ms)];
+                let [to_answer, to_page] =
+                    [ratio(answer, median(&base.answer_ms)), ratio(page, median(&base.page_ms))];
+                let [answer, page] = [figure(answer, " ms"), figure(page, " ms")];
+                write!(text, "| {answer} | {to_answer} | {page} | {to_page} ")?;
+            }
+            writeln!(text, "| {} |", megabytes(median_bytes(&home.starts_after_kill.resident)))?;
+        }
+        text.push('\n');
+        Ok(text)
+    }
+
+    fn reads(&self) -> Result<String, fmt::Error> {
+        let mut text = "| home | list page p50 | p99 | longest thread | cold resume | memory it takes | page of turns |\n\
+                        | --- | --- | --- | --- | --- | --- | --- |\n"
+            .to_owned();
+        for home in self.homes.iter().skip(1) {
+            let list = [0.5, 0.99].map(|part| figure(quantile(&home.list_page_ms, part), " ms"));
+            let resume = home.resume.clone().unwrap_or_default();
+            let failed = resume.failed.as_ref().map_or("", |_| " (failed)");
+            writeln!(
+                text,
+                "| {} | {} | {} | {} | {}{failed} | {} | {} |",
+                home.name,
+                list[0],
+                list[1],
+                megabytes(Some(resume.bytes)),
+                figure(median(&resume.resume_ms), " ms"),
+                megabytes(median_bytes(&resume.grown)),
+                figure(median(&resume.turns_ms), " ms"),
+            )?;
+        }
+        text.push('\n');
+        Ok(text)
+    }
+
+    fn disk(&self) -> Result<String, fmt::Error> {
+        let mut text = "| home | threads | events | rollouts | on disk | bytes on disk for an event | index | for a thread | \
+                        index from nothing |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+            .to_owned();
+        for home in self.homes.iter().skip(1) {
+            let each = |bytes: u64, of: u64| (of > 0).then(|| bytes as f64 / of as f64);
+            writeln!(
+                text,
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+                home.name,
+                home.threads,
+                home.events,
+                megabytes(Some(home.rollouts.bytes)),
+                megabytes(Some(home.rollouts.allocated)),
+                figure(each(home.rollouts.allocated, home.events), ""),
+                megabytes(Some(home.index.bytes)),
+                figure(each(home.index.bytes, home.threads), " bytes"),
+                figure(home.index_made_ms.map(|took| took / 1000.0), " s"),
+            )?;
+        }
+        text.push('\n');
+        Ok(text)
+    }
+
+    fn appends(&self) -> Result<String, fmt::Error> {
+        let mut text =
+            "| threads that append | appends/s, each synced | syncs/s of plain files | store / disk |\n\
+                        | --- | --- | --- | --- |\n"
+                .to_owned();
+        for appends in &self.appends {
+            let [store, disk] = [median(&appends.store_per_second), median(&appends.disk_per_second)];
+            let of_disk = ratio(store, disk);
+            writeln!(
+                text,
+                "| {} | {} | {} | {of_disk} |",
+                appends.writers,
+                figure(store, ""),
+                figure(disk, "")
+            )?;
+        }
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_values_that_were_measured() {
+        let values = [5.0, 1.0, 3.0, 2.0, 4.0];
+        assert_eq!(quantile(&values, 0.5), Some(3.0));
+        assert_eq!(quantile(&values, 0.99), Some(5.0));
+        assert_eq!(quantile(&[], 0.5), None);
+    }
+
+    #[test]
+    fn what_was_not_measured_is_a_dash() {
+        let homes = vec![HomeFigures { name: "empty".to_owned(), ..HomeFigures::default() }];
+        let text = Report { homes, ..Report::default() }.to_string();
+        assert!(text.contains("| empty | – | – |"), "{text}");
+    }
+}

@@ -1,0 +1,58 @@
+//! The benchmark works: every figure comes out of it. None is judged here.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use indicatif::MultiProgress;
+use skein_integration_tests::bench::{self, Plan};
+use skein_integration_tests::fixture::Size;
+use skein_integration_tests::paths;
+use skein_integration_tests::process;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_benchmark_gives_every_figure_and_leaves_no_process() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let plan = Plan {
+        sizes: vec![Size::Tiny],
+        cache: folder.path().join("cache"),
+        server: paths::skein()?,
+        rounds: 1,
+        pages: 3,
+        resumes: 1,
+        writers: vec![1, 3],
+        appending: Duration::from_millis(20),
+        index_limit: Duration::from_secs(20),
+    };
+    let report =
+        bench::run(&plan, &MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden())).await?;
+    let names: Vec<&str> = report.homes.iter().map(|home| home.name.as_str()).collect();
+    assert_eq!(names, ["empty", "tiny"]);
+    for home in &report.homes {
+        for starts in [&home.starts, &home.starts_after_kill] {
+            assert!(starts.answer_ms.len() == 1 && starts.page_ms[0] > starts.answer_ms[0], "{home:?}");
+            assert!(starts.resident[0] > 0, "{home:?}");
+        }
+    }
+    let tiny = report.homes.last().context("no home")?;
+    assert_eq!((tiny.threads, tiny.rollouts.files, tiny.list_page_ms.len()), (20, 20, 3));
+    assert!(tiny.index.bytes > 0 && tiny.index_made_ms.is_some());
+    let resume = tiny.resume.as_ref().context("nothing was resumed")?;
+    assert_eq!((&resume.failed, resume.resume_ms.len(), resume.turns_ms.len()), (&None, 1, 1));
+    for (appends, writers) in report.appends.iter().zip([1, 3]) {
+        assert_eq!(appends.writers, writers);
+        let rates = appends.store_per_second.iter().chain(&appends.disk_per_second);
+        assert!(rates.clone().count() > 1 && rates.clone().all(|rate| *rate > 0.0), "{appends:?}");
+    }
+    let table = report.to_string();
+    assert!(table.contains("| tiny | 20 | 600 |") && !table.contains('–'), "{table}");
+    // A second run finds the home that the first has made.
+    let again = Plan { rounds: 0, resumes: 0, writers: Vec::new(), ..plan.clone() };
+    let made = std::fs::metadata(plan.cache.join("tiny.json"))?.modified()?;
+    bench::run(&again, &MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden())).await?;
+    assert_eq!(std::fs::metadata(plan.cache.join("tiny.json"))?.modified()?, made);
+    let cache = plan.cache.to_string_lossy().into_owned();
+    let left =
+        process::all().into_iter().filter(|process| process.command.iter().any(|word| word.contains(&cache)));
+    assert_eq!(left.count(), 0);
+    Ok(())
+}
