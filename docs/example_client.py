@@ -50,6 +50,9 @@ def take(ws):
         show(params["itemId"], state["view"][params["itemId"]] + params["delta"])
     elif method == "turn/completed":
         ended[params["turn"]["id"]] = params["turn"]
+    elif method == "thread/reverted":  # turns are gone: what is stored is void, and the next resume shows the whole
+        remember(epoch=0)
+        raise ConnectionError("turns were taken back")
     elif method == "item/tool/requestUserInput":
         if message["id"] not in answers:  # else the answer was lost on its way, and is given again
             answers[message["id"]] = {q["id"]: {"answers": [input(q["question"] + "\n")]} for q in params["questions"]}

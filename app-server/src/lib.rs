@@ -20,6 +20,7 @@ pub mod services;
 pub mod tasks;
 pub mod telemetry;
 pub mod thread;
+pub mod trash;
 pub mod turn;
 
 pub use server::{Server, StartError};

@@ -234,6 +234,13 @@ pub const HELPER_MOST_TOOLS: usize = 10_000;
 pub const HELPER_LAST_WORDS: Duration = Duration::from_millis(100);
 /// Rollouts whose open markers may wait to be removed. Above it the marker stays for the next start. Origin: guess.
 pub const MARKERS_WAITING: usize = 10_000;
+/// How long deleted threads are kept in the trash. Origin: guess; a person notices a slip within days, and who deletes
+/// wants the text gone within weeks.
+pub const TRASH_KEEP: Duration = Duration::from_hours(30 * 24);
+/// Between two looks into the trash, unless what is in it is kept shorter. Origin: guess; a look lists one folder.
+pub const TRASH_LOOK: Duration = Duration::from_hours(1);
+/// The least time between two looks into the trash. Origin: guess; also where nothing is to be kept, no disk need spin.
+pub const TRASH_LOOK_LEAST: Duration = Duration::from_secs(1);
 /// How long closed rollouts are gathered before the index is flushed for all of them. Origin: guess.
 pub const MARKERS_PAUSE: Duration = Duration::from_millis(200);
 /// The longest line of a rollout, bytes. What is longer is damage, and is not held in memory. Origin: four times the

@@ -35,6 +35,7 @@ use crate::thread::holes::Holes;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::{Registry, ThreadHandle};
 use crate::thread::subscribers::Subscribers;
+use crate::trash;
 
 /// A server that runs.
 pub struct Server {
@@ -119,6 +120,7 @@ impl Server {
         });
         let accept = CancellationToken::new();
         services.tasks.spawn("pressure", pressure::run(Arc::clone(&services), accept.clone()));
+        services.tasks.spawn("trash", trash::run(Arc::clone(&services), accept.clone()));
         services.tasks.spawn("accept", serve(listener, Arc::clone(&web), accept.clone()));
         tracing::info!(%address, home = %services.config().home.display(), "serving");
         let hurry = CancellationToken::new();

@@ -14,7 +14,7 @@ use skein_protocol::ids::{Epoch, EventSeq, ItemId, RequestId, ThreadId, TurnId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::notifications::{
     ItemAgentMessageDelta, ItemCompleted, ItemStarted, ServerRequestResolved, ThreadNameUpdated,
-    ThreadStatusChanged, ThreadTokenUsageUpdated, TurnCompleted, TurnStarted,
+    ThreadReverted, ThreadStatusChanged, ThreadTokenUsageUpdated, TurnCompleted, TurnStarted,
 };
 use skein_protocol::server_requests::ItemToolRequestUserInput;
 use skein_protocol::table::Notification;
@@ -151,9 +151,10 @@ impl View {
             (Some(_), None) | (None, Some(_)) => bail!("half a number"),
         };
         ensure!(self.kind == Kind::Numbered, "a number, without being asked for it");
-        ensure!(epoch == self.at.1, "another history");
+        let rewritten = epoch > self.at.1 && message.method() == Some(ThreadReverted::INFO.wire);
+        ensure!(epoch == self.at.1 || rewritten, "another history");
         ensure!(seq > self.at.0, "not after what was told before");
-        self.at.0 = seq;
+        self.at = (seq, epoch);
         Ok(true)
     }
 
@@ -185,6 +186,10 @@ impl View {
             message.text.push_str(&params.delta);
         } else if let Some(params) = notice::<ThreadNameUpdated>(method, params)? {
             self.name = params.thread_name;
+        } else if let Some(params) = notice::<ThreadReverted>(method, params)? {
+            let from = params.skein.context("from where?")?.before_turn_id;
+            let first = self.turns.iter().position(|turn| turn.id == from);
+            self.turns.truncate(first.context("turns are taken back that nobody knows")?);
         } else if let Some(params) = notice::<ThreadStatusChanged>(method, params)? {
             self.status = params.status;
         } else if let Some(params) = notice::<ThreadTokenUsageUpdated>(method, params)? {

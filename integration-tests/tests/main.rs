@@ -2,6 +2,7 @@
 
 mod conformance;
 mod crash;
+mod edits;
 mod helpers;
 mod histories;
 mod lifecycle;
@@ -9,5 +10,6 @@ mod links;
 mod lists;
 mod questions;
 mod reconnect;
+mod shelves;
 mod turns;
 mod wire;

@@ -33,6 +33,43 @@ export type Methods = {
   /** Names a thread, loaded or not. */
   "thread/name/set": { params: ThreadSetNameParams; result: ThreadSetNameResponse };
   /**
+   * Changes what a thread says of its repository, loaded or not. A member that is null is taken away, one that is
+   * missing stays.
+   */
+  "thread/metadata/update": { params: ThreadMetadataUpdateParams; result: ThreadMetadataUpdateResponse };
+  /**
+   * Takes back a turn and all after it, loaded or not; files stay as they are. Refused while a turn runs. The history
+   * has a new epoch then.
+   */
+  "thread/revert": { params: ThreadRevertParams; result: ThreadRevertResponse };
+  /**
+   * Takes back the newest turns: `thread/revert` for clients of earlier versions of Codex, who count turns. The
+   * answer has the turns that stay, the newest that fit.
+   */
+  "thread/rollback": { params: ThreadRollbackParams; result: ThreadRevertResponse };
+  /**
+   * Makes a thread with the history of another one, up to a turn where one is named, and subscribes the connection
+   * to it. The other one is not disturbed, whatever it does. A turn that runs there is interrupted in the copy.
+   */
+  "thread/fork": { params: ThreadForkParams; result: ThreadForkResponse };
+  /**
+   * Adds items to what the model sees of a thread's history, in the words of its interface, loaded or not. No turn
+   * begins, and no client is told.
+   */
+  "thread/inject_items": { params: ThreadInjectItemsParams; result: ThreadInjectItemsResponse };
+  /**
+   * Puts a thread aside: its turn is interrupted, it is unloaded with its helpers, its subscriptions end, and only the
+   * archived list shows it. It can still be read and resumed, and stays archived then.
+   */
+  "thread/archive": { params: ThreadArchiveParams; result: ThreadArchiveResponse };
+  /** Brings an archived thread back into the ordinary list. It is unloaded for that; its subscribers stay. */
+  "thread/unarchive": { params: ThreadUnarchiveParams; result: ThreadUnarchiveResponse };
+  /**
+   * Deletes a thread, whatever it does and whoever listens. Its file stays in the home's `trash` for a while
+   * (`trash.keep`), and is removed then.
+   */
+  "thread/delete": { params: ThreadDeleteParams; result: ThreadDeleteResponse };
+  /**
    * Begins a turn with the user's input, or adds the input to the turn that runs. Answered before the turn's first
    * notification.
    */
@@ -98,8 +135,16 @@ export type Notifications = {
   "thread/status/changed": ThreadStatusChangedNotification;
   /** A thread was unloaded; none of its helpers is left. */
   "thread/closed": ThreadClosedNotification;
+  /** A thread was put aside: it is in the archived list now, unloaded, and nobody is subscribed to it. */
+  "thread/archived": ThreadArchivedNotification;
+  /** An archived thread is in the ordinary list again. */
+  "thread/unarchived": ThreadUnarchivedNotification;
+  /** A thread was deleted: it is in no list, and cannot be read or resumed. */
+  "thread/deleted": ThreadDeletedNotification;
   /** A thread has a new name. */
   "thread/name/updated": ThreadNameUpdatedNotification;
+  /** Turns were taken back: read the history again, or drop the turns that `skein` tells of. */
+  "thread/reverted": ThreadRevertedNotification;
   /** A turn began. */
   "turn/started": TurnStartedNotification;
   /** A turn ended: completed, interrupted or failed. */
@@ -1755,6 +1800,11 @@ export type ResumePicture = {
   epoch: Epoch;
   /** The history cannot be continued from where the client was: what it holds is void, and this is the full state. */
   gap?: ReplayGap | null;
+  /**
+   * Where `thread.turns` holds only the newest turns: the cursor of `thread/turns/list` (newest first) for those before
+   * them.
+   */
+  olderTurns?: string | null;
   /** Ids of the server's requests that still wait for an answer. They are sent again; all others are void. */
   pendingRequests: RequestId[];
   /**
@@ -1764,6 +1814,12 @@ export type ResumePicture = {
   replayTo?: EventSeq | null;
   /** The last number that the picture includes. With `replayTo` it is the number that the client has named. */
   seq: EventSeq;
+};
+
+/** Which turns a revert has taken back. */
+export type RevertedFrom = {
+  /** The first turn that is gone; all after it are gone too. */
+  beforeTurnId: TurnId;
 };
 
 /** Params of `rpc.discover`. */
@@ -2134,6 +2190,21 @@ export type Thread = {
 /** What an active thread waits for. */
 export type ThreadActiveFlag = "waitingOnApproval" | "waitingOnUserInput";
 
+/** Params of `thread/archive`. */
+export type ThreadArchiveParams = {
+  threadId: ThreadId;
+};
+
+/** Response of `thread/archive`: nothing. */
+export type ThreadArchiveResponse = { [key: string]: unknown };
+
+/** Params of `thread/archived`. */
+export type ThreadArchivedNotification = {
+  /** For clients that opted in to `skein/events`. */
+  skein?: CatalogPlace | null;
+  threadId: ThreadId;
+};
+
 /** Params of `thread/closed`. */
 export type ThreadClosedNotification = {
   /** For clients that opted in to `skein/events`. */
@@ -2159,6 +2230,21 @@ export type ThreadCounts = {
   unloading: number;
 };
 
+/** Params of `thread/delete`. */
+export type ThreadDeleteParams = {
+  threadId: ThreadId;
+};
+
+/** Response of `thread/delete`: nothing. */
+export type ThreadDeleteResponse = { [key: string]: unknown };
+
+/** Params of `thread/deleted`. */
+export type ThreadDeletedNotification = {
+  /** For clients that opted in to `skein/events`. */
+  skein?: CatalogPlace | null;
+  threadId: ThreadId;
+};
+
 /** An environment that a thread's turns run in. */
 export type ThreadEnvironment = {
   cwd: string;
@@ -2166,11 +2252,67 @@ export type ThreadEnvironment = {
   runtimeWorkspaceRoots: string[];
 };
 
+/** Params of `thread/fork`. */
+export type ThreadForkParams = {
+  approvalPolicy?: AskForApproval | null;
+  approvalsReviewer?: ApprovalsReviewer | null;
+  attachToSource?: boolean;
+  baseInstructions?: string | null;
+  beforeTurnId?: TurnId | null;
+  config?: { [key: string]: unknown } | null;
+  cwd?: string | null;
+  deferGoalContinuation?: boolean;
+  developerInstructions?: string | null;
+  ephemeral?: boolean;
+  excludeTurns?: boolean;
+  experimentalDisablePredictionMcp?: boolean;
+  experimentalPredictionMode?: boolean;
+  lastTurnId?: TurnId | null;
+  model?: string | null;
+  modelProvider?: string | null;
+  path?: string | null;
+  permissions?: string | null;
+  runtimeWorkspaceRoots?: string[] | null;
+  sandbox?: SandboxMode | null;
+  serviceTier?: string | null;
+  threadId: ThreadId;
+  threadSource?: string | null;
+};
+
+/** Response of `thread/fork`: the new thread, with its turns unless they were not wanted. */
+export type ThreadForkResponse = {
+  activePermissionProfile: ActivePermissionProfile | null;
+  approvalPolicy: AskForApproval;
+  approvalsReviewer: ApprovalsReviewer;
+  cwd: string;
+  disabledPluginIds: string[];
+  instructionSources: string[];
+  model: string;
+  modelProvider: string;
+  multiAgentMode: MultiAgentMode;
+  reasoningEffort: string | null;
+  runtimeWorkspaceRoots: string[];
+  sandbox: SandboxPolicy;
+  serviceTier: string | null;
+  /** What this answer is a picture of. */
+  skein?: ThreadPicture | null;
+  thread: Thread;
+};
+
 /** How a client is expected to read a thread's history. */
 export type ThreadHistoryMode = "legacy" | "paginated";
 
 /** Id of a thread. */
 export type ThreadId = string;
+
+/** Params of `thread/inject_items`. Each item is a [`ResponseItem`](crate::response_item::ResponseItem). */
+export type ThreadInjectItemsParams = {
+  items: unknown[];
+  threadId: ThreadId;
+};
+
+/** Response of `thread/inject_items`: nothing. */
+export type ThreadInjectItemsResponse = { [key: string]: unknown };
 
 /** A visible piece of a turn. */
 export type ThreadItem = {
@@ -2309,6 +2451,26 @@ export type ThreadLoadedListResponse = {
   skein?: LoadedDetails | null;
 };
 
+/** What is to be changed of a thread's repository: a member that is missing stays, null takes it away. */
+export type ThreadMetadataGitInfoUpdateParams = {
+  branch?: string | null;
+  originUrl?: string | null;
+  sha?: string | null;
+};
+
+/** Params of `thread/metadata/update`. */
+export type ThreadMetadataUpdateParams = {
+  daybreakEnabled?: boolean | null;
+  gitInfo?: ThreadMetadataGitInfoUpdateParams | null;
+  projectId?: string | null;
+  threadId: ThreadId;
+};
+
+/** Response of `thread/metadata/update`. */
+export type ThreadMetadataUpdateResponse = {
+  thread: Thread;
+};
+
 /** Params of `thread/name/updated`. */
 export type ThreadNameUpdatedNotification = {
   /** For clients that opted in to `skein/events`. */
@@ -2398,6 +2560,35 @@ export type ThreadResumeResponse = {
   skein?: ResumePicture | null;
   thread: Thread;
   turnsBackwardsCursor: string | null;
+};
+
+/** Params of `thread/revert`. */
+export type ThreadRevertParams = {
+  beforeTurnId: TurnId;
+  threadId: ThreadId;
+};
+
+/** Response of `thread/revert` and `thread/rollback`. The turns that stay are read in pages, from these cursors. */
+export type ThreadRevertResponse = {
+  itemsBackwardsCursor: string | null;
+  /** What this answer is a picture of. */
+  skein?: ThreadPicture | null;
+  thread: Thread;
+  turnsBackwardsCursor: string | null;
+};
+
+/** Params of `thread/reverted`. */
+export type ThreadRevertedNotification = {
+  /** What is gone. */
+  skein?: RevertedFrom | null;
+  threadId: ThreadId;
+};
+
+/** Params of `thread/rollback`, which earlier versions of Codex had. */
+export type ThreadRollbackParams = {
+  /** How many of the newest turns are taken back, at least 1. All where there are fewer. */
+  numTurns: number;
+  threadId: ThreadId;
 };
 
 /** The section of the list that the user put a thread in. */
@@ -2539,6 +2730,23 @@ export type ThreadTurnsListResponse = {
   nextCursor: string | null;
   /** What this answer is a picture of. */
   skein?: ThreadPicture | null;
+};
+
+/** Params of `thread/unarchive`. */
+export type ThreadUnarchiveParams = {
+  threadId: ThreadId;
+};
+
+/** Response of `thread/unarchive`. */
+export type ThreadUnarchiveResponse = {
+  thread: Thread;
+};
+
+/** Params of `thread/unarchived`. */
+export type ThreadUnarchivedNotification = {
+  /** For clients that opted in to `skein/events`. */
+  skein?: CatalogPlace | null;
+  threadId: ThreadId;
 };
 
 /** The first thing that the user has not read. */

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    extension::{CatalogPlace, TurnSaved},
+    extension::{CatalogPlace, RevertedFrom, TurnSaved},
     helper::{McpServerStartupFailureReason, McpServerStartupState},
     ids::{ItemId, RequestId, ThreadId, TurnId},
     item::ThreadItem,
@@ -48,6 +48,36 @@ pub struct ThreadClosedNotification {
     pub skein: Option<CatalogPlace>,
 }
 
+/// Params of `thread/archived`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadArchivedNotification {
+    pub thread_id: ThreadId,
+    /// For clients that opted in to `skein/events`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<CatalogPlace>,
+}
+
+/// Params of `thread/unarchived`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadUnarchivedNotification {
+    pub thread_id: ThreadId,
+    /// For clients that opted in to `skein/events`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<CatalogPlace>,
+}
+
+/// Params of `thread/deleted`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadDeletedNotification {
+    pub thread_id: ThreadId,
+    /// For clients that opted in to `skein/events`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<CatalogPlace>,
+}
+
 /// Params of `thread/name/updated`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -58,6 +88,16 @@ pub struct ThreadNameUpdatedNotification {
     /// For clients that opted in to `skein/events`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skein: Option<CatalogPlace>,
+}
+
+/// Params of `thread/reverted`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadRevertedNotification {
+    pub thread_id: ThreadId,
+    /// What is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<RevertedFrom>,
 }
 
 /// Params of `turn/started`.

@@ -8,15 +8,20 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     JsonObject,
-    ids::{Epoch, EventSeq, RequestId, ThreadId},
+    ids::{Epoch, EventSeq, RequestId, ThreadId, TurnId},
+    methods::ThreadRollback,
+    table::Method,
     thread::ThreadStatus,
 };
 
-/// Whether a method or notification of this name is ours, and not the peer's. Names that begin with `rpc.` belong to
-/// JSON-RPC itself.
+/// Methods of earlier versions of the peer, which the present one does not have, and clients still use.
+pub const EARLIER: &[&str] = &[ThreadRollback::INFO.wire];
+
+/// Whether a method or notification of this name is ours, and not one that the peer has. Names that begin with `rpc.`
+/// belong to JSON-RPC itself.
 #[must_use]
 pub fn is_ours(wire: &str) -> bool {
-    wire.starts_with("skein/") || wire.starts_with("rpc.")
+    wire.starts_with("skein/") || wire.starts_with("rpc.") || EARLIER.contains(&wire)
 }
 
 /// The point in a thread's history that an answer is a picture of.
@@ -219,6 +224,14 @@ pub enum LoadedState {
 pub struct TurnSaved {
     /// False when the history could not be written: the turn is lost when the server ends now.
     pub saved: bool,
+}
+
+/// Which turns a revert has taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RevertedFrom {
+    /// The first turn that is gone; all after it are gone too.
+    pub before_turn_id: TurnId,
 }
 
 /// What this server offers beside the protocol.

@@ -21,10 +21,14 @@ use crate::{
     server::{InitializeParams, InitializeResponse, InitializedParams, ModelListParams, ModelListResponse},
     table::{client_notifications, methods},
     thread::{
+        ThreadArchiveParams, ThreadArchiveResponse, ThreadDeleteParams, ThreadDeleteResponse,
+        ThreadForkParams, ThreadForkResponse, ThreadInjectItemsParams, ThreadInjectItemsResponse,
         ThreadItemsListParams, ThreadItemsListResponse, ThreadListParams, ThreadListResponse,
-        ThreadLoadedListParams, ThreadLoadedListResponse, ThreadReadParams, ThreadReadResponse,
-        ThreadResumeParams, ThreadResumeResponse, ThreadSetNameParams, ThreadSetNameResponse,
-        ThreadStartParams, ThreadStartResponse, ThreadTurnsListParams, ThreadTurnsListResponse,
+        ThreadLoadedListParams, ThreadLoadedListResponse, ThreadMetadataUpdateParams,
+        ThreadMetadataUpdateResponse, ThreadReadParams, ThreadReadResponse, ThreadResumeParams,
+        ThreadResumeResponse, ThreadRevertParams, ThreadRevertResponse, ThreadRollbackParams,
+        ThreadSetNameParams, ThreadSetNameResponse, ThreadStartParams, ThreadStartResponse,
+        ThreadTurnsListParams, ThreadTurnsListResponse, ThreadUnarchiveParams, ThreadUnarchiveResponse,
         ThreadUnsubscribeParams, ThreadUnsubscribeResponse,
     },
     turn::{
@@ -57,6 +61,31 @@ methods! {
     ThreadItemsList = "thread/items/list" [Store, Stable] ThreadItemsListParams => ThreadItemsListResponse;
     /// Names a thread, loaded or not.
     ThreadNameSet = "thread/name/set" [Thread, Stable] ThreadSetNameParams => ThreadSetNameResponse;
+    /// Changes what a thread says of its repository, loaded or not. A member that is null is taken away, one that is
+    /// missing stays.
+    ThreadMetadataUpdate = "thread/metadata/update" [Thread, Stable]
+        ThreadMetadataUpdateParams => ThreadMetadataUpdateResponse;
+    /// Takes back a turn and all after it, loaded or not; files stay as they are. Refused while a turn runs. The history
+    /// has a new epoch then.
+    ThreadRevert = "thread/revert" [Thread, Stable] ThreadRevertParams => ThreadRevertResponse;
+    /// Takes back the newest turns: `thread/revert` for clients of earlier versions of Codex, who count turns. The
+    /// answer has the turns that stay, the newest that fit.
+    ThreadRollback = "thread/rollback" [Thread, Stable] ThreadRollbackParams => ThreadRevertResponse;
+    /// Makes a thread with the history of another one, up to a turn where one is named, and subscribes the connection
+    /// to it. The other one is not disturbed, whatever it does. A turn that runs there is interrupted in the copy.
+    ThreadFork = "thread/fork" [Thread, Stable] ThreadForkParams => ThreadForkResponse;
+    /// Adds items to what the model sees of a thread's history, in the words of its interface, loaded or not. No turn
+    /// begins, and no client is told.
+    ThreadInjectItems = "thread/inject_items" [Thread, Stable]
+        ThreadInjectItemsParams => ThreadInjectItemsResponse;
+    /// Puts a thread aside: its turn is interrupted, it is unloaded with its helpers, its subscriptions end, and only the
+    /// archived list shows it. It can still be read and resumed, and stays archived then.
+    ThreadArchive = "thread/archive" [Thread, Stable] ThreadArchiveParams => ThreadArchiveResponse;
+    /// Brings an archived thread back into the ordinary list. It is unloaded for that; its subscribers stay.
+    ThreadUnarchive = "thread/unarchive" [Thread, Stable] ThreadUnarchiveParams => ThreadUnarchiveResponse;
+    /// Deletes a thread, whatever it does and whoever listens. Its file stays in the home's `trash` for a while
+    /// (`trash.keep`), and is removed then.
+    ThreadDelete = "thread/delete" [Thread, Stable] ThreadDeleteParams => ThreadDeleteResponse;
     /// Begins a turn with the user's input, or adds the input to the turn that runs. Answered before the turn's first
     /// notification.
     TurnStart = "turn/start" [Thread, Stable] TurnStartParams => TurnStartResponse;

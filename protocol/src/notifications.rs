@@ -6,9 +6,11 @@ use crate::{
         ItemCompletedNotification, ItemStartedNotification, McpServerStatusUpdatedNotification,
         McpToolCallProgressNotification, ReasoningSummaryPartAddedNotification,
         ReasoningSummaryTextDeltaNotification, ReasoningTextDeltaNotification,
-        ServerRequestResolvedNotification, ThreadClosedNotification, ThreadNameUpdatedNotification,
+        ServerRequestResolvedNotification, ThreadArchivedNotification, ThreadClosedNotification,
+        ThreadDeletedNotification, ThreadNameUpdatedNotification, ThreadRevertedNotification,
         ThreadStartedNotification, ThreadStatusChangedNotification, ThreadTokenUsageUpdatedNotification,
-        TurnCompletedNotification, TurnStartedNotification, WarningNotification,
+        ThreadUnarchivedNotification, TurnCompletedNotification, TurnStartedNotification,
+        WarningNotification,
     },
     extension::SkeinHeartbeatNotification,
     table::notifications,
@@ -21,8 +23,16 @@ notifications! {
     ThreadStatusChanged = "thread/status/changed" [All, Transient] ThreadStatusChangedNotification;
     /// A thread was unloaded; none of its helpers is left.
     ThreadClosed = "thread/closed" [All, Transient] ThreadClosedNotification;
+    /// A thread was put aside: it is in the archived list now, unloaded, and nobody is subscribed to it.
+    ThreadArchived = "thread/archived" [All, Transient] ThreadArchivedNotification;
+    /// An archived thread is in the ordinary list again.
+    ThreadUnarchived = "thread/unarchived" [All, Transient] ThreadUnarchivedNotification;
+    /// A thread was deleted: it is in no list, and cannot be read or resumed.
+    ThreadDeleted = "thread/deleted" [All, Transient] ThreadDeletedNotification;
     /// A thread has a new name.
     ThreadNameUpdated = "thread/name/updated" [All, Durable] ThreadNameUpdatedNotification;
+    /// Turns were taken back: read the history again, or drop the turns that `skein` tells of.
+    ThreadReverted = "thread/reverted" [Subscribers, Durable] ThreadRevertedNotification;
     /// A turn began.
     TurnStarted = "turn/started" [Subscribers, Durable] TurnStartedNotification;
     /// A turn ended: completed, interrupted or failed.

@@ -5,11 +5,15 @@
     reason = "fields and variants carry the wire's own names; source: Codex app-server v2, 0.169.0"
 )]
 
+mod edits;
 mod pages;
 mod requests;
+mod shelves;
 
+pub use edits::*;
 pub use pages::*;
 pub use requests::*;
+pub use shelves::*;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

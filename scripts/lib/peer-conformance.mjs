@@ -27,7 +27,9 @@ const OUR_MEMBER = "skein";
 const ENVELOPE = new Set(["seq", "epoch"]);
 // The peer sends it too, beside `params`, and does not say so in its schema.
 const PEERS_OWN = new Set(["emittedAtMs"]);
-const isOurs = (method) => method.startsWith("skein/") || method.startsWith("rpc.");
+// Of earlier versions of the peer (`EARLIER` in protocol/src/extension.rs).
+const EARLIER = new Set(["thread/rollback"]);
+const isOurs = (method) => method.startsWith("skein/") || method.startsWith("rpc.") || EARLIER.has(method);
 
 // ---- The peer's schema ----------------------------------------------------------------------------------------------
 

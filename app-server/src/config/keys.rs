@@ -23,6 +23,7 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
     let durability =
         [("turn", Durability::Turn), ("event", Durability::Event), ("process", Durability::Process)];
     set(&mut config.durability, root.choice("durability", &durability));
+    root.section("trash", |section| set(&mut config.trash_keep, section.duration("keep")));
     root.section("unload", |section| {
         set(&mut config.unload.grace, section.duration("grace"));
         set(&mut config.unload.unmaterialised_grace, section.duration("unmaterialised_grace"));

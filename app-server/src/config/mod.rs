@@ -60,6 +60,8 @@ pub struct Config {
     pub orphans: OrphanPolicy,
     /// When a rollout is synced to the disk.
     pub durability: Durability,
+    /// How long deleted threads are kept in the trash.
+    pub trash_keep: Duration,
     /// Bounds of messages and queues.
     pub limits: Limits,
     /// How dead connections are found.
@@ -156,6 +158,13 @@ pub struct Heartbeat {
     pub heartbeat: Duration,
 }
 
+impl Default for Heartbeat {
+    fn default() -> Self {
+        let dead_after = policy::PING * policy::DEAD_AFTER_PINGS;
+        Self { ping: policy::PING, dead_after, heartbeat: policy::HEARTBEAT }
+    }
+}
+
 /// What the command line says. Where it is silent, the environment and the file speak.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
@@ -208,6 +217,7 @@ impl Config {
                 pending_grace: policy::PENDING_GRACE,
             },
             durability: Durability::Turn,
+            trash_keep: policy::TRASH_KEEP,
             limits: Limits {
                 message_bytes: policy::MESSAGE_BYTES,
                 answer_bytes: policy::ANSWER_BYTES,
@@ -218,11 +228,7 @@ impl Config {
                 loaded_threads: None,
                 memory: None,
             },
-            heartbeat: Heartbeat {
-                ping: policy::PING,
-                dead_after: policy::PING * policy::DEAD_AFTER_PINGS,
-                heartbeat: policy::HEARTBEAT,
-            },
+            heartbeat: Heartbeat::default(),
             shutdown_drain: policy::SHUTDOWN_DRAIN,
             shutdown_limit: policy::SHUTDOWN_LIMIT,
             warnings: Vec::new(),

@@ -66,6 +66,7 @@ pub fn others(config: &Config) -> Map<String, Value> {
             Durability::Event => "event",
             Durability::Process => "process",
         },
+        "trash": { "keep": duration(config.trash_keep) },
         "unload": {
             "grace": duration(config.unload.grace),
             "unmaterialised_grace": duration(config.unload.unmaterialised_grace),

@@ -3,18 +3,21 @@
 use skein_protocol::methods::{
     AccountRead, CollaborationModeList, ConfigRead, ConfigRequirementsRead, HooksList, Initialize,
     Initialized, McpServerStatusList, McpServerToolCall, ModelList, RpcDiscover, SkeinCatalogResume,
-    SkeinQuiesce, SkeinStatus, SkeinThreadUnload, SkillsList, ThreadItemsList, ThreadList, ThreadLoadedList,
-    ThreadNameSet, ThreadRead, ThreadResume, ThreadStart, ThreadTurnsList, ThreadUnsubscribe, TurnInterrupt,
-    TurnStart, TurnSteer,
+    SkeinQuiesce, SkeinStatus, SkeinThreadUnload, SkillsList, ThreadArchive, ThreadDelete, ThreadFork,
+    ThreadInjectItems, ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet,
+    ThreadRead, ThreadResume, ThreadRevert, ThreadRollback, ThreadStart, ThreadTurnsList, ThreadUnarchive,
+    ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
 };
 
 use crate::router::Router;
 
 mod discover;
+mod edits;
 mod helper;
 mod list;
 mod pages;
 mod server;
+mod shelves;
 mod startup;
 mod status;
 mod thread;
@@ -45,6 +48,14 @@ pub fn router() -> Router {
     router.store::<ThreadTurnsList, _>(pages::turns);
     router.store::<ThreadItemsList, _>(pages::items);
     router.thread::<ThreadNameSet>(thread::set_name);
+    router.thread::<ThreadMetadataUpdate>(edits::update_metadata);
+    router.thread::<ThreadRevert>(edits::revert);
+    router.thread::<ThreadRollback>(edits::rollback);
+    router.thread::<ThreadFork>(edits::fork);
+    router.thread::<ThreadInjectItems>(edits::inject_items);
+    router.thread::<ThreadArchive>(shelves::archive);
+    router.thread::<ThreadUnarchive>(shelves::unarchive);
+    router.thread::<ThreadDelete>(shelves::delete);
     router.thread::<SkeinThreadUnload>(thread::unload);
     router.thread::<TurnStart>(turn::start);
     router.thread::<TurnSteer>(turn::steer);

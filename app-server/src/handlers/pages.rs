@@ -79,7 +79,7 @@ async fn history(
     let failed = |error: ReadError| errors::read(error, id);
     let now = History::read_end(store, id, 0).await.map_err(failed)?;
     check_epoch(id, wanted.as_of, now.epoch())?;
-    let turns = Turns::of(store, id, now.cuts(), wanted.as_of.map(|as_of| as_of.seq));
+    let turns = Turns::of(store, id, now.taken_back(), wanted.as_of.map(|as_of| as_of.seq));
     let (mut stretch, older, newer) = read(&turns, wanted).await.map_err(failed)?;
     let picture = wanted.as_of.unwrap_or_else(|| ThreadPicture { seq: now.seq(), epoch: now.epoch() });
     show_end(services, &turns, wanted.as_of, seen.as_ref(), &mut stretch).await.map_err(failed)?;
@@ -94,7 +94,7 @@ async fn read(turns: &Turns<'_>, wanted: &Wanted) -> Result<(Stretch, bool, bool
     let known = wanted.from.as_ref().filter(|(turn, _)| named == Some(turn)).and_then(|(_, at)| *at);
     let at = match (named, known) {
         (None, _) => None,
-        (Some(_), Some(at)) if turns.is_cut(at) => return Ok(nothing),
+        (Some(_), Some(at)) if turns.is_taken_back(at) => return Ok(nothing),
         (Some(_), Some(at)) => Some(at),
         (Some(turn), None) => match turns.find(turn).await? {
             Some(at) => Some(at),
@@ -132,7 +132,7 @@ pub(super) async fn all_turns(
     seen: Option<&Snapshot>,
     most: usize,
 ) -> Result<Option<Vec<Turn>>, ReadError> {
-    let turns = Turns::of(services.store.as_ref(), now.id(), now.cuts(), Some(now.seq()));
+    let turns = Turns::of(services.store.as_ref(), now.id(), now.taken_back(), Some(now.seq()));
     // A line has less around it than what it says: far more than this is too much in any form.
     let bytes = most.saturating_mul(4);
     let mut stretch =

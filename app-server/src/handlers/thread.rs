@@ -203,7 +203,8 @@ pub(super) fn overrides(
     Ok(overrides)
 }
 
-fn check_provider(services: &Services, asked: Option<&String>) -> Result<(), WireError> {
+/// Whether the provider that a request names is there.
+pub(super) fn check_provider(services: &Services, asked: Option<&String>) -> Result<(), WireError> {
     match asked {
         Some(name) if services.providers.get(name).is_none() => {
             let known = services.providers.names().join(", ");

@@ -38,6 +38,18 @@ impl HomePaths {
         self.root.join("threads")
     }
 
+    /// Rollouts of archived threads, in folders as those of the others.
+    #[must_use]
+    pub fn archived(&self) -> PathBuf {
+        self.root.join("archived")
+    }
+
+    /// Rollouts of deleted threads, until they are purged.
+    #[must_use]
+    pub fn trash(&self) -> PathBuf {
+        self.root.join("trash")
+    }
+
     /// One empty file for each rollout whose end is not known to be closed and indexed.
     #[must_use]
     pub fn open_markers(&self) -> PathBuf {

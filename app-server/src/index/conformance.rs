@@ -43,6 +43,7 @@ pub async fn keeps_every_promise<G, I: ThreadIndex>(new: impl AsyncFn() -> (G, I
     }
     promises! {
         an_older_row_is_ignored
+        a_removed_row_does_not_come_back
         every_condition_narrows_the_list
         a_cursor_belongs_to_its_order
         random_lists_are_those_of_the_memory_index
@@ -65,6 +66,22 @@ async fn an_older_row_is_ignored(index: &dyn ThreadIndex) {
     assert_eq!(index.get(moved.id).await.unwrap(), Some((moved, EventSeq(6))));
     assert_eq!(index.get(ThreadId::new(Uuid::from_u128(9))).await.unwrap(), None);
     assert_eq!(ids(index, ThreadFilter::default()).await, [1, 2], "once, at its new place");
+}
+
+async fn a_removed_row_does_not_come_back(index: &dyn ThreadIndex) {
+    let gone = row(1, 10, 20);
+    index.upsert(row(2, 10, 20), EventSeq(5)).await.unwrap();
+    index.upsert(gone.clone(), EventSeq(5)).await.unwrap();
+    index.remove(gone.id, EventSeq(6)).await.unwrap();
+    assert_eq!(index.get(gone.id).await.unwrap(), None);
+    for late in [EventSeq(5), EventSeq(6)] {
+        index.upsert(gone.clone(), late).await.unwrap();
+        assert_eq!(ids(index, ThreadFilter::default()).await, [2], "{late}");
+    }
+    index.remove(gone.id, EventSeq(6)).await.unwrap();
+    // It was brought back by hand, and goes on.
+    index.upsert(gone.clone(), EventSeq(7)).await.unwrap();
+    assert_eq!(index.get(gone.id).await.unwrap(), Some((gone, EventSeq(7))));
 }
 
 async fn every_condition_narrows_the_list(index: &dyn ThreadIndex) {
@@ -116,10 +133,16 @@ async fn a_cursor_belongs_to_its_order(index: &dyn ThreadIndex) {
 async fn random_lists_are_those_of_the_memory_index(index: &dyn ThreadIndex) {
     let model = MemoryIndex::default();
     let mut runner = TestRunner::deterministic();
-    let one = (0u128..30, -3i64..3, -3i64..40, 0u64..4, any::<bool>());
-    for (n, created, updated, as_of, archived) in
-        prop::collection::vec(one, 200).new_tree(&mut runner).unwrap().current()
+    let one = (0u128..30, -3i64..3, -3i64..40, 0u64..4, any::<bool>(), 0u8..8);
+    for (n, created, updated, as_of, archived, change) in
+        prop::collection::vec(one, 250).new_tree(&mut runner).unwrap().current()
     {
+        if change == 0 {
+            let thread = row(n, 0, 0).id;
+            index.remove(thread, EventSeq(as_of)).await.unwrap();
+            model.remove(thread, EventSeq(as_of)).await.unwrap();
+            continue;
+        }
         let row = ThreadRow { archived, ..row(n, created, updated) };
         index.upsert(row.clone(), EventSeq(as_of)).await.unwrap();
         model.upsert(row, EventSeq(as_of)).await.unwrap();

@@ -13,11 +13,12 @@ use crate::clock::WallMs;
 /// An index that ends with the process, and is always complete.
 #[derive(Debug, Default)]
 pub struct MemoryIndex {
-    rows: Mutex<BTreeMap<ThreadId, (ThreadRow, EventSeq)>>,
+    /// Without a row where one was removed.
+    rows: Mutex<BTreeMap<ThreadId, (Option<ThreadRow>, EventSeq)>>,
 }
 
 impl MemoryIndex {
-    fn rows(&self) -> MutexGuard<'_, BTreeMap<ThreadId, (ThreadRow, EventSeq)>> {
+    fn rows(&self) -> MutexGuard<'_, BTreeMap<ThreadId, (Option<ThreadRow>, EventSeq)>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -26,9 +27,18 @@ impl MemoryIndex {
 impl ThreadIndex for MemoryIndex {
     async fn upsert(&self, row: ThreadRow, as_of: EventSeq) -> Result<(), IndexError> {
         let mut rows = self.rows();
-        if rows.get(&row.id).is_none_or(|(_, there)| *there <= as_of) {
-            rows.insert(row.id, (row, as_of));
+        let newer = |(row, there): &(Option<ThreadRow>, EventSeq)| match row {
+            Some(_) => *there <= as_of,
+            None => *there < as_of,
+        };
+        if rows.get(&row.id).is_none_or(newer) {
+            rows.insert(row.id, (Some(row), as_of));
         }
+        Ok(())
+    }
+
+    async fn remove(&self, thread: ThreadId, as_of: EventSeq) -> Result<(), IndexError> {
+        self.rows().insert(thread, (None, as_of));
         Ok(())
     }
 
@@ -43,8 +53,9 @@ impl ThreadIndex for MemoryIndex {
         let mut found: Vec<((WallMs, ThreadId), ThreadRow)> = self
             .rows()
             .values()
-            .filter(|(row, _)| filter.lets_through(row))
-            .map(|(row, _)| ((filter.sort.time_of(row), row.id), row.clone()))
+            .filter_map(|(row, _)| row.as_ref())
+            .filter(|row| filter.lets_through(row))
+            .map(|row| ((filter.sort.time_of(row), row.id), row.clone()))
             .collect();
         found.sort_unstable_by_key(|(key, _)| *key);
         match filter.direction {
@@ -59,7 +70,8 @@ impl ThreadIndex for MemoryIndex {
     }
 
     async fn get(&self, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, IndexError> {
-        Ok(self.rows().get(&thread).cloned())
+        let there = self.rows().get(&thread).cloned();
+        Ok(there.and_then(|(row, as_of)| Some((row?, as_of))))
     }
 
     async fn flush(&self) -> Result<(), IndexError> {

@@ -244,6 +244,13 @@ pub trait ThreadIndex: Send + Sync {
     /// [`IndexError::Unavailable`]: the thread's open marker must stay.
     async fn upsert(&self, row: ThreadRow, as_of: EventSeq) -> Result<(), IndexError>;
 
+    /// Removes the row of a thread that was deleted at record `as_of`. A row of that record or an earlier one that still is
+    /// under way does not come back.
+    ///
+    /// # Errors
+    /// [`IndexError::Unavailable`]: the thread's open marker must stay.
+    async fn remove(&self, thread: ThreadId, as_of: EventSeq) -> Result<(), IndexError>;
+
     /// A page of threads behind `cursor`, at most `limit` (see [`page_size`]). While the index is not complete it waits
     /// for a moment, then answers with what is there and says so.
     ///

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Cursor, IndexError, Indexing, ListPage, ThreadFilter, ThreadIndex, ThreadRow, rebuild};
 use crate::policy;
-use crate::rollout::RolloutStore;
+use crate::rollout::{ReadError, RolloutStore};
 use crate::tasks::{Pool, Tasks};
 
 #[cfg(test)]
@@ -36,9 +36,41 @@ struct Shared {
     path: PathBuf,
     tasks: Tasks,
     state: watch::Sender<State>,
-    /// Rows that came before the index was open. The state changes from `Opening` only under this lock.
-    waiting: Mutex<HashMap<ThreadId, (ThreadRow, EventSeq)>>,
+    /// Changes that came before the index was open. The state changes from `Opening` only under this lock.
+    waiting: Mutex<HashMap<ThreadId, Change>>,
     broken: Notify,
+}
+
+/// What becomes of a thread's row.
+#[derive(Debug, Clone)]
+enum Change {
+    Set(Box<ThreadRow>, EventSeq),
+    Remove(ThreadId, EventSeq),
+}
+
+impl Change {
+    fn thread(&self) -> ThreadId {
+        match self {
+            Self::Set(row, _) => row.id,
+            Self::Remove(thread, _) => *thread,
+        }
+    }
+
+    /// Whether it counts where this one waits already.
+    fn follows(&self, there: &Self) -> bool {
+        match (self, there) {
+            (Self::Set(_, as_of), Self::Set(_, there)) => as_of >= there,
+            (Self::Set(_, as_of), Self::Remove(_, there)) => as_of > there,
+            (Self::Remove(..), _) => true,
+        }
+    }
+
+    fn make(&self, trees: &Trees) -> Result<(), Broken> {
+        match self {
+            Self::Set(row, as_of) => trees.upsert(row, *as_of),
+            Self::Remove(thread, as_of) => trees.remove(*thread, *as_of),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -139,15 +171,15 @@ impl SledIndex {
     /// Sets the rows that have waited, then the state.
     async fn let_in(&self, trees: &Trees, state: State) -> Result<(), Broken> {
         loop {
-            let rows: Vec<(ThreadRow, EventSeq)> = {
+            let changes: Vec<Change> = {
                 let mut waiting = self.shared.waiting();
                 if waiting.is_empty() {
                     self.shared.state.send_replace(state);
                     return Ok(());
                 }
-                waiting.drain().map(|(_, row)| row).collect()
+                waiting.drain().map(|(_, change)| change).collect()
             };
-            let set = move |trees: &Trees| rows.iter().try_for_each(|(row, as_of)| trees.upsert(row, *as_of));
+            let set = move |trees: &Trees| changes.iter().try_for_each(|change| change.make(trees));
             self.blocking(trees, set).await?;
         }
     }
@@ -158,10 +190,25 @@ impl SledIndex {
             tracing::warn!(%error, "the open markers cannot be listed; lists may be behind");
             Vec::new()
         });
+        let mut gone = Vec::new();
         for thread in open {
             rebuild::set_row(store, self, thread).await.map_err(|error| Broken(error.to_string()))?;
+            if matches!(store.shelf(thread).await, Err(ReadError::Missing(_))) {
+                gone.push(thread);
+            }
         }
+        self.close_deleted(store, gone).await;
         Ok(())
+    }
+
+    /// Takes the marks of threads off that were deleted, and will never be loaded again.
+    async fn close_deleted(&self, store: &dyn RolloutStore, gone: Vec<ThreadId>) {
+        if gone.is_empty() || self.flush().await.is_err() {
+            return;
+        }
+        if let Err(error) = store.mark_closed(gone).await {
+            tracing::warn!(%error, "open markers of deleted threads stay for the next start");
+        }
     }
 
     /// Adds rows of rollouts that have none: what was written when the power went, or what sled lost.
@@ -206,6 +253,14 @@ impl SledIndex {
         done.map_err(|panic| Broken(panic.to_string()))?
     }
 
+    /// Makes a change now, or when the index is open.
+    async fn change(&self, change: Change) -> Result<(), IndexError> {
+        match self.shared.trees_or_wait(&change)? {
+            Some(trees) => self.on(&trees, move |trees| change.make(trees)).await,
+            None => Ok(()),
+        }
+    }
+
     /// Runs work on the index as it is now. What fails makes the index be set aside.
     async fn on<T: Send + 'static>(
         &self,
@@ -230,12 +285,12 @@ impl SledIndex {
 }
 
 impl Shared {
-    fn waiting(&self) -> MutexGuard<'_, HashMap<ThreadId, (ThreadRow, EventSeq)>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<ThreadId, Change>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The open trees; without them the row waits in memory.
-    fn trees_or_wait(&self, row: &ThreadRow, as_of: EventSeq) -> Result<Option<Trees>, IndexError> {
+    /// The open trees; without them the change waits in memory.
+    fn trees_or_wait(&self, change: &Change) -> Result<Option<Trees>, IndexError> {
         let mut waiting = self.waiting();
         match &*self.state.borrow() {
             State::Building(trees, _) | State::Ready(trees) => Ok(Some(trees.clone())),
@@ -244,8 +299,8 @@ impl Shared {
                 Err(IndexError::Unavailable("too many rows wait for it to open".to_owned()))
             }
             State::Opening => {
-                if waiting.get(&row.id).is_none_or(|(_, there)| *there <= as_of) {
-                    waiting.insert(row.id, (row.clone(), as_of));
+                if waiting.get(&change.thread()).is_none_or(|there| change.follows(there)) {
+                    waiting.insert(change.thread(), change.clone());
                 }
                 Ok(None)
             }
@@ -276,10 +331,11 @@ fn move_aside(path: &Path) -> io::Result<()> {
 #[async_trait]
 impl ThreadIndex for SledIndex {
     async fn upsert(&self, row: ThreadRow, as_of: EventSeq) -> Result<(), IndexError> {
-        match self.shared.trees_or_wait(&row, as_of)? {
-            Some(trees) => self.on(&trees, move |trees| trees.upsert(&row, as_of)).await,
-            None => Ok(()),
-        }
+        self.change(Change::Set(Box::new(row), as_of)).await
+    }
+
+    async fn remove(&self, thread: ThreadId, as_of: EventSeq) -> Result<(), IndexError> {
+        self.change(Change::Remove(thread, as_of)).await
     }
 
     async fn list(

@@ -4,7 +4,7 @@ use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use uuid::Uuid;
 
 use super::record::{Record, RecordBody, ThreadClosed, ThreadNamed, ThreadOpened};
-use super::{AppendError, Keep, Lease, Page, ReadError, RolloutStore};
+use super::{AppendError, CopyError, Keep, Lease, MoveError, Page, ReadError, RolloutStore, Shelf};
 use crate::clock::WallMs;
 use crate::home::Term;
 
@@ -55,7 +55,11 @@ pub async fn keeps_every_promise<G>(new: impl Fn() -> (G, Box<dyn RolloutStore>)
         pages_meet_without_gap_or_repetition
         what_is_missing_is_missing
         an_open_thread_keeps_its_marker
+        a_copy_begins_with_what_was_there
         every_thread_is_listed
+        a_thread_is_whole_on_either_shelf
+        what_is_deleted_is_missing_and_is_purged_when_it_is_old
+        what_is_put_elsewhere_is_fenced_and_marked
     }
 }
 
@@ -175,6 +179,84 @@ async fn an_open_thread_keeps_its_marker(store: &dyn RolloutStore) {
     assert_eq!(store.counts().open_markers, 1);
 }
 
+async fn a_thread_is_whole_on_either_shelf(store: &dyn RolloutStore) {
+    let (id, other) = (thread(1), thread(2));
+    for id in [id, other] {
+        store.append(lease(id), EventSeq(0), names(1, 2), Keep::Power).await.unwrap();
+    }
+    let mut end = 2;
+    for shelf in [Shelf::Threads, Shelf::Archive, Shelf::Archive, Shelf::Threads, Shelf::Archive] {
+        store.move_to(lease(id), shelf).await.unwrap();
+        assert_eq!(store.shelf(id).await.unwrap(), shelf);
+        let archived = if shelf == Shelf::Archive { vec![id] } else { Vec::new() };
+        assert_eq!(store.archived().await.unwrap(), archived);
+        let mut all = store.threads().await.unwrap();
+        all.sort_unstable();
+        assert_eq!(all, [id, other], "both shelves, each thread once");
+        // With the writer that the move has left, or as the next owner.
+        store.append(lease(id), EventSeq(end), names(end + 1, end + 1), Keep::Power).await.unwrap();
+        end += 1;
+        assert_eq!(store.read_after(id, EventSeq(0), 99).await.unwrap().records, names(1, end));
+        store.release(id);
+        assert_eq!(store.head(id).await.unwrap(), EventSeq(end));
+        assert_eq!(store.load(id).await.unwrap().end, names(1, end));
+        assert!(store.exists(id).await.unwrap());
+    }
+    assert_eq!(store.shelf(other).await.unwrap(), Shelf::Threads);
+}
+
+async fn what_is_deleted_is_missing_and_is_purged_when_it_is_old(store: &dyn RolloutStore) {
+    for n in [1, 2, 3] {
+        store.append(lease(thread(n)), EventSeq(0), names(1, 2), Keep::Process).await.unwrap();
+    }
+    let gone = thread(2);
+    store.move_to(lease(gone), Shelf::Archive).await.unwrap();
+    store.trash(lease(gone), WallMs(1_000)).await.unwrap();
+    store.trash(lease(thread(1)), WallMs(2_000)).await.unwrap();
+    store.release(gone);
+    assert_eq!(store.threads().await.unwrap(), [thread(3)]);
+    assert_eq!(store.archived().await.unwrap(), []);
+    assert!(!store.exists(gone).await.unwrap());
+    assert!(matches!(store.shelf(gone).await, Err(ReadError::Missing(_))));
+    assert!(matches!(store.load(gone).await, Err(ReadError::Missing(_))));
+    assert!(matches!(store.read_after(gone, EventSeq(0), 9).await, Err(ReadError::Missing(_))));
+    for again in
+        [store.trash(lease(gone), WallMs(3_000)).await, store.move_to(lease(gone), Shelf::Threads).await]
+    {
+        assert!(matches!(again, Err(MoveError::Read(ReadError::Missing(_)))), "{again:?}");
+    }
+    for (before, purged) in [(1_000, 0), (1_001, 1), (1_001, 0), (9_999, 1)] {
+        assert_eq!(store.purge(WallMs(before)).await.unwrap(), purged, "before {before}");
+    }
+    assert_eq!(store.threads().await.unwrap(), [thread(3)], "nothing else is purged");
+}
+
+async fn what_is_put_elsewhere_is_fenced_and_marked(store: &dyn RolloutStore) {
+    let id = thread(1);
+    let later = Lease { thread: id, term: Term(2) };
+    store.append(later, EventSeq(0), vec![opened(1, 2)], Keep::Power).await.unwrap();
+    for reload in [false, true] {
+        if reload {
+            store.release(id);
+        }
+        for refused in
+            [store.move_to(lease(id), Shelf::Archive).await, store.trash(lease(id), WallMs(1)).await]
+        {
+            assert!(matches!(refused, Err(MoveError::Fenced { term: Term(2), .. })), "{refused:?}");
+        }
+    }
+    store.release(id);
+    store.mark_closed(vec![id]).await.unwrap();
+    store.move_to(later, Shelf::Archive).await.unwrap();
+    assert_eq!(store.open_markers().await.unwrap(), [id]);
+    store.release(id);
+    assert_eq!(store.mark_closed(vec![id]).await.unwrap(), 1);
+    store.trash(later, WallMs(1)).await.unwrap();
+    assert_eq!(store.open_markers().await.unwrap(), [id], "who looks for it finds that it is gone");
+    store.release(id);
+    assert_eq!(store.mark_closed(vec![id]).await.unwrap(), 1);
+}
+
 async fn every_thread_is_listed(store: &dyn RolloutStore) {
     for n in [1, 2, 3] {
         store.append(lease(thread(n)), EventSeq(0), names(1, 1), Keep::Process).await.unwrap();
@@ -182,4 +264,26 @@ async fn every_thread_is_listed(store: &dyn RolloutStore) {
     let mut listed = store.threads().await.unwrap();
     listed.sort_unstable();
     assert_eq!(listed, [thread(1), thread(2), thread(3)]);
+}
+
+async fn a_copy_begins_with_what_was_there(store: &dyn RolloutStore) {
+    let (from, part, whole) = (thread(1), thread(2), thread(3));
+    store.append(lease(from), EventSeq(0), names(1, 9), Keep::Process).await.unwrap();
+    let copied = store.copy(from, EventSeq(4), lease(part), vec![named(5, "another")]).await.unwrap();
+    assert_eq!(copied.head, EventSeq(5));
+    let mut expected = names(1, 4);
+    expected.push(named(5, "another"));
+    assert_eq!(store.read_after(part, EventSeq(0), 100).await.unwrap().records, expected);
+    assert!(store.open_markers().await.unwrap().contains(&part));
+    store.copy(from, EventSeq(9), lease(whole), Vec::new()).await.unwrap();
+    assert_eq!(store.load(whole).await.unwrap().end, names(1, 9));
+    // Both go on by themselves.
+    store.append(lease(part), EventSeq(5), names(6, 6), Keep::Power).await.unwrap();
+    store.append(lease(from), EventSeq(9), names(10, 10), Keep::Power).await.unwrap();
+    assert_eq!(store.head(whole).await.unwrap(), EventSeq(9));
+    let again = store.copy(from, EventSeq(4), lease(part), Vec::new()).await;
+    assert!(matches!(again, Err(CopyError::Write(AppendError::Conflict { .. }))), "{again:?}");
+    let missing = store.copy(thread(7), EventSeq(1), lease(thread(8)), Vec::new()).await;
+    assert!(matches!(missing, Err(CopyError::Read(ReadError::Missing(_)))), "{missing:?}");
+    assert_eq!(store.threads().await.unwrap().len(), 3);
 }

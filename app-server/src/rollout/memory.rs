@@ -9,9 +9,10 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::record::Record;
 use super::{
-    AppendError, Appended, Keep, Lease, Loaded, Page, ReadError, Repair, RolloutStore, StoreCounts, line,
-    order,
+    AppendError, Appended, CopyError, Keep, Lease, Loaded, MoveError, Page, ReadError, Repair, RolloutStore,
+    Shelf, StoreCounts, line, order,
 };
+use crate::clock::WallMs;
 use crate::home::Term;
 
 /// A store that ends with the process.
@@ -25,6 +26,9 @@ struct State {
     rollouts: BTreeMap<ThreadId, Vec<Record>>,
     /// Threads by their last write, oldest first.
     written: Vec<ThreadId>,
+    archived: BTreeSet<ThreadId>,
+    /// What was deleted, and when.
+    trash: Vec<(WallMs, ThreadId)>,
     held: BTreeSet<ThreadId>,
     open: BTreeSet<ThreadId>,
     counts: StoreCounts,
@@ -74,6 +78,19 @@ fn bytes(records: &[Record]) -> usize {
     lines.len()
 }
 
+impl State {
+    /// Whether a rollout is there that this lease may put elsewhere. Marks it open.
+    fn take(&mut self, lease: Lease) -> Result<(), MoveError> {
+        let thread = lease.thread;
+        let term = self.records(thread)?.iter().filter_map(order::term_of).max();
+        if let Some(term) = term.filter(|term| *term > lease.term) {
+            return Err(MoveError::Fenced { thread, term });
+        }
+        self.open.insert(thread);
+        Ok(())
+    }
+}
+
 fn last(records: &[Record]) -> EventSeq {
     records.last().map_or(EventSeq(0), |last| last.seq)
 }
@@ -88,6 +105,28 @@ impl RolloutStore for MemoryStore {
         _keep: Keep,
     ) -> Result<Appended, AppendError> {
         self.state().append(lease, expected, records)
+    }
+
+    async fn copy(
+        &self,
+        from: ThreadId,
+        up_to: EventSeq,
+        lease: Lease,
+        then: Vec<Record>,
+    ) -> Result<Appended, CopyError> {
+        let mut state = self.state();
+        let mut records: Vec<Record> =
+            state.records(from)?.iter().filter(|record| record.seq <= up_to).cloned().collect();
+        records.extend(then);
+        let (thread, head) = (lease.thread, last(&records));
+        if state.rollouts.contains_key(&thread) {
+            return Err(AppendError::Conflict { thread, head: EventSeq(0) }.into());
+        }
+        state.open.insert(thread);
+        state.rollouts.insert(thread, records);
+        state.written.push(thread);
+        state.counts.appends += 1;
+        Ok(Appended { head })
     }
 
     async fn head(&self, thread: ThreadId) -> Result<EventSeq, ReadError> {
@@ -126,6 +165,43 @@ impl RolloutStore for MemoryStore {
 
     async fn exists(&self, thread: ThreadId) -> Result<bool, ReadError> {
         Ok(self.state().rollouts.contains_key(&thread))
+    }
+
+    async fn shelf(&self, thread: ThreadId) -> Result<Shelf, ReadError> {
+        let state = self.state();
+        state.records(thread)?;
+        Ok(if state.archived.contains(&thread) { Shelf::Archive } else { Shelf::Threads })
+    }
+
+    async fn move_to(&self, lease: Lease, shelf: Shelf) -> Result<(), MoveError> {
+        let mut state = self.state();
+        state.take(lease)?;
+        match shelf {
+            Shelf::Threads => state.archived.remove(&lease.thread),
+            Shelf::Archive => state.archived.insert(lease.thread),
+        };
+        Ok(())
+    }
+
+    async fn trash(&self, lease: Lease, at: WallMs) -> Result<(), MoveError> {
+        let mut state = self.state();
+        state.take(lease)?;
+        state.rollouts.remove(&lease.thread);
+        state.archived.remove(&lease.thread);
+        state.written.retain(|written| *written != lease.thread);
+        state.trash.push((at, lease.thread));
+        Ok(())
+    }
+
+    async fn purge(&self, before: WallMs) -> io::Result<usize> {
+        let mut state = self.state();
+        let there = state.trash.len();
+        state.trash.retain(|(at, _)| *at >= before);
+        Ok(there - state.trash.len())
+    }
+
+    async fn archived(&self) -> io::Result<Vec<ThreadId>> {
+        Ok(self.state().archived.iter().copied().collect())
     }
 
     async fn threads(&self) -> io::Result<Vec<ThreadId>> {

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use uuid::Uuid;
 
+use crate::clock::WallMs;
 use crate::home::Term;
 
 #[cfg(test)]
@@ -135,6 +136,51 @@ pub enum ReadError {
     },
 }
 
+/// Why a rollout was not copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The one that is copied cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The new one cannot be written. Nothing of it is left, but where it is not known ([`AppendError::Unknown`]).
+    #[error(transparent)]
+    Write(#[from] AppendError),
+}
+
+/// Where a rollout stands. Where it stands decides whether its thread is archived, whatever its records say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shelf {
+    /// Among those that ordinary lists show.
+    Threads,
+    /// Put aside.
+    Archive,
+}
+
+/// Why a rollout was not put elsewhere. It stands where it stood, unless the disk failed twice.
+#[derive(Debug, thiserror::Error)]
+pub enum MoveError {
+    /// It is missing, or cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A later ownership has opened the thread.
+    #[error("thread {thread} belongs to a later server (term {}); this one must let go of it", term.0)]
+    Fenced {
+        /// The thread.
+        thread: ThreadId,
+        /// The later ownership.
+        term: Term,
+    },
+    /// The disk refused. The same call may be made again when the disk is well.
+    #[error("the rollout of thread {thread} cannot be put elsewhere: {source}")]
+    Disk {
+        /// The thread.
+        thread: ThreadId,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
 /// Damage in the middle of a rollout. It stays where it is; the records around it are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Damage {
@@ -224,6 +270,20 @@ pub trait RolloutStore: Send + Sync {
         keep: Keep,
     ) -> Result<Appended, AppendError>;
 
+    /// Begins the rollout of `lease.thread`, which is not there, with the records of `from` up to number `up_to` as they
+    /// stand there, and with `then` behind them, whose numbers count on: all of it, synced with its folder, or nothing.
+    /// Marks it open. `from` may be written to meanwhile.
+    ///
+    /// # Errors
+    /// [`CopyError`].
+    async fn copy(
+        &self,
+        from: ThreadId,
+        up_to: EventSeq,
+        lease: Lease,
+        then: Vec<Record>,
+    ) -> Result<Appended, CopyError>;
+
     /// The number of the last record.
     ///
     /// # Errors
@@ -261,7 +321,40 @@ pub trait RolloutStore: Send + Sync {
     /// [`ReadError::Disk`], [`ReadError::Unreadable`] when something else is in its place.
     async fn exists(&self, thread: ThreadId) -> Result<bool, ReadError>;
 
-    /// Every thread that has a rollout, the one that was written last first.
+    /// Where the thread's rollout stands. Instant next to a read.
+    ///
+    /// # Errors
+    /// [`ReadError::Missing`] also for a thread that was deleted; [`ReadError::Disk`].
+    async fn shelf(&self, thread: ThreadId) -> Result<Shelf, ReadError>;
+
+    /// Puts the rollout on a shelf; when this returns it stands there also after a loss of power. Marks it open first.
+    /// Comes behind every append that was asked for before, and before every load that is asked for later. On the
+    /// shelf already: nothing is done.
+    ///
+    /// # Errors
+    /// [`MoveError`].
+    async fn move_to(&self, lease: Lease, shelf: Shelf) -> Result<(), MoveError>;
+
+    /// Puts the rollout away, deleted at this time: from here on it is missing, and only
+    /// [`purge`](RolloutStore::purge) touches it. Otherwise as [`move_to`](RolloutStore::move_to).
+    ///
+    /// # Errors
+    /// [`MoveError`].
+    async fn trash(&self, lease: Lease, at: WallMs) -> Result<(), MoveError>;
+
+    /// Removes for good what was deleted before this time; answers how many rollouts that were.
+    ///
+    /// # Errors
+    /// When the disk refuses; some of them may be gone.
+    async fn purge(&self, before: WallMs) -> io::Result<usize>;
+
+    /// Every thread whose rollout stands in the archive, in no order.
+    ///
+    /// # Errors
+    /// When the folders cannot be read.
+    async fn archived(&self) -> io::Result<Vec<ThreadId>>;
+
+    /// Every thread that has a rollout, on whichever shelf, the one that was written last first.
     ///
     /// # Errors
     /// When the folders cannot be read.

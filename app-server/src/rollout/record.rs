@@ -113,6 +113,8 @@ records! {
     Usage = "usage";
     /// Older history was replaced by a summary, for the model.
     Compacted = "compacted";
+    /// A client has added to what the model sees.
+    ItemsInjected = "items.injected";
     /// The newest turns were taken back.
     Reverted = "reverted";
     /// The thread was put away.
@@ -218,7 +220,7 @@ pub struct ThreadMeta {
     /// The settings from here on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settings: Option<ThreadSettings>,
-    /// The repository now.
+    /// The repository now; one without members takes away what was said of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git_info: Option<GitInfo>,
 }
@@ -332,24 +334,46 @@ pub struct ThreadHeader {
     pub updated_at_ms: Option<i64>,
     /// Which records were taken back, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub cuts: Vec<Cut>,
+    pub taken_back: Vec<TakenBack>,
+    /// Where its history began, when that was in another thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked: Option<ForkOrigin>,
+    /// The beginning of the first message, where it is not that of the first `turn.started`: that one was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<String>,
 }
 
 /// Records whose turns were taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cut {
+pub struct TakenBack {
     /// The `turn.started` of the first turn that is gone.
     pub from: EventSeq,
     /// The `reverted` that took it back.
     pub to: EventSeq,
 }
 
-impl Cut {
+impl TakenBack {
     /// Whether it took back what begins with the record `seq`.
     #[must_use]
     pub fn holds(&self, seq: EventSeq) -> bool {
         (self.from..=self.to).contains(&seq)
     }
+}
+
+/// How a fork came to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ForkOrigin {
+    /// The thread whose history it began with.
+    pub from: ThreadId,
+    /// When, Unix milliseconds.
+    pub at_ms: i64,
+    /// Who made it, in the client's words, where the client said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_source: Option<String>,
+    /// The client's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub originator: Option<String>,
 }
 
 /// Byte offsets in the rollout's file.
@@ -383,6 +407,14 @@ pub struct Compacted {
     pub summary: String,
 }
 
+/// `items.injected`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemsInjected {
+    /// In the words of the model's interface, as the client sent them.
+    pub items: Vec<Value>,
+}
+
 /// `reverted`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -414,6 +446,12 @@ pub struct Forked {
     pub up_to: EventSeq,
     /// The version of the history from here on.
     pub epoch: Epoch,
+    /// Who made it, in the client's words, where the client said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_source: Option<String>,
+    /// The client's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub originator: Option<String>,
 }
 
 /// A record that this version cannot read: another `v`, another `type`, or members of another form.

@@ -40,10 +40,25 @@ pub fn thread(error: &ThreadError) -> WireError {
             .thread(*id)
             .turn(named.clone())
             .active_turn(active.clone()),
+        ThreadError::TurnRuns { id, turn } => {
+            WireError::invalid_request("active", text).thread(*id).active_turn(turn.clone())
+        }
+        ThreadError::UnknownTurn { id, turn } => {
+            WireError::invalid_request("unknownTurn", text).thread(*id).turn(turn.clone())
+        }
+        ThreadError::NoTurns { id } => WireError::invalid_request("noTurns", text).thread(*id),
+        ThreadError::NothingToFork { id } => WireError::invalid_request("nothingToFork", text).thread(*id),
+        ThreadError::NotForked { id, .. } => WireError::internal("notForked", text).thread(*id),
         ThreadError::SteersFull { id } => {
             WireError::overloaded("steersFull", text, millis(policy::BUSY_RETRY)).thread(*id)
         }
         ThreadError::NotSaved { id, .. } => WireError::internal("notSaved", text).thread(*id),
+        ThreadError::NothingSaid { id } => WireError::invalid_request("nothingSaid", text).thread(*id),
+        ThreadError::ArchivedMeanwhile { id } => {
+            WireError::invalid_request("archivedMeanwhile", text).thread(*id)
+        }
+        ThreadError::NotMoved { id, .. } => WireError::internal("notMoved", text).thread(*id),
+        ThreadError::MoveUnknown { id } => WireError::internal("moveUnknown", text).thread(*id),
         ThreadError::NoProvider { .. } => WireError::invalid_params("noProvider", text).path("modelProvider"),
     }
 }

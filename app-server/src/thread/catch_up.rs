@@ -139,6 +139,12 @@ impl CatchUp {
         self.replayer.epoch() == now.epoch && self.at <= now.seq
     }
 
+    /// The last record that it was told of, and the version of the history that its client knows.
+    #[must_use]
+    pub fn knows(&self) -> ThreadPicture {
+        ThreadPicture { seq: self.at, epoch: self.replayer.epoch() }
+    }
+
     /// Tells every event up to record `end`, as far as it is wanted.
     ///
     /// # Errors

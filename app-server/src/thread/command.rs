@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::SkeinThreadUnloadResponse;
 use skein_protocol::ids::{ConnectionId, TurnId};
 use skein_protocol::thread::{
-    ThreadResumeParams, ThreadResumeResponse, ThreadSetNameResponse, ThreadStartParams, ThreadStartResponse,
+    Thread, ThreadArchiveResponse, ThreadDeleteResponse, ThreadForkParams, ThreadForkResponse,
+    ThreadInjectItemsResponse, ThreadMetadataGitInfoUpdateParams, ThreadMetadataUpdateResponse,
+    ThreadResumeParams, ThreadResumeResponse, ThreadRevertResponse, ThreadSetNameResponse, ThreadStartParams,
+    ThreadStartResponse, ThreadUnarchiveResponse,
 };
 use skein_protocol::turn::{TurnStartParams, TurnStartResponse, TurnSteerResponse};
 use tokio::sync::oneshot;
 
 use super::catch_up::CatchUp;
+use super::effect::Destination;
 use super::event::Force;
 use super::subscribers::{Role, Ticket};
 use crate::config::Overrides;
@@ -29,8 +34,14 @@ pub enum Command {
     Input(Box<Input>),
     /// A new name.
     SetName(SetName),
+    /// A change of the history, or of what is said of the thread.
+    Edit(Edit),
+    /// A new thread with the history of another one. Only ever the first command of its owner.
+    Fork(Box<Fork>),
     /// A hard shutdown, if it may be.
     Unload(Unload),
+    /// A hard shutdown, after which the rollout stands elsewhere.
+    PutElsewhere(PutElsewhere),
     /// The thread's helpers, started if they are not. Dropped when the thread is on its way out.
     Helpers(oneshot::Sender<Arc<HelperSet>>),
     /// A client has been told what it missed, and wants to hear what happens now.
@@ -122,6 +133,93 @@ pub struct SetName {
     pub name: String,
     /// The answer.
     pub reply: Reply<ThreadSetNameResponse>,
+}
+
+/// A change that begins no turn.
+#[derive(Debug)]
+pub enum Edit {
+    /// `thread/revert`, `thread/rollback`.
+    Revert(RevertTo, Reply<ThreadRevertResponse>),
+    /// `thread/metadata/update`.
+    Repository(ThreadMetadataGitInfoUpdateParams, Reply<ThreadMetadataUpdateResponse>),
+    /// `thread/inject_items`: items of the model's interface, as they came.
+    Inject(Vec<Value>, Reply<ThreadInjectItemsResponse>),
+}
+
+impl Edit {
+    /// Answers with an error.
+    pub fn err(self, error: &WireError) {
+        match self {
+            Self::Revert(_, reply) => reply.err(error),
+            Self::Repository(_, reply) => reply.err(error),
+            Self::Inject(_, reply) => reply.err(error),
+        }
+    }
+}
+
+/// `thread/archive`, `thread/unarchive` or `thread/delete`.
+#[derive(Debug)]
+pub enum PutElsewhere {
+    /// Into the archive.
+    Archive(Reply<ThreadArchiveResponse>),
+    /// Out of the archive.
+    Unarchive(Reply<ThreadUnarchiveResponse>),
+    /// Into the trash.
+    Delete(Reply<ThreadDeleteResponse>),
+}
+
+impl PutElsewhere {
+    /// Where to.
+    #[must_use]
+    pub fn destination(&self) -> Destination {
+        match self {
+            Self::Archive(_) => Destination::Archive,
+            Self::Unarchive(_) => Destination::Threads,
+            Self::Delete(_) => Destination::Trash,
+        }
+    }
+
+    /// Says that it is there. `thread` is its description now.
+    pub fn ok(self, thread: Thread) {
+        match self {
+            Self::Archive(reply) => reply.ok(&ThreadArchiveResponse {}),
+            Self::Unarchive(reply) => reply.ok(&ThreadUnarchiveResponse { thread }),
+            Self::Delete(reply) => reply.ok(&ThreadDeleteResponse {}),
+        }
+    }
+
+    /// Answers with an error.
+    pub fn err(self, error: &WireError) {
+        match self {
+            Self::Archive(reply) => reply.err(error),
+            Self::Unarchive(reply) => reply.err(error),
+            Self::Delete(reply) => reply.err(error),
+        }
+    }
+}
+
+/// How far a history is taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RevertTo {
+    /// This turn is the first that goes.
+    Before(TurnId),
+    /// So many of the newest turns go, or all. The answer shows those that stay.
+    AllBut(u32),
+}
+
+/// `thread/fork`, for the owner of the new thread.
+#[derive(Debug)]
+pub struct Fork {
+    /// As they came.
+    pub params: ThreadForkParams,
+    /// The helpers of its `config`.
+    pub helpers: Overrides,
+    /// The subscription that is to be made.
+    pub ticket: Ticket,
+    /// The client's name.
+    pub originator: String,
+    /// The answer.
+    pub reply: Reply<ThreadForkResponse>,
 }
 
 /// `skein/thread/unload`.

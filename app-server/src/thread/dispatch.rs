@@ -69,11 +69,18 @@ fn without_owner(services: &Services, id: ThreadId, command: &Command) -> Withou
         Command::Start(start) if start.params.ephemeral == Some(true) => {
             Without::Claim(Persistence::Ephemeral)
         }
+        Command::Fork(fork) if fork.params.ephemeral => Without::Claim(Persistence::Ephemeral),
         Command::Resume(resume) if resume.role == Role::Observer => Without::Observe,
+        // Who has left needs no owner.
+        Command::CaughtUp(catch_up) if !catch_up.is_wanted() => Without::Answer,
         Command::CaughtUp(catch_up) if catch_up.role == Role::Observer => Without::Observe,
-        Command::Start(_) | Command::Resume(_) | Command::SetName(_) | Command::CaughtUp(_) => {
-            Without::Claim(Persistence::Durable)
-        }
+        Command::Start(_)
+        | Command::Resume(_)
+        | Command::SetName(_)
+        | Command::Edit(_)
+        | Command::Fork(_)
+        | Command::PutElsewhere(_)
+        | Command::CaughtUp(_) => Without::Claim(Persistence::Durable),
         Command::Input(input) if is_subscribed(services, id, input) => Without::Claim(Persistence::Durable),
         Command::Input(_) | Command::Unload(_) | Command::Helpers(_) | Command::Fence(_) => Without::Answer,
     }
@@ -108,6 +115,9 @@ fn answer_without_owner(services: &Services, id: ThreadId, command: Command) {
         | Command::Resume(_)
         | Command::Input(_)
         | Command::SetName(_)
+        | Command::Edit(_)
+        | Command::Fork(_)
+        | Command::PutElsewhere(_)
         | Command::CaughtUp(_)) => {
             other.refuse(services, &errors::thread(&ThreadError::NotLoaded { id }));
         }
@@ -126,9 +136,15 @@ impl Command {
                 services.subscribers.end_resume(resume.ticket);
                 resume.reply.err(error);
             }
+            Command::Fork(fork) => {
+                services.subscribers.end_resume(fork.ticket);
+                fork.reply.err(error);
+            }
             Command::Input(input) => input.reply.err(error),
+            Command::Edit(edit) => edit.err(error),
             Command::SetName(set_name) => set_name.reply.err(error),
             Command::Unload(unload) => unload.reply.err(error),
+            Command::PutElsewhere(asked) => asked.err(error),
             Command::Helpers(give) => drop(give),
             // It was answered long ago: the client is sent away, and comes back by number.
             Command::CaughtUp(catch_up) => drop(catch_up),

@@ -9,10 +9,23 @@ pub enum UnloadReason {
     Orphaned,
     /// `skein/thread/unload`.
     Asked,
+    /// `thread/archive`, `thread/unarchive`, `thread/delete`.
+    PutElsewhere,
     /// Room is needed for others.
     Pressure,
     /// The server stops.
     Shutdown,
+}
+
+/// Where a thread's rollout is put at the end of a hard shutdown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// Into the archive.
+    Archive,
+    /// Out of the archive.
+    Threads,
+    /// Into the trash.
+    Trash,
 }
 
 /// Why an unload is refused.
@@ -24,6 +37,17 @@ pub enum UnloadRefusal {
     Subscribed,
 }
 
+/// Why a rollout was not put elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MoveRefusal {
+    /// Its end could not be written in time.
+    NotClosed,
+    /// The disk refused; the actor keeps the reason.
+    Failed,
+    /// The disk does not answer: it may come to be there.
+    NoAnswer,
+}
+
 /// Why waiting resumes fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResumeFailure {
@@ -33,6 +57,10 @@ pub enum ResumeFailure {
     Shutdown,
     /// The connection left, or unsubscribed, while its resume waited.
     Withdrawn,
+    /// The thread was archived meanwhile.
+    Archived,
+    /// The thread was deleted meanwhile.
+    Deleted,
 }
 
 /// What is to be done, in this order.
@@ -60,6 +88,16 @@ pub enum Effect {
     KillHelpers,
     /// Write what waits, and the closing record; answered by `RolloutClosed`.
     CloseRollout,
+    /// Every process is gone and the rollout closed: put it there; answered by `Moved` or `MoveFailed`.
+    Move(Destination),
+    /// It is there: tell the one who asked.
+    AnswerMove(WaiterId),
+    /// It is not there, or nobody knows: tell the one who asked why.
+    RefuseMove(WaiterId, MoveRefusal),
+    /// Tell everyone where the thread is now (`thread/archived`, `thread/unarchived`, `thread/deleted`).
+    AnnounceMove(Destination),
+    /// Nobody listens to the thread any more.
+    EndSubscriptions,
     /// The rollout could not be closed in time: count and log what is lost, leave its open marker.
     AbandonRollout,
     /// End the subscription of the one who asked for the unload.

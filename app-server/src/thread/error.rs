@@ -88,6 +88,42 @@ pub enum ThreadError {
         /// What runs.
         active: TurnId,
     },
+    /// A turn runs, and what is asked needs a thread at rest.
+    #[error("turn {turn} of {id} runs; wait for its end, or interrupt it (turn/interrupt), and ask again")]
+    TurnRuns {
+        /// The thread.
+        id: ThreadId,
+        /// What runs.
+        turn: TurnId,
+    },
+    /// Its history has no such turn.
+    #[error("turn {turn} is not in the history of {id}; thread/turns/list has those that are")]
+    UnknownTurn {
+        /// The thread.
+        id: ThreadId,
+        /// What was named.
+        turn: TurnId,
+    },
+    /// Its history has no turn.
+    #[error("{id} has no turns, so there is none to take back")]
+    NoTurns {
+        /// The thread.
+        id: ThreadId,
+    },
+    /// There is nothing on disk yet that a fork could begin with.
+    #[error("{id} has no message yet, so there is nothing to fork; thread/start makes another new one")]
+    NothingToFork {
+        /// The thread.
+        id: ThreadId,
+    },
+    /// The disk did not take a fork.
+    #[error("no fork of {id} was made, and nothing of it is left: {why}; try again when the disk is well")]
+    NotForked {
+        /// The thread that was to be forked.
+        id: ThreadId,
+        /// What the disk said.
+        why: String,
+    },
     /// Too much was added to a running turn.
     #[error("the running turn of {id} has not yet taken what was added to it; try again in a moment")]
     SteersFull {
@@ -101,6 +137,36 @@ pub enum ThreadError {
         id: ThreadId,
         /// What the disk said.
         why: String,
+    },
+    /// Nothing is on disk that could be archived.
+    #[error(
+        "nobody has said anything in {id} yet, so there is nothing to archive; begin a turn, or unsubscribe to drop it"
+    )]
+    NothingSaid {
+        /// The thread.
+        id: ThreadId,
+    },
+    /// It was archived while a resume waited.
+    #[error("{id} was archived or brought back while this resume waited; resume again")]
+    ArchivedMeanwhile {
+        /// The thread.
+        id: ThreadId,
+    },
+    /// Its rollout was not put elsewhere.
+    #[error("{id} stays where it is: {why}; try again when the disk is well")]
+    NotMoved {
+        /// The thread.
+        id: ThreadId,
+        /// What the disk said.
+        why: String,
+    },
+    /// The disk does not say whether its rollout was put elsewhere.
+    #[error(
+        "the disk does not answer, so {id} may still come to be archived, brought back or deleted; list it again"
+    )]
+    MoveUnknown {
+        /// The thread.
+        id: ThreadId,
     },
     /// A provider that is not there.
     #[error("model provider {name:?} is not there; known providers: {known}")]

@@ -1,5 +1,6 @@
 //! What can happen to a thread, as the machine hears it.
 
+use super::effect::Destination;
 use super::machine::Policy;
 
 /// A request that waits for something of the machine: a resume, or an unload. The actor keeps what it stands for.
@@ -67,6 +68,17 @@ pub enum Event {
         /// Subscribers other than who asks.
         others: usize,
     },
+    /// Somebody wants the thread archived, brought back, or deleted, whatever it does and whoever listens.
+    PutElsewhere {
+        /// Who is told.
+        waiter: WaiterId,
+        /// Where to.
+        to: Destination,
+    },
+    /// The rollout is where it was to be put.
+    Moved,
+    /// It is not; the actor keeps the reason.
+    MoveFailed,
     /// Room is needed for others, and this thread is the longest idle one.
     Squeeze,
     /// The configuration has changed.

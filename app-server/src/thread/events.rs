@@ -2,13 +2,16 @@
 
 use skein_protocol::event::{
     ItemCompletedNotification, ItemStartedNotification, ThreadNameUpdatedNotification,
-    ThreadTokenUsageUpdatedNotification, TurnCompletedNotification, TurnStartedNotification,
+    ThreadRevertedNotification, ThreadTokenUsageUpdatedNotification, TurnCompletedNotification,
+    TurnStartedNotification,
 };
+use skein_protocol::extension::RevertedFrom;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::notifications::{
     ItemCompleted as ItemCompletedNotice, ItemStarted as ItemStartedNotice, ThreadNameUpdated,
-    ThreadTokenUsageUpdated, TurnCompleted as TurnCompletedNotice, TurnStarted as TurnStartedNotice,
+    ThreadReverted, ThreadTokenUsageUpdated, TurnCompleted as TurnCompletedNotice,
+    TurnStarted as TurnStartedNotice,
 };
 use skein_protocol::table::{Notification, Scope};
 use skein_protocol::turn::{Turn, TurnItemsView};
@@ -17,7 +20,7 @@ use super::history::History;
 use super::outgoing::Notice;
 use super::subscribers::Broadcast;
 use crate::clock::WallMs;
-use crate::rollout::record::{Record, RecordBody, TurnCompleted, Usage};
+use crate::rollout::record::{Record, RecordBody, Reverted, TurnCompleted, Usage};
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +44,12 @@ pub fn item_completed(thread_id: ThreadId, turn_id: &TurnId, item: ThreadItem) -
         thread_id,
         turn_id: turn_id.clone(),
     }
+}
+
+/// A turn and all after it are gone.
+#[must_use]
+pub fn thread_reverted(thread_id: ThreadId, before: &TurnId) -> ThreadRevertedNotification {
+    ThreadRevertedNotification { thread_id, skein: Some(RevertedFrom { before_turn_id: before.clone() }) }
 }
 
 /// A turn with its last item only, as the peer shows one that has ended.
@@ -72,6 +81,7 @@ pub fn is_event(body: &RecordBody) -> bool {
         | RecordBody::ItemCompleted(_)
         | RecordBody::TurnCompleted(_)
         | RecordBody::ThreadNamed(_)
+        | RecordBody::Reverted(_)
         | RecordBody::Usage(_) => true,
         RecordBody::ThreadCreated(_)
         | RecordBody::ThreadOpened(_)
@@ -79,7 +89,7 @@ pub fn is_event(body: &RecordBody) -> bool {
         | RecordBody::ThreadMeta(_)
         | RecordBody::ItemCheckpoint(_)
         | RecordBody::Compacted(_)
-        | RecordBody::Reverted(_)
+        | RecordBody::ItemsInjected(_)
         | RecordBody::Archived(_)
         | RecordBody::Unarchived(_)
         | RecordBody::Forked(_)
@@ -148,13 +158,11 @@ impl Replayer {
                 Some(self.notice::<TurnCompletedNotice>(&self.ended(done, at), seq, at))
             }
             RecordBody::ThreadNamed(named) => {
-                let thread_name = named.name.clone();
-                let params = ThreadNameUpdatedNotification { thread_id, thread_name, skein: None };
-                Some(self.notice::<ThreadNameUpdated>(&params, seq, at))
+                Some(self.notice::<ThreadNameUpdated>(&self.named(named.name.clone()), seq, at))
             }
+            RecordBody::Reverted(reverted) => Some(self.reverted(reverted, seq, at)),
             RecordBody::Usage(usage) => {
-                let params = self.used(usage);
-                Some(self.notice::<ThreadTokenUsageUpdated>(&params, seq, at))
+                Some(self.notice::<ThreadTokenUsageUpdated>(&self.used(usage), seq, at))
             }
             RecordBody::ThreadCreated(_)
             | RecordBody::ThreadOpened(_)
@@ -162,12 +170,23 @@ impl Replayer {
             | RecordBody::ThreadMeta(_)
             | RecordBody::ItemCheckpoint(_)
             | RecordBody::Compacted(_)
-            | RecordBody::Reverted(_)
+            | RecordBody::ItemsInjected(_)
             | RecordBody::Archived(_)
             | RecordBody::Unarchived(_)
             | RecordBody::Forked(_)
             | RecordBody::Unknown(_) => None,
         }
+    }
+
+    /// Who follows from before it is told so, and counts on in the new version.
+    fn reverted(&mut self, reverted: &Reverted, seq: EventSeq, at: WallMs) -> Broadcast {
+        self.epoch = reverted.epoch;
+        let params = thread_reverted(self.thread, &reverted.before_turn_id);
+        self.notice::<ThreadReverted>(&params, seq, at)
+    }
+
+    fn named(&self, thread_name: Option<String>) -> ThreadNameUpdatedNotification {
+        ThreadNameUpdatedNotification { thread_id: self.thread, thread_name, skein: None }
     }
 
     fn begun(&mut self, turn_id: &TurnId, at: WallMs) -> TurnStartedNotification {

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use serde_json::Value;
 use skein_protocol::event::ThreadTokenUsage;
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
@@ -15,16 +16,19 @@ use crate::clock::WallMs;
 use crate::index::ThreadRow;
 use crate::policy;
 use crate::rollout::record::{
-    Cut, ItemCheckpoint, ItemCompleted, ItemStarted, ItemText, Record, RecordBody, ThreadCreated,
-    ThreadHeader, ThreadMeta, ThreadOpened, ThreadSettings, TurnCompleted, TurnStarted,
+    ForkOrigin, ItemCheckpoint, ItemCompleted, ItemStarted, ItemText, Record, RecordBody, TakenBack,
+    ThreadCreated, ThreadHeader, ThreadMeta, ThreadOpened, ThreadSettings, TurnCompleted, TurnStarted,
 };
 
+mod cut;
+mod edits;
 mod items;
 pub mod read;
 #[cfg(test)]
 mod tests;
 mod window;
 
+pub use cut::{Bound, Cut};
 pub use items::seen_as;
 
 /// A thread, as its records up to [`History::seq`] say. Of its turns it may hold only the newest ones.
@@ -42,19 +46,28 @@ pub struct History {
     /// When the last record was written.
     at: WallMs,
     created: Option<ThreadCreated>,
+    /// Where its history began, when that was in another thread.
+    forked: Option<ForkOrigin>,
     created_at: WallMs,
     updated_at: WallMs,
     name: Option<String>,
     settings: ThreadSettings,
     git_info: Option<GitInfo>,
+    /// Whether the rollout stands in the archive, whatever its records say.
     archived: bool,
     preview: Option<String>,
+    /// Whether the first message of the rollout was taken back.
+    beginning_reverted: bool,
     usage: Option<ThreadTokenUsage>,
+    /// What clients have added to what the model sees, with the number of turns that came before.
+    injected: Vec<(usize, Value)>,
     turns: Vec<Held>,
     /// Whether turns before those may be on disk.
     older: bool,
+    /// Whether everything that was held was taken back, and turns before it may be on disk.
+    emptied: bool,
     /// What reverts have taken back, oldest first.
-    cuts: Vec<Cut>,
+    taken_back: Vec<TakenBack>,
     /// Items of the last turn that are not done, in the order of their start.
     open_items: Vec<ItemId>,
     /// Text of open items that was heard, and of which no record tells yet.
@@ -83,8 +96,8 @@ impl Default for History {
 }
 
 impl History {
-    /// A thread without records. Its id is that of `thread.created` where there is one; `id` names a rollout whose
-    /// first lines are damaged.
+    /// A thread without records. `id` is that of its rollout: the `thread.created` of a fork names the thread that it was
+    /// copied from.
     #[must_use]
     pub fn of(id: ThreadId) -> Self {
         Self {
@@ -97,6 +110,7 @@ impl History {
             told: EventSeq(0),
             at: WallMs(0),
             created: None,
+            forked: None,
             created_at: WallMs(0),
             updated_at: WallMs(0),
             name: None,
@@ -104,10 +118,13 @@ impl History {
             git_info: None,
             archived: false,
             preview: None,
+            beginning_reverted: false,
             usage: None,
+            injected: Vec::new(),
             turns: Vec::new(),
             older: false,
-            cuts: Vec::new(),
+            emptied: false,
+            taken_back: Vec::new(),
             open_items: Vec::new(),
             unrecorded: Vec::new(),
             messages: VecDeque::new(),
@@ -145,14 +162,18 @@ impl History {
             RecordBody::ItemCompleted(completed) => self.item_completed(completed, at),
             RecordBody::TurnCompleted(completed) => self.turn_completed(completed, at),
             RecordBody::Usage(usage) => self.usage = Some(usage.usage),
+            RecordBody::ItemsInjected(injected) => self.inject(&injected.items),
             RecordBody::Reverted(reverted) => {
                 self.epoch = reverted.epoch;
-                self.revert(reverted, record.seq);
+                self.revert(reverted, record.seq, at);
             }
-            RecordBody::Archived(_) => self.archived = true,
-            RecordBody::Unarchived(_) => self.archived = false,
-            RecordBody::Forked(forked) => self.epoch = forked.epoch,
-            RecordBody::ThreadClosed(_) | RecordBody::Compacted(_) | RecordBody::Unknown(_) => {}
+            RecordBody::Forked(forked) => self.forked(forked, at),
+            // Whether a thread is archived is decided by where its rollout stands: see `set_archived`.
+            RecordBody::Archived(_)
+            | RecordBody::Unarchived(_)
+            | RecordBody::ThreadClosed(_)
+            | RecordBody::Compacted(_)
+            | RecordBody::Unknown(_) => {}
         }
     }
 
@@ -205,16 +226,34 @@ impl History {
         self.closed
     }
 
-    /// Whether the user has said something, so that the thread belongs on disk and into lists.
+    /// Whether the user has said something, so that the thread belongs on disk and into lists; also when it was taken
+    /// back since.
     #[must_use]
     pub fn is_materialised(&self) -> bool {
-        self.preview.is_some()
+        self.preview.is_some() || self.beginning_reverted || self.forked.is_some()
+    }
+
+    /// Whether the thread stands in the archive.
+    #[must_use]
+    pub fn is_archived(&self) -> bool {
+        self.archived
+    }
+
+    /// Notes where the thread stands.
+    pub fn set_archived(&mut self, archived: bool) {
+        self.archived = archived;
     }
 
     /// The thread's name.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// What was said of its repository.
+    #[must_use]
+    pub fn git_info(&self) -> Option<&GitInfo> {
+        self.git_info.as_ref()
     }
 
     /// What the thread works with.
@@ -274,7 +313,7 @@ impl History {
     /// The thread as lists show it.
     #[must_use]
     pub fn row(&self) -> ThreadRow {
-        let created = self.created.as_ref();
+        let (created, forked) = (self.created.as_ref(), self.forked.as_ref());
         ThreadRow {
             id: self.id,
             name: self.name.clone(),
@@ -286,10 +325,14 @@ impl History {
             model_provider: self.settings.model_provider.clone(),
             reasoning_effort: self.settings.reasoning_effort.clone(),
             source: created.map_or(SessionSource::Unknown, |created| created.source.clone()),
-            thread_source: created.and_then(|created| created.thread_source.clone()),
-            originator: created.and_then(|created| created.originator.clone()),
+            thread_source: forked
+                .and_then(|forked| forked.thread_source.clone())
+                .or_else(|| created.and_then(|created| created.thread_source.clone())),
+            originator: forked
+                .and_then(|forked| forked.originator.clone())
+                .or_else(|| created.and_then(|created| created.originator.clone())),
             cli_version: created.map(|created| created.cli_version.clone()).unwrap_or_default(),
-            forked_from: created.and_then(|created| created.forked_from),
+            forked_from: forked.map(|forked| forked.from).or(created.and_then(|created| created.forked_from)),
             git_info: self.git_info.clone(),
             archived: self.archived,
         }
@@ -306,7 +349,9 @@ impl History {
             git_info: self.git_info.clone(),
             opened: self.opened,
             updated_at_ms: Some(self.updated_at.0),
-            cuts: self.cuts.clone(),
+            taken_back: self.taken_back.clone(),
+            forked: self.forked.clone(),
+            preview: self.beginning_reverted.then(|| self.preview.clone().unwrap_or_default()),
         }
     }
 
@@ -376,7 +421,9 @@ impl History {
     }
 
     fn thread_created(&mut self, created: &ThreadCreated, at: WallMs) {
-        self.id = created.id;
+        if self.id.uuid().is_nil() {
+            self.id = created.id;
+        }
         self.settings = created.settings.clone();
         self.git_info.clone_from(&created.git_info);
         self.created = Some(created.clone());
@@ -387,8 +434,8 @@ impl History {
         if let Some(settings) = &meta.settings {
             self.settings = settings.clone();
         }
-        if meta.git_info.is_some() {
-            self.git_info.clone_from(&meta.git_info);
+        if let Some(git_info) = &meta.git_info {
+            self.git_info = Some(git_info.clone()).filter(|said| *said != GitInfo::default());
         }
     }
 
@@ -450,6 +497,7 @@ impl History {
         if completed.header.usage.is_some() {
             self.usage.clone_from(&completed.header.usage);
         }
+        self.take_origin(&completed.header);
         // An interruption says nothing new; what closes a thread after a crash must not move it up in lists.
         if completed.status != TurnStatus::Interrupted {
             self.updated_at = at;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_protocol::table::Scope;
 use tokio::sync::mpsc;
@@ -50,6 +51,10 @@ pub struct Journal {
     /// The last number given out.
     last: EventSeq,
     epoch: Epoch,
+    /// The version of the history when this load began: every change of it since is an event of its own.
+    first_epoch: Epoch,
+    /// The last revert of this load; 0 when there is none.
+    reverted: EventSeq,
     /// Whether this load has written its `thread.opened`.
     opened: bool,
     /// Why the disk does not take records now.
@@ -83,6 +88,8 @@ impl Journal {
             head,
             last: head,
             epoch,
+            first_epoch: epoch,
+            reverted: EventSeq(0),
             opened: false,
             failure: None,
         }
@@ -113,6 +120,26 @@ impl Journal {
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// Whether who knows the history up to `at`, a number of version `epoch`, can be told what follows: since then it was
+    /// only rewritten by reverts of this load, which are told like everything else.
+    #[must_use]
+    pub fn continues(&self, at: ThreadPicture) -> bool {
+        at.seq <= self.last && (self.first_epoch..=self.epoch).contains(&at.epoch)
+    }
+
+    /// The version that a picture has whose last record on disk is `end`. None (0) where a revert that it shows may be
+    /// lost: nothing that is on disk later continues it.
+    #[must_use]
+    pub fn epoch_at(&self, end: EventSeq) -> Epoch {
+        if self.reverted > end { Epoch(0) } else { self.epoch }
+    }
+
+    /// Whether the disk does not have a revert that clients may have been told of.
+    #[must_use]
+    pub fn lacks_a_revert(&self) -> bool {
+        self.is_stored() && self.reverted > self.queue.durable()
     }
 
     /// Whether the writer takes more, and not too much waits for it. While it is not so, the turn is not listened to.
@@ -264,6 +291,9 @@ impl Journal {
 
     fn numbered(&mut self, body: RecordBody) -> Record {
         self.last = self.last.next();
+        if let RecordBody::Reverted(reverted) = &body {
+            (self.epoch, self.reverted) = (reverted.epoch, self.last);
+        }
         let record = Record { seq: self.last, at: self.services.clock.wall(), body };
         self.history.apply(&record);
         if matches!((&record.body, &self.sink), (RecordBody::TurnCompleted(_), Sink::Disk { .. })) {
@@ -339,16 +369,18 @@ fn changes_row(body: &RecordBody) -> bool {
         | RecordBody::TurnStarted(_)
         | RecordBody::TurnCompleted(_)
         | RecordBody::Reverted(_)
-        | RecordBody::Archived(_)
-        | RecordBody::Unarchived(_)
         | RecordBody::Forked(_) => true,
-        RecordBody::ThreadOpened(_)
+        // Where the rollout stands is in the row, and that changes later.
+        RecordBody::Archived(_)
+        | RecordBody::Unarchived(_)
+        | RecordBody::ThreadOpened(_)
         | RecordBody::ThreadClosed(_)
         | RecordBody::ItemStarted(_)
         | RecordBody::ItemCheckpoint(_)
         | RecordBody::ItemCompleted(_)
         | RecordBody::Usage(_)
         | RecordBody::Compacted(_)
+        | RecordBody::ItemsInjected(_)
         | RecordBody::Unknown(_) => false,
     }
 }

@@ -8,7 +8,7 @@
 //!    |  |               | orphaned, asked, server   | server stops
 //!    |  | resumed       v stops                     v
 //!    |  +-------- Unloading <-----------------------+
-//!    |  meanwhile       | no helper left and rollout closed
+//!    |  meanwhile       | no helper left, rollout closed, and put where it was wanted
 //!    |  load failed     v
 //!    +---------------> Gone
 //! ```
@@ -21,9 +21,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::effect::{Effect, ResumeFailure, UnloadReason};
+use super::effect::{Destination, Effect, MoveRefusal, ResumeFailure, UnloadReason};
 use super::event::{Counts, Event, Materialised, WaiterId};
 
+mod elsewhere;
 mod orphans;
 mod unload;
 
@@ -84,6 +85,15 @@ enum Helpers {
     Started,
 }
 
+/// What is to become of the rollout's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Moving {
+    to: Destination,
+    /// Who is told.
+    waiter: WaiterId,
+    under_way: bool,
+}
+
 /// A hard shutdown under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Unloading {
@@ -97,6 +107,7 @@ struct Unloading {
     turn_runs: bool,
     helpers_live: bool,
     rollout: Rollout,
+    moving: Option<Moving>,
 }
 
 /// A turn under way.
@@ -185,6 +196,9 @@ impl Machine {
             Event::Interrupt => self.interrupt(),
             Event::TurnEnded => self.turn_ended(now),
             Event::Unload { waiter, force, others } => self.unload_asked(now, waiter, force, others),
+            Event::PutElsewhere { waiter, to } => self.put_elsewhere(now, waiter, to),
+            Event::Moved => self.moved(),
+            Event::MoveFailed => self.move_failed(MoveRefusal::Failed),
             Event::Squeeze => self.squeeze(now),
             Event::Policy(policy) => {
                 self.policy = policy;

@@ -20,8 +20,9 @@ use crate::connection::outbox::{Frame, TextDelta};
 use crate::connection::reply::Answer;
 
 /// An answer that is made when its turn comes. It is given the last record that is on disk, where not all are that it
-/// shows: what is not may be lost, and its number be another event's. `Err` refuses, and nobody is subscribed.
-pub type LateAnswer = Box<dyn FnOnce(Option<EventSeq>) -> Result<Answer, Answer> + Send>;
+/// shows: what is not may be lost, and its number be another event's; and the version that it is a picture of then. `Err`
+/// refuses, and nobody is subscribed.
+pub type LateAnswer = Box<dyn FnOnce(Option<ThreadPicture>) -> Result<Answer, Answer> + Send>;
 
 /// An answer that says yes when the records behind the request are saved, and why not otherwise.
 pub type Acknowledgement = Box<dyn FnOnce(Result<(), WireError>) + Send>;

@@ -246,9 +246,9 @@ pub fn items(
     Ok(ThreadItemsListResponse { backwards_cursor: backwards, data, next_cursor: next, skein: None })
 }
 
-/// Puts into the answer of a resume what it shows of the history, and the cursors to read it backwards from here.
-pub fn show(response: &mut ThreadResumeResponse, history: &History, params: &ThreadResumeParams) {
-    let thread = params.thread_id;
+/// The cursors to read a history backwards from here: of its turns, of its items.
+#[must_use]
+pub fn backwards_from_here(history: &History, thread: ThreadId) -> (Option<String>, Option<String>) {
     let as_of = Some(ThreadPicture { seq: history.seq(), epoch: history.epoch() });
     let end = Cursor { thread, turn: None, at: None, item: None, as_of, inclusive: true };
     let from_here = |newest: Option<Cursor>| {
@@ -259,8 +259,23 @@ pub fn show(response: &mut ThreadResumeResponse, history: &History, params: &Thr
     let newest_first = history.held_turns().iter().rev();
     let newest_turn = newest_first.clone().next();
     let newest_item = newest_first.flat_map(|held| placed(held).rev()).find(done);
-    response.turns_backwards_cursor = from_here(newest_turn.map(|turn| turn.cursor(thread, true)));
-    response.items_backwards_cursor = from_here(newest_item.map(|item| item.cursor(thread, true)));
+    (
+        from_here(newest_turn.map(|turn| turn.cursor(thread, true))),
+        from_here(newest_item.map(|item| item.cursor(thread, true))),
+    )
+}
+
+/// The newest turns that have at most so many bytes together, with all of their items, oldest first.
+#[must_use]
+pub fn newest_within(history: &History, most_bytes: usize) -> Vec<Turn> {
+    let too_large = history.held_turns().last().is_some_and(|last| last.json_bytes() > most_bytes);
+    if too_large { Vec::new() } else { history.newest_turns(most_bytes).0 }
+}
+
+/// Puts into the answer of a resume what it shows of the history, and the cursors to read it backwards from here.
+pub fn show(response: &mut ThreadResumeResponse, history: &History, params: &ThreadResumeParams) {
+    let thread = params.thread_id;
+    (response.turns_backwards_cursor, response.items_backwards_cursor) = backwards_from_here(history, thread);
     if let Some(asked) = &params.initial_turns_page {
         let (limit, items_view, sort_direction) = (asked.limit, asked.items_view, asked.sort_direction);
         let first =
@@ -275,8 +290,8 @@ pub fn show(response: &mut ThreadResumeResponse, history: &History, params: &Thr
         let (newest, more) = history.newest_turns(policy::HISTORY_WINDOW);
         let oldest = history.held_turns().iter().rev().nth(newest.len().saturating_sub(1));
         if let Some(picture) = &mut response.skein {
-            let older = oldest.map_or_else(|| end.clone(), |oldest| oldest.cursor(thread, false));
-            picture.older_turns = more.then(|| print(&older));
+            let older = oldest.filter(|_| more);
+            picture.older_turns = older.map(|oldest| print(&oldest.cursor(thread, false)));
         }
         response.thread.turns = newest;
     }

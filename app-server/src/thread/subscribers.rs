@@ -18,7 +18,7 @@ use super::catalog::{Catalog, CatalogLimits};
 use super::event::Counts;
 #[cfg(all(test, feature = "races"))]
 use super::tests::shim::{AtomicBool, AtomicU64, Map as DashMap, Mutex, Ordering};
-use crate::connection::outbox::Outbox;
+use crate::connection::outbox::{CloseReason, Outbox};
 use crate::policy;
 
 #[cfg(test)]
@@ -282,6 +282,18 @@ impl Subscribers {
         if waited { Left::WaitingResume } else { Left::Nothing }
     }
 
+    /// Ends every subscription to a thread, also of those who are told what they missed. Resumes that wait, wait on.
+    pub fn end_thread(&self, thread: ThreadId) {
+        let listening = self.threads.get(&thread).map(|side| side.keys().copied().collect::<Vec<_>>());
+        for id in listening.unwrap_or_default() {
+            let Some(mut connection) = self.connections.get_mut(&id) else { continue };
+            connection.end_catch_up(thread);
+            if connection.threads.remove(&thread).is_some() {
+                self.remove_from_thread(id, thread);
+            }
+        }
+    }
+
     /// How many listen to a thread.
     #[must_use]
     pub fn counts(&self, thread: ThreadId) -> Counts {
@@ -325,6 +337,17 @@ impl Subscribers {
             Hears::NothingYet(_) => false,
         });
         asked.map(|listener| listener.receiver.outbox.clone()).collect()
+    }
+
+    /// Closes the connection of everyone who listens to a thread: what they were told of it cannot be made good.
+    pub fn close_listeners(&self, thread: ThreadId) {
+        let outboxes: Vec<Outbox> = match self.threads.get(&thread) {
+            Some(side) => side.values().map(|listener| listener.receiver.outbox.clone()).collect(),
+            None => Vec::new(),
+        };
+        for outbox in outboxes {
+            outbox.close(CloseReason::Fault);
+        }
     }
 
     /// Every connection's outbox.

@@ -22,19 +22,24 @@ use skein_protocol::helper::{ListMcpServerStatusParams, McpServerStartupState};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{
     AccountRead, CollaborationModeList, ConfigRead, ConfigRequirementsRead, HooksList, Initialize,
-    McpServerStatusList, ModelList, RpcDiscover, SkeinCatalogResume, SkillsList, ThreadItemsList, ThreadList,
-    ThreadNameSet, ThreadRead, ThreadResume, ThreadStart, ThreadTurnsList, TurnStart, TurnSteer,
+    McpServerStatusList, ModelList, RpcDiscover, SkeinCatalogResume, SkillsList, ThreadArchive, ThreadDelete,
+    ThreadFork, ThreadInjectItems, ThreadItemsList, ThreadList, ThreadMetadataUpdate, ThreadNameSet,
+    ThreadRead, ThreadResume, ThreadRevert, ThreadRollback, ThreadStart, ThreadTurnsList, ThreadUnarchive,
+    TurnStart, TurnSteer,
 };
 use skein_protocol::notifications::{
     ConfigWarning, Error, ItemAgentMessageDelta, ItemMcpToolCallProgress, McpServerStartupStatusUpdated,
-    ServerRequestResolved, SkeinHeartbeat, ThreadNameUpdated, ThreadTokenUsageUpdated,
+    ServerRequestResolved, SkeinHeartbeat, ThreadArchived, ThreadDeleted, ThreadNameUpdated, ThreadReverted,
+    ThreadStarted, ThreadTokenUsageUpdated, ThreadUnarchived,
 };
 use skein_protocol::server::{InitializeCapabilities, ModelListParams};
 use skein_protocol::server_requests::ItemToolRequestUserInput;
 use skein_protocol::table::Method;
 use skein_protocol::thread::{
-    SortDirection, ThreadItemsListParams, ThreadListParams, ThreadReadParams, ThreadResumeParams,
-    ThreadSetNameParams, ThreadSortKey, ThreadStartParams, ThreadTurnsListParams,
+    SortDirection, ThreadArchiveParams, ThreadDeleteParams, ThreadForkParams, ThreadInjectItemsParams,
+    ThreadItemsListParams, ThreadListParams, ThreadMetadataGitInfoUpdateParams, ThreadMetadataUpdateParams,
+    ThreadReadParams, ThreadResumeParams, ThreadRevertParams, ThreadRollbackParams, ThreadSetNameParams,
+    ThreadSortKey, ThreadStartParams, ThreadTurnsListParams, ThreadUnarchiveParams,
 };
 use skein_protocol::turn::{TurnItemsView, TurnStatus};
 
@@ -89,7 +94,21 @@ async fn a_thread_from_its_start_to_its_end() -> Result<()> {
     client.call::<ThreadResume>(bare).await?;
     client.unload(thread, true).await?;
     client.unload(thread, true).await?;
+    put_aside(&mut client, thread).await?;
     home.finish().await
+}
+
+/// To the archive, back, and into the trash.
+async fn put_aside(client: &mut Client, thread: ThreadId) -> Result<()> {
+    client.call::<ThreadArchive>(ThreadArchiveParams { thread_id: thread }).await?;
+    client.next::<ThreadArchived>(|archived| archived.thread_id == thread).await?;
+    let archived = ThreadListParams { archived: Some(true), ..ThreadListParams::default() };
+    ensure!(client.call::<ThreadList>(archived).await?.data.len() == 1, "the archived list");
+    client.call::<ThreadUnarchive>(ThreadUnarchiveParams { thread_id: thread }).await?;
+    client.next::<ThreadUnarchived>(|back| back.thread_id == thread).await?;
+    client.call::<ThreadDelete>(ThreadDeleteParams { thread_id: thread }).await?;
+    client.next::<ThreadDeleted>(|deleted| deleted.thread_id == thread).await?;
+    Ok(())
 }
 
 /// Everything that can be asked while a thread is loaded.
@@ -213,9 +232,50 @@ async fn a_client_that_comes_back_by_number() -> Result<()> {
     window.until("the question again", |view| view.open_question().is_some()).await?;
     window.answer("the red one").await?;
     for window in [&mut window, &mut observer] {
-        window.until("the end", |view| view.has_ended(&turn) && view.has_caught_up()).await?;
+        // The question belongs to a turn of its own where the first one was over by then.
+        let over = |view: &View| view.has_ended(&turn) && view.has_caught_up() && view.is_at_rest();
+        window.until("the end", over).await?;
     }
     window.view.same_as(&observer.view)?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_history_that_is_changed_and_copied() -> Result<()> {
+    let home = home().await?;
+    let mut client = talkative(&home).await?;
+    let thread = client.start_thread().await?.id;
+    let first = client.turn(thread, "one").await?.id;
+    for text in ["two", "three", "four"] {
+        client.turn(thread, text).await?;
+    }
+    let fork = ThreadForkParams { last_turn_id: Some(first.clone()), ..ThreadForkParams::of(thread) };
+    let fork = client.call::<ThreadFork>(fork).await?.thread;
+    ensure!(fork.forked_from_id == Some(thread) && fork.turns.len() == 1, "{fork:?}");
+    client.next::<ThreadStarted>(|started| started.thread.id == fork.id).await?;
+    let ephemeral = ThreadForkParams { ephemeral: true, exclude_turns: true, ..ThreadForkParams::of(thread) };
+    client.call::<ThreadFork>(ephemeral).await?;
+    client.call::<ThreadRollback>(ThreadRollbackParams { num_turns: 1, thread_id: thread }).await?;
+    let second = client.read_thread(thread).await?.turns[1].id.clone();
+    client.call::<ThreadRevert>(ThreadRevertParams { before_turn_id: second, thread_id: thread }).await?;
+    client.next::<ThreadReverted>(|reverted| reverted.thread_id == thread).await?;
+    let git_info = ThreadMetadataGitInfoUpdateParams {
+        branch: Some(Some("main".to_owned())),
+        origin_url: Some(None),
+        ..ThreadMetadataGitInfoUpdateParams::default()
+    };
+    let params = ThreadMetadataUpdateParams {
+        daybreak_enabled: None,
+        git_info: Some(git_info),
+        project_id: None,
+        thread_id: thread,
+    };
+    client.call::<ThreadMetadataUpdate>(params).await?;
+    let said =
+        json!({ "type": "message", "role": "user", "content": [{ "type": "input_text", "text": "so" }] });
+    client
+        .call::<ThreadInjectItems>(ThreadInjectItemsParams { items: vec![said], thread_id: thread })
+        .await?;
     home.finish().await
 }
 

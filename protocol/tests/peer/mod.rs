@@ -8,8 +8,8 @@ use skein_protocol::{
     envelope::{self, Incoming},
     extension::is_ours,
     ids::RequestId,
-    methods::{for_each_client_notification, for_each_method},
-    notifications::{ItemMcpToolCallProgress, ItemReasoningTextDelta, for_each_notification},
+    methods::{ThreadInjectItems, ThreadRevert, for_each_client_notification, for_each_method},
+    notifications::{ItemMcpToolCallProgress, ItemReasoningTextDelta, ThreadReverted, for_each_notification},
     server_requests::for_each_server_request,
     table::{
         ClientNotification, ClientNotificationVisitor, Method, MethodVisitor, Notification,
@@ -30,7 +30,13 @@ pub const SERVER_REQUESTS: &str = include_str!("server_requests.jsonl");
 const ERRORS: &str = include_str!("errors.jsonl");
 
 /// What the peer has, and no conversation with it showed.
-const NOT_RECORDED: &[&str] = &[ItemReasoningTextDelta::INFO.wire, ItemMcpToolCallProgress::INFO.wire];
+const NOT_RECORDED: &[&str] = &[
+    ItemReasoningTextDelta::INFO.wire,
+    ItemMcpToolCallProgress::INFO.wire,
+    ThreadRevert::INFO.wire,
+    ThreadReverted::INFO.wire,
+    ThreadInjectItems::INFO.wire,
+];
 
 /// Recorded messages by method, and how many of each were tested.
 #[derive(Default)]

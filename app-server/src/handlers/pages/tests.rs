@@ -12,7 +12,7 @@ use crate::thread::history::read::tests::{Life, THREAD, life, wait};
 /// What the handler cuts its page from.
 fn shown(store: &MemoryStore, wanted: &Wanted) -> Shown {
     let now = wait(History::read_end(store, THREAD, 0)).unwrap();
-    let turns = Turns::of(store, THREAD, now.cuts(), wanted.as_of.map(|as_of| as_of.seq));
+    let turns = Turns::of(store, THREAD, now.taken_back(), wanted.as_of.map(|as_of| as_of.seq));
     let (mut stretch, older, newer) = wait(read(&turns, wanted)).unwrap();
     if let (Some(newest), Some(last), Some(_)) =
         (stretch.newest.take(), stretch.turns.back_mut(), wanted.as_of)

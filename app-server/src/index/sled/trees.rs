@@ -37,6 +37,15 @@ impl From<serde_json::Error> for Broken {
     }
 }
 
+impl From<TransactionError<Broken>> for Broken {
+    fn from(error: TransactionError<Broken>) -> Self {
+        match error {
+            TransactionError::Abort(broken) => broken,
+            TransactionError::Storage(error) => error.into(),
+        }
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Stored {
@@ -51,6 +60,9 @@ pub(super) struct Trees {
     rows: Tree,
     created: Tree,
     updated: Tree,
+    /// Threads that were deleted since the index was opened, and the record at which: a row of theirs may still be under
+    /// way.
+    gone: Tree,
 }
 
 impl Trees {
@@ -69,7 +81,10 @@ impl Trees {
             .flush_every_ms(None);
         let db = open_when_free(&config)?;
         let tree = |name: &str| db.open_tree(name);
-        Ok(Self { rows: tree("rows")?, created: tree("created")?, updated: tree("updated")?, db })
+        let gone = tree("gone")?;
+        // Nothing is under way now, and what was deleted may have been brought back by hand.
+        gone.clear()?;
+        Ok(Self { rows: tree("rows")?, created: tree("created")?, updated: tree("updated")?, gone, db })
     }
 
     /// Whether every rollout was in it once. Without a single row that is not believed: making it anew costs nothing
@@ -94,14 +109,16 @@ impl Trees {
         Ok(Some((stored.row, stored.as_of)))
     }
 
-    /// Sets a row and its places in both orders, all or nothing; ignored when a later one is there.
+    /// Sets a row and its places in both orders, all or nothing; ignored when a later one is there, or was removed.
     pub fn upsert(&self, row: &ThreadRow, as_of: EventSeq) -> Result<(), Broken> {
         let value = serde_json::to_vec(&Stored { as_of, row: row.clone() })?;
-        let set = (&self.rows, &self.created, &self.updated).transaction(|(rows, created, updated)| {
+        let trees = (&self.rows, &self.created, &self.updated, &self.gone);
+        let set = trees.transaction(|(rows, created, updated, gone)| {
             let id = row.id.uuid();
-            if let Some(bytes) = rows.get(id.as_bytes())? {
-                let there: Stored = serde_json::from_slice(&bytes)
-                    .map_err(|error| ConflictableTransactionError::Abort(Broken::from(error)))?;
+            if gone.get(id.as_bytes())?.is_some_and(|at| *at >= as_of.0.to_be_bytes()[..]) {
+                return Ok(());
+            }
+            if let Some(there) = stored(rows, row.id)? {
                 if there.as_of > as_of {
                     return Ok(());
                 }
@@ -113,10 +130,23 @@ impl Trees {
             rows.insert(id.as_bytes(), value.as_slice())?;
             Ok(())
         });
-        set.map_err(|error| match error {
-            TransactionError::Abort(broken) => broken,
-            TransactionError::Storage(error) => error.into(),
-        })
+        set.map_err(Broken::from)
+    }
+
+    /// Removes a row and its places in both orders, all or nothing, and remembers that.
+    pub fn remove(&self, thread: ThreadId, as_of: EventSeq) -> Result<(), Broken> {
+        let trees = (&self.rows, &self.created, &self.updated, &self.gone);
+        let removed = trees.transaction(|(rows, created, updated, gone)| {
+            let id = thread.uuid();
+            if let Some(there) = stored(rows, thread)? {
+                remove_order(created, SortKey::Created, &there.row)?;
+                remove_order(updated, SortKey::Updated, &there.row)?;
+                rows.remove(id.as_bytes())?;
+            }
+            gone.insert(id.as_bytes(), &as_of.0.to_be_bytes())?;
+            Ok(())
+        });
+        removed.map_err(Broken::from)
     }
 
     /// The rows that follow `from` in the order, at most `limit`.
@@ -171,6 +201,16 @@ impl Trees {
 
 fn key(sort: SortKey, row: &ThreadRow) -> [u8; 24] {
     order_key(sort.time_of(row), row.id)
+}
+
+fn stored(
+    rows: &TransactionalTree,
+    thread: ThreadId,
+) -> Result<Option<Stored>, ConflictableTransactionError<Broken>> {
+    let Some(bytes) = rows.get(thread.uuid().as_bytes())? else { return Ok(None) };
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|error| ConflictableTransactionError::Abort(Broken::from(error)))
 }
 
 fn remove_order(

@@ -83,6 +83,57 @@ struct State {
     files: BTreeMap<PathBuf, OnDisk>,
     /// Names that are not on disk until their folder is synced.
     unsynced_names: BTreeSet<PathBuf>,
+    /// New names that are not on disk until the folder that they came into is synced.
+    renamed: Vec<Renamed>,
+}
+
+#[derive(Debug)]
+struct Renamed {
+    from: PathBuf,
+    to: PathBuf,
+    /// The folder that the name left is synced, and the other one is not: the file is nowhere.
+    lost: bool,
+}
+
+impl State {
+    fn renamed(&mut self, from: &Path, to: &Path) {
+        if let Some(on_disk) = self.files.remove(from) {
+            self.files.insert(to.to_owned(), on_disk);
+        }
+        if self.unsynced_names.remove(from) {
+            self.unsynced_names.insert(to.to_owned());
+            return;
+        }
+        let before = self.renamed.len();
+        self.renamed.retain(|renamed| renamed.lost || (&*renamed.to, &*renamed.from) != (from, to));
+        if self.renamed.len() == before {
+            self.renamed.push(Renamed { from: from.to_owned(), to: to.to_owned(), lost: false });
+        }
+    }
+
+    fn folder_synced(&mut self, folder: &Path) {
+        self.unsynced_names.retain(|name| name.parent() != Some(folder));
+        let unsynced = &self.unsynced_names;
+        self.renamed.retain_mut(|Renamed { from, to, lost }| {
+            let reached = !to.ancestors().any(|name| unsynced.contains(name));
+            *lost |= from.parent() == Some(folder);
+            to.parent() != Some(folder) || !reached
+        });
+    }
+
+    /// Takes back the new names that are not on disk.
+    fn undo_renames(&mut self) -> io::Result<()> {
+        while let Some(Renamed { from, to, lost }) = self.renamed.pop() {
+            let on_disk = self.files.remove(&to);
+            if lost {
+                fs::remove_file(&to)?;
+                continue;
+            }
+            fs::rename(&to, &from)?;
+            self.files.extend(on_disk.map(|on_disk| (from, on_disk)));
+        }
+        Ok(())
+    }
 }
 
 /// What of a file would survive a loss of power.
@@ -153,6 +204,7 @@ impl FaultLayer {
     /// When the folder cannot be changed.
     pub fn cut_power(&self) -> io::Result<()> {
         let mut state = self.state();
+        state.undo_renames()?;
         let (files, unsynced) = (std::mem::take(&mut state.files), std::mem::take(&mut state.unsynced_names));
         for (path, on_disk) in files {
             if path.ancestors().any(|name| unsynced.contains(name)) {
@@ -295,6 +347,14 @@ impl FileLayer for FaultLayer {
         Ok(Box::new(FaultFile { path: path.to_owned(), file, layer: self.clone() }))
     }
 
+    fn copy(&self, from: &Path, to: &Path, length: u64) -> io::Result<Box<dyn LayerFile>> {
+        let made = self.open(to, Open::New)?;
+        let mut bytes = fs::read(from)?;
+        bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+        made.write_at(&bytes, 0)?;
+        Ok(made)
+    }
+
     fn make_folder(&self, path: &Path) -> io::Result<()> {
         self.whole(Op::MakeFolder, path, || {
             let new = !path.exists();
@@ -308,13 +368,20 @@ impl FileLayer for FaultLayer {
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         self.whole(Op::SyncFolder, path, || {
-            self.state().unsynced_names.retain(|name| name.parent() != Some(path));
+            if !path.is_dir() {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            self.state().folder_synced(path);
             Ok(())
         })
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.whole(Op::Rename, from, || DiskLayer.rename(from, to))
+        self.whole(Op::Rename, from, || {
+            DiskLayer.rename(from, to)?;
+            self.state().renamed(from, to);
+            Ok(())
+        })
     }
 
     fn remove(&self, path: &Path) -> io::Result<bool> {

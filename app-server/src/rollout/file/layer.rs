@@ -2,7 +2,7 @@
 //! fail. Everything here blocks.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -80,6 +80,12 @@ pub trait FileLayer: Send + Sync {
     /// As the system says; `InvalidInput` when it is not a regular file.
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn LayerFile>>;
 
+    /// Makes a new file, mode 0600, with the first `length` bytes of another one; fails when something is there.
+    ///
+    /// # Errors
+    /// As the system says; `UnexpectedEof` when there are fewer. What was made stays.
+    fn copy(&self, from: &Path, to: &Path, length: u64) -> io::Result<Box<dyn LayerFile>>;
+
     /// Makes a folder, mode 0700; one that is there is fine.
     ///
     /// # Errors
@@ -146,16 +152,27 @@ impl LayerFile for File {
     }
 }
 
+fn open_file(path: &Path, how: Open) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(no_surprises()).mode(FILE_MODE);
+    match how {
+        Open::Read => &mut options,
+        Open::Write => options.write(true),
+        Open::New => options.write(true).create_new(true),
+    };
+    only_regular(options.open(path)?)
+}
+
 impl FileLayer for DiskLayer {
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn LayerFile>> {
-        let mut options = OpenOptions::new();
-        options.read(true).custom_flags(no_surprises()).mode(FILE_MODE);
-        match how {
-            Open::Read => &mut options,
-            Open::Write => options.write(true),
-            Open::New => options.write(true).create_new(true),
-        };
-        Ok(Box::new(only_regular(options.open(path)?)?))
+        Ok(Box::new(open_file(path, how)?))
+    }
+
+    fn copy(&self, from: &Path, to: &Path, length: u64) -> io::Result<Box<dyn LayerFile>> {
+        let (source, made) = (open_file(from, Open::Read)?, open_file(to, Open::New)?);
+        // Within the kernel, and without moving bytes where the file system shares them.
+        let copied = io::copy(&mut (&source).take(length), &mut &made)?;
+        if copied < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(Box::new(made)) }
     }
 
     fn make_folder(&self, path: &Path) -> io::Result<()> {

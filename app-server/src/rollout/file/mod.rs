@@ -1,4 +1,5 @@
-//! Rollouts as files: `threads/<last two digits of the id>/<id>.jsonl`, and `open/<id>` for those that may not be closed.
+//! Rollouts as files: `threads/<last two digits of the id>/<id>.jsonl`, `archived/` likewise, `trash/<id>.<deleted, Unix
+//! ms>.jsonl` for deleted ones, and `open/<id>` for those that may not be closed.
 //!
 //! Each thread has one writer while it is held (from its first append or load to `release`); reads open the file
 //! for themselves and see no further than what was acknowledged. All blocking work runs on the bounded pools.
@@ -16,11 +17,14 @@ use tokio::task::JoinError;
 
 use super::record::Record;
 use super::{
-    AppendError, Appended, DiskKind, Keep, Lease, Loaded, Page, ReadError, RolloutStore, StoreCounts,
+    AppendError, Appended, CopyError, DiskKind, Keep, Lease, Loaded, MoveError, Page, ReadError,
+    RolloutStore, Shelf, StoreCounts,
 };
+use crate::clock::WallMs;
 use crate::home::HomePaths;
 use crate::tasks::{Pool, Tasks};
 
+mod copies;
 pub mod fault;
 pub mod layer;
 mod lines;
@@ -76,6 +80,15 @@ struct Slot {
     readable: AtomicU64,
 }
 
+/// What becomes of what the disk refused to sync, when the rollout is put elsewhere.
+#[derive(Debug, Clone, Copy)]
+enum Unsaved {
+    /// It is written first.
+    Write,
+    /// It goes with what is deleted: a full disk is no reason to keep a thread.
+    Leave,
+}
+
 /// A slot in use. While there is one the slot stays, so that no thread ever has two writers.
 struct Held {
     shared: Arc<Shared>,
@@ -126,15 +139,31 @@ impl FileStore {
         let shared = Arc::clone(&self.shared);
         let done = self.tasks.blocking("read rollout", Pool::Read, move || {
             let readable = shared.readable(thread);
-            let layer = &shared.places.layer;
-            let file = layer
-                .open(&shared.places.rollout(thread), Open::Read)
-                .map_err(|error| scan::open_error(thread, error))?;
+            let opened = shared.places.open_rollout(thread, Open::Read);
+            let (file, _) = opened.map_err(|error| scan::open_error(thread, error))?;
             let disk = |source| ReadError::Disk { thread, source };
             let end = file.len().map_err(disk)?.min(readable);
             work(&*file, end).map_err(disk)
         });
         done.await.map_err(|panic| ReadError::Disk { thread, source: panicked(&panic) })?
+    }
+
+    /// Puts a rollout elsewhere, behind everything that was asked of its thread before.
+    async fn moving(
+        &self,
+        lease: Lease,
+        unsaved: Unsaved,
+        work: impl FnOnce(&Places) -> io::Result<()> + Send + 'static,
+    ) -> Result<(), MoveError> {
+        let thread = lease.thread;
+        let held = self.hold(thread);
+        let turn = held.turn().await;
+        let done = self.tasks.blocking("move rollout", Pool::Sync, move || {
+            let _turn = turn;
+            let held = held;
+            held.move_elsewhere(lease, unsaved, work)
+        });
+        done.await.map_err(|panic| MoveError::Disk { thread, source: panicked(&panic) })?
     }
 
     /// Runs work on names.
@@ -221,6 +250,43 @@ impl Held {
     }
 }
 
+impl Held {
+    /// The writer ends with it: whoever writes next looks for the rollout anew.
+    fn move_elsewhere(
+        &self,
+        lease: Lease,
+        unsaved: Unsaved,
+        work: impl FnOnce(&Places) -> io::Result<()>,
+    ) -> Result<(), MoveError> {
+        let (thread, places) = (self.thread, &self.shared.places);
+        let disk = |source: io::Error| {
+            let missing = source.kind() == io::ErrorKind::NotFound;
+            if missing { ReadError::Missing(thread).into() } else { MoveError::Disk { thread, source } }
+        };
+        let mut place = lock(&self.slot.writer);
+        let mut writer = match place.take() {
+            Some(writer) => writer,
+            None => Writer::open(places, thread)?.0,
+        };
+        if writer.term() > lease.term {
+            let term = writer.term();
+            *place = Some(writer);
+            return Err(MoveError::Fenced { thread, term });
+        }
+        let saved = match unsaved {
+            // What it has in memory is acknowledged, and perhaps nowhere else.
+            Unsaved::Write => writer.mend(),
+            Unsaved::Leave => Ok(()),
+        };
+        let moved = saved.and_then(|()| places.settle(thread)).and_then(|()| work(places));
+        if let Err(source) = places.counters.failed(moved) {
+            *place = Some(writer);
+            return Err(disk(source));
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
         let mut slots = lock(&self.shared.slots);
@@ -252,6 +318,26 @@ impl RolloutStore for FileStore {
         done.await.unwrap_or_else(|panic| {
             held.slot.readable.store(WHOLE, Release);
             Err(AppendError::Unknown { thread: lease.thread, reason: panic.to_string() })
+        })
+    }
+
+    async fn copy(
+        &self,
+        from: ThreadId,
+        up_to: EventSeq,
+        lease: Lease,
+        then: Vec<Record>,
+    ) -> Result<Appended, CopyError> {
+        let (held, shared) = (self.hold(lease.thread), Arc::clone(&self.shared));
+        let turn = held.turn().await;
+        let done = self.tasks.blocking("copy rollout", Pool::Sync, move || {
+            let _turn = turn;
+            let _held = held;
+            let readable = shared.readable(from);
+            copies::copy(&shared.places, (from, readable), up_to, lease, &then)
+        });
+        done.await.unwrap_or_else(|panic| {
+            Err(AppendError::Unknown { thread: lease.thread, reason: panic.to_string() }.into())
         })
     }
 
@@ -294,6 +380,27 @@ impl RolloutStore for FileStore {
             Err(ReadError::Missing(_)) => Ok(false),
             answer => answer,
         }
+    }
+
+    async fn shelf(&self, thread: ThreadId) -> Result<Shelf, ReadError> {
+        let found = self.naming(Pool::Read, move |shared| shared.places.shelf(thread)).await;
+        found.map_err(|source| ReadError::Disk { thread, source })?.ok_or(ReadError::Missing(thread))
+    }
+
+    async fn move_to(&self, lease: Lease, shelf: Shelf) -> Result<(), MoveError> {
+        self.moving(lease, Unsaved::Write, move |places| places.move_to(lease.thread, shelf)).await
+    }
+
+    async fn trash(&self, lease: Lease, at: WallMs) -> Result<(), MoveError> {
+        self.moving(lease, Unsaved::Leave, move |places| places.trash(lease.thread, at)).await
+    }
+
+    async fn purge(&self, before: WallMs) -> io::Result<usize> {
+        self.naming(Pool::Sync, move |shared| shared.places.purge(before)).await
+    }
+
+    async fn archived(&self) -> io::Result<Vec<ThreadId>> {
+        self.naming(Pool::Read, |shared| shared.places.archived()).await
     }
 
     async fn threads(&self) -> io::Result<Vec<ThreadId>> {

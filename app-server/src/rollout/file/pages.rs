@@ -79,6 +79,17 @@ pub(super) fn last(file: &dyn LayerFile, end: u64) -> io::Result<Option<EventSeq
     Ok(None)
 }
 
+/// Where the last record ends whose number is at most `up_to`; 0 when there is none.
+pub(super) fn end_of(file: &dyn LayerFile, end: u64, up_to: EventSeq) -> io::Result<u64> {
+    let mut lines = Backward::new(file, first_from(file, end, up_to.next())?);
+    while let Some(line) = lines.next()? {
+        if line.ended && line::seq(line.bytes).is_ok_and(|found| found <= up_to) {
+            return Ok(line.offset + line.length);
+        }
+    }
+    Ok(0)
+}
+
 fn is_full(page: &Page, limit: usize) -> bool {
     page.records.len() >= limit || (page.bytes >= policy::READ_PAGE_BYTES && !page.records.is_empty())
 }

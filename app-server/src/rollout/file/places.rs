@@ -5,48 +5,195 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use skein_protocol::ids::ThreadId;
 
 use super::Counters;
 use super::layer::{FileLayer, LayerFile, Open};
+use crate::clock::WallMs;
 use crate::home::HomePaths;
+use crate::rollout::Shelf;
+
+/// What the names of rollouts end with that are not whole yet.
+const PART: &str = "part";
 
 /// The places, and what is known of them.
 pub(super) struct Places {
     pub layer: Arc<dyn FileLayer>,
     pub counters: Counters,
     threads: PathBuf,
+    archive: PathBuf,
+    trash: PathBuf,
     markers: PathBuf,
     /// The open markers that are there.
     marked: Mutex<BTreeSet<ThreadId>>,
-    /// Folders of rollouts whose own names are on disk; at most 256.
+    /// Folders whose own names are on disk; at most 256 of each shelf.
     synced_folders: Mutex<HashSet<PathBuf>>,
+    /// Rollouts of which it is not known which name is on disk: the disk failed when they were put elsewhere.
+    unsure: Mutex<BTreeSet<ThreadId>>,
 }
 
 impl Places {
-    /// Reads which markers are there.
+    /// Reads which markers are there, and removes what an earlier start has left half made.
     pub fn open(paths: &HomePaths, layer: Arc<dyn FileLayer>) -> io::Result<Self> {
         let markers = paths.open_markers();
-        let marked = layer.entries(&markers)?.iter().filter_map(|entry| thread_of(&entry.path, "")).collect();
+        let there = layer.entries(&markers)?;
+        let marked = there.iter().filter_map(|entry| thread_of(&entry.path, "")).collect();
+        for left in there.iter().filter(|entry| thread_of(&entry.path, PART).is_some()) {
+            // Of a copy that a crash has cut short. Nobody takes it for a rollout, whether it can be removed or not.
+            layer.remove(&left.path).ok();
+        }
         Ok(Self {
             layer,
             counters: Counters::default(),
             threads: paths.threads(),
+            archive: paths.archived(),
+            trash: paths.trash(),
             markers,
             marked: Mutex::new(marked),
             synced_folders: Mutex::default(),
+            unsure: Mutex::default(),
         })
     }
 
-    /// The folder of a rollout: named by the last two digits of the thread's id, which are random in every UUID.
-    pub fn folder(&self, thread: ThreadId) -> PathBuf {
+    /// Where a rollout stands when it stands on this shelf: in a folder named by the last two digits of the thread's id,
+    /// which are random in every UUID.
+    pub fn on(&self, shelf: Shelf, thread: ThreadId) -> PathBuf {
+        let root = match shelf {
+            Shelf::Threads => &self.threads,
+            Shelf::Archive => &self.archive,
+        };
         let last = thread.uuid().as_bytes().last().copied().unwrap_or_default();
-        self.threads.join(format!("{last:02x}"))
+        root.join(format!("{last:02x}")).join(format!("{thread}.jsonl"))
     }
 
+    /// Where a new rollout is made.
     pub fn rollout(&self, thread: ThreadId) -> PathBuf {
-        self.folder(thread).join(format!("{thread}.jsonl"))
+        self.on(Shelf::Threads, thread)
+    }
+
+    /// Opens a rollout on whichever shelf it stands.
+    pub fn open_rollout(&self, thread: ThreadId, how: Open) -> io::Result<(Box<dyn LayerFile>, PathBuf)> {
+        // It may be put on the other shelf between two looks: so the first one is looked at once more.
+        for shelf in [Shelf::Threads, Shelf::Archive, Shelf::Threads] {
+            let path = self.on(shelf, thread);
+            match (self.layer.open(&path, Open::Read), how) {
+                (Err(error), _) if is_missing(&error) => {}
+                (Ok(file), Open::Read) => return Ok((file, path)),
+                (Err(error), Open::Read) => return Err(error),
+                (Ok(_) | Err(_), Open::Write | Open::New) => return Ok((self.layer.open(&path, how)?, path)),
+            }
+        }
+        let path = self.rollout(thread);
+        Ok((self.layer.open(&path, how)?, path))
+    }
+
+    /// On which shelf a rollout stands.
+    pub fn shelf(&self, thread: ThreadId) -> io::Result<Option<Shelf>> {
+        for shelf in [Shelf::Threads, Shelf::Archive, Shelf::Threads] {
+            match self.layer.open(&self.on(shelf, thread), Open::Read) {
+                Err(error) if is_missing(&error) => {}
+                // What is no regular file stands there all the same.
+                Ok(_) | Err(_) => return Ok(Some(shelf)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Puts a rollout on a shelf.
+    pub fn move_to(&self, thread: ThreadId, shelf: Shelf) -> io::Result<()> {
+        match self.shelf(thread)? {
+            None => Err(io::ErrorKind::NotFound.into()),
+            Some(there) if there == shelf => Ok(()),
+            Some(there) => self.carry(thread, &self.on(there, thread), &self.on(shelf, thread)),
+        }
+    }
+
+    /// Puts a rollout into the trash, under a name that says when that was: its folder may be copied.
+    pub fn trash(&self, thread: ThreadId, at: WallMs) -> io::Result<()> {
+        let there = self.shelf(thread)?.ok_or(io::ErrorKind::NotFound)?;
+        self.carry(thread, &self.on(there, thread), &self.trash.join(format!("{thread}.{}.jsonl", at.0)))
+    }
+
+    /// Removes what was put into the trash before this time. Files whose names are not ours are passed over.
+    pub fn purge(&self, before: WallMs) -> io::Result<usize> {
+        let mut removed = 0;
+        for entry in self.layer.entries(&self.trash)? {
+            if entry.regular && deleted_at(&entry.path).is_some_and(|at| at < before) {
+                removed += usize::from(self.layer.remove(&entry.path)?);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Gives a rollout another name, for certain, or leaves it where it is. A look at a name is no promise that nothing
+    /// is there when the file comes; but one home has one owner, and that one asks once at a time.
+    fn carry(&self, thread: ThreadId, from: &Path, to: &Path) -> io::Result<()> {
+        // The mark survives what the move survives: it tells the next start whose row to look at.
+        self.mark_open(thread)?;
+        self.layer.sync_folder(&self.markers)?;
+        if self.is_there(to) {
+            let text =
+                format!("{} is there already; look at both files, and put one elsewhere", to.display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+        }
+        let folders: Vec<&Path> = to.ancestors().skip(1).take_while(|above| self.is_ours(above)).collect();
+        folders.into_iter().rev().try_for_each(|folder| self.make_folder(folder))?;
+        lock(&self.unsure).insert(thread);
+        if let Err(error) = self.rename_and_sync(from, to) {
+            if !self.is_there(from)
+                && self.is_there(to)
+                && let Err(back) = self.layer.rename(to, from)
+            {
+                tracing::error!(%thread, %back, place = %to.display(), "a rollout stays where it was put");
+            }
+            return Err(error);
+        }
+        lock(&self.unsure).remove(&thread);
+        Ok(())
+    }
+
+    /// First the folder that the name came into: were it only gone from the other, the file would be nowhere.
+    fn rename_and_sync(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.layer.rename(from, to)?;
+        [to, from].into_iter().filter_map(Path::parent).try_for_each(|folder| self.layer.sync_folder(folder))
+    }
+
+    /// Brings the name of a rollout to disk, where that is not known.
+    pub fn settle(&self, thread: ThreadId) -> io::Result<()> {
+        if !lock(&self.unsure).contains(&thread) {
+            return Ok(());
+        }
+        let [threads, archive] = [Shelf::Threads, Shelf::Archive].map(|shelf| self.on(shelf, thread));
+        for folder in [threads.parent(), archive.parent(), Some(&*self.trash)].into_iter().flatten() {
+            match self.layer.sync_folder(folder) {
+                Err(error) if !is_missing(&error) => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        lock(&self.unsure).remove(&thread);
+        Ok(())
+    }
+
+    fn is_there(&self, path: &Path) -> bool {
+        !self.layer.open(path, Open::Read).is_err_and(|error| is_missing(&error))
+    }
+
+    /// Whether a folder is a shelf, or on one.
+    fn is_ours(&self, folder: &Path) -> bool {
+        [&self.threads, &self.archive, &self.trash].into_iter().any(|root| folder.starts_with(root))
+    }
+
+    /// Makes a folder whose name is on disk when this returns.
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        self.layer.make_folder(folder)?;
+        if lock(&self.synced_folders).contains(folder) {
+            return Ok(());
+        }
+        folder.parent().map_or(Ok(()), |parent| self.layer.sync_folder(parent))?;
+        lock(&self.synced_folders).insert(folder.to_owned());
+        Ok(())
     }
 
     /// Syncs the content of a file, and counts it.
@@ -57,20 +204,38 @@ impl Places {
     }
 
     /// Syncs the name of a rollout, and that of its folder the first time.
-    pub fn sync_name(&self, thread: ThreadId) -> io::Result<()> {
-        let folder = self.folder(thread);
-        self.layer.sync_folder(&folder)?;
-        if !lock(&self.synced_folders).contains(&folder) {
-            self.layer.sync_folder(&self.threads)?;
-            lock(&self.synced_folders).insert(folder);
+    pub fn sync_name(&self, rollout: &Path) -> io::Result<()> {
+        let Some(folder) = rollout.parent() else { return Ok(()) };
+        self.layer.sync_folder(folder)?;
+        if let Some(shelf) = folder.parent().filter(|_| !lock(&self.synced_folders).contains(folder)) {
+            self.layer.sync_folder(shelf)?;
+            lock(&self.synced_folders).insert(folder.to_owned());
         }
         Ok(())
     }
 
-    /// Every rollout, the one that was written last first. Files whose names are not ours are passed over.
+    /// Every rollout, the one that was written last first. One that is put on the other shelf meanwhile is there, too.
     pub fn threads(&self) -> io::Result<Vec<ThreadId>> {
         let mut found = Vec::new();
-        for folder in self.layer.entries(&self.threads)? {
+        for shelf in [&self.threads, &self.archive, &self.threads] {
+            found.extend(self.written_on(shelf)?);
+        }
+        found.sort_unstable_by(|one, other| other.cmp(one));
+        let mut seen = HashSet::new();
+        Ok(found.into_iter().map(|(_, thread)| thread).filter(|thread| seen.insert(*thread)).collect())
+    }
+
+    /// Every rollout in the archive that is not among the others, too.
+    pub fn archived(&self) -> io::Result<Vec<ThreadId>> {
+        let archived: Vec<ThreadId> =
+            self.written_on(&self.archive)?.into_iter().map(|(_, thread)| thread).collect();
+        Ok(archived.into_iter().filter(|thread| !self.is_there(&self.rollout(*thread))).collect())
+    }
+
+    /// The rollouts of a shelf and when each was written. Files whose names are not ours are passed over.
+    fn written_on(&self, shelf: &Path) -> io::Result<Vec<(SystemTime, ThreadId)>> {
+        let mut found = Vec::new();
+        for folder in self.layer.entries(shelf)? {
             match self.layer.entries(&folder.path) {
                 Ok(files) => {
                     let regular = files.into_iter().filter(|file| file.regular);
@@ -82,8 +247,7 @@ impl Places {
                 Err(error) => return Err(error),
             }
         }
-        found.sort_unstable_by(|one, other| other.cmp(one));
-        Ok(found.into_iter().map(|(_, thread)| thread).collect())
+        Ok(found)
     }
 
     /// Marks a rollout open. The mark need not survive a loss of power: after one, all folders are looked through.
@@ -113,9 +277,26 @@ impl Places {
         lock(&self.marked)
     }
 
+    /// Where a rollout is made that has to be there whole or not at all.
+    pub fn part(&self, thread: ThreadId) -> PathBuf {
+        self.markers.join(format!("{thread}.{PART}"))
+    }
+
     fn marker(&self, thread: ThreadId) -> PathBuf {
         self.markers.join(thread.to_string())
     }
+}
+
+/// Whether nothing is in a place.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// When a file of the trash was put there: `<thread>.<Unix ms>.jsonl`.
+fn deleted_at(path: &Path) -> Option<WallMs> {
+    let (thread, at) = path.file_name()?.to_str()?.strip_suffix(".jsonl")?.split_once('.')?;
+    thread.parse::<ThreadId>().ok()?;
+    at.parse().ok().map(WallMs)
 }
 
 /// The thread that a file is named after.

@@ -13,6 +13,7 @@ use fault::{FaultLayer, Op};
 mod damage;
 mod ends;
 mod faults;
+mod shelves;
 
 /// A home with a file store over a fault layer.
 struct Fixture {
@@ -251,7 +252,9 @@ async fn a_completed_turn_says_where_it_began() {
         git_info: None,
         opened: None,
         updated_at_ms: None,
-        cuts: Vec::new(),
+        taken_back: Vec::new(),
+        forked: None,
+        preview: None,
     };
     let status = skein_protocol::turn::TurnStatus::Completed;
     let start = TurnStarted { turn_id: "t".into(), input: Vec::new(), item_id: None, client_id: None };

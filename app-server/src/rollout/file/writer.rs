@@ -58,8 +58,10 @@ impl Writer {
     pub fn open(places: &Arc<Places>, thread: ThreadId) -> Result<(Self, Loaded), ReadError> {
         let mut writer = Self::new(places, thread);
         let disk = |source| ReadError::Disk { thread, source };
-        let file =
-            places.layer.open(&writer.path, Open::Write).map_err(|error| scan::open_error(thread, error))?;
+        places.settle(thread).map_err(disk)?;
+        let (file, path) =
+            places.open_rollout(thread, Open::Write).map_err(|error| scan::open_error(thread, error))?;
+        writer.path = path;
         let end = file.len().map_err(disk)?;
         let from = pages::last_header(&*file, end).map_err(disk)?;
         let found = scan::scan(&*file, thread, from, end)?;
@@ -92,6 +94,11 @@ impl Writer {
     /// Whether an error has left the file in doubt.
     pub fn is_suspect(&self) -> bool {
         self.suspect
+    }
+
+    /// The latest ownership that has opened the thread.
+    pub fn term(&self) -> Term {
+        self.term
     }
 
     /// Appends records. With `Keep::Power` and none, only syncs what was appended before.
@@ -156,7 +163,7 @@ impl Writer {
         }
         self.places.sync(&**file)?;
         if !self.name_synced {
-            self.places.sync_name(self.thread)?;
+            self.places.sync_name(&self.path)?;
             self.name_synced = true;
         }
         Ok(Keep::Power)
@@ -165,7 +172,7 @@ impl Writer {
     /// Makes the file. One that is there without a whole line is what an earlier try left, and begins anew.
     fn create(&self) -> io::Result<Box<dyn LayerFile>> {
         let layer = &self.places.layer;
-        layer.make_folder(&self.places.folder(self.thread))?;
+        self.path.parent().map_or(Ok(()), |folder| layer.make_folder(folder))?;
         match layer.open(&self.path, Open::New) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let there = layer.open(&self.path, Open::Write)?;

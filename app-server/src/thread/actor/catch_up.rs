@@ -52,8 +52,9 @@ impl Owner {
         let (id, most) = (self.id, self.services.config().limits.answer_bytes);
         Box::new(move |on_disk| {
             if let (Some(end), Some(picture)) = (on_disk, &mut response.skein) {
-                picture.replay_to = picture.replay_to.map(|replay_to| replay_to.min(end).max(picture.seq));
-                picture.seq = picture.seq.min(end);
+                picture.replay_to =
+                    picture.replay_to.map(|replay_to| replay_to.min(end.seq).max(picture.seq));
+                (picture.seq, picture.epoch) = (picture.seq.min(end.seq), end.epoch);
             }
             let frame = reply.frame(&response);
             if frame.len() > most {
@@ -64,10 +65,14 @@ impl Owner {
     }
 
     /// The last record on disk, where not everything before this place in the line is.
-    fn end_on_disk(&self, saved: Saved) -> Option<EventSeq> {
+    fn end_on_disk(&self, saved: Saved) -> Option<ThreadPicture> {
+        let journal = self.journal.as_ref()?;
         match saved {
             Saved::Yes => None,
-            Saved::No => self.journal.as_ref().map(super::Journal::durable),
+            Saved::No => {
+                let seq = journal.durable();
+                Some(ThreadPicture { seq, epoch: journal.epoch_at(seq) })
+            }
         }
     }
 
@@ -170,11 +175,12 @@ impl Owner {
             Phase::Gone => self.deferred.push_back(Command::CaughtUp(catch_up)),
             Phase::Idle | Phase::Running => {
                 // One that has left, or knows another history, is dropped: that sends it away.
-                if catch_up.is_wanted() && catch_up.is_of(self.picture()) {
-                    let items = self.open_items();
-                    if let Some(journal) = &mut self.journal {
-                        journal.publish(Outgoing::JoinAt(catch_up, items));
-                    }
+                let items = self.open_items();
+                if let Some(journal) = &mut self.journal
+                    && catch_up.is_wanted()
+                    && journal.continues(catch_up.knows())
+                {
+                    journal.publish(Outgoing::JoinAt(catch_up, items));
                 }
             }
         }

@@ -66,7 +66,14 @@ impl Owner {
             }
             Command::Input(input) => self.user_input(input),
             Command::SetName(set_name) => self.set_name(set_name),
+            Command::Edit(edit) => self.edit(edit),
+            Command::Fork(fork) => {
+                self.overrides = fork.helpers.clone();
+                let waiter = self.new_waiter(Waiter::Fork(fork));
+                self.step(Event::Resume(waiter));
+            }
             Command::Unload(unload) => self.unload(unload),
+            Command::PutElsewhere(asked) => self.put_elsewhere(asked),
             Command::Helpers(give) => self.give_helpers(give),
             Command::CaughtUp(catch_up) => self.caught_up(catch_up),
             Command::Fence(done) => drop(done.send(())),
@@ -139,7 +146,7 @@ impl Owner {
     }
 
     /// Why nothing new is written now.
-    fn refusal_of_disk(&self, journal: &super::Journal) -> Option<ThreadError> {
+    pub(super) fn refusal_of_disk(&self, journal: &super::Journal) -> Option<ThreadError> {
         match &journal.failure {
             Some(why) => Some(ThreadError::NotSaved { id: self.id, why: why.clone() }),
             None if !journal.has_room() => Some(ThreadError::Busy { id: self.id }),
@@ -283,7 +290,8 @@ impl Waiter {
         match self {
             Waiter::Start(start) => Some(start.ticket),
             Waiter::Resume(resume) => Some(resume.ticket),
-            Waiter::Unload(_) => None,
+            Waiter::Fork(fork) => Some(fork.ticket),
+            Waiter::Unload(_) | Waiter::PutElsewhere(_) => None,
         }
     }
 }

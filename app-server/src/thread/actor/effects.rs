@@ -17,6 +17,7 @@ use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
 
 use super::{Child, Owner, Waiter};
 use crate::helpers::{ExitReport, HelperEvent, HelperSet};
+use crate::index::rebuild;
 use crate::router::errors;
 use crate::thread::effect::{Effect, ResumeFailure, UnloadRefusal};
 use crate::thread::error::ThreadError;
@@ -51,6 +52,11 @@ impl Owner {
                 };
                 self.answer_unload(who, Err(error));
             }
+            Effect::Move(to) => self.move_rollout(to),
+            Effect::AnswerMove(who) => self.answer_move(who),
+            Effect::RefuseMove(who, why) => self.refuse_move(who, why),
+            Effect::AnnounceMove(to) => self.announce_move(to),
+            Effect::EndSubscriptions => self.services.subscribers.end_thread(self.id),
             Effect::AnnounceNotLoaded => self.announce_not_loaded(),
             Effect::AnnounceClosed => self.announce_closed(),
             Effect::Forget => self.count_unload(),
@@ -111,10 +117,15 @@ impl Owner {
     }
 
     fn close_rollout(&mut self) {
+        let destination = self.destination();
+        destination.into_iter().for_each(|to| self.record_destination(to));
         let waits = self.journal.as_mut().is_some_and(super::Journal::close);
         if !waits {
-            self.services.store.release(self.id);
-            self.mend_index();
+            // What is put elsewhere gets its row, and is released, there.
+            if destination.is_none() {
+                self.services.store.release(self.id);
+                self.mend_index();
+            }
             self.follow_ups.push_back(Event::RolloutClosed);
         }
     }
@@ -126,7 +137,7 @@ impl Owner {
         let (row, as_of) = (journal.history.row(), journal.seq());
         let (services, id) = (Arc::clone(&self.services), self.id);
         self.services.tasks.spawn(format!("mend-index/{id}"), async move {
-            match services.index.upsert(row, as_of).await {
+            match rebuild::put_row(&*services.store, &*services.index, row, as_of).await {
                 // A full queue leaves the mark for the next load.
                 Ok(()) => drop(services.closed_rollouts.try_send(id)),
                 Err(error) => tracing::warn!(thread = %id, %error, "this thread's row is not mended"),
@@ -146,6 +157,10 @@ impl Owner {
 
     /// The disk did not take the last records in time.
     pub(super) fn give_up_records(&mut self) {
+        if self.journal.as_ref().is_some_and(super::Journal::lacks_a_revert) {
+            // They were told that turns are gone, and these are on disk: let them come back, and see.
+            self.services.subscribers.close_listeners(self.id);
+        }
         let unsaved = self.journal.as_mut().map_or(0, super::Journal::abandon);
         tracing::error!(thread = %self.id, records = unsaved, "the disk did not take these records in time; they are lost");
         self.services.counters.unsaved_records.add(u64::try_from(unsaved).unwrap_or(u64::MAX));
@@ -166,9 +181,11 @@ impl Owner {
 
     fn rollout_closed(&mut self) {
         if self.journal.as_ref().is_some_and(super::Journal::is_closed) {
-            self.services.store.release(self.id);
-            // A full queue only leaves the marker for the next start, which finds the end closed.
-            self.services.closed_rollouts.try_send(self.id).ok();
+            if self.destination().is_none() {
+                self.services.store.release(self.id);
+                // A full queue only leaves the marker for the next start, which finds the end closed.
+                self.services.closed_rollouts.try_send(self.id).ok();
+            }
             self.step(Event::RolloutClosed);
         }
     }
@@ -195,6 +212,8 @@ impl Owner {
                 .as_ref()
                 .map_or_else(|| errors::thread(&ThreadError::NotFound { id }), errors::thread),
             ResumeFailure::Shutdown => errors::thread(&ThreadError::Stopping { id }),
+            ResumeFailure::Archived => errors::thread(&ThreadError::ArchivedMeanwhile { id }),
+            ResumeFailure::Deleted => errors::thread(&ThreadError::NotFound { id }),
             ResumeFailure::Withdrawn => errors::thread(&ThreadError::Withdrawn { id }),
         };
         match waiter {
@@ -206,7 +225,12 @@ impl Owner {
                 self.services.subscribers.end_resume(resume.ticket);
                 resume.reply.err(&error);
             }
+            Waiter::Fork(fork) => {
+                self.services.subscribers.end_resume(fork.ticket);
+                fork.reply.err(&error);
+            }
             Waiter::Unload(unload) => unload.reply.err(&error),
+            Waiter::PutElsewhere(asked) => asked.err(&error),
         }
     }
 

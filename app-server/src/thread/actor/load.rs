@@ -9,7 +9,7 @@ use super::{Child, Owner};
 use crate::config::{Overrides, helpers_from_thread_config};
 use crate::policy;
 use crate::rollout::record::RecordBody;
-use crate::rollout::{Keep, ReadError};
+use crate::rollout::{Keep, ReadError, Shelf};
 use crate::router::errors;
 use crate::services::Services;
 use crate::thread::error::ThreadError;
@@ -21,9 +21,9 @@ use crate::thread::machine::{Persistence, Phase};
 /// A thread as its rollout has it.
 #[derive(Debug)]
 pub(super) struct LoadedThread {
-    history: History,
-    head: EventSeq,
-    epoch: Epoch,
+    pub history: History,
+    pub head: EventSeq,
+    pub epoch: Epoch,
 }
 
 impl Owner {
@@ -49,6 +49,13 @@ impl Owner {
             self.follow_ups.push_back(Event::Loaded(Materialised::No));
             return;
         }
+        if let Some(copy) = self.fork_to_make() {
+            let services = Arc::clone(&self.services);
+            self.children.spawn(format!("fork/{}", self.id), async move {
+                Child::Loaded(Box::new(copy.make(&services).await))
+            });
+            return;
+        }
         if self.persistence == Persistence::Ephemeral {
             self.load_error = Some(ThreadError::NotFound { id: self.id });
             self.follow_ups.push_back(Event::LoadFailed);
@@ -66,10 +73,15 @@ impl Owner {
                 let LoadedThread { history, head, epoch } = loaded;
                 let closing = history.closing_records(self.services.clock.wall());
                 self.recall_overrides(&history);
-                self.open_journal(history, head, epoch, Materialised::Yes);
+                let materialised = match self.persistence {
+                    Persistence::Durable => Materialised::Yes,
+                    // A fork that is only in memory.
+                    Persistence::Ephemeral => Materialised::No,
+                };
+                self.open_journal(history, head, epoch, materialised);
                 self.record_closing(closing);
                 self.change_for_waiting_resumes();
-                self.step(Event::Loaded(Materialised::Yes));
+                self.step(Event::Loaded(materialised));
             }
             Err(error) => {
                 self.services.store.release(self.id);
@@ -154,22 +166,29 @@ impl Owner {
     }
 }
 
-async fn read(services: &Services, id: ThreadId) -> Result<LoadedThread, ThreadError> {
-    let loaded = services.store.load(id).await.map_err(|error| match error {
+fn of_read(error: ReadError, id: ThreadId) -> ThreadError {
+    match error {
         ReadError::Missing(_) => ThreadError::NotFound { id },
         source @ (ReadError::Unreadable { .. } | ReadError::Disk { .. }) => {
             ThreadError::Unreadable { id, source }
         }
-    })?;
+    }
+}
+
+/// The thread as the store has it.
+pub(super) async fn read(services: &Services, id: ThreadId) -> Result<LoadedThread, ThreadError> {
+    let loaded = services.store.load(id).await.map_err(|error| of_read(error, id))?;
     if loaded.repair.cut > 0 {
         tracing::warn!(thread = %id, bytes = loaded.repair.cut, "a torn end of the rollout was cut off");
     }
     for damage in &loaded.repair.damage {
         tracing::warn!(thread = %id, ?damage, "the rollout is damaged here; the rest is read");
     }
+    let shelf = services.store.shelf(id).await.map_err(|error| of_read(error, id))?;
     let epoch = loaded.next_epoch(services.machine_boot);
     let read = History::read_end(services.store.as_ref(), id, policy::HISTORY_WINDOW).await;
     let mut history = read.map_err(|source| ThreadError::Unreadable { id, source })?;
     history.skip_to(loaded.head);
+    history.set_archived(shelf == Shelf::Archive);
     Ok(LoadedThread { history, head: loaded.head, epoch })
 }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::catch_up::CatchUp;
-use super::command::{Command, Input, Resume, Start, Unload};
+use super::command::{Command, Fork, Input, PutElsewhere, Resume, Start, Unload};
 use super::dispatch;
 use super::event::{Event, WaiterId};
 use super::journal::Journal;
@@ -29,7 +29,10 @@ use crate::turn::Report;
 mod answers;
 mod catch_up;
 mod commands;
+mod edits;
 mod effects;
+mod elsewhere;
+mod fork;
 mod load;
 mod questions;
 mod settings;
@@ -39,6 +42,7 @@ mod wreck;
 #[cfg(test)]
 mod tests;
 
+use edits::Sought;
 use load::LoadedThread;
 use questions::Question;
 use turns::RunningTurn;
@@ -52,6 +56,10 @@ enum Child {
     NeverWritten,
     /// No helper is left.
     HelpersEnded(Vec<ExitReport>),
+    /// The first turn of a revert was found, or is not there.
+    Sought(Box<Sought>),
+    /// The rollout was put elsewhere, or could not be.
+    Moved(Box<elsewhere::Outcome>),
     /// This turn's task has ended; its last report tells how.
     Turn(TurnId),
 }
@@ -60,7 +68,9 @@ enum Child {
 enum Waiter {
     Start(Box<Start>),
     Resume(Box<Resume>),
+    Fork(Box<Fork>),
     Unload(Unload),
+    PutElsewhere(PutElsewhere),
 }
 
 /// What can wake an owner.
@@ -94,6 +104,8 @@ struct Owner {
     input: Option<Box<Input>>,
     /// Set while the thread is loaded.
     journal: Option<Journal>,
+    /// Why the rollout was not put elsewhere.
+    move_error: Option<super::error::ThreadError>,
     /// Why the load failed.
     load_error: Option<super::error::ThreadError>,
     /// What the client wants different for this thread's helpers.
@@ -118,11 +130,15 @@ struct Owner {
 pub fn start(services: &Arc<Services>, seat: Seat, first: Command) {
     let persistence = match &first {
         Command::Start(start) if start.params.ephemeral == Some(true) => Persistence::Ephemeral,
+        Command::Fork(fork) if fork.params.ephemeral => Persistence::Ephemeral,
         Command::Start(_)
         | Command::Resume(_)
         | Command::Input(_)
         | Command::SetName(_)
+        | Command::Edit(_)
+        | Command::Fork(_)
         | Command::Unload(_)
+        | Command::PutElsewhere(_)
         | Command::Helpers(_)
         | Command::CaughtUp(_)
         | Command::Fence(_) => Persistence::Durable,
@@ -149,6 +165,7 @@ impl Owner {
             deferred: VecDeque::new(),
             input: None,
             journal: None,
+            move_error: None,
             load_error: None,
             overrides: Overrides::default(),
             helpers: None,
@@ -280,6 +297,8 @@ impl Owner {
             Ok(Child::Loaded(result)) => self.loaded(*result),
             Ok(Child::NeverWritten) => self.loaded_from_memory(),
             Ok(Child::HelpersEnded(reports)) => self.helpers_ended(&reports),
+            Ok(Child::Sought(sought)) => self.sought(*sought),
+            Ok(Child::Moved(outcome)) => self.rollout_moved(*outcome),
             Ok(Child::Turn(turn)) => self.turn_task_ended(&turn),
             // The tracker has logged the panic.
             Err(error) if error.is_panic() => self.child_panicked(error.id()),
@@ -328,7 +347,8 @@ impl Owner {
         self.services.registry.forget(&self.seat.handle);
         self.seat.mailbox.close();
         let mut left: Vec<Command> = self.deferred.drain(..).collect();
-        left.extend(self.parked.drain(..).map(|catch_up| Command::CaughtUp(Box::new(catch_up))));
+        let parked = self.parked.drain(..).filter(CatchUp::is_wanted);
+        left.extend(parked.map(|catch_up| Command::CaughtUp(Box::new(catch_up))));
         // Ends at once: a closed mailbox only waits for what somebody is putting in at this very moment.
         while let Some(command) = self.seat.mailbox.recv().await {
             left.push(command);

@@ -1,6 +1,6 @@
 //! The thread's settings: what changes them, and that the change is recorded.
 
-use skein_protocol::thread::ThreadResumeParams;
+use skein_protocol::thread::{ThreadForkParams, ThreadResumeParams};
 use skein_protocol::turn::TurnStartParams;
 
 use super::{Owner, Waiter};
@@ -17,7 +17,7 @@ impl Owner {
 
     /// Settings that come with a turn hold from then on.
     pub(super) fn change_for_turn(&mut self, params: &TurnStartParams) {
-        self.change_settings(|settings| {
+        self.change_settings(Keep::Process, |settings| {
             set(&mut settings.cwd, params.cwd.as_ref());
             set(&mut settings.model, params.model.as_ref());
             set_option(&mut settings.reasoning_effort, params.effort.as_ref());
@@ -31,7 +31,7 @@ impl Owner {
 
     /// Settings that come with a resume hold from then on.
     pub(super) fn change_for_resume(&mut self, params: &ThreadResumeParams) {
-        self.change_settings(|settings| {
+        self.change_settings(Keep::Process, |settings| {
             set(&mut settings.cwd, params.cwd.as_ref());
             set(&mut settings.model, params.model.as_ref());
             set(&mut settings.model_provider, params.model_provider.as_ref());
@@ -48,8 +48,36 @@ impl Owner {
         });
     }
 
-    /// The settings of the resumes that wait for the load: before its helpers start, since they may name a directory.
+    /// Settings that come with a fork are its own from the beginning.
+    fn change_for_fork(&mut self, params: &ThreadForkParams) {
+        self.change_settings(Keep::Power, |settings| {
+            set(
+                &mut settings.cwd,
+                params.cwd.as_deref().map(|cwd| pictures::working_directory(Some(cwd))).as_ref(),
+            );
+            set(&mut settings.model, params.model.as_ref());
+            set(&mut settings.model_provider, params.model_provider.as_ref());
+            set_option(&mut settings.service_tier, params.service_tier.as_ref());
+            set_option(&mut settings.approval_policy, params.approval_policy.as_ref());
+            set_option(&mut settings.approvals_reviewer, params.approvals_reviewer.as_ref());
+            set_option(&mut settings.sandbox, params.sandbox.map(pictures::sandbox).as_ref());
+            set_option(&mut settings.base_instructions, params.base_instructions.as_ref());
+            set_option(&mut settings.developer_instructions, params.developer_instructions.as_ref());
+            if let Some(config) = &params.config {
+                settings.config.clone_from(config);
+            }
+        });
+    }
+
+    /// The settings of the resumes and the fork that wait for the load: before its helpers start, since they may name a directory.
     pub(super) fn change_for_waiting_resumes(&mut self) {
+        let fork = self.waiters.values().find_map(|waiter| match waiter {
+            Waiter::Fork(fork) => Some(fork.params.clone()),
+            Waiter::Start(_) | Waiter::Resume(_) | Waiter::Unload(_) | Waiter::PutElsewhere(_) => None,
+        });
+        if let Some(params) = fork {
+            self.change_for_fork(&params);
+        }
         let mut waiting: Vec<_> = self
             .waiters
             .iter()
@@ -57,7 +85,11 @@ impl Owner {
                 Waiter::Resume(resume) if resume.role == Role::Subscriber => {
                     Some((*id, resume.params.clone()))
                 }
-                Waiter::Resume(_) | Waiter::Start(_) | Waiter::Unload(_) => None,
+                Waiter::Resume(_)
+                | Waiter::Start(_)
+                | Waiter::Fork(_)
+                | Waiter::Unload(_)
+                | Waiter::PutElsewhere(_) => None,
             })
             .collect();
         waiting.sort_by_key(|(id, _)| *id);
@@ -66,7 +98,7 @@ impl Owner {
         }
     }
 
-    fn change_settings(&mut self, change: impl FnOnce(&mut ThreadSettings)) {
+    fn change_settings(&mut self, keep: Keep, change: impl FnOnce(&mut ThreadSettings)) {
         let before = self.settings();
         let mut after = before.clone();
         change(&mut after);
@@ -74,7 +106,7 @@ impl Owner {
             && let Some(journal) = &mut self.journal
         {
             let meta = ThreadMeta { settings: Some(after), git_info: None };
-            journal.record(vec![meta.into()], Keep::Process);
+            journal.record(vec![meta.into()], keep);
         }
     }
 }

@@ -63,7 +63,9 @@ impl Owner {
             match waiter {
                 Waiter::Start(start) => start.reply.err(&error),
                 Waiter::Resume(resume) => resume.reply.err(&error),
+                Waiter::Fork(fork) => fork.reply.err(&error),
                 Waiter::Unload(unload) => unload.reply.err(&error),
+                Waiter::PutElsewhere(asked) => asked.err(&error),
             }
         }
     }

@@ -227,3 +227,26 @@ proptest! {
         }
     }
 }
+
+/// Who is read to from before a revert is told of it where it stands, and what follows has numbers of the new version.
+#[test]
+fn what_follows_a_revert_is_numbered_in_its_version() {
+    let mut book = Book::of(vec![Act::Turn]);
+    let turn = book.history.open_turn().unwrap().id.clone();
+    book.act(Act::End(true));
+    let before = book.records.len();
+    book.write(Reverted { before_turn_id: turn, from: None, epoch: Epoch(2) }.into());
+    book.write(ThreadNamed { name: Some("a name".to_owned()) }.into());
+    let mut replayer = Replayer::new(book.history.id(), E);
+    let told: Vec<Broadcast> = book.records.iter().filter_map(|record| replayer.event(record)).collect();
+    let [.., reverted, named] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!((reverted.method, named.method), (ThreadReverted::INFO.wire, ThreadNameUpdated::INFO.wire));
+    for event in [reverted, named] {
+        let stamp = envelope::stamp(event.numbered.as_ref().unwrap()).unwrap();
+        assert_eq!(stamp.epoch, Some(Epoch(2)));
+    }
+    let mut view = picture(&book, before);
+    hear(&mut view, reverted);
+    hear(&mut view, named);
+    assert_eq!(view.difference(&book.history, false), None);
+}

@@ -8,7 +8,7 @@ use skein_protocol::ids::{Epoch, EventSeq, ItemId, TurnId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::notifications::{
     ItemAgentMessageDelta, ItemCompleted, ItemStarted, ServerRequestResolved, ThreadNameUpdated,
-    ThreadTokenUsageUpdated, TurnCompleted, TurnStarted,
+    ThreadReverted, ThreadTokenUsageUpdated, TurnCompleted, TurnStarted,
 };
 use skein_protocol::table::Notification;
 use skein_protocol::turn::{Turn, TurnItemsView};
@@ -114,6 +114,15 @@ impl View {
             (self.name, self.unsaved_name) = (p.thread_name, told.number.is_none());
         } else if let Some(p) = told.params::<ThreadTokenUsageUpdated>() {
             (self.usage, self.unsaved_usage) = (Some(p.token_usage), told.number.is_none());
+        } else if let Some(p) = told.params::<ThreadReverted>() {
+            let from = p.skein.ok_or("a revert that does not say from where")?.before_turn_id;
+            if let Some(first) = self.turns.iter().position(|turn| turn.id == from) {
+                self.turns.truncate(first);
+            }
+            if told.number.is_none() {
+                // It may get lost, and nothing that comes then says so: the number is void.
+                self.at = None;
+            }
         } else if let Some(p) = told.params::<ServerRequestResolved>()
             && let skein_protocol::ids::RequestId::Integer(question) = p.request_id
         {

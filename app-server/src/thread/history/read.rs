@@ -7,7 +7,7 @@ use skein_protocol::ids::{EventSeq, ThreadId, TurnId};
 
 use super::{Held, History};
 use crate::policy;
-use crate::rollout::record::{Cut, Record, RecordBody};
+use crate::rollout::record::{Record, RecordBody, TakenBack};
 use crate::rollout::{ReadError, RolloutStore};
 
 #[cfg(test)]
@@ -25,6 +25,27 @@ impl History {
             let page = store.read_after(thread, history.seq, policy::FOLD_PAGE).await?;
             page.records.iter().for_each(|record| history.apply(record));
             if !page.more || page.records.is_empty() {
+                return Ok(history);
+            }
+        }
+    }
+
+    /// The thread `id`, as it begins with the records of another one up to `up_to`.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn read_as(
+        store: &dyn RolloutStore,
+        from: ThreadId,
+        id: ThreadId,
+        up_to: EventSeq,
+    ) -> Result<Self, ReadError> {
+        let mut history = Self::of(id);
+        loop {
+            let page = store.read_after(from, history.seq, policy::FOLD_PAGE).await?;
+            let copied = page.records.iter().take_while(|record| record.seq <= up_to);
+            copied.for_each(|record| history.apply(record));
+            if !page.more || page.records.last().is_none_or(|last| last.seq >= up_to) {
                 return Ok(history);
             }
         }
@@ -50,6 +71,18 @@ impl History {
         }
         end.records.iter().for_each(|record| history.apply(record));
         report(&history);
+        if history.emptied {
+            // What is left stands further back.
+            let enough = Enough {
+                turns: if bytes == 0 { 1 } else { usize::MAX },
+                items: usize::MAX,
+                bytes,
+                uncounted: 0,
+            };
+            let (seq, taken_back) = (history.seq, history.taken_back.clone());
+            let left = Turns::of(store, thread, &taken_back, Some(seq)).back(None, enough).await?;
+            history.refill(left.turns, left.more);
+        }
         Ok(history)
     }
 
@@ -61,11 +94,11 @@ impl History {
         thread: ThreadId,
         before: EventSeq,
     ) -> Result<(), ReadError> {
-        while !self.is_materialised() {
+        while self.preview.is_none() {
             let page = store.read_after(thread, self.seq, policy::BEGINNING_PAGE).await?;
             for record in page.records.iter().filter(|record| record.seq < before) {
                 self.apply(record);
-                if self.is_materialised() {
+                if self.preview.is_some() {
                     break;
                 }
             }
@@ -159,27 +192,27 @@ pub struct Turns<'a> {
     store: &'a dyn RolloutStore,
     thread: ThreadId,
     /// What was taken back, and is passed over.
-    cuts: &'a [Cut],
+    taken_back: &'a [TakenBack],
     /// The last record that counts; none for the end of the rollout.
     last: Option<EventSeq>,
 }
 
 impl<'a> Turns<'a> {
-    /// The turns of a thread whose history has these `cuts`, up to the record `last` or to the end.
+    /// The turns of a thread whose history has these records `taken_back`, up to the record `last` or to the end.
     #[must_use]
     pub fn of(
         store: &'a dyn RolloutStore,
         thread: ThreadId,
-        cuts: &'a [Cut],
+        taken_back: &'a [TakenBack],
         last: Option<EventSeq>,
     ) -> Self {
-        Self { store, thread, cuts, last }
+        Self { store, thread, taken_back, last }
     }
 
     /// Whether what begins with this record was taken back.
     #[must_use]
-    pub fn is_cut(&self, seq: EventSeq) -> bool {
-        self.cuts.iter().any(|cut| cut.holds(seq))
+    pub fn is_taken_back(&self, seq: EventSeq) -> bool {
+        self.taken_back.iter().any(|cut| cut.holds(seq))
     }
 
     /// The turns before the one that begins with the record `before`, or the last ones.
@@ -221,7 +254,7 @@ impl<'a> Turns<'a> {
         if !at_end {
             history.end_open_turn();
         }
-        for held in history.turns.iter().rev().filter(|held| !self.is_cut(held.at)) {
+        for held in history.turns.iter().rev().filter(|held| !self.is_taken_back(held.at)) {
             stretch.turns.push_front(held.clone());
         }
         if at_end {
@@ -243,7 +276,7 @@ impl<'a> Turns<'a> {
             let more = page.more && page.records.last().is_some_and(|record| !self.is_behind(record.seq));
             for record in page.records.iter().filter(|record| !self.is_behind(record.seq)) {
                 // What was taken back is passed over, so a revert has nothing to take.
-                if self.is_cut(record.seq) {
+                if self.is_taken_back(record.seq) {
                     history.skip_to(record.seq);
                     continue;
                 }
@@ -275,7 +308,7 @@ impl<'a> Turns<'a> {
         loop {
             let page = self.store.read_back(self.thread, before, policy::WINDOW_PAGE).await?;
             if let Some(found) = page.records.iter().rev().find(begins) {
-                return Ok(Some(found.seq).filter(|seq| !self.is_cut(*seq)));
+                return Ok(Some(found.seq).filter(|seq| !self.is_taken_back(*seq)));
             }
             before = page.records.first().map(|first| first.seq);
             if !page.more || before.is_none() {

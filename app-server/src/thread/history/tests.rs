@@ -226,7 +226,8 @@ fn names_settings_and_reverts_take_effect() {
         turn_started("t2", "two", None),
         ThreadMeta { settings: Some(settings.clone()), git_info: None }.into(),
         Reverted { before_turn_id: "t2".into(), from: None, epoch: Epoch(2) }.into(),
-        Forked { from: id(), up_to: EventSeq(6), epoch: Epoch(3) }.into(),
+        Forked { from: id(), up_to: EventSeq(6), epoch: Epoch(3), thread_source: None, originator: None }
+            .into(),
         ThreadClosed {}.into(),
     ]));
     assert_eq!((history.name(), history.settings(), history.epoch()), (Some("name"), &settings, Epoch(3)));

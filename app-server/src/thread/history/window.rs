@@ -7,7 +7,7 @@ use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
 
 use super::{Held, History, seen_as};
 use crate::clock::WallMs;
-use crate::rollout::record::{Cut, Reverted, ThreadHeader};
+use crate::rollout::record::{TakenBack, ThreadHeader};
 
 /// What a turn has as JSON.
 pub(super) fn bytes_of(turn: &Turn) -> usize {
@@ -55,14 +55,15 @@ impl History {
 
     /// What reverts have taken back, oldest first.
     #[must_use]
-    pub fn cuts(&self) -> &[Cut] {
-        &self.cuts
+    pub fn taken_back(&self) -> &[TakenBack] {
+        &self.taken_back
     }
 
     /// Goes on from the record `seq`, the end of a turn, without those before it: all that they say of the thread as a
     /// whole is in `header`. Their turns are not held.
     pub fn leap(&mut self, header: &ThreadHeader, seq: EventSeq) {
         self.begin_at(seq);
+        self.injected.clear();
         self.older = true;
         self.name.clone_from(&header.name);
         self.settings = header.settings.clone();
@@ -70,7 +71,7 @@ impl History {
         self.epoch = header.epoch;
         self.git_info.clone_from(&header.git_info);
         self.opened = header.opened;
-        self.cuts.clone_from(&header.cuts);
+        self.taken_back.clone_from(&header.taken_back);
         if let Some(updated) = header.updated_at_ms {
             self.updated_at = WallMs(updated);
         }
@@ -91,25 +92,45 @@ impl History {
         self.open_items.clear();
     }
 
+    /// Puts turns before those that are held, which stand before them on disk; `more` tells whether there may be others
+    /// before these. A history of which everything was taken back knows it from then on.
+    pub fn refill(&mut self, older: impl IntoIterator<Item = Held>, more: bool) {
+        let mut turns: Vec<Held> = older.into_iter().collect();
+        let added = turns.len();
+        turns.append(&mut self.turns);
+        self.turns = turns;
+        self.injected.iter_mut().for_each(|(before, _)| *before += added);
+        (self.older, self.emptied) = (more, false);
+        if self.turns.is_empty() && !more {
+            self.nothing_left();
+        }
+    }
+
     /// Lets go of the oldest turns, as far as the newer ones have `bytes` as JSON. The last one always stays.
     pub fn let_go(&mut self, bytes: usize) {
-        let kept = self.newest(bytes);
+        let kept = self.newest_within(bytes);
         let gone = self.turns.len() - kept;
         self.turns.drain(..gone);
+        self.injected.retain_mut(|(before, _)| {
+            // What was added before a turn that is not held is not held either.
+            let held = *before >= gone;
+            *before = before.saturating_sub(gone);
+            held
+        });
         self.older |= gone > 0;
     }
 
     /// The newest turns that have `bytes` together as JSON, and at least one, oldest first; and whether there are others.
     #[must_use]
     pub fn newest_turns(&self, bytes: usize) -> (Vec<Turn>, bool) {
-        let kept = self.newest(bytes);
+        let kept = self.newest_within(bytes);
         let newest = self.turns.iter().skip(self.turns.len() - kept);
         let turns = newest.map(|held| seen_as(&held.turn, TurnItemsView::Full)).collect();
         (turns, self.older || kept < self.turns.len())
     }
 
     /// How many of the newest turns have `most` bytes together.
-    fn newest(&self, most: usize) -> usize {
+    fn newest_within(&self, most: usize) -> usize {
         let mut bytes = 0usize;
         let fits = |held: &&Held| {
             bytes = bytes.saturating_add(held.json_bytes());
@@ -119,23 +140,14 @@ impl History {
         fitting.max(usize::from(!self.turns.is_empty()))
     }
 
-    /// Takes back the turn and all after it. One that is not held is known by its number.
-    pub(super) fn revert(&mut self, reverted: &Reverted, seq: EventSeq) {
-        let held = self.turns.iter().find(|held| held.turn.id == reverted.before_turn_id);
-        let Some(from) = held.map(|held| held.at).or(reverted.from) else { return };
-        self.turns.retain(|held| held.at < from);
-        self.open_items.clear();
-        self.cut(Cut { from, to: seq });
-    }
-
     /// Notes what was taken back. Cuts with no turn between them are one, so that there are no more of them than turns.
-    fn cut(&mut self, cut: Cut) {
-        self.cuts.retain(|earlier| earlier.from < cut.from);
+    pub(super) fn take_back(&mut self, cut: TakenBack) {
+        self.taken_back.retain(|earlier| earlier.from < cut.from);
         let newest = self.turns.last().map(|held| held.at);
         let all_seen = newest.is_some() || !self.older;
-        match self.cuts.last_mut() {
+        match self.taken_back.last_mut() {
             Some(last) if all_seen && newest.is_none_or(|newest| newest < last.from) => last.to = cut.to,
-            Some(_) | None => self.cuts.push(cut),
+            Some(_) | None => self.taken_back.push(cut),
         }
     }
 }

@@ -4,8 +4,8 @@
 
 use tokio::time::Instant;
 
-use super::{Helpers, Machine, Rollout, State, Unloading};
-use crate::thread::effect::{Effect, ResumeFailure, UnloadReason, UnloadRefusal};
+use super::{Helpers, Machine, Moving, Rollout, State, Unloading};
+use crate::thread::effect::{Destination, Effect, MoveRefusal, ResumeFailure, UnloadReason, UnloadRefusal};
 use crate::thread::event::{Force, WaiterId};
 
 impl Machine {
@@ -82,6 +82,7 @@ impl Machine {
             turn_runs,
             helpers_live: true,
             rollout: Rollout::Open,
+            moving: None,
         });
         let mut effects = Vec::new();
         if turn_runs && !stopping {
@@ -103,13 +104,20 @@ impl Machine {
             effects.push(Effect::CloseRollout);
         }
         if unloading.rollout == Rollout::Closed && !unloading.helpers_live && !unloading.turn_runs {
-            effects.extend(self.zero());
+            match &mut unloading.moving {
+                None => effects.extend(self.zero()),
+                Some(Moving { under_way: true, .. }) => {}
+                Some(moving) => {
+                    moving.under_way = true;
+                    effects.push(Effect::Move(moving.to));
+                }
+            }
         }
         effects
     }
 
     /// No helper is left and the rollout is closed: the end, or a new load for those who resumed meanwhile.
-    fn zero(&mut self) -> Vec<Effect> {
+    pub(super) fn zero(&mut self) -> Vec<Effect> {
         let State::Unloading(unloading) = &mut self.state else { return Vec::new() };
         let waiting = std::mem::take(&mut unloading.waiting);
         let askers = std::mem::take(&mut unloading.askers);
@@ -138,6 +146,19 @@ impl Machine {
             effects.push(Effect::AbandonRollout);
             // The turn is given up with its records, and its questions with the turn.
             self.questions = 0;
+        }
+        // What is not whole is not put elsewhere; what is being put elsewhere is not waited for any longer.
+        match unloading.moving {
+            Some(Moving { under_way: true, .. }) => {
+                effects.extend(self.move_failed(MoveRefusal::NoAnswer));
+                return effects;
+            }
+            // What is deleted need not be whole.
+            Some(moving) if unloading.rollout != Rollout::Closed && moving.to != Destination::Trash => {
+                unloading.moving = None;
+                effects.push(Effect::RefuseMove(moving.waiter, MoveRefusal::NotClosed));
+            }
+            Some(_) | None => {}
         }
         effects.extend(self.unloading(|u| {
             u.turn_runs = false;

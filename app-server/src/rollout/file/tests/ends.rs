@@ -31,7 +31,9 @@ fn turn(first: u64, length: usize, opened: Option<ThreadOpened>) -> Vec<Record> 
         git_info: None,
         opened,
         updated_at_ms: None,
-        cuts: Vec::new(),
+        taken_back: Vec::new(),
+        forked: None,
+        preview: None,
     };
     let (status, turn) = (TurnStatus::Completed, || turn_id.as_str().into());
     vec![

@@ -164,3 +164,47 @@ async fn one_thread_without_a_disk_does_not_stop_another() {
     assert_eq!(fixture.store.head(well).await.unwrap(), EventSeq(9));
     fixture.layer.release(Op::Sync);
 }
+
+/// A copy is there whole or not at all, wherever the disk fails, also when the power goes with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_is_whole_or_not_there_wherever_the_disk_fails() {
+    let (from, to) = (thread(1), thread(2));
+    let mut refusals = 0;
+    for position in 0..20 {
+        for fails in [Fails::Before, Fails::Half, Fails::After] {
+            for power in [false, true] {
+                let case = format!("operation {position} fails ({fails:?}), power goes: {power}");
+                let mut fixture = Fixture::new();
+                fixture.store.append(lease(from), EventSeq(0), names(1, 9), Keep::Power).await.unwrap();
+                let at = fixture.layer.done().len() + position;
+                let kind = std::io::ErrorKind::StorageFull;
+                fixture.layer.set_fault(Some(Fault { at, times: 1, fails, kind }));
+                let copied = fixture.store.copy(from, EventSeq(5), lease(to), vec![named(6, "own")]).await;
+                fixture.layer.set_fault(None);
+                refusals += usize::from(copied.is_err());
+                if power {
+                    fixture.layer.cut_power().unwrap();
+                }
+                fixture.restart();
+                let found = match fixture.store.read_after(to, EventSeq(0), 100).await {
+                    Ok(page) => page.records.len(),
+                    Err(ReadError::Missing(_)) => 0,
+                    Err(error) => panic!("{case}: {error}"),
+                };
+                assert_eq!(found, if copied.is_ok() { 6 } else { 0 }, "{case}");
+                let listed = fixture.store.threads().await.unwrap().contains(&to);
+                assert_eq!(listed, copied.is_ok(), "{case}");
+                assert_eq!(
+                    fixture.store.read_after(from, EventSeq(0), 100).await.unwrap().records,
+                    names(1, 9)
+                );
+                let left = fs::read_dir(fixture.paths.open_markers())
+                    .unwrap()
+                    .filter(|entry| entry.as_ref().unwrap().path().extension().is_some())
+                    .count();
+                assert_eq!(left, 0, "{case}: something half made is left");
+            }
+        }
+    }
+    assert!(refusals > 20, "only {refusals} failures");
+}

@@ -16,7 +16,8 @@ use skein_protocol::ids::{ConnectionId, Epoch, EventSeq, RequestId, ThreadId, Tu
 use skein_protocol::notifications::{TurnCompleted, TurnStarted};
 use skein_protocol::table::Notification;
 use skein_protocol::thread::{
-    ThreadResumeParams, ThreadResumeResponse, ThreadStartParams, ThreadStartResponse,
+    ThreadForkParams, ThreadForkResponse, ThreadResumeParams, ThreadResumeResponse, ThreadRevertResponse,
+    ThreadStartParams, ThreadStartResponse,
 };
 use skein_protocol::turn::{TurnStartParams, TurnStartResponse, UserInput};
 
@@ -24,7 +25,9 @@ use crate::config::Overrides;
 use crate::connection::outbox::{CloseReason, Next, Outbox, OutboxLimits};
 use crate::connection::reply::Reply;
 use crate::services::Services;
-use crate::thread::command::{Command, Input, InputReply, Resume, SetName, Start, Unload};
+use crate::thread::command::{
+    Command, Edit, Fork, Input, InputReply, PutElsewhere, Resume, RevertTo, SetName, Start, Unload,
+};
 use crate::thread::dispatch;
 use crate::thread::event::Force;
 use crate::thread::subscribers::{ClientWishes, Left, Role};
@@ -290,9 +293,62 @@ impl Client {
         request
     }
 
+    pub fn edit<R: Serialize>(&mut self, thread: ThreadId, edit: impl FnOnce(Reply<R>) -> Edit) -> i64 {
+        let (request, reply) = self.reply();
+        self.send(thread, Command::Edit(edit(reply)));
+        request
+    }
+
+    /// `thread/revert`.
+    pub fn ask_revert(&mut self, thread: ThreadId, before: &TurnId) -> i64 {
+        let to = RevertTo::Before(before.clone());
+        self.edit(thread, |reply| Edit::Revert(to, reply))
+    }
+
+    pub async fn revert(&mut self, thread: ThreadId, before: &TurnId) -> ThreadRevertResponse {
+        let request = self.ask_revert(thread, before);
+        self.answer(request).await.unwrap()
+    }
+
+    /// `thread/fork`, and the new thread's id.
+    pub fn ask_fork(&mut self, params: ThreadForkParams) -> (i64, ThreadId) {
+        let thread = ThreadId::new(self.services.clock.new_id());
+        let ticket = self.services.subscribers.begin_resume(self.id(), thread).unwrap();
+        let (request, reply) = self.reply();
+        let (helpers, originator) = (Overrides::default(), "test".to_owned());
+        self.send(thread, Command::Fork(Box::new(Fork { params, helpers, ticket, originator, reply })));
+        (request, thread)
+    }
+
+    pub async fn fork(&mut self, params: ThreadForkParams) -> ThreadForkResponse {
+        let (request, _) = self.ask_fork(params);
+        self.answer(request).await.unwrap()
+    }
+
     pub fn unload(&mut self, thread: ThreadId, force: Force) -> i64 {
         let (request, reply) = self.reply();
         self.send(thread, Command::Unload(Unload { force, reply }));
+        request
+    }
+
+    /// `thread/archive`.
+    pub fn archive(&mut self, thread: ThreadId) -> i64 {
+        let (request, reply) = self.reply();
+        self.send(thread, Command::PutElsewhere(PutElsewhere::Archive(reply)));
+        request
+    }
+
+    /// `thread/unarchive`.
+    pub fn unarchive(&mut self, thread: ThreadId) -> i64 {
+        let (request, reply) = self.reply();
+        self.send(thread, Command::PutElsewhere(PutElsewhere::Unarchive(reply)));
+        request
+    }
+
+    /// `thread/delete`.
+    pub fn delete(&mut self, thread: ThreadId) -> i64 {
+        let (request, reply) = self.reply();
+        self.send(thread, Command::PutElsewhere(PutElsewhere::Delete(reply)));
         request
     }
 

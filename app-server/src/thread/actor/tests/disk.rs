@@ -9,9 +9,11 @@ use async_trait::async_trait;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::sync::{Notify, watch};
 
+use crate::clock::WallMs;
 use crate::rollout::record::Record;
 use crate::rollout::{
-    AppendError, Appended, DiskKind, Keep, Lease, Loaded, Page, ReadError, RolloutStore, StoreCounts,
+    AppendError, Appended, CopyError, DiskKind, Keep, Lease, Loaded, MoveError, Page, ReadError,
+    RolloutStore, Shelf, StoreCounts,
 };
 
 pub struct Disk {
@@ -25,6 +27,9 @@ pub struct Disk {
     append_gate: Gate,
     read_gate: Gate,
     back_gate: Gate,
+    move_gate: Gate,
+    /// Threads whose rollouts cannot be put elsewhere.
+    stuck: Mutex<BTreeSet<ThreadId>>,
     /// The types of all records that were written.
     written: watch::Sender<Vec<String>>,
     /// Threads whose appends are refused.
@@ -43,6 +48,8 @@ impl Disk {
             append_gate: Gate::default(),
             read_gate: Gate::default(),
             back_gate: Gate::default(),
+            move_gate: Gate::default(),
+            stuck: Mutex::default(),
             written: watch::Sender::default(),
             refused: Mutex::default(),
             held: Mutex::default(),
@@ -102,6 +109,32 @@ impl Disk {
 
     pub fn release_reads(&self) {
         self.read_gate.open();
+    }
+
+    /// From now on nothing is put elsewhere.
+    pub fn hold_moves(&self) {
+        self.move_gate.close();
+    }
+
+    pub fn release_moves(&self) {
+        self.move_gate.open();
+    }
+
+    /// From now on this thread's rollout cannot be put elsewhere.
+    pub fn refuse_moves(&self, thread: ThreadId) {
+        self.stuck().insert(thread);
+    }
+
+    fn stuck(&self) -> std::sync::MutexGuard<'_, BTreeSet<ThreadId>> {
+        self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn may_move(&self, thread: ThreadId) -> Result<(), MoveError> {
+        self.move_gate.pass().await;
+        if self.stuck().contains(&thread) {
+            return Err(MoveError::Disk { thread, source: io::ErrorKind::StorageFull.into() });
+        }
+        Ok(())
     }
 
     /// How many records of a type were written.
@@ -189,6 +222,24 @@ impl RolloutStore for Disk {
         Ok(appended)
     }
 
+    async fn copy(
+        &self,
+        from: ThreadId,
+        up_to: EventSeq,
+        lease: Lease,
+        then: Vec<Record>,
+    ) -> Result<Appended, CopyError> {
+        self.append_gate.pass().await;
+        if self.refused().contains(&from) {
+            let (thread, source) = (lease.thread, io::Error::from(io::ErrorKind::StorageFull));
+            return Err(AppendError::Disk { thread, kind: DiskKind::Full, head: EventSeq(0), source }.into());
+        }
+        let kinds: Vec<String> = then.iter().map(|record| record.body.kind().to_owned()).collect();
+        let copied = self.inner.copy(from, up_to, lease, then).await?;
+        self.written.send_modify(|written| written.extend(kinds));
+        Ok(copied)
+    }
+
     async fn load(&self, thread: ThreadId) -> Result<Loaded, ReadError> {
         self.loads.fetch_add(1, Ordering::SeqCst);
         self.load_gate.pass().await;
@@ -224,6 +275,28 @@ impl RolloutStore for Disk {
 
     async fn exists(&self, thread: ThreadId) -> Result<bool, ReadError> {
         self.inner.exists(thread).await
+    }
+
+    async fn shelf(&self, thread: ThreadId) -> Result<Shelf, ReadError> {
+        self.inner.shelf(thread).await
+    }
+
+    async fn move_to(&self, lease: Lease, shelf: Shelf) -> Result<(), MoveError> {
+        self.may_move(lease.thread).await?;
+        self.inner.move_to(lease, shelf).await
+    }
+
+    async fn trash(&self, lease: Lease, at: WallMs) -> Result<(), MoveError> {
+        self.may_move(lease.thread).await?;
+        self.inner.trash(lease, at).await
+    }
+
+    async fn purge(&self, before: WallMs) -> io::Result<usize> {
+        self.inner.purge(before).await
+    }
+
+    async fn archived(&self) -> io::Result<Vec<ThreadId>> {
+        self.inner.archived().await
     }
 
     async fn threads(&self) -> io::Result<Vec<ThreadId>> {

@@ -11,7 +11,9 @@ mod model;
 
 mod answers;
 mod checkpoints;
+mod edits;
 mod failures;
+mod forks;
 mod last_words;
 mod loads;
 mod numbers;
@@ -22,6 +24,7 @@ mod questions;
 mod reloads;
 mod replays;
 mod resumes;
+mod shelves;
 mod simulation;
 mod turns;
 mod unloads;

@@ -186,11 +186,11 @@ impl std::fmt::Debug for Life {
 }
 
 /// The numbers of turns that were taken back.
-fn taken_back(history: &History, life: &Life) -> Vec<u64> {
+fn numbers_taken_back(history: &History, life: &Life) -> Vec<u64> {
     let begins = life.records.iter().filter(|record| matches!(record.body, RecordBody::TurnStarted(_)));
     begins
         .map(|record| record.seq)
-        .filter(|seq| history.cuts().iter().any(|cut| cut.holds(*seq)))
+        .filter(|seq| history.taken_back().iter().any(|cut| cut.holds(*seq)))
         .map(|seq| seq.0)
         .collect()
 }
@@ -214,7 +214,7 @@ proptest! {
         );
         prop_assert_eq!((end.settings(), end.usage(), end.header().name), (whole.settings(), whole.usage(), whole.header().name));
         prop_assert_eq!(end.open_items().collect::<Vec<_>>(), whole.open_items().collect::<Vec<_>>());
-        prop_assert_eq!(taken_back(&end, &life), taken_back(&whole, &life));
+        prop_assert_eq!(numbers_taken_back(&end, &life), numbers_taken_back(&whole, &life));
         let (held, all) = (of_held(end.held_turns()), of_held(whole.held_turns()));
         prop_assert!(all.ends_with(&held));
         prop_assert!(end.has_older() || held.len() == all.len());
@@ -226,7 +226,7 @@ proptest! {
         let store = life.store();
         let whole = wait(History::read(&store, THREAD)).unwrap();
         let all = of_held(whole.held_turns());
-        let read = Turns::of(&store, THREAD, whole.cuts(), None);
+        let read = Turns::of(&store, THREAD, whole.taken_back(), None);
         let enough = Enough { turns, items, bytes: usize::MAX, uncounted: 0 };
         let (mut seen, mut before) = (Vec::new(), None);
         loop {
@@ -255,7 +255,7 @@ proptest! {
     fn every_turn_is_found_unless_it_was_taken_back(life in life()) {
         let store = life.store();
         let whole = wait(History::read(&store, THREAD)).unwrap();
-        let read = Turns::of(&store, THREAD, whole.cuts(), None);
+        let read = Turns::of(&store, THREAD, whole.taken_back(), None);
         for record in &life.records {
             if let RecordBody::TurnStarted(started) = &record.body {
                 let there = whole.turn(&started.turn_id).map(|_| record.seq);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::world::{POLICY, start};
-use crate::thread::effect::{Effect, ResumeFailure, UnloadRefusal};
+use crate::thread::effect::{Destination, Effect, MoveRefusal, ResumeFailure, UnloadRefusal};
 use crate::thread::event::{Counts, Event, Force, Materialised, WaiterId};
 use crate::thread::machine::{Machine, Persistence, Phase, Policy};
 
@@ -54,6 +54,83 @@ fn an_orphaned_idle_thread_is_unloaded_at_once_by_default() {
     assert_eq!(life.step(Event::RolloutClosed), []);
     let gone = [Effect::AnnounceNotLoaded, Effect::AnnounceClosed, Effect::Forget];
     assert_eq!(life.step(Event::HelpersEnded), gone);
+}
+
+/// A thread whose hard shutdown has come to the move.
+fn moving(to: Destination) -> Life {
+    let mut life = Life::subscribed();
+    life.step(Event::Input);
+    let effects = life.step(Event::PutElsewhere { waiter: V, to });
+    assert_eq!(effects, [Effect::StopTurn, Effect::EndHelpers]);
+    assert_eq!(life.all([Event::HelpersEnded, Event::TurnEnded]), [Effect::CloseRollout]);
+    assert_eq!(life.step(Event::RolloutClosed), [Effect::Move(to)]);
+    life
+}
+
+#[test]
+fn an_archived_thread_is_told_in_the_peers_order_and_then_nobody_listens() {
+    let mut life = moving(Destination::Archive);
+    life.step(Event::Resume(W));
+    let told = [
+        Effect::AnnounceNotLoaded,
+        Effect::AnswerMove(V),
+        Effect::AnnounceMove(Destination::Archive),
+        Effect::FailResume(W, ResumeFailure::Archived),
+        Effect::AnnounceClosed,
+        Effect::EndSubscriptions,
+        Effect::Forget,
+    ];
+    assert_eq!(life.step(Event::Moved), told);
+    assert_eq!(life.machine.phase(), Phase::Gone);
+}
+
+#[test]
+fn a_deleted_thread_is_closed_for_those_who_show_it_too() {
+    let mut life = moving(Destination::Trash);
+    life.step(Event::Resume(W));
+    let told = [
+        Effect::AnnounceNotLoaded,
+        Effect::AnswerMove(V),
+        Effect::AnnounceMove(Destination::Trash),
+        Effect::FailResume(W, ResumeFailure::Deleted),
+        Effect::EndSubscriptions,
+        Effect::AnnounceClosed,
+        Effect::Forget,
+    ];
+    assert_eq!(life.step(Event::Moved), told);
+}
+
+#[test]
+fn a_thread_that_is_brought_back_is_loaded_for_those_who_wait() {
+    let mut life = moving(Destination::Threads);
+    life.step(Event::Resume(W));
+    let told = [Effect::AnswerMove(V), Effect::AnnounceMove(Destination::Threads), Effect::Load];
+    assert_eq!(life.step(Event::Moved), told);
+}
+
+#[test]
+fn a_move_that_fails_is_an_unload_like_any_other() {
+    let mut life = moving(Destination::Archive);
+    life.step(Event::Resume(W));
+    let told = [Effect::RefuseMove(V, MoveRefusal::Failed), Effect::Load];
+    assert_eq!(life.step(Event::MoveFailed), told);
+    let mut life = moving(Destination::Trash);
+    let told = life.later(POLICY.unload_limit);
+    assert_eq!(told[0], Effect::RefuseMove(V, MoveRefusal::NoAnswer));
+    assert_eq!(life.machine.phase(), Phase::Gone, "a disk that does not answer holds nothing up");
+}
+
+#[test]
+fn what_cannot_be_closed_is_not_archived_but_can_be_deleted() {
+    for (to, expected) in [
+        (Destination::Archive, Effect::RefuseMove(V, MoveRefusal::NotClosed)),
+        (Destination::Trash, Effect::Move(Destination::Trash)),
+    ] {
+        let mut life = Life::subscribed();
+        life.all([Event::PutElsewhere { waiter: V, to }, Event::HelpersEnded]);
+        let effects = life.later(POLICY.unload_limit);
+        assert_eq!(effects[..2], [Effect::AbandonRollout, expected]);
+    }
 }
 
 #[test]

@@ -8,9 +8,11 @@ use proptest::sample::Index;
 use proptest::test_runner::TestCaseResult;
 use tokio::time::Instant;
 
-use crate::thread::effect::{Effect, ResumeFailure, UnloadRefusal};
+use crate::thread::effect::{Destination, Effect, ResumeFailure, UnloadRefusal};
 use crate::thread::event::{Counts, Event, Force, Materialised, WaiterId};
 use crate::thread::machine::{Machine, Persistence, Phase, Policy};
+
+mod elsewhere;
 
 pub const POLICY: Policy = Policy {
     grace: Duration::from_millis(100),
@@ -28,6 +30,8 @@ const POLICIES: [Policy; 4] = [
     Policy { running_limit: Some(Duration::from_secs(10)), grace: Duration::from_secs(20), ..POLICY },
 ];
 
+const DESTINATIONS: [Destination; 3] = [Destination::Archive, Destination::Threads, Destination::Trash];
+
 /// What can happen next.
 #[derive(Debug, Clone)]
 pub enum Act {
@@ -43,6 +47,9 @@ pub enum Act {
     BeginRequest,
     EndRequest,
     Unload(bool),
+    /// To one of [`DESTINATIONS`].
+    PutElsewhere(Index),
+    FailMove,
     Squeeze,
     /// The configuration changes to one of [`POLICIES`].
     Reload(Index),
@@ -60,6 +67,7 @@ enum Motion {
     Turn,
     Helpers,
     Rollout,
+    Move,
 }
 
 pub struct World {
@@ -78,6 +86,10 @@ pub struct World {
     turn_stopped: bool,
     resumes: BTreeSet<WaiterId>,
     unloads: BTreeSet<WaiterId>,
+    /// Who wants the rollout elsewhere, and where.
+    move_wanted: Option<(WaiterId, Destination)>,
+    /// It is there, and its asker is told next.
+    has_moved: bool,
     next_waiter: u64,
     /// Since the thread entered Unloading; what that emitted.
     unloading_since: Option<Instant>,
@@ -105,6 +117,8 @@ impl World {
             turn_stopped: false,
             resumes: BTreeSet::new(),
             unloads: BTreeSet::new(),
+            move_wanted: None,
+            has_moved: false,
             next_waiter: 0,
             unloading_since: None,
             ended_helpers: 0,
@@ -128,7 +142,12 @@ impl World {
         self.feed(Event::Shutdown)?;
         self.let_everything_happen()?;
         prop_assert_eq!(self.machine.phase(), Phase::Gone);
+        self.check_nobody_waits()
+    }
+
+    fn check_nobody_waits(&self) -> TestCaseResult {
         prop_assert!(self.resumes.is_empty() && self.unloads.is_empty(), "somebody waits for ever");
+        prop_assert!(self.move_wanted.is_none(), "nobody says what became of the rollout");
         Ok(())
     }
 
@@ -142,8 +161,7 @@ impl World {
         self.feed(Event::Subscribers(self.counts))?;
         self.let_everything_happen()?;
         prop_assert_eq!(self.machine.phase(), Phase::Gone, "an orphan stays: {:?}", self.machine);
-        prop_assert!(self.resumes.is_empty() && self.unloads.is_empty(), "somebody waits for ever");
-        Ok(())
+        self.check_nobody_waits()
     }
 
     fn let_everything_happen(&mut self) -> TestCaseResult {
@@ -169,6 +187,9 @@ impl World {
             Act::Interrupt => self.feed(Event::Interrupt),
             Act::Ask | Act::Answer | Act::BeginRequest | Act::EndRequest => self.activity_changes(&act),
             Act::Unload(force) => self.unload(force),
+            Act::PutElsewhere(which) => self.put_elsewhere(*which.get(&DESTINATIONS)),
+            Act::FailMove if self.under_way.remove(&Motion::Move) => self.feed(Event::MoveFailed),
+            Act::FailMove => Ok(()),
             Act::Squeeze => self.feed(Event::Squeeze),
             Act::Reload(which) => {
                 self.policy = *which.get(&POLICIES);
@@ -282,6 +303,10 @@ impl World {
             }
             Motion::Helpers => self.feed(Event::HelpersEnded),
             Motion::Rollout => self.feed(Event::RolloutClosed),
+            Motion::Move => {
+                self.has_moved = true;
+                self.feed(Event::Moved)
+            }
         }
     }
 
@@ -338,6 +363,7 @@ impl World {
         prop_assert_eq!(count(Effect::EndHelpers), usize::from(enters), "helpers end once for each unload");
         if enters {
             self.unloading_since = Some(self.now);
+            self.has_moved = false;
             (self.ended_helpers, self.closed_rollout) = (0, 0);
             let kept = self.counts.subscribers > 0;
             let squeezed = event == Event::Squeeze;
@@ -363,7 +389,17 @@ impl World {
             Effect::Load => {
                 prop_assert!(self.under_way.insert(Motion::Load), "loads twice at once");
                 prop_assert!(!self.under_way.contains(&Motion::Helpers), "loads beside living helpers");
+                prop_assert!(!self.under_way.contains(&Motion::Move), "loads what is being put elsewhere");
+                prop_assert!(
+                    self.move_wanted.is_none(),
+                    "loads before it is said what became of the rollout"
+                );
             }
+            Effect::Move(_)
+            | Effect::AnswerMove(_)
+            | Effect::RefuseMove(..)
+            | Effect::AnnounceMove(_)
+            | Effect::EndSubscriptions => self.carry_out_for_move(effect, phase)?,
             Effect::AnswerResume(_)
             | Effect::FailResume(..)
             | Effect::AnswerUnload(_)
@@ -372,12 +408,7 @@ impl World {
             Effect::EndHelpers | Effect::KillHelpers | Effect::CloseRollout | Effect::AbandonRollout => {
                 self.carry_out_for_unload(effect)?;
             }
-            Effect::Forget => {
-                prop_assert!(!self.under_way.contains(&Motion::Helpers), "forgets living helpers");
-                prop_assert!(!self.turn_runs, "forgets a turn");
-                prop_assert!(self.resumes.is_empty(), "forgets who waits");
-                prop_assert!(self.unloads.is_empty(), "forgets who asked");
-            }
+            Effect::Forget => self.check_forget()?,
             Effect::StartHelpers => {
                 prop_assert_eq!(self.persistence, Persistence::Durable);
                 prop_assert!(!self.under_way.contains(&Motion::Helpers), "starts beside those that end");
@@ -388,6 +419,16 @@ impl World {
             | Effect::AnnounceClosed => {}
         }
         Ok(false)
+    }
+
+    fn check_forget(&self) -> TestCaseResult {
+        prop_assert!(!self.under_way.contains(&Motion::Helpers), "forgets living helpers");
+        prop_assert!(!self.turn_runs, "forgets a turn");
+        prop_assert!(self.resumes.is_empty(), "forgets who waits");
+        prop_assert!(self.unloads.is_empty(), "forgets who asked");
+        prop_assert!(self.move_wanted.is_none(), "forgets who wants it elsewhere");
+        prop_assert!(!self.under_way.contains(&Motion::Move), "forgets a rollout on its way");
+        Ok(())
     }
 
     /// Everybody is answered once. Returns whether somebody was subscribed.
@@ -402,6 +443,8 @@ impl World {
             prop_assert!(self.resumes.remove(&who), "answered twice");
             let refused = why == ResumeFailure::Shutdown && !self.stopping;
             prop_assert!(!refused, "refused without a reason");
+            let elsewhere = matches!(why, ResumeFailure::Archived | ResumeFailure::Deleted);
+            prop_assert!(!elsewhere || self.has_moved, "told that it is gone, and it is there");
         }
         if let Effect::AnswerUnload(who) = effect {
             prop_assert!(self.unloads.remove(&who), "answered twice");

@@ -6,7 +6,7 @@
 //! `SKEIN_SIM_SEED` plays one, and prints it.
 
 mod checks;
-mod dice;
+pub(super) mod dice;
 mod person;
 mod world;
 

@@ -7,7 +7,7 @@ use skein_protocol::error::WireError;
 use skein_protocol::extension::ResumePicture;
 use skein_protocol::ids::{RequestId, ThreadId};
 use skein_protocol::notifications::{ThreadClosed, ThreadStatusChanged};
-use skein_protocol::thread::{ThreadResumeResponse, ThreadStartResponse};
+use skein_protocol::thread::{Thread, ThreadForkResponse, ThreadResumeResponse, ThreadStartResponse};
 use skein_protocol::turn::TurnStartResponse;
 
 use super::super::{Client, Message};
@@ -20,8 +20,13 @@ use crate::thread::subscribers::Role;
 pub enum Request {
     Start(ThreadId),
     Resume(ThreadId),
-    Input { message: Option<String> },
+    Input {
+        message: Option<String>,
+    },
     Name,
+    Revert,
+    /// The new thread.
+    Fork(ThreadId),
     Unload(ThreadId),
 }
 
@@ -50,6 +55,8 @@ pub struct Person {
     doubts: BTreeSet<ThreadId>,
     /// For each message that it has named: the turn that the server says it went into.
     messages: BTreeMap<String, String>,
+    /// Threads of which somebody has taken turns back, as messages name them: what is said again may be a new turn.
+    pub taken_back: BTreeSet<String>,
 }
 
 impl Person {
@@ -67,6 +74,7 @@ impl Person {
             ties: BTreeMap::new(),
             doubts: BTreeSet::new(),
             messages: BTreeMap::new(),
+            taken_back: BTreeSet::new(),
         }
     }
 
@@ -80,7 +88,7 @@ impl Person {
     }
 
     pub fn asked(&mut self, id: i64, request: Request) {
-        if let Request::Start(thread) | Request::Resume(thread) = &request
+        if let Request::Start(thread) | Request::Resume(thread) | Request::Fork(thread) = &request
             // An unload that is under way takes it along.
             && !self.unloads(*thread)
         {
@@ -183,7 +191,7 @@ impl Person {
                 self.ties.remove(thread);
                 self.doubts.insert(*thread);
             }
-            Request::Start(thread) | Request::Resume(thread) => {
+            Request::Start(thread) | Request::Resume(thread) | Request::Fork(thread) => {
                 let tie = self.ties.entry(*thread).or_default();
                 tie.waiting.remove(&id);
                 tie.listens |= granted;
@@ -198,7 +206,7 @@ impl Person {
                     tie.waiting.retain(|request| *request > id);
                 }
             }
-            Request::Input { .. } | Request::Name => {}
+            Request::Input { .. } | Request::Name | Request::Revert => {}
         }
         Ok(())
     }
@@ -262,6 +270,13 @@ impl Person {
                 self.views.entry(*thread).or_default().whole(response.thread.name, Vec::new(), at);
                 Ok(())
             }
+            Request::Fork(thread) => {
+                let response: ThreadForkResponse = serde_json::from_str(result).unwrap();
+                let at = response.skein.filter(|_| self.numbered).map(|now| (now.seq, now.epoch));
+                let Thread { name, turns, .. } = response.thread;
+                self.views.entry(*thread).or_default().whole(name, turns, at);
+                Ok(())
+            }
             Request::Resume(thread) => {
                 let thread = *thread;
                 self.take_resume(thread, serde_json::from_str(result).unwrap())
@@ -270,12 +285,13 @@ impl Person {
                 let response: TurnStartResponse = serde_json::from_str(result).unwrap();
                 let turn = response.turn.id.as_str().to_owned();
                 let before = self.messages.insert(message.clone(), turn.clone());
-                if before.is_some_and(|before| before != turn) {
+                let again = self.taken_back.iter().any(|thread| message.contains(thread));
+                if !again && before.is_some_and(|before| before != turn) {
                     return Err(format!("message {message} went into two turns"));
                 }
                 Ok(())
             }
-            Request::Input { message: None } | Request::Name | Request::Unload(_) => Ok(()),
+            Request::Input { message: None } | Request::Name | Request::Revert | Request::Unload(_) => Ok(()),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skein_protocol::ids::{ThreadId, TurnId};
-use skein_protocol::thread::ThreadStartParams;
+use skein_protocol::thread::{ThreadForkParams, ThreadStartParams};
 use uuid::Uuid;
 
 use super::super::Bench;
@@ -17,6 +17,7 @@ use crate::connection::outbox::OutboxLimits;
 use crate::home::Term;
 use crate::provider::ModelEvent;
 use crate::rollout::memory::MemoryStore;
+use crate::thread::command::{Edit, RevertTo};
 use crate::thread::event::Force;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::subscribers::{ClientWishes, Role};
@@ -170,13 +171,15 @@ impl World {
         match self.dice.below(100) {
             0..6 => self.cut(at, super::super::Client::disconnect)?,
             6..10 => self.start(at),
-            10..40 => self.resume(at, thread),
+            10..34 => self.resume(at, thread),
+            34..40 => self.revert(at, thread),
             40..46 => self.unsubscribe(at, thread),
             46..66 => self.input(at, thread),
             66..70 => self.interrupt(bench, thread),
             70..84 => self.answer(at),
-            84..90 => self.set_name(at, thread),
-            90..97 => self.unload(at, thread),
+            84..88 => self.set_name(at, thread),
+            88..91 => self.fork(at, thread),
+            91..97 => self.unload(at, thread),
             _ => {}
         }
         Ok(())
@@ -277,6 +280,29 @@ impl World {
         let request = client.set_name(thread, &name);
         self.people[at].asked(request, Request::Name);
         self.note(at, thread, &format!("names it {name:?} as {request}"));
+    }
+
+    fn revert(&mut self, at: usize, thread: ThreadId) {
+        let count = 1 + u32::from(self.dice.once_in(3));
+        let Some(client) = &mut self.people[at].client else { return };
+        let request = client.edit(thread, |reply| Edit::Revert(RevertTo::AllBut(count), reply));
+        self.people[at].asked(request, Request::Revert);
+        let number = self.threads.iter().position(|known| *known == thread).unwrap();
+        for person in &mut self.people {
+            person.taken_back.insert(format!("-T{number}-"));
+        }
+        self.note(at, thread, &format!("takes {count} turns back as {request}"));
+    }
+
+    fn fork(&mut self, at: usize, thread: ThreadId) {
+        if self.threads.len() > MOST_THREADS || self.people[at].role == Role::Observer {
+            return;
+        }
+        let Some(client) = &mut self.people[at].client else { return };
+        let (request, fork) = client.ask_fork(ThreadForkParams::of(thread));
+        self.note(at, thread, &format!("forks it to T{} as {request}", self.threads.len()));
+        self.threads.push(fork);
+        self.people[at].asked(request, Request::Fork(fork));
     }
 
     fn unload(&mut self, at: usize, thread: ThreadId) {

@@ -1,0 +1,153 @@
+//! Histories that are taken back, copied and added to; what is said of a thread's repository.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+use skein_protocol::error::WireError;
+use skein_protocol::ids::ThreadId;
+use skein_protocol::response_item::ResponseItem;
+use skein_protocol::thread::{
+    ThreadForkParams, ThreadForkResponse, ThreadInjectItemsParams, ThreadInjectItemsResponse,
+    ThreadMetadataGitInfoUpdateParams, ThreadMetadataUpdateParams, ThreadMetadataUpdateResponse,
+    ThreadRevertParams, ThreadRevertResponse, ThreadRollbackParams,
+};
+
+use super::thread::{check_provider, overrides};
+use crate::connection::Connection;
+use crate::connection::reply::Reply;
+use crate::thread::command::{Command, Edit, Fork, RevertTo};
+use crate::thread::dispatch;
+
+/// `thread/revert`
+pub fn revert(connection: &Arc<Connection>, params: ThreadRevertParams, reply: Reply<ThreadRevertResponse>) {
+    let edit = Edit::Revert(RevertTo::Before(params.before_turn_id), reply);
+    dispatch::deliver(&connection.services, params.thread_id, Command::Edit(edit));
+}
+
+/// `thread/rollback`
+pub fn rollback(
+    connection: &Arc<Connection>,
+    params: ThreadRollbackParams,
+    reply: Reply<ThreadRevertResponse>,
+) {
+    if params.num_turns == 0 {
+        let error = WireError::invalid_params("noTurns", "numTurns has to be at least 1");
+        return reply.err(&error.path("numTurns").thread(params.thread_id));
+    }
+    let edit = Edit::Revert(RevertTo::AllBut(params.num_turns), reply);
+    dispatch::deliver(&connection.services, params.thread_id, Command::Edit(edit));
+}
+
+/// `thread/fork`
+pub fn fork(connection: &Arc<Connection>, params: ThreadForkParams, reply: Reply<ThreadForkResponse>) {
+    let services = &connection.services;
+    let from = params.thread_id;
+    if let Some(error) = refusal(&params) {
+        return reply.err(&error.thread(from));
+    }
+    let prepared = overrides(services, params.config.as_ref()).and_then(|helpers| {
+        check_provider(services, params.model_provider.as_ref().or(helpers.model_provider.as_ref()))?;
+        Ok(helpers)
+    });
+    let helpers = match prepared {
+        Ok(helpers) => helpers,
+        Err(error) => return reply.err(&error.thread(from)),
+    };
+    let id = ThreadId::new(services.clock.new_id());
+    // A connection that is gone gets no thread.
+    let Some(ticket) = services.subscribers.begin_resume(connection.id(), id) else { return };
+    let originator = connection.client().map(|client| client.name.clone()).unwrap_or_default();
+    let fork = Fork { params, helpers, ticket, originator, reply };
+    dispatch::deliver(services, id, Command::Fork(Box::new(fork)));
+}
+
+/// What a fork cannot be asked for.
+fn refusal(params: &ThreadForkParams) -> Option<WireError> {
+    if params.path.is_some() {
+        let text = "path is not supported: a thread is forked by its id, from its own rollout";
+        return Some(WireError::invalid_params("unsupported", text).path("path"));
+    }
+    if params.attach_to_source {
+        let text = "attachToSource is not supported: a fork stands by itself; leave it out";
+        return Some(WireError::invalid_params("unsupported", text).path("attachToSource"));
+    }
+    if params.last_turn_id.is_some() && params.before_turn_id.is_some() {
+        let text = "lastTurnId and beforeTurnId both say where the fork ends; name one of them";
+        return Some(WireError::invalid_params("twoBounds", text).path("beforeTurnId"));
+    }
+    None
+}
+
+/// `thread/metadata/update`
+pub fn update_metadata(
+    connection: &Arc<Connection>,
+    params: ThreadMetadataUpdateParams,
+    reply: Reply<ThreadMetadataUpdateResponse>,
+) {
+    let id = params.thread_id;
+    match repository(params) {
+        Ok(change) => {
+            let command = Command::Edit(Edit::Repository(change, reply));
+            dispatch::deliver(&connection.services, id, command);
+        }
+        Err(error) => reply.err(&error.thread(id)),
+    }
+}
+
+/// The change that is asked for, if all of it can be made.
+fn repository(params: ThreadMetadataUpdateParams) -> Result<ThreadMetadataGitInfoUpdateParams, WireError> {
+    let unsupported =
+        [("daybreakEnabled", params.daybreak_enabled.is_some()), ("projectId", params.project_id.is_some())];
+    if let Some((path, _)) = unsupported.into_iter().find(|(_, named)| *named) {
+        let text = format!("{path} is not kept of threads; leave it out");
+        return Err(WireError::invalid_params("unsupported", text).path(path));
+    }
+    let mut change = params.git_info.unwrap_or_default();
+    if change == ThreadMetadataGitInfoUpdateParams::default() {
+        let text = "gitInfo has to name what is to be changed: branch, originUrl or sha";
+        return Err(WireError::invalid_params("nothingToChange", text).path("gitInfo"));
+    }
+    let members = [
+        ("gitInfo.branch", &mut change.branch),
+        ("gitInfo.originUrl", &mut change.origin_url),
+        ("gitInfo.sha", &mut change.sha),
+    ];
+    for (path, member) in members {
+        let Some(Some(text)) = member else { continue };
+        *text = text.trim().to_owned();
+        if text.is_empty() {
+            let error = WireError::invalid_params("empty", format!("{path} is empty; null takes it away"));
+            return Err(error.path(path));
+        }
+    }
+    Ok(change)
+}
+
+/// `thread/inject_items`
+pub fn inject_items(
+    connection: &Arc<Connection>,
+    params: ThreadInjectItemsParams,
+    reply: Reply<ThreadInjectItemsResponse>,
+) {
+    let ThreadInjectItemsParams { items, thread_id: id } = params;
+    match check_items(&items) {
+        Ok(()) => dispatch::deliver(&connection.services, id, Command::Edit(Edit::Inject(items, reply))),
+        Err(error) => reply.err(&error.thread(id)),
+    }
+}
+
+/// Whether a model's interface would know each of them. They are kept as they came.
+fn check_items(items: &[Value]) -> Result<(), WireError> {
+    if items.is_empty() {
+        let text = "items is empty; name at least one";
+        return Err(WireError::invalid_params("noItems", text).path("items"));
+    }
+    for (at, item) in items.iter().enumerate() {
+        if let Err(error) = ResponseItem::deserialize(item) {
+            let text = format!("items[{at}] is no item of a model's history: {error}");
+            return Err(WireError::invalid_params("badItem", text).path(format!("items[{at}]")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! A new rollout that begins as another one: made under another name, and there whole or not at all. Everything here
+//! blocks.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+
+use skein_protocol::ids::{EventSeq, ThreadId};
+
+use super::layer::Open;
+use super::places::Places;
+use super::{pages, scan};
+use crate::rollout::record::Record;
+use crate::rollout::{AppendError, Appended, CopyError, DiskKind, Lease, ReadError, line};
+
+/// Makes the rollout of `lease.thread` out of what readers see of `from`, which is its file up to `readable`.
+pub(super) fn copy(
+    places: &Places,
+    (from, readable): (ThreadId, u64),
+    up_to: EventSeq,
+    lease: Lease,
+    then: &[Record],
+) -> Result<Appended, CopyError> {
+    let disk = |source| ReadError::Disk { thread: from, source };
+    let (source, path) =
+        places.open_rollout(from, Open::Read).map_err(|error| scan::open_error(from, error))?;
+    let end = source.len().map_err(disk)?.min(readable);
+    let length = pages::end_of(&*source, end, up_to).map_err(disk)?;
+    let thread = lease.thread;
+    let refused = |source: io::Error| {
+        places.counters.errors.fetch_add(1, Relaxed);
+        AppendError::Disk { thread, kind: DiskKind::of(&source), head: EventSeq(0), source }
+    };
+    let mut bytes = Vec::new();
+    for record in then {
+        line::encode(record, &mut bytes).map_err(|error| refused(error.into()))?;
+    }
+    if places.open_rollout(thread, Open::Read).is_ok() {
+        return Err(AppendError::Conflict { thread, head: EventSeq(0) }.into());
+    }
+    if let Err(error) = make(places, &path, length, thread, &bytes) {
+        // What cannot be removed now is no rollout, and is removed at the next start.
+        places.layer.remove(&places.part(thread)).ok();
+        places.layer.remove(&places.rollout(thread)).ok();
+        return Err(refused(error).into());
+    }
+    places.counters.appends.fetch_add(1, Relaxed);
+    Ok(Appended { head: then.last().map_or(up_to, |last| last.seq) })
+}
+
+fn make(places: &Places, from: &Path, length: u64, thread: ThreadId, then: &[u8]) -> io::Result<()> {
+    let (layer, part) = (&places.layer, places.part(thread));
+    let file = layer.copy(from, &part, length)?;
+    file.write_at(then, length)?;
+    places.sync(&*file)?;
+    let rollout = places.rollout(thread);
+    rollout.parent().map_or(Ok(()), |folder| layer.make_folder(folder))?;
+    places.mark_open(thread)?;
+    layer.rename(&part, &rollout)?;
+    places.sync_name(&rollout)
+}

@@ -1,0 +1,244 @@
+//! A thread is put elsewhere, and the disk, the process or the power fails at every step of it: afterwards the thread is
+//! wholly where it was or wholly where it was wanted, and every list says the same.
+
+use super::*;
+use crate::index::memory::MemoryIndex;
+use crate::index::{ThreadFilter, ThreadIndex, rebuild};
+use crate::rollout::record::{RecordBody, ThreadCreated, ThreadSettings, TurnStarted};
+use fault::{Fails, Fault};
+use skein_protocol::thread::SessionSource;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Threads,
+    Archive,
+    Trash,
+}
+
+/// From where, to where.
+const MOVES: [(Place, Place); 4] = [
+    (Place::Threads, Place::Archive),
+    (Place::Archive, Place::Threads),
+    (Place::Threads, Place::Trash),
+    (Place::Archive, Place::Trash),
+];
+
+async fn put(store: &FileStore, id: ThreadId, place: Place) -> Result<(), MoveError> {
+    match place {
+        Place::Threads => store.move_to(lease(id), Shelf::Threads).await,
+        Place::Archive => store.move_to(lease(id), Shelf::Archive).await,
+        Place::Trash => store.trash(lease(id), WallMs(5)).await,
+    }
+}
+
+/// A history that lists show.
+fn said(id: ThreadId) -> Vec<Record> {
+    let created = ThreadCreated {
+        id,
+        source: SessionSource::VsCode,
+        thread_source: None,
+        originator: None,
+        cli_version: "0".to_owned(),
+        forked_from: None,
+        git_info: None,
+        settings: ThreadSettings::default(),
+    };
+    let input = vec![skein_protocol::turn::UserInput::text("hello")];
+    let turn = TurnStarted { turn_id: "t".into(), input, item_id: Some("i".into()), client_id: None };
+    let bodies: Vec<RecordBody> = vec![opened(1, 1).body, created.into(), turn.into(), closed(1).body];
+    let record = |(seq, body)| Record { seq: EventSeq(seq), at: WallMs(1), body };
+    (1..).zip(bodies).map(record).collect()
+}
+
+/// A home with one thread that stands on the shelf, all of it on disk.
+async fn standing(id: ThreadId, from: Place) -> Fixture {
+    let mut fixture = Fixture::new();
+    fixture.store.append(lease(id), EventSeq(0), said(id), Keep::Power).await.unwrap();
+    put(&fixture.store, id, from).await.unwrap();
+    fixture.restart();
+    fixture.store.load(id).await.unwrap();
+    fixture
+}
+
+/// Where the thread is. Everything that can be asked says the same.
+async fn found(fixture: &Fixture, id: ThreadId, case: &str) -> Place {
+    let store = &fixture.store;
+    let index = MemoryIndex::default();
+    rebuild::run(store, &index, |_| ()).await.unwrap();
+    let mut listed = Vec::new();
+    for archived in [false, true] {
+        let filter = ThreadFilter { archived, ..ThreadFilter::default() };
+        listed.extend(index.list(filter, None, 9).await.unwrap().rows.into_iter().map(|row| row.archived));
+    }
+    let files = |folder: PathBuf| fixture.layer.entries(&folder).unwrap().len();
+    let shards = [fixture.paths.threads(), fixture.paths.archived()];
+    let [threads, archived] = shards.map(|shelf| files(shelf.join("01")));
+    assert_eq!(threads + archived + files(fixture.paths.trash()), 1, "{case}: lost, or there twice");
+    match store.load(id).await {
+        Ok(loaded) => {
+            assert_eq!(loaded.end, said(id), "{case}");
+            let archived = store.shelf(id).await.unwrap() == Shelf::Archive;
+            assert_eq!(listed, [archived], "{case}");
+            assert_eq!(store.threads().await.unwrap(), [id], "{case}");
+            assert_eq!(store.archived().await.unwrap().len(), usize::from(archived), "{case}");
+            store.release(id);
+            if archived { Place::Archive } else { Place::Threads }
+        }
+        Err(ReadError::Missing(_)) => {
+            assert_eq!((listed, store.threads().await.unwrap()), (Vec::new(), Vec::new()), "{case}");
+            Place::Trash
+        }
+        Err(error) => panic!("{case}: {error}"),
+    }
+}
+
+/// The disk, and then nothing, the process or the power fails at this step. Returns whether the move was refused.
+async fn story((from, to): (Place, Place), fault: Fault, end: End) -> bool {
+    let case = format!("{from:?} to {to:?}, {fault:?}, {end:?}");
+    let id = thread(1);
+    let mut fixture = standing(id, from).await;
+    fixture.layer.set_fault(Some(fault));
+    let answer = put(&fixture.store, id, to).await;
+    fixture.layer.set_fault(None);
+    match end {
+        End::Nothing => fixture.store.release(id),
+        End::Process => fixture.restart(),
+        End::Power => {
+            fixture.layer.cut_power().unwrap();
+            fixture.restart();
+        }
+    }
+    let there = found(&fixture, id, &case).await;
+    if there != from {
+        let marked = fixture.store.open_markers().await.unwrap();
+        assert_eq!(marked, [id], "{case}: nobody would look for it in the lists");
+    }
+    match &answer {
+        Ok(()) => assert_eq!(there, to, "{case}: acknowledged"),
+        Err(_) => assert!(there == from || there == to, "{case}: {there:?}"),
+    }
+    if answer.is_err() && fault.times == 1 && end != End::Power {
+        assert_eq!(there, from, "{case}: refused, and done all the same");
+    }
+    // Whoever asks again gets it, for certain.
+    if there == from {
+        put(&fixture.store, id, to).await.unwrap();
+        fixture.layer.cut_power().unwrap();
+        fixture.restart();
+        assert_eq!(found(&fixture, id, &case).await, to);
+    } else if there != Place::Trash {
+        // What was loaded, and told to clients, is on disk.
+        fixture.layer.cut_power().unwrap();
+        fixture.restart();
+        assert_eq!(found(&fixture, id, &case).await, there, "{case}: told, and then lost");
+    }
+    answer.is_err()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Nothing,
+    Process,
+    Power,
+}
+
+#[tokio::test]
+async fn a_failure_at_every_step_of_a_move_leaves_the_thread_whole_in_one_place() {
+    for (from, to) in MOVES {
+        let whole = standing(thread(1), from).await;
+        let before = whole.layer.done().len();
+        put(&whole.store, thread(1), to).await.unwrap();
+        let operations = before..whole.layer.done().len();
+        assert!(operations.len() >= 6, "{operations:?}: the move is too small");
+        let mut refused = 0;
+        for at in operations.clone() {
+            for fails in [Fails::Before, Fails::After] {
+                for times in [1, 2, 3, usize::MAX] {
+                    for end in [End::Nothing, End::Process, End::Power] {
+                        let fault = Fault { at, times, fails, kind: io::ErrorKind::StorageFull };
+                        refused += usize::from(story((from, to), fault, end).await);
+                    }
+                }
+            }
+        }
+        assert_eq!(refused, operations.len() * 2 * 4 * 3, "every step is needed");
+    }
+}
+
+#[tokio::test]
+async fn the_power_may_go_between_any_two_steps() {
+    for (from, to) in MOVES {
+        let id = thread(1);
+        for steps in 0.. {
+            let mut fixture = standing(id, from).await;
+            let at = fixture.layer.done().len() + steps;
+            // Nothing is done any more from here on, not even what would take back what was done.
+            let fault = Fault { at, times: usize::MAX, fails: Fails::Before, kind: io::ErrorKind::Other };
+            fixture.layer.set_fault(Some(fault));
+            let answer = put(&fixture.store, id, to).await;
+            fixture.layer.cut_power().unwrap();
+            fixture.restart();
+            let case = format!("{from:?} to {to:?}, the power goes after {steps} steps");
+            let there = found(&fixture, id, &case).await;
+            assert!(there == from || there == to, "{case}: {there:?}");
+            if answer.is_ok() {
+                assert_eq!(there, to, "{case}");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_stands_in_the_way_is_not_written_over() {
+    let id = thread(1);
+    let fixture = standing(id, Place::Threads).await;
+    let other = fixture.paths.archived().join("01");
+    fs::create_dir_all(&other).unwrap();
+    fs::write(other.join(format!("{id}.jsonl")), "kept").unwrap();
+    let refused = put(&fixture.store, id, Place::Archive).await.unwrap_err();
+    assert!(refused.to_string().contains("is there already"), "{refused}");
+    assert_eq!(fs::read(other.join(format!("{id}.jsonl"))).unwrap(), b"kept");
+    assert_eq!(fixture.store.threads().await.unwrap(), [id], "listed once");
+    assert_eq!(fixture.store.archived().await.unwrap(), [], "where it is read");
+    assert_eq!(fixture.store.load(id).await.unwrap().end, said(id));
+}
+
+#[tokio::test]
+async fn only_what_skein_put_into_the_trash_is_purged() {
+    let id = thread(1);
+    let fixture = standing(id, Place::Threads).await;
+    put(&fixture.store, id, Place::Trash).await.unwrap();
+    let trash = fixture.paths.trash();
+    let name = trash.join(format!("{id}.5.jsonl"));
+    assert!(name.exists(), "it says when it was deleted");
+    let others = ["notes.txt", "1.jsonl", &format!("{id}.jsonl"), &format!("{id}.x.jsonl")];
+    for other in others {
+        fs::write(trash.join(other), "kept").unwrap();
+    }
+    symlink(trash.join("notes.txt"), trash.join(format!("{id}.4.jsonl"))).unwrap();
+    assert_eq!(fixture.store.purge(WallMs(6)).await.unwrap(), 1);
+    assert!(!name.exists());
+    assert_eq!(fs::read_dir(trash).unwrap().count(), others.len() + 1);
+}
+
+/// Reads, while the thread goes from shelf to shelf.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_always_finds_a_thread_that_is_put_from_shelf_to_shelf() {
+    let id = thread(1);
+    let fixture = standing(id, Place::Threads).await;
+    let moves = async {
+        for round in 0..300 {
+            let place = if round % 2 == 0 { Place::Archive } else { Place::Threads };
+            put(&fixture.store, id, place).await.unwrap();
+        }
+    };
+    let reads = async {
+        loop {
+            assert!(fixture.store.exists(id).await.unwrap());
+            assert_eq!(fixture.store.threads().await.unwrap(), [id]);
+            assert_eq!(fixture.store.read_back(id, None, 9).await.unwrap().records, said(id));
+        }
+    };
+    tokio::select! { () = moves => {} () = reads => {} }
+}

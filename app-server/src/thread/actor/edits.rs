@@ -1,0 +1,229 @@
+//! Changes of a thread that begin no turn: turns that are taken back, what is said of its repository, what a client adds
+//! to what the model sees.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use skein_protocol::ids::{Epoch, EventSeq, TurnId};
+use skein_protocol::notifications::ThreadReverted;
+use skein_protocol::thread::{
+    GitInfo, ThreadInjectItemsResponse, ThreadMetadataGitInfoUpdateParams, ThreadMetadataUpdateResponse,
+    ThreadRevertResponse,
+};
+
+use super::{Child, Owner};
+use crate::connection::reply::Reply;
+use crate::policy;
+use crate::rollout::record::{ItemsInjected, Reverted, ThreadMeta};
+use crate::rollout::{Keep, ReadError};
+use crate::router::errors;
+use crate::thread::command::{Command, Edit, RevertTo};
+use crate::thread::error::ThreadError;
+use crate::thread::events;
+use crate::thread::history::read::{Enough, Stretch, Turns};
+use crate::thread::machine::Phase;
+use crate::thread::pages;
+use crate::thread::registry::RequestGuard;
+
+/// The first turn that is to go.
+#[derive(Debug)]
+pub(super) struct Turning {
+    turn: TurnId,
+    /// The number of its `turn.started`.
+    at: EventSeq,
+    /// The turns before it, where those in memory go too.
+    before: Stretch,
+}
+
+/// What was found of the first turn that is to go, when the history ended with the record `last`.
+#[derive(Debug)]
+pub(super) struct Sought {
+    to: RevertTo,
+    reply: Reply<ThreadRevertResponse>,
+    found: Result<Option<Turning>, ReadError>,
+    last: EventSeq,
+    _guard: RequestGuard,
+}
+
+/// Looks for the first turn that is to go, and reads what stays before it.
+async fn seek(turns: &Turns<'_>, to: &RevertTo) -> Result<Option<Turning>, ReadError> {
+    let found = match to {
+        RevertTo::Before(turn) => turns.find(turn).await?.map(|at| (turn.clone(), at)),
+        RevertTo::AllBut(count) => oldest_of(turns, usize::try_from(*count).unwrap_or(usize::MAX)).await?,
+    };
+    let Some((turn, at)) = found else { return Ok(None) };
+    let enough = Enough { turns: usize::MAX, items: usize::MAX, bytes: policy::HISTORY_WINDOW, uncounted: 0 };
+    Ok(Some(Turning { turn, at, before: turns.back(Some(at), enough).await? }))
+}
+
+/// The oldest of the newest `count` turns, or of all; read in pieces, of which none is kept.
+async fn oldest_of(turns: &Turns<'_>, count: usize) -> Result<Option<(TurnId, EventSeq)>, ReadError> {
+    let (mut oldest, mut left): (Option<(TurnId, EventSeq)>, usize) = (None, count);
+    while left > 0 {
+        let bytes = policy::HISTORY_READ_BYTES;
+        let enough = Enough { turns: left, items: usize::MAX, bytes, uncounted: 0 };
+        let piece = turns.back(oldest.as_ref().map(|(_, at)| *at), enough).await?;
+        let surplus = piece.turns.len().saturating_sub(left);
+        left = left.saturating_sub(piece.turns.len());
+        if let Some(held) = piece.turns.get(surplus) {
+            oldest = Some((held.turn.id.clone(), held.at));
+        }
+        if !piece.more {
+            break;
+        }
+    }
+    Ok(oldest)
+}
+
+impl Owner {
+    pub(super) fn edit(&mut self, edit: Edit) {
+        match self.machine.phase() {
+            Phase::Loading | Phase::Unloading => return self.defer(Command::Edit(edit)),
+            Phase::Gone => return,
+            Phase::Idle | Phase::Running => {}
+        }
+        let refusal = self.journal.as_ref().and_then(|journal| self.refusal_of_disk(journal));
+        match (refusal, edit) {
+            (Some(error), edit) => edit.err(&errors::thread(&error)),
+            (None, Edit::Revert(to, reply)) => self.revert_to(to, reply),
+            (None, Edit::Repository(change, reply)) => self.describe_repository(change, reply),
+            (None, Edit::Inject(items, reply)) => self.inject(items, reply),
+        }
+    }
+
+    /// Takes turns back where the first of them is in memory; looks for it in the rollout where it may be there.
+    fn revert_to(&mut self, to: RevertTo, reply: Reply<ThreadRevertResponse>) {
+        let id = self.id;
+        if let Some(turn) = &self.turn {
+            return reply.err(&errors::thread(&ThreadError::TurnRuns { id, turn: turn.id.clone() }));
+        }
+        let Some(history) = self.journal.as_ref().map(|journal| &journal.history) else { return };
+        let held = match &to {
+            RevertTo::Before(turn) => history.held_turns().iter().find(|held| held.turn.id == *turn),
+            RevertTo::AllBut(count) if history.has_older() => history.newest(*count),
+            RevertTo::AllBut(count) => history.newest(*count).or(history.held_turns().first()),
+        };
+        if let Some(held) = held {
+            let first = Turning { turn: held.turn.id.clone(), at: held.at, before: Stretch::default() };
+            return self.revert(first, &to, reply);
+        }
+        if history.has_older() {
+            return self.look_for(to, reply);
+        }
+        let error = match to {
+            RevertTo::Before(turn) => ThreadError::UnknownTurn { id, turn },
+            RevertTo::AllBut(_) => ThreadError::NoTurns { id },
+        };
+        reply.err(&errors::thread(&error));
+    }
+
+    /// Looks for a turn that is not in memory. The thread stays loaded meanwhile.
+    fn look_for(&mut self, to: RevertTo, reply: Reply<ThreadRevertResponse>) {
+        let Some(journal) = &self.journal else { return };
+        let (services, id, guard) = (Arc::clone(&self.services), self.id, self.seat.handle.begin_request());
+        let (taken_back, last) = (journal.history.taken_back().to_vec(), journal.seq());
+        self.children.spawn(format!("revert/{id}"), async move {
+            let turns = Turns::of(services.store.as_ref(), id, &taken_back, None);
+            let found = seek(&turns, &to).await;
+            Child::Sought(Box::new(Sought { to, reply, found, last, _guard: guard }))
+        });
+    }
+
+    /// The search has ended. What happened meanwhile may have changed what it means.
+    pub(super) fn sought(&mut self, sought: Sought) {
+        let Sought { to, reply, found, last, .. } = sought;
+        let still = match self.machine.phase() {
+            Phase::Idle | Phase::Running => {
+                self.journal.as_ref().is_some_and(|journal| journal.seq() == last)
+            }
+            Phase::Loading | Phase::Unloading | Phase::Gone => false,
+        };
+        let id = self.id;
+        match found {
+            _ if !still => self.edit(Edit::Revert(to, reply)),
+            Ok(Some(first)) => self.revert(first, &to, reply),
+            Ok(None) => {
+                let error = match to {
+                    RevertTo::Before(turn) => ThreadError::UnknownTurn { id, turn },
+                    RevertTo::AllBut(_) => ThreadError::NoTurns { id },
+                };
+                reply.err(&errors::thread(&error));
+            }
+            Err(error) => reply.err(&errors::read(error, id)),
+        }
+    }
+
+    /// Takes turns back. The history has a new version: numbers of the old one cannot be continued, by those who have not
+    /// heard of it.
+    fn revert(&mut self, first: Turning, to: &RevertTo, reply: Reply<ThreadRevertResponse>) {
+        let Some(journal) = &mut self.journal else { return };
+        let Turning { turn: before, at, before: left } = first;
+        let epoch = Epoch(journal.epoch().0.saturating_add(1));
+        let body = Reverted { before_turn_id: before.clone(), from: Some(at), epoch }.into();
+        let numbers = journal.record(vec![body], Keep::Power);
+        if journal.history.held_turns().is_empty() && journal.history.has_older() {
+            journal.history.refill(left.turns, left.more);
+        }
+        // What failed last may be among what is gone.
+        self.faulted = false;
+        let response = self.revert_response(to);
+        self.acknowledge(reply, response);
+        let params = events::thread_reverted(self.id, &before);
+        self.notify::<ThreadReverted>(&params, numbers.first().copied());
+        self.tell_status();
+    }
+
+    fn revert_response(&self, to: &RevertTo) -> ThreadRevertResponse {
+        let mut response = ThreadRevertResponse {
+            items_backwards_cursor: None,
+            thread: self.thread(),
+            turns_backwards_cursor: None,
+            skein: Some(self.picture()),
+        };
+        if let Some(journal) = &self.journal {
+            let history = &journal.history;
+            (response.turns_backwards_cursor, response.items_backwards_cursor) =
+                pages::backwards_from_here(history, self.id);
+            match to {
+                RevertTo::Before(_) => {}
+                RevertTo::AllBut(_) => {
+                    response.thread.turns = pages::newest_within(history, self.most_shown())
+                }
+            }
+        }
+        response
+    }
+
+    /// Bytes of turns that an answer may have which has to be given.
+    pub(super) fn most_shown(&self) -> usize {
+        self.services.config().limits.answer_bytes / 2
+    }
+
+    fn describe_repository(
+        &mut self,
+        change: ThreadMetadataGitInfoUpdateParams,
+        reply: Reply<ThreadMetadataUpdateResponse>,
+    ) {
+        let Some(journal) = &mut self.journal else { return };
+        let before = journal.history.git_info().cloned().unwrap_or_default();
+        let ThreadMetadataGitInfoUpdateParams { branch, origin_url, sha } = change;
+        let after = GitInfo {
+            branch: branch.unwrap_or_else(|| before.branch.clone()),
+            origin_url: origin_url.unwrap_or_else(|| before.origin_url.clone()),
+            sha: sha.unwrap_or_else(|| before.sha.clone()),
+        };
+        if after != before {
+            let meta = ThreadMeta { settings: None, git_info: Some(after) };
+            journal.record(vec![meta.into()], Keep::Power);
+        }
+        let response = ThreadMetadataUpdateResponse { thread: self.thread() };
+        self.acknowledge(reply, response);
+    }
+
+    fn inject(&mut self, items: Vec<Value>, reply: Reply<ThreadInjectItemsResponse>) {
+        if let Some(journal) = &mut self.journal {
+            journal.record(vec![ItemsInjected { items }.into()], Keep::Power);
+        }
+        self.acknowledge(reply, ThreadInjectItemsResponse {});
+    }
+}

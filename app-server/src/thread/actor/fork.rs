@@ -1,0 +1,188 @@
+//! How a thread comes to be that begins with the history of another one. Its owner has a child task copy the rollout: the
+//! other thread is neither loaded nor disturbed, and what it has acknowledged is there.
+
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
+use skein_protocol::thread::{ThreadForkResponse, ThreadStatus};
+
+use super::load::{self, LoadedThread};
+use super::{Owner, Waiter};
+use crate::policy;
+use crate::rollout::record::{Forked, Record, RecordBody, ThreadNamed};
+use crate::rollout::{CopyError, Lease, ReadError};
+use crate::services::Services;
+use crate::thread::command::Fork;
+use crate::thread::error::ThreadError;
+use crate::thread::event::Materialised;
+use crate::thread::history::{Bound, Cut, History};
+use crate::thread::machine::Persistence;
+use crate::thread::outgoing::{LateAnswer, Outgoing};
+use crate::thread::pages;
+use crate::thread::pictures;
+use crate::thread::subscribers::Role;
+
+/// A fork that is to be made.
+pub(super) struct Copy {
+    from: ThreadId,
+    id: ThreadId,
+    bound: Bound,
+    persistence: Persistence,
+    thread_source: Option<String>,
+    originator: String,
+}
+
+impl Owner {
+    /// The fork that this owner is here for, if it is.
+    pub(super) fn fork_to_make(&self) -> Option<Copy> {
+        let fork = self.waiters.values().find_map(|waiter| match waiter {
+            Waiter::Fork(fork) => Some(fork),
+            Waiter::Start(_) | Waiter::Resume(_) | Waiter::Unload(_) | Waiter::PutElsewhere(_) => None,
+        })?;
+        let params = &fork.params;
+        let bound = match (&params.last_turn_id, &params.before_turn_id) {
+            (Some(last), _) => Bound::Through(last.clone()),
+            (None, Some(before)) => Bound::Before(before.clone()),
+            (None, None) => Bound::Whole,
+        };
+        Some(Copy {
+            from: params.thread_id,
+            id: self.id,
+            bound,
+            persistence: self.persistence,
+            thread_source: params.thread_source.clone(),
+            originator: fork.originator.clone(),
+        })
+    }
+
+    /// Puts the answer of a fork in the line, and behind it the word that there is a new thread.
+    pub(super) fn answer_fork(&mut self, fork: Fork) {
+        let Fork { params, ticket, reply, .. } = fork;
+        let mut response: ThreadForkResponse =
+            pictures::response(&self.settings(), self.thread(), self.picture()).into();
+        let most = self.most_shown();
+        if let Some(journal) = &self.journal
+            && !params.exclude_turns
+        {
+            response.thread.turns = pages::newest_within(&journal.history, most);
+        }
+        let answer: LateAnswer = Box::new(move |on_disk| {
+            if let (Some(end), Some(picture)) = (on_disk, &mut response.skein) {
+                picture.seq = picture.seq.min(end.seq);
+            }
+            Ok(reply.prepare(&response))
+        });
+        if let Some(journal) = &mut self.journal {
+            let items = Vec::new();
+            journal.publish(Outgoing::Join { ticket, role: Role::Subscriber, answer, items });
+        }
+        self.seat.publish.send_modify(|snapshot| snapshot.status = ThreadStatus::Idle);
+        self.announce_started();
+    }
+}
+
+impl Copy {
+    /// Makes it, and reads it as any thread is read.
+    ///
+    /// # Errors
+    /// About the other thread: that there is no such thread, that it has no such turn, or that it cannot be copied.
+    pub(super) async fn make(self, services: &Services) -> Result<LoadedThread, ThreadError> {
+        let loaded = self.check_source(services)?;
+        let cut = match History::cut(services.store.as_ref(), self.from, &self.bound).await {
+            Ok(Some(cut)) => cut,
+            Ok(None) => return Err(self.no_such_turn()),
+            // Its first message is on its way to the disk.
+            Err(ReadError::Missing(_)) if loaded => return Err(ThreadError::NothingToFork { id: self.from }),
+            Err(error) => return Err(self.unreadable(error)),
+        };
+        match self.persistence {
+            Persistence::Durable => self.on_disk(services, cut).await,
+            Persistence::Ephemeral => self.in_memory(services, cut).await,
+        }
+    }
+
+    /// Whether the other thread is loaded; what is only in memory cannot be copied.
+    fn check_source(&self, services: &Services) -> Result<bool, ThreadError> {
+        let id = self.from;
+        let Some(handle) = services.registry.handle(id) else { return Ok(false) };
+        handle.seen(|seen| match (seen.persistence, seen.materialised, &seen.thread) {
+            (Persistence::Ephemeral, _, _) => {
+                Err(ThreadError::Ephemeral { id, what: "it cannot be forked; thread/start makes a new one" })
+            }
+            (Persistence::Durable, Materialised::No, Some(_)) => Err(ThreadError::NothingToFork { id }),
+            (Persistence::Durable, Materialised::No, None) | (Persistence::Durable, Materialised::Yes, _) => {
+                Ok(true)
+            }
+        })
+    }
+
+    async fn on_disk(&self, services: &Services, cut: Cut) -> Result<LoadedThread, ThreadError> {
+        let lease = Lease { thread: self.id, term: services.term };
+        let up_to = cut.up_to;
+        let records = self.beginning(services, cut);
+        services.store.copy(self.from, up_to, lease, records).await.map_err(|error| match error {
+            CopyError::Read(error) => self.unreadable(error),
+            CopyError::Write(error) => ThreadError::NotForked { id: self.from, why: error.to_string() },
+        })?;
+        let made = load::read(services, self.id).await?;
+        // A list that is asked for after the answer shows it.
+        let told = services.index.upsert(made.history.row(), made.head);
+        match tokio::time::timeout(policy::INDEX_PATIENCE, told).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(thread = %self.id, %error, "the index does not take this thread's row")
+            }
+            Err(_) => tracing::warn!(thread = %self.id, "the index is slow; this thread's row comes later"),
+        }
+        Ok(made)
+    }
+
+    async fn in_memory(&self, services: &Services, cut: Cut) -> Result<LoadedThread, ThreadError> {
+        let store = services.store.as_ref();
+        let read = History::read_as(store, self.from, self.id, cut.up_to).await;
+        let mut history = read.map_err(|error| self.unreadable(error))?;
+        history.skip_to(cut.up_to);
+        for record in self.beginning(services, cut) {
+            history.apply(&record);
+        }
+        Ok(LoadedThread { head: history.seq(), epoch: history.epoch(), history })
+    }
+
+    /// What stands behind the copied records.
+    fn beginning(&self, services: &Services, cut: Cut) -> Vec<Record> {
+        let forked = Forked {
+            from: self.from,
+            up_to: cut.up_to,
+            epoch: Epoch(cut.epoch.0.saturating_add(1)),
+            thread_source: self.thread_source.clone(),
+            originator: Some(self.originator.clone()),
+        };
+        // A name that it was given later is its name too.
+        let named = cut.name.map(|name| RecordBody::from(ThreadNamed { name }));
+        let bodies = [Some(RecordBody::from(forked)), named].into_iter().flatten();
+        let at = services.clock.wall();
+        let mut seq: EventSeq = cut.up_to;
+        bodies
+            .map(|body| {
+                seq = seq.next();
+                Record { seq, at, body }
+            })
+            .collect()
+    }
+
+    fn no_such_turn(&self) -> ThreadError {
+        let (Bound::Through(turn) | Bound::Before(turn)) = &self.bound else {
+            return ThreadError::NothingToFork { id: self.from };
+        };
+        let turn: TurnId = turn.clone();
+        ThreadError::UnknownTurn { id: self.from, turn }
+    }
+
+    fn unreadable(&self, error: ReadError) -> ThreadError {
+        let id = self.from;
+        match error {
+            ReadError::Missing(_) => ThreadError::NotFound { id },
+            source @ (ReadError::Unreadable { .. } | ReadError::Disk { .. }) => {
+                ThreadError::Unreadable { id, source }
+            }
+        }
+    }
+}

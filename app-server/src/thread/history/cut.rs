@@ -1,0 +1,159 @@
+//! Where the history of a fork ends in the rollout that it is copied from. Reads from the end, and no further than it has
+//! to: a whole fork costs the same at any length.
+
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
+
+use super::History;
+use crate::policy;
+use crate::rollout::record::{Record, RecordBody};
+use crate::rollout::{ReadError, RolloutStore};
+
+/// How much of a history is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bound {
+    /// All of it.
+    Whole,
+    /// Up to the end of this turn.
+    Through(TurnId),
+    /// Up to the beginning of this turn.
+    Before(TurnId),
+}
+
+/// The beginning of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// Its last record.
+    pub up_to: EventSeq,
+    /// The version of the history there.
+    pub epoch: Epoch,
+    /// The thread's name now, where it was perhaps another one there.
+    pub name: Option<Option<String>>,
+}
+
+/// A walk from the end of a rollout to its beginning.
+struct Walk<'a> {
+    bound: &'a Bound,
+    up_to: Option<EventSeq>,
+    /// The last record of all.
+    end: Option<EventSeq>,
+    /// The turn that was begun next after where the walk is.
+    next_turn: Option<EventSeq>,
+    /// Turns from this one on were taken back later than where the walk is.
+    hidden_from: Option<TurnId>,
+    /// Versions of the history, newest first, with the records that say so.
+    epochs: Vec<(EventSeq, Epoch)>,
+    name: Option<Option<String>>,
+}
+
+impl History {
+    /// Where a rollout has to be cut; `None` when the history has no such turn.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn cut(
+        store: &dyn RolloutStore,
+        thread: ThreadId,
+        bound: &Bound,
+    ) -> Result<Option<Cut>, ReadError> {
+        let mut walk = Walk::of(bound);
+        let mut before = None;
+        loop {
+            let page = store.read_back(thread, before, policy::FOLD_PAGE).await?;
+            for record in page.records.iter().rev() {
+                walk.pass(record);
+                if let Some(cut) = walk.found() {
+                    return Ok(Some(cut));
+                }
+            }
+            before = page.records.first().map(|first| first.seq);
+            if !page.more || before.is_none() {
+                return Ok(walk.at_the_beginning());
+            }
+        }
+    }
+}
+
+impl<'a> Walk<'a> {
+    fn of(bound: &'a Bound) -> Self {
+        let (up_to, end, next_turn, hidden_from) = (None, None, None, None);
+        Self { bound, up_to, end, next_turn, hidden_from, epochs: Vec::new(), name: None }
+    }
+
+    fn pass(&mut self, record: &Record) {
+        let end = *self.end.get_or_insert(record.seq);
+        if *self.bound == Bound::Whole {
+            self.up_to = Some(end);
+        }
+        if let Some(epoch) = epoch_of(&record.body) {
+            self.epochs.push((record.seq, epoch));
+        }
+        if self.name.is_none() {
+            self.name = name_of(&record.body);
+        }
+        if let RecordBody::Reverted(reverted) = &record.body {
+            // An earlier one within what is hidden took back no more than that.
+            self.hidden_from.get_or_insert_with(|| reverted.before_turn_id.clone());
+        } else if let RecordBody::TurnStarted(started) = &record.body {
+            self.pass_turn(&started.turn_id, record.seq, end);
+        }
+    }
+
+    fn pass_turn(&mut self, turn: &TurnId, began: EventSeq, end: EventSeq) {
+        let just_before = |seq: EventSeq| EventSeq(seq.0.saturating_sub(1));
+        match (&self.hidden_from, self.bound) {
+            (Some(first), _) if first == turn => self.hidden_from = None,
+            (Some(_), _) | (None, Bound::Whole) => {}
+            (None, Bound::Through(last)) if last == turn && self.up_to.is_none() => {
+                self.up_to = Some(self.next_turn.map_or(end, just_before));
+            }
+            (None, Bound::Before(first)) if first == turn && self.up_to.is_none() => {
+                self.up_to = Some(just_before(began));
+            }
+            (None, Bound::Through(_) | Bound::Before(_)) => {}
+        }
+        self.next_turn = Some(began);
+    }
+
+    fn found(&self) -> Option<Cut> {
+        let up_to = self.up_to?;
+        let (_, epoch) = *self.epochs.iter().find(|(seq, _)| *seq <= up_to)?;
+        Some(self.cut(up_to, epoch))
+    }
+
+    /// Nothing says which version it was: damage has taken that.
+    fn at_the_beginning(&self) -> Option<Cut> {
+        Some(self.cut(self.up_to?, self.epochs.last().map_or(Epoch(1), |(_, epoch)| *epoch)))
+    }
+
+    fn cut(&self, up_to: EventSeq, epoch: Epoch) -> Cut {
+        let name = match self.bound {
+            Bound::Whole => None,
+            Bound::Through(_) | Bound::Before(_) => self.name.clone(),
+        };
+        Cut { up_to, epoch, name }
+    }
+}
+
+fn epoch_of(body: &RecordBody) -> Option<Epoch> {
+    if let RecordBody::ThreadOpened(opened) = body {
+        Some(opened.epoch)
+    } else if let RecordBody::Reverted(reverted) = body {
+        Some(reverted.epoch)
+    } else if let RecordBody::Forked(forked) = body {
+        Some(forked.epoch)
+    } else if let RecordBody::TurnCompleted(completed) = body {
+        Some(completed.header.epoch)
+    } else {
+        None
+    }
+}
+
+fn name_of(body: &RecordBody) -> Option<Option<String>> {
+    if let RecordBody::ThreadNamed(named) = body {
+        Some(named.name.clone())
+    } else if let RecordBody::TurnCompleted(completed) = body {
+        Some(completed.header.name.clone())
+    } else {
+        None
+    }
+}

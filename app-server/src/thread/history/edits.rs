@@ -1,0 +1,85 @@
+//! What takes turns back, brings them along from another thread, or adds to what the model sees.
+
+use serde_json::Value;
+use skein_protocol::ids::EventSeq;
+
+use super::{Held, History};
+use crate::clock::WallMs;
+use crate::rollout::record::{ForkOrigin, Forked, Reverted, TakenBack, ThreadHeader};
+
+impl History {
+    /// The turn that begins the newest `count` turns; `None` where fewer are held.
+    #[must_use]
+    pub fn newest(&self, count: u32) -> Option<&Held> {
+        let at = self.turns.len().checked_sub(usize::try_from(count).unwrap_or(usize::MAX))?;
+        self.turns.get(at)
+    }
+
+    /// What clients have added to what the model sees, oldest first, each with the number of turns before it.
+    pub fn injected(&self) -> impl Iterator<Item = (usize, &Value)> {
+        self.injected.iter().map(|(turns, item)| (*turns, item))
+    }
+
+    pub(super) fn inject(&mut self, items: &[Value]) {
+        let turns = self.turns.len();
+        self.injected.extend(items.iter().map(|item| (turns, item.clone())));
+    }
+
+    /// Takes back the turn and all after it. The clients' ids of their messages go too: they may be said again. A turn that
+    /// is not held is known by its number.
+    pub(super) fn revert(&mut self, reverted: &Reverted, seq: EventSeq, at: WallMs) {
+        let held = self.turns.iter().find(|held| held.turn.id == reverted.before_turn_id);
+        let Some(from) = held.map(|held| held.at).or(reverted.from) else { return };
+        self.turns.retain(|held| held.at < from);
+        let left = self.turns.len();
+        self.injected.retain(|(turns, _)| *turns <= left);
+        self.open_items.clear();
+        self.unrecorded.clear();
+        let turns = &self.turns;
+        self.messages.retain(|(_, into)| turns.iter().any(|held| held.turn.id == *into));
+        self.updated_at = at;
+        self.take_back(TakenBack { from, to: seq });
+        self.emptied = self.turns.is_empty() && self.older;
+        if self.turns.is_empty() && !self.older {
+            self.nothing_left();
+        }
+    }
+
+    /// Every turn was taken back.
+    pub(super) fn nothing_left(&mut self) {
+        (self.older, self.emptied) = (false, false);
+        self.beginning_reverted = true;
+        self.preview = None;
+    }
+
+    /// Everything so far was copied from another thread: this one begins now.
+    pub(super) fn forked(&mut self, forked: &Forked, at: WallMs) {
+        self.epoch = forked.epoch;
+        self.archived = false;
+        self.take_fork(&ForkOrigin {
+            from: forked.from,
+            at_ms: at.0,
+            thread_source: forked.thread_source.clone(),
+            originator: forked.originator.clone(),
+        });
+        self.updated_at = at;
+    }
+
+    /// What the end of a turn says of the thread's beginning, for who has not read that.
+    pub(super) fn take_origin(&mut self, header: &ThreadHeader) {
+        if let Some(forked) = &header.forked {
+            self.take_fork(forked);
+        }
+        if header.git_info.is_some() {
+            self.git_info.clone_from(&header.git_info);
+        }
+        if let Some(preview) = &header.preview {
+            (self.preview, self.beginning_reverted) = (Some(preview.clone()), true);
+        }
+    }
+
+    fn take_fork(&mut self, forked: &ForkOrigin) {
+        self.created_at = WallMs(forked.at_ms);
+        self.forked = Some(forked.clone());
+    }
+}

@@ -1,0 +1,240 @@
+//! Params and responses of the methods that change a thread's history, copy it, or change what it says of itself.
+
+#![expect(
+    missing_docs,
+    reason = "fields and variants carry the wire's own names; source: Codex app-server v2, 0.169.0"
+)]
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use super::{Thread, ThreadStartResponse};
+use crate::{
+    JsonObject,
+    extension::ThreadPicture,
+    ids::{ThreadId, TurnId},
+    settings::{
+        AbsolutePathBuf, ActivePermissionProfile, ApprovalsReviewer, AskForApproval, LegacyAppPathString,
+        MultiAgentMode, ReasoningEffort, SandboxMode, SandboxPolicy, ThreadSource,
+    },
+};
+
+/// Params of `thread/revert`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadRevertParams {
+    pub before_turn_id: TurnId,
+    pub thread_id: ThreadId,
+}
+
+/// Params of `thread/rollback`, which earlier versions of Codex had.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadRollbackParams {
+    /// How many of the newest turns are taken back, at least 1. All where there are fewer.
+    pub num_turns: u32,
+    pub thread_id: ThreadId,
+}
+
+/// Response of `thread/revert` and `thread/rollback`. The turns that stay are read in pages, from these cursors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadRevertResponse {
+    #[serde(default)]
+    pub items_backwards_cursor: Option<String>,
+    pub thread: Thread,
+    #[serde(default)]
+    pub turns_backwards_cursor: Option<String>,
+    /// What this answer is a picture of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<ThreadPicture>,
+}
+
+/// Params of `thread/fork`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadForkParams {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_policy: Option<AskForApproval>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals_reviewer: Option<ApprovalsReviewer>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attach_to_source: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_instructions: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_turn_id: Option<TurnId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<JsonObject>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub defer_goal_continuation: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub developer_instructions: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ephemeral: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exclude_turns: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub experimental_disable_prediction_mcp: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub experimental_prediction_mode: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_turn_id: Option<TurnId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_provider: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime_workspace_roots: Option<Vec<AbsolutePathBuf>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<SandboxMode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    pub thread_id: ThreadId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_source: Option<ThreadSource>,
+}
+
+impl ThreadForkParams {
+    /// The whole of a thread, with its own settings.
+    #[must_use]
+    pub fn of(thread_id: ThreadId) -> Self {
+        Self {
+            approval_policy: None,
+            approvals_reviewer: None,
+            attach_to_source: false,
+            base_instructions: None,
+            before_turn_id: None,
+            config: None,
+            cwd: None,
+            defer_goal_continuation: false,
+            developer_instructions: None,
+            ephemeral: false,
+            exclude_turns: false,
+            experimental_disable_prediction_mcp: false,
+            experimental_prediction_mode: false,
+            last_turn_id: None,
+            model: None,
+            model_provider: None,
+            path: None,
+            permissions: None,
+            runtime_workspace_roots: None,
+            sandbox: None,
+            service_tier: None,
+            thread_id,
+            thread_source: None,
+        }
+    }
+}
+
+/// Response of `thread/fork`: the new thread, with its turns unless they were not wanted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadForkResponse {
+    #[serde(default)]
+    pub active_permission_profile: Option<ActivePermissionProfile>,
+    pub approval_policy: AskForApproval,
+    pub approvals_reviewer: ApprovalsReviewer,
+    pub cwd: AbsolutePathBuf,
+    #[serde(default)]
+    pub disabled_plugin_ids: Vec<String>,
+    #[serde(default)]
+    pub instruction_sources: Vec<LegacyAppPathString>,
+    pub model: String,
+    pub model_provider: String,
+    #[serde(default)]
+    pub multi_agent_mode: MultiAgentMode,
+    #[serde(default)]
+    pub reasoning_effort: Option<ReasoningEffort>,
+    #[serde(default)]
+    pub runtime_workspace_roots: Vec<AbsolutePathBuf>,
+    pub sandbox: SandboxPolicy,
+    #[serde(default)]
+    pub service_tier: Option<String>,
+    pub thread: Thread,
+    /// What this answer is a picture of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<ThreadPicture>,
+}
+
+/// A fork is answered as a new thread is.
+impl From<ThreadStartResponse> for ThreadForkResponse {
+    fn from(start: ThreadStartResponse) -> Self {
+        Self {
+            active_permission_profile: start.active_permission_profile,
+            approval_policy: start.approval_policy,
+            approvals_reviewer: start.approvals_reviewer,
+            cwd: start.cwd,
+            disabled_plugin_ids: start.disabled_plugin_ids,
+            instruction_sources: start.instruction_sources,
+            model: start.model,
+            model_provider: start.model_provider,
+            multi_agent_mode: start.multi_agent_mode,
+            reasoning_effort: start.reasoning_effort,
+            runtime_workspace_roots: start.runtime_workspace_roots,
+            sandbox: start.sandbox,
+            service_tier: start.service_tier,
+            thread: start.thread,
+            skein: start.skein,
+        }
+    }
+}
+
+/// Params of `thread/metadata/update`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadMetadataUpdateParams {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daybreak_enabled: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_info: Option<ThreadMetadataGitInfoUpdateParams>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<String>,
+    pub thread_id: ThreadId,
+}
+
+/// What is to be changed of a thread's repository: a member that is missing stays, null takes it away.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadMetadataGitInfoUpdateParams {
+    #[serde(default, deserialize_with = "named", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub branch: Option<Option<String>>,
+    #[serde(default, deserialize_with = "named", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub origin_url: Option<Option<String>>,
+    #[serde(default, deserialize_with = "named", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub sha: Option<Option<String>>,
+}
+
+/// A member that is there, also where it is null.
+fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// Response of `thread/metadata/update`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadMetadataUpdateResponse {
+    pub thread: Thread,
+}
+
+/// Params of `thread/inject_items`. Each item is a [`ResponseItem`](crate::response_item::ResponseItem).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadInjectItemsParams {
+    pub items: Vec<Value>,
+    pub thread_id: ThreadId,
+}
+
+/// Response of `thread/inject_items`: nothing.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ThreadInjectItemsResponse {}
