@@ -246,6 +246,8 @@ pub const MARKERS_PAUSE: Duration = Duration::from_millis(200);
 /// The longest line of a rollout, bytes. What is longer is damage, and is not held in memory. Origin: four times the
 /// largest message that is taken from a client or a helper.
 pub const ROLLOUT_LINE: usize = 64 * 1024 * 1024;
+/// How often clients hear how far the repair is, at most, besides its beginning and end. Origin: guess; a person sees it move.
+pub const REPAIR_TELL: Duration = Duration::from_secs(1);
 /// Time between two tries to make an index that cannot be made. Origin: guess; a full disk is not emptied faster.
 pub const INDEX_RETRY: Duration = Duration::from_secs(30);
 

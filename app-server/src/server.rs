@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use skein_protocol::ids::ThreadId;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -26,6 +27,7 @@ use crate::policy;
 use crate::pressure::{self, Pressure};
 use crate::provider::echo::{self, Echo};
 use crate::reload;
+use crate::repair::{self, Repair};
 use crate::rollout::RolloutStore;
 use crate::rollout::file::FileStore;
 use crate::rollout::file::layer::DiskLayer;
@@ -52,6 +54,8 @@ pub struct Server {
 
 /// The tasks beside the threads, ended one after the other: markers are taken off with the help of the index.
 struct Background {
+    repair: CancellationToken,
+    repair_done: Mutex<Option<JoinHandle<()>>>,
     markers: CancellationToken,
     markers_done: Mutex<Option<JoinHandle<()>>>,
     index: CancellationToken,
@@ -104,6 +108,8 @@ impl Server {
         let home = Home::open(&config.home)?;
         // 2. What everybody uses. The index opens beside; nobody waits for it here.
         let (services, background) = services(config, &home)?;
+        let left_open = services.store.open_markers().await.map_err(StartError::Store)?;
+        services.repair.schedule(left_open.len());
         // 3. The port, then the word to other processes that it is open.
         let listen = services.config().listen;
         let refused = |source| StartError::Listen { address: listen, source };
@@ -122,6 +128,10 @@ impl Server {
         services.tasks.spawn("pressure", pressure::run(Arc::clone(&services), accept.clone()));
         services.tasks.spawn("trash", trash::run(Arc::clone(&services), accept.clone()));
         services.tasks.spawn("accept", serve(listener, Arc::clone(&web), accept.clone()));
+        // 5. What an earlier end left open is mended beside, whoever comes meanwhile.
+        let repair = repair::run(Arc::clone(&services), left_open, background.repair.clone());
+        let repair = services.tasks.spawn("repair", repair);
+        *background.repair_done.lock().unwrap_or_else(PoisonError::into_inner) = Some(repair);
         tracing::info!(%address, home = %services.config().home.display(), "serving");
         let hurry = CancellationToken::new();
         Ok(Self { services, web, home: Mutex::new(Some(home)), address, accept, background, hurry })
@@ -148,21 +158,20 @@ impl Server {
         self.web.ready.store(false, Ordering::Release);
         self.accept.cancel();
         services.registry.close();
+        // The thread that the repair is at is unloaded with the others.
+        self.background.repair.cancel();
         // 2. Turns may end by themselves for a moment.
         self.within(end, services.config().shutdown_drain, self.turns_end()).await;
         // 3. Every thread takes its hard shutdown, all at once: turns interrupted, helpers to zero, rollouts flushed.
         self.within(end, limit, self.threads_end()).await;
+        self.join(end, &self.background.repair_done).await;
         // 4. Clients have heard of it; now they are told goodbye.
         for outbox in services.subscribers.outboxes() {
             outbox.close(CloseReason::ServerStops);
         }
         // 5. What runs beside ends with what it has at hand: markers are taken off, the index is flushed and closed.
         self.background.markers.cancel();
-        let markers = self.background.markers_done.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(markers) = markers {
-            // Its panic was logged; the markers stay for the next start.
-            self.within(end, policy::CLOSE_WRITE, async { drop(markers.await) }).await;
-        }
+        self.join(end, &self.background.markers_done).await;
         self.background.index.cancel();
         self.within(end, policy::CLOSE_WRITE * 2, services.tasks.finish()).await;
         services.host.finish();
@@ -175,6 +184,14 @@ impl Server {
     pub fn stop_now(&self) {
         self.services.host.hurry();
         self.hurry.cancel();
+    }
+
+    /// Waits for a task that runs beside. Its panic was logged; what it has left undone is done by the next start.
+    async fn join(&self, end: Instant, task: &Mutex<Option<JoinHandle<()>>>) {
+        let task = task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            self.within(end, policy::CLOSE_WRITE, async { drop(task.await) }).await;
+        }
     }
 
     /// Waits for something, for a while, or until the stop has to end, or until somebody is in a hurry.
@@ -231,13 +248,7 @@ fn services(config: Config, home: &Home) -> Result<(Arc<Services>, Background), 
     let layer = Arc::new(DiskLayer);
     let store = FileStore::open(home.paths(), layer, tasks.clone()).map_err(StartError::Store)?;
     let store: Arc<dyn RolloutStore> = Arc::new(store);
-    let (stop_markers, stop_index) = (CancellationToken::new(), CancellationToken::new());
-    let index = SledIndex::start(home.paths().index(), Arc::clone(&store), &tasks, stop_index.clone());
-    let index: Arc<dyn ThreadIndex> = Arc::new(index);
-    let (closed_rollouts, closed) = mpsc::channel(policy::MARKERS_WAITING);
-    let markers = markers::run(closed, Arc::clone(&store), Arc::clone(&index), stop_markers.clone());
-    let markers_done = Mutex::new(Some(tasks.spawn("markers", markers)));
-    let background = Background { markers: stop_markers, markers_done, index: stop_index };
+    let (index, closed_rollouts, background) = background(home, &store, &tasks);
     let started = clock.wall();
     let services = Services {
         registry: Registry::new(config.limits.mailbox),
@@ -252,6 +263,7 @@ fn services(config: Config, home: &Home) -> Result<(Arc<Services>, Background), 
         providers: Providers::new(vec![(echo::NAME, Arc::new(Echo { faults: config.test_fences }))]),
         settings: Settings::new(config),
         pressure: Pressure::default(),
+        repair: Repair::default(),
         clock,
         tasks,
         store,
@@ -261,6 +273,28 @@ fn services(config: Config, home: &Home) -> Result<(Arc<Services>, Background), 
         closed_rollouts,
     };
     Ok((Arc::new(services), background))
+}
+
+/// Starts what runs beside the threads, all but the repair, which needs everything else.
+fn background(
+    home: &Home,
+    store: &Arc<dyn RolloutStore>,
+    tasks: &Tasks,
+) -> (Arc<dyn ThreadIndex>, mpsc::Sender<ThreadId>, Background) {
+    let (stop_markers, stop_index) = (CancellationToken::new(), CancellationToken::new());
+    let (paths, boot) = (home.paths().clone(), home.machine_boot());
+    let index = SledIndex::start(paths, boot, Arc::clone(store), tasks, stop_index.clone());
+    let index: Arc<dyn ThreadIndex> = Arc::new(index);
+    let (closed_rollouts, closed) = mpsc::channel(policy::MARKERS_WAITING);
+    let markers = markers::run(closed, Arc::clone(store), Arc::clone(&index), stop_markers.clone());
+    let background = Background {
+        repair: CancellationToken::new(),
+        repair_done: Mutex::new(None),
+        markers: stop_markers,
+        markers_done: Mutex::new(Some(tasks.spawn("markers", markers))),
+        index: stop_index,
+    };
+    (index, closed_rollouts, background)
 }
 
 fn process_host(config: &Config, clock: Clock, tasks: &Tasks) -> std::io::Result<Arc<ProcessHost>> {

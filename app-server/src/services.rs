@@ -16,6 +16,7 @@ use crate::home::Term;
 use crate::index::ThreadIndex;
 use crate::pressure::Pressure;
 use crate::provider::Provider;
+use crate::repair::Repair;
 use crate::rollout::RolloutStore;
 use crate::tasks::Tasks;
 use crate::thread::holes::Holes;
@@ -59,6 +60,8 @@ pub struct Services {
     pub closed_rollouts: mpsc::Sender<ThreadId>,
     /// Wakes who makes room.
     pub pressure: Pressure,
+    /// How far the mending of what an earlier end of the server left open is.
+    pub repair: Repair,
     /// What is counted.
     pub counters: Counters,
     /// The models.

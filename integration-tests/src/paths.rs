@@ -20,6 +20,14 @@ pub fn mcp_helper() -> anyhow::Result<PathBuf> {
     program("mcp-helper", "SKEIN_MCP_HELPER")
 }
 
+/// The benchmark of histories.
+///
+/// # Errors
+/// When it is not built, with how to build it.
+pub fn bench_store() -> anyhow::Result<PathBuf> {
+    program("bench-store", "SKEIN_BENCH_STORE")
+}
+
 /// The program that `variable` names: Bazel sets it to a path below the folder that a test starts in, and anybody may
 /// set it to another build. Otherwise cargo's, which lies beside the running program or one folder above a test.
 fn program(name: &str, variable: &str) -> anyhow::Result<PathBuf> {

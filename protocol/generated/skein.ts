@@ -180,6 +180,11 @@ export type Notifications = {
    * `initialize` says (`heartbeatMs`), whatever else is sent.
    */
   "skein/heartbeat": SkeinHeartbeatNotification;
+  /**
+   * How far the mending of what an earlier end of the server left open is. Told when it begins, now and then while it
+   * lasts, at its end, and to each connection that comes later; never where nothing was left.
+   */
+  "skein/repair/updated": SkeinRepairUpdatedNotification;
 };
 
 /** Every question that the server asks a client. */
@@ -941,6 +946,25 @@ export type ImageViewItem = {
   path: string;
 };
 
+/** The list of threads, as it is kept on disk. */
+export type IndexCounts = {
+  /** Bytes of its rows and orders, without what their storage costs. */
+  contentBytes: number;
+  /** Bytes of its files, after the last flush. */
+  diskBytes: number;
+  /** The first in percent of the second; absent while it is empty. */
+  diskPercent?: number | null;
+  /** How far its making, or its comparison with the histories, is; absent while neither is under way. */
+  indexing?: IndexingDetails | null;
+  /** Milliseconds that its last opening took; absent while it was never opened. */
+  openMs?: number | null;
+  /** Where it is in its life. */
+  state: IndexState;
+};
+
+/** Where the list of threads is in its life. */
+export type IndexState = "opening" | "building" | "replacing" | "ready" | "failed";
+
 /** How far the making of the list is. */
 export type IndexingDetails = {
   /** Histories that were read. */
@@ -1601,6 +1625,23 @@ export type ReloadCounts = {
   total: number;
 };
 
+/** What a server that did not end in order has left to be mended: the threads that were open at its end. */
+export type RepairCounts = {
+  /** Threads that were looked at. */
+  done: number;
+  /** Those that could not be read or written; the server's log names them. The next start tries again. */
+  failed: number;
+  /** Those of them to which the repair has added the end of a turn, or from which it has cut a torn end. */
+  mended: number;
+  /** How far it is as a whole. */
+  state: RepairState;
+  /** Threads that were found open at the start. */
+  total: number;
+};
+
+/** How far the repair is. */
+export type RepairState = "scheduled" | "running" | "complete";
+
 /** Clients that came back. */
 export type ReplayCounts = {
   /** Events that were told again. */
@@ -1944,6 +1985,12 @@ export type SkeinQuiesceParams = { [key: string]: unknown };
 /** Response of `skein/quiesce`: nothing. */
 export type SkeinQuiesceResponse = { [key: string]: unknown };
 
+/** Params of `skein/repair/updated`. */
+export type SkeinRepairUpdatedNotification = {
+  /** How far it is. */
+  repair: RepairCounts;
+};
+
 /** Params of `skein/status`. */
 export type SkeinStatusParams = { [key: string]: unknown };
 
@@ -1962,6 +2009,8 @@ export type SkeinStatusResponse = {
   helpers: HelperCounts;
   /** The folder that it serves. */
   home: string;
+  /** The list of threads. */
+  index: IndexCounts;
   /** Memory. */
   memory: MemoryCounts;
   /** Bytes that wait to be sent, over all connections. */
@@ -1976,6 +2025,8 @@ export type SkeinStatusResponse = {
   refusals: RefusalCounts;
   /** How often the settings were read again. */
   reloads: ReloadCounts;
+  /** What the start found to be mended. */
+  repair: RepairCounts;
   /** Clients that came back. */
   replay: ReplayCounts;
   /** When it started, in Unix milliseconds. */
@@ -2092,8 +2143,12 @@ export type StoreCounts = {
   appendsTotal: number;
   /** Writes and syncs that failed. */
   errorsTotal: number;
+  /** Files that were opened to be loaded: read to their end, and mended. */
+  loadsTotal: number;
   /** Files whose end is not known to be closed and indexed. */
   openMarkers: number;
+  /** Files that were opened to be read without a load. */
+  readsTotal: number;
   /** Syncs. */
   syncsTotal: number;
   /** Records that were given up. */

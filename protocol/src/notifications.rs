@@ -12,7 +12,7 @@ use crate::{
         ThreadUnarchivedNotification, TurnCompletedNotification, TurnStartedNotification,
         WarningNotification,
     },
-    extension::SkeinHeartbeatNotification,
+    extension::{SkeinHeartbeatNotification, SkeinRepairUpdatedNotification},
     table::notifications,
 };
 
@@ -69,4 +69,7 @@ notifications! {
     /// The server is there. Each connection that opted in to `skein/events` hears it as often as the response of
     /// `initialize` says (`heartbeatMs`), whatever else is sent.
     SkeinHeartbeat = "skein/heartbeat" [All, Transient] SkeinHeartbeatNotification;
+    /// How far the mending of what an earlier end of the server left open is. Told when it begins, now and then while it
+    /// lasts, at its end, and to each connection that comes later; never where nothing was left.
+    SkeinRepairUpdated = "skein/repair/updated" [All, Transient] SkeinRepairUpdatedNotification;
 }

@@ -2,6 +2,7 @@
 
 mod call;
 mod client;
+mod reindex;
 mod serve;
 mod status;
 #[cfg(test)]
@@ -30,6 +31,8 @@ enum Command {
     Serve(serve::Serve),
     /// Call a method of the running server and print its answer.
     Call(call::Call),
+    /// Make the list of threads of a home anew from its histories. Exit code 3: a server has the home.
+    Reindex(reindex::Reindex),
     /// Show what the running server holds and has done.
     Status(status::Status),
 }
@@ -47,13 +50,15 @@ struct Where {
 
 /// Does what was asked, and says on stderr why it could not.
 pub fn run(cli: Cli) -> ExitCode {
+    let well = |()| ExitCode::SUCCESS;
     let done = match cli.command {
-        Command::Serve(serve) => serve.run(),
-        Command::Call(call) => one_thread().and_then(|runtime| runtime.block_on(call.run())),
-        Command::Status(status) => one_thread().and_then(|runtime| runtime.block_on(status.run())),
+        Command::Serve(serve) => serve.run().map(well),
+        Command::Call(call) => one_thread().and_then(|runtime| runtime.block_on(call.run())).map(well),
+        Command::Reindex(reindex) => one_thread().and_then(|runtime| runtime.block_on(reindex.run())),
+        Command::Status(status) => one_thread().and_then(|runtime| runtime.block_on(status.run())).map(well),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("skein: {error:#}");
             ExitCode::FAILURE

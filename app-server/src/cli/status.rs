@@ -4,8 +4,8 @@ use anyhow::Context;
 use clap::Args;
 use skein_protocol::envelope;
 use skein_protocol::extension::{
-    HelperCounts, PressureCounts, RefusalCounts, ReloadCounts, ReplayCounts, SkeinStatusResponse,
-    StoreCounts, ThreadCounts, TurnCounts, UnloadCounts,
+    HelperCounts, IndexCounts, IndexState, PressureCounts, RefusalCounts, ReloadCounts, RepairCounts,
+    RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, ThreadCounts, TurnCounts, UnloadCounts,
 };
 use skein_protocol::methods::SkeinStatus;
 use skein_protocol::table::Method;
@@ -38,6 +38,7 @@ impl Status {
 /// One line a subject: its name, then its numbers.
 pub fn table(status: &SkeinStatusResponse) -> String {
     let rows = server(status).into_iter().chain(threads(status)).chain(helpers(status)).chain(work(status));
+    let rows = rows.chain(histories(status));
     let line = |(name, numbers): (&str, String)| format!("{name:<12}{numbers}");
     rows.map(line).collect::<Vec<_>>().join("\n")
 }
@@ -86,7 +87,7 @@ fn helpers(status: &SkeinStatusResponse) -> [Row; 3] {
 
 fn work(status: &SkeinStatusResponse) -> [Row; 7] {
     let TurnCounts { running, started_total, completed_total } = &status.turns;
-    let StoreCounts { appends_total, syncs_total, errors_total, unsaved_records_total, open_markers } =
+    let StoreCounts { appends_total, syncs_total, errors_total, unsaved_records_total, open_markers, .. } =
         &status.store;
     let RefusalCounts { overloaded, slow_clients } = &status.refusals;
     let ReplayCounts { events_total, gaps_total } = &status.replay;
@@ -104,6 +105,38 @@ fn work(status: &SkeinStatusResponse) -> [Row; 7] {
         ("faults", status.panics_total.to_string()),
         ("tasks", status.tasks.to_string()),
     ]
+}
+
+fn histories(status: &SkeinStatusResponse) -> [Row; 3] {
+    let StoreCounts { loads_total, reads_total, .. } = &status.store;
+    let IndexCounts { state, open_ms, disk_bytes, disk_percent, indexing, .. } = &status.index;
+    let RepairCounts { state: repair, done, total, mended, failed } = &status.repair;
+    let opened = open_ms.map_or_else(String::new, |ms| format!(", opened in {ms} ms"));
+    let percent = disk_percent.map_or_else(String::new, |percent| format!(", {percent} % of its content"));
+    let indexing = indexing.map_or_else(String::new, |at| format!(", {} of {} read", at.done, at.total));
+    let index =
+        format!("{}{opened}, {} KiB on disk{percent}{indexing}", index_word(*state), disk_bytes / 1024);
+    let repair =
+        format!("{}: {done} of {total} looked at, {mended} mended, {failed} failed", repair_word(*repair));
+    [("histories", format!("{loads_total} loads, {reads_total} reads")), ("index", index), ("repair", repair)]
+}
+
+fn index_word(state: IndexState) -> &'static str {
+    match state {
+        IndexState::Opening => "opening",
+        IndexState::Building => "being made",
+        IndexState::Replacing => "being replaced",
+        IndexState::Ready => "ready",
+        IndexState::Failed => "failed",
+    }
+}
+
+fn repair_word(state: RepairState) -> &'static str {
+    match state {
+        RepairState::Scheduled => "scheduled",
+        RepairState::Running => "running",
+        RepairState::Complete => "complete",
+    }
 }
 
 /// The two largest units of a duration.

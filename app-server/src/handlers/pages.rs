@@ -109,13 +109,12 @@ async fn read(turns: &Turns<'_>, wanted: &Wanted) -> Result<(Stretch, bool, bool
         (SortDirection::Asc, Some(at)) => turns.forward(at, Enough { uncounted: 1, ..wanted.enough }).await?,
         (SortDirection::Desc, None) => turns.back(None, wanted.enough).await?,
         (SortDirection::Desc, Some(at)) => {
-            let (mut named, older) =
+            let (mut named, mut older) =
                 (turns.forward(at, ONE).await?, turns.back(Some(at), wanted.enough).await?);
-            let newest = named.newest.take().filter(|_| named.turns.len() == 1);
+            older.newest = named.newest.take().filter(|_| named.turns.len() == 1);
             named.turns.truncate(1);
-            let mut turns = older.turns;
-            turns.append(&mut named.turns);
-            Stretch { turns, newest, more: older.more }
+            older.turns.append(&mut named.turns);
+            older
         }
     };
     let more = std::mem::take(&mut stretch.more);

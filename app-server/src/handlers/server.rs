@@ -78,6 +78,7 @@ pub fn initialized(connection: &Arc<Connection>) {
         return;
     }
     let services = &connection.services;
+    services.repair.tell_newcomer(services, connection.id());
     for warning in &services.config().warnings {
         let broadcast = reload::config_warning(services, warning.to_string());
         services.subscribers.publish_to(connection.id(), &broadcast);

@@ -40,6 +40,8 @@ pub fn status(
         tasks: number(services.tasks.count()),
         outbox_bytes: outboxes.iter().map(|outbox| number(outbox.bytes())).sum(),
         store: store(services),
+        index: services.index.counts(),
+        repair: services.repair.counts(),
         refusals: RefusalCounts {
             overloaded: counters.overloaded.get(),
             slow_clients: counters.slow_clients.get(),
@@ -120,6 +122,8 @@ fn store(services: &Services) -> StoreCounts {
         errors_total: counts.errors,
         unsaved_records_total: services.counters.unsaved_records.get(),
         open_markers: counts.open_markers,
+        loads_total: counts.loads,
+        reads_total: counts.reads,
     }
 }
 

@@ -176,8 +176,10 @@ pub(super) fn unwritten(seen: &Snapshot) -> Option<Thread> {
 /// close it.
 pub(super) fn as_run(services: &Services, history: History, seen: Option<&Snapshot>) -> History {
     let now = services.registry.handle(history.id()).map(|handle| handle.snapshot());
+    let open = history.open_turn().map(|turn| &turn.id);
     let runs = |seen: &Snapshot| match seen.phase {
-        Phase::Idle | Phase::Running | Phase::Unloading => true,
+        // What it found open at its load it has closed, and never ran.
+        Phase::Idle | Phase::Running | Phase::Unloading => open.is_none() || seen.cut_off.as_ref() != open,
         Phase::Loading | Phase::Gone => false,
     };
     // An owner may have come meanwhile, and its turn be read.

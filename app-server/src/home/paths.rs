@@ -4,9 +4,6 @@ use std::path::{Path, PathBuf};
 
 use super::{HomeError, Variable};
 
-/// Version of the index's folder: raised when what is in it changes its form.
-const INDEX_VERSION: u32 = 1;
-
 /// The places of a home.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HomePaths {
@@ -56,10 +53,10 @@ impl HomePaths {
         self.root.join("open")
     }
 
-    /// The index; it can be deleted whenever no server runs.
+    /// The index of this version; it can be deleted whenever no server runs.
     #[must_use]
-    pub fn index(&self) -> PathBuf {
-        self.root.join(format!("index-{INDEX_VERSION}"))
+    pub fn index(&self, version: u32) -> PathBuf {
+        self.root.join(format!("index-{version}"))
     }
 
     /// Who serves the home.

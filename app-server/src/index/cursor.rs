@@ -55,9 +55,10 @@ pub(super) fn order_key(time: WallMs, id: ThreadId) -> [u8; 24] {
     key
 }
 
-/// The thread of an order key.
+/// The thread of an order key, whatever stands before it.
 pub(super) fn thread_of(key: &[u8]) -> Option<ThreadId> {
-    key.get(8..24).and_then(|id| Uuid::from_slice(id).ok()).map(ThreadId::new)
+    let id = key.last_chunk::<16>()?;
+    Some(ThreadId::new(Uuid::from_bytes(*id)))
 }
 
 impl fmt::Display for Cursor {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use skein_protocol::extension::{IndexCounts, IndexState};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::thread::SortDirection;
 
@@ -76,6 +77,10 @@ impl ThreadIndex for MemoryIndex {
 
     async fn flush(&self) -> Result<(), IndexError> {
         Ok(())
+    }
+
+    fn counts(&self) -> IndexCounts {
+        IndexCounts { state: IndexState::Ready, ..IndexCounts::default() }
     }
 }
 

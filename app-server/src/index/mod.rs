@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use skein_protocol::extension::IndexCounts;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::thread::{
     GitInfo, SessionSource, SortDirection, SubAgentSource, Thread, ThreadSourceKind, ThreadStatus,
@@ -274,4 +275,7 @@ pub trait ThreadIndex: Send + Sync {
     /// # Errors
     /// [`IndexError::Unavailable`].
     async fn flush(&self) -> Result<(), IndexError>;
+
+    /// Where it is in its life, and what it costs. Instant.
+    fn counts(&self) -> IndexCounts;
 }

@@ -1,29 +1,36 @@
 //! The index in sled 0.34, behind the precautions that its measured weaknesses need.
 //!
 //! It is opened by a task of its own, with a time budget, and a panic in it counts as damage; a damaged index is set
-//! aside and made anew from the rollouts. Until it is complete, lists wait for a moment and then say what is missing.
+//! aside and made anew from the rollouts. Until it is complete, lists wait for a moment and then say what is missing. When
+//! its form changes, the one before serves until the new one is made.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use skein_protocol::extension::{IndexCounts, IndexState, IndexingDetails};
 use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_protocol::thread::SortDirection;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use super::{Cursor, IndexError, Indexing, ListPage, ThreadFilter, ThreadIndex, ThreadRow, rebuild};
+use super::{Cursor, IndexError, Indexing, ListPage, SortKey, ThreadFilter, ThreadIndex, ThreadRow};
+use crate::home::HomePaths;
 use crate::policy;
-use crate::rollout::{ReadError, RolloutStore};
+use crate::rollout::RolloutStore;
 use crate::tasks::{Pool, Tasks};
 
+mod keep;
+mod reindex;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod trees;
 
+pub use reindex::reindex;
 use trees::{Broken, Trees};
 
 /// The index. Clones share it.
@@ -33,12 +40,24 @@ pub struct SledIndex {
 }
 
 struct Shared {
-    path: PathBuf,
+    home: HomePaths,
+    /// This start of the machine.
+    boot: Uuid,
     tasks: Tasks,
     state: watch::Sender<State>,
     /// Changes that came before the index was open. The state changes from `Opening` only under this lock.
     waiting: Mutex<HashMap<ThreadId, Change>>,
     broken: Notify,
+    costs: Mutex<Costs>,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, Default)]
+struct Costs {
+    /// How long the last opening took.
+    open: Option<Duration>,
+    /// Bytes of the files, after the last flush.
+    disk: u64,
 }
 
 /// What becomes of a thread's row.
@@ -76,28 +95,32 @@ impl Change {
 #[derive(Debug, Clone)]
 enum State {
     Opening,
-    Building(Trees, Indexing),
-    Ready(Trees),
+    /// Made from the rollouts. Until it is ready an index of an earlier form serves, where there is one: what is set is
+    /// set in both.
+    Building {
+        trees: Trees,
+        earlier: Option<Trees>,
+        at: Indexing,
+    },
+    Ready {
+        trees: Trees,
+        /// Power may have been lost: it is compared with the rollouts.
+        comparing: Option<Indexing>,
+    },
     Failed(String),
 }
 
 impl SledIndex {
-    /// The index in the folder `path`. Returns at once; a task opens it, makes it anew from `store` where that is needed,
-    /// and flushes and closes it at `stop`.
+    /// The index of this home. Returns at once; a task opens it, makes it anew from `store` where that is needed, and
+    /// flushes and closes it at `stop`. It is compared with the store once in each start of the machine, `boot`.
     pub fn start(
-        path: PathBuf,
+        home: HomePaths,
+        boot: Uuid,
         store: Arc<dyn RolloutStore>,
         tasks: &Tasks,
         stop: CancellationToken,
     ) -> Self {
-        let shared = Arc::new(Shared {
-            path,
-            tasks: tasks.clone(),
-            state: watch::Sender::new(State::Opening),
-            waiting: Mutex::default(),
-            broken: Notify::new(),
-        });
-        let index = Self { shared };
+        let index = Self::new(home, boot, tasks, State::Opening);
         let serving = index.clone();
         tasks.spawn("index", async move {
             tokio::select! {
@@ -109,138 +132,17 @@ impl SledIndex {
         index
     }
 
-    /// How far it is; `None` when lists are complete or there will be none.
-    #[must_use]
-    pub fn indexing(&self) -> Option<Indexing> {
-        match &*self.shared.state.borrow() {
-            State::Opening => Some(Indexing::default()),
-            State::Building(_, indexing) => Some(*indexing),
-            State::Ready(_) | State::Failed(_) => None,
-        }
-    }
-
-    /// Keeps an index open: one that cannot be used is set aside, and where a new one cannot be used either (a full
-    /// disk, perhaps), it tries again after a while.
-    async fn serve(&self, store: &dyn RolloutStore) {
-        let mut failures = 0;
-        loop {
-            let opened = self.open(store).await;
-            if opened.is_ok() {
-                failures = 0;
-                self.add_missing(store).await;
-                self.shared.broken.notified().await;
-            }
-            self.shared.state.send_replace(State::Opening);
-            let aside = self.set_aside().await;
-            if let Err(Broken(reason)) = opened.and(aside) {
-                failures += 1;
-                tracing::error!(%reason, failures, "the index cannot be used");
-                if failures > 1 {
-                    self.shared.state.send_replace(State::Failed(reason));
-                    tokio::time::sleep(policy::INDEX_RETRY).await;
-                }
-            }
-        }
-    }
-
-    /// Opens the index, lets in what has waited, and makes it anew where it is not complete.
-    async fn open(&self, store: &dyn RolloutStore) -> Result<(), Broken> {
-        let path = self.shared.path.clone();
-        let opening = self.shared.tasks.blocking("open index", Pool::Index, move || {
-            let trees = Trees::open(&path)?;
-            let complete = trees.is_complete()?;
-            Ok::<_, Broken>((trees, complete))
-        });
-        let opened = timeout(policy::INDEX_OPEN_BUDGET, opening).await;
-        let late = |_| Broken(format!("it did not open within {:?}", policy::INDEX_OPEN_BUDGET));
-        let (trees, complete) = opened.map_err(late)?.map_err(|panic| Broken(panic.to_string()))??;
-        self.let_in(&trees, State::Building(trees.clone(), Indexing::default())).await?;
-        if complete {
-            self.mend_open(store).await?;
-            self.shared.state.send_replace(State::Ready(trees));
-            return Ok(());
-        }
-        let progress =
-            |indexing| drop(self.shared.state.send_replace(State::Building(trees.clone(), indexing)));
-        rebuild::run(store, self, progress).await.map_err(|error| Broken(error.to_string()))?;
-        self.blocking(&trees, Trees::set_complete).await?;
-        self.shared.state.send_replace(State::Ready(trees));
-        Ok(())
-    }
-
-    /// Sets the rows that have waited, then the state.
-    async fn let_in(&self, trees: &Trees, state: State) -> Result<(), Broken> {
-        loop {
-            let changes: Vec<Change> = {
-                let mut waiting = self.shared.waiting();
-                if waiting.is_empty() {
-                    self.shared.state.send_replace(state);
-                    return Ok(());
-                }
-                waiting.drain().map(|(_, change)| change).collect()
-            };
-            let set = move |trees: &Trees| changes.iter().try_for_each(|change| change.make(trees));
-            self.blocking(trees, set).await?;
-        }
-    }
-
-    /// Sets the rows of rollouts whose end the index may not know: after a kill, the few that were open.
-    async fn mend_open(&self, store: &dyn RolloutStore) -> Result<(), Broken> {
-        let open = store.open_markers().await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the open markers cannot be listed; lists may be behind");
-            Vec::new()
-        });
-        let mut gone = Vec::new();
-        for thread in open {
-            rebuild::set_row(store, self, thread).await.map_err(|error| Broken(error.to_string()))?;
-            if matches!(store.shelf(thread).await, Err(ReadError::Missing(_))) {
-                gone.push(thread);
-            }
-        }
-        self.close_deleted(store, gone).await;
-        Ok(())
-    }
-
-    /// Takes the marks of threads off that were deleted, and will never be loaded again.
-    async fn close_deleted(&self, store: &dyn RolloutStore, gone: Vec<ThreadId>) {
-        if gone.is_empty() || self.flush().await.is_err() {
-            return;
-        }
-        if let Err(error) = store.mark_closed(gone).await {
-            tracing::warn!(%error, "open markers of deleted threads stay for the next start");
-        }
-    }
-
-    /// Adds rows of rollouts that have none: what was written when the power went, or what sled lost.
-    async fn add_missing(&self, store: &dyn RolloutStore) {
-        let threads = store.threads().await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the rollouts cannot be listed; the index was not compared with them");
-            Vec::new()
-        });
-        for thread in threads {
-            match self.get(thread).await {
-                Ok(Some(_)) => {}
-                Ok(None) if rebuild::set_row(store, self, thread).await.is_ok() => {}
-                Ok(None) | Err(_) => return,
-            }
-        }
-    }
-
-    /// Gives the folder another name, in place of an earlier one that was set aside.
-    async fn set_aside(&self) -> Result<(), Broken> {
-        let path = self.shared.path.clone();
-        let moved =
-            self.shared.tasks.blocking("set index aside", Pool::Index, move || move_aside(&path)).await;
-        moved.map_err(|panic| Broken(panic.to_string()))?.map_err(|error| Broken(error.to_string()))
-    }
-
-    async fn close(&self) {
-        let last = self.shared.state.send_replace(State::Failed("the server stops".to_owned()));
-        if let State::Building(trees, _) | State::Ready(trees) = last
-            && let Err(error) = self.blocking(&trees, Trees::flush).await
-        {
-            tracing::warn!(%error, "the index was not flushed; the next start mends it");
-        }
+    fn new(home: HomePaths, boot: Uuid, tasks: &Tasks, state: State) -> Self {
+        let shared = Shared {
+            home,
+            boot,
+            tasks: tasks.clone(),
+            state: watch::Sender::new(state),
+            waiting: Mutex::default(),
+            broken: Notify::new(),
+            costs: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     async fn blocking<T: Send + 'static>(
@@ -255,10 +157,12 @@ impl SledIndex {
 
     /// Makes a change now, or when the index is open.
     async fn change(&self, change: Change) -> Result<(), IndexError> {
-        match self.shared.trees_or_wait(&change)? {
-            Some(trees) => self.on(&trees, move |trees| change.make(trees)).await,
-            None => Ok(()),
+        let Some((trees, earlier)) = self.shared.trees_or_wait(&change)? else { return Ok(()) };
+        if let Some(earlier) = earlier {
+            let change = change.clone();
+            self.on_earlier(&earlier, move |earlier| change.make(earlier)).await;
         }
+        self.on(&trees, move |trees| change.make(trees)).await
     }
 
     /// Runs work on the index as it is now. What fails makes the index be set aside.
@@ -273,6 +177,26 @@ impl SledIndex {
         })
     }
 
+    /// Runs work on the index of an earlier form, which serves no longer when that fails.
+    async fn on_earlier<T: Send + 'static>(
+        &self,
+        earlier: &Trees,
+        work: impl FnOnce(&Trees) -> Result<T, Broken> + Send + 'static,
+    ) -> Option<T> {
+        match self.blocking(earlier, work).await {
+            Ok(done) => Some(done),
+            Err(reason) => {
+                tracing::warn!(%reason, "the index of an earlier version serves no longer");
+                self.shared.state.send_modify(|state| {
+                    if let State::Building { earlier, .. } = state {
+                        *earlier = None;
+                    }
+                });
+                None
+            }
+        }
+    }
+
     /// The state, once `is_enough` or after the wait that a list may take.
     async fn state_when(&self, is_enough: fn(&State) -> bool) -> State {
         let mut states = self.shared.state.subscribe();
@@ -282,6 +206,35 @@ impl SledIndex {
             Ok(Err(_)) | Err(_) => self.shared.state.borrow().clone(),
         }
     }
+
+    /// Waits until a list can be answered from what is there: until the index is settled, or, as it is made from the
+    /// newest rollout down, until a first page of the newest is full.
+    async fn candidates_are_in(&self, filter: &ThreadFilter, from: Option<[u8; 24]>, limit: usize) {
+        let mut states = self.shared.state.subscribe();
+        let newest_first =
+            from.is_none() && (filter.sort, filter.direction) == (SortKey::Updated, SortDirection::Desc);
+        let mut enough = (limit as u64).saturating_add(1);
+        loop {
+            let is_enough = |state: &State| match state {
+                State::Building { earlier: None, at, .. } => newest_first && at.done >= enough,
+                State::Building { earlier: Some(_), .. } | State::Ready { .. } | State::Failed(_) => true,
+                State::Opening => false,
+            };
+            let Ok(state) = states.wait_for(is_enough).await.map(|state| state.clone()) else { return };
+            let State::Building { trees, earlier: None, at } = state else { return };
+            let (filter, most) = (filter.clone(), limit.saturating_add(1));
+            match self.on(&trees, move |trees| trees.list(&filter, None, most)).await {
+                Ok(rows) if rows.len() < most => enough = at.done.saturating_mul(2),
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+
+    async fn flush_trees(&self, trees: &Trees) -> Result<(), IndexError> {
+        let disk = self.on(trees, Trees::flush).await?;
+        self.shared.costs().disk = disk;
+        Ok(())
+    }
 }
 
 impl Shared {
@@ -289,11 +242,16 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn costs(&self) -> MutexGuard<'_, Costs> {
+        self.costs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The open trees; without them the change waits in memory.
-    fn trees_or_wait(&self, change: &Change) -> Result<Option<Trees>, IndexError> {
+    fn trees_or_wait(&self, change: &Change) -> Result<Option<Open>, IndexError> {
         let mut waiting = self.waiting();
         match &*self.state.borrow() {
-            State::Building(trees, _) | State::Ready(trees) => Ok(Some(trees.clone())),
+            State::Building { trees, earlier, .. } => Ok(Some((trees.clone(), earlier.clone()))),
+            State::Ready { trees, .. } => Ok(Some((trees.clone(), None))),
             State::Failed(reason) => Err(IndexError::Unavailable(reason.clone())),
             State::Opening if waiting.len() >= policy::INDEX_WAITING => {
                 Err(IndexError::Unavailable("too many rows wait for it to open".to_owned()))
@@ -310,22 +268,6 @@ impl Shared {
 
 fn is_open(state: &State) -> bool {
     !matches!(state, State::Opening)
-}
-
-fn is_settled(state: &State) -> bool {
-    matches!(state, State::Ready(_) | State::Failed(_))
-}
-
-fn move_aside(path: &Path) -> io::Result<()> {
-    let aside = path.with_extension("aside");
-    match fs::remove_dir_all(&aside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    match fs::rename(path, &aside) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        moved => moved,
-    }
 }
 
 #[async_trait]
@@ -345,35 +287,83 @@ impl ThreadIndex for SledIndex {
         limit: usize,
     ) -> Result<ListPage, IndexError> {
         let from = cursor.map(|cursor| cursor.fits(filter.sort)).transpose()?.map(|cursor| cursor.key());
-        let (trees, indexing) = match self.state_when(is_settled).await {
-            State::Ready(trees) => (trees, None),
-            State::Building(trees, indexing) => (trees, Some(indexing)),
-            State::Opening => {
-                return Ok(ListPage { indexing: Some(Indexing::default()), ..ListPage::default() });
+        let (sort, most) = (filter.sort, limit.saturating_add(1));
+        let (trees, indexing) = loop {
+            // Too late: what is there, and the word that it is not all.
+            timeout(policy::INDEX_LIST_WAIT, self.candidates_are_in(&filter, from, limit)).await.ok();
+            let state = self.shared.state.borrow().clone();
+            match state {
+                State::Ready { trees, comparing } => break (trees, comparing),
+                State::Building { trees, earlier: None, at } => break (trees, Some(at)),
+                State::Building { earlier: Some(earlier), .. } => {
+                    let filter = filter.clone();
+                    let read = move |trees: &Trees| trees.list(&filter, from, most);
+                    // One that cannot be read is not there any more: then it is as if it had never been.
+                    if let Some(rows) = self.on_earlier(&earlier, read).await {
+                        return Ok(ListPage::of(rows, sort, limit));
+                    }
+                }
+                State::Opening => {
+                    return Ok(ListPage { indexing: Some(Indexing::default()), ..ListPage::default() });
+                }
+                State::Failed(reason) => return Err(IndexError::Unavailable(reason)),
             }
-            State::Failed(reason) => return Err(IndexError::Unavailable(reason)),
         };
-        let sort = filter.sort;
-        let read = move |trees: &Trees| trees.list(&filter, from, limit.saturating_add(1));
-        let rows = self.on(&trees, read).await?;
+        let rows = self.on(&trees, move |trees| trees.list(&filter, from, most)).await?;
         Ok(ListPage { indexing, ..ListPage::of(rows, sort, limit) })
     }
 
     async fn get(&self, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, IndexError> {
-        match self.state_when(is_open).await {
-            State::Building(trees, _) | State::Ready(trees) => {
-                self.on(&trees, move |trees| trees.get(thread)).await
+        let (trees, earlier) = open_of(self.state_when(is_open).await)?;
+        let found = self.on(&trees, move |trees| trees.get(thread)).await?;
+        match earlier {
+            Some(earlier) if found.is_none() => {
+                Ok(self.on_earlier(&earlier, move |earlier| earlier.get(thread)).await.flatten())
             }
-            State::Opening => Err(IndexError::Unavailable("it is being opened".to_owned())),
-            State::Failed(reason) => Err(IndexError::Unavailable(reason)),
+            Some(_) | None => Ok(found),
         }
     }
 
     async fn flush(&self) -> Result<(), IndexError> {
-        match self.state_when(is_open).await {
-            State::Building(trees, _) | State::Ready(trees) => self.on(&trees, Trees::flush).await,
-            State::Opening => Err(IndexError::Unavailable("it is being opened".to_owned())),
-            State::Failed(reason) => Err(IndexError::Unavailable(reason)),
+        let (trees, earlier) = open_of(self.state_when(is_open).await)?;
+        if let Some(earlier) = earlier {
+            self.on_earlier(&earlier, Trees::flush).await;
         }
+        self.flush_trees(&trees).await
+    }
+
+    fn counts(&self) -> IndexCounts {
+        let (state, content, indexing) = match &*self.shared.state.borrow() {
+            State::Opening => (IndexState::Opening, 0, Some(Indexing::default())),
+            State::Building { trees, earlier: None, at } => {
+                (IndexState::Building, trees.content(), Some(*at))
+            }
+            State::Building { trees, earlier: Some(_), at } => {
+                (IndexState::Replacing, trees.content(), Some(*at))
+            }
+            State::Ready { trees, comparing } => (IndexState::Ready, trees.content(), *comparing),
+            State::Failed(_) => (IndexState::Failed, 0, None),
+        };
+        let Costs { open, disk } = *self.shared.costs();
+        IndexCounts {
+            state,
+            open_ms: open.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+            disk_bytes: disk,
+            content_bytes: content,
+            disk_percent: disk.saturating_mul(100).checked_div(content),
+            indexing: indexing.map(|at| IndexingDetails { done: at.done, total: at.total }),
+        }
+    }
+}
+
+/// The index that is kept, and the one of an earlier form that serves until then.
+type Open = (Trees, Option<Trees>);
+
+fn open_of(state: State) -> Result<Open, IndexError> {
+    match state {
+        State::Building { trees, earlier, .. } => Ok((trees, earlier)),
+        State::Ready { trees, .. } => Ok((trees, None)),
+        State::Opening => Err(IndexError::Unavailable("it is being opened".to_owned())),
+        State::Failed(reason) => Err(IndexError::Unavailable(reason)),
     }
 }

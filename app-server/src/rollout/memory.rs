@@ -130,11 +130,14 @@ impl RolloutStore for MemoryStore {
     }
 
     async fn head(&self, thread: ThreadId) -> Result<EventSeq, ReadError> {
-        Ok(last(self.state().records(thread)?))
+        let mut state = self.state();
+        state.counts.reads += 1;
+        Ok(last(state.records(thread)?))
     }
 
     async fn load(&self, thread: ThreadId) -> Result<Loaded, ReadError> {
         let mut state = self.state();
+        state.counts.loads += 1;
         let records = state.records(thread)?;
         let (head, end) = (last(records), records.iter().rposition(Record::tells_of_all).unwrap_or(0));
         let end = records.get(end..).unwrap_or_default().to_vec();
@@ -143,7 +146,8 @@ impl RolloutStore for MemoryStore {
     }
 
     async fn read_after(&self, thread: ThreadId, after: EventSeq, limit: usize) -> Result<Page, ReadError> {
-        let state = self.state();
+        let mut state = self.state();
+        state.counts.reads += 1;
         let mut rest = state.records(thread)?.iter().filter(|record| record.seq > after);
         let records: Vec<Record> = rest.by_ref().take(limit).cloned().collect();
         Ok(Page { bytes: bytes(&records), more: rest.next().is_some(), records })
@@ -155,7 +159,8 @@ impl RolloutStore for MemoryStore {
         before: Option<EventSeq>,
         limit: usize,
     ) -> Result<Page, ReadError> {
-        let state = self.state();
+        let mut state = self.state();
+        state.counts.reads += 1;
         let earlier = state.records(thread)?.iter().rev();
         let mut rest = earlier.filter(|record| before.is_none_or(|before| record.seq < before));
         let mut records: Vec<Record> = rest.by_ref().take(limit).cloned().collect();

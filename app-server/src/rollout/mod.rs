@@ -246,6 +246,10 @@ pub struct StoreCounts {
     pub syncs: u64,
     /// Operations that the disk refused.
     pub errors: u64,
+    /// Rollouts that were opened to be loaded.
+    pub loads: u64,
+    /// Rollouts that were opened to be read without a load.
+    pub reads: u64,
     /// Open markers that there are.
     pub open_markers: u64,
 }

@@ -46,8 +46,25 @@ pub enum Command {
     Helpers(oneshot::Sender<Arc<HelperSet>>),
     /// A client has been told what it missed, and wants to hear what happens now.
     CaughtUp(Box<CatchUp>),
+    /// Load, close what was cut off, unload at once: what an owner that somebody else has made has done already.
+    Repair(oneshot::Sender<Repaired>),
     /// Answered when everything sent before it has been handled.
     Fence(oneshot::Sender<()>),
+}
+
+/// What became of a repair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Repaired {
+    /// Something was mended, and is on disk.
+    Mended,
+    /// Nothing had to be added or cut off.
+    Whole,
+    /// Somebody uses the thread: its owner has mended it, or does so.
+    Owned,
+    /// There is no such rollout.
+    Missing,
+    /// It cannot be read or written, for this reason.
+    Failed(String),
 }
 
 /// `thread/start`.

@@ -7,7 +7,7 @@ use skein_protocol::extension::{SkeinThreadUnloadResponse, UnloadOutcome};
 use skein_protocol::ids::ThreadId;
 
 use super::actor;
-use super::command::{Command, Input};
+use super::command::{Command, Input, Repaired};
 use super::error::ThreadError;
 use super::machine::Persistence;
 use super::observe;
@@ -80,7 +80,8 @@ fn without_owner(services: &Services, id: ThreadId, command: &Command) -> Withou
         | Command::Edit(_)
         | Command::Fork(_)
         | Command::PutElsewhere(_)
-        | Command::CaughtUp(_) => Without::Claim(Persistence::Durable),
+        | Command::CaughtUp(_)
+        | Command::Repair(_) => Without::Claim(Persistence::Durable),
         Command::Input(input) if is_subscribed(services, id, input) => Without::Claim(Persistence::Durable),
         Command::Input(_) | Command::Unload(_) | Command::Helpers(_) | Command::Fence(_) => Without::Answer,
     }
@@ -118,7 +119,8 @@ fn answer_without_owner(services: &Services, id: ThreadId, command: Command) {
         | Command::Edit(_)
         | Command::Fork(_)
         | Command::PutElsewhere(_)
-        | Command::CaughtUp(_)) => {
+        | Command::CaughtUp(_)
+        | Command::Repair(_)) => {
             other.refuse(services, &errors::thread(&ThreadError::NotLoaded { id }));
         }
     }
@@ -148,6 +150,7 @@ impl Command {
             Command::Helpers(give) => drop(give),
             // It was answered long ago: the client is sent away, and comes back by number.
             Command::CaughtUp(catch_up) => drop(catch_up),
+            Command::Repair(done) => drop(done.send(Repaired::Failed(error.message.clone()))),
             Command::Fence(done) => drop(done),
         }
     }

@@ -6,22 +6,22 @@ use std::collections::VecDeque;
 use serde_json::Value;
 use skein_protocol::event::ThreadTokenUsage;
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
-use skein_protocol::item::{ThreadItem, ThreadItemBody};
+use skein_protocol::item::ThreadItem;
 use skein_protocol::thread::{GitInfo, SessionSource, Thread, ThreadStatus};
-use skein_protocol::turn::{Turn, TurnError, TurnItemsView, TurnStatus, UserInput};
+use skein_protocol::turn::{Turn, TurnError, TurnItemsView, TurnStatus};
 use uuid::Uuid;
 
-use super::events;
 use crate::clock::WallMs;
 use crate::index::ThreadRow;
-use crate::policy;
 use crate::rollout::record::{
-    ForkOrigin, ItemCheckpoint, ItemCompleted, ItemStarted, ItemText, Record, RecordBody, TakenBack,
-    ThreadCreated, ThreadHeader, ThreadMeta, ThreadOpened, ThreadSettings, TurnCompleted, TurnStarted,
+    ForkOrigin, ItemCheckpoint, ItemCompleted, ItemText, Record, RecordBody, TakenBack, ThreadCreated,
+    ThreadHeader, ThreadOpened, ThreadSettings, TurnCompleted,
 };
 
 mod cut;
+mod damage;
 mod edits;
+mod fold;
 mod items;
 pub mod read;
 #[cfg(test)]
@@ -29,6 +29,7 @@ mod tests;
 mod window;
 
 pub use cut::{Bound, Cut};
+pub use damage::DAMAGE_ID;
 pub use items::seen_as;
 
 /// A thread, as its records up to [`History::seq`] say. Of its turns it may hold only the newest ones.
@@ -38,6 +39,8 @@ pub struct History {
     seq: EventSeq,
     /// The last number that was never seen, because its line is damaged.
     hole: EventSeq,
+    /// The first and the last number of damaged records since the last turn, which no turn shows yet.
+    missing: Option<(EventSeq, EventSeq)>,
     epoch: Epoch,
     opened: Option<ThreadOpened>,
     closed: bool,
@@ -104,6 +107,7 @@ impl History {
             id,
             seq: EventSeq(0),
             hole: EventSeq(0),
+            missing: None,
             epoch: Epoch(1),
             opened: None,
             closed: false,
@@ -131,52 +135,6 @@ impl History {
         }
     }
 
-    /// Takes the next record. One whose number was seen before changes nothing.
-    pub fn apply(&mut self, record: &Record) {
-        if record.seq <= self.seq {
-            return;
-        }
-        if self.seq == EventSeq(0) {
-            (self.created_at, self.updated_at) = (record.at, record.at);
-        }
-        if record.seq > self.seq.next() {
-            self.hole = EventSeq(record.seq.0 - 1);
-        }
-        (self.seq, self.at) = (record.seq, record.at);
-        self.closed = matches!(record.body, RecordBody::ThreadClosed(_));
-        if events::is_event(&record.body) {
-            self.told = record.seq;
-        }
-        let at = record.at;
-        match &record.body {
-            RecordBody::ThreadCreated(created) => self.thread_created(created, at),
-            RecordBody::ThreadOpened(opened) => {
-                self.opened = Some(**opened);
-                self.epoch = opened.epoch;
-            }
-            RecordBody::ThreadNamed(named) => self.name.clone_from(&named.name),
-            RecordBody::ThreadMeta(meta) => self.thread_meta(meta),
-            RecordBody::TurnStarted(started) => self.turn_started(started, record.seq, at),
-            RecordBody::ItemStarted(started) => self.item_started(started, at),
-            RecordBody::ItemCheckpoint(checkpoint) => self.item_checkpoint(checkpoint, at),
-            RecordBody::ItemCompleted(completed) => self.item_completed(completed, at),
-            RecordBody::TurnCompleted(completed) => self.turn_completed(completed, at),
-            RecordBody::Usage(usage) => self.usage = Some(usage.usage),
-            RecordBody::ItemsInjected(injected) => self.inject(&injected.items),
-            RecordBody::Reverted(reverted) => {
-                self.epoch = reverted.epoch;
-                self.revert(reverted, record.seq, at);
-            }
-            RecordBody::Forked(forked) => self.forked(forked, at),
-            // Whether a thread is archived is decided by where its rollout stands: see `set_archived`.
-            RecordBody::Archived(_)
-            | RecordBody::Unarchived(_)
-            | RecordBody::ThreadClosed(_)
-            | RecordBody::Compacted(_)
-            | RecordBody::Unknown(_) => {}
-        }
-    }
-
     /// The thread.
     #[must_use]
     pub fn id(&self) -> ThreadId {
@@ -198,7 +156,8 @@ impl History {
     /// Counts on from `head`, which a load found taken by lines that cannot be read any more.
     pub fn skip_to(&mut self, head: EventSeq) {
         if head > self.seq {
-            (self.seq, self.hole) = (head, head);
+            self.miss(head);
+            self.seq = head;
         }
     }
 
@@ -418,131 +377,5 @@ impl History {
             ItemCheckpoint { turn_id, item_id, to: ItemText::Body, added }.into()
         };
         self.unrecorded.iter().map(checkpoint).collect()
-    }
-
-    fn thread_created(&mut self, created: &ThreadCreated, at: WallMs) {
-        if self.id.uuid().is_nil() {
-            self.id = created.id;
-        }
-        self.settings = created.settings.clone();
-        self.git_info.clone_from(&created.git_info);
-        self.created = Some(created.clone());
-        (self.created_at, self.updated_at) = (at, self.updated_at.max(at));
-    }
-
-    fn thread_meta(&mut self, meta: &ThreadMeta) {
-        if let Some(settings) = &meta.settings {
-            self.settings = settings.clone();
-        }
-        if let Some(git_info) = &meta.git_info {
-            self.git_info = Some(git_info.clone()).filter(|said| *said != GitInfo::default());
-        }
-    }
-
-    fn turn_started(&mut self, started: &TurnStarted, seq: EventSeq, at: WallMs) {
-        // A turn that begins while another is open: the end of the other one is among damaged lines.
-        self.end_open_turn();
-        let turn = Turn::new(started.turn_id.clone(), at.seconds());
-        self.turns.push(Held { turn, at: seq, started: at, bytes: None });
-        self.updated_at = at;
-        if let Some(item_id) = &started.item_id {
-            let mut item =
-                ThreadItem::user_message(item_id.clone(), started.input.clone(), started.client_id.clone());
-            item.started_at_ms = Some(at.0);
-            self.put(&started.turn_id, item);
-        }
-        if !started.input.is_empty() {
-            self.user_said(&started.turn_id, &started.input, started.client_id.as_deref());
-        }
-    }
-
-    fn item_started(&mut self, started: &ItemStarted, at: WallMs) {
-        let mut item = started.item.clone();
-        item.started_at_ms = item.started_at_ms.or(Some(at.0));
-        let id = item.id().clone();
-        self.updated_at = at;
-        self.put(&started.turn_id, item);
-        if self.open_turn().is_some_and(|turn| turn.id == started.turn_id) && !self.open_items.contains(&id) {
-            self.open_items.push(id);
-        }
-    }
-
-    fn item_checkpoint(&mut self, checkpoint: &ItemCheckpoint, at: WallMs) {
-        self.updated_at = at;
-        // What an owner writes of the text that it has heard is in the item already.
-        let heard =
-            |(item, text): &(ItemId, String)| *item == checkpoint.item_id && *text == checkpoint.added;
-        if let Some(recorded) = self.unrecorded.iter().position(heard) {
-            self.unrecorded.swap_remove(recorded);
-            return;
-        }
-        if let Some(held) = self.held(&checkpoint.turn_id)
-            && let Some(item) = held.turn.items.iter_mut().find(|item| *item.id() == checkpoint.item_id)
-        {
-            items::add_text(item, checkpoint.to, &checkpoint.added);
-        }
-    }
-
-    fn item_completed(&mut self, completed: &ItemCompleted, at: WallMs) {
-        let mut item = completed.item.clone();
-        item.completed_at_ms = item.completed_at_ms.or(Some(at.0));
-        self.open_items.retain(|open| open != item.id());
-        self.unrecorded.retain(|(heard, _)| heard != item.id());
-        self.put(&completed.turn_id, item);
-    }
-
-    fn turn_completed(&mut self, completed: &TurnCompleted, at: WallMs) {
-        self.name.clone_from(&completed.header.name);
-        self.settings = completed.header.settings.clone();
-        if completed.header.usage.is_some() {
-            self.usage.clone_from(&completed.header.usage);
-        }
-        self.take_origin(&completed.header);
-        // An interruption says nothing new; what closes a thread after a crash must not move it up in lists.
-        if completed.status != TurnStatus::Interrupted {
-            self.updated_at = at;
-        }
-        if self.open_turn().is_some_and(|turn| turn.id == completed.turn_id) {
-            self.open_items.clear();
-        }
-        if let Some(held) = self.held(&completed.turn_id) {
-            held.turn.status = completed.status;
-            held.turn.error.clone_from(&completed.error);
-            held.turn.completed_at = Some(at.seconds());
-            held.turn.duration_ms = Some(at.0.saturating_sub(held.started.0).max(0));
-            held.bytes = Some(window::bytes_of(&held.turn));
-        }
-    }
-
-    /// Sets an item of a turn: in its place when it is there, else at the end. The time of its start stays.
-    fn put(&mut self, turn: &TurnId, mut item: ThreadItem) {
-        if let ThreadItemBody::UserMessage(message) = &item.body {
-            let (content, client_id) = (message.content.clone(), message.client_id.clone());
-            self.user_said(turn, &content, client_id.as_deref());
-        }
-        let Some(held) = self.held(turn) else { return };
-        if let Some(there) = held.turn.items.iter_mut().find(|there| there.id() == item.id()) {
-            item.started_at_ms = item.started_at_ms.or(there.started_at_ms);
-            *there = item;
-        } else {
-            held.turn.items.push(item);
-        }
-    }
-
-    fn held(&mut self, turn: &TurnId) -> Option<&mut Held> {
-        self.turns.iter_mut().rev().find(|held| held.turn.id == *turn)
-    }
-
-    fn user_said(&mut self, turn: &TurnId, content: &[UserInput], client_id: Option<&str>) {
-        if self.preview.is_none() {
-            self.preview = Some(items::preview(content));
-        }
-        let Some(client_id) = client_id else { return };
-        if self.seen_message(client_id).is_none() {
-            self.messages.push_back((client_id.to_owned(), turn.clone()));
-            if self.messages.len() > policy::REMEMBERED_MESSAGES {
-                self.messages.pop_front();
-            }
-        }
     }
 }

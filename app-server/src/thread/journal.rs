@@ -289,8 +289,12 @@ impl Journal {
         self.queue.iter()
     }
 
-    fn numbered(&mut self, body: RecordBody) -> Record {
+    fn numbered(&mut self, mut body: RecordBody) -> Record {
         self.last = self.last.next();
+        if let RecordBody::TurnCompleted(completed) = &mut body {
+            // As of this record: who made the body may not have known that the load has begun a new epoch.
+            completed.header = self.history.header();
+        }
         if let RecordBody::Reverted(reverted) = &body {
             (self.epoch, self.reverted) = (reverted.epoch, self.last);
         }
@@ -308,7 +312,10 @@ impl Journal {
             Sink::None | Sink::Closed { .. } => {}
             Sink::Memory(waiting) => waiting.extend(records),
             Sink::Disk { batches, task } => {
-                let row = records.iter().any(|record| changes_row(&record.body)).then(|| self.history.row());
+                // A history whose beginning is lost is in no list until somebody speaks in it, as after a rebuild.
+                let changed =
+                    self.history.is_materialised() && records.iter().any(|record| changes_row(&record.body));
+                let row = changed.then(|| self.history.row());
                 let batch = Batch { records, keep, row };
                 let writer = batches.get_or_insert_with(|| {
                     let (writer, abort) =
@@ -369,12 +376,13 @@ fn changes_row(body: &RecordBody) -> bool {
         | RecordBody::TurnStarted(_)
         | RecordBody::TurnCompleted(_)
         | RecordBody::Reverted(_)
-        | RecordBody::Forked(_) => true,
+        | RecordBody::Forked(_)
+        // Only the number: a row that was made from the last record needs no look at its rollout.
+        | RecordBody::ThreadClosed(_) => true,
         // Where the rollout stands is in the row, and that changes later.
         RecordBody::Archived(_)
         | RecordBody::Unarchived(_)
         | RecordBody::ThreadOpened(_)
-        | RecordBody::ThreadClosed(_)
         | RecordBody::ItemStarted(_)
         | RecordBody::ItemCheckpoint(_)
         | RecordBody::ItemCompleted(_)

@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub materialised: Materialised,
     /// The turn that runs.
     pub turn: Option<TurnId>,
+    /// The turn that the load has found open, and closed: on disk it may still be open.
+    pub cut_off: Option<TurnId>,
     /// Since when nobody has used it, while it can make room for others.
     pub idle_since: Option<Instant>,
     /// The items in progress, with their text so far.
@@ -51,6 +53,7 @@ impl Snapshot {
             persistence,
             materialised: Materialised::No,
             turn: None,
+            cut_off: None,
             idle_since: None,
             open_items: Vec::new(),
             helpers: None,

@@ -65,6 +65,8 @@ pub struct Starts {
 pub struct Resume {
     /// Bytes of its rollout.
     pub bytes: u64,
+    /// Whether the answers were without turns, because one with turns was refused.
+    pub without_turns: bool,
     /// Milliseconds to the answer.
     pub resume_ms: Vec<f64>,
     /// Resident bytes that the server has more afterwards.
@@ -182,10 +184,14 @@ impl Report {
         for home in self.homes.iter().skip(1) {
             let list = [0.5, 0.99].map(|part| figure(quantile(&home.list_page_ms, part), " ms"));
             let resume = home.resume.clone().unwrap_or_default();
-            let failed = resume.failed.as_ref().map_or("", |_| " (failed)");
+            let how = match (&resume.failed, resume.without_turns) {
+                (Some(_), _) => " (failed)",
+                (None, true) => " (without turns)",
+                (None, false) => "",
+            };
             writeln!(
                 text,
-                "| {} | {} | {} | {} | {}{failed} | {} | {} |",
+                "| {} | {} | {} | {} | {}{how} | {} | {} |",
                 home.name,
                 list[0],
                 list[1],

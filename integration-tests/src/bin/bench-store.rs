@@ -3,12 +3,13 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use indicatif::MultiProgress;
 use skein_integration_tests::bench::{self, Plan};
 use skein_integration_tests::fixture::Size;
 use skein_integration_tests::paths;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Measures starts, lists, resumes and appends with histories of several sizes, and prints tables in Markdown. Homes are
 /// made once and stay in a folder; each run adds a few threads to them.
@@ -32,13 +33,27 @@ struct Arguments {
     server: Option<PathBuf>,
 }
 
+/// Waits for Ctrl-C or SIGTERM, and names it.
+async fn told_to_end() -> Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        ctrl_c = tokio::signal::ctrl_c() => ctrl_c.map(|()| "Ctrl-C").context("no word of Ctrl-C"),
+        _ = terminate.recv() => Ok("SIGTERM"),
+    }
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let server = arguments.server.map_or_else(paths::skein, Ok)?;
     let cache = std::path::absolute(&arguments.cache).context("--cache names no place")?;
     let plan = Plan::new(arguments.sizes, cache, server, arguments.quick);
-    let report = bench::run(&plan, &MultiProgress::new()).await?;
+    let bars = MultiProgress::new();
+    let report = tokio::select! {
+        report = bench::run(&plan, &bars) => report?,
+        // What is dropped then ends its server.
+        said = told_to_end() => bail!("ended by {}; homes that are whole stay", said?),
+    };
     let mut out = std::io::stdout();
     if arguments.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;

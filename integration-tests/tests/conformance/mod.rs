@@ -17,7 +17,7 @@ use skein_protocol::catalogue::{CollaborationModeListParams, HooksListParams, Sk
 use skein_protocol::config::ConfigReadParams;
 use skein_protocol::error::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND};
 use skein_protocol::export;
-use skein_protocol::extension::{EVENTS_EXTENSION, RpcDiscoverParams, SkeinCatalogResumeParams};
+use skein_protocol::extension::{EVENTS_EXTENSION, RepairState, RpcDiscoverParams, SkeinCatalogResumeParams};
 use skein_protocol::helper::{ListMcpServerStatusParams, McpServerStartupState};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{
@@ -29,8 +29,8 @@ use skein_protocol::methods::{
 };
 use skein_protocol::notifications::{
     ConfigWarning, Error, ItemAgentMessageDelta, ItemMcpToolCallProgress, McpServerStartupStatusUpdated,
-    ServerRequestResolved, SkeinHeartbeat, ThreadArchived, ThreadDeleted, ThreadNameUpdated, ThreadReverted,
-    ThreadStarted, ThreadTokenUsageUpdated, ThreadUnarchived,
+    ServerRequestResolved, SkeinHeartbeat, SkeinRepairUpdated, ThreadArchived, ThreadDeleted,
+    ThreadNameUpdated, ThreadReverted, ThreadStarted, ThreadTokenUsageUpdated, ThreadUnarchived,
 };
 use skein_protocol::server::{InitializeCapabilities, ModelListParams};
 use skein_protocol::server_requests::ItemToolRequestUserInput;
@@ -142,6 +142,20 @@ async fn look_around(client: &mut Client, thread: ThreadId) -> Result<()> {
         ListMcpServerStatusParams { thread_id: Some(thread), ..ListMcpServerStatusParams::default() };
     client.call::<McpServerStatusList>(of_thread).await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn what_a_killed_server_left_is_mended() -> Result<()> {
+    let mut home = home().await?;
+    let mut client = talkative(&home).await?;
+    let thread = client.start_thread().await?.id;
+    client.start_turn(thread, "/stream 100000 8 200").await?;
+    client.next::<ItemAgentMessageDelta>(|delta| delta.thread_id == thread).await?;
+    home.kill().await?;
+    home.start_again().await?;
+    let mut client = talkative(&home).await?;
+    client.next::<SkeinRepairUpdated>(|told| told.repair.state == RepairState::Complete).await?;
+    home.finish().await
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The server's own end, wanted or not: no process stays, nothing that was acknowledged is lost.
 
 mod kill;
+mod repair;
 mod terminate;
 
 use std::process::Stdio;

@@ -1,13 +1,19 @@
 //! The benchmark works: every figure comes out of it. None is judged here.
 
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use indicatif::MultiProgress;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use skein_integration_tests::bench::{self, Plan};
 use skein_integration_tests::fixture::Size;
+use skein_integration_tests::home::PATIENCE;
 use skein_integration_tests::paths;
-use skein_integration_tests::process;
+use skein_integration_tests::process::{self, Process, wait_until};
+use tokio::process::Command;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_benchmark_gives_every_figure_and_leaves_no_process() -> Result<()> {
@@ -50,9 +56,35 @@ async fn the_benchmark_gives_every_figure_and_leaves_no_process() -> Result<()> 
     let made = std::fs::metadata(plan.cache.join("tiny.json"))?.modified()?;
     bench::run(&again, &MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden())).await?;
     assert_eq!(std::fs::metadata(plan.cache.join("tiny.json"))?.modified()?, made);
-    let cache = plan.cache.to_string_lossy().into_owned();
-    let left =
-        process::all().into_iter().filter(|process| process.command.iter().any(|word| word.contains(&cache)));
-    assert_eq!(left.count(), 0);
+    assert_eq!(servers(&plan.cache), []);
     Ok(())
+}
+
+#[tokio::test]
+async fn a_benchmark_that_is_ended_ends_its_server() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut bench = Command::new(paths::bench_store()?)
+        .args(["--sizes", "tiny", "--cache"])
+        .arg(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let serves = || (!servers(folder.path()).is_empty()).then_some(());
+    wait_until("a server of the benchmark", PATIENCE, serves).await?;
+    let pid = bench.id().context("the benchmark has ended")?;
+    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM)?;
+    let ended = tokio::time::timeout(PATIENCE, bench.wait()).await;
+    assert_eq!(ended.context("the benchmark has not ended")??.code(), Some(1));
+    wait_until("no server", PATIENCE, || servers(folder.path()).is_empty().then_some(())).await
+}
+
+/// Servers of homes in this folder. The benchmark itself is named `bench-store`.
+fn servers(folder: &Path) -> Vec<Process> {
+    let folder = folder.to_string_lossy();
+    let serves = |process: &Process| {
+        process.command.iter().any(|word| word == "serve")
+            && process.command.iter().any(|word| word.starts_with(&*folder))
+    };
+    process::all().into_iter().filter(serves).collect()
 }

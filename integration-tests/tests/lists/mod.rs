@@ -3,6 +3,7 @@
 mod catalog;
 mod names;
 mod pages;
+mod reindex;
 
 use anyhow::{Context, Result};
 use skein_integration_tests::client::Client;

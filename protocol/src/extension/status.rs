@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::IndexingDetails;
+
 /// Params of `skein/status`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SkeinStatusParams {}
@@ -42,6 +44,10 @@ pub struct SkeinStatusResponse {
     pub turns: TurnCounts,
     /// History files.
     pub store: StoreCounts,
+    /// The list of threads.
+    pub index: IndexCounts,
+    /// What the start found to be mended.
+    pub repair: RepairCounts,
     /// What was refused.
     pub refusals: RefusalCounts,
     /// Clients that came back.
@@ -128,6 +134,84 @@ pub struct StoreCounts {
     pub unsaved_records_total: u64,
     /// Files whose end is not known to be closed and indexed.
     pub open_markers: u64,
+    /// Files that were opened to be loaded: read to their end, and mended.
+    pub loads_total: u64,
+    /// Files that were opened to be read without a load.
+    pub reads_total: u64,
+}
+
+/// The list of threads, as it is kept on disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct IndexCounts {
+    /// Where it is in its life.
+    pub state: IndexState,
+    /// Milliseconds that its last opening took; absent while it was never opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_ms: Option<u64>,
+    /// Bytes of its files, after the last flush.
+    pub disk_bytes: u64,
+    /// Bytes of its rows and orders, without what their storage costs.
+    pub content_bytes: u64,
+    /// The first in percent of the second; absent while it is empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_percent: Option<u64>,
+    /// How far its making, or its comparison with the histories, is; absent while neither is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub indexing: Option<IndexingDetails>,
+}
+
+/// Where the list of threads is in its life.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum IndexState {
+    /// It is being opened: lists wait for it.
+    #[default]
+    Opening,
+    /// It is made from the histories; lists say what is missing.
+    Building,
+    /// It is made from the histories, in a newer form; lists come from the older one.
+    Replacing,
+    /// It is complete.
+    Ready,
+    /// It cannot be had; threads can be read and resumed by id.
+    Failed,
+}
+
+/// What a server that did not end in order has left to be mended: the threads that were open at its end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RepairCounts {
+    /// How far it is as a whole.
+    pub state: RepairState,
+    /// Threads that were looked at.
+    pub done: u64,
+    /// Threads that were found open at the start.
+    pub total: u64,
+    /// Those of them to which the repair has added the end of a turn, or from which it has cut a torn end.
+    pub mended: u64,
+    /// Those that could not be read or written; the server's log names them. The next start tries again.
+    pub failed: u64,
+}
+
+/// How far the repair is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum RepairState {
+    /// It has not begun.
+    #[default]
+    Scheduled,
+    /// It is under way. Threads can be used meanwhile.
+    Running,
+    /// There is nothing more to look at.
+    Complete,
+}
+
+/// Params of `skein/repair/updated`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SkeinRepairUpdatedNotification {
+    /// How far it is.
+    pub repair: RepairCounts,
 }
 
 /// What was refused.

@@ -3,14 +3,22 @@
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use super::schema::Schema;
 use super::*;
 use crate::clock::WallMs;
 use crate::home::Term;
 use crate::index::conformance::{keeps_every_promise, row};
 use crate::rollout::memory::MemoryStore;
-use crate::rollout::record::{Record, TurnStarted};
+use crate::rollout::record::{Record, ThreadNamed, TurnStarted};
 use crate::rollout::{Keep, Lease};
+use crate::thread::actor::tests::disk::Disk;
 use skein_protocol::turn::UserInput;
+
+const BOOT: Uuid = Uuid::from_u128(7);
+
+fn is_done(state: &State) -> bool {
+    matches!(state, State::Ready { comparing: None, .. })
+}
 
 struct Fixture {
     index: SledIndex,
@@ -25,9 +33,12 @@ impl Fixture {
     }
 
     fn over(dir: TempDir, store: &Arc<MemoryStore>) -> Self {
+        Self::of_boot(dir, BOOT, Arc::<MemoryStore>::clone(store))
+    }
+
+    fn of_boot(dir: TempDir, boot: Uuid, store: Arc<dyn RolloutStore>) -> Self {
         let (stop, tasks) = (CancellationToken::new(), Tasks::new());
-        let store: Arc<dyn RolloutStore> = Arc::<MemoryStore>::clone(store);
-        let index = SledIndex::start(dir.path().join("index-1"), store, &tasks, stop.clone());
+        let index = SledIndex::start(HomePaths::new(dir.path()), boot, store, &tasks, stop.clone());
         Self { index, stop, tasks, dir }
     }
 
@@ -36,6 +47,11 @@ impl Fixture {
         self.stop.cancel();
         self.tasks.finish().await;
         self.dir
+    }
+
+    /// Waits for a state of the index.
+    async fn until(&self, what: impl FnMut(&State) -> bool) {
+        self.index.shared.state.subscribe().wait_for(what).await.unwrap();
     }
 
     async fn previews(&self) -> Vec<String> {
@@ -60,6 +76,13 @@ async fn say(store: &MemoryStore, n: u128) {
     let body = TurnStarted { turn_id: "t".into(), input, item_id: None, client_id: None }.into();
     let record = Record { seq: EventSeq(1), at: WallMs(i64::try_from(n).unwrap()), body };
     store.append(Lease { thread, term: Term(1) }, EventSeq(0), vec![record], Keep::Power).await.unwrap();
+    is_known(store, thread).await;
+}
+
+/// The thread is closed, and its open marker gone.
+async fn is_known(store: &MemoryStore, thread: ThreadId) {
+    store.release(thread);
+    store.mark_closed(vec![thread]).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -95,12 +118,12 @@ async fn an_index_of_garbage_is_set_aside_and_made_anew() {
     fixture.previews().await;
     let dir = fixture.stopped().await;
     for name in ["conf", "db"] {
-        std::fs::write(dir.path().join("index-1").join(name), vec![0x5a; 100_000]).unwrap();
+        std::fs::write(dir.path().join("index-2").join(name), vec![0x5a; 100_000]).unwrap();
     }
     let fixture = Fixture::over(dir, &store);
     assert_eq!(fixture.previews().await, ["said 3", "said 2", "said 1"]);
     let dir = fixture.stopped().await;
-    assert!(dir.path().join("index-1.aside").is_dir());
+    assert!(dir.path().join("index-2.aside").is_dir());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,7 +131,7 @@ async fn a_row_that_cannot_be_read_makes_the_index_anew() {
     let store = threads(3).await;
     let fixture = Fixture::new(&store);
     fixture.previews().await;
-    let State::Ready(trees) = fixture.index.shared.state.borrow().clone() else { panic!() };
+    let State::Ready { trees, .. } = fixture.index.shared.state.borrow().clone() else { panic!() };
     trees.scramble(ThreadId::new(Uuid::from_u128(2)));
     drop(trees);
     let mut states = fixture.index.shared.state.subscribe();
@@ -122,28 +145,170 @@ async fn a_row_that_cannot_be_read_makes_the_index_anew() {
 #[test]
 fn a_row_that_moves_leaves_nothing_at_its_old_places() {
     let dir = tempfile::tempdir().unwrap();
-    let trees = Trees::open(dir.path()).unwrap();
+    let trees = Trees::open(dir.path(), Schema::CURRENT).unwrap();
     for (as_of, created, updated) in [(1, 1, 1), (2, 2, 5), (3, 2, 9), (2, 7, 7)] {
         trees.upsert(&row(1, created, updated), EventSeq(as_of)).unwrap();
-        assert_eq!(trees.lengths(), [1, 1, 1]);
+        assert_eq!(trees.lengths(), [1, 1, 1, 1, 1]);
+        assert_eq!(trees.content(), trees.count_content());
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_that_the_index_lacks_are_added() {
+/// Two threads in an index that was closed in order; then another thread, and more in the first, of which neither it
+/// nor an open marker tells.
+async fn behind_its_rollouts() -> (TempDir, Arc<MemoryStore>) {
     let store = threads(2).await;
-    let dir = {
-        let fixture = Fixture::new(&store);
-        fixture.previews().await;
-        fixture.stopped().await
-    };
+    let fixture = Fixture::new(&store);
+    fixture.previews().await;
+    let dir = fixture.stopped().await;
     say(&store, 3).await;
+    let thread = ThreadId::new(Uuid::from_u128(1));
+    let body = ThreadNamed { name: Some("newer".to_owned()) }.into();
+    let record = Record { seq: EventSeq(2), at: WallMs(4), body };
+    store.append(Lease { thread, term: Term(1) }, EventSeq(1), vec![record], Keep::Power).await.unwrap();
+    is_known(&store, thread).await;
+    (dir, store)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_another_start_of_the_machine_what_the_index_lacks_is_added_once() {
+    let (dir, store) = behind_its_rollouts().await;
+    let fixture = Fixture::of_boot(dir, Uuid::from_u128(8), Arc::<MemoryStore>::clone(&store));
+    fixture.until(is_done).await;
+    assert_eq!(fixture.index.get(ThreadId::new(Uuid::from_u128(3))).await.unwrap().unwrap().1, EventSeq(1));
+    let (first, as_of) = fixture.index.get(ThreadId::new(Uuid::from_u128(1))).await.unwrap().unwrap();
+    assert_eq!((first.name.as_deref(), as_of), (Some("newer"), EventSeq(2)));
+    let dir = fixture.stopped().await;
+    let reads = store.counts().reads;
+    let again = Fixture::of_boot(dir, Uuid::from_u128(8), Arc::<MemoryStore>::clone(&store));
+    again.until(is_done).await;
+    again.stopped().await;
+    assert_eq!(store.counts().reads, reads, "nothing is opened");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn within_a_start_of_the_machine_nothing_is_compared() {
+    let (dir, store) = behind_its_rollouts().await;
+    let reads = store.counts().reads;
     let fixture = Fixture::over(dir, &store);
-    let third = ThreadId::new(Uuid::from_u128(3));
-    while fixture.index.get(third).await.unwrap().is_none() {
-        tokio::task::yield_now().await;
-    }
+    fixture.until(is_done).await;
+    let counts = fixture.index.counts();
+    assert_eq!((counts.state, counts.indexing), (IndexState::Ready, None));
+    assert!(counts.open_ms.is_some() && counts.disk_bytes > 0 && counts.content_bytes > 0, "{counts:?}");
+    assert_eq!(fixture.previews().await, ["said 2", "said 1"]);
     fixture.stopped().await;
+    assert_eq!(store.counts().reads, reads, "no rollout is opened");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_comparison_that_is_broken_off_is_made_again() {
+    let (dir, store) = behind_its_rollouts().await;
+    let disk = Arc::new(Disk::over(store));
+    disk.hold_reads_from_the_end();
+    let other = Uuid::from_u128(8);
+    let fixture = Fixture::of_boot(dir, other, Arc::<Disk>::clone(&disk) as _);
+    fixture
+        .until(|state| matches!(state, State::Ready { comparing: Some(Indexing { total: 3, .. }), .. }))
+        .await;
+    let page = fixture.index.list(ThreadFilter::default(), None, 100).await.unwrap();
+    assert_eq!((page.rows.len(), page.indexing.unwrap().total), (2, 3), "a list does not wait, and says so");
+    let dir = fixture.stopped().await;
+    disk.release_reads_from_the_end();
+    let fixture = Fixture::of_boot(dir, other, disk);
+    fixture.until(is_done).await;
+    assert_eq!(fixture.previews().await.len(), 3);
+    fixture.stopped().await;
+}
+
+/// A home with an index as version 1 has written it, of these rows.
+fn version_1(rows: &[ThreadRow]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let trees = Trees::open(&dir.path().join("index-1"), Schema::Orders).unwrap();
+    for row in rows {
+        trees.upsert(row, EventSeq(1)).unwrap();
+    }
+    trees.set_complete(BOOT).unwrap();
+    dir
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_of_an_earlier_version_serves_until_the_new_one_is_made() {
+    let dir = version_1(&[row(1, 1, 1), row(2, 2, 2), row(3, 3, 3)]);
+    let disk = Arc::new(Disk::over(threads(3).await));
+    disk.hold_reads_from_the_end();
+    let fixture = Fixture::of_boot(dir, BOOT, Arc::<Disk>::clone(&disk) as _);
+    assert_eq!(fixture.previews().await, ["thread 3", "thread 2", "thread 1"], "at once, and complete");
+    assert_eq!(fixture.index.counts().state, IndexState::Replacing);
+    let said = ThreadRow { preview: "said meanwhile".to_owned(), ..row(1, 1, 9) };
+    fixture.index.upsert(said, EventSeq(5)).await.unwrap();
+    fixture.index.flush().await.unwrap();
+    assert_eq!(fixture.previews().await, ["said meanwhile", "thread 3", "thread 2"]);
+    disk.release_reads_from_the_end();
+    fixture.until(is_done).await;
+    assert_eq!(fixture.previews().await, ["said meanwhile", "said 3", "said 2"]);
+    let dir = fixture.stopped().await;
+    assert!(!dir.path().join("index-1").exists() && dir.path().join("index-2").is_dir());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_while_the_new_version_is_made_leaves_the_earlier_one_to_serve_the_next_start() {
+    let dir = version_1(&[row(1, 1, 1), row(2, 2, 2)]);
+    let disk = Arc::new(Disk::over(threads(2).await));
+    disk.hold_reads_from_the_end();
+    let fixture = Fixture::of_boot(dir, BOOT, Arc::<Disk>::clone(&disk) as _);
+    fixture.previews().await;
+    let dir = fixture.stopped().await;
+    let fixture = Fixture::of_boot(dir, BOOT, Arc::<Disk>::clone(&disk) as _);
+    assert_eq!(fixture.previews().await, ["thread 2", "thread 1"]);
+    disk.release_reads_from_the_end();
+    fixture.until(is_done).await;
+    fixture.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_earlier_version_that_cannot_be_read_does_not_serve() {
+    let dir = version_1(&[row(1, 1, 1)]);
+    let trees = Trees::open(&dir.path().join("index-1"), Schema::Orders).unwrap();
+    trees.scramble(ThreadId::new(Uuid::from_u128(1)));
+    trees.flush().unwrap();
+    drop(trees);
+    let fixture = Fixture::over(dir, &threads(2).await);
+    assert_eq!(fixture.previews().await, ["said 2", "said 1"]);
+    fixture.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_page_comes_as_soon_as_it_is_full() {
+    let disk = Arc::new(Disk::over(threads(9).await));
+    disk.hold_reads_from_the_end();
+    let fixture = Fixture::of_boot(tempfile::tempdir().unwrap(), BOOT, Arc::<Disk>::clone(&disk) as _);
+    fixture.until(|state| matches!(state, State::Building { .. })).await;
+    disk.let_read_from_the_end(4);
+    // Not by waiting in vain: these two seconds would be an answer without its rows.
+    let page = fixture.index.list(ThreadFilter::default(), None, 3).await.unwrap();
+    let ids: Vec<u128> = page.rows.iter().map(|row| row.id.uuid().as_u128()).collect();
+    assert_eq!(ids, [9, 8, 7], "the newest come first");
+    assert_eq!(page.indexing.map(|at| at.total), Some(9));
+    disk.release_reads_from_the_end();
+    fixture.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reindex_replaces_what_is_there_and_the_next_start_believes_it() {
+    let store = threads(3).await;
+    let dir = version_1(&[row(9, 9, 9)]);
+    let (tasks, home) = (Tasks::new(), HomePaths::new(dir.path()));
+    let mut seen = Vec::new();
+    reindex(&home, BOOT, &*store, &tasks, |at| seen.push(at.done)).await.unwrap();
+    assert_eq!(seen, [0, 1, 2, 3]);
+    let mut names: Vec<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["index-2"]);
+    let reads = store.counts().reads;
+    let fixture = Fixture::over(dir, &store);
+    assert_eq!(fixture.previews().await, ["said 3", "said 2", "said 1"]);
+    fixture.stopped().await;
+    assert_eq!(store.counts().reads, reads, "nothing is read again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -165,7 +330,13 @@ async fn an_index_that_cannot_be_made_says_so() {
     // A file in the place of the folder's parent: nothing can be opened or set aside.
     std::fs::write(dir.path().join("file"), "").unwrap();
     let (stop, tasks) = (CancellationToken::new(), Tasks::new());
-    let index = SledIndex::start(dir.path().join("file/index-1"), threads(1).await, &tasks, stop.clone());
+    let index = SledIndex::start(
+        HomePaths::new(&dir.path().join("file")),
+        BOOT,
+        threads(1).await,
+        &tasks,
+        stop.clone(),
+    );
     let refused = index.list(ThreadFilter::default(), None, 5).await;
     assert!(matches!(refused, Err(IndexError::Unavailable(_))), "never a silent empty list: {refused:?}");
     stop.cancel();

@@ -5,13 +5,18 @@ use std::io::ErrorKind;
 use std::ops::Bound;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use ::sled::transaction::{ConflictableTransactionError, TransactionError, TransactionalTree};
 use ::sled::{Config, Db, IVec, Mode, Transactional, Tree};
 use serde::{Deserialize, Serialize};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::thread::SortDirection;
+use uuid::Uuid;
 
+use super::schema::Schema;
 use crate::home::FOLDER_MODE;
 use crate::index::cursor::{order_key, thread_of};
 use crate::index::{SortKey, ThreadFilter, ThreadRow};
@@ -19,6 +24,10 @@ use crate::policy;
 
 /// Set when a rebuild came to its end.
 const COMPLETE: &[u8] = b"complete";
+/// The start of the machine in which it was compared with the rollouts last.
+const COMPARED: &[u8] = b"compared";
+/// Bytes of its content at the last flush.
+const CONTENT: &[u8] = b"content";
 
 /// The index's files are not what was written, or cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +43,12 @@ impl From<::sled::Error> for Broken {
 impl From<serde_json::Error> for Broken {
     fn from(error: serde_json::Error) -> Self {
         Self(format!("a row cannot be read: {error}"))
+    }
+}
+
+impl From<uuid::Error> for Broken {
+    fn from(error: uuid::Error) -> Self {
+        Self(format!("a row has no thread: {error}"))
     }
 }
 
@@ -58,16 +73,51 @@ struct Stored {
 pub(super) struct Trees {
     db: Db,
     rows: Tree,
-    created: Tree,
-    updated: Tree,
     /// Threads that were deleted since the index was opened, and the record at which: a row of theirs may still be under
     /// way.
     gone: Tree,
+    orders: Arc<[Order]>,
+    /// Bytes of keys and values; what was added since the last flush is forgotten by a kill.
+    content: Arc<AtomicU64>,
+}
+
+/// An order of the rows.
+#[derive(Debug)]
+struct Order {
+    tree: Tree,
+    sort: SortKey,
+    of: OrderOf,
+}
+
+/// Which rows follow each other in an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OrderOf {
+    /// All.
+    Everything,
+    /// Those of a working directory, one directory after the other.
+    Directory,
+}
+
+impl Order {
+    fn key(&self, row: &ThreadRow) -> Vec<u8> {
+        let mut key = self.prefix(&row.cwd);
+        key.extend(order_key(self.sort.time_of(row), row.id));
+        key
+    }
+
+    /// What the keys of a working directory begin with. A directory whose name has a NUL shares its places with others;
+    /// the filter tells them apart.
+    fn prefix(&self, cwd: &str) -> Vec<u8> {
+        match self.of {
+            OrderOf::Everything => Vec::new(),
+            OrderOf::Directory => [cwd.as_bytes(), &[0]].concat(),
+        }
+    }
 }
 
 impl Trees {
     /// Opens or makes the index. Can take seconds, and can panic where the files are damaged.
-    pub fn open(path: &Path) -> Result<Self, Broken> {
+    pub fn open(path: &Path, schema: Schema) -> Result<Self, Broken> {
         // sled leaves modes to the mask of the process, which helpers inherit; its folder closes off all of it.
         match DirBuilder::new().mode(FOLDER_MODE).create(path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(Broken(error.to_string())),
@@ -80,11 +130,39 @@ impl Trees {
             // No wake-ups when idle: whoever needs it on disk flushes.
             .flush_every_ms(None);
         let db = open_when_free(&config)?;
-        let tree = |name: &str| db.open_tree(name);
-        let gone = tree("gone")?;
+        let order = |name: &str, sort, of| Ok::<_, Broken>(Order { tree: db.open_tree(name)?, sort, of });
+        let mut orders = vec![
+            order("created", SortKey::Created, OrderOf::Everything)?,
+            order("updated", SortKey::Updated, OrderOf::Everything)?,
+        ];
+        match schema {
+            Schema::Orders => {}
+            Schema::Directories => {
+                orders.push(order("created in", SortKey::Created, OrderOf::Directory)?);
+                orders.push(order("updated in", SortKey::Updated, OrderOf::Directory)?);
+            }
+        }
+        let gone = db.open_tree("gone")?;
         // Nothing is under way now, and what was deleted may have been brought back by hand.
         gone.clear()?;
-        Ok(Self { rows: tree("rows")?, created: tree("created")?, updated: tree("updated")?, gone, db })
+        let content = db.get(CONTENT)?.and_then(|bytes| Some(u64::from_be_bytes(*bytes.first_chunk()?)));
+        let content = Arc::new(AtomicU64::new(content.unwrap_or(0)));
+        Ok(Self { rows: db.open_tree("rows")?, gone, orders: orders.into(), content, db })
+    }
+
+    /// The start of the machine in which the index was compared with the rollouts last.
+    pub fn compared(&self) -> Result<Option<Uuid>, Broken> {
+        Ok(self.db.get(COMPARED)?.and_then(|bytes| Uuid::from_slice(&bytes).ok()))
+    }
+
+    pub fn set_compared(&self, boot: Uuid) -> Result<u64, Broken> {
+        self.db.insert(COMPARED, boot.as_bytes())?;
+        self.flush()
+    }
+
+    /// Bytes of keys and values.
+    pub fn content(&self) -> u64 {
+        self.content.load(Relaxed)
     }
 
     /// Whether every rollout was in it once. Without a single row that is not believed: making it anew costs nothing
@@ -93,14 +171,20 @@ impl Trees {
         Ok(self.db.contains_key(COMPLETE)? && !self.rows.is_empty())
     }
 
-    pub fn set_complete(&self) -> Result<(), Broken> {
+    /// Every rollout is in it, as of this start of the machine.
+    pub fn set_complete(&self, boot: Uuid) -> Result<u64, Broken> {
         self.db.insert(COMPLETE, &[])?;
-        self.flush()
+        self.set_compared(boot)
     }
 
-    pub fn flush(&self) -> Result<(), Broken> {
+    /// Returns when everything is on disk, with the bytes that its files have.
+    pub fn flush(&self) -> Result<u64, Broken> {
+        let content = self.content().to_be_bytes();
+        if self.db.get(CONTENT)?.is_none_or(|known| *known != content) {
+            self.db.insert(CONTENT, &content)?;
+        }
         self.db.flush()?;
-        Ok(())
+        Ok(self.db.size_on_disk()?)
     }
 
     pub fn get(&self, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, Broken> {
@@ -109,44 +193,90 @@ impl Trees {
         Ok(Some((stored.row, stored.as_of)))
     }
 
-    /// Sets a row and its places in both orders, all or nothing; ignored when a later one is there, or was removed.
-    pub fn upsert(&self, row: &ThreadRow, as_of: EventSeq) -> Result<(), Broken> {
-        let value = serde_json::to_vec(&Stored { as_of, row: row.clone() })?;
-        let trees = (&self.rows, &self.created, &self.updated, &self.gone);
-        let set = trees.transaction(|(rows, created, updated, gone)| {
-            let id = row.id.uuid();
-            if gone.get(id.as_bytes())?.is_some_and(|at| *at >= as_of.0.to_be_bytes()[..]) {
-                return Ok(());
-            }
-            if let Some(there) = stored(rows, row.id)? {
-                if there.as_of > as_of {
-                    return Ok(());
-                }
-                remove_order(created, SortKey::Created, &there.row)?;
-                remove_order(updated, SortKey::Updated, &there.row)?;
-            }
-            created.insert(&key(SortKey::Created, row), &[])?;
-            updated.insert(&key(SortKey::Updated, row), &[])?;
-            rows.insert(id.as_bytes(), value.as_slice())?;
-            Ok(())
-        });
-        set.map_err(Broken::from)
+    /// Every thread that has a row.
+    pub fn threads(&self) -> Result<Vec<ThreadId>, Broken> {
+        let ids = self.rows.iter().keys().map(|key| Ok(ThreadId::new(Uuid::from_slice(&key?)?)));
+        ids.collect()
     }
 
-    /// Removes a row and its places in both orders, all or nothing, and remembers that.
+    /// Sets a row and its places in every order, all or nothing; ignored when a later one is there, or was removed.
+    pub fn upsert(&self, row: &ThreadRow, as_of: EventSeq) -> Result<(), Broken> {
+        let value = serde_json::to_vec(&Stored { as_of, row: row.clone() })?;
+        self.change(|views| self.set(views, row, as_of, &value))
+    }
+
+    /// Removes a row and its places in every order, all or nothing, and remembers that.
     pub fn remove(&self, thread: ThreadId, as_of: EventSeq) -> Result<(), Broken> {
-        let trees = (&self.rows, &self.created, &self.updated, &self.gone);
-        let removed = trees.transaction(|(rows, created, updated, gone)| {
-            let id = thread.uuid();
-            if let Some(there) = stored(rows, thread)? {
-                remove_order(created, SortKey::Created, &there.row)?;
-                remove_order(updated, SortKey::Updated, &there.row)?;
-                rows.remove(id.as_bytes())?;
+        self.change(|views| {
+            let [rows, gone, orders @ ..] = views else { return Ok((0, 0)) };
+            let taken = match stored(rows, thread)? {
+                Some((there, bytes)) => {
+                    rows.remove(thread.uuid().as_bytes())?;
+                    bytes + self.leave_orders(orders, &there.row)?
+                }
+                None => 0,
+            };
+            gone.insert(thread.uuid().as_bytes(), &as_of.0.to_be_bytes())?;
+            Ok((0, taken))
+        })
+    }
+
+    /// Runs a transaction over the rows, what is gone, and the orders; it answers how many bytes were added and taken away.
+    fn change(
+        &self,
+        work: impl Fn(&[TransactionalTree]) -> Result<(u64, u64), ConflictableTransactionError<Broken>>,
+    ) -> Result<(), Broken> {
+        let orders = self.orders.iter().map(|order| &order.tree);
+        let trees: Vec<&Tree> = [&self.rows, &self.gone].into_iter().chain(orders).collect();
+        let (added, taken) = trees.as_slice().transaction(|views| work(views))?;
+        self.content.fetch_add(added, Relaxed);
+        self.content.try_update(Relaxed, Relaxed, |all| Some(all.saturating_sub(taken))).ok();
+        Ok(())
+    }
+
+    /// Takes a row's places away; answers their bytes.
+    fn leave_orders(
+        &self,
+        orders: &[TransactionalTree],
+        row: &ThreadRow,
+    ) -> Result<u64, ConflictableTransactionError<Broken>> {
+        let mut taken = 0;
+        for (order, view) in self.orders.iter().zip(orders) {
+            let key = order.key(row);
+            taken += key.len() as u64;
+            view.remove(key)?;
+        }
+        Ok(taken)
+    }
+
+    /// In a transaction: answers how many bytes were added and taken away.
+    fn set(
+        &self,
+        views: &[TransactionalTree],
+        row: &ThreadRow,
+        as_of: EventSeq,
+        value: &[u8],
+    ) -> Result<(u64, u64), ConflictableTransactionError<Broken>> {
+        let [rows, gone, orders @ ..] = views else { return Ok((0, 0)) };
+        let id = row.id.uuid();
+        if gone.get(id.as_bytes())?.is_some_and(|at| *at >= as_of.0.to_be_bytes()[..]) {
+            return Ok((0, 0));
+        }
+        let (mut added, mut taken) = (0, 0);
+        if let Some((there, bytes)) = stored(rows, row.id)? {
+            if there.as_of > as_of {
+                return Ok((0, 0));
             }
-            gone.insert(id.as_bytes(), &as_of.0.to_be_bytes())?;
-            Ok(())
-        });
-        removed.map_err(Broken::from)
+            taken = bytes + self.leave_orders(orders, &there.row)?;
+        }
+        for (order, view) in self.orders.iter().zip(orders) {
+            let key = order.key(row);
+            added += key.len();
+            view.insert(key, &[])?;
+        }
+        added += id.as_bytes().len() + value.len();
+        rows.insert(id.as_bytes(), value)?;
+        Ok((added as u64, taken))
     }
 
     /// The rows that follow `from` in the order, at most `limit`.
@@ -156,25 +286,36 @@ impl Trees {
         from: Option<[u8; 24]>,
         limit: usize,
     ) -> Result<Vec<ThreadRow>, Broken> {
-        let order = match filter.sort {
-            SortKey::Created => &self.created,
-            SortKey::Updated => &self.updated,
-        };
-        let from = from.as_ref().map(<[u8; 24]>::as_slice);
-        match filter.direction {
-            SortDirection::Asc => {
-                let begin = from.map_or(Bound::Unbounded, Bound::Excluded);
-                self.take(order.range::<&[u8], _>((begin, Bound::Unbounded)), filter, limit)
+        let Some((order, prefix)) = self.order_for(filter) else { return Ok(Vec::new()) };
+        let from = from.map(|from| [prefix.as_slice(), &from].concat());
+        let all = order.tree.scan_prefix(&prefix);
+        match (filter.direction, from) {
+            (SortDirection::Asc, None) => self.take(order, all, filter, limit),
+            (SortDirection::Desc, None) => self.take(order, all.rev(), filter, limit),
+            (SortDirection::Asc, Some(from)) => {
+                let rest = order.tree.range((Bound::Excluded(from), Bound::Unbounded));
+                self.take(order, within(rest, &prefix), filter, limit)
             }
-            SortDirection::Desc => {
-                let end = from.map_or(Bound::Unbounded, Bound::Excluded);
-                self.take(order.range::<&[u8], _>((Bound::Unbounded, end)).rev(), filter, limit)
+            (SortDirection::Desc, Some(from)) => {
+                let rest = order.tree.range((Bound::Unbounded, Bound::Excluded(from)));
+                self.take(order, within(rest.rev(), &prefix), filter, limit)
             }
         }
     }
 
+    /// The order that has what a filter lets through closest together, and what its keys there begin with.
+    fn order_for(&self, filter: &ThreadFilter) -> Option<(&Order, Vec<u8>)> {
+        let wanted = |of| self.orders.iter().find(|order| order.sort == filter.sort && order.of == of);
+        let directory = match filter.cwds.as_slice() {
+            [one] => wanted(OrderOf::Directory).map(|order| (order, order.prefix(one))),
+            [] | [_, ..] => None,
+        };
+        directory.or_else(|| wanted(OrderOf::Everything).map(|order| (order, Vec::new())))
+    }
+
     fn take(
         &self,
+        order: &Order,
         places: impl Iterator<Item = ::sled::Result<(IVec, IVec)>>,
         filter: &ThreadFilter,
         limit: usize,
@@ -189,7 +330,7 @@ impl Trees {
                 thread_of(&place).ok_or_else(|| Broken("a place in an order has no thread".to_owned()))?;
             // A row that moved while the list was read is met again at its new place, or was met before.
             if let Some((row, _)) = self.get(thread)?
-                && place == key(filter.sort, &row)
+                && *place == order.key(&row)
                 && filter.lets_through(&row)
             {
                 found.push(row);
@@ -199,34 +340,41 @@ impl Trees {
     }
 }
 
-fn key(sort: SortKey, row: &ThreadRow) -> [u8; 24] {
-    order_key(sort.time_of(row), row.id)
-}
-
+/// A row, and the bytes that it has with its key.
 fn stored(
     rows: &TransactionalTree,
     thread: ThreadId,
-) -> Result<Option<Stored>, ConflictableTransactionError<Broken>> {
-    let Some(bytes) = rows.get(thread.uuid().as_bytes())? else { return Ok(None) };
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|error| ConflictableTransactionError::Abort(Broken::from(error)))
+) -> Result<Option<(Stored, u64)>, ConflictableTransactionError<Broken>> {
+    let id = thread.uuid();
+    let Some(bytes) = rows.get(id.as_bytes())? else { return Ok(None) };
+    let there = serde_json::from_slice(&bytes)
+        .map_err(|error| ConflictableTransactionError::Abort(Broken::from(error)))?;
+    Ok(Some((there, (id.as_bytes().len() + bytes.len()) as u64)))
 }
 
-fn remove_order(
-    order: &TransactionalTree,
-    sort: SortKey,
-    row: &ThreadRow,
-) -> Result<(), ConflictableTransactionError<Broken>> {
-    order.remove(key(sort, row).as_slice())?;
-    Ok(())
+/// The places that begin with `prefix`, up to the first that does not.
+fn within(
+    places: impl Iterator<Item = ::sled::Result<(IVec, IVec)>>,
+    prefix: &[u8],
+) -> impl Iterator<Item = ::sled::Result<(IVec, IVec)>> {
+    places.take_while(move |place| place.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
 }
 
 #[cfg(test)]
 impl Trees {
     /// How many rows there are, and how many places in each order.
-    pub fn lengths(&self) -> [usize; 3] {
-        [self.rows.len(), self.created.len(), self.updated.len()]
+    pub fn lengths(&self) -> Vec<usize> {
+        std::iter::once(&self.rows)
+            .chain(self.orders.iter().map(|order| &order.tree))
+            .map(Tree::len)
+            .collect()
+    }
+
+    /// The bytes of all keys and values, counted.
+    pub fn count_content(&self) -> u64 {
+        let trees = std::iter::once(&self.rows).chain(self.orders.iter().map(|order| &order.tree));
+        let entries = trees.flat_map(|tree| tree.iter().map(Result::unwrap));
+        entries.map(|(key, value)| (key.len() + value.len()) as u64).sum()
     }
 
     /// Makes a row unreadable.

@@ -61,6 +61,8 @@ struct Counters {
     appends: AtomicU64,
     syncs: AtomicU64,
     errors: AtomicU64,
+    loads: AtomicU64,
+    reads: AtomicU64,
 }
 
 /// The place of one thread's writer. It goes when nobody uses it and nothing is in it, or it was released.
@@ -139,6 +141,7 @@ impl FileStore {
         let shared = Arc::clone(&self.shared);
         let done = self.tasks.blocking("read rollout", Pool::Read, move || {
             let readable = shared.readable(thread);
+            shared.places.counters.reads.fetch_add(1, Relaxed);
             let opened = shared.places.open_rollout(thread, Open::Read);
             let (file, _) = opened.map_err(|error| scan::open_error(thread, error))?;
             let disk = |source| ReadError::Disk { thread, source };
@@ -443,6 +446,8 @@ impl RolloutStore for FileStore {
             appends: counters.appends.load(Relaxed),
             syncs: counters.syncs.load(Relaxed),
             errors: counters.errors.load(Relaxed),
+            loads: counters.loads.load(Relaxed),
+            reads: counters.reads.load(Relaxed),
             open_markers: self.shared.places.marked().len() as u64,
         }
     }

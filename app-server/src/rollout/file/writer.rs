@@ -57,6 +57,7 @@ impl Writer {
     /// The writer of a rollout that is there, mended, and how it ends.
     pub fn open(places: &Arc<Places>, thread: ThreadId) -> Result<(Self, Loaded), ReadError> {
         let mut writer = Self::new(places, thread);
+        places.counters.loads.fetch_add(1, Relaxed);
         let disk = |source| ReadError::Disk { thread, source };
         places.settle(thread).map_err(disk)?;
         let (file, path) =

@@ -23,7 +23,7 @@ impl Owner {
             Some(Waiter::Start(start)) => self.answer_start(*start),
             Some(Waiter::Resume(resume)) => self.answer_resume(*resume),
             Some(Waiter::Fork(fork)) => self.answer_fork(*fork),
-            Some(Waiter::Unload(_) | Waiter::PutElsewhere(_)) | None => {}
+            Some(Waiter::Unload(_) | Waiter::PutElsewhere(_) | Waiter::Repair(_)) | None => {}
         }
     }
 
@@ -52,7 +52,11 @@ impl Owner {
     pub(super) fn new_thread(&self) -> Option<RecordBody> {
         let start = self.waiters.values().find_map(|waiter| match waiter {
             Waiter::Start(start) => Some(start),
-            Waiter::Resume(_) | Waiter::Fork(_) | Waiter::Unload(_) | Waiter::PutElsewhere(_) => None,
+            Waiter::Resume(_)
+            | Waiter::Fork(_)
+            | Waiter::Unload(_)
+            | Waiter::PutElsewhere(_)
+            | Waiter::Repair(_) => None,
         })?;
         let params = &start.params;
         let created = ThreadCreated {

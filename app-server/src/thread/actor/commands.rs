@@ -15,7 +15,7 @@ use crate::helpers::HelperSet;
 use crate::rollout::Keep;
 use crate::rollout::record::ThreadNamed;
 use crate::router::errors;
-use crate::thread::command::{Command, Input, InputReply, Resume, SetName, Unload};
+use crate::thread::command::{Command, Input, InputReply, Repaired, Resume, SetName, Unload};
 use crate::thread::effect::Effect;
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, WaiterId};
@@ -26,7 +26,20 @@ use crate::thread::subscribers::{Role, Ticket};
 impl Owner {
     /// The first command decides how the thread comes to be.
     pub(super) fn claimed_by(&mut self, first: Command) {
-        self.command(first);
+        match first {
+            Command::Repair(done) => self.begin_repair(done),
+            first @ (Command::Start(_)
+            | Command::Resume(_)
+            | Command::Input(_)
+            | Command::SetName(_)
+            | Command::Edit(_)
+            | Command::Fork(_)
+            | Command::PutElsewhere(_)
+            | Command::Unload(_)
+            | Command::Helpers(_)
+            | Command::CaughtUp(_)
+            | Command::Fence(_)) => self.command(first),
+        }
         self.carry_out(Effect::Load);
         // A new thread is there at once; what follows is the machine's.
         while let Some(event) = self.follow_ups.pop_front() {
@@ -39,6 +52,7 @@ impl Owner {
     }
 
     pub(super) fn command(&mut self, command: Command) {
+        self.unheard &= matches!(command, Command::Repair(_) | Command::Fence(_));
         match command {
             // Taken up after a load that nobody wanted any more: it is handed on.
             command if self.machine.phase() == Phase::Gone => self.deferred.push_back(command),
@@ -76,6 +90,8 @@ impl Owner {
             Command::PutElsewhere(asked) => self.put_elsewhere(asked),
             Command::Helpers(give) => self.give_helpers(give),
             Command::CaughtUp(catch_up) => self.caught_up(catch_up),
+            // It has an owner that was made for something else, and loads as any other does.
+            Command::Repair(done) => drop(done.send(Repaired::Owned)),
             Command::Fence(done) => drop(done.send(())),
         }
     }
@@ -291,7 +307,7 @@ impl Waiter {
             Waiter::Start(start) => Some(start.ticket),
             Waiter::Resume(resume) => Some(resume.ticket),
             Waiter::Fork(fork) => Some(fork.ticket),
-            Waiter::Unload(_) | Waiter::PutElsewhere(_) => None,
+            Waiter::Unload(_) | Waiter::PutElsewhere(_) | Waiter::Repair(_) => None,
         }
     }
 }

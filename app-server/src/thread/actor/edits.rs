@@ -20,6 +20,7 @@ use crate::router::errors;
 use crate::thread::command::{Command, Edit, RevertTo};
 use crate::thread::error::ThreadError;
 use crate::thread::events;
+use crate::thread::history::Held;
 use crate::thread::history::read::{Enough, Stretch, Turns};
 use crate::thread::machine::Phase;
 use crate::thread::pages;
@@ -32,7 +33,7 @@ pub(super) struct Turning {
     /// The number of its `turn.started`.
     at: EventSeq,
     /// The turns before it, where those in memory go too.
-    before: Stretch,
+    before: Option<Stretch>,
 }
 
 /// What was found of the first turn that is to go, when the history ended with the record `last`.
@@ -53,7 +54,7 @@ async fn seek(turns: &Turns<'_>, to: &RevertTo) -> Result<Option<Turning>, ReadE
     };
     let Some((turn, at)) = found else { return Ok(None) };
     let enough = Enough { turns: usize::MAX, items: usize::MAX, bytes: policy::HISTORY_WINDOW, uncounted: 0 };
-    Ok(Some(Turning { turn, at, before: turns.back(Some(at), enough).await? }))
+    Ok(Some(Turning { turn, at, before: Some(turns.back(Some(at), enough).await?) }))
 }
 
 /// The oldest of the newest `count` turns, or of all; read in pieces, of which none is kept.
@@ -103,8 +104,11 @@ impl Owner {
             RevertTo::AllBut(count) if history.has_older() => history.newest(*count),
             RevertTo::AllBut(count) => history.newest(*count).or(history.held_turns().first()),
         };
-        if let Some(held) = held {
-            let first = Turning { turn: held.turn.id.clone(), at: held.at, before: Stretch::default() };
+        // Where nothing that is held would stay, what stays is read first.
+        let oldest = history.held_turns().first().map(|oldest| oldest.at);
+        let stays = |held: &&Held| !history.has_older() || Some(held.at) != oldest;
+        if let Some(held) = held.filter(stays) {
+            let first = Turning { turn: held.turn.id.clone(), at: held.at, before: None };
             return self.revert(first, &to, reply);
         }
         if history.has_older() {
@@ -160,10 +164,11 @@ impl Owner {
         let Turning { turn: before, at, before: left } = first;
         let epoch = Epoch(journal.epoch().0.saturating_add(1));
         let body = Reverted { before_turn_id: before.clone(), from: Some(at), epoch }.into();
-        let numbers = journal.record(vec![body], Keep::Power);
-        if journal.history.held_turns().is_empty() && journal.history.has_older() {
+        if let Some(left) = left {
+            // First, so that the row that goes with the record says what stays. What lies between goes now.
             journal.history.refill(left.turns, left.more);
         }
+        let numbers = journal.record(vec![body], Keep::Power);
         // What failed last may be among what is gone.
         self.faulted = false;
         let response = self.revert_response(to);

@@ -134,10 +134,14 @@ impl Owner {
     /// of the server left the rollout marked open, the mark goes. Nobody waits for it.
     fn mend_index(&self) {
         let Some(journal) = self.journal.as_ref().filter(|_| self.is_materialised()) else { return };
-        let (row, as_of) = (journal.history.row(), journal.seq());
+        let row = journal.history.is_materialised().then(|| (journal.history.row(), journal.seq()));
         let (services, id) = (Arc::clone(&self.services), self.id);
         self.services.tasks.spawn(format!("mend-index/{id}"), async move {
-            match rebuild::put_row(&*services.store, &*services.index, row, as_of).await {
+            let mended = match row {
+                Some((row, as_of)) => rebuild::put_row(&*services.store, &*services.index, row, as_of).await,
+                None => Ok(()),
+            };
+            match mended {
                 // A full queue leaves the mark for the next load.
                 Ok(()) => drop(services.closed_rollouts.try_send(id)),
                 Err(error) => tracing::warn!(thread = %id, %error, "this thread's row is not mended"),
@@ -198,7 +202,13 @@ impl Owner {
     }
 
     fn answer_unload(&mut self, who: WaiterId, outcome: Result<UnloadOutcome, ThreadError>) {
-        let Some(Waiter::Unload(unload)) = self.waiters.remove(&who) else { return };
+        let unload = match self.waiters.remove(&who) {
+            Some(Waiter::Unload(unload)) => unload,
+            Some(Waiter::Repair(repair)) => return self.answer_repair(repair, outcome.is_ok()),
+            Some(Waiter::Start(_) | Waiter::Resume(_) | Waiter::Fork(_) | Waiter::PutElsewhere(_)) | None => {
+                return;
+            }
+        };
         let response = outcome.map(|state| SkeinThreadUnloadResponse { state });
         unload.reply.send(response.map_err(|error| errors::thread(&error)));
     }
@@ -231,6 +241,8 @@ impl Owner {
             }
             Waiter::Unload(unload) => unload.reply.err(&error),
             Waiter::PutElsewhere(asked) => asked.err(&error),
+            // It waits for no load of the machine.
+            Waiter::Repair(_) => {}
         }
     }
 
@@ -252,6 +264,9 @@ impl Owner {
     }
 
     pub(super) fn announce_closed(&mut self) {
+        if self.unheard {
+            return;
+        }
         let at = self.services.clock.wall();
         let params = ThreadClosedNotification { thread_id: self.id, skein: None };
         let notice = Notice::new::<ThreadClosed>(Scope::All, &params, at, None);

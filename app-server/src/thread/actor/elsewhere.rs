@@ -80,7 +80,11 @@ impl Owner {
     pub(super) fn destination(&self) -> Option<Destination> {
         self.waiters.values().find_map(|waiter| match waiter {
             Waiter::PutElsewhere(asked) => Some(asked.destination()),
-            Waiter::Start(_) | Waiter::Resume(_) | Waiter::Fork(_) | Waiter::Unload(_) => None,
+            Waiter::Start(_)
+            | Waiter::Resume(_)
+            | Waiter::Fork(_)
+            | Waiter::Unload(_)
+            | Waiter::Repair(_) => None,
         })
     }
 

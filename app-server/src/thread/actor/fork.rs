@@ -35,7 +35,11 @@ impl Owner {
     pub(super) fn fork_to_make(&self) -> Option<Copy> {
         let fork = self.waiters.values().find_map(|waiter| match waiter {
             Waiter::Fork(fork) => Some(fork),
-            Waiter::Start(_) | Waiter::Resume(_) | Waiter::Unload(_) | Waiter::PutElsewhere(_) => None,
+            Waiter::Start(_)
+            | Waiter::Resume(_)
+            | Waiter::Unload(_)
+            | Waiter::PutElsewhere(_)
+            | Waiter::Repair(_) => None,
         })?;
         let params = &fork.params;
         let bound = match (&params.last_turn_id, &params.before_turn_id) {
@@ -143,7 +147,7 @@ impl Copy {
         for record in self.beginning(services, cut) {
             history.apply(&record);
         }
-        Ok(LoadedThread { head: history.seq(), epoch: history.epoch(), history })
+        Ok(LoadedThread { head: history.seq(), epoch: history.epoch(), history, cut: false })
     }
 
     /// What stands behind the copied records.

@@ -24,6 +24,8 @@ pub(super) struct LoadedThread {
     pub history: History,
     pub head: EventSeq,
     pub epoch: Epoch,
+    /// A torn end was cut off.
+    pub cut: bool,
 }
 
 impl Owner {
@@ -70,8 +72,11 @@ impl Owner {
     pub(super) fn loaded(&mut self, result: Result<LoadedThread, ThreadError>) {
         match result {
             Ok(loaded) => {
-                let LoadedThread { history, head, epoch } = loaded;
+                let LoadedThread { history, head, epoch, cut } = loaded;
                 let closing = history.closing_records(self.services.clock.wall());
+                let cut_off = history.open_turn().map(|turn| turn.id.clone());
+                self.seat.publish.send_modify(|snapshot| snapshot.cut_off = cut_off);
+                self.note_mended(cut || !closing.is_empty());
                 self.recall_overrides(&history);
                 let materialised = match self.persistence {
                     Persistence::Durable => Materialised::Yes,
@@ -89,6 +94,7 @@ impl Owner {
                 for command in std::mem::take(&mut self.deferred) {
                     command.refuse(&self.services, &errors::thread(&error));
                 }
+                self.fail_repair(&error);
                 self.load_error = Some(error);
                 self.step(Event::LoadFailed);
                 return;
@@ -108,6 +114,7 @@ impl Owner {
     fn go_on(&mut self) {
         self.take_up_deferred();
         self.unpark();
+        self.settle_repair();
         self.recount();
         self.tell_those_who_stayed();
     }
@@ -190,5 +197,5 @@ pub(super) async fn read(services: &Services, id: ThreadId) -> Result<LoadedThre
     let mut history = read.map_err(|source| ThreadError::Unreadable { id, source })?;
     history.skip_to(loaded.head);
     history.set_archived(shelf == Shelf::Archive);
-    Ok(LoadedThread { history, head: loaded.head, epoch })
+    Ok(LoadedThread { history, head: loaded.head, epoch, cut: loaded.repair.cut > 0 })
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::catch_up::CatchUp;
 use super::command::{Command, Fork, Input, PutElsewhere, Resume, Start, Unload};
 use super::dispatch;
-use super::event::{Event, WaiterId};
+use super::event::{Counts, Event, WaiterId};
 use super::journal::Journal;
 use super::machine::{Machine, Persistence, Phase, Policy};
 use super::outgoing::Outgoing;
@@ -35,16 +35,18 @@ mod elsewhere;
 mod fork;
 mod load;
 mod questions;
+mod repair;
 mod settings;
 mod turns;
 mod wreck;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use edits::Sought;
 use load::LoadedThread;
 use questions::Question;
+use repair::Repairing;
 use turns::RunningTurn;
 
 /// What a child task of an owner reports at its end.
@@ -71,6 +73,7 @@ enum Waiter {
     Fork(Box<Fork>),
     Unload(Unload),
     PutElsewhere(PutElsewhere),
+    Repair(Repairing),
 }
 
 /// What can wake an owner.
@@ -106,6 +109,10 @@ struct Owner {
     journal: Option<Journal>,
     /// Why the rollout was not put elsewhere.
     move_error: Option<super::error::ThreadError>,
+    /// The repair that has made this owner, until its load has ended.
+    repair: Option<Repairing>,
+    /// Only the repair knows of this owner: nobody has asked anything of it, and nobody is told of its end.
+    unheard: bool,
     /// Why the load failed.
     load_error: Option<super::error::ThreadError>,
     /// What the client wants different for this thread's helpers.
@@ -141,6 +148,7 @@ pub fn start(services: &Arc<Services>, seat: Seat, first: Command) {
         | Command::PutElsewhere(_)
         | Command::Helpers(_)
         | Command::CaughtUp(_)
+        | Command::Repair(_)
         | Command::Fence(_) => Persistence::Durable,
     };
     let owner = Owner::new(Arc::clone(services), seat, persistence);
@@ -166,6 +174,8 @@ impl Owner {
             input: None,
             journal: None,
             move_error: None,
+            repair: None,
+            unheard: false,
             load_error: None,
             overrides: Overrides::default(),
             helpers: None,
@@ -285,11 +295,16 @@ impl Owner {
 
     /// Says who listens. Those whose subscription stands in line count already.
     fn recount(&mut self) {
+        let counts = self.counts();
+        self.step(Event::Subscribers(counts));
+    }
+
+    fn counts(&self) -> Counts {
         let mut counts = self.services.subscribers.counts(self.id);
         if let Some(journal) = &self.journal {
             counts.subscribers += journal.outgoing().filter(|outgoing| self.still_joins(outgoing)).count();
         }
-        self.step(Event::Subscribers(counts));
+        counts
     }
 
     fn child_ended(&mut self, child: Result<Child, tokio::task::JoinError>) {

@@ -73,7 +73,11 @@ impl Owner {
     pub(super) fn change_for_waiting_resumes(&mut self) {
         let fork = self.waiters.values().find_map(|waiter| match waiter {
             Waiter::Fork(fork) => Some(fork.params.clone()),
-            Waiter::Start(_) | Waiter::Resume(_) | Waiter::Unload(_) | Waiter::PutElsewhere(_) => None,
+            Waiter::Start(_)
+            | Waiter::Resume(_)
+            | Waiter::Unload(_)
+            | Waiter::PutElsewhere(_)
+            | Waiter::Repair(_) => None,
         });
         if let Some(params) = fork {
             self.change_for_fork(&params);
@@ -89,7 +93,8 @@ impl Owner {
                 | Waiter::Start(_)
                 | Waiter::Fork(_)
                 | Waiter::Unload(_)
-                | Waiter::PutElsewhere(_) => None,
+                | Waiter::PutElsewhere(_)
+                | Waiter::Repair(_) => None,
             })
             .collect();
         waiting.sort_by_key(|(id, _)| *id);

@@ -66,6 +66,8 @@ impl Owner {
                 Waiter::Fork(fork) => fork.reply.err(&error),
                 Waiter::Unload(unload) => unload.reply.err(&error),
                 Waiter::PutElsewhere(asked) => asked.err(&error),
+                // Who waits sees that nothing comes any more.
+                Waiter::Repair(_) => {}
             }
         }
     }

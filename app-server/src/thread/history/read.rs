@@ -72,15 +72,12 @@ impl History {
         end.records.iter().for_each(|record| history.apply(record));
         report(&history);
         if history.emptied {
-            // What is left stands further back.
-            let enough = Enough {
-                turns: if bytes == 0 { 1 } else { usize::MAX },
-                items: usize::MAX,
-                bytes,
-                uncounted: 0,
-            };
-            let (seq, taken_back) = (history.seq, history.taken_back.clone());
-            let left = Turns::of(store, thread, &taken_back, Some(seq)).back(None, enough).await?;
+            // What is left stands further back, if anything is.
+            let turns = if bytes == 0 || !history.turns.is_empty() { 1 } else { usize::MAX };
+            let (taken_back, oldest) =
+                (history.taken_back.clone(), history.turns.first().map(|held| held.at));
+            let enough = Enough { turns, items: usize::MAX, bytes, uncounted: 0 };
+            let left = Turns::of(store, thread, &taken_back, Some(history.seq)).back(oldest, enough).await?;
             history.refill(left.turns, left.more);
         }
         Ok(history)
@@ -176,6 +173,10 @@ impl Enough {
     }
 }
 
+fn begins_turn(records: &[Record]) -> bool {
+    records.first().is_some_and(|first| matches!(first.body, RecordBody::TurnStarted(_)))
+}
+
 /// Turns that follow each other.
 #[derive(Debug, Default)]
 pub struct Stretch {
@@ -185,6 +186,8 @@ pub struct Stretch {
     pub more: bool,
     /// What the newest of them is from, where no other turn follows: it says what is open there.
     pub newest: Option<History>,
+    /// The first record that was read of it, going back.
+    begins: Option<EventSeq>,
 }
 
 /// Reads turns of one thread, as of one record or as of now.
@@ -240,16 +243,28 @@ impl<'a> Turns<'a> {
             }
             rest = records;
         }
+        if !stretch.more {
+            // What stands before the first turn is none; but it may be damaged.
+            self.take(&mut stretch, rest, false);
+        }
         Ok(stretch)
     }
 
-    /// Puts what `records` say, which begin with a turn, before the stretch.
+    /// Puts what `records` say before the stretch. They begin with a turn, or with the rollout.
     fn take(&self, stretch: &mut Stretch, records: Vec<Record>, at_end: bool) {
         let mut history = History::of(self.thread);
-        if let Some(first) = records.first() {
+        if let Some(first) = records.first().filter(|_| stretch.more || begins_turn(&records)) {
             history.begin_at(first.seq);
         }
         records.iter().for_each(|record| history.apply(record));
+        if let Some(next) = stretch.begins {
+            history.miss(EventSeq(next.0.saturating_sub(1)));
+            let first = stretch.turns.front_mut().filter(|held| held.at == next);
+            if let (Some(missing), Some(first)) = (history.missing.take(), first) {
+                first.show_damage_before(missing);
+            }
+        }
+        stretch.begins = records.first().map(|first| first.seq).or(stretch.begins);
         report(&history);
         if !at_end {
             history.end_open_turn();
@@ -277,19 +292,19 @@ impl<'a> Turns<'a> {
             for record in page.records.iter().filter(|record| !self.is_behind(record.seq)) {
                 // What was taken back is passed over, so a revert has nothing to take.
                 if self.is_taken_back(record.seq) {
-                    history.skip_to(record.seq);
+                    history.pass_over(record.seq);
                     continue;
                 }
                 history.apply(record);
                 let ended = matches!(record.body, RecordBody::TurnCompleted(_));
                 if ended && enough.is_met(history.turns.iter(), bytes) {
-                    return Ok(Stretch { turns: history.turns.into(), more: true, newest: None });
+                    return Ok(Stretch { turns: history.turns.into(), more: true, ..Stretch::default() });
                 }
             }
             if !more {
                 report(&history);
                 let turns = history.turns.iter().cloned().collect();
-                return Ok(Stretch { turns, more: false, newest: Some(history) });
+                return Ok(Stretch { turns, newest: Some(history), ..Stretch::default() });
             }
         }
     }

@@ -1,10 +1,12 @@
 use proptest::prelude::*;
-use skein_protocol::item::{McpToolCallStatus, ReasoningItem};
-use skein_protocol::turn::TurnError;
+use skein_protocol::item::{McpToolCallStatus, ReasoningItem, ThreadItemBody};
+use skein_protocol::turn::{TurnError, UserInput};
 
 use super::*;
 use crate::home::Term;
-use crate::rollout::record::{Forked, ItemText, Reverted, ThreadClosed, ThreadNamed, Usage};
+use crate::rollout::record::{
+    Forked, ItemStarted, ItemText, Reverted, ThreadClosed, ThreadMeta, ThreadNamed, TurnStarted, Usage,
+};
 use crate::rollout::{Keep, Lease, RolloutStore, line, memory::MemoryStore};
 
 /// Numbers and dates bodies, a second apart.

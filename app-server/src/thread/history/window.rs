@@ -5,7 +5,7 @@ use std::io;
 use skein_protocol::ids::EventSeq;
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
 
-use super::{Held, History, seen_as};
+use super::{Held, History, items, seen_as};
 use crate::clock::WallMs;
 use crate::rollout::record::{TakenBack, ThreadHeader};
 
@@ -100,9 +100,12 @@ impl History {
         turns.append(&mut self.turns);
         self.turns = turns;
         self.injected.iter_mut().for_each(|(before, _)| *before += added);
+        let nothing_before = added == 0 && !more && self.emptied;
         (self.older, self.emptied) = (more, false);
-        if self.turns.is_empty() && !more {
+        if nothing_before {
             self.nothing_left();
+            let first = self.turns.first().and_then(|held| items::first_words(&held.turn));
+            self.preview = first;
         }
     }
 

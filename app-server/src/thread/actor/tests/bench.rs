@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use skein_protocol::ids::{ConnectionId, ThreadId};
@@ -17,8 +17,10 @@ use crate::config::{Config, Settings};
 use crate::connection::outbox::OutboxLimits;
 use crate::helpers::{Containment, GuardProgram, HostOptions, ProcessHost};
 use crate::home::{Home, Term};
+use crate::index::ThreadIndex;
 use crate::index::memory::MemoryIndex;
 use crate::pressure::Pressure;
+use crate::repair::Repair;
 use crate::rollout::RolloutStore;
 use crate::rollout::file::FileStore;
 use crate::rollout::file::fault::{FaultLayer, Op};
@@ -46,7 +48,7 @@ pub struct Bench {
     soon: Duration,
     home: Option<Arc<(TempDir, Home)>>,
     last_connection: AtomicU64,
-    _closed: mpsc::Receiver<ThreadId>,
+    closed: Mutex<mpsc::Receiver<ThreadId>>,
 }
 
 impl Bench {
@@ -86,6 +88,24 @@ impl Bench {
         Self::over(disk, self.layer.clone(), Tasks::new(), self.home.clone(), |_| ())
     }
 
+    /// A second server on the same files, which remembers nothing of the first.
+    pub fn after_a_crash(&self) -> Self {
+        let (_, home) = self.home.as_deref().expect("a bench on files");
+        let (layer, tasks) = (FaultLayer::new(), Tasks::new());
+        let store = FileStore::open(home.paths(), Arc::new(layer.clone()), tasks.clone()).unwrap();
+        Self::over(Arc::new(Disk::over(Arc::new(store))), layer, tasks, self.home.clone(), |_| ())
+    }
+
+    /// What the server's task for open markers does with those that wait for it.
+    pub async fn take_off_markers(&self) {
+        let mut batch = Vec::new();
+        while let Ok(thread) = self.closed.lock().unwrap_or_else(PoisonError::into_inner).try_recv() {
+            batch.push(thread);
+        }
+        self.services.index.flush().await.unwrap();
+        self.disk.mark_closed(batch).await.unwrap();
+    }
+
     fn over(
         disk: Arc<Disk>,
         layer: FaultLayer,
@@ -93,10 +113,7 @@ impl Bench {
         home: Option<Arc<(TempDir, Home)>>,
         tune: impl FnOnce(&mut Config),
     ) -> Self {
-        let mut config = Config::new("/nowhere".into());
-        config.model_provider = super::model::NAME.to_owned();
-        config.containment = Containment::Guard;
-        tune(&mut config);
+        let config = tuned(tune);
         let (closed_rollouts, closed) = mpsc::channel(1_000);
         let model = Arc::new(Puppet::default());
         let store: Arc<dyn RolloutStore> = Arc::clone(&disk) as _;
@@ -118,12 +135,34 @@ impl Bench {
             store,
             settings: Settings::new(config),
             pressure: Pressure::default(),
+            repair: Repair::default(),
             clock,
             tasks,
             closed_rollouts,
         });
         let soon = if home.is_some() { SOON_ON_FILES } else { SOON };
-        Self { services, disk, layer, model, soon, home, last_connection: AtomicU64::new(0), _closed: closed }
+        Self {
+            services,
+            disk,
+            layer,
+            model,
+            soon,
+            home,
+            last_connection: AtomicU64::new(0),
+            closed: Mutex::new(closed),
+        }
+    }
+
+    /// With this index. Before anything uses it.
+    pub fn with_index(mut self, index: Arc<dyn ThreadIndex>) -> Self {
+        Arc::get_mut(&mut self.services).expect("nobody uses the bench yet").index = index;
+        self
+    }
+
+    /// Appends part of a line to a thread's file, as a write that was torn by the end of the server.
+    pub fn tear(&self, thread: ThreadId, torn: &[u8]) {
+        let bytes = [self.file(thread).as_slice(), torn].concat();
+        self.overwrite(thread, &bytes);
     }
 
     /// For a test in memory that runs on real time.
@@ -261,4 +300,13 @@ fn host(tasks: &Tasks) -> Arc<ProcessHost> {
         exclusive: false,
     };
     ProcessHost::start(options).unwrap()
+}
+
+/// Settings without a home, as `tune` changes them.
+fn tuned(tune: impl FnOnce(&mut Config)) -> Config {
+    let mut config = Config::new("/nowhere".into());
+    config.model_provider = super::model::NAME.to_owned();
+    config.containment = Containment::Guard;
+    tune(&mut config);
+    config
 }

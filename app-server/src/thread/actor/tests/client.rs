@@ -243,6 +243,17 @@ impl Client {
         self.answer(request).await.unwrap()
     }
 
+    /// Resumes with another model.
+    pub async fn resume_with_model(&mut self, thread: ThreadId, model: &str) {
+        let params = serde_json::json!({ "threadId": thread, "model": model });
+        let ticket = self.services.subscribers.begin_resume(self.id(), thread).unwrap();
+        let (request, reply) = self.reply::<ThreadResumeResponse>();
+        let (params, role) = (serde_json::from_value(params).unwrap(), Role::Subscriber);
+        let resume = Resume { params, helpers: Overrides::default(), role, ticket, reply };
+        self.send(thread, Command::Resume(Box::new(resume)));
+        self.answer::<ThreadResumeResponse>(request).await.unwrap();
+    }
+
     pub async fn observe(&mut self, thread: ThreadId) -> ThreadResumeResponse {
         let request = self.ask_resume(thread, Role::Observer);
         self.answer(request).await.unwrap()
@@ -307,6 +318,12 @@ impl Client {
 
     pub async fn revert(&mut self, thread: ThreadId, before: &TurnId) -> ThreadRevertResponse {
         let request = self.ask_revert(thread, before);
+        self.answer(request).await.unwrap()
+    }
+
+    /// `thread/rollback`
+    pub async fn rollback(&mut self, thread: ThreadId, count: u32) -> ThreadRevertResponse {
+        let request = self.edit(thread, |reply| Edit::Revert(RevertTo::AllBut(count), reply));
         self.answer(request).await.unwrap()
     }
 

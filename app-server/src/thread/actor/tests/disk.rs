@@ -137,6 +137,11 @@ impl Disk {
         Ok(())
     }
 
+    /// So many reads of pages do not wait.
+    pub fn let_read_from_the_end(&self, count: usize) {
+        self.back_gate.let_pass(count);
+    }
+
     /// How many records of a type were written.
     pub fn count(&self, kind: &str) -> usize {
         self.written.borrow().iter().filter(|written| *written == kind).count()
@@ -175,6 +180,8 @@ impl Disk {
 #[derive(Default)]
 struct Gate {
     closed: AtomicBool,
+    /// So many pass all the same.
+    passes: AtomicUsize,
     opened: Notify,
 }
 
@@ -188,10 +195,17 @@ impl Gate {
         self.opened.notify_waiters();
     }
 
+    fn let_pass(&self, count: usize) {
+        self.passes.fetch_add(count, Ordering::SeqCst);
+        self.opened.notify_waiters();
+    }
+
     async fn pass(&self) {
         loop {
             let opened = self.opened.notified();
-            if !self.closed.load(Ordering::SeqCst) {
+            let take = |passes: usize| passes.checked_sub(1);
+            let may_pass = || self.passes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok();
+            if !self.closed.load(Ordering::SeqCst) || may_pass() {
                 return;
             }
             opened.await;

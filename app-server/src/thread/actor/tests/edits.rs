@@ -11,6 +11,7 @@ use skein_protocol::thread::{
 use skein_protocol::turn::{Turn, TurnStartResponse, TurnStatus};
 
 use super::*;
+use crate::policy;
 use crate::thread::command::{Edit, RevertTo};
 use crate::thread::event::Force;
 use crate::thread::history::History;
@@ -66,6 +67,49 @@ async fn turns_are_taken_back_for_everybody_and_for_good() {
         ids(&stored(&bench, thread).await.turns(skein_protocol::turn::TurnItemsView::Full)),
         [turns[0].clone(), four]
     );
+    bench.finish().await;
+}
+
+/// The turns of long texts, of which only the last ones are in memory.
+async fn long(bench: &Bench) -> (Client, ThreadId, Vec<TurnId>) {
+    let text = "word ".repeat(policy::HISTORY_WINDOW / 12);
+    talked(bench, &[text.as_str(); 5]).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_is_not_in_memory_is_taken_back_too() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, turns) = long(&bench).await;
+    let mut other = bench.client();
+    let resumed = other.resume(thread).await;
+    assert!(resumed.thread.turns.len() < 3 && resumed.skein.unwrap().older_turns.is_some());
+    client.revert(thread, &turns[2]).await;
+    assert_eq!(ids(&other.resume(thread).await.thread.turns), turns[1..2], "the newest of those that stay");
+    let all = |history: History| ids(&history.turns(skein_protocol::turn::TurnItemsView::Full));
+    assert_eq!(all(stored(&bench, thread).await), turns[..2]);
+    let next = client.turn(thread, "next").await.turn.id;
+    assert_eq!(all(stored(&bench, thread).await), [&turns[..2], &[next]].concat());
+    // More than there are: the thread is empty then, and so is its line in a list.
+    client.rollback(thread, 9).await;
+    assert_eq!(all(stored(&bench, thread).await), []);
+    let (row, _) = bench.services.index.get(thread).await.unwrap().unwrap();
+    assert_eq!(row.preview, "");
+    client.disconnect();
+    other.disconnect();
+    bench.gone(thread).await;
+    let read = History::read_end(bench.disk.as_ref(), thread, 0).await.unwrap();
+    assert_eq!((read.row().preview.as_str(), read.is_materialised()), ("", true));
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_counts_turns_that_are_not_in_memory() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, turns) = long(&bench).await;
+    let answer = client.rollback(thread, 4).await;
+    assert_eq!(ids(&answer.thread.turns), turns[..1]);
+    let unknown = client.edit(thread, |reply| Edit::Revert(RevertTo::Before(turns[3].clone()), reply));
+    assert_eq!(client.refusal(unknown).await, "unknownTurn");
     bench.finish().await;
 }
 

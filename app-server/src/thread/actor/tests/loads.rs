@@ -1,6 +1,6 @@
 //! How threads come into memory: once, for whoever waits, and without a trace when nothing is written.
 
-use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_protocol::item::{McpToolCallStatus, ThreadItem, ThreadItemBody};
 use skein_protocol::notifications::{ItemCompleted, ThreadClosed, ThreadNameUpdated, TurnCompleted};
 use skein_protocol::thread::{ThreadReadResponse, ThreadResumeResponse, ThreadStatus};
@@ -149,7 +149,7 @@ async fn a_name_for_a_thread_that_is_not_loaded_is_written_told_and_the_thread_u
 }
 
 /// Leaves a thread as a kill in the middle of a turn leaves it: with text so far, and a tool call under way.
-async fn cut_off_in_a_turn(bench: &Bench) -> ThreadId {
+pub async fn cut_off_in_a_turn(bench: &Bench) -> ThreadId {
     let (client, thread, strings) = bench.running().await;
     strings.say("so f").await;
     assert!(client.fence(thread).await);
@@ -240,5 +240,21 @@ async fn a_load_that_panics_is_an_error_and_the_next_one_is_another() {
     assert_eq!(client.refusal(request).await, "brokeOff");
     bench.gone(thread).await;
     assert_eq!(client.resume(thread).await.thread.turns.len(), 1);
+    bench.finish().await;
+}
+
+/// Its records end with a header that a later load begins to read from.
+#[tokio::test(start_paused = true)]
+async fn the_epoch_that_a_load_begins_is_that_of_the_next_one_too() {
+    let before = Bench::in_memory();
+    let thread = cut_off_in_a_turn(&before).await;
+    let bench = before.after_a_kill();
+    let mut client = bench.client();
+    let first = client.resume(thread).await.skein.unwrap();
+    client.disconnect();
+    bench.gone(thread).await;
+    let mut again = bench.client();
+    let second = again.resume(thread).await.skein.unwrap();
+    assert_eq!((first.epoch, second.epoch), (Epoch(2), Epoch(2)));
     bench.finish().await;
 }

@@ -6,7 +6,7 @@
 
 mod bench;
 mod client;
-mod disk;
+pub(crate) mod disk;
 mod model;
 
 mod answers;
@@ -21,7 +21,9 @@ mod observers;
 mod panics;
 mod pressure;
 mod questions;
+mod rebuilds;
 mod reloads;
+mod repairs;
 mod replays;
 mod resumes;
 mod shelves;

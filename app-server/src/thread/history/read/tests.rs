@@ -282,3 +282,58 @@ fn a_history_lets_go_of_its_oldest_turns_and_says_so() {
     let (newest, more) = history.newest_turns(0);
     assert_eq!((newest, more), (all[9..].to_vec(), true));
 }
+
+/// A store on files that has the records of `life`, but for those whose lines are damaged.
+fn damaged(life: &Life, at: &[u64]) -> (tempfile::TempDir, crate::rollout::file::FileStore) {
+    use crate::home::HomePaths;
+    use crate::rollout::file::{FileStore, layer::DiskLayer};
+    use crate::tasks::Tasks;
+    let dir = tempfile::tempdir().unwrap();
+    let paths = HomePaths::new(dir.path());
+    let mut bytes = Vec::new();
+    for record in &life.records {
+        let from = bytes.len();
+        crate::rollout::line::encode(record, &mut bytes).unwrap();
+        if at.contains(&record.seq.0) {
+            bytes[from + 30] ^= 1;
+        }
+    }
+    let name = THREAD.to_string();
+    let folder = paths.threads().join(&name[name.len() - 2..]);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::create_dir_all(paths.open_markers()).unwrap();
+    std::fs::write(folder.join(format!("{name}.jsonl")), bytes).unwrap();
+    (dir, FileStore::open(&paths, std::sync::Arc::new(DiskLayer), Tasks::new()).unwrap())
+}
+
+/// The beginning, the middle of a turn, its last record, everything between two turns, a turn's first record.
+#[tokio::test]
+async fn damage_is_shown_where_it_is_however_the_history_is_read() {
+    let life = Life::of_turns(6);
+    // Two records, then four for each turn.
+    let cases: [(&[u64], &[&str]); 5] = [
+        (&[1, 2], &["damage-1-2"]),
+        (&[8], &["damage-8-8"]),
+        (&[10, 11], &["damage-10-11"]),
+        (&[7, 8, 9, 10], &["damage-7-10"]),
+        (&[1, 12, 20, 21], &["damage-1-1", "damage-12-12", "damage-20-21"]),
+    ];
+    for (at, expected) in cases {
+        let (_dir, store) = damaged(&life, at);
+        let whole = History::read(&store, THREAD).await.unwrap();
+        let shown: Vec<String> = (whole.held_turns().iter().flat_map(|held| &held.turn.items))
+            .map(|item| item.id().to_string())
+            .filter(|id| id.starts_with(crate::thread::history::DAMAGE_ID))
+            .collect();
+        assert_eq!(shown, expected);
+        let all = of_held(whole.held_turns());
+        let read = Turns::of(&store, THREAD, whole.taken_back(), None);
+        let one = Enough { turns: 1, items: usize::MAX, bytes: usize::MAX, uncounted: 0 };
+        let stretch = read.back(None, Enough { turns: usize::MAX, ..one }).await.unwrap();
+        assert_eq!(of_held(&stretch.turns.into_iter().collect::<Vec<_>>()), all, "backwards, {at:?}");
+        let stretch = read.forward(EventSeq(1), Enough { turns: usize::MAX, ..one }).await.unwrap();
+        assert_eq!(of_held(&stretch.turns.into_iter().collect::<Vec<_>>()), all, "forwards, {at:?}");
+        let end = History::read_end(&store, THREAD, usize::MAX).await.unwrap();
+        assert_eq!(of_held(end.held_turns()), all);
+    }
+}

@@ -6,7 +6,7 @@
 //! `SKEIN_SIM_SEED` plays one, and prints it.
 
 mod checks;
-pub(super) mod dice;
+pub mod dice;
 mod person;
 mod world;
 

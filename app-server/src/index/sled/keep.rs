@@ -1,0 +1,245 @@
+//! The task that keeps an index open: it opens it, makes it anew where that is needed, compares it with the rollouts where
+//! power may have been lost, and replaces what cannot be used.
+
+use std::collections::HashSet;
+
+use skein_protocol::ids::ThreadId;
+use tokio::time::timeout;
+
+use super::schema::{self, Schema};
+use super::trees::{Broken, Trees};
+use super::{Change, SledIndex, State};
+use crate::clock::Clock;
+use crate::index::{Indexing, ThreadIndex, rebuild};
+use crate::policy;
+use crate::rollout::{ReadError, RolloutStore, Shelf};
+use crate::tasks::Pool;
+
+impl SledIndex {
+    /// Keeps an index open: one that cannot be used is set aside, and where a new one cannot be used either (a full
+    /// disk, perhaps), it tries again after a while.
+    pub(super) async fn serve(&self, store: &dyn RolloutStore) {
+        let mut failures = 0;
+        loop {
+            let opened = self.open(store).await;
+            if let Ok(trees) = &opened {
+                failures = 0;
+                self.compare(store, trees).await;
+                self.shared.broken.notified().await;
+            }
+            self.shared.state.send_replace(State::Opening);
+            let aside =
+                self.on_folders("set index aside", |home| schema::move_aside(&Schema::CURRENT.folder(home)));
+            if let Err(Broken(reason)) = opened.map(drop).and(aside.await) {
+                failures += 1;
+                tracing::error!(%reason, failures, "the index cannot be used");
+                if failures > 1 {
+                    self.shared.state.send_replace(State::Failed(reason));
+                    tokio::time::sleep(policy::INDEX_RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// Opens the index, lets in what has waited, and makes it anew where it is not complete.
+    async fn open(&self, store: &dyn RolloutStore) -> Result<Trees, Broken> {
+        let began = Clock.now();
+        let (trees, complete) = self.open_folder(Schema::CURRENT).await?;
+        self.shared.costs().open = Some(Clock.now().saturating_duration_since(began));
+        let earlier = if complete { None } else { self.open_earlier().await };
+        let (kept, at) = (trees.clone(), Indexing::default());
+        self.let_in(&trees, earlier.as_ref(), State::Building { trees: kept, earlier: earlier.clone(), at })
+            .await?;
+        if complete || earlier.is_some() {
+            self.mend_open(store).await?;
+        }
+        drop(earlier);
+        let disk = if complete {
+            self.blocking(&trees, Trees::flush).await?
+        } else {
+            rebuild::run(store, self, |at| self.set_progress(at))
+                .await
+                .map_err(|error| Broken(error.to_string()))?;
+            let boot = self.shared.boot;
+            self.blocking(&trees, move |trees| trees.set_complete(boot)).await?
+        };
+        self.shared.costs().disk = disk;
+        let boot = self.shared.boot;
+        let is_compared = self.blocking(&trees, Trees::compared).await? == Some(boot);
+        let ready = State::Ready { trees: trees.clone(), comparing: (!is_compared).then(Indexing::default) };
+        let before = self.shared.state.send_replace(ready);
+        let removed = self.on_folders("remove other indexes", move |home| {
+            // The earlier index is closed here, where that may take its time.
+            drop(before);
+            schema::remove_others(home)
+        });
+        if let Err(reason) = removed.await {
+            tracing::warn!(%reason, "the index of another version stays behind; the next start removes it");
+        }
+        Ok(trees)
+    }
+
+    /// Opens the index of this form, and says whether it is complete.
+    async fn open_folder(&self, schema: Schema) -> Result<(Trees, bool), Broken> {
+        let path = schema.folder(&self.shared.home);
+        let opening = self.shared.tasks.blocking("open index", Pool::Index, move || {
+            let trees = Trees::open(&path, schema)?;
+            let complete = trees.is_complete()?;
+            Ok::<_, Broken>((trees, complete))
+        });
+        let opened = timeout(policy::INDEX_OPEN_BUDGET, opening).await;
+        let late = |_| Broken(format!("it did not open within {:?}", policy::INDEX_OPEN_BUDGET));
+        opened.map_err(late)?.map_err(|panic| Broken(panic.to_string()))?
+    }
+
+    /// The newest complete index of an earlier form.
+    async fn open_earlier(&self) -> Option<Trees> {
+        for schema in Schema::EARLIER {
+            if !schema.folder(&self.shared.home).is_dir() {
+                continue;
+            }
+            match self.open_folder(schema).await {
+                Ok((trees, true)) => {
+                    tracing::info!(
+                        ?schema,
+                        "an index of an earlier version serves until the new one is made"
+                    );
+                    return Some(trees);
+                }
+                Ok((_, false)) => {}
+                Err(reason) => tracing::warn!(%reason, "the index of an earlier version cannot serve"),
+            }
+        }
+        None
+    }
+
+    /// Sets the rows that have waited, then the state.
+    async fn let_in(&self, trees: &Trees, earlier: Option<&Trees>, state: State) -> Result<(), Broken> {
+        loop {
+            let changes: Vec<Change> = {
+                let mut waiting = self.shared.waiting();
+                if waiting.is_empty() {
+                    self.shared.state.send_replace(state);
+                    return Ok(());
+                }
+                waiting.drain().map(|(_, change)| change).collect()
+            };
+            let make = |changes: Vec<Change>| {
+                move |trees: &Trees| changes.iter().try_for_each(|change| change.make(trees))
+            };
+            if let Some(earlier) = earlier {
+                self.on_earlier(earlier, make(changes.clone())).await;
+            }
+            self.blocking(trees, make(changes)).await?;
+        }
+    }
+
+    /// Sets the rows of rollouts whose end the index may not know: after a kill, the few that were open.
+    async fn mend_open(&self, store: &dyn RolloutStore) -> Result<(), Broken> {
+        let open = store.open_markers().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the open markers cannot be listed; lists may be behind");
+            Vec::new()
+        });
+        for thread in open {
+            rebuild::set_row(store, self, thread).await.map_err(|error| Broken(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// After a start of the machine, which may have lost open markers and the last writes of the index: sets the row of
+    /// every rollout that has none, or has records behind it. Lists say that it is under way.
+    async fn compare(&self, store: &dyn RolloutStore, trees: &Trees) {
+        match &*self.shared.state.borrow() {
+            State::Ready { comparing: Some(_), .. } => {}
+            State::Ready { comparing: None, .. }
+            | State::Opening
+            | State::Building { .. }
+            | State::Failed(_) => return,
+        }
+        let threads = match store.threads().await {
+            Ok(threads) => threads,
+            Err(error) => {
+                tracing::warn!(%error, "the rollouts cannot be listed; the next start compares them with the index");
+                return;
+            }
+        };
+        // Rows that no rollout is behind any more, too.
+        let rows = self.blocking(trees, Trees::threads).await.unwrap_or_default();
+        let there: HashSet<ThreadId> = threads.iter().copied().collect();
+        let without = rows.into_iter().filter(|thread| !there.contains(thread));
+        let threads: Vec<ThreadId> = threads.into_iter().chain(without).collect();
+        let total = threads.len() as u64;
+        for (done, thread) in (0..).zip(threads) {
+            self.set_progress(Indexing { done, total });
+            let compared = match self.is_behind(store, thread).await {
+                Ok(true) => rebuild::set_row(store, self, thread).await.is_ok(),
+                Ok(false) => true,
+                Err(Broken(reason)) => {
+                    tracing::warn!(%thread, reason, "a thread was not compared with its row in the index");
+                    true
+                }
+            };
+            if !compared {
+                return;
+            }
+        }
+        self.note_compared(trees, total).await;
+    }
+
+    async fn note_compared(&self, trees: &Trees, total: u64) {
+        let boot = self.shared.boot;
+        let Ok(disk) = self.on(trees, move |trees| trees.set_compared(boot)).await else { return };
+        self.shared.costs().disk = disk;
+        tracing::info!(total, "the index was compared with the rollouts after a start of the machine");
+        self.shared.state.send_modify(|state| {
+            if let State::Ready { comparing, .. } = state {
+                *comparing = None;
+            }
+        });
+    }
+
+    async fn is_behind(&self, store: &dyn RolloutStore, thread: ThreadId) -> Result<bool, Broken> {
+        let row = self.get(thread).await.map_err(|error| Broken(error.to_string()))?;
+        let Some((row, as_of)) = row else { return Ok(true) };
+        match (store.head(thread).await, store.shelf(thread).await) {
+            (Ok(head), Ok(shelf)) => Ok(as_of < head || row.archived != (shelf == Shelf::Archive)),
+            (Err(ReadError::Missing(_)), _) | (_, Err(ReadError::Missing(_))) => Ok(true),
+            (Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })), _)
+            | (_, Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. }))) => {
+                Err(Broken(error.to_string()))
+            }
+        }
+    }
+
+    fn set_progress(&self, progress: Indexing) {
+        self.shared.state.send_modify(|state| match state {
+            State::Building { at, .. } => *at = progress,
+            State::Ready { comparing, .. } => *comparing = Some(progress),
+            State::Opening | State::Failed(_) => {}
+        });
+    }
+
+    async fn on_folders(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&crate::home::HomePaths) -> std::io::Result<()> + Send + 'static,
+    ) -> Result<(), Broken> {
+        let home = self.shared.home.clone();
+        let done = self.shared.tasks.blocking(name, Pool::Index, move || work(&home)).await;
+        done.map_err(|panic| Broken(panic.to_string()))?.map_err(|error| Broken(error.to_string()))
+    }
+
+    pub(super) async fn close(&self) {
+        let last = self.shared.state.send_replace(State::Failed("the server stops".to_owned()));
+        let (trees, earlier) = match last {
+            State::Building { trees, earlier, .. } => (trees, earlier),
+            State::Ready { trees, .. } => (trees, None),
+            State::Opening | State::Failed(_) => return,
+        };
+        for trees in [Some(trees), earlier].into_iter().flatten() {
+            if let Err(error) = self.blocking(&trees, Trees::flush).await {
+                tracing::warn!(%error, "the index was not flushed; the next start mends it");
+            }
+        }
+    }
+}

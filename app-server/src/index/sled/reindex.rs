@@ -1,0 +1,58 @@
+//! Makes the index of a home that nobody serves anew, beside the one that is there, and puts it in its place at the end: a
+//! run that is broken off changes nothing.
+
+use uuid::Uuid;
+
+use super::schema::{self, Schema};
+use super::trees::{Broken, Trees};
+use super::{SledIndex, State};
+use crate::home::HomePaths;
+use crate::index::{IndexError, Indexing, rebuild};
+use crate::rollout::RolloutStore;
+use crate::tasks::{Pool, Tasks};
+
+/// Makes the index anew. `boot` is this start of the machine. The caller owns the home.
+///
+/// # Errors
+/// [`rebuild::RebuildError`]; the index that was there is there still.
+pub async fn reindex(
+    home: &HomePaths,
+    boot: Uuid,
+    store: &dyn RolloutStore,
+    tasks: &Tasks,
+    progress: impl FnMut(Indexing) + Send,
+) -> Result<(), rebuild::RebuildError> {
+    let (place, beside) = {
+        let place = Schema::CURRENT.folder(home);
+        (place.clone(), place.with_extension("new"))
+    };
+    let path = beside.clone();
+    let trees = on_pool(tasks, move || {
+        schema::remove(&path)?;
+        Trees::open(&path, Schema::CURRENT).map_err(|Broken(reason)| std::io::Error::other(reason))
+    });
+    let trees = trees.await?;
+    let building = State::Building { trees: trees.clone(), earlier: None, at: Indexing::default() };
+    let index = SledIndex::new(home.clone(), boot, tasks, building);
+    rebuild::run(store, &index, progress).await?;
+    let complete = index.on(&trees, move |trees| trees.set_complete(boot)).await;
+    complete?;
+    drop(index);
+    let home = home.clone();
+    on_pool(tasks, move || {
+        drop(trees);
+        schema::replace(&beside, &place)?;
+        schema::remove_others(&home)
+    })
+    .await?;
+    Ok(())
+}
+
+async fn on_pool<T: Send + 'static>(
+    tasks: &Tasks,
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, IndexError> {
+    let done = tasks.blocking("reindex", Pool::Index, work).await;
+    let done = done.map_err(|panic| IndexError::Unavailable(panic.to_string()))?;
+    done.map_err(|error| IndexError::Unavailable(error.to_string()))
+}

@@ -1,0 +1,77 @@
+//! The forms that an index on disk has had, each in a folder of its own: a new form is made beside the one before it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::home::HomePaths;
+
+/// What is in the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Schema {
+    /// Rows, and an order for each sort key.
+    Orders,
+    /// And an order of each working directory.
+    Directories,
+}
+
+impl Schema {
+    /// What is made now.
+    pub const CURRENT: Self = Self::Directories;
+    /// What can serve until that is ready, the newest first.
+    pub const EARLIER: [Self; 1] = [Self::Orders];
+
+    fn version(self) -> u32 {
+        match self {
+            Self::Orders => 1,
+            Self::Directories => 2,
+        }
+    }
+
+    /// Its folder.
+    pub fn folder(self, home: &HomePaths) -> PathBuf {
+        home.index(self.version())
+    }
+}
+
+/// Gives the folder another name, in place of an earlier one that was set aside.
+pub(super) fn move_aside(path: &Path) -> io::Result<()> {
+    replace(path, &path.with_extension("aside"))
+}
+
+/// Gives the folder the name of another one, which goes. Nothing happens where there is none.
+pub(super) fn replace(from: &Path, to: &Path) -> io::Result<()> {
+    if !from.exists() {
+        return Ok(());
+    }
+    remove(to)?;
+    fs::rename(from, to)
+}
+
+/// Removes a folder, if it is there.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Removes the indexes of every other version, older and newer: from here on nobody writes to them, and one that is
+/// behind without an open marker that says so would never be mended.
+pub(super) fn remove_others(home: &HomePaths) -> io::Result<()> {
+    let kept = Schema::CURRENT.folder(home);
+    for entry in fs::read_dir(home.root())? {
+        let path = entry?.path();
+        if path != kept && path != kept.with_extension("aside") && is_index(&path) {
+            tracing::info!(path = %path.display(), "an index of another version goes; it was replaced");
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_index(path: &Path) -> bool {
+    let version =
+        path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix("index-"));
+    version.is_some_and(|version| !version.is_empty() && version.bytes().all(|digit| digit.is_ascii_digit()))
+}

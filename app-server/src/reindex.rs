@@ -1,0 +1,68 @@
+//! Makes the index of a home anew while nobody serves it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::home::{Home, HomeError, HomePaths};
+use crate::index::Indexing;
+use crate::index::rebuild::RebuildError;
+use crate::index::sled;
+use crate::rollout::RolloutStore;
+use crate::rollout::file::FileStore;
+use crate::rollout::file::layer::DiskLayer;
+use crate::tasks::Tasks;
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reindexed {
+    /// Rollouts that were read, or reported as unreadable.
+    pub threads: u64,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Why the index was not made anew. What was there is there still.
+#[derive(Debug, thiserror::Error)]
+pub enum ReindexError {
+    /// The folder is no home.
+    #[error("{} is no home of skein: it has no folder of threads; say --home", path.display())]
+    NoHome {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// The home cannot be owned.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The rollouts cannot be reached.
+    #[error("the rollouts in the home cannot be reached: {0}")]
+    Store(#[source] io::Error),
+    /// The index cannot be made.
+    #[error(transparent)]
+    Rebuild(#[from] RebuildError),
+}
+
+/// Takes the home, makes its index anew beside the one that is there, and puts it in its place.
+///
+/// # Errors
+/// [`ReindexError`]; [`HomeError::Served`] when a server has the home.
+pub async fn run(home: &Path, mut progress: impl FnMut(Indexing) + Send) -> Result<Reindexed, ReindexError> {
+    if !HomePaths::new(home).threads().is_dir() {
+        return Err(ReindexError::NoHome { path: home.to_owned() });
+    }
+    let home = Home::open(home)?;
+    let (tasks, began) = (Tasks::new(), Clock.now());
+    let store = FileStore::open(home.paths(), Arc::new(DiskLayer), tasks.clone());
+    let store: Arc<dyn RolloutStore> = Arc::new(store.map_err(ReindexError::Store)?);
+    let mut threads = 0;
+    let told = |at: Indexing| {
+        threads = at.done;
+        progress(at);
+    };
+    let done = sled::reindex(home.paths(), home.machine_boot(), &*store, &tasks, told).await;
+    tasks.finish().await;
+    done?;
+    Ok(Reindexed { threads, took: Clock.now().saturating_duration_since(began) })
+}

@@ -1,0 +1,140 @@
+//! Mends what a server that did not end in order has left: the threads that were open at its end. Clients are served
+//! meanwhile. For each of them the registry is asked: whoever has the thread has mended it with its load, and a thread that
+//! nobody has is loaded and unloaded on the paths that every thread takes, without helpers. What the stop of the server
+//! leaves over is done by the next start.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use skein_protocol::extension::{RepairCounts, RepairState, SkeinRepairUpdatedNotification};
+use skein_protocol::ids::{ConnectionId, ThreadId};
+use skein_protocol::notifications::SkeinRepairUpdated;
+use skein_protocol::table::Scope;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::policy;
+use crate::services::Services;
+use crate::thread::command::{Command, Repaired};
+use crate::thread::dispatch;
+use crate::thread::outgoing::Notice;
+use crate::thread::subscribers::Broadcast;
+
+/// How far the repair is. Shared by everybody.
+#[derive(Debug, Default)]
+pub struct Repair {
+    progress: Mutex<Progress>,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    counts: RepairCounts,
+    /// When it was told last.
+    told: Option<Instant>,
+}
+
+impl Repair {
+    /// So many threads were found open. Nothing is told yet: nobody is connected.
+    pub fn schedule(&self, threads: usize) {
+        self.progress().counts.total = u64::try_from(threads).unwrap_or(u64::MAX);
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn counts(&self) -> RepairCounts {
+        self.progress().counts
+    }
+
+    /// Tells a connection that has come just now, in order with what everybody is told.
+    pub fn tell_newcomer(&self, services: &Services, connection: ConnectionId) {
+        let progress = self.progress();
+        if progress.counts.total > 0 {
+            services.subscribers.publish_to(connection, &broadcast(services, progress.counts));
+        }
+    }
+
+    /// Notes a change, and tells it, unless something was told a moment ago and this is neither beginning nor end.
+    fn change(&self, services: &Services, change: impl FnOnce(&mut RepairCounts)) {
+        // Held while it is told, so that nobody hears an older state behind a newer one.
+        let mut progress = self.progress();
+        let before = progress.counts.state;
+        change(&mut progress.counts);
+        let now = services.clock.now();
+        let due = progress.told.is_none_or(|told| now >= told + policy::REPAIR_TELL);
+        if progress.counts.total > 0 && (due || progress.counts.state != before) {
+            progress.told = Some(now);
+            services.subscribers.publish_to_everybody(&broadcast(services, progress.counts));
+        }
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn broadcast(services: &Services, repair: RepairCounts) -> Broadcast {
+    let params = SkeinRepairUpdatedNotification { repair };
+    Notice::new::<SkeinRepairUpdated>(Scope::All, &params, services.clock.wall(), None).broadcast
+}
+
+/// Mends these threads, one after the other, until `stop`, which waits for the one that is under way.
+pub async fn run(services: Arc<Services>, threads: Vec<ThreadId>, stop: CancellationToken) {
+    services.repair.change(&services, |counts| counts.state = RepairState::Running);
+    for thread in threads {
+        if stop.is_cancelled() {
+            tracing::info!("the repair stops with the server; the next start goes on with it");
+            return;
+        }
+        let name = format!("repair/{thread}");
+        let repaired = services.tasks.contain_async(name, mend(&services, thread)).await;
+        let repaired = repaired.unwrap_or_else(|| Repaired::Failed("the repair broke off".to_owned()));
+        if stop.is_cancelled() && matches!(repaired, Repaired::Failed(_)) {
+            // Refused by the stop, perhaps: the open marker stays in any case.
+            return;
+        }
+        take_note(&services, thread, &repaired);
+    }
+    services.repair.change(&services, |counts| counts.state = RepairState::Complete);
+    let RepairCounts { total, mended, failed, .. } = services.repair.counts();
+    if total > 0 {
+        tracing::info!(
+            total,
+            mended,
+            failed,
+            "threads that an earlier end of the server left open were looked at"
+        );
+    }
+}
+
+/// Has the thread's owner do it, whoever that is.
+async fn mend(services: &Arc<Services>, thread: ThreadId) -> Repaired {
+    if services.registry.handle(thread).is_some() {
+        return Repaired::Owned;
+    }
+    let (done, repaired) = oneshot::channel();
+    dispatch::deliver(services, thread, Command::Repair(done));
+    repaired.await.unwrap_or_else(|_| Repaired::Failed("its owner broke off".to_owned()))
+}
+
+fn take_note(services: &Services, thread: ThreadId, repaired: &Repaired) {
+    match repaired {
+        Repaired::Mended => tracing::info!(%thread, "a thread that was cut off is closed"),
+        Repaired::Whole | Repaired::Owned => {}
+        Repaired::Missing => {
+            // Marked before its first write, which never came. A full queue leaves that to the next start.
+            services.closed_rollouts.try_send(thread).ok();
+            tracing::info!(%thread, "an open marker has no rollout; it goes");
+        }
+        Repaired::Failed(why) => {
+            tracing::error!(%thread, why, "a thread was not repaired; the next start tries again");
+        }
+    }
+    services.repair.change(services, |counts| {
+        counts.done += 1;
+        match repaired {
+            Repaired::Mended => counts.mended += 1,
+            Repaired::Failed(_) => counts.failed += 1,
+            Repaired::Whole | Repaired::Owned | Repaired::Missing => {}
+        }
+    });
+}

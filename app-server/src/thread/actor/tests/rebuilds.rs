@@ -1,0 +1,206 @@
+//! The index that is made anew from the rollouts is the one that was kept while they were written, whatever was done to
+//! the threads, and however the servers that did it have ended.
+
+use std::sync::Arc;
+
+use skein_protocol::ids::{ThreadId, TurnId};
+use skein_protocol::notifications::{TurnCompleted, TurnStarted};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::model::Strings;
+use super::simulation::dice::Dice;
+use super::*;
+use crate::home::HomePaths;
+use crate::index::memory::MemoryIndex;
+use crate::index::sled::SledIndex;
+use crate::index::{ThreadIndex, rebuild};
+use crate::repair;
+use crate::rollout::RolloutStore;
+use crate::rollout::memory::MemoryStore;
+use crate::tasks::Tasks;
+
+/// Says which seed has failed.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("seed {} failed; SKEIN_SIM_SEED={} repeats it", self.0, self.0);
+        }
+    }
+}
+
+/// The seeds of a run: those below `count`, or the one that is asked for.
+fn seeds(count: u64) -> Vec<u64> {
+    let asked = std::env::var("SKEIN_SIM_SEED").ok().and_then(|seed| seed.parse().ok());
+    asked.map_or_else(|| (0..count).collect(), |seed| vec![seed])
+}
+
+struct Story {
+    dice: Dice,
+    bench: Bench,
+    index: Arc<dyn ThreadIndex>,
+    threads: Vec<ThreadId>,
+    /// Servers that were killed: nothing of theirs is written any more.
+    killed: Vec<Bench>,
+}
+
+impl Story {
+    fn of(seed: u64, index: Arc<dyn ThreadIndex>) -> Self {
+        let bench = Bench::on_files().with_index(Arc::clone(&index));
+        Self { dice: Dice::of(seed), bench, index, threads: Vec::new(), killed: Vec::new() }
+    }
+
+    async fn step(&mut self) {
+        let mut client = self.bench.client();
+        let Some(thread) = self.dice.pick(&self.threads) else {
+            self.threads.push(self.bench.stored().await);
+            return;
+        };
+        match self.dice.below(8) {
+            0 => {
+                let (client, thread) = self.bench.materialised().await;
+                self.threads.push(thread);
+                client.disconnect();
+            }
+            1 => {
+                let request = client.set_name(thread, &format!("name {}", self.dice.below(100)));
+                client.answer::<serde_json::Value>(request).await.unwrap();
+            }
+            2 => {
+                client.resume_with_model(thread, &format!("model {}", self.dice.below(100))).await;
+            }
+            3 | 4 => {
+                client.resume(thread).await;
+                client.turn(thread, "more words").await;
+            }
+            5 => self.interrupted(&mut client, thread).await,
+            6 => {
+                let _strings = self.in_a_turn(&mut client, thread).await;
+                client.fence(thread).await;
+                self.kill(thread).await;
+                return;
+            }
+            _ => {
+                self.kill(thread).await;
+                return;
+            }
+        }
+        client.disconnect();
+        if self.dice.once_in(2) {
+            self.bench.gone(thread).await;
+        }
+    }
+
+    /// A turn that has begun to answer.
+    async fn in_a_turn(&self, client: &mut Client, thread: ThreadId) -> (TurnId, Strings) {
+        client.resume(thread).await;
+        client.input(thread, super::model::PUPPET);
+        let strings = self.bench.strings().await;
+        let turn = client.heard::<TurnStarted>().await.turn.id;
+        strings.say("so f").await;
+        (turn, strings)
+    }
+
+    async fn interrupted(&self, client: &mut Client, thread: ThreadId) {
+        let (turn, _strings) = self.in_a_turn(client, thread).await;
+        client.interrupt(thread, &turn);
+        client.heard::<TurnCompleted>().await;
+    }
+
+    /// Kills the server, perhaps in the middle of a write to this thread, and starts the next one.
+    async fn kill(&mut self, thread: ThreadId) {
+        self.bench.disk.hold_appends();
+        match self.dice.below(3) {
+            0 => self.bench.tear(thread, br#"{"v":1,"seq":999,"at":"2026-01-01T00:0"#),
+            1 => self.bench.tear(thread, b"a line that is no record\n"),
+            _ => {}
+        }
+        let next = self.bench.after_a_crash().with_index(Arc::clone(&self.index));
+        self.killed.push(std::mem::replace(&mut self.bench, next));
+        if self.dice.once_in(2) {
+            self.repair().await;
+        }
+    }
+
+    async fn repair(&self) {
+        let open = self.bench.disk.open_markers().await.unwrap();
+        repair::run(Arc::clone(&self.bench.services), open, CancellationToken::new()).await;
+    }
+
+    /// Everything unloads, and what is open is mended.
+    async fn come_to_rest(&self) {
+        for handle in self.bench.services.registry.handles() {
+            handle.squeeze();
+            self.bench.gone(handle.id()).await;
+        }
+        self.repair().await;
+        let quiet = async {
+            while self.bench.services.tasks.count() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        self.bench.within("the end of every task", quiet).await;
+    }
+
+    async fn compare(self, rebuilt: &dyn ThreadIndex) {
+        rebuild::run(&*self.bench.disk, rebuilt, |_| ()).await.unwrap();
+        for thread in &self.threads {
+            let (kept, made) = (self.index.get(*thread).await.unwrap(), rebuilt.get(*thread).await.unwrap());
+            assert!(made.is_some(), "{thread} is in no list");
+            assert_eq!(kept, made);
+        }
+        self.bench.finish().await;
+    }
+}
+
+async fn play(seed: u64, live: Arc<dyn ThreadIndex>, rebuilt: &dyn ThreadIndex) {
+    let _seed = Seed(seed);
+    let mut story = Story::of(seed, live);
+    for _ in 0..15 {
+        story.step().await;
+    }
+    story.come_to_rest().await;
+    story.compare(rebuilt).await;
+}
+
+/// An index in sled over nothing, and what it needs.
+struct Sled {
+    index: SledIndex,
+    tasks: Tasks,
+    stop: CancellationToken,
+    _dir: TempDir,
+}
+
+impl Sled {
+    fn new() -> Self {
+        let (dir, tasks, stop) = (TempDir::new().unwrap(), Tasks::new(), CancellationToken::new());
+        let nothing = Arc::new(MemoryStore::default());
+        let home = HomePaths::new(dir.path());
+        let index = SledIndex::start(home, uuid::Uuid::nil(), nothing, &tasks, stop.clone());
+        Self { index, tasks, stop, _dir: dir }
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.tasks.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn an_index_in_memory_is_the_one_that_is_made_anew() {
+    for seed in seeds(12) {
+        play(seed, Arc::new(MemoryIndex::default()), &MemoryIndex::default()).await;
+    }
+}
+
+#[tokio::test]
+async fn an_index_in_sled_is_the_one_that_is_made_anew() {
+    for seed in seeds(4) {
+        let (live, rebuilt) = (Sled::new(), Sled::new());
+        play(seed, Arc::new(live.index.clone()), &rebuilt.index).await;
+        live.end().await;
+        rebuilt.end().await;
+    }
+}

@@ -1,0 +1,103 @@
+//! What a killed server left is mended by the next one, which looks at nothing else and serves meanwhile.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use skein_integration_tests::client::Client;
+use skein_integration_tests::home::Home;
+use skein_protocol::extension::{IndexState, RepairCounts, RepairState};
+use skein_protocol::ids::ThreadId;
+use skein_protocol::methods::ThreadList;
+use skein_protocol::notifications::{ItemAgentMessageDelta, SkeinRepairUpdated, TurnStarted};
+use skein_protocol::thread::ThreadListParams;
+use skein_protocol::turn::TurnStatus;
+
+/// Threads whose last turn has completed, has failed and was interrupted, all closed.
+async fn ended_threads(client: &mut Client) -> Result<Vec<ThreadId>> {
+    let mut threads = Vec::new();
+    for _ in 0..4 {
+        for text in ["words", "/fail words", "/hang"] {
+            let thread = client.start_thread().await?.id;
+            let turn = client.start_turn(thread, text).await?;
+            client.next::<TurnStarted>(|started| started.turn.id == turn).await?;
+            if text == "/hang" {
+                client.interrupt(thread, &turn).await?;
+            }
+            client.turn_end(&turn).await?;
+            client.unload(thread, true).await?;
+            threads.push(thread);
+        }
+    }
+    Ok(threads)
+}
+
+/// All threads that are listed, once the list is complete.
+async fn listed(client: &mut Client) -> Result<Vec<ThreadId>> {
+    client.until_status("a complete index", |status| status.index.state == IndexState::Ready).await?;
+    let page = client.call::<ThreadList>(ThreadListParams::default()).await?;
+    assert_eq!(page.skein.and_then(|details| details.indexing), None);
+    let mut threads: Vec<ThreadId> = page.data.into_iter().map(|thread| thread.id).collect();
+    threads.sort();
+    Ok(threads)
+}
+
+#[tokio::test]
+async fn only_what_was_open_at_the_kill_is_opened_and_clients_hear_how_far_it_is() -> Result<()> {
+    let mut home = Home::start().await?;
+    let mut client = home.client().await?;
+    let mut threads = ended_threads(&mut client).await?;
+    client.until_status("no open marker", |status| status.store.open_markers == 0).await?;
+    let idle = client.start_said_thread("idle").await?;
+    let cut = client.start_thread().await?.id;
+    client.start_turn(cut, "/stream 100000 8 200").await?;
+    client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("3 ")).await?;
+    threads.extend([idle, cut]);
+    home.kill().await?;
+    home.start_again().await?;
+
+    let mut client = home.client().await?;
+    let is_complete = |told: &RepairCounts| told.state == RepairState::Complete;
+    let told = client.next::<SkeinRepairUpdated>(|told| is_complete(&told.repair)).await?.repair;
+    let expected = RepairCounts { state: RepairState::Complete, done: 2, total: 2, mended: 1, failed: 0 };
+    assert_eq!(told, expected);
+    let status = client.until_status("no open marker", |status| status.store.open_markers == 0).await?;
+    assert_eq!((status.repair, status.store.loads_total, status.threads.loaded), (expected, 2, 0));
+    // For its row each of the two may be read at its beginning and at its end.
+    assert!(status.store.reads_total <= 4, "more than what was open is read: {:?}", status.store);
+    assert_eq!(client.read_thread(cut).await?.turns[0].status, TurnStatus::Interrupted);
+    let end = fs::read_to_string(home.rollout(cut))?;
+    assert!(end.lines().last().context("a line")?.contains("thread.closed"), "{end}");
+    threads.sort();
+    assert_eq!(listed(&mut client).await?, threads);
+
+    home.stop().await?;
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    let status = client.status().await?;
+    assert_eq!((status.repair.total, status.store.loads_total, status.store.reads_total), (0, 0, 0));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn an_index_whose_files_are_damaged_is_made_anew_while_threads_are_served() -> Result<()> {
+    let mut home = Home::start().await?;
+    let mut client = home.client().await?;
+    let mut threads = ended_threads(&mut client).await?;
+    threads.push(client.start_said_thread("words").await?);
+    threads.sort();
+    home.kill().await?;
+    let index = home.path().join("index-2");
+    for entry in fs::read_dir(&index)? {
+        let path = entry?.path();
+        if path.is_file() {
+            fs::write(path, vec![0x5a; 100_000])?;
+        }
+    }
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    assert_eq!(client.resume(threads[0]).await?.thread.id, threads[0]);
+    assert_eq!(listed(&mut client).await?, threads);
+    let status = client.status().await?;
+    assert!(status.index.open_ms.is_some() && status.index.disk_percent.is_some(), "{:?}", status.index);
+    home.finish().await
+}
