@@ -3,10 +3,14 @@
 pub mod clock;
 pub mod config;
 pub mod connection;
+pub mod export;
+#[cfg(test)]
+mod fuzz;
 pub mod handlers;
 pub mod helpers;
 pub mod home;
 pub mod http;
+pub mod import;
 pub mod index;
 pub mod markers;
 pub mod policy;

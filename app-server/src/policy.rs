@@ -258,3 +258,19 @@ pub const INDEX_RETRY: Duration = Duration::from_secs(30);
 pub const PUBLICATIONS_WAITING: usize = 4_096;
 /// How long a write or a sync may take before its thread is told to be unsaved. Origin: guess; a person notices.
 pub const WRITE_PATIENCE: Duration = Duration::from_secs(5);
+/// The longest line of a foreign rollout that is read, bytes. Origin: two lines can make one item (a call and what it brought),
+/// and its record has to fit into [`ROLLOUT_LINE`] with room for what it is written with.
+pub const IMPORT_LINE: usize = 24 * 1024 * 1024;
+/// The longest name, folder or other word of a foreign rollout that is taken over, bytes: each end of a turn says them
+/// again. Origin: the longest path of Linux.
+pub const IMPORT_WORD: usize = 4_096;
+/// Kinds of foreign lines that are counted by name, and letters of such a name. Origin: guess; the peer has about 100.
+pub const IMPORT_KINDS: usize = 200;
+/// See [`IMPORT_KINDS`].
+pub const IMPORT_KIND: usize = 80;
+/// Problems of one file that are told one by one; the others are counted. Origin: guess; one screen.
+pub const IMPORT_PROBLEMS: usize = 20;
+/// Folders below each other in which rollouts are looked for. Origin: the peer's has four; a guess at a copy's.
+pub const IMPORT_DEPTH: usize = 12;
+/// Records of a page of an export. Origin: as [`FOLD_PAGE`].
+pub const EXPORT_PAGE: usize = 1_000;

@@ -5,6 +5,7 @@ mod crash;
 mod edits;
 mod helpers;
 mod histories;
+mod imports;
 mod lifecycle;
 mod links;
 mod lists;

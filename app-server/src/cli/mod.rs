@@ -2,6 +2,8 @@
 
 mod call;
 mod client;
+mod export;
+mod import;
 mod reindex;
 mod serve;
 mod status;
@@ -31,6 +33,10 @@ enum Command {
     Serve(serve::Serve),
     /// Call a method of the running server and print its answer.
     Call(call::Call),
+    /// Write one thread's history as JSON lines or Markdown. The home may be served. Exit code 4: there is no such thread.
+    Export(export::Export),
+    /// Take the threads of a home of Codex over. Exit code 1: not all could be read; 3: a server has the home.
+    Import(import::Import),
     /// Make the list of threads of a home anew from its histories. Exit code 3: a server has the home.
     Reindex(reindex::Reindex),
     /// Show what the running server holds and has done.
@@ -54,6 +60,8 @@ pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Serve(serve) => serve.run().map(well),
         Command::Call(call) => one_thread().and_then(|runtime| runtime.block_on(call.run())).map(well),
+        Command::Export(export) => one_thread().and_then(|runtime| runtime.block_on(export.run())),
+        Command::Import(import) => one_thread().and_then(|runtime| runtime.block_on(import.run())),
         Command::Reindex(reindex) => one_thread().and_then(|runtime| runtime.block_on(reindex.run())),
         Command::Status(status) => one_thread().and_then(|runtime| runtime.block_on(status.run())).map(well),
     };

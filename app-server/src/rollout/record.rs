@@ -123,6 +123,8 @@ records! {
     Unarchived = "unarchived";
     /// What stands before this record was copied from another thread.
     Forked = "forked";
+    /// The records up to a number were made from another program's.
+    Imported = "imported";
 }
 
 /// What a thread works with. Written whole each time.
@@ -452,6 +454,18 @@ pub struct Forked {
     /// The client's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub originator: Option<String>,
+}
+
+/// `imported`: behind `thread.created`, so that it is found without reading the thread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Imported {
+    /// The name of the file that they were made from, or of the newest one.
+    pub from: String,
+    /// Bytes of all those files together, as they were.
+    pub bytes: u64,
+    /// The number of the last record that was made from them.
+    pub last: EventSeq,
 }
 
 /// A record that this version cannot read: another `v`, another `type`, or members of another form.

@@ -92,6 +92,7 @@ pub fn is_event(body: &RecordBody) -> bool {
         | RecordBody::ItemsInjected(_)
         | RecordBody::Archived(_)
         | RecordBody::Unarchived(_)
+        | RecordBody::Imported(_)
         | RecordBody::Forked(_)
         | RecordBody::Unknown(_) => false,
     }
@@ -173,6 +174,7 @@ impl Replayer {
             | RecordBody::ItemsInjected(_)
             | RecordBody::Archived(_)
             | RecordBody::Unarchived(_)
+            | RecordBody::Imported(_)
             | RecordBody::Forked(_)
             | RecordBody::Unknown(_) => None,
         }

@@ -30,6 +30,7 @@ mod window;
 
 pub use cut::{Bound, Cut};
 pub use damage::DAMAGE_ID;
+pub(crate) use items::cut_short;
 pub use items::seen_as;
 
 /// A thread, as its records up to [`History::seq`] say. Of its turns it may hold only the newest ones.

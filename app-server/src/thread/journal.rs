@@ -382,6 +382,7 @@ fn changes_row(body: &RecordBody) -> bool {
         // Where the rollout stands is in the row, and that changes later.
         RecordBody::Archived(_)
         | RecordBody::Unarchived(_)
+        | RecordBody::Imported(_)
         | RecordBody::ThreadOpened(_)
         | RecordBody::ItemStarted(_)
         | RecordBody::ItemCheckpoint(_)

@@ -1,5 +1,5 @@
-//! A new rollout that begins as another one: made under another name, and there whole or not at all. Everything here
-//! blocks.
+//! A new rollout that begins as another one, or that is made at once: made under another name, and there whole or not at
+//! all. Everything here blocks.
 
 use std::io;
 use std::path::Path;
@@ -9,9 +9,10 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::layer::Open;
 use super::places::Places;
-use super::{pages, scan};
+use super::writer::encode;
+use super::{Marks, pages, scan};
 use crate::rollout::record::Record;
-use crate::rollout::{AppendError, Appended, CopyError, DiskKind, Lease, ReadError, line};
+use crate::rollout::{AppendError, Appended, CopyError, DiskKind, Lease, ReadError, Shelf, line};
 
 /// Makes the rollout of `lease.thread` out of what readers see of `from`, which is its file up to `readable`.
 pub(super) fn copy(
@@ -58,4 +59,37 @@ fn make(places: &Places, from: &Path, length: u64, thread: ThreadId, then: &[u8]
     places.mark_open(thread)?;
     layer.rename(&part, &rollout)?;
     places.sync_name(&rollout)
+}
+
+/// Makes the rollout of a thread out of `records`, on this shelf, in the place of one that is there. The mark tells the next
+/// start to look at its row.
+pub(super) fn put(
+    places: &Places,
+    thread: ThreadId,
+    shelf: Shelf,
+    mut records: Vec<Record>,
+) -> io::Result<()> {
+    let (layer, part) = (&places.layer, places.part(thread));
+    let (bytes, _) = encode(&mut records, 0, Marks::default())?;
+    layer.remove(&part)?;
+    let file = layer.open(&part, Open::New)?;
+    let made = file.write_at(&bytes, 0).and_then(|()| places.sync(&*file)).and_then(|()| {
+        let rollout = places.on(shelf, thread);
+        rollout
+            .ancestors()
+            .skip(1)
+            .take(2)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .try_for_each(|folder| layer.make_folder(folder))?;
+        places.mark_open(thread)?;
+        layer.rename(&part, &rollout)?;
+        places.sync_name(&rollout)
+    });
+    if made.is_err() {
+        // What cannot be removed now is no rollout, and is removed at the next start.
+        layer.remove(&part).ok();
+    }
+    made
 }

@@ -108,6 +108,23 @@ impl FileStore {
         Ok(Self { shared: Arc::new(Shared { places, slots: Mutex::default() }), tasks })
     }
 
+    /// A store to read from, also of a home that a server owns: nothing is made, removed or written by opening it. It sees
+    /// what the disk has, and knows of no open markers.
+    #[must_use]
+    pub fn look(paths: &HomePaths, layer: Arc<dyn FileLayer>, tasks: Tasks) -> Self {
+        let places = Arc::new(Places::look(paths, layer));
+        Self { shared: Arc::new(Shared { places, slots: Mutex::default() }), tasks }
+    }
+
+    /// Makes a rollout out of all of its records, at once and for certain (as `Keep::Power`), and marks it open; one that is
+    /// there on this shelf is replaced. Nobody may hold the thread.
+    ///
+    /// # Errors
+    /// As the disk says; what was there is there still, except when only the last sync of a folder has failed.
+    pub async fn put(&self, thread: ThreadId, shelf: Shelf, records: Vec<Record>) -> io::Result<()> {
+        self.naming(Pool::Sync, move |shared| copies::put(&shared.places, thread, shelf, records)).await
+    }
+
     fn hold(&self, thread: ThreadId) -> Arc<Held> {
         let mut slots = lock(&self.shared.slots);
         let entry = slots.entry(thread).or_insert_with(|| Entry {

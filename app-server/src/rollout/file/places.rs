@@ -44,17 +44,24 @@ impl Places {
             // Of a copy that a crash has cut short. Nobody takes it for a rollout, whether it can be removed or not.
             layer.remove(&left.path).ok();
         }
-        Ok(Self {
+        let places = Self::look(paths, layer);
+        *lock(&places.marked) = marked;
+        Ok(places)
+    }
+
+    /// The places of a home that somebody else may own. Reads and changes nothing.
+    pub fn look(paths: &HomePaths, layer: Arc<dyn FileLayer>) -> Self {
+        Self {
             layer,
             counters: Counters::default(),
             threads: paths.threads(),
             archive: paths.archived(),
             trash: paths.trash(),
-            markers,
-            marked: Mutex::new(marked),
+            markers: paths.open_markers(),
+            marked: Mutex::default(),
             synced_folders: Mutex::default(),
             unsure: Mutex::default(),
-        })
+        }
     }
 
     /// Where a rollout stands when it stands on this shelf: in a folder named by the last two digits of the thread's id,

@@ -60,6 +60,7 @@ impl History {
             // Whether a thread is archived is decided by where its rollout stands: see `set_archived`.
             RecordBody::Archived(_)
             | RecordBody::Unarchived(_)
+            | RecordBody::Imported(_)
             | RecordBody::ThreadClosed(_)
             | RecordBody::Compacted(_)
             | RecordBody::Unknown(_) => {}

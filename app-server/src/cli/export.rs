@@ -1,0 +1,102 @@
+//! `skein export`: one thread's history, for other programs or for people.
+
+use std::fs::OpenOptions;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use skein_app_server::export::{self, ExportError, Exported, Format};
+use skein_app_server::home::FILE_MODE;
+use skein_app_server::telemetry;
+use skein_protocol::ids::ThreadId;
+
+use super::home;
+
+/// The exit code when there is no such thread.
+const UNKNOWN: u8 = 4;
+
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The thread's id.
+    thread: ThreadId,
+    /// The home [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
+    #[arg(long, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// The records as the rollout has them, or a conversation for people.
+    #[arg(long, default_value = "jsonl")]
+    format: Words,
+    /// A new file to write to, instead of stdout.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Words {
+    Jsonl,
+    Markdown,
+}
+
+impl Export {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        telemetry::start();
+        let home = home(self.home.as_ref())?;
+        let format = match self.format {
+            Words::Jsonl => Format::Jsonl,
+            Words::Markdown => Format::Markdown,
+        };
+        let done = match &self.out {
+            Some(path) => {
+                let mut options = OpenOptions::new();
+                // What was said is nobody else's, as in the home.
+                let file = options.write(true).create_new(true).mode(FILE_MODE).open(path);
+                let mut file = BufWriter::new(file.with_context(|| path.display().to_string())?);
+                let done = export::run(&home, self.thread, format, &mut file).await;
+                if done.is_err() {
+                    // Half an export helps nobody; the error says why there is none.
+                    std::fs::remove_file(path).ok();
+                }
+                done
+            }
+            None => export::run(&home, self.thread, format, &mut Stdout(BufWriter::new(io::stdout()))).await,
+        };
+        tell(done)
+    }
+}
+
+fn tell(done: Result<Exported, ExportError>) -> anyhow::Result<ExitCode> {
+    match done {
+        Ok(Exported { missing: 0, .. }) => Ok(ExitCode::SUCCESS),
+        Ok(Exported { missing, .. }) => {
+            eprintln!("skein: {missing} records are missing, because their lines are damaged");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(unknown @ ExportError::Unknown { .. }) => {
+            eprintln!("skein: {unknown}");
+            Ok(ExitCode::from(UNKNOWN))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Stdout. A reader that went away, as `head` does, is no error.
+struct Stdout<W>(W);
+
+impl<W: Write> Write for Stdout<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        gone(self.0.write(bytes), bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        gone(self.0.flush(), ())
+    }
+}
+
+fn gone<T>(outcome: io::Result<T>, otherwise: T) -> io::Result<T> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(otherwise),
+        outcome => outcome,
+    }
+}

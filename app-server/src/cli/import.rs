@@ -1,0 +1,134 @@
+//! `skein import`: rollouts of Codex, taken into a home.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use skein_app_server::home::HomeError;
+use skein_app_server::import::{self, ImportError, Progress, Report};
+use skein_app_server::telemetry;
+
+use super::{home, print_line};
+
+/// The exit code when a server has the home.
+const SERVED: u8 = 3;
+/// Steps of the progress that `--json` prints, at most.
+const STEPS: u64 = 100;
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The home of Codex (such as ~/.codex), a folder with rollout-*.jsonl in it, or one such file. It is only read.
+    #[arg(value_name = "DIR")]
+    from: PathBuf,
+    /// The home that takes them [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
+    #[arg(long, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// Print the progress, and at the end the outcome, as a line of JSON each.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Import {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        telemetry::start();
+        let home = home(self.home.as_ref())?;
+        let outcome =
+            if self.json { self.told_as_json(&home).await } else { self.told_as_a_bar(&home).await };
+        match outcome {
+            Ok(report) => {
+                if self.json {
+                    tell_json(&report)?
+                } else {
+                    tell(&report)?
+                }
+                let whole = report.problems.is_empty();
+                Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            }
+            Err(ImportError::Home(served @ HomeError::Served { .. })) => self.refused(&served),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn told_as_json(&self, home: &Path) -> Result<Report, ImportError> {
+        let mut last = None;
+        let told = |Progress { done, total }: Progress| {
+            let step = (done * STEPS).checked_div(total);
+            if step != last {
+                last = step;
+                // A reader that went away does not stop the work.
+                print_line(&json!({ "done": done, "total": total }).to_string()).ok();
+            }
+        };
+        import::run(&self.from, home, told).await
+    }
+
+    /// A bar on stderr, where that is a terminal.
+    async fn told_as_a_bar(&self, home: &Path) -> Result<Report, ImportError> {
+        let bar = ProgressBar::no_length();
+        if let Ok(style) =
+            ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} rollouts, {eta} to go")
+        {
+            bar.set_style(style);
+        }
+        let told = |Progress { done, total }: Progress| {
+            bar.set_length(total);
+            bar.set_position(done);
+        };
+        let done = import::run(&self.from, home, told).await;
+        bar.finish_and_clear();
+        done
+    }
+
+    /// A server would not see what is put beside it.
+    fn refused(&self, served: &HomeError) -> anyhow::Result<ExitCode> {
+        if let HomeError::Served { pid, address, home: _ } = served
+            && self.json
+        {
+            let refused = json!({ "complete": false, "servedBy": { "pid": pid, "address": address } });
+            print_line(&refused.to_string())?;
+        }
+        eprintln!("skein: {served}. Threads can only be imported while no server has the home");
+        Ok(ExitCode::from(SERVED))
+    }
+}
+
+/// What was done, for people: on stdout what came, on stderr what did not.
+fn tell(report: &Report) -> anyhow::Result<()> {
+    let Report { imported, updated, unchanged, empty, kept, problems, passed_over } = report;
+    for problem in problems {
+        eprintln!("skein: {problem}");
+    }
+    for (thread, why) in kept {
+        eprintln!("skein: thread {thread} was left as it is: {why}");
+    }
+    if !passed_over.is_empty() {
+        let kinds: Vec<String> =
+            passed_over.iter().map(|(kind, count)| format!("{kind} ({count})")).collect();
+        eprintln!("skein: lines of kinds that Skein has no word for were passed over: {}", kinds.join(", "));
+    }
+    if *imported + *updated == 0 && problems.is_empty() {
+        return print_line(&format!("nothing to import: {unchanged} threads are there already"));
+    }
+    let others = [(*updated, "brought up to date"), (*unchanged, "there already"), (*empty, "empty")];
+    let others: String = others
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!(", {count} {what}"))
+        .collect();
+    print_line(&format!("{imported} threads imported{others}"))
+}
+
+fn tell_json(report: &Report) -> anyhow::Result<()> {
+    let Report { imported, updated, unchanged, empty, kept, problems, passed_over } = report;
+    let kept: Vec<_> =
+        kept.iter().map(|(thread, why)| json!({ "threadId": thread, "reason": why })).collect();
+    let told = |problem: &import::Problem| json!({ "file": problem.file, "line": Some(problem.line).filter(|line| *line > 0), "reason": problem.why });
+    let problems: Vec<_> = problems.iter().map(told).collect();
+    print_line(
+        &json!({ "complete": problems.is_empty(), "imported": imported, "updated": updated, "unchanged": unchanged,
+            "empty": empty, "kept": kept, "problems": problems, "passedOver": passed_over })
+        .to_string(),
+    )
+}

@@ -1,0 +1,130 @@
+//! Tells one thread's history to whoever asks: as it stands in its rollout, or as a text for people. Reads only, so the home
+//! may be served meanwhile.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use skein_protocol::ids::{EventSeq, ThreadId};
+
+use crate::home::HomePaths;
+use crate::policy;
+use crate::rollout::file::FileStore;
+use crate::rollout::file::layer::DiskLayer;
+use crate::rollout::record::Record;
+use crate::rollout::{ReadError, RolloutStore, line};
+use crate::tasks::Tasks;
+use crate::thread::history::History;
+
+pub mod markdown;
+
+/// In which words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// The records, a line each, as the rollout has them.
+    Jsonl,
+    /// A conversation for people.
+    Markdown,
+}
+
+/// What was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exported {
+    /// Records that were read.
+    pub records: u64,
+    /// Records that are missing between them, because their lines are damaged.
+    pub missing: u64,
+}
+
+/// Why nothing was told, or not all.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The folder is no home.
+    #[error("{} is no home of skein: it has no folder of threads; say --home", path.display())]
+    NoHome {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// There is no such thread.
+    #[error("there is no thread {thread} in {}; thread/list of its server has the ids", home.display())]
+    Unknown {
+        /// The thread.
+        thread: ThreadId,
+        /// The home.
+        home: PathBuf,
+    },
+    /// The rollout cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Nobody takes what is told.
+    #[error("the export of thread {thread} cannot be written: {source}")]
+    Write {
+        /// The thread.
+        thread: ThreadId,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Tells the thread to `out`. It sees every record that was acknowledged before it began.
+///
+/// # Errors
+/// [`ExportError`]; what was written before stays.
+pub async fn run(
+    home: &Path,
+    thread: ThreadId,
+    format: Format,
+    out: &mut (impl Write + Send),
+) -> Result<Exported, ExportError> {
+    let paths = HomePaths::new(home);
+    if !paths.threads().is_dir() {
+        return Err(ExportError::NoHome { path: home.to_owned() });
+    }
+    let tasks = Tasks::new();
+    let store = FileStore::look(&paths, Arc::new(DiskLayer), tasks.clone());
+    let refused = |source| ExportError::Write { thread, source };
+    let (mut exported, mut history) = (Exported { records: 0, missing: 0 }, History::of(thread));
+    let mut last = EventSeq(0);
+    loop {
+        let page = match store.read_after(thread, last, policy::EXPORT_PAGE).await {
+            Err(ReadError::Missing(_)) => {
+                return Err(ExportError::Unknown { thread, home: home.to_owned() });
+            }
+            page => page?,
+        };
+        for record in &page.records {
+            exported.note(&mut last, record.seq);
+            match format {
+                Format::Jsonl => write_line(record, out).map_err(refused)?,
+                Format::Markdown => history.apply(record),
+            }
+        }
+        if !page.more || page.records.is_empty() {
+            break;
+        }
+    }
+    if format == Format::Markdown {
+        out.write_all(markdown::text(&history).as_bytes()).map_err(refused)?;
+    }
+    out.flush().map_err(refused)?;
+    tasks.finish().await;
+    Ok(exported)
+}
+
+fn write_line(record: &Record, out: &mut impl Write) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    line::encode(record, &mut bytes)?;
+    out.write_all(&bytes)
+}
+
+impl Exported {
+    fn note(&mut self, last: &mut EventSeq, seq: EventSeq) {
+        self.records += 1;
+        self.missing += seq.0.saturating_sub(last.next().0);
+        *last = seq;
+    }
+}
+
+#[cfg(test)]
+mod tests;

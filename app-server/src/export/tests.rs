@@ -1,0 +1,65 @@
+use std::fs;
+
+use super::*;
+use crate::home::Home;
+use crate::import::{self, tests::peer};
+
+const TALK: &str = "01a1f9a4-f790-7202-b781-7c170e66903c";
+const TOOLS: &str = "01a1f9a4-f928-7e70-ba37-371aab1fed25";
+
+async fn told(home: &Path, thread: &str, format: Format) -> Result<String, ExportError> {
+    let mut out = Vec::new();
+    run(home, thread.parse().unwrap(), format, &mut out).await?;
+    Ok(String::from_utf8(out).unwrap())
+}
+
+#[tokio::test]
+async fn the_records_are_told_as_the_rollout_has_them_while_the_home_is_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let (codex, root) = (dir.path().join("codex"), dir.path().join("home"));
+    peer::lay(&codex);
+    import::run(&codex, &root, |_| {}).await.unwrap();
+    let home = Home::open(&root).unwrap();
+    // What a fork of the server would be making just now.
+    let part = home.paths().open_markers().join(format!("{TALK}.part"));
+    fs::write(&part, "half").unwrap();
+    let rollout = home.paths().threads().join("3c").join(format!("{TALK}.jsonl"));
+    assert_eq!(told(&root, TALK, Format::Jsonl).await.unwrap(), fs::read_to_string(rollout).unwrap());
+    assert!(part.exists(), "nothing of the server's is touched");
+    let unknown = told(&root, "00000000-0000-0000-0000-000000000001", Format::Jsonl).await;
+    assert!(matches!(unknown, Err(ExportError::Unknown { .. })), "{unknown:?}");
+    let nowhere = told(&dir.path().join("nowhere"), TALK, Format::Jsonl).await;
+    assert!(matches!(nowhere, Err(ExportError::NoHome { .. })), "{nowhere:?}");
+}
+
+#[tokio::test]
+async fn a_conversation_is_readable() {
+    let dir = tempfile::tempdir().unwrap();
+    let (codex, root) = (dir.path().join("codex"), dir.path().join("home"));
+    peer::lay(&codex);
+    import::run(&codex, &root, |_| {}).await.unwrap();
+    let text = told(&root, TALK, Format::Markdown).await.unwrap();
+    assert!(text.starts_with("# A friendly talk\n\n- Thread: `01a1f9a4-"), "{text}");
+    let parts = [
+        "## User, 2026-",
+        "say hello",
+        "<details><summary>Thinking</summary>",
+        "**Thinking** about it",
+        "## Agent, 2026-",
+        "Hello, world",
+    ];
+    let mut rest = text.as_str();
+    for part in parts {
+        rest = rest.split_once(part).unwrap_or_else(|| panic!("{part:?} is not in order in {text}")).1;
+    }
+    let text = told(&root, TOOLS, Format::Markdown).await.unwrap();
+    for part in [
+        "Command, exit code 3",
+        "```sh\n/bin/bash -lc 'echo one; echo two; exit 3'\n```",
+        "```\none\ntwo\n```",
+        "Tool echo of helper",
+        "echo: hi",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+}

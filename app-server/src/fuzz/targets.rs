@@ -1,0 +1,153 @@
+//! What is fed, and what it promises.
+
+use std::fs;
+use std::sync::Arc;
+
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use uuid::Uuid;
+
+use crate::clock::WallMs;
+use crate::export::markdown;
+use crate::home::{HomePaths, Term};
+use crate::import::{self, find, records::Importer};
+use crate::policy;
+use crate::rollout::file::FileStore;
+use crate::rollout::file::layer::DiskLayer;
+use crate::rollout::record::{Record, ThreadClosed};
+use crate::rollout::{Keep, Lease, Repair, RolloutStore, Shelf, line};
+use crate::tasks::Tasks;
+use crate::thread::history::History;
+
+/// What is read of a line is written so that the same is read again.
+pub fn lines(bytes: &[u8]) {
+    for text in bytes.split(|byte| *byte == b'\n') {
+        let number = line::seq(text);
+        let Ok(record) = line::decode(text) else { continue };
+        assert_eq!(number.as_ref(), Ok(&record.seq));
+        again(&record);
+    }
+}
+
+fn again(record: &Record) {
+    let mut written = Vec::new();
+    line::encode(record, &mut written).unwrap();
+    let text = written.strip_suffix(b"\n").unwrap();
+    assert!(!text.contains(&b'\n'), "a record is one line");
+    assert_eq!(line::decode(text).as_ref(), Ok(record), "{}", String::from_utf8_lossy(text));
+}
+
+/// A home that is used again and again.
+pub struct Bench {
+    dir: TempDir,
+    paths: HomePaths,
+    runtime: Runtime,
+}
+
+const THREAD: ThreadId = ThreadId::new(Uuid::from_u128(0x3c));
+
+impl Bench {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = HomePaths::new(dir.path());
+        fs::create_dir_all(paths.threads().join("3c")).unwrap();
+        fs::create_dir(paths.open_markers()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { dir, paths, runtime }
+    }
+
+    fn store(&self) -> FileStore {
+        FileStore::open(&self.paths, Arc::new(DiskLayer), Tasks::new()).unwrap()
+    }
+
+    /// Reads go forwards with rising numbers and in pages of a bounded size; a load mends the end so that records can be
+    /// appended, and the next one finds nothing more to mend.
+    pub fn file(&self, bytes: &[u8]) {
+        fs::write(self.paths.threads().join("3c").join(format!("{THREAD}.jsonl")), bytes).unwrap();
+        self.runtime.block_on(async {
+            let store = self.store();
+            read_all(&store).await;
+            read_back(&store).await;
+            let folded = History::read(&store, THREAD).await;
+            let ended = History::read_end(&store, THREAD, 1).await;
+            assert_eq!(folded.is_ok(), ended.is_ok());
+            let Ok(loaded) = store.load(THREAD).await else { return };
+            let last = loaded.end.last().map_or(EventSeq(0), |record| record.seq);
+            assert!(loaded.head >= last && loaded.end.is_sorted_by(|one, other| one.seq < other.seq));
+            if loaded.head.0 > u64::MAX / 2 {
+                return;
+            }
+            let record = Record { seq: loaded.head.next(), at: WallMs(0), body: ThreadClosed {}.into() };
+            let lease = Lease { thread: THREAD, term: Term(u64::MAX) };
+            let appended =
+                store.append(lease, loaded.head, vec![record.clone()], Keep::Process).await.unwrap();
+            assert_eq!(appended.head, record.seq);
+            let again = self.store().load(THREAD).await.unwrap();
+            assert_eq!((again.repair.cut, again.end.last()), (0, Some(&record)));
+        });
+    }
+
+    /// Whatever is imported is written, loaded without a repair, and says the same from the end as from the beginning.
+    pub fn import(&self, bytes: &[u8]) {
+        let from = self.dir.path().join("rollout-x.jsonl");
+        fs::write(&from, bytes).unwrap();
+        let found = find::find(&from).unwrap();
+        let importer = Importer { boot_id: Uuid::nil(), term: Term(1), epoch: Epoch(1) };
+        for rollout in found.rollouts {
+            let Ok(converted) = import::convert(&rollout, importer) else { continue };
+            if converted.records.is_empty() {
+                continue;
+            }
+            for (record, number) in converted.records.iter().zip(1..) {
+                assert_eq!(record.seq, EventSeq(number), "numbers rise by one");
+                again(record);
+            }
+            self.runtime.block_on(self.loads(rollout.meta.created.id, converted.records));
+        }
+    }
+
+    async fn loads(&self, thread: ThreadId, records: Vec<Record>) {
+        let store = self.store();
+        let last = records.last().map(|record| record.seq);
+        store.put(thread, Shelf::Threads, records).await.unwrap();
+        let loaded = store.load(thread).await.unwrap();
+        assert_eq!((loaded.repair, Some(loaded.head)), (Repair::default(), last));
+        let whole = History::read(&store, thread).await.unwrap();
+        let end = History::read_end(&store, thread, 0).await.unwrap();
+        assert!(whole.is_closed() && whole.open_turn().is_none() && whole.is_materialised());
+        assert_eq!((end.row(), end.header()), (whole.row(), whole.header()));
+        assert!(markdown::text(&whole).starts_with("# "));
+        store.mark_closed(vec![thread]).await.unwrap();
+        fs::remove_dir_all(self.paths.threads()).unwrap();
+        fs::create_dir_all(self.paths.threads().join("3c")).unwrap();
+    }
+}
+
+async fn read_all(store: &FileStore) {
+    let mut last = EventSeq(0);
+    while let Ok(page) = store.read_after(THREAD, last, 7).await {
+        assert!(page.records.len() <= 7 && page.bytes <= policy::READ_PAGE_BYTES + policy::ROLLOUT_LINE);
+        for record in &page.records {
+            assert!(record.seq > last, "numbers rise");
+            last = record.seq;
+        }
+        if !page.more {
+            break;
+        }
+        assert!(!page.records.is_empty(), "a page brings the reader on");
+    }
+}
+
+async fn read_back(store: &FileStore) {
+    let mut before = None;
+    while let Ok(page) = store.read_back(THREAD, before, 7).await {
+        let first = page.records.first().map(|record| record.seq);
+        assert!(page.records.len() <= 7 && before.zip(first).is_none_or(|(before, first)| first < before));
+        if !page.more {
+            break;
+        }
+        assert!(first.is_some(), "a page brings the reader on");
+        before = first;
+    }
+}

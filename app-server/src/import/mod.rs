@@ -1,0 +1,313 @@
+//! Takes the rollouts of another program, the peer, into a home that nobody serves. Its files are only read. A thread is
+//! there whole or not at all, so a run that was broken off is made again; what is there already is left alone.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
+
+use crate::home::{Home, HomeError};
+use crate::policy;
+use crate::rollout::file::FileStore;
+use crate::rollout::file::layer::DiskLayer;
+use crate::rollout::record::{Imported, Record};
+use crate::rollout::{ReadError, RolloutStore, Shelf};
+use crate::tasks::{Pool, Tasks};
+
+mod calls;
+pub mod find;
+mod items;
+pub mod lines;
+pub mod meta;
+mod older;
+pub mod records;
+pub mod talk;
+
+use find::Rollout;
+use lines::Line;
+use records::Importer;
+use talk::Talk;
+
+/// What was done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Threads that are new in the home.
+    pub imported: u64,
+    /// Threads that have grown where they come from, and were made anew.
+    pub updated: u64,
+    /// Threads that are there already.
+    pub unchanged: u64,
+    /// Rollouts in which nobody has said anything.
+    pub empty: u64,
+    /// Threads that are there, differ, and were left alone, with the reason.
+    pub kept: Vec<(ThreadId, &'static str)>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+    /// Lines that say what we have no word for, by their kind.
+    pub passed_over: BTreeMap<String, u64>,
+}
+
+/// A place in somebody's file that cannot be read, and what comes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file.
+    pub file: PathBuf,
+    /// Its line, from 1; 0 for the file as a whole.
+    pub line: u64,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl Problem {
+    fn new(file: &Path, line: u64, why: impl ToString) -> Self {
+        Self { file: file.to_owned(), line, why: why.to_string() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.file.display(), self.why),
+            line => write!(f, "{}, line {line}: {}", self.file.display(), self.why),
+        }
+    }
+}
+
+/// Why nothing was imported, or not the rest.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The home cannot be owned.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The place that was named cannot be read.
+    #[error("{} cannot be read: {source}", path.display())]
+    From {
+        /// The place.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The place has no rollouts.
+    #[error("{} has no rollouts (sessions/YYYY/MM/DD/rollout-*.jsonl); name the home of Codex, such as ~/.codex", path.display())]
+    Nothing {
+        /// The place.
+        path: PathBuf,
+    },
+    /// The rollouts in the home cannot be reached or written. What was imported before stays.
+    #[error(
+        "the home does not take thread {thread}: {source}; what was imported before stays, so start again"
+    )]
+    Disk {
+        /// The thread.
+        thread: ThreadId,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The home's folders cannot be read.
+    #[error("the home cannot be read: {0}")]
+    Store(#[source] io::Error),
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Rollouts that were looked at.
+    pub done: u64,
+    /// All of them.
+    pub total: u64,
+}
+
+/// Takes all rollouts of `from` into `home`, which is made where there is none.
+///
+/// # Errors
+/// [`ImportError`]; a rollout that cannot be read is no error but a [`Problem`] in the report.
+pub async fn run(
+    from: &Path,
+    home: &Path,
+    mut progress: impl FnMut(Progress) + Send,
+) -> Result<Report, ImportError> {
+    let fault = |source| ImportError::From { path: from.to_owned(), source };
+    let tasks = Tasks::new();
+    let place = std::path::absolute(from).map_err(fault)?;
+    let found = tasks.blocking("find rollouts", Pool::Read, move || find::find(&place)).await;
+    let found = found.map_err(|panic| fault(io::Error::other(panic)))?.map_err(fault)?;
+    if found.rollouts.is_empty() && found.problems.is_empty() {
+        return Err(ImportError::Nothing { path: from.to_owned() });
+    }
+    let home = Home::open(home)?;
+    let store = FileStore::open(home.paths(), Arc::new(DiskLayer), tasks.clone());
+    let store = store.map_err(ImportError::Store)?;
+    let mut report = Report { problems: found.problems, ..Report::default() };
+    let total = found.rollouts.len() as u64;
+    progress(Progress { done: 0, total });
+    for (done, rollout) in (1..).zip(found.rollouts) {
+        take(&home, &store, &tasks, rollout, &mut report).await?;
+        progress(Progress { done, total });
+    }
+    tasks.finish().await;
+    Ok(report)
+}
+
+/// What is to be done with a rollout.
+enum Plan {
+    /// It is made, on this shelf, with this version of its history.
+    Make(Shelf, Epoch),
+    Unchanged,
+    Keep(&'static str),
+}
+
+async fn take(
+    home: &Home,
+    store: &FileStore,
+    tasks: &Tasks,
+    rollout: Rollout,
+    report: &mut Report,
+) -> Result<(), ImportError> {
+    let thread = rollout.meta.created.id;
+    let (shelf, epoch) =
+        match plan(store, &rollout).await.map_err(|source| ImportError::Disk { thread, source })? {
+            Plan::Make(shelf, epoch) => (shelf, epoch),
+            Plan::Unchanged => {
+                report.unchanged += 1;
+                return Ok(());
+            }
+            Plan::Keep(why) => {
+                report.kept.push((thread, why));
+                return Ok(());
+            }
+        };
+    let importer = Importer { boot_id: home.machine_boot(), term: home.term(), epoch };
+    let newest = rollout.parts.last().map(|part| part.path.clone()).unwrap_or_default();
+    let converted = tasks.blocking("import", Pool::Read, move || convert(&rollout, importer)).await;
+    let converted = match converted.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
+        Ok(converted) => converted,
+        Err(error) => {
+            report.problems.push(Problem::new(&newest, 0, error));
+            return Ok(());
+        }
+    };
+    let records = report.note(converted);
+    if records.is_empty() {
+        report.empty += 1;
+        return Ok(());
+    }
+    store.put(thread, shelf, records).await.map_err(|source| ImportError::Disk { thread, source })?;
+    *(if epoch == Epoch(1) { &mut report.imported } else { &mut report.updated }) += 1;
+    Ok(())
+}
+
+impl Report {
+    /// Takes note of what a conversion did not take over.
+    fn note(&mut self, converted: Converted) -> Vec<Record> {
+        self.problems.extend(converted.problems);
+        for (kind, count) in converted.passed_over {
+            *self.passed_over.entry(kind).or_default() += count;
+        }
+        converted.records
+    }
+}
+
+async fn plan(store: &FileStore, rollout: &Rollout) -> io::Result<Plan> {
+    let thread = rollout.meta.created.id;
+    let there = match store.read_after(thread, EventSeq(0), records::BEGINNING).await {
+        Ok(page) => records::note(&page.records),
+        Err(ReadError::Missing(_)) => {
+            let shelf = if rollout.archived { Shelf::Archive } else { Shelf::Threads };
+            return Ok(Plan::Make(shelf, Epoch(1)));
+        }
+        Err(ReadError::Unreadable { .. }) => {
+            return Ok(Plan::Keep("the rollout in the home cannot be read"));
+        }
+        Err(ReadError::Disk { source, .. }) => return Err(source),
+    };
+    let Some((imported, epoch)) = there else {
+        return Ok(Plan::Keep("the thread in the home was not imported"));
+    };
+    if imported.bytes == rollout.bytes {
+        return Ok(Plan::Unchanged);
+    }
+    let head = store.head(thread).await.map_err(io::Error::other)?;
+    if head != imported.last {
+        return Ok(Plan::Keep("it has changed in both places since it was imported"));
+    }
+    let shelf = store.shelf(thread).await.map_err(io::Error::other)?;
+    Ok(Plan::Make(shelf, Epoch(epoch.0.saturating_add(1))))
+}
+
+/// A thread in our records, and what was not taken over.
+#[derive(Debug, Default)]
+pub struct Converted {
+    /// The records; none when nobody has said anything.
+    pub records: Vec<Record>,
+    /// Lines that cannot be read.
+    pub problems: Vec<Problem>,
+    /// Lines that say what we have no word for.
+    pub passed_over: BTreeMap<String, u64>,
+}
+
+/// Reads a rollout, and says it in our records. It is held in memory whole.
+///
+/// # Errors
+/// When a file cannot be read to its end.
+pub fn convert(rollout: &Rollout, importer: Importer) -> io::Result<Converted> {
+    let mut with_events = false;
+    each_line(rollout, |line| with_events |= Talk::is_told_by_events(line))?;
+    let mut talk = Talk::new(rollout.meta.at, rollout.meta.created.settings.clone(), with_events);
+    let problems = each_line(rollout, |line| talk.take(line))?;
+    talk.name = rollout.name.clone().or(talk.name);
+    let passed_over = std::mem::take(&mut talk.passed_over);
+    let newest = rollout.parts.last().and_then(|part| part.path.file_name());
+    let from = newest.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let note = Imported { from, bytes: rollout.bytes, last: EventSeq(0) };
+    Ok(Converted { records: records::records(&rollout.meta, talk, note, importer), problems, passed_over })
+}
+
+/// Shows every line that counts, in order; answers which cannot be read.
+fn each_line(rollout: &Rollout, mut show: impl FnMut(&Value)) -> io::Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    for part in &rollout.parts {
+        let mut file = lines::open(&part.path)?;
+        let (mut number, mut unread) = (0, 0);
+        while let Some(line) = lines::next(&mut file)? {
+            number += 1;
+            let read = match &line {
+                Line::Whole(text) if text.iter().all(u8::is_ascii_whitespace) => continue,
+                Line::Whole(text) => serde_json::from_slice::<Value>(text).map_err(|error| error.to_string()),
+                // Its writer was cut off in the middle of it, or is at work: the next import has it.
+                Line::Unended(text) => match serde_json::from_slice::<Value>(text) {
+                    Ok(value) => Ok(value),
+                    Err(_) => continue,
+                },
+                Line::TooLong => Err(format!("it is longer than {} bytes", policy::IMPORT_LINE)),
+            };
+            match read {
+                Ok(value) if is_behind(&value, part.until) => break,
+                Ok(value) => show(&value),
+                Err(why) if unread < policy::IMPORT_PROBLEMS => {
+                    unread += 1;
+                    problems.push(Problem::new(&part.path, number, why));
+                }
+                Err(_) => unread += 1,
+            }
+        }
+        if unread > policy::IMPORT_PROBLEMS {
+            let why = format!("{} more lines cannot be read", unread - policy::IMPORT_PROBLEMS);
+            problems.push(Problem::new(&part.path, 0, why));
+        }
+    }
+    Ok(problems)
+}
+
+fn is_behind(line: &Value, until: Option<u64>) -> bool {
+    let ordinal = line.get("ordinal").and_then(Value::as_u64);
+    until.zip(ordinal).is_some_and(|(until, ordinal)| ordinal >= until)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

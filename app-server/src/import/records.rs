@@ -1,0 +1,125 @@
+//! The records of a thread that was read from a foreign rollout. Pure: what they say is folded on the way, so that the ends
+//! of turns carry the same headers as those that an owner writes.
+
+use skein_protocol::ids::Epoch;
+use skein_protocol::item::ThreadItemBody;
+use skein_protocol::turn::TurnStatus;
+use uuid::Uuid;
+
+use super::calls;
+use super::meta::Meta;
+use super::talk::{Talk, TalkTurn};
+use crate::clock::WallMs;
+use crate::home::Term;
+use crate::rollout::record::{
+    Compacted, Imported, ItemCompleted, Record, RecordBody, ThreadClosed, ThreadMeta, ThreadNamed,
+    ThreadOpened, TurnStarted, Usage,
+};
+use crate::thread::history::{History, cut_short};
+
+/// Who imports.
+#[derive(Debug, Clone, Copy)]
+pub struct Importer {
+    /// This start of the machine.
+    pub boot_id: Uuid,
+    /// The ownership of the home.
+    pub term: Term,
+    /// The version of the history that begins.
+    pub epoch: Epoch,
+}
+
+/// The records of the thread, from its first opening to its closing. Empty when nobody has said anything in it.
+#[must_use]
+pub fn records(meta: &Meta, talk: Talk, from: Imported, importer: Importer) -> Vec<Record> {
+    let mut made = Made { history: History::of(meta.created.id), records: Vec::new() };
+    let Importer { boot_id, term, epoch } = importer;
+    let mut created = meta.created.clone();
+    if let Some(first) = talk.turns.first() {
+        created.settings = first.settings.clone();
+    }
+    let mut settings = created.settings.clone();
+    made.add(meta.at, ThreadOpened { boot_id, term, epoch });
+    made.add(meta.at, created);
+    let note = made.records.len();
+    made.add(meta.at, from.clone());
+    if talk.name.is_some() {
+        made.add(meta.at, ThreadNamed { name: talk.name });
+    }
+    let mut last = meta.at;
+    for turn in talk.turns {
+        last = turn.last.max(turn.began);
+        if turn.settings != settings {
+            settings = turn.settings.clone();
+            made.add(turn.began, ThreadMeta { settings: Some(settings.clone()), git_info: None });
+        }
+        made.turn(turn);
+    }
+    if !made.history.is_materialised() {
+        return Vec::new();
+    }
+    made.add(last, ThreadClosed {});
+    let all = made.history.seq();
+    if let Some(record) = made.records.get_mut(note) {
+        record.body = Imported { last: all, ..from }.into();
+    }
+    made.records
+}
+
+struct Made {
+    history: History,
+    records: Vec<Record>,
+}
+
+impl Made {
+    fn add(&mut self, at: WallMs, body: impl Into<RecordBody>) {
+        let record = Record { seq: self.history.seq().next(), at, body: body.into() };
+        self.history.apply(&record);
+        // What is written is all that is needed of a turn that has ended.
+        if matches!(record.body, RecordBody::TurnCompleted(_)) {
+            self.history.let_go(0);
+        }
+        self.records.push(record);
+    }
+
+    fn turn(&mut self, turn: TalkTurn) {
+        let TalkTurn { id: turn_id, items, status, declared, .. } = turn;
+        let first = items.first().and_then(|item| {
+            if let ThreadItemBody::UserMessage(said) = &item.body { Some(said.clone()) } else { None }
+        });
+        let (input, item_id, client_id) =
+            first.map(|said| (said.content, Some(said.id), said.client_id)).unwrap_or_default();
+        self.add(turn.began, TurnStarted { turn_id: turn_id.clone(), input, item_id, client_id });
+        // A turn that no line has declared has no line that ends it either.
+        let status = status.unwrap_or(if declared { TurnStatus::Interrupted } else { TurnStatus::Completed });
+        for item in items {
+            let item = if calls::is_open(&item) { cut_short(item) } else { item };
+            let at = item.completed_at_ms.map_or(turn.last, WallMs);
+            self.add(at, ItemCompleted { turn_id: turn_id.clone(), item });
+        }
+        if let Some(summary) = turn.summary {
+            self.add(turn.last, Compacted { turn_id: turn_id.clone(), summary });
+        }
+        if let Some(usage) = turn.usage {
+            self.add(turn.last, Usage { turn_id: turn_id.clone(), usage });
+        }
+        let end = self.history.turn_completed_record(turn_id, status, turn.error);
+        self.add(turn.last, end);
+    }
+}
+
+/// What the beginning of a rollout of ours says about its import: the note, and the version of the history.
+#[must_use]
+pub fn note(beginning: &[Record]) -> Option<(Imported, Epoch)> {
+    let (mut epoch, mut note) = (None, None);
+    for record in beginning {
+        if let RecordBody::ThreadOpened(opened) = &record.body {
+            epoch = epoch.or(Some(opened.epoch));
+        } else if let RecordBody::Imported(imported) = &record.body {
+            note = Some((**imported).clone());
+        }
+    }
+    note.zip(epoch)
+}
+
+/// How many records of a rollout are read to find that note.
+pub const BEGINNING: usize = 3;

@@ -1,0 +1,158 @@
+//! Threads of Codex come over, and threads can be taken away: `skein import` and `skein export`.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use skein_integration_tests::home::Home;
+use skein_integration_tests::paths;
+use skein_integration_tests::requests::resume_params;
+use skein_protocol::ids::ThreadId;
+use skein_protocol::methods::{ThreadList, ThreadRead, ThreadResume};
+use skein_protocol::thread::{ThreadListParams, ThreadReadParams, ThreadResumeParams};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+use uuid::Uuid;
+
+const THREADS: u128 = 400;
+
+async fn skein(home: &Path, arguments: &[&OsStr]) -> Result<Output> {
+    let mut command = Command::new(paths::skein()?);
+    Ok(command.args(arguments).arg("--home").arg(home).output().await?)
+}
+
+async fn import(home: &Path, from: &Path) -> Result<(Option<i32>, Value, String)> {
+    let done = skein(home, &["import".as_ref(), from.as_os_str(), "--json".as_ref()]).await?;
+    let last =
+        done.stdout.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty()).context("no outcome")?;
+    Ok((done.status.code(), serde_json::from_slice(last)?, String::from_utf8(done.stderr)?))
+}
+
+fn id(number: u128) -> ThreadId {
+    ThreadId::new(Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_0000_0000 | number))
+}
+
+/// A home of Codex with threads in the form that it wrote before it had pages, each with a question and an answer.
+fn codex(beside: &Path) -> Result<PathBuf> {
+    let home = beside.join("codex");
+    let folder = home.join("sessions/2026/01/02");
+    fs::create_dir_all(&folder)?;
+    for number in 0..THREADS {
+        let event = |second: u32, kind: &str, text: &str| {
+            let payload = json!({ "type": kind, "message": text });
+            json!({ "timestamp": format!("2026-01-02T03:04:{second:02}Z"), "type": "event_msg", "payload": payload })
+        };
+        let meta = json!({
+            "id": id(number), "timestamp": "2026-01-02T03:04:05Z", "cwd": "/w", "originator": "codex_cli_rs",
+            "cli_version": "0.50.0", "source": "cli", "model_provider": "openai",
+        });
+        let mut lines =
+            vec![json!({ "timestamp": "2026-01-02T03:04:05Z", "type": "session_meta", "payload": meta })];
+        for turn in 0..10 {
+            lines.push(event(6 + turn, "user_message", &format!("question {turn} of {number}")));
+            lines.push(event(6 + turn, "agent_message", &format!("answer {turn} of {number}")));
+        }
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        fs::write(folder.join(format!("rollout-2026-01-02T03-04-05-{}.jsonl", id(number))), text)?;
+    }
+    Ok(home)
+}
+
+#[tokio::test]
+async fn an_import_that_is_killed_goes_on_and_its_threads_are_listed_read_and_continued() -> Result<()> {
+    let mut home = Home::start().await?;
+    home.stop().await?;
+    let codex = codex(home.beside())?;
+    let mut command = Command::new(paths::skein()?);
+    command.arg("import").arg(&codex).arg("--json").arg("--home").arg(home.path());
+    let mut running = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+    let mut lines = BufReader::new(running.stdout.take().context("no stdout")?).lines();
+    while let Some(line) = lines.next_line().await? {
+        let told: Value = serde_json::from_str(&line)?;
+        assert_eq!(told["complete"], Value::Null, "it ended before it could be killed");
+        if told["done"].as_u64() > Some(8) {
+            break;
+        }
+    }
+    running.kill().await?;
+
+    let (code, told, _) = import(&home.path(), &codex).await?;
+    let count = |name: &str| told[name].as_u64().unwrap_or_default();
+    assert_eq!((code, count("imported") + count("unchanged")), (Some(0), 400), "{told}");
+    assert!(count("unchanged") >= 8 && count("imported") > 0, "{told}");
+    let (code, told, _) = import(&home.path(), &codex).await?;
+    assert_eq!((code, &told["imported"], &told["unchanged"]), (Some(0), &json!(0), &json!(THREADS)));
+
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    let (mut listed, mut cursor) = (BTreeSet::new(), None);
+    loop {
+        let params = ThreadListParams { cursor, limit: Some(100), ..ThreadListParams::default() };
+        let page = client.call::<ThreadList>(params).await?;
+        listed.extend(page.data.into_iter().map(|thread| thread.id));
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(listed, (0..THREADS).map(id).collect());
+    let read = ThreadReadParams { include_turns: true, thread_id: id(7) };
+    let thread = client.call::<ThreadRead>(read).await?.thread;
+    assert_eq!((thread.turns.len(), thread.preview.as_str()), (10, "question 0 of 7"));
+    // The provider that it names may have another name here, or none.
+    let resume = ThreadResumeParams { model_provider: Some("echo".to_owned()), ..resume_params(id(7)) };
+    assert_eq!(client.call::<ThreadResume>(resume).await?.thread.turns.len(), 10);
+    client.turn(id(7), "and now").await?;
+    let read = ThreadReadParams { include_turns: true, thread_id: id(7) };
+    assert_eq!(client.call::<ThreadRead>(read).await?.thread.turns.len(), 11);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn an_import_beside_a_server_or_of_a_bad_file_says_so_and_so_does_its_exit_code() -> Result<()> {
+    let mut home = Home::start().await?;
+    let codex = codex(home.beside())?;
+    let (code, told, said) = import(&home.path(), &codex).await?;
+    assert_eq!((code, &told["servedBy"]["pid"]), (Some(3), &json!(home.pid())));
+    assert!(said.contains(&home.pid().to_string()) && said.contains(home.address()), "{said}");
+    home.stop().await?;
+    let bad = codex.join("sessions/2026/01/02").join(format!("rollout-2026-01-02T03-04-05-{}.jsonl", id(3)));
+    let text = fs::read_to_string(&bad)?;
+    fs::write(&bad, text.replacen('\n', "\n{ not json\n", 1))?;
+    let (code, told, _) = import(&home.path(), &codex).await?;
+    assert_eq!((code, &told["imported"], &told["complete"]), (Some(1), &json!(THREADS), &json!(false)));
+    assert_eq!((&told["problems"][0]["file"], &told["problems"][0]["line"]), (&json!(bad), &json!(2)));
+    let nothing =
+        skein(&home.path(), &["import".as_ref(), home.beside().join("nowhere").as_os_str()]).await?;
+    assert_eq!(nothing.status.code(), Some(1));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn an_export_sees_what_a_server_has_acknowledged() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("hello ``` there").await?;
+    let id = thread.to_string();
+    let done = skein(&home.path(), &["export".as_ref(), id.as_ref()]).await?;
+    let lines: Vec<Value> =
+        String::from_utf8(done.stdout)?.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    assert_eq!(done.status.code(), Some(0));
+    assert!(lines.iter().any(|line| line["type"] == "turn.completed"), "{lines:?}");
+    let out = home.beside().join("thread.md");
+    let options = ["export", &id, "--format", "markdown", "--out"].map(OsStr::new);
+    let markdown: Vec<&OsStr> = options.into_iter().chain([out.as_os_str()]).collect();
+    assert_eq!(skein(&home.path(), &markdown).await?.status.code(), Some(0));
+    assert!(fs::read_to_string(&out)?.contains("\nhello ``` there\n"));
+    let again = skein(&home.path(), &markdown).await?;
+    assert_eq!(again.status.code(), Some(1), "a file that is there is not written over");
+    let unknown =
+        skein(&home.path(), &["export".as_ref(), "0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b".as_ref()]).await?;
+    assert_eq!(unknown.status.code(), Some(4));
+    assert!(String::from_utf8(unknown.stderr)?.contains("there is no thread 0199a8f0"));
+    home.finish().await
+}
