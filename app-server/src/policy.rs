@@ -217,6 +217,11 @@ pub const HEARTBEAT: Duration = Duration::from_secs(20);
 pub const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Bytes that a socket may send before it is a websocket. Origin: limits.md.
 pub const HEAD_BYTES: usize = 16 << 10;
+/// Between two looks at a home that somebody has who has not said yet where it listens. Origin: guess; a start takes
+/// some milliseconds.
+pub const HOME_LOOK: Duration = Duration::from_millis(10);
+/// How many such looks are taken before the home is refused. Origin: guess; a second in all, far above a start.
+pub const HOME_LOOKS: u32 = 100;
 /// Sockets that may stand before their handshake; others wait to be accepted. Origin: limits.md.
 pub const SOCKETS_BEFORE_HANDSHAKE: usize = 256;
 /// After a socket could not be accepted, before the next try. Origin: limits.md; descriptors become free by themselves.
@@ -274,3 +279,15 @@ pub const IMPORT_PROBLEMS: usize = 20;
 pub const IMPORT_DEPTH: usize = 12;
 /// Records of a page of an export. Origin: as [`FOLD_PAGE`].
 pub const EXPORT_PAGE: usize = 1_000;
+
+// --- backup ---
+
+/// How hard a backup is compressed, 0 to 9. Origin: guess; JSON shrinks to a fraction at any level, and the lower ones cost
+/// the least time.
+pub const BACKUP_LEVEL: u32 = 3;
+/// Bytes that are looked at in one go for the end of a rollout's last whole line. Origin: guess.
+pub const BACKUP_LOOK: usize = 64 << 10;
+/// The longest line of a backup's manifest, bytes. Origin: names and hashes have less than 300.
+pub const BACKUP_LINE: u64 = 4096;
+/// Characters of a strange name in a backup that are shown. Origin: as long as a name in a tar header may be.
+pub const BACKUP_NAME_SHOWN: usize = 100;

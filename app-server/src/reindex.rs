@@ -47,12 +47,12 @@ pub enum ReindexError {
 /// Takes the home, makes its index anew beside the one that is there, and puts it in its place.
 ///
 /// # Errors
-/// [`ReindexError`]; [`HomeError::Served`] when a server has the home.
+/// [`ReindexError`]; [`HomeError::Served`] when somebody else has the home.
 pub async fn run(home: &Path, mut progress: impl FnMut(Indexing) + Send) -> Result<Reindexed, ReindexError> {
     if !HomePaths::new(home).threads().is_dir() {
         return Err(ReindexError::NoHome { path: home.to_owned() });
     }
-    let home = Home::open(home)?;
+    let home = Home::take(home, "reindex")?;
     let (tasks, began) = (Tasks::new(), Clock.now());
     let store = FileStore::open(home.paths(), Arc::new(DiskLayer), tasks.clone());
     let store: Arc<dyn RolloutStore> = Arc::new(store.map_err(ReindexError::Store)?);

@@ -1,6 +1,7 @@
 //! What starts and stops when: the whole order, on one page.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::connection::outbox::CloseReason;
 use crate::handlers;
 use crate::helpers::{HostOptions, ProcessHost};
 use crate::home::{Home, HomeError};
-use crate::http::{self, Door, Web};
+use crate::http::{self, Accept, Control, Door, Web};
 use crate::index::ThreadIndex;
 use crate::index::sled::SledIndex;
 use crate::markers;
@@ -110,13 +111,11 @@ impl Server {
         let (services, background) = services(config, &home)?;
         let left_open = services.store.open_markers().await.map_err(StartError::Store)?;
         services.repair.schedule(left_open.len());
-        // 3. The port, then the word to other processes that it is open.
-        let listen = services.config().listen;
-        let refused = |source| StartError::Listen { address: listen, source };
-        let listener = TcpListener::bind(listen).await.map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
+        // 3. The port and the control socket, then the word to other processes that they are open.
+        let (listener, address) = listen(services.config().listen).await?;
         services.address.get_or_init(|| address);
-        home.publish(&format!("ws://{address}"))?;
+        let control = control(&home);
+        home.publish(addresses(address, control.is_some().then(|| home.paths().control_socket())))?;
         // 4. Serve.
         let web = Arc::new(Web {
             services: Arc::clone(&services),
@@ -127,7 +126,11 @@ impl Server {
         let accept = CancellationToken::new();
         services.tasks.spawn("pressure", pressure::run(Arc::clone(&services), accept.clone()));
         services.tasks.spawn("trash", trash::run(Arc::clone(&services), accept.clone()));
-        services.tasks.spawn("accept", serve(listener, Arc::clone(&web), accept.clone()));
+        services.tasks.spawn("accept", serve(Door::new(listener), Arc::clone(&web), accept.clone()));
+        if let Some(control) = control {
+            let serving = serve(Door::new(control), Arc::clone(&web), accept.clone());
+            services.tasks.spawn("accept control", serving);
+        }
         // 5. What an earlier end left open is mended beside, whoever comes meanwhile.
         let repair = repair::run(Arc::clone(&services), left_open, background.repair.clone());
         let repair = services.tasks.spawn("repair", repair);
@@ -234,9 +237,33 @@ impl Server {
     }
 }
 
-async fn serve(listener: TcpListener, web: Arc<Web>, accept: CancellationToken) {
+async fn listen(wished: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let refused = |source| StartError::Listen { address: wished, source };
+    let listener = TcpListener::bind(wished).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    Ok((listener, address))
+}
+
+/// The socket for programs of this machine. A server is of use without it, on a file system that has none.
+fn control(home: &Home) -> Option<Control> {
+    Control::listen(home.paths())
+        .inspect_err(|error| {
+            let path = home.paths().control_socket();
+            let path = path.display();
+            tracing::warn!(%path, %error, "no control socket; programs of this machine use the websocket");
+        })
+        .ok()
+}
+
+/// What `server.json` says, the websocket first.
+fn addresses(websocket: SocketAddr, control: Option<PathBuf>) -> Vec<String> {
+    let control = control.map(|path| format!("unix://{}", path.display()));
+    [format!("ws://{websocket}")].into_iter().chain(control).collect()
+}
+
+async fn serve<A: Accept>(door: Door<A>, web: Arc<Web>, accept: CancellationToken) {
     let routes = http::routes(web);
-    let serving = axum::serve(Door::new(listener), routes).with_graceful_shutdown(accept.cancelled_owned());
+    let serving = axum::serve(door, routes).with_graceful_shutdown(accept.cancelled_owned());
     if let Err(error) = serving.await {
         tracing::error!(%error, "accepting connections has failed");
     }

@@ -4,11 +4,14 @@
 #![expect(clippy::disallowed_methods, reason = "a test of a program starts it")]
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use skein_protocol::methods::ThreadStart;
+use skein_protocol::table::Method;
 
 /// The program, with nothing of the tester's environment that it reads.
 fn skein(arguments: &[&str]) -> Command {
@@ -74,7 +77,7 @@ fn a_second_server_on_a_home_names_the_first_and_ends() {
     let serving = Serving::start(home.path());
     let (code, stdout, stderr) =
         run(&["serve", "--listen", "ws://127.0.0.1:0", "--home", home.path().to_str().unwrap()]);
-    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    assert_eq!((code, stdout.as_str()), (Some(3), ""));
     assert!(stderr.contains(&serving.child.id().to_string()), "{stderr}");
     assert!(stderr.contains(serving.ready["address"].as_str().unwrap()), "{stderr}");
     assert_eq!(serving.stop(Signal::SIGTERM), Some(0));
@@ -111,4 +114,93 @@ fn params_that_are_not_json_are_refused_before_anybody_is_asked() {
     let (code, _, stderr) = run(&["call", "any", "{", "--url", "ws://127.0.0.1:1"]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("the params are not JSON"), "{stderr}");
+}
+
+#[test]
+fn the_control_socket_needs_no_port_and_goes_with_the_server() {
+    let dir = tempfile::tempdir().unwrap();
+    // Also where the path is longer than the address of a socket.
+    for name in ["short", &"long".repeat(40)] {
+        let home = dir.path().join(name);
+        let serving = Serving::start(&home);
+        let socket = home.join("control.sock");
+        assert_eq!(socket.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let says = std::fs::read_to_string(home.join("server.json")).unwrap();
+        let mut says: serde_json::Value = serde_json::from_str(&says).unwrap();
+        assert_eq!(says["addresses"][1], format!("unix://{}", socket.display()));
+        // As if the port were closed.
+        says["addresses"][0] = "ws://127.0.0.1:1".into();
+        std::fs::write(home.join("server.json"), says.to_string()).unwrap();
+        let at = home.to_str().unwrap();
+        let (code, stdout, stderr) = run(&["status", "--json", "--home", at]);
+        assert_eq!(code, Some(0), "{stderr}");
+        let status: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!(status["pid"], serving.child.id());
+        let (code, stdout, stderr) = run(&["call", ThreadStart::INFO.wire, "--json", "--home", at]);
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(stdout.contains("\"thread\":"), "{stdout}");
+        assert_eq!(serving.stop(Signal::SIGTERM), Some(0));
+        assert!(!socket.exists());
+    }
+}
+
+#[test]
+fn what_a_killed_server_left_behind_is_named_and_replaced() {
+    let home = tempfile::tempdir().unwrap();
+    let at = home.path().to_str().unwrap();
+    let serving = Serving::start(home.path());
+    let pid = serving.child.id();
+    assert_eq!(serving.stop(Signal::SIGKILL), None);
+    assert!(home.path().join("control.sock").exists());
+    let (code, _, stderr) = run(&["status", "--home", at]);
+    assert_eq!(code, Some(1));
+    for part in [&format!("process {pid} that served it has ended"), &format!("skein serve --home {at}")] {
+        assert!(stderr.contains(part), "{stderr}");
+    }
+    let serving = Serving::start(home.path());
+    let (code, stdout, stderr) = run(&["status", "--json", "--home", at]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains(&format!("\"pid\":{}", serving.child.id())), "{stdout}");
+    assert_eq!(serving.stop(Signal::SIGTERM), Some(0));
+}
+
+#[test]
+fn a_server_without_a_control_socket_is_reached_at_its_websocket() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("control.sock")).unwrap();
+    let serving = Serving::start(home.path());
+    let (code, stdout, stderr) = run(&["status", "--json", "--home", home.path().to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains(&format!("\"pid\":{}", serving.child.id())), "{stdout}");
+    assert_eq!(serving.stop(Signal::SIGTERM), Some(0));
+}
+
+#[test]
+fn servers_that_are_started_at_once_leave_one_and_the_others_name_it() {
+    let home = tempfile::tempdir().unwrap();
+    let at = home.path().to_str().unwrap();
+    let arguments = ["serve", "--listen", "ws://127.0.0.1:0", "--home", at];
+    let mut children: Vec<Child> = (0..6)
+        .map(|_| skein(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+        .collect();
+    let (code, _, stderr) = loop {
+        let answer = run(&["status", "--json", "--home", at]);
+        if answer.0 == Some(0) || children.iter_mut().all(|child| child.try_wait().unwrap().is_some()) {
+            break answer;
+        }
+    };
+    assert_eq!(code, Some(0), "{stderr}");
+    let says = std::fs::read_to_string(home.path().join("server.json")).unwrap();
+    let says: serde_json::Value = serde_json::from_str(&says).unwrap();
+    let owner = children.iter().position(|child| says["pid"] == child.id()).unwrap();
+    let mut owner = children.remove(owner);
+    for child in children {
+        let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(3), "{stderr}");
+        let named = format!("process {} at {}", owner.id(), says["addresses"][0].as_str().unwrap());
+        assert!(stderr.contains(&named), "{named} is not in {stderr}");
+    }
+    kill(Pid::from_raw(i32::try_from(owner.id()).unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(owner.wait().unwrap().code(), Some(0));
 }

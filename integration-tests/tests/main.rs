@@ -1,6 +1,7 @@
 //! What Skein promises to its users, shown on a real server with real processes: a module for each promise.
 
 mod conformance;
+mod control;
 mod crash;
 mod edits;
 mod helpers;

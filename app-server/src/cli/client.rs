@@ -1,11 +1,14 @@
 //! A connection to a running server, for one person at one terminal.
 
+use std::io;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use nix::unistd::geteuid;
 use serde_json::value::RawValue;
-use skein_app_server::home::Home;
+use skein_app_server::home::socket::Reach;
+use skein_app_server::home::{Home, HomePaths, SERVE, holder};
 use skein_app_server::policy::CLIENT_HANDSHAKE;
 use skein_protocol::envelope::{self, Incoming};
 use skein_protocol::error::WireError;
@@ -13,16 +16,44 @@ use skein_protocol::ids::RequestId;
 use skein_protocol::methods::{Initialize, Initialized};
 use skein_protocol::server::{ClientInfo, InitializeParams, InitializedParams};
 use skein_protocol::table::Method;
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio::net::UnixStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::tungstenite::{Error as TransportError, Message};
+use tokio_tungstenite::{client_async_with_config, connect_async_with_config};
 
 use super::{Where, home};
 
+/// The URL of a control socket's websocket; the server wants to see a host that is this machine.
+const CONTROL: &str = "ws://localhost/";
+
+/// A websocket over whatever carries it.
+trait Link:
+    Stream<Item = Result<Message, TransportError>> + Sink<Message, Error = TransportError> + Unpin + Send
+{
+}
+
+impl<L> Link for L where
+    L: Stream<Item = Result<Message, TransportError>> + Sink<Message, Error = TransportError> + Unpin + Send
+{
+}
+
+/// Answers may be as large as the server's own limit lets them be.
+fn unlimited() -> WebSocketConfig {
+    WebSocketConfig::default().max_message_size(None).max_frame_size(None)
+}
+
+async fn dial(url: &str) -> anyhow::Result<impl Link + 'static> {
+    Ok(connect_async_with_config(url, Some(unlimited()), true).await?.0)
+}
+
+async fn in_time<T>(opened: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let opened = tokio::time::timeout(CLIENT_HANDSHAKE, opened).await;
+    opened.unwrap_or_else(|_| bail!("no handshake within {} s", CLIENT_HANDSHAKE.as_secs()))
+}
+
 /// An open and initialised connection.
 pub struct Client {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: Box<dyn Link>,
     last_id: i64,
 }
 
@@ -38,22 +69,34 @@ pub enum CallError {
 }
 
 impl Client {
-    /// Connects to the server that `target` means and shakes hands.
+    /// Connects to the server that `target` means and shakes hands: at the home's control socket, or at the websocket
+    /// that was named.
     pub async fn open(target: &Where) -> anyhow::Result<Self> {
-        let (url, hint) = match &target.url {
-            Some(url) => (url.clone(), String::new()),
-            None => find(&home(target.home.as_ref())?)?,
+        let Some(url) = &target.url else {
+            let root = std::path::absolute(home(target.home.as_ref())?).context("the home's path")?;
+            return Self::open_home(&root).await;
         };
-        let opened = tokio::time::timeout(CLIENT_HANDSHAKE, Self::connect(&url));
-        let opened =
-            opened.await.unwrap_or_else(|_| bail!("no handshake within {} s", CLIENT_HANDSHAKE.as_secs()));
-        opened.with_context(|| format!("no server answers at {url}{hint}"))
+        let opened = in_time(async { Self::greet(Box::new(dial(url).await?)).await }).await;
+        opened.with_context(|| format!("no server answers at {url}"))
     }
 
-    async fn connect(url: &str) -> anyhow::Result<Self> {
-        // Answers may be as large as the server's own limit lets them be.
-        let unlimited = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
-        let (socket, _response) = connect_async_with_config(url, Some(unlimited), true).await?;
+    /// Connects to the server of a home and shakes hands.
+    pub async fn open_home(root: &Path) -> anyhow::Result<Self> {
+        let paths = HomePaths::new(root);
+        let opened = in_time(async {
+            let link: Box<dyn Link> = match (knock(&paths).await, websocket(root)?) {
+                (Ok(stream), _) => {
+                    Box::new(client_async_with_config(CONTROL, stream, Some(unlimited())).await?.0)
+                }
+                (Err(error), None) => return Err(error).context("control.sock"),
+                (Err(_), Some(url)) => Box::new(dial(&url).await.context(url)?),
+            };
+            Self::greet(link).await
+        });
+        opened.await.with_context(|| silence(&paths))
+    }
+
+    async fn greet(socket: Box<dyn Link>) -> anyhow::Result<Self> {
         let mut client = Self { socket, last_id: 0 };
         let client_info = ClientInfo {
             name: "skein-cli".to_owned(),
@@ -108,7 +151,7 @@ impl Client {
     /// Says goodbye, so that the server need not find out.
     pub async fn close(mut self) {
         // The server may have closed first; there is nobody left to tell.
-        let _ = self.socket.close(None).await;
+        let _ = self.socket.close().await;
     }
 
     async fn send(&mut self, text: String) -> anyhow::Result<()> {
@@ -116,15 +159,42 @@ impl Client {
     }
 }
 
-/// The address of the server on `home`, and what to say when nobody answers there.
-fn find(home: &Path) -> anyhow::Result<(String, String)> {
-    let start = format!("start one with: skein serve --home {}", home.display());
-    let serving = Home::read_server_json(home)?;
-    let Some(serving) = serving else {
-        bail!("no server is running on {}; {start}", home.display());
-    };
-    let Some(url) = serving.addresses.into_iter().find(|address| address.starts_with("ws://")) else {
-        bail!("the server on {} (process {}) has no websocket address", home.display(), serving.pid);
-    };
-    Ok((url, format!(", where process {} served {}; {start}", serving.pid, home.display())))
+/// The control socket of a home.
+async fn knock(paths: &HomePaths) -> io::Result<UnixStream> {
+    let reach = Reach::of(paths)?;
+    let stream = UnixStream::connect(reach.path()).await?;
+    // Whoever else listens there may hear what is meant for the server, and answer in its name.
+    if stream.peer_cred()?.uid() == geteuid().as_raw() {
+        return Ok(stream);
+    }
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user's program listens there"))
+}
+
+/// The websocket of a server that has no control socket.
+fn websocket(root: &Path) -> anyhow::Result<Option<String>> {
+    let addresses = Home::read_server_json(root)?.map(|serving| serving.addresses).unwrap_or_default();
+    // One that has said so has ended if nobody listens there: by now its port may be another server's.
+    if addresses.iter().any(|address| address.starts_with("unix://")) {
+        return Ok(None);
+    }
+    Ok(addresses.into_iter().find(|address| address.starts_with("ws://")))
+}
+
+/// Why nobody answers for a home, and the way out.
+fn silence(paths: &HomePaths) -> String {
+    let home = paths.root().display();
+    let start = format!("start one with: skein serve --home {home}");
+    if let Some(holder) = holder(paths) {
+        let pid = holder.pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string());
+        let doing = holder.doing.unwrap_or_else(|| SERVE.to_owned());
+        return format!(
+            "process {pid} (skein {doing}) has {home} and does not answer; wait until it has started or ended"
+        );
+    }
+    match Home::read_server_json(paths.root()) {
+        Ok(Some(gone)) => {
+            format!("no server is running on {home}: process {} that served it has ended; {start}", gone.pid)
+        }
+        Ok(None) | Err(_) => format!("no server is running on {home}; {start}"),
+    }
 }

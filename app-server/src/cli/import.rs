@@ -6,14 +6,11 @@ use std::process::ExitCode;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use skein_app_server::home::HomeError;
 use skein_app_server::import::{self, ImportError, Progress, Report};
 use skein_app_server::telemetry;
 
-use super::{home, print_line};
+use super::{home, home_alone, print_line};
 
-/// The exit code when a server has the home.
-const SERVED: u8 = 3;
 /// Steps of the progress that `--json` prints, at most.
 const STEPS: u64 = 100;
 
@@ -46,7 +43,8 @@ impl Import {
                 let whole = report.problems.is_empty();
                 Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }
-            Err(ImportError::Home(served @ HomeError::Served { .. })) => self.refused(&served),
+            // A server would not see what is put beside it.
+            Err(ImportError::Home(error)) => home_alone::refused(error, self.json),
             Err(error) => Err(error.into()),
         }
     }
@@ -79,18 +77,6 @@ impl Import {
         let done = import::run(&self.from, home, told).await;
         bar.finish_and_clear();
         done
-    }
-
-    /// A server would not see what is put beside it.
-    fn refused(&self, served: &HomeError) -> anyhow::Result<ExitCode> {
-        if let HomeError::Served { pid, address, home: _ } = served
-            && self.json
-        {
-            let refused = json!({ "complete": false, "servedBy": { "pid": pid, "address": address } });
-            print_line(&refused.to_string())?;
-        }
-        eprintln!("skein: {served}. Threads can only be imported while no server has the home");
-        Ok(ExitCode::from(SERVED))
     }
 }
 

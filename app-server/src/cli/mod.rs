@@ -1,10 +1,13 @@
 //! The command line: what can be asked of the program, and how it ends.
 
+mod backup;
 mod call;
 mod client;
 mod export;
+mod home_alone;
 mod import;
 mod reindex;
+mod restore;
 mod serve;
 mod status;
 #[cfg(test)]
@@ -31,14 +34,18 @@ pub struct Cli {
 enum Command {
     /// Serve a home until SIGTERM or SIGINT; a second signal shortens every wait of the stop.
     Serve(serve::Serve),
+    /// Write what a home holds into one file, whether it is served or not.
+    Backup(backup::Backup),
     /// Call a method of the running server and print its answer.
     Call(call::Call),
     /// Write one thread's history as JSON lines or Markdown. The home may be served. Exit code 4: there is no such thread.
     Export(export::Export),
     /// Take the threads of a home of Codex over. Exit code 1: not all could be read; 3: a server has the home.
     Import(import::Import),
-    /// Make the list of threads of a home anew from its histories. Exit code 3: a server has the home.
+    /// Make the list of threads of a home anew from its histories. Exit code 3: somebody else has the home.
     Reindex(reindex::Reindex),
+    /// Put what is in a backup into a home. Exit code 3: somebody else has the home.
+    Restore(restore::Restore),
     /// Show what the running server holds and has done.
     Status(status::Status),
 }
@@ -49,7 +56,7 @@ struct Where {
     /// The home that it serves [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
-    /// Its websocket address; otherwise the home's server.json names it.
+    /// Its websocket address; otherwise the home's control socket is used.
     #[arg(long, value_name = "URL", conflicts_with = "home")]
     url: Option<String>,
 }
@@ -58,11 +65,13 @@ struct Where {
 pub fn run(cli: Cli) -> ExitCode {
     let well = |()| ExitCode::SUCCESS;
     let done = match cli.command {
-        Command::Serve(serve) => serve.run().map(well),
+        Command::Serve(serve) => serve.run(),
+        Command::Backup(backup) => backup.run().map(well),
         Command::Call(call) => one_thread().and_then(|runtime| runtime.block_on(call.run())).map(well),
         Command::Export(export) => one_thread().and_then(|runtime| runtime.block_on(export.run())),
         Command::Import(import) => one_thread().and_then(|runtime| runtime.block_on(import.run())),
         Command::Reindex(reindex) => one_thread().and_then(|runtime| runtime.block_on(reindex.run())),
+        Command::Restore(restore) => one_thread().and_then(|runtime| runtime.block_on(restore.run())),
         Command::Status(status) => one_thread().and_then(|runtime| runtime.block_on(status.run())).map(well),
     };
     match done {

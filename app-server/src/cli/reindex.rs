@@ -6,15 +6,12 @@ use std::process::ExitCode;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use skein_app_server::home::HomeError;
 use skein_app_server::index::Indexing;
 use skein_app_server::reindex::{self, ReindexError, Reindexed};
 use skein_app_server::telemetry;
 
-use super::{home, print_line};
+use super::{home, home_alone, print_line};
 
-/// The exit code when a server has the home.
-const SERVED: u8 = 3;
 /// Steps of the progress that `--json` prints, at most.
 const STEPS: u64 = 100;
 
@@ -38,7 +35,7 @@ impl Reindex {
                 self.tell(&done)?;
                 Ok(ExitCode::SUCCESS)
             }
-            Err(ReindexError::Home(served @ HomeError::Served { .. })) => self.refused(&served),
+            Err(ReindexError::Home(error)) => home_alone::refused(error, self.json),
             Err(error) => Err(error.into()),
         }
     }
@@ -49,19 +46,6 @@ impl Reindex {
             return print_line(&json!({ "complete": true, "threads": threads, "ms": ms }).to_string());
         }
         print_line(&format!("the list was made anew from {threads} histories in {ms} ms"))
-    }
-
-    /// Only the server could do it while it serves, and cannot be asked to yet.
-    fn refused(&self, served: &HomeError) -> anyhow::Result<ExitCode> {
-        let why = format!("{served}. The list can only be made anew while no server has the home");
-        if let HomeError::Served { pid, address, home: _ } = served
-            && self.json
-        {
-            let refused = json!({ "complete": false, "servedBy": { "pid": pid, "address": address } });
-            print_line(&refused.to_string())?;
-        }
-        eprintln!("skein: {why}");
-        Ok(ExitCode::from(SERVED))
     }
 }
 

@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 use std::pin::pin;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use skein_app_server::Server;
 use skein_app_server::config::{Config, Flags};
 use skein_app_server::telemetry;
+use skein_app_server::{Server, StartError};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::print_line;
+use super::{home_alone, print_line};
 
 #[derive(Debug, Args)]
 pub struct Serve {
@@ -33,7 +34,7 @@ pub struct Serve {
 }
 
 impl Serve {
-    pub fn run(self) -> anyhow::Result<()> {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
         telemetry::start();
         let flags = Flags {
             home: self.home,
@@ -51,7 +52,12 @@ impl Serve {
         let served = runtime.block_on(serve(config, flags));
         // The server has joined everything that matters; a read that still hangs on a disk must not hold the exit.
         runtime.shutdown_background();
-        served
+        match served.map_err(anyhow::Error::downcast) {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(Ok(StartError::Home(error))) => home_alone::refused(error, false),
+            Err(Ok(error)) => Err(error.into()),
+            Err(Err(error)) => Err(error),
+        }
     }
 }
 

@@ -6,20 +6,22 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::fcntl::{Flock, OFlag};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::Clock;
 
+mod lock;
 mod paths;
+pub mod socket;
 #[cfg(test)]
 mod tests;
 
+pub use lock::{Holder, RESTORE, SERVE, holder};
 pub use paths::{HomePaths, default_home};
 
 /// Mode of every folder in a home.
@@ -37,21 +39,21 @@ pub struct Term(pub u64);
 /// Why a home cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
-    /// Another server holds the lock.
-    #[error(
-        "{} is already served by process {} at {}; stop it, or use another home",
-        home.display(),
-        pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string()),
-        address.as_deref().unwrap_or("an address that is not published yet")
-    )]
+    /// Another process holds the lock.
+    #[error("{}", in_use(home, holder))]
     Served {
-        /// The server's process, when it has said so.
-        pid: Option<u32>,
-        /// Its websocket address, when it listens already.
-        address: Option<String>,
+        /// Who that is.
+        holder: Holder,
         /// The home that was asked for.
         home: PathBuf,
     },
+    /// A restore into it was cut off after it was decided.
+    #[error(
+        "a restore into {} was cut off; bring it to its end: skein restore FILE --home {}",
+        .0.display(),
+        .0.display()
+    )]
+    Unfinished(PathBuf),
     /// Neither `SKEIN_HOME` nor `XDG_DATA_HOME` nor `HOME` is set.
     #[error("no home folder: set SKEIN_HOME, or say --home")]
     Unset,
@@ -80,13 +82,6 @@ pub struct ServerJson {
     pub addresses: Vec<String>,
 }
 
-/// The content of `lock`. Unknown members are left out when it is written again.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct LockFile {
-    term: u64,
-    pid: u32,
-}
-
 /// A home that this process owns until the value is dropped.
 #[derive(Debug)]
 pub struct Home {
@@ -94,30 +89,41 @@ pub struct Home {
     start_id: Uuid,
     machine_boot: Uuid,
     term: Term,
-    /// Held, never read.
-    _lock: Flock<File>,
+    lock: Flock<File>,
 }
 
 impl Home {
-    /// Makes the folder where it is missing, takes its lock, and raises the term. Blocks for a few file operations
-    /// and one sync; meant for the start, before anything is served.
+    /// Takes the home to serve it. See [`Home::take`].
+    ///
+    /// # Errors
+    /// As [`Home::take`].
+    pub fn open(root: &Path) -> Result<Self, HomeError> {
+        Self::take(root, SERVE)
+    }
+
+    /// Makes the folder where it is missing, takes its lock, and raises the term; `doing` is the sub-command of `skein`
+    /// that does it, for others who come. Blocks for a few file operations and one sync, and up to a second before it
+    /// is refused by somebody who has not said yet where it listens; meant for the start, before anything is served.
     ///
     /// # Errors
     /// [`HomeError::Served`] when another process holds the lock, [`HomeError::Io`] otherwise.
-    pub fn open(root: &Path) -> Result<Self, HomeError> {
+    pub fn take(root: &Path, doing: &str) -> Result<Self, HomeError> {
         let paths = HomePaths::new(&std::path::absolute(root).map_err(|source| fault(root, source))?);
         make_root(paths.root())?;
-        let lock = take_lock(&paths)?;
+        let lock = lock::take(&paths)?;
+        if doing != RESTORE && paths.restore_ready().symlink_metadata().is_ok() {
+            return Err(HomeError::Unfinished(paths.root().to_owned()));
+        }
         for folder in [paths.threads(), paths.open_markers()] {
             make_folder(&folder)?;
         }
         // What a server that was killed left behind names nobody any more.
         remove_if_there(&paths.server_json())?;
-        let term = raise_term(&lock).map_err(|source| fault(&paths.lock(), source))?;
+        let term = lock::raise_term(&lock, doing).map_err(|source| fault(&paths.lock(), source))?;
         sync_folder(paths.root())?;
         let start_id = Clock.new_id();
         let machine_boot = machine_boot().unwrap_or(start_id);
-        Ok(Self { paths, start_id, machine_boot, term, _lock: lock })
+        Ok(Self { paths, start_id, machine_boot, term, lock })
     }
 
     /// Where things lie.
@@ -146,17 +152,26 @@ impl Home {
         self.term
     }
 
-    /// Tells other processes on this machine where this one listens, atomically.
+    /// Lets every later ownership have a higher number than `seen`, which was met in rollouts that came from elsewhere.
+    ///
+    /// # Errors
+    /// [`HomeError::Io`] when the lock file cannot be written.
+    pub fn pass_term(&mut self, seen: Term) -> Result<(), HomeError> {
+        if seen <= self.term {
+            return Ok(());
+        }
+        let written = lock::write(&self.lock, RESTORE, seen.0);
+        self.term = written.map_err(|source| fault(&self.paths.lock(), source))?;
+        Ok(())
+    }
+
+    /// Tells other processes on this machine where this one listens, the websocket's address first; atomically.
     ///
     /// # Errors
     /// [`HomeError::Io`] when `server.json` cannot be written.
-    pub fn publish(&self, address: &str) -> Result<(), HomeError> {
-        let says = ServerJson {
-            pid: std::process::id(),
-            term: self.term,
-            start_id: self.start_id,
-            addresses: vec![address.to_owned()],
-        };
+    pub fn publish(&self, addresses: Vec<String>) -> Result<(), HomeError> {
+        let says =
+            ServerJson { pid: std::process::id(), term: self.term, start_id: self.start_id, addresses };
         let path = self.paths.server_json();
         let beside = path.with_extension("json.new");
         write_beside(&beside, &says).map_err(|source| fault(&beside, source))?;
@@ -167,6 +182,9 @@ impl Home {
     pub fn retire(&self) {
         if let Err(error) = remove_if_there(&self.paths.server_json()) {
             tracing::warn!(%error, "server.json stays behind; the next start removes it");
+        }
+        if let Err(error) = socket::remove(&self.paths) {
+            tracing::warn!(%error, "control.sock stays behind");
         }
     }
 
@@ -181,6 +199,23 @@ impl Home {
             Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| fault(&path, error.into())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(fault(&path, source)),
+        }
+    }
+}
+
+/// Who has the home, and what to do about it.
+fn in_use(home: &Path, holder: &Holder) -> String {
+    let home = home.display();
+    let pid = holder.pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string());
+    match holder.doing.as_deref().filter(|doing| *doing != SERVE) {
+        Some(doing) => {
+            format!(
+                "{home} is in use by process {pid} (skein {doing}); wait for its end, or use another home"
+            )
+        }
+        None => {
+            let address = holder.address.as_deref().unwrap_or("an address that is not published yet");
+            format!("{home} is already served by process {pid} at {address}; stop it, or use another home")
         }
     }
 }
@@ -240,55 +275,6 @@ fn remove_if_there(path: &Path) -> Result<(), HomeError> {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(fault(path, source)),
         Ok(()) | Err(_) => Ok(()),
     }
-}
-
-fn take_lock(paths: &HomePaths) -> Result<Flock<File>, HomeError> {
-    let path = paths.lock();
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(FILE_MODE)
-        .custom_flags(no_surprises())
-        .open(&path)
-        .and_then(only_regular)
-        .map_err(|source| fault(&path, source))?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(lock),
-        Err((file, Errno::EWOULDBLOCK)) => Err(served(paths, &file)),
-        Err((_, errno)) => Err(fault(&path, errno.into())),
-    }
-}
-
-/// Who holds the lock: `server.json` when it listens, else the lock file itself.
-fn served(paths: &HomePaths, lock: &File) -> HomeError {
-    let says = Home::read_server_json(paths.root()).ok().flatten();
-    let pid = says.as_ref().map(|says| says.pid).or_else(|| read_lock(lock).map(|lock| lock.pid));
-    let address = says.and_then(|says| says.addresses.into_iter().next());
-    HomeError::Served { pid, address, home: paths.root().to_owned() }
-}
-
-fn read_lock(file: &File) -> Option<LockFile> {
-    let mut bytes = vec![0; 256];
-    let length = file.read_at(&mut bytes, 0).ok()?;
-    serde_json::from_slice(bytes.get(..length)?).ok()
-}
-
-/// One more than what the lock file says, on disk before anything is done under it. A lock file that cannot be
-/// understood gives the time in milliseconds: counting from 1 has never come that far, so the term still rises.
-fn raise_term(lock: &File) -> io::Result<Term> {
-    let known = match (lock.metadata()?.len(), read_lock(lock)) {
-        (0, _) => 0,
-        (_, Some(known)) => known.term,
-        (_, None) => u64::try_from(Clock.wall().0).unwrap_or(u64::MAX / 2),
-    };
-    let term = known.saturating_add(1);
-    let text = serde_json::to_string(&LockFile { term, pid: std::process::id() })?;
-    lock.write_all_at(text.as_bytes(), 0)?;
-    lock.set_len(text.len() as u64)?;
-    lock.sync_all()?;
-    Ok(Term(term))
 }
 
 fn write_beside(path: &Path, says: &ServerJson) -> io::Result<()> {

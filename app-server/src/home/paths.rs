@@ -65,6 +65,24 @@ impl HomePaths {
         self.root.join("server.json")
     }
 
+    /// Where programs of this machine reach the server.
+    #[must_use]
+    pub fn control_socket(&self) -> PathBuf {
+        self.root.join("control.sock")
+    }
+
+    /// What a restore unpacks.
+    #[must_use]
+    pub fn restore_new(&self) -> PathBuf {
+        self.root.join("restore.new")
+    }
+
+    /// What a restore that is decided has unpacked and not moved to its places yet.
+    #[must_use]
+    pub fn restore_ready(&self) -> PathBuf {
+        self.root.join("restore.ready")
+    }
+
     /// The lock, and the term.
     #[must_use]
     pub fn lock(&self) -> PathBuf {

@@ -11,7 +11,7 @@ fn folders_and_files_are_private() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("a/b/home");
     let home = Home::open(&root).unwrap();
-    home.publish("ws://127.0.0.1:1").unwrap();
+    home.publish(vec!["ws://127.0.0.1:1".to_owned()]).unwrap();
     let paths = home.paths();
     for folder in [dir.path().join("a"), root.clone(), paths.threads(), paths.open_markers()] {
         assert_eq!(mode(&folder), FOLDER_MODE, "{}", folder.display());
@@ -25,14 +25,14 @@ fn folders_and_files_are_private() {
 fn a_second_server_is_told_who_serves() {
     let dir = tempfile::tempdir().unwrap();
     let first = Home::open(dir.path()).unwrap();
-    let HomeError::Served { pid, address, .. } = Home::open(dir.path()).unwrap_err() else { panic!() };
+    let HomeError::Served { holder, .. } = Home::open(dir.path()).unwrap_err() else { panic!() };
     assert_eq!(
-        (pid, address),
+        (holder.pid, holder.address),
         (Some(std::process::id()), None),
         "before it listens the lock file names the process"
     );
 
-    first.publish("ws://127.0.0.1:4500").unwrap();
+    first.publish(vec!["ws://127.0.0.1:4500".to_owned()]).unwrap();
     let refusal = Home::open(dir.path()).unwrap_err();
     let text = refusal.to_string();
     for part in
@@ -65,7 +65,7 @@ fn the_term_rises_with_each_start_and_the_start_id_is_new() {
 fn server_json_ends_with_the_server_and_a_stale_one_with_the_next_start() {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::open(dir.path()).unwrap();
-    home.publish("ws://127.0.0.1:7").unwrap();
+    home.publish(vec!["ws://127.0.0.1:7".to_owned()]).unwrap();
     let says = Home::read_server_json(dir.path()).unwrap().unwrap();
     assert_eq!((says.pid, says.term, says.start_id), (std::process::id(), home.term(), home.start_id()));
     assert_eq!(says.addresses, ["ws://127.0.0.1:7"]);
@@ -103,7 +103,7 @@ fn a_folder_that_is_not_ours_keeps_its_mode() {
 fn the_lock_does_not_reach_a_program_that_is_started() {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::open(dir.path()).unwrap();
-    let flags = nix::fcntl::fcntl(&*home._lock, nix::fcntl::FcntlArg::F_GETFD).unwrap();
+    let flags = nix::fcntl::fcntl(&*home.lock, nix::fcntl::FcntlArg::F_GETFD).unwrap();
     assert!(nix::fcntl::FdFlag::from_bits_retain(flags).contains(nix::fcntl::FdFlag::FD_CLOEXEC));
 }
 
@@ -120,4 +120,66 @@ fn the_default_home_follows_the_environment() {
             |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
         assert_eq!(default_home(&variable).ok(), expected.map(PathBuf::from), "{set:?}");
     }
+}
+
+#[test]
+fn what_somebody_else_has_left_behind_names_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Home::take(dir.path(), "reindex").unwrap();
+    let paths = first.paths();
+    // As a server that was killed leaves it, seen by one that comes before the new owner has cleaned up.
+    let gone = serde_json::json!({
+        "pid": 1, "term": 1, "startId": Uuid::nil(), "addresses": ["ws://127.0.0.1:9"],
+    });
+    fs::write(paths.server_json(), gone.to_string()).unwrap();
+    let HomeError::Served { holder, .. } = Home::open(dir.path()).unwrap_err() else { panic!() };
+    let us = std::process::id();
+    let expected = Holder { pid: Some(us), doing: Some("reindex".to_owned()), address: None };
+    assert_eq!(holder, expected);
+    assert_eq!(super::holder(paths), Some(expected));
+    let text = Home::open(dir.path()).unwrap_err().to_string();
+    assert!(text.contains(&format!("in use by process {us} (skein reindex)")), "{text}");
+    let paths = paths.clone();
+    drop(first);
+    assert_eq!(super::holder(&paths), None);
+}
+
+#[test]
+fn a_home_whose_owner_ends_while_another_waits_is_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("home");
+    let first = Home::open(&root).unwrap();
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| Home::open(&root));
+        drop(first);
+        assert_eq!(second.join().unwrap().unwrap().term(), Term(2));
+    });
+}
+
+#[test]
+fn the_control_socket_is_private_replaces_a_leftover_and_ends_with_the_home() {
+    let dir = tempfile::tempdir().unwrap();
+    for root in [dir.path().join("short"), dir.path().join("l".repeat(200)).join("o".repeat(200))] {
+        let home = Home::open(&root).unwrap();
+        let path = home.paths().control_socket();
+        drop(socket::listen_at(home.paths()).unwrap());
+        let _listener = socket::listen_at(home.paths()).unwrap();
+        assert_eq!(mode(&path), FILE_MODE);
+        let reach = socket::Reach::of(home.paths()).unwrap();
+        std::os::unix::net::UnixStream::connect(reach.path()).unwrap();
+        drop(home);
+        assert!(!path.exists());
+    }
+}
+
+#[test]
+fn what_is_no_socket_is_left_where_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::open(dir.path()).unwrap();
+    let path = home.paths().control_socket();
+    fs::write(&path, "a letter").unwrap();
+    let error = socket::listen_at(home.paths()).unwrap_err();
+    assert!(error.to_string().contains("not a socket"), "{error}");
+    drop(home);
+    assert_eq!(fs::read_to_string(path).unwrap(), "a letter");
 }

@@ -22,10 +22,32 @@ use crate::policy;
 #[cfg(test)]
 mod tests;
 
+/// Where sockets come from.
+pub trait Accept: Send + 'static {
+    /// A socket.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next socket, ready to be used. Dropping the future loses none.
+    fn accept(&mut self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<TcpStream> {
+        let (stream, _) = TcpListener::accept(self).await?;
+        // Without it every answer that follows a small frame waits for a delayed acknowledgement.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY");
+        }
+        Ok(stream)
+    }
+}
+
 /// Accepts sockets, as many as may stand before their handshake.
 #[derive(Debug)]
-pub struct Door {
-    listener: TcpListener,
+pub struct Door<A> {
+    listener: A,
     places: Arc<Semaphore>,
 }
 
@@ -41,14 +63,14 @@ struct Visit {
     place: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
-impl Door {
+impl<A> Door<A> {
     /// A door at this listener.
     #[must_use]
-    pub fn new(listener: TcpListener) -> Self {
+    pub fn new(listener: A) -> Self {
         Self::with_places(listener, policy::SOCKETS_BEFORE_HANDSHAKE)
     }
 
-    fn with_places(listener: TcpListener, places: usize) -> Self {
+    fn with_places(listener: A, places: usize) -> Self {
         Self { listener, places: Arc::new(Semaphore::new(places)) }
     }
 }
@@ -73,14 +95,14 @@ impl Visitor {
     }
 }
 
-impl Connected<IncomingStream<'_, Door>> for Visitor {
-    fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
+impl<A: Accept> Connected<IncomingStream<'_, Door<A>>> for Visitor {
+    fn connect_info(stream: IncomingStream<'_, Door<A>>) -> Self {
         stream.remote_addr().clone()
     }
 }
 
-impl Listener for Door {
-    type Io = Socket<TcpStream>;
+impl<A: Accept> Listener for Door<A> {
+    type Io = Socket<A::Stream>;
     type Addr = Visitor;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
@@ -88,7 +110,7 @@ impl Listener for Door {
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
         let stream = loop {
             match self.listener.accept().await {
-                Ok((stream, _)) => break stream,
+                Ok(stream) => break stream,
                 Err(error) if is_of_the_visitor(&error) => {}
                 Err(error) => {
                     tracing::error!(%error, "no socket can be accepted; trying again");
@@ -96,10 +118,6 @@ impl Listener for Door {
                 }
             }
         };
-        // Without it every answer that follows a small frame waits for a delayed acknowledgement.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
-        }
         let visitor = Visitor::new(place);
         (Socket::new(stream, visitor.clone()), visitor)
     }

@@ -1,8 +1,10 @@
 //! Everything that is reached by HTTP: the websocket, and the health of the server.
 
 mod access;
+mod control;
 mod door;
 mod routes;
 
-pub use door::{Door, Visitor};
+pub use control::Control;
+pub use door::{Accept, Door, Visitor};
 pub use routes::{Web, routes};

@@ -140,7 +140,7 @@ pub async fn run(
     if found.rollouts.is_empty() && found.problems.is_empty() {
         return Err(ImportError::Nothing { path: from.to_owned() });
     }
-    let home = Home::open(home)?;
+    let home = Home::take(home, "import")?;
     let store = FileStore::open(home.paths(), Arc::new(DiskLayer), tasks.clone());
     let store = store.map_err(ImportError::Store)?;
     let mut report = Report { problems: found.problems, ..Report::default() };

@@ -1,0 +1,212 @@
+//! Reads a backup from its beginning to its end and believes nothing: every name has to be one of ours, every file what
+//! the manifest says, and behind the end there has to be nothing.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use flate2::bufread::GzDecoder;
+use sha2::{Digest, Sha256};
+use skein_protocol::ids::ThreadId;
+use tar::{Archive, Entry, EntryType};
+
+use super::{BackupError, Contents, FIRST, Head, Kept, Name, VERSION, hex};
+use crate::policy;
+
+type Unzipped = GzDecoder<BufReader<File>>;
+
+/// A file of a backup, as it goes by.
+pub(super) struct Passing<'a> {
+    /// Its name in a home.
+    pub path: &'a str,
+    /// The thread whose rollout it is.
+    pub thread: Option<ThreadId>,
+    /// When it was last written, Unix seconds.
+    pub written: u64,
+    /// Its content.
+    pub content: &'a mut dyn Read,
+}
+
+/// A backup that was found whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// The SHA-256 of its manifest: which backup this is.
+    pub id: String,
+    /// Files in it.
+    pub files: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
+}
+
+/// Looks whether a file is a whole backup. Changes nothing.
+///
+/// # Errors
+/// [`BackupError::Damaged`] when it is not, [`BackupError::Io`] when it cannot be read.
+pub fn check(path: &Path, progress: &mut dyn FnMut(u64)) -> Result<Checked, BackupError> {
+    walk(path, progress, &mut |_| Ok(()))
+}
+
+/// Shows each file of a backup to `each`, in order; whether they are what they should be is known at the end. `progress`
+/// is told how many files have gone by.
+pub(super) fn walk(
+    path: &Path,
+    progress: &mut dyn FnMut(u64),
+    each: &mut dyn FnMut(Passing<'_>) -> Result<(), BackupError>,
+) -> Result<Checked, BackupError> {
+    let damaged = |reason: &dyn ToString| BackupError::damaged(path, reason.to_string());
+    let file = File::open(path).map_err(BackupError::io(path))?;
+    let mut archive = Archive::new(GzDecoder::new(BufReader::new(file)));
+    let mut seen = Seen::default();
+    let mut checked = None;
+    for entry in archive.entries().map_err(|error| damaged(&error))?.raw(true) {
+        let mut entry = entry.map_err(|error| damaged(&error))?;
+        if checked.is_some() {
+            return Err(damaged(&"something follows its manifest"));
+        }
+        let (name, kind) = seen.name(&entry).map_err(|reason| damaged(&reason))?;
+        match kind {
+            Name::First => head(&mut entry).map_err(|reason| damaged(&reason))?,
+            Name::Manifest => {
+                let id = compare(&mut entry, &mut seen.contents).map_err(|reason| damaged(&reason))?;
+                checked = Some(Checked { id, files: seen.files, bytes: seen.bytes });
+            }
+            Name::Config | Name::Rollout(_) | Name::Blob => {
+                seen.pass(path, &name, kind, &mut entry, each)?;
+                progress(seen.files);
+            }
+        }
+    }
+    let checked = checked.ok_or_else(|| damaged(&"it has no manifest: it was cut off"))?;
+    end(archive.into_inner()).map_err(|reason| damaged(&reason))?;
+    Ok(checked)
+}
+
+/// What has gone by.
+#[derive(Default)]
+struct Seen {
+    contents: Contents,
+    threads: HashSet<ThreadId>,
+    begun: bool,
+    files: u64,
+    bytes: u64,
+}
+
+impl Seen {
+    /// What an entry is, when it may be here.
+    fn name<R: Read>(&mut self, entry: &Entry<'_, R>) -> Result<(String, Name), String> {
+        let name = String::from_utf8_lossy(&entry.header().path_bytes()).into_owned();
+        let shown: String = name.chars().take(policy::BACKUP_NAME_SHOWN).collect();
+        if entry.header().entry_type() != EntryType::Regular {
+            return Err(format!("{shown:?} is no regular file"));
+        }
+        let kind = Name::of(&name).ok_or_else(|| format!("{shown:?} has no place in a home"))?;
+        if (kind == Name::First) == self.begun {
+            return Err(format!("{shown:?} is where it should not be; the first entry is {FIRST}"));
+        }
+        self.begun = true;
+        let again = self.contents.contains_key(&name)
+            || matches!(kind, Name::Rollout(thread) if !self.threads.insert(thread));
+        if again { Err(format!("{shown:?} is in it twice")) } else { Ok((name, kind)) }
+    }
+
+    fn pass<R: Read>(
+        &mut self,
+        path: &Path,
+        name: &str,
+        kind: Name,
+        entry: &mut Entry<'_, R>,
+        each: &mut dyn FnMut(Passing<'_>) -> Result<(), BackupError>,
+    ) -> Result<(), BackupError> {
+        let damaged = |error: io::Error| BackupError::damaged(path, format!("{name}: {error}"));
+        let written = entry.header().mtime().map_err(damaged)?;
+        let size = entry.header().entry_size().map_err(damaged)?;
+        let thread = if let Name::Rollout(thread) = kind { Some(thread) } else { None };
+        let mut content = Counted { entry, bytes: 0, digest: Sha256::new(), failed: None };
+        let shown = each(Passing { path: name, thread, written, content: &mut content });
+        // A backup that ends too early is damaged, whoever met it first.
+        if let Some(error) = content.failed.take() {
+            return Err(damaged(error));
+        }
+        shown?;
+        io::copy(&mut content, &mut io::sink()).map_err(damaged)?;
+        if content.bytes != size {
+            return Err(damaged(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.files += 1;
+        self.bytes += size;
+        self.contents.insert(name.to_owned(), (size, hex(content.digest)));
+        Ok(())
+    }
+}
+
+/// The content of an entry, of which is known in the end what it was.
+struct Counted<R> {
+    entry: R,
+    bytes: u64,
+    digest: Sha256,
+    failed: Option<io::Error>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let came = self.entry.read(bytes).inspect_err(|error| {
+            self.failed = Some(io::Error::new(error.kind(), error.to_string()));
+        })?;
+        self.digest.update(bytes.get(..came).unwrap_or_default());
+        self.bytes += came as u64;
+        Ok(came)
+    }
+}
+
+fn head(entry: &mut dyn Read) -> Result<(), String> {
+    let mut text = Vec::new();
+    entry.take(policy::BACKUP_LINE).read_to_end(&mut text).map_err(|error| error.to_string())?;
+    let head: Head = serde_json::from_slice(&text).map_err(|error| format!("{FIRST}: {error}"))?;
+    if head.version == VERSION {
+        return Ok(());
+    }
+    Err(format!(
+        "it is of version {}, and this skein reads version {VERSION}: use skein {}",
+        head.version, head.skein
+    ))
+}
+
+/// Holds what has gone by against the manifest; the SHA-256 of the latter.
+fn compare(entry: &mut dyn Read, seen: &mut Contents) -> Result<String, String> {
+    let mut counted = Counted { entry, bytes: 0, digest: Sha256::new(), failed: None };
+    let mut lines = BufReader::new(&mut counted);
+    loop {
+        let mut line = Vec::new();
+        let most = (&mut lines).take(policy::BACKUP_LINE).read_until(b'\n', &mut line);
+        if most.map_err(|error| format!("its manifest: {error}"))? == 0 {
+            break;
+        }
+        let kept: Kept = serde_json::from_slice(&line).map_err(|error| format!("its manifest: {error}"))?;
+        match seen.remove(&kept.path) {
+            Some(found) if found == (kept.bytes, kept.sha256) => {}
+            Some(_) => return Err(format!("{} is not what was saved", kept.path)),
+            None => return Err(format!("{} is missing", kept.path)),
+        }
+    }
+    match seen.keys().next() {
+        Some(name) => Err(format!("{name} is not in its manifest")),
+        None => Ok(hex(counted.digest)),
+    }
+}
+
+/// Behind the last entry there are zeros, then the end with its checksum, then nothing.
+fn end(mut unzipped: Unzipped) -> Result<(), String> {
+    let mut bytes = vec![0; policy::BACKUP_LOOK];
+    loop {
+        let came = unzipped.read(&mut bytes).map_err(|error| error.to_string())?;
+        if came == 0 {
+            break;
+        }
+        if bytes.iter().take(came).any(|byte| *byte != 0) {
+            return Err("something follows its end".to_owned());
+        }
+    }
+    let rest = unzipped.get_mut().fill_buf().map_err(|error| error.to_string())?;
+    if rest.is_empty() { Ok(()) } else { Err("something follows its end".to_owned()) }
+}

@@ -1,0 +1,325 @@
+//! Writes a backup, of a home that may be served meanwhile.
+//!
+//! Rollouts are only appended to, and what was acknowledged is in the file: so a copy of its whole lines has everything
+//! that was acknowledged before it was opened, as after a kill of the server at that moment. Nothing is locked and
+//! nobody is asked.
+
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
+use sha2::{Digest, Sha256};
+use skein_protocol::ids::ThreadId;
+use tar::{Builder, EntryType, Header};
+
+use super::{
+    BLOBS, BackupError, CONFIG, FIRST, Head, Kept, MANIFEST, Name, Progress, SHELVES, VERSION, hex, rollout,
+};
+use crate::clock::Clock;
+use crate::home::{FILE_MODE, HomePaths, no_surprises, only_regular};
+use crate::policy;
+use crate::rollout::file::layer::{DiskLayer, FileLayer, LayerFile, Open};
+
+/// What is to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// The home.
+    pub home: &'a Path,
+    /// The backup.
+    pub file: &'a Path,
+    /// Whether a file that is there is replaced.
+    pub force: bool,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Made {
+    /// Threads in it.
+    pub threads: u64,
+    /// Files in it, rollouts among them.
+    pub files: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
+    /// Bytes of the backup.
+    pub size: u64,
+    /// Rollouts that have no whole line, and what is no regular file: they are not in it.
+    pub left_out: Vec<PathBuf>,
+}
+
+/// Writes a backup: under another name first (the file's with `.part`), then in its place, when it is whole and on disk.
+///
+/// # Errors
+/// [`BackupError`]; the file is as it was.
+pub fn make(order: Order<'_>, progress: impl FnMut(Progress)) -> Result<Made, BackupError> {
+    let paths = HomePaths::new(order.home);
+    if !paths.threads().is_dir() {
+        return Err(BackupError::NoHome(order.home.to_owned()));
+    }
+    if !order.force && order.file.symlink_metadata().is_ok() {
+        return Err(BackupError::Exists(order.file.to_owned()));
+    }
+    let mut part = order.file.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let open = lock_part(&part)?;
+    let written = write(&paths, &open, progress).and_then(|made| {
+        put_in_place(&part, order)?;
+        Ok(made)
+    });
+    if written.is_err() {
+        // What is left of it is of no use; the next try would replace it.
+        fs::remove_file(&part).ok();
+    }
+    written
+}
+
+/// The file under its first name, empty and ours alone.
+fn lock_part(part: &Path) -> Result<Flock<File>, BackupError> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(FILE_MODE)
+        .custom_flags(no_surprises())
+        .open(part)
+        .and_then(only_regular)
+        .map_err(BackupError::io(part))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(file) => {
+            file.set_len(0).map_err(BackupError::io(part))?;
+            Ok(file)
+        }
+        Err((_, Errno::EWOULDBLOCK)) => Err(BackupError::Busy(part.to_owned())),
+        Err((_, errno)) => Err(BackupError::io(part)(errno.into())),
+    }
+}
+
+fn put_in_place(part: &Path, order: Order<'_>) -> Result<(), BackupError> {
+    let renamed = if order.force {
+        fs::rename(part, order.file)
+    } else {
+        match renameat2(AT_FDCWD, part, AT_FDCWD, order.file, RenameFlags::RENAME_NOREPLACE) {
+            Err(Errno::EEXIST) => return Err(BackupError::Exists(order.file.to_owned())),
+            // A file system that knows no such rename: whether the name is free was looked at.
+            Err(Errno::EINVAL) => fs::rename(part, order.file),
+            other => other.map_err(io::Error::from),
+        }
+    };
+    renamed.map_err(BackupError::io(order.file))?;
+    let folder = order.file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(BackupError::io(folder))
+}
+
+fn write(paths: &HomePaths, file: &File, progress: impl FnMut(Progress)) -> Result<Made, BackupError> {
+    let zip = GzEncoder::new(BufWriter::new(file), Compression::new(policy::BACKUP_LEVEL));
+    let mut archive = Archive { tar: Builder::new(zip), manifest: Vec::new(), made: Made::default() };
+    let failed = || BackupError::io("the backup");
+    let head = Head { version: VERSION, skein: env!("CARGO_PKG_VERSION").to_owned(), at: Clock.wall().0 };
+    let head = serde_json::to_vec(&head).map_err(io::Error::from).map_err(failed())?;
+    archive.add_bytes(FIRST, &head).map_err(failed())?;
+    archive.add_home(paths, progress)?;
+    let manifest = std::mem::take(&mut archive.manifest);
+    archive.add_bytes(MANIFEST, &manifest).map_err(failed())?;
+    let finished = archive.tar.into_inner().and_then(GzEncoder::finish);
+    finished.and_then(|mut buffer| buffer.flush()).map_err(failed())?;
+    file.sync_all().map_err(failed())?;
+    let size = file.metadata().map_err(failed())?.len();
+    Ok(Made { size, ..archive.made })
+}
+
+struct Archive<W: Write> {
+    tar: Builder<W>,
+    manifest: Vec<u8>,
+    made: Made,
+}
+
+impl<W: Write> Archive<W> {
+    fn add_home(&mut self, paths: &HomePaths, mut progress: impl FnMut(Progress)) -> Result<(), BackupError> {
+        self.add_whole(paths, CONFIG)?;
+        let threads = threads(paths)?;
+        let total = threads.len() as u64;
+        progress(Progress { done: 0, total });
+        for (done, thread) in (1..).zip(threads) {
+            self.add_rollout(paths, thread)?;
+            progress(Progress { done, total });
+        }
+        // Behind the rollouts: what these refer to was there before them.
+        for name in blobs(paths)? {
+            self.add_whole(paths, &name)?;
+        }
+        Ok(())
+    }
+
+    /// A rollout, from whichever shelf it stands on now. One that was deleted since the folders were read is not there.
+    fn add_rollout(&mut self, paths: &HomePaths, thread: ThreadId) -> Result<(), BackupError> {
+        // It may be put on the other shelf between two looks: so the first one is looked at once more.
+        for shelf in [SHELVES[0], SHELVES[1], SHELVES[0]] {
+            let name = rollout(shelf, thread);
+            let path = paths.root().join(&name);
+            match open(&path)? {
+                Found::Nothing => continue,
+                Found::Other => self.made.left_out.push(path),
+                Found::File(file) => match whole_lines(&*file).map_err(BackupError::io(&path))? {
+                    0 => self.made.left_out.push(path),
+                    end => {
+                        self.add(&name, &path, &*file, end)?;
+                        self.made.threads += 1;
+                    }
+                },
+            }
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    /// A file that does not change, when it is there.
+    fn add_whole(&mut self, paths: &HomePaths, name: &str) -> Result<(), BackupError> {
+        let path = paths.root().join(name);
+        match open(&path)? {
+            Found::Nothing => Ok(()),
+            Found::Other => {
+                self.made.left_out.push(path);
+                Ok(())
+            }
+            Found::File(file) => {
+                let end = file.len().map_err(BackupError::io(&path))?;
+                self.add(name, &path, &*file, end)
+            }
+        }
+    }
+
+    fn add(&mut self, name: &str, path: &Path, file: &dyn LayerFile, end: u64) -> Result<(), BackupError> {
+        let written = path.symlink_metadata().and_then(|seen| seen.modified());
+        let written = written.unwrap_or(UNIX_EPOCH);
+        let mut content = Content { file, at: 0, end, digest: Sha256::new() };
+        self.tar
+            .append(&header(name, end, written).map_err(BackupError::io(path))?, &mut content)
+            .map_err(BackupError::io(path))?;
+        if content.at < end {
+            return Err(BackupError::Shrunk(path.to_owned()));
+        }
+        let kept = Kept { path: name.to_owned(), bytes: end, sha256: hex(content.digest) };
+        serde_json::to_writer(&mut self.manifest, &kept)
+            .map_err(|error| BackupError::io(path)(error.into()))?;
+        self.manifest.push(b'\n');
+        self.made.files += 1;
+        self.made.bytes += end;
+        Ok(())
+    }
+
+    fn add_bytes(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.tar.append(&header(name, bytes.len() as u64, UNIX_EPOCH)?, bytes)
+    }
+}
+
+fn header(name: &str, bytes: u64, written: SystemTime) -> io::Result<Header> {
+    let mut header = Header::new_ustar();
+    header.set_path(name)?;
+    header.set_entry_type(EntryType::Regular);
+    header.set_mode(FILE_MODE);
+    header.set_size(bytes);
+    header.set_mtime(written.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
+    header.set_cksum();
+    Ok(header)
+}
+
+/// Bytes of a file up to an end, which go by once.
+struct Content<'a> {
+    file: &'a dyn LayerFile,
+    at: u64,
+    end: u64,
+    digest: Sha256,
+}
+
+impl Read for Content<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.end - self.at).unwrap_or(usize::MAX).min(bytes.len());
+        let room = bytes.get_mut(..most).unwrap_or_default();
+        let came = self.file.read_at(room, self.at)?;
+        self.digest.update(room.get(..came).unwrap_or_default());
+        self.at += came as u64;
+        Ok(came)
+    }
+}
+
+/// What is in a place.
+enum Found {
+    Nothing,
+    File(Box<dyn LayerFile>),
+    /// No regular file.
+    Other,
+}
+
+fn open(path: &Path) -> Result<Found, BackupError> {
+    match DiskLayer.open(path, Open::Read) {
+        Ok(file) => Ok(Found::File(file)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(Found::Nothing)
+        }
+        Err(_) if path.symlink_metadata().is_ok_and(|seen| !seen.is_file()) => Ok(Found::Other),
+        Err(error) => Err(BackupError::io(path)(error)),
+    }
+}
+
+/// Where the last whole line ends.
+fn whole_lines(file: &dyn LayerFile) -> io::Result<u64> {
+    let mut end = file.len()?;
+    let mut bytes = vec![0; policy::BACKUP_LOOK];
+    while end > 0 {
+        let from = end.saturating_sub(bytes.len() as u64);
+        let wanted = usize::try_from(end - from).unwrap_or(bytes.len());
+        let came = file.read_at(bytes.get_mut(..wanted).unwrap_or_default(), from)?;
+        if let Some(at) = bytes.iter().take(came).rposition(|byte| *byte == b'\n') {
+            return Ok(from + at as u64 + 1);
+        }
+        end = from;
+    }
+    Ok(0)
+}
+
+/// Every thread that has a rollout, once; also one that is put on the other shelf meanwhile.
+fn threads(paths: &HomePaths) -> Result<Vec<ThreadId>, BackupError> {
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
+    for shelf in [SHELVES[0], SHELVES[1], SHELVES[0]] {
+        for name in names(paths, shelf)? {
+            if let Some(Name::Rollout(thread)) = Name::of(&name)
+                && seen.insert(thread)
+            {
+                found.push(thread);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn blobs(paths: &HomePaths) -> Result<Vec<String>, BackupError> {
+    Ok(names(paths, BLOBS)?.into_iter().filter(|name| Name::of(name) == Some(Name::Blob)).collect())
+}
+
+/// The names of everything in the folders of a folder of the home.
+fn names(paths: &HomePaths, folder: &str) -> Result<Vec<String>, BackupError> {
+    let mut found = Vec::new();
+    let root = paths.root().join(folder);
+    for below in DiskLayer.entries(&root).map_err(BackupError::io(&root))? {
+        match DiskLayer.entries(&below.path) {
+            Ok(files) => found.extend(
+                files
+                    .iter()
+                    .filter_map(|file| Some(file.path.strip_prefix(paths.root()).ok()?.to_str()?.to_owned())),
+            ),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {}
+            Err(error) => return Err(BackupError::io(below.path)(error)),
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,313 @@
+//! Puts what is in a backup into a home, all or nothing.
+//!
+//! The backup is read twice: first it is checked, with nothing changed; then it is unpacked into `restore.new` in the home.
+//! When all of that is on disk the folder is renamed to `restore.ready`: from then on the restore is decided. Its files
+//! are moved to their places, and until the last one has come no server starts there. Whoever is cut off runs it again.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use futures_util::{StreamExt, stream};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::unistd::syncfs;
+use skein_protocol::ids::{Epoch, ThreadId};
+use uuid::Uuid;
+
+use super::check::{Checked, Passing, walk};
+use super::{BLOBS, BackupError, CONFIG, Progress, SHELVES, rollout};
+use crate::clock::Clock;
+use crate::home::{self, FILE_MODE, Home, HomePaths, Term, no_surprises};
+use crate::policy;
+use crate::rollout::epoch::Tail;
+use crate::rollout::file::FileStore;
+use crate::rollout::file::layer::{DiskLayer, FileLayer};
+use crate::rollout::record::{Record, RecordBody, ThreadOpened};
+use crate::rollout::{AppendError, Keep, Lease, ReadError, RolloutStore};
+use crate::tasks::Tasks;
+
+/// The sub-command, as others read who has the home.
+pub const DOING: &str = home::RESTORE;
+/// In the unpacked folder: which backup it is.
+const OF: &str = "of";
+
+/// What was restored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Threads that are in the home now and were not before.
+    pub threads: u64,
+    /// Threads of the backup that were in the home already, and were left as they are.
+    pub there: u64,
+    /// Whether the settings came from the backup.
+    pub config: bool,
+    /// Whether this was the end of a restore that had been cut off; then the counts are those of its rest.
+    pub resumed: bool,
+}
+
+/// Whether the folder may be restored into, before it is taken: it is empty, not there, or with `force` a home. Changes
+/// nothing.
+///
+/// # Errors
+/// [`BackupError::NotEmpty`], [`BackupError::Foreign`], or that the folder cannot be read.
+pub fn may(root: &Path, force: bool) -> Result<(), BackupError> {
+    let paths = HomePaths::new(root);
+    let entries = DiskLayer.entries(root).map_err(BackupError::io(root))?;
+    let ours = [paths.lock(), paths.threads(), paths.config()];
+    if !entries.is_empty() && !ours.iter().any(|path| path.symlink_metadata().is_ok()) {
+        return Err(BackupError::Foreign(root.to_owned()));
+    }
+    if force || paths.restore_ready().is_dir() || is_empty(&paths)? {
+        return Ok(());
+    }
+    Err(BackupError::NotEmpty(root.to_owned()))
+}
+
+/// Whether a home has neither a rollout nor settings.
+fn is_empty(paths: &HomePaths) -> Result<bool, BackupError> {
+    let mut found = paths.config().symlink_metadata().is_ok();
+    for shelf in SHELVES {
+        for folder in folders(&paths.root().join(shelf))? {
+            found |= !DiskLayer.entries(&folder).map_err(BackupError::io(&folder))?.is_empty();
+        }
+    }
+    Ok(!found)
+}
+
+/// Restores a backup that was checked. `progress` is told what is done now, and how far it is.
+///
+/// # Errors
+/// [`BackupError`]. Either the home is as it was, or it takes no server until the restore was run again.
+pub async fn put(
+    home: &mut Home,
+    file: &Path,
+    checked: &Checked,
+    force: bool,
+    progress: &mut (dyn FnMut(&'static str, Progress) + Send),
+) -> Result<Restored, BackupError> {
+    let paths = home.paths().clone();
+    if paths.restore_ready().is_dir() {
+        let of = fs::read_to_string(paths.restore_ready().join(OF)).unwrap_or_default();
+        let restored = finish(&paths, progress)?;
+        let same = of == checked.id;
+        return if same {
+            Ok(Restored { resumed: true, ..restored })
+        } else {
+            Err(BackupError::Other(paths.root().to_owned()))
+        };
+    }
+    may(paths.root(), force)?;
+    let staged = stage(&paths, file, checked, progress)?;
+    let term = begin_anew(&staged, progress).await?;
+    // Rollouts of another home may have been opened by later owners than this one has had.
+    home.pass_term(term)?;
+    decide(&paths, &staged, checked)?;
+    Ok(Restored { there: staged.there, ..finish(&paths, progress)? })
+}
+
+/// What was unpacked.
+struct Staged {
+    root: PathBuf,
+    rollouts: Vec<(ThreadId, PathBuf, u64)>,
+    there: u64,
+}
+
+/// Unpacks what is not in the home yet.
+fn stage(
+    paths: &HomePaths,
+    file: &Path,
+    checked: &Checked,
+    progress: &mut (dyn FnMut(&'static str, Progress) + Send),
+) -> Result<Staged, BackupError> {
+    let root = paths.restore_new();
+    remove_folder(&root)?;
+    let mut staged = Staged { root: root.clone(), rollouts: Vec::new(), there: 0 };
+    let inside = HomePaths::new(&root);
+    for folder in [root.clone(), inside.threads(), inside.archived(), root.join(BLOBS), inside.open_markers()]
+    {
+        DiskLayer.make_folder(&folder).map_err(BackupError::io(&folder))?;
+    }
+    let mut told = |done| progress("unpacked", Progress { done, total: checked.files });
+    let read = walk(file, &mut told, &mut |passing| unpack(paths, &mut staged, passing));
+    let same = read.and_then(|read| {
+        let changed = || BackupError::damaged(file, "it was changed while it was read");
+        if read == *checked { Ok(staged) } else { Err(changed()) }
+    });
+    if same.is_err() {
+        remove_folder(&root)?;
+    }
+    same
+}
+
+fn unpack(paths: &HomePaths, staged: &mut Staged, passing: Passing<'_>) -> Result<(), BackupError> {
+    let Passing { path, thread, written, content } = passing;
+    let is_there = |name: &str| paths.root().join(name).symlink_metadata().is_ok();
+    let there = match thread {
+        Some(thread) => SHELVES.iter().any(|shelf| is_there(&rollout(shelf, thread))),
+        None => is_there(path),
+    };
+    if there {
+        staged.there += u64::from(thread.is_some());
+        return Ok(());
+    }
+    let to = staged.root.join(path);
+    if let Some(folder) = to.parent() {
+        DiskLayer.make_folder(folder).map_err(BackupError::io(folder))?;
+    }
+    let mut made = new_file(&to)?;
+    io::copy(content, &mut made).map_err(BackupError::io(&to))?;
+    if let Some(thread) = thread {
+        staged.rollouts.push((thread, to, written));
+    }
+    Ok(())
+}
+
+fn new_file(path: &Path) -> Result<File, BackupError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(FILE_MODE).custom_flags(no_surprises());
+    options.open(path).map_err(BackupError::io(path))
+}
+
+/// Sees to it that every restored thread begins a new epoch: the home that the backup is of may have given out numbers
+/// after it, and a client that knows those must not take ours for them. For this each rollout ends as if a machine that
+/// has no name had opened it and gone down. Answers the highest term of any of them.
+async fn begin_anew(
+    staged: &Staged,
+    progress: &mut (dyn FnMut(&'static str, Progress) + Send),
+) -> Result<Term, BackupError> {
+    let tasks = Tasks::new();
+    let store = FileStore::open(&HomePaths::new(&staged.root), Arc::new(DiskLayer), tasks.clone());
+    let store = store.map_err(BackupError::io(&staged.root))?;
+    let total = staged.rollouts.len() as u64;
+    let mut opened = stream::iter(&staged.rollouts)
+        .map(|(thread, path, written)| {
+            let store = &store;
+            async move {
+                let term = open_unnamed(store, *thread).await.map_err(BackupError::io(path))?;
+                set_written(path, *written).map_err(BackupError::io(path))?;
+                Ok::<_, BackupError>(term)
+            }
+        })
+        .buffer_unordered(policy::READ_THREADS);
+    let (mut highest, mut done) = (Term(0), 0);
+    while let Some(term) = opened.next().await {
+        highest = highest.max(term?);
+        done += 1;
+        progress("opened", Progress { done, total });
+    }
+    drop(opened);
+    tasks.finish().await;
+    Ok(highest)
+}
+
+async fn open_unnamed(store: &FileStore, thread: ThreadId) -> io::Result<Term> {
+    let loaded = match store.load(thread).await {
+        Ok(loaded) => loaded,
+        // It is kept as it was: no client has ever seen a number of it.
+        Err(ReadError::Unreadable { .. }) => return Ok(Term(0)),
+        Err(error @ (ReadError::Missing(_) | ReadError::Disk { .. })) => return Err(io::Error::other(error)),
+    };
+    let tail = Tail::of(&loaded.end, &loaded.repair);
+    let term = tail.opened.map_or(Term(1), |opened| opened.term);
+    let epoch = tail.epoch.unwrap_or(Epoch(1));
+    let opened = ThreadOpened { boot_id: Uuid::nil(), term, epoch };
+    let body = RecordBody::ThreadOpened(Box::new(opened));
+    let record = Record { seq: loaded.head.next(), at: Clock.wall(), body };
+    let appended = store.append(Lease { thread, term }, loaded.head, vec![record], Keep::Process).await;
+    store.release(thread);
+    appended.map(|_| term).map_err(|error: AppendError| io::Error::other(error))
+}
+
+fn set_written(path: &Path, written: u64) -> io::Result<()> {
+    let time = UNIX_EPOCH.checked_add(Duration::from_secs(written)).unwrap_or(UNIX_EPOCH);
+    OpenOptions::new().write(true).custom_flags(no_surprises()).open(path)?.set_modified(time)
+}
+
+/// From here on the restore goes to its end, whoever brings it there.
+fn decide(paths: &HomePaths, staged: &Staged, checked: &Checked) -> Result<(), BackupError> {
+    let of = staged.root.join(OF);
+    fs::write(&of, &checked.id).map_err(BackupError::io(&of))?;
+    sync_all_of(&staged.root)?;
+    let ready = paths.restore_ready();
+    fs::rename(&staged.root, &ready).map_err(BackupError::io(&ready))?;
+    sync_all_of(paths.root())
+}
+
+/// Moves what was unpacked to its places, and lets servers in again.
+fn finish(
+    paths: &HomePaths,
+    progress: &mut (dyn FnMut(&'static str, Progress) + Send),
+) -> Result<Restored, BackupError> {
+    let ready = paths.restore_ready();
+    let mut files = Vec::new();
+    for shelf in [BLOBS, SHELVES[0], SHELVES[1]] {
+        for folder in folders(&ready.join(shelf))? {
+            let found = DiskLayer.entries(&folder).map_err(BackupError::io(&folder))?;
+            files.extend(found.into_iter().map(|file| (file.path, shelf != BLOBS)));
+        }
+    }
+    let (mut restored, total) = (Restored::default(), files.len() as u64);
+    for (done, (from, is_rollout)) in (1..).zip(files) {
+        let name = from.strip_prefix(&ready).unwrap_or(&from);
+        let came = carry(&from, &paths.root().join(name))?;
+        restored.threads += u64::from(came && is_rollout);
+        progress("restored", Progress { done, total });
+    }
+    let config = ready.join(CONFIG);
+    restored.config = config.is_file() && carry(&config, &paths.config())?;
+    forget_index(paths)?;
+    sync_all_of(paths.root())?;
+    fs::rename(&ready, paths.restore_new()).map_err(BackupError::io(&ready))?;
+    remove_folder(&paths.restore_new())?;
+    Ok(restored)
+}
+
+/// Moves a file to where nothing is; answers whether it did.
+fn carry(from: &Path, to: &Path) -> Result<bool, BackupError> {
+    for folder in to.ancestors().skip(1).take(2).collect::<Vec<_>>().into_iter().rev() {
+        DiskLayer.make_folder(folder).map_err(BackupError::io(folder))?;
+    }
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        Ok(()) => Ok(true),
+        Err(Errno::EEXIST) => Ok(false),
+        // A file system that knows no such rename; the home is ours alone.
+        Err(Errno::EINVAL) if to.symlink_metadata().is_err() => {
+            fs::rename(from, to).map_err(BackupError::io(to))?;
+            Ok(true)
+        }
+        Err(errno) => Err(BackupError::io(to)(errno.into())),
+    }
+}
+
+/// The index is made anew from the rollouts by the next server.
+fn forget_index(paths: &HomePaths) -> Result<(), BackupError> {
+    for folder in folders(paths.root())? {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.strip_prefix("index-").is_some_and(|version| version.parse::<u32>().is_ok()) {
+            remove_folder(&folder)?;
+        }
+    }
+    Ok(())
+}
+
+fn folders(path: &Path) -> Result<Vec<PathBuf>, BackupError> {
+    let found = DiskLayer.entries(path).map_err(BackupError::io(path))?;
+    let real = |path: &PathBuf| path.symlink_metadata().is_ok_and(|seen| seen.is_dir());
+    Ok(found.into_iter().map(|entry| entry.path).filter(real).collect())
+}
+
+fn remove_folder(path: &Path) -> Result<(), BackupError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(BackupError::io(path)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Brings everything on the folder's file system to disk: one call, however many files there are.
+fn sync_all_of(folder: &Path) -> Result<(), BackupError> {
+    let open = File::open(folder).map_err(BackupError::io(folder))?;
+    syncfs(&open).map_err(|errno| BackupError::io(folder)(errno.into()))
+}

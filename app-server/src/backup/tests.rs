@@ -1,0 +1,350 @@
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
+use skein_protocol::ids::{Epoch, EventSeq};
+use tar::{Builder, EntryType, Header};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::make::{Made, Order, make};
+use super::restore::{Restored, may, put};
+use super::*;
+use crate::home::{Home, Term};
+use crate::rollout::file::FileStore;
+use crate::rollout::file::layer::DiskLayer;
+use crate::rollout::record::{Record, RecordBody, ThreadClosed, ThreadNamed, ThreadOpened};
+use crate::rollout::{Keep, Lease, RolloutStore, Shelf};
+use crate::tasks::Tasks;
+
+const BOOT: Uuid = Uuid::from_u128(7);
+const TERM: Term = Term(40);
+
+fn thread(number: u128) -> ThreadId {
+    Uuid::from_u128(0x0199_a8f0_5b0e_7c53_b0a5_0000_0000_0000 | number).to_string().parse().unwrap()
+}
+
+fn store(home: &Path) -> FileStore {
+    drop(Home::open(home).unwrap());
+    FileStore::open(&crate::home::HomePaths::new(home), Arc::new(DiskLayer), Tasks::new()).unwrap()
+}
+
+/// Appends a closed load that gives the thread a name.
+async fn write(store: &FileStore, thread: ThreadId, name: &str) {
+    let head = store.head(thread).await.unwrap_or(EventSeq(0));
+    let opened = ThreadOpened { boot_id: BOOT, term: TERM, epoch: Epoch(3) };
+    let bodies = [
+        RecordBody::ThreadOpened(Box::new(opened)),
+        RecordBody::ThreadNamed(Box::new(ThreadNamed { name: Some(name.to_owned()) })),
+        RecordBody::ThreadClosed(Box::new(ThreadClosed {})),
+    ];
+    let at = crate::clock::Clock.wall();
+    let records =
+        (head.0 + 1..).zip(bodies).map(|(seq, body)| Record { seq: EventSeq(seq), at, body }).collect();
+    store.append(Lease { thread, term: TERM }, head, records, Keep::Process).await.unwrap();
+    store.release(thread);
+}
+
+fn read(home: &Path, shelf: &str, thread: ThreadId) -> Option<String> {
+    fs::read_to_string(home.join(rollout(shelf, thread))).ok()
+}
+
+/// A home with two threads, one of them archived, settings and a blob; and a backup of it.
+async fn saved() -> (TempDir, PathBuf, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, file) = (dir.path().join("home"), dir.path().join("backup"));
+    let store = store(&home);
+    write(&store, thread(1), "one").await;
+    write(&store, thread(2), "two").await;
+    store.move_to(Lease { thread: thread(2), term: TERM }, Shelf::Archive).await.unwrap();
+    fs::write(home.join(CONFIG), "model_provider = \"echo\"\n").unwrap();
+    let hash = hex(Sha256::new_with_prefix(b"a picture"));
+    fs::create_dir_all(home.join(BLOBS).join(&hash[..2])).unwrap();
+    fs::write(home.join(BLOBS).join(&hash[..2]).join(&hash), "a picture").unwrap();
+    // A line that is being written just now.
+    let torn = home.join(rollout("threads", thread(1)));
+    fs::OpenOptions::new().append(true).open(&torn).unwrap().write_all(b"{\"v\":1,\"seq\":4").unwrap();
+    backup(&home, &file, false).unwrap();
+    (dir, home, file)
+}
+
+fn backup(home: &Path, file: &Path, force: bool) -> Result<Made, BackupError> {
+    make(Order { home, file, force }, |_| {})
+}
+
+/// As the sub-command does it.
+async fn restore(home: &Path, file: &Path, force: bool) -> Result<Restored, BackupError> {
+    may(home, force)?;
+    let checked = check::check(file, &mut |_| {})?;
+    let mut owned = Home::take(home, restore::DOING)?;
+    put(&mut owned, file, &checked, force, &mut |_, _| {}).await
+}
+
+#[tokio::test]
+async fn what_was_saved_is_there_again_on_its_shelf_and_begins_a_new_epoch() {
+    let (dir, home, file) = saved().await;
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!dir.path().join("backup.part").exists());
+    let other = dir.path().join("other");
+    let restored = restore(&other, &file, false).await.unwrap();
+    assert_eq!(restored, Restored { threads: 2, there: 0, config: true, resumed: false });
+    for (shelf, number) in [("threads", 1), ("archived", 2)] {
+        let (was, is) =
+            (read(&home, shelf, thread(number)).unwrap(), read(&other, shelf, thread(number)).unwrap());
+        let whole = &was[..=was.rfind('\n').unwrap()];
+        assert!(is.starts_with(whole) && is.len() > whole.len(), "{is}");
+    }
+    assert_eq!(fs::read(home.join(CONFIG)).unwrap(), fs::read(other.join(CONFIG)).unwrap());
+    assert!(other.join(BLOBS).read_dir().unwrap().next().is_some());
+    assert!(!other.join("restore.new").exists() && !other.join("restore.ready").exists());
+    // A later owner may write to what an owner with a higher number had opened, and counts in a new epoch.
+    let owned = Home::open(&other).unwrap();
+    assert!(owned.term() > TERM, "{:?}", owned.term());
+    let store = FileStore::open(owned.paths(), Arc::new(DiskLayer), Tasks::new()).unwrap();
+    let loaded = store.load(thread(1)).await.unwrap();
+    assert_eq!((loaded.next_epoch(BOOT), loaded.head), (Epoch(4), EventSeq(4)));
+}
+
+#[tokio::test]
+async fn a_thread_that_is_put_elsewhere_meanwhile_is_in_it_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, file) = (dir.path().join("home"), dir.path().join("backup"));
+    let store = store(&home);
+    for number in 0..20 {
+        write(&store, thread(number), "n").await;
+    }
+    let order = Order { home: &home, file: &file, force: false };
+    let made = make(order, |Progress { done, .. }| {
+        let (from, to) = if done % 2 == 0 { ("threads", "archived") } else { ("archived", "threads") };
+        for number in 0..20 {
+            let to = home.join(rollout(to, thread(number)));
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::rename(home.join(rollout(from, thread(number))), to).unwrap();
+        }
+    });
+    assert_eq!(made.unwrap().threads, 20);
+    assert_eq!(check::check(&file, &mut |_| {}).unwrap().files, 20);
+}
+
+#[tokio::test]
+async fn a_file_that_is_there_is_replaced_only_when_asked() {
+    let (_dir, home, file) = saved().await;
+    let before = fs::read(&file).unwrap();
+    assert!(matches!(backup(&home, &file, false), Err(BackupError::Exists(_))));
+    assert_eq!(fs::read(&file).unwrap(), before);
+    fs::write(&file, "something else").unwrap();
+    assert_eq!(backup(&home, &file, true).unwrap().threads, 2);
+    assert!(check::check(&file, &mut |_| {}).is_ok());
+    assert!(matches!(backup(&home.join("nowhere"), &file, true), Err(BackupError::NoHome(_))));
+}
+
+#[tokio::test]
+async fn a_backup_that_is_cut_short_or_changed_anywhere_is_refused_before_anything_is_changed() {
+    let (dir, _, file) = saved().await;
+    let whole = fs::read(&file).unwrap();
+    let other = dir.path().join("other");
+    let bad = dir.path().join("bad");
+    for length in 0..whole.len() {
+        fs::write(&bad, &whole[..length]).unwrap();
+        let refused = restore(&other, &bad, false).await.unwrap_err();
+        assert!(matches!(refused, BackupError::Damaged { .. }), "{length}: {refused}");
+    }
+    let expected = check::check(&file, &mut |_| {}).unwrap();
+    let mut passed = Vec::new();
+    for at in 0..whole.len() {
+        let mut changed = whole.clone();
+        changed[at] ^= 0x10;
+        fs::write(&bad, changed).unwrap();
+        match check::check(&bad, &mut |_| {}) {
+            Err(refused) => assert!(matches!(refused, BackupError::Damaged { .. }), "{at}: {refused}"),
+            Ok(checked) => {
+                assert_eq!(checked, expected);
+                passed.push(at);
+            }
+        }
+    }
+    // A few bytes of gzip's own say nothing of the content: its head's, the bits that fill up a byte, codes of no symbol.
+    assert!(passed.len() * 20 < whole.len(), "{passed:?} of {}", whole.len());
+    fs::write(&bad, [&whole[..], b"x"].concat()).unwrap();
+    assert!(restore(&other, &bad, false).await.is_err());
+    assert!(!other.exists());
+}
+
+/// An entry: its name, kind and content.
+type Given<'a> = (&'a str, EntryType, &'a str);
+
+/// An archive of these entries; a manifest of those that are files, when `manifest` says so.
+fn archive(path: &Path, entries: &[Given], manifest: bool) {
+    let mut tar = Builder::new(GzEncoder::new(fs::File::create(path).unwrap(), flate2::Compression::fast()));
+    let mut kept = String::new();
+    for (name, kind, content) in entries {
+        let mut header = Header::new_ustar();
+        // Any name, also one that the library would refuse to write.
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_entry_type(*kind);
+        header.set_size(content.len() as u64);
+        header.set_mode(0o600);
+        header.set_mtime(0);
+        if *kind != EntryType::Regular {
+            header.set_link_name("elsewhere").unwrap();
+        }
+        header.set_cksum();
+        tar.append(&header, content.as_bytes()).unwrap();
+        let sha256 = hex(Sha256::new_with_prefix(content));
+        if *name != FIRST {
+            let line = Kept { path: (*name).to_owned(), bytes: content.len() as u64, sha256 };
+            kept += &format!("{}\n", serde_json::to_string(&line).unwrap());
+        }
+    }
+    if manifest {
+        let mut header = Header::new_ustar();
+        header.set_path(MANIFEST).unwrap();
+        header.set_size(kept.len() as u64);
+        header.set_mtime(0);
+        header.set_cksum();
+        tar.append(&header, kept.as_bytes()).unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap();
+}
+
+const HEAD: Given<'static> = (FIRST, EntryType::Regular, r#"{"version":1,"skein":"0","at":0}"#);
+
+fn file_of(name: &str) -> Given<'_> {
+    (name, EntryType::Regular, "{}\n")
+}
+
+/// What is said of an archive of these entries; nothing may be made of it.
+async fn refusal(entries: &[Given<'_>], manifest: bool) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, home) = (dir.path().join("backup"), dir.path().join("home"));
+    archive(&file, entries, manifest);
+    let refused = restore(&home, &file, false).await.unwrap_err();
+    assert!(matches!(refused, BackupError::Damaged { .. }) && !home.exists(), "{refused}");
+    refused.to_string()
+}
+
+#[tokio::test]
+async fn names_that_lead_elsewhere_and_what_is_no_file_are_refused() {
+    let good = rollout("threads", thread(1));
+    let upper = good.to_uppercase().replace("THREADS", "threads").replace("JSONL", "jsonl");
+    let strange = [
+        "../x",
+        "/etc/x",
+        "threads/../../x",
+        "threads/00/x.jsonl",
+        "lock",
+        "open/x",
+        &upper,
+        "",
+        "./config.toml",
+    ];
+    for name in strange {
+        let refused = refusal(&[HEAD, file_of(name)], true).await;
+        assert!(refused.contains("has no place in a home"), "{name}: {refused}");
+    }
+    for kind in
+        [EntryType::Symlink, EntryType::Link, EntryType::Directory, EntryType::Fifo, EntryType::GNULongName]
+    {
+        let refused = refusal(&[HEAD, (&good, kind, "")], true).await;
+        assert!(refused.contains("is no regular file"), "{kind:?}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn archives_that_are_put_together_otherwise_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("backup");
+    let (good, twin) = (rollout("threads", thread(1)), rollout("archived", thread(1)));
+    archive(&file, &[HEAD, file_of(&good)], true);
+    assert_eq!(check::check(&file, &mut |_| {}).unwrap().files, 1);
+
+    let later = (FIRST, EntryType::Regular, r#"{"version":2,"skein":"9.9","at":0}"#);
+    let table: [(&[Given], bool, &str); 6] = [
+        (&[HEAD, file_of(&good), file_of(&good)], true, "twice"),
+        (&[HEAD, file_of(&good), file_of(&twin)], true, "twice"),
+        (&[HEAD, file_of(&good)], false, "no manifest"),
+        (&[file_of(&good)], true, "the first entry"),
+        (&[HEAD, HEAD], true, "the first entry"),
+        (&[later], true, "use skein 9.9"),
+    ];
+    for (entries, manifest, expected) in table {
+        let refused = refusal(entries, manifest).await;
+        assert!(refused.contains(expected), "{expected}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_that_says_otherwise_is_believed() {
+    let (dir, _, file) = saved().await;
+    let mut plain = Vec::new();
+    GzDecoder::new(fs::File::open(&file).unwrap()).read_to_end(&mut plain).unwrap();
+    let bad = dir.path().join("bad");
+    let text = String::from_utf8_lossy(&plain).into_owned();
+    for (from, to) in [("\"one\"", "\"eno\""), ("provider = ", "provider: ")] {
+        let at = text.find(from).unwrap();
+        let mut changed = plain.clone();
+        changed[at..at + to.len()].copy_from_slice(to.as_bytes());
+        let mut zip = GzEncoder::new(fs::File::create(&bad).unwrap(), flate2::Compression::fast());
+        zip.write_all(&changed).unwrap();
+        zip.finish().unwrap();
+        let refused = check::check(&bad, &mut |_| {}).unwrap_err().to_string();
+        assert!(refused.contains("is not what was saved"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_home_that_has_something_keeps_it() {
+    let (dir, home, file) = saved().await;
+    let other = dir.path().join("other");
+    let store = store(&other);
+    write(&store, thread(1), "another one").await;
+    let before = read(&other, "threads", thread(1));
+    assert!(matches!(restore(&other, &file, false).await, Err(BackupError::NotEmpty(_))));
+    fs::write(other.join(CONFIG), "").unwrap();
+    let restored = restore(&other, &file, true).await.unwrap();
+    assert_eq!(restored, Restored { threads: 1, there: 1, config: false, resumed: false });
+    assert_eq!(read(&other, "threads", thread(1)), before);
+    assert!(read(&other, "archived", thread(2)).is_some());
+    assert_eq!(fs::read(other.join(CONFIG)).unwrap(), b"");
+    // Again: nothing is left to do.
+    let again = restore(&other, &file, true).await.unwrap();
+    assert_eq!(again, Restored { threads: 0, there: 2, config: false, resumed: false });
+    // Into its own home: nothing is changed either.
+    let was = read(&home, "threads", thread(1));
+    assert_eq!(restore(&home, &file, true).await.unwrap().there, 2);
+    assert_eq!(read(&home, "threads", thread(1)), was);
+
+    let foreign = dir.path().join("foreign");
+    fs::create_dir(&foreign).unwrap();
+    fs::write(foreign.join("a letter"), "").unwrap();
+    assert!(matches!(restore(&foreign, &file, true).await, Err(BackupError::Foreign(_))));
+    assert_eq!(foreign.read_dir().unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_restore_that_was_cut_off_is_brought_to_its_end_before_anybody_serves() {
+    let (dir, _, file) = saved().await;
+    let other = dir.path().join("other");
+    // What one that was killed while it unpacked has left.
+    fs::create_dir_all(other.join("restore.new/threads/01")).unwrap();
+    fs::write(other.join("lock"), "").unwrap();
+    // The archived thread cannot come to its place: the other one is there already then.
+    let in_the_way = other.join(rollout("archived", thread(2))).parent().unwrap().to_owned();
+    fs::create_dir(other.join("archived")).unwrap();
+    fs::write(&in_the_way, "").unwrap();
+    assert!(matches!(restore(&other, &file, false).await, Err(BackupError::Io { .. })));
+    assert!(other.join("restore.ready").exists() && !other.join("restore.new").exists());
+    let refused = Home::open(&other).unwrap_err().to_string();
+    assert!(refused.contains("skein restore FILE"), "{refused}");
+
+    fs::remove_file(&in_the_way).unwrap();
+    let restored = restore(&other, &file, false).await.unwrap();
+    assert_eq!(restored, Restored { threads: 1, there: 0, config: true, resumed: true });
+    assert!(read(&other, "threads", thread(1)).is_some() && read(&other, "archived", thread(2)).is_some());
+    drop(Home::open(&other).unwrap());
+}

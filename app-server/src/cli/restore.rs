@@ -1,0 +1,65 @@
+//! `skein restore`: what is in a backup, put into a home.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+use skein_app_server::backup::restore::{self, Restored};
+use skein_app_server::backup::{Progress, check};
+use skein_app_server::telemetry;
+
+use super::backup::Told;
+use super::{home, home_alone, print_line};
+
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// The backup, as `skein backup` wrote it.
+    file: PathBuf,
+    /// The home; it is made where it is missing
+    /// [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
+    #[arg(long, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// Add the threads that are not there to a home that is not empty; nothing that is there is changed.
+    #[arg(long)]
+    force: bool,
+    /// Print the progress, and at the end the outcome, as a line of JSON each.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Restore {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        telemetry::start();
+        let root = home(self.home.as_ref())?;
+        restore::may(&root, self.force)?;
+        let mut told = Told::new(self.json);
+        // How many there are is known only at the end.
+        let checked =
+            check::check(&self.file, &mut |done| told.at("checked", Progress { done, total: done }))?;
+        let mut home = match home_alone::take(&root, restore::DOING, self.json)? {
+            Ok(home) => home,
+            Err(code) => return Ok(code),
+        };
+        let mut step = |what, at| told.at(what, at);
+        let restored = restore::put(&mut home, &self.file, &checked, self.force, &mut step).await?;
+        told.end();
+        self.tell(&restored)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn tell(&self, restored: &Restored) -> anyhow::Result<()> {
+        let Restored { threads, there, config, resumed } = restored;
+        if self.json {
+            let outcome = json!({
+                "complete": true, "threads": threads, "there": there, "config": config, "resumed": resumed,
+            });
+            return print_line(&outcome.to_string());
+        }
+        let settings = if *config { "the settings came with them" } else { "settings were left as they are" };
+        let earlier = if *resumed { "an earlier restore was brought to its end: " } else { "" };
+        print_line(&format!(
+            "{earlier}{threads} threads were restored, {there} were there already; {settings}"
+        ))
+    }
+}

@@ -1,0 +1,153 @@
+//! The lock of a home, and who holds it. The lock file also keeps the term.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::stat::{major, minor};
+use serde::{Deserialize, Serialize};
+
+use super::{FILE_MODE, Home, HomeError, HomePaths, Term, fault, no_surprises, only_regular};
+use crate::clock::Clock;
+use crate::policy;
+
+/// The content of `lock`. Unknown members are left out when it is written again.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct LockFile {
+    term: u64,
+    pid: u32,
+    /// What the owner does: the sub-command of `skein`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    doing: Option<String>,
+}
+
+/// What a server does with a home, as the lock file says it.
+pub const SERVE: &str = "serve";
+
+/// What a restore does with a home: it alone may take one into which another restore was cut off.
+pub const RESTORE: &str = "restore";
+
+/// Who has a home.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The process, where the system or the process itself has said so.
+    pub pid: Option<u32>,
+    /// The sub-command of `skein` that it runs, once it has said so.
+    pub doing: Option<String>,
+    /// Its websocket address, once it listens.
+    pub address: Option<String>,
+}
+
+impl Holder {
+    /// Whether it is known by now where it listens, or that it never will.
+    fn is_known(&self) -> bool {
+        self.address.is_some() || self.doing.as_ref().is_some_and(|doing| doing != SERVE)
+    }
+}
+
+/// Takes the lock. Somebody who has it and has not said yet where it listens is given a moment: who is refused wants
+/// to know, and who is only about to end leaves the home to us.
+pub(super) fn take(paths: &HomePaths) -> Result<Flock<File>, HomeError> {
+    let path = paths.lock();
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(FILE_MODE)
+        .custom_flags(no_surprises())
+        .open(&path)
+        .and_then(only_regular)
+        .map_err(|source| fault(&path, source))?;
+    let mut looks = 0;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((back, Errno::EWOULDBLOCK)) => {
+                let holder = holder_of(paths, &back);
+                if holder.is_known() || looks >= policy::HOME_LOOKS {
+                    return Err(HomeError::Served { holder, home: paths.root().to_owned() });
+                }
+                file = back;
+            }
+            Err((_, errno)) => return Err(fault(&path, errno.into())),
+        }
+        looks += 1;
+        std::thread::sleep(policy::HOME_LOOK);
+    }
+}
+
+/// Who has the home now, without touching the lock; `None` when nobody has, or the system does not tell.
+#[must_use]
+pub fn holder(paths: &HomePaths) -> Option<Holder> {
+    let file = OpenOptions::new().read(true).custom_flags(no_surprises()).open(paths.lock()).ok()?;
+    let file = only_regular(file).ok()?;
+    let pid = locked_by(&file)?;
+    Some(told(paths, &file, Some(pid)))
+}
+
+fn holder_of(paths: &HomePaths, lock: &File) -> Holder {
+    let pid = locked_by(lock);
+    told(paths, lock, pid)
+}
+
+/// What the holder has said of itself. What another process has left behind is not believed.
+fn told(paths: &HomePaths, lock: &File, pid: Option<u32>) -> Holder {
+    let says = Home::read_server_json(paths.root()).ok().flatten();
+    let says = says.filter(|says| pid.is_none_or(|pid| says.pid == pid));
+    let locked = read(lock).filter(|lock| pid.is_none_or(|pid| lock.pid == pid));
+    Holder {
+        pid: pid.or_else(|| says.as_ref().map(|says| says.pid)).or(locked.as_ref().map(|lock| lock.pid)),
+        doing: locked.and_then(|lock| lock.doing),
+        address: says.and_then(|says| says.addresses.into_iter().next()),
+    }
+}
+
+/// The process that holds the lock, as the kernel knows it (Linux: `/proc/locks`). A server that was started a moment
+/// ago has written nothing yet, and one that was killed has left its words behind.
+fn locked_by(lock: &File) -> Option<u32> {
+    let seen = lock.metadata().ok()?;
+    let file = format!("{:02x}:{:02x}:{}", major(seen.dev()), minor(seen.dev()), seen.ino());
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    let mut holders = locks.lines().filter_map(|line| holder_in(line, &file));
+    holders.find(|pid| *pid > 0)
+}
+
+/// The process of a line such as `1: FLOCK  ADVISORY  WRITE 708 00:13:12345 0 EOF`, when it is about `file`.
+fn holder_in(line: &str, file: &str) -> Option<u32> {
+    let mut words = line.split_whitespace();
+    let kind = words.nth(1)?;
+    // Of one that waits the second word is an arrow.
+    let pid = words.nth(2)?;
+    (kind == "FLOCK" && words.next()? == file).then(|| pid.parse().ok()).flatten()
+}
+
+fn read(file: &File) -> Option<LockFile> {
+    let mut bytes = vec![0; 256];
+    let length = file.read_at(&mut bytes, 0).ok()?;
+    serde_json::from_slice(bytes.get(..length)?).ok()
+}
+
+/// One more than what the lock file says, on disk before anything is done under it. A lock file that cannot be
+/// understood gives the time in milliseconds: counting from 1 has never come that far, so the term still rises.
+pub(super) fn raise_term(lock: &File, doing: &str) -> io::Result<Term> {
+    let known = match (lock.metadata()?.len(), read(lock)) {
+        (0, _) => 0,
+        (_, Some(known)) => known.term,
+        (_, None) => u64::try_from(Clock.wall().0).unwrap_or(u64::MAX / 2),
+    };
+    let term = known.saturating_add(1);
+    write(lock, doing, term)
+}
+
+/// Writes the lock file, and brings it to disk.
+pub(super) fn write(lock: &File, doing: &str, term: u64) -> io::Result<Term> {
+    let says = LockFile { term, pid: std::process::id(), doing: Some(doing.to_owned()) };
+    let text = serde_json::to_string(&says)?;
+    lock.write_all_at(text.as_bytes(), 0)?;
+    lock.set_len(text.len() as u64)?;
+    lock.sync_all()?;
+    Ok(Term(term))
+}

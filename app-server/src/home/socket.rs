@@ -1,0 +1,84 @@
+//! `control.sock`: where programs of this machine reach the server of a home. The address of a unix socket holds 108
+//! bytes, a home's path may be longer: then the socket is reached through a descriptor of its folder.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+use nix::sys::stat::{Mode, fchmod};
+
+use super::{FILE_MODE, HomePaths};
+use crate::policy;
+
+/// Bytes of the longest path that an address takes (`sun_path` without its end).
+const LONGEST: usize = 107;
+
+/// A path of the socket that is short enough for an address, for as long as this lives.
+#[derive(Debug)]
+pub struct Reach {
+    path: PathBuf,
+    /// The home's folder, where the path leads through it.
+    _folder: Option<File>,
+}
+
+impl Reach {
+    /// The path of the socket of a home.
+    ///
+    /// # Errors
+    /// When the home's folder cannot be opened.
+    pub fn of(paths: &HomePaths) -> io::Result<Self> {
+        let direct = paths.control_socket();
+        if direct.as_os_str().as_bytes().len() <= LONGEST {
+            return Ok(Self { path: direct, _folder: None });
+        }
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+        let folder = OpenOptions::new().read(true).custom_flags(flags.bits()).open(paths.root())?;
+        let name = direct.file_name().unwrap_or_default();
+        let path = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
+        Ok(Self { path, _folder: Some(folder) })
+    }
+
+    /// What can be connected to.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Makes the socket and listens, mode 0600 from its first moment; never blocking. What a server that was killed left
+/// behind is replaced: the caller owns the home.
+///
+/// # Errors
+/// When something else has the name, or the file system has no sockets.
+pub fn listen_at(paths: &HomePaths) -> io::Result<UnixListener> {
+    remove(paths)?;
+    let reach = Reach::of(paths)?;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let made = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    // The name takes over the mode that the socket has when it is bound.
+    fchmod(&made, Mode::from_bits_truncate(FILE_MODE))?;
+    bind(made.as_raw_fd(), &UnixAddr::new(reach.path())?)?;
+    let backlog = i32::try_from(policy::SOCKETS_BEFORE_HANDSHAKE).unwrap_or(i32::MAX);
+    listen(&made, Backlog::new(backlog)?)?;
+    Ok(UnixListener::from(made))
+}
+
+/// Removes the socket, if there is one.
+///
+/// # Errors
+/// When something else has its name, or it cannot be removed.
+pub(super) fn remove(paths: &HomePaths) -> io::Result<()> {
+    let path = paths.control_socket();
+    match fs::symlink_metadata(&path) {
+        Ok(seen) if seen.file_type().is_socket() => fs::remove_file(&path),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "not a socket; move it away")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,86 @@
+//! The control socket: the same routes as at the door, for programs of the same user on this machine.
+
+use std::io;
+
+use nix::unistd::{Uid, geteuid};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::door::Accept;
+use crate::home::{HomePaths, socket};
+
+/// The socket in the home, listening.
+#[derive(Debug)]
+pub struct Control {
+    listener: UnixListener,
+    /// Whose programs are let in.
+    user: Uid,
+}
+
+impl Control {
+    /// Makes the socket in a home that the caller owns.
+    ///
+    /// # Errors
+    /// As [`socket::listen_at`].
+    pub fn listen(paths: &HomePaths) -> io::Result<Self> {
+        let listener = UnixListener::from_std(socket::listen_at(paths)?)?;
+        Ok(Self { listener, user: geteuid() })
+    }
+
+    /// Whether who connects may: its user, as the kernel knows it, is the server's.
+    fn admits(&self, stream: &UnixStream) -> bool {
+        match stream.peer_cred() {
+            Ok(peer) if peer.uid() == self.user.as_raw() => true,
+            Ok(peer) => {
+                tracing::warn!(uid = peer.uid(), pid = ?peer.pid(), "another user's program is not served");
+                false
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a program of an unknown user is not served");
+                false
+            }
+        }
+    }
+}
+
+impl Accept for Control {
+    type Stream = UnixStream;
+
+    async fn accept(&mut self) -> io::Result<UnixStream> {
+        loop {
+            let (stream, _) = self.listener.accept().await?;
+            if self.admits(&stream) {
+                return Ok(stream);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::home::Home;
+
+    async fn knock(control: &mut Control, paths: &HomePaths) -> Option<UnixStream> {
+        let mut client = UnixStream::connect(paths.control_socket()).await.unwrap();
+        let mut byte = [0; 1];
+        tokio::select! {
+            accepted = control.accept() => Some(accepted.unwrap()),
+            ended = client.read(&mut byte) => {
+                assert_eq!(ended.unwrap(), 0);
+                None
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn only_programs_of_the_same_user_are_let_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::open(dir.path()).unwrap();
+        let mut control = Control::listen(home.paths()).unwrap();
+        assert!(knock(&mut control, home.paths()).await.is_some());
+        control.user = Uid::from_raw(geteuid().as_raw() + 1);
+        assert!(knock(&mut control, home.paths()).await.is_none());
+    }
+}
