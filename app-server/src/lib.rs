@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod export;
+pub mod fsck;
 #[cfg(test)]
 mod fuzz;
 pub mod handlers;

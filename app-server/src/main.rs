@@ -4,7 +4,6 @@ mod cli;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use skein_app_server::helpers::guard;
 
 fn main() -> ExitCode {
@@ -12,5 +11,5 @@ fn main() -> ExitCode {
     if let Some(code) = guard::run_if_asked() {
         return code;
     }
-    cli::run(cli::Cli::parse())
+    cli::run(cli::parse())
 }

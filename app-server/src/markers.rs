@@ -18,11 +18,16 @@ pub async fn run(
     index: Arc<dyn ThreadIndex>,
     stop: CancellationToken,
 ) {
+    // What came while a batch was flushed: that flush may not cover it.
+    let mut again: Vec<ThreadId> = Vec::new();
     loop {
-        let first = tokio::select! {
-            biased;
-            thread = closed.recv() => thread,
-            () = stop.cancelled() => None,
+        let first = match again.pop() {
+            Some(thread) => Some(thread),
+            None => tokio::select! {
+                biased;
+                thread = closed.recv() => thread,
+                () = stop.cancelled() => None,
+            },
         };
         let Some(first) = first else { return };
         if !stop.is_cancelled() {
@@ -33,19 +38,29 @@ pub async fn run(
             }
         }
         let mut batch = vec![first];
+        batch.append(&mut again);
         while let Ok(thread) = closed.try_recv() {
             batch.push(thread);
         }
-        take_off(batch, store.as_ref(), index.as_ref()).await;
+        again = take_off(batch, &mut closed, store.as_ref(), index.as_ref()).await;
     }
 }
 
-async fn take_off(batch: Vec<ThreadId>, store: &dyn RolloutStore, index: &dyn ThreadIndex) {
+/// Answers what was closed again meanwhile, whose marks stay until the next flush.
+async fn take_off(
+    mut batch: Vec<ThreadId>,
+    closed: &mut mpsc::Receiver<ThreadId>,
+    store: &dyn RolloutStore,
+    index: &dyn ThreadIndex,
+) -> Vec<ThreadId> {
     if let Err(error) = index.flush().await {
         tracing::warn!(%error, "the index cannot be flushed; open markers stay");
-        return;
+        return Vec::new();
     }
+    let again: Vec<ThreadId> = std::iter::from_fn(|| closed.try_recv().ok()).collect();
+    batch.retain(|thread| !again.contains(thread));
     if let Err(error) = store.mark_closed(batch).await {
         tracing::warn!(%error, "open markers cannot be removed; the next start looks at their threads");
     }
+    again
 }

@@ -3,7 +3,8 @@
 mod server;
 mod setup;
 
-use std::fs;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -56,7 +57,8 @@ impl Home {
 
     async fn new(setup: Setup) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("skein-test-").tempdir()?;
-        fs::create_dir(folder.path().join("home"))?;
+        // As the server makes one: a folder that it did not make it does not change.
+        DirBuilder::new().mode(0o700).create(folder.path().join("home"))?;
         let histories = match setup.histories {
             Some((size, seed)) => {
                 let home = folder.path().join("home");

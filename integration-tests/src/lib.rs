@@ -11,7 +11,7 @@
 //! | [`process`] | which processes there are |
 //! | [`proxy`] | how a link is cut, stalled and slowed down |
 //! | [`http`] | what it says outside of a websocket |
-//! | [`bench`] | what a large history costs |
+//! | [`mod@bench`] | what a large history costs |
 //! | [`fixture`] | homes with large, old, torn and damaged histories |
 //! | [`demo`] | whether switching between threads leaves anything |
 //! | [`terminal`] | what a program shows on its screen |

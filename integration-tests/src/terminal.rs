@@ -2,7 +2,9 @@
 //! its own.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -27,6 +29,8 @@ const PRESS_AGAIN: Duration = Duration::from_millis(300);
 pub struct Terminal {
     /// Name of tmux's socket, and the mark of every process in here.
     name: String,
+    /// Where the shell that has started the program writes how it has ended: tmux does not always notice.
+    exit: PathBuf,
 }
 
 impl Terminal {
@@ -39,7 +43,9 @@ impl Terminal {
         variables: &[(&str, &OsStr)],
         folder: &Path,
     ) -> anyhow::Result<Self> {
-        let terminal = Self { name: format!("skein-{}", Uuid::now_v7().simple()) };
+        let name = format!("skein-{}", Uuid::now_v7().simple());
+        let exit = std::env::temp_dir().join(format!("{name}.exit"));
+        let terminal = Self { name, exit };
         let (columns, lines) = (SIZE.0.to_string(), SIZE.1.to_string());
         let mut tmux =
             terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &columns, "-y", &lines, "-c"]);
@@ -50,7 +56,8 @@ impl Terminal {
             variable.push(value);
             tmux.arg("-e").arg(variable);
         }
-        tmux.arg("-e").arg(format!("{MARK}={}", terminal.name)).args(["--"]).args(command);
+        tmux.arg("-e").arg(format!("{MARK}={}", terminal.name)).args(["--", "sh", "-c"]);
+        tmux.arg(r#""$@"; echo $? >"$0""#).arg(&terminal.exit).args(command);
         // The program's last screen and its exit stay.
         tmux.args([";", "set-option", "-g", "remain-on-exit", "on"]);
         finished(tmux).await?;
@@ -84,7 +91,7 @@ impl Terminal {
             if let Some(found) = holds(&screen) {
                 return Ok(found);
             }
-            if let Some(exit) = self.exit().await? {
+            if let Some(exit) = self.exit()? {
                 bail!(
                     "waiting for {what}: the program has ended with {exit}; its screen:\n{}",
                     shown(&screen)
@@ -137,7 +144,7 @@ impl Terminal {
         let from = Instant::now();
         loop {
             presses.tick().await;
-            if let Some(exit) = self.exit().await? {
+            if let Some(exit) = self.exit()? {
                 return Ok(exit);
             }
             ensure!(from.elapsed() < bound, "the program has not ended within {bound:?}");
@@ -149,11 +156,11 @@ impl Terminal {
     ///
     /// # Errors
     /// When the terminal is gone.
-    pub async fn exit(&self) -> anyhow::Result<Option<String>> {
-        // Not `pane_dead`: that waits for everybody who has the terminal open, and not only for the program.
-        let said =
-            finished(self.tmux(&["display-message", "-p", "#{pane_dead_status}#{pane_dead_signal}"])).await?;
-        Ok(Some(said.trim().to_owned()).filter(|exit| !exit.is_empty()))
+    pub fn exit(&self) -> anyhow::Result<Option<String>> {
+        match fs::read_to_string(&self.exit) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            said => Ok(Some(said?.trim().to_owned()).filter(|exit| !exit.is_empty())),
+        }
     }
 
     /// Ends the terminal, and waits until no process of it is left.
@@ -178,6 +185,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
+        fs::remove_file(&self.exit).ok();
         for process in marked(&self.name) {
             // It carries the mark of this terminal; it may have ended meanwhile.
             kill(Pid::from_raw(process.pid.cast_signed()), Signal::SIGKILL).ok();

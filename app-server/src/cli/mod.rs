@@ -4,6 +4,7 @@ mod backup;
 mod call;
 mod client;
 mod export;
+mod fsck;
 mod home_alone;
 mod import;
 mod reindex;
@@ -42,6 +43,9 @@ enum Command {
     Export(export::Export),
     /// Take the threads of a home of Codex over. Exit code 1: not all could be read; 3: a server has the home.
     Import(import::Import),
+    /// Check a home, say what is wrong, and mend it where that is possible without loss. Exit codes as of fsck(8): 0 clean,
+    /// 1 mended, 4 something is left, 8 it could not be checked, 16 usage; or their sum.
+    Fsck(fsck::Fsck),
     /// Make the list of threads of a home anew from its histories. Exit code 3: somebody else has the home.
     Reindex(reindex::Reindex),
     /// Put what is in a backup into a home. Exit code 3: somebody else has the home.
@@ -61,6 +65,19 @@ struct Where {
     url: Option<String>,
 }
 
+/// Reads the command line; ends the program where it asks for help, or cannot be understood.
+pub fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        let is_fsck = std::env::args_os().nth(1).is_some_and(|command| command == "fsck");
+        if is_fsck && error.use_stderr() {
+            // Its codes are those of fsck(8), in which 2 means something else. That stderr is gone is no reason to stay.
+            error.print().ok();
+            std::process::exit(i32::from(fsck::USAGE));
+        }
+        error.exit()
+    })
+}
+
 /// Does what was asked, and says on stderr why it could not.
 pub fn run(cli: Cli) -> ExitCode {
     let well = |()| ExitCode::SUCCESS;
@@ -70,6 +87,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Call(call) => one_thread().and_then(|runtime| runtime.block_on(call.run())).map(well),
         Command::Export(export) => one_thread().and_then(|runtime| runtime.block_on(export.run())),
         Command::Import(import) => one_thread().and_then(|runtime| runtime.block_on(import.run())),
+        Command::Fsck(fsck) => one_thread().map(|runtime| runtime.block_on(fsck.run())),
         Command::Reindex(reindex) => one_thread().and_then(|runtime| runtime.block_on(reindex.run())),
         Command::Restore(restore) => one_thread().and_then(|runtime| runtime.block_on(restore.run())),
         Command::Status(status) => one_thread().and_then(|runtime| runtime.block_on(status.run())).map(well),

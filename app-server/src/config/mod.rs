@@ -92,7 +92,8 @@ pub enum Durability {
     Turn,
     /// At every record.
     Event,
-    /// Never: what was written survives the end of the process, not a loss of power.
+    /// Only the first record of a load: what was written survives the end of the process, not a loss of power, after which
+    /// clients are told that the history is another one.
     Process,
 }
 

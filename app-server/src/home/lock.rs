@@ -3,13 +3,14 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::{major, minor};
 use serde::{Deserialize, Serialize};
 
-use super::{FILE_MODE, Home, HomeError, HomePaths, Term, fault, no_surprises, only_regular};
+use super::{FILE_MODE, Home, HomeError, HomePaths, Term, fault, no_surprises, only_regular, read_regular};
 use crate::clock::Clock;
 use crate::policy;
 
@@ -86,6 +87,48 @@ pub fn holder(paths: &HomePaths) -> Option<Holder> {
     let file = only_regular(file).ok()?;
     let pid = locked_by(&file)?;
     Some(told(paths, &file, Some(pid)))
+}
+
+/// A home that nobody serves, and that nobody can begin to serve until the value is dropped. Nothing in it was changed.
+#[derive(Debug)]
+pub struct Idle {
+    /// Held, never read. None where the home has no lock: it was never served.
+    _lock: Option<Flock<File>>,
+}
+
+impl Idle {
+    /// Takes the lock of the home at `root` without becoming its server.
+    ///
+    /// # Errors
+    /// [`HomeError::Served`] when another process holds the lock, [`HomeError::Io`] otherwise.
+    pub fn keep(root: &Path) -> Result<Self, HomeError> {
+        let paths = HomePaths::new(root);
+        let path = paths.lock();
+        let opened =
+            OpenOptions::new().read(true).custom_flags(no_surprises()).open(&path).and_then(only_regular);
+        let file = match opened {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self { _lock: None }),
+            Err(source) => return Err(fault(&path, source)),
+        };
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Self { _lock: Some(lock) }),
+            Err((file, Errno::EWOULDBLOCK)) => {
+                Err(HomeError::Served { holder: holder_of(&paths, &file), home: paths.root().to_owned() })
+            }
+            Err((_, errno)) => Err(fault(&path, errno.into())),
+        }
+    }
+}
+
+/// The term that the lock of a home says; `None` where it cannot be understood, or is empty.
+///
+/// # Errors
+/// [`HomeError::Io`] when there is no such file, or it cannot be read.
+pub fn read_term(root: &Path) -> Result<Option<Term>, HomeError> {
+    let path = HomePaths::new(root).lock();
+    let text = read_regular(&path).map_err(|source| fault(&path, source))?;
+    Ok(serde_json::from_str::<LockFile>(&text).ok().map(|lock| Term(lock.term)))
 }
 
 fn holder_of(paths: &HomePaths, lock: &File) -> Holder {

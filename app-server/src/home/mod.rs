@@ -21,7 +21,7 @@ pub mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use lock::{Holder, RESTORE, SERVE, holder};
+pub use lock::{Holder, Idle, RESTORE, SERVE, holder, read_term};
 pub use paths::{HomePaths, default_home};
 
 /// Mode of every folder in a home.
@@ -220,7 +220,9 @@ fn in_use(home: &Path, holder: &Holder) -> String {
     }
 }
 
-fn machine_boot() -> Option<Uuid> {
+/// The id of this start of the machine, where the system has one.
+#[must_use]
+pub fn machine_boot() -> Option<Uuid> {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().parse().ok()
 }
 

@@ -24,12 +24,14 @@ use crate::rollout::RolloutStore;
 use crate::tasks::{Pool, Tasks};
 
 mod keep;
+mod look;
 mod reindex;
 mod schema;
 #[cfg(test)]
 mod tests;
 mod trees;
 
+pub use look::Look;
 pub use reindex::reindex;
 use trees::{Broken, Trees};
 

@@ -161,8 +161,9 @@ impl Journal {
         let mut keep = self.effective(keep);
         if !self.opened {
             self.opened = true;
-            // Before anything of this load is published, its numbers have to belong to an epoch on the disk.
-            keep = self.effective(Keep::Power);
+            // Before anything of this load is published, its numbers have to belong to an epoch on the disk, however little is
+            // kept of the rest: after a loss of power the same numbers would be given out again in the same epoch.
+            keep = Keep::Power;
             let opened = ThreadOpened {
                 boot_id: self.services.machine_boot,
                 term: self.services.term,

@@ -9,7 +9,7 @@ use indicatif::MultiProgress;
 use skein_integration_tests::bench::{self, Plan};
 use skein_integration_tests::fixture::Size;
 use skein_integration_tests::paths;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Measures starts, lists, resumes and appends with histories of several sizes, and prints tables in Markdown. Homes are
 /// made once and stay in a folder; each run adds a few threads to them.
@@ -33,12 +33,25 @@ struct Arguments {
     server: Option<PathBuf>,
 }
 
-/// Waits for Ctrl-C or SIGTERM, and names it.
-async fn told_to_end() -> Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        ctrl_c = tokio::signal::ctrl_c() => ctrl_c.map(|()| "Ctrl-C").context("no word of Ctrl-C"),
-        _ = terminate.recv() => Ok("SIGTERM"),
+/// The signals that end it.
+struct Ends {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Ends {
+    /// From here on they end nothing by themselves.
+    fn taken() -> Result<Self> {
+        let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+        Ok(Self { interrupt: signal(interrupt)?, terminate: signal(terminate)? })
+    }
+
+    /// Waits for one, and names it.
+    async fn come(mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "Ctrl-C",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
     }
 }
 
@@ -49,10 +62,12 @@ async fn main() -> Result<()> {
     let cache = std::path::absolute(&arguments.cache).context("--cache names no place")?;
     let plan = Plan::new(arguments.sizes, cache, server, arguments.quick);
     let bars = MultiProgress::new();
+    // Before the first server, which would outlive a benchmark that a signal ends.
+    let ends = Ends::taken()?;
     let report = tokio::select! {
         report = bench::run(&plan, &bars) => report?,
         // What is dropped then ends its server.
-        said = told_to_end() => bail!("ended by {}; homes that are whole stay", said?),
+        said = ends.come() => bail!("ended by {said}; homes that are whole stay"),
     };
     let mut out = std::io::stdout();
     if arguments.json {

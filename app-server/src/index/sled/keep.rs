@@ -15,6 +15,14 @@ use crate::policy;
 use crate::rollout::{ReadError, RolloutStore, Shelf};
 use crate::tasks::Pool;
 
+/// The rollouts whose end the index may not know.
+async fn marked(store: &dyn RolloutStore) -> Vec<ThreadId> {
+    store.open_markers().await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the open markers cannot be listed; lists may be behind");
+        Vec::new()
+    })
+}
+
 impl SledIndex {
     /// Keeps an index open: one that cannot be used is set aside, and where a new one cannot be used either (a full
     /// disk, perhaps), it tries again after a while.
@@ -47,11 +55,13 @@ impl SledIndex {
         let (trees, complete) = self.open_folder(Schema::CURRENT).await?;
         self.shared.costs().open = Some(Clock.now().saturating_duration_since(began));
         let earlier = if complete { None } else { self.open_earlier().await };
+        // Before anybody can flush: a mark goes only behind a flush, so none is missed here.
+        let open = marked(store).await;
         let (kept, at) = (trees.clone(), Indexing::default());
         self.let_in(&trees, earlier.as_ref(), State::Building { trees: kept, earlier: earlier.clone(), at })
             .await?;
         if complete || earlier.is_some() {
-            self.mend_open(store).await?;
+            self.mend_open(store, open).await?;
         }
         drop(earlier);
         let disk = if complete {
@@ -135,11 +145,7 @@ impl SledIndex {
     }
 
     /// Sets the rows of rollouts whose end the index may not know: after a kill, the few that were open.
-    async fn mend_open(&self, store: &dyn RolloutStore) -> Result<(), Broken> {
-        let open = store.open_markers().await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the open markers cannot be listed; lists may be behind");
-            Vec::new()
-        });
+    async fn mend_open(&self, store: &dyn RolloutStore, open: Vec<ThreadId>) -> Result<(), Broken> {
         for thread in open {
             rebuild::set_row(store, self, thread).await.map_err(|error| Broken(error.to_string()))?;
         }

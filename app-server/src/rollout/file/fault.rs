@@ -15,6 +15,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::layer::{DiskLayer, Entry, FileLayer, LayerFile, Open};
 
+/// What a disk writes whole or not at all, bytes.
+const SECTOR: usize = 512;
+
 /// A kind of operation that changes something, or that makes a change last. Reads are neither counted nor made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Op {
@@ -141,6 +144,32 @@ impl State {
 struct OnDisk {
     bytes: Vec<u8>,
     dirty: Vec<Range<usize>>,
+    /// What a sync that failed may have written, or not.
+    doubtful: Vec<Range<usize>>,
+}
+
+impl OnDisk {
+    /// The file as it is now, of which each sector that was not synced, and its length, has come to disk or not.
+    fn torn(mut self, now: &[u8], came: &mut dyn FnMut() -> bool) -> Vec<u8> {
+        for range in self.doubtful.into_iter().chain(self.dirty) {
+            for sector in range.start / SECTOR..range.end.min(now.len()).div_ceil(SECTOR) {
+                let from = range.start.max(sector * SECTOR);
+                let to = range.end.min((sector + 1) * SECTOR).min(now.len());
+                if let Some(written) = now.get(from..to)
+                    && came()
+                {
+                    self.bytes.resize(self.bytes.len().max(to), 0);
+                    if let Some(place) = self.bytes.get_mut(from..to) {
+                        place.copy_from_slice(written);
+                    }
+                }
+            }
+        }
+        if self.bytes.len() != now.len() && came() {
+            self.bytes.resize(now.len(), 0);
+        }
+        self.bytes
+    }
 }
 
 impl FaultLayer {
@@ -211,6 +240,26 @@ impl FaultLayer {
                 fs::remove_file(&path)?;
             } else {
                 fs::write(&path, on_disk.bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The same on a disk that writes sectors in any order, and lengths and names when it likes: `came` says of each that was
+    /// not synced whether it has come to disk.
+    ///
+    /// # Errors
+    /// When the folder cannot be changed.
+    pub fn tear_power(&self, came: &mut dyn FnMut() -> bool) -> io::Result<()> {
+        let mut state = self.state();
+        state.undo_renames()?;
+        let (files, unsynced) = (std::mem::take(&mut state.files), std::mem::take(&mut state.unsynced_names));
+        for (path, on_disk) in files {
+            if path.ancestors().any(|name| unsynced.contains(name)) && !came() {
+                fs::remove_file(&path)?;
+            } else {
+                let now = fs::read(&path)?;
+                fs::write(&path, on_disk.torn(&now, came))?;
             }
         }
         Ok(())
@@ -317,7 +366,10 @@ impl LayerFile for FaultFile {
                     self.persist()?;
                 }
                 // The kernel calls the pages clean although they are not on disk.
-                self.note(|on_disk| on_disk.dirty.clear());
+                self.note(|on_disk| {
+                    let OnDisk { dirty, doubtful, .. } = on_disk;
+                    doubtful.append(dirty);
+                });
                 Err(fault.kind.into())
             }
         }
@@ -339,7 +391,7 @@ impl FileLayer for FaultLayer {
             }
             if !state.files.contains_key(path) {
                 // What was there before this layer counts as synced.
-                let on_disk = OnDisk { bytes: fs::read(path)?, dirty: Vec::new() };
+                let on_disk = OnDisk { bytes: fs::read(path)?, dirty: Vec::new(), doubtful: Vec::new() };
                 state.files.insert(path.to_owned(), on_disk);
             }
             Ok(file)

@@ -37,7 +37,7 @@ mod writer;
 
 use layer::{FileLayer, LayerFile, Open};
 use places::{Places, lock};
-pub use scan::Marks;
+pub use scan::{Marks, Survey, survey};
 use writer::Writer;
 pub use writer::encode;
 

@@ -70,6 +70,50 @@ struct Bad {
 /// # Errors
 /// As [`ReadError`]; a file without a single record is not touched.
 pub(super) fn scan(file: &dyn LayerFile, thread: ThreadId, from: u64, end: u64) -> Result<Scan, ReadError> {
+    let mut records = Vec::new();
+    let mut scan = walk(file, thread, from, end, |record, _| records.push(record))?;
+    scan.records = records;
+    Ok(scan)
+}
+
+/// What a rollout's file is found to be when it is read from its beginning to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// The number of the last record, or of the last damaged line behind it that stays.
+    pub head: EventSeq,
+    /// Bytes of the file.
+    pub length: u64,
+    /// Where a load would cut it; its length when it is whole.
+    pub keep: u64,
+    /// Whole lines behind that.
+    pub cut_lines: u64,
+    /// Damage that stays, oldest first.
+    pub damage: Vec<Damage>,
+}
+
+/// Reads a whole rollout with the judgement of a load, and gives each record and the place of its line to `each`. What is
+/// held in memory does not depend on the file's length.
+///
+/// # Errors
+/// As [`ReadError`].
+pub fn survey(
+    file: &dyn LayerFile,
+    thread: ThreadId,
+    each: impl FnMut(Record, u64),
+) -> Result<Survey, ReadError> {
+    let length = file.len().map_err(|source| ReadError::Disk { thread, source })?;
+    let Scan { head, keep, cut_lines, damage, .. } = walk(file, thread, 0, length, each)?;
+    Ok(Survey { head, length, keep, cut_lines, damage })
+}
+
+/// Reads the file, giving its records away.
+fn walk(
+    file: &dyn LayerFile,
+    thread: ThreadId,
+    from: u64,
+    end: u64,
+    mut each: impl FnMut(Record, u64),
+) -> Result<Scan, ReadError> {
     let mut scan = Scan {
         records: Vec::new(),
         head: EventSeq(0),
@@ -79,22 +123,24 @@ pub(super) fn scan(file: &dyn LayerFile, thread: ThreadId, from: u64, end: u64) 
         damage: Vec::new(),
         marks: Marks::default(),
     };
-    let mut bad: Option<Bad> = None;
+    let (mut bad, mut any): (Option<Bad>, bool) = (None, false);
     let mut lines = Forward::new(file, from, end);
     while let Some(line) = lines.next().map_err(|source| ReadError::Disk { thread, source })? {
         match record_of(&line, scan.head) {
             Some(record) => {
-                if from > 0 && scan.records.is_empty() {
+                if from > 0 && !any {
                     // What stands before was read by others.
                     scan.head = EventSeq(record.seq.0.saturating_sub(1));
                 }
                 scan.fence(bad.take(), line.offset, record.seq);
-                scan.take(record, line.offset);
+                scan.take(&record, line.offset);
+                any = true;
+                each(record, line.offset);
             }
             None => bad = Some(joined(bad, &line)),
         }
     }
-    if scan.records.is_empty() {
+    if !any {
         return Err(nothing_there(thread, bad));
     }
     scan.end(bad);
@@ -129,14 +175,13 @@ fn joined(bad: Option<Bad>, line: &Line<'_>) -> Bad {
 }
 
 impl Scan {
-    fn take(&mut self, record: Record, offset: u64) {
+    fn take(&mut self, record: &Record, offset: u64) {
         self.head = record.seq;
-        self.term = self.term.max(order::term_of(&record).unwrap_or(Term(0)));
+        self.term = self.term.max(order::term_of(record).unwrap_or(Term(0)));
         if let Some(opened) = record.header().and_then(|header| header.opened) {
             self.term = self.term.max(opened.term);
         }
-        self.marks.note(&record, offset);
-        self.records.push(record);
+        self.marks.note(record, offset);
     }
 
     /// Fences what is missing before the record `next` at `offset`: bad lines, or lines that are not there.

@@ -13,6 +13,7 @@ use fault::{FaultLayer, Op};
 mod damage;
 mod ends;
 mod faults;
+mod power;
 mod shelves;
 
 /// A home with a file store over a fault layer.

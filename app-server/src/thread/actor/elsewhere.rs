@@ -120,11 +120,12 @@ impl Owner {
     }
 
     pub(super) fn rollout_moved(&mut self, outcome: Outcome) {
-        self.services.store.release(self.id);
         if outcome.listed {
-            // A full queue only leaves the marker for the next start, which looks where the rollout stands.
+            // A full queue only leaves the marker for the next start, which looks where the rollout stands. Said before the
+            // rollout is let go of: a mark that was about to go for an earlier close stays for this one.
             self.services.closed_rollouts.try_send(self.id).ok();
         }
+        self.services.store.release(self.id);
         match outcome.moved {
             Ok(()) => self.step(Event::Moved),
             Err(why) => {

@@ -1,0 +1,100 @@
+//! `skein fsck`: checks a home, says what is wrong, and mends what can be mended without loss.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use skein_app_server::fsck::finding::Summary;
+use skein_app_server::fsck::{self, Order, Repair, Told};
+use skein_app_server::telemetry;
+use skein_protocol::ids::ThreadId;
+
+use super::{home, print_line};
+
+/// The exit code when the check could not be made.
+const OPERATIONAL: u8 = 8;
+/// The exit code when it was asked for in the wrong way.
+pub const USAGE: u8 = 16;
+
+#[derive(Debug, Args)]
+pub struct Fsck {
+    /// The home [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
+    #[arg(long, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// Mend what can be mended without loss. No server may have the home.
+    #[arg(long)]
+    repair: bool,
+    /// Print each finding, and at the end a summary, as a line of JSON.
+    #[arg(long)]
+    json: bool,
+    /// Check only these threads.
+    #[arg(value_name = "THREAD")]
+    threads: Vec<ThreadId>,
+}
+
+impl Fsck {
+    /// Exit codes are those of fsck(8).
+    pub async fn run(self) -> ExitCode {
+        telemetry::start();
+        match self.check().await {
+            Ok(summary) => ExitCode::from(summary.exit_code()),
+            Err(error) => {
+                eprintln!("skein: {error:#}");
+                ExitCode::from(OPERATIONAL)
+            }
+        }
+    }
+
+    async fn check(self) -> anyhow::Result<Summary> {
+        let home = home(self.home.as_ref())?;
+        let repair = if self.repair { Repair::Yes } else { Repair::No };
+        let order = Order { repair, threads: self.threads.iter().copied().collect::<BTreeSet<_>>() };
+        let bar = bar(self.json);
+        let mut printed = Ok(());
+        let mut told = |told: Told<'_>| match told {
+            Told::Served(served) => bar.suspend(|| {
+                eprintln!(
+                    "skein: {served}. It is read beside the server; its list of threads is not compared"
+                );
+            }),
+            Told::Progress(done, total) => {
+                bar.set_length(total);
+                bar.set_position(done);
+            }
+            Told::Finding(finding) => {
+                let text = if self.json { json!(finding).to_string() } else { finding.to_string() };
+                let now = bar.suspend(|| print_line(&text));
+                if printed.is_ok() {
+                    printed = now;
+                }
+            }
+        };
+        let done = fsck::run(&home, &order, &mut told).await;
+        bar.finish_and_clear();
+        let summary = done?;
+        printed?;
+        let text = if self.json { json!({ "summary": summary }).to_string() } else { in_words(&summary) };
+        print_line(&text)?;
+        Ok(summary)
+    }
+}
+
+/// A bar on stderr, where that is a terminal.
+fn bar(hidden: bool) -> ProgressBar {
+    let bar = if hidden { ProgressBar::hidden() } else { ProgressBar::no_length() };
+    if let Ok(style) =
+        ProgressStyle::with_template("{wide_bar} {bytes} of {total_bytes} of histories, {eta} to go")
+    {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn in_words(summary: &Summary) -> String {
+    let Summary { rollouts, records, findings, mended, left, .. } = summary;
+    let read = format!("{rollouts} rollouts with {records} records");
+    if *findings == 0 { format!("{read}: clean") } else { format!("{read}: {mended} mended, {left} not") }
+}

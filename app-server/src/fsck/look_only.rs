@@ -1,0 +1,47 @@
+//! The files of a home, to be read and never changed: a store over it refuses everything else.
+
+use std::io;
+use std::path::Path;
+
+use crate::rollout::file::layer::{DiskLayer, Entry, FileLayer, LayerFile, Open};
+
+/// The layer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LookOnly;
+
+fn refused<T>() -> io::Result<T> {
+    Err(io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "nothing is changed while it is checked"))
+}
+
+impl FileLayer for LookOnly {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn LayerFile>> {
+        match how {
+            Open::Read => DiskLayer.open(path, how),
+            Open::Write | Open::New => refused(),
+        }
+    }
+
+    fn copy(&self, _from: &Path, _to: &Path, _length: u64) -> io::Result<Box<dyn LayerFile>> {
+        refused()
+    }
+
+    fn make_folder(&self, _path: &Path) -> io::Result<()> {
+        refused()
+    }
+
+    fn sync_folder(&self, _path: &Path) -> io::Result<()> {
+        refused()
+    }
+
+    fn rename(&self, _from: &Path, _to: &Path) -> io::Result<()> {
+        refused()
+    }
+
+    fn remove(&self, _path: &Path) -> io::Result<bool> {
+        refused()
+    }
+
+    fn entries(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        DiskLayer.entries(path)
+    }
+}

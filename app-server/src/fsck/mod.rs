@@ -1,0 +1,257 @@
+//! Checks everything in a home, says what is wrong and where, and mends what can be mended without loss. Never deletes
+//! damage, and never changes a home that somebody serves.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use skein_protocol::ids::ThreadId;
+
+use crate::home::{HomeError, HomePaths, Idle};
+use crate::index::IndexError;
+use crate::rollout::file::FileStore;
+use crate::tasks::{Pool, Tasks};
+
+pub mod finding;
+mod look_only;
+mod mend;
+mod rollout;
+mod rows;
+mod story;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use finding::{Finding, IndexLook, Kind, Outcome, Summary};
+use look_only::LookOnly;
+use rollout::{Place, Reading, Shelf};
+use walk::Walked;
+
+/// Whether what can be mended is mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Repair {
+    /// Nothing is changed.
+    #[default]
+    No,
+    /// What can be mended without loss is mended.
+    Yes,
+}
+
+impl Repair {
+    /// What became of something that was not mended.
+    #[must_use]
+    pub fn otherwise(self) -> Outcome {
+        match self {
+            Self::No => Outcome::Found,
+            Self::Yes => Outcome::Left,
+        }
+    }
+}
+
+/// What is checked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Order {
+    /// Whether to mend.
+    pub repair: Repair,
+    /// Only these threads; all, and everything else in the home, where none is named.
+    pub threads: BTreeSet<ThreadId>,
+}
+
+/// What is told on the way.
+#[derive(Debug)]
+pub enum Told<'a> {
+    /// A server has the home, which is read beside it.
+    Served(&'a HomeError),
+    /// So many bytes of so many were read.
+    Progress(u64, u64),
+    /// Something is wrong.
+    Finding(&'a Finding),
+}
+
+/// Why nothing was checked, or not all.
+#[derive(Debug, thiserror::Error)]
+pub enum FsckError {
+    /// The folder is no home.
+    #[error("{} is no home of skein: it has no folder of threads; say --home", path.display())]
+    NoHome {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// The home cannot be taken.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The home's folders cannot be reached.
+    #[error("the rollouts in the home cannot be reached: {0}")]
+    Store(#[source] std::io::Error),
+    /// The index took no row.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// A piece of the work has panicked.
+    #[error("the check did not come to its end: {0}")]
+    Broken(String),
+}
+
+/// One check.
+struct Check<'a> {
+    paths: HomePaths,
+    order: &'a Order,
+    /// Held while nobody else serves the home.
+    idle: Option<Idle>,
+    tasks: Tasks,
+    summary: Summary,
+    told: &'a mut (dyn FnMut(Told<'_>) + Send),
+}
+
+/// Checks a home. One that is served is only read: what is wrong counts then when two readings find it.
+///
+/// # Errors
+/// [`FsckError`]; [`HomeError::Served`] when a server has the home and something is to be mended.
+pub async fn run(
+    home: &Path,
+    order: &Order,
+    told: &mut (dyn FnMut(Told<'_>) + Send),
+) -> Result<Summary, FsckError> {
+    let home = std::path::absolute(home).unwrap_or_else(|_| home.to_owned());
+    let paths = HomePaths::new(&home);
+    if !paths.threads().is_dir() && !paths.lock().is_file() {
+        return Err(FsckError::NoHome { path: home });
+    }
+    let idle = match Idle::keep(&home) {
+        Ok(idle) => Some(idle),
+        Err(served @ HomeError::Served { .. }) if order.repair == Repair::No => {
+            told(Told::Served(&served));
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let (tasks, summary) = (Tasks::new(), Summary::default());
+    let mut check = Check { paths, order, idle, tasks, summary, told };
+    let done = check.run().await;
+    check.tasks.finish().await;
+    done.map(|()| check.summary)
+}
+
+impl Check<'_> {
+    async fn run(&mut self) -> Result<(), FsckError> {
+        let (paths, repair, idle) = (self.paths.clone(), self.order.repair, self.idle.is_some());
+        let only = Some(self.order.threads.clone()).filter(|threads| !threads.is_empty());
+        let walked = self.blocking(move || walk::walk(&paths, repair, idle, only.as_ref())).await?;
+        let Walked { rollouts, mut marked, findings } = walked;
+        findings.into_iter().for_each(|finding| self.say(finding));
+        let total = rollouts.iter().map(|place| place.bytes).sum();
+        let mut there = BTreeSet::new();
+        (self.told)(Told::Progress(0, total));
+        for place in &rollouts {
+            if self.rollout(place, &mut marked).await? {
+                there.insert(place.thread);
+            }
+            self.summary.bytes += place.bytes;
+            (self.told)(Told::Progress(self.summary.bytes, total));
+        }
+        self.markers(&marked, &there);
+        self.rows(&rollouts, &marked).await
+    }
+
+    /// Checks one rollout; answers whether it is there afterwards.
+    async fn rollout(&mut self, place: &Place, marked: &mut BTreeSet<ThreadId>) -> Result<bool, FsckError> {
+        let (root, paths, reading) = (self.paths.root().to_owned(), self.paths.clone(), place.clone());
+        let served = self.idle.is_none();
+        let read = self
+            .blocking(move || if served { beside(&paths, &reading) } else { rollout::read(&root, &reading) });
+        let Some(reading) = read.await? else { return Ok(false) };
+        self.summary.rollouts += 1;
+        self.summary.records += reading.records;
+        let Reading { findings, open, cut, records: _ } = reading;
+        let mut there = true;
+        for mut finding in findings {
+            if self.order.repair == Repair::Yes {
+                there &= mend::rollout(&self.paths, place, cut, &mut finding);
+            }
+            self.say(finding);
+        }
+        let open = place.shelf == Shelf::Kept && open;
+        if open && marked.contains(&place.thread) {
+            self.summary.open += 1;
+        } else if open && !(served && self.is_marked(place.thread)) {
+            let mut finding =
+                Finding::new(Kind::Unmarked, &place.path, "its last turn has no end, and no mark says so")
+                    .of(place.thread);
+            if self.order.repair == Repair::Yes {
+                mend::mark(&self.paths, place.thread, &mut finding);
+                marked.insert(place.thread);
+            }
+            self.say(finding);
+        }
+        Ok(there)
+    }
+
+    fn is_marked(&self, thread: ThreadId) -> bool {
+        self.paths.open_markers().join(thread.to_string()).exists()
+    }
+
+    /// Marks without rollouts. One of a thread in the trash waits for its row to go.
+    fn markers(&mut self, marked: &BTreeSet<ThreadId>, there: &BTreeSet<ThreadId>) {
+        if self.idle.is_none() {
+            // A mark is made before the rollout, and a rollout may have been put elsewhere since.
+            return;
+        }
+        for thread in marked.difference(there) {
+            let path = Path::new("open").join(thread.to_string());
+            let mut finding = Finding::new(Kind::MarkerAlone, path, "there is no such rollout").of(*thread);
+            if self.order.repair == Repair::Yes {
+                mend::unmark(&self.paths, *thread, &mut finding);
+            }
+            self.say(finding);
+        }
+    }
+
+    async fn rows(&mut self, rollouts: &[Place], marked: &BTreeSet<ThreadId>) -> Result<(), FsckError> {
+        if self.idle.is_none() {
+            self.summary.index = IndexLook::Served;
+            return Ok(());
+        }
+        let kept = rollouts.iter().filter(|place| place.shelf == Shelf::Kept);
+        let threads: BTreeSet<ThreadId> = kept.map(|place| place.thread).collect();
+        let store = FileStore::open(&self.paths, Arc::new(LookOnly), self.tasks.clone());
+        let store = store.map_err(FsckError::Store)?;
+        let look = rows::Rows { paths: &self.paths, store: &store, tasks: &self.tasks, order: self.order };
+        let (index, findings) = look.compare(&threads, marked).await?;
+        self.summary.index = index;
+        findings.into_iter().for_each(|finding| self.say(finding));
+        Ok(())
+    }
+
+    fn say(&mut self, mut finding: Finding) {
+        if finding.outcome == Outcome::Found {
+            finding.outcome = self.order.repair.otherwise();
+        }
+        self.summary.count(&finding);
+        (self.told)(Told::Finding(&finding));
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, FsckError> {
+        let done = self.tasks.blocking("fsck", Pool::Read, work).await;
+        done.map_err(|panic| FsckError::Broken(panic.to_string()))
+    }
+}
+
+/// Reads a rollout of a home that somebody serves. What was acknowledged does not change, so what two readings find is
+/// wrong; and the end of a rollout that is marked open is its owner's, who may be writing it, or will mend it.
+fn beside(paths: &HomePaths, place: &Place) -> Option<Reading> {
+    let marked = || paths.open_markers().join(place.thread.to_string()).exists();
+    let is_theirs = marked();
+    let first = rollout::read(paths.root(), place)?;
+    if first.findings.is_empty() {
+        return Some(first);
+    }
+    let mut second = rollout::read(paths.root(), place)?;
+    let is_theirs = is_theirs || marked();
+    second.findings.retain(|finding| {
+        let at_end = matches!(finding.kind, Kind::TornEnd | Kind::TornLine | Kind::Begun);
+        first.findings.contains(finding) && !(at_end && is_theirs)
+    });
+    Some(second)
+}

@@ -1,0 +1,121 @@
+//! One rollout: reads it and says what is wrong with it. Changes nothing.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use skein_protocol::ids::ThreadId;
+
+use super::finding::{Finding, Kind};
+use super::story::{Story, Told, Wrong};
+use crate::rollout::file::layer::{DiskLayer, FileLayer, Open};
+use crate::rollout::file::{Survey, survey};
+use crate::rollout::{Damage, ReadError};
+
+/// Where a rollout stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shelf {
+    /// Among the threads, or in the archive.
+    Kept,
+    /// In the trash: nobody opens it any more.
+    Trash,
+}
+
+/// A rollout that is to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Below the home.
+    pub path: PathBuf,
+    /// The thread that it is named after.
+    pub thread: ThreadId,
+    /// On which side.
+    pub shelf: Shelf,
+    /// Its bytes, when the folder was read.
+    pub bytes: u64,
+}
+
+/// What one reading of a rollout found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// What is wrong, in the order of the file.
+    pub findings: Vec<Finding>,
+    /// How many records there are.
+    pub records: u64,
+    /// Whether its last turn has no end.
+    pub open: bool,
+    /// Where a load would cut it off without taking a whole line.
+    pub cut: Option<u64>,
+}
+
+/// Reads the rollout at `place` in the home `root`; `None` when it is not there any more.
+#[must_use]
+pub fn read(root: &Path, place: &Place) -> Option<Reading> {
+    match DiskLayer.open(&root.join(&place.path), Open::Read) {
+        Ok(file) => {
+            let mut story = Story::of(place.thread);
+            let seen = survey(&*file, place.thread, |record, offset| story.take(&record, offset));
+            Some(judged(place, seen, story.end()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            let finding = Finding::new(Kind::Unreachable, &place.path, error.to_string()).of(place.thread);
+            Some(Reading { findings: vec![finding], ..Reading::default() })
+        }
+    }
+}
+
+/// What a reading comes to. Pure.
+fn judged(place: &Place, seen: Result<Survey, ReadError>, told: Told) -> Reading {
+    let new = |kind, detail: String| Finding::new(kind, &place.path, detail).of(place.thread);
+    let survey = match seen {
+        Ok(survey) => survey,
+        Err(error) => {
+            let kind = match &error {
+                ReadError::Missing(_) => Kind::Begun,
+                ReadError::Unreadable { .. } => Kind::Unreadable,
+                ReadError::Disk { .. } => Kind::Unreachable,
+            };
+            let detail =
+                if kind == Kind::Begun { "it has not one whole line".to_owned() } else { error.to_string() };
+            return Reading { findings: vec![new(kind, detail)], ..Reading::default() };
+        }
+    };
+    let mut findings: Vec<Finding> = survey.damage.iter().map(|damage| damaged(place, damage)).collect();
+    findings.extend(once_each(&told.wrong).into_iter().map(|(wrong, more)| {
+        let more = if more > 0 { format!("; and again behind it, {more} times") } else { String::new() };
+        new(wrong.kind, format!("{}{more}", wrong.detail)).at(wrong.seq, wrong.offset)
+    }));
+    findings.sort_by_key(|finding| finding.offset);
+    let torn = survey.length - survey.keep;
+    if torn > 0 {
+        let (kind, detail) = match survey.cut_lines {
+            0 => (Kind::TornEnd, "it ends within a line"),
+            _whole => (Kind::TornLine, "its last line cannot be read; the next load cuts it off"),
+        };
+        findings.push(new(kind, detail.to_owned()).at(survey.head, survey.keep).long(torn));
+    }
+    let cut = (torn > 0 && survey.cut_lines == 0).then_some(survey.keep);
+    Reading { findings, records: told.records, open: told.open, cut }
+}
+
+/// The first of each kind, and how many others there are: one mistake may repeat itself with every turn.
+fn once_each(wrong: &[Wrong]) -> Vec<(&Wrong, usize)> {
+    let mut each: Vec<(&Wrong, usize)> = Vec::new();
+    for wrong in wrong {
+        match each.iter_mut().find(|(first, _)| first.kind == wrong.kind) {
+            Some((_, more)) => *more += 1,
+            None => each.push((wrong, 0)),
+        }
+    }
+    each
+}
+
+fn damaged(place: &Place, damage: &Damage) -> Finding {
+    let detail = match (damage.length, damage.lines) {
+        (0, missing) => format!("records are missing: {missing}"),
+        (_, lines) => format!("lines that cannot be read: {lines}"),
+    };
+    Finding::new(Kind::Damage, &place.path, detail)
+        .of(place.thread)
+        .at(damage.after, damage.offset)
+        .long(damage.length)
+}

@@ -1,0 +1,120 @@
+//! Compares the index with the rollouts, row by row.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use skein_protocol::ids::{EventSeq, ThreadId};
+
+use super::finding::{Finding, IndexLook, Kind, Outcome};
+use super::{FsckError, Order, Repair};
+use crate::home::{HomePaths, machine_boot};
+use crate::index::sled::{self, Look};
+use crate::index::{IndexError, ThreadRow};
+use crate::rollout::{ReadError, RolloutStore, Shelf};
+use crate::tasks::Tasks;
+use crate::thread::history::History;
+
+/// What is compared.
+pub struct Rows<'a> {
+    pub paths: &'a HomePaths,
+    pub store: &'a dyn RolloutStore,
+    pub tasks: &'a Tasks,
+    pub order: &'a Order,
+}
+
+/// What is said of a thread: as a list shows it, and of which record.
+type Said = (ThreadRow, EventSeq);
+
+impl Rows<'_> {
+    /// Compares the rows of `threads`, and of all that have a row. A thread that is marked gets its row when it is closed.
+    pub async fn compare(
+        &self,
+        threads: &BTreeSet<ThreadId>,
+        marked: &BTreeSet<ThreadId>,
+    ) -> Result<(IndexLook, Vec<Finding>), FsckError> {
+        let look = match Look::open(self.paths, self.tasks).await {
+            Ok(Some(look)) => look,
+            Ok(None) => return Ok((IndexLook::None, Vec::new())),
+            Err(error) => return self.unreadable(error).await,
+        };
+        let indexed = match look.threads().await {
+            Ok(indexed) => indexed,
+            Err(error) => {
+                drop(look);
+                return self.unreadable(error).await;
+            }
+        };
+        let mut findings = Vec::new();
+        let wanted = |thread: &ThreadId| self.order.threads.is_empty() || self.order.threads.contains(thread);
+        let all: BTreeSet<ThreadId> = threads.iter().copied().chain(indexed).filter(wanted).collect();
+        for thread in all.difference(marked) {
+            let row = match look.get(*thread).await {
+                Ok(row) => row,
+                Err(error) => {
+                    drop(look);
+                    return self.unreadable(error).await;
+                }
+            };
+            let Some(mut finding) = self.judge(*thread, row).await else { continue };
+            if self.order.repair == Repair::Yes {
+                look.mend(self.store, *thread).await?;
+                finding.outcome = Outcome::Mended;
+            }
+            findings.push(finding);
+        }
+        Ok((IndexLook::Compared, findings))
+    }
+
+    async fn judge(&self, thread: ThreadId, row: Option<Said>) -> Option<Finding> {
+        let new = |kind, detail: String| Some(Finding::new(kind, "index", detail).of(thread));
+        match (self.told(thread).await, row) {
+            (Ok(None), None) => None,
+            (Ok(None), Some(_)) => new(Kind::RowAlone, "it shows a thread that is in no list".to_owned()),
+            (Ok(Some((_, head))), None) => {
+                new(Kind::NoRow, format!("it does not show the thread, which has {head} records"))
+            }
+            (Ok(Some((told, head))), Some((row, as_of))) => {
+                if as_of != head {
+                    new(Kind::StaleRow, format!("its row is of record {as_of}, and the last one is {head}"))
+                } else if told != row {
+                    new(Kind::StaleRow, "its row says other things than the rollout".to_owned())
+                } else {
+                    None
+                }
+            }
+            // What is wrong with the rollout is said elsewhere.
+            (Err(_), _) => None,
+        }
+    }
+
+    /// What the index should say; nothing of a thread that is not there, or in which nobody has said anything.
+    async fn told(&self, thread: ThreadId) -> Result<Option<Said>, ReadError> {
+        let (history, shelf) = match History::read_end(self.store, thread, 0).await {
+            Ok(history) if history.is_materialised() => (history, self.store.shelf(thread).await?),
+            Ok(_) | Err(ReadError::Missing(_)) => return Ok(None),
+            Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })) => return Err(error),
+        };
+        let mut row = history.row();
+        row.archived = shelf == Shelf::Archive;
+        Ok(Some((row, history.seq())))
+    }
+
+    /// What cannot be read is made anew: nothing is in it that the rollouts do not say.
+    async fn unreadable(&self, error: IndexError) -> Result<(IndexLook, Vec<Finding>), FsckError> {
+        let mut finding = Finding::new(Kind::Index, PathBuf::from("index"), error.to_string());
+        if self.order.repair == Repair::No {
+            return Ok((IndexLook::Unreadable, vec![finding]));
+        }
+        let boot = machine_boot().unwrap_or_default();
+        match sled::reindex(self.paths, boot, self.store, self.tasks, |_| ()).await {
+            Ok(()) => {
+                finding.outcome = Outcome::Mended;
+                Ok((IndexLook::MadeAnew, vec![finding]))
+            }
+            Err(error) => {
+                finding.detail.push_str(&format!("; it cannot be made anew: {error}"));
+                Ok((IndexLook::Unreadable, vec![finding]))
+            }
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Whether the records of a rollout follow each other as an owner writes them. Pure. What the lines are is judged by the
+//! store; where some are missing, what they may have said is taken for said.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
+
+use serde_json::Value;
+use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
+
+use super::finding::Kind;
+use crate::clock::WallMs;
+use crate::rollout::file::Marks;
+use crate::rollout::record::{Record, RecordBody, TakenBack, ThreadOpened, TurnCompleted, TurnStarted};
+use crate::thread::history::History;
+
+/// What is wrong at one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// What.
+    pub kind: Kind,
+    /// Its record.
+    pub seq: EventSeq,
+    /// Where that begins in the file, bytes.
+    pub offset: u64,
+    /// In words.
+    pub detail: String,
+}
+
+/// A rollout as far as it was read.
+#[derive(Debug)]
+pub struct Story {
+    thread: ThreadId,
+    /// The fold from the last header on, or from the beginning.
+    history: History,
+    /// Whether the fold is of every record: none was missing since.
+    whole: bool,
+    /// Whether every record since the start of the last turn was there.
+    known: bool,
+    turn: Option<Open>,
+    opened: Option<ThreadOpened>,
+    epoch: Epoch,
+    /// The thread that it says it is, and where.
+    created: Option<(ThreadId, EventSeq, u64)>,
+    /// Whether the thread's own beginning is behind records of another one: it is a fork.
+    forked: bool,
+    closed: bool,
+    records: u64,
+    /// Where turns begin.
+    begun: Vec<EventSeq>,
+    marks: Marks,
+    wrong: Vec<Wrong>,
+}
+
+/// What a whole rollout has told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Told {
+    /// What was wrong.
+    pub wrong: Vec<Wrong>,
+    /// How many records there are.
+    pub records: u64,
+    /// Whether a turn has no end.
+    pub open: bool,
+}
+
+/// A turn that has begun.
+#[derive(Debug)]
+struct Open {
+    id: TurnId,
+    at: WallMs,
+    /// What the user said with it: an item that needs no start.
+    said: HashSet<ItemId>,
+    /// Items that have begun and have not ended.
+    items: HashSet<ItemId>,
+}
+
+impl Story {
+    /// A rollout of which nothing was read.
+    #[must_use]
+    pub fn of(thread: ThreadId) -> Self {
+        Self {
+            thread,
+            history: History::of(thread),
+            whole: true,
+            known: true,
+            turn: None,
+            opened: None,
+            epoch: Epoch(0),
+            created: None,
+            forked: false,
+            closed: false,
+            records: 0,
+            begun: Vec::new(),
+            marks: Marks::default(),
+            wrong: Vec::new(),
+        }
+    }
+
+    /// Takes the next record, whose line begins at `offset`.
+    pub fn take(&mut self, record: &Record, offset: u64) {
+        if record.seq > self.history.seq().next() {
+            (self.whole, self.known, self.turn) = (false, false, None);
+        }
+        if matches!(record.body, RecordBody::TurnStarted(_)) {
+            self.begun.push(record.seq);
+        }
+        let before = self.wrong.len();
+        self.judge(record);
+        for wrong in self.wrong.iter_mut().skip(before) {
+            (wrong.seq, wrong.offset) = (record.seq, offset);
+        }
+        if let RecordBody::ThreadCreated(created) = &record.body {
+            self.created = Some((created.id, record.seq, offset));
+        }
+        self.closed = matches!(record.body, RecordBody::ThreadClosed(_));
+        self.records += 1;
+        self.marks.note(record, offset);
+        if let Some(header) = record.header() {
+            // From here on only the header counts: so that what is held does not grow with the rollout.
+            let mut next = History::of(self.thread);
+            next.leap(header, record.seq);
+            (self.history, self.whole) = (next, true);
+        }
+        self.history.apply(record);
+    }
+
+    /// What was wrong, in order, and the rest: what only the end tells.
+    #[must_use]
+    pub fn end(mut self) -> Told {
+        if let Some((id, seq, offset)) = self.created.filter(|(id, _, _)| *id != self.thread && !self.forked)
+        {
+            let detail = format!("it says that it is thread {id}, and is named after {}", self.thread);
+            self.wrong.push(Wrong { kind: Kind::Identity, seq, offset, detail });
+        }
+        let open = self.history.open_turn().is_some();
+        Told { wrong: self.wrong, records: self.records, open }
+    }
+
+    fn judge(&mut self, record: &Record) {
+        let body = &record.body;
+        if record.seq == EventSeq(1) && !matches!(body, RecordBody::ThreadOpened(_)) {
+            self.says(Kind::Beginning, format!("it begins with {}, not with thread.opened", body.kind()));
+        }
+        let begins = matches!(body, RecordBody::ThreadOpened(_) | RecordBody::Forked(_));
+        if self.closed && self.known && !begins {
+            self.says(Kind::Close, format!("{} follows a thread.closed", body.kind()));
+        }
+        match body {
+            RecordBody::ThreadCreated(_)
+            | RecordBody::ThreadNamed(_)
+            | RecordBody::ThreadMeta(_)
+            | RecordBody::Usage(_)
+            | RecordBody::Compacted(_)
+            | RecordBody::ItemsInjected(_)
+            | RecordBody::Archived(_)
+            | RecordBody::Unarchived(_)
+            | RecordBody::Imported(_)
+            | RecordBody::Unknown(_) => {}
+            RecordBody::ThreadOpened(opened) => self.thread_opened(opened),
+            RecordBody::ThreadClosed(_) => self.thread_closed(),
+            RecordBody::TurnStarted(started) => self.turn_started(started, record.at),
+            RecordBody::ItemStarted(started) => self.item_started(&started.turn_id, started.item.id()),
+            RecordBody::ItemCheckpoint(more) => self.item_goes_on(&more.turn_id, &more.item_id, "more text"),
+            RecordBody::ItemCompleted(done) => {
+                self.item_goes_on(&done.turn_id, done.item.id(), "the end");
+                if let Some(turn) = &mut self.turn {
+                    turn.items.remove(done.item.id());
+                }
+            }
+            RecordBody::TurnCompleted(completed) => self.turn_completed(completed),
+            RecordBody::Reverted(reverted) => {
+                self.turn = None;
+                self.epoch_is(reverted.epoch);
+            }
+            RecordBody::Forked(forked) => {
+                self.forked = true;
+                self.epoch_is(forked.epoch);
+            }
+        }
+    }
+
+    fn says(&mut self, kind: Kind, detail: String) {
+        self.wrong.push(Wrong { kind, seq: EventSeq(0), offset: 0, detail });
+    }
+
+    fn thread_opened(&mut self, opened: &ThreadOpened) {
+        if let Some(before) = self.opened.filter(|before| before.term > opened.term) {
+            let (before, now) = (before.term.0, opened.term.0);
+            self.says(Kind::Term, format!("it was opened by ownership {now} after ownership {before}"));
+        }
+        self.opened = Some(*opened);
+        self.epoch_is(opened.epoch);
+    }
+
+    fn epoch_is(&mut self, epoch: Epoch) {
+        if epoch < self.epoch {
+            self.says(Kind::Epoch, format!("its epoch falls from {} to {epoch}", self.epoch));
+        }
+        self.epoch = self.epoch.max(epoch);
+    }
+
+    fn thread_closed(&mut self) {
+        if let Some(turn) = self.turn.take() {
+            self.says(Kind::Close, format!("it is closed, and turn {} has no end", turn.id));
+        }
+    }
+
+    fn turn_started(&mut self, started: &TurnStarted, at: WallMs) {
+        if let Some(before) = self.turn.take() {
+            self.says(
+                Kind::Turn,
+                format!("turn {} begins, and turn {} has no end", started.turn_id, before.id),
+            );
+        }
+        self.known = true;
+        let said = started.item_id.iter().cloned().collect();
+        self.turn = Some(Open { id: started.turn_id.clone(), at, said, items: HashSet::new() });
+    }
+
+    /// The open turn, when it is this one; otherwise that is said.
+    fn in_turn(&mut self, id: &TurnId, what: &str) -> Option<&mut Open> {
+        let is_it = self.turn.as_ref().is_some_and(|turn| turn.id == *id);
+        if !is_it && self.known {
+            self.says(Kind::Turn, format!("{what} of turn {id}, which is not open"));
+        }
+        self.turn.as_mut().filter(|_| is_it)
+    }
+
+    fn item_started(&mut self, turn: &TurnId, item: &ItemId) {
+        let Some(open) = self.in_turn(turn, "the start of an item") else { return };
+        if !open.items.insert(item.clone()) {
+            self.says(Kind::Item, format!("item {item} begins twice"));
+        }
+    }
+
+    fn item_goes_on(&mut self, turn: &TurnId, item: &ItemId, what: &str) {
+        let Some(open) = self.in_turn(turn, "an item") else { return };
+        if !open.items.contains(item) && !open.said.remove(item) {
+            self.says(Kind::Item, format!("{what} of item {item}, which is not open"));
+        }
+    }
+
+    fn turn_completed(&mut self, completed: &TurnCompleted) {
+        let Some(turn) = self.in_turn(&completed.turn_id, "the end").map(|turn| (turn.at, turn.items.len()))
+        else {
+            self.header_agrees(completed);
+            return;
+        };
+        let (at, open) = turn;
+        if open > 0 {
+            self.says(
+                Kind::Item,
+                format!("turn {} ends, and {open} of its items are open", completed.turn_id),
+            );
+        }
+        if completed.started_at_ms.is_some_and(|started| started != at.0) {
+            self.says(Kind::Header, "it says another time for the start of its turn".to_owned());
+        }
+        let place = (self.marks.turn, self.marks.compacted);
+        if self.whole && completed.place.is_some_and(|says| (Some(says.turn_at), says.compacted_at) != place)
+        {
+            self.says(
+                Kind::Place,
+                "it names another place than that of its turn or of the last summary".to_owned(),
+            );
+        }
+        self.header_agrees(completed);
+        self.turn = None;
+    }
+
+    /// Compares what is said of the whole thread with the fold of what was read.
+    fn header_agrees(&mut self, completed: &TurnCompleted) {
+        let says = &completed.header;
+        self.epoch_is(says.epoch);
+        if !self.whole || says.opened.is_none() {
+            return;
+        }
+        let mut folded = self.history.header();
+        if self.turns_in(&folded.taken_back) == self.turns_in(&says.taken_back) {
+            // The same turns may be said to be taken back in one piece or in several.
+            folded.taken_back.clone_from(&says.taken_back);
+        }
+        if folded != *says {
+            let (one, other) = (serde_json::to_value(says), serde_json::to_value(&folded));
+            let differs = members_that_differ(&one.unwrap_or_default(), &other.unwrap_or_default());
+            self.says(Kind::Header, format!("it differs from the records before it in: {differs}"));
+        }
+    }
+
+    /// Which turns these records hold, as stretches of all turns.
+    fn turns_in(&self, taken_back: &[TakenBack]) -> Vec<Range<usize>> {
+        let mut stretches: Vec<Range<usize>> = Vec::new();
+        for records in taken_back {
+            let from = self.begun.partition_point(|seq| *seq < records.from);
+            let to = self.begun.partition_point(|seq| *seq <= records.to);
+            match stretches.last_mut() {
+                Some(last) if last.end >= from => last.end = last.end.max(to),
+                Some(_) | None if from < to => stretches.push(from..to),
+                Some(_) | None => {}
+            }
+        }
+        stretches
+    }
+}
+
+/// The names of members in which two objects differ.
+fn members_that_differ(one: &Value, other: &Value) -> String {
+    let names = [one, other].into_iter().filter_map(Value::as_object).flat_map(|object| object.keys());
+    let names: BTreeSet<&String> = names.filter(|name| one.get(name) != other.get(name)).collect();
+    names.into_iter().cloned().collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests;

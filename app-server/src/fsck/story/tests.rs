@@ -1,0 +1,158 @@
+use skein_protocol::item::ThreadItem;
+use skein_protocol::turn::{TurnStatus, UserInput};
+use uuid::Uuid;
+
+use super::*;
+use crate::fsck::tests::{life, record, thread};
+use crate::home::Term;
+use crate::rollout::record::{ItemStarted, RecordBody, ThreadClosed, ThreadNamed};
+
+/// What is wrong with these records, each with its place, which is its number here.
+fn judged(records: &[Record]) -> Vec<(Kind, u64)> {
+    let mut story = Story::of(thread(1));
+    records.iter().for_each(|record| story.take(record, record.seq.0));
+    story.end().wrong.into_iter().map(|wrong| (wrong.kind, wrong.seq.0)).collect()
+}
+
+/// A life in which something is changed, and whose numbers still rise.
+fn changed(change: impl FnOnce(&mut Vec<Record>)) -> Vec<Record> {
+    let mut records = life(thread(1), 2);
+    // The places are those of the test: of one byte a line.
+    let mut begun = 0;
+    for record in &mut records {
+        if matches!(record.body, RecordBody::TurnStarted(_)) {
+            begun = record.seq.0;
+        }
+        if let RecordBody::TurnCompleted(completed) = &mut record.body
+            && let Some(place) = &mut completed.place
+        {
+            place.turn_at = begun;
+        }
+    }
+    change(&mut records);
+    for (seq, record) in (1..).zip(&mut records) {
+        record.seq = EventSeq(seq);
+    }
+    records
+}
+
+fn at(records: &[Record], kind: &str) -> usize {
+    records.iter().position(|record| record.body.kind() == kind).unwrap()
+}
+
+fn completed(records: &mut [Record]) -> &mut TurnCompleted {
+    let at = at(records, "turn.completed");
+    let RecordBody::TurnCompleted(completed) = &mut records[at].body else { panic!() };
+    completed
+}
+
+fn opened(term: u64, epoch: u64) -> RecordBody {
+    ThreadOpened { boot_id: Uuid::from_u128(1), term: Term(term), epoch: Epoch(epoch) }.into()
+}
+
+#[test]
+fn a_life_as_owners_write_it_has_nothing_wrong() {
+    assert_eq!(judged(&changed(|_| ())), []);
+    let again = changed(|records| {
+        records.push(record(0, opened(4, 1)));
+        records.push(record(0, ThreadNamed { name: Some("again".to_owned()) }));
+    });
+    assert_eq!(judged(&again), []);
+}
+
+type Change = fn(&mut Vec<Record>);
+
+/// A change, what it is named, and what it makes of a life.
+const WRONG: [(Change, Kind, &str); 15] = [
+    (|records| drop(records.remove(0)), Kind::Beginning, "it does not begin with thread.opened"),
+    (
+        |records| {
+            let RecordBody::ThreadCreated(created) = &mut records[1].body else { panic!() };
+            created.id = thread(2);
+        },
+        Kind::Identity,
+        "another thread",
+    ),
+    (|records| records.push(record(0, opened(2, 1))), Kind::Term, "an earlier ownership"),
+    (|records| records.push(record(0, opened(9, 0))), Kind::Epoch, "an earlier epoch"),
+    (|records| records.push(record(0, ThreadNamed { name: None })), Kind::Close, "something behind the end"),
+    (
+        |records| records.insert(at(records, "turn.completed"), record(0, ThreadClosed {})),
+        Kind::Close,
+        "closed within a turn",
+    ),
+    (
+        |records| {
+            let input = vec![UserInput::text("twice")];
+            let (item_id, client_id) = (None, None);
+            let begun = TurnStarted { turn_id: "other".into(), input, item_id, client_id };
+            records.insert(at(records, "turn.completed"), record(0, begun));
+        },
+        Kind::Turn,
+        "a turn within a turn",
+    ),
+    (
+        |records| drop(records.remove(at(records, "turn.started"))),
+        Kind::Turn,
+        "items of a turn that did not begin",
+    ),
+    (
+        |records| {
+            let item = ThreadItem::agent_message("new", String::new());
+            let begun = ItemStarted { turn_id: "nobody's".into(), item };
+            records.insert(at(records, "turn.completed"), record(0, begun));
+        },
+        Kind::Turn,
+        "an item of another turn",
+    ),
+    (
+        |records| {
+            let at = at(records, "item.started");
+            let twice = records[at].clone();
+            records.insert(at, twice);
+        },
+        Kind::Item,
+        "an item that begins twice",
+    ),
+    (|records| drop(records.remove(at(records, "item.started"))), Kind::Item, "an end without a start"),
+    (|records| drop(records.remove(at(records, "item.completed"))), Kind::Item, "a start without an end"),
+    (|records| completed(records).header.name = Some("no".to_owned()), Kind::Header, "another name"),
+    (
+        |records| completed(records).started_at_ms = Some(1),
+        Kind::Header,
+        "another time for the start of the turn",
+    ),
+    (
+        |records| {
+            completed(records).place.as_mut().unwrap().turn_at = 1;
+        },
+        Kind::Place,
+        "a place where no turn begins",
+    ),
+];
+
+#[test]
+fn each_thing_that_no_owner_writes_is_named_where_it_stands() {
+    for (change, kind, what) in WRONG {
+        let wrong = judged(&changed(change));
+        assert!(wrong.iter().any(|(found, _)| *found == kind), "{what}: {kind:?} is not in {wrong:?}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_taken_for_said() {
+    let whole = changed(|_| ());
+    for from in 0..whole.len() {
+        for to in from + 1..whole.len() {
+            let left: Vec<Record> = [&whole[..from], &whole[to..]].concat();
+            let wrong = judged(&left);
+            assert!(wrong.is_empty(), "without records {from} to {to}: {wrong:?}");
+        }
+    }
+}
+
+#[test]
+fn a_turn_that_fails_says_the_same_of_its_thread() {
+    let failed = changed(|records| completed(records).status = TurnStatus::Failed);
+    assert_eq!(judged(&failed), []);
+}

@@ -1,0 +1,316 @@
+//! Homes with one thing wrong, each: it is named, mended or left, and a second look agrees.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use skein_protocol::ids::{Epoch, EventSeq};
+use skein_protocol::item::ThreadItem;
+use skein_protocol::thread::SessionSource;
+use skein_protocol::turn::{TurnStatus, UserInput};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::*;
+use crate::clock::WallMs;
+use crate::home::{FILE_MODE, FOLDER_MODE, Home, Term};
+use crate::index::sled;
+use crate::rollout::file::layer::DiskLayer;
+use crate::rollout::file::{Marks, encode};
+use crate::rollout::record::{
+    ItemCompleted, ItemStarted, Record, RecordBody, ThreadClosed, ThreadCreated, ThreadOpened,
+    ThreadSettings, TurnStarted,
+};
+use crate::thread::history::History;
+
+mod beside;
+mod index;
+
+pub fn thread(number: u128) -> ThreadId {
+    ThreadId::new(Uuid::from_u128(number))
+}
+
+pub fn record(seq: u64, body: impl Into<RecordBody>) -> Record {
+    let at = WallMs(1_700_000_000_000 + i64::try_from(seq).unwrap() * 1_000);
+    Record { seq: EventSeq(seq), at, body: body.into() }
+}
+
+/// A thread with so many turns, as its owner writes it.
+pub fn life(id: ThreadId, turns: u64) -> Vec<Record> {
+    let mut history = History::of(id);
+    let mut records = Vec::new();
+    let mut say = |history: &mut History, body: RecordBody| {
+        let next = record(history.seq().0 + 1, body);
+        history.apply(&next);
+        records.push(next);
+    };
+    let settings = ThreadSettings { cwd: "/somewhere".to_owned(), ..ThreadSettings::default() };
+    let opened = ThreadOpened { boot_id: Uuid::from_u128(1), term: Term(3), epoch: Epoch(1) };
+    say(&mut history, opened.into());
+    let created = ThreadCreated {
+        id,
+        source: SessionSource::Cli,
+        thread_source: None,
+        originator: None,
+        cli_version: "0".to_owned(),
+        forked_from: None,
+        git_info: None,
+        settings,
+    };
+    say(&mut history, created.into());
+    for turn in 0..turns {
+        let turn_id = format!("turn {turn}");
+        let (item_id, input) = (Some(format!("user {turn}").as_str().into()), vec![UserInput::text("hello")]);
+        let id = || turn_id.as_str().into();
+        say(&mut history, TurnStarted { turn_id: id(), input, item_id, client_id: None }.into());
+        let item = || ThreadItem::agent_message(format!("answer {turn}").as_str(), "hello".to_owned());
+        say(&mut history, ItemStarted { turn_id: id(), item: item() }.into());
+        say(&mut history, ItemCompleted { turn_id: id(), item: item() }.into());
+        let done = history.turn_completed_record(id(), TurnStatus::Completed, None);
+        say(&mut history, done);
+    }
+    say(&mut history, ThreadClosed {}.into());
+    encode(&mut records, 0, Marks::default()).unwrap();
+    records
+}
+
+/// A home that a server has left well, with three threads of which one is archived and one deleted.
+struct Made {
+    dir: TempDir,
+    paths: HomePaths,
+}
+
+const KEPT: u128 = 0x0a;
+const ARCHIVED: u128 = 0x0b;
+const DELETED: u128 = 0x0c;
+
+impl Made {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Home::open(dir.path()).unwrap());
+        let paths = HomePaths::new(dir.path());
+        let made = Self { dir, paths };
+        made.write("threads/0a", &format!("{}.jsonl", thread(KEPT)), &lines(thread(KEPT), 2));
+        made.write("archived/0b", &format!("{}.jsonl", thread(ARCHIVED)), &lines(thread(ARCHIVED), 1));
+        made.write("trash", &format!("{}.1700000000000.jsonl", thread(DELETED)), &lines(thread(DELETED), 1));
+        made
+    }
+
+    fn write(&self, folder: &str, name: &str, bytes: &[u8]) -> PathBuf {
+        let mut at = self.dir.path().to_owned();
+        for part in Path::new(folder) {
+            at.push(part);
+            if !at.exists() {
+                fs::create_dir(&at).unwrap();
+                fs::set_permissions(&at, fs::Permissions::from_mode(FOLDER_MODE)).unwrap();
+            }
+        }
+        let path = at.join(name);
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(FILE_MODE)).unwrap();
+        path
+    }
+
+    fn kept(&self) -> PathBuf {
+        self.dir.path().join(format!("threads/0a/{}.jsonl", thread(KEPT)))
+    }
+
+    async fn look(&self, repair: Repair) -> (Summary, Vec<Finding>) {
+        self.look_at(&Order { repair, ..Order::default() }).await
+    }
+
+    async fn look_at(&self, order: &Order) -> (Summary, Vec<Finding>) {
+        let mut findings = Vec::new();
+        let mut told = |told: Told<'_>| {
+            if let Told::Finding(finding) = told {
+                findings.push(finding.clone());
+            }
+        };
+        let summary = run(self.dir.path(), order, &mut told).await.unwrap();
+        (summary, findings)
+    }
+
+    fn contents(&self) -> Vec<(PathBuf, u32, Vec<u8>)> {
+        let (mut found, mut folders) = (Vec::new(), vec![self.dir.path().to_owned()]);
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let seen = fs::symlink_metadata(&path).unwrap();
+                if seen.is_dir() {
+                    folders.push(path.clone());
+                }
+                let bytes = if seen.is_file() { fs::read(&path).unwrap() } else { Vec::new() };
+                found.push((path, seen.permissions().mode(), bytes));
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+fn lines(id: ThreadId, turns: u64) -> Vec<u8> {
+    encode(&mut life(id, turns), 0, Marks::default()).unwrap().0
+}
+
+fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(path).unwrap();
+    change(&mut bytes);
+    fs::write(path, bytes).unwrap();
+}
+
+/// Where a line begins.
+fn line_at(bytes: &[u8], number: usize) -> usize {
+    let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+    [0].into_iter().chain(ends).nth(number).unwrap()
+}
+
+type Plant = fn(&Made);
+
+/// What is planted, as what it is named, and whether it can be mended without loss.
+const FAULTS: [(Kind, Outcome, Plant); 21] = [
+    (Kind::TornEnd, Outcome::Mended, |made| edit(&made.kept(), |bytes| bytes.extend(b"{\"v\":1,\"seq\""))),
+    (Kind::TornLine, Outcome::Left, |made| edit(&made.kept(), |bytes| bytes.extend(b"{\"v\":1}\n"))),
+    (Kind::Damage, Outcome::Left, |made| {
+        edit(&made.kept(), |bytes| {
+            let at = line_at(bytes, 4) + 20;
+            bytes[at] ^= 1;
+        });
+    }),
+    (Kind::Damage, Outcome::Left, |made| edit(&made.kept(), |bytes| bytes.extend(b"one\ntwo\n"))),
+    (Kind::Unreadable, Outcome::Left, |made| fs::write(made.kept(), "not\nours\n").unwrap()),
+    (Kind::Begun, Outcome::Mended, |made| fs::write(made.kept(), "{\"v\":1,").unwrap()),
+    (Kind::Identity, Outcome::Left, |made| fs::write(made.kept(), lines(thread(7), 2)).unwrap()),
+    (Kind::Close, Outcome::Left, |made| {
+        edit(&made.kept(), |bytes| {
+            let last = record(12, ThreadClosed {});
+            crate::rollout::line::encode(&last, bytes).unwrap();
+        });
+    }),
+    (Kind::Foreign, Outcome::Left, |made| drop(made.write("threads/0a", "notes.txt", b"mine"))),
+    (Kind::Foreign, Outcome::Left, |made| drop(made.write("open", "notes.txt", b"mine"))),
+    (Kind::NotRegular, Outcome::Left, |made| {
+        symlink(made.kept(), made.dir.path().join(format!("threads/0a/{}.jsonl", thread(0x10a)))).unwrap();
+    }),
+    (Kind::WrongFolder, Outcome::Left, |made| {
+        made.write("threads/0a", &format!("{}.jsonl", thread(0x2d)), &lines(thread(0x2d), 1));
+    }),
+    (Kind::Twice, Outcome::Left, |made| {
+        made.write("archived/0a", &format!("{}.jsonl", thread(KEPT)), &lines(thread(KEPT), 2));
+    }),
+    (Kind::MarkerAlone, Outcome::Mended, |made| drop(made.write("open", &thread(99).to_string(), b""))),
+    (Kind::Unmarked, Outcome::Mended, |made| {
+        edit(&made.kept(), |bytes| {
+            let last = line_at(bytes, 9);
+            bytes.truncate(last);
+        });
+    }),
+    (Kind::NoFolder, Outcome::Mended, |made| fs::remove_dir(made.dir.path().join("open")).unwrap()),
+    (Kind::Mode, Outcome::Mended, |made| {
+        fs::set_permissions(made.kept(), fs::Permissions::from_mode(0o644)).unwrap();
+    }),
+    (Kind::Mode, Outcome::Mended, |made| {
+        fs::set_permissions(made.dir.path().join("trash"), fs::Permissions::from_mode(0o755)).unwrap();
+    }),
+    (Kind::Leftover, Outcome::Mended, |made| {
+        made.write("open", &format!("{}.part", thread(5)), b"half");
+    }),
+    (Kind::ServerJson, Outcome::Mended, |made| {
+        made.write(
+            "",
+            "server.json",
+            br#"{"pid":1,"term":1,"startId":"00000000-0000-0000-0000-000000000001","addresses":[]}"#,
+        );
+    }),
+    (Kind::Lock, Outcome::Left, |made| fs::write(made.dir.path().join("lock"), "what").unwrap()),
+];
+
+#[tokio::test]
+async fn a_home_that_was_left_well_is_clean_and_is_not_touched() {
+    let made = Made::new();
+    let before = made.contents();
+    let (summary, findings) = made.look(Repair::No).await;
+    assert_eq!(findings, []);
+    assert_eq!((summary.rollouts, summary.open, summary.exit_code()), (3, 0, 0));
+    made.look(Repair::Yes).await;
+    assert_eq!(made.contents(), before);
+}
+
+#[tokio::test]
+async fn each_fault_is_named_mended_or_left_and_a_second_look_agrees() {
+    for (number, (kind, outcome, plant)) in FAULTS.into_iter().enumerate() {
+        let made = Made::new();
+        plant(&made);
+        let case = format!("fault {number}, {kind:?}");
+        let before = made.contents();
+        let (summary, found) = made.look(Repair::No).await;
+        assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [kind], "{case}: {found:?}");
+        assert_eq!((found[0].outcome, summary.exit_code()), (Outcome::Found, 4), "{case}");
+        assert_eq!(made.contents(), before, "{case}: a look changes nothing");
+
+        let (summary, mended) = made.look(Repair::Yes).await;
+        assert_eq!(mended.len(), 1, "{case}: {mended:?}");
+        assert_eq!((mended[0].kind, mended[0].outcome), (kind, outcome), "{case}: {mended:?}");
+        assert_eq!(summary.exit_code(), if outcome == Outcome::Mended { 1 } else { 4 }, "{case}");
+
+        let (_, again) = made.look(Repair::Yes).await;
+        match outcome {
+            Outcome::Mended => assert_eq!(again, [], "{case}: it was mended"),
+            Outcome::Left | Outcome::Found => {
+                assert_eq!(again, mended, "{case}: it was left");
+                assert_eq!(made.contents(), before, "{case}: what is left is not touched");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn damage_is_named_with_its_record_place_and_length() {
+    let made = Made::new();
+    let bytes = fs::read(made.kept()).unwrap();
+    let (from, to) = (line_at(&bytes, 4), line_at(&bytes, 5));
+    edit(&made.kept(), |bytes| bytes[from + 20] ^= 1);
+    let (_, found) = made.look(Repair::No).await;
+    assert_eq!((found[0].seq, found[0].thread), (Some(EventSeq(4)), Some(thread(KEPT))));
+    assert_eq!((found[0].offset, found[0].length), (Some(from as u64), Some((to - from) as u64)));
+}
+
+#[tokio::test]
+async fn what_is_cut_off_is_what_a_load_would_cut_off() {
+    let tails: [&[u8]; 5] = [b"{\"v\":1,\"s", b"bad\n", b"bad\nhalf", b"one\ntwo\n", b"one\ntwo\nhalf"];
+    for tail in tails {
+        let (mended, loaded) = (Made::new(), Made::new());
+        for made in [&mended, &loaded] {
+            edit(&made.kept(), |bytes| bytes.extend(tail));
+        }
+        mended.look(Repair::Yes).await;
+        let store = FileStore::open(&loaded.paths, Arc::new(DiskLayer), Tasks::new()).unwrap();
+        let repair = crate::rollout::RolloutStore::load(&store, thread(KEPT)).await.unwrap().repair;
+        let [mended, loaded] = [mended, loaded].map(|made| fs::read(made.kept()).unwrap());
+        if repair.cut_lines == 0 {
+            assert_eq!(mended, loaded, "{:?}", String::from_utf8_lossy(tail));
+        } else {
+            // Only a load can: it begins a new epoch.
+            assert!(mended.ends_with(tail), "{:?}", String::from_utf8_lossy(tail));
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_the_named_threads_are_looked_at() {
+    let made = Made::new();
+    edit(&made.kept(), |bytes| bytes.extend(b"torn"));
+    edit(&made.dir.path().join(format!("archived/0b/{}.jsonl", thread(ARCHIVED))), |bytes| {
+        bytes.extend(b"torn")
+    });
+    made.write("open", "notes.txt", b"");
+    let order = Order { repair: Repair::No, threads: [thread(ARCHIVED)].into() };
+    let (summary, found) = made.look_at(&order).await;
+    assert_eq!((summary.rollouts, found.len()), (1, 1), "{found:?}");
+    assert_eq!((found[0].kind, found[0].thread), (Kind::TornEnd, Some(thread(ARCHIVED))));
+}
+
+#[tokio::test]
+async fn a_folder_that_is_no_home_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = run(dir.path(), &Order::default(), &mut |_| ()).await;
+    assert!(matches!(refused, Err(FsckError::NoHome { .. })), "{refused:?}");
+}

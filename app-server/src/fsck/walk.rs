@@ -1,0 +1,309 @@
+//! Everything that stands in a home: what is a rollout, what is a mark, and what should not be there. Mends names and
+//! modes where it may.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, DirBuilder, Metadata, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use skein_protocol::ids::ThreadId;
+
+use super::Repair;
+use super::finding::{Finding, Kind, Outcome};
+use super::rollout::{Place, Shelf};
+use crate::home::{FILE_MODE, FOLDER_MODE, Home, HomePaths, read_term};
+
+/// What is there.
+#[derive(Debug, Default)]
+pub struct Walked {
+    /// Rollouts, by shelf and path.
+    pub rollouts: Vec<Place>,
+    /// Threads that are marked open.
+    pub marked: BTreeSet<ThreadId>,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+}
+
+/// What a name in a folder of ours is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Name {
+    Rollout(ThreadId),
+    /// A rollout in the folder of others.
+    Elsewhere(ThreadId),
+    Marker(ThreadId),
+    /// Of work that was broken off.
+    Leftover,
+    Foreign,
+}
+
+struct Walk<'a> {
+    paths: &'a HomePaths,
+    repair: Repair,
+    /// Whether nobody serves it.
+    idle: bool,
+    only: Option<&'a BTreeSet<ThreadId>>,
+    found: Walked,
+}
+
+/// Looks at every name of a home that nobody changes, or that is only read; of threads at those in `only`, where that says
+/// any. `idle` says that nobody serves it.
+#[must_use]
+pub fn walk(paths: &HomePaths, repair: Repair, idle: bool, only: Option<&BTreeSet<ThreadId>>) -> Walked {
+    let mut walk = Walk { paths, repair, idle, only, found: Walked::default() };
+    if only.is_none() {
+        walk.root();
+    }
+    for shelf in [paths.threads(), paths.archived()] {
+        walk.shelf(&shelf);
+    }
+    walk.folder(&paths.trash(), Shelf::Trash, &|name| deleted(name).map_or(Name::Foreign, Name::Rollout));
+    walk.folder(&paths.open_markers(), Shelf::Kept, &|name| name.parse().map_or(Name::Foreign, Name::Marker));
+    walk.twice();
+    walk.found.rollouts.sort_by(|one, other| (one.shelf, &one.path).cmp(&(other.shelf, &other.path)));
+    walk.found
+}
+
+impl Walk<'_> {
+    /// The home itself, and what stands in it by itself.
+    fn root(&mut self) {
+        let root = self.paths.root().to_owned();
+        self.is_private(&root, FOLDER_MODE);
+        for folder in [self.paths.threads(), self.paths.open_markers()] {
+            if let Err(error) = fs::symlink_metadata(&folder)
+                && error.kind() == io::ErrorKind::NotFound
+            {
+                let made = || DirBuilder::new().mode(FOLDER_MODE).create(&folder);
+                self.says(Kind::NoFolder, &folder, "it is not there".to_owned(), Some(&made));
+            }
+        }
+        for file in [self.paths.lock(), self.paths.server_json()] {
+            self.is_private(&file, FILE_MODE);
+        }
+        if let Ok(None) = read_term(&root) {
+            self.says(Kind::Lock, &self.paths.lock(), "it cannot be understood".to_owned(), None);
+        }
+        if self.idle {
+            self.leftovers(&root);
+        }
+        let Ok(entries) = fs::read_dir(&root) else { return };
+        let indexes =
+            entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("index-"));
+        for index in indexes {
+            self.is_private(&index.path(), FOLDER_MODE);
+        }
+    }
+
+    /// What a server that is gone has left.
+    fn leftovers(&mut self, root: &Path) {
+        let server = self.paths.server_json();
+        if server.symlink_metadata().is_ok() {
+            let said = match Home::read_server_json(root) {
+                Ok(Some(says)) => format!("process {} does not serve this home any more", says.pid),
+                Ok(None) => return,
+                Err(error) => error.to_string(),
+            };
+            self.says(Kind::ServerJson, &server, said, Some(&|| fs::remove_file(&server)));
+        }
+        let beside = server.with_extension("json.new");
+        if beside.symlink_metadata().is_ok() {
+            self.leftover(&beside);
+        }
+    }
+
+    /// A folder of folders by the last two digits of ids.
+    fn shelf(&mut self, shelf: &Path) {
+        for (path, seen) in self.entries(shelf) {
+            let digits = name_of(&path).filter(|name| is_two_digits(name)).map(str::to_owned);
+            match digits {
+                Some(digits) if seen.is_dir() => {
+                    self.folder(&path, Shelf::Kept, &|name| in_folder(name, &digits));
+                }
+                Some(_) => self.odd(&path),
+                None if is_leftover(name_of(&path).unwrap_or_default()) => self.leftover(&path),
+                None => self.foreign(&path),
+            }
+        }
+    }
+
+    /// A folder of files.
+    fn folder(&mut self, folder: &Path, shelf: Shelf, name: &dyn Fn(&str) -> Name) {
+        for (path, seen) in self.entries(folder) {
+            let text = name_of(&path).unwrap_or_default();
+            let is = if is_leftover(text) { Name::Leftover } else { name(text) };
+            let thread = match is {
+                Name::Rollout(thread) | Name::Elsewhere(thread) | Name::Marker(thread) => Some(thread),
+                Name::Leftover | Name::Foreign => None,
+            };
+            if self.only.is_some_and(|only| thread.is_none_or(|thread| !only.contains(&thread))) {
+                continue;
+            }
+            match is {
+                Name::Leftover => self.leftover(&path),
+                Name::Foreign => self.foreign(&path),
+                Name::Rollout(_) | Name::Elsewhere(_) | Name::Marker(_) if !seen.is_file() => self.odd(&path),
+                Name::Elsewhere(_) => {
+                    self.says(
+                        Kind::WrongFolder,
+                        &path,
+                        "nobody looks for it in this folder".to_owned(),
+                        None,
+                    );
+                }
+                Name::Marker(thread) => {
+                    self.is_private(&path, FILE_MODE);
+                    self.found.marked.insert(thread);
+                }
+                Name::Rollout(thread) => {
+                    self.is_private(&path, FILE_MODE);
+                    let path = self.below(&path);
+                    self.found.rollouts.push(Place { path, thread, shelf, bytes: seen.len() });
+                }
+            }
+        }
+    }
+
+    /// What stands in a folder, in the order of names. A link is not followed.
+    fn entries(&mut self, folder: &Path) -> Vec<(PathBuf, Metadata)> {
+        match fs::symlink_metadata(folder) {
+            Ok(seen) if seen.is_dir() => self.is_private(folder, FOLDER_MODE),
+            Ok(_) => {
+                self.odd(folder);
+                return Vec::new();
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+            Err(error) => {
+                self.says(Kind::Unreachable, folder, error.to_string(), None);
+                return Vec::new();
+            }
+        }
+        let read = fs::read_dir(folder).and_then(|entries| {
+            entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<BTreeSet<PathBuf>>>()
+        });
+        match read {
+            Ok(paths) => {
+                // What went meanwhile is not there.
+                let seen = |path: PathBuf| fs::symlink_metadata(&path).ok().map(|seen| (path, seen));
+                paths.into_iter().filter_map(seen).collect()
+            }
+            Err(error) => {
+                self.says(Kind::Unreachable, folder, error.to_string(), None);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Whether a file or folder is for its owner only, as it is made.
+    fn is_private(&mut self, path: &Path, mode: u32) {
+        let Ok(seen) = fs::symlink_metadata(path) else { return };
+        if seen.is_symlink() || !(seen.is_dir() || seen.is_file()) {
+            return;
+        }
+        let is = seen.permissions().mode() & 0o7777;
+        if is != mode {
+            let detail = format!("its mode is {is:04o}, and has to be {mode:04o}");
+            let set = || fs::set_permissions(path, Permissions::from_mode(mode));
+            self.says(Kind::Mode, path, detail, Some(&set));
+        }
+    }
+
+    /// Rollouts of one thread, beside those in the trash.
+    fn twice(&mut self) {
+        let mut places: BTreeMap<ThreadId, Vec<&Place>> = BTreeMap::new();
+        for place in self.found.rollouts.iter().filter(|place| place.shelf == Shelf::Kept) {
+            places.entry(place.thread).or_default().push(place);
+        }
+        let root = self.paths.root();
+        let mut twice = Vec::new();
+        for (thread, places) in places {
+            // One may have been put elsewhere between two looks.
+            let there: Vec<&&Place> = places.iter().filter(|place| root.join(&place.path).exists()).collect();
+            if let [first, others @ ..] = there.as_slice() {
+                let detail = format!("the thread has another rollout, {}", first.path.display());
+                let more =
+                    others.iter().map(|place| Finding::new(Kind::Twice, &place.path, &detail).of(thread));
+                twice.extend(more);
+            }
+        }
+        twice.iter_mut().for_each(|finding| finding.outcome = self.repair.otherwise());
+        self.found.findings.append(&mut twice);
+    }
+
+    fn leftover(&mut self, path: &Path) {
+        if !self.idle {
+            // Its server may be at it.
+            return;
+        }
+        let gone = || fs::remove_file(path);
+        self.says(Kind::Leftover, path, "the work that made it was broken off".to_owned(), Some(&gone));
+    }
+
+    fn foreign(&mut self, path: &Path) {
+        self.says(Kind::Foreign, path, "no name that Skein gives".to_owned(), None);
+    }
+
+    fn odd(&mut self, path: &Path) {
+        let is = match fs::symlink_metadata(path) {
+            Ok(seen) if seen.is_symlink() => "it is a link, and is not followed",
+            Ok(seen) if seen.is_dir() => "a folder is in the place of a file",
+            Ok(seen) if seen.is_file() => "a file is in the place of a folder",
+            Ok(_) | Err(_) => "it is neither file nor folder",
+        };
+        self.says(Kind::NotRegular, path, is.to_owned(), None);
+    }
+
+    /// Says what is wrong, and mends it where there is a way and it is wanted.
+    fn says(&mut self, kind: Kind, path: &Path, detail: String, mend: Option<&dyn Fn() -> io::Result<()>>) {
+        let mut finding = Finding::new(kind, self.below(path), detail);
+        finding.thread = name_of(path).and_then(thread_in);
+        finding.outcome = self.repair.otherwise();
+        if let (Repair::Yes, Some(mend)) = (self.repair, mend) {
+            match mend() {
+                Ok(()) => finding.outcome = Outcome::Mended,
+                Err(error) => finding.detail.push_str(&format!("; it cannot be mended: {error}")),
+            }
+        }
+        self.found.findings.push(finding);
+    }
+
+    fn below(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(self.paths.root()).unwrap_or(path).to_owned()
+    }
+}
+
+fn name_of(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()
+}
+
+/// The thread that a name begins with.
+fn thread_in(name: &str) -> Option<ThreadId> {
+    name.split('.').next()?.parse().ok()
+}
+
+fn is_two_digits(name: &str) -> bool {
+    name.len() == 2 && name.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// `<thread>.jsonl` in the folder of these digits.
+fn in_folder(name: &str, digits: &str) -> Name {
+    let thread = name.strip_suffix(".jsonl").and_then(|stem| Some((stem, stem.parse::<ThreadId>().ok()?)));
+    match thread {
+        // Another spelling of the same id is another name.
+        Some((stem, thread)) if thread.to_string() != stem => Name::Foreign,
+        Some((stem, thread)) if stem.ends_with(digits) => Name::Rollout(thread),
+        Some((_, thread)) => Name::Elsewhere(thread),
+        None => Name::Foreign,
+    }
+}
+
+/// `<thread>.<Unix ms>.jsonl`.
+fn deleted(name: &str) -> Option<ThreadId> {
+    let (thread, at) = name.strip_suffix(".jsonl")?.split_once('.')?;
+    at.parse::<i64>().ok()?;
+    thread.parse().ok()
+}
+
+/// The name of a rollout that is being made as a copy: `<thread>.part`.
+fn is_leftover(name: &str) -> bool {
+    name.strip_suffix(".part").is_some_and(|stem| stem.parse::<ThreadId>().is_ok())
+}

@@ -1,0 +1,67 @@
+//! The index of a home that nobody serves, opened to be compared with its rollouts, row by row.
+
+use skein_protocol::ids::{EventSeq, ThreadId};
+use uuid::Uuid;
+
+use super::schema::Schema;
+use super::trees::{Broken, Trees};
+use super::{SledIndex, State};
+use crate::home::HomePaths;
+use crate::index::{IndexError, ThreadIndex, ThreadRow, rebuild};
+use crate::rollout::RolloutStore;
+use crate::tasks::{Pool, Tasks};
+
+/// A complete index. The caller keeps servers away from the home.
+pub struct Look {
+    index: SledIndex,
+    trees: Trees,
+}
+
+impl Look {
+    /// Opens the index; `None` where there is none, or it never came to be complete: the next server makes it.
+    ///
+    /// # Errors
+    /// [`IndexError::Unavailable`] where it cannot be opened.
+    pub async fn open(home: &HomePaths, tasks: &Tasks) -> Result<Option<Self>, IndexError> {
+        let folder = Schema::CURRENT.folder(home);
+        if !folder.is_dir() {
+            return Ok(None);
+        }
+        let opened = tasks.blocking("open index", Pool::Index, move || {
+            let trees = Trees::open(&folder, Schema::CURRENT)?;
+            Ok::<_, Broken>(trees.is_complete()?.then_some(trees))
+        });
+        let unavailable = |reason: String| IndexError::Unavailable(reason);
+        let opened = opened.await.map_err(|panic| unavailable(panic.to_string()))?;
+        let Some(trees) = opened.map_err(|Broken(reason)| unavailable(reason))? else { return Ok(None) };
+        let state = State::Ready { trees: trees.clone(), comparing: None };
+        Ok(Some(Self { index: SledIndex::new(home.clone(), Uuid::nil(), tasks, state), trees }))
+    }
+
+    /// Every thread that has a row.
+    ///
+    /// # Errors
+    /// [`IndexError::Unavailable`].
+    pub async fn threads(&self) -> Result<Vec<ThreadId>, IndexError> {
+        self.index.on(&self.trees, Trees::threads).await
+    }
+
+    /// The row of a thread and the record that it was made from.
+    ///
+    /// # Errors
+    /// [`IndexError::Unavailable`].
+    pub async fn get(&self, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, IndexError> {
+        self.index.get(thread).await
+    }
+
+    /// Makes the row of a thread anew from its rollout, whatever the row says that is there.
+    ///
+    /// # Errors
+    /// [`IndexError::Unavailable`].
+    pub async fn mend(&self, store: &dyn RolloutStore, thread: ThreadId) -> Result<(), IndexError> {
+        // One that says it is from a later record would stay otherwise.
+        self.index.on(&self.trees, move |trees| trees.remove(thread, EventSeq(0))).await?;
+        rebuild::set_row(store, &self.index, thread).await?;
+        self.index.flush().await
+    }
+}
