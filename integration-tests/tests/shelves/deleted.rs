@@ -58,8 +58,6 @@ async fn a_deleted_thread_does_not_come_back_with_a_new_start_or_a_new_index() -
     for deleted in [threads[0], threads[1]] {
         delete(&mut client, deleted).await?;
     }
-    let settled = |status: &skein_protocol::extension::SkeinStatusResponse| status.store.open_markers == 2;
-    client.until_status("only the loaded threads are marked open", settled).await?;
     home.kill().await?;
     home.start_again().await?;
     let mut client = home.client().await?;

@@ -55,6 +55,10 @@ impl SledIndex {
         let (trees, complete) = self.open_folder(Schema::CURRENT).await?;
         self.shared.costs().open = Some(Clock.now().saturating_duration_since(began));
         let earlier = if complete { None } else { self.open_earlier().await };
+        if !complete {
+            // What is left of one that was never whole has rows that nobody would look at again.
+            self.blocking(&trees, Trees::clear).await?;
+        }
         // Before anybody can flush: a mark goes only behind a flush, so none is missed here.
         let open = marked(store).await;
         let (kept, at) = (trees.clone(), Indexing::default());

@@ -264,6 +264,19 @@ async fn a_stop_while_the_new_version_is_made_leaves_the_earlier_one_to_serve_th
     fixture.stopped().await;
 }
 
+/// As a kill leaves it that comes before the index was made whole: a thread was listed by then, and deleted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_left_of_an_index_that_was_never_whole_is_not_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    let trees = Trees::open(&dir.path().join("index-2"), Schema::CURRENT).unwrap();
+    trees.upsert(&row(9, 9, 9), EventSeq(1)).unwrap();
+    trees.flush().unwrap();
+    drop(trees);
+    let fixture = Fixture::over(dir, &threads(2).await);
+    assert_eq!(fixture.previews().await, ["said 2", "said 1"]);
+    fixture.stopped().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_earlier_version_that_cannot_be_read_does_not_serve() {
     let dir = version_1(&[row(1, 1, 1)]);

@@ -171,6 +171,14 @@ impl Trees {
         Ok(self.db.contains_key(COMPLETE)? && !self.rows.is_empty())
     }
 
+    /// Takes everything out.
+    pub fn clear(&self) -> Result<(), Broken> {
+        self.rows.clear()?;
+        self.orders.iter().try_for_each(|order| order.tree.clear())?;
+        self.content.store(0, Relaxed);
+        Ok(())
+    }
+
     /// Every rollout is in it, as of this start of the machine.
     pub fn set_complete(&self, boot: Uuid) -> Result<u64, Broken> {
         self.db.insert(COMPLETE, &[])?;
