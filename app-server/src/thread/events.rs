@@ -75,27 +75,16 @@ pub fn open_items(history: &History, at: WallMs) -> Vec<Broadcast> {
 /// Whether clients are told of a record: whether [`Replayer::event`] makes something of it.
 #[must_use]
 pub fn is_event(body: &RecordBody) -> bool {
-    match body {
+    matches!(
+        body,
         RecordBody::TurnStarted(_)
-        | RecordBody::ItemStarted(_)
-        | RecordBody::ItemCompleted(_)
-        | RecordBody::TurnCompleted(_)
-        | RecordBody::ThreadNamed(_)
-        | RecordBody::Reverted(_)
-        | RecordBody::Usage(_) => true,
-        RecordBody::ThreadCreated(_)
-        | RecordBody::ThreadOpened(_)
-        | RecordBody::ThreadClosed(_)
-        | RecordBody::ThreadMeta(_)
-        | RecordBody::ItemCheckpoint(_)
-        | RecordBody::Compacted(_)
-        | RecordBody::ItemsInjected(_)
-        | RecordBody::Archived(_)
-        | RecordBody::Unarchived(_)
-        | RecordBody::Imported(_)
-        | RecordBody::Forked(_)
-        | RecordBody::Unknown(_) => false,
-    }
+            | RecordBody::ItemStarted(_)
+            | RecordBody::ItemCompleted(_)
+            | RecordBody::TurnCompleted(_)
+            | RecordBody::ThreadNamed(_)
+            | RecordBody::Reverted(_)
+            | RecordBody::Usage(_)
+    )
 }
 
 /// The end of a turn that nobody runs, as the next load will write it. It has no numbers: that load gives them.
@@ -139,6 +128,12 @@ impl Replayer {
 
     /// The event that a record is for clients, if it is one. Records come in their order.
     pub fn event(&mut self, record: &Record) -> Option<Broadcast> {
+        let made = self.made_of(record);
+        debug_assert_eq!(made.is_some(), is_event(&record.body), "{record:?}");
+        made
+    }
+
+    fn made_of(&mut self, record: &Record) -> Option<Broadcast> {
         let (thread_id, seq, at) = (self.thread, record.seq, record.at);
         match &record.body {
             RecordBody::TurnStarted(started) => {

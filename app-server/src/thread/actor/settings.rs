@@ -9,6 +9,15 @@ use crate::rollout::record::{ThreadMeta, ThreadSettings};
 use crate::thread::pictures;
 use crate::thread::subscribers::Role;
 
+/// Sets what the params name, under the same name.
+macro_rules! set_given {
+    ($settings:ident, $params:ident, $($field:ident),+) => {
+        $(if let Some(given) = &$params.$field {
+            $settings.$field = given.clone().into();
+        })+
+    };
+}
+
 impl Owner {
     /// What the thread works with.
     pub(super) fn settings(&self) -> ThreadSettings {
@@ -18,54 +27,50 @@ impl Owner {
     /// Settings that come with a turn hold from then on.
     pub(super) fn change_for_turn(&mut self, params: &TurnStartParams) {
         self.change_settings(Keep::Process, |settings| {
-            set(&mut settings.cwd, params.cwd.as_ref());
-            set(&mut settings.model, params.model.as_ref());
-            set_option(&mut settings.reasoning_effort, params.effort.as_ref());
-            set_option(&mut settings.service_tier, params.service_tier.as_ref());
-            set_option(&mut settings.approval_policy, params.approval_policy.as_ref());
-            set_option(&mut settings.approvals_reviewer, params.approvals_reviewer.as_ref());
-            set_option(&mut settings.sandbox, params.sandbox_policy.as_ref());
-            set_option(&mut settings.personality, params.personality.as_ref());
+            set_given!(
+                settings,
+                params,
+                model,
+                service_tier,
+                approval_policy,
+                approvals_reviewer,
+                personality
+            );
+            settings.cwd = directory(params.cwd.as_deref(), &settings.cwd);
+            if let Some(effort) = &params.effort {
+                settings.reasoning_effort = Some(effort.clone());
+            }
+            if let Some(policy) = &params.sandbox_policy {
+                settings.sandbox = Some(policy.clone());
+            }
         });
     }
 
     /// Settings that come with a resume hold from then on.
     pub(super) fn change_for_resume(&mut self, params: &ThreadResumeParams) {
         self.change_settings(Keep::Process, |settings| {
-            set(&mut settings.cwd, params.cwd.as_ref());
-            set(&mut settings.model, params.model.as_ref());
-            set(&mut settings.model_provider, params.model_provider.as_ref());
-            set_option(&mut settings.service_tier, params.service_tier.as_ref());
-            set_option(&mut settings.approval_policy, params.approval_policy.as_ref());
-            set_option(&mut settings.approvals_reviewer, params.approvals_reviewer.as_ref());
-            set_option(&mut settings.sandbox, params.sandbox.map(pictures::sandbox).as_ref());
-            set_option(&mut settings.base_instructions, params.base_instructions.as_ref());
-            set_option(&mut settings.developer_instructions, params.developer_instructions.as_ref());
-            set_option(&mut settings.personality, params.personality.as_ref());
-            if let Some(config) = &params.config {
-                settings.config.clone_from(config);
-            }
+            set_given!(settings, params, model, model_provider, service_tier, approval_policy);
+            set_given!(settings, params, approvals_reviewer, base_instructions, developer_instructions);
+            set_given!(settings, params, personality, config);
+            settings.cwd = directory(params.cwd.as_deref(), &settings.cwd);
+            settings.sandbox = params.sandbox.map(pictures::sandbox).or(settings.sandbox.take());
         });
     }
 
     /// Settings that come with a fork are its own from the beginning.
     fn change_for_fork(&mut self, params: &ThreadForkParams) {
         self.change_settings(Keep::Power, |settings| {
-            set(
-                &mut settings.cwd,
-                params.cwd.as_deref().map(|cwd| pictures::working_directory(Some(cwd))).as_ref(),
+            set_given!(settings, params, model, model_provider, service_tier, approval_policy);
+            set_given!(
+                settings,
+                params,
+                approvals_reviewer,
+                base_instructions,
+                developer_instructions,
+                config
             );
-            set(&mut settings.model, params.model.as_ref());
-            set(&mut settings.model_provider, params.model_provider.as_ref());
-            set_option(&mut settings.service_tier, params.service_tier.as_ref());
-            set_option(&mut settings.approval_policy, params.approval_policy.as_ref());
-            set_option(&mut settings.approvals_reviewer, params.approvals_reviewer.as_ref());
-            set_option(&mut settings.sandbox, params.sandbox.map(pictures::sandbox).as_ref());
-            set_option(&mut settings.base_instructions, params.base_instructions.as_ref());
-            set_option(&mut settings.developer_instructions, params.developer_instructions.as_ref());
-            if let Some(config) = &params.config {
-                settings.config.clone_from(config);
-            }
+            settings.cwd = directory(params.cwd.as_deref(), &settings.cwd);
+            settings.sandbox = params.sandbox.map(pictures::sandbox).or(settings.sandbox.take());
         });
     }
 
@@ -116,14 +121,7 @@ impl Owner {
     }
 }
 
-fn set<T: Clone>(setting: &mut T, to: Option<&T>) {
-    if let Some(to) = to {
-        setting.clone_from(to);
-    }
-}
-
-fn set_option<T: Clone>(setting: &mut Option<T>, to: Option<&T>) {
-    if let Some(to) = to {
-        *setting = Some(to.clone());
-    }
+/// The directory that is asked for, or the one that holds.
+fn directory(asked: Option<&str>, now: &str) -> String {
+    asked.map_or_else(|| now.to_owned(), |asked| pictures::working_directory(Some(asked)))
 }

@@ -243,15 +243,20 @@ impl Client {
         self.answer(request).await.unwrap()
     }
 
-    /// Resumes with another model.
-    pub async fn resume_with_model(&mut self, thread: ThreadId, model: &str) {
-        let params = serde_json::json!({ "threadId": thread, "model": model });
+    /// Resumes with other settings: members of the params.
+    pub async fn resume_with_settings(
+        &mut self,
+        thread: ThreadId,
+        settings: serde_json::Value,
+    ) -> ThreadResumeResponse {
+        let mut params = settings;
+        params["threadId"] = serde_json::json!(thread);
         let ticket = self.services.subscribers.begin_resume(self.id(), thread).unwrap();
         let (request, reply) = self.reply::<ThreadResumeResponse>();
         let (params, role) = (serde_json::from_value(params).unwrap(), Role::Subscriber);
         let resume = Resume { params, helpers: Overrides::default(), role, ticket, reply };
         self.send(thread, Command::Resume(Box::new(resume)));
-        self.answer::<ThreadResumeResponse>(request).await.unwrap();
+        self.answer(request).await.unwrap()
     }
 
     pub async fn observe(&mut self, thread: ThreadId) -> ThreadResumeResponse {

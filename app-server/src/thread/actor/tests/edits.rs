@@ -2,13 +2,13 @@
 //! numbers of before are not continued. What a client says of the repository, and adds for the model.
 
 use skein_protocol::extension::GapReason;
-use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_protocol::notifications::{ThreadReverted, ThreadStatusChanged};
 use skein_protocol::thread::{
     GitInfo, ThreadInjectItemsResponse, ThreadMetadataGitInfoUpdateParams, ThreadMetadataUpdateResponse,
     ThreadResumeResponse, ThreadRevertResponse, ThreadStatus,
 };
-use skein_protocol::turn::{Turn, TurnStartResponse, TurnStatus};
+use skein_protocol::turn::{TurnStartResponse, TurnStatus};
 
 use super::*;
 use crate::policy;
@@ -17,20 +17,6 @@ use crate::thread::event::Force;
 use crate::thread::history::History;
 use crate::thread::machine::Phase;
 use crate::thread::subscribers::Role;
-
-/// A client, and a thread of its with these turns.
-async fn talked(bench: &Bench, texts: &[&str]) -> (Client, ThreadId, Vec<TurnId>) {
-    let (mut client, thread) = bench.started().await;
-    let mut turns = Vec::new();
-    for text in texts {
-        turns.push(client.turn(thread, text).await.turn.id);
-    }
-    (client, thread, turns)
-}
-
-fn ids(turns: &[Turn]) -> Vec<TurnId> {
-    turns.iter().map(|turn| turn.id.clone()).collect()
-}
 
 async fn stored(bench: &Bench, thread: ThreadId) -> History {
     History::read(bench.disk.as_ref(), thread).await.unwrap()
@@ -170,9 +156,7 @@ async fn a_rollback_counts_turns_and_shows_those_that_stay() {
 #[tokio::test(start_paused = true)]
 async fn a_thread_that_is_not_loaded_is_loaded_for_it_and_goes_again() {
     let bench = Bench::in_memory();
-    let (client, thread, turns) = talked(&bench, &["one", "two"]).await;
-    client.disconnect();
-    bench.gone(thread).await;
+    let (thread, turns) = talked_and_left(&bench, &["one", "two"]).await;
     let mut other = bench.client();
     other.revert(thread, &turns[1]).await;
     bench.gone(thread).await;
@@ -184,9 +168,7 @@ async fn a_thread_that_is_not_loaded_is_loaded_for_it_and_goes_again() {
 #[tokio::test(start_paused = true)]
 async fn a_revert_while_somebody_else_loads_the_thread_is_told_to_whom_the_load_was_for() {
     let bench = Bench::in_memory();
-    let (client, thread, turns) = talked(&bench, &["one", "two"]).await;
-    client.disconnect();
-    bench.gone(thread).await;
+    let (thread, turns) = talked_and_left(&bench, &["one", "two"]).await;
     bench.disk.hold_loads();
     let (mut loader, mut editor) = (bench.client(), bench.client());
     let resume = loader.ask_resume(thread, Role::Subscriber);

@@ -1,9 +1,9 @@
 //! Threads that begin with the history of another one: which is not disturbed, whatever it does.
 
-use skein_protocol::ids::{ThreadId, TurnId};
+use skein_protocol::ids::ThreadId;
 use skein_protocol::notifications::{ItemAgentMessageDelta, ThreadStarted, TurnCompleted};
 use skein_protocol::thread::{ThreadForkParams, ThreadForkResponse, ThreadResumeResponse, ThreadStatus};
-use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
+use skein_protocol::turn::{TurnItemsView, TurnStatus};
 
 use super::*;
 use crate::rollout::RolloutStore;
@@ -11,19 +11,6 @@ use crate::thread::event::Force;
 use crate::thread::history::History;
 use crate::thread::machine::Phase;
 use crate::thread::subscribers::Role;
-
-async fn talked(bench: &Bench, texts: &[&str]) -> (Client, ThreadId, Vec<TurnId>) {
-    let (mut client, thread) = bench.started().await;
-    let mut turns = Vec::new();
-    for text in texts {
-        turns.push(client.turn(thread, text).await.turn.id);
-    }
-    (client, thread, turns)
-}
-
-fn ids(turns: &[Turn]) -> Vec<TurnId> {
-    turns.iter().map(|turn| turn.id.clone()).collect()
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_fork_has_the_history_up_to_where_it_was_wanted_and_goes_on_by_itself() {
@@ -115,9 +102,7 @@ async fn a_turn_that_runs_goes_on_and_is_interrupted_in_the_fork() {
 #[tokio::test(start_paused = true)]
 async fn a_thread_that_is_loaded_or_unloaded_at_the_moment_is_forked_all_the_same() {
     let bench = Bench::in_memory();
-    let (client, thread, turns) = talked(&bench, &["one", "two"]).await;
-    client.disconnect();
-    bench.gone(thread).await;
+    let (thread, turns) = talked_and_left(&bench, &["one", "two"]).await;
     bench.disk.hold_loads();
     let (mut loader, mut forker) = (bench.client(), bench.client());
     let resume = loader.ask_resume(thread, Role::Subscriber);

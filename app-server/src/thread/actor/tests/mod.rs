@@ -31,5 +31,30 @@ mod simulation;
 mod turns;
 mod unloads;
 
+use skein_protocol::ids::{ThreadId, TurnId};
+use skein_protocol::turn::Turn;
+
 use bench::{Bench, SOON};
 use client::{Client, Message};
+
+/// A thread with a turn for each of the texts, and somebody who listens.
+async fn talked(bench: &Bench, texts: &[&str]) -> (Client, ThreadId, Vec<TurnId>) {
+    let (mut client, thread) = bench.started().await;
+    let mut turns = Vec::new();
+    for text in texts {
+        turns.push(client.turn(thread, text).await.turn.id);
+    }
+    (client, thread, turns)
+}
+
+/// As [`talked`]; everybody has left, and the thread is unloaded.
+async fn talked_and_left(bench: &Bench, texts: &[&str]) -> (ThreadId, Vec<TurnId>) {
+    let (client, thread, turns) = talked(bench, texts).await;
+    client.disconnect();
+    bench.gone(thread).await;
+    (thread, turns)
+}
+
+fn ids(turns: &[Turn]) -> Vec<TurnId> {
+    turns.iter().map(|turn| turn.id.clone()).collect()
+}

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::notifications::{TurnCompleted, TurnStarted};
 use tempfile::TempDir;
@@ -55,8 +56,7 @@ impl Story {
     async fn step(&mut self) {
         let mut client = self.bench.client();
         let Some(thread) = self.dice.pick(&self.threads) else {
-            self.threads.push(self.bench.stored().await);
-            return;
+            return self.threads.push(self.bench.stored().await);
         };
         match self.dice.below(8) {
             0 => {
@@ -65,11 +65,12 @@ impl Story {
                 client.disconnect();
             }
             1 => {
-                let request = client.set_name(thread, &format!("name {}", self.dice.below(100)));
-                client.answer::<serde_json::Value>(request).await.unwrap();
+                let name = client.set_name(thread, &format!("name {}", self.dice.below(100)));
+                client.answer::<serde_json::Value>(name).await.unwrap();
             }
             2 => {
-                client.resume_with_model(thread, &format!("model {}", self.dice.below(100))).await;
+                let settings = json!({ "model": self.dice.below(100).to_string() });
+                client.resume_with_settings(thread, settings).await;
             }
             3 | 4 => {
                 client.resume(thread).await;
@@ -79,13 +80,9 @@ impl Story {
             6 => {
                 let _strings = self.in_a_turn(&mut client, thread).await;
                 client.fence(thread).await;
-                self.kill(thread).await;
-                return;
+                return self.kill(thread).await;
             }
-            _ => {
-                self.kill(thread).await;
-                return;
-            }
+            _ => return self.kill(thread).await,
         }
         client.disconnect();
         if self.dice.once_in(2) {

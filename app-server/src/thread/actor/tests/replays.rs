@@ -9,6 +9,7 @@ use skein_protocol::notifications::{
 };
 use skein_protocol::thread::ThreadResumeResponse;
 
+use super::model::Strings;
 use super::*;
 use crate::policy;
 use crate::thread::event::Force;
@@ -312,14 +313,20 @@ async fn damage_that_no_load_has_read_is_a_gap_for_those_who_come_back_from_befo
     bench.finish().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_question_is_put_again_and_one_that_was_settled_meanwhile_is_taken_back() {
-    let bench = Bench::in_memory();
+/// A turn that asks its client, which has seen everything up to the number; no replay gets on.
+async fn asked_while_reads_are_held(bench: &Bench) -> (Client, ThreadId, Strings, EventSeq) {
     let (mut client, thread, strings) = bench.running().await;
     let seen = durable(&mut client).last().unwrap().0;
     strings.ask("first?").await;
-    let first = client.asked().await;
     bench.disk.hold_reads();
+    (client, thread, strings, seen)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_is_put_again_and_one_that_was_settled_meanwhile_is_taken_back() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, strings, seen) = asked_while_reads_are_held(&bench).await;
+    let first = client.asked().await;
     let mut back = bench.client();
     let response = back.resume_from(thread, (EventSeq(seen.0 - 1), E)).await;
     let open = response.skein.unwrap().pending_requests;
@@ -342,11 +349,8 @@ async fn a_question_is_put_again_and_one_that_was_settled_meanwhile_is_taken_bac
 #[tokio::test(start_paused = true)]
 async fn who_is_told_that_a_question_is_still_open_may_answer_it_at_once() {
     let bench = Bench::in_memory();
-    let (mut client, thread, strings) = bench.running().await;
-    let seen = durable(&mut client).last().unwrap().0;
-    strings.ask("first?").await;
+    let (mut client, thread, strings, seen) = asked_while_reads_are_held(&bench).await;
     let question = client.asked().await;
-    bench.disk.hold_reads();
     let mut observer = bench.client();
     let request = observer.ask_resume_from(thread, Role::Observer, (EventSeq(seen.0 - 1), E));
     let response = observer.answer::<ThreadResumeResponse>(request).await.unwrap();

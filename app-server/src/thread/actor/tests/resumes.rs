@@ -140,3 +140,13 @@ async fn a_stream_over_a_slow_disk_waits_for_it_while_commands_are_answered() {
     assert_eq!(last_text(&mut client).await.len(), said);
     bench.finish().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_directory_that_a_resume_names_is_taken_from_the_servers_own() {
+    let bench = Bench::in_memory();
+    let mut client = bench.client();
+    let thread = client.start().await;
+    let here = client.resume_with_settings(thread, serde_json::json!({ "cwd": "beside" })).await.cwd;
+    assert_eq!(std::path::Path::new(&here), std::env::current_dir().unwrap().join("beside"));
+    bench.finish().await;
+}

@@ -1,4 +1,4 @@
-//! The machine's surroundings, and the rules that hold whatever happens in them.
+//! The machine's surroundings.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,11 +8,13 @@ use proptest::sample::Index;
 use proptest::test_runner::TestCaseResult;
 use tokio::time::Instant;
 
-use crate::thread::effect::{Destination, Effect, ResumeFailure, UnloadRefusal};
+use crate::thread::effect::Destination;
 use crate::thread::event::{Counts, Event, Force, Materialised, WaiterId};
 use crate::thread::machine::{Machine, Persistence, Phase, Policy};
 
+mod effects;
 mod elsewhere;
+mod rules;
 
 pub const POLICY: Policy = Policy {
     grace: Duration::from_millis(100),
@@ -143,12 +145,6 @@ impl World {
         self.let_everything_happen()?;
         prop_assert_eq!(self.machine.phase(), Phase::Gone);
         self.check_nobody_waits()
-    }
-
-    fn check_nobody_waits(&self) -> TestCaseResult {
-        prop_assert!(self.resumes.is_empty() && self.unloads.is_empty(), "somebody waits for ever");
-        prop_assert!(self.move_wanted.is_none(), "nobody says what became of the rollout");
-        Ok(())
     }
 
     pub fn everybody_leaves(&mut self) -> TestCaseResult {
@@ -334,191 +330,6 @@ impl World {
         self.check_state(event)?;
         if joined {
             self.feed(Event::Subscribers(self.counts))?;
-        }
-        Ok(())
-    }
-
-    /// A turn that is not unloaded with its thread stops when somebody wants it to, or when it may not go on alone.
-    fn check_stop(&self, event: Event, after: Phase, effects: &[Effect]) -> TestCaseResult {
-        if after != Phase::Running || !effects.contains(&Effect::StopTurn) || event == Event::Interrupt {
-            return Ok(());
-        }
-        prop_assert_eq!(self.counts.subscribers, 0, "a turn is taken from who watches it");
-        let alone = self.now - self.alone_since.unwrap_or(self.now);
-        let limit =
-            if self.questions > 0 { Some(self.policy.question_grace) } else { self.policy.running_limit };
-        prop_assert!(limit.is_some_and(|limit| alone >= limit), "stopped after {alone:?}, not {limit:?}");
-        Ok(())
-    }
-
-    fn check_entry(
-        &mut self,
-        event: Event,
-        before: Phase,
-        after: Phase,
-        effects: &[Effect],
-    ) -> TestCaseResult {
-        let count = |wanted: Effect| effects.iter().filter(|effect| **effect == wanted).count();
-        let enters = after == Phase::Unloading && before != Phase::Unloading;
-        prop_assert_eq!(count(Effect::EndHelpers), usize::from(enters), "helpers end once for each unload");
-        if enters {
-            self.unloading_since = Some(self.now);
-            self.has_moved = false;
-            (self.ended_helpers, self.closed_rollout) = (0, 0);
-            let kept = self.counts.subscribers > 0;
-            let squeezed = event == Event::Squeeze;
-            let told = self.asked_with_right || self.stopping;
-            prop_assert!(!kept || told || squeezed, "taken from its subscribers");
-            let active = self.questions + self.requests > 0;
-            let idle = before == Phase::Idle && !active && self.on_disk;
-            prop_assert!(!squeezed || idle, "squeezed out, though it works or cannot be read again");
-            prop_assert!(!active || told || before == Phase::Running, "taken from who works with it");
-            if before == Phase::Running && self.turn_runs && !self.turn_stopped {
-                prop_assert_eq!(count(Effect::StopTurn), 1, "a turn is left without a stop");
-            }
-        }
-        let closed = count(Effect::AnnounceClosed);
-        prop_assert_eq!(closed, usize::from(after == Phase::Gone && before == Phase::Unloading));
-        prop_assert_eq!(count(Effect::Forget), usize::from(after == Phase::Gone && before != Phase::Gone));
-        Ok(())
-    }
-
-    /// Plays the actor. Returns whether somebody was subscribed.
-    fn carry_out(&mut self, effect: Effect, phase: Phase) -> Result<bool, TestCaseError> {
-        match effect {
-            Effect::Load => {
-                prop_assert!(self.under_way.insert(Motion::Load), "loads twice at once");
-                prop_assert!(!self.under_way.contains(&Motion::Helpers), "loads beside living helpers");
-                prop_assert!(!self.under_way.contains(&Motion::Move), "loads what is being put elsewhere");
-                prop_assert!(
-                    self.move_wanted.is_none(),
-                    "loads before it is said what became of the rollout"
-                );
-            }
-            Effect::Move(_)
-            | Effect::AnswerMove(_)
-            | Effect::RefuseMove(..)
-            | Effect::AnnounceMove(_)
-            | Effect::EndSubscriptions => self.carry_out_for_move(effect, phase)?,
-            Effect::AnswerResume(_)
-            | Effect::FailResume(..)
-            | Effect::AnswerUnload(_)
-            | Effect::RefuseUnload(..) => return self.answer(effect, phase),
-            Effect::BeginTurn | Effect::SteerTurn | Effect::StopTurn => self.carry_out_for_turn(effect)?,
-            Effect::EndHelpers | Effect::KillHelpers | Effect::CloseRollout | Effect::AbandonRollout => {
-                self.carry_out_for_unload(effect)?;
-            }
-            Effect::Forget => self.check_forget()?,
-            Effect::StartHelpers => {
-                prop_assert_eq!(self.persistence, Persistence::Durable);
-                prop_assert!(!self.under_way.contains(&Motion::Helpers), "starts beside those that end");
-            }
-            Effect::DeferInput
-            | Effect::LeaveAsker(_)
-            | Effect::AnnounceNotLoaded
-            | Effect::AnnounceClosed => {}
-        }
-        Ok(false)
-    }
-
-    fn check_forget(&self) -> TestCaseResult {
-        prop_assert!(!self.under_way.contains(&Motion::Helpers), "forgets living helpers");
-        prop_assert!(!self.turn_runs, "forgets a turn");
-        prop_assert!(self.resumes.is_empty(), "forgets who waits");
-        prop_assert!(self.unloads.is_empty(), "forgets who asked");
-        prop_assert!(self.move_wanted.is_none(), "forgets who wants it elsewhere");
-        prop_assert!(!self.under_way.contains(&Motion::Move), "forgets a rollout on its way");
-        Ok(())
-    }
-
-    /// Everybody is answered once. Returns whether somebody was subscribed.
-    fn answer(&mut self, effect: Effect, phase: Phase) -> Result<bool, TestCaseError> {
-        if let Effect::AnswerResume(who) = effect {
-            prop_assert!(self.resumes.remove(&who), "answered twice");
-            prop_assert!(matches!(phase, Phase::Idle | Phase::Running), "subscribed to a half-dead thread");
-            self.counts.subscribers += 1;
-            return Ok(true);
-        }
-        if let Effect::FailResume(who, why) = effect {
-            prop_assert!(self.resumes.remove(&who), "answered twice");
-            let refused = why == ResumeFailure::Shutdown && !self.stopping;
-            prop_assert!(!refused, "refused without a reason");
-            let elsewhere = matches!(why, ResumeFailure::Archived | ResumeFailure::Deleted);
-            prop_assert!(!elsewhere || self.has_moved, "told that it is gone, and it is there");
-        }
-        if let Effect::AnswerUnload(who) = effect {
-            prop_assert!(self.unloads.remove(&who), "answered twice");
-            prop_assert!(!self.under_way.contains(&Motion::Helpers), "said zero beside living helpers");
-        }
-        if let Effect::RefuseUnload(who, why) = effect {
-            prop_assert!(self.unloads.remove(&who), "answered twice");
-            let active = self.turn_runs || self.questions + self.requests > 0;
-            prop_assert_eq!(why == UnloadRefusal::Active, active);
-        }
-        Ok(false)
-    }
-
-    fn carry_out_for_turn(&mut self, effect: Effect) -> TestCaseResult {
-        if effect == Effect::BeginTurn {
-            prop_assert!(!self.turn_runs, "two turns at once");
-            (self.turn_runs, self.turn_stopped) = (true, false);
-            self.under_way.insert(Motion::Turn);
-            if self.persistence == Persistence::Durable && !self.on_disk {
-                self.on_disk = true;
-                self.feed(Event::Materialised)?;
-            }
-        } else if effect == Effect::StopTurn {
-            prop_assert!(self.turn_runs && !self.turn_stopped, "stopped twice, or nothing");
-            self.turn_stopped = true;
-        } else {
-            prop_assert!(self.turn_runs, "steers nothing");
-        }
-        Ok(())
-    }
-
-    fn carry_out_for_unload(&mut self, effect: Effect) -> TestCaseResult {
-        if effect == Effect::EndHelpers {
-            self.ended_helpers += 1;
-            self.under_way.insert(Motion::Helpers);
-        } else if effect == Effect::KillHelpers {
-            prop_assert!(self.under_way.contains(&Motion::Helpers), "kills the dead");
-        } else if effect == Effect::CloseRollout {
-            self.closed_rollout += 1;
-            prop_assert!(!self.turn_runs, "closes the rollout under a turn");
-            prop_assert_eq!(self.closed_rollout, 1);
-            self.under_way.insert(Motion::Rollout);
-        } else {
-            let since = self.unloading_since.unwrap_or(self.now);
-            prop_assert!(self.now >= since + POLICY.unload_limit, "given up too early");
-            self.under_way.remove(&Motion::Rollout);
-            self.under_way.remove(&Motion::Turn);
-            (self.turn_runs, self.questions) = (false, 0);
-        }
-        Ok(())
-    }
-
-    fn check_state(&self, event: Event) -> TestCaseResult {
-        let phase = self.machine.phase();
-        if phase == Phase::Unloading {
-            prop_assert!(self.machine.deadline().is_some(), "an unload without a bound");
-        }
-        let orphaned = self.counts.subscribers == 0;
-        let active = self.questions + self.requests > 0;
-        let counted = matches!(event, Event::Subscribers(_));
-        if phase == Phase::Idle && orphaned && !active && counted {
-            let deadline = self.machine.deadline();
-            prop_assert!(deadline.is_some_and(|deadline| deadline > self.now), "an orphan without an end");
-            prop_assert!(self.persistence == Persistence::Durable, "an ephemeral orphan stays");
-        }
-        if phase == Phase::Running && orphaned && counted {
-            prop_assert!(self.persistence == Persistence::Durable, "an ephemeral orphan runs on");
-            let ends = self.questions > 0 || self.policy.running_limit.is_some();
-            let deadline = self.machine.deadline();
-            let will_end = self.turn_stopped || deadline.is_some_and(|deadline| deadline > self.now);
-            prop_assert!(!ends || will_end, "a turn that nobody watches runs on");
-        }
-        if matches!(phase, Phase::Idle | Phase::Running) {
-            prop_assert!(self.resumes.is_empty(), "somebody waits for a thread that is there");
         }
         Ok(())
     }

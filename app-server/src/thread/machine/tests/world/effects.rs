@@ -1,0 +1,115 @@
+//! The actor, as the machine knows it: it does what it is told, and says so when that has come to its end.
+
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+
+use super::{Motion, POLICY, World};
+use crate::thread::effect::{Effect, ResumeFailure, UnloadRefusal};
+use crate::thread::event::Event;
+use crate::thread::machine::{Persistence, Phase};
+
+impl World {
+    /// Plays the actor. Returns whether somebody was subscribed.
+    pub(super) fn carry_out(&mut self, effect: Effect, phase: Phase) -> Result<bool, TestCaseError> {
+        match effect {
+            Effect::Load => {
+                prop_assert!(self.under_way.insert(Motion::Load), "loads twice at once");
+                prop_assert!(!self.under_way.contains(&Motion::Helpers), "loads beside living helpers");
+                prop_assert!(!self.under_way.contains(&Motion::Move), "loads what is being put elsewhere");
+                prop_assert!(
+                    self.move_wanted.is_none(),
+                    "loads before it is said what became of the rollout"
+                );
+            }
+            Effect::Move(_)
+            | Effect::AnswerMove(_)
+            | Effect::RefuseMove(..)
+            | Effect::AnnounceMove(_)
+            | Effect::EndSubscriptions => self.carry_out_for_move(effect, phase)?,
+            Effect::AnswerResume(_)
+            | Effect::FailResume(..)
+            | Effect::AnswerUnload(_)
+            | Effect::RefuseUnload(..) => return self.answer(effect, phase),
+            Effect::BeginTurn | Effect::SteerTurn | Effect::StopTurn => self.carry_out_for_turn(effect)?,
+            Effect::EndHelpers | Effect::KillHelpers | Effect::CloseRollout | Effect::AbandonRollout => {
+                self.carry_out_for_unload(effect)?;
+            }
+            Effect::Forget => self.check_forget()?,
+            Effect::StartHelpers => {
+                prop_assert_eq!(self.persistence, Persistence::Durable);
+                prop_assert!(!self.under_way.contains(&Motion::Helpers), "starts beside those that end");
+            }
+            Effect::DeferInput
+            | Effect::LeaveAsker(_)
+            | Effect::AnnounceNotLoaded
+            | Effect::AnnounceClosed => {}
+        }
+        Ok(false)
+    }
+
+    /// Everybody is answered once. Returns whether somebody was subscribed.
+    fn answer(&mut self, effect: Effect, phase: Phase) -> Result<bool, TestCaseError> {
+        if let Effect::AnswerResume(who) = effect {
+            prop_assert!(self.resumes.remove(&who), "answered twice");
+            prop_assert!(matches!(phase, Phase::Idle | Phase::Running), "subscribed to a half-dead thread");
+            self.counts.subscribers += 1;
+            return Ok(true);
+        }
+        if let Effect::FailResume(who, why) = effect {
+            prop_assert!(self.resumes.remove(&who), "answered twice");
+            let refused = why == ResumeFailure::Shutdown && !self.stopping;
+            prop_assert!(!refused, "refused without a reason");
+            let elsewhere = matches!(why, ResumeFailure::Archived | ResumeFailure::Deleted);
+            prop_assert!(!elsewhere || self.has_moved, "told that it is gone, and it is there");
+        }
+        if let Effect::AnswerUnload(who) = effect {
+            prop_assert!(self.unloads.remove(&who), "answered twice");
+            prop_assert!(!self.under_way.contains(&Motion::Helpers), "said zero beside living helpers");
+        }
+        if let Effect::RefuseUnload(who, why) = effect {
+            prop_assert!(self.unloads.remove(&who), "answered twice");
+            let active = self.turn_runs || self.questions + self.requests > 0;
+            prop_assert_eq!(why == UnloadRefusal::Active, active);
+        }
+        Ok(false)
+    }
+
+    fn carry_out_for_turn(&mut self, effect: Effect) -> TestCaseResult {
+        if effect == Effect::BeginTurn {
+            prop_assert!(!self.turn_runs, "two turns at once");
+            (self.turn_runs, self.turn_stopped) = (true, false);
+            self.under_way.insert(Motion::Turn);
+            if self.persistence == Persistence::Durable && !self.on_disk {
+                self.on_disk = true;
+                self.feed(Event::Materialised)?;
+            }
+        } else if effect == Effect::StopTurn {
+            prop_assert!(self.turn_runs && !self.turn_stopped, "stopped twice, or nothing");
+            self.turn_stopped = true;
+        } else {
+            prop_assert!(self.turn_runs, "steers nothing");
+        }
+        Ok(())
+    }
+
+    fn carry_out_for_unload(&mut self, effect: Effect) -> TestCaseResult {
+        if effect == Effect::EndHelpers {
+            self.ended_helpers += 1;
+            self.under_way.insert(Motion::Helpers);
+        } else if effect == Effect::KillHelpers {
+            prop_assert!(self.under_way.contains(&Motion::Helpers), "kills the dead");
+        } else if effect == Effect::CloseRollout {
+            self.closed_rollout += 1;
+            prop_assert!(!self.turn_runs, "closes the rollout under a turn");
+            prop_assert_eq!(self.closed_rollout, 1);
+            self.under_way.insert(Motion::Rollout);
+        } else {
+            let since = self.unloading_since.unwrap_or(self.now);
+            prop_assert!(self.now >= since + POLICY.unload_limit, "given up too early");
+            self.under_way.remove(&Motion::Rollout);
+            self.under_way.remove(&Motion::Turn);
+            (self.turn_runs, self.questions) = (false, 0);
+        }
+        Ok(())
+    }
+}

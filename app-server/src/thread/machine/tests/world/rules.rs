@@ -1,0 +1,98 @@
+//! The rules that hold whatever happens.
+
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+
+use super::{Motion, World};
+use crate::thread::effect::Effect;
+use crate::thread::event::Event;
+use crate::thread::machine::{Persistence, Phase};
+
+impl World {
+    pub(super) fn check_nobody_waits(&self) -> TestCaseResult {
+        prop_assert!(self.resumes.is_empty() && self.unloads.is_empty(), "somebody waits for ever");
+        prop_assert!(self.move_wanted.is_none(), "nobody says what became of the rollout");
+        Ok(())
+    }
+
+    /// A turn that is not unloaded with its thread stops when somebody wants it to, or when it may not go on alone.
+    pub(super) fn check_stop(&self, event: Event, after: Phase, effects: &[Effect]) -> TestCaseResult {
+        if after != Phase::Running || !effects.contains(&Effect::StopTurn) || event == Event::Interrupt {
+            return Ok(());
+        }
+        prop_assert_eq!(self.counts.subscribers, 0, "a turn is taken from who watches it");
+        let alone = self.now - self.alone_since.unwrap_or(self.now);
+        let limit =
+            if self.questions > 0 { Some(self.policy.question_grace) } else { self.policy.running_limit };
+        prop_assert!(limit.is_some_and(|limit| alone >= limit), "stopped after {alone:?}, not {limit:?}");
+        Ok(())
+    }
+
+    pub(super) fn check_entry(
+        &mut self,
+        event: Event,
+        before: Phase,
+        after: Phase,
+        effects: &[Effect],
+    ) -> TestCaseResult {
+        let count = |wanted: Effect| effects.iter().filter(|effect| **effect == wanted).count();
+        let enters = after == Phase::Unloading && before != Phase::Unloading;
+        prop_assert_eq!(count(Effect::EndHelpers), usize::from(enters), "helpers end once for each unload");
+        if enters {
+            self.unloading_since = Some(self.now);
+            self.has_moved = false;
+            (self.ended_helpers, self.closed_rollout) = (0, 0);
+            let kept = self.counts.subscribers > 0;
+            let squeezed = event == Event::Squeeze;
+            let told = self.asked_with_right || self.stopping;
+            prop_assert!(!kept || told || squeezed, "taken from its subscribers");
+            let active = self.questions + self.requests > 0;
+            let idle = before == Phase::Idle && !active && self.on_disk;
+            prop_assert!(!squeezed || idle, "squeezed out, though it works or cannot be read again");
+            prop_assert!(!active || told || before == Phase::Running, "taken from who works with it");
+            if before == Phase::Running && self.turn_runs && !self.turn_stopped {
+                prop_assert_eq!(count(Effect::StopTurn), 1, "a turn is left without a stop");
+            }
+        }
+        let closed = count(Effect::AnnounceClosed);
+        prop_assert_eq!(closed, usize::from(after == Phase::Gone && before == Phase::Unloading));
+        prop_assert_eq!(count(Effect::Forget), usize::from(after == Phase::Gone && before != Phase::Gone));
+        Ok(())
+    }
+
+    pub(super) fn check_forget(&self) -> TestCaseResult {
+        prop_assert!(!self.under_way.contains(&Motion::Helpers), "forgets living helpers");
+        prop_assert!(!self.turn_runs, "forgets a turn");
+        prop_assert!(self.resumes.is_empty(), "forgets who waits");
+        prop_assert!(self.unloads.is_empty(), "forgets who asked");
+        prop_assert!(self.move_wanted.is_none(), "forgets who wants it elsewhere");
+        prop_assert!(!self.under_way.contains(&Motion::Move), "forgets a rollout on its way");
+        Ok(())
+    }
+
+    pub(super) fn check_state(&self, event: Event) -> TestCaseResult {
+        let phase = self.machine.phase();
+        if phase == Phase::Unloading {
+            prop_assert!(self.machine.deadline().is_some(), "an unload without a bound");
+        }
+        let orphaned = self.counts.subscribers == 0;
+        let active = self.questions + self.requests > 0;
+        let counted = matches!(event, Event::Subscribers(_));
+        if phase == Phase::Idle && orphaned && !active && counted {
+            let deadline = self.machine.deadline();
+            prop_assert!(deadline.is_some_and(|deadline| deadline > self.now), "an orphan without an end");
+            prop_assert!(self.persistence == Persistence::Durable, "an ephemeral orphan stays");
+        }
+        if phase == Phase::Running && orphaned && counted {
+            prop_assert!(self.persistence == Persistence::Durable, "an ephemeral orphan runs on");
+            let ends = self.questions > 0 || self.policy.running_limit.is_some();
+            let deadline = self.machine.deadline();
+            let will_end = self.turn_stopped || deadline.is_some_and(|deadline| deadline > self.now);
+            prop_assert!(!ends || will_end, "a turn that nobody watches runs on");
+        }
+        if matches!(phase, Phase::Idle | Phase::Running) {
+            prop_assert!(self.resumes.is_empty(), "somebody waits for a thread that is there");
+        }
+        Ok(())
+    }
+}
