@@ -1056,6 +1056,18 @@ export type ListMcpServerStatusResponse = {
   nextCursor: string | null;
 };
 
+/** Which threads a list shows, beyond what the protocol can say. Times are Unix seconds, as in the threads of the answer. */
+export type ListOptions = {
+  /** Made earlier than that. */
+  createdBefore?: number | null;
+  /** Made then or later. */
+  createdSince?: number | null;
+  /** Nothing was said in it since that time. */
+  updatedBefore?: number | null;
+  /** Something was said in it then or later. */
+  updatedSince?: number | null;
+};
+
 /** Details of the threads in memory. */
 export type LoadedDetails = {
   /** One for each thread of the answer, in the same order. */
@@ -2476,6 +2488,8 @@ export type ThreadListParams = {
   projectId?: string | null;
   searchTerm?: string | null;
   sectionId?: string | null;
+  /** What narrows the list beyond the protocol's own filters. */
+  skein?: ListOptions | null;
   sortDirection?: SortDirection | null;
   sortKey?: ThreadSortKey | null;
   sourceKinds?: ThreadSourceKind[] | null;

@@ -102,6 +102,24 @@ pub struct ResumeOptions {
     pub epoch: Option<Epoch>,
 }
 
+/// Which threads a list shows, beyond what the protocol can say. Times are Unix seconds, as in the threads of the answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ListOptions {
+    /// Made then or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_since: Option<i64>,
+    /// Made earlier than that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_before: Option<i64>,
+    /// Something was said in it then or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_since: Option<i64>,
+    /// Nothing was said in it since that time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_before: Option<i64>,
+}
+
 /// Details of the threads in memory.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LoadedDetails {

@@ -16,7 +16,7 @@ use skein_protocol::thread::{
 use super::thread::status_of;
 use crate::connection::Connection;
 use crate::connection::reply::Reply;
-use crate::index::{self, Cursor, SortKey, ThreadFilter};
+use crate::index::{self, Cursor, SortKey, Span, ThreadFilter};
 use crate::router::errors;
 use crate::services::Services;
 use crate::thread::event::Materialised;
@@ -144,6 +144,7 @@ fn empty(place: CatalogPlace) -> ThreadListResponse {
 }
 
 fn filter(params: ThreadListParams) -> ThreadFilter {
+    let times = params.skein.unwrap_or_default();
     ThreadFilter {
         archived: params.archived.unwrap_or(false),
         cwds: match params.cwd {
@@ -154,6 +155,8 @@ fn filter(params: ThreadListParams) -> ThreadFilter {
         model_providers: params.model_providers.unwrap_or_default(),
         originators: params.originators.unwrap_or_default(),
         source_kinds: params.source_kinds.unwrap_or_default(),
+        created: Span::of_seconds(times.created_since, times.created_before),
+        updated: Span::of_seconds(times.updated_since, times.updated_before),
         search: params.search_term.filter(|term| !term.is_empty()),
         excluded: params.excluded_thread_ids.unwrap_or_default().into_iter().collect(),
         sort: match params.sort_key {

@@ -8,7 +8,7 @@ use skein_protocol::thread::{SessionSource, SortDirection, SubAgentSource, Threa
 use uuid::Uuid;
 
 use super::memory::MemoryIndex;
-use super::{Cursor, IndexError, ListPage, SortKey, ThreadFilter, ThreadIndex, ThreadRow};
+use super::{Cursor, IndexError, SortKey, Span, ThreadFilter, ThreadIndex, ThreadRow};
 use crate::clock::WallMs;
 
 /// A row for tests.
@@ -84,6 +84,10 @@ async fn a_removed_row_does_not_come_back(index: &dyn ThreadIndex) {
     assert_eq!(index.get(gone.id).await.unwrap(), Some((gone, EventSeq(7))));
 }
 
+fn span(since: i64, before: i64) -> Span {
+    Span { since: Some(WallMs(since)), before: Some(WallMs(before)) }
+}
+
 async fn every_condition_narrows_the_list(index: &dyn ThreadIndex) {
     let review = SessionSource::SubAgent(SubAgentSource::Review);
     let rows = [
@@ -111,6 +115,11 @@ async fn every_condition_narrows_the_list(index: &dyn ThreadIndex) {
         (ThreadFilter { search: Some("GRÜSSE".into()), ..all() }, vec![]),
         (ThreadFilter { search: Some("grüße an".into()), ..all() }, vec![5]),
         (ThreadFilter { search: Some("Thread 3".into()), ..all() }, vec![3]),
+        (ThreadFilter { created: span(2, 4), ..all() }, vec![3, 2]),
+        (ThreadFilter { updated: span(2, 4), ..all() }, vec![3, 2]),
+        (ThreadFilter { updated: span(4, 2), ..all() }, vec![]),
+        (ThreadFilter { updated: Span { since: Some(WallMs(4)), before: None }, ..all() }, vec![5, 4]),
+        (ThreadFilter { created: Span { since: None, before: Some(WallMs(2)) }, ..all() }, vec![1]),
         (ThreadFilter { excluded: [ThreadId::new(Uuid::from_u128(4))].into(), ..all() }, vec![5, 3, 2, 1]),
     ];
     for (filter, expected) in table {
@@ -143,28 +152,50 @@ async fn random_lists_are_those_of_the_memory_index(index: &dyn ThreadIndex) {
             model.remove(thread, EventSeq(as_of)).await.unwrap();
             continue;
         }
-        let row = ThreadRow { archived, ..row(n, created, updated) };
+        let cwd = if updated % 3 == 0 { "/b" } else { "/a" }.to_owned();
+        let row = ThreadRow { archived, cwd, ..row(n, created, updated) };
         index.upsert(row.clone(), EventSeq(as_of)).await.unwrap();
         model.upsert(row, EventSeq(as_of)).await.unwrap();
     }
-    for sort in [SortKey::Created, SortKey::Updated] {
-        for direction in [SortDirection::Asc, SortDirection::Desc] {
-            for limit in [1, 3, 100] {
-                let filter = ThreadFilter { sort, direction, ..ThreadFilter::default() };
-                let (mut cursor, mut seen) = (None, 0);
-                loop {
-                    let page = index.list(filter.clone(), cursor, limit).await.unwrap();
-                    assert_eq!(page, model.list(filter.clone(), cursor, limit).await.unwrap());
-                    seen += page.rows.len();
-                    cursor = page.next;
-                    if cursor.is_none() {
-                        break;
-                    }
-                    let ListPage { back, .. } = page;
-                    assert!(back.is_some());
-                }
-                assert_eq!(seen, model.list(filter, None, 1000).await.unwrap().rows.len());
-            }
+    let spans = || prop::sample::select(vec![Span::default(), span(-2, 2), span(0, 30), span(2, -2)]);
+    let sort = || prop::sample::select(vec![SortKey::Created, SortKey::Updated]);
+    let direction = || prop::sample::select(vec![SortDirection::Asc, SortDirection::Desc]);
+    let cwds = || prop::sample::select(vec![vec![], vec!["/a".to_owned()], vec!["/b".to_owned()]]);
+    let filters = (sort(), direction(), any::<bool>(), spans(), spans(), cwds()).prop_map(
+        |(sort, direction, archived, created, updated, cwds)| ThreadFilter {
+            sort,
+            direction,
+            archived,
+            created,
+            updated,
+            cwds,
+            ..ThreadFilter::default()
+        },
+    );
+    for _ in 0..200 {
+        let filter = filters.new_tree(&mut runner).unwrap().current();
+        for limit in [1, 3, 100] {
+            pages_are_those_of(index, &model, &filter, limit).await;
         }
     }
+}
+
+async fn pages_are_those_of(
+    index: &dyn ThreadIndex,
+    model: &MemoryIndex,
+    filter: &ThreadFilter,
+    limit: usize,
+) {
+    let (mut cursor, mut seen) = (None, 0);
+    loop {
+        let page = index.list(filter.clone(), cursor, limit).await.unwrap();
+        assert_eq!(page, model.list(filter.clone(), cursor, limit).await.unwrap(), "{filter:?}");
+        seen += page.rows.len();
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+        assert!(page.back.is_some());
+    }
+    assert_eq!(seen, model.list(filter.clone(), None, 1000).await.unwrap().rows.len());
 }

@@ -30,6 +30,13 @@ impl Cursor {
         Self { sort, time: sort.time_of(row), id: row.id }
     }
 
+    /// The place that a key stands for, whatever stands before it.
+    pub(super) fn of_key(key: &[u8], sort: SortKey) -> Option<Self> {
+        let (time, id) = key.last_chunk::<24>()?.split_first_chunk::<8>()?;
+        let time = WallMs((u64::from_be_bytes(*time) ^ SIGN).cast_signed());
+        Some(Self { sort, time, id: ThreadId::new(Uuid::from_slice(id).ok()?) })
+    }
+
     /// The place as a key: sorts as the order does.
     pub(super) fn key(&self) -> [u8; 24] {
         order_key(self.time, self.id)
@@ -44,21 +51,21 @@ impl Cursor {
     }
 }
 
+/// Flipped, it makes negative times sort before positive ones.
+const SIGN: u64 = 1 << 63;
+
 /// Time, then id, as bytes that sort the same way.
 pub(super) fn order_key(time: WallMs, id: ThreadId) -> [u8; 24] {
-    // Flipping the sign bit makes negative times sort before positive ones.
-    let time = time.0.cast_unsigned() ^ (1 << 63);
     let mut key = [0; 24];
     let (first, second) = key.split_at_mut(8);
-    first.copy_from_slice(&time.to_be_bytes());
+    first.copy_from_slice(&time_key(time));
     second.copy_from_slice(id.uuid().as_bytes());
     key
 }
 
-/// The thread of an order key, whatever stands before it.
-pub(super) fn thread_of(key: &[u8]) -> Option<ThreadId> {
-    let id = key.last_chunk::<16>()?;
-    Some(ThreadId::new(Uuid::from_bytes(*id)))
+/// What the keys of all threads of that time begin with.
+pub(super) fn time_key(time: WallMs) -> [u8; 8] {
+    (time.0.cast_unsigned() ^ SIGN).to_be_bytes()
 }
 
 impl fmt::Display for Cursor {

@@ -8,7 +8,7 @@ use skein_protocol::extension::{IndexCounts, IndexState};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::thread::SortDirection;
 
-use super::{Cursor, IndexError, ListPage, ThreadFilter, ThreadIndex, ThreadRow};
+use super::{Cursor, Found, IndexError, ListPage, ThreadFilter, ThreadIndex, ThreadRow};
 use crate::clock::WallMs;
 
 /// An index that ends with the process, and is always complete.
@@ -67,7 +67,7 @@ impl ThreadIndex for MemoryIndex {
             }
         }
         let rows = found.into_iter().map(|(_, row)| row).take(limit.saturating_add(1)).collect();
-        Ok(ListPage::of(rows, filter.sort, limit))
+        Ok(ListPage::of(Found { rows, given_up: None }, filter.sort, limit))
     }
 
     async fn get(&self, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, IndexError> {

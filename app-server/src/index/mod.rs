@@ -116,6 +116,10 @@ pub struct ThreadFilter {
     pub originators: Vec<String>,
     /// Kinds of client.
     pub source_kinds: Vec<ThreadSourceKind>,
+    /// When they were made.
+    pub created: Span,
+    /// When something was last said in them.
+    pub updated: Span,
     /// A text in the name or the preview; upper and lower case are the same.
     pub search: Option<String>,
     /// Threads to leave out.
@@ -134,6 +138,8 @@ impl Default for ThreadFilter {
             model_providers: Vec::new(),
             originators: Vec::new(),
             source_kinds: Vec::new(),
+            created: Span::default(),
+            updated: Span::default(),
             search: None,
             excluded: HashSet::new(),
             sort: SortKey::default(),
@@ -142,7 +148,37 @@ impl Default for ThreadFilter {
     }
 }
 
+/// A span of time: what is at its beginning is in it, what is at its end is not. Open where nothing is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    /// Its beginning.
+    pub since: Option<WallMs>,
+    /// Its end.
+    pub before: Option<WallMs>,
+}
+
+impl Span {
+    /// From Unix seconds to Unix seconds.
+    #[must_use]
+    pub fn of_seconds(since: Option<i64>, before: Option<i64>) -> Self {
+        let at = |seconds: i64| WallMs(seconds.saturating_mul(1_000));
+        Self { since: since.map(at), before: before.map(at) }
+    }
+
+    fn contains(self, at: WallMs) -> bool {
+        self.since.is_none_or(|since| at >= since) && self.before.is_none_or(|before| at < before)
+    }
+}
+
 impl ThreadFilter {
+    /// The span of the time that the list is ordered by.
+    fn span(&self) -> Span {
+        match self.sort {
+            SortKey::Created => self.created,
+            SortKey::Updated => self.updated,
+        }
+    }
+
     /// Whether the list shows `row`.
     #[must_use]
     pub fn lets_through(&self, row: &ThreadRow) -> bool {
@@ -157,6 +193,8 @@ impl ThreadFilter {
                 || row.originator.as_ref().is_some_and(|by| self.originators.contains(by)))
             && (self.source_kinds.is_empty()
                 || self.source_kinds.iter().any(|kind| is_of(&row.source, *kind)))
+            && self.created.contains(row.created)
+            && self.updated.contains(row.updated)
             && !self.excluded.contains(&row.id)
             && self.search.as_deref().is_none_or(|text| found(&text.to_lowercase()))
     }
@@ -206,12 +244,20 @@ pub struct ListPage {
     pub indexing: Option<Indexing>,
 }
 
+/// Rows that follow each other in an order.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Found {
+    rows: Vec<ThreadRow>,
+    /// Where the search was given up, with threads behind it that nobody has looked at.
+    given_up: Option<Cursor>,
+}
+
 impl ListPage {
     /// The page of at most `limit` rows from those that follow in the order: one more than `limit` where there are more.
-    fn of(mut rows: Vec<ThreadRow>, sort: SortKey, limit: usize) -> Self {
+    fn of(Found { mut rows, given_up }: Found, sort: SortKey, limit: usize) -> Self {
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let next = rows.last().filter(|_| more).map(|last| Cursor::at(last, sort));
+        let next = rows.last().filter(|_| more).map(|last| Cursor::at(last, sort)).or(given_up);
         let back = rows.first().map(|first| Cursor::at(first, sort));
         Self { rows, next, back, indexing: None }
     }
@@ -252,8 +298,9 @@ pub trait ThreadIndex: Send + Sync {
     /// [`IndexError::Unavailable`]: the thread's open marker must stay.
     async fn remove(&self, thread: ThreadId, as_of: EventSeq) -> Result<(), IndexError>;
 
-    /// A page of threads behind `cursor`, at most `limit` (see [`page_size`]). While the index is not complete it waits
-    /// for a moment, then answers with what is there and says so.
+    /// A page of threads behind `cursor`, at most `limit` (see [`page_size`]). One whose filter lets few through may have
+    /// fewer rows, or none, and a cursor where the next goes on. While the index is not complete it waits for a moment,
+    /// then answers with what is there and says so.
     ///
     /// # Errors
     /// [`IndexError`].

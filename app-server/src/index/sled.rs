@@ -211,7 +211,7 @@ impl SledIndex {
 
     /// Waits until a list can be answered from what is there: until the index is settled, or, as it is made from the
     /// newest rollout down, until a first page of the newest is full.
-    async fn candidates_are_in(&self, filter: &ThreadFilter, from: Option<[u8; 24]>, limit: usize) {
+    async fn candidates_are_in(&self, filter: &ThreadFilter, from: Option<Cursor>, limit: usize) {
         let mut states = self.shared.state.subscribe();
         let newest_first =
             from.is_none() && (filter.sort, filter.direction) == (SortKey::Updated, SortDirection::Desc);
@@ -225,8 +225,10 @@ impl SledIndex {
             let Ok(state) = states.wait_for(is_enough).await.map(|state| state.clone()) else { return };
             let State::Building { trees, earlier: None, at } = state else { return };
             let (filter, most) = (filter.clone(), limit.saturating_add(1));
-            match self.on(&trees, move |trees| trees.list(&filter, None, most)).await {
-                Ok(rows) if rows.len() < most => enough = at.done.saturating_mul(2),
+            match self.on(&trees, move |trees| trees.list(&filter, None, most, policy::LIST_LOOKS)).await {
+                Ok(found) if found.rows.len() < most && found.given_up.is_none() => {
+                    enough = at.done.saturating_mul(2)
+                }
                 Ok(_) | Err(_) => return,
             }
         }
@@ -288,7 +290,7 @@ impl ThreadIndex for SledIndex {
         cursor: Option<Cursor>,
         limit: usize,
     ) -> Result<ListPage, IndexError> {
-        let from = cursor.map(|cursor| cursor.fits(filter.sort)).transpose()?.map(|cursor| cursor.key());
+        let from = cursor.map(|cursor| cursor.fits(filter.sort)).transpose()?;
         let (sort, most) = (filter.sort, limit.saturating_add(1));
         let (trees, indexing) = loop {
             // Too late: what is there, and the word that it is not all.
@@ -299,10 +301,10 @@ impl ThreadIndex for SledIndex {
                 State::Building { trees, earlier: None, at } => break (trees, Some(at)),
                 State::Building { earlier: Some(earlier), .. } => {
                     let filter = filter.clone();
-                    let read = move |trees: &Trees| trees.list(&filter, from, most);
+                    let read = move |trees: &Trees| trees.list(&filter, from, most, policy::LIST_LOOKS);
                     // One that cannot be read is not there any more: then it is as if it had never been.
-                    if let Some(rows) = self.on_earlier(&earlier, read).await {
-                        return Ok(ListPage::of(rows, sort, limit));
+                    if let Some(found) = self.on_earlier(&earlier, read).await {
+                        return Ok(ListPage::of(found, sort, limit));
                     }
                 }
                 State::Opening => {
@@ -311,8 +313,8 @@ impl ThreadIndex for SledIndex {
                 State::Failed(reason) => return Err(IndexError::Unavailable(reason)),
             }
         };
-        let rows = self.on(&trees, move |trees| trees.list(&filter, from, most)).await?;
-        Ok(ListPage { indexing, ..ListPage::of(rows, sort, limit) })
+        let found = self.on(&trees, move |trees| trees.list(&filter, from, most, policy::LIST_LOOKS)).await?;
+        Ok(ListPage { indexing, ..ListPage::of(found, sort, limit) })
     }
 
     async fn get(&self, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, IndexError> {

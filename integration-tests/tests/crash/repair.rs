@@ -86,7 +86,7 @@ async fn an_index_whose_files_are_damaged_is_made_anew_while_threads_are_served(
     threads.push(client.start_said_thread("words").await?);
     threads.sort();
     home.kill().await?;
-    let index = home.path().join("index-2");
+    let index = home.path().join("index-3");
     for entry in fs::read_dir(&index)? {
         let path = entry?.path();
         if path.is_file() {

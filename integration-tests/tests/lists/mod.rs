@@ -8,6 +8,7 @@ mod reindex;
 use anyhow::{Context, Result};
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::Home;
+use skein_protocol::extension::ListOptions;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{ThreadList, ThreadLoadedList, ThreadRead, ThreadStart};
 use skein_protocol::thread::{
@@ -103,6 +104,30 @@ async fn a_list_is_narrowed_by_folder_text_and_exclusion() -> Result<()> {
     let elsewhere =
         ThreadListParams { model_providers: Some(vec!["nobody".to_owned()]), ..ThreadListParams::default() };
     assert_eq!(list(&mut client, elsewhere).await?, []);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_list_is_narrowed_by_time() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("about trees").await?;
+    let Thread { created_at, updated_at, .. } = listed(&mut client, thread).await?;
+    let within = |options: ListOptions| ThreadListParams { skein: Some(options), ..Default::default() };
+    let since = ListOptions {
+        created_since: Some(created_at),
+        updated_since: Some(updated_at),
+        ..ListOptions::default()
+    };
+    assert_eq!(list(&mut client, within(since)).await?, [thread]);
+    for outside in [
+        ListOptions { created_before: Some(created_at), ..ListOptions::default() },
+        ListOptions { updated_before: Some(updated_at), ..ListOptions::default() },
+        ListOptions { created_since: Some(created_at + 3_600), ..ListOptions::default() },
+        ListOptions { updated_since: Some(i64::MAX), ..ListOptions::default() },
+    ] {
+        assert_eq!(list(&mut client, within(outside)).await?, []);
+    }
     home.finish().await
 }
 

@@ -27,7 +27,7 @@ async fn a_list_is_made_anew_from_the_histories() -> Result<()> {
     }
     let before = list(&mut client, ThreadListParams::default()).await?;
     home.stop().await?;
-    fs::remove_dir_all(home.path().join("index-2"))?;
+    fs::remove_dir_all(home.path().join("index-3"))?;
 
     let done = reindex(&home.path(), &["--json"]).await?;
     let said = String::from_utf8(done.stdout)?;
@@ -36,7 +36,7 @@ async fn a_list_is_made_anew_from_the_histories() -> Result<()> {
     assert_eq!(lines.first(), Some(&json!({ "done": 0, "total": 3 })));
     let last = lines.last().context("a last line")?;
     assert_eq!((&last["complete"], &last["threads"]), (&json!(true), &json!(3)));
-    assert!(home.path().join("index-2").is_dir());
+    assert!(home.path().join("index-3").is_dir());
 
     home.start_again().await?;
     let mut client = home.client().await?;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     JsonObject,
-    extension::{ListDetails, LoadedDetails, ResumeOptions, ResumePicture, ThreadPicture},
+    extension::{ListDetails, ListOptions, LoadedDetails, ResumeOptions, ResumePicture, ThreadPicture},
     ids::ThreadId,
     response_item::ResponseItem,
     settings::{
@@ -365,6 +365,9 @@ pub struct ThreadListParams {
     pub source_kinds: Option<Vec<ThreadSourceKind>>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub use_state_db_only: bool,
+    /// What narrows the list beyond the protocol's own filters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<ListOptions>,
 }
 
 /// One working directory, or several.

@@ -75,7 +75,7 @@ async fn a_row_without_a_rollout_goes() {
 #[tokio::test]
 async fn an_index_that_cannot_be_opened_is_made_anew() {
     let made = indexed().await;
-    let index = made.paths.index(2);
+    let index = made.paths.index(3);
     fs::write(index.join("conf"), "not what was written").unwrap();
     let (summary, found) = made.look(Repair::No).await;
     assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [Kind::Index], "{found:?}");

@@ -9,22 +9,22 @@ use crate::home::HomePaths;
 /// What is in the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Schema {
-    /// Rows, and an order for each sort key.
-    Orders,
-    /// And an order of each working directory.
+    /// Rows, an order for each sort key, and one of each working directory.
     Directories,
+    /// In each order, archived threads stand behind the others.
+    Shelves,
 }
 
 impl Schema {
     /// What is made now.
-    pub const CURRENT: Self = Self::Directories;
+    pub const CURRENT: Self = Self::Shelves;
     /// What can serve until that is ready, the newest first.
-    pub const EARLIER: [Self; 1] = [Self::Orders];
+    pub const EARLIER: [Self; 1] = [Self::Directories];
 
     fn version(self) -> u32 {
         match self {
-            Self::Orders => 1,
             Self::Directories => 2,
+            Self::Shelves => 3,
         }
     }
 

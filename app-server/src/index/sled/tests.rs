@@ -118,12 +118,12 @@ async fn an_index_of_garbage_is_set_aside_and_made_anew() {
     fixture.previews().await;
     let dir = fixture.stopped().await;
     for name in ["conf", "db"] {
-        std::fs::write(dir.path().join("index-2").join(name), vec![0x5a; 100_000]).unwrap();
+        std::fs::write(dir.path().join("index-3").join(name), vec![0x5a; 100_000]).unwrap();
     }
     let fixture = Fixture::over(dir, &store);
     assert_eq!(fixture.previews().await, ["said 3", "said 2", "said 1"]);
     let dir = fixture.stopped().await;
-    assert!(dir.path().join("index-2.aside").is_dir());
+    assert!(dir.path().join("index-3.aside").is_dir());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -220,9 +220,9 @@ async fn a_comparison_that_is_broken_off_is_made_again() {
 }
 
 /// A home with an index as version 1 has written it, of these rows.
-fn version_1(rows: &[ThreadRow]) -> TempDir {
+fn version_2(rows: &[ThreadRow]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let trees = Trees::open(&dir.path().join("index-1"), Schema::Orders).unwrap();
+    let trees = Trees::open(&dir.path().join("index-2"), Schema::Directories).unwrap();
     for row in rows {
         trees.upsert(row, EventSeq(1)).unwrap();
     }
@@ -232,7 +232,7 @@ fn version_1(rows: &[ThreadRow]) -> TempDir {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_index_of_an_earlier_version_serves_until_the_new_one_is_made() {
-    let dir = version_1(&[row(1, 1, 1), row(2, 2, 2), row(3, 3, 3)]);
+    let dir = version_2(&[row(1, 1, 1), row(2, 2, 2), row(3, 3, 3)]);
     let disk = Arc::new(Disk::over(threads(3).await));
     disk.hold_reads_from_the_end();
     let fixture = Fixture::of_boot(dir, BOOT, Arc::<Disk>::clone(&disk) as _);
@@ -246,12 +246,12 @@ async fn an_index_of_an_earlier_version_serves_until_the_new_one_is_made() {
     fixture.until(is_done).await;
     assert_eq!(fixture.previews().await, ["said meanwhile", "said 3", "said 2"]);
     let dir = fixture.stopped().await;
-    assert!(!dir.path().join("index-1").exists() && dir.path().join("index-2").is_dir());
+    assert!(!dir.path().join("index-2").exists() && dir.path().join("index-3").is_dir());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_while_the_new_version_is_made_leaves_the_earlier_one_to_serve_the_next_start() {
-    let dir = version_1(&[row(1, 1, 1), row(2, 2, 2)]);
+    let dir = version_2(&[row(1, 1, 1), row(2, 2, 2)]);
     let disk = Arc::new(Disk::over(threads(2).await));
     disk.hold_reads_from_the_end();
     let fixture = Fixture::of_boot(dir, BOOT, Arc::<Disk>::clone(&disk) as _);
@@ -268,7 +268,7 @@ async fn a_stop_while_the_new_version_is_made_leaves_the_earlier_one_to_serve_th
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_left_of_an_index_that_was_never_whole_is_not_believed() {
     let dir = tempfile::tempdir().unwrap();
-    let trees = Trees::open(&dir.path().join("index-2"), Schema::CURRENT).unwrap();
+    let trees = Trees::open(&dir.path().join("index-3"), Schema::CURRENT).unwrap();
     trees.upsert(&row(9, 9, 9), EventSeq(1)).unwrap();
     trees.flush().unwrap();
     drop(trees);
@@ -279,8 +279,8 @@ async fn what_is_left_of_an_index_that_was_never_whole_is_not_believed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_earlier_version_that_cannot_be_read_does_not_serve() {
-    let dir = version_1(&[row(1, 1, 1)]);
-    let trees = Trees::open(&dir.path().join("index-1"), Schema::Orders).unwrap();
+    let dir = version_2(&[row(1, 1, 1)]);
+    let trees = Trees::open(&dir.path().join("index-2"), Schema::Directories).unwrap();
     trees.scramble(ThreadId::new(Uuid::from_u128(1)));
     trees.flush().unwrap();
     drop(trees);
@@ -308,7 +308,7 @@ async fn a_first_page_comes_as_soon_as_it_is_full() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reindex_replaces_what_is_there_and_the_next_start_believes_it() {
     let store = threads(3).await;
-    let dir = version_1(&[row(9, 9, 9)]);
+    let dir = version_2(&[row(9, 9, 9)]);
     let (tasks, home) = (Tasks::new(), HomePaths::new(dir.path()));
     let mut seen = Vec::new();
     reindex(&home, BOOT, &*store, &tasks, |at| seen.push(at.done)).await.unwrap();
@@ -316,7 +316,7 @@ async fn a_reindex_replaces_what_is_there_and_the_next_start_believes_it() {
     let mut names: Vec<_> =
         std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["index-2"]);
+    assert_eq!(names, ["index-3"]);
     let reads = store.counts().reads;
     let fixture = Fixture::over(dir, &store);
     assert_eq!(fixture.previews().await, ["said 3", "said 2", "said 1"]);
@@ -354,4 +354,49 @@ async fn an_index_that_cannot_be_made_says_so() {
     assert!(matches!(refused, Err(IndexError::Unavailable(_))), "never a silent empty list: {refused:?}");
     stop.cancel();
     tasks.finish().await;
+}
+
+#[test]
+fn a_search_for_what_is_rare_is_given_up_and_goes_on_where_that_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let trees = Trees::open(&dir.path().join("index-3"), Schema::CURRENT).unwrap();
+    for n in 1..=20 {
+        let model_provider = if n % 8 == 0 { "rare" } else { "usual" }.to_owned();
+        let row = ThreadRow { model_provider, ..row(n, 0, i64::try_from(n).unwrap()) };
+        trees.upsert(&row, EventSeq(1)).unwrap();
+    }
+    for direction in [SortDirection::Asc, SortDirection::Desc] {
+        let filter =
+            ThreadFilter { model_providers: vec!["rare".to_owned()], direction, ..ThreadFilter::default() };
+        let (mut pages, mut from) = (Vec::new(), None);
+        loop {
+            let page = ListPage::of(trees.list(&filter, from, 3, 6).unwrap(), filter.sort, 2);
+            pages.push(page.rows.iter().map(|row| row.updated.0).collect::<Vec<_>>());
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        match direction {
+            SortDirection::Asc => assert_eq!(pages, [vec![], vec![8], vec![16], vec![]]),
+            SortDirection::Desc => assert_eq!(pages, [vec![16], vec![], vec![8], vec![]]),
+        }
+    }
+}
+
+#[test]
+fn archived_threads_cost_a_list_of_the_others_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let trees = Trees::open(&dir.path().join("index-3"), Schema::CURRENT).unwrap();
+    for n in 1..=20 {
+        let row = ThreadRow { archived: n % 4 != 0, ..row(n, 0, i64::try_from(n).unwrap()) };
+        trees.upsert(&row, EventSeq(1)).unwrap();
+    }
+    for (archived, there) in [(false, 5), (true, 15)] {
+        for cwds in [vec![], vec!["/a".to_owned()]] {
+            let filter = ThreadFilter { archived, cwds, ..ThreadFilter::default() };
+            let found = trees.list(&filter, None, 100, there + 1).unwrap();
+            assert_eq!((found.rows.len(), found.given_up), (there, None), "{filter:?}");
+        }
+    }
 }

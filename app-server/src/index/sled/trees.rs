@@ -2,7 +2,7 @@
 
 use std::fs::DirBuilder;
 use std::io::ErrorKind;
-use std::ops::Bound;
+use std::ops::Range;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use ::sled::transaction::{ConflictableTransactionError, TransactionError, TransactionalTree};
-use ::sled::{Config, Db, IVec, Mode, Transactional, Tree};
+use ::sled::{Config, Db, Mode, Transactional, Tree};
 use serde::{Deserialize, Serialize};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::thread::SortDirection;
@@ -18,8 +18,8 @@ use uuid::Uuid;
 
 use super::schema::Schema;
 use crate::home::FOLDER_MODE;
-use crate::index::cursor::{order_key, thread_of};
-use crate::index::{SortKey, ThreadFilter, ThreadRow};
+use crate::index::cursor::{order_key, time_key};
+use crate::index::{Cursor, Found, SortKey, ThreadFilter, ThreadRow};
 use crate::policy;
 
 /// Set when a rebuild came to its end.
@@ -87,6 +87,7 @@ struct Order {
     tree: Tree,
     sort: SortKey,
     of: OrderOf,
+    schema: Schema,
 }
 
 /// Which rows follow each other in an order.
@@ -100,18 +101,38 @@ enum OrderOf {
 
 impl Order {
     fn key(&self, row: &ThreadRow) -> Vec<u8> {
-        let mut key = self.prefix(&row.cwd);
+        let mut key = self.prefix(&row.cwd, row.archived);
         key.extend(order_key(self.sort.time_of(row), row.id));
         key
     }
 
-    /// What the keys of a working directory begin with. A directory whose name has a NUL shares its places with others;
-    /// the filter tells them apart.
-    fn prefix(&self, cwd: &str) -> Vec<u8> {
-        match self.of {
+    /// What the keys of a shelf of a working directory begin with. A directory whose name has a NUL shares its places with
+    /// others; the filter tells them apart.
+    fn prefix(&self, cwd: &str, archived: bool) -> Vec<u8> {
+        let mut prefix = match self.of {
             OrderOf::Everything => Vec::new(),
             OrderOf::Directory => [cwd.as_bytes(), &[0]].concat(),
+        };
+        match self.schema {
+            Schema::Directories => {}
+            Schema::Shelves => prefix.push(u8::from(archived)),
         }
+        prefix
+    }
+
+    /// The keys below `prefix` that belong to the filter's span and come behind `from`; none where that is empty.
+    fn keys(prefix: &[u8], filter: &ThreadFilter, from: Option<Cursor>) -> Option<Range<Vec<u8>>> {
+        let span = filter.span();
+        let mut low = span.since.map_or_else(Vec::new, |since| time_key(since).to_vec());
+        // Above every time and id.
+        let mut high = span.before.map_or_else(|| vec![u8::MAX; 25], |before| time_key(before).to_vec());
+        match (filter.direction, from.map(|from| from.key())) {
+            // The least key behind it.
+            (SortDirection::Asc, Some(from)) => low = low.max([&from[..], &[0]].concat()),
+            (SortDirection::Desc, Some(from)) => high = high.min(from.to_vec()),
+            (SortDirection::Asc | SortDirection::Desc, None) => {}
+        }
+        (low < high).then(|| [prefix, &low].concat()..[prefix, &high].concat())
     }
 }
 
@@ -130,18 +151,14 @@ impl Trees {
             // No wake-ups when idle: whoever needs it on disk flushes.
             .flush_every_ms(None);
         let db = open_when_free(&config)?;
-        let order = |name: &str, sort, of| Ok::<_, Broken>(Order { tree: db.open_tree(name)?, sort, of });
-        let mut orders = vec![
+        let order =
+            |name: &str, sort, of| Ok::<_, Broken>(Order { tree: db.open_tree(name)?, sort, of, schema });
+        let orders = [
             order("created", SortKey::Created, OrderOf::Everything)?,
             order("updated", SortKey::Updated, OrderOf::Everything)?,
+            order("created in", SortKey::Created, OrderOf::Directory)?,
+            order("updated in", SortKey::Updated, OrderOf::Directory)?,
         ];
-        match schema {
-            Schema::Orders => {}
-            Schema::Directories => {
-                orders.push(order("created in", SortKey::Created, OrderOf::Directory)?);
-                orders.push(order("updated in", SortKey::Updated, OrderOf::Directory)?);
-            }
-        }
         let gone = db.open_tree("gone")?;
         // Nothing is under way now, and what was deleted may have been brought back by hand.
         gone.clear()?;
@@ -287,64 +304,53 @@ impl Trees {
         Ok((added as u64, taken))
     }
 
-    /// The rows that follow `from` in the order, at most `limit`.
+    /// The rows that follow `from` in the order, at most `most`, behind at most as many `looks` at what is there.
     pub fn list(
         &self,
         filter: &ThreadFilter,
-        from: Option<[u8; 24]>,
-        limit: usize,
-    ) -> Result<Vec<ThreadRow>, Broken> {
-        let Some((order, prefix)) = self.order_for(filter) else { return Ok(Vec::new()) };
-        let from = from.map(|from| [prefix.as_slice(), &from].concat());
-        let all = order.tree.scan_prefix(&prefix);
-        match (filter.direction, from) {
-            (SortDirection::Asc, None) => self.take(order, all, filter, limit),
-            (SortDirection::Desc, None) => self.take(order, all.rev(), filter, limit),
-            (SortDirection::Asc, Some(from)) => {
-                let rest = order.tree.range((Bound::Excluded(from), Bound::Unbounded));
-                self.take(order, within(rest, &prefix), filter, limit)
+        from: Option<Cursor>,
+        most: usize,
+        looks: usize,
+    ) -> Result<Found, Broken> {
+        let mut found = Found::default();
+        let Some((order, prefix)) = self.order_for(filter) else { return Ok(found) };
+        let Some(keys) = Order::keys(&prefix, filter, from) else { return Ok(found) };
+        let mut places = order.tree.range(keys);
+        let mut next = || match filter.direction {
+            SortDirection::Asc => places.next(),
+            SortDirection::Desc => places.next_back(),
+        };
+        let mut looked = 0;
+        while found.rows.len() < most
+            && let Some(place) = next()
+        {
+            let place = place?.0;
+            let at = Cursor::of_key(&place, filter.sort)
+                .ok_or_else(|| Broken("a place in an order has no thread".to_owned()))?;
+            // A row that moved while the list was read is met again at its new place, or was met before.
+            if let Some((row, _)) = self.get(at.id)?
+                && *place == order.key(&row)
+                && filter.lets_through(&row)
+            {
+                found.rows.push(row);
             }
-            (SortDirection::Desc, Some(from)) => {
-                let rest = order.tree.range((Bound::Unbounded, Bound::Excluded(from)));
-                self.take(order, within(rest.rev(), &prefix), filter, limit)
+            looked += 1;
+            if looked == looks {
+                found.given_up = Some(at);
+                break;
             }
         }
+        Ok(found)
     }
 
     /// The order that has what a filter lets through closest together, and what its keys there begin with.
     fn order_for(&self, filter: &ThreadFilter) -> Option<(&Order, Vec<u8>)> {
-        let wanted = |of| self.orders.iter().find(|order| order.sort == filter.sort && order.of == of);
-        let directory = match filter.cwds.as_slice() {
-            [one] => wanted(OrderOf::Directory).map(|order| (order, order.prefix(one))),
-            [] | [_, ..] => None,
+        let (of, cwd) = match filter.cwds.as_slice() {
+            [one] => (OrderOf::Directory, one.as_str()),
+            [] | [_, ..] => (OrderOf::Everything, ""),
         };
-        directory.or_else(|| wanted(OrderOf::Everything).map(|order| (order, Vec::new())))
-    }
-
-    fn take(
-        &self,
-        order: &Order,
-        places: impl Iterator<Item = ::sled::Result<(IVec, IVec)>>,
-        filter: &ThreadFilter,
-        limit: usize,
-    ) -> Result<Vec<ThreadRow>, Broken> {
-        let mut found = Vec::new();
-        for place in places {
-            if found.len() >= limit {
-                break;
-            }
-            let place = place?.0;
-            let thread =
-                thread_of(&place).ok_or_else(|| Broken("a place in an order has no thread".to_owned()))?;
-            // A row that moved while the list was read is met again at its new place, or was met before.
-            if let Some((row, _)) = self.get(thread)?
-                && *place == order.key(&row)
-                && filter.lets_through(&row)
-            {
-                found.push(row);
-            }
-        }
-        Ok(found)
+        let order = self.orders.iter().find(|order| (order.sort, order.of) == (filter.sort, of))?;
+        Some((order, order.prefix(cwd, filter.archived)))
     }
 }
 
@@ -358,14 +364,6 @@ fn stored(
     let there = serde_json::from_slice(&bytes)
         .map_err(|error| ConflictableTransactionError::Abort(Broken::from(error)))?;
     Ok(Some((there, (id.as_bytes().len() + bytes.len()) as u64)))
-}
-
-/// The places that begin with `prefix`, up to the first that does not.
-fn within(
-    places: impl Iterator<Item = ::sled::Result<(IVec, IVec)>>,
-    prefix: &[u8],
-) -> impl Iterator<Item = ::sled::Result<(IVec, IVec)>> {
-    places.take_while(move |place| place.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
 }
 
 #[cfg(test)]
