@@ -254,6 +254,15 @@ pub const MARKERS_PAUSE: Duration = Duration::from_millis(200);
 /// The longest line of a rollout, bytes. What is longer is damage, and is not held in memory. Origin: four times the
 /// largest message that is taken from a client or a helper.
 pub const ROLLOUT_LINE: usize = 64 * 1024 * 1024;
+/// Bytes of a line above which its large texts stand beside the rollout. Origin: four of [`READ_BLOCK`], which a reader that
+/// passes over the line hardly notices.
+pub const BLOB_LINE: usize = 4 * READ_BLOCK;
+/// Bytes above which a text is a large one. Origin: a file of its own costs three more syncs than a line; what is smaller
+/// is read in one [`READ_BLOCK`].
+pub const BLOB_TEXT: usize = READ_BLOCK;
+/// Texts of which is remembered that their names are on disk. Origin: guess; a turn says the same text three times, and 32
+/// bytes are remembered of each.
+pub const BLOBS_REMEMBERED: usize = 4_096;
 /// How often clients hear how far the repair is, at most, besides its beginning and end. Origin: guess; a person sees it move.
 pub const REPAIR_TELL: Duration = Duration::from_secs(1);
 /// Time between two tries to make an index that cannot be made. Origin: guess; a full disk is not emptied faster.

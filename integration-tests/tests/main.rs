@@ -13,5 +13,6 @@ mod lists;
 mod questions;
 mod reconnect;
 mod shelves;
+mod texts;
 mod turns;
 mod wire;

@@ -147,7 +147,8 @@ fn unpack(paths: &HomePaths, staged: &mut Staged, passing: Passing<'_>) -> Resul
     let is_there = |name: &str| paths.root().join(name).symlink_metadata().is_ok();
     let there = match thread {
         Some(thread) => SHELVES.iter().any(|shelf| is_there(&rollout(shelf, thread))),
-        None => is_there(path),
+        // The rollouts that are unpacked need their texts to be read; those that the home has are not moved there.
+        None => is_there(path) && !path.starts_with(BLOBS),
     };
     if there {
         staged.there += u64::from(thread.is_some());

@@ -68,9 +68,13 @@ impl Export {
 
 fn tell(done: Result<Exported, ExportError>) -> anyhow::Result<ExitCode> {
     match done {
-        Ok(Exported { missing: 0, .. }) => Ok(ExitCode::SUCCESS),
-        Ok(Exported { missing, .. }) => {
-            eprintln!("skein: {missing} records are missing, because their lines are damaged");
+        Ok(Exported { missing, lost, .. }) => {
+            if missing > 0 {
+                eprintln!("skein: {missing} records are missing, because their lines are damaged");
+            }
+            if lost > 0 {
+                eprintln!("skein: {lost} records lack a text, and say so in its place");
+            }
             Ok(ExitCode::SUCCESS)
         }
         Err(unknown @ ExportError::Unknown { .. }) => {

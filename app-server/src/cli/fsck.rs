@@ -1,4 +1,5 @@
-//! `skein fsck`: checks a home, says what is wrong, and mends what can be mended without loss.
+//! `skein fsck`: checks a home, says what is wrong, mends what can be mended without loss, and removes texts that nobody
+//! names.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -7,8 +8,9 @@ use std::process::ExitCode;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
+use skein_app_server::fsck::blobs::Unnamed;
 use skein_app_server::fsck::finding::Summary;
-use skein_app_server::fsck::{self, Order, Repair, Told};
+use skein_app_server::fsck::{self, Gc, Order, Repair, Told};
 use skein_app_server::telemetry;
 use skein_protocol::ids::ThreadId;
 
@@ -27,6 +29,10 @@ pub struct Fsck {
     /// Mend what can be mended without loss. No server may have the home.
     #[arg(long)]
     repair: bool,
+    /// Remove texts in blobs/ that no rollout names, such as those of purged threads, and what a kill has left half written
+    /// there. No server may have the home.
+    #[arg(long, conflicts_with = "threads")]
+    gc: bool,
     /// Print each finding, and at the end a summary, as a line of JSON.
     #[arg(long)]
     json: bool,
@@ -51,9 +57,16 @@ impl Fsck {
     async fn check(self) -> anyhow::Result<Summary> {
         let home = home(self.home.as_ref())?;
         let repair = if self.repair { Repair::Yes } else { Repair::No };
-        let order = Order { repair, threads: self.threads.iter().copied().collect::<BTreeSet<_>>() };
+        let gc = if self.gc { Gc::Yes } else { Gc::No };
+        let order = Order { repair, gc, threads: self.threads.iter().copied().collect::<BTreeSet<_>>() };
         let bar = bar(self.json);
         let mut printed = Ok(());
+        let mut print = |text: String| {
+            let now = bar.suspend(|| print_line(&text));
+            if printed.is_ok() {
+                printed = now;
+            }
+        };
         let mut told = |told: Told<'_>| match told {
             Told::Served(served) => bar.suspend(|| {
                 eprintln!(
@@ -65,11 +78,11 @@ impl Fsck {
                 bar.set_position(done);
             }
             Told::Finding(finding) => {
-                let text = if self.json { json!(finding).to_string() } else { finding.to_string() };
-                let now = bar.suspend(|| print_line(&text));
-                if printed.is_ok() {
-                    printed = now;
-                }
+                print(if self.json { json!(finding).to_string() } else { finding.to_string() });
+            }
+            Told::Unnamed(unnamed) => {
+                let json = || json!({ "unnamed": unnamed }).to_string();
+                print(if self.json { json() } else { unnamed_in_words(unnamed) });
             }
         };
         let done = fsck::run(&home, &order, &mut told).await;
@@ -93,8 +106,27 @@ fn bar(hidden: bool) -> ProgressBar {
     bar
 }
 
+fn unnamed_in_words(unnamed: &Unnamed) -> String {
+    let Unnamed { path, bytes, removed } = unnamed;
+    let outcome = if *removed { " (removed)" } else { "" };
+    format!("{}: named by no rollout, {bytes} bytes{outcome}", path.display())
+}
+
 fn in_words(summary: &Summary) -> String {
-    let Summary { rollouts, records, findings, mended, left, .. } = summary;
+    let Summary { rollouts, records, blobs, findings, mended, left, .. } = summary;
     let read = format!("{rollouts} rollouts with {records} records");
-    if *findings == 0 { format!("{read}: clean") } else { format!("{read}: {mended} mended, {left} not") }
+    let found = if *findings == 0 { "clean".to_owned() } else { format!("{mended} mended, {left} not") };
+    let unnamed = blobs.unnamed - blobs.removed;
+    let bytes = blobs.unnamed_bytes - blobs.removed_bytes;
+    let mut words = format!("{read}: {found}");
+    if blobs.removed > 0 {
+        words += &format!(
+            "; {} texts that no rollout names removed, {} bytes",
+            blobs.removed, blobs.removed_bytes
+        );
+    }
+    if unnamed > 0 {
+        words += &format!("; {unnamed} texts that no rollout names, {bytes} bytes: --gc removes them");
+    }
+    words
 }

@@ -34,6 +34,8 @@ pub struct Exported {
     pub records: u64,
     /// Records that are missing between them, because their lines are damaged.
     pub missing: u64,
+    /// Records of which a text is lost, and that say so in its place.
+    pub lost: u64,
 }
 
 /// Why nothing was told, or not all.
@@ -84,7 +86,7 @@ pub async fn run(
     let tasks = Tasks::new();
     let store = FileStore::look(&paths, Arc::new(DiskLayer), tasks.clone());
     let refused = |source| ExportError::Write { thread, source };
-    let (mut exported, mut history) = (Exported { records: 0, missing: 0 }, History::of(thread));
+    let (mut exported, mut history) = (Exported { records: 0, missing: 0, lost: 0 }, History::of(thread));
     let mut last = EventSeq(0);
     loop {
         let page = match store.read_after(thread, last, policy::EXPORT_PAGE).await {
@@ -93,6 +95,7 @@ pub async fn run(
             }
             page => page?,
         };
+        exported.lost += page.lost.len() as u64;
         for record in &page.records {
             exported.note(&mut last, record.seq);
             match format {

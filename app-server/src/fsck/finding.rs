@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use skein_protocol::ids::{EventSeq, ThreadId};
 
+use super::blobs::Unnamed;
+
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -16,6 +18,8 @@ pub enum Kind {
     TornLine,
     /// Lines in the middle that cannot be read, or that are missing.
     Damage,
+    /// A record whose large text is not in `blobs/`, or not as it was written.
+    LostText,
     /// Not one line of a rollout can be read.
     Unreadable,
     /// A rollout without one whole line: its first write never came to its end, and nothing of it was acknowledged.
@@ -184,6 +188,9 @@ pub struct Summary {
     pub open: u64,
     /// Whether the index was compared with the rollouts.
     pub index: IndexLook,
+    /// What stands beside the rollouts; nothing where only some threads were checked.
+    #[serde(default)]
+    pub blobs: BlobSummary,
     /// Things that were wrong.
     pub findings: u64,
     /// Of these mended.
@@ -192,6 +199,36 @@ pub struct Summary {
     pub left: u64,
     /// Of these places that could not be read at all.
     pub unreachable: u64,
+}
+
+/// Texts that are too large for a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlobSummary {
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Those of them that no rollout names. They are looked for where nobody serves the home.
+    pub unnamed: u64,
+    /// Bytes of those.
+    pub unnamed_bytes: u64,
+    /// Those of them that were removed.
+    pub removed: u64,
+    /// Bytes of those.
+    pub removed_bytes: u64,
+}
+
+impl BlobSummary {
+    /// Takes note of a text that no rollout names.
+    pub fn count(&mut self, unnamed: &Unnamed) {
+        self.unnamed += 1;
+        self.unnamed_bytes += unnamed.bytes;
+        if unnamed.removed {
+            self.removed += 1;
+            self.removed_bytes += unnamed.bytes;
+        }
+    }
 }
 
 /// What was done about the index.

@@ -1,5 +1,5 @@
-//! Checks everything in a home, says what is wrong and where, and mends what can be mended without loss. Never deletes
-//! damage, and never changes a home that somebody serves.
+//! Checks everything in a home, says what is wrong and where, and mends what can be mended without loss; removes texts that
+//! no rollout names. Never deletes damage, and never changes a home that somebody serves.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use crate::index::IndexError;
 use crate::rollout::file::FileStore;
 use crate::tasks::{Pool, Tasks};
 
+pub mod blobs;
 pub mod finding;
 mod look_only;
 mod mend;
@@ -22,6 +23,7 @@ mod story;
 mod tests;
 mod walk;
 
+use blobs::{Stored, Unnamed, Unread};
 use finding::{Finding, IndexLook, Kind, Outcome, Summary};
 use look_only::LookOnly;
 use rollout::{Place, Reading, Shelf};
@@ -48,11 +50,23 @@ impl Repair {
     }
 }
 
+/// Whether texts that no rollout names are removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Gc {
+    /// They are told of.
+    #[default]
+    No,
+    /// They are removed.
+    Yes,
+}
+
 /// What is checked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Order {
     /// Whether to mend.
     pub repair: Repair,
+    /// Whether to remove what no rollout names. Nothing is where threads are named.
+    pub gc: Gc,
     /// Only these threads; all, and everything else in the home, where none is named.
     pub threads: BTreeSet<ThreadId>,
 }
@@ -66,6 +80,8 @@ pub enum Told<'a> {
     Progress(u64, u64),
     /// Something is wrong.
     Finding(&'a Finding),
+    /// A text is named by no rollout. That is not wrong: a purged thread leaves its texts.
+    Unnamed(&'a Unnamed),
 }
 
 /// Why nothing was checked, or not all.
@@ -75,6 +91,12 @@ pub enum FsckError {
     #[error("{} is no home of skein: it has no folder of threads; say --home", path.display())]
     NoHome {
         /// What was named.
+        path: PathBuf,
+    },
+    /// Nothing keeps a server from beginning to serve the home meanwhile.
+    #[error("{} has no lock, so nobody can be kept from it while texts are removed; start its server once", path.display())]
+    NoLock {
+        /// The home.
         path: PathBuf,
     },
     /// The home cannot be taken.
@@ -118,12 +140,15 @@ pub async fn run(
     }
     let idle = match Idle::keep(&home) {
         Ok(idle) => Some(idle),
-        Err(served @ HomeError::Served { .. }) if order.repair == Repair::No => {
+        Err(served @ HomeError::Served { .. }) if order.repair == Repair::No && order.gc == Gc::No => {
             told(Told::Served(&served));
             None
         }
         Err(error) => return Err(error.into()),
     };
+    if order.gc == Gc::Yes && !idle.as_ref().is_some_and(Idle::is_locked) {
+        return Err(FsckError::NoLock { path: home });
+    }
     let (tasks, summary) = (Tasks::new(), Summary::default());
     let mut check = Check { paths, order, idle, tasks, summary, told };
     let done = check.run().await;
@@ -136,7 +161,7 @@ impl Check<'_> {
         let (paths, repair, idle) = (self.paths.clone(), self.order.repair, self.idle.is_some());
         let only = Some(self.order.threads.clone()).filter(|threads| !threads.is_empty());
         let walked = self.blocking(move || walk::walk(&paths, repair, idle, only.as_ref())).await?;
-        let Walked { rollouts, mut marked, findings } = walked;
+        let Walked { rollouts, mut marked, blobs, findings } = walked;
         findings.into_iter().for_each(|finding| self.say(finding));
         let total = rollouts.iter().map(|place| place.bytes).sum();
         let mut there = BTreeSet::new();
@@ -149,7 +174,43 @@ impl Check<'_> {
             (self.told)(Told::Progress(self.summary.bytes, total));
         }
         self.markers(&marked, &there);
-        self.rows(&rollouts, &marked).await
+        self.rows(&rollouts, &marked).await?;
+        self.unnamed(blobs).await
+    }
+
+    /// Texts that no rollout names, where nobody writes any: one is there before the line that names it.
+    async fn unnamed(&mut self, stored: Vec<Stored>) -> Result<(), FsckError> {
+        self.summary.blobs.files = stored.len() as u64;
+        self.summary.blobs.bytes = stored.iter().map(|stored| stored.bytes).sum();
+        if self.idle.is_none() || stored.is_empty() {
+            return Ok(());
+        }
+        let paths = self.paths.clone();
+        let unnamed = match self.blocking(move || blobs::unnamed(&paths, stored)).await? {
+            Ok(unnamed) => unnamed,
+            Err(Unread { path, error }) => {
+                let path = path.strip_prefix(self.paths.root()).unwrap_or(&path).to_owned();
+                let detail =
+                    format!("{error}; so it is not known which texts are named, and none is removed");
+                self.say(Finding::new(Kind::Unreachable, path, detail));
+                return Ok(());
+            }
+        };
+        for Stored { path, bytes, name: _ } in unnamed {
+            let mut unnamed = Unnamed { path, bytes, removed: false };
+            if self.order.gc == Gc::Yes {
+                match std::fs::remove_file(self.paths.root().join(&unnamed.path)) {
+                    Ok(()) => unnamed.removed = true,
+                    Err(error) => {
+                        let detail = format!("no rollout names it, and it cannot be removed: {error}");
+                        self.say(Finding::new(Kind::Leftover, &unnamed.path, detail));
+                    }
+                }
+            }
+            self.summary.blobs.count(&unnamed);
+            (self.told)(Told::Unnamed(&unnamed));
+        }
+        Ok(())
     }
 
     /// Checks one rollout; answers whether it is there afterwards.

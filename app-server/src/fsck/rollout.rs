@@ -2,13 +2,16 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use skein_protocol::ids::ThreadId;
 
 use super::finding::{Finding, Kind};
 use super::story::{Story, Told, Wrong};
+use crate::home::HomePaths;
+use crate::rollout::file::blobs::Blobs;
 use crate::rollout::file::layer::{DiskLayer, FileLayer, Open};
-use crate::rollout::file::{Survey, survey};
+use crate::rollout::file::{LostText, Survey, survey};
 use crate::rollout::{Damage, ReadError};
 
 /// Where a rollout stands.
@@ -52,7 +55,8 @@ pub fn read(root: &Path, place: &Place) -> Option<Reading> {
     match DiskLayer.open(&root.join(&place.path), Open::Read) {
         Ok(file) => {
             let mut story = Story::of(place.thread);
-            let seen = survey(&*file, place.thread, |record, offset| story.take(&record, offset));
+            let texts = Blobs::of(&HomePaths::new(root), Arc::new(DiskLayer));
+            let seen = survey(&*file, &texts, place.thread, |record, offset| story.take(&record, offset));
             Some(judged(place, seen, story.end()))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -79,7 +83,15 @@ fn judged(place: &Place, seen: Result<Survey, ReadError>, told: Told) -> Reading
             return Reading { findings: vec![new(kind, detail)], ..Reading::default() };
         }
     };
-    let mut findings: Vec<Finding> = survey.damage.iter().map(|damage| damaged(place, damage)).collect();
+    let is_lost = |damage: &&Damage| survey.lost.iter().any(|lost| lost.offset == damage.offset);
+    let damage = survey.damage.iter().filter(|damage| !is_lost(damage));
+    let mut findings: Vec<Finding> = damage.map(|damage| damaged(place, damage)).collect();
+    findings.extend(
+        survey
+            .lost
+            .iter()
+            .map(|LostText { seq, offset, lost }| new(Kind::LostText, lost.to_string()).at(*seq, *offset)),
+    );
     findings.extend(once_each(&told.wrong).into_iter().map(|(wrong, more)| {
         let more = if more > 0 { format!("; and again behind it, {more} times") } else { String::new() };
         new(wrong.kind, format!("{}{more}", wrong.detail)).at(wrong.seq, wrong.offset)

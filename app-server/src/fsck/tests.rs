@@ -23,6 +23,7 @@ use crate::rollout::record::{
 use crate::thread::history::History;
 
 mod beside;
+mod blobs;
 mod index;
 
 pub fn thread(number: u128) -> ThreadId {
@@ -36,6 +37,11 @@ pub fn record(seq: u64, body: impl Into<RecordBody>) -> Record {
 
 /// A thread with so many turns, as its owner writes it.
 pub fn life(id: ThreadId, turns: u64) -> Vec<Record> {
+    life_saying(id, turns, "hello")
+}
+
+/// The same, in which everybody says this.
+fn life_saying(id: ThreadId, turns: u64, text: &str) -> Vec<Record> {
     let mut history = History::of(id);
     let mut records = Vec::new();
     let mut say = |history: &mut History, body: RecordBody| {
@@ -59,10 +65,10 @@ pub fn life(id: ThreadId, turns: u64) -> Vec<Record> {
     say(&mut history, created.into());
     for turn in 0..turns {
         let turn_id = format!("turn {turn}");
-        let (item_id, input) = (Some(format!("user {turn}").as_str().into()), vec![UserInput::text("hello")]);
+        let (item_id, input) = (Some(format!("user {turn}").as_str().into()), vec![UserInput::text(text)]);
         let id = || turn_id.as_str().into();
         say(&mut history, TurnStarted { turn_id: id(), input, item_id, client_id: None }.into());
-        let item = || ThreadItem::agent_message(format!("answer {turn}").as_str(), "hello".to_owned());
+        let item = || ThreadItem::agent_message(format!("answer {turn}").as_str(), text);
         say(&mut history, ItemStarted { turn_id: id(), item: item() }.into());
         say(&mut history, ItemCompleted { turn_id: id(), item: item() }.into());
         let done = history.turn_completed_record(id(), TurnStatus::Completed, None);
@@ -148,7 +154,7 @@ impl Made {
 }
 
 fn lines(id: ThreadId, turns: u64) -> Vec<u8> {
-    encode(&mut life(id, turns), 0, Marks::default()).unwrap().0
+    encode(&mut life(id, turns), 0, Marks::default()).unwrap().bytes
 }
 
 fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
@@ -302,7 +308,7 @@ async fn only_the_named_threads_are_looked_at() {
         bytes.extend(b"torn")
     });
     made.write("open", "notes.txt", b"");
-    let order = Order { repair: Repair::No, threads: [thread(ARCHIVED)].into() };
+    let order = Order { threads: [thread(ARCHIVED)].into(), ..Order::default() };
     let (summary, found) = made.look_at(&order).await;
     assert_eq!((summary.rollouts, found.len()), (1, 1), "{found:?}");
     assert_eq!((found[0].kind, found[0].thread), (Kind::TornEnd, Some(thread(ARCHIVED))));

@@ -10,9 +10,12 @@ use std::path::{Path, PathBuf};
 use skein_protocol::ids::ThreadId;
 
 use super::Repair;
+use super::blobs::Stored;
 use super::finding::{Finding, Kind, Outcome};
 use super::rollout::{Place, Shelf};
 use crate::home::{FILE_MODE, FOLDER_MODE, Home, HomePaths, read_term};
+use crate::rollout::blob::BlobName;
+use crate::rollout::file::blobs::PART;
 
 /// What is there.
 #[derive(Debug, Default)]
@@ -21,6 +24,8 @@ pub struct Walked {
     pub rollouts: Vec<Place>,
     /// Threads that are marked open.
     pub marked: BTreeSet<ThreadId>,
+    /// Texts that are too large for a line, and what is left of such.
+    pub blobs: Vec<Stored>,
     /// What is wrong.
     pub findings: Vec<Finding>,
 }
@@ -53,6 +58,7 @@ pub fn walk(paths: &HomePaths, repair: Repair, idle: bool, only: Option<&BTreeSe
     let mut walk = Walk { paths, repair, idle, only, found: Walked::default() };
     if only.is_none() {
         walk.root();
+        walk.blobs();
     }
     for shelf in [paths.threads(), paths.archived()] {
         walk.shelf(&shelf);
@@ -122,6 +128,35 @@ impl Walk<'_> {
                 Some(_) => self.odd(&path),
                 None if is_leftover(name_of(&path).unwrap_or_default()) => self.leftover(&path),
                 None => self.foreign(&path),
+            }
+        }
+    }
+
+    /// Texts, in folders by the first two digits of their names.
+    fn blobs(&mut self) {
+        for (folder, seen) in self.entries(&self.paths.blobs()) {
+            let digits = name_of(&folder).filter(|name| is_two_digits(name)).map(str::to_owned);
+            match digits {
+                Some(digits) if seen.is_dir() => self.texts(&folder, &digits),
+                Some(_) => self.odd(&folder),
+                None => self.foreign(&folder),
+            }
+        }
+    }
+
+    fn texts(&mut self, folder: &Path, digits: &str) {
+        for (path, seen) in self.entries(folder) {
+            let text = name_of(&path).unwrap_or_default();
+            let name = text.parse().ok();
+            if name.is_none() && !is_part_of_text(text) {
+                self.foreign(&path);
+            } else if !seen.is_file() {
+                self.odd(&path);
+            } else if !text.starts_with(digits) {
+                self.says(Kind::WrongFolder, &path, "nobody looks for it in this folder".to_owned(), None);
+            } else {
+                self.is_private(&path, FILE_MODE);
+                self.found.blobs.push(Stored { path: self.below(&path), bytes: seen.len(), name });
             }
         }
     }
@@ -306,4 +341,10 @@ fn deleted(name: &str) -> Option<ThreadId> {
 /// The name of a rollout that is being made as a copy: `<thread>.part`.
 fn is_leftover(name: &str) -> bool {
     name.strip_suffix(".part").is_some_and(|stem| stem.parse::<ThreadId>().is_ok())
+}
+
+/// The name of a text that is not whole yet: `<SHA-256>.<thread>.part`.
+fn is_part_of_text(name: &str) -> bool {
+    let parts = name.strip_suffix(PART).and_then(|stem| stem.split_once('.'));
+    parts.is_some_and(|(text, thread)| text.parse::<BlobName>().is_ok() && thread.parse::<ThreadId>().is_ok())
 }

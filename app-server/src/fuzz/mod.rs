@@ -57,18 +57,19 @@ impl Drop for Told<'_> {
 
 const KINDS: &str = include_str!("corpus/kinds.jsonl");
 const TORN: &str = include_str!("corpus/torn.jsonl");
+const TEXTS: &str = include_str!("corpus/texts.jsonl");
 const TOOLS: &str = include_str!("corpus/tools.jsonl");
 const OLDER: &str = include_str!("corpus/older.jsonl");
 
 #[test]
 fn a_line_that_can_be_read_is_written_the_same() {
-    play("lines", &[KINDS, TORN, TOOLS], change::Signed::Yes, targets::lines);
+    play("lines", &[KINDS, TORN, TOOLS, TEXTS], change::Signed::Yes, targets::lines);
 }
 
 #[test]
 fn a_file_is_read_in_bounds_and_can_be_written_to_whatever_is_in_it() {
     let bench = targets::Bench::new();
-    play("file", &[KINDS, TORN, TOOLS], change::Signed::Yes, |bytes| bench.file(bytes));
+    play("file", &[KINDS, TORN, TOOLS, TEXTS], change::Signed::Yes, |bytes| bench.file(bytes));
 }
 
 #[test]

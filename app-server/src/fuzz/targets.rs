@@ -1,6 +1,7 @@
 //! What is fed, and what it promises.
 
 use std::fs;
+use std::io;
 use std::sync::Arc;
 
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
@@ -13,7 +14,9 @@ use crate::export::markdown;
 use crate::home::{HomePaths, Term};
 use crate::import::{self, find, records::Importer};
 use crate::policy;
+use crate::rollout::blob::{BlobName, BlobRef, Lost, Texts};
 use crate::rollout::file::FileStore;
+use crate::rollout::file::blobs::Blobs;
 use crate::rollout::file::layer::DiskLayer;
 use crate::rollout::record::{Record, ThreadClosed};
 use crate::rollout::{Keep, Lease, Repair, RolloutStore, Shelf, line};
@@ -24,10 +27,24 @@ use crate::thread::history::History;
 pub fn lines(bytes: &[u8]) {
     for text in bytes.split(|byte| *byte == b'\n') {
         let number = line::seq(text);
-        let Ok(record) = line::decode(text) else { continue };
-        assert_eq!(number.as_ref(), Ok(&record.seq));
+        let Some(record) = record(text) else { continue };
+        assert_eq!(number, Ok(record.seq));
         again(&record);
     }
+}
+
+/// Texts of which every second one is there.
+struct EverySecond;
+
+impl Texts for EverySecond {
+    fn text(&self, blob: &BlobRef) -> io::Result<Result<String, Lost>> {
+        let lost = Lost { blob: blob.sha256, reason: "it is odd".to_owned() };
+        Ok(if blob.bytes.is_multiple_of(2) { Ok("text".to_owned()) } else { Err(lost) })
+    }
+}
+
+fn record(text: &[u8]) -> Option<Record> {
+    Some(line::Line::of(text).ok()?.record(&EverySecond).unwrap().ok()?.record)
 }
 
 fn again(record: &Record) {
@@ -35,7 +52,7 @@ fn again(record: &Record) {
     line::encode(record, &mut written).unwrap();
     let text = written.strip_suffix(b"\n").unwrap();
     assert!(!text.contains(&b'\n'), "a record is one line");
-    assert_eq!(line::decode(text).as_ref(), Ok(record), "{}", String::from_utf8_lossy(text));
+    assert_eq!(self::record(text).as_ref(), Some(record), "{}", String::from_utf8_lossy(text));
 }
 
 /// A home that is used again and again.
@@ -53,6 +70,11 @@ impl Bench {
         let paths = HomePaths::new(dir.path());
         fs::create_dir_all(paths.threads().join("3c")).unwrap();
         fs::create_dir(paths.open_markers()).unwrap();
+        // What the corpus refers to, one of two.
+        let text = "a text that stands beside the rollout";
+        let place = Blobs::of(&paths, Arc::new(DiskLayer)).path(BlobName::of(text.as_bytes()));
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::write(place, text).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { dir, paths, runtime }
     }

@@ -92,8 +92,8 @@ pub fn holder(paths: &HomePaths) -> Option<Holder> {
 /// A home that nobody serves, and that nobody can begin to serve until the value is dropped. Nothing in it was changed.
 #[derive(Debug)]
 pub struct Idle {
-    /// Held, never read. None where the home has no lock: it was never served.
-    _lock: Option<Flock<File>>,
+    /// None where the home has no lock: it was never served.
+    lock: Option<Flock<File>>,
 }
 
 impl Idle {
@@ -108,16 +108,22 @@ impl Idle {
             OpenOptions::new().read(true).custom_flags(no_surprises()).open(&path).and_then(only_regular);
         let file = match opened {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self { _lock: None }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self { lock: None }),
             Err(source) => return Err(fault(&path, source)),
         };
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Self { _lock: Some(lock) }),
+            Ok(lock) => Ok(Self { lock: Some(lock) }),
             Err((file, Errno::EWOULDBLOCK)) => {
                 Err(HomeError::Served { holder: holder_of(&paths, &file), home: paths.root().to_owned() })
             }
             Err((_, errno)) => Err(fault(&path, errno.into())),
         }
+    }
+
+    /// Whether the lock is held; a home that was never served has none.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.lock.is_some()
     }
 }
 

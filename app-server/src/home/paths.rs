@@ -47,6 +47,12 @@ impl HomePaths {
         self.root.join("trash")
     }
 
+    /// Texts that are too large for a line of a rollout, in folders by the first two digits of their SHA-256.
+    #[must_use]
+    pub fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
     /// One empty file for each rollout whose end is not known to be closed and indexed.
     #[must_use]
     pub fn open_markers(&self) -> PathBuf {

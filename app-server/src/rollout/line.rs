@@ -1,18 +1,29 @@
 //! What one line of a rollout is. Pure.
 //!
 //! `{"v":1,"seq":N,"at":"RFC 3339, ms","type":T, …, "crc":"8 hex"}` and a newline. `crc` is the CRC-32C
-//! (Castagnoli) of the line's bytes before `,"crc"`, in lower-case hex.
+//! (Castagnoli) of the line's bytes before `,"crc"`, in lower-case hex. A line whose large texts stand beside the rollout is
+//! of version 2: see `blob.rs`.
+
+use std::io;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use skein_protocol::ids::EventSeq;
 
-use super::record::{Record, RecordBody, UnknownRecord};
+use super::blob::{self, Blob, BlobRef, Lost, Texts};
+use super::record::{
+    ItemCheckpoint, ItemCompleted, ItemStarted, Record, RecordBody, TurnStarted, UnknownRecord,
+};
 use crate::clock::WallMs;
+use crate::policy;
 
-/// The version that this program writes.
+/// The version of a line that has all of its record.
 const VERSION: u64 = 1;
+/// The version of a line that refers to texts.
+const VERSION_WITH_BLOBS: u64 = 2;
+/// What follows the type in such a line.
+const BLOBS: &str = "blobs";
 /// Bytes of `,"crc":"01234567"}`.
 const CRC_LENGTH: usize = 18;
 
@@ -33,19 +44,63 @@ pub enum LineError {
     /// Its crc is right, but it has no number, time or type.
     #[error("{0}")]
     Head(String),
+    /// It is whole, and a text that it refers to cannot be had.
+    #[error(transparent)]
+    Lost(#[from] Lost),
 }
 
-/// Appends the line of `record`, with its newline.
+/// Appends the line of `record`, all of it, with its newline.
 ///
 /// # Errors
 /// When a member cannot be written as JSON, such as a map whose keys are not texts; none of our types has one.
 pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-    let from = out.len();
     let version = if let RecordBody::Unknown(unknown) = &record.body { unknown.version } else { VERSION };
+    write_line(record, version, &[], &record.body.members()?, out)
+}
+
+/// Appends the line of `record`, with its newline, and takes what is too large for a line to `blobs`: those have to be on
+/// disk before the line is.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_small(
+    record: &Record,
+    out: &mut Vec<u8>,
+    blobs: &mut Vec<Blob>,
+) -> Result<(), serde_json::Error> {
+    let members = record.body.members()?;
+    // A record that this version does not know is kept as it came.
+    if members.len() <= policy::BLOB_LINE || matches!(record.body, RecordBody::Unknown(_)) {
+        return encode(record, out);
+    }
+    let mut value = record.body.members_value()?;
+    let taken = blob::take_out(&mut value);
+    if taken.is_empty() {
+        return write_line(record, VERSION, &[], &members, out);
+    }
+    let (refs, texts): (Vec<BlobRef>, Vec<Blob>) = taken.into_iter().unzip();
+    for text in texts {
+        if !blobs.contains(&text) {
+            blobs.push(text);
+        }
+    }
+    write_line(record, VERSION_WITH_BLOBS, &refs, &value.to_string(), out)
+}
+
+fn write_line(
+    record: &Record,
+    version: u64,
+    refs: &[BlobRef],
+    members: &str,
+    out: &mut Vec<u8>,
+) -> Result<(), serde_json::Error> {
+    let from = out.len();
     let kind = serde_json::to_string(record.body.kind())?;
     let head = format!(r#"{{"v":{version},"seq":{},"at":"{}","type":{kind}"#, record.seq, rfc3339(record.at));
     out.extend_from_slice(head.as_bytes());
-    let members = record.body.members()?;
+    if !refs.is_empty() {
+        out.extend_from_slice(format!(r#","{BLOBS}":{}"#, serde_json::to_string(refs)?).as_bytes());
+    }
     // The members come as an object of their own: `{}`, or braces around what belongs behind the type.
     if let Some(inside) = members.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'))
         && !inside.is_empty()
@@ -58,20 +113,25 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), serde_json::Erro
     Ok(())
 }
 
-/// Reads one line, without its newline. A record that is whole but of a later version is [`RecordBody::Unknown`].
+/// Reads one line, without its newline, that refers to no texts. A record that is whole but of a later version is
+/// [`RecordBody::Unknown`].
 ///
 /// # Errors
-/// [`LineError`]; such a line is damage.
+/// [`LineError`]; such a line is damage. [`LineError::Lost`] for one that does refer to a text.
 pub fn decode(line: &[u8]) -> Result<Record, LineError> {
-    let text = checked(line)?;
-    let head: Head = serde_json::from_str(text).map_err(|error| LineError::Head(error.to_string()))?;
-    let at = head.at.parse::<Timestamp>().map_err(|error| LineError::Head(error.to_string()))?;
-    let known = if head.v == VERSION { RecordBody::read(&head.kind, text) } else { None };
-    let body = match known {
-        Some(Ok(body)) => body,
-        Some(Err(_)) | None => unknown(&head, text)?,
-    };
-    Ok(Record { seq: EventSeq(head.seq), at: WallMs(at.as_millisecond()), body })
+    // Nothing is read here, so nothing can fail.
+    let read = Line::of(line)?.record(&Nowhere);
+    let Read { record, lost } = read.unwrap_or_else(|error| Err(LineError::Head(error.to_string())))?;
+    lost.map_or(Ok(record), |lost| Err(lost.into()))
+}
+
+/// No texts.
+struct Nowhere;
+
+impl Texts for Nowhere {
+    fn text(&self, blob: &BlobRef) -> io::Result<Result<String, Lost>> {
+        Ok(Err(Lost { blob: blob.sha256, reason: "it stands beside the rollout".to_owned() }))
+    }
 }
 
 /// The number of a line whose crc is right, without reading what it says.
@@ -79,18 +139,144 @@ pub fn decode(line: &[u8]) -> Result<Record, LineError> {
 /// # Errors
 /// [`LineError`], as [`decode`].
 pub fn seq(line: &[u8]) -> Result<EventSeq, LineError> {
-    let head: Head =
-        serde_json::from_str(checked(line)?).map_err(|error| LineError::Head(error.to_string()))?;
-    Ok(EventSeq(head.seq))
+    Line::of(line).map(|line| line.seq())
 }
 
-#[derive(Deserialize)]
+/// What a line says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Read {
+    /// The record.
+    pub record: Record,
+    /// A text of it that is lost, of what people have said: in its place stands that it is.
+    pub lost: Option<Lost>,
+}
+
+/// Records of which a lost text takes nothing else with it: what they say is shown to people, and nobody works by it.
+const SHOWN: [&str; 4] = [TurnStarted::KIND, ItemStarted::KIND, ItemCheckpoint::KIND, ItemCompleted::KIND];
+
+/// A line whose crc is right, of which only the head was read.
+#[derive(Debug)]
+pub struct Line<'l> {
+    head: Head,
+    text: &'l str,
+    blobs: Vec<BlobRef>,
+}
+
+#[derive(Debug, Deserialize)]
 struct Head {
     v: u64,
     seq: u64,
     at: String,
     #[serde(rename = "type")]
     kind: String,
+    #[serde(default)]
+    blobs: Value,
+}
+
+impl<'l> Line<'l> {
+    /// The line with these bytes, without its newline.
+    ///
+    /// # Errors
+    /// [`LineError`]; such a line is damage.
+    pub fn of(line: &'l [u8]) -> Result<Self, LineError> {
+        let text = checked(line)?;
+        let wrong = |error: serde_json::Error| LineError::Head(error.to_string());
+        let mut head: Head = serde_json::from_str(text).map_err(wrong)?;
+        let blobs = match head.blobs.take() {
+            refs if head.v == VERSION_WITH_BLOBS && !refs.is_null() => {
+                serde_json::from_value(refs).map_err(wrong)?
+            }
+            _none => Vec::new(),
+        };
+        Ok(Self { head, text, blobs })
+    }
+
+    /// The record's number.
+    #[must_use]
+    pub fn seq(&self) -> EventSeq {
+        EventSeq(self.head.seq)
+    }
+
+    /// The record's type.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.head.kind
+    }
+
+    /// The texts that it refers to.
+    #[must_use]
+    pub fn blobs(&self) -> &[BlobRef] {
+        &self.blobs
+    }
+
+    /// Bytes of the line and of its texts. Nothing is read for that.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.blobs.iter().fold(self.text.len() as u64, |bytes, blob| bytes.saturating_add(blob.bytes))
+    }
+
+    /// The record, with its texts.
+    ///
+    /// # Errors
+    /// When the disk refuses a text; inside, [`LineError`].
+    pub fn record(&self, texts: &dyn Texts) -> io::Result<Result<Read, LineError>> {
+        let (mut lost, kind) = (None, self.kind());
+        let known = match self.head.v {
+            VERSION => RecordBody::read(kind, &mut serde_json::Deserializer::from_str(self.text)),
+            VERSION_WITH_BLOBS if RecordBody::knows(kind) => match self.members(texts, &mut lost)? {
+                Ok(members) => RecordBody::read(kind, members),
+                Err(error) => return Ok(Err(error)),
+            },
+            _unknown => None,
+        };
+        let body = match known {
+            Some(Ok(body)) => Ok(body),
+            Some(Err(_)) | None => unknown(&self.head, self.text),
+        };
+        Ok(body.and_then(|body| self.dated(body)).map(|record| Read { record, lost }))
+    }
+
+    fn dated(&self, body: RecordBody) -> Result<Record, LineError> {
+        let at = self.head.at.parse::<Timestamp>().map_err(|error| LineError::Head(error.to_string()))?;
+        Ok(Record { seq: self.seq(), at: WallMs(at.as_millisecond()), body })
+    }
+
+    /// The line as JSON, with its texts in their places.
+    fn members(
+        &self,
+        texts: &dyn Texts,
+        first_lost: &mut Option<Lost>,
+    ) -> io::Result<Result<Value, LineError>> {
+        let mut members: Value = match serde_json::from_str(self.text) {
+            Ok(members) => members,
+            Err(error) => return Ok(Err(LineError::Head(error.to_string()))),
+        };
+        for blob in &self.blobs {
+            let text = match self.text(texts, blob)? {
+                Ok(text) => text,
+                Err(lost) if SHOWN.contains(&self.kind()) => {
+                    let shown = lost.shown(blob.bytes);
+                    first_lost.get_or_insert(lost);
+                    shown
+                }
+                Err(lost) => return Ok(Err(lost.into())),
+            };
+            if !blob::put_back(&mut members, &blob.at, text) {
+                let reason = format!("the line has no place {:?} for it", blob.at);
+                return Ok(Err(Lost { blob: blob.sha256, reason }.into()));
+            }
+        }
+        Ok(Ok(members))
+    }
+
+    fn text(&self, texts: &dyn Texts, blob: &BlobRef) -> io::Result<Result<String, Lost>> {
+        let all = self.bytes();
+        if all > policy::ROLLOUT_LINE as u64 {
+            let reason = format!("the record would have {all} bytes, more than any");
+            return Ok(Err(Lost { blob: blob.sha256, reason }));
+        }
+        texts.text(blob)
+    }
 }
 
 /// The line as text, when its crc is right.

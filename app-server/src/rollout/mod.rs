@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::clock::WallMs;
 use crate::home::Term;
 
+pub mod blob;
 #[cfg(test)]
 mod conformance;
 pub mod epoch;
@@ -231,8 +232,10 @@ impl Loaded {
 pub struct Page {
     /// The records.
     pub records: Vec<Record>,
-    /// Bytes of their lines.
+    /// Bytes of their lines, and of the texts that stand beside these.
     pub bytes: usize,
+    /// Those of them that lack such a text, and say so in its place.
+    pub lost: Vec<EventSeq>,
     /// Whether there are more in the direction that was read.
     pub more: bool,
 }

@@ -1,7 +1,7 @@
 //! What a rollout says, record by record. The one table of record types is at the end of this file's head; how a
 //! record becomes a line is in `line.rs`.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use skein_protocol::event::ThreadTokenUsage;
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
@@ -71,14 +71,32 @@ macro_rules! records {
                 }
             }
 
-            /// Reads the members of a line whose type is `kind`; `None` for a type that this version does not know.
-            pub(super) fn read(kind: &str, line: &str) -> Option<Result<Self, serde_json::Error>> {
+            /// The same, to be changed before it is written.
+            pub(super) fn members_value(&self) -> Result<Value, serde_json::Error> {
+                match self {
+                    $( Self::$name(body) => serde_json::to_value(body), )+
+                    Self::Unknown(unknown) => serde_json::to_value(&unknown.members),
+                }
+            }
+
+            /// Whether this version knows records of the type `kind`.
+            pub(super) fn knows(kind: &str) -> bool {
+                matches!(kind, $( $wire )|+)
+            }
+
+            /// Reads the members of a record of the type `kind`; `None` for a type that this version does not know.
+            pub(super) fn read<'l, D: Deserializer<'l>>(kind: &str, line: D) -> Option<Result<Self, D::Error>> {
                 match kind {
-                    $( $wire => Some(serde_json::from_str(line).map(|body| Self::$name(Box::new(body)))), )+
+                    $( $wire => Some($name::deserialize(line).map(|body| Self::$name(Box::new(body)))), )+
                     _ => None,
                 }
             }
         }
+
+        $( impl $name {
+            /// The record's type, as its line says it.
+            pub const KIND: &str = $wire;
+        } )+
 
         $( impl From<$name> for RecordBody {
             fn from(body: $name) -> Self {

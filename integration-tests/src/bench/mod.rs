@@ -6,6 +6,7 @@
 //! | `served` | how long a server takes to its first answers, and how it ends |
 //! | `starts` | how that depends on the history: homes take turns, so that a slow moment of the machine meets all |
 //! | `reads` | what pages of lists and a resume of the longest thread cost |
+//! | [`texts`] | what large messages cost, in the lines of a rollout and beside it |
 //! | `appends` | how many records a second are synced, beside the disk's own rate |
 //! | [`report`] | the table |
 
@@ -15,6 +16,7 @@ mod reads;
 pub mod report;
 mod served;
 mod starts;
+pub mod texts;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -62,7 +62,7 @@ fn thread_of(path: &Path) -> Result<ThreadId> {
 }
 
 /// A resume by a server that has just started. The server is ended also when nothing came of it: the next one needs the home.
-async fn one(plan: &Plan, place: &Place, thread: ThreadId, resume: &mut Resume) -> Result<()> {
+pub(super) async fn one(plan: &Plan, place: &Place, thread: ThreadId, resume: &mut Resume) -> Result<()> {
     let (mut server, _) = Served::start(plan, place).await?;
     let measured = resumed(&mut server, thread, resume).await;
     server.stop().await?;

@@ -1,11 +1,14 @@
 //! Measures what a large history costs, and prints the figures.
 
+use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use indicatif::MultiProgress;
+use serde::Serialize;
+use skein_integration_tests::bench::texts::{self, Messages};
 use skein_integration_tests::bench::{self, Plan};
 use skein_integration_tests::fixture::Size;
 use skein_integration_tests::paths;
@@ -19,6 +22,9 @@ struct Arguments {
     /// Sizes of homes, beside an empty one.
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["small", "medium", "large"])]
     sizes: Vec<Size>,
+    /// Only threads of large messages: with their texts in the lines of the rollout, and beside it.
+    #[arg(long, conflicts_with = "sizes")]
+    texts: bool,
     /// Fewer rounds: orders of magnitude.
     #[arg(long)]
     quick: bool,
@@ -32,6 +38,9 @@ struct Arguments {
     #[arg(long, value_name = "PROGRAM")]
     server: Option<PathBuf>,
 }
+
+/// What a user says in a thread of large messages.
+const MESSAGES: Messages = Messages { count: 40, bytes: 2 << 20 };
 
 /// The signals that end it.
 struct Ends {
@@ -64,16 +73,24 @@ async fn main() -> Result<()> {
     let bars = MultiProgress::new();
     // Before the first server, which would outlive a benchmark that a signal ends.
     let ends = Ends::taken()?;
-    let report = tokio::select! {
-        report = bench::run(&plan, &bars) => report?,
+    let print = arguments.json;
+    let measured = async {
+        if arguments.texts {
+            in_words(&texts::measure(&plan, MESSAGES).await?, print)
+        } else {
+            in_words(&bench::run(&plan, &bars).await?, print)
+        }
+    };
+    let words = tokio::select! {
+        words = measured => words?,
         // What is dropped then ends its server.
         said = ends.come() => bail!("ended by {said}; homes that are whole stay"),
     };
-    let mut out = std::io::stdout();
-    if arguments.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
-    } else {
-        write!(out, "{report}")?;
-    }
+    write!(std::io::stdout(), "{words}")?;
     Ok(())
+}
+
+/// Figures as a table, or all of them as JSON.
+fn in_words(figures: &(impl Display + Serialize), json: bool) -> Result<String> {
+    Ok(if json { format!("{}\n", serde_json::to_string_pretty(figures)?) } else { figures.to_string() })
 }

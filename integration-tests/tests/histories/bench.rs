@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use indicatif::MultiProgress;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use skein_integration_tests::bench::texts::{self, Messages, Texts};
 use skein_integration_tests::bench::{self, Plan};
 use skein_integration_tests::fixture::Size;
 use skein_integration_tests::home::PATIENCE;
@@ -51,6 +52,12 @@ async fn the_benchmark_gives_every_figure_and_leaves_no_process() -> Result<()> 
     }
     let table = report.to_string();
     assert!(table.contains("| tiny | 20 | 600 |") && !table.contains('–'), "{table}");
+    let messages = Messages { count: 2, bytes: 300 << 10 };
+    let Texts(forms) = texts::measure(&plan, messages).await?;
+    let [lines, beside] = forms.as_slice() else { anyhow::bail!("{forms:?}") };
+    assert!(lines.rollout.bytes > 3 * 600_000 && lines.blobs.files == 0, "{lines:?}");
+    assert!(beside.rollout.bytes < 50_000 && beside.blobs.files == 2, "{beside:?}");
+    assert!([lines, beside].iter().all(|form| form.resume.resume_ms.len() == 1), "{forms:?}");
     // A second run finds the home that the first has made.
     let again = Plan { rounds: 0, resumes: 0, writers: Vec::new(), ..plan.clone() };
     let made = std::fs::metadata(plan.cache.join("tiny.json"))?.modified()?;

@@ -10,7 +10,7 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 use super::layer::Open;
 use super::places::Places;
 use super::writer::encode;
-use super::{Marks, pages, scan};
+use super::{Marks, blobs, pages, scan};
 use crate::rollout::record::Record;
 use crate::rollout::{AppendError, Appended, CopyError, DiskKind, Lease, ReadError, Shelf, line};
 
@@ -32,14 +32,15 @@ pub(super) fn copy(
         places.counters.errors.fetch_add(1, Relaxed);
         AppendError::Disk { thread, kind: DiskKind::of(&source), head: EventSeq(0), source }
     };
-    let mut bytes = Vec::new();
+    let (mut bytes, mut texts) = (Vec::new(), Vec::new());
     for record in then {
-        line::encode(record, &mut bytes).map_err(|error| refused(error.into()))?;
+        line::encode_small(record, &mut bytes, &mut texts).map_err(|error| refused(error.into()))?;
     }
     if places.open_rollout(thread, Open::Read).is_ok() {
         return Err(AppendError::Conflict { thread, head: EventSeq(0) }.into());
     }
-    if let Err(error) = make(places, &path, length, thread, &bytes) {
+    let kept = blobs::keep(places, thread, &texts);
+    if let Err(error) = kept.and_then(|()| make(places, &path, length, thread, &bytes)) {
         // What cannot be removed now is no rollout, and is removed at the next start.
         places.layer.remove(&places.part(thread)).ok();
         places.layer.remove(&places.rollout(thread)).ok();
@@ -70,10 +71,11 @@ pub(super) fn put(
     mut records: Vec<Record>,
 ) -> io::Result<()> {
     let (layer, part) = (&places.layer, places.part(thread));
-    let (bytes, _) = encode(&mut records, 0, Marks::default())?;
+    let lines = encode(&mut records, 0, Marks::default())?;
+    blobs::keep(places, thread, &lines.blobs)?;
     layer.remove(&part)?;
     let file = layer.open(&part, Open::New)?;
-    let made = file.write_at(&bytes, 0).and_then(|()| places.sync(&*file)).and_then(|()| {
+    let made = file.write_at(&lines.bytes, 0).and_then(|()| places.sync(&*file)).and_then(|()| {
         let rollout = places.on(shelf, thread);
         rollout
             .ancestors()

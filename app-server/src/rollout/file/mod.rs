@@ -1,5 +1,6 @@
 //! Rollouts as files: `threads/<last two digits of the id>/<id>.jsonl`, `archived/` likewise, `trash/<id>.<deleted, Unix
-//! ms>.jsonl` for deleted ones, and `open/<id>` for those that may not be closed.
+//! ms>.jsonl` for deleted ones, and `open/<id>` for those that may not be closed. Texts that are too large for a line stand in
+//! `blobs/`.
 //!
 //! Each thread has one writer while it is held (from its first append or load to `release`); reads open the file
 //! for themselves and see no further than what was acknowledged. All blocking work runs on the bounded pools.
@@ -15,6 +16,7 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
 
+use super::blob::Texts;
 use super::record::Record;
 use super::{
     AppendError, Appended, CopyError, DiskKind, Keep, Lease, Loaded, MoveError, Page, ReadError,
@@ -24,6 +26,7 @@ use crate::clock::WallMs;
 use crate::home::HomePaths;
 use crate::tasks::{Pool, Tasks};
 
+pub mod blobs;
 mod copies;
 pub mod fault;
 pub mod layer;
@@ -37,9 +40,9 @@ mod writer;
 
 use layer::{FileLayer, LayerFile, Open};
 use places::{Places, lock};
-pub use scan::{Marks, Survey, survey};
+pub use scan::{LostText, Marks, Survey, survey};
 use writer::Writer;
-pub use writer::encode;
+pub use writer::{Lines, encode};
 
 /// Where a reader may read when nobody writes: to the end of the file.
 const WHOLE: u64 = u64::MAX;
@@ -153,7 +156,7 @@ impl FileStore {
     async fn reading<T: Send + 'static>(
         &self,
         thread: ThreadId,
-        work: impl FnOnce(&dyn LayerFile, u64) -> io::Result<T> + Send + 'static,
+        work: impl FnOnce((&dyn LayerFile, &dyn Texts), u64) -> io::Result<T> + Send + 'static,
     ) -> Result<T, ReadError> {
         let shared = Arc::clone(&self.shared);
         let done = self.tasks.blocking("read rollout", Pool::Read, move || {
@@ -163,7 +166,7 @@ impl FileStore {
             let (file, _) = opened.map_err(|error| scan::open_error(thread, error))?;
             let disk = |source| ReadError::Disk { thread, source };
             let end = file.len().map_err(disk)?.min(readable);
-            work(&*file, end).map_err(disk)
+            work((&*file, &shared.places.blobs), end).map_err(disk)
         });
         done.await.map_err(|panic| ReadError::Disk { thread, source: panicked(&panic) })?
     }
@@ -367,7 +370,7 @@ impl RolloutStore for FileStore {
             Some(held) => held.turn().await,
             None => None,
         };
-        let last = self.reading(thread, pages::last).await?;
+        let last = self.reading(thread, |(file, _), end| pages::last(file, end)).await?;
         last.ok_or(ReadError::Missing(thread))
     }
 
@@ -383,7 +386,7 @@ impl RolloutStore for FileStore {
     }
 
     async fn read_after(&self, thread: ThreadId, after: EventSeq, limit: usize) -> Result<Page, ReadError> {
-        self.reading(thread, move |file, end| pages::forward(file, end, after, limit)).await
+        self.reading(thread, move |from, end| pages::forward(from, end, after, limit)).await
     }
 
     async fn read_back(
@@ -392,7 +395,7 @@ impl RolloutStore for FileStore {
         before: Option<EventSeq>,
         limit: usize,
     ) -> Result<Page, ReadError> {
-        self.reading(thread, move |file, end| pages::back(file, end, before, limit)).await
+        self.reading(thread, move |from, end| pages::back(from, end, before, limit)).await
     }
 
     async fn exists(&self, thread: ThreadId) -> Result<bool, ReadError> {

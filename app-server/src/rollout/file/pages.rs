@@ -7,31 +7,40 @@ use skein_protocol::ids::EventSeq;
 
 use super::layer::LayerFile;
 use super::lines::{Backward, Forward};
-use super::scan::{self, record_of};
+use super::scan::{self, whole};
 use crate::policy;
+use crate::rollout::blob::Texts;
+use crate::rollout::line::Read;
+use crate::rollout::record::TurnCompleted;
 use crate::rollout::{Page, line};
 
 /// The oldest records after `after`.
-pub(super) fn forward(file: &dyn LayerFile, end: u64, after: EventSeq, limit: usize) -> io::Result<Page> {
+pub(super) fn forward(
+    (file, texts): (&dyn LayerFile, &dyn Texts),
+    end: u64,
+    after: EventSeq,
+    limit: usize,
+) -> io::Result<Page> {
     let mut lines = Forward::new(file, line_before(file, end, after)?, end);
     let mut page = Page::default();
     let mut head = after;
     while let Some(line) = lines.next()? {
-        let Some(record) = record_of(&line, head) else { continue };
-        if is_full(&page, limit) {
+        let Some(line) = whole(&line, head) else { continue };
+        if is_full(&page, &line, limit) {
             page.more = true;
             break;
         }
-        page.bytes += line.bytes.len();
-        head = record.seq;
-        page.records.push(record);
+        // A record that lacks a text is damage.
+        let Ok(read) = line.record(texts)? else { continue };
+        head = line.seq();
+        page.take(read, &line);
     }
     Ok(page)
 }
 
 /// The newest records before `before`, or before the end.
 pub(super) fn back(
-    file: &dyn LayerFile,
+    (file, texts): (&dyn LayerFile, &dyn Texts),
     end: u64,
     before: Option<EventSeq>,
     limit: usize,
@@ -43,23 +52,28 @@ pub(super) fn back(
     let mut lines = Backward::new(file, stop);
     let mut page = Page::default();
     while let Some(line) = lines.next()? {
-        let Some(record) = record_of(&line, EventSeq(0)) else { continue };
-        if is_full(&page, limit) {
+        let Some(line) = whole(&line, EventSeq(0)) else { continue };
+        if is_full(&page, &line, limit) {
             page.more = true;
             break;
         }
-        page.bytes += line.bytes.len();
-        page.records.push(record);
+        let Ok(read) = line.record(texts)? else { continue };
+        page.take(read, &line);
     }
     page.records.reverse();
+    page.lost.reverse();
     Ok(page)
 }
 
 /// Where a load begins to read: the last end of a turn that says all of the thread, or the beginning.
-pub(super) fn last_header(file: &dyn LayerFile, end: u64) -> io::Result<u64> {
+pub(super) fn last_header(file: &dyn LayerFile, texts: &dyn Texts, end: u64) -> io::Result<u64> {
     let mut lines = Backward::new(file, end);
     while let Some(line) = lines.next()? {
-        if record_of(&line, EventSeq(0)).is_some_and(|record| record.tells_of_all()) {
+        // No text of another record is read for it.
+        let ends_turn = whole(&line, EventSeq(0)).filter(|line| line.kind() == TurnCompleted::KIND);
+        if let Some(ends_turn) = ends_turn
+            && ends_turn.record(texts)?.is_ok_and(|read| read.record.tells_of_all())
+        {
             return Ok(line.offset);
         }
     }
@@ -90,8 +104,18 @@ pub(super) fn end_of(file: &dyn LayerFile, end: u64, up_to: EventSeq) -> io::Res
     Ok(0)
 }
 
-fn is_full(page: &Page, limit: usize) -> bool {
-    page.records.len() >= limit || (page.bytes >= policy::READ_PAGE_BYTES && !page.records.is_empty())
+/// Whether the page has no room for the record of `line`. Its texts count, and are not read for it.
+fn is_full(page: &Page, line: &line::Line<'_>, limit: usize) -> bool {
+    let with_it = (page.bytes as u64).saturating_add(line.bytes());
+    page.records.len() >= limit || (with_it > policy::READ_PAGE_BYTES as u64 && !page.records.is_empty())
+}
+
+impl Page {
+    fn take(&mut self, read: Read, line: &line::Line<'_>) {
+        self.bytes += usize::try_from(line.bytes()).unwrap_or(usize::MAX);
+        self.lost.extend(read.lost.map(|_| read.record.seq));
+        self.records.push(read.record);
+    }
 }
 
 /// Where a line begins before which no record has a number above `after`: bisection, as numbers rise through the file.

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use skein_protocol::ids::ThreadId;
 
 use super::Counters;
+use super::blobs::Blobs;
 use super::layer::{FileLayer, LayerFile, Open};
 use crate::clock::WallMs;
 use crate::home::HomePaths;
@@ -22,6 +23,7 @@ const PART: &str = "part";
 pub(super) struct Places {
     pub layer: Arc<dyn FileLayer>,
     pub counters: Counters,
+    pub blobs: Blobs,
     threads: PathBuf,
     archive: PathBuf,
     trash: PathBuf,
@@ -52,6 +54,7 @@ impl Places {
     /// The places of a home that somebody else may own. Reads and changes nothing.
     pub fn look(paths: &HomePaths, layer: Arc<dyn FileLayer>) -> Self {
         Self {
+            blobs: Blobs::of(paths, Arc::clone(&layer)),
             layer,
             counters: Counters::default(),
             threads: paths.threads(),
@@ -193,7 +196,7 @@ impl Places {
     }
 
     /// Makes a folder whose name is on disk when this returns.
-    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+    pub fn make_folder(&self, folder: &Path) -> io::Result<()> {
         self.layer.make_folder(folder)?;
         if lock(&self.synced_folders).contains(folder) {
             return Ok(());

@@ -8,6 +8,8 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 use super::layer::LayerFile;
 use super::lines::{Forward, Line};
 use crate::home::Term;
+use crate::rollout::blob::{Lost, Texts};
+use crate::rollout::line::{LineError, Read};
 use crate::rollout::record::{Record, RecordBody};
 use crate::rollout::{Damage, ReadError, line, order};
 
@@ -26,6 +28,8 @@ pub(super) struct Scan {
     pub cut_lines: u64,
     /// Damage that stays.
     pub damage: Vec<Damage>,
+    /// Texts that cannot be had, of records that are among the damage or say so themselves.
+    pub lost: Vec<LostText>,
     /// Where the marks that a `turn.completed` names are.
     pub marks: Marks,
 }
@@ -69,9 +73,15 @@ struct Bad {
 ///
 /// # Errors
 /// As [`ReadError`]; a file without a single record is not touched.
-pub(super) fn scan(file: &dyn LayerFile, thread: ThreadId, from: u64, end: u64) -> Result<Scan, ReadError> {
+pub(super) fn scan(
+    file: &dyn LayerFile,
+    texts: &dyn Texts,
+    thread: ThreadId,
+    from: u64,
+    end: u64,
+) -> Result<Scan, ReadError> {
     let mut records = Vec::new();
-    let mut scan = walk(file, thread, from, end, |record, _| records.push(record))?;
+    let mut scan = walk((file, texts), thread, from, end, |record, _| records.push(record))?;
     scan.records = records;
     Ok(scan)
 }
@@ -89,6 +99,19 @@ pub struct Survey {
     pub cut_lines: u64,
     /// Damage that stays, oldest first.
     pub damage: Vec<Damage>,
+    /// Texts that cannot be had, oldest first: of records that are among the damage or say so themselves.
+    pub lost: Vec<LostText>,
+}
+
+/// A record of which a text is lost. Its line is whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostText {
+    /// Its number.
+    pub seq: EventSeq,
+    /// Where its line begins, bytes.
+    pub offset: u64,
+    /// Which text, and what is in its place.
+    pub lost: Lost,
 }
 
 /// Reads a whole rollout with the judgement of a load, and gives each record and the place of its line to `each`. What is
@@ -98,17 +121,18 @@ pub struct Survey {
 /// As [`ReadError`].
 pub fn survey(
     file: &dyn LayerFile,
+    texts: &dyn Texts,
     thread: ThreadId,
     each: impl FnMut(Record, u64),
 ) -> Result<Survey, ReadError> {
     let length = file.len().map_err(|source| ReadError::Disk { thread, source })?;
-    let Scan { head, keep, cut_lines, damage, .. } = walk(file, thread, 0, length, each)?;
-    Ok(Survey { head, length, keep, cut_lines, damage })
+    let Scan { head, keep, cut_lines, damage, lost, .. } = walk((file, texts), thread, 0, length, each)?;
+    Ok(Survey { head, length, keep, cut_lines, damage, lost })
 }
 
 /// Reads the file, giving its records away.
 fn walk(
-    file: &dyn LayerFile,
+    (file, texts): (&dyn LayerFile, &dyn Texts),
     thread: ThreadId,
     from: u64,
     end: u64,
@@ -121,45 +145,70 @@ fn walk(
         keep: end,
         cut_lines: 0,
         damage: Vec::new(),
+        lost: Vec::new(),
         marks: Marks::default(),
     };
+    let disk = |source| ReadError::Disk { thread, source };
     let (mut bad, mut any): (Option<Bad>, bool) = (None, false);
     let mut lines = Forward::new(file, from, end);
-    while let Some(line) = lines.next().map_err(|source| ReadError::Disk { thread, source })? {
-        match record_of(&line, scan.head) {
-            Some(record) => {
+    while let Some(line) = lines.next().map_err(disk)? {
+        match judge(&line, scan.head, texts).map_err(disk)? {
+            Judged::Record(Read { record, lost }) => {
                 if from > 0 && !any {
                     // What stands before was read by others.
                     scan.head = EventSeq(record.seq.0.saturating_sub(1));
                 }
                 scan.fence(bad.take(), line.offset, record.seq);
                 scan.take(&record, line.offset);
+                let (seq, offset) = (record.seq, line.offset);
+                scan.lost.extend(lost.map(|lost| LostText { seq, offset, lost }));
                 any = true;
                 each(record, line.offset);
             }
-            None => bad = Some(joined(bad, &line)),
+            Judged::Lost(seq, lost) => {
+                scan.fence(bad.take(), line.offset, seq);
+                scan.lose(seq, &line);
+                scan.lost.push(LostText { seq, offset: line.offset, lost });
+            }
+            Judged::Bad => bad = Some(joined(bad, &line)),
         }
     }
     if !any {
-        return Err(nothing_there(thread, bad));
+        return Err(nothing_there(thread, bad, scan.lost.len()));
     }
     scan.end(bad);
     Ok(scan)
 }
 
-/// The record of a line that may stand behind record `head`.
-pub(super) fn record_of(line: &Line<'_>, head: EventSeq) -> Option<Record> {
-    let record = if line.ended { line::decode(line.bytes).ok() } else { None };
-    record.filter(|record| record.seq > head)
+/// What a line is found to be.
+enum Judged {
+    Record(Read),
+    /// A whole record with this number, of which a text is lost, and nobody knows it without that. It is damage, but never a
+    /// torn write.
+    Lost(EventSeq, Lost),
+    Bad,
+}
+
+fn judge(line: &Line<'_>, head: EventSeq, texts: &dyn Texts) -> io::Result<Judged> {
+    let Some(whole) = whole(line, head) else { return Ok(Judged::Bad) };
+    Ok(match whole.record(texts)? {
+        Ok(read) => Judged::Record(read),
+        Err(LineError::Lost(lost)) => Judged::Lost(whole.seq(), lost),
+        Err(LineError::NoCrc | LineError::Crc { .. } | LineError::Head(_)) => Judged::Bad,
+    })
+}
+
+/// A line that may stand behind record `head`, and whose head can be read.
+pub(super) fn whole<'l>(line: &Line<'l>, head: EventSeq) -> Option<line::Line<'l>> {
+    let whole = if line.ended { line::Line::of(line.bytes).ok() } else { None };
+    whole.filter(|line| line.seq() > head)
 }
 
 /// A file without a record: either its first append never came to an end, or it is not ours.
-fn nothing_there(thread: ThreadId, bad: Option<Bad>) -> ReadError {
-    match bad.filter(|bad| bad.ended > 0) {
-        None => ReadError::Missing(thread),
-        Some(bad) => {
-            ReadError::Unreadable { thread, reason: format!("none of its {} lines is a record", bad.ended) }
-        }
+fn nothing_there(thread: ThreadId, bad: Option<Bad>, lost: usize) -> ReadError {
+    match bad.map_or(0, |bad| bad.ended) + lost as u64 {
+        0 => ReadError::Missing(thread),
+        lines => ReadError::Unreadable { thread, reason: format!("none of its {lines} lines is a record") },
     }
 }
 
@@ -182,6 +231,12 @@ impl Scan {
             self.term = self.term.max(opened.term);
         }
         self.marks.note(record, offset);
+    }
+
+    /// Fences a record that lacks a text. Its number is known.
+    fn lose(&mut self, seq: EventSeq, line: &Line<'_>) {
+        self.damage.push(Damage { after: self.head, offset: line.offset, length: line.length, lines: 1 });
+        self.head = seq;
     }
 
     /// Fences what is missing before the record `next` at `offset`: bad lines, or lines that are not there.
@@ -225,16 +280,26 @@ pub(super) fn taken_numbers(ended: u64) -> u64 {
 
 /// What went wrong opening a rollout, in words that say what is in its place.
 pub(super) fn open_error(thread: ThreadId, source: io::Error) -> ReadError {
+    match in_its_place(&source) {
+        Some(None) => ReadError::Missing(thread),
+        Some(Some(what)) => ReadError::Unreadable { thread, reason: what.to_owned() },
+        None => ReadError::Disk { thread, source },
+    }
+}
+
+/// What is in the place of a file that cannot be opened; inside `None` for nothing. `None` where that is not known, as the
+/// disk refuses.
+pub(super) fn in_its_place(error: &io::Error) -> Option<Option<&'static str>> {
     use nix::errno::Errno;
-    let what = match source.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ENOENT | Errno::ENOTDIR) => return ReadError::Missing(thread),
+    let what = match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENOENT | Errno::ENOTDIR) => return Some(None),
         Some(Errno::ELOOP) => "a symbolic link is in its place",
         Some(Errno::EISDIR) => "a folder is in its place",
         Some(Errno::ENXIO | Errno::ENODEV) => "a socket or device is in its place",
-        _other if source.kind() == io::ErrorKind::InvalidInput => {
+        _other if error.kind() == io::ErrorKind::InvalidInput => {
             "something that is no regular file is in its place"
         }
-        _other => return ReadError::Disk { thread, source },
+        _other => return None,
     };
-    ReadError::Unreadable { thread, reason: what.to_owned() }
+    Some(Some(what))
 }

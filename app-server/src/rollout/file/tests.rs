@@ -10,6 +10,7 @@ use crate::rollout::conformance::{closed, keeps_every_promise, lease, named, nam
 use crate::rollout::line;
 use fault::{FaultLayer, Op};
 
+mod blobs;
 mod damage;
 mod ends;
 mod faults;
@@ -60,6 +61,11 @@ fn lines(records: &[Record]) -> Vec<u8> {
         line::encode(record, &mut bytes).unwrap();
     }
     bytes
+}
+
+/// A text that is too large for a line, alone.
+fn large() -> String {
+    "ein langer Text 🧵 ".repeat(crate::policy::BLOB_LINE / 20 + 1)
 }
 
 #[tokio::test]

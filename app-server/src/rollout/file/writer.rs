@@ -10,9 +10,10 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::layer::{LayerFile, Open};
 use super::scan::{self, Marks, Scan};
-use super::{Counters, Places, pages};
+use super::{Counters, Places, blobs, pages};
 use crate::home::Term;
 use crate::policy;
+use crate::rollout::blob::Blob;
 use crate::rollout::record::{Record, RecordBody, TurnPlace};
 use crate::rollout::{AppendError, DiskKind, Keep, Lease, Loaded, ReadError, Repair, line, order};
 
@@ -64,8 +65,8 @@ impl Writer {
             places.open_rollout(thread, Open::Write).map_err(|error| scan::open_error(thread, error))?;
         writer.path = path;
         let end = file.len().map_err(disk)?;
-        let from = pages::last_header(&*file, end).map_err(disk)?;
-        let found = scan::scan(&*file, thread, from, end)?;
+        let from = pages::last_header(&*file, &places.blobs, end).map_err(disk)?;
+        let found = scan::scan(&*file, &places.blobs, thread, from, end)?;
         let closed =
             found.records.last().is_some_and(|last| matches!(last.body, RecordBody::ThreadClosed(_)));
         if found.keep < end {
@@ -76,6 +77,9 @@ impl Writer {
         if !closed || found.keep < end {
             // Whoever wrote this did not end well: what is read here and told to clients has to be on disk.
             places.sync(&*file).map_err(disk)?;
+        }
+        for lost in &found.lost {
+            tracing::warn!(%thread, seq = %lost.seq, lost = %lost.lost, "a text of a rollout is lost; the rest was read");
         }
         for damage in &found.damage {
             tracing::warn!(%thread, ?damage, "a rollout is damaged; the damage stays, the rest was read");
@@ -111,8 +115,9 @@ impl Writer {
         keep: Keep,
     ) -> Result<EventSeq, AppendError> {
         let head = order::check(lease, expected, &records, self.head, self.term)?;
-        let (bytes, marks) =
+        let Lines { bytes, marks, blobs } =
             encode(&mut records, self.end(), self.marks).map_err(|error| self.refused(error.into()))?;
+        blobs::keep(&self.places, self.thread, &blobs).map_err(|error| self.refused(error))?;
         self.write(bytes, keep).map_err(|error| self.refused(error))?;
         self.head = head;
         self.marks = marks;
@@ -177,7 +182,7 @@ impl Writer {
         match layer.open(&self.path, Open::New) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let there = layer.open(&self.path, Open::Write)?;
-                let left = scan::scan(&*there, self.thread, 0, there.len()?);
+                let left = scan::scan(&*there, &self.places.blobs, self.thread, 0, there.len()?);
                 if !matches!(left, Err(ReadError::Missing(_))) {
                     return Err(error);
                 }
@@ -199,25 +204,33 @@ impl Writer {
     }
 }
 
+/// Lines of a rollout.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lines {
+    /// As they stand in the file.
+    pub bytes: Vec<u8>,
+    /// The marks as they are behind them.
+    pub marks: Marks,
+    /// The texts that they refer to, which have to be on disk before them.
+    pub blobs: Vec<Blob>,
+}
+
 /// The lines of `records`, the first of which begins at the byte `at` of its file; a `turn.completed` gets the places that
-/// it names. Answers the marks as they are behind them.
+/// it names.
 ///
 /// # Errors
 /// As [`line::encode`].
-pub fn encode(
-    records: &mut [Record],
-    at: u64,
-    mut marks: Marks,
-) -> Result<(Vec<u8>, Marks), serde_json::Error> {
-    let mut bytes = Vec::new();
+pub fn encode(records: &mut [Record], at: u64, marks: Marks) -> Result<Lines, serde_json::Error> {
+    let mut lines = Lines { bytes: Vec::new(), marks, blobs: Vec::new() };
     for record in records {
-        marks.note(record, at + bytes.len() as u64);
+        lines.marks.note(record, at + lines.bytes.len() as u64);
         if let RecordBody::TurnCompleted(completed) = &mut record.body {
-            completed.place = marks.turn.map(|turn_at| TurnPlace { turn_at, compacted_at: marks.compacted });
+            let Marks { turn, compacted } = lines.marks;
+            completed.place = turn.map(|turn_at| TurnPlace { turn_at, compacted_at: compacted });
         }
-        line::encode(record, &mut bytes)?;
+        line::encode_small(record, &mut lines.bytes, &mut lines.blobs)?;
     }
-    Ok((bytes, marks))
+    Ok(lines)
 }
 
 fn report_cut(thread: ThreadId, found: &Scan, end: u64) {

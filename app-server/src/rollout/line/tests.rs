@@ -47,7 +47,7 @@ fn a_line_is_what_the_format_says() {
 fn what_a_later_version_wrote_is_kept_and_passed_over() {
     let lines = [
         r#"{"v":1,"seq":4,"at":"2030-01-01T00:00:00.000Z","type":"thread.dreamt","of":[1,2.5,null]"#,
-        r#"{"v":2,"seq":4,"at":"2030-01-01T00:00:00.000Z","type":"thread.closed""#,
+        r#"{"v":3,"seq":4,"at":"2030-01-01T00:00:00.000Z","type":"thread.closed""#,
         r#"{"v":1,"seq":4,"at":"2030-01-01T00:00:00.000Z","type":"thread.named","name":{"of":"another form"}"#,
     ];
     for line in lines {

@@ -10,6 +10,7 @@ use super::*;
 use crate::home::Term;
 use crate::rollout::record::ThreadOpened;
 use fault::{Fails, Fault};
+use layer::DiskLayer;
 
 /// How a life keeps its records, as each durability says: the first one, those within a turn, and those at its ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,10 +40,20 @@ const COMES: [Comes; 5] = [Comes::Nothing, Comes::Everything, Comes::Some(1), Co
 /// Lives of a story; the last one only looks.
 const LIVES: u64 = 3;
 
+/// How long the texts within a turn are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Texts {
+    /// Longer than a sector.
+    Short,
+    /// Too large for a line.
+    Large,
+}
+
 /// Everything that anybody was told.
 struct Story {
     fixture: Fixture,
     kept: Kept,
+    texts: Texts,
     comes: Comes,
     /// By epoch and number.
     told: BTreeMap<(Epoch, EventSeq), Record>,
@@ -55,9 +66,19 @@ struct Story {
 type Wrong = String;
 
 impl Story {
-    fn new(kept: Kept, comes: Comes) -> Self {
+    fn new(kept: Kept, texts: Texts, comes: Comes) -> Self {
         let (told, certain) = (BTreeMap::new(), BTreeMap::new());
-        Self { fixture: Fixture::new(), kept, comes, told, certain, refusals: 0 }
+        Self { fixture: Fixture::new(), kept, texts, comes, told, certain, refusals: 0 }
+    }
+
+    /// What a record says, which nobody has said before.
+    fn words(&self, seq: u64, life: u64, step: usize, attempt: usize) -> String {
+        let rest = match self.texts {
+            // One is enough, as each is on disk by itself.
+            Texts::Large if step == 2 && life == 1 && seq % 2 == 0 => large(),
+            Texts::Large | Texts::Short => "x".repeat(600),
+        };
+        format!("{seq} of life {life}, try {attempt} {rest}")
     }
 
     fn tell(&mut self, epoch: Epoch, record: &Record) -> Result<(), Wrong> {
@@ -88,6 +109,9 @@ impl Story {
                 return Err(format!("record {seq} was on disk for certain, and is {:?}", found.get(seq)));
             }
         }
+        if let [lost, ..] = self.lost().as_slice() {
+            return Err(format!("a line came to disk before its text: {lost:?}"));
+        }
         if loaded.repair.damage.is_empty() && found.len() as u64 != loaded.head.0 {
             return Err(format!("{} records end at {}", found.len(), loaded.head));
         }
@@ -95,6 +119,14 @@ impl Story {
             self.tell(epoch, record)?;
         }
         Ok(Some((loaded.head, epoch)))
+    }
+
+    /// Texts that the rollout names and that are not there.
+    fn lost(&self) -> Vec<LostText> {
+        let file = DiskLayer.open(&self.fixture.path(thread(1)), Open::Read);
+        let texts = &self.fixture.store.shared.places.blobs;
+        let seen = file.map(|file| survey(&*file, texts, thread(1), |_, _| ()));
+        seen.map_or(Vec::new(), |seen| seen.map_or(Vec::new(), |seen| seen.lost))
     }
 
     /// One life: a load, some records, perhaps the end. What is refused is tried once more, in other words.
@@ -109,8 +141,7 @@ impl Story {
                     .map(|seq| match step {
                         0 => self.opened(seq, life, epoch),
                         5 => closed(seq),
-                        // Longer than a sector.
-                        _ => named(seq, &format!("{seq} of life {life}, try {attempt} {}", "x".repeat(600))),
+                        _ => named(seq, &self.words(seq, life, step, attempt)),
                     })
                     .collect();
                 let lease = Lease { thread: thread(1), term: Term(life) };
@@ -177,21 +208,31 @@ impl Story {
 
 /// Every place, in every way, up to the first that goes wrong; how many appends were refused, and what went wrong.
 async fn all(kept: Kept) -> (usize, Option<Wrong>) {
-    let mut whole = Story::new(kept, Comes::Nothing);
+    // A disk that is full for a moment, one that errs for a moment, and the end of the power.
+    let full = (1, io::ErrorKind::StorageFull);
+    let faults = [full, (1, io::ErrorKind::Other), (usize::MAX, io::ErrorKind::Other)];
+    every_place(kept, Texts::Short, &faults, &[1, 2]).await
+}
+
+async fn every_place(
+    kept: Kept,
+    texts: Texts,
+    faults: &[(usize, io::ErrorKind)],
+    lives: &[u64],
+) -> (usize, Option<Wrong>) {
+    let mut whole = Story::new(kept, texts, Comes::Nothing);
     whole.live(1).await.unwrap();
     let operations = whole.fixture.layer.done().len();
     assert!(operations >= 9, "{operations} operations: the life is too small");
     let mut refusals = 0;
     for at in 0..operations + 2 {
         for fails in [Fails::Before, Fails::Half, Fails::After] {
-            // A disk that is full for a moment, one that errs for a moment, and the end of the power.
-            let full = (1, io::ErrorKind::StorageFull);
-            for (times, kind) in [full, (1, io::ErrorKind::Other), (usize::MAX, io::ErrorKind::Other)] {
+            for &(times, kind) in faults {
                 // After a fault that passes, power is lost at the end of the life, where little is torn.
                 for comes in COMES.into_iter().take(if times == 1 { 2 } else { COMES.len() }) {
-                    for faulty in [1, 2] {
+                    for &faulty in lives {
                         let fault = Fault { at, times, fails, kind };
-                        let mut story = Story::new(kept, comes);
+                        let mut story = Story::new(kept, texts, comes);
                         if let Err(why) = story.play(faulty, fault).await {
                             let why = format!("{kept:?}, {comes:?}, life {faulty}, {fault:?}: {why}");
                             return (refusals, Some(why));
@@ -203,6 +244,15 @@ async fn all(kept: Kept) -> (usize, Option<Wrong>) {
         }
     }
     (refusals, None)
+}
+
+/// Whatever `durability` says: within a turn nobody waits for the line, and it may come to disk all the same.
+#[tokio::test]
+async fn no_line_comes_to_disk_before_its_text() {
+    let power = [(usize::MAX, io::ErrorKind::Other)];
+    let (refusals, wrong) = every_place(TURN, Texts::Large, &power, &[1]).await;
+    assert_eq!(wrong, None);
+    assert!(refusals > 50, "only {refusals} appends were refused");
 }
 
 async fn nothing_is_wrong(kept: Kept) {

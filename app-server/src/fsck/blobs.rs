@@ -1,0 +1,117 @@
+//! Texts in `blobs/` that no rollout names, such as those of threads that were purged, and what a kill has left half written.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::home::HomePaths;
+use crate::policy;
+use crate::rollout::blob::BlobName;
+
+/// A file in the folders of texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Below the home.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// Its text; none where that was never whole.
+    pub name: Option<BlobName>,
+}
+
+/// A text that no rollout names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unnamed {
+    /// Below the home.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// Whether it was removed.
+    pub removed: bool,
+}
+
+/// Something in which a rollout may be, and that cannot be read: so of no text is it known that nobody names it.
+#[derive(Debug)]
+pub struct Unread {
+    /// What.
+    pub path: PathBuf,
+    /// What the system said.
+    pub error: io::Error,
+}
+
+/// Those of `stored` that no rollout names, on any shelf, nor in the trash, nor in a restore that was cut off. A rollout names
+/// a text wherever the text's name stands in its bytes, also in a line that is damaged: that one may be mended by hand.
+///
+/// # Errors
+/// [`Unread`].
+pub fn unnamed(paths: &HomePaths, stored: Vec<Stored>) -> Result<Vec<Stored>, Unread> {
+    let (whole, mut left): (Vec<Stored>, Vec<Stored>) =
+        stored.into_iter().partition(|stored| stored.name.is_some());
+    let mut named: BTreeMap<BlobName, Stored> =
+        whole.into_iter().filter_map(|stored| Some((stored.name?, stored))).collect();
+    let mut found = |name| drop(named.remove(&name));
+    below(&paths.threads(), &mut found)?;
+    for folder in [paths.archived(), paths.trash(), paths.open_markers(), paths.restore_ready()] {
+        if folder.symlink_metadata().is_ok() {
+            below(&folder, &mut found)?;
+        }
+    }
+    left.extend(named.into_values());
+    left.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(left)
+}
+
+/// Every name in the files below a folder. Links are followed: a server follows those of folders, too.
+fn below(folder: &Path, found: &mut dyn FnMut(BlobName)) -> Result<(), Unread> {
+    let unread = |path: &Path| {
+        let path = path.to_owned();
+        move |error| Unread { path, error }
+    };
+    for entry in fs::read_dir(folder).map_err(unread(folder))? {
+        let path = entry.map_err(unread(folder))?.path();
+        let seen = fs::metadata(&path).map_err(unread(&path))?;
+        // The texts of a restore that was cut off name nothing.
+        if seen.is_dir() && path.file_name().is_none_or(|name| name != "blobs") {
+            below(&path, found)?;
+        } else if seen.is_file() {
+            File::open(&path).and_then(|mut file| names_in(&mut file, found)).map_err(unread(&path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Every name in what is read.
+fn names_in(from: &mut dyn Read, found: &mut dyn FnMut(BlobName)) -> io::Result<()> {
+    let mut block = vec![0; policy::READ_BLOCK];
+    let mut digits = String::new();
+    loop {
+        let came = from.read(&mut block)?;
+        for byte in block.iter().take(came) {
+            if matches!(byte, b'0'..=b'9' | b'a'..=b'f') {
+                // One digit more than a name has tells that it is none.
+                if digits.len() <= NAME_DIGITS {
+                    digits.push(char::from(*byte));
+                }
+            } else {
+                take(&mut digits, found);
+            }
+        }
+        if came == 0 {
+            take(&mut digits, found);
+            return Ok(());
+        }
+    }
+}
+
+/// Digits of a name.
+const NAME_DIGITS: usize = 64;
+
+fn take(digits: &mut String, found: &mut dyn FnMut(BlobName)) {
+    if let Ok(name) = digits.parse() {
+        found(name);
+    }
+    digits.clear();
+}

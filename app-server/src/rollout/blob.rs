@@ -1,0 +1,174 @@
+//! Texts that are too large for a line of a rollout: which they are, and how a line refers to them. Pure.
+//!
+//! Such a line is of version 2. In the place of each of these texts it has `""`, and beside the members of the record
+//! `"blobs":[{"at":"/item/content/0/text","sha256":"64 hex","bytes":N}, …]`: JSON pointers (RFC 6901) into the line, the
+//! SHA-256 of the text's bytes, and how many those are. What a user says stands in members of the record, so none of it can
+//! be taken for a reference; and a program that knows version 1 only keeps the line unread, where it would have read
+//! empty texts.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::policy;
+
+/// The name of a text: the SHA-256 of its bytes. As text 64 digits of lower-case hex.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlobName([u8; 32]);
+
+impl BlobName {
+    /// The name of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for BlobName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for BlobName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Something that is no name of a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a blob's name is 64 digits of lower-case hex")]
+pub struct NoBlobName;
+
+impl FromStr for BlobName {
+    type Err = NoBlobName;
+
+    fn from_str(text: &str) -> Result<Self, NoBlobName> {
+        let digits = text.as_bytes();
+        if digits.len() != 64 || !digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(NoBlobName);
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+            let pair = str::from_utf8(pair).map_err(|_| NoBlobName)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| NoBlobName)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl Serialize for BlobName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for BlobName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// A reference of a line to a text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobRef {
+    /// Where the text belongs: a JSON pointer into the line, to an empty text.
+    pub at: String,
+    /// Its name.
+    pub sha256: BlobName,
+    /// Its length, bytes.
+    pub bytes: u64,
+}
+
+/// A text that stands beside the rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blob {
+    /// Its name.
+    pub name: BlobName,
+    /// The text.
+    pub text: String,
+}
+
+/// A text that cannot be had any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the text {blob} is lost: {reason}")]
+pub struct Lost {
+    /// Its name.
+    pub blob: BlobName,
+    /// What was found in its place.
+    pub reason: String,
+}
+
+impl Lost {
+    /// What is shown in the place of the text, which had so many bytes.
+    #[must_use]
+    pub fn shown(&self, bytes: u64) -> String {
+        format!(
+            "[A text of {bytes} bytes that belongs here cannot be read: {}. `skein fsck` says more.]",
+            self.reason
+        )
+    }
+}
+
+/// Where the texts are.
+pub trait Texts {
+    /// The text that `blob` refers to, which has these bytes.
+    ///
+    /// # Errors
+    /// When the disk refuses, so that nothing is known of it; inside, that it is lost.
+    fn text(&self, blob: &BlobRef) -> io::Result<Result<String, Lost>>;
+}
+
+/// Takes the large texts out of the members of a record, if they make a large line; an empty text is left in the place of
+/// each.
+#[must_use]
+pub fn take_out(members: &mut Value) -> Vec<(BlobRef, Blob)> {
+    let mut taken = Vec::new();
+    take_from(members, &mut String::new(), &mut taken);
+    taken
+}
+
+fn take_from(value: &mut Value, at: &mut String, taken: &mut Vec<(BlobRef, Blob)>) {
+    let here = at.len();
+    match value {
+        Value::String(text) if text.len() > policy::BLOB_TEXT => {
+            let (name, bytes) = (BlobName::of(text.as_bytes()), text.len() as u64);
+            let blob = Blob { name, text: std::mem::take(text) };
+            taken.push((BlobRef { at: at.clone(), sha256: name, bytes }, blob));
+        }
+        Value::Array(values) => {
+            for (index, value) in values.iter_mut().enumerate() {
+                at.push_str(&format!("/{index}"));
+                take_from(value, at, taken);
+                at.truncate(here);
+            }
+        }
+        Value::Object(members) => {
+            for (name, value) in members.iter_mut() {
+                at.push('/');
+                // RFC 6901, in this order.
+                at.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                take_from(value, at, taken);
+                at.truncate(here);
+            }
+        }
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Puts a text into its place; answers whether an empty text was there.
+#[must_use]
+pub fn put_back(members: &mut Value, at: &str, text: String) -> bool {
+    match members.pointer_mut(at) {
+        Some(Value::String(place)) if place.is_empty() => {
+            *place = text;
+            true
+        }
+        Some(_) | None => false,
+    }
+}
