@@ -120,6 +120,9 @@ pub const ROLLOUT_UNSYNCED: usize = 4 * 1024 * 1024;
 pub const READ_PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes that are read from a rollout at once. Origin: guess; above the disk's unit, below what a reader's memory costs.
 pub const READ_BLOCK: usize = 64 * 1024;
+/// How often all rollouts are listed while some of them get other names, until no look has missed one that came back.
+/// Origin: guess; one more look is rare, as a move takes syncs and the looks do not.
+pub const LISTING_LOOKS: usize = 8;
 /// Characters of the first user message that a list shows. Origin: guess; more than any list shows.
 pub const PREVIEW_CHARS: usize = 1_000;
 /// User messages of a thread whose client ids are remembered. Origin: design section 5.
@@ -254,7 +257,7 @@ pub const MARKERS_PAUSE: Duration = Duration::from_millis(200);
 /// The longest line of a rollout, bytes. What is longer is damage, and is not held in memory. Origin: four times the
 /// largest message that is taken from a client or a helper.
 pub const ROLLOUT_LINE: usize = 64 * 1024 * 1024;
-/// Bytes of a line above which its large texts stand beside the rollout. Origin: four of [`READ_BLOCK`], which a reader that
+/// Bytes of a line, its texts counted as they are, above which the large ones stand beside the rollout. Origin: four of [`READ_BLOCK`], which a reader that
 /// passes over the line hardly notices.
 pub const BLOB_LINE: usize = 4 * READ_BLOCK;
 /// Bytes above which a text is a large one. Origin: a file of its own costs three more syncs than a line; what is smaller

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+#[cfg(test)]
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt;
@@ -37,6 +39,8 @@ pub struct Tasks {
     read: Arc<Semaphore>,
     sync: Arc<Semaphore>,
     index: Arc<Semaphore>,
+    #[cfg(test)]
+    inline: Option<Arc<AtomicBool>>,
 }
 
 impl Default for Tasks {
@@ -55,7 +59,16 @@ impl Tasks {
             read: Arc::new(Semaphore::new(policy::READ_THREADS)),
             sync: Arc::new(Semaphore::new(policy::SYNC_THREADS)),
             index: Arc::new(Semaphore::new(policy::INDEX_THREADS)),
+            #[cfg(test)]
+            inline: None,
         }
+    }
+
+    /// Without pools, for tests in which everything happens in the same order each time: what blocks is done by who asks for
+    /// it. Once `stopped` is set, as when the machine has lost its power, it is not done, and never ends.
+    #[cfg(test)]
+    pub fn inline(stopped: Arc<AtomicBool>) -> Self {
+        Self { inline: Some(stopped), ..Self::new() }
     }
 
     /// Starts a task. It runs to its end even when the handle is dropped; [`Tasks::finish`] waits for it.
@@ -81,6 +94,10 @@ impl Tasks {
         W: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        #[cfg(test)]
+        if let Some(stopped) = &self.inline {
+            return Ok(done_inline(stopped, work).await);
+        }
         let threads = match pool {
             Pool::Read => &self.read,
             Pool::Sync => &self.sync,
@@ -138,6 +155,19 @@ impl Tasks {
         self.tracker.close();
         self.tracker.wait().await;
     }
+}
+
+#[cfg(test)]
+async fn done_inline<T>(stopped: &AtomicBool, work: impl FnOnce() -> T) -> T {
+    // Others go on meanwhile, as they do beside a thread of a pool.
+    tokio::task::yield_now().await;
+    if !stopped.load(Ordering::Relaxed) {
+        let done = work();
+        if !stopped.load(Ordering::Relaxed) {
+            return done;
+        }
+    }
+    std::future::pending().await
 }
 
 /// Tasks with one owner. See [`Tasks::group`].

@@ -92,8 +92,8 @@ pub enum Durability {
     Turn,
     /// At every record.
     Event,
-    /// Only the first record of a load: what was written survives the end of the process, not a loss of power, after which
-    /// clients are told that the history is another one.
+    /// Only the first records of a load, and reverts: what was written survives the end of the process, not a loss of power,
+    /// after which clients are told that the history is another one.
     Process,
 }
 

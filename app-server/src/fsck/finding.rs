@@ -14,9 +14,7 @@ use super::blobs::Unnamed;
 pub enum Kind {
     /// A rollout ends within a line: a write that never came to its end. A load cuts it off.
     TornEnd,
-    /// The last line is whole and cannot be read. A load cuts it off and begins a new epoch, so that only a load can.
-    TornLine,
-    /// Lines in the middle that cannot be read, or that are missing.
+    /// Whole lines that cannot be read, or that are missing.
     Damage,
     /// A record whose large text is not in `blobs/`, or not as it was written.
     LostText,

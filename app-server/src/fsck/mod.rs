@@ -121,6 +121,8 @@ struct Check<'a> {
     idle: Option<Idle>,
     tasks: Tasks,
     summary: Summary,
+    /// Threads of which a text is lost: their rows say more than their rollouts.
+    lacking: BTreeSet<ThreadId>,
     told: &'a mut (dyn FnMut(Told<'_>) + Send),
 }
 
@@ -150,7 +152,7 @@ pub async fn run(
         return Err(FsckError::NoLock { path: home });
     }
     let (tasks, summary) = (Tasks::new(), Summary::default());
-    let mut check = Check { paths, order, idle, tasks, summary, told };
+    let mut check = Check { paths, order, idle, tasks, summary, lacking: BTreeSet::new(), told };
     let done = check.run().await;
     check.tasks.finish().await;
     done.map(|()| check.summary)
@@ -276,7 +278,8 @@ impl Check<'_> {
         let store = FileStore::open(&self.paths, Arc::new(LookOnly), self.tasks.clone());
         let store = store.map_err(FsckError::Store)?;
         let look = rows::Rows { paths: &self.paths, store: &store, tasks: &self.tasks, order: self.order };
-        let (index, findings) = look.compare(&threads, marked).await?;
+        let passed_over = marked.union(&self.lacking).copied().collect();
+        let (index, findings) = look.compare(&threads, &passed_over).await?;
         self.summary.index = index;
         findings.into_iter().for_each(|finding| self.say(finding));
         Ok(())
@@ -287,6 +290,7 @@ impl Check<'_> {
             finding.outcome = self.order.repair.otherwise();
         }
         self.summary.count(&finding);
+        self.lacking.extend(finding.thread.filter(|_| finding.kind == Kind::LostText));
         (self.told)(Told::Finding(&finding));
     }
 
@@ -311,7 +315,7 @@ fn beside(paths: &HomePaths, place: &Place) -> Option<Reading> {
     let mut second = rollout::read(paths.root(), place)?;
     let is_theirs = is_theirs || marked();
     second.findings.retain(|finding| {
-        let at_end = matches!(finding.kind, Kind::TornEnd | Kind::TornLine | Kind::Begun);
+        let at_end = matches!(finding.kind, Kind::TornEnd | Kind::Begun);
         first.findings.contains(finding) && !(at_end && is_theirs)
     });
     Some(second)

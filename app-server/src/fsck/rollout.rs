@@ -45,7 +45,7 @@ pub struct Reading {
     pub records: u64,
     /// Whether its last turn has no end.
     pub open: bool,
-    /// Where a load would cut it off without taking a whole line.
+    /// Where a load would cut it off.
     pub cut: Option<u64>,
 }
 
@@ -99,13 +99,10 @@ fn judged(place: &Place, seen: Result<Survey, ReadError>, told: Told) -> Reading
     findings.sort_by_key(|finding| finding.offset);
     let torn = survey.length - survey.keep;
     if torn > 0 {
-        let (kind, detail) = match survey.cut_lines {
-            0 => (Kind::TornEnd, "it ends within a line"),
-            _whole => (Kind::TornLine, "its last line cannot be read; the next load cuts it off"),
-        };
-        findings.push(new(kind, detail.to_owned()).at(survey.head, survey.keep).long(torn));
+        let detail = "it ends within a line".to_owned();
+        findings.push(new(Kind::TornEnd, detail).at(survey.head, survey.keep).long(torn));
     }
-    let cut = (torn > 0 && survey.cut_lines == 0).then_some(survey.keep);
+    let cut = (torn > 0).then_some(survey.keep);
     Reading { findings, records: told.records, open: told.open, cut }
 }
 

@@ -26,11 +26,12 @@ pub struct Rows<'a> {
 type Said = (ThreadRow, EventSeq);
 
 impl Rows<'_> {
-    /// Compares the rows of `threads`, and of all that have a row. A thread that is marked gets its row when it is closed.
+    /// Compares the rows of `threads`, and of all that have a row, but of those in `passed_over`: a thread that is marked
+    /// gets its row when it is closed.
     pub async fn compare(
         &self,
         threads: &BTreeSet<ThreadId>,
-        marked: &BTreeSet<ThreadId>,
+        passed_over: &BTreeSet<ThreadId>,
     ) -> Result<(IndexLook, Vec<Finding>), FsckError> {
         let look = match Look::open(self.paths, self.tasks).await {
             Ok(Some(look)) => look,
@@ -47,7 +48,7 @@ impl Rows<'_> {
         let mut findings = Vec::new();
         let wanted = |thread: &ThreadId| self.order.threads.is_empty() || self.order.threads.contains(thread);
         let all: BTreeSet<ThreadId> = threads.iter().copied().chain(indexed).filter(wanted).collect();
-        for thread in all.difference(marked) {
+        for thread in all.difference(passed_over) {
             let row = match look.get(*thread).await {
                 Ok(row) => row,
                 Err(error) => {

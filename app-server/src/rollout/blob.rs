@@ -124,8 +124,7 @@ pub trait Texts {
     fn text(&self, blob: &BlobRef) -> io::Result<Result<String, Lost>>;
 }
 
-/// Takes the large texts out of the members of a record, if they make a large line; an empty text is left in the place of
-/// each.
+/// Takes the large texts out of the members of a record; an empty text is left in the place of each.
 #[must_use]
 pub fn take_out(members: &mut Value) -> Vec<(BlobRef, Blob)> {
     let mut taken = Vec::new();

@@ -43,7 +43,7 @@ impl Tail {
             };
             tail.epoch = tail.epoch.max(names);
         }
-        tail.damaged = repair.cut_lines > 0 || repair.damage.iter().any(|damage| damage.after >= opened_at);
+        tail.damaged = repair.damage.iter().any(|damage| damage.after >= opened_at);
         tail
     }
 }

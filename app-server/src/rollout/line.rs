@@ -55,7 +55,9 @@ pub enum LineError {
 /// When a member cannot be written as JSON, such as a map whose keys are not texts; none of our types has one.
 pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
     let version = if let RecordBody::Unknown(unknown) = &record.body { unknown.version } else { VERSION };
-    write_line(record, version, &[], &record.body.members()?, out)
+    let mut members = Vec::new();
+    record.body.write_members(&mut members)?;
+    write_line(record, version, &[], &members, out)
 }
 
 /// Appends the line of `record`, with its newline, and takes what is too large for a line to `blobs`: those have to be on
@@ -68,30 +70,31 @@ pub fn encode_small(
     out: &mut Vec<u8>,
     blobs: &mut Vec<Blob>,
 ) -> Result<(), serde_json::Error> {
-    let members = record.body.members()?;
     // A record that this version does not know is kept as it came.
-    if members.len() <= policy::BLOB_LINE || matches!(record.body, RecordBody::Unknown(_)) {
+    if matches!(record.body, RecordBody::Unknown(_)) {
         return encode(record, out);
     }
-    let mut value = record.body.members_value()?;
-    let taken = blob::take_out(&mut value);
-    if taken.is_empty() {
-        return write_line(record, VERSION, &[], &members, out);
+    // First the large texts are put aside, as escaping them is most of the work.
+    let mut members = record.body.members()?;
+    let (refs, texts): (Vec<BlobRef>, Vec<Blob>) = blob::take_out(&mut members).into_iter().unzip();
+    let rest = if refs.is_empty() { String::new() } else { members.to_string() };
+    let length = rest.len() + texts.iter().map(|blob| blob.text.len()).sum::<usize>();
+    if length <= policy::BLOB_LINE {
+        return encode(record, out);
     }
-    let (refs, texts): (Vec<BlobRef>, Vec<Blob>) = taken.into_iter().unzip();
     for text in texts {
         if !blobs.contains(&text) {
             blobs.push(text);
         }
     }
-    write_line(record, VERSION_WITH_BLOBS, &refs, &value.to_string(), out)
+    write_line(record, VERSION_WITH_BLOBS, &refs, rest.as_bytes(), out)
 }
 
 fn write_line(
     record: &Record,
     version: u64,
     refs: &[BlobRef],
-    members: &str,
+    members: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
     let from = out.len();
@@ -102,11 +105,11 @@ fn write_line(
         out.extend_from_slice(format!(r#","{BLOBS}":{}"#, serde_json::to_string(refs)?).as_bytes());
     }
     // The members come as an object of their own: `{}`, or braces around what belongs behind the type.
-    if let Some(inside) = members.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'))
+    if let Some(inside) = members.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"))
         && !inside.is_empty()
     {
         out.push(b',');
-        out.extend_from_slice(inside.as_bytes());
+        out.extend_from_slice(inside);
     }
     let crc = crc32c::crc32c(out.get(from..).unwrap_or_default());
     out.extend_from_slice(format!(",\"crc\":\"{crc:08x}\"}}\n").as_bytes());

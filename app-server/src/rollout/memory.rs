@@ -150,7 +150,7 @@ impl RolloutStore for MemoryStore {
         state.counts.reads += 1;
         let mut rest = state.records(thread)?.iter().filter(|record| record.seq > after);
         let records: Vec<Record> = rest.by_ref().take(limit).cloned().collect();
-        Ok(Page { bytes: bytes(&records), more: rest.next().is_some(), lost: Vec::new(), records })
+        Ok(Page { bytes: bytes(&records), more: rest.next().is_some(), lost: Vec::new(), taken: 0, records })
     }
 
     async fn read_back(
@@ -165,7 +165,7 @@ impl RolloutStore for MemoryStore {
         let mut rest = earlier.filter(|record| before.is_none_or(|before| record.seq < before));
         let mut records: Vec<Record> = rest.by_ref().take(limit).cloned().collect();
         records.reverse();
-        Ok(Page { bytes: bytes(&records), more: rest.next().is_some(), lost: Vec::new(), records })
+        Ok(Page { bytes: bytes(&records), more: rest.next().is_some(), lost: Vec::new(), taken: 0, records })
     }
 
     async fn exists(&self, thread: ThreadId) -> Result<bool, ReadError> {

@@ -198,10 +198,8 @@ pub struct Damage {
 /// What a load found and mended in the part that it has read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Repair {
-    /// Bytes of a torn end that were cut off; 0 when it was whole.
+    /// Bytes of a piece of a line at the end that were cut off; 0 when it was whole.
     pub cut: u64,
-    /// Whole lines among them: what they said may have been told to clients.
-    pub cut_lines: u64,
     /// Damage that stays, oldest first.
     pub damage: Vec<Damage>,
 }
@@ -238,6 +236,8 @@ pub struct Page {
     pub lost: Vec<EventSeq>,
     /// Whether there are more in the direction that was read.
     pub more: bool,
+    /// Of a page from the end: how many damaged lines stand behind its last record, whose numbers stay taken.
+    pub taken: u64,
 }
 
 /// What a store has done since the start.

@@ -1,6 +1,8 @@
 //! What a rollout says, record by record. The one table of record types is at the end of this file's head; how a
 //! record becomes a line is in `line.rs`.
 
+use std::io::Write;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use skein_protocol::event::ThreadTokenUsage;
@@ -63,16 +65,16 @@ macro_rules! records {
                 }
             }
 
-            /// The members behind `type`, as a JSON object.
-            pub(super) fn members(&self) -> Result<String, serde_json::Error> {
+            /// Writes the members behind `type`, as a JSON object.
+            pub(super) fn write_members(&self, out: impl Write) -> Result<(), serde_json::Error> {
                 match self {
-                    $( Self::$name(body) => serde_json::to_string(body), )+
-                    Self::Unknown(unknown) => serde_json::to_string(&unknown.members),
+                    $( Self::$name(body) => serde_json::to_writer(out, body), )+
+                    Self::Unknown(unknown) => serde_json::to_writer(out, &unknown.members),
                 }
             }
 
-            /// The same, to be changed before it is written.
-            pub(super) fn members_value(&self) -> Result<Value, serde_json::Error> {
+            /// The same, to be changed before they are written.
+            pub(super) fn members(&self) -> Result<Value, serde_json::Error> {
                 match self {
                     $( Self::$name(body) => serde_json::to_value(body), )+
                     Self::Unknown(unknown) => serde_json::to_value(&unknown.members),

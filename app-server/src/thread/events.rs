@@ -93,12 +93,19 @@ pub fn of_what_is_cut_off(history: &History, at: WallMs) -> Vec<Broadcast> {
     let Some(open) = history.open_turn() else { return Vec::new() };
     let closed = history.clone().into_closed();
     let Some(turn) = closed.turn(&open.id) else { return Vec::new() };
-    let was_open = |item: &&ThreadItem| history.open_items().any(|open| open.id() == item.id());
+    let (unstarted, at_its_start) = (history.unstarted_item(), |item: &ThreadItem| {
+        let params = item_started(closed.id(), &turn.id, item.clone());
+        Notice::new::<ItemStartedNotice>(Scope::Subscribers, &params, at, None).broadcast
+    });
+    let was_open = |item: &&ThreadItem| {
+        unstarted.into_iter().chain(history.open_items()).any(|open| open.id() == item.id())
+    };
     let ended = |item: &ThreadItem| {
         let params = item_completed(closed.id(), &turn.id, item.clone());
         Notice::new::<ItemCompletedNotice>(Scope::Subscribers, &params, at, None).broadcast
     };
-    let mut ends: Vec<Broadcast> = turn.items.iter().filter(was_open).map(ended).collect();
+    let mut ends: Vec<Broadcast> = unstarted.map(at_its_start).into_iter().collect();
+    ends.extend(turn.items.iter().filter(was_open).map(ended));
     let params = turn_completed(closed.id(), turn.clone());
     ends.push(Notice::new::<TurnCompletedNotice>(Scope::Subscribers, &params, at, None).broadcast);
     ends

@@ -14,8 +14,8 @@ use uuid::Uuid;
 use crate::clock::WallMs;
 use crate::index::ThreadRow;
 use crate::rollout::record::{
-    ForkOrigin, ItemCheckpoint, ItemCompleted, ItemText, Record, RecordBody, TakenBack, ThreadCreated,
-    ThreadHeader, ThreadOpened, ThreadSettings, TurnCompleted,
+    ForkOrigin, ItemCheckpoint, ItemCompleted, ItemStarted, ItemText, Record, RecordBody, TakenBack,
+    ThreadCreated, ThreadHeader, ThreadOpened, ThreadSettings, TurnCompleted,
 };
 
 mod cut;
@@ -42,6 +42,8 @@ pub struct History {
     hole: EventSeq,
     /// The first and the last number of damaged records since the last turn, which no turn shows yet.
     missing: Option<(EventSeq, EventSeq)>,
+    /// Whether a line behind the last `thread.opened` is damaged.
+    lost: bool,
     epoch: Epoch,
     opened: Option<ThreadOpened>,
     closed: bool,
@@ -74,6 +76,9 @@ pub struct History {
     taken_back: Vec<TakenBack>,
     /// Items of the last turn that are not done, in the order of their start.
     open_items: Vec<ItemId>,
+    /// The message with which the last turn began, while no record of its own tells of it: the disk got the turn's
+    /// beginning, and not what was written with it.
+    unstarted: Option<ItemId>,
     /// Text of open items that was heard, and of which no record tells yet.
     unrecorded: Vec<(ItemId, String)>,
     /// The newest client ids of user messages, oldest first, with the turns they went into.
@@ -109,6 +114,7 @@ impl History {
             seq: EventSeq(0),
             hole: EventSeq(0),
             missing: None,
+            lost: false,
             epoch: Epoch(1),
             opened: None,
             closed: false,
@@ -131,6 +137,7 @@ impl History {
             emptied: false,
             taken_back: Vec::new(),
             open_items: Vec::new(),
+            unstarted: None,
             unrecorded: Vec::new(),
             messages: VecDeque::new(),
         }
@@ -166,6 +173,12 @@ impl History {
     #[must_use]
     pub fn hole(&self) -> EventSeq {
         self.hole
+    }
+
+    /// Whether events of this version of the history cannot be read any more: the next load begins another one.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.lost
     }
 
     /// The version of the history.
@@ -246,6 +259,13 @@ impl History {
         self.open_items.iter().filter_map(move |id| items.iter().find(|item| item.id() == id))
     }
 
+    /// The message of the open turn of which only the turn's beginning tells.
+    #[must_use]
+    pub fn unstarted_item(&self) -> Option<&ThreadItem> {
+        let id = self.unstarted.as_ref()?;
+        self.open_turn()?.items.iter().find(|item| item.id() == id)
+    }
+
     /// A turn with all of its items, if it is held.
     #[must_use]
     pub fn turn(&self, id: &TurnId) -> Option<&Turn> {
@@ -315,19 +335,18 @@ impl History {
         }
     }
 
-    /// What has to be written to close the open turn: each open item is done with its text so far (calls of tools have
-    /// failed), then the turn is interrupted. Empty when no turn is open.
+    /// What has to be written to close the open turn: a message without records of its own gets them, each open item is
+    /// done with its text so far (calls of tools have failed), then the turn is interrupted. Empty when no turn is open.
     #[must_use]
     pub fn closing_records(&self, now: WallMs) -> Vec<RecordBody> {
         let Some(turn) = self.open_turn() else { return Vec::new() };
-        let mut records: Vec<RecordBody> = self
-            .open_items()
-            .map(|item| {
-                let mut item = items::cut_short(item.clone());
-                item.completed_at_ms = Some(now.0);
-                ItemCompleted { turn_id: turn.id.clone(), item }.into()
-            })
-            .collect();
+        let started = |item: &ThreadItem| ItemStarted { turn_id: turn.id.clone(), item: item.clone() }.into();
+        let mut records: Vec<RecordBody> = self.unstarted_item().map(started).into_iter().collect();
+        records.extend(self.unstarted_item().into_iter().chain(self.open_items()).map(|item| {
+            let mut item = items::cut_short(item.clone());
+            item.completed_at_ms = Some(now.0);
+            ItemCompleted { turn_id: turn.id.clone(), item }.into()
+        }));
         let (turn_id, status) = (turn.id.clone(), TurnStatus::Interrupted);
         records.push(self.turn_completed_record(turn_id, status, None));
         records

@@ -159,11 +159,13 @@ impl Journal {
     pub fn record(&mut self, bodies: Vec<RecordBody>, keep: Keep) -> Vec<EventSeq> {
         let mut records = Vec::with_capacity(bodies.len() + 1);
         let mut keep = self.effective(keep);
+        // Before a number is told, its epoch has to be on the disk, however little is kept of the rest: after a loss of power
+        // the same numbers would be given out again in the same epoch. So with what begins one: a load, and a revert.
+        if !self.opened || bodies.iter().any(|body| matches!(body, RecordBody::Reverted(_))) {
+            keep = Keep::Power;
+        }
         if !self.opened {
             self.opened = true;
-            // Before anything of this load is published, its numbers have to belong to an epoch on the disk, however little is
-            // kept of the rest: after a loss of power the same numbers would be given out again in the same epoch.
-            keep = Keep::Power;
             let opened = ThreadOpened {
                 boot_id: self.services.machine_boot,
                 term: self.services.term,
@@ -187,7 +189,8 @@ impl Journal {
             let waiting = std::mem::take(waiting);
             self.sink = Sink::Disk { batches: None, task: None };
             if !waiting.is_empty() {
-                self.send(waiting, self.effective(Keep::Power));
+                // As the first records of every load, whatever is kept of the rest.
+                self.send(waiting, Keep::Power);
             }
         }
     }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use skein_protocol::extension::ThreadPicture;
+use skein_protocol::extension::{GapReason, ThreadPicture};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::{ThreadResumeParams, ThreadResumeResponse, ThreadStatus};
 
@@ -38,7 +38,11 @@ pub async fn observe(services: Arc<Services>, id: ThreadId, resume: Resume) {
     let now = picture(&history);
     let asked = resume.params.skein.as_ref();
     let hole = history.hole().max(services.holes.last(id));
-    let continuation = catch_up::continuation(asked, now, hole, services.config().limits.replay);
+    let continuation = match catch_up::continuation(asked, now, hole, services.config().limits.replay) {
+        // Also one that has seen what is lost now: nobody else is shown it any more.
+        Continuation::From(_) if history.is_lost() => Continuation::Gap(GapReason::Damaged),
+        other @ (Continuation::From(_) | Continuation::Gap(_) | Continuation::Whole) => other,
+    };
     let response = response(&history, continuation, &resume.params);
     if let Continuation::From(seq) = continuation {
         let from = ThreadPicture { seq, epoch: now.epoch };

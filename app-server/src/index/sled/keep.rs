@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use skein_protocol::ids::ThreadId;
+use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::time::timeout;
 
 use super::schema::{self, Schema};
@@ -21,6 +21,15 @@ async fn marked(store: &dyn RolloutStore) -> Vec<ThreadId> {
         tracing::warn!(%error, "the open markers cannot be listed; lists may be behind");
         Vec::new()
     })
+}
+
+/// How a row stands to its rollout.
+enum Standing {
+    Right,
+    /// The rollout has more, or stands elsewhere; or there is no row.
+    Behind,
+    /// It was made from records that the rollout has lost.
+    Ahead,
 }
 
 impl SledIndex {
@@ -157,7 +166,8 @@ impl SledIndex {
     }
 
     /// After a start of the machine, which may have lost open markers and the last writes of the index: sets the row of
-    /// every rollout that has none, or has records behind it. Lists say that it is under way.
+    /// every rollout that has none, has records behind it, or has lost those that it was made from. Lists say that it is under
+    /// way.
     async fn compare(&self, store: &dyn RolloutStore, trees: &Trees) {
         match &*self.shared.state.borrow() {
             State::Ready { comparing: Some(_), .. } => {}
@@ -181,9 +191,14 @@ impl SledIndex {
         let total = threads.len() as u64;
         for (done, thread) in (0..).zip(threads) {
             self.set_progress(Indexing { done, total });
-            let compared = match self.is_behind(store, thread).await {
-                Ok(true) => rebuild::set_row(store, self, thread).await.is_ok(),
-                Ok(false) => true,
+            let compared = match self.standing(store, thread).await {
+                Ok(Standing::Right) => true,
+                Ok(Standing::Behind) => rebuild::set_row(store, self, thread).await.is_ok(),
+                Ok(Standing::Ahead) => {
+                    // One that says it is from a later record would stay.
+                    let removed = self.blocking(trees, move |trees| trees.remove(thread, EventSeq(0))).await;
+                    removed.is_ok() && rebuild::set_row(store, self, thread).await.is_ok()
+                }
                 Err(Broken(reason)) => {
                     tracing::warn!(%thread, reason, "a thread was not compared with its row in the index");
                     true
@@ -208,12 +223,16 @@ impl SledIndex {
         });
     }
 
-    async fn is_behind(&self, store: &dyn RolloutStore, thread: ThreadId) -> Result<bool, Broken> {
+    async fn standing(&self, store: &dyn RolloutStore, thread: ThreadId) -> Result<Standing, Broken> {
         let row = self.get(thread).await.map_err(|error| Broken(error.to_string()))?;
-        let Some((row, as_of)) = row else { return Ok(true) };
+        let Some((row, as_of)) = row else { return Ok(Standing::Behind) };
         match (store.head(thread).await, store.shelf(thread).await) {
-            (Ok(head), Ok(shelf)) => Ok(as_of < head || row.archived != (shelf == Shelf::Archive)),
-            (Err(ReadError::Missing(_)), _) | (_, Err(ReadError::Missing(_))) => Ok(true),
+            (Ok(head), Ok(_)) if as_of > head => Ok(Standing::Ahead),
+            (Ok(head), Ok(shelf)) if as_of < head || row.archived != (shelf == Shelf::Archive) => {
+                Ok(Standing::Behind)
+            }
+            (Ok(_), Ok(_)) => Ok(Standing::Right),
+            (Err(ReadError::Missing(_)), _) | (_, Err(ReadError::Missing(_))) => Ok(Standing::Behind),
             (Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })), _)
             | (_, Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. }))) => {
                 Err(Broken(error.to_string()))

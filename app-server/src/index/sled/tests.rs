@@ -185,6 +185,24 @@ async fn after_another_start_of_the_machine_what_the_index_lacks_is_added_once()
     assert_eq!(store.counts().reads, reads, "nothing is opened");
 }
 
+/// The index may have come to disk with a row whose record has not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_another_start_of_the_machine_a_row_of_lost_records_is_set_back() {
+    let (store, thread) = (threads(1).await, ThreadId::new(Uuid::from_u128(1)));
+    let fixture = Fixture::new(&store);
+    fixture.previews().await;
+    let (mut row, as_of) = fixture.index.get(thread).await.unwrap().unwrap();
+    row.name = Some("lost".to_owned());
+    fixture.index.upsert(row, EventSeq(as_of.0 + 3)).await.unwrap();
+    fixture.index.flush().await.unwrap();
+    let dir = fixture.stopped().await;
+    let fixture = Fixture::of_boot(dir, Uuid::from_u128(8), Arc::<MemoryStore>::clone(&store));
+    fixture.until(is_done).await;
+    let (row, now) = fixture.index.get(thread).await.unwrap().unwrap();
+    assert_eq!((row.name, now), (None, as_of));
+    fixture.stopped().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn within_a_start_of_the_machine_nothing_is_compared() {
     let (dir, store) = behind_its_rollouts().await;

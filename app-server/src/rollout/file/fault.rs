@@ -10,7 +10,7 @@ use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::layer::{DiskLayer, Entry, FileLayer, LayerFile, Open};
@@ -76,12 +76,15 @@ struct Shared {
     state: Mutex<State>,
     released: Condvar,
     bytes_read: AtomicU64,
+    stopped: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     done: Vec<(Op, PathBuf)>,
     fault: Option<Fault>,
+    /// The operation at which everything stops, and how much of it happens.
+    stops: Option<(usize, Fails)>,
     held: BTreeSet<Op>,
     files: BTreeMap<PathBuf, OnDisk>,
     /// Names that are not on disk until their folder is synced.
@@ -215,6 +218,18 @@ impl FaultLayer {
         state.fault = Some(Fault { at, times: usize::MAX, fails: Fails::Before, kind });
     }
 
+    /// Stops everything at the operation `at`, counted from 0 from the layer's start: so much of it happens, and nothing
+    /// after it.
+    pub fn stop_at(&self, at: usize, happens: Fails) {
+        self.state().stops = Some((at, happens));
+    }
+
+    /// Set when everything has stopped.
+    #[must_use]
+    pub fn stopped(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.shared.stopped)
+    }
+
     /// Makes operations of this kind wait, on the thread that asks for them, until [`FaultLayer::release`].
     pub fn hold(&self, op: Op) {
         self.state().held.insert(op);
@@ -276,6 +291,11 @@ impl FaultLayer {
         state.done.push((op, path.to_owned()));
         while state.held.contains(&op) {
             state = self.shared.released.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if let Some((at, happens)) = state.stops.filter(|(at, _)| number >= *at) {
+            self.shared.stopped.store(true, Ordering::Relaxed);
+            let fails = if number == at { happens } else { Fails::Before };
+            return Some(Fault { at, times: usize::MAX, fails, kind: io::ErrorKind::Other });
         }
         state.fault.filter(|fault| number >= fault.at && number - fault.at < fault.times)
     }

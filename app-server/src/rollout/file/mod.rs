@@ -406,7 +406,7 @@ impl RolloutStore for FileStore {
     }
 
     async fn shelf(&self, thread: ThreadId) -> Result<Shelf, ReadError> {
-        let found = self.naming(Pool::Read, move |shared| shared.places.shelf(thread)).await;
+        let found = self.naming(Pool::Read, move |shared| Ok(shared.places.shelf(thread))).await;
         found.map_err(|source| ReadError::Disk { thread, source })?.ok_or(ReadError::Missing(thread))
     }
 

@@ -7,7 +7,7 @@ use skein_protocol::ids::EventSeq;
 
 use super::layer::LayerFile;
 use super::lines::{Backward, Forward};
-use super::scan::{self, whole};
+use super::scan::whole;
 use crate::policy;
 use crate::rollout::blob::Texts;
 use crate::rollout::line::Read;
@@ -52,7 +52,10 @@ pub(super) fn back(
     let mut lines = Backward::new(file, stop);
     let mut page = Page::default();
     while let Some(line) = lines.next()? {
-        let Some(line) = whole(&line, EventSeq(0)) else { continue };
+        let Some(line) = whole(&line, EventSeq(0)) else {
+            page.taken += u64::from(line.ended && before.is_none() && page.records.is_empty());
+            continue;
+        };
         if is_full(&page, &line, limit) {
             page.more = true;
             break;
@@ -86,7 +89,7 @@ pub(super) fn last(file: &dyn LayerFile, end: u64) -> io::Result<Option<EventSeq
     let mut bad = 0;
     while let Some(line) = lines.next()? {
         match line::seq(line.bytes) {
-            Ok(seq) if line.ended => return Ok(Some(EventSeq(seq.0 + scan::taken_numbers(bad)))),
+            Ok(seq) if line.ended => return Ok(Some(EventSeq(seq.0.saturating_add(bad)))),
             Ok(_) | Err(_) => bad += u64::from(line.ended),
         }
     }

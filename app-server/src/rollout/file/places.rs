@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -14,6 +15,7 @@ use super::blobs::Blobs;
 use super::layer::{FileLayer, LayerFile, Open};
 use crate::clock::WallMs;
 use crate::home::HomePaths;
+use crate::policy;
 use crate::rollout::Shelf;
 
 /// What the names of rollouts end with that are not whole yet.
@@ -34,6 +36,15 @@ pub(super) struct Places {
     synced_folders: Mutex<HashSet<PathBuf>>,
     /// Rollouts of which it is not known which name is on disk: the disk failed when they were put elsewhere.
     unsure: Mutex<BTreeSet<ThreadId>>,
+    /// How often a rollout has got another name. Counted behind each time.
+    renames: AtomicU64,
+}
+
+/// A rollout that stands on a shelf, or what is in its place.
+struct Standing {
+    shelf: Shelf,
+    path: PathBuf,
+    file: io::Result<Box<dyn LayerFile>>,
 }
 
 impl Places {
@@ -64,6 +75,7 @@ impl Places {
             marked: Mutex::default(),
             synced_folders: Mutex::default(),
             unsure: Mutex::default(),
+            renames: AtomicU64::new(0),
         }
     }
 
@@ -85,35 +97,44 @@ impl Places {
 
     /// Opens a rollout on whichever shelf it stands.
     pub fn open_rollout(&self, thread: ThreadId, how: Open) -> io::Result<(Box<dyn LayerFile>, PathBuf)> {
-        // It may be put on the other shelf between two looks: so the first one is looked at once more.
-        for shelf in [Shelf::Threads, Shelf::Archive, Shelf::Threads] {
-            let path = self.on(shelf, thread);
-            match (self.layer.open(&path, Open::Read), how) {
-                (Err(error), _) if is_missing(&error) => {}
-                (Ok(file), Open::Read) => return Ok((file, path)),
-                (Err(error), Open::Read) => return Err(error),
-                (Ok(_) | Err(_), Open::Write | Open::New) => return Ok((self.layer.open(&path, how)?, path)),
+        match (self.look_for(thread), how) {
+            (Some(Standing { path, file, .. }), Open::Read) => Ok((file?, path)),
+            (Some(Standing { path, .. }), Open::Write | Open::New) => {
+                Ok((self.layer.open(&path, how)?, path))
+            }
+            (None, _) => {
+                let path = self.rollout(thread);
+                Ok((self.layer.open(&path, how)?, path))
             }
         }
-        let path = self.rollout(thread);
-        Ok((self.layer.open(&path, how)?, path))
     }
 
-    /// On which shelf a rollout stands.
-    pub fn shelf(&self, thread: ThreadId) -> io::Result<Option<Shelf>> {
-        for shelf in [Shelf::Threads, Shelf::Archive, Shelf::Threads] {
-            match self.layer.open(&self.on(shelf, thread), Open::Read) {
-                Err(error) if is_missing(&error) => {}
-                // What is no regular file stands there all the same.
-                Ok(_) | Err(_) => return Ok(Some(shelf)),
+    /// Looks for a rollout on the shelves. It may be put on the other one between two looks: so the first one is looked at
+    /// once more, and both again when names have changed meanwhile: it may be back.
+    fn look_for(&self, thread: ThreadId) -> Option<Standing> {
+        loop {
+            let renames = self.renames.load(Acquire);
+            for shelf in [Shelf::Threads, Shelf::Archive, Shelf::Threads] {
+                let path = self.on(shelf, thread);
+                let file = self.layer.open(&path, Open::Read);
+                if !file.as_ref().is_err_and(|error| is_missing(error)) {
+                    return Some(Standing { shelf, path, file });
+                }
+            }
+            if self.renames.load(Acquire) == renames {
+                return None;
             }
         }
-        Ok(None)
+    }
+
+    /// On which shelf a rollout stands. What is no regular file stands there all the same.
+    pub fn shelf(&self, thread: ThreadId) -> Option<Shelf> {
+        self.look_for(thread).map(|standing| standing.shelf)
     }
 
     /// Puts a rollout on a shelf.
     pub fn move_to(&self, thread: ThreadId, shelf: Shelf) -> io::Result<()> {
-        match self.shelf(thread)? {
+        match self.shelf(thread) {
             None => Err(io::ErrorKind::NotFound.into()),
             Some(there) if there == shelf => Ok(()),
             Some(there) => self.carry(thread, &self.on(there, thread), &self.on(shelf, thread)),
@@ -122,7 +143,7 @@ impl Places {
 
     /// Puts a rollout into the trash, under a name that says when that was: its folder may be copied.
     pub fn trash(&self, thread: ThreadId, at: WallMs) -> io::Result<()> {
-        let there = self.shelf(thread)?.ok_or(io::ErrorKind::NotFound)?;
+        let there = self.shelf(thread).ok_or(io::ErrorKind::NotFound)?;
         self.carry(thread, &self.on(there, thread), &self.trash.join(format!("{thread}.{}.jsonl", at.0)))
     }
 
@@ -152,11 +173,11 @@ impl Places {
         folders.into_iter().rev().try_for_each(|folder| self.make_folder(folder))?;
         lock(&self.unsure).insert(thread);
         if let Err(error) = self.rename_and_sync(from, to) {
-            if !self.is_there(from)
-                && self.is_there(to)
-                && let Err(back) = self.layer.rename(to, from)
-            {
-                tracing::error!(%thread, %back, place = %to.display(), "a rollout stays where it was put");
+            if !self.is_there(from) && self.is_there(to) {
+                if let Err(back) = self.layer.rename(to, from) {
+                    tracing::error!(%thread, %back, place = %to.display(), "a rollout stays where it was put");
+                }
+                self.renames.fetch_add(1, AcqRel);
             }
             return Err(error);
         }
@@ -167,6 +188,7 @@ impl Places {
     /// First the folder that the name came into: were it only gone from the other, the file would be nowhere.
     fn rename_and_sync(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.layer.rename(from, to)?;
+        self.renames.fetch_add(1, AcqRel);
         [to, from].into_iter().filter_map(Path::parent).try_for_each(|folder| self.layer.sync_folder(folder))
     }
 
@@ -224,11 +246,18 @@ impl Places {
         Ok(())
     }
 
-    /// Every rollout, the one that was written last first. One that is put on the other shelf meanwhile is there, too.
+    /// Every rollout, the one that was written last first. One that is put on the other shelf meanwhile is there, too, and
+    /// one that comes back, unless that happens at each of several looks.
     pub fn threads(&self) -> io::Result<Vec<ThreadId>> {
         let mut found = Vec::new();
-        for shelf in [&self.threads, &self.archive, &self.threads] {
-            found.extend(self.written_on(shelf)?);
+        for _ in 0..policy::LISTING_LOOKS {
+            let renames = self.renames.load(Acquire);
+            for shelf in [&self.threads, &self.archive, &self.threads] {
+                found.extend(self.written_on(shelf)?);
+            }
+            if self.renames.load(Acquire) == renames {
+                break;
+            }
         }
         found.sort_unstable_by(|one, other| other.cmp(one));
         let mut seen = HashSet::new();

@@ -24,8 +24,6 @@ pub(super) struct Scan {
     pub term: Term,
     /// Where the file has to be cut; its length when it is whole.
     pub keep: u64,
-    /// Whole lines behind that.
-    pub cut_lines: u64,
     /// Damage that stays.
     pub damage: Vec<Damage>,
     /// Texts that cannot be had, of records that are among the damage or say so themselves.
@@ -95,8 +93,6 @@ pub struct Survey {
     pub length: u64,
     /// Where a load would cut it; its length when it is whole.
     pub keep: u64,
-    /// Whole lines behind that.
-    pub cut_lines: u64,
     /// Damage that stays, oldest first.
     pub damage: Vec<Damage>,
     /// Texts that cannot be had, oldest first: of records that are among the damage or say so themselves.
@@ -126,8 +122,8 @@ pub fn survey(
     each: impl FnMut(Record, u64),
 ) -> Result<Survey, ReadError> {
     let length = file.len().map_err(|source| ReadError::Disk { thread, source })?;
-    let Scan { head, keep, cut_lines, damage, lost, .. } = walk((file, texts), thread, 0, length, each)?;
-    Ok(Survey { head, length, keep, cut_lines, damage, lost })
+    let Scan { head, keep, damage, lost, .. } = walk((file, texts), thread, 0, length, each)?;
+    Ok(Survey { head, length, keep, damage, lost })
 }
 
 /// Reads the file, giving its records away.
@@ -143,7 +139,6 @@ fn walk(
         head: EventSeq(0),
         term: Term(0),
         keep: end,
-        cut_lines: 0,
         damage: Vec::new(),
         lost: Vec::new(),
         marks: Marks::default(),
@@ -256,26 +251,18 @@ impl Scan {
         }
     }
 
-    /// Judges what stands behind the last record. One bad line, or a piece of one, is a torn write. More whole lines
-    /// than one are no torn write: they stay, and their numbers stay taken.
+    /// Judges what stands behind the last record. A piece of a line is a torn write, and goes. Whole lines may have been
+    /// acknowledged: they stay, so that each load until the next write sees that numbers are lost, and the numbers stay
+    /// taken.
     fn end(&mut self, bad: Option<Bad>) {
         let Some(bad) = bad else { return };
-        let taken = taken_numbers(bad.ended);
-        if taken == 0 {
-            self.keep = bad.offset;
-            self.cut_lines = bad.ended;
-            return;
-        }
         self.keep = bad.fragment.unwrap_or(bad.offset + bad.length);
-        let length = self.keep - bad.offset;
-        self.damage.push(Damage { after: self.head, offset: bad.offset, length, lines: bad.ended });
-        self.head = EventSeq(self.head.0.saturating_add(taken));
+        if bad.ended > 0 {
+            let length = self.keep - bad.offset;
+            self.damage.push(Damage { after: self.head, offset: bad.offset, length, lines: bad.ended });
+            self.head = EventSeq(self.head.0.saturating_add(bad.ended));
+        }
     }
-}
-
-/// How many numbers stay taken by `ended` whole bad lines at the end: none where they are a torn write and go.
-pub(super) fn taken_numbers(ended: u64) -> u64 {
-    if ended <= 1 { 0 } else { ended }
 }
 
 /// What went wrong opening a rollout, in words that say what is in its place.

@@ -13,6 +13,7 @@ use fault::{FaultLayer, Op};
 mod blobs;
 mod damage;
 mod ends;
+mod evasive;
 mod faults;
 mod power;
 mod shelves;

@@ -87,7 +87,7 @@ impl Writer {
         writer.file = Some(file);
         (writer.synced, writer.head, writer.term, writer.marks) =
             (found.keep, found.head, found.term, found.marks);
-        let repair = Repair { cut: end - found.keep, cut_lines: found.cut_lines, damage: found.damage };
+        let repair = Repair { cut: end - found.keep, damage: found.damage };
         Ok((writer, Loaded { end: found.records, head: found.head, repair }))
     }
 

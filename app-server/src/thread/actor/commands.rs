@@ -137,10 +137,10 @@ impl Owner {
         if let Some(error) = self.refusal_of_disk(journal) {
             return Some(Refusal::Error(error));
         }
-        let provider = &journal.history.settings().model_provider;
-        if self.services.providers.get(provider).is_none() {
+        let provider = self.settings().model_provider;
+        if self.services.providers.get(&provider).is_none() {
             let known = self.services.providers.names().join(", ");
-            return Some(Refusal::Error(ThreadError::NoProvider { name: provider.clone(), known }));
+            return Some(Refusal::Error(ThreadError::NoProvider { name: provider, known }));
         }
         let client_id = input.params.client_user_message_id.as_deref();
         if let Some(turn) = client_id.and_then(|client_id| journal.history.seen_message(client_id)) {

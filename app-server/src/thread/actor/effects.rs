@@ -155,6 +155,8 @@ impl Owner {
             task.abort();
         }
         self.drop_questions();
+        // Whose answer stands in the line is shown what is given up, like those who listen.
+        self.send_all();
         self.give_up_records();
         self.services.store.release(self.id);
     }

@@ -1,6 +1,6 @@
 //! The thread's settings: what changes them, and that the change is recorded.
 
-use skein_protocol::thread::{ThreadForkParams, ThreadResumeParams};
+use skein_protocol::thread::{ThreadForkParams, ThreadResumeParams, ThreadStartParams};
 use skein_protocol::turn::TurnStartParams;
 
 use super::{Owner, Waiter};
@@ -19,9 +19,16 @@ macro_rules! set_given {
 }
 
 impl Owner {
-    /// What the thread works with.
+    /// What the thread works with: as a new one where the record that says it is damaged, and no turn has ended since.
     pub(super) fn settings(&self) -> ThreadSettings {
-        self.journal.as_ref().map(|journal| journal.history.settings().clone()).unwrap_or_default()
+        let recorded = self.journal.as_ref().map(|journal| journal.history.settings());
+        match recorded.filter(|settings| !settings.model_provider.is_empty()) {
+            Some(settings) => settings.clone(),
+            None => {
+                let config = self.services.config();
+                pictures::new_settings(&ThreadStartParams::default(), &self.overrides, &config)
+            }
+        }
     }
 
     /// Settings that come with a turn hold from then on.

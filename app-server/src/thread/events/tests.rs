@@ -24,6 +24,8 @@ const E: Epoch = Epoch(1);
 enum Act {
     Name(Option<String>),
     Turn,
+    /// The server is killed, and of what was written with a turn's beginning only that has come to the disk.
+    TornTurn,
     Steer,
     Begin,
     Say,
@@ -37,6 +39,7 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         1 => proptest::option::of("[a-z]{1,3}").prop_map(Act::Name),
         3 => Just(Act::Turn),
+        1 => Just(Act::TornTurn),
         1 => Just(Act::Steer),
         4 => Just(Act::Begin),
         4 => Just(Act::Say),
@@ -87,7 +90,14 @@ impl Book {
         let open = self.history.open_items().next().cloned();
         match (act, turn, open) {
             (Act::Name(name), _, _) => self.write(ThreadNamed { name }.into()),
-            (Act::Turn, None, _) => self.begin(),
+            (Act::Turn, None, _) => {
+                let (turn_id, item) = self.begin();
+                self.user_says(turn_id, item);
+            }
+            (Act::TornTurn, None, _) => {
+                self.begin();
+                self.reload();
+            }
             (Act::Steer, Some(turn), _) => self.user_says(turn, self.fresh("user")),
             (Act::Begin, Some(turn_id), _) => {
                 let mut item = ThreadItem::agent_message(self.fresh("item"), "");
@@ -108,21 +118,23 @@ impl Book {
                 self.write(Usage { turn_id, usage }.into());
             }
             (Act::End(well), Some(turn_id), _) => self.end(turn_id, well),
-            (Act::Reload, _, _) => {
-                self.history.closing_records(WallMs(3)).into_iter().for_each(|body| self.write(body));
-                self.write(ThreadClosed {}.into());
-                self.open();
-            }
+            (Act::Reload, _, _) => self.reload(),
             _ => {}
         }
     }
 
-    fn begin(&mut self) {
+    fn reload(&mut self) {
+        self.history.closing_records(WallMs(3)).into_iter().for_each(|body| self.write(body));
+        self.write(ThreadClosed {}.into());
+        self.open();
+    }
+
+    fn begin(&mut self) -> (TurnId, String) {
         let (turn_id, item) = (TurnId::from(self.fresh("turn")), self.fresh("user"));
         let input = vec![UserInput::text("hello")];
         let item_id = Some(item.clone().into());
         self.write(TurnStarted { turn_id: turn_id.clone(), input, item_id, client_id: None }.into());
-        self.user_says(turn_id, item);
+        (turn_id, item)
     }
 
     fn user_says(&mut self, turn_id: TurnId, id: String) {

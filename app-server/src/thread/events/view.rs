@@ -13,7 +13,7 @@ use skein_protocol::notifications::{
 use skein_protocol::table::Notification;
 use skein_protocol::turn::{Turn, TurnItemsView};
 
-use crate::thread::history::History;
+use crate::thread::history::{DAMAGE_ID, History};
 
 /// The number of a durable event, and the version of the history that it belongs to.
 pub type Number = (EventSeq, Epoch);
@@ -237,10 +237,11 @@ impl View {
     }
 
     /// How it differs from what is stored. Of items in progress only the text may: what was heard comes to the disk
-    /// within a second. With `let_down` by the disk it may hold what it was told as unsaved, and what is not stored.
+    /// within a second. With `let_down` by the disk it may hold what it was told as unsaved, and what is not stored. What
+    /// says that records are damaged is shown by pictures only.
     pub fn difference(&self, history: &History, let_down: bool) -> Option<String> {
-        let mine = if let_down { self.but_unsaved(history) } else { self.turns.clone() };
-        let stored = with_open_text_of(&mine, history);
+        let mine = without_damage(if let_down { self.but_unsaved(history) } else { self.turns.clone() });
+        let stored = without_damage(with_open_text_of(&mine, history));
         if self.name.as_deref() != history.name() && !(let_down && self.unsaved_name) {
             return Some(format!("the name is {:?}, and {:?} is stored", self.name, history.name()));
         }
@@ -279,6 +280,13 @@ impl View {
         }
         turns
     }
+}
+
+fn without_damage(mut turns: Vec<Turn>) -> Vec<Turn> {
+    for turn in &mut turns {
+        turn.items.retain(|item| !item.id().as_str().starts_with(DAMAGE_ID));
+    }
+    turns
 }
 
 /// The stored turns, with the text that items in progress have in `mine`, where that is a continuation.

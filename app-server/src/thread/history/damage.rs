@@ -19,7 +19,7 @@ impl History {
             return;
         }
         let first = self.seq.next();
-        self.hole = last;
+        (self.hole, self.lost) = (last, true);
         let is_open = self.open_turn().is_some();
         match self.turns.last_mut().filter(|_| is_open) {
             Some(open) => open.turn.items.push(marker((first, last))),

@@ -41,7 +41,7 @@ impl History {
             RecordBody::ThreadCreated(created) => self.thread_created(created, at),
             RecordBody::ThreadOpened(opened) => {
                 self.opened = Some(**opened);
-                self.epoch = opened.epoch;
+                (self.epoch, self.lost) = (opened.epoch, false);
             }
             RecordBody::ThreadNamed(named) => self.name.clone_from(&named.name),
             RecordBody::ThreadMeta(meta) => self.thread_meta(meta),
@@ -99,6 +99,7 @@ impl History {
             item.started_at_ms = Some(at.0);
             self.put(&started.turn_id, item);
         }
+        self.unstarted.clone_from(&started.item_id);
         if !started.input.is_empty() {
             self.user_said(&started.turn_id, &started.input, started.client_id.as_deref());
         }
@@ -108,7 +109,10 @@ impl History {
         let mut item = started.item.clone();
         item.started_at_ms = item.started_at_ms.or(Some(at.0));
         let id = item.id().clone();
-        self.updated_at = at;
+        if self.unstarted.take_if(|unstarted| *unstarted == id).is_none() {
+            // The turn's own message says nothing new, also when it is written after a crash.
+            self.updated_at = at;
+        }
         self.put(&started.turn_id, item);
         if self.open_turn().is_some_and(|turn| turn.id == started.turn_id) && !self.open_items.contains(&id) {
             self.open_items.push(id);
@@ -135,6 +139,7 @@ impl History {
         let mut item = completed.item.clone();
         item.completed_at_ms = item.completed_at_ms.or(Some(at.0));
         self.open_items.retain(|open| open != item.id());
+        self.unstarted.take_if(|unstarted| unstarted == item.id());
         self.unrecorded.retain(|(heard, _)| heard != item.id());
         self.put(&completed.turn_id, item);
     }
@@ -152,6 +157,7 @@ impl History {
         }
         if self.open_turn().is_some_and(|turn| turn.id == completed.turn_id) {
             self.open_items.clear();
+            self.unstarted = None;
         }
         if let Some(held) = self.held(&completed.turn_id) {
             held.turn.status = completed.status;

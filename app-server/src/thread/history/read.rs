@@ -70,6 +70,9 @@ impl History {
             }
         }
         end.records.iter().for_each(|record| history.apply(record));
+        if end.taken > 0 {
+            history.skip_to(EventSeq(history.seq.0.saturating_add(end.taken)));
+        }
         report(&history);
         if history.emptied {
             // What is left stands further back, if anything is.
@@ -103,7 +106,7 @@ impl History {
                 break;
             }
         }
-        self.hole = EventSeq(0);
+        (self.hole, self.lost) = (EventSeq(0), false);
         Ok(())
     }
 }
@@ -120,18 +123,21 @@ struct End {
     /// Oldest first.
     records: VecDeque<Record>,
     whole: bool,
+    /// Damaged lines behind them.
+    taken: u64,
 }
 
 impl End {
     /// Reads backwards until there are `bytes`, and on to a header.
     async fn read(store: &dyn RolloutStore, thread: ThreadId, bytes: usize) -> Result<Self, ReadError> {
-        let mut end = Self { records: VecDeque::new(), whole: false };
+        let mut end = Self { records: VecDeque::new(), whole: false, taken: 0 };
         let limit = if bytes == 0 { policy::HEADER_PAGE } else { policy::WINDOW_PAGE };
         let (mut before, mut read) = (None, 0);
         loop {
             let page = store.read_back(thread, before, limit).await?;
             before = page.records.first().map(|first| first.seq);
             read += page.bytes;
+            end.taken += page.taken;
             let base = page.records.iter().position(Record::tells_of_all);
             let whole = !page.more || page.records.is_empty();
             let enough = !whole && read >= bytes;

@@ -90,6 +90,7 @@ impl History {
             held.turn.status = TurnStatus::Interrupted;
         }
         self.open_items.clear();
+        self.unstarted = None;
     }
 
     /// Puts turns before those that are held, which stand before them on disk; `more` tells whether there may be others

@@ -26,7 +26,7 @@ async fn a_file_cut_anywhere_gives_exactly_its_whole_lines() {
             Ok(loaded) => {
                 assert_eq!(loaded.end, records[..good], "cut at {cut}");
                 assert_eq!(loaded.repair.cut, (cut - ends[good]) as u64);
-                assert_eq!((loaded.repair.cut_lines, &loaded.repair.damage), (0, &vec![]));
+                assert_eq!(loaded.repair.damage, []);
                 assert_eq!(fs::read(fixture.path(id)).unwrap(), whole[..ends[good]], "cut at the newline");
             }
             Err(ReadError::Missing(_)) => assert_eq!(good, 0, "cut at {cut}"),
@@ -36,23 +36,31 @@ async fn a_file_cut_anywhere_gives_exactly_its_whole_lines() {
 }
 
 #[tokio::test]
-async fn a_last_line_with_a_bad_crc_is_cut_and_one_in_the_middle_is_fenced() {
+async fn a_line_with_a_bad_crc_is_fenced_also_when_it_is_the_last() {
     let fixture = Fixture::new();
     let id = thread(1);
     let mut bytes = lines(&names(1, 3));
     let (second, third) = (lines(&names(1, 1)).len(), lines(&names(1, 2)).len());
     bytes[third + 30] ^= 1;
     let loaded = load(&fixture, id, &bytes).await.unwrap();
-    assert_eq!((loaded.end, loaded.head), (names(1, 2), EventSeq(2)));
-    assert_eq!(loaded.repair.cut_lines, 1);
+    assert_eq!((loaded.end, loaded.head), (names(1, 2), EventSeq(3)), "its number stays taken");
+    let damage = |after, from: usize, to: usize| Repair {
+        damage: vec![Damage {
+            after: EventSeq(after),
+            offset: from as u64,
+            length: (to - from) as u64,
+            lines: 1,
+        }],
+        ..Repair::default()
+    };
+    assert_eq!(loaded.repair, damage(2, third, bytes.len()));
+    assert_eq!(fs::read(fixture.path(id)).unwrap(), bytes, "never deleted");
 
     bytes[third + 30] ^= 1;
     bytes[second + 30] ^= 1;
     let loaded = load(&fixture, id, &bytes).await.unwrap();
     assert_eq!((loaded.end, loaded.head), (vec![named(1, "name 1"), named(3, "name 3")], EventSeq(3)));
-    let damage =
-        Damage { after: EventSeq(1), offset: second as u64, length: (third - second) as u64, lines: 1 };
-    assert_eq!(loaded.repair, Repair { damage: vec![damage], ..Repair::default() });
+    assert_eq!(loaded.repair, damage(1, second, third));
     assert_eq!(fs::read(fixture.path(id)).unwrap(), bytes, "never deleted");
     let page = fixture.store.read_after(id, EventSeq(0), 9).await.unwrap();
     assert_eq!(page.records.iter().map(|record| record.seq.0).collect::<Vec<_>>(), [1, 3]);

@@ -75,7 +75,7 @@ impl Story {
     fn words(&self, seq: u64, life: u64, step: usize, attempt: usize) -> String {
         let rest = match self.texts {
             // One is enough, as each is on disk by itself.
-            Texts::Large if step == 2 && life == 1 && seq % 2 == 0 => large(),
+            Texts::Large if step == 2 && life == 1 && seq.is_multiple_of(2) => large(),
             Texts::Large | Texts::Short => "x".repeat(600),
         };
         format!("{seq} of life {life}, try {attempt} {rest}")

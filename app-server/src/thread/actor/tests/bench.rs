@@ -96,6 +96,24 @@ impl Bench {
         Self::over(Arc::new(Disk::over(Arc::new(store))), layer, tasks, self.home.clone(), |_| ())
     }
 
+    /// A server of this home over this layer, for paused time: its files are worked on by who asks for it, until the layer
+    /// stops. It begins with what the disk has.
+    pub fn on_machine(
+        home: &Arc<(TempDir, Home)>,
+        layer: &FaultLayer,
+        (boot, term): (uuid::Uuid, Term),
+        tune: impl FnOnce(&mut Config),
+    ) -> Self {
+        let tasks = Tasks::inline(layer.stopped());
+        let store = FileStore::open(home.1.paths(), Arc::new(layer.clone()), tasks.clone()).unwrap();
+        let disk = Arc::new(Disk::over(Arc::new(store)));
+        let mut bench = Self::over(disk, layer.clone(), tasks, Some(Arc::clone(home)), tune);
+        bench.soon = SOON;
+        let services = Arc::get_mut(&mut bench.services).expect("nobody uses the bench yet");
+        (services.machine_boot, services.term) = (boot, term);
+        bench
+    }
+
     /// What the server's task for open markers does with those that wait for it.
     pub async fn take_off_markers(&self) {
         let mut batch = Vec::new();

@@ -41,7 +41,7 @@ pub enum Message {
 }
 
 impl Message {
-    fn read(text: &str) -> Self {
+    pub fn read(text: &str) -> Self {
         let number = |id: RequestId| match id {
             RequestId::Integer(number) => number,
             RequestId::String(text) => panic!("an id that nobody gave: {text}"),
@@ -74,6 +74,14 @@ impl Message {
     pub fn seq(&self) -> Option<EventSeq> {
         match self {
             Self::Notice { stamp, .. } => stamp.seq,
+            Self::Answer { .. } | Self::Question { .. } => None,
+        }
+    }
+
+    /// The same with the version of the history that it belongs to.
+    pub fn number(&self) -> Option<(EventSeq, Epoch)> {
+        match self {
+            Self::Notice { stamp, .. } => stamp.seq.zip(stamp.epoch),
             Self::Answer { .. } | Self::Question { .. } => None,
         }
     }

@@ -266,6 +266,25 @@ async fn who_was_told_of_a_revert_that_is_lost_is_sent_away() {
     bench.finish().await;
 }
 
+/// The unload gives the records up in the moment in which the line would have gone on without them.
+#[tokio::test(start_paused = true)]
+async fn who_is_answered_only_when_a_revert_gets_lost_is_sent_away_too() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, turns) = talked(&bench, &["one", "two"]).await;
+    let (mut waiting, mut asker) = (bench.client(), bench.client());
+    bench.disk.hold_appends();
+    client.ask_revert(thread, &turns[1]);
+    waiting.ask_resume(thread, Role::Subscriber);
+    asker.unload(thread, Force::Yes);
+    bench.gone(thread).await;
+    assert_eq!(waiting.count(Message::is::<ThreadReverted>), 0, "its answer shows it");
+    assert!(client.closed().is_some() && waiting.closed().is_some());
+    bench.disk.release_appends();
+    let mut back = bench.client();
+    assert_eq!(ids(&back.resume(thread).await.thread.turns), turns);
+    bench.finish().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failed_turn_that_is_taken_back_leaves_no_error_behind() {
     let bench = Bench::in_memory();

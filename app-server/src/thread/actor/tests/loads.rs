@@ -1,5 +1,8 @@
 //! How threads come into memory: once, for whoever waits, and without a trace when nothing is written.
 
+use std::sync::Arc;
+
+use skein_protocol::extension::GapReason;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_protocol::item::{McpToolCallStatus, ThreadItem, ThreadItemBody};
 use skein_protocol::notifications::{ItemCompleted, ThreadClosed, ThreadNameUpdated, TurnCompleted};
@@ -11,6 +14,9 @@ use crate::home::Term;
 use crate::rollout::record::{ItemStarted, Record, RecordBody};
 use crate::rollout::{Keep, Lease, RolloutStore};
 use crate::thread::subscribers::{Left, Role};
+
+/// The start of the machine that a kill does not end.
+const BOOT: uuid::Uuid = uuid::Uuid::from_u128(1);
 
 #[tokio::test]
 async fn a_load_that_writes_nothing_leaves_the_file_and_the_store_untouched() {
@@ -256,5 +262,42 @@ async fn the_epoch_that_a_load_begins_is_that_of_the_next_one_too() {
     let mut again = bench.client();
     let second = again.resume(thread).await.skein.unwrap();
     assert_eq!((first.epoch, second.epoch), (Epoch(2), Epoch(2)));
+    bench.finish().await;
+}
+
+/// A number that a client has seen is not given to another event in the same epoch, also when the record is damaged
+/// and the load that finds it writes nothing.
+#[tokio::test]
+async fn a_number_whose_record_is_damaged_is_not_given_out_again_after_loads_that_write_nothing() {
+    let mut first = Bench::on_files();
+    Arc::get_mut(&mut first.services).unwrap().machine_boot = BOOT;
+    let (mut client, thread) = first.materialised().await;
+    let named = client.set_name(thread, "seen");
+    client.answer::<serde_json::Value>(named).await.unwrap();
+    client.heard::<ThreadNameUpdated>().await;
+    let seen = client.log.iter().rev().find_map(Message::seq).unwrap();
+    first.disk.hold_appends();
+    let mut bytes = first.file(thread);
+    let last = bytes.len() - 20;
+    bytes[last] ^= 1;
+    first.overwrite(thread, &bytes);
+
+    let mut bench = first.after_a_crash();
+    Arc::get_mut(&mut bench.services).unwrap().machine_boot = BOOT;
+    for _ in 0..2 {
+        let mut other = bench.client();
+        let told = other.resume(thread).await.skein.unwrap();
+        assert!(told.epoch > Epoch(1), "what was told is lost");
+        other.disconnect();
+        bench.gone(thread).await;
+    }
+    let mut other = bench.client();
+    let named = other.set_name(thread, "another");
+    other.answer::<serde_json::Value>(named).await.unwrap();
+    let mut back = bench.client();
+    let told = back.resume_from(thread, (seen, Epoch(1))).await.skein.unwrap();
+    assert_eq!(told.gap.map(|gap| gap.reason), Some(GapReason::OtherEpoch));
+    back.disconnect();
+    bench.gone(thread).await;
     bench.finish().await;
 }

@@ -9,6 +9,7 @@ mod client;
 pub(crate) mod disk;
 mod model;
 
+mod agreement;
 mod answers;
 mod checkpoints;
 mod edits;
@@ -19,6 +20,7 @@ mod loads;
 mod numbers;
 mod observers;
 mod panics;
+mod power;
 mod pressure;
 mod questions;
 mod rebuilds;

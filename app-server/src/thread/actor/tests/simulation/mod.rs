@@ -7,7 +7,7 @@
 
 mod checks;
 pub mod dice;
-mod person;
+pub mod person;
 mod world;
 
 use world::World;

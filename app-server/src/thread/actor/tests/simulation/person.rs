@@ -321,7 +321,7 @@ enum Audit {
 }
 
 /// Without ids, which are random.
-fn in_words(message: &Message) -> String {
+pub fn in_words(message: &Message) -> String {
     match message {
         Message::Answer { id, result: Ok(_) } => format!("answer {id}"),
         Message::Answer { id, result: Err(error) } => {

@@ -1,0 +1,251 @@
+//! Whatever several people do to threads at once, and wherever servers are killed meanwhile: what the records say last, the
+//! place and the row of the lists agree, and the index that was kept is the one that is made anew from the rollouts.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_protocol::thread::{ThreadForkParams, ThreadStartParams};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::simulation::dice::Dice;
+use super::*;
+use crate::home::{Home, Term};
+use crate::index::memory::MemoryIndex;
+use crate::index::{ThreadIndex, rebuild};
+use crate::repair;
+use crate::rollout::file::fault::{Fails, FaultLayer};
+use crate::rollout::record::RecordBody;
+use crate::rollout::{ReadError, RolloutStore, Shelf};
+use crate::thread::command::{Edit, RevertTo};
+use crate::thread::event::Force;
+use crate::thread::subscribers::Role;
+
+const SEEDS: u64 = 60;
+const MOST_THREADS: usize = 4;
+const PEOPLE: usize = 3;
+
+/// A request whose answer is waited for.
+struct Asked {
+    who: usize,
+    request: i64,
+    thread: ThreadId,
+    /// It puts the thread elsewhere.
+    moves: bool,
+}
+
+struct Story {
+    seed: u64,
+    dice: Dice,
+    home: Arc<(TempDir, Home)>,
+    index: Arc<MemoryIndex>,
+    threads: Vec<ThreadId>,
+    /// A kill came while they were put elsewhere: then the place wins over the record.
+    doubtful: BTreeSet<ThreadId>,
+    asked: Vec<Asked>,
+    /// How many moves were answered.
+    moves: usize,
+}
+
+impl Story {
+    fn of(seed: u64) -> Self {
+        let folder = TempDir::new().unwrap();
+        let home = Home::open(folder.path()).unwrap();
+        Self {
+            seed,
+            dice: Dice::of(seed),
+            home: Arc::new((folder, home)),
+            index: Arc::default(),
+            threads: Vec::new(),
+            doubtful: BTreeSet::new(),
+            asked: Vec::new(),
+            moves: 0,
+        }
+    }
+
+    fn play(&mut self) {
+        let servers = 1 + self.dice.below(3);
+        for server in 1..=servers {
+            let layer = FaultLayer::new();
+            if server < servers {
+                let happens = [Fails::Before, Fails::Half, Fails::After][self.dice.below(3)];
+                layer.stop_at(self.dice.below(80), happens);
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .unwrap();
+            runtime.block_on(self.serve(&layer, server));
+        }
+    }
+
+    async fn serve(&mut self, layer: &FaultLayer, server: usize) {
+        let start = (Uuid::from_u128(1), Term(server as u64));
+        let bench =
+            Bench::on_machine(&self.home, layer, start, |_| ()).with_index(Arc::clone(&self.index) as _);
+        let mut people: Vec<Client> = (0..PEOPLE).map(|_| bench.client()).collect();
+        let stopped = layer.stopped();
+        let end = async {
+            while !stopped.load(Ordering::Relaxed) {
+                bench.pass(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = end => return self.killed(&mut people),
+            () = self.crowd(&bench, &mut people) => {}
+        }
+        if stopped.load(Ordering::Relaxed) {
+            return self.killed(&mut people);
+        }
+        self.rest(bench, people).await;
+    }
+
+    /// What was not answered may have come half-way.
+    fn killed(&mut self, people: &mut [Client]) {
+        for asked in std::mem::take(&mut self.asked) {
+            if asked.moves && people[asked.who].count(|message| message.answers(asked.request)) == 0 {
+                self.doubtful.insert(asked.thread);
+            }
+        }
+    }
+
+    /// The server starts as a server does, and everybody asks for things at once.
+    async fn crowd(&mut self, bench: &Bench, people: &mut [Client]) {
+        let open = bench.disk.open_markers().await.unwrap();
+        for thread in &open {
+            rebuild::set_row(bench.disk.as_ref(), self.index.as_ref(), *thread).await.unwrap();
+        }
+        repair::run(Arc::clone(&bench.services), open, CancellationToken::new()).await;
+        for _ in 0..40 {
+            let who = self.dice.below(PEOPLE);
+            self.ask(who, &mut people[who]);
+            if self.dice.once_in(3) {
+                bench.pass(Duration::from_millis(1)).await;
+            }
+            if self.dice.once_in(12) {
+                bench.take_off_markers().await;
+            }
+        }
+        bench.pass(Duration::from_mins(1)).await;
+    }
+
+    fn ask(&mut self, who: usize, client: &mut Client) {
+        let Some(thread) = self.dice.pick(&self.threads).filter(|_| !self.dice.once_in(12)) else {
+            return self.start(who, client);
+        };
+        let which = self.dice.below(24);
+        let request = match which {
+            0..4 => client.archive(thread),
+            4..8 => client.unarchive(thread),
+            8 => client.delete(thread),
+            9..13 => client.ask_resume(thread, Role::Subscriber),
+            13 | 14 => client.set_name(thread, "another"),
+            15 | 16 => client.unload(thread, Force::Yes),
+            17..20 => client.input(thread, "more"),
+            20 => client.edit(thread, |reply| Edit::Revert(RevertTo::AllBut(1), reply)),
+            21 if self.threads.len() < MOST_THREADS => {
+                let (request, fork) = client.ask_fork(ThreadForkParams::of(thread));
+                self.threads.push(fork);
+                request
+            }
+            _ => {
+                let _left = client.unsubscribe(thread);
+                return;
+            }
+        };
+        self.asked.push(Asked { who, request, thread, moves: which < 9 });
+    }
+
+    fn start(&mut self, who: usize, client: &mut Client) {
+        if self.threads.len() >= MOST_THREADS {
+            return;
+        }
+        let (request, thread) = client.ask_start(ThreadStartParams::default());
+        self.threads.push(thread);
+        let said = client.input(thread, "hello");
+        let asked = |request| Asked { who, request, thread, moves: false };
+        self.asked.extend([request, said].map(asked));
+    }
+
+    /// Everybody was answered and leaves; nothing is loaded, and everything agrees.
+    async fn rest(&mut self, bench: Bench, mut people: Vec<Client>) {
+        for asked in std::mem::take(&mut self.asked) {
+            let answers = people[asked.who].count(|message| message.answers(asked.request));
+            assert_eq!(answers, 1, "seed {}: request {} of {}", self.seed, asked.request, asked.who);
+            self.moves += usize::from(asked.moves);
+        }
+        people.iter().for_each(Client::disconnect);
+        for thread in &self.threads {
+            bench.gone(*thread).await;
+        }
+        while bench.services.tasks.count() > 0 {
+            bench.pass(Duration::from_secs(1)).await;
+        }
+        let anew = MemoryIndex::default();
+        rebuild::run(bench.disk.as_ref(), &anew, |_| ()).await.unwrap();
+        for thread in &self.threads {
+            self.agrees(&bench, &anew, *thread).await;
+        }
+        bench.finish().await;
+    }
+
+    async fn agrees(&self, bench: &Bench, anew: &MemoryIndex, thread: ThreadId) {
+        let case = format!("seed {}, {thread}", self.seed);
+        let (kept, made) = (self.index.get(thread).await.unwrap(), anew.get(thread).await.unwrap());
+        assert_eq!(kept, made, "{case}");
+        let shelf = match bench.disk.shelf(thread).await {
+            Ok(shelf) => shelf,
+            Err(ReadError::Missing(_)) => return assert_eq!(kept, None, "{case}"),
+            Err(error) => panic!("{case}: {error}"),
+        };
+        let archived = shelf == Shelf::Archive;
+        // A kill in the first write leaves a thread in which nobody has said anything.
+        assert!(kept.is_none_or(|(row, _)| row.archived == archived), "{case}: it stands on {shelf:?}");
+        let page = bench.disk.read_after(thread, EventSeq(0), 10_000).await.unwrap();
+        let said = page.records.iter().rev().find_map(|record| match &record.body {
+            RecordBody::Archived(_) => Some(true),
+            // What stands before it was said of another thread.
+            RecordBody::Unarchived(_) | RecordBody::Forked(_) => Some(false),
+            _ => None,
+        });
+        assert!(
+            self.doubtful.contains(&thread) || said.unwrap_or(false) == archived,
+            "{case}: it stands on {shelf:?}, and the last word is {said:?}"
+        );
+    }
+}
+
+/// Says which seed has failed.
+struct Named(u64);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("seed {} failed; SKEIN_SIM_SEED={} repeats it", self.0, self.0);
+        }
+    }
+}
+
+#[test]
+fn whatever_is_done_at_once_and_wherever_servers_are_killed_record_place_and_row_agree() {
+    let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
+    let seeds = match number("SKEIN_SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SKEIN_SIM_SEEDS").unwrap_or(SEEDS),
+    };
+    let whole = seeds.end - seeds.start == SEEDS;
+    let mut moves = 0;
+    for seed in seeds {
+        let _named = Named(seed);
+        let mut story = Story::of(seed);
+        story.play();
+        moves += story.moves;
+    }
+    assert!(!whole || moves > 300, "only {moves} moves were answered");
+}

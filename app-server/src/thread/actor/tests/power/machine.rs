@@ -1,0 +1,166 @@
+//! A machine with one home: servers live on it one after the other, and each is cut off.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use skein_protocol::ids::ThreadId;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::super::simulation::dice::Dice;
+use super::super::{Bench, Client};
+use super::kept::Kept;
+use super::returns;
+use super::stories::Talk;
+use crate::config::Durability;
+use crate::home::{Home, Term};
+use crate::rollout::file::fault::{Fails, FaultLayer, Op};
+use crate::thread::events::view::View;
+
+/// What ends a life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// The server is killed: what it has written stays.
+    Kill,
+    /// The machine loses power.
+    Power(Comes),
+}
+
+/// What of all that was not synced comes to disk when power is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comes {
+    Nothing,
+    /// Piece by piece, as dice say.
+    Some,
+    Everything,
+}
+
+/// Where a life ends: at this operation on the disk, counted from 0, of which so much happens.
+#[derive(Debug, Clone, Copy)]
+pub struct End {
+    pub at: usize,
+    pub happens: Fails,
+    pub loss: Loss,
+}
+
+impl End {
+    /// When the story is told.
+    pub const NEVER: Self = Self { at: usize::MAX, happens: Fails::Before, loss: Loss::Kill };
+}
+
+pub struct Machine {
+    home: Arc<(TempDir, Home)>,
+    durability: Durability,
+    /// Starts of the machine.
+    boots: u128,
+    /// Starts of a server.
+    servers: u64,
+    dice: Dice,
+    /// The thread that is talked in, when it was asked for.
+    thread: Option<ThreadId>,
+    /// What somebody has seen when the link broke, for every number that was the last one.
+    pub views: Vec<View>,
+    kept: Kept,
+}
+
+impl Machine {
+    pub fn new(durability: Durability, seed: usize) -> Self {
+        let folder = TempDir::new().unwrap();
+        let home = Home::open(folder.path()).unwrap();
+        Self {
+            home: Arc::new((folder, home)),
+            durability,
+            boots: 1,
+            servers: 0,
+            dice: Dice::of(seed as u64),
+            thread: None,
+            views: Vec::new(),
+            kept: Kept::default(),
+        }
+    }
+
+    /// One life: what is there is looked at, then somebody who knows `known` talks, until the end. Answers the operations.
+    pub fn live(
+        &mut self,
+        end: End,
+        known: Option<View>,
+        story: impl AsyncFnOnce(&Bench, &mut Talk),
+    ) -> Vec<Op> {
+        let layer = FaultLayer::new();
+        layer.stop_at(end.at, end.happens);
+        let (thread, kept) = (self.thread, &self.kept);
+        let (heard, asked_for) = self.serve(&layer, async |bench| {
+            kept.are_there(bench, thread).await;
+            let mut talk = Talk::of(bench.client(), thread, known);
+            tokio::select! {
+                biased;
+                () = stopped(&layer) => {}
+                () = story(bench, &mut talk) => {}
+            }
+            let asked_for = talk.thread;
+            (talk.end(), asked_for)
+        });
+        self.thread = asked_for;
+        self.kept.hear(heard.client());
+        self.kept.end(self.durability, end.loss, &heard);
+        self.views.extend(heard.views);
+        self.lose(&layer, end.loss);
+        layer.done().into_iter().map(|(op, _)| op).collect()
+    }
+
+    /// Everybody who has ever seen anything comes back, some before and some after others go on talking.
+    pub fn all_come_back(&mut self, turn: usize) {
+        let Some(thread) = self.thread else { return };
+        let layer = FaultLayer::new();
+        let (kept, views) = (&self.kept, &self.views);
+        let clients = self.serve(&layer, async |bench| {
+            kept.are_there(bench, Some(thread)).await;
+            returns::all(bench, thread, views, turn).await
+        });
+        clients.iter().for_each(|client| self.kept.hear(client));
+    }
+
+    /// A server serves until this is done, and is gone in the same moment.
+    fn serve<T>(&self, layer: &FaultLayer, work: impl AsyncFnOnce(&Bench) -> T) -> T {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let start = (Uuid::from_u128(self.boots), Term(self.servers + 1));
+        runtime.block_on(async {
+            let bench =
+                Bench::on_machine(&self.home, layer, start, |config| config.durability = self.durability);
+            work(&bench).await
+        })
+    }
+
+    fn lose(&mut self, layer: &FaultLayer, loss: Loss) {
+        self.servers += 1;
+        let Loss::Power(comes) = loss else { return };
+        self.boots += 1;
+        match comes {
+            Comes::Nothing => layer.cut_power().unwrap(),
+            Comes::Some => layer.tear_power(&mut || self.dice.once_in(2)).unwrap(),
+            Comes::Everything => layer.tear_power(&mut || true).unwrap(),
+        }
+    }
+}
+
+/// Waits until nothing more happens on the disk.
+async fn stopped(layer: &FaultLayer) {
+    let stopped = layer.stopped();
+    while !stopped.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// What somebody has heard in a life.
+pub struct Heard {
+    pub person: super::super::simulation::person::Person,
+    pub views: Vec<View>,
+}
+
+impl Heard {
+    pub fn client(&self) -> &Client {
+        self.person.client.as_ref().unwrap()
+    }
+}

@@ -1,0 +1,180 @@
+//! What is talked, step by step: each step waits until it is heard, so that a story is always the same.
+
+use std::time::Duration;
+
+use skein_protocol::ids::{ThreadId, TurnId};
+use skein_protocol::notifications::{
+    ItemAgentMessageDelta, ThreadNameUpdated, ThreadReverted, TurnCompleted, TurnStarted,
+};
+use skein_protocol::thread::{ThreadResumeResponse, ThreadStartParams, ThreadStartResponse};
+use skein_protocol::turn::TurnStartResponse;
+use tokio_util::sync::CancellationToken;
+
+use super::super::model::{PUPPET, Strings};
+use super::super::simulation::dice::Trace;
+use super::super::simulation::person::{Person, Request};
+use super::super::{Bench, Client, Message};
+use super::machine::Heard;
+use crate::repair;
+use crate::rollout::RolloutStore;
+use crate::thread::event::Force;
+use crate::thread::events::view::View;
+use crate::thread::subscribers::Role;
+
+/// Longer than text in flight waits to be written.
+const A_WHILE: Duration = Duration::from_millis(1_100);
+
+/// Three turns with text that streams, one of which is taken back, a name, an unload and a load, and a turn in the middle
+/// of which all ends.
+pub async fn conversation(bench: &Bench, talk: &mut Talk) {
+    talk.start().await;
+    talk.slowly(bench, &["one ", "two "]).await;
+    talk.name("first").await;
+    let second = talk.say("hello there").await;
+    talk.revert(&second).await;
+    talk.unload(bench).await;
+    bench.take_off_markers().await;
+    assert!(talk.resume().await);
+    talk.slowly(bench, &["three "]).await;
+    talk.speaks(bench).await;
+}
+
+/// What is done in the life after it, if the thread is there: nothing that writes, a turn, a name and an unload, a revert,
+/// the beginning of a turn.
+pub async fn next(bench: &Bench, talk: &mut Talk, turn: usize) {
+    if turn % 2 == 1 {
+        let open = bench.disk.open_markers().await.unwrap();
+        repair::run(bench.services.clone(), open, CancellationToken::new()).await;
+    }
+    if !talk.resume().await {
+        return;
+    }
+    match turn % 5 {
+        0 => talk.unload(bench).await,
+        1 => drop(talk.say("in the second life").await),
+        2 => {
+            talk.name("second").await;
+            talk.unload(bench).await;
+        }
+        3 => {
+            let said = talk.say("not for long").await;
+            talk.revert(&said).await;
+        }
+        _ => talk.speaks(bench).await,
+    }
+}
+
+/// Somebody with a client.
+pub struct Talk {
+    client: Client,
+    pub thread: Option<ThreadId>,
+    known: Option<View>,
+    asked: Vec<(i64, Request)>,
+    /// The answer in the middle of which all ends.
+    open: Option<Strings>,
+}
+
+impl Talk {
+    pub fn of(client: Client, thread: Option<ThreadId>, known: Option<View>) -> Self {
+        Self { client, thread, known, asked: Vec::new(), open: None }
+    }
+
+    async fn start(&mut self) {
+        let (request, thread) = self.client.ask_start(ThreadStartParams::default());
+        self.thread = Some(thread);
+        self.asked.push((request, Request::Start(thread)));
+        self.client.answer::<ThreadStartResponse>(request).await.unwrap();
+    }
+
+    /// By the last number that it knows. Whether the thread is there.
+    pub async fn resume(&mut self) -> bool {
+        let Some(thread) = self.thread else { return false };
+        let heard = self.client.log.iter().rev().find_map(Message::number);
+        let known = heard.or_else(|| self.known.as_ref()?.at);
+        let request = match known {
+            Some(number) => self.client.ask_resume_from(thread, Role::Subscriber, number),
+            None => self.client.ask_resume(thread, Role::Subscriber),
+        };
+        self.asked.push((request, Request::Resume(thread)));
+        self.client.answer::<ThreadResumeResponse>(request).await.is_ok()
+    }
+
+    pub async fn say(&mut self, text: &str) -> TurnId {
+        self.begin(text).await;
+        self.client.heard::<TurnCompleted>().await.turn.id
+    }
+
+    async fn begin(&mut self, text: &str) {
+        let request = self.client.input(self.thread.unwrap(), text);
+        self.asked.push((request, Request::Input { message: None }));
+        self.client.answer::<TurnStartResponse>(request).await.unwrap();
+        self.client.heard::<TurnStarted>().await;
+    }
+
+    /// A turn whose text streams so slowly that it is written in pieces.
+    async fn slowly(&mut self, bench: &Bench, texts: &[&str]) {
+        self.begin(PUPPET).await;
+        let strings = bench.strings().await;
+        for text in texts {
+            strings.say(text).await;
+            self.client.heard::<ItemAgentMessageDelta>().await;
+            bench.pass(A_WHILE).await;
+        }
+        strings.end();
+        self.client.heard::<TurnCompleted>().await;
+    }
+
+    /// The same without an end.
+    async fn speaks(&mut self, bench: &Bench) {
+        self.begin(PUPPET).await;
+        let strings = bench.strings().await;
+        strings.say("so f").await;
+        self.client.heard::<ItemAgentMessageDelta>().await;
+        bench.pass(A_WHILE).await;
+        strings.say("ar").await;
+        self.client.heard::<ItemAgentMessageDelta>().await;
+        self.open = Some(strings);
+    }
+
+    pub async fn name(&mut self, name: &str) {
+        let request = self.client.set_name(self.thread.unwrap(), name);
+        self.asked.push((request, Request::Name));
+        self.client.answer::<serde_json::Value>(request).await.unwrap();
+        self.client.heard::<ThreadNameUpdated>().await;
+    }
+
+    async fn revert(&mut self, turn: &TurnId) {
+        let request = self.client.ask_revert(self.thread.unwrap(), turn);
+        self.asked.push((request, Request::Revert));
+        self.client.answer::<serde_json::Value>(request).await.unwrap();
+        self.client.heard::<ThreadReverted>().await;
+    }
+
+    async fn unload(&mut self, bench: &Bench) {
+        let thread = self.thread.unwrap();
+        let request = self.client.unload(thread, Force::No);
+        self.asked.push((request, Request::Unload(thread)));
+        self.client.answer::<serde_json::Value>(request).await.unwrap();
+        bench.gone(thread).await;
+    }
+
+    /// What has reached the client, and what it has seen at each number.
+    pub fn end(mut self) -> Heard {
+        self.client.received();
+        let (mut person, mut trace) = (Person::new(0, true, Role::Subscriber), Trace::of(0));
+        person.views.extend(self.thread.zip(self.known));
+        person.connected(self.client);
+        self.asked.into_iter().for_each(|(request, what)| person.asked(request, what));
+        person.drain(&mut trace).unwrap();
+        let mut views: Vec<View> = Vec::new();
+        while person.in_flight() > 0 {
+            person.receive(1).unwrap();
+            let Some(view) = self.thread.and_then(|thread| person.views.get(&thread)) else { continue };
+            match views.last_mut() {
+                Some(last) if last.at == view.at => last.clone_from(view),
+                Some(_) | None => views.push(view.clone()),
+            }
+        }
+        Heard { person, views }
+    }
+}
