@@ -23,6 +23,7 @@ pub mod reload;
 pub mod repair;
 pub mod rollout;
 pub mod router;
+pub mod search;
 pub mod server;
 pub mod services;
 pub mod tasks;

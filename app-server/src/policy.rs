@@ -10,6 +10,11 @@ pub const READ_THREADS: usize = 16;
 pub const SYNC_THREADS: usize = 64;
 /// Threads that may wait for the index at once. Origin: guess; sled serialises its flushes.
 pub const INDEX_THREADS: usize = 4;
+/// Threads that may look through rollouts for a text at once. Origin: guess; a search takes a whole core, so few of them leave
+/// cores to others.
+pub const SEARCH_THREADS: usize = 2;
+/// Threads that make the text index at once: it writes one file.
+pub const TEXTS_THREADS: usize = 1;
 
 /// Each wait between the stages of ending a helper: close of stdin, SIGTERM, SIGKILL. Origin: of eleven real
 /// servers SIGTERM ended all within 0.5 s.
@@ -133,7 +138,7 @@ pub const LIST_DEFAULT: usize = 25;
 pub const LIST_MOST: usize = 100;
 /// Threads that a page of threads looks at, at most, where its filter lets few through. Origin: some 10 ms of a core, and
 /// the peer's scan ends behind as many.
-pub const LIST_LOOKS: usize = 10_000;
+pub const LIST_PLACES: usize = 10_000;
 /// The index's cache, bytes. Origin: its default of 1 GiB is more than the server may cost; rows are small.
 pub const INDEX_CACHE: u64 = 8 * 1024 * 1024;
 /// Time that opening the index may take before it is set aside. Origin: 0.2 to 1.1 s measured at a million keys.
@@ -270,6 +275,63 @@ pub const BLOBS_REMEMBERED: usize = 4_096;
 pub const REPAIR_TELL: Duration = Duration::from_secs(1);
 /// Time between two tries to make an index that cannot be made. Origin: guess; a full disk is not emptied faster.
 pub const INDEX_RETRY: Duration = Duration::from_secs(30);
+
+// --- search ---
+
+/// Bytes of the time and of the type in the head of a line, at most, that is read without the rest. Origin: guess; ours
+/// have 24 at the most.
+pub const GLANCE: usize = 64;
+/// Searches that are under way at once; others wait. Origin: as many as have a thread to look with.
+pub const SEARCHES: usize = SEARCH_THREADS;
+/// How long a page of a search takes before it is answered with what was found. One thread is looked at in any case,
+/// however large it is. Origin: guess; a person who types sees the first hits within that time.
+pub const SEARCH_PAGE_TIME: Duration = Duration::from_millis(500);
+/// Bytes of a text that is searched for, at most. Origin: guess; far above what a person types.
+pub const SEARCH_TERM: usize = 4096;
+/// Threads that are looked at in the first step of a page of a search, and at most in a later one; each step is twice the
+/// one before. Origin: guess; few for a text that is everywhere, many for one that is nowhere.
+pub const SEARCH_STEP: usize = 32;
+/// See [`SEARCH_STEP`].
+pub const SEARCH_STEP_MOST: usize = 1024;
+/// Places of a list that are passed over in one go for a search. Origin: guess; some milliseconds.
+pub const SEARCH_PLACES: usize = 4096;
+/// Turns that are read at once where a text may be in them, and bytes of the rollout. Origin: guess.
+pub const SEARCH_TURNS: usize = 16;
+/// See [`SEARCH_TURNS`].
+pub const SEARCH_TURN_BYTES: usize = 1 << 20;
+/// Hits in a thread of a page when the client does not say. Origin: guess; more than a screen shows.
+pub const OCCURRENCES_DEFAULT: usize = 100;
+/// Hits of such a page at most. Origin: guess; each is some hundred bytes.
+pub const OCCURRENCES_MOST: usize = 1000;
+/// Threads of a list that the text index may name, and that may be behind, before a search walks the list instead: what is
+/// found so often is found on the way. Origin: guess; their rows are read and sorted in well under a second.
+pub const TEXTS_CANDIDATES: usize = 10_000;
+/// Groups of three characters of a term that the text index is asked for, at most. Origin: guess; what has so many in common
+/// is nearly always what is looked for.
+pub const TEXTS_TRIGRAMS: usize = 64;
+/// Bytes of folded text that are one piece of a thread in the text index; a longer message is one all the same. Origin: guess;
+/// a piece is named when it has all groups of the term, wherever they stand, so small ones name fewer threads.
+pub const TEXTS_PIECE: usize = 4096;
+/// Rows that the text index compares itself with in one go. Origin: guess; some milliseconds.
+pub const TEXTS_ROWS: usize = 1024;
+/// Threads that the text index takes in in one step, after which it rests. Origin: guess; a step is what a stop of the server
+/// waits for.
+pub const TEXTS_STEP: usize = 256;
+/// The text index rests after a step for this part of the time that it took: one half. Origin: guess; clients come first.
+pub const TEXTS_REST_PART: u32 = 2;
+/// How long changed threads are gathered before the text index takes them in. Origin: guess, as for open markers.
+pub const TEXTS_PAUSE: Duration = Duration::from_millis(200);
+/// Between two looks of the text index whether the rows that it follows are complete. Origin: guess.
+pub const TEXTS_LOOK: Duration = Duration::from_millis(500);
+/// How long who reads the text index waits for who writes it, and the other way round. Origin: guess; neither holds the other
+/// up in SQLite's mode WAL, but for moments.
+pub const TEXTS_BUSY: Duration = Duration::from_secs(5);
+/// The cache of one connection to the text index, KiB. Origin: guess; as the index of threads.
+pub const TEXTS_CACHE_KIB: i64 = 8 * 1024;
+/// Characters of a text that are shown before a hit. Origin: guess; with those behind it, two lines.
+pub const SNIPPET_BEFORE: usize = 60;
+/// Characters of a text that are shown behind the beginning of a hit; of a longer hit all of it. Origin: as above.
+pub const SNIPPET_BEHIND: usize = 140;
 
 // --- owner ---
 

@@ -22,6 +22,7 @@ use crate::helpers::{HostOptions, ProcessHost};
 use crate::home::{Home, HomeError};
 use crate::http::{self, Accept, Control, Door, Web};
 use crate::index::ThreadIndex;
+use crate::index::changes::Changes;
 use crate::index::sled::SledIndex;
 use crate::markers;
 use crate::policy;
@@ -32,6 +33,8 @@ use crate::repair::{self, Repair};
 use crate::rollout::RolloutStore;
 use crate::rollout::file::FileStore;
 use crate::rollout::file::layer::DiskLayer;
+use crate::search::ThreadSearch;
+use crate::search::texts::{Sources, Texts};
 use crate::services::{Counters, Providers, Services};
 use crate::tasks::Tasks;
 use crate::thread::holes::Holes;
@@ -275,7 +278,7 @@ fn services(config: Config, home: &Home) -> Result<(Arc<Services>, Background), 
     let layer = Arc::new(DiskLayer);
     let store = FileStore::open(home.paths(), layer, tasks.clone()).map_err(StartError::Store)?;
     let store: Arc<dyn RolloutStore> = Arc::new(store);
-    let (index, closed_rollouts, background) = background(home, &store, &tasks);
+    let (index, texts, closed_rollouts, background) = background(home, &store, &tasks);
     let started = clock.wall();
     let services = Services {
         registry: Registry::new(config.limits.mailbox),
@@ -291,6 +294,7 @@ fn services(config: Config, home: &Home) -> Result<(Arc<Services>, Background), 
         settings: Settings::new(config),
         pressure: Pressure::default(),
         repair: Repair::default(),
+        search: ThreadSearch::new(texts),
         clock,
         tasks,
         store,
@@ -307,11 +311,21 @@ fn background(
     home: &Home,
     store: &Arc<dyn RolloutStore>,
     tasks: &Tasks,
-) -> (Arc<dyn ThreadIndex>, mpsc::Sender<ThreadId>, Background) {
+) -> (Arc<dyn ThreadIndex>, Texts, mpsc::Sender<ThreadId>, Background) {
     let (stop_markers, stop_index) = (CancellationToken::new(), CancellationToken::new());
-    let (paths, boot) = (home.paths().clone(), home.machine_boot());
-    let index = SledIndex::start(paths, boot, Arc::clone(store), tasks, stop_index.clone());
+    let (paths, boot, changes) = (home.paths().clone(), home.machine_boot(), Arc::new(Changes::default()));
+    let noted = Arc::clone(&changes);
+    let index = SledIndex::start(paths, boot, Arc::clone(store), tasks, noted, stop_index.clone());
     let index: Arc<dyn ThreadIndex> = Arc::new(index);
+    let texts = Texts::new(Sources {
+        home: home.paths().clone(),
+        boot,
+        store: Arc::clone(store),
+        index: Arc::clone(&index),
+        changes,
+        tasks: tasks.clone(),
+        stop: stop_markers.clone(),
+    });
     let (closed_rollouts, closed) = mpsc::channel(policy::MARKERS_WAITING);
     let markers = markers::run(closed, Arc::clone(store), Arc::clone(&index), stop_markers.clone());
     let background = Background {
@@ -321,7 +335,7 @@ fn background(
         markers_done: Mutex::new(Some(tasks.spawn("markers", markers))),
         index: stop_index,
     };
-    (index, closed_rollouts, background)
+    (index, texts, closed_rollouts, background)
 }
 
 fn process_host(config: &Config, clock: Clock, tasks: &Tasks) -> std::io::Result<Arc<ProcessHost>> {

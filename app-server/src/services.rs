@@ -18,6 +18,7 @@ use crate::pressure::Pressure;
 use crate::provider::Provider;
 use crate::repair::Repair;
 use crate::rollout::RolloutStore;
+use crate::search::ThreadSearch;
 use crate::tasks::Tasks;
 use crate::thread::holes::Holes;
 use crate::thread::questions::QuestionNumbers;
@@ -40,6 +41,8 @@ pub struct Services {
     pub store: Arc<dyn RolloutStore>,
     /// Their lists.
     pub index: Arc<dyn ThreadIndex>,
+    /// Looks for texts in them.
+    pub search: ThreadSearch,
     /// Their helpers' processes.
     pub host: Arc<ProcessHost>,
     /// The numbers of questions to clients.

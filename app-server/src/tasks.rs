@@ -29,6 +29,10 @@ pub enum Pool {
     Sync,
     /// The index.
     Index,
+    /// Looking through rollouts for a text.
+    Search,
+    /// Making the text index.
+    Texts,
 }
 
 /// Starts tasks and waits for their end. Clones share one tracker.
@@ -39,6 +43,8 @@ pub struct Tasks {
     read: Arc<Semaphore>,
     sync: Arc<Semaphore>,
     index: Arc<Semaphore>,
+    search: Arc<Semaphore>,
+    texts: Arc<Semaphore>,
     #[cfg(test)]
     inline: Option<Arc<AtomicBool>>,
 }
@@ -59,6 +65,8 @@ impl Tasks {
             read: Arc::new(Semaphore::new(policy::READ_THREADS)),
             sync: Arc::new(Semaphore::new(policy::SYNC_THREADS)),
             index: Arc::new(Semaphore::new(policy::INDEX_THREADS)),
+            search: Arc::new(Semaphore::new(policy::SEARCH_THREADS)),
+            texts: Arc::new(Semaphore::new(policy::TEXTS_THREADS)),
             #[cfg(test)]
             inline: None,
         }
@@ -102,6 +110,8 @@ impl Tasks {
             Pool::Read => &self.read,
             Pool::Sync => &self.sync,
             Pool::Index => &self.index,
+            Pool::Search => &self.search,
+            Pool::Texts => &self.texts,
         };
         // The semaphore is never closed; were it, the work would merely run unbounded.
         let permit = Arc::clone(threads).acquire_owned().await.ok();

@@ -18,8 +18,8 @@ use skein_protocol::methods::{
 use skein_protocol::notifications::{ItemCompleted, ThreadClosed, TurnCompleted};
 use skein_protocol::thread::{
     Thread, ThreadItemsListParams, ThreadLoadedListParams, ThreadReadParams, ThreadResumeParams,
-    ThreadResumeResponse, ThreadStartParams, ThreadTurnsListParams, ThreadUnsubscribeParams,
-    ThreadUnsubscribeStatus,
+    ThreadResumeResponse, ThreadSearchOccurrencesParams, ThreadSearchParams, ThreadStartParams,
+    ThreadTurnsListParams, ThreadUnsubscribeParams, ThreadUnsubscribeStatus,
 };
 use skein_protocol::turn::{Turn, TurnInterruptParams, TurnStartParams, TurnSteerParams, UserInput};
 
@@ -82,6 +82,23 @@ pub fn turns_params(thread: ThreadId) -> ThreadTurnsListParams {
         items_view: None,
         limit: None,
         sort_direction: None,
+        thread_id: thread,
+    }
+}
+
+/// The params of `thread/search` without wishes.
+#[must_use]
+pub fn search_params(term: &str) -> ThreadSearchParams {
+    ThreadSearchParams { search_term: term.to_owned(), ..ThreadSearchParams::default() }
+}
+
+/// The params of `thread/searchOccurrences` without wishes.
+#[must_use]
+pub fn occurrences_params(thread: ThreadId, term: &str) -> ThreadSearchOccurrencesParams {
+    ThreadSearchOccurrencesParams {
+        cursor: None,
+        limit: None,
+        search_term: term.to_owned(),
         thread_id: thread,
     }
 }

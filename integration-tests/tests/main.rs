@@ -12,6 +12,7 @@ mod links;
 mod lists;
 mod questions;
 mod reconnect;
+mod search;
 mod shelves;
 mod texts;
 mod turns;

@@ -20,6 +20,13 @@ export type Methods = {
   "thread/loaded/list": { params: ThreadLoadedListParams; result: ThreadLoadedListResponse };
   /** A page of the threads on disk, newest first unless asked otherwise, without their turns. */
   "thread/list": { params: ThreadListParams; result: ThreadListResponse };
+  /**
+   * Threads with a text in their name or in a message of the user or the agent; upper and lower case are the same.
+   * A page is answered within a bounded time with what was found by then: it can be empty and have a next one.
+   */
+  "thread/search": { params: ThreadSearchParams; result: ThreadSearchResponse };
+  /** Every place of a text in the messages of one thread, without loading it. */
+  "thread/searchOccurrences": { params: ThreadSearchOccurrencesParams; result: ThreadSearchOccurrencesResponse };
   /** A thread from disk, with its turns when asked, without loading it. */
   "thread/read": { params: ThreadReadParams; result: ThreadReadResponse };
   /** A page of a thread's turns, newest first unless asked otherwise, without loading it. */
@@ -1918,6 +1925,12 @@ export type SandboxPolicyParam = {
   writableRoots?: string[];
 };
 
+/** What a search cannot see yet. */
+export type SearchDetails = {
+  /** Set while the list of threads is being made anew: threads that are not in it yet are not found. */
+  indexing: IndexingDetails;
+};
+
 /** A folder of capabilities that the client selected. */
 export type SelectedCapabilityRoot = {
   id: string;
@@ -2047,6 +2060,8 @@ export type SkeinStatusResponse = {
   store: StoreCounts;
   /** Tasks that run. */
   tasks: number;
+  /** The index of what was said. */
+  texts: TextsCounts;
   /** Threads in memory. */
   threads: ThreadCounts;
   /** Turns. */
@@ -2216,6 +2231,21 @@ export type TextRange = {
   end: TextPosition;
   start: TextPosition;
 };
+
+/** The index of what was said, which makes searches quick. */
+export type TextsCounts = {
+  /** Threads that have changed since it took them in, or have a turn without an end; each search looks at these. */
+  behind: number;
+  /** Bytes of its files, when it became complete last. */
+  diskBytes: number;
+  /** Threads that it was compared with since the server's first search. */
+  done: number;
+  /** Where it is in its life. */
+  state: TextsState;
+};
+
+/** Where the index of what was said is in its life. */
+export type TextsState = "unused" | "building" | "ready" | "failed";
 
 /** A conversation: an ordered history of turns. */
 export type Thread = {
@@ -2658,6 +2688,85 @@ export type ThreadRollbackParams = {
   /** How many of the newest turns are taken back, at least 1. All where there are fewer. */
   numTurns: number;
   threadId: ThreadId;
+};
+
+/** A hit in a message. */
+export type ThreadSearchOccurrence = {
+  itemId: ItemId;
+  /** The text around the hit. */
+  snippet: string;
+  /** Where the hit is in the snippet. */
+  snippetMatchRange: ThreadSearchTextRange;
+  /**
+   * A cursor of `thread/turns/list`: a page that is asked for with it begins with the hit's turn, in either
+   * direction.
+   */
+  turnCursor: string;
+  turnId: TurnId;
+};
+
+/** Params of `thread/searchOccurrences`. */
+export type ThreadSearchOccurrencesParams = {
+  cursor?: string | null;
+  limit?: number | null;
+  /** As in `thread/search`. */
+  searchTerm: string;
+  threadId: ThreadId;
+};
+
+/**
+ * Response of `thread/searchOccurrences`: hits in messages, oldest message first, each hit once. As in `thread/search`,
+ * only a page without a `nextCursor` is the last.
+ */
+export type ThreadSearchOccurrencesResponse = {
+  data: ThreadSearchOccurrence[];
+  nextCursor: string | null;
+};
+
+/** Params of `thread/search`. */
+export type ThreadSearchParams = {
+  /** Archived threads only; the others only when it is not true. */
+  archived?: boolean | null;
+  currentAccountOnly?: boolean;
+  cursor?: string | null;
+  includeAttachedThreads?: boolean;
+  limit?: number | null;
+  /** What is looked for, as it stands: upper and lower case are the same, spaces count, nothing is a wildcard. */
+  searchTerm: string;
+  sortDirection?: SortDirection | null;
+  sortKey?: ThreadSearchSortKey | null;
+  sourceKinds?: ThreadSourceKind[] | null;
+};
+
+/**
+ * Response of `thread/search`. A page has as many threads as were found in the time that it may take, so it can be
+ * short, or empty, with a `nextCursor`: only a page without one is the last.
+ */
+export type ThreadSearchResponse = {
+  backwardsCursor: string | null;
+  data: ThreadSearchResult[];
+  nextCursor: string | null;
+  /** What the search cannot see yet. */
+  skein?: SearchDetails | null;
+};
+
+/** A thread that was found. */
+export type ThreadSearchResult = {
+  /** The text around the first hit: of the name where that has one, else of the oldest message that has one. */
+  snippet: string;
+  thread: Thread;
+};
+
+/** What the threads that are found are ordered by. */
+export type ThreadSearchSortKey = "created_at" | "updated_at" | "recency_at";
+
+/**
+ * A part of a text, in UTF-16 code units, as scripts of browsers count: from `start` up to `end`, which is the first one
+ * behind it.
+ */
+export type ThreadSearchTextRange = {
+  end: number;
+  start: number;
 };
 
 /** The section of the list that the user put a thread in. */

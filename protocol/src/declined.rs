@@ -82,8 +82,6 @@ pub const DECLINED: &[Declined] = &[
     not_yet("thread/queue/start", "inputs cannot wait in a queue yet"),
     not_yet("thread/settings/update", "settings are taken from thread/start and turn/start only"),
     not_yet("thread/compact/start", "history is not replaced by summaries yet"),
-    not_yet("thread/search", "the text of threads is not searched yet"),
-    not_yet("thread/searchOccurrences", "the text of turns is not searched yet"),
     not_yet("thread/readState/update", "what the user has read is not kept yet"),
     not_yet("thread/items/read", "thread/items/list defers no output, so there is none to fetch"),
     not_yet("turn/settings/update", "the settings of a running turn cannot be changed yet"),

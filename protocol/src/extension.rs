@@ -192,6 +192,13 @@ pub struct ListDetails {
     pub indexing: Option<IndexingDetails>,
 }
 
+/// What a search cannot see yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SearchDetails {
+    /// Set while the list of threads is being made anew: threads that are not in it yet are not found.
+    pub indexing: IndexingDetails,
+}
+
 /// How far the making of the list is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IndexingDetails {

@@ -27,9 +27,10 @@ use crate::{
         ThreadLoadedListParams, ThreadLoadedListResponse, ThreadMetadataUpdateParams,
         ThreadMetadataUpdateResponse, ThreadReadParams, ThreadReadResponse, ThreadResumeParams,
         ThreadResumeResponse, ThreadRevertParams, ThreadRevertResponse, ThreadRollbackParams,
-        ThreadSetNameParams, ThreadSetNameResponse, ThreadStartParams, ThreadStartResponse,
-        ThreadTurnsListParams, ThreadTurnsListResponse, ThreadUnarchiveParams, ThreadUnarchiveResponse,
-        ThreadUnsubscribeParams, ThreadUnsubscribeResponse,
+        ThreadSearchOccurrencesParams, ThreadSearchOccurrencesResponse, ThreadSearchParams,
+        ThreadSearchResponse, ThreadSetNameParams, ThreadSetNameResponse, ThreadStartParams,
+        ThreadStartResponse, ThreadTurnsListParams, ThreadTurnsListResponse, ThreadUnarchiveParams,
+        ThreadUnarchiveResponse, ThreadUnsubscribeParams, ThreadUnsubscribeResponse,
     },
     turn::{
         TurnInterruptParams, TurnInterruptResponse, TurnStartParams, TurnStartResponse, TurnSteerParams,
@@ -51,6 +52,12 @@ methods! {
     ThreadLoadedList = "thread/loaded/list" [Inline, Stable] ThreadLoadedListParams => ThreadLoadedListResponse;
     /// A page of the threads on disk, newest first unless asked otherwise, without their turns.
     ThreadList = "thread/list" [Store, Stable] ThreadListParams => ThreadListResponse;
+    /// Threads with a text in their name or in a message of the user or the agent; upper and lower case are the same.
+    /// A page is answered within a bounded time with what was found by then: it can be empty and have a next one.
+    ThreadSearch = "thread/search" [Store, Experimental] ThreadSearchParams => ThreadSearchResponse;
+    /// Every place of a text in the messages of one thread, without loading it.
+    ThreadSearchOccurrences = "thread/searchOccurrences" [Store, Experimental]
+        ThreadSearchOccurrencesParams => ThreadSearchOccurrencesResponse;
     /// A thread from disk, with its turns when asked, without loading it.
     ThreadRead = "thread/read" [Store, Stable] ThreadReadParams => ThreadReadResponse;
     /// A page of a thread's turns, newest first unless asked otherwise, without loading it.

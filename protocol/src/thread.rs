@@ -8,11 +8,13 @@
 mod edits;
 mod pages;
 mod requests;
+mod search;
 mod shelves;
 
 pub use edits::*;
 pub use pages::*;
 pub use requests::*;
+pub use search::*;
 pub use shelves::*;
 
 use schemars::JsonSchema;

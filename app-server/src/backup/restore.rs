@@ -283,8 +283,9 @@ fn carry(from: &Path, to: &Path) -> Result<bool, BackupError> {
     }
 }
 
-/// The index is made anew from the rollouts by the next server.
+/// The indexes are made anew from the rollouts by the next server.
 fn forget_index(paths: &HomePaths) -> Result<(), BackupError> {
+    remove_folder(&paths.texts())?;
     for folder in folders(paths.root())? {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.strip_prefix("index-").is_some_and(|version| version.parse::<u32>().is_ok()) {

@@ -5,7 +5,8 @@ use clap::Args;
 use skein_protocol::envelope;
 use skein_protocol::extension::{
     HelperCounts, IndexCounts, IndexState, PressureCounts, RefusalCounts, ReloadCounts, RepairCounts,
-    RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, ThreadCounts, TurnCounts, UnloadCounts,
+    RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts, TextsState, ThreadCounts,
+    TurnCounts, UnloadCounts,
 };
 use skein_protocol::methods::SkeinStatus;
 use skein_protocol::table::Method;
@@ -107,7 +108,7 @@ fn work(status: &SkeinStatusResponse) -> [Row; 7] {
     ]
 }
 
-fn histories(status: &SkeinStatusResponse) -> [Row; 3] {
+fn histories(status: &SkeinStatusResponse) -> [Row; 4] {
     let StoreCounts { loads_total, reads_total, .. } = &status.store;
     let IndexCounts { state, open_ms, disk_bytes, disk_percent, indexing, .. } = &status.index;
     let RepairCounts { state: repair, done, total, mended, failed } = &status.repair;
@@ -118,7 +119,19 @@ fn histories(status: &SkeinStatusResponse) -> [Row; 3] {
         format!("{}{opened}, {} KiB on disk{percent}{indexing}", index_word(*state), disk_bytes / 1024);
     let repair =
         format!("{}: {done} of {total} looked at, {mended} mended, {failed} failed", repair_word(*repair));
-    [("histories", format!("{loads_total} loads, {reads_total} reads")), ("index", index), ("repair", repair)]
+    let histories = format!("{loads_total} loads, {reads_total} reads");
+    [("histories", histories), ("index", index), ("texts", texts(status)), ("repair", repair)]
+}
+
+fn texts(status: &SkeinStatusResponse) -> String {
+    let TextsCounts { state, done, behind, disk_bytes } = &status.texts;
+    let state = match state {
+        TextsState::Unused => "nobody has searched",
+        TextsState::Building => "being made",
+        TextsState::Ready => "ready",
+        TextsState::Failed => "failed",
+    };
+    format!("{state}, compared with {done} threads, {behind} behind, {} KiB on disk", disk_bytes / 1024)
 }
 
 fn index_word(state: IndexState) -> &'static str {

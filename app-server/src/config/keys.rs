@@ -24,6 +24,10 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
         [("turn", Durability::Turn), ("event", Durability::Event), ("process", Durability::Process)];
     set(&mut config.durability, root.choice("durability", &durability));
     root.section("trash", |section| set(&mut config.trash_keep, section.duration("keep")));
+    root.section("search", |section| {
+        set(&mut config.search_index, section.flag("index"));
+        set(&mut config.search_page_time, section.duration("page_time"));
+    });
     root.section("unload", |section| {
         set(&mut config.unload.grace, section.duration("grace"));
         set(&mut config.unload.unmaterialised_grace, section.duration("unmaterialised_grace"));

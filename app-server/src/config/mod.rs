@@ -62,6 +62,10 @@ pub struct Config {
     pub durability: Durability,
     /// How long deleted threads are kept in the trash.
     pub trash_keep: Duration,
+    /// Whether searches make and use an index of what was said.
+    pub search_index: bool,
+    /// How long a page of a search takes before it is answered with what was found.
+    pub search_page_time: Duration,
     /// Bounds of messages and queues.
     pub limits: Limits,
     /// How dead connections are found.
@@ -219,6 +223,8 @@ impl Config {
             },
             durability: Durability::Turn,
             trash_keep: policy::TRASH_KEEP,
+            search_index: true,
+            search_page_time: policy::SEARCH_PAGE_TIME,
             limits: Limits {
                 message_bytes: policy::MESSAGE_BYTES,
                 answer_bytes: policy::ANSWER_BYTES,

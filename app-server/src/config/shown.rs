@@ -66,6 +66,7 @@ pub fn others(config: &Config) -> Map<String, Value> {
             Durability::Event => "event",
             Durability::Process => "process",
         },
+        "search": { "index": config.search_index, "page_time": duration(config.search_page_time) },
         "trash": { "keep": duration(config.trash_keep) },
         "unload": {
             "grace": duration(config.unload.grace),

@@ -93,9 +93,8 @@ impl Walk<'_> {
             self.leftovers(&root);
         }
         let Ok(entries) = fs::read_dir(&root) else { return };
-        let indexes =
-            entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("index-"));
-        for index in indexes {
+        let is_index = |name: &str| name.starts_with("index-") || name.starts_with("search-");
+        for index in entries.flatten().filter(|entry| is_index(&entry.file_name().to_string_lossy())) {
             self.is_private(&index.path(), FOLDER_MODE);
         }
     }

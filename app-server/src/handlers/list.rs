@@ -9,14 +9,14 @@ use skein_protocol::extension::{
 };
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::{
-    SortDirection, ThreadListCwdFilter, ThreadListParams, ThreadListResponse, ThreadLoadedListParams,
+    SortDirection, Thread, ThreadListCwdFilter, ThreadListParams, ThreadListResponse, ThreadLoadedListParams,
     ThreadLoadedListResponse, ThreadSortKey,
 };
 
 use super::thread::status_of;
 use crate::connection::Connection;
 use crate::connection::reply::Reply;
-use crate::index::{self, Cursor, SortKey, Span, ThreadFilter};
+use crate::index::{self, Cursor, SortKey, Span, ThreadFilter, ThreadRow};
 use crate::router::errors;
 use crate::services::Services;
 use crate::thread::event::Materialised;
@@ -79,11 +79,7 @@ pub async fn list(
     params: ThreadListParams,
 ) -> Result<ThreadListResponse, WireError> {
     let services = &connection.services;
-    let cursor = match params.cursor.as_deref().map(str::parse::<Cursor>) {
-        None => None,
-        Some(Ok(cursor)) => Some(cursor),
-        Some(Err(bad)) => return Err(errors::index(&bad.into())),
-    };
+    let cursor = cursor(params.cursor.as_deref())?;
     if asks_for_what_is_not_there(&params) {
         return Ok(empty(services.subscribers.catalog_place()));
     }
@@ -92,15 +88,7 @@ pub async fn list(
     let place = services.subscribers.catalog_place();
     let page = services.index.list(filter(params), cursor, limit).await;
     let page = page.map_err(|error| errors::index(&error))?;
-    let data = page.rows.iter().map(|row| {
-        let seen = services.registry.handle(row.id).map(|handle| handle.snapshot());
-        let mut thread = row.thread(status_of(seen.as_ref()));
-        // The index may be late; an owner is not.
-        if let Some(loaded) = seen.and_then(|seen| seen.thread) {
-            thread.name = loaded.name;
-        }
-        thread
-    });
+    let data = page.rows.iter().map(|row| shown(services, row));
     Ok(ThreadListResponse {
         data: data.collect(),
         backwards_cursor: page.back.map(|cursor| cursor.to_string()),
@@ -113,6 +101,23 @@ pub async fn list(
             place,
         }),
     })
+}
+
+/// A cursor of a list.
+pub(super) fn cursor(text: Option<&str>) -> Result<Option<Cursor>, WireError> {
+    let cursor = text.map(str::parse::<Cursor>).transpose();
+    cursor.map_err(|bad| errors::index(&bad.into()))
+}
+
+/// A thread as lists show it.
+pub(super) fn shown(services: &Services, row: &ThreadRow) -> Thread {
+    let seen = services.registry.handle(row.id).map(|handle| handle.snapshot());
+    let mut thread = row.thread(status_of(seen.as_ref()));
+    // The index may be late; an owner is not.
+    if let Some(loaded) = seen.and_then(|seen| seen.thread) {
+        thread.name = loaded.name;
+    }
+    thread
 }
 
 /// `skein/catalog/resume`: from memory.
@@ -143,7 +148,8 @@ fn empty(place: CatalogPlace) -> ThreadListResponse {
     }
 }
 
-fn filter(params: ThreadListParams) -> ThreadFilter {
+/// What a list lets through, and its order.
+pub(super) fn filter(params: ThreadListParams) -> ThreadFilter {
     let times = params.skein.unwrap_or_default();
     ThreadFilter {
         archived: params.archived.unwrap_or(false),

@@ -5,8 +5,8 @@ use skein_protocol::methods::{
     Initialized, McpServerStatusList, McpServerToolCall, ModelList, RpcDiscover, SkeinCatalogResume,
     SkeinQuiesce, SkeinStatus, SkeinThreadUnload, SkillsList, ThreadArchive, ThreadDelete, ThreadFork,
     ThreadInjectItems, ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet,
-    ThreadRead, ThreadResume, ThreadRevert, ThreadRollback, ThreadStart, ThreadTurnsList, ThreadUnarchive,
-    ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
+    ThreadRead, ThreadResume, ThreadRevert, ThreadRollback, ThreadSearch, ThreadSearchOccurrences,
+    ThreadStart, ThreadTurnsList, ThreadUnarchive, ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
 };
 
 use crate::router::Router;
@@ -16,6 +16,7 @@ mod edits;
 mod helper;
 mod list;
 mod pages;
+mod search;
 mod server;
 mod shelves;
 mod startup;
@@ -44,6 +45,8 @@ pub fn router() -> Router {
     router.inline::<ThreadLoadedList>(list::loaded);
     router.store::<ThreadList, _>(list::list);
     router.in_step::<SkeinCatalogResume>(list::catalog);
+    router.store::<ThreadSearch, _>(search::threads);
+    router.store::<ThreadSearchOccurrences, _>(search::occurrences);
     router.store::<ThreadRead, _>(thread::read);
     router.store::<ThreadTurnsList, _>(pages::turns);
     router.store::<ThreadItemsList, _>(pages::items);

@@ -41,6 +41,7 @@ pub fn status(
         outbox_bytes: outboxes.iter().map(|outbox| number(outbox.bytes())).sum(),
         store: store(services),
         index: services.index.counts(),
+        texts: services.search.texts().counts(),
         repair: services.repair.counts(),
         refusals: RefusalCounts {
             overloaded: counters.overloaded.get(),

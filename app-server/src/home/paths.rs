@@ -65,6 +65,12 @@ impl HomePaths {
         self.root.join(format!("index-{version}"))
     }
 
+    /// The text index; it can be deleted whenever no server runs.
+    #[must_use]
+    pub fn texts(&self) -> PathBuf {
+        self.root.join("search-1")
+    }
+
     /// Who serves the home.
     #[must_use]
     pub fn server_json(&self) -> PathBuf {

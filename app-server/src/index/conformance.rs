@@ -8,7 +8,7 @@ use skein_protocol::thread::{SessionSource, SortDirection, SubAgentSource, Threa
 use uuid::Uuid;
 
 use super::memory::MemoryIndex;
-use super::{Cursor, IndexError, SortKey, Span, ThreadFilter, ThreadIndex, ThreadRow};
+use super::{Cursor, IndexError, Reach, SortKey, Span, ThreadFilter, ThreadIndex, ThreadRow};
 use crate::clock::WallMs;
 
 /// A row for tests.
@@ -47,6 +47,7 @@ pub async fn keeps_every_promise<G, I: ThreadIndex>(new: impl AsyncFn() -> (G, I
         every_condition_narrows_the_list
         a_cursor_belongs_to_its_order
         random_lists_are_those_of_the_memory_index
+        rows_and_ends_are_those_that_were_set
     }
 }
 
@@ -157,11 +158,22 @@ async fn random_lists_are_those_of_the_memory_index(index: &dyn ThreadIndex) {
         index.upsert(row.clone(), EventSeq(as_of)).await.unwrap();
         model.upsert(row, EventSeq(as_of)).await.unwrap();
     }
+    for _ in 0..100 {
+        let filter = filters().new_tree(&mut runner).unwrap().current();
+        for limit in [1, 3, 100] {
+            pages_are_those_of(index, &model, &filter, limit).await;
+        }
+        walks_come_to_the_same(index, &filter).await;
+    }
+}
+
+/// Random filters and orders.
+fn filters() -> impl Strategy<Value = ThreadFilter> {
     let spans = || prop::sample::select(vec![Span::default(), span(-2, 2), span(0, 30), span(2, -2)]);
     let sort = || prop::sample::select(vec![SortKey::Created, SortKey::Updated]);
     let direction = || prop::sample::select(vec![SortDirection::Asc, SortDirection::Desc]);
     let cwds = || prop::sample::select(vec![vec![], vec!["/a".to_owned()], vec!["/b".to_owned()]]);
-    let filters = (sort(), direction(), any::<bool>(), spans(), spans(), cwds()).prop_map(
+    (sort(), direction(), any::<bool>(), spans(), spans(), cwds()).prop_map(
         |(sort, direction, archived, created, updated, cwds)| ThreadFilter {
             sort,
             direction,
@@ -171,13 +183,7 @@ async fn random_lists_are_those_of_the_memory_index(index: &dyn ThreadIndex) {
             cwds,
             ..ThreadFilter::default()
         },
-    );
-    for _ in 0..200 {
-        let filter = filters.new_tree(&mut runner).unwrap().current();
-        for limit in [1, 3, 100] {
-            pages_are_those_of(index, &model, &filter, limit).await;
-        }
-    }
+    )
 }
 
 async fn pages_are_those_of(
@@ -198,4 +204,41 @@ async fn pages_are_those_of(
         assert!(page.back.is_some());
     }
     assert_eq!(seen, model.list(filter.clone(), None, 1000).await.unwrap().rows.len());
+}
+
+/// However few places are looked at in one go, all of them come to what the list shows.
+async fn walks_come_to_the_same(index: &dyn ThreadIndex, filter: &ThreadFilter) {
+    let listed = index.list(filter.clone(), None, 1000).await.unwrap().rows;
+    for (rows, places) in [(1000, 1), (1000, 4), (2, 3), (1, 1000)] {
+        let (mut cursor, mut seen) = (None, Vec::new());
+        loop {
+            let page = index.walk(filter.clone(), cursor, Reach { rows, places }).await.unwrap();
+            assert!(page.rows.len() <= rows.min(places), "{rows} {places}");
+            assert!(page.next.is_none() || page.next != cursor, "it goes on");
+            seen.extend(page.rows);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, listed, "{rows} {places}");
+    }
+}
+
+async fn rows_and_ends_are_those_that_were_set(index: &dyn ThreadIndex) {
+    for n in 1..=5 {
+        index.upsert(row(n, 0, 0), EventSeq(u64::try_from(n * 10).unwrap())).await.unwrap();
+    }
+    index.remove(row(3, 0, 0).id, EventSeq(99)).await.unwrap();
+    let asked = [5, 3, 9, 1].map(|n| row(n, 0, 0).id).to_vec();
+    assert_eq!(index.rows(asked).await.unwrap(), [row(5, 0, 0), row(1, 0, 0)]);
+    let (mut ends, mut below) = (Vec::new(), None);
+    loop {
+        let page = index.ends(below, 2).await.unwrap().unwrap();
+        assert!(page.len() <= 2);
+        let Some((last, _)) = page.last() else { break };
+        below = Some(*last);
+        ends.extend(page.iter().map(|(thread, as_of)| (thread.uuid().as_u128(), as_of.0)));
+    }
+    assert_eq!(ends, [(5, 50), (4, 40), (2, 20), (1, 10)]);
 }

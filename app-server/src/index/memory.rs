@@ -6,10 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use skein_protocol::extension::{IndexCounts, IndexState};
 use skein_protocol::ids::{EventSeq, ThreadId};
-use skein_protocol::thread::SortDirection;
 
-use super::{Cursor, Found, IndexError, ListPage, ThreadFilter, ThreadIndex, ThreadRow};
-use crate::clock::WallMs;
+use super::{Cursor, IndexError, ListPage, Reach, ThreadFilter, ThreadIndex, ThreadRow, Walked};
 
 /// An index that ends with the process, and is always complete.
 #[derive(Debug, Default)]
@@ -43,36 +41,44 @@ impl ThreadIndex for MemoryIndex {
         Ok(())
     }
 
-    async fn list(
+    async fn walk(
         &self,
         filter: ThreadFilter,
         cursor: Option<Cursor>,
-        limit: usize,
+        reach: Reach,
     ) -> Result<ListPage, IndexError> {
-        let from = cursor.map(|cursor| cursor.fits(filter.sort)).transpose()?;
-        let from = from.map(|cursor| (cursor.time, cursor.id));
-        let mut found: Vec<((WallMs, ThreadId), ThreadRow)> = self
-            .rows()
-            .values()
-            .filter_map(|(row, _)| row.as_ref())
-            .filter(|row| filter.lets_through(row))
-            .map(|row| ((filter.sort.time_of(row), row.id), row.clone()))
-            .collect();
-        found.sort_unstable_by_key(|(key, _)| *key);
-        match filter.direction {
-            SortDirection::Asc => found.retain(|(key, _)| from.is_none_or(|from| *key > from)),
-            SortDirection::Desc => {
-                found.reverse();
-                found.retain(|(key, _)| from.is_none_or(|from| *key < from));
+        let rows = self.rows().values().filter_map(|(row, _)| row.clone()).collect();
+        let found = filter.in_order(rows, cursor)?;
+        let mut walked = Walked::default();
+        for (places, row) in found.into_iter().enumerate() {
+            if walked.rows.len() > reach.rows || places >= reach.places {
+                break;
             }
+            walked.stopped = (places + 1 == reach.places).then(|| Cursor::at(&row, filter.sort));
+            walked.rows.extend(Some(row).filter(|row| filter.lets_through(row)));
         }
-        let rows = found.into_iter().map(|(_, row)| row).take(limit.saturating_add(1)).collect();
-        Ok(ListPage::of(Found { rows, given_up: None }, filter.sort, limit))
+        Ok(ListPage::of(walked, filter.sort, reach.rows))
     }
 
     async fn get(&self, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, IndexError> {
         let there = self.rows().get(&thread).cloned();
         Ok(there.and_then(|(row, as_of)| Some((row?, as_of))))
+    }
+
+    async fn rows(&self, threads: Vec<ThreadId>) -> Result<Vec<ThreadRow>, IndexError> {
+        let rows = self.rows();
+        Ok(threads.iter().filter_map(|thread| rows.get(thread)?.0.clone()).collect())
+    }
+
+    async fn ends(
+        &self,
+        below: Option<ThreadId>,
+        limit: usize,
+    ) -> Result<Option<Vec<(ThreadId, EventSeq)>>, IndexError> {
+        let rows = self.rows();
+        let there = rows.iter().rev().filter(|(_, (row, _))| row.is_some());
+        let behind = there.filter(|(thread, _)| below.is_none_or(|below| **thread < below));
+        Ok(Some(behind.take(limit).map(|(thread, (_, as_of))| (*thread, *as_of)).collect()))
     }
 
     async fn flush(&self) -> Result<(), IndexError> {

@@ -14,6 +14,7 @@ use skein_protocol::thread::{
 use crate::clock::WallMs;
 use crate::policy;
 
+pub mod changes;
 #[cfg(test)]
 mod conformance;
 mod cursor;
@@ -200,6 +201,30 @@ impl ThreadFilter {
     }
 }
 
+impl ThreadFilter {
+    /// The rows behind `cursor`, in the list's order, whether it lets them through or not.
+    ///
+    /// # Errors
+    /// [`BadCursor`].
+    pub fn in_order(
+        &self,
+        mut rows: Vec<ThreadRow>,
+        cursor: Option<Cursor>,
+    ) -> Result<Vec<ThreadRow>, BadCursor> {
+        let place = |row: &ThreadRow| Cursor::at(row, self.sort).key();
+        let from = cursor.map(|cursor| cursor.fits(self.sort)).transpose()?.map(|cursor| cursor.key());
+        rows.sort_unstable_by_key(place);
+        match self.direction {
+            SortDirection::Asc => rows.retain(|row| from.is_none_or(|from| place(row) > from)),
+            SortDirection::Desc => {
+                rows.reverse();
+                rows.retain(|row| from.is_none_or(|from| place(row) < from));
+            }
+        }
+        Ok(rows)
+    }
+}
+
 /// Whether a client of `source` is of `kind`.
 fn is_of(source: &SessionSource, kind: ThreadSourceKind) -> bool {
     match source {
@@ -244,20 +269,30 @@ pub struct ListPage {
     pub indexing: Option<Indexing>,
 }
 
-/// Rows that follow each other in an order.
-#[derive(Debug, Clone, PartialEq, Default)]
-struct Found {
+/// How much of an order is looked at for a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// Rows that the page has, at most (see [`page_size`]).
+    pub rows: usize,
+    /// Places of the order that are looked at, at most, whether the page has their rows or not.
+    pub places: usize,
+}
+
+/// Rows that follow in an order, as far as was looked.
+#[derive(Debug, Default)]
+struct Walked {
+    /// One more than the page may have, where there are more.
     rows: Vec<ThreadRow>,
-    /// Where the search was given up, with threads behind it that nobody has looked at.
-    given_up: Option<Cursor>,
+    /// The last place, where it was not looked further.
+    stopped: Option<Cursor>,
 }
 
 impl ListPage {
-    /// The page of at most `limit` rows from those that follow in the order: one more than `limit` where there are more.
-    fn of(Found { mut rows, given_up }: Found, sort: SortKey, limit: usize) -> Self {
+    /// The page of at most `limit` rows.
+    fn of(Walked { mut rows, stopped }: Walked, sort: SortKey, limit: usize) -> Self {
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let next = rows.last().filter(|_| more).map(|last| Cursor::at(last, sort)).or(given_up);
+        let next = rows.last().filter(|_| more).map(|last| Cursor::at(last, sort)).or(stopped);
         let back = rows.first().map(|first| Cursor::at(first, sort));
         Self { rows, next, back, indexing: None }
     }
@@ -309,6 +344,19 @@ pub trait ThreadIndex: Send + Sync {
         filter: ThreadFilter,
         cursor: Option<Cursor>,
         limit: usize,
+    ) -> Result<ListPage, IndexError> {
+        self.walk(filter, cursor, Reach { rows: limit, places: policy::LIST_PLACES }).await
+    }
+
+    /// The same, as far as `reach` says.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    async fn walk(
+        &self,
+        filter: ThreadFilter,
+        cursor: Option<Cursor>,
+        reach: Reach,
     ) -> Result<ListPage, IndexError>;
 
     /// The row of a thread and the record that it was made from.
@@ -316,6 +364,23 @@ pub trait ThreadIndex: Send + Sync {
     /// # Errors
     /// [`IndexError::Unavailable`].
     async fn get(&self, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, IndexError>;
+
+    /// The rows of these threads, of those that have one.
+    ///
+    /// # Errors
+    /// [`IndexError::Unavailable`].
+    async fn rows(&self, threads: Vec<ThreadId>) -> Result<Vec<ThreadRow>, IndexError>;
+
+    /// Threads and the records that their rows were made from, the highest id first, those below `below`, at most `limit`;
+    /// none at the end. `None` while the index is not complete.
+    ///
+    /// # Errors
+    /// [`IndexError::Unavailable`].
+    async fn ends(
+        &self,
+        below: Option<ThreadId>,
+        limit: usize,
+    ) -> Result<Option<Vec<(ThreadId, EventSeq)>>, IndexError>;
 
     /// Returns when every upsert that has returned before is on disk.
     ///

@@ -17,7 +17,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Cursor, IndexError, Indexing, ListPage, SortKey, ThreadFilter, ThreadIndex, ThreadRow};
+use super::changes::Changes;
+use super::{Cursor, IndexError, Indexing, ListPage, Reach, SortKey, ThreadFilter, ThreadIndex, ThreadRow};
 use crate::home::HomePaths;
 use crate::policy;
 use crate::rollout::RolloutStore;
@@ -51,6 +52,8 @@ struct Shared {
     waiting: Mutex<HashMap<ThreadId, Change>>,
     broken: Notify,
     costs: Mutex<Costs>,
+    /// Tells who follows the rows.
+    changes: Arc<Changes>,
 }
 
 /// What is measured.
@@ -120,9 +123,10 @@ impl SledIndex {
         boot: Uuid,
         store: Arc<dyn RolloutStore>,
         tasks: &Tasks,
+        changes: Arc<Changes>,
         stop: CancellationToken,
     ) -> Self {
-        let index = Self::new(home, boot, tasks, State::Opening);
+        let index = Self::new(home, boot, tasks, State::Opening, changes);
         let serving = index.clone();
         tasks.spawn("index", async move {
             tokio::select! {
@@ -134,7 +138,7 @@ impl SledIndex {
         index
     }
 
-    fn new(home: HomePaths, boot: Uuid, tasks: &Tasks, state: State) -> Self {
+    fn new(home: HomePaths, boot: Uuid, tasks: &Tasks, state: State, changes: Arc<Changes>) -> Self {
         let shared = Shared {
             home,
             boot,
@@ -143,6 +147,7 @@ impl SledIndex {
             waiting: Mutex::default(),
             broken: Notify::new(),
             costs: Mutex::default(),
+            changes,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -159,6 +164,14 @@ impl SledIndex {
 
     /// Makes a change now, or when the index is open.
     async fn change(&self, change: Change) -> Result<(), IndexError> {
+        let thread = change.thread();
+        let made = self.make_change(change).await;
+        // Behind the row: who asks for its rows from here on finds it.
+        self.shared.changes.note(thread);
+        made
+    }
+
+    async fn make_change(&self, change: Change) -> Result<(), IndexError> {
         let Some((trees, earlier)) = self.shared.trees_or_wait(&change)? else { return Ok(()) };
         if let Some(earlier) = earlier {
             let change = change.clone();
@@ -225,9 +238,10 @@ impl SledIndex {
             let Ok(state) = states.wait_for(is_enough).await.map(|state| state.clone()) else { return };
             let State::Building { trees, earlier: None, at } = state else { return };
             let (filter, most) = (filter.clone(), limit.saturating_add(1));
-            match self.on(&trees, move |trees| trees.list(&filter, None, most, policy::LIST_LOOKS)).await {
-                Ok(found) if found.rows.len() < most && found.given_up.is_none() => {
-                    enough = at.done.saturating_mul(2)
+            let reach = Reach { rows: most, places: policy::LIST_PLACES };
+            match self.on(&trees, move |trees| trees.list(&filter, None, reach)).await {
+                Ok(walked) if walked.rows.len() < most && walked.stopped.is_none() => {
+                    enough = at.done.saturating_mul(2);
                 }
                 Ok(_) | Err(_) => return,
             }
@@ -284,14 +298,15 @@ impl ThreadIndex for SledIndex {
         self.change(Change::Remove(thread, as_of)).await
     }
 
-    async fn list(
+    async fn walk(
         &self,
         filter: ThreadFilter,
         cursor: Option<Cursor>,
-        limit: usize,
+        reach: Reach,
     ) -> Result<ListPage, IndexError> {
         let from = cursor.map(|cursor| cursor.fits(filter.sort)).transpose()?;
-        let (sort, most) = (filter.sort, limit.saturating_add(1));
+        let (sort, limit) = (filter.sort, reach.rows);
+        let reach = Reach { rows: limit.saturating_add(1), ..reach };
         let (trees, indexing) = loop {
             // Too late: what is there, and the word that it is not all.
             timeout(policy::INDEX_LIST_WAIT, self.candidates_are_in(&filter, from, limit)).await.ok();
@@ -301,10 +316,10 @@ impl ThreadIndex for SledIndex {
                 State::Building { trees, earlier: None, at } => break (trees, Some(at)),
                 State::Building { earlier: Some(earlier), .. } => {
                     let filter = filter.clone();
-                    let read = move |trees: &Trees| trees.list(&filter, from, most, policy::LIST_LOOKS);
+                    let read = move |trees: &Trees| trees.list(&filter, from, reach);
                     // One that cannot be read is not there any more: then it is as if it had never been.
-                    if let Some(found) = self.on_earlier(&earlier, read).await {
-                        return Ok(ListPage::of(found, sort, limit));
+                    if let Some(walked) = self.on_earlier(&earlier, read).await {
+                        return Ok(ListPage::of(walked, sort, limit));
                     }
                 }
                 State::Opening => {
@@ -313,8 +328,8 @@ impl ThreadIndex for SledIndex {
                 State::Failed(reason) => return Err(IndexError::Unavailable(reason)),
             }
         };
-        let found = self.on(&trees, move |trees| trees.list(&filter, from, most, policy::LIST_LOOKS)).await?;
-        Ok(ListPage { indexing, ..ListPage::of(found, sort, limit) })
+        let walked = self.on(&trees, move |trees| trees.list(&filter, from, reach)).await?;
+        Ok(ListPage { indexing, ..ListPage::of(walked, sort, limit) })
     }
 
     async fn get(&self, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, IndexError> {
@@ -326,6 +341,32 @@ impl ThreadIndex for SledIndex {
             }
             Some(_) | None => Ok(found),
         }
+    }
+
+    async fn rows(&self, threads: Vec<ThreadId>) -> Result<Vec<ThreadRow>, IndexError> {
+        let (trees, earlier) = open_of(self.state_when(is_open).await)?;
+        // One that is being made has not all of them yet.
+        let trees = earlier.unwrap_or(trees);
+        let read = move |trees: &Trees| {
+            let rows = threads.into_iter().filter_map(|thread| trees.get(thread).transpose());
+            rows.map(|row| row.map(|(row, _)| row)).collect()
+        };
+        self.on(&trees, read).await
+    }
+
+    async fn ends(
+        &self,
+        below: Option<ThreadId>,
+        limit: usize,
+    ) -> Result<Option<Vec<(ThreadId, EventSeq)>>, IndexError> {
+        let trees = match self.state_when(is_open).await {
+            State::Ready { trees, comparing: None } => trees,
+            State::Failed(reason) => return Err(IndexError::Unavailable(reason)),
+            State::Opening | State::Building { .. } | State::Ready { comparing: Some(_), .. } => {
+                return Ok(None);
+            }
+        };
+        self.on(&trees, move |trees| trees.ends(below, limit)).await.map(Some)
     }
 
     async fn flush(&self) -> Result<(), IndexError> {

@@ -1,11 +1,15 @@
 //! What every [`RolloutStore`](super::RolloutStore) promises, as one function that every store's tests run.
 
-use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
+use std::sync::Arc;
+use std::time::Duration;
+
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
+use skein_protocol::turn::UserInput;
 use uuid::Uuid;
 
-use super::record::{Record, RecordBody, ThreadClosed, ThreadNamed, ThreadOpened};
-use super::{AppendError, CopyError, Keep, Lease, MoveError, Page, ReadError, RolloutStore, Shelf};
-use crate::clock::WallMs;
+use super::record::{Record, RecordBody, ThreadClosed, ThreadNamed, ThreadOpened, TurnStarted};
+use super::{AppendError, CopyError, Keep, Lease, MayHold, MoveError, Page, ReadError, RolloutStore, Shelf};
+use crate::clock::{Clock, WallMs};
 use crate::home::Term;
 
 /// A thread's id for tests: `n` is in its last digits.
@@ -58,6 +62,7 @@ pub async fn keeps_every_promise<G>(new: impl Fn() -> (G, Box<dyn RolloutStore>)
         a_copy_begins_with_what_was_there
         every_thread_is_listed
         a_thread_is_whole_on_either_shelf
+        a_sift_answers_for_each_thread_while_there_is_time
         what_is_deleted_is_missing_and_is_purged_when_it_is_old
         what_is_put_elsewhere_is_fenced_and_marked
     }
@@ -286,4 +291,33 @@ async fn a_copy_begins_with_what_was_there(store: &dyn RolloutStore) {
     let missing = store.copy(thread(7), EventSeq(1), lease(thread(8)), Vec::new()).await;
     assert!(matches!(missing, Err(CopyError::Read(ReadError::Missing(_)))), "{missing:?}");
     assert_eq!(store.threads().await.unwrap().len(), 3);
+}
+
+async fn a_sift_answers_for_each_thread_while_there_is_time(store: &dyn RolloutStore) {
+    let said = |seq, text: &str| {
+        let (turn_id, input) = (TurnId::from("turn"), vec![UserInput::text(text)]);
+        let started = TurnStarted { turn_id, input, item_id: None, client_id: None };
+        Record { seq: EventSeq(seq), at: WallMs(0), body: started.into() }
+    };
+    let [found, other, missing] = [1, 2, 3].map(thread);
+    let records = vec![opened(1, 1), said(2, "hay"), said(3, "needle"), said(4, "hay"), said(5, "needle")];
+    store.append(lease(found), EventSeq(0), records, Keep::Process).await.unwrap();
+    store.append(lease(other), EventSeq(0), vec![opened(1, 1), said(2, "hay")], Keep::Process).await.unwrap();
+    let may_hold: MayHold = Arc::new(|line| memchr::memmem::find(line, b"needle").is_some());
+    let far = Clock.now() + Duration::from_secs(600);
+    let sift = async |after, until| {
+        let threads =
+            [(found, after), (missing, 0), (other, 0)].map(|(thread, after)| (thread, EventSeq(after)));
+        let answers = store.sift(threads.to_vec(), Arc::clone(&may_hold), until).await;
+        answers.into_iter().map(|answer| answer.map_err(|error| error.to_string())).collect::<Vec<_>>()
+    };
+    let absent = || Err(ReadError::Missing(missing).to_string());
+    assert_eq!(sift(0, far).await, [Ok(Some(EventSeq(3))), absent(), Ok(None)]);
+    assert_eq!(sift(3, far).await, [Ok(Some(EventSeq(5))), absent(), Ok(None)]);
+    assert_eq!(sift(5, far).await, [Ok(None), absent(), Ok(None)]);
+    assert_eq!(
+        sift(0, Clock.now()).await,
+        [Ok(Some(EventSeq(3)))],
+        "one in any case, and none behind the time"
+    );
 }

@@ -145,6 +145,40 @@ pub fn seq(line: &[u8]) -> Result<EventSeq, LineError> {
     Line::of(line).map(|line| line.seq())
 }
 
+/// What the head of a line says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Glance<'l> {
+    /// The record's number.
+    pub seq: EventSeq,
+    /// Its type.
+    pub kind: &'l [u8],
+    /// Whether all texts of the record stand in the line.
+    pub is_all: bool,
+}
+
+/// What the head of a line says, read from that alone: of a line that is damaged behind it, too. `None` for a line whose head
+/// has another form than [`encode`] gives it: [`decode`] knows what it says.
+#[must_use]
+pub fn glance(line: &[u8]) -> Option<Glance<'_>> {
+    let (version, rest) = behind_number(line.strip_prefix(br#"{"v":"#)?)?;
+    let (seq, rest) = behind_number(rest.strip_prefix(br#","seq":"#)?)?;
+    let (_at, rest) = behind_text(rest.strip_prefix(br#","at":""#)?)?;
+    let (kind, _rest) = behind_text(rest.strip_prefix(br#","type":""#)?)?;
+    Some(Glance { seq: EventSeq(seq), kind, is_all: version == VERSION })
+}
+
+fn behind_number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, rest) = text.split_at_checked(digits)?;
+    Some((str::from_utf8(number).ok()?.parse().ok()?, rest))
+}
+
+/// A short text up to its quote, and what stands behind that.
+fn behind_text(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = text.iter().take(policy::GLANCE).position(|byte| *byte == b'"')?;
+    Some((text.get(..end)?, text.get(end + 1..)?))
+}
+
 /// What a line says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Read {

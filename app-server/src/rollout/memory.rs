@@ -6,13 +6,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use skein_protocol::ids::{EventSeq, ThreadId};
+use tokio::time::Instant;
 
 use super::record::Record;
+use super::sift::Sift;
 use super::{
-    AppendError, Appended, CopyError, Keep, Lease, Loaded, MoveError, Page, ReadError, Repair, RolloutStore,
-    Shelf, StoreCounts, line, order,
+    AppendError, Appended, CopyError, Keep, Lease, Loaded, MayHold, MoveError, Page, ReadError, Repair,
+    RolloutStore, Shelf, StoreCounts, line, order,
 };
-use crate::clock::WallMs;
+use crate::clock::{Clock, WallMs};
 use crate::home::Term;
 
 /// A store that ends with the process.
@@ -70,12 +72,16 @@ impl State {
     }
 }
 
-/// What the records would have in a file.
-fn bytes(records: &[Record]) -> usize {
+/// What the records would be in a file.
+fn lines(records: &[Record]) -> Vec<u8> {
     let mut lines = Vec::new();
     // Every member of ours can be written as JSON.
     records.iter().try_for_each(|record| line::encode(record, &mut lines)).ok();
-    lines.len()
+    lines
+}
+
+fn bytes(records: &[Record]) -> usize {
+    lines(records).len()
 }
 
 impl State {
@@ -166,6 +172,29 @@ impl RolloutStore for MemoryStore {
         let mut records: Vec<Record> = rest.by_ref().take(limit).cloned().collect();
         records.reverse();
         Ok(Page { bytes: bytes(&records), more: rest.next().is_some(), lost: Vec::new(), taken: 0, records })
+    }
+
+    async fn sift(
+        &self,
+        threads: Vec<(ThreadId, EventSeq)>,
+        may_hold: MayHold,
+        until: Instant,
+    ) -> Vec<Result<Option<EventSeq>, ReadError>> {
+        let state = self.state();
+        let mut answers = Vec::new();
+        for (thread, after) in threads {
+            if !answers.is_empty() && Clock.now() >= until {
+                break;
+            }
+            let mut sift = Sift::new(&may_hold, after);
+            let found = state.records(thread).map(|records| {
+                let lines = lines(records);
+                let found = lines.split(|byte| *byte == b'\n').find_map(|line| sift.take(line));
+                found.or_else(|| sift.end())
+            });
+            answers.push(found);
+        }
+        answers
     }
 
     async fn exists(&self, thread: ThreadId) -> Result<bool, ReadError> {

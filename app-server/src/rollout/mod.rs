@@ -8,6 +8,7 @@ use std::io;
 
 use async_trait::async_trait;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::clock::WallMs;
@@ -15,15 +16,17 @@ use crate::home::Term;
 
 pub mod blob;
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 pub mod epoch;
 pub mod file;
 pub mod line;
 pub mod memory;
 pub mod order;
 pub mod record;
+pub mod sift;
 
 use record::Record;
+pub use sift::MayHold;
 
 /// How much an [`append`](RolloutStore::append) promises before it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -321,6 +324,17 @@ pub trait RolloutStore: Send + Sync {
         before: Option<EventSeq>,
         limit: usize,
     ) -> Result<Page, ReadError>;
+
+    /// For each of `threads`, in order, the first turn behind the record that it comes with that may hold what `may_hold` looks
+    /// for in its messages: the number of its `turn.started`, or less where that is damaged (see [`sift`]). Lines are looked
+    /// at as they stand, so a turn that is named need not hold it; one that holds it is not passed over. Behind `until` no
+    /// further thread is begun: the answer is shorter then, and has one thread at least. Changes nothing.
+    async fn sift(
+        &self,
+        threads: Vec<(ThreadId, EventSeq)>,
+        may_hold: MayHold,
+        until: Instant,
+    ) -> Vec<Result<Option<EventSeq>, ReadError>>;
 
     /// Whether the thread has a rollout.
     ///

@@ -95,15 +95,15 @@ macro_rules! records {
             }
         }
 
-        $( impl $name {
-            /// The record's type, as its line says it.
-            pub const KIND: &str = $wire;
-        } )+
-
         $( impl From<$name> for RecordBody {
             fn from(body: $name) -> Self {
                 Self::$name(Box::new(body))
             }
+        }
+
+        impl $name {
+            /// The record's type, as its line says it.
+            pub const KIND: &'static str = $wire;
         } )+
     };
 }

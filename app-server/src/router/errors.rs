@@ -15,6 +15,7 @@ use crate::helpers::HelperError;
 use crate::index::IndexError;
 use crate::policy;
 use crate::rollout::ReadError;
+use crate::search::{SearchError, TermError};
 use crate::thread::error::ThreadError;
 use crate::thread::pages::PageError;
 
@@ -91,6 +92,23 @@ pub fn index(error: &IndexError) -> WireError {
     match error {
         IndexError::Cursor(_) => WireError::invalid_params("badCursor", error.to_string()).path("cursor"),
         IndexError::Unavailable(_) => WireError::internal("indexUnavailable", error.to_string()),
+    }
+}
+
+/// Errors of searches.
+#[must_use]
+pub fn search(error: &SearchError) -> WireError {
+    let text = error.to_string();
+    match error {
+        SearchError::Term(TermError::Empty) => {
+            WireError::invalid_params("emptySearch", text).path("searchTerm")
+        }
+        SearchError::Term(TermError::TooLong) => {
+            WireError::invalid_params("searchTooLong", text).path("searchTerm")
+        }
+        SearchError::Index(error) => index(error),
+        SearchError::BadCursor => WireError::invalid_params("badCursor", text).path("cursor"),
+        SearchError::Read(_) => WireError::internal("unreadable", text),
     }
 }
 

@@ -265,6 +265,12 @@ pub fn backwards_from_here(history: &History, thread: ThreadId) -> (Option<Strin
     )
 }
 
+/// The cursor of a page of turns that begins with this one, in either direction.
+#[must_use]
+pub fn at_turn(held: &Held, thread: ThreadId) -> String {
+    print(&held.cursor(thread, true))
+}
+
 /// The newest turns that have at most so many bytes together, with all of their items, oldest first.
 #[must_use]
 pub fn newest_within(history: &History, most_bytes: usize) -> Vec<Turn> {

@@ -8,12 +8,14 @@
 //! | `reads` | what pages of lists and a resume of the longest thread cost |
 //! | [`texts`] | what large messages cost, in the lines of a rollout and beside it |
 //! | `appends` | how many records a second are synced, beside the disk's own rate |
+//! | [`searches`] | what searches cost, with the text index and without: another program asks |
 //! | [`report`] | the table |
 
 mod appends;
 mod homes;
 mod reads;
 pub mod report;
+pub mod searches;
 mod served;
 mod starts;
 pub mod texts;

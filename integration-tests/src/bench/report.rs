@@ -125,7 +125,7 @@ fn median_bytes(values: &[u64]) -> Option<u64> {
 }
 
 /// A figure, or a dash where there is none.
-fn figure(value: Option<f64>, unit: &str) -> String {
+pub(super) fn figure(value: Option<f64>, unit: &str) -> String {
     value.map_or_else(
         || "–".to_owned(),
         |value| {

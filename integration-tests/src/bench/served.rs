@@ -25,6 +25,7 @@ const BOUND: Duration = Duration::from_secs(60);
 pub(super) struct Served {
     child: Child,
     pub pid: u32,
+    pub address: String,
     pub client: Client,
 }
 
@@ -42,12 +43,18 @@ pub(super) struct Start {
 impl Served {
     /// Starts a server, says hello and asks for the first page.
     pub async fn start(plan: &Plan, place: &Place) -> Result<(Self, Start)> {
+        Self::start_with(plan, place, &[]).await
+    }
+
+    /// The same with more arguments.
+    pub async fn start_with(plan: &Plan, place: &Place, arguments: &[&str]) -> Result<(Self, Start)> {
         let log = plan.cache.join(format!("{}.log", place.name));
         let log = OpenOptions::new().create(true).append(true).open(log)?;
         let mut command = Command::new(&plan.server);
         command
             .args(["serve", "--listen", "ws://127.0.0.1:0", "--home"])
             .arg(&place.home)
+            .args(arguments)
             .env_remove("SKEIN_HOME")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -64,7 +71,7 @@ impl Served {
         let page = began.elapsed();
         let pid = child.id().context("the server has ended")?;
         let resident = crate::process::resident(pid).unwrap_or_default();
-        Ok((Self { child, pid, client }, Start { answer, page, resident }))
+        Ok((Self { child, pid, address, client }, Start { answer, page, resident }))
     }
 
     /// Waits until lists are complete; `None` when they are not within `limit`.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use skein_integration_tests::client::{Client, Received};
 use skein_integration_tests::home::{Helper, Home};
 use skein_integration_tests::requests::{
-    items_params, resume_params, steer_params, turn_params, turns_params,
+    items_params, occurrences_params, resume_params, search_params, steer_params, turn_params, turns_params,
 };
 use skein_integration_tests::view::{Kind, Leave, View, Window};
 use skein_protocol::account::GetAccountParams;
@@ -24,8 +24,8 @@ use skein_protocol::methods::{
     AccountRead, CollaborationModeList, ConfigRead, ConfigRequirementsRead, HooksList, Initialize,
     McpServerStatusList, ModelList, RpcDiscover, SkeinCatalogResume, SkillsList, ThreadArchive, ThreadDelete,
     ThreadFork, ThreadInjectItems, ThreadItemsList, ThreadList, ThreadMetadataUpdate, ThreadNameSet,
-    ThreadRead, ThreadResume, ThreadRevert, ThreadRollback, ThreadStart, ThreadTurnsList, ThreadUnarchive,
-    TurnStart, TurnSteer,
+    ThreadRead, ThreadResume, ThreadRevert, ThreadRollback, ThreadSearch, ThreadSearchOccurrences,
+    ThreadStart, ThreadTurnsList, ThreadUnarchive, TurnStart, TurnSteer,
 };
 use skein_protocol::notifications::{
     ConfigWarning, Error, ItemAgentMessageDelta, ItemMcpToolCallProgress, McpServerStartupStatusUpdated,
@@ -135,6 +135,10 @@ async fn look_around(client: &mut Client, thread: ThreadId) -> Result<()> {
         let params = ThreadTurnsListParams { items_view: Some(items_view), ..turns_params(thread) };
         client.call::<ThreadTurnsList>(params).await?;
     }
+    let found = client.call::<ThreadSearch>(search_params("one")).await?;
+    ensure!(found.data.len() == 1, "the thread is found: {found:?}");
+    let hits = client.call::<ThreadSearchOccurrences>(occurrences_params(thread, "one")).await?;
+    ensure!(!hits.data.is_empty(), "what was said is found: {hits:?}");
     let paged = ThreadItemsListParams { limit: Some(1), ..items_params(thread) };
     client.call::<ThreadItemsList>(paged).await?;
     client.call::<McpServerStatusList>(ListMcpServerStatusParams::default()).await?;

@@ -9,12 +9,32 @@ use indicatif::MultiProgress;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use skein_integration_tests::bench::texts::{self, Messages, Texts};
-use skein_integration_tests::bench::{self, Plan};
+use skein_integration_tests::bench::{self, Plan, searches};
 use skein_integration_tests::fixture::Size;
 use skein_integration_tests::home::PATIENCE;
 use skein_integration_tests::paths;
 use skein_integration_tests::process::{self, Process, wait_until};
 use tokio::process::Command;
+
+#[tokio::test]
+async fn the_benchmark_of_searches_gives_every_figure() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let plan = Plan::new(vec![Size::Tiny], folder.path().join("cache"), paths::skein()?, true);
+    let hidden = MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden());
+    let figures = searches::run(&plan, Size::Tiny, &hidden).await?;
+    let found: Vec<_> = figures.walks.iter().map(|walk| (walk.indexed, walk.threads, walk.whole)).collect();
+    let [everywhere, others @ ..] = &found[..] else { panic!("no figures") };
+    assert!(everywhere.1 > 10 && everywhere.2, "{figures:?}");
+    let rest =
+        [(false, 1, true), (false, 0, true), (true, everywhere.1, true), (true, 1, true), (true, 0, true)];
+    assert_eq!(others, rest, "with the text index the same is found");
+    assert!(figures.made_s > 0.0 && figures.disk_bytes > 0 && figures.compared_s > 0.0, "{figures:?}");
+    assert!(
+        !figures.to_string().contains("NaN") && figures.walks.iter().all(|walk| !walk.others_ms.is_empty())
+    );
+    assert_eq!(servers(&plan.cache), []);
+    Ok(())
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_benchmark_gives_every_figure_and_leaves_no_process() -> Result<()> {

@@ -46,6 +46,8 @@ pub struct SkeinStatusResponse {
     pub store: StoreCounts,
     /// The list of threads.
     pub index: IndexCounts,
+    /// The index of what was said.
+    pub texts: TextsCounts,
     /// What the start found to be mended.
     pub repair: RepairCounts,
     /// What was refused.
@@ -175,6 +177,35 @@ pub enum IndexState {
     /// It is complete.
     Ready,
     /// It cannot be had; threads can be read and resumed by id.
+    Failed,
+}
+
+/// The index of what was said, which makes searches quick.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TextsCounts {
+    /// Where it is in its life.
+    pub state: TextsState,
+    /// Threads that it was compared with since the server's first search.
+    pub done: u64,
+    /// Threads that have changed since it took them in, or have a turn without an end; each search looks at these.
+    pub behind: u64,
+    /// Bytes of its files, when it became complete last.
+    pub disk_bytes: u64,
+}
+
+/// Where the index of what was said is in its life.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum TextsState {
+    /// Nobody has searched since the server started, or the settings want none.
+    #[default]
+    Unused,
+    /// It is being made, or compared with the threads; searches look at every thread meanwhile.
+    Building,
+    /// It is complete.
+    Ready,
+    /// It cannot be used; searches look at every thread.
     Failed,
 }
 

@@ -8,7 +8,10 @@ use skein_protocol::{
     envelope::{self, Incoming},
     extension::is_ours,
     ids::RequestId,
-    methods::{ThreadInjectItems, ThreadRevert, for_each_client_notification, for_each_method},
+    methods::{
+        ThreadInjectItems, ThreadRevert, ThreadSearchOccurrences, for_each_client_notification,
+        for_each_method,
+    },
     notifications::{ItemMcpToolCallProgress, ItemReasoningTextDelta, ThreadReverted, for_each_notification},
     server_requests::for_each_server_request,
     table::{
@@ -36,6 +39,7 @@ const NOT_RECORDED: &[&str] = &[
     ThreadRevert::INFO.wire,
     ThreadReverted::INFO.wire,
     ThreadInjectItems::INFO.wire,
+    ThreadSearchOccurrences::INFO.wire,
 ];
 
 /// Recorded messages by method, and how many of each were tested.

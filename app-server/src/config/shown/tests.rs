@@ -10,6 +10,7 @@ const ALL: &str = r#"
     model = "m"
     model_provider = "echo"
     durability = "turn"
+    search = { index = false, page_time = "1s" }
     trash = { keep = "1h" }
     unload = { grace = "1s", unmaterialised_grace = "1s" }
     orphans = { running = "continue", running_limit = "1h", pending_grace = "1min" }

@@ -1,5 +1,7 @@
 //! The index of a home that nobody serves, opened to be compared with its rollouts, row by row.
 
+use std::sync::Arc;
+
 use skein_protocol::ids::{EventSeq, ThreadId};
 use uuid::Uuid;
 
@@ -35,7 +37,10 @@ impl Look {
         let opened = opened.await.map_err(|panic| unavailable(panic.to_string()))?;
         let Some(trees) = opened.map_err(|Broken(reason)| unavailable(reason))? else { return Ok(None) };
         let state = State::Ready { trees: trees.clone(), comparing: None };
-        Ok(Some(Self { index: SledIndex::new(home.clone(), Uuid::nil(), tasks, state), trees }))
+        Ok(Some(Self {
+            index: SledIndex::new(home.clone(), Uuid::nil(), tasks, state, Arc::default()),
+            trees,
+        }))
     }
 
     /// Every thread that has a row.

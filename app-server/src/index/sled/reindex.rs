@@ -1,6 +1,8 @@
 //! Makes the index of a home that nobody serves anew, beside the one that is there, and puts it in its place at the end: a
 //! run that is broken off changes nothing.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::schema::{self, Schema};
@@ -33,7 +35,7 @@ pub async fn reindex(
     });
     let trees = trees.await?;
     let building = State::Building { trees: trees.clone(), earlier: None, at: Indexing::default() };
-    let index = SledIndex::new(home.clone(), boot, tasks, building);
+    let index = SledIndex::new(home.clone(), boot, tasks, building, Arc::default());
     rebuild::run(store, &index, progress).await?;
     let complete = index.on(&trees, move |trees| trees.set_complete(boot)).await;
     complete?;

@@ -38,7 +38,8 @@ impl Fixture {
 
     fn of_boot(dir: TempDir, boot: Uuid, store: Arc<dyn RolloutStore>) -> Self {
         let (stop, tasks) = (CancellationToken::new(), Tasks::new());
-        let index = SledIndex::start(HomePaths::new(dir.path()), boot, store, &tasks, stop.clone());
+        let index =
+            SledIndex::start(HomePaths::new(dir.path()), boot, store, &tasks, Arc::default(), stop.clone());
         Self { index, stop, tasks, dir }
     }
 
@@ -366,6 +367,7 @@ async fn an_index_that_cannot_be_made_says_so() {
         BOOT,
         threads(1).await,
         &tasks,
+        Arc::default(),
         stop.clone(),
     );
     let refused = index.list(ThreadFilter::default(), None, 5).await;
@@ -388,7 +390,11 @@ fn a_search_for_what_is_rare_is_given_up_and_goes_on_where_that_was() {
             ThreadFilter { model_providers: vec!["rare".to_owned()], direction, ..ThreadFilter::default() };
         let (mut pages, mut from) = (Vec::new(), None);
         loop {
-            let page = ListPage::of(trees.list(&filter, from, 3, 6).unwrap(), filter.sort, 2);
+            let page = ListPage::of(
+                trees.list(&filter, from, Reach { rows: 3, places: 6 }).unwrap(),
+                filter.sort,
+                2,
+            );
             pages.push(page.rows.iter().map(|row| row.updated.0).collect::<Vec<_>>());
             from = page.next;
             if from.is_none() {
@@ -413,8 +419,8 @@ fn archived_threads_cost_a_list_of_the_others_nothing() {
     for (archived, there) in [(false, 5), (true, 15)] {
         for cwds in [vec![], vec!["/a".to_owned()]] {
             let filter = ThreadFilter { archived, cwds, ..ThreadFilter::default() };
-            let found = trees.list(&filter, None, 100, there + 1).unwrap();
-            assert_eq!((found.rows.len(), found.given_up), (there, None), "{filter:?}");
+            let found = trees.list(&filter, None, Reach { rows: 100, places: there + 1 }).unwrap();
+            assert_eq!((found.rows.len(), found.stopped), (there, None), "{filter:?}");
         }
     }
 }

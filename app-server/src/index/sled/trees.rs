@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use ::sled::transaction::{ConflictableTransactionError, TransactionError, TransactionalTree};
-use ::sled::{Config, Db, Mode, Transactional, Tree};
+use ::sled::{Config, Db, IVec, Mode, Transactional, Tree};
 use serde::{Deserialize, Serialize};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::thread::SortDirection;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::schema::Schema;
 use crate::home::FOLDER_MODE;
 use crate::index::cursor::{order_key, time_key};
-use crate::index::{Cursor, Found, SortKey, ThreadFilter, ThreadRow};
+use crate::index::{Cursor, Reach, SortKey, ThreadFilter, ThreadRow, Walked};
 use crate::policy;
 
 /// Set when a rebuild came to its end.
@@ -66,6 +66,13 @@ impl From<TransactionError<Broken>> for Broken {
 struct Stored {
     as_of: EventSeq,
     row: ThreadRow,
+}
+
+/// What of a stored row is read when only its end is wanted.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredEnd {
+    as_of: EventSeq,
 }
 
 /// The open index.
@@ -218,6 +225,20 @@ impl Trees {
         Ok(Some((stored.row, stored.as_of)))
     }
 
+    /// Threads and the records that their rows were made from, the highest id first, those below `below`, at most `limit`.
+    pub fn ends(&self, below: Option<ThreadId>, limit: usize) -> Result<Vec<(ThreadId, EventSeq)>, Broken> {
+        let rows = match below {
+            Some(below) => self.rows.range(..below.uuid().as_bytes().to_vec()),
+            None => self.rows.iter(),
+        };
+        let end = |row: ::sled::Result<(IVec, IVec)>| {
+            let (key, value) = row?;
+            let as_of = serde_json::from_slice::<StoredEnd>(&value)?.as_of;
+            Ok((ThreadId::new(Uuid::from_slice(&key)?), as_of))
+        };
+        rows.rev().take(limit).map(end).collect()
+    }
+
     /// Every thread that has a row.
     pub fn threads(&self) -> Result<Vec<ThreadId>, Broken> {
         let ids = self.rows.iter().keys().map(|key| Ok(ThreadId::new(Uuid::from_slice(&key?)?)));
@@ -304,24 +325,18 @@ impl Trees {
         Ok((added as u64, taken))
     }
 
-    /// The rows that follow `from` in the order, at most `most`, behind at most as many `looks` at what is there.
-    pub fn list(
-        &self,
-        filter: &ThreadFilter,
-        from: Option<Cursor>,
-        most: usize,
-        looks: usize,
-    ) -> Result<Found, Broken> {
-        let mut found = Found::default();
-        let Some((order, prefix)) = self.order_for(filter) else { return Ok(found) };
-        let Some(keys) = Order::keys(&prefix, filter, from) else { return Ok(found) };
+    /// The rows that follow `from` in the order, no more than `reach` says.
+    pub fn list(&self, filter: &ThreadFilter, from: Option<Cursor>, reach: Reach) -> Result<Walked, Broken> {
+        let mut walked = Walked::default();
+        let Some((order, prefix)) = self.order_for(filter) else { return Ok(walked) };
+        let Some(keys) = Order::keys(&prefix, filter, from) else { return Ok(walked) };
         let mut places = order.tree.range(keys);
         let mut next = || match filter.direction {
             SortDirection::Asc => places.next(),
             SortDirection::Desc => places.next_back(),
         };
         let mut looked = 0;
-        while found.rows.len() < most
+        while walked.rows.len() < reach.rows
             && let Some(place) = next()
         {
             let place = place?.0;
@@ -332,15 +347,15 @@ impl Trees {
                 && *place == order.key(&row)
                 && filter.lets_through(&row)
             {
-                found.rows.push(row);
+                walked.rows.push(row);
             }
             looked += 1;
-            if looked == looks {
-                found.given_up = Some(at);
+            if looked == reach.places {
+                walked.stopped = Some(at);
                 break;
             }
         }
-        Ok(found)
+        Ok(walked)
     }
 
     /// The order that has what a filter lets through closest together, and what its keys there begin with.

@@ -26,47 +26,45 @@ pub(super) struct Forward<'a> {
     /// Where the file ends, for this reader.
     end: u64,
     held: Vec<u8>,
-    /// How many bytes of `held` were given out.
-    given: usize,
+    /// Where the line that was given out begins in `held`, and how many bytes it has.
+    given: (usize, usize),
 }
 
 impl<'a> Forward<'a> {
     /// Lines from `at`, which begins one, up to `end`.
     pub fn new(file: &'a dyn LayerFile, at: u64, end: u64) -> Self {
-        Self { file, at, end, held: Vec::new(), given: 0 }
+        Self { file, at, end, held: Vec::new(), given: (0, 0) }
     }
 
     /// The next line; `None` at the end.
     pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
-        self.held.drain(..self.given);
-        self.at += self.given as u64;
-        self.given = 0;
-        let offset = self.at;
-        let mut looked = 0;
+        let mut begin = self.given.0 + self.given.1;
+        let offset = self.at + begin as u64;
+        let mut looked = begin;
         let mut skipped = 0;
-        let ended = loop {
+        let (behind, ended) = loop {
             if let Some(found) = newline(&self.held, looked) {
-                self.given = found + 1;
-                break true;
+                break (found + 1, true);
             }
+            let unended = self.held.len() - begin;
+            // What was given out goes, and so does what is longer than any line of ours.
+            let gone = if unended > policy::ROLLOUT_LINE { self.held.len() } else { begin };
+            skipped += (gone - begin) as u64;
+            self.held.drain(..gone);
+            self.at += gone as u64;
+            begin = 0;
             looked = self.held.len();
-            if looked > policy::ROLLOUT_LINE {
-                skipped += looked as u64;
-                self.at += looked as u64;
-                self.held.clear();
-                looked = 0;
-            }
             if !self.fill()? {
-                self.given = self.held.len();
-                break false;
+                break (self.held.len(), false);
             }
         };
-        let length = skipped + self.given as u64;
+        self.given = (begin, behind - begin);
+        let length = skipped + self.given.1 as u64;
         if length == 0 {
             return Ok(None);
         }
-        let text = if skipped > 0 { 0 } else { self.given - usize::from(ended) };
-        Ok(Some(Line { offset, bytes: self.held.get(..text).unwrap_or_default(), length, ended }))
+        let text = if skipped > 0 { begin..begin } else { begin..behind - usize::from(ended) };
+        Ok(Some(Line { offset, bytes: self.held.get(text).unwrap_or_default(), length, ended }))
     }
 
     /// Reads one more block; false at the end.
@@ -82,8 +80,7 @@ impl<'a> Forward<'a> {
 }
 
 fn newline(bytes: &[u8], from: usize) -> Option<usize> {
-    let rest = bytes.get(from..)?;
-    rest.iter().position(|byte| *byte == b'\n').map(|found| from + found)
+    memchr::memchr(b'\n', bytes.get(from..)?).map(|found| from + found)
 }
 
 /// Lines from a place back to the beginning.
@@ -111,7 +108,7 @@ impl<'a> Backward<'a> {
         let begin = loop {
             // The newline that ends the line itself is no beginning.
             let inside = self.held.len().saturating_sub(1);
-            if let Some(before) = self.held.iter().take(inside).rposition(|byte| *byte == b'\n') {
+            if let Some(before) = memchr::memrchr(b'\n', self.held.get(..inside).unwrap_or_default()) {
                 break before + 1;
             }
             if !self.fill(block)? {

@@ -15,14 +15,16 @@ use async_trait::async_trait;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
+use tokio::time::Instant;
 
 use super::blob::Texts;
 use super::record::Record;
+use super::sift::Sift;
 use super::{
-    AppendError, Appended, CopyError, DiskKind, Keep, Lease, Loaded, MoveError, Page, ReadError,
+    AppendError, Appended, CopyError, DiskKind, Keep, Lease, Loaded, MayHold, MoveError, Page, ReadError,
     RolloutStore, Shelf, StoreCounts,
 };
-use crate::clock::WallMs;
+use crate::clock::{Clock, WallMs};
 use crate::home::HomePaths;
 use crate::tasks::{Pool, Tasks};
 
@@ -159,15 +161,7 @@ impl FileStore {
         work: impl FnOnce((&dyn LayerFile, &dyn Texts), u64) -> io::Result<T> + Send + 'static,
     ) -> Result<T, ReadError> {
         let shared = Arc::clone(&self.shared);
-        let done = self.tasks.blocking("read rollout", Pool::Read, move || {
-            let readable = shared.readable(thread);
-            shared.places.counters.reads.fetch_add(1, Relaxed);
-            let opened = shared.places.open_rollout(thread, Open::Read);
-            let (file, _) = opened.map_err(|error| scan::open_error(thread, error))?;
-            let disk = |source| ReadError::Disk { thread, source };
-            let end = file.len().map_err(disk)?.min(readable);
-            work((&*file, &shared.places.blobs), end).map_err(disk)
-        });
+        let done = self.tasks.blocking("read rollout", Pool::Read, move || shared.read(thread, work));
         done.await.map_err(|panic| ReadError::Disk { thread, source: panicked(&panic) })?
     }
 
@@ -207,6 +201,21 @@ fn panicked(panic: &JoinError) -> io::Error {
 }
 
 impl Shared {
+    /// Reads a rollout's file, from its beginning to where readers may read. Blocks.
+    fn read<T>(
+        &self,
+        thread: ThreadId,
+        work: impl FnOnce((&dyn LayerFile, &dyn Texts), u64) -> io::Result<T>,
+    ) -> Result<T, ReadError> {
+        let readable = self.readable(thread);
+        self.places.counters.reads.fetch_add(1, Relaxed);
+        let opened = self.places.open_rollout(thread, Open::Read);
+        let (file, _) = opened.map_err(|error| scan::open_error(thread, error))?;
+        let disk = |source| ReadError::Disk { thread, source };
+        let end = file.len().map_err(disk)?.min(readable);
+        work((&*file, &self.places.blobs), end).map_err(disk)
+    }
+
     fn readable(&self, thread: ThreadId) -> u64 {
         lock(&self.slots).get(&thread).map_or(WHOLE, |entry| entry.slot.readable.load(Acquire))
     }
@@ -396,6 +405,29 @@ impl RolloutStore for FileStore {
         limit: usize,
     ) -> Result<Page, ReadError> {
         self.reading(thread, move |from, end| pages::back(from, end, before, limit)).await
+    }
+
+    async fn sift(
+        &self,
+        threads: Vec<(ThreadId, EventSeq)>,
+        may_hold: MayHold,
+        until: Instant,
+    ) -> Vec<Result<Option<EventSeq>, ReadError>> {
+        let (shared, first) = (Arc::clone(&self.shared), threads.first().copied());
+        let done = self.tasks.blocking("sift rollouts", Pool::Search, move || {
+            let sift = |(thread, after)| {
+                shared
+                    .read(thread, |(file, _), end| pages::sift(file, end, Sift::new(&may_hold, after), after))
+            };
+            let in_time =
+                threads.into_iter().enumerate().take_while(|(at, _)| *at == 0 || Clock.now() < until);
+            in_time.map(|(_, thread)| sift(thread)).collect()
+        });
+        let failed = |panic: JoinError| {
+            let error = |(thread, _)| Err(ReadError::Disk { thread, source: panicked(&panic) });
+            first.into_iter().map(error).collect()
+        };
+        done.await.unwrap_or_else(failed)
     }
 
     async fn exists(&self, thread: ThreadId) -> Result<bool, ReadError> {

@@ -12,6 +12,7 @@ use crate::policy;
 use crate::rollout::blob::Texts;
 use crate::rollout::line::Read;
 use crate::rollout::record::TurnCompleted;
+use crate::rollout::sift::Sift;
 use crate::rollout::{Page, line};
 
 /// The oldest records after `after`.
@@ -66,6 +67,22 @@ pub(super) fn back(
     page.records.reverse();
     page.lost.reverse();
     Ok(page)
+}
+
+/// The first turn behind `after` that passes the sift. What has no newline is no record yet.
+pub(super) fn sift(
+    file: &dyn LayerFile,
+    end: u64,
+    mut sift: Sift<'_>,
+    after: EventSeq,
+) -> io::Result<Option<EventSeq>> {
+    let mut lines = Forward::new(file, line_before(file, end, after)?, end);
+    while let Some(line) = lines.next()? {
+        if let Some(found) = sift.take(line.bytes).filter(|_| line.ended) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(sift.end())
 }
 
 /// Where a load begins to read: the last end of a turn that says all of the thread, or the beginning.

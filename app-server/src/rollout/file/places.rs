@@ -117,7 +117,7 @@ impl Places {
             for shelf in [Shelf::Threads, Shelf::Archive, Shelf::Threads] {
                 let path = self.on(shelf, thread);
                 let file = self.layer.open(&path, Open::Read);
-                if !file.as_ref().is_err_and(|error| is_missing(error)) {
+                if !file.as_ref().is_err_and(is_missing) {
                     return Some(Standing { shelf, path, file });
                 }
             }

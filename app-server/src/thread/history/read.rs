@@ -192,6 +192,8 @@ pub struct Stretch {
     pub more: bool,
     /// What the newest of them is from, where no other turn follows: it says what is open there.
     pub newest: Option<History>,
+    /// The last record that was read for it, going forward.
+    pub ends: EventSeq,
     /// The first record that was read of it, going back.
     begins: Option<EventSeq>,
 }
@@ -304,13 +306,19 @@ impl<'a> Turns<'a> {
                 history.apply(record);
                 let ended = matches!(record.body, RecordBody::TurnCompleted(_));
                 if ended && enough.is_met(history.turns.iter(), bytes) {
-                    return Ok(Stretch { turns: history.turns.into(), more: true, ..Stretch::default() });
+                    let ends = record.seq;
+                    return Ok(Stretch {
+                        turns: history.turns.into(),
+                        more: true,
+                        ends,
+                        ..Stretch::default()
+                    });
                 }
             }
             if !more {
                 report(&history);
-                let turns = history.turns.iter().cloned().collect();
-                return Ok(Stretch { turns, newest: Some(history), ..Stretch::default() });
+                let (turns, ends) = (history.turns.iter().cloned().collect(), history.seq);
+                return Ok(Stretch { turns, ends, newest: Some(history), ..Stretch::default() });
             }
         }
     }

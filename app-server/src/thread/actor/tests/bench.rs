@@ -25,6 +25,8 @@ use crate::rollout::RolloutStore;
 use crate::rollout::file::FileStore;
 use crate::rollout::file::fault::{FaultLayer, Op};
 use crate::rollout::memory::MemoryStore;
+use crate::search::ThreadSearch;
+use crate::search::texts::Texts;
 use crate::services::{Counters, Providers, Services};
 use crate::tasks::Tasks;
 use crate::thread::holes::Holes;
@@ -136,10 +138,12 @@ impl Bench {
         let model = Arc::new(Puppet::default());
         let store: Arc<dyn RolloutStore> = Arc::clone(&disk) as _;
         let clock = Clock;
+        let index: Arc<dyn ThreadIndex> = Arc::new(MemoryIndex::default());
         let services = Arc::new(Services {
+            search: ThreadSearch::new(Texts::nowhere(Arc::clone(&store), Arc::clone(&index), &tasks)),
             registry: Registry::new(config.limits.mailbox),
             subscribers: Subscribers::new(uuid::Uuid::nil()),
-            index: Arc::new(MemoryIndex::default()),
+            index,
             host: host(&tasks),
             questions: QuestionNumbers::new(clock.wall()),
             holes: Holes::default(),

@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::clock::WallMs;
 use crate::rollout::record::Record;
 use crate::rollout::{
-    AppendError, Appended, CopyError, DiskKind, Keep, Lease, Loaded, MoveError, Page, ReadError,
+    AppendError, Appended, CopyError, DiskKind, Keep, Lease, Loaded, MayHold, MoveError, Page, ReadError,
     RolloutStore, Shelf, StoreCounts,
 };
 
@@ -285,6 +286,15 @@ impl RolloutStore for Disk {
     ) -> Result<Page, ReadError> {
         self.back_gate.pass().await;
         self.inner.read_back(thread, before, limit).await
+    }
+
+    async fn sift(
+        &self,
+        threads: Vec<(ThreadId, EventSeq)>,
+        may_hold: MayHold,
+        until: Instant,
+    ) -> Vec<Result<Option<EventSeq>, ReadError>> {
+        self.inner.sift(threads, may_hold, until).await
     }
 
     async fn exists(&self, thread: ThreadId) -> Result<bool, ReadError> {

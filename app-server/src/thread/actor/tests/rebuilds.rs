@@ -175,7 +175,7 @@ impl Sled {
         let (dir, tasks, stop) = (TempDir::new().unwrap(), Tasks::new(), CancellationToken::new());
         let nothing = Arc::new(MemoryStore::default());
         let home = HomePaths::new(dir.path());
-        let index = SledIndex::start(home, uuid::Uuid::nil(), nothing, &tasks, stop.clone());
+        let index = SledIndex::start(home, uuid::Uuid::nil(), nothing, &tasks, Arc::default(), stop.clone());
         Self { index, tasks, stop, _dir: dir }
     }
 

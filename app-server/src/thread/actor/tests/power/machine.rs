@@ -95,7 +95,7 @@ impl Machine {
             let mut talk = Talk::of(bench.client(), thread, known);
             tokio::select! {
                 biased;
-                () = stopped(&layer) => {}
+                () = stopped(bench, &layer) => {}
                 () = story(bench, &mut talk) => {}
             }
             let asked_for = talk.thread;
@@ -146,10 +146,10 @@ impl Machine {
 }
 
 /// Waits until nothing more happens on the disk.
-async fn stopped(layer: &FaultLayer) {
+async fn stopped(bench: &Bench, layer: &FaultLayer) {
     let stopped = layer.stopped();
     while !stopped.load(Ordering::Relaxed) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        bench.pass(Duration::from_millis(20)).await;
     }
 }
 

@@ -37,7 +37,7 @@ impl Play {
         let mut machine = Machine::new(self.durability, self.turn);
         machine.live(self.first, None, stories::conversation);
         let turn = self.turn;
-        let known = machine.views.last().cloned().filter(|_| turn % 3 != 0);
+        let known = machine.views.last().cloned().filter(|_| !turn.is_multiple_of(3));
         machine.live(self.second, known, async |bench, talk| stories::next(bench, talk, turn).await);
         machine.all_come_back(turn);
     }

@@ -19,7 +19,8 @@ pub async fn all(bench: &Bench, thread: ThreadId, views: &[View], turn: usize) -
     let views: Vec<&View> = views.iter().skip(turn % 3).step_by(3).collect();
     let role = if turn % 4 < 2 { Role::Observer } else { Role::Subscriber };
     let half = views.len() / 2;
-    let (early, late) = if turn % 2 == 0 { views.split_at(half) } else { (&views[half..], &views[..half]) };
+    let (early, late) =
+        if turn.is_multiple_of(2) { views.split_at(half) } else { (&views[half..], &views[..half]) };
     let mut people: Vec<Person> = early.iter().map(|view| comes(bench, thread, view, role)).collect();
     settle(bench, &mut people).await;
     check(bench, thread, &people).await;

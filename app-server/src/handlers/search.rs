@@ -1,0 +1,103 @@
+//! Searches in names and messages.
+
+use std::sync::Arc;
+
+use skein_protocol::error::WireError;
+use skein_protocol::extension::{IndexingDetails, SearchDetails};
+use skein_protocol::thread::{
+    ThreadListParams, ThreadSearchOccurrencesParams, ThreadSearchOccurrencesResponse, ThreadSearchParams,
+    ThreadSearchResponse, ThreadSearchResult, ThreadSearchSortKey, ThreadSortKey,
+};
+use tokio::time::Instant;
+
+use super::{list, thread};
+use crate::connection::Connection;
+use crate::index;
+use crate::policy;
+use crate::router::errors;
+use crate::search::occurrences::{Hits, WantedHits};
+use crate::search::{SearchError, Term, Wanted};
+use crate::services::Services;
+use crate::thread::error::ThreadError;
+
+/// `thread/search`
+pub async fn threads(
+    connection: Arc<Connection>,
+    params: ThreadSearchParams,
+) -> Result<ThreadSearchResponse, WireError> {
+    let services = &connection.services;
+    let failed = |error: &SearchError| errors::search(error);
+    let term = Arc::new(term(&params.search_term)?);
+    let cursor = list::cursor(params.cursor.as_deref())?;
+    let limit = index::page_size(params.limit);
+    let wanted =
+        Wanted { term, filter: list::filter(as_list(params)), cursor, limit, until: until(services) };
+    let found = services.search.search(services, wanted).await.map_err(|error| failed(&error))?;
+    let data = found.threads.iter().map(|(row, snippet)| ThreadSearchResult {
+        snippet: snippet.text.clone(),
+        thread: list::shown(services, row),
+    });
+    Ok(ThreadSearchResponse {
+        data: data.collect(),
+        backwards_cursor: found.back.map(|cursor| cursor.to_string()),
+        next_cursor: found.next.map(|cursor| cursor.to_string()),
+        skein: found.indexing.map(|indexing| SearchDetails {
+            indexing: IndexingDetails { done: indexing.done, total: indexing.total },
+        }),
+    })
+}
+
+/// `thread/searchOccurrences`
+pub async fn occurrences(
+    connection: Arc<Connection>,
+    params: ThreadSearchOccurrencesParams,
+) -> Result<ThreadSearchOccurrencesResponse, WireError> {
+    let (services, id) = (&connection.services, params.thread_id);
+    let term = Arc::new(term(&params.search_term)?);
+    let seen = services.registry.handle(id).map(|handle| handle.snapshot());
+    if let Some(unwritten) = seen.as_ref().and_then(thread::unwritten) {
+        if unwritten.ephemeral {
+            return Err(errors::thread(&ThreadError::Ephemeral { id, what: "it cannot be searched" }));
+        }
+        return Ok(ThreadSearchOccurrencesResponse { data: Vec::new(), next_cursor: None });
+    }
+    let limit = params
+        .limit
+        .map_or(policy::OCCURRENCES_DEFAULT, |asked| usize::try_from(asked).unwrap_or(usize::MAX));
+    let limit = limit.clamp(1, policy::OCCURRENCES_MOST);
+    let wanted = WantedHits { thread: id, term, cursor: params.cursor, limit, until: until(services) };
+    let Hits { hits, next } = match services.search.occurrences(services, wanted).await {
+        Ok(hits) => hits,
+        Err(SearchError::Read(error)) => return Err(errors::read(error, id)),
+        Err(error @ (SearchError::Term(_) | SearchError::Index(_) | SearchError::BadCursor)) => {
+            return Err(errors::search(&error).thread(id));
+        }
+    };
+    Ok(ThreadSearchOccurrencesResponse { data: hits, next_cursor: next })
+}
+
+fn term(text: &str) -> Result<Term, WireError> {
+    Term::new(text).map_err(|error| errors::search(&error.into()))
+}
+
+fn until(services: &Services) -> Instant {
+    services.clock.now() + services.config().search_page_time
+}
+
+/// The list that is looked through.
+fn as_list(params: ThreadSearchParams) -> ThreadListParams {
+    let sort_key = params.sort_key.map(|key| match key {
+        ThreadSearchSortKey::CreatedAt => ThreadSortKey::CreatedAt,
+        ThreadSearchSortKey::UpdatedAt => ThreadSortKey::UpdatedAt,
+        ThreadSearchSortKey::RecencyAt => ThreadSortKey::RecencyAt,
+    });
+    ThreadListParams {
+        archived: params.archived,
+        current_account_only: params.current_account_only,
+        include_attached_threads: params.include_attached_threads,
+        sort_direction: params.sort_direction,
+        sort_key,
+        source_kinds: params.source_kinds,
+        ..ThreadListParams::default()
+    }
+}

@@ -1,0 +1,114 @@
+//! Which messages of a thread hold a term, oldest first. The turns are those of every other reader of a history: what was
+//! taken back is not there, and a fork has what it began with.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_protocol::item::{ThreadItem, ThreadItemBody};
+use skein_protocol::turn::{Turn, UserInput};
+use tokio::time::Instant;
+
+use super::term::Term;
+use crate::policy;
+use crate::rollout::record::TakenBack;
+use crate::rollout::{MayHold, ReadError, RolloutStore};
+use crate::thread::history::read::{Enough, Stretch, Turns};
+use crate::thread::history::{DAMAGE_ID, History};
+
+/// What is read at once.
+const ENOUGH: Enough =
+    Enough { turns: policy::SEARCH_TURNS, items: usize::MAX, bytes: policy::SEARCH_TURN_BYTES, uncounted: 0 };
+
+/// Whether a line of a rollout may hold the term.
+#[must_use]
+pub fn may_hold(term: &Arc<Term>) -> MayHold {
+    let term = Arc::clone(term);
+    Arc::new(move |line: &[u8]| term.may_be_in(line))
+}
+
+/// Reads the turns of one thread that may hold a term, and passes over the others.
+pub struct Messages<'a> {
+    store: &'a dyn RolloutStore,
+    thread: ThreadId,
+    taken_back: Vec<TakenBack>,
+    may_hold: MayHold,
+}
+
+impl<'a> Messages<'a> {
+    /// The messages that the thread has now.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn of(
+        store: &'a dyn RolloutStore,
+        thread: ThreadId,
+        may_hold: MayHold,
+    ) -> Result<Self, ReadError> {
+        let taken_back = History::read_end(store, thread, 0).await?.taken_back().to_vec();
+        Ok(Self { store, thread, taken_back, may_hold })
+    }
+
+    /// The next turns behind record `after` of which one may hold the term, oldest first; `None` when there is no such
+    /// turn. Their `ends` is what comes before the next ones.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn next(&self, after: EventSeq, now: Instant) -> Result<Option<Stretch>, ReadError> {
+        let mut sifted = self.store.sift(vec![(self.thread, after)], Arc::clone(&self.may_hold), now).await;
+        match sifted.pop() {
+            // What is behind the last record is none, whatever it looks like.
+            Some(Ok(Some(turn))) => {
+                Ok(Some(self.from(turn.max(after.next())).await?).filter(|found| found.ends > after))
+            }
+            Some(Ok(None)) | None => Ok(None),
+            Some(Err(error)) => Err(error),
+        }
+    }
+
+    /// The turns from the one that begins with the record `from`.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn from(&self, from: EventSeq) -> Result<Stretch, ReadError> {
+        let turns = Turns::of(self.store, self.thread, &self.taken_back, None);
+        turns.forward(from.max(EventSeq(1)), ENOUGH).await
+    }
+}
+
+/// The messages of a turn: what the user and the agent said, with their texts.
+pub fn said(turn: &Turn) -> impl Iterator<Item = (&ThreadItem, Cow<'_, str>)> {
+    turn.items.iter().filter_map(|item| Some((item, text(item)?)))
+}
+
+/// The text of a message. What stands in place of damaged records is none.
+fn text(item: &ThreadItem) -> Option<Cow<'_, str>> {
+    match &item.body {
+        ThreadItemBody::UserMessage(message) => {
+            let mut texts = message.content.iter().filter_map(UserInput::as_text);
+            let first = texts.next()?;
+            let joined = |text: String, next: &str| text + "\n" + next;
+            Some(texts.fold(Cow::Borrowed(first), |text, next| joined(text.into_owned(), next).into()))
+        }
+        ThreadItemBody::AgentMessage(message) => {
+            Some(Cow::Borrowed(message.text.as_str())).filter(|_| !message.id.as_str().starts_with(DAMAGE_ID))
+        }
+        ThreadItemBody::HookPrompt(_)
+        | ThreadItemBody::FunctionCallOutput(_)
+        | ThreadItemBody::Plan(_)
+        | ThreadItemBody::Reasoning(_)
+        | ThreadItemBody::CommandExecution(_)
+        | ThreadItemBody::FileChange(_)
+        | ThreadItemBody::McpToolCall(_)
+        | ThreadItemBody::DynamicToolCall(_)
+        | ThreadItemBody::CollabAgentToolCall(_)
+        | ThreadItemBody::SubAgentActivity(_)
+        | ThreadItemBody::WebSearch(_)
+        | ThreadItemBody::ImageView(_)
+        | ThreadItemBody::Sleep(_)
+        | ThreadItemBody::ImageGeneration(_)
+        | ThreadItemBody::EnteredReviewMode(_)
+        | ThreadItemBody::ExitedReviewMode(_)
+        | ThreadItemBody::ContextCompaction(_) => None,
+    }
+}

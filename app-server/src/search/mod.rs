@@ -1,0 +1,240 @@
+//! Searches names and messages of threads. The answer is always made from the index's rows and the rollouts as they are now;
+//! a page is bounded in time and says where to go on. Must never change anything, or keep requests of others waiting: it has
+//! few threads of its own to look with.
+
+use std::sync::Arc;
+
+use skein_protocol::ids::{EventSeq, ThreadId};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::index::{Cursor, IndexError, Indexing, Reach, ThreadFilter, ThreadRow};
+use crate::policy;
+use crate::rollout::{MayHold, ReadError};
+use crate::services::Services;
+use crate::thread::registry::ThreadHandle;
+
+mod messages;
+pub mod occurrences;
+mod snippet;
+mod term;
+pub mod texts;
+
+use messages::Messages;
+pub use snippet::Snippet;
+pub use term::{Term, TermError};
+use texts::{Candidates, Texts};
+
+/// Lets a few searches run at once.
+#[derive(Debug)]
+pub struct ThreadSearch {
+    permits: Semaphore,
+    texts: Texts,
+}
+
+/// Why a search has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// There is nothing to look for.
+    #[error(transparent)]
+    Term(#[from] TermError),
+    /// There is no list to look through, or the cursor belongs to another one.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The cursor is not from this search in a thread.
+    #[error("this cursor is not from a search in this thread; leave it out to begin at its first message")]
+    BadCursor,
+    /// The one thread that is searched cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// What a page of a search is to have.
+#[derive(Debug)]
+pub struct Wanted {
+    /// What is looked for.
+    pub term: Arc<Term>,
+    /// Which threads are looked at, and in which order.
+    pub filter: ThreadFilter,
+    /// Where the page before ended.
+    pub cursor: Option<Cursor>,
+    /// Threads that are found, at most.
+    pub limit: usize,
+    /// When the page has to be answered.
+    pub until: Instant,
+}
+
+/// A page of a search.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The threads, in the order that was asked for, each with the text around its first hit.
+    pub threads: Vec<(ThreadRow, Snippet)>,
+    /// Where the next page begins; none when there is nothing more to look at.
+    pub next: Option<Cursor>,
+    /// For a search in the other direction: what is on the far side of the first thread that was looked at.
+    pub back: Option<Cursor>,
+    /// Set while threads may be missing from the list that is looked through.
+    pub indexing: Option<Indexing>,
+}
+
+impl ThreadSearch {
+    /// What searches in a home, with its text index.
+    #[must_use]
+    pub fn new(texts: Texts) -> Self {
+        // Whoever searches holds a permit until the page is there.
+        Self { permits: Semaphore::new(policy::SEARCHES), texts }
+    }
+
+    /// The text index.
+    #[must_use]
+    pub fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
+    /// A page of the threads that have the term in their name or in a message. A thread that cannot be read is not found.
+    ///
+    /// # Errors
+    /// [`SearchError::Index`].
+    pub async fn search(&self, services: &Services, wanted: Wanted) -> Result<Found, SearchError> {
+        // The semaphore is never closed.
+        let _permit = self.permits.acquire().await.ok();
+        let may_hold = messages::may_hold(&wanted.term);
+        let mut page = Page { services, may_hold, wanted, found: Found::default() };
+        let candidates = if services.config().search_index {
+            let loaded = services.registry.handles().iter().map(ThreadHandle::id).collect();
+            self.texts.candidates(&page.wanted.term, loaded).await
+        } else {
+            None
+        };
+        match candidates {
+            Some(candidates) => page.among(candidates).await?,
+            None => page.everywhere().await?,
+        }
+        Ok(page.found)
+    }
+}
+
+/// A page that is being made.
+struct Page<'a> {
+    services: &'a Services,
+    may_hold: MayHold,
+    wanted: Wanted,
+    found: Found,
+}
+
+impl Page<'_> {
+    /// Walks the whole list.
+    async fn everywhere(&mut self) -> Result<(), SearchError> {
+        let mut step = policy::SEARCH_STEP;
+        self.found.next = self.wanted.cursor;
+        loop {
+            let reach = Reach { rows: step, places: policy::SEARCH_PLACES };
+            let listed = self.services.index.walk(self.wanted.filter.clone(), self.found.next, reach).await?;
+            self.found.indexing = listed.indexing.or(self.found.indexing);
+            self.found.back = self.found.back.or(listed.back);
+            let rows = listed.rows.into_iter().map(|row| (row, EventSeq(0))).collect();
+            let all = self.look_at(rows).await;
+            if all {
+                self.found.next = listed.next;
+            }
+            if !all || self.found.next.is_none() || self.is_enough() {
+                return Ok(());
+            }
+            step = (step * 2).min(policy::SEARCH_STEP_MOST);
+        }
+    }
+
+    /// Looks only at what may hold the term.
+    async fn among(&mut self, Candidates { threads }: Candidates) -> Result<(), SearchError> {
+        let mut rows = self.services.index.rows(threads.keys().copied().collect()).await?;
+        rows.retain(|row| self.wanted.filter.lets_through(row));
+        let ordered = self.wanted.filter.in_order(rows, self.wanted.cursor).map_err(IndexError::from)?;
+        self.found.back = ordered.first().map(|first| Cursor::at(first, self.wanted.filter.sort));
+        let after = |row: &ThreadRow| threads.get(&row.id).copied().unwrap_or_default();
+        let mut left = ordered.into_iter().map(|row| (after(&row), row)).peekable();
+        while left.peek().is_some() {
+            let step = left.by_ref().take(policy::SEARCH_STEP).map(|(after, row)| (row, after)).collect();
+            let all = self.look_at(step).await;
+            if !all || (left.peek().is_some() && self.is_enough()) {
+                return Ok(());
+            }
+        }
+        self.found.next = None;
+        Ok(())
+    }
+
+    fn is_enough(&self) -> bool {
+        self.found.threads.len() >= self.wanted.limit || self.is_time()
+    }
+
+    fn is_time(&self) -> bool {
+        self.services.clock.now() >= self.wanted.until
+    }
+
+    /// Looks at threads in their order, each behind a record, the first in any case. False when it stopped before the last one:
+    /// then the next page begins behind the one that was looked at last.
+    async fn look_at(&mut self, rows: Vec<(ThreadRow, EventSeq)>) -> bool {
+        let ids = rows.iter().map(|(row, after)| (row.id, *after)).collect();
+        let sifted = self.services.store.sift(ids, Arc::clone(&self.may_hold), self.wanted.until).await;
+        let all = sifted.len() == rows.len();
+        let mut left = rows.len();
+        for ((mut row, _), sifted) in rows.into_iter().zip(sifted) {
+            let thread = row.id;
+            self.freshen(&mut row);
+            self.found.next = Some(Cursor::at(&row, self.wanted.filter.sort));
+            let hit = match self.hit_in_name(&row) {
+                Some(hit) => Ok(Some(hit)),
+                None => self.hit_in_messages(thread, sifted).await,
+            };
+            match hit {
+                Ok(hit) => self.found.threads.extend(hit.map(|hit| (row, hit))),
+                // What is not there any more was deleted meanwhile.
+                Err(ReadError::Missing(_)) => {}
+                Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })) => {
+                    tracing::debug!(%thread, %error, "a thread was not searched");
+                }
+            }
+            left -= 1;
+            if left > 0 && self.is_enough() {
+                return false;
+            }
+        }
+        all
+    }
+
+    /// The index may be late with a name; an owner is not.
+    fn freshen(&self, row: &mut ThreadRow) {
+        let owner = self.services.registry.handle(row.id);
+        if let Some(thread) = owner.and_then(|owner| owner.snapshot().thread) {
+            row.name = thread.name;
+        }
+    }
+
+    fn hit_in_name(&self, row: &ThreadRow) -> Option<Snippet> {
+        let name = row.name.as_deref()?;
+        Some(Snippet::around(&self.wanted.term.first_in(name)?, name))
+    }
+
+    /// The first hit in a thread's messages, when the sift has named the turn from which on there may be one.
+    async fn hit_in_messages(
+        &self,
+        thread: ThreadId,
+        sifted: Result<Option<EventSeq>, ReadError>,
+    ) -> Result<Option<Snippet>, ReadError> {
+        let Some(turn) = sifted? else { return Ok(None) };
+        let store = self.services.store.as_ref();
+        let messages = Messages::of(store, thread, Arc::clone(&self.may_hold)).await?;
+        let mut next = Some(messages.from(turn).await?);
+        while let Some(stretch) = next {
+            for held in &stretch.turns {
+                for (_, text) in messages::said(&held.turn) {
+                    if let Some(hit) = self.wanted.term.first_in(&text) {
+                        return Ok(Some(Snippet::around(&hit, &text)));
+                    }
+                }
+            }
+            next = messages.next(stretch.ends, self.wanted.until).await?;
+        }
+        Ok(None)
+    }
+}

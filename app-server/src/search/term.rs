@@ -1,0 +1,157 @@
+//! What is looked for, and where it is in a text; pure.
+//!
+//! Texts are compared in a folded form: each character in lower, then in upper, then in lower case. So `STRASSE` finds
+//! `Straße`, and `ς` is `Σ`. Characters that are written in two ways (`ü` as one, or as `u` with dots) are two different ones.
+
+use std::ops::Range;
+
+use memchr::memmem::{self, Finder};
+
+use crate::policy;
+
+/// Why nothing can be searched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TermError {
+    /// It is empty.
+    #[error("there is nothing to search for: searchTerm is empty")]
+    Empty,
+    /// It is too long.
+    #[error("searchTerm has more than {} bytes", policy::SEARCH_TERM)]
+    TooLong,
+}
+
+/// A text that is looked for.
+#[derive(Debug, Clone)]
+pub struct Term {
+    text: String,
+    folded: Finder<'static>,
+    /// The longest part of it that stands in a line of a rollout as it stands in the text; empty where there is none.
+    in_lines: Finder<'static>,
+}
+
+impl Term {
+    /// The term that finds `text`.
+    ///
+    /// # Errors
+    /// [`TermError`].
+    pub fn new(text: &str) -> Result<Self, TermError> {
+        if text.is_empty() {
+            return Err(TermError::Empty);
+        }
+        if text.len() > policy::SEARCH_TERM {
+            return Err(TermError::TooLong);
+        }
+        let folded = fold(text);
+        let parts = folded.split(|char: char| char.is_control() || matches!(char, '"' | '\\' | '/'));
+        let longest = parts.max_by_key(|part| part.len()).unwrap_or_default();
+        Ok(Self {
+            folded: Finder::new(folded.as_bytes()).into_owned(),
+            in_lines: Finder::new(longest.as_bytes()).into_owned(),
+            text: folded,
+        })
+    }
+
+    /// Its folded form.
+    #[must_use]
+    pub fn folded(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a text that holds it may stand in this line of JSON. A line that is no UTF-8 holds no text.
+    #[must_use]
+    pub fn may_be_in(&self, line: &[u8]) -> bool {
+        // What is escaped by its number may be any character. The others that JSON escapes are not in what is looked for.
+        let holds = |text: &[u8]| self.in_lines.find(text).is_some() || memmem::find(text, br"\u").is_some();
+        if line.is_ascii() {
+            return holds(&line.to_ascii_lowercase());
+        }
+        str::from_utf8(line).is_ok_and(|line| holds(fold(line).as_bytes()))
+    }
+
+    /// Where it is in `text`, in bytes: each place once, none in another one. A character whose folded form has several is
+    /// found whole.
+    pub fn all_in<'t>(&'t self, text: &'t str) -> impl Iterator<Item = Range<usize>> + 't {
+        let folded = Folded::of(text);
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            let rest = folded.text.as_bytes().get(from..)?;
+            let at = from + self.folded.find(rest)?;
+            let (range, end) = folded.range(at, at + self.folded.needle().len());
+            from = end;
+            Some(range)
+        })
+    }
+
+    /// Where it is first in `text`, in bytes.
+    #[must_use]
+    pub fn first_in(&self, text: &str) -> Option<Range<usize>> {
+        self.all_in(text).next()
+    }
+}
+
+/// The form in which texts are compared.
+#[must_use]
+pub fn fold(text: &str) -> String {
+    Folded::of(text).text
+}
+
+/// A text and its folded form.
+struct Folded {
+    text: String,
+    /// The characters outside of ASCII, in order: where each is in the folded form, and where in the text. Between them both
+    /// go on alike.
+    others: Vec<Other>,
+}
+
+struct Other {
+    folded: Range<usize>,
+    text: Range<usize>,
+}
+
+impl Folded {
+    fn of(text: &str) -> Self {
+        let (mut folded, mut others) = (String::with_capacity(text.len()), Vec::new());
+        let mut ascii = 0;
+        for (at, char) in text.char_indices().filter(|(_, char)| !char.is_ascii()) {
+            push_lower(&mut folded, text.get(ascii..at).unwrap_or_default());
+            let begin = folded.len();
+            let lower = char.to_lowercase();
+            folded.extend(lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase));
+            ascii = at + char.len_utf8();
+            others.push(Other { folded: begin..folded.len(), text: at..ascii });
+        }
+        push_lower(&mut folded, text.get(ascii..).unwrap_or_default());
+        Self { text: folded, others }
+    }
+
+    /// The part of the text whose folded form holds this one, and where its folded form ends.
+    fn range(&self, begin: usize, end: usize) -> (Range<usize>, usize) {
+        let start = self.place(begin).0;
+        let (last, whole) = self.place(end.saturating_sub(1));
+        (start.start..last.end, whole)
+    }
+
+    /// The character of the text that this byte of the folded form belongs to, and where its folded form ends.
+    fn place(&self, at: usize) -> (Range<usize>, usize) {
+        let before = self.others.partition_point(|other| other.folded.start <= at);
+        match before.checked_sub(1).and_then(|last| self.others.get(last)) {
+            None => (at..at + 1, at + 1),
+            Some(other) if at < other.folded.end => (other.text.clone(), other.folded.end),
+            Some(other) => {
+                let there = other.text.end + (at - other.folded.end);
+                (there..there + 1, at + 1)
+            }
+        }
+    }
+}
+
+fn push_lower(folded: &mut String, ascii: &str) {
+    let from = folded.len();
+    folded.push_str(ascii);
+    if let Some(added) = folded.get_mut(from..) {
+        added.make_ascii_lowercase();
+    }
+}
+
+#[cfg(test)]
+mod tests;

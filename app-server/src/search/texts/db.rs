@@ -1,0 +1,269 @@
+//! The text index's file: SQLite with a table of trigrams (FTS5). It holds no text, only which pieces of which thread have
+//! which three characters; the characters are those of the folded form in which texts are compared. Everything here blocks.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Statement, params};
+use skein_protocol::ids::{EventSeq, ThreadId};
+use uuid::Uuid;
+
+use crate::home::{FILE_MODE, FOLDER_MODE};
+use crate::policy;
+
+/// The file in the index's folder. SQLite puts two others beside it, with the same mode.
+const FILE: &str = "texts.sqlite";
+
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS about (boot BLOB NOT NULL);
+    CREATE TABLE IF NOT EXISTS threads (id BLOB PRIMARY KEY, seq INTEGER NOT NULL, name TEXT) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS pieces (rowid INTEGER PRIMARY KEY, thread BLOB NOT NULL, begins INTEGER NOT NULL);
+    CREATE INDEX IF NOT EXISTS pieces_of ON pieces (thread);
+    CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5
+        (text, content='', contentless_delete=1, detail=none, tokenize='trigram case_sensitive 1');
+";
+
+/// The index cannot be opened, or is not what was written.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// SQLite says so.
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The system says so.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// Work on it has panicked.
+    #[error("{0}")]
+    Panicked(String),
+}
+
+/// What the index knows of a thread.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Known {
+    /// Every message of the turns up to this record is in it.
+    pub seq: EventSeq,
+    /// The last name that is in it.
+    pub name: Option<String>,
+}
+
+/// What is added of a thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Added {
+    /// The thread.
+    pub thread: ThreadId,
+    /// Folded texts, each with the number of the first turn that it is of.
+    pub pieces: Vec<(EventSeq, String)>,
+    /// What is known of the thread then.
+    pub known: Known,
+}
+
+/// A change of the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// More of a thread.
+    Add(Added),
+    /// A thread is gone.
+    Remove(ThreadId),
+}
+
+/// An open index.
+#[derive(Debug)]
+pub struct Db {
+    connection: Connection,
+}
+
+/// Where the file is in the index's folder.
+fn file(folder: &Path) -> PathBuf {
+    folder.join(FILE)
+}
+
+/// Bytes of the index on disk.
+pub fn disk_bytes(folder: &Path) -> u64 {
+    let Ok(entries) = folder.read_dir() else { return 0 };
+    entries.flatten().filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
+}
+
+impl Db {
+    /// Opens or makes the index, to write to it.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub fn open(folder: &Path) -> Result<Self, DbError> {
+        match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
+        // SQLite leaves modes to the mask of the process; those of its other files it takes from this one.
+        OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(file(folder))?;
+        let connection = Connection::open_with_flags(file(folder), flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
+        set_up(&connection)?;
+        // What a loss of power takes is made again; a kill takes nothing.
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "OFF")?;
+        connection.execute_batch(TABLES)?;
+        Ok(Self { connection })
+    }
+
+    /// Opens an index that is there, to read from it.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub fn look(folder: &Path) -> Result<Self, DbError> {
+        let connection = Connection::open_with_flags(file(folder), flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?;
+        set_up(&connection)?;
+        Ok(Self { connection })
+    }
+
+    /// The start of the machine in which it was made.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub fn boot(&self) -> Result<Option<Uuid>, DbError> {
+        let mut select = self.connection.prepare("SELECT boot FROM about")?;
+        let boot: Option<Vec<u8>> = select.query_row([], |row| row.get(0)).optional()?;
+        Ok(boot.and_then(|boot| Uuid::from_slice(&boot).ok()))
+    }
+
+    /// Notes the start of the machine in which it is made.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub fn set_boot(&self, boot: Uuid) -> Result<(), DbError> {
+        self.connection
+            .execute("INSERT INTO about (boot) VALUES (?1)", params![boot.as_bytes().as_slice()])?;
+        Ok(())
+    }
+
+    /// What is known of each of these threads.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub fn known(&self, threads: &[ThreadId]) -> Result<Vec<Option<Known>>, DbError> {
+        let mut select = self.connection.prepare("SELECT seq, name FROM threads WHERE id = ?1")?;
+        let known = threads.iter().map(|thread| {
+            let known = select.query_row(params![key(*thread)], |row| {
+                Ok(Known { seq: seq(row.get(0)?), name: row.get(1)? })
+            });
+            Ok(known.optional()?)
+        });
+        known.collect()
+    }
+
+    /// Makes changes, all or none.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub fn change(&mut self, changes: &[Change]) -> Result<(), DbError> {
+        let transaction = self.connection.transaction()?;
+        let mut adding = Adding::prepare(&transaction)?;
+        for change in changes {
+            match change {
+                Change::Add(added) => adding.add(added)?,
+                Change::Remove(thread) => remove(&transaction, *thread)?,
+            }
+        }
+        drop(adding);
+        Ok(transaction.commit()?)
+    }
+
+    /// The threads that may have a text which every one of these trigrams is in, each with a turn: in those before it the text
+    /// is not. `None` when there are more than `most`.
+    ///
+    /// # Errors
+    /// [`DbError`].
+    pub fn candidates(&self, query: &str, most: usize) -> Result<Option<Vec<(ThreadId, EventSeq)>>, DbError> {
+        let mut select = self.connection.prepare(
+            "SELECT pieces.thread, pieces.begins FROM texts JOIN pieces ON pieces.rowid = texts.rowid
+             WHERE texts MATCH ?1 LIMIT ?2",
+        )?;
+        let limit = i64::try_from(most.saturating_add(1)).unwrap_or(i64::MAX);
+        let rows =
+            select.query_map(params![query, limit], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?)))?;
+        let mut found = Vec::new();
+        for row in rows {
+            let (thread, begins) = row?;
+            // What is no thread is not ours.
+            found.extend(Uuid::from_slice(&thread).ok().map(|id| (ThreadId::new(id), seq(begins))));
+        }
+        Ok((found.len() <= most).then_some(found))
+    }
+}
+
+fn flags(mode: OpenFlags) -> OpenFlags {
+    mode | OpenFlags::SQLITE_OPEN_NO_MUTEX
+}
+
+fn set_up(connection: &Connection) -> Result<(), DbError> {
+    connection.busy_timeout(policy::TEXTS_BUSY)?;
+    // In KiB, when it is negative.
+    connection.pragma_update(None, "cache_size", -policy::TEXTS_CACHE_KIB)?;
+    Ok(())
+}
+
+/// What adds threads.
+struct Adding<'c> {
+    piece: Statement<'c>,
+    text: Statement<'c>,
+    known: Statement<'c>,
+}
+
+impl<'c> Adding<'c> {
+    fn prepare(connection: &'c Connection) -> Result<Self, DbError> {
+        Ok(Self {
+            piece: connection.prepare("INSERT INTO pieces (thread, begins) VALUES (?1, ?2)")?,
+            text: connection.prepare("INSERT INTO texts (rowid, text) VALUES (?1, ?2)")?,
+            known: connection
+                .prepare("INSERT OR REPLACE INTO threads (id, seq, name) VALUES (?1, ?2, ?3)")?,
+        })
+    }
+
+    fn add(&mut self, added: &Added) -> Result<(), DbError> {
+        for (begins, folded) in &added.pieces {
+            let rowid = self.piece.insert(params![key(added.thread), number(*begins)])?;
+            self.text.execute(params![rowid, folded])?;
+        }
+        let Known { seq, name } = &added.known;
+        self.known.execute(params![key(added.thread), number(*seq), name])?;
+        Ok(())
+    }
+}
+
+fn remove(connection: &Connection, thread: ThreadId) -> Result<(), DbError> {
+    let id = key(thread);
+    connection.execute(
+        "DELETE FROM texts WHERE rowid IN (SELECT rowid FROM pieces WHERE thread = ?1)",
+        params![id],
+    )?;
+    connection.execute("DELETE FROM pieces WHERE thread = ?1", params![id])?;
+    connection.execute("DELETE FROM threads WHERE id = ?1", params![id])?;
+    Ok(())
+}
+
+fn key(thread: ThreadId) -> Vec<u8> {
+    thread.uuid().as_bytes().to_vec()
+}
+
+/// SQLite's numbers have a sign; those of records are small.
+fn number(seq: EventSeq) -> i64 {
+    i64::try_from(seq.0).unwrap_or(i64::MAX)
+}
+
+fn seq(number: i64) -> EventSeq {
+    EventSeq(u64::try_from(number).unwrap_or(0))
+}
+
+/// The query for everything that may hold a folded text; `None` for one that has no three characters together.
+#[must_use]
+pub fn query(folded: &str) -> Option<String> {
+    let chars: Vec<char> = folded.chars().collect();
+    // A NUL would end the query.
+    let trigrams = chars.windows(3).filter(|chars| !chars.contains(&'\0')).take(policy::TEXTS_TRIGRAMS);
+    let quoted = trigrams.map(|chars| format!("\"{}\"", String::from_iter(chars).replace('"', "\"\"")));
+    let query: Vec<String> = quoted.collect();
+    (!query.is_empty()).then(|| query.join(" AND "))
+}
+
+#[cfg(test)]
+mod tests;

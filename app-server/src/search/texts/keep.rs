@@ -1,0 +1,254 @@
+//! The task that makes the text index and keeps it up to date, a step at a time, with a rest after each: clients come first. A
+//! kill between two steps, or in one, leaves what was done; the next start goes on from there.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use skein_protocol::extension::TextsState;
+use skein_protocol::ids::{EventSeq, ThreadId};
+
+use super::db::{Added, Change, Db, DbError, Known};
+use super::{Shared, db, remove, set_aside};
+use crate::clock::Clock;
+use crate::index::IndexError;
+use crate::policy;
+use crate::rollout::ReadError;
+use crate::search::messages::said;
+use crate::search::term::fold;
+use crate::tasks::Pool;
+use crate::thread::history::read::{Enough, Turns};
+
+/// What is read of a thread at once.
+const ENOUGH: Enough =
+    Enough { turns: usize::MAX, items: usize::MAX, bytes: policy::SEARCH_TURN_BYTES, uncounted: 0 };
+
+/// Why the index is not kept any more.
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    /// Its file cannot be used.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// There are no rows to follow.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// Somebody who reads from it could not.
+    #[error("it cannot be read")]
+    Unreadable,
+}
+
+/// Keeps the index: what cannot be used is set aside and made anew, after a while where that fails too.
+pub(super) async fn serve(shared: &Arc<Shared>) {
+    let mut failures = 0;
+    loop {
+        let Err(error) = keep(shared, &mut failures).await;
+        failures += 1;
+        tracing::warn!(%error, failures, "the text index cannot be used; searches look at every thread");
+        shared.state().at = TextsState::Failed;
+        if let KeepError::Db(_) | KeepError::Unreadable = error {
+            let aside = on_disk(shared, |shared| {
+                shared.state().file += 1;
+                shared.readers().clear();
+                Ok(set_aside(&shared.folder())?)
+            });
+            if let Err(error) = aside.await {
+                tracing::warn!(%error, "the text index cannot be set aside");
+            }
+        }
+        if failures > 1 {
+            tokio::time::sleep(policy::INDEX_RETRY).await;
+        }
+    }
+}
+
+/// Makes the index complete, then follows the rows.
+async fn keep(shared: &Arc<Shared>, failures: &mut u32) -> Result<std::convert::Infallible, KeepError> {
+    shared.state().at = TextsState::Building;
+    let keeper = Keeper { shared: Arc::clone(shared), db: Arc::new(Mutex::new(open(shared).await?)) };
+    keeper.catch_up().await?;
+    *failures = 0;
+    loop {
+        keeper.follow().await?;
+        if !shared.is_complete() {
+            return Err(KeepError::Unreadable);
+        }
+        shared.sources.changes.changed().await;
+        // Turns that end together are taken in together.
+        tokio::time::sleep(policy::TEXTS_PAUSE).await;
+    }
+}
+
+/// Opens the index, a new one after another start of the machine: the ends of rollouts that are in it may be lost.
+async fn open(shared: &Arc<Shared>) -> Result<Db, DbError> {
+    on_disk(shared, |shared| {
+        let (folder, boot) = (shared.folder(), shared.sources.boot);
+        let db = Db::open(&folder)?;
+        match db.boot()? {
+            Some(made_in) if made_in == boot => Ok(db),
+            None => db.set_boot(boot).map(|()| db),
+            Some(_) => {
+                drop(db);
+                remove(&folder)?;
+                let db = Db::open(&folder)?;
+                db.set_boot(boot).map(|()| db)
+            }
+        }
+    })
+    .await
+}
+
+async fn on_disk<T: Send + 'static>(
+    shared: &Arc<Shared>,
+    work: impl FnOnce(&Shared) -> Result<T, DbError> + Send + 'static,
+) -> Result<T, DbError> {
+    let own = Arc::clone(shared);
+    let done = shared.sources.tasks.blocking("text index", Pool::Texts, move || work(&own));
+    done.await.map_err(|panic| DbError::Panicked(panic.to_string()))?
+}
+
+/// Who writes to the index.
+struct Keeper {
+    shared: Arc<Shared>,
+    db: Arc<Mutex<Db>>,
+}
+
+impl Keeper {
+    /// Goes through all rows, the newest thread first, and takes in what is not there. Then the index is complete.
+    async fn catch_up(&self) -> Result<(), KeepError> {
+        let mut below = None;
+        loop {
+            let Some(rows) = self.shared.sources.index.ends(below, policy::TEXTS_ROWS).await? else {
+                // The rows are being made themselves.
+                tokio::time::sleep(policy::TEXTS_LOOK).await;
+                continue;
+            };
+            let Some((oldest, _)) = rows.last() else { break };
+            below = Some(*oldest);
+            let looked = rows.len();
+            let threads: Vec<ThreadId> = rows.iter().map(|(thread, _)| *thread).collect();
+            let known = self.known(threads).await?;
+            let late = |((thread, as_of), known): (_, Option<Known>)| {
+                Some(thread).filter(|_| known.is_none_or(|known| known.seq < as_of))
+            };
+            let mut late: VecDeque<ThreadId> = rows.into_iter().zip(known).filter_map(late).collect();
+            while !late.is_empty() {
+                let step: Vec<ThreadId> = late.drain(..late.len().min(policy::TEXTS_STEP)).collect();
+                let reached = self.take_in(step.clone()).await?;
+                let open = step.into_iter().zip(reached).filter(|(_, reached)| !reached);
+                open.for_each(|(thread, _)| self.shared.sources.changes.note(thread));
+            }
+            self.shared.state().done += u64::try_from(looked).unwrap_or_default();
+        }
+        let disk_bytes = db::disk_bytes(&self.shared.folder());
+        let mut state = self.shared.state();
+        state.disk_bytes = disk_bytes;
+        state.at = TextsState::Ready;
+        Ok(())
+    }
+
+    /// Takes in what has changed.
+    async fn follow(&self) -> Result<(), KeepError> {
+        loop {
+            let changed = self.shared.sources.changes.waiting(policy::TEXTS_STEP);
+            if changed.is_empty() {
+                return Ok(());
+            }
+            let reached = self.take_in(changed.iter().map(|(thread, _)| *thread).collect()).await?;
+            for ((thread, change), reached) in changed.into_iter().zip(reached) {
+                self.shared.sources.changes.taken_in(thread, change, reached);
+            }
+        }
+    }
+
+    async fn known(&self, threads: Vec<ThreadId>) -> Result<Vec<Option<Known>>, DbError> {
+        self.on_db(move |db| db.known(&threads)).await
+    }
+
+    async fn on_db<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Db) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let db = Arc::clone(&self.db);
+        on_disk(&self.shared, move |_| work(&mut db.lock().unwrap_or_else(PoisonError::into_inner))).await
+    }
+
+    /// Takes in what is new of these threads, in one step; tells of each whether all that its row knows is in now.
+    async fn take_in(&self, threads: Vec<ThreadId>) -> Result<Vec<bool>, KeepError> {
+        let began = Clock.now();
+        let known = self.known(threads.clone()).await?;
+        let (mut changes, mut reached) = (Vec::new(), Vec::new());
+        for (thread, known) in threads.into_iter().zip(known) {
+            let (change, all) = self.news(thread, known).await?;
+            changes.extend(change);
+            reached.push(all);
+        }
+        self.on_db(move |db| db.change(&changes)).await?;
+        // As long as the work took: half of a core is left to others, and every pool.
+        tokio::time::sleep(Clock.now().saturating_duration_since(began) / policy::TEXTS_REST_PART).await;
+        Ok(reached)
+    }
+
+    /// What is new of a thread, and whether all that its row knows is in then.
+    async fn news(
+        &self,
+        thread: ThreadId,
+        known: Option<Known>,
+    ) -> Result<(Option<Change>, bool), KeepError> {
+        let sources = &self.shared.sources;
+        let Some((row, as_of)) = sources.index.get(thread).await? else {
+            return Ok((known.map(|_| Change::Remove(thread)), true));
+        };
+        let known = known.unwrap_or_default();
+        let mut added =
+            Added { thread, pieces: Vec::new(), known: Known { name: row.name.clone(), ..known } };
+        if let Some(name) = row.name.filter(|name| known.name.as_ref() != Some(name)) {
+            added.pieces.push((EventSeq(0), fold(&name)));
+        }
+        match self.read(&mut added).await {
+            Ok(()) => {}
+            Err(ReadError::Missing(_)) => return Ok((Some(Change::Remove(thread)), true)),
+            // Nobody can read it, so nobody misses it.
+            Err(ReadError::Unreadable { .. }) => return Ok((None, true)),
+            Err(error @ ReadError::Disk { .. }) => {
+                tracing::debug!(%thread, %error, "a thread is not in the text index");
+                return Ok((None, false));
+            }
+        }
+        let all = added.known.seq >= as_of;
+        Ok((Some(Change::Add(added)), all))
+    }
+
+    /// Reads the messages behind those that are in. A turn that goes on is left for later.
+    async fn read(&self, added: &mut Added) -> Result<(), ReadError> {
+        let turns = Turns::of(self.shared.sources.store.as_ref(), added.thread, &[], None);
+        loop {
+            let stretch = turns.forward(added.known.seq.next(), ENOUGH).await?;
+            let open = stretch.newest.as_ref().and_then(|newest| newest.open_turn()).map(|turn| &turn.id);
+            let mut ends = stretch.ends;
+            for held in &stretch.turns {
+                if Some(&held.turn.id) == open {
+                    ends = EventSeq(held.at.0.saturating_sub(1));
+                    break;
+                }
+                for (_, text) in said(&held.turn) {
+                    put(&mut added.pieces, held.at, &fold(&text));
+                }
+            }
+            added.known.seq = added.known.seq.max(ends);
+            if !stretch.more {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Adds a text to the last piece, where that has room. Between texts stands a character that no term of one text has.
+fn put(pieces: &mut Vec<(EventSeq, String)>, at: EventSeq, folded: &str) {
+    match pieces.last_mut().filter(|(begins, last)| *begins > EventSeq(0) && last.len() < policy::TEXTS_PIECE)
+    {
+        Some((_, last)) => {
+            last.push('\0');
+            last.push_str(folded);
+        }
+        None => pieces.push((at, folded.to_owned())),
+    }
+}

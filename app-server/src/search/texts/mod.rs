@@ -1,0 +1,238 @@
+//! The text index: which threads may hold a text, so that a search need not look at all of them. Derived from the rollouts,
+//! never a truth: it names too many threads rather than too few, what it names is looked at as ever, and as long as it is not
+//! complete nobody asks it. It can be deleted whenever no server runs.
+//!
+//! It is made from the first search on, by a task of its own (`keep.rs`), and then follows the index of threads: a thread is
+//! *behind* from the change of its row until its messages are in here.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use skein_protocol::extension::{TextsCounts, TextsState};
+use skein_protocol::ids::{EventSeq, ThreadId};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::home::HomePaths;
+use crate::index::ThreadIndex;
+use crate::index::changes::Changes;
+use crate::policy;
+use crate::rollout::RolloutStore;
+use crate::search::Term;
+use crate::tasks::{Pool, Tasks};
+
+mod db;
+mod keep;
+#[cfg(test)]
+mod tests;
+
+use db::{Db, DbError};
+
+/// The text index of a home. Clones share it.
+#[derive(Clone)]
+pub struct Texts {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Texts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Texts").finish_non_exhaustive()
+    }
+}
+
+/// What it is made from.
+#[derive(Clone)]
+pub struct Sources {
+    /// The home.
+    pub home: HomePaths,
+    /// This start of the machine: another one may have lost the ends of rollouts that are in here.
+    pub boot: Uuid,
+    /// The histories.
+    pub store: Arc<dyn RolloutStore>,
+    /// Their rows.
+    pub index: Arc<dyn ThreadIndex>,
+    /// Which rows have changed.
+    pub changes: Arc<Changes>,
+    /// The starter of tasks.
+    pub tasks: Tasks,
+    /// The end of the server.
+    pub stop: CancellationToken,
+}
+
+struct Shared {
+    sources: Sources,
+    began: AtomicBool,
+    state: Mutex<State>,
+    /// Connections that nobody reads from now.
+    readers: Mutex<Vec<Db>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct State {
+    at: TextsState,
+    done: u64,
+    disk_bytes: u64,
+    /// Counts the files that were begun: what was opened in an earlier one is not used again.
+    file: u64,
+}
+
+/// The threads that may hold a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidates {
+    /// Each with the record behind which it may be.
+    pub threads: HashMap<ThreadId, EventSeq>,
+}
+
+impl Texts {
+    /// The text index of a home. Nothing is opened, read or made before the first search.
+    #[must_use]
+    pub fn new(sources: Sources) -> Self {
+        let (began, state, readers) = (AtomicBool::new(false), Mutex::default(), Mutex::default());
+        Self { shared: Arc::new(Shared { sources, began, state, readers }) }
+    }
+
+    /// One that is never made: its home is not there.
+    #[cfg(test)]
+    pub fn nowhere(store: Arc<dyn RolloutStore>, index: Arc<dyn ThreadIndex>, tasks: &Tasks) -> Self {
+        let (home, stop) = (HomePaths::new(Path::new("/proc/nowhere")), CancellationToken::new());
+        let (boot, changes, tasks) = (Uuid::nil(), Arc::default(), tasks.clone());
+        stop.cancel();
+        Self::new(Sources { home, boot, store, index, changes, tasks, stop })
+    }
+
+    /// Begins to make it, once.
+    fn begin(&self) {
+        if self.shared.began.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        // Before anything is read: a row that changes from here on is noted.
+        self.shared.sources.changes.listen();
+        let (shared, stop) = (Arc::clone(&self.shared), self.shared.sources.stop.clone());
+        self.shared.sources.tasks.spawn("text index", async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = keep::serve(&shared) => {}
+            }
+            shared.readers().clear();
+        });
+    }
+
+    /// The threads that may hold the term, and those of which that is not known, `loaded` among them: their owners may have
+    /// written what no row tells yet. `None` where all threads have to be looked at: it is not complete, or there are so many
+    /// that walking the list is quicker, or the term is too short.
+    pub async fn candidates(&self, term: &Term, loaded: Vec<ThreadId>) -> Option<Candidates> {
+        self.begin();
+        let query = db::query(term.folded())?;
+        // Before the index: what it takes in meanwhile is looked at twice rather than not at all.
+        let mut behind = self.shared.sources.changes.behind();
+        behind.extend(loaded);
+        if !self.shared.is_complete() || behind.len() > policy::TEXTS_CANDIDATES {
+            return None;
+        }
+        let shared = Arc::clone(&self.shared);
+        let found = self.shared.sources.tasks.blocking("ask text index", Pool::Search, move || {
+            shared.reading(|db| {
+                let Some(found) = db.candidates(&query, policy::TEXTS_CANDIDATES)? else { return Ok(None) };
+                let known = db.known(&behind)?;
+                Ok(Some(merged(found, behind, known)))
+            })
+        });
+        match found.await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => {
+                self.shared.broke(&error);
+                None
+            }
+            // It was logged.
+            Err(_) => None,
+        }
+    }
+
+    /// Where it is in its life, and what it costs. Instant.
+    #[must_use]
+    pub fn counts(&self) -> TextsCounts {
+        let State { at, done, disk_bytes, .. } = self.shared.state().clone();
+        let behind = self.shared.sources.changes.behind().len();
+        TextsCounts { state: at, done, behind: u64::try_from(behind).unwrap_or(u64::MAX), disk_bytes }
+    }
+}
+
+/// Every thread once, with the first record behind which it may hold the text.
+fn merged(
+    found: Vec<(ThreadId, EventSeq)>,
+    behind: Vec<ThreadId>,
+    known: Vec<Option<db::Known>>,
+) -> Candidates {
+    let mut threads: HashMap<ThreadId, EventSeq> = HashMap::new();
+    let late = behind.into_iter().zip(known).map(|(thread, known)| (thread, known.unwrap_or_default().seq));
+    // The turn that a piece begins with may hold it itself.
+    let before = |(thread, begins): (ThreadId, EventSeq)| (thread, EventSeq(begins.0.saturating_sub(1)));
+    for (thread, after) in found.into_iter().map(before).chain(late) {
+        let first = threads.entry(thread).or_insert(after);
+        *first = (*first).min(after);
+    }
+    Candidates { threads }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn readers(&self) -> MutexGuard<'_, Vec<Db>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.sources.home.texts()
+    }
+
+    fn is_complete(&self) -> bool {
+        self.state().at == TextsState::Ready
+    }
+
+    /// Reads from the index with a connection of the pool.
+    fn reading<T>(&self, work: impl FnOnce(&Db) -> Result<T, DbError>) -> Result<T, DbError> {
+        let file = self.state().file;
+        let free = self.readers().pop();
+        let db = match free {
+            Some(db) => db,
+            None => Db::look(&self.folder())?,
+        };
+        let done = work(&db)?;
+        let mut readers = self.readers();
+        if self.state().file == file {
+            readers.push(db);
+        }
+        Ok(done)
+    }
+
+    /// The index cannot be read: it is set aside and made anew. Until then everything is looked at.
+    fn broke(&self, error: &DbError) {
+        tracing::warn!(%error, "the text index cannot be read; it is made anew");
+        self.state().at = TextsState::Failed;
+        self.sources.changes.wake();
+    }
+}
+
+/// Removes the folder, if it is there.
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Gives the folder another name, in place of an earlier one that was set aside.
+fn set_aside(folder: &Path) -> io::Result<()> {
+    let aside = folder.with_extension("aside");
+    remove(&aside)?;
+    match fs::rename(folder, &aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

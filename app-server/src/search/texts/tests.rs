@@ -1,0 +1,215 @@
+use std::time::Duration;
+
+use skein_protocol::ids::{ItemId, TurnId};
+use skein_protocol::item::ThreadItem;
+use skein_protocol::turn::{TurnStatus, UserInput};
+use tempfile::TempDir;
+
+use super::*;
+use crate::clock::WallMs;
+use crate::index::memory::MemoryIndex;
+use crate::rollout::conformance::{lease, opened, thread};
+use crate::rollout::memory::MemoryStore;
+use crate::rollout::record::{ItemCompleted, Record, RecordBody, TurnStarted};
+use crate::rollout::{Keep, RolloutStore};
+use crate::thread::history::History;
+
+struct Bench {
+    dir: TempDir,
+    store: Arc<MemoryStore>,
+    index: Arc<MemoryIndex>,
+    changes: Arc<Changes>,
+    texts: Texts,
+    tasks: Tasks,
+    stop: CancellationToken,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, index) = (Arc::default(), Arc::default());
+        Self::on(dir, store, index, 1)
+    }
+
+    fn on(dir: TempDir, store: Arc<MemoryStore>, index: Arc<MemoryIndex>, boot: u128) -> Self {
+        let (changes, tasks, stop): (Arc<Changes>, _, _) =
+            (Arc::default(), Tasks::new(), CancellationToken::new());
+        let sources = Sources {
+            home: HomePaths::new(dir.path()),
+            boot: Uuid::from_u128(boot),
+            store: Arc::clone(&store) as _,
+            index: Arc::clone(&index) as _,
+            changes: Arc::clone(&changes),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        };
+        Self { dir, store, index, changes, texts: Texts::new(sources), tasks, stop }
+    }
+
+    /// The next server of the home, in this start of the machine.
+    async fn again(self, boot: u128) -> Self {
+        self.stop.cancel();
+        self.tasks.finish().await;
+        Self::on(self.dir, self.store, self.index, boot)
+    }
+
+    /// Records behind those that are there.
+    async fn append(&self, n: u128, bodies: Vec<RecordBody>) {
+        let id = thread(n);
+        let head = self.store.head(id).await.unwrap_or_default();
+        let record = |(seq, body)| Record { seq: EventSeq(seq), at: WallMs(0), body };
+        let records = (head.0 + 1..).zip(bodies).map(record).collect();
+        self.store.append(lease(id), head, records, Keep::Process).await.unwrap();
+        let history = History::read(&*self.store, id).await.unwrap();
+        self.index.upsert(history.row(), history.seq()).await.unwrap();
+        self.changes.note(id);
+    }
+
+    /// A turn that is done.
+    async fn say(&self, n: u128, text: &str) {
+        let turn = format!("{n} {text}");
+        let ended =
+            History::default().turn_completed_record(TurnId::from(&*turn), TurnStatus::Completed, None);
+        self.append(n, vec![opened(1, 1).body, began(&turn, text), said(&turn, "an answer"), ended]).await;
+    }
+
+    /// What is found, once the index is complete and nothing that can be taken in is behind.
+    async fn found(&self, term: &str) -> Vec<(ThreadId, u64)> {
+        let term = Term::new(term).unwrap();
+        let mut looks = tokio::time::interval(Duration::from_millis(5));
+        for _ in 0..4_000 {
+            let settled = self.changes.waiting(1).is_empty();
+            let candidates = self.texts.candidates(&term, Vec::new()).await;
+            if let Some(candidates) = candidates.filter(|_| settled) {
+                let found = candidates.threads.into_iter().map(|(thread, after)| (thread, after.0));
+                let mut found: Vec<_> = found.collect();
+                found.sort_unstable();
+                return found;
+            }
+            looks.tick().await;
+        }
+        panic!("it does not become complete: {:?}", self.texts.counts());
+    }
+}
+
+fn began(turn: &str, text: &str) -> RecordBody {
+    let (turn_id, input) = (TurnId::from(turn), vec![UserInput::text(text)]);
+    TurnStarted { turn_id, input, item_id: Some(ItemId::from("said")), client_id: None }.into()
+}
+
+fn said(turn: &str, text: &str) -> RecordBody {
+    ItemCompleted { turn_id: TurnId::from(turn), item: ThreadItem::agent_message("message", text) }.into()
+}
+
+#[tokio::test]
+async fn nothing_is_made_before_somebody_searches() {
+    let bench = Bench::new();
+    bench.say(1, "needle").await;
+    assert_eq!(bench.texts.counts(), TextsCounts::default());
+    assert!(!bench.texts.shared.folder().exists());
+    assert_eq!(
+        bench.texts.candidates(&Term::new("needle").unwrap(), Vec::new()).await,
+        None,
+        "not complete yet"
+    );
+    assert_eq!(bench.found("needle").await, [(thread(1), 1)]);
+    assert_eq!(bench.texts.counts().state, TextsState::Ready);
+    assert_eq!(bench.texts.candidates(&Term::new("ne").unwrap(), Vec::new()).await, None, "too short");
+}
+
+#[tokio::test]
+async fn it_follows_what_is_said_named_and_deleted() {
+    let bench = Bench::new();
+    bench.say(1, "one needle").await;
+    bench.say(2, "hay").await;
+    assert_eq!(bench.found("needle").await, [(thread(1), 1)]);
+    bench.say(2, "another NEEDLE").await;
+    assert_eq!(bench.found("needle").await, [(thread(1), 1), (thread(2), 5)]);
+    let named = crate::rollout::record::ThreadNamed { name: Some("Ärger".to_owned()) };
+    bench.append(1, vec![named.into()]).await;
+    assert_eq!(bench.found("ÄRGER").await, [(thread(1), 0)]);
+    bench.index.remove(thread(1), EventSeq(99)).await.unwrap();
+    bench.changes.note(thread(1));
+    assert_eq!(bench.found("needle").await, [(thread(2), 5)]);
+}
+
+#[tokio::test]
+async fn a_turn_that_goes_on_is_behind_until_it_ends() {
+    let bench = Bench::new();
+    bench.say(1, "hay").await;
+    bench.append(1, vec![began("open", "needle")]).await;
+    for again in [false, true] {
+        // Whatever is looked for: nobody knows what the turn will say.
+        assert_eq!(bench.found("nowhere").await, [(thread(1), 4)], "looked at again: {again}");
+        bench.changes.note(thread(1));
+    }
+    let ended = History::default().turn_completed_record(TurnId::from("open"), TurnStatus::Completed, None);
+    bench.append(1, vec![said("open", "thread"), ended]).await;
+    assert_eq!(bench.found("nowhere").await, []);
+    assert_eq!(bench.found("needle").await, [(thread(1), 4)]);
+}
+
+#[tokio::test]
+async fn the_next_server_takes_in_only_what_is_new_and_that_of_another_start_of_the_machine_everything() {
+    let bench = Bench::new();
+    bench.say(1, "one needle").await;
+    bench.say(2, "another needle").await;
+    assert_eq!(bench.found("needle").await.len(), 2);
+    let bench = bench.again(1).await;
+    bench.say(1, "third needle").await;
+    let reads = bench.store.counts().reads;
+    assert_eq!(bench.found("needle").await, [(thread(1), 1), (thread(2), 1)]);
+    assert_eq!(bench.found("third needle").await, [(thread(1), 5)]);
+    assert_eq!(bench.store.counts().reads, reads + 1, "the other was not read again");
+    let bench = bench.again(2).await;
+    assert_eq!(bench.found("needle").await.len(), 2);
+    assert!(bench.store.counts().reads >= reads + 3, "all were read again");
+}
+
+#[tokio::test]
+async fn a_file_that_is_none_is_set_aside_and_made_anew() {
+    let bench = Bench::new();
+    bench.say(1, "needle").await;
+    let folder = bench.texts.shared.folder();
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("texts.sqlite"), "no database ".repeat(1000)).unwrap();
+    assert_eq!(bench.found("needle").await, [(thread(1), 1)]);
+    assert!(folder.with_extension("aside").exists());
+}
+
+#[tokio::test]
+async fn one_that_is_damaged_while_it_is_used_is_set_aside_and_made_anew() {
+    let bench = Bench::new();
+    for n in 1..50 {
+        bench.say(n, &format!("needle {n}")).await;
+    }
+    assert_eq!(bench.found("needle").await.len(), 49);
+    bench.texts.shared.readers().clear();
+    let folder = bench.texts.shared.folder();
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let length = fs::metadata(&path).unwrap().len();
+        fs::write(path, vec![0x55; usize::try_from(length).unwrap()]).unwrap();
+    }
+    assert_eq!(bench.found("needle").await.len(), 49);
+    assert_eq!(bench.texts.counts().state, TextsState::Ready);
+}
+
+#[tokio::test]
+async fn a_stop_in_the_middle_leaves_what_was_done() {
+    let mut bench = Bench::new();
+    for n in 1..600 {
+        bench.say(n, "needle").await;
+    }
+    let mut tries = 0;
+    loop {
+        let term = Term::new("needle").unwrap();
+        bench.texts.candidates(&term, Vec::new()).await;
+        tries += 1;
+        if bench.texts.counts().state == TextsState::Ready || tries > 20 {
+            break;
+        }
+        bench = bench.again(1).await;
+    }
+    assert_eq!(bench.found("needle").await.len(), 599);
+}

@@ -1,0 +1,222 @@
+//! The text index makes searches quick, and nothing else: whatever becomes of it, they find the same.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use skein_integration_tests::client::Client;
+use skein_integration_tests::home::Home;
+use skein_integration_tests::paths;
+use skein_integration_tests::requests::search_params;
+use skein_protocol::extension::{TextsCounts, TextsState};
+use skein_protocol::ids::ThreadId;
+use skein_protocol::methods::{ThreadDelete, ThreadFork, ThreadRevert, ThreadSearch};
+use skein_protocol::thread::{ThreadDeleteParams, ThreadForkParams, ThreadRevertParams, ThreadSearchParams};
+
+use super::{found, name};
+
+/// Waits until the text index is complete and has everything, and searches make use of it.
+async fn ready(client: &mut Client) -> Result<TextsCounts> {
+    ready_but_for(client, 0).await
+}
+
+/// The same where some threads have a turn that never ended: nobody knows what it will say.
+pub async fn ready_but_for(client: &mut Client, open: u64) -> Result<TextsCounts> {
+    client.call::<ThreadSearch>(search_params("the first search begins it")).await?;
+    let settled = |texts: &TextsCounts| texts.state == TextsState::Ready && texts.behind == open;
+    let status = client.until_status("the text index is complete", |status| settled(&status.texts)).await?;
+    Ok(status.texts)
+}
+
+fn folder(home: &Home) -> PathBuf {
+    home.path().join("search-1")
+}
+
+/// Threads with a number each that are not loaded, the newest first.
+async fn talked(client: &mut Client, count: usize) -> Result<Vec<ThreadId>> {
+    let mut threads = Vec::new();
+    for number in 0..count {
+        let thread = client.start_said_thread(&format!("needle number-{number}")).await?;
+        client.unload(thread, true).await?;
+        threads.insert(0, thread);
+    }
+    Ok(threads)
+}
+
+#[tokio::test]
+async fn it_is_made_from_the_first_search_on_and_a_user_who_never_searches_has_none() -> Result<()> {
+    let mut home = Home::setup().set("durability", "process").start().await?;
+    let mut client = home.client().await?;
+    let threads = talked(&mut client, 3).await?;
+    assert_eq!(client.status().await?.texts, TextsCounts::default());
+    assert!(!folder(&home).exists());
+    let texts = ready(&mut client).await?;
+    ensure!(texts.done == 3 && texts.disk_bytes > 0, "it took in three threads: {texts:?}");
+    assert_eq!(found(&mut client, "needle").await?, threads);
+    assert_eq!(found(&mut client, "NUMBER-1").await?, [threads[1]]);
+    // The next server makes use of it from its first search on, and compares it first.
+    home.stop().await?;
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    assert_eq!(client.status().await?.texts, TextsCounts::default());
+    assert_eq!(found(&mut client, "number-1").await?, [threads[1]]);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_to_makes_none() -> Result<()> {
+    let home = Home::setup().set("search.index", false).start().await?;
+    let mut client = home.client().await?;
+    let threads = talked(&mut client, 2).await?;
+    assert_eq!(found(&mut client, "needle").await?, threads);
+    assert_eq!(client.status().await?.texts, TextsCounts::default());
+    assert!(!folder(&home).exists());
+    home.finish().await
+}
+
+/// Such a text stands beside the rollout.
+#[tokio::test]
+async fn a_text_that_is_too_large_for_a_line_is_found_with_the_index_and_without() -> Result<()> {
+    for index in [true, false] {
+        let home = Home::setup().set("search.index", index).start().await?;
+        let mut client = home.client().await?;
+        let thread = client.start_said_thread(&format!("{} needle", "hay ".repeat(100_000))).await?;
+        client.unload(thread, true).await?;
+        ensure!(home.path().join("blobs").is_dir(), "the text stands elsewhere");
+        if index {
+            ready(&mut client).await?;
+        }
+        assert_eq!(found(&mut client, "needle").await?, [thread], "index: {index}");
+        assert_eq!(found(&mut client, "pin").await?, [], "index: {index}");
+        home.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn searches_read_only_what_may_hold_the_text() -> Result<()> {
+    let home = Home::setup().set("durability", "process").start().await?;
+    let mut client = home.client().await?;
+    let threads = talked(&mut client, 20).await?;
+    ready(&mut client).await?;
+    let before = client.status().await?.store.reads_total;
+    assert_eq!(found(&mut client, "nowhere").await?, []);
+    assert_eq!(client.status().await?.store.reads_total, before, "no file is opened");
+    assert_eq!(found(&mut client, "number-7").await?, [threads[12]]);
+    let reads = client.status().await?.store.reads_total - before;
+    assert!(reads < 10, "one thread is read, not twenty: {reads}");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn what_changes_is_found_at_once_also_behind_its_back() -> Result<()> {
+    let home = Home::setup().set("durability", "process").start().await?;
+    let mut client = home.client().await?;
+    let threads = talked(&mut client, 4).await?;
+    ready(&mut client).await?;
+    client.resume(threads[3]).await?;
+    let turn = client.turn(threads[3], "about clouds").await?.id;
+    for loaded in [true, false] {
+        assert_eq!(found(&mut client, "clouds").await?, [threads[3]], "loaded: {loaded}");
+        client.unload(threads[3], true).await?;
+    }
+    name(&mut client, threads[2], "Wolken").await?;
+    client.unload(threads[2], true).await?;
+    assert_eq!(found(&mut client, "WOLKEN").await?, [threads[2]]);
+    let fork = client.call::<ThreadFork>(ThreadForkParams::of(threads[3])).await?.thread.id;
+    client.unload(fork, true).await?;
+    assert_eq!(found(&mut client, "clouds").await?, [fork, threads[3]]);
+    let revert = ThreadRevertParams { before_turn_id: turn, thread_id: threads[3] };
+    client.call::<ThreadRevert>(revert).await?;
+    client.call::<ThreadDelete>(ThreadDeleteParams { thread_id: threads[0] }).await?;
+    for settled in [false, true] {
+        assert_eq!(found(&mut client, "clouds").await?, [fork], "settled: {settled}");
+        assert_eq!(found(&mut client, "wolken").await?, [threads[2]]);
+        assert_eq!(found(&mut client, "number-3").await?, [], "it was deleted");
+        assert_eq!(found(&mut client, "number-2").await?, [threads[1]]);
+        ready(&mut client).await?;
+    }
+    home.finish().await
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_among_what_it_names() -> Result<()> {
+    let home = Home::setup().set("durability", "process").set("search.page_time", "0s").start().await?;
+    let mut client = home.client().await?;
+    let threads = talked(&mut client, 7).await?;
+    ready(&mut client).await?;
+    let (mut seen, mut pages, mut cursor) = (Vec::new(), 0, None);
+    loop {
+        let params = ThreadSearchParams { cursor, limit: Some(100), ..search_params("needle") };
+        let page = client.call::<ThreadSearch>(params).await?;
+        seen.extend(page.data.into_iter().map(|found| found.thread.id));
+        pages += 1;
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!((seen, pages), (threads, 7));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn after_a_kill_at_any_time_and_with_any_rest_of_it_searches_find_the_same() -> Result<()> {
+    let mut home = Home::setup().set("durability", "process").start().await?;
+    let mut client = home.client().await?;
+    let mut threads = talked(&mut client, 12).await?;
+    for round in 0..8 {
+        // The first search of this server begins it, and the kill comes while it works; or later.
+        assert_eq!(found(&mut client, "needle").await?, threads, "round {round}");
+        if round % 3 == 2 {
+            ready(&mut client).await?;
+        }
+        if round % 2 == 0 {
+            let thread = client.start_said_thread(&format!("needle round-{round}")).await?;
+            client.unload(thread, true).await?;
+            threads.insert(0, thread);
+        }
+        home.kill().await?;
+        match round {
+            3 => fs::remove_dir_all(folder(&home))?,
+            5 => {
+                for entry in fs::read_dir(folder(&home))? {
+                    fs::write(entry?.path(), "no database, whatever its name says ".repeat(500))?;
+                }
+            }
+            _ => {}
+        }
+        home.start_again().await?;
+        client = home.client().await?;
+    }
+    ready(&mut client).await?;
+    assert_eq!(found(&mut client, "needle").await?, threads);
+    assert_eq!(found(&mut client, "round-4").await?.len(), 1);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_check_of_the_home_leaves_it_alone_and_a_backup_leaves_it_out() -> Result<()> {
+    let mut home = Home::start().await?;
+    let mut client = home.client().await?;
+    let threads = talked(&mut client, 2).await?;
+    ready(&mut client).await?;
+    home.stop().await?;
+    let file = home.beside().join("backup.tar.gz");
+    let run = async |arguments: &[&str]| {
+        let mut program = tokio::process::Command::new(paths::skein()?);
+        let ended = program.args(arguments).arg("--home").arg(home.path()).output().await?;
+        anyhow::Ok((ended.status.code(), String::from_utf8_lossy(&ended.stdout).into_owned()))
+    };
+    let (code, said) = run(&["fsck"]).await?;
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = run(&["backup", &file.display().to_string(), "--json"]).await?;
+    assert_eq!(code, Some(0), "{said}");
+    let listed = tokio::process::Command::new("tar").arg("tzf").arg(&file).output().await?;
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.contains("threads/") && !listed.contains("search"), "{listed}");
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    assert_eq!(found(&mut client, "needle").await?, threads);
+    home.finish().await
+}

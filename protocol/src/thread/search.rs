@@ -1,0 +1,120 @@
+//! Params and responses of the methods that search names and messages of threads.
+
+#![expect(
+    missing_docs,
+    reason = "fields and variants carry the wire's own names; source: Codex app-server v2, 0.169.0"
+)]
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    extension::SearchDetails,
+    ids::{ItemId, ThreadId, TurnId},
+    thread::{SortDirection, Thread, ThreadSourceKind},
+};
+
+/// Params of `thread/search`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadSearchParams {
+    /// Archived threads only; the others only when it is not true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<bool>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub current_account_only: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub include_attached_threads: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// What is looked for, as it stands: upper and lower case are the same, spaces count, nothing is a wildcard.
+    pub search_term: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort_direction: Option<SortDirection>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort_key: Option<ThreadSearchSortKey>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_kinds: Option<Vec<ThreadSourceKind>>,
+}
+
+/// What the threads that are found are ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ThreadSearchSortKey {
+    CreatedAt,
+    UpdatedAt,
+    RecencyAt,
+}
+
+/// Response of `thread/search`. A page has as many threads as were found in the time that it may take, so it can be
+/// short, or empty, with a `nextCursor`: only a page without one is the last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadSearchResponse {
+    #[serde(default)]
+    pub backwards_cursor: Option<String>,
+    pub data: Vec<ThreadSearchResult>,
+    #[serde(default)]
+    pub next_cursor: Option<String>,
+    /// What the search cannot see yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<SearchDetails>,
+}
+
+/// A thread that was found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadSearchResult {
+    /// The text around the first hit: of the name where that has one, else of the oldest message that has one.
+    pub snippet: String,
+    pub thread: Thread,
+}
+
+/// Params of `thread/searchOccurrences`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadSearchOccurrencesParams {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// As in `thread/search`.
+    pub search_term: String,
+    pub thread_id: ThreadId,
+}
+
+/// Response of `thread/searchOccurrences`: hits in messages, oldest message first, each hit once. As in `thread/search`,
+/// only a page without a `nextCursor` is the last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadSearchOccurrencesResponse {
+    pub data: Vec<ThreadSearchOccurrence>,
+    #[serde(default)]
+    pub next_cursor: Option<String>,
+}
+
+/// A hit in a message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadSearchOccurrence {
+    pub item_id: ItemId,
+    /// The text around the hit.
+    pub snippet: String,
+    /// Where the hit is in the snippet.
+    pub snippet_match_range: ThreadSearchTextRange,
+    /// A cursor of `thread/turns/list`: a page that is asked for with it begins with the hit's turn, in either
+    /// direction.
+    pub turn_cursor: String,
+    pub turn_id: TurnId,
+}
+
+/// A part of a text, in UTF-16 code units, as scripts of browsers count: from `start` up to `end`, which is the first one
+/// behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadSearchTextRange {
+    pub end: u32,
+    pub start: u32,
+}
