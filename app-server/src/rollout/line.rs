@@ -246,10 +246,16 @@ impl<'l> Line<'l> {
         &self.blobs
     }
 
-    /// Bytes of the line and of its texts. Nothing is read for that.
+    /// Bytes of the line alone.
+    #[must_use]
+    pub fn own_bytes(&self) -> u64 {
+        self.text.len() as u64
+    }
+
+    /// Bytes of the line and of its texts, as it says. Nothing is read for that.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.blobs.iter().fold(self.text.len() as u64, |bytes, blob| bytes.saturating_add(blob.bytes))
+        self.blobs.iter().fold(self.own_bytes(), |bytes, blob| bytes.saturating_add(blob.bytes))
     }
 
     /// The record, with its texts.

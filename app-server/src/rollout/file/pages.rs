@@ -11,7 +11,7 @@ use super::scan::whole;
 use crate::policy;
 use crate::rollout::blob::Texts;
 use crate::rollout::line::Read;
-use crate::rollout::record::TurnCompleted;
+use crate::rollout::record::{RecordBody, TurnCompleted};
 use crate::rollout::sift::Sift;
 use crate::rollout::{Page, line};
 
@@ -132,7 +132,10 @@ fn is_full(page: &Page, line: &line::Line<'_>, limit: usize) -> bool {
 
 impl Page {
     fn take(&mut self, read: Read, line: &line::Line<'_>) {
-        self.bytes += usize::try_from(line.bytes()).unwrap_or(usize::MAX);
+        // A text that is lost, or is not looked for, takes no room, however long it is said to be.
+        let has_texts = read.lost.is_none() && !matches!(read.record.body, RecordBody::Unknown(_));
+        let bytes = if has_texts { line.bytes() } else { line.own_bytes() };
+        self.bytes = self.bytes.saturating_add(usize::try_from(bytes).unwrap_or(usize::MAX));
         self.lost.extend(read.lost.map(|_| read.record.seq));
         self.records.push(read.record);
     }

@@ -306,3 +306,17 @@ proptest! {
         })?;
     }
 }
+
+#[tokio::test]
+async fn a_text_that_is_lost_takes_no_room_on_a_page() {
+    let fixture = Fixture::new();
+    let (id, text) = (thread(1), large());
+    let records = vec![named(1, "small"), asked(2, &text)];
+    fixture.store.append(lease(id), EventSeq(0), records, Keep::Process).await.unwrap();
+    let whole = fixture.store.read_after(id, EventSeq(0), 10).await.unwrap();
+    assert!(whole.bytes > text.len());
+    fs::remove_file(fixture.blob(&text)).unwrap();
+    let page = fixture.store.read_after(id, EventSeq(0), 10).await.unwrap();
+    assert_eq!((page.records.len(), page.lost), (2, vec![EventSeq(2)]));
+    assert!(page.bytes < policy::BLOB_LINE, "{}", page.bytes);
+}
