@@ -1,8 +1,8 @@
 //! Appends that are synced, of the file store itself and without a server, beside the syncs that the disk does for plain
 //! files of the same number and with lines of the same length. Both take turns.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,29 +67,20 @@ fn bytes() -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes and syncs of plain files, a second.
+/// Writes and syncs of plain files that are there already, a second.
 fn disk(folder: &Path, files: usize, lasts: Duration) -> Result<f64> {
     let line = &bytes()?;
     let syncers = files.min(SYNCERS);
+    let mut of_each: Vec<Vec<File>> = (0..syncers).map(|_| Vec::new()).collect();
+    for at in 0..files {
+        let file = OpenOptions::new().append(true).create_new(true).open(folder.join(at.to_string()))?;
+        of_each[at % syncers].push(file);
+    }
     let began = Instant::now();
     let syncs = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..syncers)
-            .map(|first| {
-                scope.spawn(move || {
-                    let own = (first..files).step_by(syncers).map(|at| folder.join(at.to_string()));
-                    let open = |path| OpenOptions::new().append(true).create_new(true).open(path);
-                    let mut own: Vec<_> = own.map(open).collect::<std::io::Result<_>>()?;
-                    let mut done = 0_u32;
-                    while began.elapsed() < lasts {
-                        for file in &mut own {
-                            file.write_all(line)?;
-                            file.sync_data()?;
-                            done += 1;
-                        }
-                    }
-                    std::io::Result::Ok(done)
-                })
-            })
+        let workers: Vec<_> = of_each
+            .into_iter()
+            .map(|own| scope.spawn(move || append_and_sync(own, line, began + lasts)))
             .collect();
         let mut sum = 0;
         for worker in workers {
@@ -100,14 +91,32 @@ fn disk(folder: &Path, files: usize, lasts: Duration) -> Result<f64> {
     Ok(f64::from(syncs) / began.elapsed().as_secs_f64())
 }
 
-/// Appends of one record each with `Keep::Power`, a second, over all threads.
+/// One file after the other, until the end; answers the syncs.
+fn append_and_sync(mut files: Vec<File>, line: &[u8], until: Instant) -> io::Result<u32> {
+    let mut done = 0;
+    while Instant::now() < until {
+        for file in &mut files {
+            file.write_all(line)?;
+            file.sync_data()?;
+            done += 1;
+        }
+    }
+    Ok(done)
+}
+
+/// Appends of one record each with `Keep::Power`, a second, over all threads. Their rollouts are there already.
 async fn store(home: &Path, threads: usize, lasts: Duration) -> Result<f64> {
     let home = Home::open(home)?;
     let tasks = Tasks::new();
     let store = Arc::new(FileStore::open(home.paths(), Arc::new(DiskLayer), tasks.clone())?);
+    let mut made = Vec::new();
+    for _ in 0..threads {
+        made.push(begin(&store, home.term()).await?);
+    }
     let began = Instant::now();
-    let writers: Vec<_> = (0..threads)
-        .map(|_| tasks.spawn("writer", writer(Arc::clone(&store), home.term(), began + lasts)))
+    let writers: Vec<_> = made
+        .into_iter()
+        .map(|begun| tasks.spawn("writer", writer(Arc::clone(&store), begun, began + lasts)))
         .collect();
     let mut appends = 0;
     for writer in writers {
@@ -118,13 +127,18 @@ async fn store(home: &Path, threads: usize, lasts: Duration) -> Result<f64> {
     Ok(f64::from(appends) / took.as_secs_f64())
 }
 
-/// One thread, until the end; answers its appends.
-async fn writer(store: Arc<FileStore>, term: Term, until: Instant) -> Result<u32> {
+/// A rollout with its first record.
+async fn begin(store: &FileStore, term: Term) -> Result<(Lease, EventSeq)> {
     let lease = Lease { thread: ThreadId::new(Uuid::now_v7()), term };
     let opened = ThreadOpened { boot_id: Uuid::nil(), term, epoch: Epoch(1) };
     let first = Record { seq: EventSeq(1), at: WallMs(0), body: opened.into() };
-    let mut head = store.append(lease, EventSeq(0), vec![first], Keep::Power).await?.head;
-    let mut done = 1;
+    let head = store.append(lease, EventSeq(0), vec![first], Keep::Power).await?.head;
+    Ok((lease, head))
+}
+
+/// One thread, until the end; answers its appends.
+async fn writer(store: Arc<FileStore>, (lease, mut head): (Lease, EventSeq), until: Instant) -> Result<u32> {
+    let mut done = 0;
     while Instant::now() < until {
         head = store.append(lease, head, vec![record(head.0 + 1)], Keep::Power).await?.head;
         done += 1;
