@@ -83,32 +83,12 @@ pub fn said(turn: &Turn) -> impl Iterator<Item = (&ThreadItem, Cow<'_, str>)> {
 
 /// The text of a message. What stands in place of damaged records is none.
 fn text(item: &ThreadItem) -> Option<Cow<'_, str>> {
-    match &item.body {
-        ThreadItemBody::UserMessage(message) => {
-            let mut texts = message.content.iter().filter_map(UserInput::as_text);
-            let first = texts.next()?;
-            let joined = |text: String, next: &str| text + "\n" + next;
-            Some(texts.fold(Cow::Borrowed(first), |text, next| joined(text.into_owned(), next).into()))
-        }
-        ThreadItemBody::AgentMessage(message) => {
-            Some(Cow::Borrowed(message.text.as_str())).filter(|_| !message.id.as_str().starts_with(DAMAGE_ID))
-        }
-        ThreadItemBody::HookPrompt(_)
-        | ThreadItemBody::FunctionCallOutput(_)
-        | ThreadItemBody::Plan(_)
-        | ThreadItemBody::Reasoning(_)
-        | ThreadItemBody::CommandExecution(_)
-        | ThreadItemBody::FileChange(_)
-        | ThreadItemBody::McpToolCall(_)
-        | ThreadItemBody::DynamicToolCall(_)
-        | ThreadItemBody::CollabAgentToolCall(_)
-        | ThreadItemBody::SubAgentActivity(_)
-        | ThreadItemBody::WebSearch(_)
-        | ThreadItemBody::ImageView(_)
-        | ThreadItemBody::Sleep(_)
-        | ThreadItemBody::ImageGeneration(_)
-        | ThreadItemBody::EnteredReviewMode(_)
-        | ThreadItemBody::ExitedReviewMode(_)
-        | ThreadItemBody::ContextCompaction(_) => None,
+    if let ThreadItemBody::UserMessage(message) = &item.body {
+        let mut texts = message.content.iter().filter_map(UserInput::as_text);
+        let first = texts.next()?;
+        let joined = |text: String, next: &str| text + "\n" + next;
+        return Some(texts.fold(Cow::Borrowed(first), |text, next| joined(text.into_owned(), next).into()));
     }
+    let ThreadItemBody::AgentMessage(message) = &item.body else { return None };
+    Some(Cow::Borrowed(message.text.as_str())).filter(|_| !message.id.as_str().starts_with(DAMAGE_ID))
 }

@@ -5,15 +5,13 @@
 //! Each thread has one writer while it is held (from its first append or load to `release`); reads open the file
 //! for themselves and see no further than what was acknowledged. All blocking work runs on the bounded pools.
 
-use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::Ordering::Relaxed;
 
 use async_trait::async_trait;
 use skein_protocol::ids::{EventSeq, ThreadId};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
 use tokio::time::Instant;
 
@@ -21,8 +19,8 @@ use super::blob::Texts;
 use super::record::Record;
 use super::sift::Sift;
 use super::{
-    AppendError, Appended, CopyError, DiskKind, Keep, Lease, Loaded, MayHold, MoveError, Page, ReadError,
-    RolloutStore, Shelf, StoreCounts,
+    AppendError, Appended, CopyError, Keep, Lease, Loaded, MayHold, MoveError, Page, ReadError, RolloutStore,
+    Shelf, StoreCounts,
 };
 use crate::clock::{Clock, WallMs};
 use crate::home::HomePaths;
@@ -36,28 +34,21 @@ mod lines;
 mod pages;
 mod places;
 mod scan;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use layer::{FileLayer, LayerFile, Open};
-use places::{Places, lock};
+use layer::{FileLayer, LayerFile};
+use places::Places;
 pub use scan::{LostText, Marks, Survey, survey};
-use writer::Writer;
+use slots::{Shared, Unsaved};
 pub use writer::{Lines, encode};
-
-/// Where a reader may read when nobody writes: to the end of the file.
-const WHOLE: u64 = u64::MAX;
 
 /// The store.
 pub struct FileStore {
     shared: Arc<Shared>,
     tasks: Tasks,
-}
-
-struct Shared {
-    places: Arc<Places>,
-    slots: Mutex<HashMap<ThreadId, Entry>>,
 }
 
 /// What has happened since the start.
@@ -70,39 +61,6 @@ struct Counters {
     reads: AtomicU64,
 }
 
-/// The place of one thread's writer. It goes when nobody uses it and nothing is in it, or it was released.
-struct Entry {
-    slot: Arc<Slot>,
-    users: usize,
-    released: bool,
-}
-
-struct Slot {
-    /// One use at a time, in the order in which they were asked for: an append that nobody waits for any more still
-    /// comes before the load or the look at the head that follows it.
-    turn: Arc<Semaphore>,
-    /// Taken out while it works, so that one that panicked is never used again.
-    writer: Mutex<Option<Writer>>,
-    /// How far readers may read.
-    readable: AtomicU64,
-}
-
-/// What becomes of what the disk refused to sync, when the rollout is put elsewhere.
-#[derive(Debug, Clone, Copy)]
-enum Unsaved {
-    /// It is written first.
-    Write,
-    /// It goes with what is deleted: a full disk is no reason to keep a thread.
-    Leave,
-}
-
-/// A slot in use. While there is one the slot stays, so that no thread ever has two writers.
-struct Held {
-    shared: Arc<Shared>,
-    thread: ThreadId,
-    slot: Arc<Slot>,
-}
-
 impl FileStore {
     /// The store of a home. Blocks for one look into the folder of open markers.
     ///
@@ -110,7 +68,7 @@ impl FileStore {
     /// When that folder cannot be read.
     pub fn open(paths: &HomePaths, layer: Arc<dyn FileLayer>, tasks: Tasks) -> io::Result<Self> {
         let places = Arc::new(Places::open(paths, layer)?);
-        Ok(Self { shared: Arc::new(Shared { places, slots: Mutex::default() }), tasks })
+        Ok(Self { shared: Arc::new(Shared::of(places)), tasks })
     }
 
     /// A store to read from, also of a home that a server owns: nothing is made, removed or written by opening it. It sees
@@ -118,7 +76,7 @@ impl FileStore {
     #[must_use]
     pub fn look(paths: &HomePaths, layer: Arc<dyn FileLayer>, tasks: Tasks) -> Self {
         let places = Arc::new(Places::look(paths, layer));
-        Self { shared: Arc::new(Shared { places, slots: Mutex::default() }), tasks }
+        Self { shared: Arc::new(Shared::of(places)), tasks }
     }
 
     /// Makes a rollout out of all of its records, at once and for certain (as `Keep::Power`), and marks it open; one that is
@@ -128,30 +86,6 @@ impl FileStore {
     /// As the disk says; what was there is there still, except when only the last sync of a folder has failed.
     pub async fn put(&self, thread: ThreadId, shelf: Shelf, records: Vec<Record>) -> io::Result<()> {
         self.naming(Pool::Sync, move |shared| copies::put(&shared.places, thread, shelf, records)).await
-    }
-
-    fn hold(&self, thread: ThreadId) -> Arc<Held> {
-        let mut slots = lock(&self.shared.slots);
-        let entry = slots.entry(thread).or_insert_with(|| Entry {
-            slot: Arc::new(Slot {
-                turn: Arc::new(Semaphore::new(1)),
-                writer: Mutex::new(None),
-                readable: AtomicU64::new(WHOLE),
-            }),
-            users: 0,
-            released: false,
-        });
-        entry.users += 1;
-        entry.released = false;
-        Arc::new(Held { shared: Arc::clone(&self.shared), thread, slot: Arc::clone(&entry.slot) })
-    }
-
-    /// The slot of a thread that is held already.
-    fn held(&self, thread: ThreadId) -> Option<Held> {
-        let mut slots = lock(&self.shared.slots);
-        let entry = slots.get_mut(&thread)?;
-        entry.users += 1;
-        Some(Held { shared: Arc::clone(&self.shared), thread, slot: Arc::clone(&entry.slot) })
     }
 
     /// Runs a read of a rollout's file, from its beginning to where readers may read.
@@ -173,7 +107,7 @@ impl FileStore {
         work: impl FnOnce(&Places) -> io::Result<()> + Send + 'static,
     ) -> Result<(), MoveError> {
         let thread = lease.thread;
-        let held = self.hold(thread);
+        let held = self.shared.hold(thread);
         let turn = held.turn().await;
         let done = self.tasks.blocking("move rollout", Pool::Sync, move || {
             let _turn = turn;
@@ -200,136 +134,6 @@ fn panicked(panic: &JoinError) -> io::Error {
     io::Error::other(format!("the work on the file did not end: {panic}"))
 }
 
-impl Shared {
-    /// Reads a rollout's file, from its beginning to where readers may read. Blocks.
-    fn read<T>(
-        &self,
-        thread: ThreadId,
-        work: impl FnOnce((&dyn LayerFile, &dyn Texts), u64) -> io::Result<T>,
-    ) -> Result<T, ReadError> {
-        let readable = self.readable(thread);
-        self.places.counters.reads.fetch_add(1, Relaxed);
-        let opened = self.places.open_rollout(thread, Open::Read);
-        let (file, _) = opened.map_err(|error| scan::open_error(thread, error))?;
-        let disk = |source| ReadError::Disk { thread, source };
-        let end = file.len().map_err(disk)?.min(readable);
-        work((&*file, &self.places.blobs), end).map_err(disk)
-    }
-
-    fn readable(&self, thread: ThreadId) -> u64 {
-        lock(&self.slots).get(&thread).map_or(WHOLE, |entry| entry.slot.readable.load(Acquire))
-    }
-}
-
-impl Held {
-    /// Waits for everything that was asked of this thread before.
-    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        // The semaphore is never closed; were it, the writer's own lock would still keep uses apart.
-        Arc::clone(&self.slot.turn).acquire_owned().await.ok()
-    }
-
-    fn append(
-        &self,
-        lease: Lease,
-        expected: EventSeq,
-        records: Vec<Record>,
-        keep: Keep,
-    ) -> Result<Appended, AppendError> {
-        let mut place = lock(&self.slot.writer);
-        let mut writer = match place.take() {
-            Some(writer) => writer,
-            None => self.writer(expected)?,
-        };
-        self.slot.readable.store(writer.end(), Release);
-        let outcome = writer.append(lease, expected, records, keep);
-        self.slot.readable.store(writer.end(), Release);
-        *place = Some(writer);
-        Ok(Appended { head: outcome? })
-    }
-
-    /// The writer of a rollout that was not loaded.
-    fn writer(&self, expected: EventSeq) -> Result<Writer, AppendError> {
-        let (thread, head) = (self.thread, EventSeq(0));
-        match Writer::open(&self.shared.places, thread) {
-            Ok((writer, _)) => Ok(writer),
-            Err(ReadError::Missing(_)) if expected == head => Ok(Writer::new(&self.shared.places, thread)),
-            Err(ReadError::Missing(_)) => Err(AppendError::Conflict { thread, head }),
-            Err(ReadError::Disk { source, .. }) => {
-                Err(AppendError::Disk { thread, kind: DiskKind::of(&source), head, source })
-            }
-            Err(unreadable @ ReadError::Unreadable { .. }) => {
-                let source = io::Error::other(unreadable.to_string());
-                Err(AppendError::Disk { thread, kind: DiskKind::Io, head, source })
-            }
-        }
-    }
-
-    fn load(&self) -> Result<Loaded, ReadError> {
-        let mut place = lock(&self.slot.writer);
-        if let Some(mut before) = place.take().filter(Writer::is_suspect) {
-            // What it has in memory is acknowledged, and perhaps nowhere else.
-            let mended = before.mend();
-            if let Err(source) = self.shared.places.counters.failed(mended) {
-                *place = Some(before);
-                return Err(ReadError::Disk { thread: self.thread, source });
-            }
-        }
-        self.slot.readable.store(WHOLE, Release);
-        let (writer, loaded) = Writer::open(&self.shared.places, self.thread)?;
-        self.slot.readable.store(writer.end(), Release);
-        *place = Some(writer);
-        Ok(loaded)
-    }
-}
-
-impl Held {
-    /// The writer ends with it: whoever writes next looks for the rollout anew.
-    fn move_elsewhere(
-        &self,
-        lease: Lease,
-        unsaved: Unsaved,
-        work: impl FnOnce(&Places) -> io::Result<()>,
-    ) -> Result<(), MoveError> {
-        let (thread, places) = (self.thread, &self.shared.places);
-        let disk = |source: io::Error| {
-            let missing = source.kind() == io::ErrorKind::NotFound;
-            if missing { ReadError::Missing(thread).into() } else { MoveError::Disk { thread, source } }
-        };
-        let mut place = lock(&self.slot.writer);
-        let mut writer = match place.take() {
-            Some(writer) => writer,
-            None => Writer::open(places, thread)?.0,
-        };
-        if writer.term() > lease.term {
-            let term = writer.term();
-            *place = Some(writer);
-            return Err(MoveError::Fenced { thread, term });
-        }
-        let saved = match unsaved {
-            // What it has in memory is acknowledged, and perhaps nowhere else.
-            Unsaved::Write => writer.mend(),
-            Unsaved::Leave => Ok(()),
-        };
-        let moved = saved.and_then(|()| places.settle(thread)).and_then(|()| work(places));
-        if let Err(source) = places.counters.failed(moved) {
-            *place = Some(writer);
-            return Err(disk(source));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let mut slots = lock(&self.shared.slots);
-        let Some(entry) = slots.get_mut(&self.thread) else { return };
-        entry.users -= 1;
-        if entry.users == 0 && (entry.released || lock(&self.slot.writer).is_none()) {
-            slots.remove(&self.thread);
-        }
-    }
-}
-
 #[async_trait]
 impl RolloutStore for FileStore {
     async fn append(
@@ -339,7 +143,7 @@ impl RolloutStore for FileStore {
         records: Vec<Record>,
         keep: Keep,
     ) -> Result<Appended, AppendError> {
-        let held = self.hold(lease.thread);
+        let held = self.shared.hold(lease.thread);
         let (turn, working) = (held.turn().await, Arc::clone(&held));
         let done = self.tasks.blocking("append", Pool::Sync, move || {
             // Dropped last: whoever is next finds the slot as this use leaves it.
@@ -348,7 +152,7 @@ impl RolloutStore for FileStore {
             working.append(lease, expected, records, keep)
         });
         done.await.unwrap_or_else(|panic| {
-            held.slot.readable.store(WHOLE, Release);
+            held.let_all_be_read();
             Err(AppendError::Unknown { thread: lease.thread, reason: panic.to_string() })
         })
     }
@@ -360,7 +164,7 @@ impl RolloutStore for FileStore {
         lease: Lease,
         then: Vec<Record>,
     ) -> Result<Appended, CopyError> {
-        let (held, shared) = (self.hold(lease.thread), Arc::clone(&self.shared));
+        let (held, shared) = (self.shared.hold(lease.thread), Arc::clone(&self.shared));
         let turn = held.turn().await;
         let done = self.tasks.blocking("copy rollout", Pool::Sync, move || {
             let _turn = turn;
@@ -374,7 +178,7 @@ impl RolloutStore for FileStore {
     }
 
     async fn head(&self, thread: ThreadId) -> Result<EventSeq, ReadError> {
-        let held = self.held(thread);
+        let held = self.shared.held(thread);
         let _turn = match &held {
             Some(held) => held.turn().await,
             None => None,
@@ -384,7 +188,7 @@ impl RolloutStore for FileStore {
     }
 
     async fn load(&self, thread: ThreadId) -> Result<Loaded, ReadError> {
-        let held = self.hold(thread);
+        let held = self.shared.hold(thread);
         let turn = held.turn().await;
         let done = self.tasks.blocking("load rollout", Pool::Read, move || {
             let _turn = turn;
@@ -463,13 +267,7 @@ impl RolloutStore for FileStore {
     }
 
     fn release(&self, thread: ThreadId) {
-        let mut slots = lock(&self.shared.slots);
-        if let Some(entry) = slots.get_mut(&thread) {
-            entry.released = true;
-            if entry.users == 0 {
-                slots.remove(&thread);
-            }
-        }
+        self.shared.release(thread);
     }
 
     async fn mark_open(&self, thread: ThreadId) -> io::Result<()> {
@@ -484,7 +282,7 @@ impl RolloutStore for FileStore {
         self.naming(Pool::Sync, move |shared| {
             let mut taken = 0;
             for thread in threads {
-                let in_use = || lock(&shared.slots).contains_key(&thread);
+                let in_use = || shared.is_held(thread);
                 taken += usize::from(shared.places.mark_closed(thread, in_use)?);
             }
             Ok(taken)

@@ -7,8 +7,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::home::{FILE_MODE, FOLDER_MODE, HomePaths};
 use crate::rollout::conformance::{closed, keeps_every_promise, lease, named, names, opened, thread};
-use crate::rollout::line;
+use crate::rollout::{DiskKind, line};
 use fault::{FaultLayer, Op};
+use layer::Open;
 
 mod blobs;
 mod damage;
@@ -172,7 +173,7 @@ async fn whatever_is_no_file_is_refused_and_does_not_hang() {
 #[tokio::test]
 async fn write_state_goes_with_the_release() {
     let fixture = Fixture::new();
-    let slots = || lock(&fixture.store.shared.slots).len();
+    let slots = || fixture.store.shared.slots();
     let id = thread(1);
     fixture.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Process).await.unwrap();
     assert_eq!(slots(), 1);

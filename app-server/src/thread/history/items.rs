@@ -93,26 +93,9 @@ pub fn seen_as(turn: &Turn, view: TurnItemsView) -> Turn {
 
 /// The beginning of what the user said first in a turn.
 pub(super) fn first_words(turn: &Turn) -> Option<String> {
-    turn.items.iter().find_map(|item| match &item.body {
-        ThreadItemBody::UserMessage(message) => Some(preview(&message.content)),
-        ThreadItemBody::HookPrompt(_)
-        | ThreadItemBody::AgentMessage(_)
-        | ThreadItemBody::FunctionCallOutput(_)
-        | ThreadItemBody::Plan(_)
-        | ThreadItemBody::Reasoning(_)
-        | ThreadItemBody::CommandExecution(_)
-        | ThreadItemBody::FileChange(_)
-        | ThreadItemBody::McpToolCall(_)
-        | ThreadItemBody::DynamicToolCall(_)
-        | ThreadItemBody::CollabAgentToolCall(_)
-        | ThreadItemBody::SubAgentActivity(_)
-        | ThreadItemBody::WebSearch(_)
-        | ThreadItemBody::ImageView(_)
-        | ThreadItemBody::Sleep(_)
-        | ThreadItemBody::ImageGeneration(_)
-        | ThreadItemBody::EnteredReviewMode(_)
-        | ThreadItemBody::ExitedReviewMode(_)
-        | ThreadItemBody::ContextCompaction(_) => None,
+    turn.items.iter().find_map(|item| {
+        let ThreadItemBody::UserMessage(message) = &item.body else { return None };
+        Some(preview(&message.content))
     })
 }
 

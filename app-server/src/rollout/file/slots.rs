@@ -1,0 +1,242 @@
+//! Who writes a thread's rollout: one writer while the thread is held, one use of it at a time, and how far readers may read
+//! meanwhile. Everything here blocks, but to wait for a turn.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::{Arc, Mutex};
+
+use skein_protocol::ids::{EventSeq, ThreadId};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::layer::{LayerFile, Open};
+use super::places::{Places, lock};
+use super::scan;
+use super::writer::Writer;
+use crate::rollout::blob::Texts;
+use crate::rollout::record::Record;
+use crate::rollout::{AppendError, Appended, DiskKind, Keep, Lease, Loaded, MoveError, ReadError};
+
+/// Where a reader may read when nobody writes: to the end of the file.
+const WHOLE: u64 = u64::MAX;
+
+/// The rollouts of a home, and who holds them.
+pub(super) struct Shared {
+    pub places: Arc<Places>,
+    slots: Mutex<HashMap<ThreadId, Entry>>,
+}
+
+/// The place of one thread's writer. It goes when nobody uses it and nothing is in it, or it was released.
+struct Entry {
+    slot: Arc<Slot>,
+    users: usize,
+    released: bool,
+}
+
+struct Slot {
+    /// One use at a time, in the order in which they were asked for: an append that nobody waits for any more still
+    /// comes before the load or the look at the head that follows it.
+    turn: Arc<Semaphore>,
+    /// Taken out while it works, so that one that panicked is never used again.
+    writer: Mutex<Option<Writer>>,
+    /// How far readers may read.
+    readable: AtomicU64,
+}
+
+/// What becomes of what the disk refused to sync, when the rollout is put elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Unsaved {
+    /// It is written first.
+    Write,
+    /// It goes with what is deleted: a full disk is no reason to keep a thread.
+    Leave,
+}
+
+/// A slot in use. While there is one the slot stays, so that no thread ever has two writers.
+pub(super) struct Held {
+    shared: Arc<Shared>,
+    thread: ThreadId,
+    slot: Arc<Slot>,
+}
+
+impl Shared {
+    pub fn of(places: Arc<Places>) -> Self {
+        Self { places, slots: Mutex::default() }
+    }
+
+    #[cfg(test)]
+    pub fn slots(&self) -> usize {
+        lock(&self.slots).len()
+    }
+
+    pub fn hold(self: &Arc<Self>, thread: ThreadId) -> Arc<Held> {
+        let mut slots = lock(&self.slots);
+        let entry = slots.entry(thread).or_insert_with(|| Entry {
+            slot: Arc::new(Slot {
+                turn: Arc::new(Semaphore::new(1)),
+                writer: Mutex::new(None),
+                readable: AtomicU64::new(WHOLE),
+            }),
+            users: 0,
+            released: false,
+        });
+        entry.users += 1;
+        entry.released = false;
+        Arc::new(Held { shared: Arc::clone(self), thread, slot: Arc::clone(&entry.slot) })
+    }
+
+    /// The slot of a thread that is held already.
+    pub fn held(self: &Arc<Self>, thread: ThreadId) -> Option<Held> {
+        let mut slots = lock(&self.slots);
+        let entry = slots.get_mut(&thread)?;
+        entry.users += 1;
+        Some(Held { shared: Arc::clone(self), thread, slot: Arc::clone(&entry.slot) })
+    }
+
+    /// The slot goes with its last use.
+    pub fn release(&self, thread: ThreadId) {
+        let mut slots = lock(&self.slots);
+        if let Some(entry) = slots.get_mut(&thread) {
+            entry.released = true;
+            if entry.users == 0 {
+                slots.remove(&thread);
+            }
+        }
+    }
+
+    pub fn is_held(&self, thread: ThreadId) -> bool {
+        lock(&self.slots).contains_key(&thread)
+    }
+
+    /// Reads a rollout's file, from its beginning to where readers may read. Blocks.
+    pub fn read<T>(
+        &self,
+        thread: ThreadId,
+        work: impl FnOnce((&dyn LayerFile, &dyn Texts), u64) -> io::Result<T>,
+    ) -> Result<T, ReadError> {
+        let readable = self.readable(thread);
+        self.places.counters.reads.fetch_add(1, Relaxed);
+        let opened = self.places.open_rollout(thread, Open::Read);
+        let (file, _) = opened.map_err(|error| scan::open_error(thread, error))?;
+        let disk = |source| ReadError::Disk { thread, source };
+        let end = file.len().map_err(disk)?.min(readable);
+        work((&*file, &self.places.blobs), end).map_err(disk)
+    }
+
+    pub fn readable(&self, thread: ThreadId) -> u64 {
+        lock(&self.slots).get(&thread).map_or(WHOLE, |entry| entry.slot.readable.load(Acquire))
+    }
+}
+
+impl Held {
+    /// Readers read what the file has, as nobody knows how much of it was acknowledged.
+    pub fn let_all_be_read(&self) {
+        self.slot.readable.store(WHOLE, Release);
+    }
+
+    /// Waits for everything that was asked of this thread before.
+    pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed; were it, the writer's own lock would still keep uses apart.
+        Arc::clone(&self.slot.turn).acquire_owned().await.ok()
+    }
+
+    pub fn append(
+        &self,
+        lease: Lease,
+        expected: EventSeq,
+        records: Vec<Record>,
+        keep: Keep,
+    ) -> Result<Appended, AppendError> {
+        let mut place = lock(&self.slot.writer);
+        let mut writer = match place.take() {
+            Some(writer) => writer,
+            None => self.writer(expected)?,
+        };
+        self.slot.readable.store(writer.end(), Release);
+        let outcome = writer.append(lease, expected, records, keep);
+        self.slot.readable.store(writer.end(), Release);
+        *place = Some(writer);
+        Ok(Appended { head: outcome? })
+    }
+
+    /// The writer of a rollout that was not loaded.
+    fn writer(&self, expected: EventSeq) -> Result<Writer, AppendError> {
+        let (thread, head) = (self.thread, EventSeq(0));
+        match Writer::open(&self.shared.places, thread) {
+            Ok((writer, _)) => Ok(writer),
+            Err(ReadError::Missing(_)) if expected == head => Ok(Writer::new(&self.shared.places, thread)),
+            Err(ReadError::Missing(_)) => Err(AppendError::Conflict { thread, head }),
+            Err(ReadError::Disk { source, .. }) => {
+                Err(AppendError::Disk { thread, kind: DiskKind::of(&source), head, source })
+            }
+            Err(unreadable @ ReadError::Unreadable { .. }) => {
+                let source = io::Error::other(unreadable.to_string());
+                Err(AppendError::Disk { thread, kind: DiskKind::Io, head, source })
+            }
+        }
+    }
+
+    pub fn load(&self) -> Result<Loaded, ReadError> {
+        let mut place = lock(&self.slot.writer);
+        if let Some(mut before) = place.take().filter(Writer::is_suspect) {
+            // What it has in memory is acknowledged, and perhaps nowhere else.
+            let mended = before.mend();
+            if let Err(source) = self.shared.places.counters.failed(mended) {
+                *place = Some(before);
+                return Err(ReadError::Disk { thread: self.thread, source });
+            }
+        }
+        self.let_all_be_read();
+        let (writer, loaded) = Writer::open(&self.shared.places, self.thread)?;
+        self.slot.readable.store(writer.end(), Release);
+        *place = Some(writer);
+        Ok(loaded)
+    }
+
+    /// The writer ends with it: whoever writes next looks for the rollout anew.
+    pub fn move_elsewhere(
+        &self,
+        lease: Lease,
+        unsaved: Unsaved,
+        work: impl FnOnce(&Places) -> io::Result<()>,
+    ) -> Result<(), MoveError> {
+        let (thread, places) = (self.thread, &self.shared.places);
+        let disk = |source: io::Error| {
+            let missing = source.kind() == io::ErrorKind::NotFound;
+            if missing { ReadError::Missing(thread).into() } else { MoveError::Disk { thread, source } }
+        };
+        let mut place = lock(&self.slot.writer);
+        let mut writer = match place.take() {
+            Some(writer) => writer,
+            None => Writer::open(places, thread)?.0,
+        };
+        if writer.term() > lease.term {
+            let term = writer.term();
+            *place = Some(writer);
+            return Err(MoveError::Fenced { thread, term });
+        }
+        let saved = match unsaved {
+            // What it has in memory is acknowledged, and perhaps nowhere else.
+            Unsaved::Write => writer.mend(),
+            Unsaved::Leave => Ok(()),
+        };
+        let moved = saved.and_then(|()| places.settle(thread)).and_then(|()| work(places));
+        if let Err(source) = places.counters.failed(moved) {
+            *place = Some(writer);
+            return Err(disk(source));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut slots = lock(&self.shared.slots);
+        let Some(entry) = slots.get_mut(&self.thread) else { return };
+        entry.users -= 1;
+        if entry.users == 0 && (entry.released || lock(&self.slot.writer).is_none()) {
+            slots.remove(&self.thread);
+        }
+    }
+}
