@@ -273,6 +273,13 @@ pub const BLOB_TEXT: usize = READ_BLOCK;
 pub const BLOBS_REMEMBERED: usize = 4_096;
 /// How often clients hear how far the repair is, at most, besides its beginning and end. Origin: guess; a person sees it move.
 pub const REPAIR_TELL: Duration = Duration::from_secs(1);
+/// Rollouts that are read at once to make the index. Origin: half of the threads that read; the other half is for clients.
+pub const REBUILD_READS: usize = READ_THREADS / 2;
+/// Rows that are set in one go at most. Origin: a row takes some 0.1 ms, so a go takes a hundredth of the time that a list
+/// waits.
+pub const REBUILD_STEP: usize = 64;
+/// Such goes that are under way at once: one is read while another is set.
+pub const REBUILD_STEPS: usize = 2;
 /// Time between two tries to make an index that cannot be made. Origin: guess; a full disk is not emptied faster.
 pub const INDEX_RETRY: Duration = Duration::from_secs(30);
 

@@ -59,10 +59,10 @@ async fn ids(index: &dyn ThreadIndex, filter: ThreadFilter) -> Vec<u128> {
 
 async fn an_older_row_is_ignored(index: &dyn ThreadIndex) {
     let moved = row(1, 10, 50);
-    index.upsert(row(1, 10, 20), EventSeq(5)).await.unwrap();
-    index.upsert(row(2, 11, 30), EventSeq(1)).await.unwrap();
+    let both = vec![(row(1, 10, 20), EventSeq(5)), (row(2, 11, 30), EventSeq(1))];
+    index.upsert_all(both).await.unwrap();
     index.upsert(moved.clone(), EventSeq(6)).await.unwrap();
-    index.upsert(row(1, 10, 99), EventSeq(4)).await.unwrap();
+    index.upsert_all(vec![(row(1, 10, 99), EventSeq(4))]).await.unwrap();
     index.flush().await.unwrap();
     assert_eq!(index.get(moved.id).await.unwrap(), Some((moved, EventSeq(6))));
     assert_eq!(index.get(ThreadId::new(Uuid::from_u128(9))).await.unwrap(), None);

@@ -326,6 +326,17 @@ pub trait ThreadIndex: Send + Sync {
     /// [`IndexError::Unavailable`]: the thread's open marker must stay.
     async fn upsert(&self, row: ThreadRow, as_of: EventSeq) -> Result<(), IndexError>;
 
+    /// Sets many rows, each as [`upsert`](ThreadIndex::upsert) does.
+    ///
+    /// # Errors
+    /// [`IndexError::Unavailable`]; some of them may be set.
+    async fn upsert_all(&self, rows: Vec<(ThreadRow, EventSeq)>) -> Result<(), IndexError> {
+        for (row, as_of) in rows {
+            self.upsert(row, as_of).await?;
+        }
+        Ok(())
+    }
+
     /// Removes the row of a thread that was deleted at record `as_of`. A row of that record or an earlier one that still is
     /// under way does not come back.
     ///

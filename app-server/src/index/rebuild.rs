@@ -1,8 +1,13 @@
 //! Makes the index anew from the rollouts, newest first, so that the first pages are right first.
 
+use std::collections::HashSet;
+use std::pin::pin;
+
+use futures_util::{StreamExt, stream};
 use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::{IndexError, Indexing, ThreadIndex, ThreadRow};
+use crate::policy;
 use crate::rollout::{ReadError, RolloutStore, Shelf};
 use crate::thread::history::History;
 
@@ -31,12 +36,77 @@ pub async fn run(
     let threads = store.threads().await?;
     let total = threads.len() as u64;
     progress(Indexing { done: 0, total });
-    for (done, thread) in (1..).zip(threads) {
-        set_row(store, index, thread).await?;
+    let archived: HashSet<ThreadId> = store.archived().await?.into_iter().collect();
+    let mut done = 0;
+    let read = |thread| read_row(store, thread, archived.contains(&thread));
+    let set = |read: Vec<Read>| set_rows(store, index, read);
+    let reads = stream::iter(threads).map(read).buffered(policy::REBUILD_READS);
+    let mut steps = pin!(reads.ready_chunks(policy::REBUILD_STEP).map(set).buffered(policy::REBUILD_STEPS));
+    while let Some(step) = steps.next().await {
+        done += step?;
         progress(Indexing { done, total });
     }
     index.flush().await?;
     Ok(())
+}
+
+/// What a rollout says about its thread's row.
+enum Read {
+    /// It is this one, made from this record.
+    Row(Box<ThreadRow>, EventSeq),
+    /// It has none: nobody has said anything, or nobody can read it.
+    None,
+    /// There is no such rollout any more.
+    Missing(ThreadId),
+}
+
+async fn read_row(store: &dyn RolloutStore, thread: ThreadId, archived: bool) -> Read {
+    match History::read_end(store, thread, 0).await {
+        Ok(history) if history.is_materialised() => {
+            let row = ThreadRow { archived, ..history.row() };
+            Read::Row(Box::new(row), history.seq())
+        }
+        Ok(_) => Read::None,
+        Err(ReadError::Missing(_)) => Read::Missing(thread),
+        Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })) => {
+            tracing::warn!(%thread, %error, "a thread is missing from the lists");
+            Read::None
+        }
+    }
+}
+
+/// Sets the rows of some threads, and sets anew those whose rollouts stand elsewhere by then; answers how many threads that
+/// were.
+async fn set_rows(
+    store: &dyn RolloutStore,
+    index: &dyn ThreadIndex,
+    read: Vec<Read>,
+) -> Result<u64, IndexError> {
+    let count = read.len() as u64;
+    let mut rows = Vec::new();
+    for one in read {
+        match one {
+            Read::Row(row, as_of) => rows.push((*row, as_of)),
+            Read::None => {}
+            Read::Missing(thread) => compare(store, index, thread).await?,
+        }
+    }
+    index.upsert_all(rows.clone()).await?;
+    let shelves = store.shelves(rows.iter().map(|(row, _)| row.id).collect()).await;
+    let shelves = shelves.unwrap_or_else(|error| {
+        tracing::warn!(%error, "it is not known which list shows some threads");
+        Vec::new()
+    });
+    for ((row, as_of), shelf) in rows.into_iter().zip(shelves) {
+        if shelf != Some(shelf_of(&row)) {
+            put_row(store, index, row, as_of).await?;
+        }
+    }
+    Ok(count)
+}
+
+fn shelf_of(row: &ThreadRow) -> Shelf {
+    if row.archived { Shelf::Archive } else { Shelf::Threads }
 }
 
 /// Sets one thread's row from its rollout. A thread in which nobody has said anything belongs into no list; one that was
@@ -49,14 +119,10 @@ pub async fn set_row(
     index: &dyn ThreadIndex,
     thread: ThreadId,
 ) -> Result<(), IndexError> {
-    match History::read_end(store, thread, 0).await {
-        Ok(history) if history.is_materialised() => put_row(store, index, history.row(), history.seq()).await,
-        Ok(_) => Ok(()),
-        Err(ReadError::Missing(_)) => compare(store, index, thread).await,
-        Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })) => {
-            tracing::warn!(%thread, %error, "a thread is missing from the lists");
-            Ok(())
-        }
+    match read_row(store, thread, false).await {
+        Read::Row(row, as_of) => put_row(store, index, *row, as_of).await,
+        Read::None => Ok(()),
+        Read::Missing(thread) => compare(store, index, thread).await,
     }
 }
 

@@ -95,6 +95,12 @@ impl Change {
             Self::Remove(thread, as_of) => trees.remove(*thread, *as_of),
         }
     }
+
+    /// The work that makes changes, one after the other.
+    fn make_all(changes: &Arc<[Self]>) -> impl FnOnce(&Trees) -> Result<(), Broken> + Send + 'static {
+        let changes = Arc::clone(changes);
+        move |trees| changes.iter().try_for_each(|change| change.make(trees))
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -164,20 +170,25 @@ impl SledIndex {
 
     /// Makes a change now, or when the index is open.
     async fn change(&self, change: Change) -> Result<(), IndexError> {
-        let thread = change.thread();
-        let made = self.make_change(change).await;
-        // Behind the row: who asks for its rows from here on finds it.
-        self.shared.changes.note(thread);
+        self.change_all(vec![change]).await
+    }
+
+    /// Makes changes in one go, each as `change` does.
+    async fn change_all(&self, changes: Vec<Change>) -> Result<(), IndexError> {
+        let threads: Vec<ThreadId> = changes.iter().map(Change::thread).collect();
+        let made = self.make_changes(changes).await;
+        // Behind the rows: who asks for them from here on finds them.
+        threads.into_iter().for_each(|thread| self.shared.changes.note(thread));
         made
     }
 
-    async fn make_change(&self, change: Change) -> Result<(), IndexError> {
-        let Some((trees, earlier)) = self.shared.trees_or_wait(&change)? else { return Ok(()) };
+    async fn make_changes(&self, changes: Vec<Change>) -> Result<(), IndexError> {
+        let Some((trees, earlier)) = self.shared.trees_or_wait(&changes)? else { return Ok(()) };
+        let changes: Arc<[Change]> = changes.into();
         if let Some(earlier) = earlier {
-            let change = change.clone();
-            self.on_earlier(&earlier, move |earlier| change.make(earlier)).await;
+            self.on_earlier(&earlier, Change::make_all(&changes)).await;
         }
-        self.on(&trees, move |trees| change.make(trees)).await
+        self.on(&trees, Change::make_all(&changes)).await
     }
 
     /// Runs work on the index as it is now. What fails makes the index be set aside.
@@ -264,19 +275,21 @@ impl Shared {
         self.costs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The open trees; without them the change waits in memory.
-    fn trees_or_wait(&self, change: &Change) -> Result<Option<Open>, IndexError> {
+    /// The open trees; without them the changes wait in memory.
+    fn trees_or_wait(&self, changes: &[Change]) -> Result<Option<Open>, IndexError> {
         let mut waiting = self.waiting();
         match &*self.state.borrow() {
             State::Building { trees, earlier, .. } => Ok(Some((trees.clone(), earlier.clone()))),
             State::Ready { trees, .. } => Ok(Some((trees.clone(), None))),
             State::Failed(reason) => Err(IndexError::Unavailable(reason.clone())),
-            State::Opening if waiting.len() >= policy::INDEX_WAITING => {
+            State::Opening if waiting.len().saturating_add(changes.len()) > policy::INDEX_WAITING => {
                 Err(IndexError::Unavailable("too many rows wait for it to open".to_owned()))
             }
             State::Opening => {
-                if waiting.get(&change.thread()).is_none_or(|there| change.follows(there)) {
-                    waiting.insert(change.thread(), change.clone());
+                for change in changes {
+                    if waiting.get(&change.thread()).is_none_or(|there| change.follows(there)) {
+                        waiting.insert(change.thread(), change.clone());
+                    }
                 }
                 Ok(None)
             }
@@ -292,6 +305,11 @@ fn is_open(state: &State) -> bool {
 impl ThreadIndex for SledIndex {
     async fn upsert(&self, row: ThreadRow, as_of: EventSeq) -> Result<(), IndexError> {
         self.change(Change::Set(Box::new(row), as_of)).await
+    }
+
+    async fn upsert_all(&self, rows: Vec<(ThreadRow, EventSeq)>) -> Result<(), IndexError> {
+        self.change_all(rows.into_iter().map(|(row, as_of)| Change::Set(Box::new(row), as_of)).collect())
+            .await
     }
 
     async fn remove(&self, thread: ThreadId, as_of: EventSeq) -> Result<(), IndexError> {

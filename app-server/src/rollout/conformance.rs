@@ -193,6 +193,8 @@ async fn a_thread_is_whole_on_either_shelf(store: &dyn RolloutStore) {
     for shelf in [Shelf::Threads, Shelf::Archive, Shelf::Archive, Shelf::Threads, Shelf::Archive] {
         store.move_to(lease(id), shelf).await.unwrap();
         assert_eq!(store.shelf(id).await.unwrap(), shelf);
+        let shelves = store.shelves(vec![other, thread(9), id]).await.unwrap();
+        assert_eq!(shelves, [Some(Shelf::Threads), None, Some(shelf)]);
         let archived = if shelf == Shelf::Archive { vec![id] } else { Vec::new() };
         assert_eq!(store.archived().await.unwrap(), archived);
         let mut all = store.threads().await.unwrap();

@@ -348,6 +348,24 @@ pub trait RolloutStore: Send + Sync {
     /// [`ReadError::Missing`] also for a thread that was deleted; [`ReadError::Disk`].
     async fn shelf(&self, thread: ThreadId) -> Result<Shelf, ReadError>;
 
+    /// The same for many threads, in their order; `None` for one that is missing.
+    ///
+    /// # Errors
+    /// When the store cannot look.
+    async fn shelves(&self, threads: Vec<ThreadId>) -> io::Result<Vec<Option<Shelf>>> {
+        let mut shelves = Vec::with_capacity(threads.len());
+        for thread in threads {
+            shelves.push(match self.shelf(thread).await {
+                Ok(shelf) => Some(shelf),
+                Err(ReadError::Missing(_)) => None,
+                Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })) => {
+                    return Err(io::Error::other(error));
+                }
+            });
+        }
+        Ok(shelves)
+    }
+
     /// Puts the rollout on a shelf; when this returns it stands there also after a loss of power. Marks it open first.
     /// Comes behind every append that was asked for before, and before every load that is asked for later. On the
     /// shelf already: nothing is done.

@@ -2,7 +2,10 @@
 //! power may have been lost, and replaces what cannot be used.
 
 use std::collections::HashSet;
+use std::pin::pin;
+use std::sync::Arc;
 
+use futures_util::{StreamExt, stream};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::time::timeout;
 
@@ -10,7 +13,7 @@ use super::schema::{self, Schema};
 use super::trees::{Broken, Trees};
 use super::{Change, SledIndex, State};
 use crate::clock::Clock;
-use crate::index::{Indexing, ThreadIndex, rebuild};
+use crate::index::{IndexError, Indexing, ThreadIndex, rebuild};
 use crate::policy;
 use crate::rollout::{ReadError, RolloutStore, Shelf};
 use crate::tasks::Pool;
@@ -147,13 +150,11 @@ impl SledIndex {
                 }
                 waiting.drain().map(|(_, change)| change).collect()
             };
-            let make = |changes: Vec<Change>| {
-                move |trees: &Trees| changes.iter().try_for_each(|change| change.make(trees))
-            };
+            let changes: Arc<[Change]> = changes.into();
             if let Some(earlier) = earlier {
-                self.on_earlier(earlier, make(changes.clone())).await;
+                self.on_earlier(earlier, Change::make_all(&changes)).await;
             }
-            self.blocking(trees, make(changes)).await?;
+            self.blocking(trees, Change::make_all(&changes)).await?;
         }
     }
 
@@ -177,38 +178,52 @@ impl SledIndex {
             | State::Failed(_) => return,
         }
         let threads = match store.threads().await {
-            Ok(threads) => threads,
+            Ok(threads) => self.and_rows_without(trees, threads).await,
             Err(error) => {
                 tracing::warn!(%error, "the rollouts cannot be listed; the next start compares them with the index");
                 return;
             }
         };
-        // Rows that no rollout is behind any more, too.
-        let rows = self.blocking(trees, Trees::threads).await.unwrap_or_default();
-        let there: HashSet<ThreadId> = threads.iter().copied().collect();
-        let without = rows.into_iter().filter(|thread| !there.contains(thread));
-        let threads: Vec<ThreadId> = threads.into_iter().chain(without).collect();
         let total = threads.len() as u64;
-        for (done, thread) in (0..).zip(threads) {
-            self.set_progress(Indexing { done, total });
-            let compared = match self.standing(store, thread).await {
-                Ok(Standing::Right) => true,
-                Ok(Standing::Behind) => rebuild::set_row(store, self, thread).await.is_ok(),
-                Ok(Standing::Ahead) => {
-                    // One that says it is from a later record would stay.
-                    let removed = self.blocking(trees, move |trees| trees.remove(thread, EventSeq(0))).await;
-                    removed.is_ok() && rebuild::set_row(store, self, thread).await.is_ok()
-                }
+        let look = |thread| async move { (thread, self.standing(store, thread).await) };
+        let standings = stream::iter(threads).map(look).buffered(policy::REBUILD_READS);
+        let mut standings = pin!(standings.enumerate());
+        while let Some((done, (thread, standing))) = standings.next().await {
+            self.set_progress(Indexing { done: done as u64, total });
+            let made = match standing {
+                Ok(Standing::Right) => Ok(()),
+                Ok(Standing::Behind) => rebuild::set_row(store, self, thread).await,
+                Ok(Standing::Ahead) => self.make_row_anew(store, trees, thread).await,
                 Err(Broken(reason)) => {
                     tracing::warn!(%thread, reason, "a thread was not compared with its row in the index");
-                    true
+                    Ok(())
                 }
             };
-            if !compared {
+            if made.is_err() {
                 return;
             }
         }
         self.note_compared(trees, total).await;
+    }
+
+    /// These threads, and behind them those that only have a row.
+    async fn and_rows_without(&self, trees: &Trees, mut threads: Vec<ThreadId>) -> Vec<ThreadId> {
+        let rows = self.blocking(trees, Trees::threads).await.unwrap_or_default();
+        let there: HashSet<ThreadId> = threads.iter().copied().collect();
+        threads.extend(rows.into_iter().filter(|thread| !there.contains(thread)));
+        threads
+    }
+
+    /// Sets the row of a thread, whatever record the one that is there says it is from.
+    pub(super) async fn make_row_anew(
+        &self,
+        store: &dyn RolloutStore,
+        trees: &Trees,
+        thread: ThreadId,
+    ) -> Result<(), IndexError> {
+        // One that says it is from a later record would stay otherwise.
+        self.on(trees, move |trees| trees.remove(thread, EventSeq(0))).await?;
+        rebuild::set_row(store, self, thread).await
     }
 
     async fn note_compared(&self, trees: &Trees, total: u64) {

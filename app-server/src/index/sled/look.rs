@@ -9,7 +9,7 @@ use super::schema::Schema;
 use super::trees::{Broken, Trees};
 use super::{SledIndex, State};
 use crate::home::HomePaths;
-use crate::index::{IndexError, ThreadIndex, ThreadRow, rebuild};
+use crate::index::{IndexError, ThreadIndex, ThreadRow};
 use crate::rollout::RolloutStore;
 use crate::tasks::{Pool, Tasks};
 
@@ -64,9 +64,7 @@ impl Look {
     /// # Errors
     /// [`IndexError::Unavailable`].
     pub async fn mend(&self, store: &dyn RolloutStore, thread: ThreadId) -> Result<(), IndexError> {
-        // One that says it is from a later record would stay otherwise.
-        self.index.on(&self.trees, move |trees| trees.remove(thread, EventSeq(0))).await?;
-        rebuild::set_row(store, &self.index, thread).await?;
+        self.index.make_row_anew(store, &self.trees, thread).await?;
         self.index.flush().await
     }
 }

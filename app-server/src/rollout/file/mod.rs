@@ -246,6 +246,11 @@ impl RolloutStore for FileStore {
         found.map_err(|source| ReadError::Disk { thread, source })?.ok_or(ReadError::Missing(thread))
     }
 
+    async fn shelves(&self, threads: Vec<ThreadId>) -> io::Result<Vec<Option<Shelf>>> {
+        let look = move |shared: &Shared| Ok(threads.into_iter().map(|id| shared.places.shelf(id)).collect());
+        self.naming(Pool::Read, look).await
+    }
+
     async fn move_to(&self, lease: Lease, shelf: Shelf) -> Result<(), MoveError> {
         self.moving(lease, Unsaved::Write, move |places| places.move_to(lease.thread, shelf)).await
     }
