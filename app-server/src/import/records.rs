@@ -2,7 +2,10 @@
 //! of turns carry the same headers as those that an owner writes.
 
 use skein_protocol::ids::Epoch;
-use skein_protocol::item::ThreadItemBody;
+use skein_protocol::item::{
+    CommandExecutionStatus, DynamicToolCallStatus, McpToolCallStatus, PatchApplyStatus, ThreadItem,
+    ThreadItemBody,
+};
 use skein_protocol::turn::TurnStatus;
 use uuid::Uuid;
 
@@ -12,8 +15,8 @@ use super::talk::{Talk, TalkTurn};
 use crate::clock::WallMs;
 use crate::home::Term;
 use crate::rollout::record::{
-    Compacted, Imported, ItemCompleted, Record, RecordBody, ThreadClosed, ThreadMeta, ThreadNamed,
-    ThreadOpened, TurnStarted, Usage,
+    Compacted, Imported, ItemCompleted, ItemStarted, Record, RecordBody, ThreadClosed, ThreadMeta,
+    ThreadNamed, ThreadOpened, TurnStarted, Usage,
 };
 use crate::thread::history::{History, cut_short};
 
@@ -88,12 +91,18 @@ impl Made {
         });
         let (input, item_id, client_id) =
             first.map(|said| (said.content, Some(said.id), said.client_id)).unwrap_or_default();
+        let said = item_id.clone();
         self.add(turn.began, TurnStarted { turn_id: turn_id.clone(), input, item_id, client_id });
         // A turn that no line has declared has no line that ends it either.
         let status = status.unwrap_or(if declared { TurnStatus::Interrupted } else { TurnStatus::Completed });
         for item in items {
             let item = if calls::is_open(&item) { cut_short(item) } else { item };
             let at = item.completed_at_ms.map_or(turn.last, WallMs);
+            // The turn's own message begins with the turn.
+            if said.as_ref() != Some(item.id()) {
+                let began = item.started_at_ms.map_or(at, WallMs);
+                self.add(began, ItemStarted { turn_id: turn_id.clone(), item: begun(item.clone()) });
+            }
             self.add(at, ItemCompleted { turn_id: turn_id.clone(), item });
         }
         if let Some(summary) = turn.summary {
@@ -105,6 +114,30 @@ impl Made {
         let end = self.history.turn_completed_record(turn_id, status, turn.error);
         self.add(turn.last, end);
     }
+}
+
+/// An item as it was when it began, for who follows by number. The texts of answers come with the end.
+fn begun(mut item: ThreadItem) -> ThreadItem {
+    item.completed_at_ms = None;
+    if let ThreadItemBody::AgentMessage(message) = &mut item.body {
+        message.text.clear();
+    } else if let ThreadItemBody::Plan(plan) = &mut item.body {
+        plan.text.clear();
+    } else if let ThreadItemBody::Reasoning(reasoning) = &mut item.body {
+        (reasoning.summary, reasoning.content) = (Vec::new(), Vec::new());
+    } else if let ThreadItemBody::CommandExecution(command) = &mut item.body {
+        command.status = CommandExecutionStatus::InProgress;
+        (command.aggregated_output, command.exit_code, command.duration_ms) = (None, None, None);
+    } else if let ThreadItemBody::McpToolCall(call) = &mut item.body {
+        call.status = McpToolCallStatus::InProgress;
+        (call.result, call.error, call.duration_ms) = (None, None, None);
+    } else if let ThreadItemBody::DynamicToolCall(call) = &mut item.body {
+        call.status = DynamicToolCallStatus::InProgress;
+        (call.content_items, call.success, call.duration_ms) = (None, None, None);
+    } else if let ThreadItemBody::FileChange(change) = &mut item.body {
+        change.status = PatchApplyStatus::InProgress;
+    }
+    item
 }
 
 /// What the beginning of a rollout of ours says about its import: the note, and the version of the history.

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::WallMs;
+use crate::fsck::{self, Told};
 use crate::rollout::record::ThreadNamed;
 use crate::rollout::{Keep, Lease};
 use crate::thread::history::History;
@@ -107,6 +108,21 @@ async fn the_peers_threads_come_over_with_all_that_was_said() {
     let (_home, store) = fixture.store();
     assert_eq!(store.archived().await.unwrap(), [ARCHIVED.parse().unwrap()]);
     assert_eq!(store.open_markers().await.unwrap().len(), 8, "the next start looks at them");
+}
+
+/// A client that comes back by number is told of an item's start before it is told of its end.
+#[tokio::test]
+async fn an_imported_home_has_nothing_that_a_check_finds() {
+    let fixture = Fixture::new();
+    fixture.import().await;
+    let mut found = Vec::new();
+    let mut told = |told: Told<'_>| {
+        if let Told::Finding(finding) = told {
+            found.push(format!("{finding:?}"));
+        }
+    };
+    let summary = fsck::run(&fixture.home(), &fsck::Order::default(), &mut told).await.unwrap();
+    assert_eq!((found, summary.exit_code()), (Vec::new(), 0));
 }
 
 #[tokio::test]
