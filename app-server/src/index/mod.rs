@@ -19,6 +19,7 @@ pub mod changes;
 mod conformance;
 mod cursor;
 pub mod memory;
+pub mod moment;
 pub mod rebuild;
 pub mod sled;
 

@@ -259,7 +259,7 @@ impl Journal {
     /// Hears what the writer did. After a failure what waits is published all the same, as not saved.
     pub fn heard(&mut self, written: &Written) {
         match written {
-            Written::UpTo(seq) => {
+            Written::UpTo(seq, _) => {
                 self.failure = None;
                 self.queue.advance(*seq);
             }
@@ -364,6 +364,7 @@ fn start_writer(
     let setup = WriterSetup {
         store: Arc::clone(&services.store),
         index: Arc::clone(&services.index),
+        tasks: services.tasks.clone(),
         clock: services.clock,
         lease: Lease { thread, term: services.term },
         head,

@@ -8,10 +8,12 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
+use crate::index::moment::{self, Listed};
 use crate::index::{ThreadIndex, ThreadRow};
 use crate::policy;
 use crate::rollout::record::Record;
 use crate::rollout::{AppendError, Appended, Keep, Lease, RolloutStore};
+use crate::tasks::Tasks;
 
 /// Records that belong together.
 #[derive(Debug)]
@@ -27,8 +29,8 @@ pub struct Batch {
 /// What the writer tells the owner.
 #[derive(Debug)]
 pub enum Written {
-    /// Every record up to this one is as durable as it has to be.
-    UpTo(EventSeq),
+    /// Every record up to this one is as durable as it has to be; and whether lists show it.
+    UpTo(EventSeq, Listed),
     /// Nothing of what waits could be written yet. It is tried again.
     Failed(AppendError),
 }
@@ -39,6 +41,8 @@ pub struct WriterSetup {
     pub store: Arc<dyn RolloutStore>,
     /// What lists are made from.
     pub index: Arc<dyn ThreadIndex>,
+    /// Who sets the thread's row in it.
+    pub tasks: Tasks,
     /// For the pauses between tries.
     pub clock: Clock,
     /// The right to write.
@@ -71,7 +75,14 @@ impl Drop for LastWord {
 }
 
 async fn write_all(setup: WriterSetup, mut batches: mpsc::Receiver<Batch>, owner: mpsc::Sender<Written>) {
-    let mut writer = Writer { setup, unsaved: Vec::new(), keep: Keep::Process, row: None, pause: None };
+    let mut writer = Writer {
+        setup,
+        unsaved: Vec::new(),
+        keep: Keep::Process,
+        row: None,
+        listed: Listed::Yes,
+        pause: None,
+    };
     let mut open = true;
     while open || !writer.unsaved.is_empty() {
         open = writer.gather(&mut batches, open).await;
@@ -90,6 +101,8 @@ struct Writer {
     unsaved: Vec<Record>,
     keep: Keep,
     row: Option<ThreadRow>,
+    /// Whether the last row that was to be set is.
+    listed: Listed,
     /// After a failure: how long to wait before the next try.
     pause: Option<Duration>,
 }
@@ -141,7 +154,7 @@ impl Writer {
                 self.keep = Keep::Process;
                 self.pause = None;
                 self.tell_index(last).await;
-                Written::UpTo(last)
+                Written::UpTo(last, self.listed)
             }
             Err(error) => {
                 let pause = self.pause.map_or(policy::WRITE_RETRY_FIRST, |pause| pause * 2);
@@ -178,13 +191,9 @@ impl Writer {
     /// The index can only be behind. It is given a moment, so that a list asked for after an event shows it.
     async fn tell_index(&mut self, as_of: EventSeq) {
         let Some(row) = self.row.take() else { return };
-        let told = self.setup.index.upsert(row, as_of);
-        let thread: ThreadId = self.setup.lease.thread;
-        match tokio::time::timeout(policy::INDEX_PATIENCE, told).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%thread, %error, "the index does not take this thread's row"),
-            Err(_) => tracing::warn!(%thread, "the index is slow; this thread's row comes later"),
-        }
+        let index = Arc::clone(&self.setup.index);
+        let set = async move { index.upsert(row, as_of).await };
+        self.listed = moment::set(&self.setup.tasks, self.setup.lease.thread, set).await;
     }
 }
 

@@ -17,6 +17,7 @@ use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
 
 use super::{Child, Owner, Waiter};
 use crate::helpers::{ExitReport, HelperEvent, HelperSet};
+use crate::index::moment::Listed;
 use crate::index::rebuild;
 use crate::router::errors;
 use crate::thread::effect::{Effect, ResumeFailure, UnloadRefusal};
@@ -177,20 +178,24 @@ impl Owner {
         let Some(journal) = &mut self.journal else { return };
         journal.heard(written);
         match written {
-            Written::UpTo(seq) if self.machine.phase() == Phase::Unloading && *seq == journal.seq() => {
-                self.rollout_closed();
+            Written::UpTo(seq, listed)
+                if self.machine.phase() == Phase::Unloading && *seq == journal.seq() =>
+            {
+                self.rollout_closed(*listed);
             }
-            Written::UpTo(_) => self.unpark(),
+            Written::UpTo(..) => self.unpark(),
             Written::Failed(error) => self.fail_turn(&error.to_string()),
         }
     }
 
-    fn rollout_closed(&mut self) {
+    fn rollout_closed(&mut self, listed: Listed) {
         if self.journal.as_ref().is_some_and(super::Journal::is_closed) {
             if self.destination().is_none() {
                 self.services.store.release(self.id);
-                // A full queue only leaves the marker for the next start, which finds the end closed.
-                self.services.closed_rollouts.try_send(self.id).ok();
+                if listed == Listed::Yes {
+                    // A full queue only leaves the marker for the next start, which finds the end closed.
+                    self.services.closed_rollouts.try_send(self.id).ok();
+                }
             }
             self.step(Event::RolloutClosed);
         }

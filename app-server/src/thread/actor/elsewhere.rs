@@ -12,8 +12,8 @@ use skein_protocol::table::Scope;
 use skein_protocol::thread::ThreadStatus;
 
 use super::{Child, Owner, Waiter};
+use crate::index::moment::{self, Listed};
 use crate::index::{ThreadRow, rebuild};
-use crate::policy;
 use crate::rollout::record::{Archived, RecordBody, Unarchived};
 use crate::rollout::{Keep, Lease, MoveError, Shelf};
 use crate::router::errors;
@@ -30,7 +30,7 @@ use crate::thread::outgoing::Notice;
 pub(super) struct Outcome {
     moved: Result<(), String>,
     /// Whether the lists know.
-    listed: bool,
+    listed: Listed,
 }
 
 impl Owner {
@@ -113,14 +113,14 @@ impl Owner {
         self.children.spawn(format!("await-move/{}", self.id), async move {
             let outcome = moving.await.unwrap_or_else(|panic| {
                 let why = format!("a fault of the server ended it ({panic}), its log has more");
-                Outcome { moved: Err(why), listed: false }
+                Outcome { moved: Err(why), listed: Listed::NotYet }
             });
             Child::Moved(Box::new(outcome))
         });
     }
 
     pub(super) fn rollout_moved(&mut self, outcome: Outcome) {
-        if outcome.listed {
+        if outcome.listed == Listed::Yes {
             // A full queue only leaves the marker for the next start, which looks where the rollout stands. Said before the
             // rollout is let go of: a mark that was about to go for an earlier close stays for this one.
             self.services.closed_rollouts.try_send(self.id).ok();
@@ -203,21 +203,7 @@ async fn carry(services: Arc<Services>, row: ThreadRow, as_of: EventSeq, to: Des
         Destination::Trash => store.trash(lease, services.clock.wall()).await,
     };
     let setting = Arc::clone(&services);
-    let set = services.tasks.spawn(format!("row/{thread}"), async move {
-        rebuild::put_row(&*setting.store, &*setting.index, row, as_of).await
-    });
-    let listed = match tokio::time::timeout(policy::INDEX_PATIENCE, set).await {
-        Ok(Ok(Ok(()))) => true,
-        Ok(Ok(Err(error))) => {
-            tracing::warn!(%thread, %error, "the index does not take this thread's row");
-            false
-        }
-        // The tracker has logged the panic.
-        Ok(Err(_)) => false,
-        Err(_) => {
-            tracing::warn!(%thread, "the index is slow; this thread's row comes later");
-            false
-        }
-    };
+    let set = async move { rebuild::put_row(&*setting.store, &*setting.index, row, as_of).await };
+    let listed = moment::set(&services.tasks, thread, set).await;
     Outcome { moved: moved.map_err(|error| error.to_string()), listed }
 }

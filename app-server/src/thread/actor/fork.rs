@@ -1,12 +1,14 @@
 //! How a thread comes to be that begins with the history of another one. Its owner has a child task copy the rollout: the
 //! other thread is neither loaded nor disturbed, and what it has acknowledged is there.
 
+use std::sync::Arc;
+
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
 use skein_protocol::thread::{ThreadForkResponse, ThreadStatus};
 
 use super::load::{self, LoadedThread};
 use super::{Owner, Waiter};
-use crate::policy;
+use crate::index::moment;
 use crate::rollout::record::{Forked, Record, RecordBody, ThreadNamed};
 use crate::rollout::{CopyError, Lease, ReadError};
 use crate::services::Services;
@@ -128,14 +130,8 @@ impl Copy {
         })?;
         let made = load::read(services, self.id).await?;
         // A list that is asked for after the answer shows it.
-        let told = services.index.upsert(made.history.row(), made.head);
-        match tokio::time::timeout(policy::INDEX_PATIENCE, told).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(thread = %self.id, %error, "the index does not take this thread's row")
-            }
-            Err(_) => tracing::warn!(thread = %self.id, "the index is slow; this thread's row comes later"),
-        }
+        let (index, row, head) = (Arc::clone(&services.index), made.history.row(), made.head);
+        moment::set(&services.tasks, self.id, async move { index.upsert(row, head).await }).await;
         Ok(made)
     }
 

@@ -118,12 +118,15 @@ impl Bench {
 
     /// What the server's task for open markers does with those that wait for it.
     pub async fn take_off_markers(&self) {
-        let mut batch = Vec::new();
-        while let Ok(thread) = self.closed.lock().unwrap_or_else(PoisonError::into_inner).try_recv() {
-            batch.push(thread);
-        }
+        let batch = self.waiting_markers();
         self.services.index.flush().await.unwrap();
         self.disk.mark_closed(batch).await.unwrap();
+    }
+
+    /// The threads whose open markers may go, taken out of the line.
+    pub fn waiting_markers(&self) -> Vec<ThreadId> {
+        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        std::iter::from_fn(|| closed.try_recv().ok()).collect()
     }
 
     fn over(

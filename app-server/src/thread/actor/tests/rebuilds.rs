@@ -8,6 +8,7 @@ use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::notifications::{TurnCompleted, TurnStarted};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::model::Strings;
 use super::simulation::dice::Dice;
@@ -15,7 +16,7 @@ use super::*;
 use crate::home::HomePaths;
 use crate::index::memory::MemoryIndex;
 use crate::index::sled::SledIndex;
-use crate::index::{ThreadIndex, rebuild};
+use crate::index::{ThreadFilter, ThreadIndex, rebuild};
 use crate::repair;
 use crate::rollout::RolloutStore;
 use crate::rollout::memory::MemoryStore;
@@ -36,6 +37,31 @@ impl Drop for Seed {
 fn seeds(count: u64) -> Vec<u64> {
     let asked = std::env::var("SKEIN_SIM_SEED").ok().and_then(|seed| seed.parse().ok());
     asked.map_or_else(|| (0..count).collect(), |seed| vec![seed])
+}
+
+/// The next start finds by the mark whose row to set.
+#[tokio::test(start_paused = true)]
+async fn a_thread_that_no_list_shows_keeps_its_open_marker() {
+    let (dir, tasks, stop) = (tempfile::tempdir().unwrap(), Tasks::new(), CancellationToken::new());
+    // A file in the place of the home: no index can be made there.
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    let nowhere = HomePaths::new(&dir.path().join("file"));
+    let index = SledIndex::start(
+        nowhere,
+        Uuid::nil(),
+        Arc::new(MemoryStore::default()),
+        &tasks,
+        Arc::default(),
+        stop.clone(),
+    );
+    index.list(ThreadFilter::default(), None, 1).await.unwrap_err();
+    let bench = Bench::on_files().with_index(Arc::new(index));
+    let thread = bench.stored().await;
+    assert_eq!(bench.waiting_markers(), []);
+    assert_eq!(bench.disk.open_markers().await.unwrap(), [thread]);
+    bench.finish().await;
+    stop.cancel();
+    tasks.finish().await;
 }
 
 struct Story {
