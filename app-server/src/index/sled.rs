@@ -363,13 +363,21 @@ impl ThreadIndex for SledIndex {
 
     async fn rows(&self, threads: Vec<ThreadId>) -> Result<Vec<ThreadRow>, IndexError> {
         let (trees, earlier) = open_of(self.state_when(is_open).await)?;
-        // One that is being made has not all of them yet.
-        let trees = earlier.unwrap_or(trees);
-        let read = move |trees: &Trees| {
-            let rows = threads.into_iter().filter_map(|thread| trees.get(thread).transpose());
-            rows.map(|row| row.map(|(row, _)| row)).collect()
+        let threads: Arc<[ThreadId]> = threads.into();
+        let read = || {
+            let threads = Arc::clone(&threads);
+            move |trees: &Trees| {
+                let rows = threads.iter().filter_map(|thread| trees.get(*thread).transpose());
+                rows.map(|row| row.map(|(row, _)| row)).collect()
+            }
         };
-        self.on(&trees, read).await
+        // One that is being made has not all of them yet.
+        if let Some(earlier) = earlier
+            && let Some(rows) = self.on_earlier(&earlier, read()).await
+        {
+            return Ok(rows);
+        }
+        self.on(&trees, read()).await
     }
 
     async fn ends(

@@ -77,7 +77,7 @@ impl SledIndex {
         self.let_in(&trees, earlier.as_ref(), State::Building { trees: kept, earlier: earlier.clone(), at })
             .await?;
         if complete || earlier.is_some() {
-            self.mend_open(store, open).await?;
+            self.mend_open(store, &trees, open).await?;
         }
         drop(earlier);
         let disk = if complete {
@@ -158,10 +158,16 @@ impl SledIndex {
         }
     }
 
-    /// Sets the rows of rollouts whose end the index may not know: after a kill, the few that were open.
-    async fn mend_open(&self, store: &dyn RolloutStore, open: Vec<ThreadId>) -> Result<(), Broken> {
+    /// Sets the rows of rollouts whose end the index may not know: after a kill, the few that were open; after an import,
+    /// those that it has made.
+    async fn mend_open(
+        &self,
+        store: &dyn RolloutStore,
+        trees: &Trees,
+        open: Vec<ThreadId>,
+    ) -> Result<(), Broken> {
         for thread in open {
-            rebuild::set_row(store, self, thread).await.map_err(|error| Broken(error.to_string()))?;
+            self.settle(store, trees, thread).await.map_err(|error| Broken(error.to_string()))?;
         }
         Ok(())
     }
@@ -169,7 +175,7 @@ impl SledIndex {
     /// After a start of the machine, which may have lost open markers and the last writes of the index: sets the row of
     /// every rollout that has none, has records behind it, or has lost those that it was made from. Lists say that it is under
     /// way.
-    async fn compare(&self, store: &dyn RolloutStore, trees: &Trees) {
+    pub(super) async fn compare(&self, store: &dyn RolloutStore, trees: &Trees) {
         match &*self.shared.state.borrow() {
             State::Ready { comparing: Some(_), .. } => {}
             State::Ready { comparing: None, .. }
@@ -185,23 +191,16 @@ impl SledIndex {
             }
         };
         let total = threads.len() as u64;
-        let look = |thread| async move { (thread, self.standing(store, thread).await) };
-        let standings = stream::iter(threads).map(look).buffered(policy::REBUILD_READS);
-        let mut standings = pin!(standings.enumerate());
-        while let Some((done, (thread, standing))) = standings.next().await {
-            self.set_progress(Indexing { done: done as u64, total });
-            let made = match standing {
-                Ok(Standing::Right) => Ok(()),
-                Ok(Standing::Behind) => rebuild::set_row(store, self, thread).await,
-                Ok(Standing::Ahead) => self.make_row_anew(store, trees, thread).await,
-                Err(Broken(reason)) => {
-                    tracing::warn!(%thread, reason, "a thread was not compared with its row in the index");
-                    Ok(())
-                }
-            };
-            if made.is_err() {
+        self.set_progress(Indexing { done: 0, total });
+        // Looked at and mended in one go: what is looked at ahead and then left alone might hold what the mending waits for.
+        let settle = |thread| self.settle(store, trees, thread);
+        let settled = stream::iter(threads).map(settle).buffered(policy::REBUILD_READS);
+        let mut settled = pin!(settled.zip(stream::iter(1..)));
+        while let Some((settled, done)) = settled.next().await {
+            if settled.is_err() {
                 return;
             }
+            self.set_progress(Indexing { done, total });
         }
         self.note_compared(trees, total).await;
     }
@@ -212,6 +211,24 @@ impl SledIndex {
         let there: HashSet<ThreadId> = threads.iter().copied().collect();
         threads.extend(rows.into_iter().filter(|thread| !there.contains(thread)));
         threads
+    }
+
+    /// Looks how a thread's row stands to its rollout, and sets it where it is not right.
+    async fn settle(
+        &self,
+        store: &dyn RolloutStore,
+        trees: &Trees,
+        thread: ThreadId,
+    ) -> Result<(), IndexError> {
+        match self.standing(store, thread).await {
+            Ok(Standing::Right) => Ok(()),
+            Ok(Standing::Behind) => rebuild::set_row(store, self, thread).await,
+            Ok(Standing::Ahead) => self.make_row_anew(store, trees, thread).await,
+            Err(Broken(reason)) => {
+                tracing::warn!(%thread, reason, "a thread was not compared with its row in the index");
+                Ok(())
+            }
+        }
     }
 
     /// Sets the row of a thread, whatever record the one that is there says it is from.

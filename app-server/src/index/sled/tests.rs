@@ -1,6 +1,7 @@
 //! Index in sled: the tests.
 
 use std::pin::pin;
+use std::sync::Barrier;
 
 use futures_util::FutureExt;
 use tempfile::TempDir;
@@ -301,16 +302,58 @@ async fn what_is_left_of_an_index_that_was_never_whole_is_not_believed() {
     fixture.stopped().await;
 }
 
+/// A home without threads has a whole index, too; then rollouts are copied into it, and the server ends while it is made anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_that_was_whole_without_rows_is_not_believed_while_it_is_made_anew() {
+    let fixture = Fixture::new(&threads(0).await);
+    fixture.until(is_done).await;
+    let dir = fixture.stopped().await;
+    let disk = Arc::new(Disk::over(threads(3).await));
+    disk.hold_reads_from_the_end();
+    disk.let_read_from_the_end(1);
+    let fixture = Fixture::of_boot(dir, BOOT, Arc::<Disk>::clone(&disk) as _);
+    fixture.until(|state| matches!(state, State::Building { at: Indexing { done: 1, .. }, .. })).await;
+    let dir = fixture.stopped().await;
+    disk.release_reads_from_the_end();
+    let fixture = Fixture::of_boot(dir, BOOT, disk);
+    assert_eq!(fixture.previews().await, ["said 3", "said 2", "said 1"]);
+    fixture.stopped().await;
+}
+
+/// As an import makes a thread anew of which something was taken back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_marked_thread_that_is_shorter_than_its_row_has_its_row_made_anew() {
+    let store = threads(2).await;
+    let fixture = Fixture::new(&store);
+    fixture.until(is_done).await;
+    let longer = ThreadRow { preview: "what was taken back".to_owned(), ..row(2, 2, 2) };
+    fixture.index.upsert(longer, EventSeq(99)).await.unwrap();
+    store.mark_open(ThreadId::new(Uuid::from_u128(2))).await.unwrap();
+    let fixture = Fixture::over(fixture.stopped().await, &store);
+    fixture.until(is_done).await;
+    assert_eq!(fixture.previews().await, ["said 2", "said 1"]);
+    fixture.stopped().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_earlier_version_that_cannot_be_read_does_not_serve() {
     let dir = version_2(&[row(1, 1, 1)]);
+    let one = ThreadId::new(Uuid::from_u128(1));
     let trees = Trees::open(&dir.path().join("index-2"), Schema::Directories).unwrap();
-    trees.scramble(ThreadId::new(Uuid::from_u128(1)));
+    trees.scramble(one);
     trees.flush().unwrap();
     drop(trees);
-    let fixture = Fixture::over(dir, &threads(2).await);
+    let disk = Arc::new(Disk::over(threads(2).await));
+    disk.hold_reads_from_the_end();
+    let fixture = Fixture::of_boot(dir, BOOT, Arc::<Disk>::clone(&disk) as _);
+    assert_eq!(fixture.index.rows(vec![one]).await.unwrap(), [], "the new one has no rows yet");
+    disk.release_reads_from_the_end();
+    fixture.until(is_done).await;
     assert_eq!(fixture.previews().await, ["said 2", "said 1"]);
-    fixture.stopped().await;
+    assert!(
+        !fixture.stopped().await.path().join("index-3.aside").exists(),
+        "nothing is wrong with the new one"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -327,6 +370,32 @@ async fn a_first_page_comes_as_soon_as_it_is_full() {
     assert_eq!(page.indexing.map(|at| at.total), Some(9));
     disk.release_reads_from_the_end();
     fixture.stopped().await;
+}
+
+/// What waits for a place among those who may wait for the index must not hold the places of others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_comparison_needs_no_more_than_one_place_at_the_index() {
+    let (dir, tasks, store) = (tempfile::tempdir().unwrap(), Tasks::new(), threads(40).await);
+    let trees = Trees::open(&dir.path().join("index-3"), Schema::CURRENT).unwrap();
+    let state = State::Ready { trees: trees.clone(), comparing: Some(Indexing::default()) };
+    let index = SledIndex::new(HomePaths::new(dir.path()), BOOT, &tasks, state, Arc::default());
+    let (release, held) = (Arc::new(Barrier::new(policy::INDEX_THREADS)), Arc::new(Notify::new()));
+    for _ in 1..policy::INDEX_THREADS {
+        let (release, holds, pool) = (Arc::clone(&release), Arc::clone(&held), tasks.clone());
+        tasks.spawn("hold", async move {
+            let hold = move || {
+                holds.notify_one();
+                release.wait();
+            };
+            pool.blocking("hold", Pool::Index, hold).await.unwrap();
+        });
+        held.notified().await;
+    }
+    let compared = timeout(Duration::from_secs(20), index.compare(&*store, &trees)).await;
+    release.wait();
+    assert!(compared.is_ok(), "it never came to its end");
+    assert_eq!(index.on(&trees, Trees::threads).await.unwrap().len(), 40);
+    tasks.finish().await;
 }
 
 #[tokio::test]

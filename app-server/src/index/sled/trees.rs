@@ -195,8 +195,10 @@ impl Trees {
         Ok(self.db.contains_key(COMPLETE)? && !self.rows.is_empty())
     }
 
-    /// Takes everything out.
+    /// Takes everything out. What it is from then on is not whole.
     pub fn clear(&self) -> Result<(), Broken> {
+        self.db.remove(COMPLETE)?;
+        self.db.remove(COMPARED)?;
         self.rows.clear()?;
         self.orders.iter().try_for_each(|order| order.tree.clear())?;
         self.content.store(0, Relaxed);
