@@ -321,9 +321,11 @@ pub const TEXTS_TRIGRAMS: usize = 64;
 pub const TEXTS_PIECE: usize = 4096;
 /// Rows that the text index compares itself with in one go. Origin: guess; some milliseconds.
 pub const TEXTS_ROWS: usize = 1024;
-/// Threads that the text index takes in in one step, after which it rests. Origin: guess; a step is what a stop of the server
-/// waits for.
+/// Threads that the text index takes in in one step, at most, after which it rests. Origin: guess; some hundred milliseconds.
 pub const TEXTS_STEP: usize = 256;
+/// Bytes of folded text that the text index takes in in one step, about; a thread that has more is taken in in several. Origin:
+/// guess; little memory, and writing them, which a stop of the server waits for, takes some hundred milliseconds.
+pub const TEXTS_STEP_BYTES: usize = 4 << 20;
 /// The text index rests after a step for this part of the time that it took: one half. Origin: guess; clients come first.
 pub const TEXTS_REST_PART: u32 = 2;
 /// How long changed threads are gathered before the text index takes them in. Origin: guess, as for open markers.

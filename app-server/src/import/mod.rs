@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
@@ -16,6 +16,7 @@ use crate::rollout::file::FileStore;
 use crate::rollout::file::layer::DiskLayer;
 use crate::rollout::record::{Imported, Record};
 use crate::rollout::{ReadError, RolloutStore, Shelf};
+use crate::search::texts::Forgetting;
 use crate::tasks::{Pool, Tasks};
 
 mod calls;
@@ -143,15 +144,22 @@ pub async fn run(
     let home = Home::take(home, "import")?;
     let store = FileStore::open(home.paths(), Arc::new(DiskLayer), tasks.clone());
     let store = store.map_err(ImportError::Store)?;
-    let mut report = Report { problems: found.problems, ..Report::default() };
+    let texts = Arc::new(Mutex::new(Forgetting::of(home.paths())));
+    let mut import = Import {
+        home,
+        store,
+        tasks,
+        texts,
+        report: Report { problems: found.problems, ..Report::default() },
+    };
     let total = found.rollouts.len() as u64;
     progress(Progress { done: 0, total });
     for (done, rollout) in (1..).zip(found.rollouts) {
-        take(&home, &store, &tasks, rollout, &mut report).await?;
+        import.take(rollout).await?;
         progress(Progress { done, total });
     }
-    tasks.finish().await;
-    Ok(report)
+    import.tasks.finish().await;
+    Ok(import.report)
 }
 
 /// What is to be done with a rollout.
@@ -162,44 +170,61 @@ enum Plan {
     Keep(&'static str),
 }
 
-async fn take(
-    home: &Home,
-    store: &FileStore,
-    tasks: &Tasks,
-    rollout: Rollout,
-    report: &mut Report,
-) -> Result<(), ImportError> {
-    let thread = rollout.meta.created.id;
-    let (shelf, epoch) =
-        match plan(store, &rollout).await.map_err(|source| ImportError::Disk { thread, source })? {
+/// Where threads go, and what was done.
+struct Import {
+    home: Home,
+    store: FileStore,
+    tasks: Tasks,
+    texts: Arc<Mutex<Forgetting>>,
+    report: Report,
+}
+
+impl Import {
+    async fn take(&mut self, rollout: Rollout) -> Result<(), ImportError> {
+        let thread = rollout.meta.created.id;
+        let fault = |source| ImportError::Disk { thread, source };
+        let (shelf, epoch) = match plan(&self.store, &rollout).await.map_err(fault)? {
             Plan::Make(shelf, epoch) => (shelf, epoch),
             Plan::Unchanged => {
-                report.unchanged += 1;
+                self.report.unchanged += 1;
                 return Ok(());
             }
             Plan::Keep(why) => {
-                report.kept.push((thread, why));
+                self.report.kept.push((thread, why));
                 return Ok(());
             }
         };
-    let importer = Importer { boot_id: home.machine_boot(), term: home.term(), epoch };
-    let newest = rollout.parts.last().map(|part| part.path.clone()).unwrap_or_default();
-    let converted = tasks.blocking("import", Pool::Read, move || convert(&rollout, importer)).await;
-    let converted = match converted.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
-        Ok(converted) => converted,
-        Err(error) => {
-            report.problems.push(Problem::new(&newest, 0, error));
+        let importer = Importer { boot_id: self.home.machine_boot(), term: self.home.term(), epoch };
+        let newest = rollout.parts.last().map(|part| part.path.clone()).unwrap_or_default();
+        let converted = self.tasks.blocking("import", Pool::Read, move || convert(&rollout, importer)).await;
+        let converted = match converted.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
+            Ok(converted) => converted,
+            Err(error) => {
+                self.report.problems.push(Problem::new(&newest, 0, error));
+                return Ok(());
+            }
+        };
+        let records = self.report.note(converted);
+        if records.is_empty() {
+            self.report.empty += 1;
             return Ok(());
         }
-    };
-    let records = report.note(converted);
-    if records.is_empty() {
-        report.empty += 1;
-        return Ok(());
+        self.forget(thread).await.map_err(fault)?;
+        self.store.put(thread, shelf, records).await.map_err(fault)?;
+        let report = &mut self.report;
+        *(if epoch == Epoch(1) { &mut report.imported } else { &mut report.updated }) += 1;
+        Ok(())
     }
-    store.put(thread, shelf, records).await.map_err(|source| ImportError::Disk { thread, source })?;
-    *(if epoch == Epoch(1) { &mut report.imported } else { &mut report.updated }) += 1;
-    Ok(())
+
+    /// Before its records are there: whoever is cut off in between leaves a thread that the next search reads. A thread that
+    /// is new may be one that was deleted since the text index has heard of it.
+    async fn forget(&self, thread: ThreadId) -> io::Result<()> {
+        let texts = Arc::clone(&self.texts);
+        let forgotten = self.tasks.blocking("forget texts", Pool::Texts, move || {
+            texts.lock().unwrap_or_else(PoisonError::into_inner).forget(thread)
+        });
+        forgotten.await.map_err(io::Error::other)?
+    }
 }
 
 impl Report {

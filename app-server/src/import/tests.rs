@@ -3,12 +3,16 @@ use std::fs;
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::clock::WallMs;
 use crate::fsck::{self, Told};
+use crate::index::ThreadIndex;
+use crate::index::memory::MemoryIndex;
 use crate::rollout::record::ThreadNamed;
 use crate::rollout::{Keep, Lease};
+use crate::search::texts::{self, Sources, Texts};
 use crate::thread::history::History;
 
 pub mod peer;
@@ -55,6 +59,40 @@ impl Fixture {
         let home = Home::open(&self.home()).unwrap();
         let store = FileStore::open(home.paths(), Arc::new(DiskLayer), Tasks::new()).unwrap();
         (home, store)
+    }
+
+    /// The threads that the text index of a server names, after it has looked at what has changed.
+    async fn found(&self, term: &str) -> Vec<ThreadId> {
+        let (home, store) = self.store();
+        let index = MemoryIndex::default();
+        for thread in store.threads().await.unwrap() {
+            let history = History::read(&store, thread).await.unwrap();
+            index.upsert(history.row(), history.seq()).await.unwrap();
+        }
+        let (tasks, stop) = (Tasks::new(), CancellationToken::new());
+        let texts = Texts::new(Sources {
+            home: home.paths().clone(),
+            boot: home.machine_boot(),
+            store: Arc::new(store),
+            index: Arc::new(index),
+            changes: Arc::default(),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        });
+        let found = texts::tests::found(&texts, term).await;
+        stop.cancel();
+        tasks.finish().await;
+        found.into_iter().map(|(thread, _)| thread).collect()
+    }
+
+    /// Something more is said in a thread of the peer.
+    fn grow(&self, name: &str, text: &str) {
+        let path = self.file(name);
+        let before = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = before.lines().collect();
+        let began = lines.iter().rposition(|line| line.contains("task_started")).unwrap();
+        let more = lines[began..].join("\n").replace(r#""turn_id":"01"#, r#""turn_id":"02"#);
+        fs::write(&path, format!("{before}{}\n", more.replace("once more", text))).unwrap();
     }
 
     async fn history(&self, thread: &str) -> History {
@@ -207,16 +245,8 @@ async fn a_second_import_changes_nothing_and_a_broken_off_one_is_made_again() {
 async fn a_thread_that_has_grown_is_brought_up_to_date_unless_it_has_grown_here_too() {
     let fixture = Fixture::new();
     fixture.import().await;
-    let grow = |name: &str| {
-        let path = fixture.file(name);
-        let text = fs::read_to_string(&path).unwrap();
-        let lines: Vec<&str> = text.lines().collect();
-        let began = lines.iter().rposition(|line| line.contains("task_started")).unwrap();
-        let more = lines[began..].join("\n").replace(r#""turn_id":"01"#, r#""turn_id":"02"#);
-        fs::write(&path, format!("{text}{more}\n")).unwrap();
-    };
     let before = fixture.history(TALK).await;
-    grow(TALK);
+    fixture.grow(TALK, "and again");
     let report = fixture.import().await;
     assert_eq!((report.imported, report.updated, report.unchanged), (0, 1, 7));
     let after = fixture.history(TALK).await;
@@ -230,11 +260,32 @@ async fn a_thread_that_has_grown_is_brought_up_to_date_unless_it_has_grown_here_
     store.append(lease, after.seq(), vec![record], Keep::Power).await.unwrap();
     drop((home, store));
     assert_eq!(fixture.import().await.unchanged, 8, "it has not grown there since");
-    grow(TALK);
+    fixture.grow(TALK, "and again");
     let report = fixture.import().await;
     assert_eq!((report.updated, report.kept.len(), report.unchanged), (0, 1, 7));
     let (_home, store) = fixture.store();
     assert_eq!(History::read(&store, thread).await.unwrap().name(), Some("ours"));
+}
+
+/// The numbers of its records mean something else then.
+#[tokio::test]
+async fn what_comes_over_with_a_later_import_is_found_also_where_the_thread_was_deleted() {
+    for deleted in [false, true] {
+        let fixture = Fixture::new();
+        fixture.import().await;
+        let talk: ThreadId = TALK.parse().unwrap();
+        assert_eq!(fixture.found("once more").await, [talk]);
+        fixture.grow(TALK, "pomegranate");
+        if deleted {
+            let (home, _store) = fixture.store();
+            let folder = home.paths().threads().join(&TALK[34..]);
+            fs::remove_file(folder.join(format!("{TALK}.jsonl"))).unwrap();
+        }
+        let report = fixture.import().await;
+        assert_eq!((report.imported, report.updated), (u64::from(deleted), u64::from(!deleted)));
+        assert_eq!(fixture.found("pomegranate").await, [talk], "deleted: {deleted}");
+        assert_eq!(fixture.found("once more").await, [talk], "deleted: {deleted}");
+    }
 }
 
 #[tokio::test]

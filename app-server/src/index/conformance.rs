@@ -231,7 +231,7 @@ async fn rows_and_ends_are_those_that_were_set(index: &dyn ThreadIndex) {
     }
     index.remove(row(3, 0, 0).id, EventSeq(99)).await.unwrap();
     let asked = [5, 3, 9, 1].map(|n| row(n, 0, 0).id).to_vec();
-    assert_eq!(index.rows(asked).await.unwrap(), [row(5, 0, 0), row(1, 0, 0)]);
+    assert_eq!(index.rows(asked).await.unwrap().unwrap(), [row(5, 0, 0), row(1, 0, 0)]);
     let (mut ends, mut below) = (Vec::new(), None);
     loop {
         let page = index.ends(below, 2).await.unwrap().unwrap();

@@ -65,9 +65,9 @@ impl ThreadIndex for MemoryIndex {
         Ok(there.and_then(|(row, as_of)| Some((row?, as_of))))
     }
 
-    async fn rows(&self, threads: Vec<ThreadId>) -> Result<Vec<ThreadRow>, IndexError> {
+    async fn rows(&self, threads: Vec<ThreadId>) -> Result<Option<Vec<ThreadRow>>, IndexError> {
         let rows = self.rows();
-        Ok(threads.iter().filter_map(|thread| rows.get(thread)?.0.clone()).collect())
+        Ok(Some(threads.iter().filter_map(|thread| rows.get(thread)?.0.clone()).collect()))
     }
 
     async fn ends(

@@ -377,11 +377,11 @@ pub trait ThreadIndex: Send + Sync {
     /// [`IndexError::Unavailable`].
     async fn get(&self, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, IndexError>;
 
-    /// The rows of these threads, of those that have one.
+    /// The rows of these threads, of those that have one. `None` while threads may have one that is missing still.
     ///
     /// # Errors
     /// [`IndexError::Unavailable`].
-    async fn rows(&self, threads: Vec<ThreadId>) -> Result<Vec<ThreadRow>, IndexError>;
+    async fn rows(&self, threads: Vec<ThreadId>) -> Result<Option<Vec<ThreadRow>>, IndexError>;
 
     /// Threads and the records that their rows were made from, the highest id first, those below `below`, at most `limit`;
     /// none at the end. `None` while the index is not complete.

@@ -361,23 +361,19 @@ impl ThreadIndex for SledIndex {
         }
     }
 
-    async fn rows(&self, threads: Vec<ThreadId>) -> Result<Vec<ThreadRow>, IndexError> {
-        let (trees, earlier) = open_of(self.state_when(is_open).await)?;
-        let threads: Arc<[ThreadId]> = threads.into();
-        let read = || {
-            let threads = Arc::clone(&threads);
-            move |trees: &Trees| {
-                let rows = threads.iter().filter_map(|thread| trees.get(*thread).transpose());
-                rows.map(|row| row.map(|(row, _)| row)).collect()
-            }
+    async fn rows(&self, threads: Vec<ThreadId>) -> Result<Option<Vec<ThreadRow>>, IndexError> {
+        let read = move |trees: &Trees| {
+            let rows = threads.into_iter().filter_map(|thread| trees.get(thread).transpose());
+            rows.map(|row| row.map(|(row, _)| row)).collect::<Result<_, Broken>>()
         };
-        // One that is being made has not all of them yet.
-        if let Some(earlier) = earlier
-            && let Some(rows) = self.on_earlier(&earlier, read()).await
-        {
-            return Ok(rows);
+        match self.state_when(is_open).await {
+            State::Ready { trees, comparing: None } => self.on(&trees, read).await.map(Some),
+            State::Building { earlier: Some(earlier), .. } => Ok(self.on_earlier(&earlier, read).await),
+            State::Failed(reason) => Err(IndexError::Unavailable(reason)),
+            State::Opening
+            | State::Building { earlier: None, .. }
+            | State::Ready { comparing: Some(_), .. } => Ok(None),
         }
-        self.on(&trees, read()).await
     }
 
     async fn ends(

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::turn::{Turn, UserInput};
-use tokio::time::Instant;
 
 use super::term::Term;
+use crate::clock::Clock;
 use crate::policy;
 use crate::rollout::record::TakenBack;
 use crate::rollout::{MayHold, ReadError, RolloutStore};
@@ -54,8 +54,10 @@ impl<'a> Messages<'a> {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn next(&self, after: EventSeq, now: Instant) -> Result<Option<Stretch>, ReadError> {
-        let mut sifted = self.store.sift(vec![(self.thread, after)], Arc::clone(&self.may_hold), now).await;
+    pub async fn next(&self, after: EventSeq) -> Result<Option<Stretch>, ReadError> {
+        // One thread is sifted whatever the time is.
+        let (threads, until) = (vec![(self.thread, after)], Clock.now());
+        let mut sifted = self.store.sift(threads, Arc::clone(&self.may_hold), until).await;
         match sifted.pop() {
             // What is behind the last record is none, whatever it looks like.
             Some(Ok(Some(turn))) => {

@@ -18,6 +18,8 @@ mod messages;
 pub mod occurrences;
 mod snippet;
 mod term;
+#[cfg(test)]
+mod tests;
 pub mod texts;
 
 use messages::Messages;
@@ -106,8 +108,13 @@ impl ThreadSearch {
         } else {
             None
         };
-        match candidates {
-            Some(candidates) => page.among(candidates).await?,
+        // While rows may be missing the list is walked, which says so.
+        let rows = match &candidates {
+            Some(Candidates { threads }) => services.index.rows(threads.keys().copied().collect()).await?,
+            None => None,
+        };
+        match candidates.zip(rows) {
+            Some((candidates, rows)) => page.among(candidates, rows).await?,
             None => page.everywhere().await?,
         }
         Ok(page.found)
@@ -144,9 +151,12 @@ impl Page<'_> {
         }
     }
 
-    /// Looks only at what may hold the term.
-    async fn among(&mut self, Candidates { threads }: Candidates) -> Result<(), SearchError> {
-        let mut rows = self.services.index.rows(threads.keys().copied().collect()).await?;
+    /// Looks only at what may hold the term, which has these rows.
+    async fn among(
+        &mut self,
+        Candidates { threads }: Candidates,
+        mut rows: Vec<ThreadRow>,
+    ) -> Result<(), SearchError> {
         rows.retain(|row| self.wanted.filter.lets_through(row));
         let ordered = self.wanted.filter.in_order(rows, self.wanted.cursor).map_err(IndexError::from)?;
         self.found.back = ordered.first().map(|first| Cursor::at(first, self.wanted.filter.sort));
@@ -233,7 +243,7 @@ impl Page<'_> {
                     }
                 }
             }
-            next = messages.next(stretch.ends, self.wanted.until).await?;
+            next = messages.next(stretch.ends).await?;
         }
         Ok(None)
     }

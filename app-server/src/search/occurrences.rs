@@ -1,15 +1,19 @@
 //! Every place of a term in the messages of one thread, page by page.
 
+use std::io;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use skein_protocol::ids::{EventSeq, ItemId, ThreadId};
+use skein_protocol::item::ThreadItem;
 use skein_protocol::thread::ThreadSearchOccurrence;
 use tokio::time::Instant;
 
 use super::messages::{self, Messages};
 use super::{SearchError, Snippet, Term, ThreadSearch};
+use crate::rollout::ReadError;
 use crate::services::Services;
+use crate::tasks::Pool;
 use crate::thread::history::Held;
 use crate::thread::history::read::Stretch;
 use crate::thread::pages;
@@ -68,23 +72,26 @@ impl ThreadSearch {
     /// # Errors
     /// [`SearchError::BadCursor`], [`SearchError::Read`].
     pub async fn occurrences(&self, services: &Services, wanted: WantedHits) -> Result<Hits, SearchError> {
-        let mut place = wanted.place()?;
+        let place = wanted.place()?;
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await.ok();
         let may_hold = messages::may_hold(&wanted.term);
         let messages = Messages::of(services.store.as_ref(), wanted.thread, may_hold).await?;
-        let mut page = Hits::default();
-        while let Some(stretch) = messages.next(place.after, wanted.until).await? {
-            let is_full = wanted.take(&stretch, &mut place, &mut page.hits);
-            if !is_full {
-                place = Place { after: stretch.ends, hit: None, ..place };
-            }
-            if is_full || services.clock.now() >= wanted.until {
-                page.next = Some(place.print());
-                return Ok(page);
+        let mut page = Page { wanted, place, hits: Vec::new() };
+        while let Some(stretch) = messages.next(page.place.after).await? {
+            let thread = page.wanted.thread;
+            let looked = services.tasks.blocking("look for hits", Pool::Search, move || {
+                let room = page.take(&stretch);
+                (page, room)
+            });
+            let room;
+            (page, room) =
+                looked.await.map_err(|panic| ReadError::Disk { thread, source: io::Error::other(panic) })?;
+            if room == Room::None || services.clock.now() >= page.wanted.until {
+                return Ok(Hits { next: Some(page.place.print()), hits: page.hits });
             }
         }
-        Ok(page)
+        Ok(Hits { hits: page.hits, next: None })
     }
 }
 
@@ -97,43 +104,60 @@ impl WantedHits {
         place.filter(|place| place.thread == self.thread).ok_or(SearchError::BadCursor)
     }
 
-    /// Adds the hits of a stretch that come behind `place`, which becomes the last one; true when there is no room for another.
-    fn take(&self, stretch: &Stretch, place: &mut Place, hits: &mut Vec<ThreadSearchOccurrence>) -> bool {
-        let mut told = place.hit.clone();
+    fn occurrence(&self, held: &Held, item: &ThreadItem, snippet: Snippet) -> ThreadSearchOccurrence {
+        ThreadSearchOccurrence {
+            item_id: item.id().clone(),
+            snippet: snippet.text,
+            snippet_match_range: snippet.hit,
+            turn_cursor: pages::at_turn(held, self.thread),
+            turn_id: held.turn.id.clone(),
+        }
+    }
+}
+
+/// A page that is being made.
+struct Page {
+    wanted: WantedHits,
+    place: Place,
+    hits: Vec<ThreadSearchOccurrence>,
+}
+
+/// Whether a page has room for another hit.
+#[derive(Debug, PartialEq, Eq)]
+enum Room {
+    Left,
+    None,
+}
+
+impl Page {
+    /// Adds the hits of a stretch that come behind the place, and moves that. What was told is only counted, and behind the first
+    /// one for which there is no room nothing is looked for.
+    fn take(&mut self, stretch: &Stretch) -> Room {
+        let mut told = self.place.hit.clone();
         for held in &stretch.turns {
             // A turn that was taken back meanwhile is not met; what stands behind it was not told.
             told = told.filter(|told| held.at <= told.turn);
-            for (hit, occurrence) in self.hits_in(held) {
-                if told.is_some() {
-                    told = told.filter(|told| *told != hit);
-                    continue;
+            for (item, text) in messages::said(&held.turn) {
+                let told_of_it = match &told {
+                    None => 0,
+                    Some(last) if last.turn == held.at && last.item == *item.id() => {
+                        last.nth.saturating_add(1)
+                    }
+                    Some(_) => continue,
+                };
+                told = None;
+                let wanted = &self.wanted;
+                for (nth, hit) in wanted.term.all_in(&text).enumerate().skip(told_of_it) {
+                    if self.hits.len() >= wanted.limit {
+                        return Room::None;
+                    }
+                    self.hits.push(wanted.occurrence(held, item, Snippet::around(&hit, &text)));
+                    self.place.hit = Some(Hit { turn: held.at, item: item.id().clone(), nth });
                 }
-                if hits.len() >= self.limit {
-                    return true;
-                }
-                hits.push(occurrence);
-                place.hit = Some(hit);
             }
         }
-        false
-    }
-
-    fn hits_in<'a>(&'a self, held: &'a Held) -> impl Iterator<Item = (Hit, ThreadSearchOccurrence)> + 'a {
-        messages::said(&held.turn).flat_map(move |(item, text)| {
-            let found: Vec<Snippet> =
-                self.term.all_in(&text).map(|hit| Snippet::around(&hit, &text)).collect();
-            found.into_iter().enumerate().map(move |(nth, Snippet { text, hit })| {
-                let place = Hit { turn: held.at, item: item.id().clone(), nth };
-                let occurrence = ThreadSearchOccurrence {
-                    item_id: item.id().clone(),
-                    snippet: text,
-                    snippet_match_range: hit,
-                    turn_cursor: pages::at_turn(held, self.thread),
-                    turn_id: held.turn.id.clone(),
-                };
-                (place, occurrence)
-            })
-        })
+        (self.place.after, self.place.hit) = (stretch.ends, None);
+        Room::Left
     }
 }
 
@@ -141,5 +165,70 @@ impl Place {
     fn print(&self) -> String {
         // Texts, numbers and an option are always JSON.
         serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::policy;
+    use crate::rollout::conformance::thread;
+    use crate::search::snippet;
+    use crate::search::texts::tests::Bench as Texts;
+    use crate::thread::actor::tests::bench::Bench;
+
+    fn wanted(cursor: Option<String>, limit: usize) -> WantedHits {
+        let (term, until) = (Arc::new(Term::new("needle").unwrap()), Clock.now() + policy::SEARCH_PAGE_TIME);
+        WantedHits { thread: thread(1), term, cursor, limit, until }
+    }
+
+    #[tokio::test]
+    async fn of_a_message_with_many_hits_only_those_of_the_page_are_cut_out() {
+        let bench = Texts::new();
+        bench.say(1, &"Needle, ".repeat(2_000)).await;
+        let may_hold = messages::may_hold(&wanted(None, 1).term);
+        let messages = Messages::of(bench.store.as_ref(), thread(1), may_hold).await.unwrap();
+        let stretch = messages.from(EventSeq(1)).await.unwrap();
+        let (mut cursor, mut told) = (None, 0);
+        for page in 1..=4 {
+            let wanted = wanted(cursor, 500);
+            let place = wanted.place().unwrap();
+            let mut made = Page { wanted, place, hits: Vec::new() };
+            snippet::CUT.set(0);
+            let room = made.take(&stretch);
+            assert_eq!((room == Room::None, made.hits.len()), (page < 4, 500), "page {page}");
+            assert_eq!(snippet::CUT.get(), 500, "page {page}");
+            assert_eq!(made.place.hit.as_ref().map(|hit| hit.nth + 1), (page < 4).then_some(told + 500));
+            (cursor, told) = (Some(made.place.print()), told + 500);
+        }
+    }
+
+    #[tokio::test]
+    async fn hits_are_looked_for_on_the_threads_of_searches() {
+        let texts = Texts::new();
+        texts.say(1, "the needle").await;
+        let bench = Bench::on_store(Arc::clone(&texts.store) as _, |_| ()).in_real_time();
+        let services = &bench.services.clone();
+        let (free, busy) = std::sync::mpsc::channel::<()>();
+        let busy = Arc::new(std::sync::Mutex::new(busy));
+        for _ in 0..policy::SEARCH_THREADS {
+            let busy = Arc::clone(&busy);
+            services.tasks.spawn("busy", {
+                let tasks = services.tasks.clone();
+                async move { tasks.blocking("busy", Pool::Search, move || busy.lock().unwrap().recv().ok()).await }
+            });
+        }
+        // Each has its thread: nobody else has one to look with.
+        tokio::task::yield_now().await;
+        let mut page = std::pin::pin!(services.search.occurrences(services, wanted(None, 10)));
+        assert!(page.as_mut().now_or_never().is_none(), "it is looked for elsewhere");
+        for _ in 0..policy::SEARCH_THREADS {
+            free.send(()).unwrap();
+        }
+        assert_eq!(page.await.unwrap().hits.len(), 1);
+        bench.finish().await;
     }
 }

@@ -15,10 +15,18 @@ pub struct Snippet {
     pub hit: ThreadSearchTextRange,
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How many this thread has cut.
+    pub static CUT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 impl Snippet {
     /// Cuts the part around `hit`, which is in bytes and at the borders of characters, out of `text`. The hit is whole.
     #[must_use]
     pub fn around(hit: &Range<usize>, text: &str) -> Self {
+        #[cfg(test)]
+        CUT.set(CUT.get() + 1);
         let (before, behind) =
             (text.get(..hit.start).unwrap_or_default(), text.get(hit.start..).unwrap_or_default());
         let back = |(at, _): (usize, char)| at;

@@ -59,6 +59,14 @@ pub struct Added {
     pub known: Known,
 }
 
+impl Added {
+    /// Bytes of the texts.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.pieces.iter().map(|(_, folded)| folded.len()).sum()
+    }
+}
+
 /// A change of the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {

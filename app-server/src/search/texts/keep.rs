@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use skein_protocol::extension::TextsState;
 use skein_protocol::ids::{EventSeq, ThreadId};
+use tokio::time::Instant;
 
 use super::db::{Added, Change, Db, DbError, Known};
 use super::{Shared, db, remove, set_aside};
@@ -62,7 +63,10 @@ pub(super) async fn serve(shared: &Arc<Shared>) {
 
 /// Makes the index complete, then follows the rows.
 async fn keep(shared: &Arc<Shared>, failures: &mut u32) -> Result<std::convert::Infallible, KeepError> {
-    shared.state().at = TextsState::Building;
+    {
+        let mut state = shared.state();
+        (state.at, state.done) = (TextsState::Building, 0);
+    }
     let keeper = Keeper { shared: Arc::clone(shared), db: Arc::new(Mutex::new(open(shared).await?)) };
     keeper.catch_up().await?;
     *failures = 0;
@@ -171,31 +175,39 @@ impl Keeper {
         on_disk(&self.shared, move |_| work(&mut db.lock().unwrap_or_else(PoisonError::into_inner))).await
     }
 
-    /// Takes in what is new of these threads, in one step; tells of each whether all that its row knows is in now.
+    /// Takes in what is new of these threads, in one step or several; tells of each whether all that its row knows is in now.
     async fn take_in(&self, threads: Vec<ThreadId>) -> Result<Vec<bool>, KeepError> {
-        let began = Clock.now();
+        let mut step = Step::begin();
         let known = self.known(threads.clone()).await?;
-        let (mut changes, mut reached) = (Vec::new(), Vec::new());
+        let mut reached = Vec::new();
         for (thread, known) in threads.into_iter().zip(known) {
-            let (change, all) = self.news(thread, known).await?;
-            changes.extend(change);
-            reached.push(all);
+            reached.push(self.take_in_one(thread, known, &mut step).await?);
         }
-        self.on_db(move |db| db.change(&changes)).await?;
-        // As long as the work took: half of a core is left to others, and every pool.
-        tokio::time::sleep(Clock.now().saturating_duration_since(began) / policy::TEXTS_REST_PART).await;
+        self.end(&mut step).await?;
         Ok(reached)
     }
 
-    /// What is new of a thread, and whether all that its row knows is in then.
-    async fn news(
+    /// Makes the changes of a step, then rests. Another step begins.
+    async fn end(&self, step: &mut Step) -> Result<(), DbError> {
+        let Step { changes, began, .. } = std::mem::replace(step, Step::begin());
+        self.on_db(move |db| db.change(&changes)).await?;
+        // As long as the work took: half of a core is left to others, and every pool.
+        tokio::time::sleep(Clock.now().saturating_duration_since(began) / policy::TEXTS_REST_PART).await;
+        *step = Step::begin();
+        Ok(())
+    }
+
+    /// Adds what is new of a thread to a step, which ends whenever it is full; tells whether all that its row knows is in then.
+    async fn take_in_one(
         &self,
         thread: ThreadId,
         known: Option<Known>,
-    ) -> Result<(Option<Change>, bool), KeepError> {
+        step: &mut Step,
+    ) -> Result<bool, KeepError> {
         let sources = &self.shared.sources;
         let Some((row, as_of)) = sources.index.get(thread).await? else {
-            return Ok((known.map(|_| Change::Remove(thread)), true));
+            step.changes.extend(known.map(|_| Change::Remove(thread)));
+            return Ok(true);
         };
         let known = known.unwrap_or_default();
         let mut added =
@@ -203,22 +215,31 @@ impl Keeper {
         if let Some(name) = row.name.filter(|name| known.name.as_ref() != Some(name)) {
             added.pieces.push((EventSeq(0), fold(&name)));
         }
-        match self.read(&mut added).await {
-            Ok(()) => {}
-            Err(ReadError::Missing(_)) => return Ok((Some(Change::Remove(thread)), true)),
-            // Nobody can read it, so nobody misses it.
-            Err(ReadError::Unreadable { .. }) => return Ok((None, true)),
-            Err(error @ ReadError::Disk { .. }) => {
-                tracing::debug!(%thread, %error, "a thread is not in the text index");
-                return Ok((None, false));
+        loop {
+            match self.read(&mut added, step.bytes).await {
+                Ok(Read::ToTheEnd) => break,
+                Ok(Read::UntilFull) => {
+                    step.add(&mut added);
+                    self.end(step).await?;
+                }
+                Err(ReadError::Missing(_)) => {
+                    step.changes.push(Change::Remove(thread));
+                    return Ok(true);
+                }
+                // Nobody can read it, so nobody misses it.
+                Err(ReadError::Unreadable { .. }) => return Ok(true),
+                Err(error @ ReadError::Disk { .. }) => {
+                    tracing::debug!(%thread, %error, "a thread is not in the text index");
+                    return Ok(false);
+                }
             }
         }
-        let all = added.known.seq >= as_of;
-        Ok((Some(Change::Add(added)), all))
+        step.add(&mut added);
+        Ok(added.known.seq >= as_of)
     }
 
-    /// Reads the messages behind those that are in. A turn that goes on is left for later.
-    async fn read(&self, added: &mut Added) -> Result<(), ReadError> {
+    /// Reads the messages behind those that are in, in a step that has so many bytes. A turn that goes on is left for later.
+    async fn read(&self, added: &mut Added, bytes: usize) -> Result<Read, ReadError> {
         let turns = Turns::of(self.shared.sources.store.as_ref(), added.thread, &[], None);
         loop {
             let stretch = turns.forward(added.known.seq.next(), ENOUGH).await?;
@@ -235,9 +256,40 @@ impl Keeper {
             }
             added.known.seq = added.known.seq.max(ends);
             if !stretch.more {
-                return Ok(());
+                return Ok(Read::ToTheEnd);
+            }
+            if bytes.saturating_add(added.bytes()) >= policy::TEXTS_STEP_BYTES {
+                return Ok(Read::UntilFull);
             }
         }
+    }
+}
+
+/// How far a thread was read.
+enum Read {
+    ToTheEnd,
+    /// The step has no room for more.
+    UntilFull,
+}
+
+/// What is changed in one transaction.
+struct Step {
+    began: Instant,
+    changes: Vec<Change>,
+    /// Of the texts in them.
+    bytes: usize,
+}
+
+impl Step {
+    fn begin() -> Self {
+        Self { began: Clock.now(), changes: Vec::new(), bytes: 0 }
+    }
+
+    /// Moves what was read of a thread here; more of it can follow.
+    fn add(&mut self, added: &mut Added) {
+        self.bytes = self.bytes.saturating_add(added.bytes());
+        let (thread, pieces, known) = (added.thread, std::mem::take(&mut added.pieces), added.known.clone());
+        self.changes.push(Change::Add(Added { thread, pieces, known }));
     }
 }
 

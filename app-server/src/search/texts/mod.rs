@@ -28,9 +28,9 @@ use crate::tasks::{Pool, Tasks};
 mod db;
 mod keep;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-use db::{Db, DbError};
+use db::{Change, Db, DbError};
 
 /// The text index of a home. Clones share it.
 #[derive(Clone)]
@@ -216,6 +216,44 @@ impl Shared {
         tracing::warn!(%error, "the text index cannot be read; it is made anew");
         self.state().at = TextsState::Failed;
         self.sources.changes.wake();
+    }
+}
+
+/// Makes the text index of a home that nobody serves forget threads: their records are about to be other ones, under the same
+/// numbers.
+#[derive(Debug)]
+pub struct Forgetting {
+    folder: PathBuf,
+    opened: bool,
+    /// None where there is no index, or not any more.
+    db: Option<Db>,
+}
+
+impl Forgetting {
+    /// In this home. Nothing is opened yet.
+    #[must_use]
+    pub fn of(home: &HomePaths) -> Self {
+        Self { folder: home.texts(), opened: false, db: None }
+    }
+
+    /// Forgets a thread, or everything where that is not possible. Blocks.
+    ///
+    /// # Errors
+    /// When what cannot be used cannot be removed either.
+    pub fn forget(&mut self, thread: ThreadId) -> io::Result<()> {
+        self.remove_from_db(thread).or_else(|error| {
+            tracing::warn!(%error, "the text index cannot be used; it is removed");
+            self.db = None;
+            remove(&self.folder)
+        })
+    }
+
+    fn remove_from_db(&mut self, thread: ThreadId) -> Result<(), DbError> {
+        if !self.opened {
+            self.opened = true;
+            self.db = if self.folder.is_dir() { Some(Db::open(&self.folder)?) } else { None };
+        }
+        self.db.as_mut().map_or(Ok(()), |db| db.change(&[Change::Remove(thread)]))
     }
 }
 

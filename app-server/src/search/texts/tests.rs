@@ -12,20 +12,23 @@ use crate::rollout::conformance::{lease, opened, thread};
 use crate::rollout::memory::MemoryStore;
 use crate::rollout::record::{ItemCompleted, Record, RecordBody, TurnStarted};
 use crate::rollout::{Keep, RolloutStore};
+use crate::thread::actor::tests::disk::Disk;
 use crate::thread::history::History;
 
-struct Bench {
+pub(crate) struct Bench {
     dir: TempDir,
-    store: Arc<MemoryStore>,
-    index: Arc<MemoryIndex>,
+    pub store: Arc<MemoryStore>,
+    /// What the text index reads through.
+    disk: Arc<Disk>,
+    pub index: Arc<MemoryIndex>,
     changes: Arc<Changes>,
-    texts: Texts,
+    pub texts: Texts,
     tasks: Tasks,
     stop: CancellationToken,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (store, index) = (Arc::default(), Arc::default());
         Self::on(dir, store, index, 1)
@@ -34,16 +37,17 @@ impl Bench {
     fn on(dir: TempDir, store: Arc<MemoryStore>, index: Arc<MemoryIndex>, boot: u128) -> Self {
         let (changes, tasks, stop): (Arc<Changes>, _, _) =
             (Arc::default(), Tasks::new(), CancellationToken::new());
+        let disk = Arc::new(Disk::over(Arc::clone(&store) as _));
         let sources = Sources {
             home: HomePaths::new(dir.path()),
             boot: Uuid::from_u128(boot),
-            store: Arc::clone(&store) as _,
+            store: Arc::clone(&disk) as _,
             index: Arc::clone(&index) as _,
             changes: Arc::clone(&changes),
             tasks: tasks.clone(),
             stop: stop.clone(),
         };
-        Self { dir, store, index, changes, texts: Texts::new(sources), tasks, stop }
+        Self { dir, store, disk, index, changes, texts: Texts::new(sources), tasks, stop }
     }
 
     /// The next server of the home, in this start of the machine.
@@ -66,30 +70,52 @@ impl Bench {
     }
 
     /// A turn that is done.
-    async fn say(&self, n: u128, text: &str) {
-        let turn = format!("{n} {text}");
-        let ended =
-            History::default().turn_completed_record(TurnId::from(&*turn), TurnStatus::Completed, None);
-        self.append(n, vec![opened(1, 1).body, began(&turn, text), said(&turn, "an answer"), ended]).await;
+    pub async fn say(&self, n: u128, text: &str) {
+        self.say_in(n, &format!("{n} {text}"), text).await;
+    }
+
+    /// The same, in a turn with this name.
+    async fn say_in(&self, n: u128, turn: &str, text: &str) {
+        let ended = History::default().turn_completed_record(TurnId::from(turn), TurnStatus::Completed, None);
+        self.append(n, vec![opened(1, 1).body, began(turn, text), said(turn, "an answer"), ended]).await;
     }
 
     /// What is found, once the index is complete and nothing that can be taken in is behind.
-    async fn found(&self, term: &str) -> Vec<(ThreadId, u64)> {
-        let term = Term::new(term).unwrap();
+    pub async fn found(&self, term: &str) -> Vec<(ThreadId, u64)> {
+        found(&self.texts, term).await
+    }
+
+    /// Waits until so much of a thread is in.
+    async fn until_known(&self, n: u128, seq: u64) {
         let mut looks = tokio::time::interval(Duration::from_millis(5));
         for _ in 0..4_000 {
-            let settled = self.changes.waiting(1).is_empty();
-            let candidates = self.texts.candidates(&term, Vec::new()).await;
-            if let Some(candidates) = candidates.filter(|_| settled) {
-                let found = candidates.threads.into_iter().map(|(thread, after)| (thread, after.0));
-                let mut found: Vec<_> = found.collect();
-                found.sort_unstable();
-                return found;
+            let db = Db::look(&self.texts.shared.folder());
+            let known = db.and_then(|db| db.known(&[thread(n)])).unwrap_or_default();
+            if known.into_iter().flatten().any(|known| known.seq == EventSeq(seq)) {
+                return;
             }
             looks.tick().await;
         }
-        panic!("it does not become complete: {:?}", self.texts.counts());
+        panic!("thread {n} is not taken in up to {seq}");
     }
+}
+
+/// What is found, once the index is complete and nothing that can be taken in is behind.
+pub(crate) async fn found(texts: &Texts, term: &str) -> Vec<(ThreadId, u64)> {
+    let term = Term::new(term).unwrap();
+    let mut looks = tokio::time::interval(Duration::from_millis(5));
+    for _ in 0..4_000 {
+        let settled = texts.shared.sources.changes.waiting(1).is_empty();
+        let candidates = texts.candidates(&term, Vec::new()).await;
+        if let Some(candidates) = candidates.filter(|_| settled) {
+            let found = candidates.threads.into_iter().map(|(thread, after)| (thread, after.0));
+            let mut found: Vec<_> = found.collect();
+            found.sort_unstable();
+            return found;
+        }
+        looks.tick().await;
+    }
+    panic!("it does not become complete: {:?}", texts.counts());
 }
 
 fn began(turn: &str, text: &str) -> RecordBody {
@@ -192,7 +218,8 @@ async fn one_that_is_damaged_while_it_is_used_is_set_aside_and_made_anew() {
         fs::write(path, vec![0x55; usize::try_from(length).unwrap()]).unwrap();
     }
     assert_eq!(bench.found("needle").await.len(), 49);
-    assert_eq!(bench.texts.counts().state, TextsState::Ready);
+    let TextsCounts { state, done, .. } = bench.texts.counts();
+    assert_eq!((state, done), (TextsState::Ready, 49), "it counts from its new beginning");
 }
 
 #[tokio::test]
@@ -212,4 +239,22 @@ async fn a_stop_in_the_middle_leaves_what_was_done() {
         bench = bench.again(1).await;
     }
     assert_eq!(bench.found("needle").await.len(), 599);
+}
+
+#[tokio::test]
+async fn a_long_thread_is_taken_in_in_steps_and_the_next_server_goes_on_behind_the_last_one() {
+    let bench = Bench::new();
+    let text = "needle in hay, ".repeat(policy::TEXTS_STEP_BYTES / 15 / 2 + 1);
+    for turn in ["1", "2", "3"] {
+        bench.say_in(1, turn, &text).await;
+    }
+    bench.disk.hold_reads();
+    bench.disk.let_read(2);
+    assert_eq!(bench.texts.candidates(&Term::new("needle").unwrap(), Vec::new()).await, None);
+    bench.until_known(1, 8).await;
+    assert_eq!(bench.texts.counts().state, TextsState::Building, "the third turn is not read yet");
+    let bench = bench.again(1).await;
+    let reads = bench.store.counts().reads;
+    assert_eq!(bench.found("needle").await, [(thread(1), 1)]);
+    assert_eq!(bench.store.counts().reads, reads + 2, "the third turn, and that there is no other");
 }

@@ -184,6 +184,12 @@ impl Bench {
         self
     }
 
+    /// With this search. Before anything uses it.
+    pub fn with_search(mut self, search: ThreadSearch) -> Self {
+        Arc::get_mut(&mut self.services).expect("nobody uses the bench yet").search = search;
+        self
+    }
+
     /// Appends part of a line to a thread's file, as a write that was torn by the end of the server.
     pub fn tear(&self, thread: ThreadId, torn: &[u8]) {
         let bytes = [self.file(thread).as_slice(), torn].concat();

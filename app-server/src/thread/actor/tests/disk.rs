@@ -143,6 +143,11 @@ impl Disk {
         self.back_gate.let_pass(count);
     }
 
+    /// So many reads from a number on do not wait.
+    pub fn let_read(&self, count: usize) {
+        self.read_gate.let_pass(count);
+    }
+
     /// How many records of a type were written.
     pub fn count(&self, kind: &str) -> usize {
         self.written.borrow().iter().filter(|written| *written == kind).count()

@@ -4,7 +4,7 @@
 //! Nothing here sleeps. Tests in memory run on paused time; tests on files run on a folder whose operations can be
 //! held back and made to fail.
 
-mod bench;
+pub(crate) mod bench;
 mod client;
 pub(crate) mod disk;
 mod model;

@@ -1,0 +1,90 @@
+//! Searches over both indexes: the tests.
+
+use async_trait::async_trait;
+use skein_protocol::extension::IndexCounts;
+
+use super::texts::tests::Bench as TextsBench;
+use super::*;
+use crate::clock::Clock;
+use crate::index::memory::MemoryIndex;
+use crate::index::{ListPage, ThreadIndex};
+use crate::rollout::conformance::thread;
+use crate::thread::actor::tests::bench::Bench;
+
+/// An index of threads that is made anew, and has come to the threads that `walk` has.
+struct Unfinished {
+    so_far: MemoryIndex,
+}
+
+const AT: Indexing = Indexing { done: 1, total: 2 };
+
+#[async_trait]
+impl ThreadIndex for Unfinished {
+    async fn upsert(&self, row: ThreadRow, as_of: EventSeq) -> Result<(), IndexError> {
+        self.so_far.upsert(row, as_of).await
+    }
+
+    async fn remove(&self, thread: ThreadId, as_of: EventSeq) -> Result<(), IndexError> {
+        self.so_far.remove(thread, as_of).await
+    }
+
+    async fn walk(
+        &self,
+        filter: ThreadFilter,
+        cursor: Option<Cursor>,
+        reach: Reach,
+    ) -> Result<ListPage, IndexError> {
+        Ok(ListPage { indexing: Some(AT), ..self.so_far.walk(filter, cursor, reach).await? })
+    }
+
+    async fn get(&self, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, IndexError> {
+        self.so_far.get(thread).await
+    }
+
+    async fn rows(&self, _threads: Vec<ThreadId>) -> Result<Option<Vec<ThreadRow>>, IndexError> {
+        Ok(None)
+    }
+
+    async fn ends(
+        &self,
+        _below: Option<ThreadId>,
+        _limit: usize,
+    ) -> Result<Option<Vec<(ThreadId, EventSeq)>>, IndexError> {
+        Ok(None)
+    }
+
+    async fn flush(&self) -> Result<(), IndexError> {
+        self.so_far.flush().await
+    }
+
+    fn counts(&self) -> IndexCounts {
+        self.so_far.counts()
+    }
+}
+
+/// The text index is complete, but what it names has no row yet.
+#[tokio::test]
+async fn a_search_while_the_index_of_threads_is_made_anew_says_so() {
+    let texts = TextsBench::new();
+    texts.say(1, "one needle").await;
+    texts.say(2, "another needle").await;
+    assert_eq!(texts.found("needle").await.len(), 2);
+    let so_far = MemoryIndex::default();
+    let (row, as_of) = texts.index.get(thread(2)).await.unwrap().unwrap();
+    so_far.upsert(row, as_of).await.unwrap();
+    let bench = Bench::on_store(Arc::clone(&texts.store) as _, |_| ())
+        .in_real_time()
+        .with_index(Arc::new(Unfinished { so_far }))
+        .with_search(ThreadSearch::new(texts.texts.clone()));
+    let wanted = Wanted {
+        term: Arc::new(Term::new("needle").unwrap()),
+        filter: ThreadFilter::default(),
+        cursor: None,
+        limit: 10,
+        until: Clock.now() + policy::SEARCH_PAGE_TIME,
+    };
+    let found = bench.services.search.search(&bench.services, wanted).await.unwrap();
+    assert_eq!(found.threads.iter().map(|(row, _)| row.id).collect::<Vec<_>>(), [thread(2)]);
+    assert_eq!(found.indexing, Some(AT), "threads may be missing");
+    bench.finish().await;
+}
