@@ -1,12 +1,12 @@
 //! Makes the index of a home anew while nobody serves it.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::home::{Home, HomeError, HomePaths};
+use crate::home::{Home, HomeError, existing};
 use crate::index::Indexing;
 use crate::index::rebuild::RebuildError;
 use crate::index::sled;
@@ -27,13 +27,7 @@ pub struct Reindexed {
 /// Why the index was not made anew. What was there is there still.
 #[derive(Debug, thiserror::Error)]
 pub enum ReindexError {
-    /// The folder is no home.
-    #[error("{} is no home of skein: it has no folder of threads; say --home", path.display())]
-    NoHome {
-        /// What was named.
-        path: PathBuf,
-    },
-    /// The home cannot be owned.
+    /// There is no home, or it cannot be owned.
     #[error(transparent)]
     Home(#[from] HomeError),
     /// The rollouts cannot be reached.
@@ -49,9 +43,7 @@ pub enum ReindexError {
 /// # Errors
 /// [`ReindexError`]; [`HomeError::Served`] when somebody else has the home.
 pub async fn run(home: &Path, mut progress: impl FnMut(Indexing) + Send) -> Result<Reindexed, ReindexError> {
-    if !HomePaths::new(home).threads().is_dir() {
-        return Err(ReindexError::NoHome { path: home.to_owned() });
-    }
+    existing(home)?;
     let home = Home::take(home, "reindex")?;
     let (tasks, began) = (Tasks::new(), Clock.now());
     let store = FileStore::open(home.paths(), Arc::new(DiskLayer), tasks.clone());

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,10 +20,10 @@ use skein_protocol::ids::ThreadId;
 use tar::{Builder, EntryType, Header};
 
 use super::{
-    BLOBS, BackupError, CONFIG, FIRST, Head, Kept, MANIFEST, Name, Progress, SHELVES, VERSION, hex, rollout,
+    BackupError, CONFIG, FIRST, Head, Kept, MANIFEST, Name, Progress, SHELVES, VERSION, hex, rollout,
 };
 use crate::clock::Clock;
-use crate::home::{FILE_MODE, HomePaths, no_surprises, only_regular};
+use crate::home::{FILE_MODE, HomePaths, existing, no_surprises, only_regular};
 use crate::policy;
 use crate::rollout::file::layer::{DiskLayer, FileLayer, LayerFile, Open};
 
@@ -58,31 +58,33 @@ pub struct Made {
 /// # Errors
 /// [`BackupError`]; the file is as it was.
 pub fn make(order: Order<'_>, progress: impl FnMut(Progress)) -> Result<Made, BackupError> {
-    let paths = HomePaths::new(order.home);
-    if !paths.threads().is_dir() {
-        return Err(BackupError::NoHome(order.home.to_owned()));
-    }
+    let paths = existing(order.home)?;
     if !order.force && order.file.symlink_metadata().is_ok() {
         return Err(BackupError::Exists(order.file.to_owned()));
     }
-    let mut part = order.file.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let open = lock_part(&part)?;
+    let part = part_of(order.file);
+    let open = lock_part(open_part(&part)?, &part)?;
     let written = write(&paths, &open, progress).and_then(|made| {
         put_in_place(&part, order)?;
         Ok(made)
     });
-    if written.is_err() {
+    if written.is_err() && is_at(&open, &part) {
         // What is left of it is of no use; the next try would replace it.
         fs::remove_file(&part).ok();
     }
     written
 }
 
-/// The file under its first name, empty and ours alone.
-fn lock_part(part: &Path) -> Result<Flock<File>, BackupError> {
-    let file = OpenOptions::new()
+/// The first name of a backup.
+pub(super) fn part_of(file: &Path) -> PathBuf {
+    let mut part = file.as_os_str().to_owned();
+    part.push(".part");
+    PathBuf::from(part)
+}
+
+/// The file under its first name, which another backup may be writing.
+pub(super) fn open_part(part: &Path) -> Result<File, BackupError> {
+    OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
@@ -91,8 +93,14 @@ fn lock_part(part: &Path) -> Result<Flock<File>, BackupError> {
         .custom_flags(no_surprises())
         .open(part)
         .and_then(only_regular)
-        .map_err(BackupError::io(part))?;
+        .map_err(BackupError::io(part))
+}
+
+/// The open file, empty and ours alone.
+pub(super) fn lock_part(file: File, part: &Path) -> Result<Flock<File>, BackupError> {
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        // Whoever wrote it while it was waited for has put it in its place, or removed it.
+        Ok(file) if !is_at(&file, part) => Err(BackupError::Busy(part.to_owned())),
         Ok(file) => {
             file.set_len(0).map_err(BackupError::io(part))?;
             Ok(file)
@@ -100,6 +108,12 @@ fn lock_part(part: &Path) -> Result<Flock<File>, BackupError> {
         Err((_, Errno::EWOULDBLOCK)) => Err(BackupError::Busy(part.to_owned())),
         Err((_, errno)) => Err(BackupError::io(part)(errno.into())),
     }
+}
+
+/// Whether the open file is the one that has this name.
+fn is_at(file: &File, name: &Path) -> bool {
+    let there = (file.metadata(), name.symlink_metadata());
+    matches!(there, (Ok(open), Ok(there)) if (open.dev(), open.ino()) == (there.dev(), there.ino()))
 }
 
 fn put_in_place(part: &Path, order: Order<'_>) -> Result<(), BackupError> {
@@ -291,7 +305,7 @@ fn threads(paths: &HomePaths) -> Result<Vec<ThreadId>, BackupError> {
     let mut seen = HashSet::new();
     let mut found = Vec::new();
     for shelf in [SHELVES[0], SHELVES[1], SHELVES[0]] {
-        for name in names(paths, shelf)? {
+        for name in names(paths, &paths.shelf(shelf))? {
             if let Some(Name::Rollout(thread)) = Name::of(&name)
                 && seen.insert(thread)
             {
@@ -303,14 +317,13 @@ fn threads(paths: &HomePaths) -> Result<Vec<ThreadId>, BackupError> {
 }
 
 fn blobs(paths: &HomePaths) -> Result<Vec<String>, BackupError> {
-    Ok(names(paths, BLOBS)?.into_iter().filter(|name| Name::of(name) == Some(Name::Blob)).collect())
+    Ok(names(paths, &paths.blobs())?.into_iter().filter(|name| Name::of(name) == Some(Name::Blob)).collect())
 }
 
 /// The names of everything in the folders of a folder of the home.
-fn names(paths: &HomePaths, folder: &str) -> Result<Vec<String>, BackupError> {
+fn names(paths: &HomePaths, folder: &Path) -> Result<Vec<String>, BackupError> {
     let mut found = Vec::new();
-    let root = paths.root().join(folder);
-    for below in DiskLayer.entries(&root).map_err(BackupError::io(&root))? {
+    for below in DiskLayer.entries(folder).map_err(BackupError::io(folder))? {
         match DiskLayer.entries(&below.path) {
             Ok(files) => found.extend(
                 files

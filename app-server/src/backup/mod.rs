@@ -8,13 +8,14 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use skein_protocol::ids::ThreadId;
 
-use crate::home::HomeError;
+use crate::home::{HomeError, HomePaths};
+use crate::rollout::Shelf;
 
 pub mod check;
 pub mod make;
@@ -31,7 +32,7 @@ const VERSION: u32 = 1;
 /// The settings, in a home and in a backup.
 const CONFIG: &str = "config.toml";
 /// Shelves of rollouts, in a home and in a backup.
-const SHELVES: [&str; 2] = ["threads", "archived"];
+const SHELVES: [Shelf; 2] = [Shelf::Threads, Shelf::Archive];
 /// What is too large for a line of a rollout, in a home and in a backup.
 const BLOBS: &str = "blobs";
 
@@ -92,9 +93,10 @@ impl Name {
                 let is_hash = hash.len() == 64 && hash.bytes().all(is_hex);
                 (is_hash && folder.len() == 2 && hash.starts_with(folder)).then_some(Self::Blob)?
             }
-            (shelf, Some(_), Some(file), None) if SHELVES.contains(&shelf) => {
+            (_, Some(_), Some(file), None) => {
                 let thread: ThreadId = file.strip_suffix(".jsonl")?.parse().ok()?;
-                (rollout(shelf, thread) == path).then_some(Self::Rollout(thread))?
+                let is_at = |shelf| rollout(shelf, thread) == path;
+                SHELVES.into_iter().any(is_at).then_some(Self::Rollout(thread))?
             }
             _ => return None,
         };
@@ -107,9 +109,8 @@ fn is_hex(digit: u8) -> bool {
 }
 
 /// The name of a rollout in a home.
-fn rollout(shelf: &str, thread: ThreadId) -> String {
-    let last = thread.uuid().as_bytes().last().copied().unwrap_or_default();
-    format!("{shelf}/{last:02x}/{thread}.jsonl")
+fn rollout(shelf: Shelf, thread: ThreadId) -> String {
+    HomePaths::new(Path::new("")).rollout(shelf, thread).to_string_lossy().into_owned()
 }
 
 fn hex(digest: Sha256) -> String {
@@ -119,9 +120,6 @@ fn hex(digest: Sha256) -> String {
 /// Why there is no backup, or why it was not restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// The folder is no home.
-    #[error("{} is no home of skein: it has no folder of threads; say --home", .0.display())]
-    NoHome(PathBuf),
     /// The file for the backup is there.
     #[error("{} is there already; choose another name, or say --force to replace it", .0.display())]
     Exists(PathBuf),
@@ -154,7 +152,7 @@ pub enum BackupError {
         .0.display()
     )]
     Other(PathBuf),
-    /// The home cannot be had.
+    /// There is no home, or it cannot be had.
     #[error(transparent)]
     Home(#[from] HomeError),
     /// A file or folder cannot be used.

@@ -70,7 +70,7 @@ pub fn may(root: &Path, force: bool) -> Result<(), BackupError> {
 fn is_empty(paths: &HomePaths) -> Result<bool, BackupError> {
     let mut found = paths.config().symlink_metadata().is_ok();
     for shelf in SHELVES {
-        for folder in folders(&paths.root().join(shelf))? {
+        for folder in folders(&paths.shelf(shelf))? {
             found |= !DiskLayer.entries(&folder).map_err(BackupError::io(&folder))?.is_empty();
         }
     }
@@ -146,7 +146,7 @@ fn unpack(paths: &HomePaths, staged: &mut Staged, passing: Passing<'_>) -> Resul
     let Passing { path, thread, written, content } = passing;
     let is_there = |name: &str| paths.root().join(name).symlink_metadata().is_ok();
     let there = match thread {
-        Some(thread) => SHELVES.iter().any(|shelf| is_there(&rollout(shelf, thread))),
+        Some(thread) => SHELVES.into_iter().any(|shelf| is_there(&rollout(shelf, thread))),
         // The rollouts that are unpacked need their texts to be read; those that the home has are not moved there.
         None => is_there(path) && !path.starts_with(BLOBS),
     };
@@ -244,10 +244,12 @@ fn finish(
 ) -> Result<Restored, BackupError> {
     let ready = paths.restore_ready();
     let mut files = Vec::new();
-    for shelf in [BLOBS, SHELVES[0], SHELVES[1]] {
-        for folder in folders(&ready.join(shelf))? {
+    let unpacked = HomePaths::new(&ready);
+    let shelves = SHELVES.map(|shelf| (unpacked.shelf(shelf), true));
+    for (root, is_rollout) in [(unpacked.blobs(), false)].into_iter().chain(shelves) {
+        for folder in folders(&root)? {
             let found = DiskLayer.entries(&folder).map_err(BackupError::io(&folder))?;
-            files.extend(found.into_iter().map(|file| (file.path, shelf != BLOBS)));
+            files.extend(found.into_iter().map(|file| (file.path, is_rollout)));
         }
     }
     let (mut restored, total) = (Restored::default(), files.len() as u64);

@@ -50,7 +50,7 @@ async fn write(store: &FileStore, thread: ThreadId, name: &str) {
     store.release(thread);
 }
 
-fn read(home: &Path, shelf: &str, thread: ThreadId) -> Option<String> {
+fn read(home: &Path, shelf: Shelf, thread: ThreadId) -> Option<String> {
     fs::read_to_string(home.join(rollout(shelf, thread))).ok()
 }
 
@@ -67,7 +67,7 @@ async fn saved() -> (TempDir, PathBuf, PathBuf) {
     fs::create_dir_all(home.join(BLOBS).join(&hash[..2])).unwrap();
     fs::write(home.join(BLOBS).join(&hash[..2]).join(&hash), "a picture").unwrap();
     // A line that is being written just now.
-    let torn = home.join(rollout("threads", thread(1)));
+    let torn = home.join(rollout(Shelf::Threads, thread(1)));
     fs::OpenOptions::new().append(true).open(&torn).unwrap().write_all(b"{\"v\":1,\"seq\":4").unwrap();
     backup(&home, &file, false).unwrap();
     (dir, home, file)
@@ -93,7 +93,7 @@ async fn what_was_saved_is_there_again_on_its_shelf_and_begins_a_new_epoch() {
     let other = dir.path().join("other");
     let restored = restore(&other, &file, false).await.unwrap();
     assert_eq!(restored, Restored { threads: 2, there: 0, config: true, resumed: false });
-    for (shelf, number) in [("threads", 1), ("archived", 2)] {
+    for (shelf, number) in [(Shelf::Threads, 1), (Shelf::Archive, 2)] {
         let (was, is) =
             (read(&home, shelf, thread(number)).unwrap(), read(&other, shelf, thread(number)).unwrap());
         let whole = &was[..=was.rfind('\n').unwrap()];
@@ -120,7 +120,7 @@ async fn a_thread_that_is_put_elsewhere_meanwhile_is_in_it_once() {
     }
     let order = Order { home: &home, file: &file, force: false };
     let made = make(order, |Progress { done, .. }| {
-        let (from, to) = if done % 2 == 0 { ("threads", "archived") } else { ("archived", "threads") };
+        let (from, to) = if done % 2 == 0 { (SHELVES[0], SHELVES[1]) } else { (SHELVES[1], SHELVES[0]) };
         for number in 0..20 {
             let to = home.join(rollout(to, thread(number)));
             fs::create_dir_all(to.parent().unwrap()).unwrap();
@@ -140,7 +140,10 @@ async fn a_file_that_is_there_is_replaced_only_when_asked() {
     fs::write(&file, "something else").unwrap();
     assert_eq!(backup(&home, &file, true).unwrap().threads, 2);
     assert!(check::check(&file, &mut |_| {}).is_ok());
-    assert!(matches!(backup(&home.join("nowhere"), &file, true), Err(BackupError::NoHome(_))));
+    assert!(matches!(
+        backup(&home.join("nowhere"), &file, true),
+        Err(BackupError::Home(HomeError::NoHome(_)))
+    ));
 }
 
 #[tokio::test]
@@ -230,7 +233,7 @@ async fn refusal(entries: &[Given<'_>], manifest: bool) -> String {
 
 #[tokio::test]
 async fn names_that_lead_elsewhere_and_what_is_no_file_are_refused() {
-    let good = rollout("threads", thread(1));
+    let good = rollout(Shelf::Threads, thread(1));
     let upper = good.to_uppercase().replace("THREADS", "threads").replace("JSONL", "jsonl");
     let strange = [
         "../x",
@@ -259,7 +262,7 @@ async fn names_that_lead_elsewhere_and_what_is_no_file_are_refused() {
 async fn archives_that_are_put_together_otherwise_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("backup");
-    let (good, twin) = (rollout("threads", thread(1)), rollout("archived", thread(1)));
+    let (good, twin) = (rollout(Shelf::Threads, thread(1)), rollout(Shelf::Archive, thread(1)));
     archive(&file, &[HEAD, file_of(&good)], true);
     assert_eq!(check::check(&file, &mut |_| {}).unwrap().files, 1);
 
@@ -303,21 +306,21 @@ async fn a_home_that_has_something_keeps_it() {
     let other = dir.path().join("other");
     let store = store(&other);
     write(&store, thread(1), "another one").await;
-    let before = read(&other, "threads", thread(1));
+    let before = read(&other, Shelf::Threads, thread(1));
     assert!(matches!(restore(&other, &file, false).await, Err(BackupError::NotEmpty(_))));
     fs::write(other.join(CONFIG), "").unwrap();
     let restored = restore(&other, &file, true).await.unwrap();
     assert_eq!(restored, Restored { threads: 1, there: 1, config: false, resumed: false });
-    assert_eq!(read(&other, "threads", thread(1)), before);
-    assert!(read(&other, "archived", thread(2)).is_some());
+    assert_eq!(read(&other, Shelf::Threads, thread(1)), before);
+    assert!(read(&other, Shelf::Archive, thread(2)).is_some());
     assert_eq!(fs::read(other.join(CONFIG)).unwrap(), b"");
     // Again: nothing is left to do.
     let again = restore(&other, &file, true).await.unwrap();
     assert_eq!(again, Restored { threads: 0, there: 2, config: false, resumed: false });
     // Into its own home: nothing is changed either.
-    let was = read(&home, "threads", thread(1));
+    let was = read(&home, Shelf::Threads, thread(1));
     assert_eq!(restore(&home, &file, true).await.unwrap().there, 2);
-    assert_eq!(read(&home, "threads", thread(1)), was);
+    assert_eq!(read(&home, Shelf::Threads, thread(1)), was);
 
     let foreign = dir.path().join("foreign");
     fs::create_dir(&foreign).unwrap();
@@ -334,7 +337,7 @@ async fn a_restore_that_was_cut_off_is_brought_to_its_end_before_anybody_serves(
     fs::create_dir_all(other.join("restore.new/threads/01")).unwrap();
     fs::write(other.join("lock"), "").unwrap();
     // The archived thread cannot come to its place: the other one is there already then.
-    let in_the_way = other.join(rollout("archived", thread(2))).parent().unwrap().to_owned();
+    let in_the_way = other.join(rollout(Shelf::Archive, thread(2))).parent().unwrap().to_owned();
     fs::create_dir(other.join("archived")).unwrap();
     fs::write(&in_the_way, "").unwrap();
     assert!(matches!(restore(&other, &file, false).await, Err(BackupError::Io { .. })));
@@ -345,6 +348,31 @@ async fn a_restore_that_was_cut_off_is_brought_to_its_end_before_anybody_serves(
     fs::remove_file(&in_the_way).unwrap();
     let restored = restore(&other, &file, false).await.unwrap();
     assert_eq!(restored, Restored { threads: 1, there: 0, config: true, resumed: true });
-    assert!(read(&other, "threads", thread(1)).is_some() && read(&other, "archived", thread(2)).is_some());
+    assert!(
+        read(&other, Shelf::Threads, thread(1)).is_some()
+            && read(&other, Shelf::Archive, thread(2)).is_some()
+    );
     drop(Home::open(&other).unwrap());
+}
+
+#[tokio::test]
+async fn a_backup_that_ends_while_another_one_begins_stays_whole() {
+    let (dir, home, _) = saved().await;
+    let file = dir.path().join("twice");
+    let part = make::part_of(&file);
+    let late = make::open_part(&part).unwrap();
+    backup(&home, &file, false).unwrap();
+    let whole = fs::read(&file).unwrap();
+    let locked = make::lock_part(late, &part);
+    assert!(fs::read(&file).unwrap() == whole, "it was acknowledged");
+    assert!(matches!(locked, Err(BackupError::Busy(busy)) if busy == part));
+    check::check(&file, &mut |_| {}).unwrap();
+    // The name belongs to a third one meanwhile, or to nobody.
+    let late = make::open_part(&part).unwrap();
+    fs::remove_file(&part).unwrap();
+    let third = make::lock_part(make::open_part(&part).unwrap(), &part).unwrap();
+    assert!(matches!(make::lock_part(late, &part), Err(BackupError::Busy(_))));
+    drop(third);
+    backup(&home, &file, true).unwrap();
+    check::check(&file, &mut |_| {}).unwrap();
 }

@@ -84,12 +84,12 @@ impl Client {
     pub async fn open_home(root: &Path) -> anyhow::Result<Self> {
         let paths = HomePaths::new(root);
         let opened = in_time(async {
-            let link: Box<dyn Link> = match (knock(&paths).await, websocket(root)?) {
-                (Ok(stream), _) => {
-                    Box::new(client_async_with_config(CONTROL, stream, Some(unlimited())).await?.0)
-                }
-                (Err(error), None) => return Err(error).context("control.sock"),
-                (Err(_), Some(url)) => Box::new(dial(&url).await.context(url)?),
+            let link: Box<dyn Link> = match knock(&paths).await {
+                Ok(stream) => Box::new(client_async_with_config(CONTROL, stream, Some(unlimited())).await?.0),
+                Err(error) => match websocket(root)? {
+                    None => return Err(error).context("control.sock"),
+                    Some(url) => Box::new(dial(&url).await.context(url)?),
+                },
             };
             Self::greet(link).await
         });

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use skein_app_server::fsck::blobs::Unnamed;
 use skein_app_server::fsck::finding::Summary;
-use skein_app_server::fsck::{self, Gc, Order, Repair, Told};
+use skein_app_server::fsck::{self, Gc, Mend, Order, Told};
 use skein_app_server::telemetry;
 use skein_protocol::ids::ThreadId;
 
@@ -56,9 +56,9 @@ impl Fsck {
 
     async fn check(self) -> anyhow::Result<Summary> {
         let home = home(self.home.as_ref())?;
-        let repair = if self.repair { Repair::Yes } else { Repair::No };
+        let mend = if self.repair { Mend::Yes } else { Mend::No };
         let gc = if self.gc { Gc::Yes } else { Gc::No };
-        let order = Order { repair, gc, threads: self.threads.iter().copied().collect::<BTreeSet<_>>() };
+        let order = Order { mend, gc, threads: self.threads.iter().copied().collect::<BTreeSet<_>>() };
         let bar = bar(self.json);
         let mut printed = Ok(());
         let mut print = |text: String| {

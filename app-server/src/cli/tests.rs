@@ -1,9 +1,12 @@
 //! A client beside a server of a few lines that answers what it is told to.
 
+use std::time::Duration;
+
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use skein_protocol::extension::SkeinStatusResponse;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
 use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -12,7 +15,11 @@ use super::{Where, status};
 
 /// Serves one connection: for each request the messages of `script`, then the end.
 async fn serve(listener: TcpListener, script: Vec<Vec<Value>>) {
-    let mut socket = accept_async(listener.accept().await.unwrap().0).await.unwrap();
+    serve_link(listener.accept().await.unwrap().0, script).await;
+}
+
+async fn serve_link(link: impl AsyncRead + AsyncWrite + Unpin, script: Vec<Vec<Value>>) {
+    let mut socket = accept_async(link).await.unwrap();
     let mut script = script.into_iter();
     while let Some(Ok(message)) = socket.next().await {
         let Ok(text) = message.into_text() else { break };
@@ -75,6 +82,24 @@ async fn an_end_before_the_answer_is_an_error() {
     };
     let ((), error) = tokio::join!(serve(listener, script), ask);
     assert!(error.contains("closed") || error.contains("broke"), "{error}");
+}
+
+#[tokio::test]
+async fn a_control_socket_that_answers_is_enough() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("server.json"), "{\"pid\": ").unwrap();
+    let listener = UnixListener::bind(home.path().join("control.sock")).unwrap();
+    let server = async {
+        let script = vec![vec![json!({"id": 1, "result": {}})]];
+        serve_link(listener.accept().await.unwrap().0, script).await;
+    };
+    let ask = async { Client::open_home(home.path()).await.unwrap().close().await };
+    let both = async { tokio::join!(server, ask) };
+    tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
+    // Without it, what cannot be read is said.
+    std::fs::remove_file(home.path().join("control.sock")).unwrap();
+    let error = Client::open_home(home.path()).await.err().unwrap();
+    assert!(format!("{error:#}").contains("server.json"), "{error:#}");
 }
 
 #[test]

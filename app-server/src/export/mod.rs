@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use skein_protocol::ids::{EventSeq, ThreadId};
 
-use crate::home::HomePaths;
+use crate::home::{HomeError, existing};
 use crate::policy;
 use crate::rollout::file::FileStore;
 use crate::rollout::file::layer::DiskLayer;
@@ -42,11 +42,8 @@ pub struct Exported {
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The folder is no home.
-    #[error("{} is no home of skein: it has no folder of threads; say --home", path.display())]
-    NoHome {
-        /// What was named.
-        path: PathBuf,
-    },
+    #[error(transparent)]
+    Home(#[from] HomeError),
     /// There is no such thread.
     #[error("there is no thread {thread} in {}; thread/list of its server has the ids", home.display())]
     Unknown {
@@ -79,10 +76,7 @@ pub async fn run(
     format: Format,
     out: &mut (impl Write + Send),
 ) -> Result<Exported, ExportError> {
-    let paths = HomePaths::new(home);
-    if !paths.threads().is_dir() {
-        return Err(ExportError::NoHome { path: home.to_owned() });
-    }
+    let paths = existing(home)?;
     let tasks = Tasks::new();
     let store = FileStore::look(&paths, Arc::new(DiskLayer), tasks.clone());
     let refused = |source| ExportError::Write { thread, source };

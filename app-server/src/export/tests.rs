@@ -29,7 +29,7 @@ async fn the_records_are_told_as_the_rollout_has_them_while_the_home_is_served()
     let unknown = told(&root, "00000000-0000-0000-0000-000000000001", Format::Jsonl).await;
     assert!(matches!(unknown, Err(ExportError::Unknown { .. })), "{unknown:?}");
     let nowhere = told(&dir.path().join("nowhere"), TALK, Format::Jsonl).await;
-    assert!(matches!(nowhere, Err(ExportError::NoHome { .. })), "{nowhere:?}");
+    assert!(matches!(nowhere, Err(ExportError::Home(HomeError::NoHome(_)))), "{nowhere:?}");
 }
 
 #[tokio::test]

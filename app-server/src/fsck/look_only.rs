@@ -21,7 +21,7 @@ impl FileLayer for LookOnly {
         }
     }
 
-    fn copy(&self, _from: &Path, _to: &Path, _length: u64) -> io::Result<Box<dyn LayerFile>> {
+    fn copy(&self, _from: &dyn LayerFile, _to: &Path, _length: u64) -> io::Result<Box<dyn LayerFile>> {
         refused()
     }
 

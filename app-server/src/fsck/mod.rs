@@ -26,12 +26,12 @@ mod walk;
 use blobs::{Stored, Unnamed, Unread};
 use finding::{Finding, IndexLook, Kind, Outcome, Summary};
 use look_only::LookOnly;
-use rollout::{Place, Reading, Shelf};
+use rollout::{Place, Reading, Side};
 use walk::Walked;
 
 /// Whether what can be mended is mended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Repair {
+pub enum Mend {
     /// Nothing is changed.
     #[default]
     No,
@@ -39,7 +39,7 @@ pub enum Repair {
     Yes,
 }
 
-impl Repair {
+impl Mend {
     /// What became of something that was not mended.
     #[must_use]
     pub fn otherwise(self) -> Outcome {
@@ -64,7 +64,7 @@ pub enum Gc {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Order {
     /// Whether to mend.
-    pub repair: Repair,
+    pub mend: Mend,
     /// Whether to remove what no rollout names. Nothing is where threads are named.
     pub gc: Gc,
     /// Only these threads; all, and everything else in the home, where none is named.
@@ -87,19 +87,13 @@ pub enum Told<'a> {
 /// Why nothing was checked, or not all.
 #[derive(Debug, thiserror::Error)]
 pub enum FsckError {
-    /// The folder is no home.
-    #[error("{} is no home of skein: it has no folder of threads; say --home", path.display())]
-    NoHome {
-        /// What was named.
-        path: PathBuf,
-    },
     /// Nothing keeps a server from beginning to serve the home meanwhile.
     #[error("{} has no lock, so nobody can be kept from it while texts are removed; start its server once", path.display())]
     NoLock {
         /// The home.
         path: PathBuf,
     },
-    /// The home cannot be taken.
+    /// There is no home, or it cannot be taken.
     #[error(transparent)]
     Home(#[from] HomeError),
     /// The home's folders cannot be reached.
@@ -138,11 +132,11 @@ pub async fn run(
     let home = std::path::absolute(home).unwrap_or_else(|_| home.to_owned());
     let paths = HomePaths::new(&home);
     if !paths.threads().is_dir() && !paths.lock().is_file() {
-        return Err(FsckError::NoHome { path: home });
+        return Err(HomeError::NoHome(home).into());
     }
     let idle = match Idle::keep(&home) {
         Ok(idle) => Some(idle),
-        Err(served @ HomeError::Served { .. }) if order.repair == Repair::No && order.gc == Gc::No => {
+        Err(served @ HomeError::Served { .. }) if order.mend == Mend::No && order.gc == Gc::No => {
             told(Told::Served(&served));
             None
         }
@@ -160,9 +154,9 @@ pub async fn run(
 
 impl Check<'_> {
     async fn run(&mut self) -> Result<(), FsckError> {
-        let (paths, repair, idle) = (self.paths.clone(), self.order.repair, self.idle.is_some());
+        let (paths, mend, idle) = (self.paths.clone(), self.order.mend, self.idle.is_some());
         let only = Some(self.order.threads.clone()).filter(|threads| !threads.is_empty());
-        let walked = self.blocking(move || walk::walk(&paths, repair, idle, only.as_ref())).await?;
+        let walked = self.blocking(move || walk::walk(&paths, mend, idle, only.as_ref())).await?;
         let Walked { rollouts, mut marked, blobs, findings } = walked;
         findings.into_iter().for_each(|finding| self.say(finding));
         let total = rollouts.iter().map(|place| place.bytes).sum();
@@ -227,19 +221,19 @@ impl Check<'_> {
         let Reading { findings, open, cut, records: _ } = reading;
         let mut there = true;
         for mut finding in findings {
-            if self.order.repair == Repair::Yes {
+            if self.order.mend == Mend::Yes {
                 there &= mend::rollout(&self.paths, place, cut, &mut finding);
             }
             self.say(finding);
         }
-        let open = place.shelf == Shelf::Kept && open;
+        let open = place.side == Side::Kept && open;
         if open && marked.contains(&place.thread) {
             self.summary.open += 1;
         } else if open && !(served && self.is_marked(place.thread)) {
             let mut finding =
                 Finding::new(Kind::Unmarked, &place.path, "its last turn has no end, and no mark says so")
                     .of(place.thread);
-            if self.order.repair == Repair::Yes {
+            if self.order.mend == Mend::Yes {
                 mend::mark(&self.paths, place.thread, &mut finding);
                 marked.insert(place.thread);
             }
@@ -261,7 +255,7 @@ impl Check<'_> {
         for thread in marked.difference(there) {
             let path = Path::new("open").join(thread.to_string());
             let mut finding = Finding::new(Kind::MarkerAlone, path, "there is no such rollout").of(*thread);
-            if self.order.repair == Repair::Yes {
+            if self.order.mend == Mend::Yes {
                 mend::unmark(&self.paths, *thread, &mut finding);
             }
             self.say(finding);
@@ -273,7 +267,7 @@ impl Check<'_> {
             self.summary.index = IndexLook::Served;
             return Ok(());
         }
-        let kept = rollouts.iter().filter(|place| place.shelf == Shelf::Kept);
+        let kept = rollouts.iter().filter(|place| place.side == Side::Kept);
         let threads: BTreeSet<ThreadId> = kept.map(|place| place.thread).collect();
         let store = FileStore::open(&self.paths, Arc::new(LookOnly), self.tasks.clone());
         let store = store.map_err(FsckError::Store)?;
@@ -287,7 +281,7 @@ impl Check<'_> {
 
     fn say(&mut self, mut finding: Finding) {
         if finding.outcome == Outcome::Found {
-            finding.outcome = self.order.repair.otherwise();
+            finding.outcome = self.order.mend.otherwise();
         }
         self.summary.count(&finding);
         self.lacking.extend(finding.thread.filter(|_| finding.kind == Kind::LostText));

@@ -16,7 +16,7 @@ use crate::rollout::{Damage, ReadError};
 
 /// Where a rollout stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Shelf {
+pub enum Side {
     /// Among the threads, or in the archive.
     Kept,
     /// In the trash: nobody opens it any more.
@@ -31,7 +31,7 @@ pub struct Place {
     /// The thread that it is named after.
     pub thread: ThreadId,
     /// On which side.
-    pub shelf: Shelf,
+    pub side: Side,
     /// Its bytes, when the folder was read.
     pub bytes: u64,
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::finding::{Finding, IndexLook, Kind, Outcome};
-use super::{FsckError, Order, Repair};
+use super::{FsckError, Mend, Order};
 use crate::home::{HomePaths, machine_boot};
 use crate::index::sled::{self, Look};
 use crate::index::{IndexError, ThreadRow};
@@ -57,7 +57,7 @@ impl Rows<'_> {
                 }
             };
             let Some(mut finding) = self.judge(*thread, row).await else { continue };
-            if self.order.repair == Repair::Yes {
+            if self.order.mend == Mend::Yes {
                 look.mend(self.store, *thread).await?;
                 finding.outcome = Outcome::Mended;
             }
@@ -103,7 +103,7 @@ impl Rows<'_> {
     /// What cannot be read is made anew: nothing is in it that the rollouts do not say.
     async fn unreadable(&self, error: IndexError) -> Result<(IndexLook, Vec<Finding>), FsckError> {
         let mut finding = Finding::new(Kind::Index, PathBuf::from("index"), error.to_string());
-        if self.order.repair == Repair::No {
+        if self.order.mend == Mend::No {
             return Ok((IndexLook::Unreadable, vec![finding]));
         }
         let boot = machine_boot().unwrap_or_default();

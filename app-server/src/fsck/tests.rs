@@ -120,8 +120,8 @@ impl Made {
         self.dir.path().join(format!("threads/0a/{}.jsonl", thread(KEPT)))
     }
 
-    async fn look(&self, repair: Repair) -> (Summary, Vec<Finding>) {
-        self.look_at(&Order { repair, ..Order::default() }).await
+    async fn look(&self, mend: Mend) -> (Summary, Vec<Finding>) {
+        self.look_at(&Order { mend, ..Order::default() }).await
     }
 
     async fn look_at(&self, order: &Order) -> (Summary, Vec<Finding>) {
@@ -233,10 +233,10 @@ const FAULTS: [(Kind, Outcome, Plant); 21] = [
 async fn a_home_that_was_left_well_is_clean_and_is_not_touched() {
     let made = Made::new();
     let before = made.contents();
-    let (summary, findings) = made.look(Repair::No).await;
+    let (summary, findings) = made.look(Mend::No).await;
     assert_eq!(findings, []);
     assert_eq!((summary.rollouts, summary.open, summary.exit_code()), (3, 0, 0));
-    made.look(Repair::Yes).await;
+    made.look(Mend::Yes).await;
     assert_eq!(made.contents(), before);
 }
 
@@ -247,17 +247,17 @@ async fn each_fault_is_named_mended_or_left_and_a_second_look_agrees() {
         plant(&made);
         let case = format!("fault {number}, {kind:?}");
         let before = made.contents();
-        let (summary, found) = made.look(Repair::No).await;
+        let (summary, found) = made.look(Mend::No).await;
         assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [kind], "{case}: {found:?}");
         assert_eq!((found[0].outcome, summary.exit_code()), (Outcome::Found, 4), "{case}");
         assert_eq!(made.contents(), before, "{case}: a look changes nothing");
 
-        let (summary, mended) = made.look(Repair::Yes).await;
+        let (summary, mended) = made.look(Mend::Yes).await;
         assert_eq!(mended.len(), 1, "{case}: {mended:?}");
         assert_eq!((mended[0].kind, mended[0].outcome), (kind, outcome), "{case}: {mended:?}");
         assert_eq!(summary.exit_code(), if outcome == Outcome::Mended { 1 } else { 4 }, "{case}");
 
-        let (_, again) = made.look(Repair::Yes).await;
+        let (_, again) = made.look(Mend::Yes).await;
         match outcome {
             Outcome::Mended => assert_eq!(again, [], "{case}: it was mended"),
             Outcome::Left | Outcome::Found => {
@@ -274,7 +274,7 @@ async fn damage_is_named_with_its_record_place_and_length() {
     let bytes = fs::read(made.kept()).unwrap();
     let (from, to) = (line_at(&bytes, 4), line_at(&bytes, 5));
     edit(&made.kept(), |bytes| bytes[from + 20] ^= 1);
-    let (_, found) = made.look(Repair::No).await;
+    let (_, found) = made.look(Mend::No).await;
     assert_eq!((found[0].seq, found[0].thread), (Some(EventSeq(4)), Some(thread(KEPT))));
     assert_eq!((found[0].offset, found[0].length), (Some(from as u64), Some((to - from) as u64)));
 }
@@ -287,7 +287,7 @@ async fn what_is_cut_off_is_what_a_load_would_cut_off() {
         for made in [&mended, &loaded] {
             edit(&made.kept(), |bytes| bytes.extend(tail));
         }
-        mended.look(Repair::Yes).await;
+        mended.look(Mend::Yes).await;
         let store = FileStore::open(&loaded.paths, Arc::new(DiskLayer), Tasks::new()).unwrap();
         crate::rollout::RolloutStore::load(&store, thread(KEPT)).await.unwrap();
         let [mended, loaded] = [mended, loaded].map(|made| fs::read(made.kept()).unwrap());
@@ -313,5 +313,5 @@ async fn only_the_named_threads_are_looked_at() {
 async fn a_folder_that_is_no_home_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let refused = run(dir.path(), &Order::default(), &mut |_| ()).await;
-    assert!(matches!(refused, Err(FsckError::NoHome { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(FsckError::Home(HomeError::NoHome(_)))), "{refused:?}");
 }

@@ -9,18 +9,19 @@ use std::path::{Path, PathBuf};
 
 use skein_protocol::ids::ThreadId;
 
-use super::Repair;
+use super::Mend;
 use super::blobs::Stored;
 use super::finding::{Finding, Kind, Outcome};
-use super::rollout::{Place, Shelf};
+use super::rollout::{Place, Side};
 use crate::home::{FILE_MODE, FOLDER_MODE, Home, HomePaths, read_term};
+use crate::rollout::Shelf;
 use crate::rollout::blob::BlobName;
 use crate::rollout::file::blobs::PART;
 
 /// What is there.
 #[derive(Debug, Default)]
 pub struct Walked {
-    /// Rollouts, by shelf and path.
+    /// Rollouts, by side and path.
     pub rollouts: Vec<Place>,
     /// Threads that are marked open.
     pub marked: BTreeSet<ThreadId>,
@@ -44,7 +45,7 @@ enum Name {
 
 struct Walk<'a> {
     paths: &'a HomePaths,
-    repair: Repair,
+    mend: Mend,
     /// Whether nobody serves it.
     idle: bool,
     only: Option<&'a BTreeSet<ThreadId>>,
@@ -54,19 +55,19 @@ struct Walk<'a> {
 /// Looks at every name of a home that nobody changes, or that is only read; of threads at those in `only`, where that says
 /// any. `idle` says that nobody serves it.
 #[must_use]
-pub fn walk(paths: &HomePaths, repair: Repair, idle: bool, only: Option<&BTreeSet<ThreadId>>) -> Walked {
-    let mut walk = Walk { paths, repair, idle, only, found: Walked::default() };
+pub fn walk(paths: &HomePaths, mend: Mend, idle: bool, only: Option<&BTreeSet<ThreadId>>) -> Walked {
+    let mut walk = Walk { paths, mend, idle, only, found: Walked::default() };
     if only.is_none() {
         walk.root();
         walk.blobs();
     }
-    for shelf in [paths.threads(), paths.archived()] {
-        walk.shelf(&shelf);
+    for shelf in [Shelf::Threads, Shelf::Archive] {
+        walk.shelf(&paths.shelf(shelf));
     }
-    walk.folder(&paths.trash(), Shelf::Trash, &|name| deleted(name).map_or(Name::Foreign, Name::Rollout));
-    walk.folder(&paths.open_markers(), Shelf::Kept, &|name| name.parse().map_or(Name::Foreign, Name::Marker));
+    walk.folder(&paths.trash(), Side::Trash, &|name| deleted(name).map_or(Name::Foreign, Name::Rollout));
+    walk.folder(&paths.open_markers(), Side::Kept, &|name| name.parse().map_or(Name::Foreign, Name::Marker));
     walk.twice();
-    walk.found.rollouts.sort_by(|one, other| (one.shelf, &one.path).cmp(&(other.shelf, &other.path)));
+    walk.found.rollouts.sort_by(|one, other| (one.side, &one.path).cmp(&(other.side, &other.path)));
     walk.found
 }
 
@@ -122,7 +123,7 @@ impl Walk<'_> {
             let digits = name_of(&path).filter(|name| is_two_digits(name)).map(str::to_owned);
             match digits {
                 Some(digits) if seen.is_dir() => {
-                    self.folder(&path, Shelf::Kept, &|name| in_folder(name, &digits));
+                    self.folder(&path, Side::Kept, &|name| in_folder(name, &digits));
                 }
                 Some(_) => self.odd(&path),
                 None if is_leftover(name_of(&path).unwrap_or_default()) => self.leftover(&path),
@@ -161,7 +162,7 @@ impl Walk<'_> {
     }
 
     /// A folder of files.
-    fn folder(&mut self, folder: &Path, shelf: Shelf, name: &dyn Fn(&str) -> Name) {
+    fn folder(&mut self, folder: &Path, side: Side, name: &dyn Fn(&str) -> Name) {
         for (path, seen) in self.entries(folder) {
             let text = name_of(&path).unwrap_or_default();
             let is = if is_leftover(text) { Name::Leftover } else { name(text) };
@@ -191,7 +192,7 @@ impl Walk<'_> {
                 Name::Rollout(thread) => {
                     self.is_private(&path, FILE_MODE);
                     let path = self.below(&path);
-                    self.found.rollouts.push(Place { path, thread, shelf, bytes: seen.len() });
+                    self.found.rollouts.push(Place { path, thread, side, bytes: seen.len() });
                 }
             }
         }
@@ -244,7 +245,7 @@ impl Walk<'_> {
     /// Rollouts of one thread, beside those in the trash.
     fn twice(&mut self) {
         let mut places: BTreeMap<ThreadId, Vec<&Place>> = BTreeMap::new();
-        for place in self.found.rollouts.iter().filter(|place| place.shelf == Shelf::Kept) {
+        for place in self.found.rollouts.iter().filter(|place| place.side == Side::Kept) {
             places.entry(place.thread).or_default().push(place);
         }
         let root = self.paths.root();
@@ -259,7 +260,7 @@ impl Walk<'_> {
                 twice.extend(more);
             }
         }
-        twice.iter_mut().for_each(|finding| finding.outcome = self.repair.otherwise());
+        twice.iter_mut().for_each(|finding| finding.outcome = self.mend.otherwise());
         self.found.findings.append(&mut twice);
     }
 
@@ -290,8 +291,8 @@ impl Walk<'_> {
     fn says(&mut self, kind: Kind, path: &Path, detail: String, mend: Option<&dyn Fn() -> io::Result<()>>) {
         let mut finding = Finding::new(kind, self.below(path), detail);
         finding.thread = name_of(path).and_then(thread_in);
-        finding.outcome = self.repair.otherwise();
-        if let (Repair::Yes, Some(mend)) = (self.repair, mend) {
+        finding.outcome = self.mend.otherwise();
+        if let (Mend::Yes, Some(mend)) = (self.mend, mend) {
             match mend() {
                 Ok(()) => finding.outcome = Outcome::Mended,
                 Err(error) => finding.detail.push_str(&format!("; it cannot be mended: {error}")),

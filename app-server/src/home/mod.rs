@@ -47,6 +47,9 @@ pub enum HomeError {
         /// The home that was asked for.
         home: PathBuf,
     },
+    /// The folder is no home, and none is to be made of it.
+    #[error("{} is no home of skein: it has no folder of threads; say --home", .0.display())]
+    NoHome(PathBuf),
     /// A restore into it was cut off after it was decided.
     #[error(
         "a restore into {} was cut off; bring it to its end: skein restore FILE --home {}",
@@ -201,6 +204,15 @@ impl Home {
             Err(source) => Err(fault(&path, source)),
         }
     }
+}
+
+/// The places of a home that is there.
+///
+/// # Errors
+/// [`HomeError::NoHome`] when it has no folder of threads.
+pub fn existing(root: &Path) -> Result<HomePaths, HomeError> {
+    let paths = HomePaths::new(root);
+    if paths.threads().is_dir() { Ok(paths) } else { Err(HomeError::NoHome(root.to_owned())) }
 }
 
 /// Who has the home, and what to do about it.

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use skein_protocol::ids::ThreadId;
+
 use super::{HomeError, Variable};
+use crate::rollout::Shelf;
 
 /// The places of a home.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +42,23 @@ impl HomePaths {
     #[must_use]
     pub fn archived(&self) -> PathBuf {
         self.root.join("archived")
+    }
+
+    /// The folder of a shelf.
+    #[must_use]
+    pub fn shelf(&self, shelf: Shelf) -> PathBuf {
+        match shelf {
+            Shelf::Threads => self.threads(),
+            Shelf::Archive => self.archived(),
+        }
+    }
+
+    /// A rollout that stands on this shelf: in a folder named by the last two digits of the thread's id, which are random in
+    /// every UUID.
+    #[must_use]
+    pub fn rollout(&self, shelf: Shelf, thread: ThreadId) -> PathBuf {
+        let last = thread.uuid().as_bytes().last().copied().unwrap_or_default();
+        self.shelf(shelf).join(format!("{last:02x}")).join(format!("{thread}.jsonl"))
     }
 
     /// Rollouts of deleted threads, until they are purged.

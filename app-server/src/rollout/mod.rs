@@ -282,7 +282,7 @@ pub trait RolloutStore: Send + Sync {
 
     /// Begins the rollout of `lease.thread`, which is not there, with the records of `from` up to number `up_to` as they
     /// stand there, and with `then` behind them, whose numbers count on: all of it, synced with its folder, or nothing.
-    /// Marks it open. `from` may be written to meanwhile.
+    /// Marks it open. `from` may be written to, and put elsewhere, meanwhile.
     ///
     /// # Errors
     /// [`CopyError`].

@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 
-use serde_json::Value;
 use skein_protocol::event::ThreadTokenUsage;
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
 use skein_protocol::item::ThreadItem;
@@ -65,8 +64,6 @@ pub struct History {
     /// Whether the first message of the rollout was taken back.
     beginning_reverted: bool,
     usage: Option<ThreadTokenUsage>,
-    /// What clients have added to what the model sees, with the number of turns that came before.
-    injected: Vec<(usize, Value)>,
     turns: Vec<Held>,
     /// Whether turns before those may be on disk.
     older: bool,
@@ -131,7 +128,6 @@ impl History {
             preview: None,
             beginning_reverted: false,
             usage: None,
-            injected: Vec::new(),
             turns: Vec::new(),
             older: false,
             emptied: false,

@@ -65,16 +65,16 @@ async fn a_lost_text_is_named_with_its_record_and_its_place() {
         let made = Made::new();
         let name = format!("threads/0f/{}.jsonl", thread(0x0f));
         let lines = made.says("threads/0f", &format!("{}.jsonl", thread(0x0f)), thread(0x0f), &text);
-        let (summary, findings) = made.look(Repair::No).await;
+        let (summary, findings) = made.look(Mend::No).await;
         assert_eq!(
             (summary.exit_code(), summary.blobs.files, summary.blobs.unnamed),
             (0, 1, 0),
             "{findings:#?}"
         );
         harm(&made.dir.path().join(at(&text)));
-        for repair in [Repair::No, Repair::Yes] {
+        for mend in [Mend::No, Mend::Yes] {
             let before = made.contents();
-            let (summary, findings) = made.look(repair).await;
+            let (summary, findings) = made.look(mend).await;
             assert_eq!(summary.exit_code(), 4);
             // What the user said, and the answer's end; its start has them, too.
             let expected: Vec<(u64, u64)> = [3, 4, 5].map(|seq| (seq, lines[seq as usize - 1])).to_vec();
@@ -181,7 +181,7 @@ async fn what_does_not_belong_among_the_texts_is_named_and_stays() {
     made.text("open to others");
     let open = made.dir.path().join(at("open to others"));
     fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
-    let order = Order { repair: Repair::Yes, gc: Gc::Yes, ..Order::default() };
+    let order = Order { mend: Mend::Yes, gc: Gc::Yes, ..Order::default() };
     let (_, findings, unnamed) = made.gc(&order).await;
     let found: BTreeSet<_> =
         findings.iter().map(|finding| (finding.kind, finding.outcome == Outcome::Mended)).collect();

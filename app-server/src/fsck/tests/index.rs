@@ -14,21 +14,21 @@ async fn indexed() -> Made {
 }
 
 async fn is_named_and_mended(made: &Made, kind: Kind, of: ThreadId) {
-    let (summary, found) = made.look(Repair::No).await;
+    let (summary, found) = made.look(Mend::No).await;
     assert_eq!(
         found.iter().map(|finding| (finding.kind, finding.thread)).collect::<Vec<_>>(),
         [(kind, Some(of))]
     );
     assert_eq!((summary.index, summary.exit_code()), (IndexLook::Compared, 4));
-    let (summary, found) = made.look(Repair::Yes).await;
+    let (summary, found) = made.look(Mend::Yes).await;
     assert_eq!((found[0].outcome, summary.exit_code()), (Outcome::Mended, 1), "{found:?}");
-    assert_eq!(made.look(Repair::No).await.1, [], "{kind:?} was mended");
+    assert_eq!(made.look(Mend::No).await.1, [], "{kind:?} was mended");
 }
 
 #[tokio::test]
 async fn rows_that_agree_are_clean() {
     let made = indexed().await;
-    let (summary, found) = made.look(Repair::No).await;
+    let (summary, found) = made.look(Mend::No).await;
     assert_eq!((summary.index, found), (IndexLook::Compared, Vec::new()));
 }
 
@@ -44,7 +44,7 @@ async fn a_row_that_is_behind_is_set_and_one_that_is_marked_waits_for_its_server
     let made = indexed().await;
     fs::write(made.kept(), lines(thread(KEPT), 3)).unwrap();
     let marker = made.write("open", &thread(KEPT).to_string(), b"");
-    assert_eq!(made.look(Repair::No).await.1, [], "the next server sets it");
+    assert_eq!(made.look(Mend::No).await.1, [], "the next server sets it");
     fs::remove_file(marker).unwrap();
     is_named_and_mended(&made, Kind::StaleRow, thread(KEPT)).await;
 }
@@ -77,12 +77,12 @@ async fn an_index_that_cannot_be_opened_is_made_anew() {
     let made = indexed().await;
     let index = made.paths.index(3);
     fs::write(index.join("conf"), "not what was written").unwrap();
-    let (summary, found) = made.look(Repair::No).await;
+    let (summary, found) = made.look(Mend::No).await;
     assert_eq!(found.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [Kind::Index], "{found:?}");
     assert_eq!((summary.index, summary.exit_code()), (IndexLook::Unreadable, 4));
-    let (summary, found) = made.look(Repair::Yes).await;
+    let (summary, found) = made.look(Mend::Yes).await;
     assert_eq!((summary.index, found[0].outcome), (IndexLook::MadeAnew, Outcome::Mended), "{found:?}");
-    assert_eq!(made.look(Repair::No).await.1, []);
+    assert_eq!(made.look(Mend::No).await.1, []);
     let tasks = Tasks::new();
     let look = Look::open(&made.paths, &tasks).await.unwrap().unwrap();
     assert_eq!(look.threads().await.unwrap().len(), 2);

@@ -2,12 +2,11 @@
 //! all. Everything here blocks.
 
 use std::io;
-use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 
 use skein_protocol::ids::{EventSeq, ThreadId};
 
-use super::layer::Open;
+use super::layer::{LayerFile, Open};
 use super::places::Places;
 use super::writer::encode;
 use super::{Marks, blobs, pages, scan};
@@ -23,8 +22,7 @@ pub(super) fn copy(
     then: &[Record],
 ) -> Result<Appended, CopyError> {
     let disk = |source| ReadError::Disk { thread: from, source };
-    let (source, path) =
-        places.open_rollout(from, Open::Read).map_err(|error| scan::open_error(from, error))?;
+    let (source, _) = places.open_rollout(from, Open::Read).map_err(|error| scan::open_error(from, error))?;
     let end = source.len().map_err(disk)?.min(readable);
     let length = pages::end_of(&*source, end, up_to).map_err(disk)?;
     let thread = lease.thread;
@@ -40,7 +38,7 @@ pub(super) fn copy(
         return Err(AppendError::Conflict { thread, head: EventSeq(0) }.into());
     }
     let kept = blobs::keep(places, thread, &texts);
-    if let Err(error) = kept.and_then(|()| make(places, &path, length, thread, &bytes)) {
+    if let Err(error) = kept.and_then(|()| make(places, &*source, length, thread, &bytes)) {
         // What cannot be removed now is no rollout, and is removed at the next start.
         places.layer.remove(&places.part(thread)).ok();
         places.layer.remove(&places.rollout(thread)).ok();
@@ -50,7 +48,7 @@ pub(super) fn copy(
     Ok(Appended { head: then.last().map_or(up_to, |last| last.seq) })
 }
 
-fn make(places: &Places, from: &Path, length: u64, thread: ThreadId, then: &[u8]) -> io::Result<()> {
+fn make(places: &Places, from: &dyn LayerFile, length: u64, thread: ThreadId, then: &[u8]) -> io::Result<()> {
     let (layer, part) = (&places.layer, places.part(thread));
     let file = layer.copy(from, &part, length)?;
     file.write_at(then, length)?;

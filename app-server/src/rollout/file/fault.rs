@@ -6,7 +6,7 @@
 //! synced is gone after [`FaultLayer::cut_power`]. It syncs nothing itself: what would survive it keeps in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ pub struct FaultLayer {
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    released: Condvar,
+    changed: Condvar,
     bytes_read: AtomicU64,
     stopped: Arc<AtomicBool>,
 }
@@ -86,6 +86,8 @@ struct State {
     /// The operation at which everything stops, and how much of it happens.
     stops: Option<(usize, Fails)>,
     held: BTreeSet<Op>,
+    /// Of which kinds an operation has come to wait.
+    waiting: BTreeSet<Op>,
     files: BTreeMap<PathBuf, OnDisk>,
     /// Names that are not on disk until their folder is synced.
     unsynced_names: BTreeSet<PathBuf>,
@@ -235,10 +237,20 @@ impl FaultLayer {
         self.state().held.insert(op);
     }
 
+    /// Returns when an operation of this kind waits, as [`FaultLayer::hold`] has told it to. Blocks.
+    pub fn wait_for(&self, op: Op) {
+        let mut state = self.state();
+        while !state.waiting.contains(&op) {
+            state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Lets held operations of this kind go on.
     pub fn release(&self, op: Op) {
-        self.state().held.remove(&op);
-        self.shared.released.notify_all();
+        let mut state = self.state();
+        state.held.remove(&op);
+        state.waiting.remove(&op);
+        self.shared.changed.notify_all();
     }
 
     /// Leaves on disk what was synced, and nothing else, of all files that were written through this layer. Open files
@@ -290,7 +302,10 @@ impl FaultLayer {
         let number = state.done.len();
         state.done.push((op, path.to_owned()));
         while state.held.contains(&op) {
-            state = self.shared.released.wait(state).unwrap_or_else(PoisonError::into_inner);
+            if state.waiting.insert(op) {
+                self.shared.changed.notify_all();
+            }
+            state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if let Some((at, happens)) = state.stops.filter(|(at, _)| number >= *at) {
             self.shared.stopped.store(true, Ordering::Relaxed);
@@ -394,6 +409,10 @@ impl LayerFile for FaultFile {
             }
         }
     }
+
+    fn as_file(&self) -> &File {
+        self.file.as_file()
+    }
 }
 
 impl FileLayer for FaultLayer {
@@ -419,10 +438,12 @@ impl FileLayer for FaultLayer {
         Ok(Box::new(FaultFile { path: path.to_owned(), file, layer: self.clone() }))
     }
 
-    fn copy(&self, from: &Path, to: &Path, length: u64) -> io::Result<Box<dyn LayerFile>> {
+    fn copy(&self, from: &dyn LayerFile, to: &Path, length: u64) -> io::Result<Box<dyn LayerFile>> {
         let made = self.open(to, Open::New)?;
-        let mut bytes = fs::read(from)?;
-        bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+        if from.read_at(&mut bytes, 0)? < bytes.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         made.write_at(&bytes, 0)?;
         Ok(made)
     }

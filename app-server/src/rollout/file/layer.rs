@@ -2,7 +2,7 @@
 //! fail. Everything here blocks.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -59,6 +59,9 @@ pub trait LayerFile: Send {
     /// # Errors
     /// As the system says; what is on disk then is not known, and a second sync may claim success wrongly.
     fn sync(&self) -> io::Result<()>;
+
+    /// The file itself, for what the kernel does with two of them.
+    fn as_file(&self) -> &File;
 }
 
 /// An entry of a folder.
@@ -80,11 +83,12 @@ pub trait FileLayer: Send + Sync {
     /// As the system says; `InvalidInput` when it is not a regular file.
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn LayerFile>>;
 
-    /// Makes a new file, mode 0600, with the first `length` bytes of another one; fails when something is there.
+    /// Makes a new file, mode 0600, with the first `length` bytes of an open one, which may have got another name meanwhile;
+    /// fails when something is there.
     ///
     /// # Errors
     /// As the system says; `UnexpectedEof` when there are fewer. What was made stays.
-    fn copy(&self, from: &Path, to: &Path, length: u64) -> io::Result<Box<dyn LayerFile>>;
+    fn copy(&self, from: &dyn LayerFile, to: &Path, length: u64) -> io::Result<Box<dyn LayerFile>>;
 
     /// Makes a folder, mode 0700; one that is there is fine.
     ///
@@ -150,6 +154,10 @@ impl LayerFile for File {
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
     }
+
+    fn as_file(&self) -> &File {
+        self
+    }
 }
 
 fn open_file(path: &Path, how: Open) -> io::Result<File> {
@@ -168,10 +176,11 @@ impl FileLayer for DiskLayer {
         Ok(Box::new(open_file(path, how)?))
     }
 
-    fn copy(&self, from: &Path, to: &Path, length: u64) -> io::Result<Box<dyn LayerFile>> {
-        let (source, made) = (open_file(from, Open::Read)?, open_file(to, Open::New)?);
+    fn copy(&self, from: &dyn LayerFile, to: &Path, length: u64) -> io::Result<Box<dyn LayerFile>> {
+        let (mut source, made) = (from.as_file(), open_file(to, Open::New)?);
+        source.rewind()?;
         // Within the kernel, and without moving bytes where the file system shares them.
-        let copied = io::copy(&mut (&source).take(length), &mut &made)?;
+        let copied = io::copy(&mut source.take(length), &mut &made)?;
         if copied < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(Box::new(made)) }
     }
 

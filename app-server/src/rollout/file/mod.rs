@@ -280,7 +280,7 @@ impl RolloutStore for FileStore {
     }
 
     async fn open_markers(&self) -> io::Result<Vec<ThreadId>> {
-        Ok(self.shared.places.marked().iter().copied().collect())
+        self.naming(Pool::Read, |shared| Ok(shared.places.marked())).await
     }
 
     async fn mark_closed(&self, threads: Vec<ThreadId>) -> io::Result<usize> {
@@ -303,7 +303,7 @@ impl RolloutStore for FileStore {
             errors: counters.errors.load(Relaxed),
             loads: counters.loads.load(Relaxed),
             reads: counters.reads.load(Relaxed),
-            open_markers: self.shared.places.marked().len() as u64,
+            open_markers: self.shared.places.marks(),
         }
     }
 }

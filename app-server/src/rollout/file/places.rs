@@ -26,12 +26,13 @@ pub(super) struct Places {
     pub layer: Arc<dyn FileLayer>,
     pub counters: Counters,
     pub blobs: Blobs,
-    threads: PathBuf,
-    archive: PathBuf,
+    paths: HomePaths,
     trash: PathBuf,
     markers: PathBuf,
-    /// The open markers that are there.
+    /// The open markers that are there. Held while one is made or removed, which may take as long as the disk likes.
     marked: Mutex<BTreeSet<ThreadId>>,
+    /// How many of them there are, for those who must not wait.
+    marks: AtomicU64,
     /// Folders whose own names are on disk; at most 256 of each shelf.
     synced_folders: Mutex<HashSet<PathBuf>>,
     /// Rollouts of which it is not known which name is on disk: the disk failed when they were put elsewhere.
@@ -58,6 +59,7 @@ impl Places {
             layer.remove(&left.path).ok();
         }
         let places = Self::look(paths, layer);
+        places.note_marks(&marked);
         *lock(&places.marked) = marked;
         Ok(places)
     }
@@ -68,26 +70,20 @@ impl Places {
             blobs: Blobs::of(paths, Arc::clone(&layer)),
             layer,
             counters: Counters::default(),
-            threads: paths.threads(),
-            archive: paths.archived(),
+            paths: paths.clone(),
             trash: paths.trash(),
             markers: paths.open_markers(),
             marked: Mutex::default(),
+            marks: AtomicU64::new(0),
             synced_folders: Mutex::default(),
             unsure: Mutex::default(),
             renames: AtomicU64::new(0),
         }
     }
 
-    /// Where a rollout stands when it stands on this shelf: in a folder named by the last two digits of the thread's id,
-    /// which are random in every UUID.
+    /// Where a rollout stands when it stands on this shelf.
     pub fn on(&self, shelf: Shelf, thread: ThreadId) -> PathBuf {
-        let root = match shelf {
-            Shelf::Threads => &self.threads,
-            Shelf::Archive => &self.archive,
-        };
-        let last = thread.uuid().as_bytes().last().copied().unwrap_or_default();
-        root.join(format!("{last:02x}")).join(format!("{thread}.jsonl"))
+        self.paths.rollout(shelf, thread)
     }
 
     /// Where a new rollout is made.
@@ -214,7 +210,8 @@ impl Places {
 
     /// Whether a folder is a shelf, or on one.
     fn is_ours(&self, folder: &Path) -> bool {
-        [&self.threads, &self.archive, &self.trash].into_iter().any(|root| folder.starts_with(root))
+        let shelves = [Shelf::Threads, Shelf::Archive].map(|shelf| self.paths.shelf(shelf));
+        shelves.iter().chain([&self.trash]).any(|root| folder.starts_with(root))
     }
 
     /// Makes a folder whose name is on disk when this returns.
@@ -252,7 +249,7 @@ impl Places {
         let mut found = Vec::new();
         for _ in 0..policy::LISTING_LOOKS {
             let renames = self.renames.load(Acquire);
-            for shelf in [&self.threads, &self.archive, &self.threads] {
+            for shelf in [Shelf::Threads, Shelf::Archive, Shelf::Threads] {
                 found.extend(self.written_on(shelf)?);
             }
             if self.renames.load(Acquire) == renames {
@@ -267,14 +264,14 @@ impl Places {
     /// Every rollout in the archive that is not among the others, too.
     pub fn archived(&self) -> io::Result<Vec<ThreadId>> {
         let archived: Vec<ThreadId> =
-            self.written_on(&self.archive)?.into_iter().map(|(_, thread)| thread).collect();
+            self.written_on(Shelf::Archive)?.into_iter().map(|(_, thread)| thread).collect();
         Ok(archived.into_iter().filter(|thread| !self.is_there(&self.rollout(*thread))).collect())
     }
 
     /// The rollouts of a shelf and when each was written. Files whose names are not ours are passed over.
-    fn written_on(&self, shelf: &Path) -> io::Result<Vec<(SystemTime, ThreadId)>> {
+    fn written_on(&self, shelf: Shelf) -> io::Result<Vec<(SystemTime, ThreadId)>> {
         let mut found = Vec::new();
-        for folder in self.layer.entries(shelf)? {
+        for folder in self.layer.entries(&self.paths.shelf(shelf))? {
             match self.layer.entries(&folder.path) {
                 Ok(files) => {
                     let regular = files.into_iter().filter(|file| file.regular);
@@ -297,6 +294,7 @@ impl Places {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
                 Ok(_) | Err(_) => marked.insert(thread),
             };
+            self.note_marks(&marked);
         }
         Ok(())
     }
@@ -309,11 +307,23 @@ impl Places {
             return Ok(false);
         }
         self.layer.remove(&self.marker(thread))?;
-        Ok(marked.remove(&thread))
+        let removed = marked.remove(&thread);
+        self.note_marks(&marked);
+        Ok(removed)
     }
 
-    pub fn marked(&self) -> MutexGuard<'_, BTreeSet<ThreadId>> {
-        lock(&self.marked)
+    /// Which marks there are. Blocks while one is made or removed.
+    pub fn marked(&self) -> Vec<ThreadId> {
+        lock(&self.marked).iter().copied().collect()
+    }
+
+    /// How many marks there are. Waits for nothing.
+    pub fn marks(&self) -> u64 {
+        self.marks.load(Relaxed)
+    }
+
+    fn note_marks(&self, marked: &BTreeSet<ThreadId>) {
+        self.marks.store(marked.len() as u64, Relaxed);
     }
 
     /// Where a rollout is made that has to be there whole or not at all.

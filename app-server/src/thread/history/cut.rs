@@ -8,6 +8,9 @@ use crate::policy;
 use crate::rollout::record::{Record, RecordBody};
 use crate::rollout::{ReadError, RolloutStore};
 
+#[cfg(test)]
+mod tests;
+
 /// How much of a history is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bound {
@@ -38,11 +41,19 @@ struct Walk<'a> {
     end: Option<EventSeq>,
     /// The turn that was begun next after where the walk is.
     next_turn: Option<EventSeq>,
-    /// Turns from this one on were taken back later than where the walk is.
-    hidden_from: Option<TurnId>,
+    /// What was taken back later than where the walk is.
+    hidden: Option<Hidden>,
     /// Versions of the history, newest first, with the records that say so.
     epochs: Vec<(EventSeq, Epoch)>,
     name: Option<Option<String>>,
+}
+
+/// The first record of what was taken back: nobody is shown it, or what follows.
+enum Hidden {
+    /// By its number, which is known also where that record is damaged.
+    At(EventSeq),
+    /// By its turn, where the revert was written without a number.
+    Turn(TurnId),
 }
 
 impl History {
@@ -75,8 +86,8 @@ impl History {
 
 impl<'a> Walk<'a> {
     fn of(bound: &'a Bound) -> Self {
-        let (up_to, end, next_turn, hidden_from) = (None, None, None, None);
-        Self { bound, up_to, end, next_turn, hidden_from, epochs: Vec::new(), name: None }
+        let (up_to, end, next_turn, hidden) = (None, None, None, None);
+        Self { bound, up_to, end, next_turn, hidden, epochs: Vec::new(), name: None }
     }
 
     fn pass(&mut self, record: &Record) {
@@ -90,18 +101,32 @@ impl<'a> Walk<'a> {
         if self.name.is_none() {
             self.name = name_of(&record.body);
         }
+        self.leave_hidden(record.seq);
         if let RecordBody::Reverted(reverted) = &record.body {
             // An earlier one within what is hidden took back no more than that.
-            self.hidden_from.get_or_insert_with(|| reverted.before_turn_id.clone());
+            self.hidden.get_or_insert_with(|| match reverted.from {
+                Some(from) => Hidden::At(from),
+                None => Hidden::Turn(reverted.before_turn_id.clone()),
+            });
         } else if let RecordBody::TurnStarted(started) = &record.body {
             self.pass_turn(&started.turn_id, record.seq, end);
         }
     }
 
+    /// Whether the walk has come before what was taken back. The turn that began there is the next one for those before it.
+    fn leave_hidden(&mut self, seq: EventSeq) {
+        if let Some(Hidden::At(from)) = self.hidden
+            && seq < from
+        {
+            self.hidden = None;
+            self.next_turn = Some(from);
+        }
+    }
+
     fn pass_turn(&mut self, turn: &TurnId, began: EventSeq, end: EventSeq) {
         let just_before = |seq: EventSeq| EventSeq(seq.0.saturating_sub(1));
-        match (&self.hidden_from, self.bound) {
-            (Some(first), _) if first == turn => self.hidden_from = None,
+        match (&self.hidden, self.bound) {
+            (Some(Hidden::Turn(first)), _) if first == turn => self.hidden = None,
             (Some(_), _) | (None, Bound::Whole) => {}
             (None, Bound::Through(last)) if last == turn && self.up_to.is_none() => {
                 self.up_to = Some(self.next_turn.map_or(end, just_before));

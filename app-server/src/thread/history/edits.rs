@@ -1,6 +1,5 @@
-//! What takes turns back, brings them along from another thread, or adds to what the model sees.
+//! What takes turns back, or brings them along from another thread.
 
-use serde_json::Value;
 use skein_protocol::ids::EventSeq;
 
 use super::{Held, History};
@@ -15,24 +14,12 @@ impl History {
         self.turns.get(at)
     }
 
-    /// What clients have added to what the model sees, oldest first, each with the number of turns before it.
-    pub fn injected(&self) -> impl Iterator<Item = (usize, &Value)> {
-        self.injected.iter().map(|(turns, item)| (*turns, item))
-    }
-
-    pub(super) fn inject(&mut self, items: &[Value]) {
-        let turns = self.turns.len();
-        self.injected.extend(items.iter().map(|item| (turns, item.clone())));
-    }
-
     /// Takes back the turn and all after it. The clients' ids of their messages go too: they may be said again. A turn that
     /// is not held is known by its number.
     pub(super) fn revert(&mut self, reverted: &Reverted, seq: EventSeq, at: WallMs) {
         let held = self.turns.iter().find(|held| held.turn.id == reverted.before_turn_id);
         let Some(from) = held.map(|held| held.at).or(reverted.from) else { return };
         self.turns.retain(|held| held.at < from);
-        let left = self.turns.len();
-        self.injected.retain(|(turns, _)| *turns <= left);
         self.open_items.clear();
         self.unrecorded.clear();
         let turns = &self.turns;

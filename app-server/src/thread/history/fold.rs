@@ -51,14 +51,15 @@ impl History {
             RecordBody::ItemCompleted(completed) => self.item_completed(completed, at),
             RecordBody::TurnCompleted(completed) => self.turn_completed(completed, at),
             RecordBody::Usage(usage) => self.usage = Some(usage.usage),
-            RecordBody::ItemsInjected(injected) => self.inject(&injected.items),
             RecordBody::Reverted(reverted) => {
                 self.epoch = reverted.epoch;
                 self.revert(reverted, record.seq, at);
             }
             RecordBody::Forked(forked) => self.forked(forked, at),
-            // Whether a thread is archived is decided by where its rollout stands: see `set_archived`.
+            // Whether a thread is archived is decided by where its rollout stands: see `set_archived`. What clients add for
+            // the model is in the records for who sends it to one; here it would only take memory.
             RecordBody::Archived(_)
+            | RecordBody::ItemsInjected(_)
             | RecordBody::Unarchived(_)
             | RecordBody::Imported(_)
             | RecordBody::ThreadClosed(_)

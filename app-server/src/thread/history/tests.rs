@@ -5,7 +5,8 @@ use skein_protocol::turn::{TurnError, UserInput};
 use super::*;
 use crate::home::Term;
 use crate::rollout::record::{
-    Forked, ItemStarted, ItemText, Reverted, ThreadClosed, ThreadMeta, ThreadNamed, TurnStarted, Usage,
+    Forked, ItemStarted, ItemText, ItemsInjected, Reverted, ThreadClosed, ThreadMeta, ThreadNamed,
+    TurnStarted, Usage,
 };
 use crate::rollout::{Keep, Lease, RolloutStore, line, memory::MemoryStore};
 
@@ -251,6 +252,18 @@ fn a_summary_is_the_question_and_the_last_answer() {
     let turn = history.turns(TurnItemsView::Summary).remove(0);
     assert_eq!(turn.items.iter().map(|item| item.id().as_str()).collect::<Vec<_>>(), ["t-user", "b"]);
     assert_eq!(turn.items_view, TurnItemsView::Summary);
+}
+
+/// Up to 16 MiB come with each request, and nobody asks the history for them: they are in the records.
+#[test]
+fn what_clients_add_for_the_model_takes_no_memory() {
+    let added = ItemsInjected { items: vec![serde_json::json!({"text": "added".repeat(9)})] };
+    let turn = [created(), turn_started("t", "hello", None), turn_completed("t", TurnStatus::Completed)];
+    let mut history = fold(&records(turn.into_iter().chain([added.clone().into(), added.into()])));
+    assert_eq!(history.seq(), EventSeq(5));
+    assert!(!format!("{history:?}").contains("added"), "{history:?}");
+    history.let_go(0);
+    assert_eq!(history.turns(TurnItemsView::Full).len(), 1);
 }
 
 fn any_body() -> impl Strategy<Value = RecordBody> {

@@ -63,7 +63,6 @@ impl History {
     /// whole is in `header`. Their turns are not held.
     pub fn leap(&mut self, header: &ThreadHeader, seq: EventSeq) {
         self.begin_at(seq);
-        self.injected.clear();
         self.older = true;
         self.name.clone_from(&header.name);
         self.settings = header.settings.clone();
@@ -100,7 +99,6 @@ impl History {
         let added = turns.len();
         turns.append(&mut self.turns);
         self.turns = turns;
-        self.injected.iter_mut().for_each(|(before, _)| *before += added);
         let nothing_before = added == 0 && !more && self.emptied;
         (self.older, self.emptied) = (more, false);
         if nothing_before {
@@ -115,12 +113,6 @@ impl History {
         let kept = self.newest_within(bytes);
         let gone = self.turns.len() - kept;
         self.turns.drain(..gone);
-        self.injected.retain_mut(|(before, _)| {
-            // What was added before a turn that is not held is not held either.
-            let held = *before >= gone;
-            *before = before.saturating_sub(gone);
-            held
-        });
         self.older |= gone > 0;
     }
 

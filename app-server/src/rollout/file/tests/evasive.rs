@@ -41,7 +41,7 @@ impl FileLayer for Evasive {
         there
     }
 
-    fn copy(&self, from: &Path, to: &Path, length: u64) -> io::Result<Box<dyn LayerFile>> {
+    fn copy(&self, from: &dyn LayerFile, to: &Path, length: u64) -> io::Result<Box<dyn LayerFile>> {
         DiskLayer.copy(from, to, length)
     }
 
@@ -92,5 +92,24 @@ fn a_thread_that_goes_from_shelf_to_shelf_between_looks_is_found() {
             assert_eq!(places.threads().unwrap(), [id], "{times} times from {from:?}");
             moves(0);
         }
+    }
+}
+
+#[test]
+fn a_thread_that_goes_to_the_other_shelf_while_it_is_copied_is_copied() {
+    let (from, to) = (thread(1), thread(2));
+    for shelf in [Shelf::Threads, Shelf::Archive] {
+        let fixture = Fixture::new();
+        fixture.write(from, &lines(&names(1, 5)));
+        let layer = Arc::new(Evasive::default());
+        let places = Arc::new(Places::open(&fixture.paths, Arc::clone(&layer) as _).unwrap());
+        places.move_to(from, shelf).unwrap();
+        layer.places.set(Arc::downgrade(&places)).unwrap();
+        layer.left.store(1, Ordering::SeqCst);
+        let copied = copies::copy(&places, (from, u64::MAX), EventSeq(3), lease(to), &[named(4, "own")]);
+        assert_eq!(copied.unwrap().head, EventSeq(4), "from {shelf:?}");
+        assert_ne!(places.shelf(from), Some(shelf), "it went while it was copied");
+        let expected = [lines(&names(1, 3)), lines(&[named(4, "own")])].concat();
+        assert_eq!(fs::read(places.rollout(to)).unwrap(), expected);
     }
 }

@@ -224,3 +224,22 @@ async fn a_copy_is_whole_or_not_there_wherever_the_disk_fails() {
     }
     assert!(refusals > 20, "only {refusals} failures");
 }
+
+/// The server's status is answered from memory, on a thread that others wait for, too.
+#[tokio::test]
+async fn counts_are_told_while_a_mark_cannot_be_made() {
+    let fixture = Fixture::new();
+    fixture.store.append(lease(thread(1)), EventSeq(0), names(1, 1), Keep::Process).await.unwrap();
+    fixture.layer.hold(Op::Create);
+    let append = fixture.store.append(lease(thread(2)), EventSeq(0), names(1, 1), Keep::Process);
+    tokio::select! { biased; _ = append => panic!("the mark is held"), () = tokio::task::yield_now() => {} }
+    fixture.layer.wait_for(Op::Create);
+    let counted = std::thread::scope(|scope| {
+        let (counted, counts) = std::sync::mpsc::sync_channel(1);
+        scope.spawn(move || counted.send(fixture.store.counts()));
+        let counts = counts.recv_timeout(std::time::Duration::from_secs(10));
+        fixture.layer.release(Op::Create);
+        counts
+    });
+    assert_eq!(counted.map(|counts| counts.open_markers), Ok(1));
+}

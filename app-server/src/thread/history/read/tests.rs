@@ -284,7 +284,7 @@ fn a_history_lets_go_of_its_oldest_turns_and_says_so() {
 }
 
 /// A store on files that has the records of `life`, but for those whose lines are damaged.
-fn damaged(life: &Life, at: &[u64]) -> (tempfile::TempDir, crate::rollout::file::FileStore) {
+pub(crate) fn damaged(life: &Life, at: &[u64]) -> (tempfile::TempDir, crate::rollout::file::FileStore) {
     use crate::home::HomePaths;
     use crate::rollout::file::{FileStore, layer::DiskLayer};
     use crate::tasks::Tasks;

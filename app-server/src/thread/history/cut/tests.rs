@@ -1,0 +1,72 @@
+//! Which turns a fork may end with: those that readers show, whatever is damaged.
+
+use super::*;
+use crate::thread::history::read::tests::{Life, THREAD, damaged};
+
+fn turn(n: usize) -> TurnId {
+    format!("t{n}").as_str().into()
+}
+
+/// Where a fork ends with turn `n`, and where one before it ends, of a history in which these records are damaged.
+async fn ends(life: &Life, at: &[u64], n: usize) -> [Option<u64>; 2] {
+    let (_dir, store) = damaged(life, at);
+    let mut ends = [None, None];
+    for (end, bound) in ends.iter_mut().zip([Bound::Through(turn(n)), Bound::Before(turn(n))]) {
+        *end = History::cut(&store, THREAD, &bound).await.unwrap().map(|cut| cut.up_to.0);
+    }
+    ends
+}
+
+/// Two records, then four for each turn: the turns begin with 3, 7, 11 and 15.
+fn two_of_four_taken_back() -> Life {
+    Life::of_turns(4).reverted(1)
+}
+
+#[tokio::test]
+async fn a_fork_finds_the_turns_before_what_was_taken_back() {
+    let life = two_of_four_taken_back();
+    assert_eq!(ends(&life, &[], 1).await, [Some(6), Some(2)]);
+    assert_eq!(ends(&life, &[], 2).await, [Some(10), Some(6)]);
+    assert_eq!(ends(&life, &[], 3).await, [None, None]);
+    assert_eq!(ends(&life, &[], 4).await, [None, None]);
+}
+
+#[tokio::test]
+async fn turns_before_what_was_taken_back_are_found_where_its_first_record_is_damaged() {
+    let life = two_of_four_taken_back();
+    for at in [&[11][..], &[11, 12, 13, 14], &[10, 11], &[11, 15]] {
+        let (_dir, store) = damaged(&life, at);
+        let shown = History::read(&store, THREAD).await.unwrap();
+        for n in [1, 2] {
+            assert!(shown.turn(&turn(n)).is_some(), "{at:?}: a reader shows turn {n}");
+        }
+        assert_eq!(ends(&life, at, 1).await, [Some(6), Some(2)], "{at:?}");
+        assert_eq!(ends(&life, at, 2).await, [Some(10), Some(6)], "{at:?}: nothing of what was taken back");
+        assert_eq!(ends(&life, at, 4).await, [None, None], "{at:?}");
+    }
+}
+
+/// The earlier one took back a part of what the later one did.
+#[tokio::test]
+async fn what_two_reverts_took_back_stays_hidden() {
+    // Turn 4 is taken back, then 3: records 19 and 20.
+    let life = Life::of_turns(4).reverted(0).reverted(0);
+    assert_eq!(ends(&life, &[11], 2).await, [Some(10), Some(6)]);
+    for n in [3, 4] {
+        assert_eq!(ends(&life, &[], n).await, [None, None]);
+        assert_eq!(ends(&life, &[11], n).await, [None, None]);
+    }
+}
+
+/// An earlier version did not say where what it took back began.
+#[tokio::test]
+async fn a_revert_without_a_number_goes_by_the_turn() {
+    let mut life = two_of_four_taken_back();
+    for record in &mut life.records {
+        if let RecordBody::Reverted(reverted) = &mut record.body {
+            reverted.from = None;
+        }
+    }
+    assert_eq!(ends(&life, &[], 2).await, [Some(10), Some(6)]);
+    assert_eq!(ends(&life, &[], 3).await, [None, None]);
+}
