@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::check::{Checked, Passing, walk};
 use super::{BLOBS, BackupError, CONFIG, Progress, SHELVES, rollout};
 use crate::clock::Clock;
-use crate::home::{self, FILE_MODE, Home, HomePaths, Term, no_surprises};
+use crate::home::{self, FILE_MODE, Home, HomePaths, Term, folders, no_surprises};
 use crate::policy;
 use crate::rollout::epoch::Tail;
 use crate::rollout::file::FileStore;
@@ -70,7 +70,7 @@ pub fn may(root: &Path, force: bool) -> Result<(), BackupError> {
 fn is_empty(paths: &HomePaths) -> Result<bool, BackupError> {
     let mut found = paths.config().symlink_metadata().is_ok();
     for shelf in SHELVES {
-        for folder in folders(&paths.shelf(shelf))? {
+        for folder in folders_in(&paths.shelf(shelf))? {
             found |= !DiskLayer.entries(&folder).map_err(BackupError::io(&folder))?.is_empty();
         }
     }
@@ -247,7 +247,7 @@ fn finish(
     let unpacked = HomePaths::new(&ready);
     let shelves = SHELVES.map(|shelf| (unpacked.shelf(shelf), true));
     for (root, is_rollout) in [(unpacked.blobs(), false)].into_iter().chain(shelves) {
-        for folder in folders(&root)? {
+        for folder in folders_in(&root)? {
             let found = DiskLayer.entries(&folder).map_err(BackupError::io(&folder))?;
             files.extend(found.into_iter().map(|file| (file.path, is_rollout)));
         }
@@ -288,7 +288,7 @@ fn carry(from: &Path, to: &Path) -> Result<bool, BackupError> {
 /// The indexes are made anew from the rollouts by the next server.
 fn forget_index(paths: &HomePaths) -> Result<(), BackupError> {
     remove_folder(&paths.texts())?;
-    for folder in folders(paths.root())? {
+    for folder in folders_in(paths.root())? {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.strip_prefix("index-").is_some_and(|version| version.parse::<u32>().is_ok()) {
             remove_folder(&folder)?;
@@ -297,17 +297,14 @@ fn forget_index(paths: &HomePaths) -> Result<(), BackupError> {
     Ok(())
 }
 
-fn folders(path: &Path) -> Result<Vec<PathBuf>, BackupError> {
+fn folders_in(path: &Path) -> Result<Vec<PathBuf>, BackupError> {
     let found = DiskLayer.entries(path).map_err(BackupError::io(path))?;
     let real = |path: &PathBuf| path.symlink_metadata().is_ok_and(|seen| seen.is_dir());
     Ok(found.into_iter().map(|entry| entry.path).filter(real).collect())
 }
 
 fn remove_folder(path: &Path) -> Result<(), BackupError> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(BackupError::io(path)(error)),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    folders::remove(path).map_err(BackupError::io(path))
 }
 
 /// Brings everything on the folder's file system to disk: one call, however many files there are.

@@ -1,18 +1,15 @@
 //! `skein import`: rollouts of Codex, taken into a home.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use skein_app_server::import::{self, ImportError, Progress, Report};
 use skein_app_server::telemetry;
 
+use super::progress::Shown;
 use super::{home, home_alone, print_line};
-
-/// Steps of the progress that `--json` prints, at most.
-const STEPS: u64 = 100;
 
 #[derive(Debug, Args)]
 pub struct Import {
@@ -31,9 +28,10 @@ impl Import {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         telemetry::start();
         let home = home(self.home.as_ref())?;
-        let outcome =
-            if self.json { self.told_as_json(&home).await } else { self.told_as_a_bar(&home).await };
-        match outcome {
+        let mut shown = Shown::of("rollouts", self.json);
+        let done = import::run(&self.from, &home, |Progress { done, total }| shown.at(done, total)).await;
+        shown.end();
+        match done {
             Ok(report) => {
                 if self.json {
                     tell_json(&report)?
@@ -47,36 +45,6 @@ impl Import {
             Err(ImportError::Home(error)) => home_alone::refused(error, self.json),
             Err(error) => Err(error.into()),
         }
-    }
-
-    async fn told_as_json(&self, home: &Path) -> Result<Report, ImportError> {
-        let mut last = None;
-        let told = |Progress { done, total }: Progress| {
-            let step = (done * STEPS).checked_div(total);
-            if step != last {
-                last = step;
-                // A reader that went away does not stop the work.
-                print_line(&json!({ "done": done, "total": total }).to_string()).ok();
-            }
-        };
-        import::run(&self.from, home, told).await
-    }
-
-    /// A bar on stderr, where that is a terminal.
-    async fn told_as_a_bar(&self, home: &Path) -> Result<Report, ImportError> {
-        let bar = ProgressBar::no_length();
-        if let Ok(style) =
-            ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} rollouts, {eta} to go")
-        {
-            bar.set_style(style);
-        }
-        let told = |Progress { done, total }: Progress| {
-            bar.set_length(total);
-            bar.set_position(done);
-        };
-        let done = import::run(&self.from, home, told).await;
-        bar.finish_and_clear();
-        done
     }
 }
 

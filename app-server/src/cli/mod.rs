@@ -7,6 +7,7 @@ mod export;
 mod fsck;
 mod home_alone;
 mod import;
+mod progress;
 mod reindex;
 mod restore;
 mod serve;

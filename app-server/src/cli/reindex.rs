@@ -4,16 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use skein_app_server::index::Indexing;
 use skein_app_server::reindex::{self, ReindexError, Reindexed};
 use skein_app_server::telemetry;
 
+use super::progress::Shown;
 use super::{home, home_alone, print_line};
-
-/// Steps of the progress that `--json` prints, at most.
-const STEPS: u64 = 100;
 
 #[derive(Debug, Args)]
 pub struct Reindex {
@@ -29,8 +26,10 @@ impl Reindex {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         telemetry::start();
         let home = home(self.home.as_ref())?;
-        let outcome = if self.json { told_as_json(&home).await } else { told_as_a_bar(&home).await };
-        match outcome {
+        let mut shown = Shown::of("histories", self.json);
+        let done = reindex::run(&home, |Indexing { done, total }| shown.at(done, total)).await;
+        shown.end();
+        match done {
             Ok(done) => {
                 self.tell(&done)?;
                 Ok(ExitCode::SUCCESS)
@@ -47,34 +46,4 @@ impl Reindex {
         }
         print_line(&format!("the list was made anew from {threads} histories in {ms} ms"))
     }
-}
-
-async fn told_as_json(home: &std::path::Path) -> Result<Reindexed, ReindexError> {
-    let mut last = None;
-    let told = |Indexing { done, total }: Indexing| {
-        let step = (done * STEPS).checked_div(total);
-        if step != last {
-            last = step;
-            // A reader that went away does not stop the work.
-            print_line(&json!({ "done": done, "total": total }).to_string()).ok();
-        }
-    };
-    reindex::run(home, told).await
-}
-
-/// A bar on stderr, where that is a terminal.
-async fn told_as_a_bar(home: &std::path::Path) -> Result<Reindexed, ReindexError> {
-    let bar = ProgressBar::no_length();
-    if let Ok(style) =
-        ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} histories, {eta} to go")
-    {
-        bar.set_style(style);
-    }
-    let told = |Indexing { done, total }: Indexing| {
-        bar.set_length(total);
-        bar.set_position(done);
-    };
-    let done = reindex::run(home, told).await;
-    bar.finish_and_clear();
-    done
 }

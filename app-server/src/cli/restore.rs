@@ -9,7 +9,7 @@ use skein_app_server::backup::restore::{self, Restored};
 use skein_app_server::backup::{Progress, check};
 use skein_app_server::telemetry;
 
-use super::backup::Told;
+use super::progress::Shown;
 use super::{home, home_alone, print_line};
 
 #[derive(Debug, Args)]
@@ -33,17 +33,16 @@ impl Restore {
         telemetry::start();
         let root = home(self.home.as_ref())?;
         restore::may(&root, self.force)?;
-        let mut told = Told::new(self.json);
+        let mut shown = Shown::in_steps("files", self.json);
         // How many there are is known only at the end.
-        let checked =
-            check::check(&self.file, &mut |done| told.at("checked", Progress { done, total: done }))?;
+        let checked = check::check(&self.file, &mut |done| shown.at_step("checked", done, done))?;
         let mut home = match home_alone::take(&root, restore::DOING, self.json)? {
             Ok(home) => home,
             Err(code) => return Ok(code),
         };
-        let mut step = |what, at| told.at(what, at);
+        let mut step = |what, Progress { done, total }| shown.at_step(what, done, total);
         let restored = restore::put(&mut home, &self.file, &checked, self.force, &mut step).await?;
-        told.end();
+        shown.end();
         self.tell(&restored)?;
         Ok(ExitCode::SUCCESS)
     }

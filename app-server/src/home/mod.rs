@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 
+pub mod folders;
 mod lock;
 mod paths;
 pub mod socket;

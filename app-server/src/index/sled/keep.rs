@@ -13,6 +13,7 @@ use super::schema::{self, Schema};
 use super::trees::{Broken, Trees};
 use super::{Change, SledIndex, State};
 use crate::clock::Clock;
+use crate::home::folders;
 use crate::index::{IndexError, Indexing, ThreadIndex, rebuild};
 use crate::policy;
 use crate::rollout::{ReadError, RolloutStore, Shelf};
@@ -49,7 +50,7 @@ impl SledIndex {
             }
             self.shared.state.send_replace(State::Opening);
             let aside =
-                self.on_folders("set index aside", |home| schema::move_aside(&Schema::CURRENT.folder(home)));
+                self.on_folders("set index aside", |home| folders::set_aside(&Schema::CURRENT.folder(home)));
             if let Err(Broken(reason)) = opened.map(drop).and(aside.await) {
                 failures += 1;
                 tracing::error!(%reason, failures, "the index cannot be used");

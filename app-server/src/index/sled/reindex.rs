@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::schema::{self, Schema};
 use super::trees::{Broken, Trees};
 use super::{SledIndex, State};
-use crate::home::HomePaths;
+use crate::home::{HomePaths, folders};
 use crate::index::{IndexError, Indexing, rebuild};
 use crate::rollout::RolloutStore;
 use crate::tasks::{Pool, Tasks};
@@ -30,7 +30,7 @@ pub async fn reindex(
     };
     let path = beside.clone();
     let trees = on_pool(tasks, move || {
-        schema::remove(&path)?;
+        folders::remove(&path)?;
         Trees::open(&path, Schema::CURRENT).map_err(|Broken(reason)| std::io::Error::other(reason))
     });
     let trees = trees.await?;
@@ -43,7 +43,7 @@ pub async fn reindex(
     let home = home.clone();
     on_pool(tasks, move || {
         drop(trees);
-        schema::replace(&beside, &place)?;
+        folders::replace(&beside, &place)?;
         schema::remove_others(&home)
     })
     .await?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::home::HomePaths;
+use crate::home::{HomePaths, folders};
 
 /// What is in the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,28 +34,6 @@ impl Schema {
     }
 }
 
-/// Gives the folder another name, in place of an earlier one that was set aside.
-pub(super) fn move_aside(path: &Path) -> io::Result<()> {
-    replace(path, &path.with_extension("aside"))
-}
-
-/// Gives the folder the name of another one, which goes. Nothing happens where there is none.
-pub(super) fn replace(from: &Path, to: &Path) -> io::Result<()> {
-    if !from.exists() {
-        return Ok(());
-    }
-    remove(to)?;
-    fs::rename(from, to)
-}
-
-/// Removes a folder, if it is there.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
 /// Removes the indexes of every other version, older and newer: from here on nobody writes to them, and one that is
 /// behind without an open marker that says so would never be mended.
 pub(super) fn remove_others(home: &HomePaths) -> io::Result<()> {
@@ -64,7 +42,7 @@ pub(super) fn remove_others(home: &HomePaths) -> io::Result<()> {
         let path = entry?.path();
         if path != kept && path != kept.with_extension("aside") && is_index(&path) {
             tracing::info!(path = %path.display(), "an index of another version goes; it was replaced");
-            remove(&path)?;
+            folders::remove(&path)?;
         }
     }
     Ok(())

@@ -9,8 +9,9 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::time::Instant;
 
 use super::db::{Added, Change, Db, DbError, Known};
-use super::{Shared, db, remove, set_aside};
+use super::{Shared, db};
 use crate::clock::Clock;
+use crate::home::folders;
 use crate::index::IndexError;
 use crate::policy;
 use crate::rollout::ReadError;
@@ -49,7 +50,7 @@ pub(super) async fn serve(shared: &Arc<Shared>) {
             let aside = on_disk(shared, |shared| {
                 shared.state().file += 1;
                 shared.readers().clear();
-                Ok(set_aside(&shared.folder())?)
+                Ok(folders::set_aside(&shared.folder())?)
             });
             if let Err(error) = aside.await {
                 tracing::warn!(%error, "the text index cannot be set aside");
@@ -91,7 +92,7 @@ async fn open(shared: &Arc<Shared>) -> Result<Db, DbError> {
             None => db.set_boot(boot).map(|()| db),
             Some(_) => {
                 drop(db);
-                remove(&folder)?;
+                folders::remove(&folder)?;
                 let db = Db::open(&folder)?;
                 db.set_boot(boot).map(|()| db)
             }

@@ -6,9 +6,8 @@
 //! *behind* from the change of its row until its messages are in here.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +16,7 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::home::HomePaths;
+use crate::home::{HomePaths, folders};
 use crate::index::ThreadIndex;
 use crate::index::changes::Changes;
 use crate::policy;
@@ -98,7 +97,7 @@ impl Texts {
     /// One that is never made: its home is not there.
     #[cfg(test)]
     pub fn nowhere(store: Arc<dyn RolloutStore>, index: Arc<dyn ThreadIndex>, tasks: &Tasks) -> Self {
-        let (home, stop) = (HomePaths::new(Path::new("/proc/nowhere")), CancellationToken::new());
+        let (home, stop) = (HomePaths::new("/proc/nowhere".as_ref()), CancellationToken::new());
         let (boot, changes, tasks) = (Uuid::nil(), Arc::default(), tasks.clone());
         stop.cancel();
         Self::new(Sources { home, boot, store, index, changes, tasks, stop })
@@ -244,7 +243,7 @@ impl Forgetting {
         self.remove_from_db(thread).or_else(|error| {
             tracing::warn!(%error, "the text index cannot be used; it is removed");
             self.db = None;
-            remove(&self.folder)
+            folders::remove(&self.folder)
         })
     }
 
@@ -254,23 +253,5 @@ impl Forgetting {
             self.db = if self.folder.is_dir() { Some(Db::open(&self.folder)?) } else { None };
         }
         self.db.as_mut().map_or(Ok(()), |db| db.change(&[Change::Remove(thread)]))
-    }
-}
-
-/// Removes the folder, if it is there.
-fn remove(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-/// Gives the folder another name, in place of an earlier one that was set aside.
-fn set_aside(folder: &Path) -> io::Result<()> {
-    let aside = folder.with_extension("aside");
-    remove(&aside)?;
-    match fs::rename(folder, &aside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
     }
 }

@@ -1,11 +1,13 @@
 //! Observers: they hear everything, keep nothing loaded, and are asked nothing.
 
+use skein_protocol::extension::GapReason;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_protocol::notifications::{TurnCompleted, TurnStarted};
 use skein_protocol::thread::ThreadStatus;
 use skein_protocol::turn::TurnStatus;
 
 use super::*;
+use crate::rollout::RolloutStore;
 use crate::thread::subscribers::Role;
 
 #[tokio::test(start_paused = true)]
@@ -94,6 +96,25 @@ async fn an_observer_of_a_rollout_with_a_damaged_end_is_answered() {
     bytes.extend_from_slice(b"damage\nand more\nand more\n");
     bench.overwrite(thread, &bytes);
     let response = bench.client().observe(thread).await;
+    assert_eq!(response.thread.turns.len(), 1);
+    bench.finish().await;
+}
+
+/// The next load begins another version of the history: who went on by number would not know of it.
+#[tokio::test]
+async fn an_observer_that_has_seen_what_is_damaged_now_is_shown_the_whole() {
+    let bench = Bench::on_files();
+    let thread = bench.stored().await;
+    let seen = bench.disk.head(thread).await.unwrap();
+    let mut bytes = bench.file(thread);
+    let last = bytes.iter().rev().skip(1).position(|byte| *byte == b'\n').unwrap();
+    let end = bytes.len() - 1;
+    bytes[end - last..end].fill(b'x');
+    bench.overwrite(thread, &bytes);
+    let mut observer = bench.client();
+    let request = observer.ask_resume_from(thread, Role::Observer, (seen, Epoch(1)));
+    let response = observer.answer::<skein_protocol::thread::ThreadResumeResponse>(request).await.unwrap();
+    assert_eq!(response.skein.unwrap().gap.map(|gap| gap.reason), Some(GapReason::Damaged));
     assert_eq!(response.thread.turns.len(), 1);
     bench.finish().await;
 }

@@ -1,0 +1,70 @@
+//! How far a command is, for who waits for it: a bar on stderr where that is a terminal, or lines of JSON on stdout.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::print_line;
+
+/// Lines of JSON for one step of the work, at most.
+const LINES: u64 = 100;
+
+/// Shows it.
+pub struct Shown {
+    bar: ProgressBar,
+    json: bool,
+    last: Option<(Option<&'static str>, Option<u64>)>,
+}
+
+impl Shown {
+    /// Of work on `things`, in one step that needs no name.
+    pub fn of(things: &str, json: bool) -> Self {
+        Self::as_a_bar(&format!("{{wide_bar}} {{human_pos}} of {{human_len}} {things}, {{eta}} to go"), json)
+    }
+
+    /// Of work on `things` in several steps.
+    pub fn in_steps(things: &str, json: bool) -> Self {
+        Self::as_a_bar(
+            &format!("{{wide_bar}} {{human_pos}} of {{human_len}} {things} {{msg}}, {{eta}} to go"),
+            json,
+        )
+    }
+
+    fn as_a_bar(template: &str, json: bool) -> Self {
+        let bar = if json { ProgressBar::hidden() } else { ProgressBar::no_length() };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self { bar, json, last: None }
+    }
+
+    /// So many things are done.
+    pub fn at(&mut self, done: u64, total: u64) {
+        self.show(None, done, total);
+    }
+
+    /// So many things are done in this step.
+    pub fn at_step(&mut self, step: &'static str, done: u64, total: u64) {
+        self.bar.set_message(step);
+        self.show(Some(step), done, total);
+    }
+
+    fn show(&mut self, step: Option<&'static str>, done: u64, total: u64) {
+        let now = (step, (done * LINES).checked_div(total));
+        if self.json && self.last != Some(now) {
+            let line = match step {
+                Some(step) => json!({ "step": step, "done": done, "total": total }),
+                None => json!({ "done": done, "total": total }),
+            };
+            // A reader that went away does not stop the work.
+            print_line(&line.to_string()).ok();
+        }
+        self.last = Some(now);
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+    }
+
+    /// The work is done.
+    pub fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
