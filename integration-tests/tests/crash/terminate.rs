@@ -8,6 +8,7 @@ use skein_integration_tests::client::{Client, End};
 use skein_integration_tests::home::{Exit, Helper, Home, PATIENCE};
 use skein_integration_tests::process::wait_until;
 use skein_integration_tests::requests::agent_text;
+use skein_protocol::item::ThreadItemBody;
 use skein_protocol::notifications::{ItemAgentMessageDelta, ItemStarted};
 use skein_protocol::turn::TurnStatus;
 
@@ -75,7 +76,8 @@ async fn a_second_signal_shortens_every_wait() -> Result<()> {
     let mut client = home.client().await?;
     let thread = client.start_said_thread("/tool helper pid").await?;
     client.start_turn(thread, "/tool helper hang").await?;
-    client.next::<ItemStarted>(|_| true).await?;
+    // The call, not the message: one that had not begun by then would be refused, and the turn end by itself.
+    client.next::<ItemStarted>(|item| matches!(item.item.body, ThreadItemBody::McpToolCall(_))).await?;
     home.signal(Signal::SIGTERM)?;
     // The stop has begun when nobody new is served.
     wait_until("the stop has begun", PATIENCE, || {
