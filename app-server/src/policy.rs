@@ -243,7 +243,7 @@ pub const READ_BUFFER: usize = 8 << 10;
 pub const HELPER_LONGEST_LINE: usize = 16 << 20;
 /// Bytes of garbage that are shown to the user. Origin: guess; enough to recognise a banner.
 pub const HELPER_GARBAGE_SHOWN: usize = 200;
-/// Tools that one helper may list. Origin: guess; the largest real servers have hundreds.
+/// Tools, and resources, that one helper may list. Origin: guess; the largest real servers have hundreds.
 pub const HELPER_MOST_TOOLS: usize = 10_000;
 /// How long the exit of a helper that closed its output is waited for, to say why. Origin: guess; only the texts of
 /// errors wait for it.

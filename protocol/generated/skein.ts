@@ -89,6 +89,8 @@ export type Methods = {
   "mcpServerStatus/list": { params: ListMcpServerStatusParams; result: ListMcpServerStatusResponse };
   /** Calls a tool of one of the thread's helpers. Answered when the tool is done, however long that takes. */
   "mcpServer/tool/call": { params: McpServerToolCallParams; result: McpServerToolCallResponse };
+  /** Reads a resource of one of the thread's helpers. Answered when the helper does. */
+  "mcpServer/resource/read": { params: McpResourceReadParams; result: McpResourceReadResponse };
   /** The models that turns can use. */
   "model/list": { params: ModelListParams; result: ModelListResponse };
   /**
@@ -113,6 +115,8 @@ export type Methods = {
   "skein/thread/unload": { params: SkeinThreadUnloadParams; result: SkeinThreadUnloadResponse };
   /** What the server holds and has done, in numbers. Never waits for anything. */
   "skein/status": { params: SkeinStatusParams; result: SkeinStatusResponse };
+  /** The helpers of loaded threads with their processes, memory, queues and last words, from one look at the system. */
+  "skein/helpers/list": { params: SkeinHelpersListParams; result: SkeinHelpersListResponse };
   /**
    * What was told to everybody since a number of the catalog: with it, the list of a client that was away is right
    * again. After a page of `thread/list`, ask with the page's number and apply the changes in order. A thread that
@@ -838,6 +842,43 @@ export type HelperCounts = {
   stopping: number;
 };
 
+/** A helper as it is now. */
+export type HelperDetail = {
+  /** Resident memory of them all. */
+  memoryBytes: number;
+  /** Its name in the configuration. */
+  name: string;
+  /** The process that was started, while it runs. */
+  pid?: number | null;
+  /** It and everything that it started, without the guard; parents before their children. */
+  processes: HelperProcess[];
+  /** Messages that wait because it does not read them. */
+  queued: number;
+  /** Why it does not run. */
+  reason?: string | null;
+  /** Where in its life it is. */
+  state: HelperState;
+  /** The last lines that it wrote to stderr. */
+  stderr: string;
+  /** Whose it is. */
+  threadId: ThreadId;
+};
+
+/** One process of a helper. */
+export type HelperProcess = {
+  /** Its resident memory. */
+  memoryBytes: number;
+  /** What the system calls it; never its arguments, which may be secret. */
+  name: string;
+  /** Its parent's number. */
+  parent: number;
+  /** Its number. */
+  pid: number;
+};
+
+/** Where in its life a helper is. */
+export type HelperState = "disabled" | "starting" | "ready" | "failed" | "stopping" | "stopped";
+
 /** A hook that cannot be read. */
 export type HookErrorInfo = {
   message: string;
@@ -1261,6 +1302,30 @@ export type McpElicitationUntitledSingleSelectEnumSchema = {
   enum: string[];
   title?: string | null;
   type: McpElicitationStringType;
+};
+
+/** Params of `mcpServer/resource/read`. */
+export type McpResourceReadParams = {
+  _meta?: { [key: string]: unknown } | null;
+  connectorId?: string | null;
+  originCallId?: string | null;
+  server: string;
+  target?: McpResourceReadTarget | null;
+  threadId?: ThreadId | null;
+  uri: string;
+};
+
+/** Response of `mcpServer/resource/read`. */
+export type McpResourceReadResponse = {
+  contents: ResourceContent[];
+  originCallId: string | null;
+};
+
+/** Whose resource is meant, where a service has several. */
+export type McpResourceReadTarget = {
+  connectorId: string;
+  /** Null, but not left out. */
+  linkId: string | null;
 };
 
 /** How the connection to a helper is doing. */
@@ -1694,6 +1759,19 @@ export type Resource = {
   uri: string;
 };
 
+/** A part of a resource: text, or bytes in base64. */
+export type ResourceContent = {
+  _meta?: unknown;
+  mimeType?: string | null;
+  text: string;
+  uri: string;
+} | {
+  _meta?: unknown;
+  blob: string;
+  mimeType?: string | null;
+  uri: string;
+};
+
 /** A pattern of resources that a helper offers. */
 export type ResourceTemplate = {
   annotations?: unknown;
@@ -2002,6 +2080,18 @@ export type SkeinCatalogResumeResponse = {
 export type SkeinHeartbeatNotification = {
   /** The server's clock, in Unix milliseconds. */
   at: number;
+};
+
+/** Params of `skein/helpers/list`. */
+export type SkeinHelpersListParams = {
+  /** Only those of this thread; otherwise those of all loaded threads. */
+  threadId?: ThreadId | null;
+};
+
+/** Response of `skein/helpers/list`. */
+export type SkeinHelpersListResponse = {
+  /** By thread and name. */
+  data: HelperDetail[];
 };
 
 /** Params of `skein/quiesce`. */

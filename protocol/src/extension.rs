@@ -338,6 +338,8 @@ pub struct RpcDiscoverParams {}
 #[serde(transparent)]
 pub struct RpcDiscoverResponse(#[schemars(with = "JsonObject")] pub Box<RawValue>);
 
+mod helpers;
 mod status;
 
+pub use helpers::*;
 pub use status::*;

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -214,6 +214,73 @@ pub struct McpServerToolCallResponse {
     pub is_error: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured_content: Option<Value>,
+}
+
+/// Params of `mcpServer/resource/read`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpResourceReadParams {
+    #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
+    pub meta: Option<BTreeMap<String, Value>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connector_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_call_id: Option<String>,
+    pub server: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<McpResourceReadTarget>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_id: Option<ThreadId>,
+    pub uri: String,
+}
+
+/// Whose resource is meant, where a service has several.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpResourceReadTarget {
+    pub connector_id: String,
+    /// Null, but not left out.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schemars(schema_with = "text_or_null")]
+    pub link_id: Option<String>,
+}
+
+/// A function of ours, so that the field counts as one that is always there.
+fn text_or_null(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<Option<String>>()
+}
+
+/// Response of `mcpServer/resource/read`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpResourceReadResponse {
+    pub contents: Vec<ResourceContent>,
+    #[serde(default)]
+    pub origin_call_id: Option<String>,
+}
+
+/// A part of a resource: text, or bytes in base64.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ResourceContent {
+    #[serde(rename_all = "camelCase")]
+    Text {
+        #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
+        meta: Option<Value>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mime_type: Option<String>,
+        text: String,
+        uri: String,
+    },
+    #[serde(rename_all = "camelCase")]
+    Blob {
+        #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
+        meta: Option<Value>,
+        blob: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mime_type: Option<String>,
+        uri: String,
+    },
 }
 
 /// How far the start of a helper is.

@@ -11,12 +11,12 @@ use crate::{
     },
     extension::{
         RpcDiscoverParams, RpcDiscoverResponse, SkeinCatalogResumeParams, SkeinCatalogResumeResponse,
-        SkeinQuiesceParams, SkeinQuiesceResponse, SkeinStatusParams, SkeinStatusResponse,
-        SkeinThreadUnloadParams, SkeinThreadUnloadResponse,
+        SkeinHelpersListParams, SkeinHelpersListResponse, SkeinQuiesceParams, SkeinQuiesceResponse,
+        SkeinStatusParams, SkeinStatusResponse, SkeinThreadUnloadParams, SkeinThreadUnloadResponse,
     },
     helper::{
-        ListMcpServerStatusParams, ListMcpServerStatusResponse, McpServerToolCallParams,
-        McpServerToolCallResponse,
+        ListMcpServerStatusParams, ListMcpServerStatusResponse, McpResourceReadParams,
+        McpResourceReadResponse, McpServerToolCallParams, McpServerToolCallResponse,
     },
     server::{InitializeParams, InitializeResponse, InitializedParams, ModelListParams, ModelListResponse},
     table::{client_notifications, methods},
@@ -105,6 +105,9 @@ methods! {
         ListMcpServerStatusParams => ListMcpServerStatusResponse;
     /// Calls a tool of one of the thread's helpers. Answered when the tool is done, however long that takes.
     McpServerToolCall = "mcpServer/tool/call" [Helper, Stable] McpServerToolCallParams => McpServerToolCallResponse;
+    /// Reads a resource of one of the thread's helpers. Answered when the helper does.
+    McpServerResourceRead = "mcpServer/resource/read" [Helper, Stable]
+        McpResourceReadParams => McpResourceReadResponse;
     /// The models that turns can use.
     ModelList = "model/list" [Inline, Stable] ModelListParams => ModelListResponse;
     /// The settings in force and where each was written. Variables of helpers are masked, and their arguments where their
@@ -128,6 +131,9 @@ methods! {
         SkeinThreadUnloadParams => SkeinThreadUnloadResponse;
     /// What the server holds and has done, in numbers. Never waits for anything.
     SkeinStatus = "skein/status" [Inline, Experimental] SkeinStatusParams => SkeinStatusResponse;
+    /// The helpers of loaded threads with their processes, memory, queues and last words, from one look at the system.
+    SkeinHelpersList = "skein/helpers/list" [Store, Experimental]
+        SkeinHelpersListParams => SkeinHelpersListResponse;
     /// What was told to everybody since a number of the catalog: with it, the list of a client that was away is right
     /// again. After a page of `thread/list`, ask with the page's number and apply the changes in order. A thread that
     /// is not in the client's list, but changes, was not on disk when the list was made: read it.

@@ -5,6 +5,7 @@ mod call;
 mod client;
 mod export;
 mod fsck;
+mod helpers;
 mod home_alone;
 mod import;
 mod progress;
@@ -42,6 +43,8 @@ enum Command {
     Call(call::Call),
     /// Write one thread's history as JSON lines or Markdown. The home may be served. Exit code 4: there is no such thread.
     Export(export::Export),
+    /// Show the helpers of the running server and their processes.
+    Helpers(helpers::Helpers),
     /// Take the threads of a home of Codex over. Exit code 1: not all could be read; 3: a server has the home.
     Import(import::Import),
     /// Check a home, say what is wrong, and mend it where that is possible without loss. Exit codes as of fsck(8): 0 clean,
@@ -87,6 +90,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Backup(backup) => backup.run().map(well),
         Command::Call(call) => one_thread().and_then(|runtime| runtime.block_on(call.run())).map(well),
         Command::Export(export) => one_thread().and_then(|runtime| runtime.block_on(export.run())),
+        Command::Helpers(helpers) => {
+            one_thread().and_then(|runtime| runtime.block_on(helpers.run())).map(well)
+        }
         Command::Import(import) => one_thread().and_then(|runtime| runtime.block_on(import.run())),
         Command::Fsck(fsck) => one_thread().map(|runtime| runtime.block_on(fsck.run())),
         Command::Reindex(reindex) => one_thread().and_then(|runtime| runtime.block_on(reindex.run())),

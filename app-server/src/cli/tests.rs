@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use skein_protocol::extension::SkeinStatusResponse;
+use skein_protocol::extension::{SkeinHelpersListResponse, SkeinStatusResponse};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::client::{CallError, Client};
-use super::{Where, status};
+use super::{Where, helpers, status};
 
 /// Serves one connection: for each request the messages of `script`, then the end.
 async fn serve(listener: TcpListener, script: Vec<Vec<Value>>) {
@@ -112,4 +112,31 @@ fn the_table_names_every_subject_once() {
     unique.dedup();
     assert_eq!(names.len(), unique.len(), "{table}");
     assert!(table.contains("up          1 h 2 min"), "{table}");
+}
+
+#[test]
+fn helpers_are_shown_with_their_processes_as_these_descend() {
+    let process =
+        |pid, parent, name| json!({"pid": pid, "parent": parent, "name": name, "memoryBytes": 2048});
+    let ready = json!({
+        "threadId": "0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b", "name": "files", "state": "ready", "pid": 7,
+        "processes": [process(7, 6, "files-server"), process(9, 7, "child"), process(8, 6, "daemon")],
+        "memoryBytes": 6144, "queued": 3, "stderr": "first\nlast words",
+    });
+    let failed = json!({
+        "threadId": "0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b", "name": "gone", "state": "failed",
+        "reason": "it ended with exit code 3", "processes": [], "memoryBytes": 0, "queued": 0, "stderr": "",
+    });
+    let listed = serde_json::from_value(json!({"data": [ready, failed]})).unwrap();
+    let wanted = "\
+0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b  files  ready: 3 processes, 6 KiB, 3 messages wait
+  7 files-server, 2 KiB
+    9 child, 2 KiB
+  8 daemon, 2 KiB
+  | last words
+0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b  gone  failed: 0 processes, 0 KiB
+  | it ended with exit code 3";
+    assert_eq!(helpers::table(&listed), wanted);
+    let none = helpers::table(&SkeinHelpersListResponse::default());
+    assert_eq!(none, "no loaded thread has helpers");
 }

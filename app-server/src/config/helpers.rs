@@ -2,27 +2,53 @@
 //! requests that start or resume a thread.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::problem::{ConfigError, ConfigErrors, ConfigWarning, Place, Problems};
 use super::section::Section;
 use super::tree;
-use crate::helpers::HelperSpec;
+use crate::helpers::{HelperSpec, HttpSpec, Secrets, StdioSpec, Transport};
 
 /// What one place says about a helper; what it leaves out is said by the place below.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HelperOverride {
     place: Place,
-    command: Option<String>,
-    args: Option<Vec<String>>,
-    env: Option<BTreeMap<String, String>>,
-    cwd: Option<PathBuf>,
+    stdio: StdioOverride,
+    http: HttpOverride,
     enabled: Option<bool>,
     required: Option<bool>,
     startup_timeout: Option<Duration>,
+    tool_timeout: Option<Duration>,
     enabled_tools: Option<Vec<String>>,
     disabled_tools: Option<Vec<String>>,
+}
+
+/// What one place says about a helper's process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct StdioOverride {
+    command: Option<String>,
+    args: Option<Vec<String>>,
+    env: Option<Secrets>,
+    env_vars: Option<Vec<String>>,
+    cwd: Option<PathBuf>,
+}
+
+/// What one place says about a helper that somebody else runs.
+#[derive(Clone, PartialEq, Eq)]
+struct HttpOverride {
+    url: Option<String>,
+    bearer_token_env_var: Option<String>,
+    http_headers: Option<Secrets>,
+    env_http_headers: Option<BTreeMap<String, String>>,
+}
+
+impl fmt::Debug for HttpOverride {
+    /// Without the address: it may have secrets in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpOverride").finish_non_exhaustive()
+    }
 }
 
 /// What a client wants to be different for one thread.
@@ -59,7 +85,7 @@ impl Overrides {
     /// The helpers of a thread: these over `base`, those of the configuration.
     ///
     /// # Errors
-    /// Each new helper that has no `command`.
+    /// Each helper that has both `command` and `url`, or neither, or keys of the other kind.
     pub fn over(
         &self,
         base: &BTreeMap<String, HelperSpec>,
@@ -92,54 +118,151 @@ pub(super) fn lay_over(
     problems: &mut Problems,
 ) {
     for (name, change) in overrides {
-        match change.clone().over(&name, helpers.get(&name)) {
-            Some(settings) => {
+        let place = change.place.clone();
+        let key = format!("mcp_servers.{name}");
+        match change.over(&name, helpers.get(&name)) {
+            Ok(settings) => {
                 helpers.insert(name, settings);
             }
-            None if problems.name(&format!("mcp_servers.{name}.command")) => {}
-            None => {
-                let key = format!("mcp_servers.{name}");
-                let expected = "give it command = \"PROGRAM\" (only helpers on stdio can be used)";
-                problems.push(ConfigError::new(change.place, key, "this helper has no command", expected));
-            }
+            // What is wrong is said already.
+            Err(_) if ["command", "url"].iter().any(|way| problems.name(&format!("{key}.{way}"))) => {}
+            Err((what, expected)) => problems.push(ConfigError::new(place, key, what, expected)),
         }
     }
 }
 
+/// What is wrong with a helper, and what would be right.
+type Wrong = (String, &'static str);
+
+const ONE_WAY: &str = "give it either command = \"PROGRAM\" or url = \"https://...\"";
+
 impl HelperOverride {
     fn read(place: Place, section: &mut Section<'_>) -> Self {
+        if section.text("bearer_token").is_some() {
+            let expected = "name a variable of the server's environment by bearer_token_env_var";
+            section.wrong(place.clone(), "bearer_token would be a secret in a file", expected);
+        }
         Self {
             place,
-            command: section.text("command"),
-            args: section.texts("args"),
-            env: section.text_map("env"),
-            cwd: section.text("cwd").map(PathBuf::from),
+            stdio: StdioOverride {
+                command: section.text("command"),
+                args: section.texts("args"),
+                env: section.text_map("env").map(Secrets),
+                env_vars: section.names("env_vars"),
+                cwd: section.text("cwd").map(PathBuf::from),
+            },
+            http: HttpOverride {
+                url: section.text("url"),
+                bearer_token_env_var: section.text("bearer_token_env_var"),
+                http_headers: section.text_map("http_headers").map(Secrets),
+                env_http_headers: section.text_map("env_http_headers"),
+            },
             enabled: section.flag("enabled"),
             required: section.flag("required"),
             startup_timeout: section.seconds("startup_timeout_sec"),
+            tool_timeout: section.seconds("tool_timeout_sec"),
             enabled_tools: section.texts("enabled_tools"),
             disabled_tools: section.texts("disabled_tools"),
         }
     }
 
-    /// None when neither this nor `base` names a command. Variables are merged one by one, all else is replaced.
-    fn over(self, name: &str, base: Option<&HelperSpec>) -> Option<HelperSpec> {
-        let base = base.cloned();
-        let command = self.command.or_else(|| base.as_ref().map(|base| base.command.clone()))?;
-        let base = base.unwrap_or_else(|| HelperSpec::new(name, command.clone()));
-        let mut env = base.env;
-        env.extend(self.env.unwrap_or_default());
-        Some(HelperSpec {
+    /// Variables and headers are merged one by one, all else is replaced.
+    fn over(self, name: &str, base: Option<&HelperSpec>) -> Result<HelperSpec, Wrong> {
+        let transport = transport(self.stdio, self.http, base.map(|base| &base.transport))?;
+        let base = base.cloned().unwrap_or_else(|| HelperSpec::reached(name, transport.clone()));
+        Ok(HelperSpec {
             name: base.name,
-            command,
-            args: self.args.unwrap_or(base.args),
-            env,
-            cwd: self.cwd.or(base.cwd),
+            transport,
             enabled: self.enabled.unwrap_or(base.enabled),
             required: self.required.unwrap_or(base.required),
             startup_timeout: self.startup_timeout.unwrap_or(base.startup_timeout),
+            tool_timeout: self.tool_timeout.or(base.tool_timeout),
             enabled_tools: self.enabled_tools.or(base.enabled_tools),
             disabled_tools: self.disabled_tools.unwrap_or(base.disabled_tools),
         })
+    }
+}
+
+/// The way to a helper: that of `base` changed, or the one that is named.
+fn transport(stdio: StdioOverride, http: HttpOverride, base: Option<&Transport>) -> Result<Transport, Wrong> {
+    let (process, address) = match (&stdio.command, &http.url, base) {
+        (Some(_), Some(_), _) => {
+            return Err(("this helper has both command and url".to_owned(), ONE_WAY));
+        }
+        (None, None, None) => return Err(("this helper has neither command nor url".to_owned(), ONE_WAY)),
+        (Some(_), None, Some(Transport::Stdio(base))) | (None, None, Some(Transport::Stdio(base))) => {
+            (Some(base.clone()), None)
+        }
+        (None, Some(_), Some(Transport::Http(base))) | (None, None, Some(Transport::Http(base))) => {
+            (None, Some(base.clone()))
+        }
+        (Some(_), None, None | Some(Transport::Http(_))) => (Some(StdioSpec::default()), None),
+        (None, Some(_), None | Some(Transport::Stdio(_))) => (None, Some(HttpSpec::default())),
+    };
+    if process.is_some()
+        && let Some(key) = http.own_key()
+    {
+        return Err((format!("{key} is of helpers with a url, and this one has a command"), ONE_WAY));
+    }
+    if address.is_some()
+        && let Some(key) = stdio.own_key()
+    {
+        return Err((format!("{key} is of helpers with a command, and this one has a url"), ONE_WAY));
+    }
+    Ok(match address {
+        Some(base) => Transport::Http(http.over(base)),
+        None => Transport::Stdio(stdio.over(process.unwrap_or_default())),
+    })
+}
+
+impl StdioOverride {
+    /// A key that only helpers on stdio have.
+    fn own_key(&self) -> Option<&'static str> {
+        let named = [
+            ("args", self.args.is_some()),
+            ("env", self.env.is_some()),
+            ("env_vars", self.env_vars.is_some()),
+            ("cwd", self.cwd.is_some()),
+        ];
+        named.into_iter().find_map(|(key, said)| said.then_some(key))
+    }
+
+    fn over(self, base: StdioSpec) -> StdioSpec {
+        let mut env = base.env;
+        env.0.extend(self.env.unwrap_or_default().0);
+        StdioSpec {
+            command: self.command.unwrap_or(base.command),
+            args: self.args.unwrap_or(base.args),
+            env,
+            env_vars: self.env_vars.unwrap_or(base.env_vars),
+            cwd: self.cwd.or(base.cwd),
+        }
+    }
+}
+
+impl HttpOverride {
+    /// A key that only helpers with an address have.
+    fn own_key(&self) -> Option<&'static str> {
+        let named = [
+            ("bearer_token_env_var", self.bearer_token_env_var.is_some()),
+            ("http_headers", self.http_headers.is_some()),
+            ("env_http_headers", self.env_http_headers.is_some()),
+        ];
+        named.into_iter().find_map(|(key, said)| said.then_some(key))
+    }
+
+    /// A new address takes no secrets of the old one along.
+    fn over(self, base: HttpSpec) -> HttpSpec {
+        let moved = self.url.as_ref().is_some_and(|url| *url != base.url);
+        let base = if moved { HttpSpec::default() } else { base };
+        let (mut headers, mut named) = (base.http_headers, base.env_http_headers);
+        headers.0.extend(self.http_headers.unwrap_or_default().0);
+        named.extend(self.env_http_headers.unwrap_or_default());
+        HttpSpec {
+            url: self.url.unwrap_or(base.url),
+            bearer_token_env_var: self.bearer_token_env_var.or(base.bearer_token_env_var),
+            http_headers: headers,
+            env_http_headers: named,
+        }
     }
 }

@@ -47,14 +47,26 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
-        self.value(key, "write a list of texts, such as [\"a\", \"b\"]", |value| match value {
-            Value::List(values) => values.into_iter().map(|node| text(node.value)).collect(),
-            Value::Text(_)
+        self.value(key, "write a list of texts, such as [\"a\", \"b\"]", |value| {
+            list(value)?.into_iter().map(|node| text(node.value)).collect()
+        })
+    }
+
+    /// Names of variables: texts, or tables with a `name`, as Codex has them.
+    pub(super) fn names(&mut self, key: &'static str) -> Option<Vec<String>> {
+        let name = |value| match value {
+            Value::Table(mut table) => text(table.remove("name")?.value),
+            value @ (Value::Text(_)
+            | Value::List(_)
             | Value::Integer(_)
             | Value::Float(_)
             | Value::Bool(_)
-            | Value::Table(_)
-            | Value::Other(_) => None,
+            | Value::Other(_)) => text(value),
+        };
+        let fits = |name: &String| !name.is_empty() && !name.contains(['=', '\0']);
+        self.value(key, "write a list of names of variables, such as [\"API_KEY\"]", |value| {
+            let names: Option<Vec<String>> = list(value)?.into_iter().map(|node| name(node.value)).collect();
+            names.filter(|names| names.iter().all(fits))
         })
     }
 
@@ -210,6 +222,18 @@ fn table(value: Value) -> Option<Table> {
         | Value::Float(_)
         | Value::Bool(_)
         | Value::List(_)
+        | Value::Other(_) => None,
+    }
+}
+
+fn list(value: Value) -> Option<Vec<Node>> {
+    match value {
+        Value::List(values) => Some(values),
+        Value::Text(_)
+        | Value::Integer(_)
+        | Value::Float(_)
+        | Value::Bool(_)
+        | Value::Table(_)
         | Value::Other(_) => None,
     }
 }

@@ -1,5 +1,5 @@
 //! The settings as clients may see them: those in force, and what each place says. Secrets stay here: variables of helpers
-//! are named without their values, arguments of helpers that are named like a secret are masked, and keys that Skein does
+//! and headers are named without their values, addresses are shown without user and query, arguments of helpers that are named like a secret are masked, and keys that Skein does
 //! not read are left out. What an argument is cannot be known for sure: variables are the place for secrets.
 
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::tree::{self, Table};
 use super::{Config, Containment, Durability, Heartbeat, Limits, OrphanPolicy, RunningOrphans};
-use crate::helpers::HelperSpec;
+use crate::helpers::{HelperSpec, Secrets, Transport, shown_url};
 
 #[cfg(test)]
 mod tests;
@@ -126,18 +126,34 @@ fn connections(heartbeat: &Heartbeat) -> Value {
 }
 
 fn helper(spec: &HelperSpec) -> Value {
-    let env: Map<String, Value> = spec.env.keys().map(|name| (name.clone(), json!(MASK))).collect();
-    json!({
-        "command": spec.command,
-        "args": masked(spec.args.iter().map(String::as_str)),
-        "env": env,
-        "cwd": spec.cwd,
+    let shown = match &spec.transport {
+        Transport::Stdio(stdio) => json!({
+            "command": stdio.command,
+            "args": masked(stdio.args.iter().map(String::as_str)),
+            "env": hidden(&stdio.env),
+            "env_vars": stdio.env_vars,
+            "cwd": stdio.cwd,
+        }),
+        Transport::Http(http) => json!({
+            "url": http.shown_url(),
+            "bearer_token_env_var": http.bearer_token_env_var,
+            "http_headers": hidden(&http.http_headers),
+            "env_http_headers": http.env_http_headers,
+        }),
+    };
+    let both = json!({
         "enabled": spec.enabled,
         "required": spec.required,
         "startup_timeout_sec": spec.startup_timeout.as_secs_f64(),
+        "tool_timeout_sec": spec.tool_timeout.map(|limit| limit.as_secs_f64()),
         "enabled_tools": spec.enabled_tools,
         "disabled_tools": spec.disabled_tools,
-    })
+    });
+    [shown, both].iter().filter_map(Value::as_object).flatten().map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+fn hidden(secrets: &Secrets) -> Map<String, Value> {
+    secrets.0.keys().map(|name| (name.clone(), json!(MASK))).collect()
 }
 
 /// Arguments without what may be secret: what follows the name of a secret, in the same argument or, behind a flag, in the
@@ -190,6 +206,10 @@ fn visible(
                 keys.push(path);
                 let args: Vec<Value> = args.iter().map(|arg| plain(&arg.value)).collect();
                 json!(masked(args.iter().filter_map(Value::as_str)))
+            }
+            (tree::Value::Text(url), _) if key == "url" => {
+                keys.push(path);
+                json!(shown_url(url))
             }
             (value, _) => {
                 keys.push(path);

@@ -9,7 +9,7 @@ use super::{
     Config, ConfigErrors, Containment, Durability, Flags, GuardProgram, Heartbeat, RunningOrphans, Settings,
     helpers_from_thread_config, home,
 };
-use crate::helpers::HelperSpec;
+use crate::helpers::{HelperSpec, Secrets, StdioSpec, Transport};
 
 /// Loads a home whose file holds `toml`.
 fn load(toml: &str, settings: &[&str]) -> (PathBuf, Result<Config, ConfigErrors>) {
@@ -142,24 +142,51 @@ fn a_helper_has_the_keys_that_codex_gives_it() {
         enabled = false
         required = true
         startup_timeout_sec = 2.5
+        tool_timeout_sec = 60
+        env_vars = ["TOKEN", { name = "KEY", source = "local" }]
         enabled_tools = ["read"]
         disabled_tools = ["write"]
     "#;
     let config = load(toml, &[]).1.unwrap();
     let files = HelperSpec {
         name: "files".into(),
-        command: "files-server".into(),
-        args: vec!["--root".into(), "/".into()],
-        env: BTreeMap::from([("A".into(), "1".into())]),
-        cwd: Some("sub".into()),
+        transport: Transport::Stdio(StdioSpec {
+            command: "files-server".into(),
+            args: vec!["--root".into(), "/".into()],
+            env: Secrets(BTreeMap::from([("A".into(), "1".into())])),
+            env_vars: vec!["TOKEN".into(), "KEY".into()],
+            cwd: Some("sub".into()),
+        }),
         enabled: false,
         required: true,
         startup_timeout: Duration::from_millis(2500),
+        tool_timeout: Some(Duration::from_mins(1)),
         enabled_tools: Some(vec!["read".into()]),
         disabled_tools: vec!["write".into()],
     };
     assert_eq!(config.helpers, BTreeMap::from([("files".to_owned(), files)]));
     assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn a_helper_behind_a_url_stops_neither_the_server_nor_a_thread() {
+    let toml = r#"
+        [mcp_servers.docs]
+        url = "https://me:s3cret@example.org/mcp?key=s3cret"
+        bearer_token_env_var = "DOCS_TOKEN"
+        http_headers = { X-Team = "s3cret" }
+        env_http_headers = { X-Key = "DOCS_KEY" }
+        startup_timeout_sec = 20
+        tool_timeout_sec = 60
+    "#;
+    let config = load(toml, &[]).1.unwrap();
+    assert_eq!(config.warnings, []);
+    assert_eq!(config.helpers["docs"].startup_timeout, Duration::from_secs(20));
+    let shown = format!("{:?} {:?} {config:?}", config.layers, super::shown::others(&config));
+    assert!(!shown.contains("s3cret") && shown.contains("DOCS_TOKEN") && shown.contains("***"), "{shown}");
+    let json = serde_json::json!({"mcp_servers": {"more": {"url": "http://127.0.0.1:1/mcp"}}});
+    let overrides = helpers_from_thread_config(&thread_config(json)).unwrap();
+    assert_eq!(overrides.over(&config.helpers).unwrap().len(), 2);
 }
 
 #[test]
@@ -172,7 +199,7 @@ fn all_errors_come_at_once_with_line_key_and_remedy() {
         "FILE:4: unload.grace: \"5 parsecs\" cannot be used; write a number and a unit (ms, s, min or h)",
         "FILE:6: helpers.containment: \"jail\" cannot be used; write one of \"auto\", \"guard\", \"cgroup\"",
         "FILE:8: limits.mailbox: 0 cannot be used; write a whole number from 1 to 65536",
-        "FILE:9: mcp_servers.a: this helper has no command; give it command = \"PROGRAM\"",
+        "FILE:9: mcp_servers.a: this helper has neither command nor url; give it either command = \"PROGRAM\"",
         "FILE:11: mcp_servers.b c: \"b c\" cannot be the name of a helper; use letters",
     ];
     assert_eq!(found.len(), starts.len(), "{found:#?}");
@@ -200,6 +227,15 @@ fn values_of_the_wrong_kind_are_refused_wherever_they_stand() {
         "mcp_servers.a = { command = \"x\", startup_timeout_sec = nan }",
         "mcp_servers.a = { command = \"x\", enabled = \"yes\" }",
         "mcp_servers.a = { command = \"\" }",
+        "mcp_servers.a = { command = \"x\", url = \"http://x\" }",
+        "mcp_servers.a = { command = \"x\", http_headers = { A = \"1\" } }",
+        "mcp_servers.a = { url = \"http://x\", env_vars = [\"A\"] }",
+        "mcp_servers.a = { url = \"http://x\", bearer_token = \"t\" }",
+        "mcp_servers.a = { url = 1 }",
+        "mcp_servers.a = { command = \"x\", env_vars = [1] }",
+        "mcp_servers.a = { command = \"x\", env_vars = [{}] }",
+        "mcp_servers.a = { command = \"x\", env_vars = [\"A=1\"] }",
+        "mcp_servers.a = { command = \"x\", tool_timeout_sec = 0 }",
         "unload.grace = \"99999999999999999999h\"",
         "unload.grace = 2",
         "unload.grace = 1979-05-27",
@@ -216,7 +252,7 @@ fn values_of_the_wrong_kind_are_refused_wherever_they_stand() {
 
 #[test]
 fn unknown_keys_are_warnings_that_name_them_and_the_nearest_known_one() {
-    let toml = "modle = \"m\"\nsandbox_mode = \"x\"\n[unload]\ngrase = \"1s\"\n[mcp_servers.a]\ncommand = \"x\"\nurl = \"y\"\n";
+    let toml = "modle = \"m\"\nsandbox_mode = \"x\"\n[unload]\ngrase = \"1s\"\n[mcp_servers.a]\ncommand = \"x\"\nscopes = []\n";
     let (file, config) = load(toml, &[]);
     let warnings: Vec<String> = config.unwrap().warnings.iter().map(ToString::to_string).collect();
     let shown = |rest: &str| format!("{}:{rest}", file.display());
@@ -224,7 +260,7 @@ fn unknown_keys_are_warnings_that_name_them_and_the_nearest_known_one() {
         shown("1: modle: unknown key, it has no effect; did you mean model?"),
         shown("2: sandbox_mode: unknown key, it has no effect"),
         shown("4: unload.grase: unknown key, it has no effect; did you mean unload.grace?"),
-        shown("7: mcp_servers.a.url: unknown key, it has no effect"),
+        shown("7: mcp_servers.a.scopes: unknown key, it has no effect"),
     ];
     assert_eq!(warnings, expected);
 }
@@ -238,8 +274,8 @@ fn flags_win_over_the_file_and_need_no_quotes() {
     assert_eq!(config.unload.grace, Duration::from_secs(3));
     assert_eq!(config.shutdown_drain, Duration::from_secs(9));
     assert_eq!(
-        (config.helpers["a"].command.as_str(), &config.helpers["a"].args[..]),
-        ("x", &["2".to_owned()][..])
+        config.helpers["a"].stdio().map(|stdio| (stdio.command.as_str(), &stdio.args[..])),
+        Some(("x", &["2".to_owned()][..]))
     );
     let wrong = load("", &["model"]).1.unwrap_err().to_string();
     assert_eq!(wrong, "-c: \"model\" has no value; write -c KEY=VALUE");
@@ -314,10 +350,33 @@ fn a_request_names_helpers_in_tables_or_by_dotted_keys() {
     assert_eq!(overrides.warnings.iter().map(|w| w.key.as_str()).collect::<Vec<_>>(), ["web_search"]);
     let base = BTreeMap::from([("b".to_owned(), HelperSpec::new("b", "b"))]);
     let helpers = overrides.over(&base).unwrap();
-    assert_eq!((helpers["a"].command.as_str(), helpers["a"].args.len(), helpers["a"].env.len()), ("a", 1, 1));
-    assert_eq!((helpers["b"].command.as_str(), helpers["b"].enabled), ("b", false));
+    let a = helpers["a"].stdio().unwrap();
+    assert_eq!((a.command.as_str(), a.args.len(), a.env.0.len()), ("a", 1, 1));
+    let b = helpers["b"].stdio().unwrap();
+    assert_eq!((b.command.as_str(), helpers["b"].enabled), ("b", false));
     let error = overrides.over(&BTreeMap::new()).unwrap_err().to_string();
-    assert!(error.starts_with("config: mcp_servers.b: this helper has no command"), "{error}");
+    assert!(error.starts_with("config: mcp_servers.b: this helper has neither command nor url"), "{error}");
+}
+
+#[test]
+fn a_request_moves_a_helper_without_taking_its_secrets_along() {
+    let toml = "[mcp_servers.a]\nurl = \"https://one/\"\nbearer_token_env_var = \"T\"\nhttp_headers.A = \"1\"\n\
+                [mcp_servers.b]\ncommand = \"b\"\nenv.A = \"1\"\n";
+    let base = load(toml, &[]).1.unwrap().helpers;
+    let over = |json| helpers_from_thread_config(&thread_config(json)).unwrap().over(&base);
+    let same =
+        over(serde_json::json!({"mcp_servers.a.http_headers": {"B": "2"}, "mcp_servers.a.enabled": true}));
+    let Transport::Http(http) = &same.unwrap()["a"].transport else { panic!("it has an address") };
+    assert_eq!((http.url.as_str(), http.http_headers.0.len()), ("https://one/", 2));
+    assert_eq!(http.bearer_token_env_var.as_deref(), Some("T"));
+    let moved =
+        over(serde_json::json!({"mcp_servers.a.url": "https://two/", "mcp_servers.b.url": "http://b"}));
+    for helper in moved.unwrap().values() {
+        let Transport::Http(http) = &helper.transport else { panic!("it has an address") };
+        assert!(http.http_headers.0.is_empty() && http.bearer_token_env_var.is_none(), "{http:?}");
+    }
+    let error = over(serde_json::json!({"mcp_servers.b.http_headers": {"A": "1"}})).unwrap_err().to_string();
+    assert!(error.contains("http_headers is of helpers with a url"), "{error}");
 }
 
 #[test]

@@ -1,20 +1,22 @@
-//! Helpers: how they are doing, and calls of their tools.
+//! Helpers: how they are doing, calls of their tools, reads of their resources.
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
 use skein_protocol::error::WireError;
+use skein_protocol::extension::{HelperDetail, SkeinHelpersListParams, SkeinHelpersListResponse};
 use skein_protocol::helper::{
-    ListMcpServerStatusParams, ListMcpServerStatusResponse, McpServerConnectionStatus, McpServerStatus,
-    McpServerStatusDetail, McpServerToolCallParams, McpServerToolCallResponse,
+    ListMcpServerStatusParams, ListMcpServerStatusResponse, McpResourceReadParams, McpResourceReadResponse,
+    McpServerStatus, McpServerStatusDetail, McpServerToolCallParams, McpServerToolCallResponse,
 };
 use skein_protocol::ids::ThreadId;
-use tokio::sync::oneshot;
 
 use crate::connection::Connection;
-use crate::helpers::HelperSet;
+use crate::helpers::{Census, HelperCall, HelperSet, HelperSpec};
 use crate::router::errors;
 use crate::services::Services;
-use crate::thread::command::Command;
+use crate::tasks::Pool;
+use crate::thread::dispatch;
 use crate::thread::error::ThreadError;
 use crate::thread::registry::ThreadHandle;
 
@@ -46,31 +48,13 @@ pub fn status_list(
 
 fn statuses(services: &Services, thread: Option<ThreadId>) -> Result<Vec<McpServerStatus>, WireError> {
     if let Some(id) = thread {
-        let handle = services.registry.handle(id);
-        let handle = handle.ok_or_else(|| errors::thread(&ThreadError::NotLoaded { id }))?;
+        let handle = loaded(services, id)?;
         if let Some(set) = handle.seen(|snapshot| snapshot.helpers.clone()) {
             return Ok(set.statuses());
         }
     }
     let config = services.config();
-    let configured = config.helpers.iter().map(|(name, settings)| {
-        let mut status = McpServerStatus::new(name.clone());
-        if !settings.enabled {
-            status.runtime_status = Some(McpServerConnectionStatus::Disabled);
-        }
-        status
-    });
-    Ok(configured.collect())
-}
-
-/// The helpers of a thread; its owner starts them where nobody has needed them yet.
-async fn helpers(handle: &ThreadHandle) -> Option<Arc<HelperSet>> {
-    if let Some(set) = handle.seen(|snapshot| snapshot.helpers.clone()) {
-        return Some(set);
-    }
-    let (give, given) = oneshot::channel();
-    handle.mailbox().send(Command::Helpers(give)).await.ok()?;
-    given.await.ok()
+    Ok(config.helpers.values().map(HelperSpec::status).collect())
 }
 
 /// `mcpServer/tool/call`: waits for the helper, however long; an end of the connection cancels the call.
@@ -78,14 +62,68 @@ pub async fn call(
     connection: Arc<Connection>,
     params: McpServerToolCallParams,
 ) -> Result<McpServerToolCallResponse, WireError> {
-    let id = params.thread_id;
-    let handle = connection.services.registry.handle(id);
-    let handle = handle.ok_or_else(|| errors::thread(&ThreadError::NotLoaded { id }))?;
+    let McpServerToolCallParams { meta, arguments, server, thread_id: id, tool } = params;
+    let handle = loaded(&connection.services, id)?;
     let _under_way = handle.begin_request();
-    let set = helpers(&handle).await;
-    let set = set.ok_or_else(|| errors::thread(&ThreadError::NotLoaded { id }).server(&params.server))?;
-    let arguments = params.arguments.unwrap_or_else(|| serde_json::Value::Object(serde_json::Map::new()));
-    let cancel = connection.ended.child_token();
-    let called = set.call(&params.server, &params.tool, arguments, cancel).await;
+    let set = helpers(&connection, &handle, &server).await?;
+    let arguments = arguments.unwrap_or_else(|| Value::Object(Map::new()));
+    let call = HelperCall { server, tool, arguments, meta: meta.unwrap_or_default() };
+    let called = set.call_with_progress(call, connection.ended.child_token(), None).await;
     called.map_err(|error| errors::helper(&error).thread(id))
+}
+
+/// `mcpServer/resource/read`: waits for the helper, as a call of a tool does.
+pub async fn read_resource(
+    connection: Arc<Connection>,
+    params: McpResourceReadParams,
+) -> Result<McpResourceReadResponse, WireError> {
+    let Some(id) = params.thread_id else {
+        let text = "helpers belong to threads; name one that is loaded with threadId";
+        return Err(WireError::invalid_params("threadRequired", text).path("threadId"));
+    };
+    let handle = loaded(&connection.services, id)?;
+    let _under_way = handle.begin_request();
+    let set = helpers(&connection, &handle, &params.server).await?;
+    let meta = params.meta.map(|meta| meta.into_iter().collect());
+    let cancel = connection.ended.child_token();
+    let read = set.read_resource(&params.server, params.uri, meta, cancel).await;
+    let answer = read.map_err(|error| errors::helper(&error).thread(id))?;
+    Ok(McpResourceReadResponse { origin_call_id: params.origin_call_id, ..answer })
+}
+
+/// `skein/helpers/list`: one look at the system, on a thread that may block.
+pub async fn processes(
+    connection: Arc<Connection>,
+    params: SkeinHelpersListParams,
+) -> Result<SkeinHelpersListResponse, WireError> {
+    let services = &connection.services;
+    let handles = match params.thread_id {
+        Some(id) => vec![loaded(services, id)?],
+        None => services.registry.handles(),
+    };
+    let look = move || {
+        let census = Census::take();
+        let sets = handles.iter().filter_map(|handle| {
+            let set = handle.seen(|snapshot| snapshot.helpers.clone())?;
+            Some(set.details(handle.id(), &census))
+        });
+        let mut data: Vec<HelperDetail> = sets.flatten().collect();
+        data.sort_by(|one, other| (one.thread_id, &one.name).cmp(&(other.thread_id, &other.name)));
+        SkeinHelpersListResponse { data }
+    };
+    let looked = services.tasks.blocking("helper-processes", Pool::Read, look).await;
+    looked.map_err(|panic| WireError::internal("helpersUnreadable", panic.to_string()))
+}
+
+fn loaded(services: &Services, id: ThreadId) -> Result<ThreadHandle, WireError> {
+    services.registry.handle(id).ok_or_else(|| errors::thread(&ThreadError::NotLoaded { id }))
+}
+
+async fn helpers(
+    connection: &Connection,
+    handle: &ThreadHandle,
+    server: &str,
+) -> Result<Arc<HelperSet>, WireError> {
+    let found = dispatch::helpers(&connection.services, handle).await;
+    found.map_err(|error| errors::thread(&error).server(server))
 }

@@ -2,11 +2,12 @@
 
 use skein_protocol::methods::{
     AccountRead, CollaborationModeList, ConfigRead, ConfigRequirementsRead, HooksList, Initialize,
-    Initialized, McpServerStatusList, McpServerToolCall, ModelList, RpcDiscover, SkeinCatalogResume,
-    SkeinQuiesce, SkeinStatus, SkeinThreadUnload, SkillsList, ThreadArchive, ThreadDelete, ThreadFork,
-    ThreadInjectItems, ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet,
-    ThreadRead, ThreadResume, ThreadRevert, ThreadRollback, ThreadSearch, ThreadSearchOccurrences,
-    ThreadStart, ThreadTurnsList, ThreadUnarchive, ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
+    Initialized, McpServerResourceRead, McpServerStatusList, McpServerToolCall, ModelList, RpcDiscover,
+    SkeinCatalogResume, SkeinHelpersList, SkeinQuiesce, SkeinStatus, SkeinThreadUnload, SkillsList,
+    ThreadArchive, ThreadDelete, ThreadFork, ThreadInjectItems, ThreadItemsList, ThreadList,
+    ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet, ThreadRead, ThreadResume, ThreadRevert,
+    ThreadRollback, ThreadSearch, ThreadSearchOccurrences, ThreadStart, ThreadTurnsList, ThreadUnarchive,
+    ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
 };
 
 use crate::router::Router;
@@ -63,8 +64,14 @@ pub fn router() -> Router {
     router.thread::<TurnStart>(turn::start);
     router.thread::<TurnSteer>(turn::steer);
     router.urgent::<TurnInterrupt>(turn::interrupt);
+    router.notification::<Initialized>(server::initialized);
+    add_helpers(&mut router);
+    router
+}
+
+fn add_helpers(router: &mut Router) {
     router.inline::<McpServerStatusList>(helper::status_list);
     router.helper::<McpServerToolCall, _>(helper::call);
-    router.notification::<Initialized>(server::initialized);
-    router
+    router.helper::<McpServerResourceRead, _>(helper::read_resource);
+    router.store::<SkeinHelpersList, _>(helper::processes);
 }

@@ -5,6 +5,7 @@
 //! reports, a line each.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, IoSlice, IoSliceMut, Seek, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::stages::Stage;
 
 /// What a guard is to start, and how it ends it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     pub command: OsString,
     pub args: Vec<OsString>,
@@ -29,6 +30,14 @@ pub struct Plan {
     pub cgroup: Option<OsString>,
     /// Each wait between two stages of ending.
     pub grace: Duration,
+}
+
+impl fmt::Debug for Plan {
+    /// Without arguments and values of variables, which may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.env.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Plan").field("command", &self.command).field("env", &names).finish_non_exhaustive()
+    }
 }
 
 impl Plan {
@@ -243,6 +252,8 @@ mod tests {
         send_plan(ours.as_fd(), &plan, [write.as_fd(), read.as_fd(), read.as_fd()]).expect("sent");
         let (received, [input, _output, _error]) = receive_plan(&theirs).expect("received");
         assert_eq!(received, plan);
+        let printed = format!("{plan:?}");
+        assert!(printed.contains("NAME") && !printed.contains("xx"), "no value of a variable is printed");
         write.write_all(b"1").expect("room");
         drop(write);
         File::from(input).write_all(b"2").expect("the same pipe");

@@ -10,14 +10,15 @@ const ALLOWED_BEGINNINGS: &[&str] = &["LC_"];
 /// Carries a value that only one helper's tree has, so that its processes can be told from others.
 pub const MARK: &str = "SKEIN_HELPER";
 
-/// The environment of a helper: the allowed part of `inherited`, then `configured`, which wins, then the mark.
+/// The environment of a helper: of `inherited` what is allowed or `named`, then `configured`, which wins, then the mark.
 pub fn build(
     inherited: impl Iterator<Item = (OsString, OsString)>,
+    named: &[String],
     configured: &BTreeMap<String, String>,
     mark: &str,
 ) -> BTreeMap<OsString, OsString> {
     inherited
-        .filter(|(name, _)| allowed(name))
+        .filter(|(name, _)| allowed(name) || named.iter().any(|named| name == named.as_str()))
         .chain(configured.iter().map(|(name, value)| (name.into(), value.into())))
         .chain([(MARK.into(), mark.into())])
         .collect()
@@ -40,9 +41,13 @@ mod tests {
             [("PATH", "/bin"), ("LC_ALL", "C"), ("API_KEY", "secret"), ("PATHX", "1"), ("TZ", "UTC")];
         let configured =
             BTreeMap::from([("TZ".to_owned(), "CET".to_owned()), ("TOKEN".into(), "mine".into())]);
-        let built = build(inherited.iter().map(|(name, value)| pair(name, value)), &configured, "m");
+        let all = || inherited.iter().map(|(name, value)| pair(name, value));
         let wanted = [("LC_ALL", "C"), ("PATH", "/bin"), (MARK, "m"), ("TOKEN", "mine"), ("TZ", "CET")]
             .map(|(n, v)| pair(n, v));
-        assert_eq!(built, BTreeMap::from(wanted));
+        let mut wanted = BTreeMap::from(wanted);
+        assert_eq!(build(all(), &[], &configured, "m"), wanted);
+        let named = ["PATHX", "TZ", "TOKEN", "NOWHERE"].map(ToOwned::to_owned);
+        wanted.extend([pair("PATHX", "1")]);
+        assert_eq!(build(all(), &named, &configured, "m"), wanted);
     }
 }

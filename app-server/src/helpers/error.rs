@@ -1,6 +1,7 @@
 //! What can go wrong with helpers, told so that a user can act on it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why a helper, or a call of one of its tools, did not work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,13 +28,15 @@ pub enum HelperError {
         /// The tool.
         tool: String,
     },
-    /// Arguments of a tool are an object or nothing.
-    #[error("arguments of tool {tool:?} of helper {server:?} must be an object, got {got}")]
+    /// Arguments of a tool, and what is sent beside them, are an object or nothing.
+    #[error("{what} of tool {tool:?} of helper {server:?} must be an object, got {got}")]
     BadArguments {
         /// The helper.
         server: String,
         /// The tool.
         tool: String,
+        /// Which member of the request.
+        what: &'static str,
         /// What came instead.
         got: &'static str,
     },
@@ -62,6 +65,19 @@ pub enum HelperError {
         code: i32,
         /// Its message.
         message: String,
+    },
+    /// The configuration limits the time of a call, and it is over; the helper was told.
+    #[error(
+        "tool {tool:?} of helper {server:?} has not answered within {} s, its tool_timeout_sec; \
+         without that key a call takes as long as it takes", limit.as_secs_f64()
+    )]
+    TimedOut {
+        /// The helper.
+        server: String,
+        /// The tool.
+        tool: String,
+        /// The limit.
+        limit: Duration,
     },
     /// The caller cancelled the call; the helper was told.
     #[error("the call to helper {server:?} was cancelled")]

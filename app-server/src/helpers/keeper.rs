@@ -168,7 +168,10 @@ impl Keeper {
         let reason = io::Error::from_raw_os_error(errno).to_string();
         match step {
             Step::WorkingDirectory => ProcessError::WorkingDirectory { cwd: self.cwd.clone(), reason },
-            Step::Program => ProcessError::Program { command: self.spec.command.clone(), reason },
+            Step::Program => {
+                let command = self.spec.stdio().map(|stdio| stdio.command.clone());
+                ProcessError::Program { command: command.unwrap_or_default(), reason }
+            }
             Step::Cgroup | Step::Prepare => {
                 ProcessError::Guard { program: self.host.options.guard.path(), reason }
             }

@@ -1,5 +1,6 @@
-//! One MCP session with a helper: the handshake of revision 2025-11-25, its tools, calls of them.
+//! One MCP session with a helper: the handshake of revision 2025-11-25, what it offers, calls of it.
 
+mod offers;
 mod transport;
 
 use std::sync::{Arc, OnceLock};
@@ -7,23 +8,24 @@ use std::sync::{Arc, OnceLock};
 use rmcp::ClientHandler;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, ClientCapabilities, ClientConfig, ClientRequest, Implementation,
-    ListToolsRequest, PaginatedRequestParams, ProtocolVersion, ServerResult,
+    ProtocolVersion, ServerResult,
 };
 use rmcp::service::{
     NotificationContext, Peer, PeerRequestOptions, RequestHandle, RoleClient, RunningService, ServiceError,
     serve_client,
 };
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use skein_protocol::helper::{McpServerInfo, McpServerToolCallResponse, Tool};
+use skein_protocol::helper::{McpServerInfo, McpServerToolCallResponse};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::Pipes;
-use crate::policy;
 use crate::tasks::Tasks;
 use transport::{LineTransport, Progress};
+
+pub use offers::Offers;
 
 /// A session after its handshake. Dropping it closes the transport.
 #[derive(Debug)]
@@ -70,6 +72,8 @@ pub struct ToolCall {
     pub tool: String,
     /// Its arguments.
     pub arguments: Option<Map<String, Value>>,
+    /// What the caller sends beside them (`_meta`).
+    pub meta: Option<Map<String, Value>>,
     /// Where the helper's progress messages go. Full: they are left out.
     pub progress: Option<mpsc::Sender<String>>,
 }
@@ -116,41 +120,6 @@ impl Session {
         Ok(Self { peer, _service: service, line, tasks, changed, info, capabilities })
     }
 
-    /// All tools, from all pages.
-    ///
-    /// # Errors
-    /// What went wrong, for the user.
-    pub async fn tools(&self) -> Result<Vec<Tool>, String> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Page {
-            tools: Vec<Tool>,
-            next_cursor: Option<String>,
-        }
-        let mut tools = Vec::new();
-        let mut cursor = None;
-        loop {
-            let params = PaginatedRequestParams::default().with_cursor(cursor);
-            let request = ClientRequest::ListToolsRequest(ListToolsRequest::with_param(params));
-            let handle = self.send(request).await.map_err(|_| self.line.why())?;
-            let answer = handle.await_response().await.map_err(|error| {
-                if let ServiceError::McpError(error) = error {
-                    return format!("its list of tools failed: {}", error.message);
-                }
-                self.line.why()
-            })?;
-            let page: Page = reread(&answer).ok_or("its list of tools cannot be read")?;
-            tools.extend(page.tools);
-            if tools.len() > policy::HELPER_MOST_TOOLS {
-                return Err(format!("it lists more than {} tools", policy::HELPER_MOST_TOOLS));
-            }
-            match page.next_cursor.filter(|cursor| !cursor.is_empty()) {
-                Some(next) => cursor = Some(next),
-                None => return Ok(tools),
-            }
-        }
-    }
-
     /// Calls a tool. Takes as long as the helper does; ends at once when `cancel` is, or when the line closes.
     ///
     /// # Errors
@@ -166,10 +135,25 @@ impl Session {
         if let Some(sink) = call.progress {
             request.extensions.insert(Progress(sink));
         }
+        self.ask(ClientRequest::CallToolRequest(request), call.meta, cancel).await
+    }
+
+    /// Until the helper says that its tools or resources have changed.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Asks, and waits for the answer or the end of `cancel` or of the line.
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        request: ClientRequest,
+        meta: Option<Map<String, Value>>,
+        cancel: &CancellationToken,
+    ) -> Result<T, CallFault> {
         let handle = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(CallFault::Cancelled),
-            sent = self.send(ClientRequest::CallToolRequest(request)) => sent.map_err(|_| CallFault::Closed)?,
+            sent = self.send_with(request, meta) => sent.map_err(|_| CallFault::Closed)?,
         };
         let mut outstanding = Outstanding { handle: Some(handle), tasks: &self.tasks };
         tokio::select! {
@@ -180,13 +164,22 @@ impl Session {
         }
     }
 
-    /// Until the helper says that its tools have changed.
-    pub async fn tools_changed(&self) {
-        self.changed.notified().await;
+    async fn send(&self, request: ClientRequest) -> Result<RequestHandle<RoleClient>, ServiceError> {
+        self.send_with(request, None).await
     }
 
-    async fn send(&self, request: ClientRequest) -> Result<RequestHandle<RoleClient>, ServiceError> {
-        self.peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await
+    /// Sends a request; what rmcp itself puts into `_meta` wins over `meta`.
+    async fn send_with(
+        &self,
+        request: ClientRequest,
+        meta: Option<Map<String, Value>>,
+    ) -> Result<RequestHandle<RoleClient>, ServiceError> {
+        let options = PeerRequestOptions::no_options();
+        let options = match meta {
+            Some(meta) => options.with_meta(meta.into()),
+            None => options,
+        };
+        self.peer.send_cancellable_request(request, options).await
     }
 }
 
@@ -220,11 +213,11 @@ impl Drop for Outstanding<'_> {
     }
 }
 
-fn read_answer(answer: Result<ServerResult, ServiceError>) -> Result<McpServerToolCallResponse, CallFault> {
+fn read_answer<T: DeserializeOwned>(answer: Result<ServerResult, ServiceError>) -> Result<T, CallFault> {
     match answer {
         Ok(result) => reread(&result).ok_or_else(|| CallFault::Refused {
             code: rmcp::model::ErrorCode::INTERNAL_ERROR.0,
-            message: "its answer is no result of a tool".to_owned(),
+            message: "its answer is not what was asked for".to_owned(),
         }),
         Err(ServiceError::McpError(error)) => {
             Err(CallFault::Refused { code: error.code.0, message: error.message.into_owned() })
@@ -252,6 +245,10 @@ impl ClientHandler for Client {
     }
 
     async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
+        self.changed.notify_one();
+    }
+
+    async fn on_resource_list_changed(&self, _context: NotificationContext<RoleClient>) {
         self.changed.notify_one();
     }
 }

@@ -1,4 +1,4 @@
-//! Stdio MCP servers ("helpers") and the promise that none of their processes stays behind.
+//! MCP servers ("helpers") and the promise that none of their processes stays behind.
 //!
 //! ```text
 //! HelperSet (one for a thread) ── supervisor (one task for a helper) ── MCP session over pipes
@@ -12,6 +12,7 @@
 //!
 //! This room never decides when a helper is wanted, and nothing in it waits for a helper but that helper's own tasks.
 
+mod census;
 mod cgroup;
 mod control;
 mod environment;
@@ -29,10 +30,11 @@ mod spec;
 mod stages;
 mod supervisor;
 
+pub use census::Census;
 pub use error::{HelperError, ProcessError};
 pub use host::{Containment, GuardProgram, HostOptions, ProcessCounts, ProcessHost};
 pub use process::{ExitReport, HelperProcess, Life, Pipes};
-pub use set::{HelperSet, HelperTool};
-pub use spec::HelperSpec;
+pub use set::{HelperCall, HelperSet, HelperTool};
+pub use spec::{HelperSpec, HttpSpec, Secrets, StdioSpec, Transport, shown_url};
 pub use stages::Stage;
 pub use supervisor::HelperEvent;

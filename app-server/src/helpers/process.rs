@@ -20,11 +20,12 @@ use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::census::View;
 use super::cgroup::Group;
 use super::control::{self, Plan};
 use super::keeper::{GuardHandle, Keeper, Kept};
 use super::ring::Ring;
-use super::{HelperSpec, ProcessError, ProcessHost, Stage, environment, guard, proc};
+use super::{HelperSpec, ProcessError, ProcessHost, Stage, StdioSpec, environment, guard, proc};
 use crate::policy;
 
 /// A running helper with everything it starts.
@@ -35,6 +36,7 @@ pub struct HelperProcess {
     stop: CancellationToken,
     _stop_on_drop: DropGuard,
     stderr: Arc<Mutex<Ring>>,
+    guard: Option<proc::Process>,
     /// Cancelled when nothing more comes from stderr.
     stderr_read: CancellationToken,
 }
@@ -120,7 +122,7 @@ impl HelperProcess {
             made.inspect_err(|error| tracing::warn!(helper = spec.name, %error, "no cgroup for this helper"))
                 .ok()
         });
-        let plan = plan(host, spec, cwd, cgroup.as_ref(), &mark);
+        let plan = plan(host, wanted(spec)?, cwd, cgroup.as_ref(), &mark);
         let (input_read, input) = io::pipe()?;
         let (output, output_write) = io::pipe()?;
         let (error, error_write) = io::pipe()?;
@@ -136,6 +138,7 @@ impl HelperProcess {
             _stop_on_drop: stop.clone().drop_guard(),
             stop: stop.clone(),
             stderr,
+            guard: proc::Process::read(Pid::from_raw(guard.child.id().cast_signed())),
             stderr_read: CancellationToken::new(),
         };
         let sent = control::send_plan(
@@ -178,6 +181,12 @@ impl HelperProcess {
         self.life.clone()
     }
 
+    /// What may be looked at of it by others.
+    pub(super) fn view(&self, pipes: &Pipes) -> View {
+        let (life, stderr) = (self.life.clone(), Arc::clone(&self.stderr));
+        View { life, guard: self.guard, stderr, stdin: pipes.stdin.downgrade() }
+    }
+
     /// Until everything that was written to stderr has been read. Waits for as long as anybody holds it open.
     pub async fn stderr_read(&self) {
         self.stderr_read.cancelled().await;
@@ -201,11 +210,23 @@ impl HelperProcess {
     }
 }
 
-fn plan(host: &ProcessHost, spec: &HelperSpec, cwd: &Path, cgroup: Option<&Group>, mark: &str) -> Plan {
+/// What is said of the helper's process. What it is to be given and the server does not have is named here.
+fn wanted(spec: &HelperSpec) -> io::Result<&StdioSpec> {
+    let stdio = spec.stdio().ok_or_else(|| io::Error::other("this helper is no process of ours"))?;
+    for name in stdio.unset() {
+        tracing::warn!(
+            helper = spec.name,
+            "{name} of env_vars is not set in the server's environment, the helper starts without"
+        );
+    }
+    Ok(stdio)
+}
+
+fn plan(host: &ProcessHost, spec: &StdioSpec, cwd: &Path, cgroup: Option<&Group>, mark: &str) -> Plan {
     Plan {
         command: spec.command.clone().into(),
         args: spec.args.iter().map(OsString::from).collect(),
-        env: environment::build(std::env::vars_os(), &spec.env, mark).into_iter().collect(),
+        env: environment::build(std::env::vars_os(), &spec.env_vars, &spec.env.0, mark).into_iter().collect(),
         cwd: spec.cwd.as_ref().map_or(cwd.to_owned(), |own| cwd.join(own)).into(),
         cgroup: cgroup.map(|group| group.folder().into()),
         grace: host.options.stop_grace,

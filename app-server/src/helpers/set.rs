@@ -2,16 +2,22 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use serde_json::Value;
-use skein_protocol::helper::{McpServerStatus, McpServerToolCallResponse, Tool};
+use serde_json::{Map, Value};
+use skein_protocol::extension::{HelperDetail, HelperState};
+use skein_protocol::helper::{McpResourceReadResponse, McpServerStatus, McpServerToolCallResponse, Tool};
 use skein_protocol::ids::ThreadId;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::census::{Census, View};
 use super::mcp::{CallFault, Session, ToolCall};
 use super::supervisor::{HelperEvent, Phase, Snapshot, Supervisor};
 use super::{ExitReport, HelperError, HelperSpec, ProcessHost};
+
+#[cfg(test)]
+mod tests;
 
 /// The helpers of one thread, each with a task of its own. Dropping it ends them all, without waiting;
 /// [`HelperSet::stop`] is the way to be sure.
@@ -27,6 +33,19 @@ pub struct HelperSet {
 struct Member {
     spec: Arc<HelperSpec>,
     seen: watch::Receiver<Snapshot>,
+}
+
+/// A call of a tool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HelperCall {
+    /// The helper's name.
+    pub server: String,
+    /// The tool's name.
+    pub tool: String,
+    /// An object, or null for none.
+    pub arguments: Value,
+    /// What the caller sends beside the arguments (`_meta`): an object, or null for none.
+    pub meta: Value,
 }
 
 /// A tool and whose it is.
@@ -84,6 +103,12 @@ impl HelperSet {
         self.members.iter().filter(|member| member.seen.borrow().alive).count()
     }
 
+    /// Each helper with its processes, as `census` has found them. Waits for nothing.
+    #[must_use]
+    pub fn details(&self, thread: ThreadId, census: &Census) -> Vec<HelperDetail> {
+        self.members.iter().map(|member| member.detail(thread, census)).collect()
+    }
+
     /// The tools of all helpers that are ready. Waits for each start, which its startup timeout bounds.
     ///
     /// # Errors
@@ -112,42 +137,59 @@ impl HelperSet {
         arguments: Value,
         cancel: CancellationToken,
     ) -> Result<McpServerToolCallResponse, HelperError> {
-        self.call_with_progress(server, tool, arguments, cancel, None).await
+        let (server, tool) = (server.to_owned(), tool.to_owned());
+        let call = HelperCall { server, tool, arguments, meta: Value::Null };
+        self.call_with_progress(call, cancel, None).await
     }
 
-    /// Calls a tool, without a limit of time; a helper that is starting is waited for. Ends at once when the helper
-    /// exits, closes its output or prints garbage, and when `cancel` is cancelled (the helper is told). What the
-    /// helper says of its progress goes to `progress`; what finds it full is left out.
+    /// Calls a tool, without a limit of time unless the configuration sets one; a helper that is starting is waited
+    /// for. Ends at once when the helper exits, closes its output or prints garbage, and when `cancel` is cancelled
+    /// (the helper is told). What the helper says of its progress goes to `progress`; what finds it full is left out.
     ///
     /// # Errors
     /// [`HelperError`]. A tool's own failure is a result with `is_error`.
     pub async fn call_with_progress(
         &self,
-        server: &str,
-        tool: &str,
-        arguments: Value,
+        call: HelperCall,
         cancel: CancellationToken,
         progress: Option<mpsc::Sender<String>>,
     ) -> Result<McpServerToolCallResponse, HelperError> {
-        let name = || server.to_owned();
-        let member = self.members.iter().find(|member| member.spec.name == server);
-        let member = member.ok_or_else(|| HelperError::Unknown { server: name() })?;
-        let call = member.check(tool, arguments, progress)?;
-        let session = tokio::select! {
-            session = member.session() => session?,
-            () = cancel.cancelled() => return Err(HelperError::Cancelled { server: name() }),
+        let member = self.member(&call.server)?;
+        let call = member.check(call, progress)?;
+        let (tool, limit) = (call.tool.clone(), member.spec.tool_timeout);
+        let session = member.session(&cancel).await?;
+        let called = session.call(call, &cancel);
+        let answer = match limit {
+            Some(limit) => match tokio::time::timeout(limit, called).await {
+                Ok(answer) => answer,
+                // Given up like one that was cancelled: the helper is told.
+                Err(_elapsed) => return Err(member.timed_out(tool, limit)),
+            },
+            None => called.await,
         };
-        match session.call(call, &cancel).await {
-            Ok(answer) => Ok(answer),
-            Err(CallFault::Cancelled) => Err(HelperError::Cancelled { server: name() }),
-            Err(CallFault::Refused { code, message }) => {
-                Err(HelperError::Refused { server: name(), code, message })
-            }
-            Err(CallFault::Closed) => {
-                drop(session);
-                Err(HelperError::Ended { server: name(), reason: member.end_reason().await })
-            }
-        }
+        member.answered(session, answer).await
+    }
+
+    /// Reads a resource; a helper that is starting is waited for. Ends as a call does.
+    ///
+    /// # Errors
+    /// [`HelperError`].
+    pub async fn read_resource(
+        &self,
+        server: &str,
+        uri: String,
+        meta: Option<Map<String, Value>>,
+        cancel: CancellationToken,
+    ) -> Result<McpResourceReadResponse, HelperError> {
+        let member = self.member(server)?;
+        let session = member.session(&cancel).await?;
+        let answer = session.read_resource(uri, meta, &cancel).await;
+        member.answered(session, answer).await
+    }
+
+    fn member(&self, server: &str) -> Result<&Member, HelperError> {
+        let member = self.members.iter().find(|member| member.spec.name == server);
+        member.ok_or_else(|| HelperError::Unknown { server: server.to_owned() })
     }
 
     /// Ends all helpers, in parallel and also those that are starting, and waits until no process is left. Can be
@@ -173,15 +215,68 @@ impl Member {
         .await
     }
 
-    async fn session(&self) -> Result<Arc<Session>, HelperError> {
-        let seen = self.started().await;
-        seen.session.clone().ok_or_else(|| self.not_running(&seen))
+    /// Its session; one that is starting is waited for.
+    async fn session(&self, cancel: &CancellationToken) -> Result<Arc<Session>, HelperError> {
+        let started = async {
+            let seen = self.started().await;
+            seen.session.clone().ok_or_else(|| self.not_running(&seen))
+        };
+        tokio::select! {
+            session = started => session,
+            () = cancel.cancelled() => Err(HelperError::Cancelled { server: self.spec.name.clone() }),
+        }
+    }
+
+    /// What the session answered, as those outside understand it.
+    async fn answered<T>(
+        &self,
+        session: Arc<Session>,
+        answer: Result<T, CallFault>,
+    ) -> Result<T, HelperError> {
+        let server = self.spec.name.clone();
+        match answer {
+            Ok(answer) => Ok(answer),
+            Err(CallFault::Cancelled) => Err(HelperError::Cancelled { server }),
+            Err(CallFault::Refused { code, message }) => Err(HelperError::Refused { server, code, message }),
+            Err(CallFault::Closed) => {
+                drop(session);
+                Err(HelperError::Ended { server, reason: self.end_reason().await })
+            }
+        }
+    }
+
+    fn timed_out(&self, tool: String, limit: Duration) -> HelperError {
+        HelperError::TimedOut { server: self.spec.name.clone(), tool, limit }
     }
 
     /// Why a helper that was ready is not any more.
     async fn end_reason(&self) -> String {
         let seen = self.wait(|seen| seen.session.is_none()).await;
         seen.reason.unwrap_or_else(|| "it ended".to_owned())
+    }
+
+    fn detail(&self, thread_id: ThreadId, census: &Census) -> HelperDetail {
+        let seen = self.seen.borrow().clone();
+        let guard = seen.view.as_ref().and_then(|view| view.guard);
+        let processes = guard.map(|guard| census.below(&guard)).unwrap_or_default();
+        HelperDetail {
+            thread_id,
+            name: self.spec.name.clone(),
+            state: match seen.phase {
+                Phase::Disabled => HelperState::Disabled,
+                Phase::Starting => HelperState::Starting,
+                Phase::Ready => HelperState::Ready,
+                Phase::Failed => HelperState::Failed,
+                Phase::Stopping => HelperState::Stopping,
+                Phase::Stopped => HelperState::Stopped,
+            },
+            reason: seen.reason,
+            pid: seen.view.as_ref().and_then(View::pid),
+            memory_bytes: processes.iter().map(|process| process.memory_bytes).sum(),
+            processes,
+            queued: seen.view.as_ref().map_or(0, |view| u64::try_from(view.queued()).unwrap_or(u64::MAX)),
+            stderr: seen.view.as_ref().map(View::stderr).unwrap_or_default(),
+        }
     }
 
     async fn over(&self) -> ExitReport {
@@ -211,22 +306,29 @@ impl Member {
     /// A call that this helper can be asked.
     fn check(
         &self,
-        tool: &str,
-        arguments: Value,
+        call: HelperCall,
         progress: Option<mpsc::Sender<String>>,
     ) -> Result<ToolCall, HelperError> {
-        let (server, tool) = (self.spec.name.clone(), tool.to_owned());
+        let HelperCall { server, tool, arguments, meta } = call;
         if !self.spec.offers(&tool) {
             return Err(HelperError::ToolNotEnabled { server, tool });
         }
-        let arguments = match arguments {
-            Value::Null => None,
-            Value::Object(object) => Some(object),
-            Value::Bool(_) => return Err(HelperError::BadArguments { server, tool, got: "a boolean" }),
-            Value::Number(_) => return Err(HelperError::BadArguments { server, tool, got: "a number" }),
-            Value::String(_) => return Err(HelperError::BadArguments { server, tool, got: "a string" }),
-            Value::Array(_) => return Err(HelperError::BadArguments { server, tool, got: "an array" }),
-        };
-        Ok(ToolCall { tool, arguments, progress })
+        match (object(arguments), object(meta)) {
+            (Ok(arguments), Ok(meta)) => Ok(ToolCall { tool, arguments, meta, progress }),
+            (Err(got), _) => Err(HelperError::BadArguments { server, tool, what: "arguments", got }),
+            (_, Err(got)) => Err(HelperError::BadArguments { server, tool, what: "_meta", got }),
+        }
+    }
+}
+
+/// An object or nothing; the error names what it is instead.
+fn object(value: Value) -> Result<Option<Map<String, Value>>, &'static str> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Object(object) => Ok(Some(object)),
+        Value::Bool(_) => Err("a boolean"),
+        Value::Number(_) => Err("a number"),
+        Value::String(_) => Err("a string"),
+        Value::Array(_) => Err("an array"),
     }
 }

@@ -1,51 +1,179 @@
 //! What is configured about one helper.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use skein_protocol::helper::{McpServerConnectionStatus, McpServerStatus};
+
 use crate::policy;
 
-/// One stdio MCP server as the configuration describes it (`[mcp_servers.NAME]`).
+/// One MCP server as the configuration describes it (`[mcp_servers.NAME]`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HelperSpec {
     /// The key in the configuration; unique within a thread.
     pub name: String,
-    /// The program: a path, or a name that is looked up in the helper's own `PATH`.
-    pub command: String,
-    /// Its arguments.
-    pub args: Vec<String>,
-    /// Variables added to the allow-list of inherited ones; they win over those.
-    pub env: BTreeMap<String, String>,
-    /// Working directory; `None` is the thread's. A relative one is taken from the thread's.
-    pub cwd: Option<PathBuf>,
+    /// How it is reached.
+    pub transport: Transport,
     /// `false`: known, shown as disabled, never started.
     pub enabled: bool,
     /// A turn fails when this helper is not there.
     pub required: bool,
     /// From the start of the process to the end of the listing of its tools.
     pub startup_timeout: Duration,
+    /// How long one call of a tool may take; `None` is as long as it takes.
+    pub tool_timeout: Option<Duration>,
     /// Only these tools are offered; `None` is all.
     pub enabled_tools: Option<Vec<String>>,
     /// These tools are not offered, whatever `enabled_tools` says.
     pub disabled_tools: Vec<String>,
 }
 
+/// How a helper is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transport {
+    /// A process of ours, by its standard input and output.
+    Stdio(StdioSpec),
+    /// A server that somebody else runs, by streamable HTTP.
+    Http(HttpSpec),
+}
+
+/// A helper that is a process of ours.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StdioSpec {
+    /// The program: a path, or a name that is looked up in the helper's own `PATH`.
+    pub command: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Variables added to the allow-list of inherited ones; they win over those.
+    pub env: Secrets,
+    /// Variables that are taken from the server's environment, by name; `env` wins over them.
+    pub env_vars: Vec<String>,
+    /// Working directory; `None` is the thread's. A relative one is taken from the thread's.
+    pub cwd: Option<PathBuf>,
+}
+
+/// A helper that somebody else runs.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct HttpSpec {
+    /// Where it listens.
+    pub url: String,
+    /// The variable of the server's environment that holds its bearer token.
+    pub bearer_token_env_var: Option<String>,
+    /// Headers of every request.
+    pub http_headers: Secrets,
+    /// Headers of every request whose values are in variables of the server's environment: header to variable.
+    pub env_http_headers: BTreeMap<String, String>,
+}
+
+impl StdioSpec {
+    /// Variables that it is to be given and that the server does not have.
+    pub fn unset(&self) -> impl Iterator<Item = &str> {
+        let wanted = self.env_vars.iter().filter(|name| !self.env.0.contains_key(*name));
+        wanted.map(String::as_str).filter(|name| std::env::var_os(name).is_none())
+    }
+}
+
+/// Names with values that may be secret: it prints as its names only.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secrets(pub BTreeMap<String, String>);
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl fmt::Debug for HttpSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpSpec")
+            .field("url", &self.shown_url())
+            .field("bearer_token_env_var", &self.bearer_token_env_var)
+            .field("http_headers", &self.http_headers)
+            .field("env_http_headers", &self.env_http_headers)
+            .finish()
+    }
+}
+
+impl HttpSpec {
+    /// The address without what may be secret in it: user, password and query.
+    #[must_use]
+    pub fn shown_url(&self) -> String {
+        shown_url(&self.url)
+    }
+
+    /// Scheme, host and port of the address.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        let (scheme, rest) = self.url.split_once("://").unwrap_or(("http", &self.url));
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        format!("{scheme}://{}", host.rsplit_once('@').map_or(host, |(_, host)| host))
+    }
+}
+
+/// See [`HttpSpec::shown_url`].
+#[must_use]
+pub fn shown_url(url: &str) -> String {
+    let (front, query) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
+    let (scheme, rest) = front.split_once("://").unwrap_or(("", front));
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit_once('@').map_or_else(|| host.to_owned(), |(_, host)| format!("***@{host}"));
+    let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+    let query = query.get(..1).map(|mark| format!("{mark}***")).unwrap_or_default();
+    format!("{scheme}{host}{path}{query}")
+}
+
 impl HelperSpec {
-    /// A helper of which only the name and the program are known.
+    /// A helper on stdio of which only the name and the program are known.
     #[must_use]
     pub fn new(name: impl Into<String>, command: impl Into<String>) -> Self {
+        Self::reached(name, Transport::Stdio(StdioSpec { command: command.into(), ..StdioSpec::default() }))
+    }
+
+    /// A helper of which only the name and the way to it are known.
+    #[must_use]
+    pub fn reached(name: impl Into<String>, transport: Transport) -> Self {
         Self {
             name: name.into(),
-            command: command.into(),
-            args: Vec::new(),
-            env: BTreeMap::new(),
-            cwd: None,
+            transport,
             enabled: true,
             required: false,
             startup_timeout: policy::HELPER_STARTUP_TIMEOUT,
+            tool_timeout: None,
             enabled_tools: None,
             disabled_tools: Vec::new(),
+        }
+    }
+
+    /// The same with one more variable.
+    #[must_use]
+    pub fn with_variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        if let Transport::Stdio(stdio) = &mut self.transport {
+            stdio.env.0.insert(name.into(), value.into());
+        }
+        self
+    }
+
+    /// Its status as long as it was not started.
+    #[must_use]
+    pub fn status(&self) -> McpServerStatus {
+        let mut status = McpServerStatus::new(&self.name);
+        if !self.enabled {
+            status.runtime_status = Some(McpServerConnectionStatus::Disabled);
+        }
+        if let Transport::Http(http) = &self.transport {
+            status.http_origin = Some(http.origin());
+        }
+        status
+    }
+
+    /// What is said of its process, where it is one of ours.
+    #[must_use]
+    pub fn stdio(&self) -> Option<&StdioSpec> {
+        match &self.transport {
+            Transport::Stdio(stdio) => Some(stdio),
+            Transport::Http(_) => None,
         }
     }
 
@@ -78,5 +206,33 @@ mod tests {
         assert!(!spec(Some(&["read"]), &[]).offers("write"));
         assert!(!spec(Some(&["read"]), &["read"]).offers("read"));
         assert!(!spec(Some(&[]), &[]).offers("read"));
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_secrets() {
+        for (said, shown) in [
+            ("https://example.org/mcp", "https://example.org/mcp"),
+            ("https://example.org:8443", "https://example.org:8443"),
+            ("https://me:s3cret@example.org/mcp", "https://***@example.org/mcp"),
+            ("https://me:s3@cret@example.org/a@b", "https://***@example.org/a@b"),
+            ("https://example.org/mcp?key=s3cret#x", "https://example.org/mcp?***"),
+            ("me:s3cret@nowhere", "***@nowhere"),
+            ("", ""),
+        ] {
+            assert_eq!(shown_url(said), shown);
+        }
+        let origin = |url: &str| HttpSpec { url: url.into(), ..HttpSpec::default() }.origin();
+        assert_eq!(origin("https://me:s3cret@example.org:8443/mcp?x"), "https://example.org:8443");
+        assert_eq!(origin("https://example.org?x"), "https://example.org");
+    }
+
+    #[test]
+    fn what_prints_a_helper_prints_no_secret() {
+        let secrets = || Secrets(BTreeMap::from([("NAME".to_owned(), "s3cret".to_owned())]));
+        let http =
+            HttpSpec { url: "https://x/?key=s3cret".into(), http_headers: secrets(), ..HttpSpec::default() };
+        let http = HelperSpec::reached("http", Transport::Http(http));
+        let printed = format!("{:?} {http:?}", HelperSpec::new("a", "b").with_variable("NAME", "s3cret"));
+        assert!(!printed.contains("s3cret") && printed.matches("NAME").count() == 2, "{printed}");
     }
 }

@@ -4,13 +4,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState, McpServerStatus, Tool};
+use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState, McpServerStatus};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::census::View;
 use super::host::Counted;
-use super::mcp::{Line, Session};
-use super::{ExitReport, HelperProcess, HelperSpec, ProcessHost};
+use super::mcp::{Line, Offers, Session};
+use super::{ExitReport, HelperProcess, HelperSpec, ProcessHost, Transport};
 use crate::policy;
 
 /// What helpers tell their thread. Lost when the receiver does not keep up: what they publish is the truth.
@@ -62,9 +63,15 @@ pub struct Snapshot {
     pub reason: Option<String>,
     /// A process may be left.
     pub alive: bool,
+    /// Its process, where it has or had one.
+    pub view: Option<View>,
     /// How it ended, when no process is left.
     pub over: Option<ExitReport>,
 }
+
+/// Why a helper with an address is not there.
+const NO_HTTP: &str =
+    "it has a url, and only helpers with a command (on stdio) can be used so far; enabled = false hides it";
 
 /// Drives one helper.
 #[derive(Debug)]
@@ -105,11 +112,15 @@ impl Supervisor {
         if !self.spec.enabled {
             return;
         }
+        if let Transport::Http(_) = self.spec.transport {
+            return self.never_was(NO_HTTP);
+        }
         self.counted = Some(self.host.counters.starting.one_more());
         self.announce(McpServerStartupState::Starting, None);
         match HelperProcess::start_killable(&self.host, &self.spec, &self.cwd, self.kill.clone()) {
             Ok((process, pipes)) => {
                 let line = Line::default();
+                self.seen.send_modify(|seen| seen.view = Some(process.view(&pipes)));
                 let cause = self.live(&process, pipes, &line).await;
                 self.end(&process, cause).await;
             }
@@ -134,19 +145,23 @@ impl Supervisor {
             seen.session = Some(Arc::clone(&session));
         });
         self.announce(McpServerStartupState::Ready, None);
+        // Resources are listed behind the start: nobody waits for them.
+        let mut look = session.has_resources();
         let why = loop {
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => return Cause::Asked,
-                () = broken(process, line) => break self.reason(process, line).await,
-                () = session.tools_changed() => {}
+            if look {
+                tokio::select! {
+                    biased;
+                    () = self.stop.cancelled() => return Cause::Asked,
+                    () = broken(process, line) => break self.reason(process, line).await,
+                    listed = session.offers() => self.publish(listed),
+                }
             }
-            // Apart from the wait above, so that a helper that does not answer this is still watched.
+            // Apart from the list above, so that a helper that does not answer that is still watched.
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Cause::Asked,
                 () = broken(process, line) => break self.reason(process, line).await,
-                listed = session.tools() => self.publish_tools(listed),
+                () = session.changed() => look = true,
             }
         };
         let message = why.clone();
@@ -185,7 +200,7 @@ impl Supervisor {
                     seen.status.server_info.clone_from(&session.info);
                     seen.status.server_capabilities.clone_from(&session.capabilities);
                 });
-                self.publish_tools(Ok(tools));
+                self.publish(Ok(Offers { tools, ..Offers::default() }));
                 Ok(session)
             }
             Err(_) if is_broken(process, line) => Err(Cause::Failed(self.reason(process, line).await)),
@@ -236,10 +251,12 @@ impl Supervisor {
         self.announce(McpServerStartupState::Failed, Some(why.to_owned()));
     }
 
-    fn publish_tools(&self, listed: Result<Vec<Tool>, String>) {
+    fn publish(&self, listed: Result<Offers, String>) {
         self.seen.send_modify(|seen| match listed {
-            Ok(tools) => {
-                let offered = tools.into_iter().filter(|tool| self.spec.offers(&tool.name));
+            Ok(listed) => {
+                seen.status.resources = listed.resources;
+                seen.status.resource_templates = listed.templates;
+                let offered = listed.tools.into_iter().filter(|tool| self.spec.offers(&tool.name));
                 seen.status.tools = offered.map(|tool| (tool.name.clone(), tool)).collect();
                 seen.status.tools_error = None;
             }
@@ -282,15 +299,15 @@ impl Supervisor {
 }
 
 impl Snapshot {
-    fn first(spec: &HelperSpec) -> Self {
+    pub(super) fn first(spec: &HelperSpec) -> Self {
         let (phase, runtime) = match spec.enabled {
             true => (Phase::Starting, McpServerConnectionStatus::Starting),
             false => (Phase::Disabled, McpServerConnectionStatus::Disabled),
         };
-        let mut status = McpServerStatus::new(&spec.name);
+        let mut status = spec.status();
         status.runtime_status = Some(runtime);
         let over = (!spec.enabled).then(|| ExitReport::nothing(&spec.name));
-        Self { phase, status, session: None, reason: None, alive: spec.enabled, over }
+        Self { phase, status, session: None, reason: None, alive: spec.enabled, view: None, over }
     }
 }
 

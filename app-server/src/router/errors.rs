@@ -74,8 +74,11 @@ pub fn helper(error: &HelperError) -> WireError {
         HelperError::ToolNotEnabled { server, tool } => {
             WireError::invalid_request("toolNotEnabled", text).server(server).tool(tool)
         }
-        HelperError::BadArguments { server, tool, .. } => {
-            WireError::invalid_params("badArguments", text).server(server).tool(tool).path("arguments")
+        HelperError::BadArguments { server, tool, what, .. } => {
+            WireError::invalid_params("badArguments", text).server(server).tool(tool).path(*what)
+        }
+        HelperError::TimedOut { server, tool, .. } => {
+            WireError::internal("toolTimedOut", text).server(server).tool(tool)
         }
         HelperError::NotRunning { server, .. } => {
             WireError::internal("helperNotRunning", text).server(server)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{SkeinThreadUnloadResponse, UnloadOutcome};
 use skein_protocol::ids::ThreadId;
+use tokio::sync::oneshot;
 
 use super::actor;
 use super::command::{Command, Input, Repaired};
@@ -13,6 +14,7 @@ use super::machine::Persistence;
 use super::observe;
 use super::registry::{Claim, ThreadHandle, Undelivered};
 use super::subscribers::Role;
+use crate::helpers::HelperSet;
 use crate::router::errors;
 use crate::services::Services;
 
@@ -48,6 +50,26 @@ pub fn deliver(services: &Arc<Services>, id: ThreadId, command: Command) {
             None => return,
             // The owner has left the registry before it closed its mailbox: the next look finds none, or another.
             Some(undelivered) => command = undelivered,
+        }
+    }
+}
+
+/// The helpers of a loaded thread; its owner starts them where nobody has needed them yet.
+///
+/// # Errors
+/// The owner has too much to do, or is on its way out.
+pub async fn helpers(services: &Services, handle: &ThreadHandle) -> Result<Arc<HelperSet>, ThreadError> {
+    if let Some(set) = handle.seen(|snapshot| snapshot.helpers.clone()) {
+        return Ok(set);
+    }
+    let id = handle.id();
+    let (give, given) = oneshot::channel();
+    match handle.send(Command::Helpers(give)) {
+        Ok(()) => given.await.map_err(|_| ThreadError::NotLoaded { id }),
+        Err(Undelivered::Gone(_)) => Err(ThreadError::NotLoaded { id }),
+        Err(Undelivered::Full(_)) => {
+            services.counters.overloaded.add_one();
+            Err(ThreadError::Busy { id })
         }
     }
 }

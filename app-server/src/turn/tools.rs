@@ -12,7 +12,7 @@ use skein_protocol::item::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Report, Running, Stop, took};
-use crate::helpers::{HelperError, HelperSet};
+use crate::helpers::{HelperCall, HelperError, HelperSet};
 use crate::policy;
 use crate::provider::{ToolCall, ToolResult};
 
@@ -53,8 +53,8 @@ impl Running {
         let since = self.job.clock.now();
         let (progress, said) = mpsc::channel(policy::CALL_PROGRESS);
         let ToolCall { server, tool, arguments } = call;
-        let cancel = self.job.cancel.clone();
-        let called = helpers.call_with_progress(&server, &tool, arguments, cancel, Some(progress));
+        let call = HelperCall { server, tool, arguments, meta: Value::Null };
+        let called = helpers.call_with_progress(call, self.job.cancel.clone(), Some(progress));
         let outcome = self.pass_on_until(item.id(), said, called).await;
         let result = as_result(&outcome);
         let mut item = item;

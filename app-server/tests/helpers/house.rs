@@ -8,6 +8,7 @@ use std::time::Duration;
 use skein_app_server::clock::Clock;
 use skein_app_server::helpers::{
     Containment, ExitReport, GuardProgram, HelperProcess, HelperSpec, HostOptions, Life, Pipes, ProcessHost,
+    Secrets, StdioSpec, Transport,
 };
 use skein_app_server::tasks::Tasks;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -49,16 +50,18 @@ impl House {
     /// A helper that runs `script`.
     pub fn script(&self, script: &str) -> HelperSpec {
         HelperSpec {
-            name: "script".into(),
+            startup_timeout: BOUND,
+            ..HelperSpec::reached("script", Transport::Stdio(self.sh(script)))
+        }
+    }
+
+    /// The process of a helper that runs `script`.
+    pub fn sh(&self, script: &str) -> StdioSpec {
+        StdioSpec {
             command: "/bin/sh".into(),
             args: vec!["-c".into(), script.into()],
-            env: BTreeMap::from([(MARK.to_owned(), self.mark.clone())]),
-            cwd: None,
-            enabled: true,
-            required: false,
-            startup_timeout: BOUND,
-            enabled_tools: None,
-            disabled_tools: vec![],
+            env: Secrets(BTreeMap::from([(MARK.to_owned(), self.mark.clone())])),
+            ..StdioSpec::default()
         }
     }
 

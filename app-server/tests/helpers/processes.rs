@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use skein_app_server::clock::Clock;
-use skein_app_server::helpers::{Containment, Stage};
+use skein_app_server::helpers::{Containment, HelperSpec, Stage, StdioSpec, Transport};
 
 use crate::house::{BOUND, GRACE, House, exists, kill, parent, until};
 
@@ -130,16 +130,22 @@ async fn twenty_stubborn_helpers_take_as_long_as_one() {
 #[tokio::test]
 async fn what_cannot_be_run_is_told_clearly_and_ends_by_itself() {
     let house = House::new(Containment::Auto);
-    let mut spec = house.script("");
-    spec.command = "no-such-program".into();
-    let ended = house.start(&spec).life("it is over", |life| life.over.is_some()).await.ended;
+    let missing = Transport::Stdio(StdioSpec { command: "no-such-program".into(), ..house.sh("") });
+    let ended = house
+        .start(&HelperSpec::reached("script", missing))
+        .life("it is over", |life| life.over.is_some())
+        .await
+        .ended;
     let wanted = "cannot run \"no-such-program\": No such file or directory (os error 2); \
                   check `command` and the helper's PATH";
     assert_eq!(ended.as_deref(), Some(wanted));
 
-    spec = house.script("");
-    spec.cwd = Some("/no/such/folder".into());
-    let ended = house.start(&spec).life("it is over", |life| life.over.is_some()).await.ended;
+    let nowhere = Transport::Stdio(StdioSpec { cwd: Some("/no/such/folder".into()), ..house.sh("") });
+    let ended = house
+        .start(&HelperSpec::reached("script", nowhere))
+        .life("it is over", |life| life.over.is_some())
+        .await
+        .ended;
     let wanted =
         "cannot enter the working directory \"/no/such/folder\": No such file or directory (os error 2)";
     assert_eq!(ended.as_deref(), Some(wanted));
@@ -212,9 +218,9 @@ async fn a_helper_gets_three_descriptors_clean_signals_and_only_allowed_variable
     let open = std::fs::File::open("/dev/null").expect("it exists");
     // SAFETY: dup(2) makes a descriptor that is nobody else's; it is not close-on-exec, which is the point.
     let inheritable = unsafe { OwnedFd::from_raw_fd(nix::libc::dup(open.as_raw_fd())) };
-    let mut spec =
-        house.script("ls /proc/$$/fd; grep -E 'Sig(Blk|Ign)' /proc/self/status; env | sort; echo end; cat");
-    spec.env.insert("TOKEN".into(), "of the helper".into());
+    let spec = house
+        .script("ls /proc/$$/fd; grep -E 'Sig(Blk|Ign)' /proc/self/status; env | sort; echo end; cat")
+        .with_variable("TOKEN", "of the helper");
     let mut helper = house.start(&spec);
     assert_eq!([helper.line().await, helper.line().await, helper.line().await], ["0", "1", "2"]);
     for _ in 0..2 {

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use skein_app_server::clock::Clock;
-use skein_app_server::helpers::{Containment, HelperError, HelperEvent, HelperSet, HelperSpec, Stage};
+use skein_app_server::helpers::{
+    Containment, HelperCall, HelperError, HelperEvent, HelperSet, HelperSpec, HttpSpec, Stage, StdioSpec,
+    Transport,
+};
 use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
 use skein_protocol::ids::ThreadId;
 use tokio::sync::mpsc;
@@ -74,11 +77,8 @@ impl Thread {
 
 /// An MCP server that does `on_call` when its tool is called.
 fn server(house: &House, name: &str, on_call: &str) -> HelperSpec {
-    let mut spec = house.script(SERVER);
-    spec.name = name.into();
-    spec.env.insert("on_call".into(), on_call.into());
-    spec.env.insert("on_cancel".into(), "exit 7".into());
-    spec
+    let spec = HelperSpec { name: name.into(), ..house.script(SERVER) };
+    spec.with_variable("on_call", on_call).with_variable("on_cancel", "exit 7")
 }
 
 fn says_ok(house: &House, name: &str) -> HelperSpec {
@@ -186,7 +186,9 @@ async fn progress_arrives_in_order_before_the_answer() {
         done; text ok"#;
     let thread = Thread::start(|house| vec![server(house, "a", on_call)]);
     let (sink, mut progress) = mpsc::channel(8);
-    let call = thread.set.call_with_progress("a", "first", json!({}), CancellationToken::new(), Some(sink));
+    let call =
+        HelperCall { server: "a".into(), tool: "first".into(), arguments: json!({}), meta: Value::Null };
+    let call = thread.set.call_with_progress(call, CancellationToken::new(), Some(sink));
     tokio::time::timeout(BOUND, call).await.expect("an end").expect("an answer");
     let mut heard = Vec::new();
     while let Some(step) = progress.recv().await {
@@ -230,11 +232,28 @@ async fn a_required_helper_that_is_not_there_is_an_error_with_its_reason() {
 }
 
 #[tokio::test]
+async fn a_helper_behind_a_url_fails_with_a_plain_reason_and_disturbs_no_other() {
+    let mut thread = Thread::start(|house| {
+        let http = HttpSpec { url: "https://example.org/mcp?key=s3cret".into(), ..HttpSpec::default() };
+        vec![HelperSpec::reached("docs", Transport::Http(http)), says_ok(house, "a")]
+    });
+    assert_eq!(thread.event().await, ("docs".into(), Some(McpServerStartupState::Failed)));
+    assert_eq!(thread.call("a", json!({})).await, Ok(json!("ok")));
+    let reason = thread.call("docs", json!({})).await.expect_err("it is not there").to_string();
+    assert!(reason.starts_with("helper \"docs\" is not running: it has a url"), "{reason}");
+    let status = &thread.set.statuses()[0];
+    assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Failed));
+    assert_eq!(status.http_origin.as_deref(), Some("https://example.org"));
+    assert!(status.tools_error.as_ref().is_some_and(|why| why.contains("on stdio")), "{status:?}");
+    assert_eq!(thread.set.tools().await.map(|tools| tools.len()), Ok(2));
+    thread.finish().await;
+}
+
+#[tokio::test]
 async fn a_program_that_is_not_there_is_named() {
     let thread = Thread::start(|house| {
-        let mut missing = says_ok(house, "missing");
-        missing.command = "no-such-program".into();
-        vec![missing]
+        let missing = StdioSpec { command: "no-such-program".into(), ..house.sh("") };
+        vec![HelperSpec::reached("missing", Transport::Stdio(missing))]
     });
     let reason = thread.call("missing", json!({})).await.expect_err("nothing runs").to_string();
     assert!(reason.contains("cannot run \"no-such-program\""), "{reason}");

@@ -34,6 +34,7 @@ const TOOLS: &[Tool] = &[
     ("env", "Answers with its environment as JSON.", None),
     ("fds", "Answers with its open descriptors as JSON.", None),
     ("spawn", "Starts a child that waits for ever, and answers with its process id.", None),
+    ("meta", "Answers with what came beside the arguments, as JSON.", None),
     ("progress", "Sends so many progress notifications, then answers.", Some(("steps", "integer"))),
 ];
 
@@ -136,6 +137,14 @@ fn serve(server: &Arc<Server>, manners: &Manners) {
             Some("tools/list") => {
                 answer(&id, &json!({ "tools": TOOLS.iter().map(tool).collect::<Vec<_>>() }))
             }
+            Some("resources/list") => answer(&id, &resources(&message["params"]["cursor"])),
+            Some("resources/templates/list") => answer(
+                &id,
+                &json!({ "resourceTemplates": [
+                { "name": "any", "uriTemplate": "memo://{name}" },
+            ] }),
+            ),
+            Some("resources/read") => read(&id, message["params"]["uri"].as_str().unwrap_or_default()),
             Some("tools/call") => call(server, manners, id, &message["params"]),
             Some("notifications/cancelled") => server.cancel(&message["params"]["requestId"]),
             Some(unknown) if !id.is_null() => {
@@ -149,9 +158,31 @@ fn serve(server: &Arc<Server>, manners: &Manners) {
 fn hello(version: &Value) -> Value {
     json!({
         "protocolVersion": version,
-        "capabilities": { "tools": {} },
+        "capabilities": { "tools": {}, "resources": {} },
         "serverInfo": { "name": "mcp-helper", "version": env!("CARGO_PKG_VERSION") },
     })
+}
+
+/// Two pages with a resource each.
+fn resources(cursor: &Value) -> Value {
+    match cursor.as_str() {
+        None => json!({
+            "resources": [{ "name": "one", "uri": "memo://one", "mimeType": "text/plain" }], "nextCursor": "2",
+        }),
+        Some(_) => json!({ "resources": [{ "name": "two", "uri": "memo://two", "size": 3 }] }),
+    }
+}
+
+fn read(id: &Value, uri: &str) {
+    match uri {
+        "memo://one" => answer(id, &json!({ "contents": [{ "uri": uri, "text": "first" }] })),
+        "memo://two" => {
+            answer(id, &json!({ "contents": [{ "uri": uri, "blob": "AAEC", "mimeType": "x/y" }] }))
+        }
+        unknown => send(&json!({
+            "jsonrpc": "2.0", "id": id, "error": { "code": -32002, "message": format!("no resource {unknown}") },
+        })),
+    }
 }
 
 fn tool(&(name, description, argument): &Tool) -> Value {
@@ -206,6 +237,7 @@ fn call(server: &Arc<Server>, manners: &Manners, id: Value, params: &Value) {
             Ok(pid) => say(&id, &pid.to_string()),
             Err(error) => result(&id, &error.to_string(), true),
         },
+        "meta" => say(&id, &params["_meta"].to_string()),
         "progress" => {
             let token = &params["_meta"]["progressToken"];
             for step in 1..=number("steps") {

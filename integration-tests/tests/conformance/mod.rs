@@ -22,10 +22,11 @@ use skein_protocol::helper::{ListMcpServerStatusParams, McpServerStartupState};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{
     AccountRead, CollaborationModeList, ConfigRead, ConfigRequirementsRead, HooksList, Initialize,
-    McpServerStatusList, ModelList, RpcDiscover, SkeinCatalogResume, SkillsList, ThreadArchive, ThreadDelete,
-    ThreadFork, ThreadInjectItems, ThreadItemsList, ThreadList, ThreadMetadataUpdate, ThreadNameSet,
-    ThreadRead, ThreadResume, ThreadRevert, ThreadRollback, ThreadSearch, ThreadSearchOccurrences,
-    ThreadStart, ThreadTurnsList, ThreadUnarchive, TurnStart, TurnSteer,
+    McpServerResourceRead, McpServerStatusList, ModelList, RpcDiscover, SkeinCatalogResume, SkillsList,
+    ThreadArchive, ThreadDelete, ThreadFork, ThreadInjectItems, ThreadItemsList, ThreadList,
+    ThreadMetadataUpdate, ThreadNameSet, ThreadRead, ThreadResume, ThreadRevert, ThreadRollback,
+    ThreadSearch, ThreadSearchOccurrences, ThreadStart, ThreadTurnsList, ThreadUnarchive, TurnStart,
+    TurnSteer,
 };
 use skein_protocol::notifications::{
     ConfigWarning, Error, ItemAgentMessageDelta, ItemMcpToolCallProgress, McpServerStartupStatusUpdated,
@@ -145,6 +146,8 @@ async fn look_around(client: &mut Client, thread: ThreadId) -> Result<()> {
     let of_thread =
         ListMcpServerStatusParams { thread_id: Some(thread), ..ListMcpServerStatusParams::default() };
     client.call::<McpServerStatusList>(of_thread).await?;
+    let resource = json!({ "server": "helper", "threadId": thread, "uri": "memo://one" });
+    client.call::<McpServerResourceRead>(serde_json::from_value(resource)?).await?;
     Ok(())
 }
 

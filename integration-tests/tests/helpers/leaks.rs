@@ -6,15 +6,19 @@ use anyhow::Result;
 use serde_json::json;
 use skein_integration_tests::home::{Helper, Home};
 use skein_integration_tests::process::resident;
-use skein_protocol::methods::ThreadStart;
+use skein_protocol::config::ConfigReadParams;
+use skein_protocol::helper::ListMcpServerStatusParams;
+use skein_protocol::methods::{ConfigRead, McpServerStatusList, ThreadStart};
 use skein_protocol::thread::ThreadStartParams;
 
 use super::text;
 
 #[tokio::test]
 async fn the_servers_secrets_and_descriptors_stay_with_the_server() -> Result<()> {
-    let helper = Helper::named("helper")?.set("env.TOKEN", "for the helper");
-    let home = Home::setup().helper(helper).env("SECRET_OF_THE_SERVER", "hidden").start().await?;
+    let named = vec!["BY_NAME", "NOT_SET_ANYWHERE", "TOKEN"];
+    let helper = Helper::named("helper")?.set("env.TOKEN", "for the helper").set("env_vars", named);
+    let home = Home::setup().helper(helper).env("SECRET_OF_THE_SERVER", "hidden");
+    let home = home.env("BY_NAME", "s3cret of a helper").env("TOKEN", "hidden").start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     let environment = text(&client.tool(thread, "helper", "env", json!({})).await?);
@@ -22,6 +26,18 @@ async fn the_servers_secrets_and_descriptors_stay_with_the_server() -> Result<()
     assert_eq!(environment.get("TOKEN").map(String::as_str), Some("for the helper"));
     assert!(environment.contains_key("PATH"));
     assert!(!environment.contains_key("SECRET_OF_THE_SERVER"));
+    assert_eq!(environment.get("BY_NAME").map(String::as_str), Some("s3cret of a helper"));
+    assert!(!environment.contains_key("NOT_SET_ANYWHERE"));
+    let log = home.log()?;
+    assert!(log.contains("NOT_SET_ANYWHERE"), "what is not set is named: {log}");
+    let listed = client.call::<McpServerStatusList>(ListMcpServerStatusParams::default()).await?;
+    let shown = format!(
+        "{:?} {listed:?} {log}",
+        client
+            .call::<ConfigRead>(ConfigReadParams { include_layers: true, ..ConfigReadParams::default() })
+            .await?
+    );
+    assert!(shown.contains("BY_NAME") && !shown.contains("s3cret"), "{shown}");
     let open = text(&client.tool(thread, "helper", "fds", json!({})).await?);
     assert_eq!(open, "[0,1,2]");
     home.finish().await

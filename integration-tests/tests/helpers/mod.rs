@@ -1,7 +1,9 @@
 //! Helpers: a stalled one holds up nobody else, a dead one ends what waits for it, and nothing leaks in.
 
+mod census;
 mod dead;
 mod leaks;
+mod resources;
 mod stalled;
 mod start;
 

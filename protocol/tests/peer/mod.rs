@@ -9,8 +9,8 @@ use skein_protocol::{
     extension::is_ours,
     ids::RequestId,
     methods::{
-        ThreadInjectItems, ThreadRevert, ThreadSearchOccurrences, for_each_client_notification,
-        for_each_method,
+        McpServerResourceRead, ThreadInjectItems, ThreadRevert, ThreadSearchOccurrences,
+        for_each_client_notification, for_each_method,
     },
     notifications::{ItemMcpToolCallProgress, ItemReasoningTextDelta, ThreadReverted, for_each_notification},
     server_requests::for_each_server_request,
@@ -40,6 +40,7 @@ const NOT_RECORDED: &[&str] = &[
     ThreadReverted::INFO.wire,
     ThreadInjectItems::INFO.wire,
     ThreadSearchOccurrences::INFO.wire,
+    McpServerResourceRead::INFO.wire,
 ];
 
 /// Recorded messages by method, and how many of each were tested.

@@ -38,7 +38,18 @@ const ALL: &str = r#"
     startup_timeout_sec = 2.5
     enabled_tools = ["read"]
     disabled_tools = ["write"]
+    tool_timeout_sec = 60
+    env_vars = ["TOKEN", { name = "KEY", source = "local" }]
+
+    [mcp_servers.docs]
+    url = "https://example.org/mcp"
+    bearer_token_env_var = "DOCS_TOKEN"
+    http_headers = { X-Team = "a" }
+    env_http_headers = { X-Key = "DOCS_KEY" }
 "#;
+
+/// Keys that are read to be refused.
+const REFUSED: &[&str] = &["bearer_token"];
 
 /// The names that a file of the room reads: the first argument, where it is a text, of a method of a section.
 fn names(source: &'static str) -> BTreeSet<&'static str> {
@@ -58,7 +69,7 @@ fn every_key_that_is_read_is_shown_with_its_origin() {
     let keys = &config.layers[0].keys;
     let shown: BTreeSet<&str> = keys.iter().flat_map(|key| key.split('.')).collect();
     let read = names(include_str!("../keys.rs")).into_iter().chain(names(include_str!("../helpers.rs")));
-    let missing: Vec<_> = read.filter(|name| !shown.contains(name)).collect();
+    let missing: Vec<_> = read.filter(|name| !shown.contains(name) && !REFUSED.contains(name)).collect();
     assert!(missing.is_empty() && keys.len() >= 30, "no origin of {missing:?} in {keys:?}");
 }
 

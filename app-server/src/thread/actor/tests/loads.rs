@@ -13,6 +13,8 @@ use super::*;
 use crate::home::Term;
 use crate::rollout::record::{ItemStarted, Record, RecordBody};
 use crate::rollout::{Keep, Lease, RolloutStore};
+use crate::thread::dispatch;
+use crate::thread::error::ThreadError;
 use crate::thread::subscribers::{Left, Role};
 
 /// The start of the machine that a kill does not end.
@@ -233,6 +235,27 @@ async fn a_resume_of_a_full_mailbox_is_refused_and_does_not_wait_any_more() {
     assert_eq!(refused.unsubscribe(thread), Left::Nothing);
     bench.disk.release_loads();
     client.answer::<ThreadResumeResponse>(asked[0]).await.unwrap();
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_wants_helpers_of_a_full_mailbox_is_refused_and_does_not_wait() {
+    let bench = Bench::with(|config| config.limits.mailbox = 4);
+    let thread = bench.stored().await;
+    bench.disk.hold_loads();
+    let mut client = bench.client();
+    let asked = client.ask_resume(thread, Role::Subscriber);
+    for number in 0..9 {
+        client.set_name(thread, &number.to_string());
+    }
+    let handle = bench.services.registry.handle(thread).unwrap();
+    let before = bench.services.counters.overloaded.get();
+    let refused = dispatch::helpers(&bench.services, &handle).await.unwrap_err();
+    assert!(matches!(refused, ThreadError::Busy { id } if id == thread), "{refused}");
+    assert_eq!(bench.services.counters.overloaded.get(), before + 1);
+    bench.disk.release_loads();
+    client.answer::<ThreadResumeResponse>(asked).await.unwrap();
+    assert!(dispatch::helpers(&bench.services, &handle).await.is_ok());
     bench.finish().await;
 }
 

@@ -1,0 +1,73 @@
+//! `skein helpers`: the helpers of a running server and their processes, for people.
+
+use std::collections::HashMap;
+
+use anyhow::Context;
+use clap::Args;
+use skein_protocol::envelope;
+use skein_protocol::extension::{HelperDetail, HelperState, SkeinHelpersListResponse};
+use skein_protocol::methods::SkeinHelpersList;
+use skein_protocol::table::Method;
+
+use super::client::Client;
+use super::{Where, call, print_line};
+
+#[derive(Debug, Args)]
+pub struct Helpers {
+    #[command(flatten)]
+    target: Where,
+    /// Print them as JSON, on one line.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Helpers {
+    pub async fn run(self) -> anyhow::Result<()> {
+        let mut client = Client::open(&self.target).await?;
+        let answer = client.call(SkeinHelpersList::INFO.wire, None, |_| Ok(())).await?;
+        client.close().await;
+        if self.json {
+            return print_line(&call::shown(&answer, true)?);
+        }
+        let listed = envelope::result(&answer).context("the server is of another version")?;
+        print_line(&table(&listed))
+    }
+}
+
+/// A line for each helper, its processes below it, indented as they descend from each other.
+pub fn table(listed: &SkeinHelpersListResponse) -> String {
+    if listed.data.is_empty() {
+        return "no loaded thread has helpers".to_owned();
+    }
+    listed.data.iter().flat_map(lines).collect::<Vec<_>>().join("\n")
+}
+
+fn lines(helper: &HelperDetail) -> Vec<String> {
+    let HelperDetail { thread_id, name, state, reason, pid: _, processes, memory_bytes, queued, stderr } =
+        helper;
+    let size = format!("{} processes, {} KiB", processes.len(), memory_bytes / 1024);
+    let waiting = if *queued > 0 { format!(", {queued} messages wait") } else { String::new() };
+    let mut lines = vec![format!("{thread_id}  {name}  {}: {size}{waiting}", word(*state))];
+    let mut depths = HashMap::new();
+    for process in processes {
+        let depth = depths.get(&process.parent).map_or(1, |depth| depth + 1);
+        depths.insert(process.pid, depth);
+        let indent = "  ".repeat(depth);
+        lines.push(format!("{indent}{} {}, {} KiB", process.pid, process.name, process.memory_bytes / 1024));
+    }
+    // A reason of a failure ends with what stderr had.
+    let said = reason.as_deref().or_else(|| stderr.lines().next_back());
+    lines.extend(said.into_iter().flat_map(str::lines).map(|line| format!("  | {line}")));
+    lines
+}
+
+fn word(state: HelperState) -> &'static str {
+    match state {
+        HelperState::Disabled => "disabled",
+        HelperState::Starting => "starting",
+        HelperState::Ready => "ready",
+        HelperState::Failed => "failed",
+        HelperState::Stopping => "stopping",
+        HelperState::Stopped => "stopped",
+    }
+}

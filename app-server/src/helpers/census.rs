@@ -1,0 +1,137 @@
+//! Which processes helpers have at this moment: one look at `/proc` for all of them. Must never signal one.
+
+use std::collections::HashMap;
+use std::fs;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use nix::unistd::Pid;
+use skein_protocol::extension::HelperProcess;
+use tokio::sync::{mpsc, watch};
+
+use super::Life;
+use super::proc::{self, Process};
+use super::ring::Ring;
+use crate::policy;
+
+/// What may be looked at of a helper that has a process.
+#[derive(Debug, Clone)]
+pub struct View {
+    pub life: watch::Receiver<Life>,
+    /// The guard, below which everything of the helper is.
+    pub guard: Option<Process>,
+    pub stderr: Arc<Mutex<Ring>>,
+    pub stdin: mpsc::WeakSender<Bytes>,
+}
+
+impl View {
+    /// The process that was started, while it runs.
+    pub fn pid(&self) -> Option<i32> {
+        let life = self.life.borrow();
+        life.pid.filter(|_| life.ended.is_none())
+    }
+
+    /// Messages that wait to be written.
+    pub fn queued(&self) -> usize {
+        self.stdin.upgrade().map_or(0, |stdin| stdin.max_capacity() - stdin.capacity())
+    }
+
+    /// The last lines that it wrote to stderr.
+    pub fn stderr(&self) -> String {
+        let ring = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.tail(policy::HELPER_STDERR_TAIL_LINES, policy::HELPER_STDERR_TAIL_BYTES)
+    }
+}
+
+/// All processes, at one moment.
+#[derive(Debug)]
+pub struct Census {
+    found: HashMap<Pid, Process>,
+    children: HashMap<Pid, Vec<Pid>>,
+    page: u64,
+}
+
+impl Census {
+    /// Reads `/proc`. Blocks for as long as that takes.
+    pub fn take() -> Self {
+        Self::of(proc::all())
+    }
+
+    fn of(all: impl Iterator<Item = Process>) -> Self {
+        let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
+        let mut census = Self {
+            found: HashMap::new(),
+            children: HashMap::new(),
+            page: u64::try_from(page).unwrap_or(4096),
+        };
+        for process in all.filter(|process| !process.zombie) {
+            census.found.insert(process.pid, process);
+            census.children.entry(process.parent).or_default().push(process.pid);
+        }
+        census
+    }
+
+    /// What descends from `root`, without it; parents before their children. Nothing where its pid is another's by now.
+    pub fn below(&self, root: &Process) -> Vec<HelperProcess> {
+        self.pids_below(root).into_iter().filter_map(|pid| self.about(pid)).collect()
+    }
+
+    fn pids_below(&self, root: &Process) -> Vec<Pid> {
+        if self.found.get(&root.pid).is_none_or(|found| found.started != root.started) {
+            return Vec::new();
+        }
+        let mut pids = Vec::new();
+        let mut next = vec![root.pid];
+        while let Some(parent) = next.pop() {
+            let children = self.children.get(&parent).map(Vec::as_slice).unwrap_or_default();
+            next.extend(children.iter().rev());
+            if parent != root.pid {
+                pids.push(parent);
+            }
+        }
+        pids
+    }
+
+    /// `None` for one that has ended since.
+    fn about(&self, pid: Pid) -> Option<HelperProcess> {
+        let parent = self.found.get(&pid)?.parent;
+        let name = fs::read(format!("/proc/{pid}/comm")).ok()?;
+        let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+        let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+        Some(HelperProcess {
+            pid: pid.as_raw(),
+            parent: parent.as_raw(),
+            name: String::from_utf8_lossy(name.trim_ascii()).into_owned(),
+            memory_bytes: pages.saturating_mul(self.page),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(pid: i32, parent: i32, started: u64) -> Process {
+        let [pid, parent] = [pid, parent].map(Pid::from_raw);
+        Process { pid, parent, group: pid, session: pid, started, zombie: false }
+    }
+
+    #[test]
+    fn parents_come_before_their_children_and_strangers_not_at_all() {
+        let zombie = Process { zombie: true, ..process(6, 2, 6) };
+        // Pids wrap around: a child may have the lower one.
+        let all = [
+            process(2, 1, 1),
+            process(3, 5, 9),
+            process(4, 1, 2),
+            process(5, 2, 3),
+            process(7, 2, 4),
+            zombie,
+        ];
+        let census = Census::of(all.into_iter());
+        let pids = |root: &Process| census.pids_below(root).into_iter().map(Pid::as_raw).collect::<Vec<_>>();
+        assert_eq!(pids(&process(2, 1, 1)), [5, 3, 7]);
+        assert_eq!(pids(&process(2, 1, 8)), [0; 0], "its number is another's by now");
+        assert_eq!(pids(&process(9, 1, 1)), [0; 0]);
+    }
+}

@@ -1,0 +1,116 @@
+//! What a helper offers: its tools, its resources, and what stands in one of them.
+
+use rmcp::model::{
+    ClientRequest, ListResourceTemplatesRequest, ListResourcesRequest, ListToolsRequest,
+    PaginatedRequestParams, ReadResourceRequest, ReadResourceRequestParams,
+};
+use rmcp::service::ServiceError;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use skein_protocol::helper::{McpResourceReadResponse, Resource, ResourceTemplate, Tool};
+use tokio_util::sync::CancellationToken;
+
+use super::{CallFault, Session, reread};
+use crate::policy;
+
+/// All that a helper lists.
+#[derive(Debug, Default)]
+pub struct Offers {
+    /// Its tools.
+    pub tools: Vec<Tool>,
+    /// Its resources.
+    pub resources: Vec<Resource>,
+    /// Its patterns of resources.
+    pub templates: Vec<ResourceTemplate>,
+}
+
+impl Session {
+    /// All that it lists, anew. Resources that cannot be listed are left out: tools are what it is needed for.
+    ///
+    /// # Errors
+    /// What went wrong with the tools, for the user.
+    pub async fn offers(&self) -> Result<Offers, String> {
+        let tools = self.tools().await?;
+        let (mut resources, mut templates) = (Vec::new(), Vec::new());
+        if self.has_resources() {
+            let list = |params| ClientRequest::ListResourcesRequest(ListResourcesRequest::with_param(params));
+            resources = self.list_or_none("resources", list).await;
+            let list = |params| {
+                ClientRequest::ListResourceTemplatesRequest(ListResourceTemplatesRequest::with_param(params))
+            };
+            templates = self.list_or_none("resourceTemplates", list).await;
+        }
+        Ok(Offers { tools, resources, templates })
+    }
+
+    /// Whether it says that it has resources.
+    pub fn has_resources(&self) -> bool {
+        self.capabilities.as_ref().is_some_and(|offered| offered.get("resources").is_some())
+    }
+
+    /// All tools, from all pages.
+    ///
+    /// # Errors
+    /// What went wrong, for the user.
+    pub async fn tools(&self) -> Result<Vec<Tool>, String> {
+        self.list("tools", |params| ClientRequest::ListToolsRequest(ListToolsRequest::with_param(params)))
+            .await
+    }
+
+    /// What stands in a resource. Takes as long as the helper does; ends at once when `cancel` is, or when the line
+    /// closes.
+    ///
+    /// # Errors
+    /// [`CallFault`].
+    pub async fn read_resource(
+        &self,
+        uri: String,
+        meta: Option<Map<String, Value>>,
+        cancel: &CancellationToken,
+    ) -> Result<McpResourceReadResponse, CallFault> {
+        let request = ReadResourceRequest::new(ReadResourceRequestParams::new(uri));
+        self.ask(ClientRequest::ReadResourceRequest(request), meta, cancel).await
+    }
+
+    async fn list_or_none<T: DeserializeOwned>(
+        &self,
+        what: &'static str,
+        request: impl Fn(PaginatedRequestParams) -> ClientRequest,
+    ) -> Vec<T> {
+        self.list(what, request).await.unwrap_or_else(|why| {
+            tracing::info!(what, why, "a helper does not list what it offers");
+            Vec::new()
+        })
+    }
+
+    /// All entries of a list, from all pages.
+    async fn list<T: DeserializeOwned>(
+        &self,
+        what: &'static str,
+        request: impl Fn(PaginatedRequestParams) -> ClientRequest,
+    ) -> Result<Vec<T>, String> {
+        let mut all: Vec<T> = Vec::new();
+        let mut cursor = None;
+        loop {
+            let handle = self.send(request(PaginatedRequestParams::default().with_cursor(cursor))).await;
+            let answer = match handle.map_err(|_| self.line.why())?.await_response().await {
+                Ok(answer) => answer,
+                Err(ServiceError::McpError(error)) => {
+                    return Err(format!("its list of {what} failed: {}", error.message));
+                }
+                Err(_) => return Err(self.line.why()),
+            };
+            let mut page: Map<String, Value> = reread(&answer).unwrap_or_default();
+            let entries =
+                page.remove(what).and_then(|entries| serde_json::from_value::<Vec<T>>(entries).ok());
+            all.extend(entries.ok_or_else(|| format!("its list of {what} cannot be read"))?);
+            if all.len() > policy::HELPER_MOST_TOOLS {
+                return Err(format!("it lists more than {} {what}", policy::HELPER_MOST_TOOLS));
+            }
+            match page.get("nextCursor").and_then(Value::as_str).filter(|cursor| !cursor.is_empty()) {
+                Some(next) => cursor = Some(next.to_owned()),
+                None => return Ok(all),
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Resources of helpers: listed with their status, and read; and what a call sends beside its arguments.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use skein_integration_tests::home::{Helper, Home};
+use skein_integration_tests::requests::tool_params;
+use skein_protocol::error::INVALID_PARAMS;
+use skein_protocol::helper::{McpResourceReadParams, ResourceContent};
+use skein_protocol::ids::ThreadId;
+use skein_protocol::methods::{McpServerResourceRead, McpServerToolCall};
+
+use super::{statuses, text};
+
+fn read(thread: Option<ThreadId>, uri: &str) -> McpResourceReadParams {
+    McpResourceReadParams {
+        meta: None,
+        connector_id: None,
+        origin_call_id: Some("call".to_owned()),
+        server: "helper".to_owned(),
+        target: None,
+        thread_id: thread,
+        uri: uri.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn resources_are_listed_from_all_pages_and_read() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let answer = client.call::<McpServerResourceRead>(read(Some(thread), "memo://one")).await?;
+    assert_eq!(answer.origin_call_id.as_deref(), Some("call"));
+    let [ResourceContent::Text { text, uri, .. }] = &answer.contents[..] else { panic!("{answer:?}") };
+    assert_eq!((text.as_str(), uri.as_str()), ("first", "memo://one"));
+    let answer = client.call::<McpServerResourceRead>(read(Some(thread), "memo://two")).await?;
+    let [ResourceContent::Blob { blob, mime_type, .. }] = &answer.contents[..] else { panic!("{answer:?}") };
+    assert_eq!((blob.as_str(), mime_type.as_deref()), ("AAEC", Some("x/y")));
+    // Listed right behind the start and in order: what is answered after that comes later.
+    let mut status = statuses(&mut client, thread).await?.remove(0);
+    while status.resource_templates.is_empty() {
+        client.tool(thread, "helper", "pid", json!({})).await?;
+        status = statuses(&mut client, thread).await?.remove(0);
+    }
+    let uris: Vec<&str> = status.resources.iter().map(|resource| resource.uri.as_str()).collect();
+    assert_eq!(uris, ["memo://one", "memo://two"]);
+    assert_eq!(status.resource_templates[0].uri_template, "memo://{name}");
+    assert!(status.tools.contains_key("echo"));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_resource_that_cannot_be_read_says_why() -> Result<()> {
+    let home = Home::setup().helper(Helper::named("helper")?).start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let refused = client.refusal::<McpServerResourceRead>(read(Some(thread), "memo://three")).await?;
+    assert_eq!(refused.reason(), "helperRefused");
+    assert!(refused.message.contains("-32002: no resource memo://three"), "{refused:?}");
+    let refused = client.refusal::<McpServerResourceRead>(read(None, "memo://one")).await?;
+    assert_eq!((refused.code, refused.reason()), (INVALID_PARAMS, "threadRequired"));
+    let stranger = McpResourceReadParams { server: "nobody".to_owned(), ..read(Some(thread), "memo://one") };
+    assert_eq!(client.refusal::<McpServerResourceRead>(stranger).await?.reason(), "unknownHelper");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn what_a_client_sends_beside_the_arguments_reaches_the_helper() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let mut params = tool_params(thread, "helper", "meta", json!({}));
+    params.meta = Some(json!({ "example.org/trace": "t" }));
+    let answer = client.call::<McpServerToolCall>(params).await?;
+    let heard: Value = serde_json::from_str(&text(&answer))?;
+    assert_eq!(heard["example.org/trace"], "t");
+    home.finish().await
+}

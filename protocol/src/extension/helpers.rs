@@ -1,0 +1,81 @@
+//! What the server tells about the processes of its helpers.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::ThreadId;
+
+/// Params of `skein/helpers/list`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SkeinHelpersListParams {
+    /// Only those of this thread; otherwise those of all loaded threads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_id: Option<ThreadId>,
+}
+
+/// Response of `skein/helpers/list`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SkeinHelpersListResponse {
+    /// By thread and name.
+    pub data: Vec<HelperDetail>,
+}
+
+/// A helper as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HelperDetail {
+    /// Whose it is.
+    pub thread_id: ThreadId,
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where in its life it is.
+    pub state: HelperState,
+    /// Why it does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The process that was started, while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<i32>,
+    /// It and everything that it started, without the guard; parents before their children.
+    pub processes: Vec<HelperProcess>,
+    /// Resident memory of them all.
+    pub memory_bytes: u64,
+    /// Messages that wait because it does not read them.
+    pub queued: u64,
+    /// The last lines that it wrote to stderr.
+    pub stderr: String,
+}
+
+/// Where in its life a helper is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum HelperState {
+    /// The configuration says so.
+    Disabled,
+    /// It is not ready yet.
+    Starting,
+    /// It takes calls.
+    Ready,
+    /// It did not become ready, or ended by itself.
+    Failed,
+    /// It is being ended.
+    Stopping,
+    /// It was ended.
+    Stopped,
+}
+
+/// One process of a helper.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HelperProcess {
+    /// Its number.
+    pub pid: i32,
+    /// Its parent's number.
+    pub parent: i32,
+    /// What the system calls it; never its arguments, which may be secret.
+    pub name: String,
+    /// Its resident memory.
+    pub memory_bytes: u64,
+}
