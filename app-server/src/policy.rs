@@ -195,6 +195,11 @@ pub const GUARD_OVERDUE: Duration = Duration::from_millis(350);
 pub const GUARD_LAST_WORDS: Duration = Duration::from_millis(100);
 /// Between two passes of killing orphans. Origin: guess, as for the guard.
 pub const ORPHANS_PAUSE: Duration = Duration::from_millis(5);
+/// Threads that may look at all processes at once. Origin: guess; a look takes milliseconds, and few want one.
+pub const PROCESSES_THREADS: usize = 2;
+/// Looks in a row that find nothing of a former server, after some found something. Origin: of a chain that forks each 2 ms one
+/// look misses about one in ten.
+pub const LEFTOVERS_LOOKS: u32 = 8;
 /// Until orphans that cannot be killed are given up and reported. Origin: guess; only the kernel can hold them.
 pub const ORPHANS_LIMIT: Duration = Duration::from_secs(5);
 

@@ -274,7 +274,7 @@ async fn serve<A: Accept>(door: Door<A>, web: Arc<Web>, accept: CancellationToke
 
 fn services(config: Config, home: &Home) -> Result<(Arc<Services>, Background), StartError> {
     let (clock, tasks) = (Clock, Tasks::new());
-    let host = process_host(&config, clock, &tasks).map_err(StartError::Helpers)?;
+    let host = process_host(&config, home, clock, &tasks).map_err(StartError::Helpers)?;
     let layer = Arc::new(DiskLayer);
     let store = FileStore::open(home.paths(), layer, tasks.clone()).map_err(StartError::Store)?;
     let store: Arc<dyn RolloutStore> = Arc::new(store);
@@ -338,7 +338,12 @@ fn background(
     (index, texts, closed_rollouts, background)
 }
 
-fn process_host(config: &Config, clock: Clock, tasks: &Tasks) -> std::io::Result<Arc<ProcessHost>> {
+fn process_host(
+    config: &Config,
+    home: &Home,
+    clock: Clock,
+    tasks: &Tasks,
+) -> std::io::Result<Arc<ProcessHost>> {
     ProcessHost::start(HostOptions {
         guard: config.guard.open()?,
         tasks: tasks.clone(),
@@ -347,5 +352,6 @@ fn process_host(config: &Config, clock: Clock, tasks: &Tasks) -> std::io::Result
         containment: config.containment,
         // A server that is its own guard's program is alone in its process; one inside a test is not.
         exclusive: config.guard == GuardProgram::ThisProgram,
+        home: home.mark()?,
     })
 }

@@ -33,6 +33,8 @@ pub enum Pool {
     Search,
     /// Making the text index.
     Texts,
+    /// Looking at all processes of the machine.
+    Processes,
 }
 
 /// Starts tasks and waits for their end. Clones share one tracker.
@@ -45,6 +47,7 @@ pub struct Tasks {
     index: Arc<Semaphore>,
     search: Arc<Semaphore>,
     texts: Arc<Semaphore>,
+    processes: Arc<Semaphore>,
     #[cfg(test)]
     inline: Option<Arc<AtomicBool>>,
 }
@@ -67,6 +70,7 @@ impl Tasks {
             index: Arc::new(Semaphore::new(policy::INDEX_THREADS)),
             search: Arc::new(Semaphore::new(policy::SEARCH_THREADS)),
             texts: Arc::new(Semaphore::new(policy::TEXTS_THREADS)),
+            processes: Arc::new(Semaphore::new(policy::PROCESSES_THREADS)),
             #[cfg(test)]
             inline: None,
         }
@@ -112,6 +116,7 @@ impl Tasks {
             Pool::Index => &self.index,
             Pool::Search => &self.search,
             Pool::Texts => &self.texts,
+            Pool::Processes => &self.processes,
         };
         // The semaphore is never closed; were it, the work would merely run unbounded.
         let permit = Arc::clone(threads).acquire_owned().await.ok();

@@ -186,6 +186,25 @@ impl Home {
         Ok(())
     }
 
+    /// Kills the server and all its guards at the same moment, so that nobody is left who could clean up: they are stopped
+    /// before, since whoever died last would do it.
+    ///
+    /// # Errors
+    /// When they do not end.
+    pub async fn kill_with_guards(&mut self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGSTOP)?;
+        let guards = self.family().guards;
+        for order in [Signal::SIGSTOP, Signal::SIGKILL] {
+            for guard in &guards {
+                // One that had just done its work may be gone; below it is seen that all are.
+                kill(Pid::from_raw(guard.pid.cast_signed()), order).ok();
+            }
+        }
+        self.kill().await?;
+        let gone = || (self.family().guards.is_empty()).then_some(());
+        wait_until("the end of all guards", PATIENCE, gone).await
+    }
+
     /// Ends the server with SIGTERM; it has to do so well and in time.
     ///
     /// # Errors

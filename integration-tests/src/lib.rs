@@ -14,6 +14,7 @@
 //! | [`mod@bench`] | what a large history costs |
 //! | [`fixture`] | homes with large, old, torn and damaged histories |
 //! | [`demo`] | whether switching between threads leaves anything |
+//! | [`zoo`] | whether anything is left of helpers that behave badly |
 //! | [`terminal`] | what a program shows on its screen |
 //! | [`paths`] | where our programs are |
 
@@ -30,6 +31,7 @@ pub mod requests;
 pub mod seed;
 pub mod terminal;
 pub mod view;
+pub mod zoo;
 
 pub use client::Client;
 pub use home::Home;

@@ -53,9 +53,16 @@ impl Process {
         self.name == "skein-guard"
     }
 
-    /// Whether its environment carries `MARK=mark`.
+    /// Whether its environment carries `MARK=mark`, or an argument the mark, or what follows a dot behind it: an
+    /// environment can be cleared.
     #[must_use]
     pub fn carries(&self, mark: &str) -> bool {
+        let is_mark = |word: &String| {
+            word.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        if self.command.iter().any(is_mark) {
+            return true;
+        }
         let wanted = format!("{MARK}={mark}");
         let environment = fs::read(format!("/proc/{}/environ", self.pid)).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())

@@ -4,6 +4,7 @@ mod conformance;
 mod control;
 mod crash;
 mod edits;
+mod endings;
 mod helpers;
 mod histories;
 mod imports;

@@ -830,6 +830,8 @@ export type HelperCounts = {
   guards: number;
   /** Helpers that had to be killed. */
   killedTotal: number;
+  /** What a former server of this home left, because it was killed together with its guards. */
+  leftovers: LeftoverCounts;
   /** Helpers that take calls. */
   ready: number;
   /** Helpers that were started. */
@@ -1077,6 +1079,16 @@ export type ItemStartedNotification = {
   startedAtMs: number;
   threadId: ThreadId;
   turnId: TurnId;
+};
+
+/** Processes that a former server left. */
+export type LeftoverCounts = {
+  /** Those that were found and are gone. */
+  endedTotal: number;
+  /** Those that could not be ended. */
+  left: number;
+  /** Whether they have been looked for. No helper starts before. */
+  looked: boolean;
 };
 
 /** How complete a list of threads is, and of which moment. */

@@ -4,9 +4,9 @@ use anyhow::Context;
 use clap::Args;
 use skein_protocol::envelope;
 use skein_protocol::extension::{
-    HelperCounts, IndexCounts, IndexState, PressureCounts, RefusalCounts, ReloadCounts, RepairCounts,
-    RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts, TextsState, ThreadCounts,
-    TurnCounts, UnloadCounts,
+    HelperCounts, IndexCounts, IndexState, LeftoverCounts, PressureCounts, RefusalCounts, ReloadCounts,
+    RepairCounts, RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts, TextsState,
+    ThreadCounts, TurnCounts, UnloadCounts,
 };
 use skein_protocol::methods::SkeinStatus;
 use skein_protocol::table::Method;
@@ -74,15 +74,19 @@ fn threads(status: &SkeinStatusResponse) -> [Row; 4] {
     ]
 }
 
-fn helpers(status: &SkeinStatusResponse) -> [Row; 3] {
+fn helpers(status: &SkeinStatusResponse) -> [Row; 4] {
     let HelperCounts { alive, guards, starting, ready, stopping, .. } = &status.helpers;
     let HelperCounts { started_total, stopped_total, killed_total, containment, .. } = &status.helpers;
     let held: Vec<String> = containment.iter().map(|(by, count)| format!("{count} by {by}")).collect();
     let held = if held.is_empty() { "-".to_owned() } else { held.join(", ") };
+    let LeftoverCounts { looked, ended_total, left } = &status.helpers.leftovers;
+    let found = format!("{ended_total} ended, {left} still there");
+    let found = if *looked { found } else { "being looked for".to_owned() };
     [
         ("helpers", format!("{alive} alive: {starting} starting, {ready} ready, {stopping} stopping")),
         ("held", format!("{held}; {guards} guards")),
         ("so far", format!("{started_total} started, {stopped_total} ended, {killed_total} of them killed")),
+        ("left before", found),
     ]
 }
 

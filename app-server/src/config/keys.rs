@@ -39,8 +39,12 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
         set(&mut config.orphans.pending_grace, section.duration("pending_grace"));
     });
     root.section("helpers", |section| {
-        let rungs =
-            [("auto", Containment::Auto), ("guard", Containment::Guard), ("cgroup", Containment::Cgroup)];
+        let rungs = [
+            ("auto", Containment::Auto),
+            ("guard", Containment::Guard),
+            ("cgroup", Containment::Cgroup),
+            ("namespace", Containment::Namespace),
+        ];
         set(&mut config.containment, section.choice("containment", &rungs));
         set(&mut config.helper_stop_grace, section.duration("stop_grace"));
     });

@@ -78,6 +78,7 @@ pub fn others(config: &Config) -> Map<String, Value> {
                 Containment::Auto => "auto",
                 Containment::Guard => "guard",
                 Containment::Cgroup => "cgroup",
+                Containment::Namespace => "namespace",
             },
             "stop_grace": duration(config.helper_stop_grace),
         },

@@ -197,7 +197,7 @@ fn all_errors_come_at_once_with_line_key_and_remedy() {
     let starts = [
         "FILE:1: model: 3 cannot be used; write a text in quotes",
         "FILE:4: unload.grace: \"5 parsecs\" cannot be used; write a number and a unit (ms, s, min or h)",
-        "FILE:6: helpers.containment: \"jail\" cannot be used; write one of \"auto\", \"guard\", \"cgroup\"",
+        "FILE:6: helpers.containment: \"jail\" cannot be used; write one of \"auto\", \"guard\", \"cgroup\", \"namespace\"",
         "FILE:8: limits.mailbox: 0 cannot be used; write a whole number from 1 to 65536",
         "FILE:9: mcp_servers.a: this helper has neither command nor url; give it either command = \"PROGRAM\"",
         "FILE:11: mcp_servers.b c: \"b c\" cannot be the name of a helper; use letters",

@@ -18,6 +18,7 @@ use crate::services::Services;
 use crate::tasks::Pool;
 use crate::thread::dispatch;
 use crate::thread::error::ThreadError;
+use crate::thread::machine::Phase;
 use crate::thread::registry::ThreadHandle;
 
 /// `mcpServerStatus/list`: the helpers of a thread; without a thread, those that the configuration names.
@@ -116,7 +117,9 @@ pub async fn processes(
 }
 
 fn loaded(services: &Services, id: ThreadId) -> Result<ThreadHandle, WireError> {
-    services.registry.handle(id).ok_or_else(|| errors::thread(&ThreadError::NotLoaded { id }))
+    // Who heard of the end finds nothing any more, also in the moment before its owner lets go.
+    let there = services.registry.handle(id).filter(|handle| handle.seen(|seen| seen.phase) != Phase::Gone);
+    there.ok_or_else(|| errors::thread(&ThreadError::NotLoaded { id }))
 }
 
 async fn helpers(

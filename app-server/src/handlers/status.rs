@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
-    HelperCounts, MemoryCounts, PressureCounts, RefusalCounts, ReloadCounts, ReplayCounts, SkeinStatusParams,
-    SkeinStatusResponse, StoreCounts, ThreadCounts, TurnCounts, UnloadCounts,
+    HelperCounts, LeftoverCounts, MemoryCounts, PressureCounts, RefusalCounts, ReloadCounts, ReplayCounts,
+    SkeinStatusParams, SkeinStatusResponse, StoreCounts, ThreadCounts, TurnCounts, UnloadCounts,
 };
 
 use crate::connection::Connection;
@@ -96,7 +96,7 @@ fn threads(services: &Services) -> ThreadCounts {
 
 fn helpers(services: &Services) -> HelperCounts {
     let counts = services.host.counts();
-    let held = [("guard", counts.by_guard), ("cgroup", counts.by_cgroup)];
+    let held = [("guard", counts.by_guard), ("cgroup", counts.by_cgroup), ("namespace", counts.by_namespace)];
     let containment: BTreeMap<String, u64> = held
         .into_iter()
         .filter(|(_, count)| *count > 0)
@@ -112,6 +112,16 @@ fn helpers(services: &Services) -> HelperCounts {
         stopped_total: counts.stopped_total,
         killed_total: counts.killed_total,
         containment,
+        leftovers: leftovers(services),
+    }
+}
+
+fn leftovers(services: &Services) -> LeftoverCounts {
+    let leftovers = services.host.leftovers();
+    LeftoverCounts {
+        looked: leftovers.done,
+        ended_total: number(leftovers.ended),
+        left: number(leftovers.left),
     }
 }
 

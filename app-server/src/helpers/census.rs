@@ -113,7 +113,7 @@ mod tests {
 
     fn process(pid: i32, parent: i32, started: u64) -> Process {
         let [pid, parent] = [pid, parent].map(Pid::from_raw);
-        Process { pid, parent, group: pid, session: pid, started, zombie: false }
+        Process { pid, parent, group: pid, session: pid, started, zombie: false, stopped: false }
     }
 
     #[test]

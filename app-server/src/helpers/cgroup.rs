@@ -3,10 +3,12 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
+
+use super::mark::{CGROUP, StartMark};
 
 /// The server's own cgroup folder, parent of its helpers'. Removed by [`Parent::remove`].
 #[derive(Debug)]
@@ -27,7 +29,6 @@ impl Parent {
         let path =
             path.strip_prefix(&root).map_err(|_| io::Error::other("our cgroup is not mounted here"))?;
         let ours = mount.join(path);
-        remove_of_the_dead(&ours);
         let parent = Self { folder: ours.join(name) };
         fs::create_dir(&parent.folder)?;
         // Moving a process needs both files: its new group's, and that of the nearest group above both.
@@ -96,8 +97,9 @@ impl Drop for Group {
 
 /// SIGKILL to every process of the cgroup at `folder` and of those below it.
 pub fn kill(folder: &Path) {
+    let file = fs::OpenOptions::new().write(true).open(folder.join("cgroup.kill"));
     // An error says that the group is gone.
-    let _ = fs::write(folder.join("cgroup.kill"), "1");
+    let _ = file.and_then(|mut file| file.write_all(b"1"));
 }
 
 /// Removes the group of a helper whose server is gone, and, with the last of them, the server's.
@@ -109,23 +111,36 @@ pub fn remove_abandoned(folder: &Path) {
     }
 }
 
-/// Removes the groups of servers that were killed while they had no guard to do it. One that still has processes stays:
-/// its guards are at work.
-fn remove_of_the_dead(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let dead =
-            name.to_str().and_then(server_of).is_some_and(|pid| !Path::new("/proc").join(pid).exists());
-        if dead {
+/// Kills what is in the groups of former servers of this home, wherever in the hierarchy they are (a new login has a new
+/// scope), and removes those that are empty. Returns how many were met.
+pub fn end_former(mine: StartMark) -> usize {
+    let Ok(mounts) = fs::read_to_string("/proc/self/mountinfo") else { return 0 };
+    let Some((root, _)) = mount(&mounts) else { return 0 };
+    end_former_below(&root, mine)
+}
+
+fn end_former_below(root: &Path, mine: StartMark) -> usize {
+    let of_this_home = format!("{CGROUP}{}-", mine.home);
+    let mut folders = vec![root.to_owned()];
+    let mut met = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if !name.starts_with(&of_this_home) || name == mine.cgroup() {
+                folders.push(entry.path());
+                continue;
+            }
+            met += 1;
+            kill(&entry.path());
+            // Refused while the killed are on their way; the next pass comes here again.
             remove_tree(&entry.path());
         }
     }
-}
-
-/// The pid in the name of a server's group, `skein-PID-ID`.
-fn server_of(name: &str) -> Option<&str> {
-    let (pid, _) = name.strip_prefix("skein-")?.split_once('-')?;
-    (!pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit())).then_some(pid)
+    met
 }
 
 /// A cgroup is removed by removing its folder, the innermost first; a helper may have made groups of its own.
@@ -167,6 +182,7 @@ fn unescape(field: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::helpers::mark::HomeMark;
 
     const HYBRID: &str = "32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n\
         41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
@@ -181,18 +197,19 @@ mod tests {
     }
 
     #[test]
-    fn only_the_groups_of_dead_servers_go() {
+    fn only_groups_of_former_servers_of_this_home_go_wherever_they_are() {
         let folder = tempfile::tempdir().unwrap();
-        let alive = format!("skein-{}-a", std::process::id());
-        // Above the highest pid that Linux gives.
-        let names = ["skein-4194305-a", alive.as_str(), "skein-x-a", "skein-1", "user.slice"];
-        for name in names {
-            fs::create_dir(folder.path().join(name)).unwrap();
+        let start = |home: &[u8], start| StartMark::new(HomeMark::of(&[home]), start);
+        let mine = start(b"home", 1);
+        let former = format!("user.slice/{}", start(b"home", 2).cgroup());
+        let names = [former.as_str(), &mine.cgroup(), &start(b"other", 2).cgroup(), "skein-1", "user.slice"]
+            .map(str::to_owned);
+        for name in &names {
+            fs::create_dir_all(folder.path().join(name).join("helper")).unwrap();
         }
-        fs::create_dir(folder.path().join("skein-4194305-a/helper")).unwrap();
-        remove_of_the_dead(folder.path());
-        let left: Vec<&str> = names.into_iter().filter(|name| folder.path().join(name).exists()).collect();
-        assert_eq!(left, [alive.as_str(), "skein-x-a", "skein-1", "user.slice"]);
+        assert_eq!((end_former_below(folder.path(), mine), end_former_below(folder.path(), mine)), (1, 0));
+        let left: Vec<&String> = names.iter().filter(|name| folder.path().join(name).exists()).collect();
+        assert_eq!(left, names[1..].iter().collect::<Vec<_>>());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
 use serde::{Deserialize, Serialize};
 
+use super::mark::Mark;
 use super::stages::Stage;
 
 /// What a guard is to start, and how it ends it.
@@ -28,6 +29,12 @@ pub struct Plan {
     pub cwd: OsString,
     /// The folder of the helper's cgroup, made by the server.
     pub cgroup: Option<OsString>,
+    /// Without its cgroup the helper must not run.
+    pub cgroup_forced: bool,
+    /// It gets a PID namespace.
+    pub namespace: bool,
+    /// What all its processes carry.
+    pub mark: Mark,
     /// Each wait between two stages of ending.
     pub grace: Duration,
 }
@@ -113,8 +120,10 @@ impl Order {
 /// A step of turning a forked child into the helper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Entering the cgroup; when it fails the helper runs without one.
+    /// Entering the cgroup; when it fails the helper runs without one, unless it is forced.
     Cgroup,
+    /// Making the PID namespace.
+    Namespace,
     /// Descriptors, session, signals.
     Prepare,
     /// Entering the working directory.
@@ -125,12 +134,14 @@ pub enum Step {
 
 impl Step {
     /// Every step, in order.
-    pub const ALL: [Self; 4] = [Self::Cgroup, Self::Prepare, Self::WorkingDirectory, Self::Program];
+    pub const ALL: [Self; 5] =
+        [Self::Cgroup, Self::Namespace, Self::Prepare, Self::WorkingDirectory, Self::Program];
 
     /// The word for the wire.
     pub fn word(self) -> &'static str {
         match self {
             Self::Cgroup => "cgroup",
+            Self::Namespace => "namespace",
             Self::Prepare => "prepare",
             Self::WorkingDirectory => "cwd",
             Self::Program => "program",
@@ -168,7 +179,7 @@ impl std::fmt::Display for Exit {
 pub enum Report {
     /// The program runs, with this pid.
     Started(i32),
-    /// A step failed with this errno. The helper runs on only after [`Step::Cgroup`].
+    /// A step failed with this errno. The helper runs on only after [`Step::Cgroup`], where that is not forced.
     Failed(Step, i32),
     /// The main process ended; descendants may be left.
     Exited(Exit),
@@ -212,6 +223,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::helpers::mark::{HomeMark, StartMark};
 
     #[test]
     fn every_report_and_order_reads_as_it_was_written() {
@@ -245,6 +257,9 @@ mod tests {
             env: vec![("NAME".into(), "x".repeat(1 << 20).into()), ("ODD".into(), odd)],
             cwd: "/".into(),
             cgroup: None,
+            cgroup_forced: true,
+            namespace: true,
+            mark: Mark::new(StartMark::new(HomeMark::of(&[b"home"]), 1), 2),
             grace: Duration::from_millis(500),
         };
         let (ours, theirs) = UnixStream::pair().expect("sockets");

@@ -114,4 +114,17 @@ pub enum ProcessError {
         /// What the system said.
         reason: String,
     },
+    /// The containment that the configuration demands cannot be had.
+    #[error(
+        "helpers.containment = {rung:?} is demanded, and cannot be had for this helper: {reason}; \
+         {rung:?} needs {needs}, \"auto\" uses the best that can be had"
+    )]
+    Containment {
+        /// The demanded rung.
+        rung: &'static str,
+        /// What it needs.
+        needs: &'static str,
+        /// What the system said.
+        reason: String,
+    },
 }

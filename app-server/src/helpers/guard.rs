@@ -21,11 +21,9 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{ForkResult, Pid, fork};
 use rustix::process::{WaitOptions, WaitStatus};
 
-use super::cgroup;
 use super::control::{self, Exit, Order, Plan, Report, Step};
-use super::proc;
-use super::process;
 use super::stages::{Stage, Stages};
+use super::{cgroup, namespace, proc, process};
 use crate::clock::Clock;
 use crate::policy;
 
@@ -54,10 +52,17 @@ struct Guard {
     control: UnixStream,
     children_changed: SignalFd,
     cgroup: Option<OsString>,
+    cgroup_forced: bool,
     stages: Stages,
     server_is_gone: bool,
     launch: Launch,
+    /// The helper, or the first process of its namespace.
     main: Pid,
+    /// In a namespace its first process tells here how the helper ended.
+    told: Option<File>,
+    in_namespace: bool,
+    /// The end of the helper was reported.
+    exit_reported: bool,
 }
 
 /// How far the forked child is on its way to becoming the helper.
@@ -84,16 +89,23 @@ impl Guard {
         let control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
         let (plan, pipes) = control::receive_plan(&control)?;
         control.set_nonblocking(true)?;
-        let (main, launch) = start_helper(&plan, &pipes)?;
+        // The guard too: one that was stopped when its server died has to be found. Where it is refused the environment
+        // and the cgroup carry the mark.
+        let _ = plan.mark.set_limits();
+        let (main, launch, told) = start_helper(&plan, &pipes)?;
         let stages = Stages::new(plan.grace);
         Ok(Self {
             control,
             children_changed,
             cgroup: plan.cgroup,
+            cgroup_forced: plan.cgroup_forced,
             stages,
             server_is_gone: false,
             launch,
             main,
+            told,
+            in_namespace: plan.namespace,
+            exit_reported: false,
         })
     }
 
@@ -102,6 +114,7 @@ impl Guard {
         loop {
             let left = self.reap()?;
             self.watch_launch()?;
+            self.heed_namespace();
             let over = self.stages.current().is_some() || matches!(self.launch, Launch::Failed);
             if over && !left {
                 self.report(Report::Zero(self.stages.current()));
@@ -133,11 +146,36 @@ impl Guard {
     fn main_ended(&mut self, status: WaitStatus) -> io::Result<()> {
         self.watch_launch()?;
         let killed = status.terminating_signal().map(Exit::Signal);
-        if let (Launch::Running, Some(exit)) = (&self.launch, killed.or(status.exit_status().map(Exit::Code)))
-        {
-            self.report(Report::Exited(exit));
+        self.heed_namespace();
+        if let Some(exit) = killed.or(status.exit_status().map(Exit::Code)) {
+            self.report_exit(exit);
         }
         Ok(())
+    }
+
+    /// Reads what the first process of the namespace has told.
+    fn heed_namespace(&mut self) {
+        let mut said = [0; namespace::TOLD];
+        while let Some(pipe) = &mut self.told {
+            match pipe.read_exact(&mut said) {
+                Ok(()) => self.report_exit(namespace::decode(said)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => self.told = None,
+            }
+        }
+    }
+
+    /// Reports the end of a helper that ran, once.
+    fn report_exit(&mut self, exit: Exit) {
+        if matches!(self.launch, Launch::Running) && !std::mem::replace(&mut self.exit_reported, true) {
+            self.report(Report::Exited(exit));
+        }
+    }
+
+    /// The helper itself, once it runs.
+    fn helper(&self) -> Pid {
+        // One that has ended meanwhile has no pid any more; its namespace's first process stands for it.
+        self.in_namespace.then(|| namespace::helper_of(self.main)).flatten().unwrap_or(self.main)
     }
 
     /// Reads what the forked child says on its way to becoming the helper.
@@ -147,7 +185,7 @@ impl Guard {
             match pipe.read_exact(&mut said) {
                 Ok(()) => {
                     let failure = Failure::decode(said);
-                    if failure.step != Step::Cgroup {
+                    if failure.step != Step::Cgroup || self.cgroup_forced {
                         self.launch = Launch::Failed;
                     }
                     self.report(Report::Failed(failure.step, failure.errno));
@@ -155,7 +193,7 @@ impl Guard {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     self.launch = Launch::Running;
-                    self.report(Report::Started(self.main.as_raw()));
+                    self.report(Report::Started(self.helper().as_raw()));
                 }
                 Err(error) => return Err(error),
             }
@@ -190,6 +228,9 @@ impl Guard {
             PollFd::new(self.children_changed.as_fd(), PollFlags::POLLIN),
         ];
         if let Launch::Pending(pipe) = &self.launch {
+            watched.push(PollFd::new(pipe.as_fd(), PollFlags::POLLIN));
+        }
+        if let Some(pipe) = &self.told {
             watched.push(PollFd::new(pipe.as_fd(), PollFlags::POLLIN));
         }
         // A closed control socket is ready for ever; once it is known there is nothing more to learn from it.
@@ -258,15 +299,25 @@ fn close_inherited() {
     unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
 }
 
-/// Forks the child that becomes the helper.
-fn start_helper(plan: &Plan, pipes: &[OwnedFd; 3]) -> io::Result<(Pid, Launch)> {
-    let (said, mut say) = io::pipe()?;
-    let said = OwnedFd::from(said);
-    nix::fcntl::fcntl(&said, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
+/// Forks the child that becomes the helper, or the first process of the helper's namespace, which tells through the last.
+fn start_helper(plan: &Plan, pipes: &[OwnedFd; 3]) -> io::Result<(Pid, Launch, Option<File>)> {
+    let (said, mut say) = pipe()?;
+    let inside = if plan.namespace { Some(pipe()?) } else { None };
+    if plan.namespace
+        && let Err(error) = namespace::prepare()
+    {
+        say.write_all(&Failure::new(Step::Namespace, &error).encode())?;
+        // No child of this process ever has this pid.
+        return Ok((Pid::from_raw(0), Launch::Pending(said), None));
+    }
     // SAFETY: this process has one thread, so the child may do whatever it likes.
     match unsafe { fork() }? {
-        ForkResult::Parent { child } => Ok((child, Launch::Pending(File::from(said)))),
+        ForkResult::Parent { child } => Ok((child, Launch::Pending(said), inside.map(|(told, _)| told))),
         ForkResult::Child => {
+            if let Some((told, tell)) = inside {
+                drop(told);
+                namespace::be_init(tell, say, |say| become_helper(plan, pipes, say))
+            }
             let failure = become_helper(plan, pipes, &mut say);
             // Without a reader there is nobody to tell.
             let _ = say.write_all(&failure.encode());
@@ -276,11 +327,22 @@ fn start_helper(plan: &Plan, pipes: &[OwnedFd; 3]) -> io::Result<(Pid, Launch)> 
     }
 }
 
+/// A pipe of which this process reads without waiting.
+fn pipe() -> io::Result<(File, io::PipeWriter)> {
+    let (read, write) = io::pipe()?;
+    let read = OwnedFd::from(read);
+    nix::fcntl::fcntl(&read, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
+    Ok((File::from(read), write))
+}
+
 /// Replaces this process by the helper; returns only when that failed.
 fn become_helper(plan: &Plan, pipes: &[OwnedFd; 3], say: &mut impl Write) -> Failure {
     if let Some(folder) = &plan.cgroup
         && let Err(error) = std::fs::write(Path::new(folder).join("cgroup.procs"), "0")
     {
+        if plan.cgroup_forced {
+            return Failure::new(Step::Cgroup, &error);
+        }
         // The guard alone contains the helper as well, only less quickly.
         let _ = say.write_all(&Failure::new(Step::Cgroup, &error).encode());
     }
@@ -309,7 +371,7 @@ fn prepare([input, output, error]: &[OwnedFd; 3]) -> io::Result<()> {
 }
 
 /// What a forked child says to the guard through their pipe.
-struct Failure {
+pub(super) struct Failure {
     step: Step,
     errno: i32,
 }
@@ -317,11 +379,11 @@ struct Failure {
 impl Failure {
     const LENGTH: usize = 5;
 
-    fn new(step: Step, error: &io::Error) -> Self {
+    pub(super) fn new(step: Step, error: &io::Error) -> Self {
         Self { step, errno: error.raw_os_error().unwrap_or(libc::EIO) }
     }
 
-    fn encode(&self) -> [u8; Self::LENGTH] {
+    pub(super) fn encode(&self) -> [u8; Self::LENGTH] {
         let mut bytes = [self.step as u8; Self::LENGTH];
         bytes[1..].copy_from_slice(&self.errno.to_le_bytes());
         bytes

@@ -5,16 +5,19 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::mark::{HomeMark, Mark, StartMark};
+use super::sweep::{Leftovers, Sweep};
+use super::{ProcessError, cgroup};
 use crate::clock::Clock;
+use crate::policy;
 use crate::tasks::Tasks;
-
-use super::cgroup;
 
 /// The program that is run again as the guard.
 #[derive(Debug)]
@@ -53,8 +56,10 @@ pub enum Containment {
     Auto,
     /// The guard alone.
     Guard,
-    /// A cgroup beside the guard, or the server does not start.
+    /// A cgroup beside the guard, or the server does not start; a helper that cannot enter its own does not either.
     Cgroup,
+    /// A PID namespace for each helper beside the guard; a helper that gets none does not start.
+    Namespace,
 }
 
 /// What a [`ProcessHost`] is made from.
@@ -72,6 +77,8 @@ pub struct HostOptions {
     pub containment: Containment,
     /// This process belongs to the server alone (`skein serve`): a child that is no guard is an orphan of a helper.
     pub exclusive: bool,
+    /// The home that it serves: what a former server of it left is ended before the first helper starts.
+    pub home: HomeMark,
 }
 
 /// Makes and ends helper processes. One for a server.
@@ -84,18 +91,23 @@ pub struct ProcessHost {
     guards: Mutex<HashSet<i32>>,
     pub(super) counters: Counters,
     pub(super) hurry: CancellationToken,
+    start: StartMark,
+    helpers: AtomicU32,
+    leftovers: watch::Receiver<Leftovers>,
 }
 
 impl ProcessHost {
-    /// Becomes a subreaper and looks for a cgroup.
+    /// Becomes a subreaper, looks for a cgroup, and has what a former server of the home left ended beside.
     ///
     /// # Errors
     /// A cgroup was demanded and cannot be made, or the system has no subreapers (Linux before 3.4).
     pub fn start(options: HostOptions) -> io::Result<Arc<Self>> {
         nix::sys::prctl::set_child_subreaper(true)?;
-        let name = format!("skein-{}-{}", std::process::id(), options.clock.new_id().simple());
+        let (_, random) = options.clock.new_id().as_u64_pair();
+        let start = StartMark::new(options.home, random);
+        let name = start.cgroup();
         let cgroup = match options.containment {
-            Containment::Guard => None,
+            Containment::Guard | Containment::Namespace => None,
             Containment::Cgroup => Some(cgroup::Parent::make(&name)?),
             Containment::Auto => cgroup::Parent::make(&name)
                 .inspect_err(
@@ -103,13 +115,71 @@ impl ProcessHost {
                 )
                 .ok(),
         };
+        let (told, leftovers) = watch::channel(Leftovers::default());
+        let sweep = Sweep {
+            mine: start,
+            clock: options.clock,
+            tasks: options.tasks.clone(),
+            guards_need: options.stop_grace + policy::GUARD_OVERDUE,
+        };
+        options.tasks.spawn("leftovers of helpers", sweep.run(told));
         Ok(Arc::new(Self {
+            start,
+            helpers: AtomicU32::new(0),
+            leftovers,
             options,
             cgroup,
             guards: Mutex::default(),
             counters: Counters::default(),
             hurry: CancellationToken::new(),
         }))
+    }
+
+    /// Until nothing is left of a former server of this home, or it is known that it cannot be ended. Helpers start after
+    /// this.
+    pub async fn swept(&self) -> Leftovers {
+        let mut leftovers = self.leftovers.clone();
+        // The clean-up always tells; it is gone without only when the runtime shuts down.
+        leftovers.wait_for(|leftovers| leftovers.done).await.map(|done| *done).unwrap_or_default()
+    }
+
+    /// The same, as far as it is now.
+    #[must_use]
+    pub fn leftovers(&self) -> Leftovers {
+        *self.leftovers.borrow()
+    }
+
+    /// The mark of one more helper.
+    pub(super) fn next_mark(&self) -> Mark {
+        Mark::new(self.start, self.helpers.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Whether a helper must not run without a cgroup.
+    pub(super) fn is_forced(&self) -> bool {
+        self.options.containment == Containment::Cgroup
+    }
+
+    /// The cgroup for one helper, where there are any.
+    pub(super) fn group(&self, helper: &str, mark: Mark) -> Result<Option<cgroup::Group>, ProcessError> {
+        match self.cgroup.as_ref().map(|parent| parent.child(&mark.cgroup())) {
+            Some(Err(error)) if self.is_forced() => Err(Self::no_cgroup(error.to_string())),
+            Some(Err(error)) => {
+                tracing::warn!(helper, %error, "no cgroup for this helper; its guard contains it");
+                Ok(None)
+            }
+            Some(Ok(group)) => Ok(Some(group)),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn no_cgroup(reason: String) -> ProcessError {
+        let needs = "a cgroup v2 that this user may write, and Linux 5.14";
+        ProcessError::Containment { rung: "cgroup", needs, reason }
+    }
+
+    pub(super) fn no_namespace(reason: String) -> ProcessError {
+        let needs = "root, or user namespaces for this user, and a /proc of which nothing is hidden";
+        ProcessError::Containment { rung: "namespace", needs, reason }
     }
 
     /// The numbers of now. Waits for nothing.
@@ -119,13 +189,14 @@ impl ProcessHost {
         let total = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let all = &self.counters;
         ProcessCounts {
-            alive: now(&all.by_guard) + now(&all.by_cgroup),
+            alive: now(&all.by_guard) + now(&all.by_cgroup) + now(&all.by_namespace),
             guards: now(&all.guards),
             starting: now(&all.starting),
             ready: now(&all.ready),
             stopping: now(&all.stopping),
             by_guard: now(&all.by_guard),
             by_cgroup: now(&all.by_cgroup),
+            by_namespace: now(&all.by_namespace),
             started_total: total(&all.started),
             stopped_total: total(&all.stopped),
             killed_total: total(&all.killed),
@@ -168,6 +239,8 @@ pub struct ProcessCounts {
     pub by_guard: usize,
     /// Of `alive`: with a cgroup of their own.
     pub by_cgroup: usize,
+    /// Of `alive`: with a PID namespace of their own.
+    pub by_namespace: usize,
     /// Helpers started since the server's start.
     pub started_total: u64,
     /// Helpers of which no process is left, since the server's start.
@@ -181,6 +254,7 @@ pub(super) struct Counters {
     pub guards: Arc<Count>,
     pub by_guard: Arc<Count>,
     pub by_cgroup: Arc<Count>,
+    pub by_namespace: Arc<Count>,
     pub starting: Arc<Count>,
     pub ready: Arc<Count>,
     pub stopping: Arc<Count>,

@@ -20,9 +20,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::cgroup::Group;
 use super::control::{Order, Report, Step};
 use super::host::Counted;
+use super::mark::Mark;
 use super::orphans::Orphans;
 use super::process::{ExitReport, Life};
-use super::{HelperSpec, ProcessError, ProcessHost, Stage};
+use super::{Containment, HelperSpec, ProcessError, ProcessHost, Stage};
 use crate::policy;
 
 /// A guard that was just started: to be given a keeper, which reaps it.
@@ -44,7 +45,7 @@ pub struct Keeper {
     reports: Lines<BufReader<OwnedReadHalf>>,
     orders: OwnedWriteHalf,
     cgroup: Option<Group>,
-    mark: String,
+    mark: Mark,
     cwd: String,
     life: watch::Sender<Life>,
     stop: CancellationToken,
@@ -62,7 +63,7 @@ pub struct Keeper {
 pub struct Kept {
     pub spec: HelperSpec,
     pub cgroup: Option<Group>,
-    pub mark: String,
+    pub mark: Mark,
     pub cwd: String,
     pub life: watch::Sender<Life>,
     /// Cancelled to have the helper ended.
@@ -78,7 +79,11 @@ impl Keeper {
     pub fn new(host: &Arc<ProcessHost>, guard: GuardHandle, kept: Kept) -> Self {
         let counters = &host.counters;
         counters.started.fetch_add(1, Ordering::Relaxed);
-        let contained = if kept.cgroup.is_some() { &counters.by_cgroup } else { &counters.by_guard };
+        let contained = match kept.cgroup {
+            Some(_) => &counters.by_cgroup,
+            None if host.options.containment == Containment::Namespace => &counters.by_namespace,
+            None => &counters.by_guard,
+        };
         let (reports, orders) = guard.control.into_split();
         Self {
             alive: Some(contained.one_more()),
@@ -151,7 +156,7 @@ impl Keeper {
     fn heed(&mut self, line: &str) {
         match Report::parse(line) {
             Some(Report::Started(pid)) => self.life.send_modify(|life| life.pid = Some(pid)),
-            Some(Report::Failed(Step::Cgroup, errno)) => {
+            Some(Report::Failed(Step::Cgroup, errno)) if !self.host.is_forced() => {
                 let error = io::Error::from_raw_os_error(errno);
                 tracing::warn!(helper = self.spec.name, %error, "a helper could not enter its cgroup");
                 self.cgroup = None;
@@ -172,9 +177,9 @@ impl Keeper {
                 let command = self.spec.stdio().map(|stdio| stdio.command.clone());
                 ProcessError::Program { command: command.unwrap_or_default(), reason }
             }
-            Step::Cgroup | Step::Prepare => {
-                ProcessError::Guard { program: self.host.options.guard.path(), reason }
-            }
+            Step::Cgroup => ProcessHost::no_cgroup(reason),
+            Step::Namespace => ProcessHost::no_namespace(reason),
+            Step::Prepare => ProcessError::Guard { program: self.host.options.guard.path(), reason },
         }
     }
 
@@ -224,7 +229,7 @@ impl Keeper {
         self.asked.get_or_insert(self.host.options.clock.now());
         let leaders =
             [Some(guard), self.life.borrow().pid].into_iter().flatten().map(Pid::from_raw).collect();
-        let orphans = Orphans { leaders, mark: &self.mark, group: self.cgroup.as_ref() };
+        let orphans = Orphans { leaders, mark: self.mark, group: self.cgroup.as_ref() };
         orphans.end(&self.host).await
     }
 

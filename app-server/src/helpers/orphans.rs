@@ -7,7 +7,7 @@ use rustix::process::WaitOptions;
 
 use super::ProcessHost;
 use super::cgroup::Group;
-use super::environment::MARK;
+use super::mark::Mark;
 use super::proc::{self, Process};
 use crate::policy;
 
@@ -16,10 +16,18 @@ use crate::policy;
 pub struct Orphans<'a> {
     /// The guard and the helper itself; both lead sessions.
     pub leaders: Vec<Pid>,
-    /// The value of [`MARK`] in their environment.
-    pub mark: &'a str,
+    /// What they carry.
+    pub mark: Mark,
     /// Their cgroup.
     pub group: Option<&'a Group>,
+}
+
+/// What one look found.
+struct Pass {
+    /// Processes that are still there.
+    left: usize,
+    /// Any, a zombie included.
+    met: bool,
 }
 
 impl Orphans<'_> {
@@ -27,13 +35,15 @@ impl Orphans<'_> {
     pub async fn end(&self, host: &ProcessHost) -> usize {
         let clock = host.options.clock;
         let deadline = clock.now() + policy::ORPHANS_LIMIT;
-        let mut victims = HashSet::new();
+        let (mut victims, mut quiet) = (HashSet::new(), 0);
         loop {
             if let Some(group) = self.group {
                 group.kill();
             }
-            let left = self.kill_and_reap(host, &mut victims);
-            if left == 0 || clock.now() >= deadline {
+            let Pass { left, met } = self.kill_and_reap(host, &mut victims);
+            // Twice: a chain of forks can slip through one look, but each of its links leaves a zombie to the next.
+            quiet = if met { 0 } else { quiet + 1 };
+            if quiet == 2 || clock.now() >= deadline {
                 return left;
             }
             tokio::time::sleep(policy::ORPHANS_PAUSE).await;
@@ -41,11 +51,11 @@ impl Orphans<'_> {
     }
 
     /// One pass. `victims` remembers whom it killed: a zombie shows no environment, and not whose child it was.
-    fn kill_and_reap(&self, host: &ProcessHost, victims: &mut HashSet<(Pid, u64)>) -> usize {
+    fn kill_and_reap(&self, host: &ProcessHost, victims: &mut HashSet<(Pid, u64)>) -> Pass {
         let guards = host.guards();
         let own = Pid::this();
         let group = nix::unistd::getpgrp();
-        let mut left = 0;
+        let (mut left, mut met) = (0, false);
         let mut family = HashSet::new();
         for process in proc::all() {
             let child = process.parent == own && !guards.contains(&process.pid.as_raw());
@@ -54,6 +64,7 @@ impl Orphans<'_> {
             if !ours && !family.contains(&process.parent) {
                 continue;
             }
+            met = true;
             if process.zombie {
                 left += usize::from(child && !reap(process.pid));
             } else {
@@ -63,13 +74,13 @@ impl Orphans<'_> {
                 left += 1;
             }
         }
-        left
+        Pass { left, met }
     }
 
     fn adopted(&self, host: &ProcessHost, process: &Process) -> bool {
         host.options.exclusive
             || self.leaders.contains(&process.session)
-            || proc::has_variable(process.pid, MARK, self.mark)
+            || self.mark.is_carried_by(process.pid)
             || self.group.is_some_and(|group| group.has(process.pid))
     }
 }

@@ -1,9 +1,12 @@
 //! Reading `/proc`: who descends from whom, and signalling a process without ever hitting another that got its pid.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::ffi::CStr;
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
+use nix::libc;
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, Signal};
 
@@ -18,6 +21,8 @@ pub struct Process {
     pub started: u64,
     /// It has ended and waits to be reaped.
     pub zombie: bool,
+    /// It was stopped by a signal, or is traced.
+    pub stopped: bool,
 }
 
 impl Process {
@@ -28,23 +33,85 @@ impl Process {
         parse(&String::from_utf8_lossy(&stat))
     }
 
-    /// Sends `signal` to exactly this process. `false` when it is gone.
-    pub fn signal(&self, signal: Signal) -> bool {
-        // The descriptor pins whoever has the pid now; only then does the start time tell whether that is still ours.
-        open(self.pid)
-            .filter(|_| Self::read(self.pid).is_some_and(|now| now.started == self.started))
-            .is_some_and(|handle| rustix::process::pidfd_send_signal(handle, signal).is_ok())
+    /// Whether the kernel calls it so now.
+    pub fn is_named(&self, name: &CStr) -> bool {
+        fs::read(format!("/proc/{}/comm", self.pid))
+            .is_ok_and(|comm| comm.trim_ascii_end() == name.to_bytes())
     }
 
-    /// SIGKILL to this process and to its process group, in one step for the whole group: a member that is about to
-    /// fork cannot get away. `spare` is a group that is never killed (the caller's own).
+    /// A hold on exactly this process. `None` when it is gone.
+    pub fn pin(&self) -> Option<OwnedFd> {
+        // The descriptor pins whoever has the pid now; only then does the start time tell whether that is still ours.
+        open(self.pid).filter(|_| Self::read(self.pid).is_some_and(|now| now.started == self.started))
+    }
+
+    /// Sends `signal` to exactly this process. `false` when it is gone.
+    pub fn signal(&self, signal: Signal) -> bool {
+        self.pin().is_some_and(|handle| rustix::process::pidfd_send_signal(handle, signal).is_ok())
+    }
+
+    /// SIGKILL to this process and to its process group, in one step for the whole group where that can be done: a member
+    /// that is about to fork cannot get away. `spare` is a group that is never killed (the caller's own).
     pub fn kill_with_group(&self, spare: Pid) {
-        // While this process was alive a moment ago its group id cannot have been given to anybody else.
-        if self.signal(Signal::KILL) && self.group != spare && self.group.as_raw() > 1 {
-            // Errors say that the group is gone, which is what is wanted.
-            let _ = nix::sys::signal::killpg(self.group, nix::sys::signal::Signal::SIGKILL);
+        let Some(handle) = self.pin() else { return };
+        if self.group != spare && self.group.as_raw() > 1 && !self.kill_group() {
+            self.kill_members();
+        }
+        // It may have ended meanwhile.
+        let _ = rustix::process::pidfd_send_signal(&handle, Signal::KILL);
+    }
+
+    /// Whether it lives and is in its group. While that is so the number of the group is given to nobody else.
+    fn is_member(&self) -> bool {
+        let now = Self::read(self.pid);
+        now.is_some_and(|now| now.started == self.started && now.group == self.group && !now.zombie)
+    }
+
+    /// SIGKILL to the whole group of this process by a descriptor of its leader. `false` where that cannot be done: the
+    /// leader is gone, or the kernel is older than 6.9.
+    fn kill_group(&self) -> bool {
+        // Opened before the look: while this is a member the number, and so the descriptor, is its leader's.
+        open(self.group).is_some_and(|leader| self.is_member() && kill_group_of(&leader))
+    }
+
+    /// The same one by one: every member is stopped, so that it cannot fork, until a look finds no new one.
+    fn kill_members(&self) {
+        let mut held = HashMap::new();
+        loop {
+            let before = held.len();
+            for member in all().filter(|other| other.group == self.group && !other.zombie) {
+                let Entry::Vacant(new) = held.entry((member.pid, member.started)) else { continue };
+                // In this order: when the last holds, the number has been this group's all the time.
+                if let Some(handle) = member.pin()
+                    && member.is_member()
+                    && self.is_member()
+                {
+                    // It may have ended meanwhile.
+                    let _ = rustix::process::pidfd_send_signal(&handle, Signal::STOP);
+                    new.insert(handle);
+                }
+            }
+            if held.len() == before {
+                break;
+            }
+        }
+        for handle in held.values() {
+            // It may have ended meanwhile.
+            let _ = rustix::process::pidfd_send_signal(handle, Signal::KILL);
         }
     }
+}
+
+/// SIGKILL to the group that the process of `leader` leads. `false` when there is none, or the kernel cannot do it.
+fn kill_group_of(leader: &OwnedFd) -> bool {
+    /// `PIDFD_SIGNAL_PROCESS_GROUP` of pidfd_send_signal(2).
+    const WHOLE_GROUP: libc::c_uint = 1 << 2;
+    let info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: the descriptor is open, and without information the kernel fills in its own.
+    let sent = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, leader.as_raw_fd(), libc::SIGKILL, info, WHOLE_GROUP)
+    };
+    sent == 0
 }
 
 /// A descriptor of the process that has `pid` now (pidfd_open(2)); readable when it has ended.
@@ -89,13 +156,6 @@ pub fn all() -> impl Iterator<Item = Process> {
         .filter_map(|pid| Process::read(Pid::from_raw(pid)))
 }
 
-/// Whether the environment that `pid` was started with has `name=value`. `false` when it cannot be read.
-pub fn has_variable(pid: Pid, name: &str, value: &str) -> bool {
-    let wanted = format!("{name}={value}");
-    fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|all| all.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes()))
-}
-
 /// One `/proc/<pid>/stat` (proc_pid_stat(5)). The name is in parentheses and may hold parentheses itself.
 fn parse(stat: &str) -> Option<Process> {
     let (pid, rest) = stat.split_once(" (")?;
@@ -104,6 +164,7 @@ fn parse(stat: &str) -> Option<Process> {
     Some(Process {
         pid: Pid::from_raw(pid.parse().ok()?),
         zombie: matches!(*fields.first()?, "Z" | "X"),
+        stopped: matches!(*fields.first()?, "T" | "t"),
         parent: number(1)?,
         group: number(2)?,
         session: number(3)?,
@@ -127,6 +188,7 @@ mod tests {
             session: pid(41),
             started: 98765,
             zombie: true,
+            stopped: false,
         };
         assert_eq!(parse(line), Some(wanted));
         assert_eq!(parse("42 (cut) S 7"), None);
@@ -148,5 +210,15 @@ mod tests {
         let me = Process::read(Pid::this()).expect("this process is in /proc");
         let former = Process { started: me.started + 1, ..me };
         assert!(!former.signal(Signal::KILL));
+    }
+
+    #[test]
+    fn a_leader_whose_number_another_process_has_now_does_not_cost_that_one_its_group() {
+        let me = Process::read(Pid::this()).expect("this process is in /proc");
+        let former = Process { started: me.started + 1, ..me };
+        // This process and its whole group would be gone.
+        assert!(!former.kill_group());
+        former.kill_members();
+        former.kill_with_group(Pid::from_raw(i32::MAX));
     }
 }

@@ -24,8 +24,9 @@ use super::census::View;
 use super::cgroup::Group;
 use super::control::{self, Plan};
 use super::keeper::{GuardHandle, Keeper, Kept};
+use super::mark::Mark;
 use super::ring::Ring;
-use super::{HelperSpec, ProcessError, ProcessHost, Stage, StdioSpec, environment, guard, proc};
+use super::{Containment, HelperSpec, ProcessError, ProcessHost, Stage, StdioSpec, environment, guard, proc};
 use crate::policy;
 
 /// A running helper with everything it starts.
@@ -104,7 +105,9 @@ impl HelperProcess {
         cwd: &Path,
         kill: CancellationToken,
     ) -> Result<(Self, Pipes), ProcessError> {
-        Self::start_with(host, spec, cwd, kill).map_err(|error| ProcessError::Guard {
+        let mark = host.next_mark();
+        let cgroup = host.group(&spec.name, mark)?;
+        Self::start_with(host, spec, cwd, kill, (mark, cgroup)).map_err(|error| ProcessError::Guard {
             program: host.options.guard.path(),
             reason: error.to_string(),
         })
@@ -115,14 +118,9 @@ impl HelperProcess {
         spec: &HelperSpec,
         cwd: &Path,
         kill: CancellationToken,
+        (mark, cgroup): (Mark, Option<Group>),
     ) -> io::Result<(Self, Pipes)> {
-        let mark = host.options.clock.new_id().simple().to_string();
-        let cgroup = host.cgroup.as_ref().and_then(|parent| {
-            let made = parent.child(&mark);
-            made.inspect_err(|error| tracing::warn!(helper = spec.name, %error, "no cgroup for this helper"))
-                .ok()
-        });
-        let plan = plan(host, wanted(spec)?, cwd, cgroup.as_ref(), &mark);
+        let plan = plan(host, wanted(spec)?, cwd, cgroup.as_ref(), mark);
         let (input_read, input) = io::pipe()?;
         let (output, output_write) = io::pipe()?;
         let (error, error_write) = io::pipe()?;
@@ -222,13 +220,18 @@ fn wanted(spec: &HelperSpec) -> io::Result<&StdioSpec> {
     Ok(stdio)
 }
 
-fn plan(host: &ProcessHost, spec: &StdioSpec, cwd: &Path, cgroup: Option<&Group>, mark: &str) -> Plan {
+fn plan(host: &ProcessHost, spec: &StdioSpec, cwd: &Path, cgroup: Option<&Group>, mark: Mark) -> Plan {
     Plan {
         command: spec.command.clone().into(),
         args: spec.args.iter().map(OsString::from).collect(),
-        env: environment::build(std::env::vars_os(), &spec.env_vars, &spec.env.0, mark).into_iter().collect(),
+        env: environment::build(std::env::vars_os(), &spec.env_vars, &spec.env.0, &mark.to_string())
+            .into_iter()
+            .collect(),
         cwd: spec.cwd.as_ref().map_or(cwd.to_owned(), |own| cwd.join(own)).into(),
         cgroup: cgroup.map(|group| group.folder().into()),
+        cgroup_forced: host.options.containment == Containment::Cgroup,
+        namespace: host.options.containment == Containment::Namespace,
+        mark,
         grace: host.options.stop_grace,
     }
 }

@@ -117,6 +117,8 @@ impl Supervisor {
         }
         self.counted = Some(self.host.counters.starting.one_more());
         self.announce(McpServerStartupState::Starting, None);
+        // What a former server left first. It has a bound, so a stop may wait for it too.
+        self.host.swept().await;
         match HelperProcess::start_killable(&self.host, &self.spec, &self.cwd, self.kill.clone()) {
             Ok((process, pipes)) => {
                 let line = Line::default();

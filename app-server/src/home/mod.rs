@@ -8,12 +8,14 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use nix::fcntl::{Flock, OFlag};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::Clock;
+use crate::helpers::HomeMark;
 
 pub mod folders;
 mod lock;
@@ -148,6 +150,21 @@ impl Home {
     #[must_use]
     pub fn machine_boot(&self) -> Uuid {
         self.machine_boot
+    }
+
+    /// What the processes of this home's helpers carry: of the lock file's device, number and birth, since a copied or
+    /// restored home has another lock file, and a moved one the same; and of this start of the machine, which no process
+    /// outlives.
+    ///
+    /// # Errors
+    /// The system does not tell about the lock file.
+    pub fn mark(&self) -> io::Result<HomeMark> {
+        let lock = self.lock.metadata()?;
+        let birth = lock.created().ok().and_then(|birth| birth.duration_since(UNIX_EPOCH).ok());
+        let birth = birth.unwrap_or_default().as_nanos().to_le_bytes();
+        let (device, number) = (lock.dev().to_le_bytes(), lock.ino().to_le_bytes());
+        let boot = machine_boot().unwrap_or_default();
+        Ok(HomeMark::of(&[&device, &number, &birth, boot.as_bytes()]))
     }
 
     /// The number of this ownership.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use skein_app_server::clock::Clock;
 use skein_app_server::helpers::{
-    Containment, ExitReport, GuardProgram, HelperProcess, HelperSpec, HostOptions, Life, Pipes, ProcessHost,
-    Secrets, StdioSpec, Transport,
+    Containment, ExitReport, GuardProgram, HelperProcess, HelperSpec, HomeMark, HostOptions, Life, Pipes,
+    ProcessError, ProcessHost, Secrets, StdioSpec, Transport,
 };
 use skein_app_server::tasks::Tasks;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -30,6 +30,7 @@ fn program() -> PathBuf {
 pub struct House {
     pub host: Arc<ProcessHost>,
     mark: String,
+    home: String,
     tasks: Tasks,
 }
 
@@ -39,12 +40,25 @@ impl House {
     }
 
     pub fn with(containment: Containment, stop_grace: Duration, exclusive: bool) -> Self {
+        Self::at(&Clock.new_id().to_string(), containment, stop_grace, exclusive)
+    }
+
+    /// One that has a home in common with others of the same `name`.
+    pub fn at(name: &str, containment: Containment, stop_grace: Duration, exclusive: bool) -> Self {
+        let home = HomeMark::of(&[name.as_bytes()]);
         let guard = GuardProgram::Path(program());
         let tasks = Tasks::new();
-        let options =
-            HostOptions { guard, tasks: tasks.clone(), clock: Clock, stop_grace, containment, exclusive };
+        let options = HostOptions {
+            guard,
+            tasks: tasks.clone(),
+            clock: Clock,
+            stop_grace,
+            containment,
+            exclusive,
+            home,
+        };
         let host = ProcessHost::start(options).expect("this system has subreapers");
-        Self { host, mark: Clock.new_id().to_string(), tasks }
+        Self { host, mark: Clock.new_id().to_string(), home: name.to_owned(), tasks }
     }
 
     /// A helper that runs `script`.
@@ -66,10 +80,18 @@ impl House {
     }
 
     pub fn start(&self, spec: &HelperSpec) -> Running {
-        let (process, pipes) =
-            HelperProcess::start(&self.host, spec, "/".as_ref()).expect("a guard can be started");
+        self.try_start(spec).expect("a guard can be started")
+    }
+
+    pub fn try_start(&self, spec: &HelperSpec) -> Result<Running, ProcessError> {
+        let (process, pipes) = HelperProcess::start(&self.host, spec, "/".as_ref())?;
         let Pipes { stdin, stdout } = pipes;
-        Running { process, stdin: Some(stdin), stdout: BufReader::new(stdout).lines() }
+        Ok(Running { process, stdin: Some(stdin), stdout: BufReader::new(stdout).lines() })
+    }
+
+    /// The folders of this house's cgroups: one, or none where none can be made.
+    pub fn cgroups(&self) -> Vec<PathBuf> {
+        cgroups_of(&self.home)
     }
 
     /// Pids of everything that carries this test's mark and is no zombie.
@@ -157,8 +179,9 @@ fn has_variable(pid: i32, wanted: &str) -> bool {
         .is_ok_and(|all| all.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes()))
 }
 
-/// The cgroups that servers with this pid have made.
-pub fn cgroups_of(server: u32) -> Vec<PathBuf> {
+/// The cgroups that servers of the home with this name have made.
+pub fn cgroups_of(name: &str) -> Vec<PathBuf> {
+    let home = HomeMark::of(&[name.as_bytes()]);
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
     let v2 = mounts.lines().find(|line| line.contains(" - cgroup2 "));
     let mut folders: Vec<PathBuf> =
@@ -168,7 +191,7 @@ pub fn cgroups_of(server: u32) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
         let below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
         for entry in below {
-            let ours = entry.file_name().to_string_lossy().starts_with(&format!("skein-{server}-"));
+            let ours = entry.file_name().to_string_lossy().starts_with(&format!("skein-{home}-"));
             if ours { found.push(entry.path()) } else { folders.push(entry.path()) }
         }
     }

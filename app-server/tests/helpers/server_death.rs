@@ -16,6 +16,8 @@ use crate::house::{GRACE, House, cgroups_of, exists, kill, parent, until};
 
 /// Makes [`the_server`] more than an empty test, and names its containment.
 const ROLE: &str = "SKEIN_TEST_SERVER";
+/// Names its home.
+const HOME: &str = "SKEIN_TEST_SERVER_HOME";
 /// Prints the pids of a deaf process in a session of its own, and of a polite one.
 const FAMILY: &str = "setsid sh -c 'trap \"\" TERM HUP; echo $$; while :; do sleep 1000; done' & \
                       trap '' TERM; echo $$; cat; while :; do sleep 1000; done";
@@ -24,8 +26,8 @@ const FAMILY: &str = "setsid sh -c 'trap \"\" TERM HUP; echo $$; while :; do sle
 #[tokio::test]
 async fn the_server() {
     let Ok(role) = std::env::var(ROLE) else { return };
-    let containment = if role == "guard" { Containment::Guard } else { Containment::Auto };
-    let house = House::with(containment, GRACE, true);
+    let home = std::env::var(HOME).expect("who starts this names its home");
+    let house = House::at(&home, containment(&role), GRACE, true);
     let mut helper = house.start(&house.script(FAMILY));
     let pids = [helper.pid().await, helper.pid().await];
     let main = helper.life("it runs", |life| life.pid.is_some()).await.pid.expect("just looked");
@@ -38,8 +40,13 @@ async fn the_server() {
     house.finish().await;
 }
 
+fn containment(role: &str) -> Containment {
+    if role == "guard" { Containment::Guard } else { Containment::Auto }
+}
+
 /// A running [`the_server`].
 struct Server {
+    home: String,
     process: Child,
     said: Lines<BufReader<ChildStderr>>,
     /// The helper's processes.
@@ -49,14 +56,15 @@ struct Server {
 
 #[expect(clippy::disallowed_methods, reason = "a server in a process of its own")]
 fn start(role: &str) -> Server {
+    let home = Clock.new_id().to_string();
     let mut command = Command::new(std::env::current_exe().expect("this program"));
-    command.args(["--exact", "server_death::the_server", "--nocapture"]).env(ROLE, role);
+    command.args(["--exact", "server_death::the_server", "--nocapture"]).env(ROLE, role).env(HOME, &home);
     let mut process =
         command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("this program runs");
     let mut said = BufReader::new(process.stderr.take().expect("piped")).lines();
     let line = said.next().expect("a line").expect("text");
     let pids: Vec<i32> = line.split(' ').map(|pid| pid.parse().expect("a pid")).collect();
-    Server { process, said, pids: [pids[0], pids[1]], guard: parent(pids[2]) }
+    Server { home, process, said, pids: [pids[0], pids[1]], guard: parent(pids[2]) }
 }
 
 #[tokio::test]
@@ -72,7 +80,7 @@ async fn a_killed_server_leaves_nothing() {
         // The guard is this process's child now, as other tests here have made it a subreaper; else it is init's.
         let _ = waitpid(Pid::from_raw(server.guard), None);
         until("the guard is gone", || !exists(server.guard)).await;
-        assert_eq!(cgroups_of(server.process.id()), Vec::<PathBuf>::new());
+        assert_eq!(cgroups_of(&server.home), Vec::<PathBuf>::new());
     }
 }
 
@@ -85,6 +93,56 @@ async fn a_server_with_a_process_of_its_own_ends_what_a_killed_guard_leaves() {
         assert_eq!(said, "its guard died, 0 guards, 0 alive");
         assert_eq!(server.pids.map(exists), [false, false]);
         assert!(server.process.wait().expect("it is our child").success());
-        assert_eq!(cgroups_of(server.process.id()), Vec::<PathBuf>::new());
+        assert_eq!(cgroups_of(&server.home), Vec::<PathBuf>::new());
     }
+}
+
+/// Stopped before they are killed: whoever died last would clean up.
+fn kill_both(server: &mut Server) {
+    kill(server.process.id().cast_signed(), Signal::SIGSTOP);
+    kill(server.guard, Signal::SIGSTOP);
+    kill(server.guard, Signal::SIGKILL);
+    server.process.kill().expect("it runs");
+    server.process.wait().expect("it is our child");
+    // As above.
+    let _ = waitpid(Pid::from_raw(server.guard), None);
+}
+
+#[tokio::test]
+async fn what_a_former_server_of_the_home_left_is_ended_by_the_next_and_by_no_other() {
+    for role in ["guard", "auto"] {
+        let mut server = start(role);
+        kill_both(&mut server);
+        let other = House::new(containment(role));
+        assert_eq!(other.host.swept().await.ended, 0);
+        assert!(exists(server.pids[0]), "{role}: a server of another home has ended it");
+        let next = House::at(&server.home, containment(role), GRACE, false);
+        let swept = next.host.swept().await;
+        assert!(swept.ended > 0 && swept.left == 0, "{role}: {swept:?}");
+        for pid in server.pids {
+            // Who has lost its parent is this process's child or init's, and may wait to be reaped.
+            let _ = waitpid(Pid::from_raw(pid), None);
+            until("it is gone", || !exists(pid)).await;
+        }
+        other.finish().await;
+        next.finish().await;
+        assert_eq!(cgroups_of(&server.home), Vec::<PathBuf>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_guard_whose_server_died_is_ended_by_the_next_start() {
+    let mut server = start("guard");
+    kill(server.guard, Signal::SIGSTOP);
+    server.process.kill().expect("it runs");
+    server.process.wait().expect("it is our child");
+    assert!(exists(server.guard));
+    let next = House::at(&server.home, Containment::Guard, GRACE, false);
+    assert_eq!(next.host.swept().await.left, 0);
+    let _ = waitpid(Pid::from_raw(server.guard), None);
+    for pid in server.pids {
+        let _ = waitpid(Pid::from_raw(pid), None);
+        until("it is gone", || !exists(pid)).await;
+    }
+    next.finish().await;
 }

@@ -12,6 +12,9 @@ use std::time::Duration;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use serde_json::{Value, json};
 
+#[path = "mcp-helper/zoo.rs"]
+mod zoo;
+
 /// A tool's name, its description, and the one argument that it takes, with its JSON type.
 type Tool = (&'static str, &'static str, Option<(&'static str, &'static str)>);
 
@@ -55,10 +58,18 @@ struct Manners {
     start_delay: Duration,
     /// `--wait-for-ever`: no server at all, but the child that `--grandchild` and the tool `spawn` start.
     wait_for_ever: bool,
+    /// `--zoo MODE MARK`: one of the modes of [`zoo`].
+    zoo: Option<(zoo::Mode, String)>,
 }
 
 fn main() -> io::Result<()> {
-    let manners = Manners::parse(std::env::args().skip(1)).unwrap_or_else(|wrong| {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [child, _mark, ways @ ..] = &args[..]
+        && child == "--zoo-child"
+    {
+        return zoo::be_child(ways);
+    }
+    let manners = Manners::parse(args.into_iter()).unwrap_or_else(|wrong| {
         eprintln!("mcp-helper: {wrong}");
         std::process::exit(2)
     });
@@ -77,6 +88,9 @@ fn main() -> io::Result<()> {
     }
     if manners.grandchild {
         spawn_child(&manners)?;
+    }
+    if let Some((mode, mark)) = &manners.zoo {
+        mode.begin(mark)?;
     }
     let server = Arc::new(Server::default());
     server.wait(&Value::Null, manners.start_delay);
@@ -106,6 +120,11 @@ impl Manners {
                     manners.start_delay = Duration::from_millis(number()?.unsigned_abs().into())
                 }
                 "--wait-for-ever" => manners.wait_for_ever = true,
+                "--zoo" => {
+                    let mode = zoo::Mode::named(&args.next().unwrap_or_default())?;
+                    manners.zoo = Some((mode, args.next().ok_or("--zoo takes a mode and a mark")?));
+                    (manners.ignore_term, manners.ignore_eof) = (mode.ignores_term(), mode.ignores_eof());
+                }
                 _ => return Err(format!("unknown switch {arg}")),
             }
         }
@@ -151,6 +170,9 @@ fn serve(server: &Arc<Server>, manners: &Manners) {
                 send(&json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32601, "message": unknown } }));
             }
             Some(_) | None => {}
+        }
+        if let (Some((mode, _)), Some(method)) = (&manners.zoo, message["method"].as_str()) {
+            mode.answered(method);
         }
     }
 }

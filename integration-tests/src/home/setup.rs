@@ -65,6 +65,21 @@ impl Setup {
         self
     }
 
+    /// Adds a helper of the zoo, named after its mode. Its processes carry the mark of this test as an argument too.
+    ///
+    /// # Errors
+    /// When our helper is not built.
+    pub fn zoo(self, mode: &str) -> anyhow::Result<Self> {
+        let helper = Helper::with(mode, &["--zoo", mode, &Self::zoo_mark(&self.mark, mode)])?;
+        Ok(self.helper(helper))
+    }
+
+    /// The argument that every process of that helper has, under a server of this mark.
+    #[must_use]
+    pub fn zoo_mark(mark: &str, mode: &str) -> String {
+        format!("{mark}.{mode}")
+    }
+
     /// Starts the server.
     ///
     /// # Errors

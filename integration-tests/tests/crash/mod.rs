@@ -1,5 +1,6 @@
 //! The server's own end, wanted or not: no process stays, nothing that was acknowledged is lost.
 
+mod both;
 mod campaign;
 mod kill;
 mod repair;

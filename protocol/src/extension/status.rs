@@ -108,6 +108,20 @@ pub struct HelperCounts {
     pub killed_total: u64,
     /// How many of those alive are held by which means, such as `guard` or `cgroup`.
     pub containment: BTreeMap<String, u64>,
+    /// What a former server of this home left, because it was killed together with its guards.
+    pub leftovers: LeftoverCounts,
+}
+
+/// Processes that a former server left.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LeftoverCounts {
+    /// Whether they have been looked for. No helper starts before.
+    pub looked: bool,
+    /// Those that were found and are gone.
+    pub ended_total: u64,
+    /// Those that could not be ended.
+    pub left: u64,
 }
 
 /// Turns.

@@ -15,7 +15,7 @@ use super::model::{Puppet, Strings};
 use crate::clock::Clock;
 use crate::config::{Config, Settings};
 use crate::connection::outbox::OutboxLimits;
-use crate::helpers::{Containment, GuardProgram, HostOptions, ProcessHost};
+use crate::helpers::{Containment, GuardProgram, HomeMark, HostOptions, ProcessHost};
 use crate::home::{Home, Term};
 use crate::index::ThreadIndex;
 use crate::index::memory::MemoryIndex;
@@ -329,6 +329,7 @@ fn host(tasks: &Tasks) -> Arc<ProcessHost> {
         stop_grace: Duration::from_millis(10),
         containment: Containment::Guard,
         exclusive: false,
+        home: HomeMark::of(&[Clock.new_id().as_bytes()]),
     };
     ProcessHost::start(options).unwrap()
 }

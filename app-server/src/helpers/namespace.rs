@@ -1,0 +1,132 @@
+//! A PID namespace for one helper (pid_namespaces(7)): its first process is ours, and the kernel ends everything in it with
+//! that one, also when server and guard die at the same moment. Helpers see other pids, and a `/proc` that shows only theirs.
+//!
+//! ```text
+//! guard (subreaper, outside) ── init (1 inside: reaps, tells how the helper ended) ── helper ── whatever it starts
+//! ```
+//!
+//! A user who is not root gets a user namespace with it, in which he is himself and nobody else is anybody: `sudo` does not
+//! work in there.
+
+use std::fs;
+use std::io::{self, PipeWriter, Write};
+use std::os::fd::AsFd;
+
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::Signal;
+use nix::unistd::{ForkResult, Pid, fork, getgid, getuid};
+use rustix::process::WaitOptions;
+
+use super::control::{Exit, Step};
+use super::guard::Failure;
+use super::proc;
+
+/// Lets the next child of this process be the first of a new namespace. This process must have one thread.
+///
+/// # Errors
+/// The system does not permit it to this user.
+pub fn prepare() -> io::Result<()> {
+    let (user, group) = (getuid(), getgid());
+    if user.is_root() {
+        unshare(CloneFlags::CLONE_NEWPID)?;
+        return Ok(());
+    }
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID)?;
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
+    fs::write("/proc/self/gid_map", format!("{group} {group} 1"))
+}
+
+/// The whole life of the namespace's first process: lets a child become `helper`, reaps whatever there is, and tells the guard
+/// how that child ended. Ends when nothing is left in the namespace, and with the guard. What fails is said to `say`, whose
+/// end is the moment of execve(2).
+pub fn be_init<W: Write>(mut tell: PipeWriter, mut say: W, helper: impl FnOnce(&mut W) -> Failure) -> ! {
+    // SAFETY: this process has one thread, so the child may do whatever it likes.
+    let forked = set_up(&tell).and_then(|()| Ok(unsafe { fork() }?));
+    let failure = match forked {
+        Err(error) => Failure::new(Step::Namespace, &error),
+        Ok(ForkResult::Child) => helper(&mut say),
+        Ok(ForkResult::Parent { child }) => {
+            drop(say);
+            reap_until_none(child, &mut tell);
+            // SAFETY: _exit(2) has no preconditions; destructors are the parent's business.
+            unsafe { libc::_exit(0) }
+        }
+    };
+    // Without a reader there is nobody to tell.
+    let _ = say.write_all(&failure.encode());
+    // SAFETY: as above.
+    unsafe { libc::_exit(127) }
+}
+
+fn set_up(tell: &PipeWriter) -> io::Result<()> {
+    nix::sys::prctl::set_name(c"skein-init")?;
+    nix::unistd::setsid()?;
+    // From outside it is forced upon the first process of a namespace, which obeys no other signal but SIGSTOP.
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // The guard may have died before; who is in a namespace cannot ask for the pid of somebody outside. It alone can read
+    // what is told, and a pipe without a reader says so.
+    let mut reader = [PollFd::new(tell.as_fd(), PollFlags::empty())];
+    if poll(&mut reader, PollTimeout::ZERO)? > 0 {
+        return Err(io::Error::other("the guard is gone"));
+    }
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    // Nothing of what is mounted here is to be seen outside.
+    mount(None, c"/", None, libc::MS_REC | libc::MS_PRIVATE)?;
+    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    mount(Some(c"proc"), c"/proc", Some(c"proc"), flags)
+}
+
+fn mount(
+    what: Option<&std::ffi::CStr>,
+    at: &std::ffi::CStr,
+    kind: Option<&std::ffi::CStr>,
+    flags: libc::c_ulong,
+) -> io::Result<()> {
+    let pointer = |text: Option<&std::ffi::CStr>| text.map_or(std::ptr::null(), std::ffi::CStr::as_ptr);
+    // SAFETY: the texts live until the call returns, and none of these file systems takes data.
+    let done = unsafe { libc::mount(pointer(what), at.as_ptr(), pointer(kind), flags, std::ptr::null()) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn reap_until_none(helper: Pid, tell: &mut PipeWriter) {
+    loop {
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid.as_raw_pid() == helper.as_raw() => {
+                let killed = status.terminating_signal().map(Exit::Signal);
+                if let Some(exit) = killed.or(status.exit_status().map(Exit::Code)) {
+                    // The guard ends this process together with itself.
+                    let _ = tell.write_all(&encode(exit));
+                }
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// The helper as the guard sees it: the first child of the namespace's first process.
+pub fn helper_of(init: Pid) -> Option<Pid> {
+    proc::all().find(|process| process.parent == init).map(|process| process.pid)
+}
+
+/// Bytes of what is told about an end.
+pub const TOLD: usize = 5;
+
+fn encode(exit: Exit) -> [u8; TOLD] {
+    let (kind, number) = match exit {
+        Exit::Code(code) => (b'c', code),
+        Exit::Signal(signal) => (b's', signal),
+    };
+    let mut bytes = [kind; TOLD];
+    bytes[1..].copy_from_slice(&number.to_le_bytes());
+    bytes
+}
+
+/// Reads what the first process of a namespace has told.
+pub fn decode([kind, number @ ..]: [u8; TOLD]) -> Exit {
+    let number = i32::from_le_bytes(number);
+    if kind == b'c' { Exit::Code(number) } else { Exit::Signal(number) }
+}

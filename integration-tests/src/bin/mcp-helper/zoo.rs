@@ -1,0 +1,169 @@
+//! The zoo: ways in which a helper, or what it starts, may refuse to end. `--zoo MODE MARK` makes one of them of this
+//! helper; every process that it starts has the mark among its arguments, since an environment can be cleared.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use nix::poll::poll;
+use nix::sys::signal::{SigHandler, Signal, raise, signal};
+use nix::unistd::{ForkResult, fork};
+
+/// Children of a mode that has many.
+const MANY: usize = 20;
+/// How often a chain of forks goes on, so that it has an end also where nobody stops it.
+const LINKS: usize = 5_000;
+/// Between two links of such a chain, milliseconds.
+const LINK: u8 = 2;
+
+/// A way to behave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Polite,
+    IgnoresTerm,
+    IgnoresEof,
+    IgnoresBoth,
+    DoubleFork,
+    OwnSession,
+    OwnGroup,
+    NoEnvironment,
+    Twenty,
+    Daemon,
+    Stopped,
+    Zombies,
+    ForkChain,
+    ExitsAtStart,
+    ExitsAfterInitialize,
+}
+
+impl Mode {
+    const NAMES: [(&str, Self); 15] = [
+        ("polite", Self::Polite),
+        ("ignores-term", Self::IgnoresTerm),
+        ("ignores-eof", Self::IgnoresEof),
+        ("ignores-both", Self::IgnoresBoth),
+        ("double-fork", Self::DoubleFork),
+        ("own-session", Self::OwnSession),
+        ("own-group", Self::OwnGroup),
+        ("no-environment", Self::NoEnvironment),
+        ("twenty", Self::Twenty),
+        ("daemon", Self::Daemon),
+        ("stopped", Self::Stopped),
+        ("zombies", Self::Zombies),
+        ("fork-chain", Self::ForkChain),
+        ("exits-at-start", Self::ExitsAtStart),
+        ("exits-after-initialize", Self::ExitsAfterInitialize),
+    ];
+
+    pub fn named(name: &str) -> Result<Self, String> {
+        let known = Self::NAMES.into_iter().find(|(known, _)| *known == name);
+        known.map(|(_, mode)| mode).ok_or_else(|| format!("unknown mode {name:?} of the zoo"))
+    }
+
+    /// Whether SIGTERM has no effect on the helper itself.
+    pub fn ignores_term(self) -> bool {
+        matches!(self, Self::IgnoresTerm | Self::IgnoresBoth | Self::Zombies)
+    }
+
+    /// Whether the helper itself lives on after the end of its input.
+    pub fn ignores_eof(self) -> bool {
+        matches!(self, Self::IgnoresEof | Self::IgnoresBoth | Self::Zombies)
+    }
+
+    /// Starts what the mode has beside the helper itself. To be called before there is a second thread.
+    pub fn begin(self, mark: &str) -> io::Result<()> {
+        match self {
+            Self::Polite | Self::IgnoresTerm | Self::IgnoresEof | Self::IgnoresBoth | Self::Stopped => Ok(()),
+            Self::DoubleFork => child(&["--fork-away"], mark, false),
+            Self::OwnSession => child(&["--own-session"], mark, false),
+            Self::OwnGroup => child(&["--own-group"], mark, false),
+            Self::NoEnvironment => child(&["--fork-away", "--own-session"], mark, true),
+            Self::Daemon => child(&["--fork-away", "--own-session", "--leaves-all"], mark, true),
+            Self::Twenty => {
+                let kinds = [&["--own-session"][..], &["--own-group"], &["--fork-away"], &[]];
+                kinds.into_iter().cycle().take(MANY).try_for_each(|kind| child(kind, mark, false))
+            }
+            Self::Zombies => {
+                for _ in 0..MANY {
+                    // Nobody waits for it, which is what the mode is about.
+                    drop(Command::new("/bin/true").stdin(Stdio::null()).spawn()?);
+                }
+                child(&[], mark, false)
+            }
+            Self::ForkChain => child(&["--chain"], mark, false),
+            Self::ExitsAtStart => {
+                child(&["--own-session"], mark, false)?;
+                std::process::exit(3)
+            }
+            Self::ExitsAfterInitialize => child(&["--own-session"], mark, false),
+        }
+    }
+
+    /// Called when the answer to `method` was sent.
+    pub fn answered(self, method: &str) {
+        match (self, method) {
+            (Self::ExitsAfterInitialize, "initialize") => std::process::exit(4),
+            // An error would leave the helper as it is, and the test would see that.
+            (Self::Stopped, "tools/list") => drop(raise(Signal::SIGSTOP)),
+            _ => {}
+        }
+    }
+}
+
+/// Starts a child that ignores SIGTERM and SIGHUP and waits for ever, after it has done what `ways` say.
+fn child(ways: &[&str], mark: &str, no_environment: bool) -> io::Result<()> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("--zoo-child").arg(mark).args(ways).stdin(Stdio::null()).stderr(Stdio::null());
+    if no_environment {
+        command.env_clear().arg0("innocent");
+    }
+    let mut started = command.spawn()?;
+    if ways.contains(&"--fork-away") {
+        // Its own child goes on, and belongs to somebody else now.
+        started.wait()?;
+    }
+    Ok(())
+}
+
+/// The whole life of such a child. This process has one thread.
+pub fn be_child(ways: &[String]) -> io::Result<()> {
+    let does = |way: &str| ways.iter().any(|said| said == way);
+    for ignored in [Signal::SIGTERM, Signal::SIGHUP] {
+        // SAFETY: ignoring a signal runs no code of ours.
+        unsafe { signal(ignored, SigHandler::SigIgn) }?;
+    }
+    if does("--own-group") {
+        nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0))?;
+    }
+    if does("--own-session") && !does("--fork-away") {
+        nix::unistd::setsid()?;
+    }
+    if does("--fork-away") {
+        leave();
+        if does("--own-session") {
+            nix::unistd::setsid()?;
+        }
+    }
+    if does("--leaves-all") {
+        std::env::set_current_dir("/")?;
+        // SAFETY: nothing in this program owns these descriptors.
+        unsafe { nix::libc::syscall(nix::libc::SYS_close_range, 0, nix::libc::c_uint::MAX, 0) };
+    }
+    if does("--chain") {
+        for _ in 0..LINKS {
+            leave();
+            // Nothing but the time comes.
+            poll(&mut [], LINK)?;
+        }
+        return Ok(());
+    }
+    super::wait_for_ever()
+}
+
+/// Goes on as a child of this process, which ends.
+fn leave() {
+    // SAFETY: this process has one thread, so the child may do whatever it likes.
+    if let Ok(ForkResult::Parent { .. }) = unsafe { fork() } {
+        std::process::exit(0);
+    }
+}

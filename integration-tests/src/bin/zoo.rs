@@ -1,0 +1,66 @@
+//! Helpers of every bad kind through every ending, and how soon nothing of them is left. Ends with 1 when anything is, or
+//! when it took longer than is promised.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use skein_integration_tests::zoo::{Batch, Ending, HEAD, MODES, RUNGS, table};
+
+/// Starts helpers of every bad kind, held by every means, brings their end in every way, and counts what is left.
+#[derive(Debug, Parser)]
+#[command(name = "zoo")]
+struct Arguments {
+    /// Only this `helpers.containment`.
+    #[arg(long, value_parser = RUNGS)]
+    rung: Option<String>,
+    /// Only this mode.
+    #[arg(long, value_parser = MODES.map(|(mode, _)| mode))]
+    mode: Option<String>,
+    /// Only this ending.
+    #[arg(long, value_parser = Ending::ALL.map(|(name, _)| name))]
+    ending: Option<String>,
+    /// Write the table to this file too.
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let batches = batches(&arguments);
+    let progress = ProgressBar::new(batches.len().try_into()?);
+    progress.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
+    let mut outcomes = Vec::new();
+    for batch in &batches {
+        progress.set_message(format!("{} {}", batch.rung, batch.ending.name()));
+        outcomes.extend(batch.run().await?);
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    let table = table(&outcomes);
+    let mut out = std::io::stdout();
+    writeln!(out, "{table}")?;
+    let left: usize = outcomes.iter().map(|outcome| outcome.left).sum();
+    let late = outcomes.iter().filter(|outcome| outcome.zero_after > outcome.ending.bound()).count();
+    writeln!(out, "{} helpers, {left} processes left, {late} later than promised", outcomes.len())?;
+    if let Some(file) = arguments.write {
+        std::fs::write(file, format!("{HEAD}{table}"))?;
+    }
+    Ok(if left + late == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn batches(arguments: &Arguments) -> Vec<Batch> {
+    let wanted = |said: &Option<String>, name: &str| said.as_ref().is_none_or(|said| said == name);
+    let modes: Vec<&'static str> =
+        MODES.into_iter().map(|(mode, _)| mode).filter(|mode| wanted(&arguments.mode, mode)).collect();
+    let rungs = RUNGS.into_iter().filter(|rung| wanted(&arguments.rung, rung));
+    let of_rung = |rung| {
+        let endings = Ending::ALL.into_iter().filter(|(name, _)| wanted(&arguments.ending, name));
+        endings.map(|(_, ending)| Batch { rung, ending, modes: modes.clone() }).collect::<Vec<_>>()
+    };
+    rungs.flat_map(of_rung).collect()
+}

@@ -1,0 +1,63 @@
+//! What became of the zoo, as a table for people.
+
+use super::{Ending, MODES, Outcome, RUNGS};
+
+/// What the file with the tables begins with.
+pub const HEAD: &str = "# The zoo\n\nWritten by `scripts/zoo --write docs/helpers-zoo.md`: after each ending, when the last process of each \
+    helper was seen; with a debug build\non two shared cores. 0 ms: none was seen any more. After `kill-both` the time goes from the \
+    next start of a server, except in a\nnamespace, where it needs none.\n";
+
+/// A table of Markdown for each means of holding: a row for each mode, a column for each ending.
+#[must_use]
+pub fn table(outcomes: &[Outcome]) -> String {
+    RUNGS.into_iter().map(|rung| of_rung(rung, outcomes)).collect()
+}
+
+fn of_rung(rung: &str, outcomes: &[Outcome]) -> String {
+    let of: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.rung == rung).collect();
+    let endings = Ending::ALL.into_iter().filter(|(_, ending)| of.iter().any(|one| one.ending == *ending));
+    let endings: Vec<(&str, Ending)> = endings.collect();
+    if endings.is_empty() {
+        return String::new();
+    }
+    let heads: String = endings.iter().map(|(name, _)| format!(" {name} |")).collect();
+    let lines: String = endings.iter().map(|_| " ---: |").collect();
+    let mut table = format!("\n`helpers.containment = {rung:?}`\n\n| mode |{heads}\n| --- |{lines}\n");
+    for (mode, _) in MODES {
+        let cell = |ending| of.iter().find(|outcome| outcome.mode == mode && outcome.ending == ending);
+        if endings.iter().all(|(_, ending)| cell(*ending).is_none()) {
+            continue;
+        }
+        let cells = endings.iter().map(|(_, ending)| match cell(*ending) {
+            Some(outcome) if outcome.left > 0 => format!(" **{} left** |", outcome.left),
+            Some(outcome) => format!(" {} ms |", outcome.zero_after.as_millis()),
+            None => " |".to_owned(),
+        });
+        table += &format!("| {mode} |{}\n", cells.collect::<String>());
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_left_stands_out() {
+        let outcome = |mode, left| Outcome {
+            mode,
+            rung: "guard",
+            ending: Ending::Unload,
+            left,
+            zero_after: Duration::from_millis(7),
+        };
+        let table = table(&[outcome("daemon", 2), outcome("polite", 0)]);
+        let rows: Vec<&str> = table.lines().skip(3).collect();
+        assert_eq!(
+            rows,
+            ["| mode | unload |", "| --- | ---: |", "| polite | 7 ms |", "| daemon | **2 left** |"][..]
+        );
+    }
+}

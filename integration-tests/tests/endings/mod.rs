@@ -1,0 +1,46 @@
+//! However badly a helper behaves, and whatever brings its end, no process of it is left. `scripts/zoo` has the whole
+//! matrix; this is a spread of it, of which a part is drawn anew each time.
+
+use anyhow::{Result, ensure};
+use skein_integration_tests::seed::Seed;
+use skein_integration_tests::zoo::{Batch, Ending, MODES, RUNGS, has_namespaces};
+
+/// Modes beside each other where they are drawn.
+const DRAWN: usize = 5;
+
+async fn leaves_nothing(rung: &'static str, ending: Ending, modes: Vec<&'static str>) -> Result<()> {
+    for outcome in (Batch { rung, ending, modes }).run().await? {
+        ensure!(outcome.left == 0, "{outcome:?}");
+    }
+    Ok(())
+}
+
+fn every_mode() -> Vec<&'static str> {
+    MODES.into_iter().map(|(mode, _)| mode).collect()
+}
+
+#[tokio::test]
+async fn every_kind_of_helper_ends_with_its_thread() -> Result<()> {
+    leaves_nothing("auto", Ending::Unload, every_mode()).await
+}
+
+#[tokio::test]
+async fn every_kind_of_helper_ends_when_the_server_is_killed() -> Result<()> {
+    leaves_nothing("auto", Ending::KillServer, every_mode()).await
+}
+
+#[tokio::test]
+async fn some_kinds_end_on_every_rung_however_the_end_comes() -> Result<()> {
+    let mut seed = Seed::from_environment();
+    for rung in RUNGS.into_iter().filter(|rung| *rung != "namespace" || has_namespaces()) {
+        for ending in [Ending::KillBoth, Ending::KillGuards, Ending::Terminate] {
+            let mut modes = every_mode();
+            while modes.len() > DRAWN {
+                let drawn = *seed.one_of(&modes);
+                modes.retain(|mode| *mode != drawn);
+            }
+            leaves_nothing(rung, ending, modes).await?;
+        }
+    }
+    Ok(())
+}
