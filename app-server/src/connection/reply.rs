@@ -17,7 +17,15 @@ struct Address {
     outbox: Outbox,
     id: RequestId,
     /// The request's place among those in flight of its connection.
-    _in_flight: Option<OwnedSemaphorePermit>,
+    in_flight: Option<OwnedSemaphorePermit>,
+}
+
+impl Address {
+    fn send(self, frame: Frame) {
+        // First: whoever has read the answer may ask the next at once, and its place must be free by then.
+        drop(self.in_flight);
+        self.outbox.push(frame);
+    }
 }
 
 /// A request that is to be answered with an `R` or an error, once.
@@ -39,7 +47,7 @@ pub struct Answer {
 impl<R: Serialize> Reply<R> {
     /// The reply to request `id` of the connection that owns the outbox.
     pub fn new(outbox: Outbox, id: RequestId, in_flight: Option<OwnedSemaphorePermit>) -> Self {
-        let address = Some(Address { outbox, id, _in_flight: in_flight });
+        let address = Some(Address { outbox, id, in_flight });
         Self { address, answers_with: PhantomData }
     }
 
@@ -110,7 +118,8 @@ impl<R> Drop for Reply<R> {
         if let Some(address) = self.address.take() {
             let error =
                 WireError::internal("dropped", "the request was dropped by a fault of the server; try again");
-            address.outbox.push(envelope::error_reply(Some(&address.id), &error).into());
+            let frame = envelope::error_reply(Some(&address.id), &error).into();
+            address.send(frame);
         }
     }
 }
@@ -131,7 +140,7 @@ impl Answer {
 
     fn deliver(&mut self) {
         if let Some(address) = self.address.take() {
-            address.outbox.push(std::mem::take(&mut self.frame));
+            address.send(std::mem::take(&mut self.frame));
         }
     }
 }

@@ -8,7 +8,7 @@ mod windows;
 
 use std::fs;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::{Home, PATIENCE};
 use skein_integration_tests::process::wait_until;
@@ -56,6 +56,13 @@ async fn until_descriptors(home: &Home, count: usize) -> Result<()> {
     let what = format!("{count} descriptors");
     let waited = wait_until(&what, PATIENCE, || (descriptors(home) == Some(count)).then_some(())).await;
     waited.map_err(|error| error.context(format!("there are {:?}", descriptors(home))))
+}
+
+/// The descriptors of a server that has looked for what a former one left.
+async fn descriptors_at_rest(home: &Home, control: &mut Client) -> Result<usize> {
+    let looked = |status: &SkeinStatusResponse| status.helpers.leftovers.looked;
+    control.until_status("leftovers have been looked for", looked).await?;
+    descriptors(home).context("the server's descriptors")
 }
 
 fn descriptors(home: &Home) -> Option<usize> {

@@ -5,7 +5,7 @@ use skein_integration_tests::home::{Helper, Home};
 use skein_integration_tests::view::{Kind, Leave, View, Window};
 use skein_protocol::turn::TurnStatus;
 
-use super::{agrees_with_the_kernel, descriptors, ends_at_zero, until_descriptors};
+use super::{agrees_with_the_kernel, descriptors_at_rest, ends_at_zero, until_descriptors};
 
 /// How often the page is reloaded.
 const RELOADS: usize = 200;
@@ -48,7 +48,7 @@ async fn two_hundred_reloads_of_a_running_turn_lose_nothing_and_leave_nothing() 
         Window::open(Kind::Numbered, home.address(), thread).await?,
         Window::open(Kind::Plain, home.address(), thread).await?,
     ];
-    let before = descriptors(&home).context("the server's descriptors")?;
+    let before = descriptors_at_rest(&home, &mut control).await?;
     let turn = witness.start_turn(&format!("/stream {DELTAS} 8 {PER_SECOND}")).await?;
     for number in 0..RELOADS {
         reload(&mut pages[number % 2], &home, number).await?;

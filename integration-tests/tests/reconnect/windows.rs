@@ -6,7 +6,7 @@ use skein_integration_tests::seed::Seed;
 use skein_integration_tests::view::{Kind, Leave, View, Window};
 use skein_protocol::ids::TurnId;
 
-use super::{agrees_with_the_kernel, descriptors, ends_at_zero, until_descriptors};
+use super::{agrees_with_the_kernel, descriptors_at_rest, ends_at_zero, until_descriptors};
 
 /// Windows at the beginning; every fourth only watches.
 const WINDOWS: usize = 20;
@@ -105,7 +105,7 @@ async fn twenty_windows_that_die_at_random_leave_the_others_alone_and_nothing_be
     let home = setup.start().await?;
     let mut control = home.client().await?;
     control.status().await?;
-    let before = descriptors(&home).context("the server's descriptors")?;
+    let before = descriptors_at_rest(&home, &mut control).await?;
     let mut crowd = Crowd::gather(&home, Seed::from_environment()).await?;
     crowd.is_counted(&home, &mut control).await?;
     let thread = crowd.windows[0].0.thread();
