@@ -47,7 +47,7 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
-        self.value(key, "write a list of texts, such as [\"a\", \"b\"]", |value| {
+        self.value_by_kind(key, "write a list of texts, such as [\"a\", \"b\"]", |value| {
             list(value)?.into_iter().map(|node| text(node.value)).collect()
         })
     }
@@ -64,7 +64,7 @@ impl<'a> Section<'a> {
             | Value::Other(_)) => text(value),
         };
         let fits = |name: &String| !name.is_empty() && !name.contains(['=', '\0']);
-        self.value(key, "write a list of names of variables, such as [\"API_KEY\"]", |value| {
+        self.value_by_kind(key, "write a list of names of variables, such as [\"API_KEY\"]", |value| {
             let names: Option<Vec<String>> = list(value)?.into_iter().map(|node| name(node.value)).collect();
             names.filter(|names| names.iter().all(fits))
         })
@@ -72,7 +72,7 @@ impl<'a> Section<'a> {
 
     pub(super) fn text_map(&mut self, key: &'static str) -> Option<BTreeMap<String, String>> {
         let expected = "write a table of texts, such as { NAME = \"value\" }";
-        self.value(key, expected, |value| {
+        self.value_by_kind(key, expected, |value| {
             table(value)?.into_iter().map(|(key, node)| Some((key, text(node.value)?))).collect()
         })
     }
@@ -148,7 +148,7 @@ impl<'a> Section<'a> {
         let expected = format!("write it as [{}.NAME]", self.key(key));
         for (name, node) in self.value(key, &expected, table).unwrap_or_default() {
             let path = format!("{}.{name}", self.key(key));
-            let shown = node.value.shown();
+            let shown = node.value.kind();
             let Some(inner) = table(node.value) else {
                 let what = format!("{shown} is not a table");
                 self.problems.push(ConfigError::new(node.place, path, what, &*expected));
@@ -186,9 +186,29 @@ impl<'a> Section<'a> {
         expected: &str,
         fit: impl FnOnce(Value) -> Option<T>,
     ) -> Option<T> {
+        self.fitting(key, expected, Value::shown, fit)
+    }
+
+    /// A value that may hold secrets (arguments, variables, headers): an error names its kind only.
+    fn value_by_kind<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        fit: impl FnOnce(Value) -> Option<T>,
+    ) -> Option<T> {
+        self.fitting(key, expected, Value::kind, fit)
+    }
+
+    fn fitting<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        show: fn(&Value) -> String,
+        fit: impl FnOnce(Value) -> Option<T>,
+    ) -> Option<T> {
         self.known.push(key);
         let Node { place, value } = self.table.remove(key)?;
-        let shown = value.shown();
+        let shown = show(&value);
         let fitting = fit(value);
         if fitting.is_none() {
             let what = format!("{shown} cannot be used");

@@ -1,6 +1,6 @@
 //! The settings as clients may see them: those in force, and what each place says. Secrets stay here: variables of helpers
-//! and headers are named without their values, addresses are shown without user and query, arguments of helpers that are named like a secret are masked, and keys that Skein does
-//! not read are left out. What an argument is cannot be known for sure: variables are the place for secrets.
+//! and headers are named without their values, addresses are shown without user and query, arguments of helpers that are
+//! named like a secret are masked, and keys that Skein does not read are left out. What an argument is cannot be known for sure: variables are the place for secrets.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,16 +9,10 @@ use serde_json::{Map, Value, json};
 
 use super::tree::{self, Table};
 use super::{Config, Containment, Durability, Heartbeat, Limits, OrphanPolicy, RunningOrphans};
-use crate::helpers::{HelperSpec, Secrets, Transport, shown_url};
+use crate::helpers::{HelperSpec, MASK, Secrets, Transport, shown_args, shown_url};
 
 #[cfg(test)]
 mod tests;
-
-/// What is shown in place of a value.
-const MASK: &str = "***";
-
-/// What names of secrets have in them.
-const SECRET: &[&str] = &["token", "key", "secret", "passw", "auth", "credential"];
 
 /// Where settings were written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,7 +124,7 @@ fn helper(spec: &HelperSpec) -> Value {
     let shown = match &spec.transport {
         Transport::Stdio(stdio) => json!({
             "command": stdio.command,
-            "args": masked(stdio.args.iter().map(String::as_str)),
+            "args": shown_args(stdio.args.iter().map(String::as_str)),
             "env": hidden(&stdio.env),
             "env_vars": stdio.env_vars,
             "cwd": stdio.cwd,
@@ -155,25 +149,6 @@ fn helper(spec: &HelperSpec) -> Value {
 
 fn hidden(secrets: &Secrets) -> Map<String, Value> {
     secrets.0.keys().map(|name| (name.clone(), json!(MASK))).collect()
-}
-
-/// Arguments without what may be secret: what follows the name of a secret, in the same argument or, behind a flag, in the
-/// next one; and addresses with a user.
-fn masked<'a>(args: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut of_flag = false;
-    args.map(|arg| {
-        let at = arg.find(['=', ':']).map(|at| at + 1);
-        let name = arg.get(..at.unwrap_or(arg.len())).unwrap_or_default();
-        let is_named = SECRET.iter().any(|word| name.to_ascii_lowercase().contains(word));
-        let is_address = arg.contains("://") && arg.contains('@');
-        let is_next = std::mem::replace(&mut of_flag, is_named && at.is_none() && arg.starts_with('-'));
-        match at {
-            _ if is_next => MASK.to_owned(),
-            Some(_) if is_named || is_address => format!("{name}{MASK}"),
-            Some(_) | None => arg.to_owned(),
-        }
-    })
-    .collect()
 }
 
 /// As the file takes it.
@@ -206,7 +181,7 @@ fn visible(
             (tree::Value::List(args), _) if key == "args" => {
                 keys.push(path);
                 let args: Vec<Value> = args.iter().map(|arg| plain(&arg.value)).collect();
-                json!(masked(args.iter().filter_map(Value::as_str)))
+                json!(shown_args(args.iter().filter_map(Value::as_str)))
             }
             (tree::Value::Text(url), _) if key == "url" => {
                 keys.push(path);

@@ -209,6 +209,20 @@ fn all_errors_come_at_once_with_line_key_and_remedy() {
 }
 
 #[test]
+fn an_error_about_what_may_be_secret_names_its_kind_only() {
+    for (toml, what) in [
+        ("mcp_servers.a = \"npx --token=s3cret\"", "a text is not a table"),
+        ("mcp_servers.a = { command = \"x\", args = \"--token=s3cret\" }", "a text cannot be used"),
+        ("mcp_servers.a = { command = \"x\", env = \"TOKEN=s3cret\" }", "a text cannot be used"),
+        ("mcp_servers.a = { command = \"x\", env_vars = \"s3cret\" }", "a text cannot be used"),
+        ("mcp_servers.a = { url = \"http://x\", http_headers = \"A: s3cret\" }", "a text cannot be used"),
+    ] {
+        let found = errors(toml);
+        assert!(found[0].contains(what) && !format!("{found:?}").contains("s3cret"), "{found:?}");
+    }
+}
+
+#[test]
 fn broken_toml_names_its_line_and_hides_no_other_error() {
     let found = errors("model = 3\nname name\n");
     assert!(found.iter().any(|message| message.starts_with("FILE:1: model")), "{found:#?}");

@@ -48,6 +48,19 @@ impl Value {
             Self::Other(text) => text.clone(),
         }
     }
+
+    /// What kind of value it is, for error messages about what may be a secret.
+    pub(super) fn kind(&self) -> String {
+        let kind = match self {
+            Self::Text(_) => "a text",
+            Self::Integer(_) | Self::Float(_) => "a number",
+            Self::Bool(_) => "a true or false",
+            Self::List(_) => "a list",
+            Self::Table(_) => "a table",
+            Self::Other(_) => "a date or time",
+        };
+        kind.to_owned()
+    }
 }
 
 /// Reads a TOML file; a missing one is empty. What is wrong with its syntax goes to `problems`, and the rest of the

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use skein_protocol::helper::{McpServerConnectionStatus, McpServerStatus};
 
+use super::shown_args;
 use crate::policy;
 
 /// One MCP server as the configuration describes it (`[mcp_servers.NAME]`).
@@ -40,7 +41,7 @@ pub enum Transport {
 }
 
 /// A helper that is a process of ours.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct StdioSpec {
     /// The program: a path, or a name that is looked up in the helper's own `PATH`.
     pub command: String,
@@ -82,6 +83,18 @@ pub struct Secrets(pub BTreeMap<String, String>);
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl fmt::Debug for StdioSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StdioSpec")
+            .field("command", &self.command)
+            .field("args", &shown_args(self.args.iter().map(String::as_str)))
+            .field("env", &self.env)
+            .field("env_vars", &self.env_vars)
+            .field("cwd", &self.cwd)
+            .finish()
     }
 }
 
