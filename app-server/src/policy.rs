@@ -94,6 +94,10 @@ pub const PENDING_GRACE: Duration = Duration::from_mins(30);
 /// How long a helper may take to start. Origin: guess; package runners download on their first start.
 pub const HELPER_STARTUP_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Time for which a helper is kept that no thread uses any more, unless its `linger` says otherwise. Origin: nothing is to
+/// be left of a thread that was unloaded; who has an expensive helper says so.
+pub const HELPER_LINGER: Duration = Duration::ZERO;
+
 /// The largest message a client may send, in bytes. Origin: a picture in a message fits.
 pub const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 /// The largest answer, in bytes. Origin: as large as what clients may send.

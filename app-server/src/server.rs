@@ -169,7 +169,11 @@ impl Server {
         // 2. Turns may end by themselves for a moment.
         self.within(end, services.config().shutdown_drain, self.turns_end()).await;
         // 3. Every thread takes its hard shutdown, all at once: turns interrupted, helpers to zero, rollouts flushed.
-        self.within(end, limit, self.threads_end()).await;
+        // Helpers that no thread uses end beside.
+        let zero = async {
+            tokio::join!(self.threads_end(), services.host.close());
+        };
+        self.within(end, limit, zero).await;
         self.join(end, &self.background.repair_done).await;
         // 4. Clients have heard of it; now they are told goodbye.
         for outbox in services.subscribers.outboxes() {

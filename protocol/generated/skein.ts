@@ -832,6 +832,10 @@ export type HelperCounts = {
   killedTotal: number;
   /** What a former server of this home left, because it was killed together with its guards. */
   leftovers: LeftoverCounts;
+  /** Helpers that no thread uses, kept for who comes back (`linger`). */
+  lingering: number;
+  /** Helpers that did not respond, kept for the calls that are under way. */
+  quarantined: number;
   /** Helpers that take calls. */
   ready: number;
   /** Helpers that were started. */
@@ -844,8 +848,10 @@ export type HelperCounts = {
   stopping: number;
 };
 
-/** A helper as it is now. */
+/** A helper as it is now. One that several threads use is there once. */
 export type HelperDetail = {
+  /** Who may share it. */
+  isolation: HelperIsolation;
   /** Resident memory of them all. */
   memoryBytes: number;
   /** Its name in the configuration. */
@@ -854,6 +860,8 @@ export type HelperDetail = {
   pid?: number | null;
   /** It and everything that it started, without the guard; parents before their children. */
   processes: HelperProcess[];
+  /** It did not respond, so another one took its place: it takes no calls, and ends with those that are under way. */
+  quarantined: boolean;
   /** Messages that wait because it does not read them. */
   queued: number;
   /** Why it does not run. */
@@ -862,9 +870,14 @@ export type HelperDetail = {
   state: HelperState;
   /** The last lines that it wrote to stderr. */
   stderr: string;
-  /** Whose it is. */
-  threadId: ThreadId;
+  /** The first thread of those that use it. None uses one that is kept for who comes back. */
+  threadId?: ThreadId | null;
+  /** All threads that use it. */
+  threadIds: ThreadId[];
 };
+
+/** Who shares a helper. */
+export type HelperIsolation = "thread" | "project" | "shared";
 
 /** One process of a helper. */
 export type HelperProcess = {

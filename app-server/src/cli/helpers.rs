@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anyhow::Context;
 use clap::Args;
 use skein_protocol::envelope;
-use skein_protocol::extension::{HelperDetail, HelperState, SkeinHelpersListResponse};
+use skein_protocol::extension::{HelperDetail, HelperIsolation, HelperState, SkeinHelpersListResponse};
 use skein_protocol::methods::SkeinHelpersList;
 use skein_protocol::table::Method;
 
@@ -37,17 +37,17 @@ impl Helpers {
 /// A line for each helper, its processes below it, indented as they descend from each other.
 pub fn table(listed: &SkeinHelpersListResponse) -> String {
     if listed.data.is_empty() {
-        return "no loaded thread has helpers".to_owned();
+        return "there are no helpers".to_owned();
     }
     listed.data.iter().flat_map(lines).collect::<Vec<_>>().join("\n")
 }
 
 fn lines(helper: &HelperDetail) -> Vec<String> {
-    let HelperDetail { thread_id, name, state, reason, pid: _, processes, memory_bytes, queued, stderr } =
-        helper;
+    let HelperDetail { name, state, reason, processes, memory_bytes, queued, stderr, .. } = helper;
     let size = format!("{} processes, {} KiB", processes.len(), memory_bytes / 1024);
     let waiting = if *queued > 0 { format!(", {queued} messages wait") } else { String::new() };
-    let mut lines = vec![format!("{thread_id}  {name}  {}: {size}{waiting}", word(*state))];
+    let state = word(*state);
+    let mut lines = vec![format!("{}  {name}  {state}{}: {size}{waiting}", threads(helper), shared(helper))];
     let mut depths = HashMap::new();
     for process in processes {
         let depth = depths.get(&process.parent).map_or(1, |depth| depth + 1);
@@ -59,6 +59,26 @@ fn lines(helper: &HelperDetail) -> Vec<String> {
     let said = reason.as_deref().or_else(|| stderr.lines().next_back());
     lines.extend(said.into_iter().flat_map(str::lines).map(|line| format!("  | {line}")));
     lines
+}
+
+/// Who uses it.
+fn threads(helper: &HelperDetail) -> String {
+    match (&helper.thread_id, helper.thread_ids.len()) {
+        (Some(first), 0 | 1) => first.to_string(),
+        (Some(first), several) => format!("{first} and {} more", several - 1),
+        (None, _) => "no thread".to_owned(),
+    }
+}
+
+/// Who else might use it.
+fn shared(helper: &HelperDetail) -> String {
+    let isolation = match helper.isolation {
+        HelperIsolation::Thread => "",
+        HelperIsolation::Project => ", one for the project",
+        HelperIsolation::Shared => ", shared",
+    };
+    let quarantined = if helper.quarantined { ", does not respond and takes no calls" } else { "" };
+    format!("{isolation}{quarantined}")
 }
 
 fn word(state: HelperState) -> &'static str {

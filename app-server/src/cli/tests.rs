@@ -127,7 +127,16 @@ fn helpers_are_shown_with_their_processes_as_these_descend() {
         "threadId": "0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b", "name": "gone", "state": "failed",
         "reason": "it ended with exit code 3", "processes": [], "memoryBytes": 0, "queued": 0, "stderr": "",
     });
-    let listed = serde_json::from_value(json!({"data": [ready, failed]})).unwrap();
+    let shared = json!({
+        "threadId": "0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b", "name": "big", "state": "ready", "isolation": "shared",
+        "threadIds": ["0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b", "0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4c"],
+        "processes": [], "memoryBytes": 0, "queued": 0, "stderr": "",
+    });
+    let kept = json!({
+        "name": "kept", "state": "ready", "isolation": "project", "quarantined": true,
+        "processes": [], "memoryBytes": 0, "queued": 0, "stderr": "",
+    });
+    let listed = serde_json::from_value(json!({"data": [ready, failed, shared, kept]})).unwrap();
     let wanted = "\
 0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b  files  ready: 3 processes, 6 KiB, 3 messages wait
   7 files-server, 2 KiB
@@ -135,8 +144,10 @@ fn helpers_are_shown_with_their_processes_as_these_descend() {
   8 daemon, 2 KiB
   | last words
 0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b  gone  failed: 0 processes, 0 KiB
-  | it ended with exit code 3";
+  | it ended with exit code 3
+0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b and 1 more  big  ready, shared: 0 processes, 0 KiB
+no thread  kept  ready, one for the project, does not respond and takes no calls: 0 processes, 0 KiB";
     assert_eq!(helpers::table(&listed), wanted);
     let none = helpers::table(&SkeinHelpersListResponse::default());
-    assert_eq!(none, "no loaded thread has helpers");
+    assert_eq!(none, "there are no helpers");
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::problem::{ConfigError, ConfigErrors, ConfigWarning, Place, Problems};
 use super::section::Section;
 use super::tree;
-use crate::helpers::{HelperSpec, HttpSpec, Secrets, StdioSpec, Transport};
+use crate::helpers::{HelperSpec, HttpSpec, Isolation, Secrets, StdioSpec, Transport};
 
 /// What one place says about a helper; what it leaves out is said by the place below.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct HelperOverride {
     stdio: StdioOverride,
     http: HttpOverride,
     enabled: Option<bool>,
+    isolation: Option<Isolation>,
+    linger: Option<Duration>,
     required: Option<bool>,
     startup_timeout: Option<Duration>,
     tool_timeout: Option<Duration>,
@@ -134,6 +136,10 @@ pub(super) fn lay_over(
 /// What is wrong with a helper, and what would be right.
 type Wrong = (String, &'static str);
 
+/// The words of `isolation`.
+pub(super) const ISOLATIONS: &[(&str, Isolation)] =
+    &[("thread", Isolation::Thread), ("project", Isolation::Project), ("shared", Isolation::Shared)];
+
 const ONE_WAY: &str = "give it either command = \"PROGRAM\" or url = \"https://...\"";
 
 impl HelperOverride {
@@ -158,6 +164,8 @@ impl HelperOverride {
                 env_http_headers: section.text_map("env_http_headers"),
             },
             enabled: section.flag("enabled"),
+            isolation: section.choice("isolation", ISOLATIONS),
+            linger: section.duration("linger"),
             required: section.flag("required"),
             startup_timeout: section.seconds("startup_timeout_sec"),
             tool_timeout: section.seconds("tool_timeout_sec"),
@@ -174,6 +182,8 @@ impl HelperOverride {
             name: base.name,
             transport,
             enabled: self.enabled.unwrap_or(base.enabled),
+            isolation: self.isolation.unwrap_or(base.isolation),
+            linger: self.linger.unwrap_or(base.linger),
             required: self.required.unwrap_or(base.required),
             startup_timeout: self.startup_timeout.unwrap_or(base.startup_timeout),
             tool_timeout: self.tool_timeout.or(base.tool_timeout),

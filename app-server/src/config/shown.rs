@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::helpers::ISOLATIONS;
 use super::tree::{self, Table};
 use super::{Config, Containment, Durability, Heartbeat, Limits, OrphanPolicy, RunningOrphans};
 use crate::helpers::{HelperSpec, MASK, Secrets, Transport, shown_args, shown_url};
@@ -138,6 +139,8 @@ fn helper(spec: &HelperSpec) -> Value {
     };
     let both = json!({
         "enabled": spec.enabled,
+        "isolation": ISOLATIONS.iter().find(|(_, isolation)| *isolation == spec.isolation).map(|(word, _)| word),
+        "linger": duration(spec.linger),
         "required": spec.required,
         "startup_timeout_sec": spec.startup_timeout.as_secs_f64(),
         "tool_timeout_sec": spec.tool_timeout.map(|limit| limit.as_secs_f64()),

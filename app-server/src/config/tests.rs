@@ -9,7 +9,7 @@ use super::{
     Config, ConfigErrors, Containment, Durability, Flags, GuardProgram, Heartbeat, RunningOrphans, Settings,
     helpers_from_thread_config, home,
 };
-use crate::helpers::{HelperSpec, Secrets, StdioSpec, Transport};
+use crate::helpers::{HelperSpec, Isolation, Secrets, StdioSpec, Transport};
 
 /// Loads a home whose file holds `toml`.
 fn load(toml: &str, settings: &[&str]) -> (PathBuf, Result<Config, ConfigErrors>) {
@@ -141,6 +141,8 @@ fn a_helper_has_the_keys_that_codex_gives_it() {
         cwd = "sub"
         enabled = false
         required = true
+        isolation = "shared"
+        linger = "10min"
         startup_timeout_sec = 2.5
         tool_timeout_sec = 60
         env_vars = ["TOKEN", { name = "KEY", source = "local" }]
@@ -158,6 +160,8 @@ fn a_helper_has_the_keys_that_codex_gives_it() {
             cwd: Some("sub".into()),
         }),
         enabled: false,
+        isolation: Isolation::Shared,
+        linger: Duration::from_mins(10),
         required: true,
         startup_timeout: Duration::from_millis(2500),
         tool_timeout: Some(Duration::from_mins(1)),

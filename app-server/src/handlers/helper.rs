@@ -98,22 +98,22 @@ pub async fn processes(
     params: SkeinHelpersListParams,
 ) -> Result<SkeinHelpersListResponse, WireError> {
     let services = &connection.services;
-    let handles = match params.thread_id {
-        Some(id) => vec![loaded(services, id)?],
-        None => services.registry.handles(),
-    };
+    if let Some(id) = params.thread_id {
+        loaded(services, id)?;
+    }
+    let host = Arc::clone(&services.host);
     let look = move || {
-        let census = Census::take();
-        let sets = handles.iter().filter_map(|handle| {
-            let set = handle.seen(|snapshot| snapshot.helpers.clone())?;
-            Some(set.details(handle.id(), &census))
-        });
-        let mut data: Vec<HelperDetail> = sets.flatten().collect();
-        data.sort_by(|one, other| (one.thread_id, &one.name).cmp(&(other.thread_id, &other.name)));
+        let mut data = host.details(params.thread_id, &Census::take());
+        // What no thread uses comes last.
+        data.sort_by(|one, other| by_thread(one).cmp(&by_thread(other)));
         SkeinHelpersListResponse { data }
     };
     let looked = services.tasks.blocking("helper-processes", Pool::Read, look).await;
     looked.map_err(|panic| WireError::internal("helpersUnreadable", panic.to_string()))
+}
+
+fn by_thread(detail: &HelperDetail) -> (bool, Option<ThreadId>, &str) {
+    (detail.thread_id.is_none(), detail.thread_id, &detail.name)
 }
 
 fn loaded(services: &Services, id: ThreadId) -> Result<ThreadHandle, WireError> {

@@ -95,7 +95,7 @@ fn threads(services: &Services) -> ThreadCounts {
 }
 
 fn helpers(services: &Services) -> HelperCounts {
-    let counts = services.host.counts();
+    let (counts, idle) = (services.host.counts(), services.host.idle());
     let held = [("guard", counts.by_guard), ("cgroup", counts.by_cgroup), ("namespace", counts.by_namespace)];
     let containment: BTreeMap<String, u64> = held
         .into_iter()
@@ -108,6 +108,8 @@ fn helpers(services: &Services) -> HelperCounts {
         starting: number(counts.starting),
         ready: number(counts.ready),
         stopping: number(counts.stopping),
+        lingering: number(idle.lingering),
+        quarantined: number(idle.quarantined),
         started_total: counts.started_total,
         stopped_total: counts.stopped_total,
         killed_total: counts.killed_total,

@@ -9,10 +9,14 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use skein_protocol::extension::HelperDetail;
+use skein_protocol::ids::ThreadId;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::census::Census;
 use super::mark::{HomeMark, Mark, StartMark};
+use super::pool::{Pool, PoolCounts};
 use super::sweep::{Leftovers, Sweep};
 use super::{ProcessError, cgroup};
 use crate::clock::Clock;
@@ -94,6 +98,8 @@ pub struct ProcessHost {
     start: StartMark,
     helpers: AtomicU32,
     leftovers: watch::Receiver<Leftovers>,
+    /// What all threads' helpers are.
+    pub(super) pool: Pool,
 }
 
 impl ProcessHost {
@@ -132,6 +138,7 @@ impl ProcessHost {
             guards: Mutex::default(),
             counters: Counters::default(),
             hurry: CancellationToken::new(),
+            pool: Pool::default(),
         }))
     }
 
@@ -201,6 +208,24 @@ impl ProcessHost {
             stopped_total: total(&all.stopped),
             killed_total: total(&all.killed),
         }
+    }
+
+    /// The helpers that `thread` uses, or all, each once, with its processes as `census` has found them. Waits for nothing.
+    #[must_use]
+    pub fn details(&self, thread: Option<ThreadId>, census: &Census) -> Vec<HelperDetail> {
+        self.pool.details(thread, census)
+    }
+
+    /// How many helpers no thread uses. Waits for nothing.
+    #[must_use]
+    pub fn idle(&self) -> PoolCounts {
+        self.pool.counts()
+    }
+
+    /// Ends the helpers that are kept for who comes back, and keeps none from now on. Returns when no helper is left: those
+    /// that threads use end with their threads.
+    pub async fn close(&self) {
+        self.pool.close().await;
     }
 
     /// Goes to SIGKILL at once with every helper, those included that are being ended in stages: for a server that is

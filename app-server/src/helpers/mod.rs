@@ -1,7 +1,7 @@
 //! MCP servers ("helpers") and the promise that none of their processes stays behind.
 //!
 //! ```text
-//! HelperSet (one for a thread) ── supervisor (one task for a helper) ── MCP session over pipes
+//! HelperSet (leases of one thread) ── pool ── supervisor (one task for an instance) ── MCP session over pipes
 //!                                        │
 //!                                 keeper (one task) ══ control socket ══ guard (a process) ── helper ── its children
 //! ```
@@ -25,6 +25,7 @@ mod masks;
 mod mcp;
 mod namespace;
 mod orphans;
+mod pool;
 mod proc;
 mod process;
 mod ring;
@@ -39,9 +40,10 @@ pub use error::{HelperError, ProcessError};
 pub use host::{Containment, GuardProgram, HostOptions, ProcessCounts, ProcessHost};
 pub use mark::HomeMark;
 pub use masks::{MASK, shown_args};
+pub use pool::PoolCounts;
 pub use process::{ExitReport, HelperProcess, Life, Pipes};
 pub use set::{HelperCall, HelperSet, HelperTool};
-pub use spec::{HelperSpec, HttpSpec, Secrets, StdioSpec, Transport, shown_url};
+pub use spec::{HelperSpec, HttpSpec, Isolation, Secrets, StdioSpec, Transport, shown_url};
 pub use stages::Stage;
 pub use supervisor::HelperEvent;
 pub use sweep::Leftovers;

@@ -1,38 +1,52 @@
 //! The helpers of one thread.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use skein_protocol::extension::{HelperDetail, HelperState};
 use skein_protocol::helper::{McpResourceReadResponse, McpServerStatus, McpServerToolCallResponse, Tool};
 use skein_protocol::ids::ThreadId;
-use tokio::sync::{mpsc, watch};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use super::census::{Census, View};
 use super::mcp::{CallFault, Session, ToolCall};
-use super::supervisor::{HelperEvent, Phase, Snapshot, Supervisor};
+use super::pool::{Hold, Instance, Key, Lease, Pool};
+use super::supervisor::{HelperEvent, Phase, Snapshot};
 use super::{ExitReport, HelperError, HelperSpec, ProcessHost};
 
 #[cfg(test)]
 mod tests;
 
-/// The helpers of one thread, each with a task of its own. Dropping it ends them all, without waiting;
-/// [`HelperSet::stop`] is the way to be sure.
+/// The helpers of one thread: a lease for each. Dropping it gives them back, without waiting; [`HelperSet::stop`] is the
+/// way to be sure.
 #[derive(Debug)]
 pub struct HelperSet {
-    members: Vec<Member>,
-    stop: CancellationToken,
-    kill: CancellationToken,
-    _stop_on_drop: DropGuard,
+    host: Arc<ProcessHost>,
+    thread: ThreadId,
+    cwd: PathBuf,
+    events: mpsc::Sender<HelperEvent>,
+    /// No await under it.
+    held: Mutex<Held>,
+}
+
+/// What a set holds now.
+#[derive(Debug, Default)]
+struct Held {
+    /// In the order of the specs.
+    members: Vec<Arc<Member>>,
+    /// Leases of helpers that the settings do not name any more, or otherwise. Their calls are not cut off: the last one
+    /// drops the lease.
+    retired: Vec<Weak<Lease>>,
+    /// What ends with this set, once it was stopped.
+    ending: Vec<Arc<Instance>>,
+    stopped: bool,
 }
 
 #[derive(Debug)]
 struct Member {
     spec: Arc<HelperSpec>,
-    seen: watch::Receiver<Snapshot>,
+    lease: Arc<Lease>,
 }
 
 /// A call of a tool.
@@ -58,7 +72,8 @@ pub struct HelperTool {
 }
 
 impl HelperSet {
-    /// Starts all helpers of `specs` in parallel, and waits for none. `cwd` is the thread's working directory.
+    /// Starts all helpers of `specs` in parallel, and waits for none; what lives already is shared or taken up again. `cwd`
+    /// is the thread's working directory.
     #[must_use]
     pub fn start(
         host: &Arc<ProcessHost>,
@@ -67,46 +82,67 @@ impl HelperSet {
         cwd: PathBuf,
         events: mpsc::Sender<HelperEvent>,
     ) -> Self {
-        let (stop, kill) = (CancellationToken::new(), host.hurry.child_token());
-        let members = specs.into_iter().map(Arc::new).map(|spec| {
-            let (supervisor, seen) =
-                Supervisor::new(host, &spec, cwd.clone(), events.clone(), [stop.clone(), kill.clone()]);
-            host.options.tasks.spawn(format!("supervisor/{thread}/{}", spec.name), supervisor.run());
-            Member { spec, seen }
-        });
-        let members = members.collect();
-        Self { members, _stop_on_drop: stop.clone().drop_guard(), stop, kill }
+        let (host, held) = (Arc::clone(host), Mutex::default());
+        let set = Self { host, thread, cwd, events, held };
+        set.change(specs);
+        set
     }
 
-    /// Kills all helpers, whatever stage of their end they are in. [`HelperSet::stop`] tells when nothing is left.
+    /// Takes other specs, without waiting. What is another process now is started, and the old one given back as soon as no
+    /// call uses it; what only has other policies goes on.
+    pub fn change(&self, specs: Vec<HelperSpec>) {
+        let mut held = self.held();
+        if held.stopped {
+            return;
+        }
+        let mut before = std::mem::take(&mut held.members);
+        for spec in specs {
+            let key = Key::of(&spec, self.thread, &self.cwd);
+            let lease = match before.iter().position(|member| member.lease.key == key) {
+                Some(at) => Arc::clone(&before.swap_remove(at).lease),
+                None => {
+                    let whose = (self.thread, self.cwd.as_path());
+                    Arc::new(Pool::lease(&self.host, whose, &spec, self.events.clone()))
+                }
+            };
+            held.members.push(Arc::new(Member { spec: Arc::new(spec), lease }));
+        }
+        held.retired.extend(before.iter().map(|member| Arc::downgrade(&member.lease)));
+        drop(before);
+        held.retired.retain(|lease| lease.strong_count() > 0);
+    }
+
+    /// Kills all helpers that nobody else uses, whatever stage of their end they are in. [`HelperSet::stop`] tells when
+    /// nothing is left.
     pub fn kill(&self) {
-        self.stop.cancel();
-        self.kill.cancel();
+        self.give_back().iter().for_each(|instance| instance.kill());
     }
 
     /// Whether somebody has asked for the end.
     #[cfg(test)]
     #[must_use]
     pub fn is_ending(&self) -> bool {
-        self.stop.is_cancelled()
+        self.held().stopped
+    }
+
+    /// What a call would have.
+    #[cfg(test)]
+    pub fn hold_for_tests(&self, server: &str) -> Hold {
+        self.member(server).and_then(|member| member.hold()).expect("it is held")
     }
 
     /// How each helper is now. Waits for nothing.
     #[must_use]
     pub fn statuses(&self) -> Vec<McpServerStatus> {
-        self.members.iter().map(|member| member.seen.borrow().status.clone()).collect()
+        self.members().iter().map(|member| member.status()).collect()
     }
 
     /// Of how many helpers a process may be left. Waits for nothing.
     #[must_use]
     pub fn alive(&self) -> usize {
-        self.members.iter().filter(|member| member.seen.borrow().alive).count()
-    }
-
-    /// Each helper with its processes, as `census` has found them. Waits for nothing.
-    #[must_use]
-    pub fn details(&self, thread: ThreadId, census: &Census) -> Vec<HelperDetail> {
-        self.members.iter().map(|member| member.detail(thread, census)).collect()
+        let members = self.members();
+        let instances = members.iter().filter_map(|member| member.lease.instance());
+        instances.filter(|instance| instance.seen.borrow().alive).count()
     }
 
     /// The tools of all helpers that are ready. Waits for each start, which its startup timeout bounds.
@@ -115,12 +151,13 @@ impl HelperSet {
     /// [`HelperError::NotRunning`] for a required helper that is not there.
     pub async fn tools(&self) -> Result<Vec<HelperTool>, HelperError> {
         let mut tools = Vec::new();
-        for member in &self.members {
+        for member in self.members() {
             let seen = member.started().await;
             if seen.phase != Phase::Ready && member.spec.required && member.spec.enabled {
                 return Err(member.not_running(&seen));
             }
-            let own = seen.status.tools.into_values().filter(|_| seen.phase == Phase::Ready);
+            let own = seen.status.tools.into_values();
+            let own = own.filter(|tool| seen.phase == Phase::Ready && member.spec.offers(&tool.name));
             tools.extend(own.map(|tool| HelperTool { server: member.spec.name.clone(), tool }));
         }
         Ok(tools)
@@ -157,17 +194,21 @@ impl HelperSet {
         let member = self.member(&call.server)?;
         let call = member.check(call, progress)?;
         let (tool, limit) = (call.tool.clone(), member.spec.tool_timeout);
-        let session = member.session(&cancel).await?;
-        let called = session.call(call, &cancel);
-        let answer = match limit {
-            Some(limit) => match tokio::time::timeout(limit, called).await {
-                Ok(answer) => answer,
-                // Given up like one that was cancelled: the helper is told.
-                Err(_elapsed) => return Err(member.timed_out(tool, limit)),
-            },
-            None => called.await,
+        let hold = member.hold()?;
+        let answered = async {
+            let session = member.session(&hold, &cancel).await?;
+            let called = session.call(call, &cancel);
+            let answer = match limit {
+                Some(limit) => match tokio::time::timeout(limit, called).await {
+                    Ok(answer) => answer,
+                    // Given up like one that was cancelled: the helper is told.
+                    Err(_elapsed) => return Err(member.timed_out(tool, limit)),
+                },
+                None => called.await,
+            };
+            member.answered(&hold, session, answer).await
         };
-        member.answered(session, answer).await
+        member.while_held(&hold, answered).await
     }
 
     /// Reads a resource; a helper that is starting is waited for. Ends as a call does.
@@ -182,43 +223,112 @@ impl HelperSet {
         cancel: CancellationToken,
     ) -> Result<McpResourceReadResponse, HelperError> {
         let member = self.member(server)?;
-        let session = member.session(&cancel).await?;
-        let answer = session.read_resource(uri, meta, &cancel).await;
-        member.answered(session, answer).await
+        let hold = member.hold()?;
+        let answered = async {
+            let session = member.session(&hold, &cancel).await?;
+            let answer = session.read_resource(uri, meta, &cancel).await;
+            member.answered(&hold, session, answer).await
+        };
+        member.while_held(&hold, answered).await
     }
 
-    fn member(&self, server: &str) -> Result<&Member, HelperError> {
-        let member = self.members.iter().find(|member| member.spec.name == server);
-        member.ok_or_else(|| HelperError::Unknown { server: server.to_owned() })
+    fn member(&self, server: &str) -> Result<Arc<Member>, HelperError> {
+        let held = self.held();
+        let member = held.members.iter().find(|member| member.spec.name == server);
+        member.cloned().ok_or_else(|| HelperError::Unknown { server: server.to_owned() })
     }
 
-    /// Ends all helpers, in parallel and also those that are starting, and waits until no process is left. Can be
-    /// called again, and by several at once. The order is the specs'.
+    fn members(&self) -> Vec<Arc<Member>> {
+        self.held().members.clone()
+    }
+
+    /// Gives all helpers back, and waits until no process is left of those that nobody else uses: they are ended in parallel,
+    /// also those that are starting. Can be called again, and by several at once. What ends now is in the order of the specs.
     pub async fn stop(&self) -> Vec<ExitReport> {
-        self.stop.cancel();
-        let mut reports = Vec::with_capacity(self.members.len());
+        let ending = self.give_back();
+        let mut reports = Vec::with_capacity(ending.len());
         // One after the other, but only the waiting: all of them are being ended.
-        for member in &self.members {
-            reports.push(member.over().await);
+        for instance in ending {
+            reports.push(instance.over().await);
         }
         reports
+    }
+
+    /// What ends with this set.
+    fn give_back(&self) -> Vec<Arc<Instance>> {
+        let mut held = self.held();
+        if !std::mem::replace(&mut held.stopped, true) {
+            let Held { members, retired, ending, stopped: _ } = &mut *held;
+            for member in members {
+                ending.extend(member.lease.give_back(member.spec.linger));
+            }
+            for lease in std::mem::take(retired) {
+                // What the settings do not name any more is not kept.
+                ending.extend(lease.upgrade().into_iter().flat_map(|lease| lease.give_back(Duration::ZERO)));
+            }
+        }
+        // Those that were given back before.
+        for instance in self.host.pool.ending(self.thread) {
+            if !held.ending.iter().any(|known| Arc::ptr_eq(known, &instance)) {
+                held.ending.push(instance);
+            }
+        }
+        held.ending.clone()
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        // Whole whenever the lock is free, also after a panic.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Member {
+    /// As the thread sees it.
+    fn status(&self) -> McpServerStatus {
+        let instance = self.lease.instance();
+        let mut status =
+            instance.map_or_else(|| self.spec.status(), |instance| instance.seen.borrow().status.clone());
+        status.tools.retain(|name, _| self.spec.offers(name));
+        status
+    }
+
     /// As it is after its start, however that went.
     async fn started(&self) -> Snapshot {
-        self.wait(|seen| match seen.phase {
-            Phase::Starting => false,
-            Phase::Disabled | Phase::Ready | Phase::Failed | Phase::Stopping | Phase::Stopped => true,
+        match self.lease.instance() {
+            Some(instance) => started(&instance).await,
+            // A lease always has, or had, one.
+            None => Snapshot::first(&self.spec),
+        }
+    }
+
+    /// The instance that a call goes to.
+    fn hold(&self) -> Result<Hold, HelperError> {
+        self.lease.hold().ok_or_else(|| match self.lease.instance() {
+            Some(instance) => self.not_running(&instance.seen.borrow()),
+            None => self.not_running(&Snapshot::first(&self.spec)),
         })
-        .await
+    }
+
+    /// `answered`, unless the thread lets go of a helper that others go on with.
+    async fn while_held<T>(
+        &self,
+        hold: &Hold,
+        answered: impl Future<Output = Result<T, HelperError>>,
+    ) -> Result<T, HelperError> {
+        tokio::select! {
+            biased;
+            answer = answered => answer,
+            () = hold.left() => {
+                let (server, reason) = (self.spec.name.clone(), "the thread let go of it".to_owned());
+                Err(HelperError::Ended { server, reason })
+            }
+        }
     }
 
     /// Its session; one that is starting is waited for.
-    async fn session(&self, cancel: &CancellationToken) -> Result<Arc<Session>, HelperError> {
+    async fn session(&self, hold: &Hold, cancel: &CancellationToken) -> Result<Arc<Session>, HelperError> {
         let started = async {
-            let seen = self.started().await;
+            let seen = started(&hold.instance).await;
             seen.session.clone().ok_or_else(|| self.not_running(&seen))
         };
         tokio::select! {
@@ -230,6 +340,7 @@ impl Member {
     /// What the session answered, as those outside understand it.
     async fn answered<T>(
         &self,
+        hold: &Hold,
         session: Arc<Session>,
         answer: Result<T, CallFault>,
     ) -> Result<T, HelperError> {
@@ -240,56 +351,13 @@ impl Member {
             Err(CallFault::Refused { code, message }) => Err(HelperError::Refused { server, code, message }),
             Err(CallFault::Closed) => {
                 drop(session);
-                Err(HelperError::Ended { server, reason: self.end_reason().await })
+                Err(HelperError::Ended { server, reason: end_reason(&hold.instance).await })
             }
         }
     }
 
     fn timed_out(&self, tool: String, limit: Duration) -> HelperError {
         HelperError::TimedOut { server: self.spec.name.clone(), tool, limit }
-    }
-
-    /// Why a helper that was ready is not any more.
-    async fn end_reason(&self) -> String {
-        let seen = self.wait(|seen| seen.session.is_none()).await;
-        seen.reason.unwrap_or_else(|| "it ended".to_owned())
-    }
-
-    fn detail(&self, thread_id: ThreadId, census: &Census) -> HelperDetail {
-        let seen = self.seen.borrow().clone();
-        let guard = seen.view.as_ref().and_then(|view| view.guard);
-        let processes = guard.map(|guard| census.below(&guard)).unwrap_or_default();
-        HelperDetail {
-            thread_id,
-            name: self.spec.name.clone(),
-            state: match seen.phase {
-                Phase::Disabled => HelperState::Disabled,
-                Phase::Starting => HelperState::Starting,
-                Phase::Ready => HelperState::Ready,
-                Phase::Failed => HelperState::Failed,
-                Phase::Stopping => HelperState::Stopping,
-                Phase::Stopped => HelperState::Stopped,
-            },
-            reason: seen.reason,
-            pid: seen.view.as_ref().and_then(View::pid),
-            memory_bytes: processes.iter().map(|process| process.memory_bytes).sum(),
-            processes,
-            queued: seen.view.as_ref().map_or(0, |view| u64::try_from(view.queued()).unwrap_or(u64::MAX)),
-            stderr: seen.view.as_ref().map(View::stderr).unwrap_or_default(),
-        }
-    }
-
-    async fn over(&self) -> ExitReport {
-        let seen = self.wait(|seen| seen.over.is_some()).await;
-        seen.over.unwrap_or_else(|| ExitReport::nothing(&self.spec.name))
-    }
-
-    /// The first snapshot that is as wanted, or the last one there is.
-    async fn wait(&self, wanted: impl FnMut(&Snapshot) -> bool) -> Snapshot {
-        let mut seen = self.seen.clone();
-        // An error means that the supervisor is gone, which it only is with the runtime or by a panic.
-        let _ = seen.wait_for(wanted).await;
-        seen.borrow().clone()
     }
 
     fn not_running(&self, seen: &Snapshot) -> HelperError {
@@ -319,6 +387,29 @@ impl Member {
             (_, Err(got)) => Err(HelperError::BadArguments { server, tool, what: "_meta", got }),
         }
     }
+}
+
+/// As it is after its start, however that went.
+async fn started(instance: &Instance) -> Snapshot {
+    wait(instance, |seen| match seen.phase {
+        Phase::Starting => false,
+        Phase::Disabled | Phase::Ready | Phase::Failed | Phase::Stopping | Phase::Stopped => true,
+    })
+    .await
+}
+
+/// Why a helper that was ready is not any more.
+async fn end_reason(instance: &Instance) -> String {
+    let seen = wait(instance, |seen| seen.session.is_none()).await;
+    seen.reason.unwrap_or_else(|| "it ended".to_owned())
+}
+
+/// The first snapshot that is as wanted, or the last one there is.
+async fn wait(instance: &Instance, wanted: impl FnMut(&Snapshot) -> bool) -> Snapshot {
+    let mut seen = instance.seen.clone();
+    // An error means that the supervisor is gone, which it only is with the runtime or by a panic.
+    let _ = seen.wait_for(wanted).await;
+    seen.borrow().clone()
 }
 
 /// An object or nothing; the error names what it is instead.

@@ -19,6 +19,10 @@ pub struct HelperSpec {
     pub transport: Transport,
     /// `false`: known, shown as disabled, never started.
     pub enabled: bool,
+    /// Who shares its process.
+    pub isolation: Isolation,
+    /// How long it is kept when no thread uses it any more.
+    pub linger: Duration,
     /// A turn fails when this helper is not there.
     pub required: bool,
     /// From the start of the process to the end of the listing of its tools.
@@ -29,6 +33,18 @@ pub struct HelperSpec {
     pub enabled_tools: Option<Vec<String>>,
     /// These tools are not offered, whatever `enabled_tools` says.
     pub disabled_tools: Vec<String>,
+}
+
+/// Who shares the process of a helper.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// Each thread has its own.
+    #[default]
+    Thread,
+    /// All threads of one working directory.
+    Project,
+    /// All threads. It works in the user's home, unless its `cwd` says otherwise.
+    Shared,
 }
 
 /// How a helper is reached.
@@ -151,6 +167,8 @@ impl HelperSpec {
             name: name.into(),
             transport,
             enabled: true,
+            isolation: Isolation::Thread,
+            linger: policy::HELPER_LINGER,
             required: false,
             startup_timeout: policy::HELPER_STARTUP_TIMEOUT,
             tool_timeout: None,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState, McpServerStatus};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::census::View;
@@ -73,6 +73,18 @@ pub struct Snapshot {
 const NO_HTTP: &str =
     "it has a url, and only helpers with a command (on stdio) can be used so far; enabled = false hides it";
 
+/// What the owner of a helper holds of it.
+#[derive(Debug, Clone)]
+pub struct Reins {
+    /// Cancelled, the helper is ended in stages.
+    pub stop: CancellationToken,
+    /// Cancelled, it is killed, whatever stage of its end it is in.
+    pub kill: CancellationToken,
+    /// Notified, a helper that is given up is started anew.
+    #[expect(dead_code, reason = "the breaker that it closes comes next")]
+    pub reopen: Arc<Notify>,
+}
+
 /// Drives one helper.
 #[derive(Debug)]
 pub struct Supervisor {
@@ -80,8 +92,7 @@ pub struct Supervisor {
     spec: Arc<HelperSpec>,
     cwd: PathBuf,
     events: mpsc::Sender<HelperEvent>,
-    stop: CancellationToken,
-    kill: CancellationToken,
+    reins: Reins,
     seen: watch::Sender<Snapshot>,
     counted: Option<Counted>,
 }
@@ -93,18 +104,17 @@ enum Cause {
 }
 
 impl Supervisor {
-    /// The supervisor of one helper, not yet at work, and what it will publish. The tokens end the helper in stages,
-    /// and kill it.
+    /// The supervisor of one helper, not yet at work, and what it will publish.
     pub fn new(
         host: &Arc<ProcessHost>,
         spec: &Arc<HelperSpec>,
         cwd: PathBuf,
         events: mpsc::Sender<HelperEvent>,
-        [stop, kill]: [CancellationToken; 2],
+        reins: Reins,
     ) -> (Self, watch::Receiver<Snapshot>) {
         let (seen, published) = watch::channel(Snapshot::first(spec));
         let (host, spec) = (Arc::clone(host), Arc::clone(spec));
-        (Self { host, spec, cwd, events, stop, kill, seen, counted: None }, published)
+        (Self { host, spec, cwd, events, reins, seen, counted: None }, published)
     }
 
     /// The whole life. Ends at once for a helper that is disabled.
@@ -119,7 +129,7 @@ impl Supervisor {
         self.announce(McpServerStartupState::Starting, None);
         // What a former server left first. It has a bound, so a stop may wait for it too.
         self.host.swept().await;
-        match HelperProcess::start_killable(&self.host, &self.spec, &self.cwd, self.kill.clone()) {
+        match HelperProcess::start_killable(&self.host, &self.spec, &self.cwd, self.reins.kill.clone()) {
             Ok((process, pipes)) => {
                 let line = Line::default();
                 self.seen.send_modify(|seen| seen.view = Some(process.view(&pipes)));
@@ -153,7 +163,7 @@ impl Supervisor {
             if look {
                 tokio::select! {
                     biased;
-                    () = self.stop.cancelled() => return Cause::Asked,
+                    () = self.reins.stop.cancelled() => return Cause::Asked,
                     () = broken(process, line) => break self.reason(process, line).await,
                     listed = session.offers() => self.publish(listed),
                 }
@@ -161,7 +171,7 @@ impl Supervisor {
             // Apart from the list above, so that a helper that does not answer that is still watched.
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return Cause::Asked,
+                () = self.reins.stop.cancelled() => return Cause::Asked,
                 () = broken(process, line) => break self.reason(process, line).await,
                 () = session.changed() => look = true,
             }
@@ -185,7 +195,7 @@ impl Supervisor {
         };
         let opened: Result<_, String> = tokio::select! {
             biased;
-            () = self.stop.cancelled() => return Err(Cause::Asked),
+            () = self.reins.stop.cancelled() => return Err(Cause::Asked),
             opened = tokio::time::timeout(self.spec.startup_timeout, open) => match opened {
                 Ok(opened) => opened,
                 Err(_elapsed) => {
@@ -301,6 +311,11 @@ impl Supervisor {
 }
 
 impl Snapshot {
+    /// Whether nothing shows that it is alive, though somebody waits for it.
+    pub fn is_unresponsive(&self) -> bool {
+        false
+    }
+
     pub(super) fn first(spec: &HelperSpec) -> Self {
         let (phase, runtime) = match spec.enabled {
             true => (Phase::Starting, McpServerConnectionStatus::Starting),

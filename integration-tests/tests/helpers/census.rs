@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 use skein_integration_tests::home::{Helper, Home};
-use skein_protocol::extension::{HelperState, SkeinHelpersListParams};
+use skein_protocol::extension::{HelperIsolation, HelperState, SkeinHelpersListParams};
 use skein_protocol::methods::SkeinHelpersList;
 
 use super::text;
@@ -27,7 +27,11 @@ async fn helpers_are_listed_with_their_trees_memory_and_last_words() -> Result<(
     let [docs, helper] = &listed[..] else { panic!("{listed:?}") };
     assert_eq!((docs.name.as_str(), docs.state, docs.pid), ("docs", HelperState::Disabled, None));
     assert_eq!((helper.name.as_str(), helper.state, helper.pid), ("helper", HelperState::Ready, Some(pid)));
-    assert_eq!((helper.thread_id, helper.queued, helper.processes.len()), (thread, 0, 3));
+    assert_eq!((helper.thread_id, helper.queued, helper.processes.len()), (Some(thread), 0, 3));
+    assert_eq!(
+        (helper.thread_ids.as_slice(), helper.isolation),
+        ([thread].as_slice(), HelperIsolation::Thread)
+    );
     assert_eq!(helper.processes[0].pid, pid, "parents come first");
     let below = helper.processes.iter().find(|process| process.pid == child);
     assert_eq!(below.map(|process| process.parent), Some(pid));

@@ -4,6 +4,7 @@ mod census;
 mod dead;
 mod leaks;
 mod resources;
+mod shared;
 mod stalled;
 mod start;
 

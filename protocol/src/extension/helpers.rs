@@ -22,12 +22,22 @@ pub struct SkeinHelpersListResponse {
     pub data: Vec<HelperDetail>,
 }
 
-/// A helper as it is now.
+/// A helper as it is now. One that several threads use is there once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HelperDetail {
-    /// Whose it is.
-    pub thread_id: ThreadId,
+    /// The first thread of those that use it. None uses one that is kept for who comes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_id: Option<ThreadId>,
+    /// All threads that use it.
+    #[serde(default)]
+    pub thread_ids: Vec<ThreadId>,
+    /// Who may share it.
+    #[serde(default)]
+    pub isolation: HelperIsolation,
+    /// It did not respond, so another one took its place: it takes no calls, and ends with those that are under way.
+    #[serde(default)]
+    pub quarantined: bool,
     /// Its name in the configuration.
     pub name: String,
     /// Where in its life it is.
@@ -46,6 +56,19 @@ pub struct HelperDetail {
     pub queued: u64,
     /// The last lines that it wrote to stderr.
     pub stderr: String,
+}
+
+/// Who shares a helper.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum HelperIsolation {
+    /// Nobody: each thread has its own.
+    #[default]
+    Thread,
+    /// All threads of one working directory.
+    Project,
+    /// All threads.
+    Shared,
 }
 
 /// Where in its life a helper is.

@@ -100,6 +100,10 @@ pub struct HelperCounts {
     pub ready: u64,
     /// Helpers that are being ended.
     pub stopping: u64,
+    /// Helpers that no thread uses, kept for who comes back (`linger`).
+    pub lingering: u64,
+    /// Helpers that did not respond, kept for the calls that are under way.
+    pub quarantined: u64,
     /// Helpers that were started.
     pub started_total: u64,
     /// Helpers that ended, by themselves or told to.

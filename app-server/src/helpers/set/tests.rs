@@ -5,8 +5,9 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 
+use super::super::Pipes;
 use super::super::mcp::Line;
-use super::super::{Pipes, Transport};
+use super::super::pool::tests::{Double, House};
 use super::*;
 use crate::clock::Clock;
 use crate::tasks::Tasks;
@@ -19,7 +20,8 @@ struct Fake {
     set: HelperSet,
     heard: mpsc::Receiver<Value>,
     tasks: Tasks,
-    _publish: watch::Sender<Snapshot>,
+    house: House,
+    double: Double,
 }
 
 impl Fake {
@@ -30,21 +32,16 @@ impl Fake {
         let (hear, heard) = mpsc::channel(64);
         tasks.spawn("fake", answer(asked, output, hear, tasks.clone()));
         let session = Session::open(Pipes { stdin, stdout }, Line::default(), tasks.clone()).await;
+        let session = Arc::new(session.expect("a handshake"));
+        let mut house = House::new();
         let spec = HelperSpec { tool_timeout, ..HelperSpec::new("fake", "/nowhere") };
-        let mut seen = Snapshot::first(&spec);
-        seen.phase = Phase::Ready;
-        seen.session = Some(Arc::new(session.expect("a handshake")));
-        let (publish, seen) = watch::channel(seen);
-        assert!(matches!(spec.transport, Transport::Stdio(_)));
-        let members = vec![Member { spec: Arc::new(spec), seen }];
-        let stop = CancellationToken::new();
-        let set = HelperSet {
-            members,
-            _stop_on_drop: stop.clone().drop_guard(),
-            stop,
-            kill: CancellationToken::new(),
-        };
-        Self { set, heard, tasks, _publish: publish }
+        let (set, _events) = house.thread("/", vec![spec]);
+        let double = house.next();
+        double.seen.send_modify(|seen| {
+            seen.phase = Phase::Ready;
+            seen.session = Some(session);
+        });
+        Self { set, heard, tasks, house, double }
     }
 
     async fn call(&self, seconds: u64) -> Result<Value, HelperError> {
@@ -63,8 +60,9 @@ impl Fake {
     }
 
     async fn finish(self) {
-        let Self { set, heard, tasks, _publish } = self;
-        drop((set, heard, _publish));
+        let Self { set, heard, tasks, house, double } = self;
+        drop((set, heard, double));
+        house.finish().await;
         tasks.finish().await;
     }
 }

@@ -1,0 +1,50 @@
+//! Where settings were read, so that a second look can tell whether anything has changed without reading them again.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::{Config, ConfigErrors, Flags, tree};
+
+/// The place of settings, and what stood there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Origin {
+    flags: Flags,
+    file: PathBuf,
+    /// Of the file's text; `None` where it could not be read, as when there is none.
+    hash: Option<[u8; 32]>,
+}
+
+impl fmt::Debug for Origin {
+    /// Without the flags: they may have secrets in them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Origin").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+impl Origin {
+    pub(super) fn new(flags: &Flags, file: &Path, text: &io::Result<String>) -> Self {
+        Self { flags: flags.clone(), file: file.to_owned(), hash: hash(text) }
+    }
+
+    /// The settings that stand there now; `None` when they are the same. The text is compared and not its date: a file that
+    /// is written twice within one tick of the clock may have the same.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn look(&self) -> Option<Result<Config, ConfigErrors>> {
+        let text = tree::read(&self.file);
+        let same = match (&text, &self.hash) {
+            (Ok(_), hash) => *hash == self::hash(&text),
+            (Err(error), None) => error.kind() == io::ErrorKind::NotFound,
+            (Err(_), Some(_)) => false,
+        };
+        (!same).then(|| Config::load(&self.flags))
+    }
+}
+
+fn hash(text: &io::Result<String>) -> Option<[u8; 32]> {
+    text.as_ref().ok().map(|text| Sha256::digest(text).into())
+}

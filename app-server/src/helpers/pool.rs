@@ -1,0 +1,326 @@
+//! All instances of helpers. Threads hold leases of them; the last lease that is given back ends an instance, at once or
+//! after its `linger`. There is no other path, also for helpers that no two threads share.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use skein_protocol::helper::McpServerStartupState;
+use skein_protocol::ids::ThreadId;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::supervisor::{HelperEvent, Phase, Reins, Snapshot, Supervisor};
+use super::{ExitReport, HelperSpec, ProcessHost};
+use crate::policy;
+
+mod book;
+mod key;
+mod lease;
+mod listing;
+
+#[cfg(test)]
+pub mod tests;
+
+use book::{Book, Entry, LeaseId, Left, Number, Standing};
+pub use key::{Key, Scope};
+use lease::MadeOf;
+pub use lease::{Hold, Lease};
+
+/// The instances of one server.
+#[derive(Debug, Default)]
+pub struct Pool {
+    /// No await, no look at a disk and no other lock but an instance's `told` under it.
+    book: Mutex<Book<Arc<Instance>, Lessee>>,
+    /// An instance has left.
+    left: Notify,
+    /// Stand for the processes in tests.
+    #[cfg(test)]
+    pub doubles: std::sync::OnceLock<mpsc::Sender<tests::Double>>,
+}
+
+/// A helper that was started.
+#[derive(Debug)]
+pub struct Instance {
+    pub name: String,
+    pub seen: watch::Receiver<Snapshot>,
+    reins: Reins,
+    /// Cancelled when no process of it is left and everything is told.
+    gone: CancellationToken,
+    /// How far its start is, as its lessees have heard. Only touched under the pool's lock.
+    told: Mutex<Option<HelperEvent>>,
+    #[cfg(test)]
+    stuck: std::sync::atomic::AtomicBool,
+}
+
+/// Who holds an instance.
+#[derive(Debug)]
+pub struct Lessee {
+    pub thread: ThreadId,
+    events: mpsc::Sender<HelperEvent>,
+}
+
+/// Instances that no thread uses, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PoolCounts {
+    /// Kept for who comes back.
+    pub lingering: usize,
+    /// Unresponsive, and kept for the calls that are under way.
+    pub quarantined: usize,
+}
+
+impl Pool {
+    /// A lease of the instance that `spec` describes for `thread`, which works in `cwd`. One that does not live, is being
+    /// ended, has ended or does not respond is not given: a fresh one is.
+    pub fn lease(
+        host: &Arc<ProcessHost>,
+        (thread, cwd): (ThreadId, &Path),
+        spec: &HelperSpec,
+        events: mpsc::Sender<HelperEvent>,
+    ) -> Lease {
+        let key = Key::of(spec, thread, cwd);
+        let mut book = host.pool.book();
+        let make = |number| Instance::start(host, &key, spec, cwd, number);
+        if let Some((number, _)) = book.current(&key).filter(|(_, entry)| !takes_more(entry)) {
+            end(book.replace(number, make));
+        }
+        let lessee = Lessee { thread, events };
+        let (id, number) = book.lease(&key, lessee, make);
+        if let Some(entry) = book.entry(number) {
+            entry.what.tell_again(entry.lessees.get(&id));
+        }
+        let made_of = MadeOf { spec: spec.clone(), cwd: cwd.to_owned() };
+        Lease::new(host, id, key.clone(), made_of)
+    }
+
+    fn of(&self, lease: LeaseId) -> Option<Arc<Instance>> {
+        self.book().of(lease).map(|entry| Arc::clone(&entry.what))
+    }
+
+    /// The instance that takes a call now. Where the one of the lease does not respond and is not the thread's alone, all
+    /// who hold it get a fresh one, and the old one keeps only the calls that are under way.
+    fn begin_call(&self, lease: &Lease) -> Option<(Number, Arc<Instance>)> {
+        let mut book = self.book();
+        if let Some(number) = book.number_of(lease.id)
+            && book.entry(number).is_some_and(is_stuck)
+        {
+            let MadeOf { spec, cwd } = &lease.made_of;
+            tracing::warn!(helper = spec.name, "it does not respond; another one takes its place");
+            end(book.replace(number, |number| Instance::start(&lease.host, &lease.key, spec, cwd, number)));
+        }
+        book.begin_call(lease.id)
+    }
+
+    fn end_call(&self, lease: LeaseId, number: Number) {
+        end(self.book().end_call(lease, number));
+    }
+
+    fn give_back(host: &Arc<ProcessHost>, lease: LeaseId, linger: Duration) -> Vec<Arc<Instance>> {
+        let (left, mut ends) = host.pool.book().give_back(lease, !linger.is_zero());
+        match left {
+            Left::Already | Left::LivesOn(None) => {}
+            Left::LivesOn(Some((number, awaited))) => {
+                let lingers = linger_over(Arc::clone(host), number, awaited, linger);
+                host.options.tasks.spawn("helper-linger", lingers);
+            }
+            Left::Ends(instance) => ends.push(instance),
+        }
+        end(ends.iter().cloned());
+        ends
+    }
+
+    /// Those of `thread` alone that are being ended.
+    pub fn ending(&self, thread: ThreadId) -> Vec<Arc<Instance>> {
+        let book = self.book();
+        let own = book.entries().filter(|(_, entry)| entry.key.scope == Scope::Thread(thread));
+        let ending = own.filter(|(_, entry)| matches!(entry.standing, Standing::Ending));
+        ending.map(|(_, entry)| Arc::clone(&entry.what)).collect()
+    }
+
+    /// Ends what is kept for who comes back, and keeps nothing more. Returns when no instance is left: those that threads
+    /// hold end with their threads.
+    pub async fn close(&self) {
+        end(self.book().close());
+        loop {
+            let mut left = std::pin::pin!(self.left.notified());
+            left.as_mut().enable();
+            if self.book().is_empty() {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    /// The numbers of now. Waits for nothing.
+    pub fn counts(&self) -> PoolCounts {
+        let mut counts = PoolCounts::default();
+        for (_, entry) in self.book().entries() {
+            match entry.standing {
+                Standing::Lingering(_) => counts.lingering += 1,
+                Standing::Apart => counts.quarantined += 1,
+                Standing::Held | Standing::Ending | Standing::Over => {}
+            }
+        }
+        counts
+    }
+
+    fn tell(&self, number: Number, event: &HelperEvent) {
+        let book = self.book();
+        let Some(entry) = book.entry(number) else { return };
+        match event {
+            HelperEvent::Startup { .. } => *entry.what.told() = Some(event.clone()),
+            HelperEvent::Exited { .. } => {}
+        }
+        entry.lessees.values().for_each(|lessee| lessee.tell(event.clone()));
+    }
+
+    fn over(&self, number: Number) {
+        self.book().over(number);
+        self.left.notify_waiters();
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book<Arc<Instance>, Lessee>> {
+        // Whole whenever the lock is free, also after a panic.
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Instance {
+    /// Starts it: its supervisor, and who tells its lessees what the supervisor tells.
+    fn start(host: &Arc<ProcessHost>, key: &Key, spec: &HelperSpec, cwd: &Path, number: Number) -> Arc<Self> {
+        let (events, heard) = mpsc::channel(policy::HELPER_EVENTS);
+        let (kill, reopen) = (host.hurry.child_token(), Arc::new(Notify::new()));
+        let reins = Reins { stop: CancellationToken::new(), kill, reopen };
+        // Everybody who holds it has its own list of tools.
+        let spec = Arc::new(HelperSpec { enabled_tools: None, disabled_tools: Vec::new(), ..spec.clone() });
+        let directory = key.scope.directory(cwd);
+        let seen = supervise(host, (&spec, directory), events, &reins, number);
+        let (name, gone, told) = (spec.name.clone(), CancellationToken::new(), Mutex::default());
+        let instance = Arc::new(Self {
+            name,
+            seen,
+            reins,
+            gone,
+            told,
+            #[cfg(test)]
+            stuck: std::sync::atomic::AtomicBool::default(),
+        });
+        let relayed = relay(Arc::clone(host), number, Arc::clone(&instance), heard);
+        host.options.tasks.spawn(format!("helper-events/{number}/{}", spec.name), relayed);
+        instance
+    }
+
+    fn is_unresponsive(&self) -> bool {
+        #[cfg(test)]
+        if self.stuck.load(std::sync::atomic::Ordering::Relaxed) {
+            return true;
+        }
+        self.seen.borrow().is_unresponsive()
+    }
+
+    /// Whether it was told to end.
+    pub fn is_ending(&self) -> bool {
+        self.reins.stop.is_cancelled()
+    }
+
+    /// Until no process of it is left.
+    pub async fn over(&self) -> ExitReport {
+        self.gone.cancelled().await;
+        // Bound to a name, or the borrow would outlive what it is of.
+        let over = self.seen.borrow().over.clone();
+        over.unwrap_or_else(|| ExitReport::nothing(&self.name))
+    }
+
+    /// Kills it, whatever stage of its end it is in.
+    pub fn kill(&self) {
+        self.reins.stop.cancel();
+        self.reins.kill.cancel();
+    }
+
+    /// Somebody new hears what the others have heard of the start.
+    fn tell_again(&self, lessee: Option<&Lessee>) {
+        let (Some(lessee), Some(told)) = (lessee, self.told().clone()) else { return };
+        if let HelperEvent::Startup { name, state, .. } = &told
+            && *state != McpServerStartupState::Starting
+        {
+            let (name, state) = (name.clone(), McpServerStartupState::Starting);
+            lessee.tell(HelperEvent::Startup { name, state, error: None });
+        }
+        lessee.tell(told);
+    }
+
+    fn told(&self) -> MutexGuard<'_, Option<HelperEvent>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lessee {
+    fn tell(&self, event: HelperEvent) {
+        if let Err(lost) = self.events.try_send(event) {
+            tracing::debug!(thread = %self.thread, %lost, "a thread does not hear what a helper tells");
+        }
+    }
+}
+
+/// Whether an instance that several may share does not respond. One that a thread has alone is waited for, or its calls are
+/// interrupted: nobody else suffers.
+fn is_stuck(entry: &Entry<Arc<Instance>, Lessee>) -> bool {
+    match entry.key.scope {
+        Scope::Thread(_) => false,
+        Scope::Project(_) | Scope::Shared => entry.what.is_unresponsive(),
+    }
+}
+
+/// Whether the next lessee gets this instance.
+fn takes_more(entry: &Entry<Arc<Instance>, Lessee>) -> bool {
+    match entry.standing {
+        Standing::Held | Standing::Lingering(_) => !is_stuck(entry),
+        // One that is disabled has nothing that could be there again.
+        Standing::Over => entry.what.seen.borrow().phase == Phase::Disabled,
+        Standing::Apart | Standing::Ending => false,
+    }
+}
+
+fn end(instances: impl IntoIterator<Item = Arc<Instance>>) {
+    instances.into_iter().for_each(|instance| instance.reins.stop.cancel());
+}
+
+/// Starts the task of an instance. What it tells goes to `events`, until it has ended.
+fn supervise(
+    host: &Arc<ProcessHost>,
+    (spec, directory): (&Arc<HelperSpec>, PathBuf),
+    events: mpsc::Sender<HelperEvent>,
+    reins: &Reins,
+    number: Number,
+) -> watch::Receiver<Snapshot> {
+    #[cfg(test)]
+    if let Some(doubles) = host.pool.doubles.get() {
+        return tests::Double::start(doubles, (spec, directory), events, &reins.stop, number);
+    }
+    let (supervisor, seen) = Supervisor::new(host, spec, directory, events, reins.clone());
+    host.options.tasks.spawn(format!("supervisor/{number}/{}", spec.name), supervisor.run());
+    seen
+}
+
+/// Tells all who hold an instance what its supervisor tells, until that has ended.
+async fn relay(
+    host: Arc<ProcessHost>,
+    number: Number,
+    instance: Arc<Instance>,
+    mut heard: mpsc::Receiver<HelperEvent>,
+) {
+    while let Some(event) = heard.recv().await {
+        host.pool.tell(number, &event);
+    }
+    host.pool.over(number);
+    instance.gone.cancel();
+}
+
+/// Ends an instance when nobody came for it.
+async fn linger_over(host: Arc<ProcessHost>, number: Number, awaited: CancellationToken, linger: Duration) {
+    tokio::select! {
+        biased;
+        () = awaited.cancelled() => {}
+        () = tokio::time::sleep(linger) => end(host.pool.book().linger_over(number, &awaited)),
+    }
+}

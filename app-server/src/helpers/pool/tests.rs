@@ -1,0 +1,345 @@
+//! The pool over doubles: who gets which instance, when it ends, and what those hear who hold it.
+
+use std::path::PathBuf;
+
+use skein_protocol::helper::McpServerStartupState as State;
+
+use super::super::{Containment, GuardProgram, HelperSet, HomeMark, HostOptions, Isolation};
+use super::*;
+use crate::clock::Clock;
+use crate::tasks::Tasks;
+
+/// Stands for the process of an instance. Dropped, no process of it is left.
+pub struct Double {
+    pub spec: Arc<HelperSpec>,
+    pub directory: PathBuf,
+    pub events: mpsc::Sender<HelperEvent>,
+    pub seen: watch::Sender<Snapshot>,
+    pub stop: CancellationToken,
+    number: Number,
+}
+
+impl Double {
+    pub fn start(
+        doubles: &mpsc::Sender<Double>,
+        (spec, directory): (&Arc<HelperSpec>, PathBuf),
+        events: mpsc::Sender<HelperEvent>,
+        stop: &CancellationToken,
+        number: Number,
+    ) -> watch::Receiver<Snapshot> {
+        let (publish, seen) = watch::channel(Snapshot::first(spec));
+        let (spec, stop) = (Arc::clone(spec), stop.clone());
+        let double = Double { spec, directory, events, seen: publish, stop, number };
+        doubles.try_send(double).expect("the test takes what is started");
+        seen
+    }
+
+    pub fn tell(&self, state: State) {
+        let name = self.spec.name.clone();
+        self.events.try_send(HelperEvent::Startup { name, state, error: None }).expect("room");
+    }
+
+    fn is_ending(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// It shows no sign of life any more.
+    fn falls_silent(&self, house: &House) {
+        let book = house.host.pool.book();
+        let instance = &book.entry(self.number).expect("it lives").what;
+        instance.stuck.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+/// A server's helpers without processes.
+pub struct House {
+    pub host: Arc<ProcessHost>,
+    pub started: mpsc::Receiver<Double>,
+    tasks: Tasks,
+}
+
+impl House {
+    pub fn new() -> Self {
+        let tasks = Tasks::new();
+        let options = HostOptions {
+            guard: GuardProgram::Path("/nowhere".into()),
+            tasks: tasks.clone(),
+            clock: Clock,
+            stop_grace: Duration::ZERO,
+            containment: Containment::Guard,
+            exclusive: false,
+            home: HomeMark::of(&[Clock.new_id().as_bytes()]),
+        };
+        let host = ProcessHost::start(options).expect("this system has subreapers");
+        let (doubles, started) = mpsc::channel(64);
+        host.pool.doubles.set(doubles).expect("it is new");
+        Self { host, started, tasks }
+    }
+
+    /// A thread with helpers, and what it hears.
+    pub fn thread(&self, cwd: &str, specs: Vec<HelperSpec>) -> (HelperSet, mpsc::Receiver<HelperEvent>) {
+        self.thread_as(ThreadId::new(Clock.new_id()), cwd, specs)
+    }
+
+    fn thread_as(
+        &self,
+        id: ThreadId,
+        cwd: &str,
+        specs: Vec<HelperSpec>,
+    ) -> (HelperSet, mpsc::Receiver<HelperEvent>) {
+        let (events, heard) = mpsc::channel(16);
+        (HelperSet::start(&self.host, id, specs, cwd.into(), events), heard)
+    }
+
+    /// What was started since the last look.
+    pub fn next(&mut self) -> Double {
+        self.started.try_recv().expect("one was started")
+    }
+
+    fn nothing_more(&mut self) {
+        assert!(self.started.try_recv().is_err(), "another one was started");
+    }
+
+    pub async fn finish(self) {
+        self.host.close().await;
+        assert_eq!(self.host.idle(), PoolCounts::default());
+        drop(self.host);
+        self.tasks.finish().await;
+    }
+}
+
+fn helper(isolation: Isolation) -> HelperSpec {
+    HelperSpec { isolation, ..HelperSpec::new("a", "program") }
+}
+
+fn lingering(isolation: Isolation) -> HelperSpec {
+    HelperSpec { linger: Duration::from_mins(1), ..helper(isolation) }
+}
+
+/// Lets the paused clock go on while everybody does what they can.
+async fn pass(time: Duration) {
+    tokio::time::timeout(time, std::future::pending::<()>()).await.unwrap_err();
+}
+
+async fn states(heard: &mut mpsc::Receiver<HelperEvent>, count: usize) -> Vec<State> {
+    let mut states = Vec::new();
+    while states.len() < count {
+        if let HelperEvent::Startup { state, .. } = heard.recv().await.expect("more is told") {
+            states.push(state);
+        }
+    }
+    assert!(heard.try_recv().is_err(), "nothing more is told");
+    states
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_thread_has_its_own_unless_it_is_said_otherwise() {
+    for (isolation, cwds, wanted) in [
+        (Isolation::Thread, ["/a", "/a"], 2),
+        (Isolation::Project, ["/a", "/a"], 1),
+        (Isolation::Project, ["/a", "/b"], 2),
+        (Isolation::Shared, ["/a", "/b"], 1),
+    ] {
+        let mut house = House::new();
+        let sets = cwds.map(|cwd| house.thread(cwd, vec![helper(isolation)]).0);
+        let doubles: Vec<Double> = (0..wanted).map(|_| house.next()).collect();
+        house.nothing_more();
+        if isolation != Isolation::Shared {
+            assert_eq!(doubles[0].directory, PathBuf::from(cwds[0]));
+        }
+        for (set, at) in sets.iter().zip(0..) {
+            set.kill();
+            let last = at == 1;
+            assert_eq!(doubles[at.min(wanted - 1)].is_ending(), wanted == 2 || last, "{isolation:?}");
+        }
+        drop(doubles);
+        for set in sets {
+            let reports = set.stop().await;
+            assert!(reports.iter().all(|report| report.survivors == 0));
+        }
+        house.finish().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_joins_hears_what_the_others_have_heard_and_then_the_same() {
+    let mut house = House::new();
+    let (one, mut first) = house.thread("/a", vec![helper(Isolation::Shared)]);
+    let double = house.next();
+    double.tell(State::Starting);
+    assert_eq!(states(&mut first, 1).await, [State::Starting]);
+    let (two, mut second) = house.thread("/b", vec![helper(Isolation::Shared)]);
+    assert_eq!(states(&mut second, 1).await, [State::Starting]);
+    double.tell(State::Ready);
+    assert_eq!(states(&mut first, 1).await, [State::Ready]);
+    assert_eq!(states(&mut second, 1).await, [State::Ready]);
+    let (three, mut third) = house.thread("/c", vec![helper(Isolation::Shared)]);
+    assert_eq!(states(&mut third, 2).await, [State::Starting, State::Ready]);
+    house.nothing_more();
+    drop((one, two, three, double));
+    house.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_lingers_is_taken_up_again_and_ends_when_nobody_comes() {
+    for isolation in [Isolation::Thread, Isolation::Project, Isolation::Shared] {
+        let mut house = House::new();
+        let id = ThreadId::new(Clock.new_id());
+        let (set, _heard) = house.thread_as(id, "/a", vec![lingering(isolation)]);
+        let double = house.next();
+        assert_eq!(set.stop().await, [], "nobody waits for what is kept");
+        assert_eq!(house.host.idle().lingering, 1);
+        pass(Duration::from_secs(50)).await;
+        assert!(!double.is_ending());
+        let (set, _heard) = house.thread_as(id, "/a", vec![lingering(isolation)]);
+        house.nothing_more();
+        pass(Duration::from_mins(2)).await;
+        assert!(!double.is_ending(), "it is used");
+        set.stop().await;
+        pass(Duration::from_secs(59)).await;
+        assert!(!double.is_ending(), "its time begins anew");
+        double.stop.cancelled().await;
+        // Told to end, and not gone yet.
+        let (late, _heard) = house.thread_as(id, "/a", vec![lingering(isolation)]);
+        let fresh = house.next();
+        assert!(!fresh.is_ending());
+        drop((late, double, fresh));
+        house.finish().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_server_waits_for_no_linger() {
+    let mut house = House::new();
+    let threads: Vec<_> = (0..10).map(|_| house.thread("/a", vec![lingering(Isolation::Thread)])).collect();
+    let doubles: Vec<Double> = threads.iter().map(|_| house.next()).collect();
+    for (set, _) in &threads[1..] {
+        set.stop().await;
+    }
+    let host = Arc::clone(&house.host);
+    let began = Clock.now();
+    let closing = house.tasks.spawn("stop", async move { host.close().await });
+    for double in &doubles[1..] {
+        double.stop.cancelled().await;
+    }
+    assert_eq!(Clock.now(), began, "at once");
+    assert!(!doubles[0].is_ending(), "its thread ends it");
+    drop(threads);
+    doubles[0].stop.cancelled().await;
+    assert!(!closing.is_finished(), "they are not gone yet");
+    drop(doubles);
+    closing.await.unwrap();
+    house.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_ended_by_itself_is_not_given_to_anybody_new() {
+    let mut house = House::new();
+    let (one, mut first) = house.thread("/a", vec![helper(Isolation::Shared)]);
+    let double = house.next();
+    double.seen.send_modify(|seen| seen.phase = Phase::Failed);
+    double.tell(State::Failed);
+    drop(double);
+    assert_eq!(states(&mut first, 1).await, [State::Failed]);
+    while !house.host.pool.book().entries().all(|(_, entry)| matches!(entry.standing, Standing::Over)) {
+        tokio::task::yield_now().await;
+    }
+    let (two, mut second) = house.thread("/b", vec![helper(Isolation::Shared)]);
+    let fresh = house.next();
+    fresh.tell(State::Ready);
+    assert_eq!(states(&mut first, 1).await, [State::Ready], "who has waited gets it too");
+    assert_eq!(states(&mut second, 1).await, [State::Ready]);
+    drop((one, two, fresh));
+    house.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_spec_is_another_process_and_a_changed_policy_is_not() {
+    let mut house = House::new();
+    let (a, b) = (HelperSpec::new("a", "x"), HelperSpec::new("b", "x"));
+    let (set, _heard) = house.thread("/a", vec![a.clone(), b.clone()]);
+    let (first, second) = (house.next(), house.next());
+    set.change(vec![HelperSpec { disabled_tools: vec!["t".into()], ..a.clone() }, b.clone()]);
+    house.nothing_more();
+    let changed = a.with_variable("A", "1");
+    set.change(vec![changed.clone(), b, HelperSpec::new("c", "x")]);
+    let (fresh, third) = (house.next(), house.next());
+    assert_eq!((fresh.spec.name.as_str(), third.spec.name.as_str()), ("a", "c"));
+    assert!(first.is_ending() && !second.is_ending());
+    set.change(vec![changed]);
+    house.nothing_more();
+    assert!(second.is_ending() && third.is_ending() && !fresh.is_ending());
+    drop((first, second, third));
+    let stopped = house.tasks.spawn("stop", async move { set.stop().await });
+    fresh.stop.cancelled().await;
+    drop(fresh);
+    assert_eq!(stopped.await.unwrap().len(), 1);
+    house.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unload_waits_for_what_a_change_has_ended() {
+    let mut house = House::new();
+    let (set, _heard) = house.thread("/a", vec![helper(Isolation::Thread)]);
+    let old = house.next();
+    set.change(Vec::new());
+    assert!(old.is_ending());
+    let stopped = house.tasks.spawn("stop", async move { set.stop().await });
+    pass(Duration::from_hours(1)).await;
+    assert!(!stopped.is_finished());
+    drop(old);
+    assert_eq!(stopped.await.unwrap().len(), 1);
+    house.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_respond_keeps_only_the_calls_that_are_under_way() {
+    let mut house = House::new();
+    let (one, mut first) = house.thread("/a", vec![helper(Isolation::Shared)]);
+    let old = house.next();
+    old.tell(State::Starting);
+    assert_eq!(states(&mut first, 1).await, [State::Starting]);
+    let stuck = one.hold_for_tests("a");
+    old.falls_silent(&house);
+    assert!(!old.is_ending(), "a report is no sentence");
+    let (two, mut second) = house.thread("/b", vec![helper(Isolation::Shared)]);
+    let fresh = house.next();
+    fresh.tell(State::Starting);
+    assert_eq!(states(&mut first, 1).await, [State::Starting], "who has held it has the fresh one");
+    assert_eq!(states(&mut second, 1).await, [State::Starting]);
+    let call = one.hold_for_tests("a");
+    assert!(Arc::ptr_eq(&call.instance, &two.hold_for_tests("a").instance));
+    assert!(!old.is_ending() && house.host.idle().quarantined == 1);
+    drop(stuck);
+    assert!(old.is_ending() && !fresh.is_ending());
+    house.nothing_more();
+    drop((call, one, two, old, fresh));
+    house.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_is_enough_to_replace_it_and_a_thread_that_leaves_ends_its_calls() {
+    let mut house = House::new();
+    let (one, _first) = house.thread("/a", vec![helper(Isolation::Project)]);
+    let old = house.next();
+    let stuck = one.hold_for_tests("a");
+    old.falls_silent(&house);
+    let call = one.hold_for_tests("a");
+    let fresh = house.next();
+    assert!(!Arc::ptr_eq(&call.instance, &stuck.instance) && !old.is_ending());
+    let stopped = house.tasks.spawn("stop", async move { one.stop().await });
+    old.stop.cancelled().await;
+    fresh.stop.cancelled().await;
+    drop((stuck, call, fresh));
+    pass(Duration::from_hours(1)).await;
+    drop(old);
+    stopped.await.unwrap();
+    // One that a thread has alone is waited for.
+    let (own, _heard) = house.thread("/a", vec![helper(Isolation::Thread)]);
+    let double = house.next();
+    double.falls_silent(&house);
+    drop(own.hold_for_tests("a"));
+    house.nothing_more();
+    drop((own, double));
+    house.finish().await;
+}

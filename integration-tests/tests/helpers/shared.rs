@@ -1,0 +1,116 @@
+//! Helpers that several threads share, and such as are kept for who comes back.
+
+use anyhow::Result;
+use nix::sys::signal::Signal;
+use serde_json::json;
+use skein_integration_tests::client::Client;
+use skein_integration_tests::home::{Exit, Helper, Home, PATIENCE};
+use skein_integration_tests::requests::tool_params;
+use skein_protocol::extension::{HelperIsolation, SkeinHelpersListParams};
+use skein_protocol::helper::McpServerStartupState as State;
+use skein_protocol::ids::ThreadId;
+use skein_protocol::methods::{McpServerToolCall, SkeinHelpersList};
+use skein_protocol::notifications::McpServerStartupStatusUpdated;
+
+use super::text;
+
+async fn pid(client: &mut Client, thread: ThreadId) -> Result<String> {
+    Ok(text(&client.tool(thread, "helper", "pid", json!({})).await?))
+}
+
+#[tokio::test]
+async fn two_threads_share_one_process_and_the_last_one_ends_it() -> Result<()> {
+    for isolation in ["project", "shared"] {
+        let helper = Helper::named("helper")?.set("isolation", isolation);
+        let home = Home::setup().helper(helper).start().await?;
+        let mut client = home.client().await?;
+        let one = client.start_said_thread("one").await?;
+        let shared = pid(&mut client, one).await?;
+        let two = client.start_said_thread("two").await?;
+        for state in [State::Starting, State::Ready] {
+            let of_two = |told: &skein_protocol::event::McpServerStatusUpdatedNotification| {
+                told.thread_id == Some(two) && told.status == state
+            };
+            client.next::<McpServerStartupStatusUpdated>(of_two).await?;
+        }
+        assert_eq!(pid(&mut client, two).await?, shared, "{isolation}");
+        assert_eq!(home.family().helpers.len(), 1);
+        let listed = client.call::<SkeinHelpersList>(SkeinHelpersListParams::default()).await?.data;
+        let [helper] = &listed[..] else { panic!("{listed:?}") };
+        let mut both = vec![one, two];
+        both.sort();
+        assert_eq!(helper.thread_ids, both);
+        assert_ne!(helper.isolation, HelperIsolation::Thread);
+        assert_eq!(client.status().await?.helpers.alive, 1);
+        // One leaves: its call ends, the other's goes on.
+        let sleep = tool_params(two, "helper", "sleep", json!({ "ms": 300 }));
+        let goes_on = client.start_call::<McpServerToolCall>(&sleep).await?;
+        let hangs = tool_params(one, "helper", "hang", json!({}));
+        let cut = client.start_call::<McpServerToolCall>(&hangs).await?;
+        client.quiesce().await?;
+        client.unload(one, true).await?;
+        let cut = client.answer(cut).await?.expect_err("its thread is gone");
+        assert_eq!(cut.reason(), "helperEnded");
+        assert!(client.answer(goes_on).await?.is_ok());
+        assert_eq!(pid(&mut client, two).await?, shared);
+        client.unload(two, true).await?;
+        assert_eq!(home.family().count(), 0, "an unload waits for what nobody else uses");
+        home.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn fifteen_switches_leave_nothing_however_helpers_are_shared() -> Result<()> {
+    for isolation in ["thread", "project", "shared"] {
+        let helper = Helper::named("helper")?.set("isolation", isolation);
+        let home = Home::setup().helper(helper).start().await?;
+        let mut control = home.client().await?;
+        for _ in 0..15 {
+            let mut client = home.client().await?;
+            let thread = client.start_said_thread("/tool helper pid").await?;
+            drop(client);
+            control.thread_closed(thread).await?;
+            assert_eq!(home.family().count(), 0, "{isolation}");
+        }
+        assert_eq!(control.status().await?.helpers.started_total, 15);
+        home.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_comes_back_in_time_gets_the_living_one_and_the_end_of_the_server_waits_for_no_linger()
+-> Result<()> {
+    let helper = Helper::with("helper", &["--ignore-eof", "--grandchild"])?.set("linger", "1h");
+    let mut home = Home::setup().helper(helper).start().await?;
+    let mut control = home.client().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    let first = pid(&mut client, thread).await?;
+    client.close().await?;
+    control.thread_closed(thread).await?;
+    assert_eq!(control.status().await?.helpers.lingering, 1);
+    let listed = control.call::<SkeinHelpersList>(SkeinHelpersListParams::default()).await?.data;
+    assert_eq!((listed.len(), listed[0].thread_id), (1, None));
+    let mut client = home.client().await?;
+    client.resume(thread).await?;
+    assert_eq!(pid(&mut client, thread).await?, first);
+    client.close().await?;
+    control.thread_closed(thread).await?;
+    let mut others = Vec::new();
+    for _ in 0..5 {
+        let mut client = home.client().await?;
+        let thread = client.start_said_thread("/tool helper pid").await?;
+        drop(client);
+        control.thread_closed(thread).await?;
+        others.push(thread);
+    }
+    assert_eq!(control.status().await?.helpers.lingering, 6);
+    drop(control);
+    home.signal(Signal::SIGTERM)?;
+    assert_eq!(home.exited(PATIENCE).await?, Exit::Code(0));
+    assert_eq!(home.family().count(), 0);
+    home.start_again().await?;
+    home.finish().await
+}
