@@ -116,6 +116,8 @@ pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 /// At a stop, what of that time is left to the exit of the process itself. Origin: guess; milliseconds, on an idle
 /// machine.
 pub const SHUTDOWN_RESERVE: Duration = Duration::from_millis(250);
+/// Between two pictures of a spinner on a terminal. Origin: what eyes take for steady.
+pub const SPINNER: Duration = Duration::from_millis(100);
 /// How long `skein call` and `skein status` wait for the server's handshake. Origin: it is answered from memory; only a
 /// dead server needs longer.
 pub const CLIENT_HANDSHAKE: Duration = Duration::from_secs(10);
@@ -257,6 +259,10 @@ pub const HELPER_MOST_TOOLS: usize = 10_000;
 /// How long the exit of a helper that closed its output is waited for, to say why. Origin: guess; only the texts of
 /// errors wait for it.
 pub const HELPER_LAST_WORDS: Duration = Duration::from_millis(100);
+/// How long a helper may leave `initialize` without any answer before it is asked `server/discover` too. With the answer
+/// to that the revision is known within a second. Origin: guess, below the second that the design asks for; who is slower is
+/// not misjudged, only asked once more.
+pub const HELPER_ERA_PATIENCE: Duration = Duration::from_millis(700);
 /// Rollouts whose open markers may wait to be removed. Above it the marker stays for the next start. Origin: guess.
 pub const MARKERS_WAITING: usize = 10_000;
 /// How long deleted threads are kept in the trash. Origin: guess; a person notices a slip within days, and who deletes

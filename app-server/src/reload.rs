@@ -3,27 +3,75 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use skein_protocol::event::ConfigWarningNotification;
 use skein_protocol::notifications::ConfigWarning;
 use skein_protocol::table::Scope;
 
-use crate::config::{self, Config, ConfigErrors, Flags};
+use tokio::sync::oneshot;
+
+use crate::config::{self, Config, ConfigErrors};
 use crate::services::Services;
 use crate::tasks::Pool;
+use crate::thread::command::Command;
 use crate::thread::outgoing::Notice;
 use crate::thread::subscribers::Broadcast;
 
-/// Reads the file again, under the flags of the start.
-pub async fn reload(services: &Arc<Services>, flags: Flags) {
-    match services.tasks.blocking("read-settings", Pool::Read, move || Config::load(&flags)).await {
-        Ok(read) => take(services, read),
+/// Why settings that were looked at again are not in force.
+#[derive(Debug)]
+pub enum Refused {
+    /// They are wrong.
+    Wrong(ConfigErrors),
+    /// Reading them broke off.
+    BrokeOff,
+}
+
+/// Looks at the file again, under the flags of the start. When it is as it was nothing is read into settings and no thread
+/// is woken. Helpers that have failed are started again in any case. Returns when all loaded threads have taken what has
+/// changed.
+///
+/// # Errors
+/// [`Refused`]; the settings that were in force still are.
+pub async fn reload(services: &Arc<Services>) -> Result<(), Refused> {
+    let _turn = services.settings.turn().await;
+    let origin = services.config().origin.clone();
+    let look = move || origin.and_then(|origin| origin.look());
+    let looked = services.tasks.blocking("read-settings", Pool::Read, look).await;
+    services.host.revive();
+    match looked {
+        Ok(None) => {
+            services.counters.reloads_unchanged.add_one();
+            Ok(())
+        }
+        Ok(Some(read)) => {
+            take(services, read).map_err(Refused::Wrong)?;
+            all_have_looked(services).await;
+            Ok(())
+        }
         // The tracker has logged it.
-        Err(_) => services.counters.reloads_refused.add_one(),
+        Err(_) => {
+            services.counters.reloads_refused.add_one();
+            Err(Refused::BrokeOff)
+        }
     }
 }
 
+/// Until every owner has taken the settings: whoever asked for the reload finds the new helpers. Owners never stall. One that
+/// has too much to do is not waited for; it takes them before its next command all the same.
+async fn all_have_looked(services: &Services) {
+    let asked = services.registry.handles().into_iter().filter_map(|handle| {
+        let (done, passed) = oneshot::channel();
+        handle.send(Command::Fence(done)).ok().map(|()| passed)
+    });
+    // An owner that has gone drops its end.
+    join_all(asked).await;
+}
+
 /// Takes what was read, and tells everybody whom it concerns.
-pub fn take(services: &Services, read: Result<Config, ConfigErrors>) {
+///
+/// # Errors
+/// What was wrong with it; it is in the log, too.
+pub fn take(services: &Services, read: Result<Config, ConfigErrors>) -> Result<(), ConfigErrors> {
     let config = match read {
         Ok(config) => config,
         Err(errors) => {
@@ -32,7 +80,7 @@ pub fn take(services: &Services, read: Result<Config, ConfigErrors>) {
             for error in &errors.0 {
                 tracing::error!("{error}");
             }
-            return;
+            return Err(errors);
         }
     };
     let mut warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
@@ -50,6 +98,7 @@ pub fn take(services: &Services, read: Result<Config, ConfigErrors>) {
         tracing::warn!("{warning}");
         services.subscribers.publish_to_everybody(&config_warning(services, warning));
     }
+    Ok(())
 }
 
 /// What was odd in the settings, as clients hear it.

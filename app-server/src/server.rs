@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::{Config, Flags, GuardProgram, Settings};
+use crate::config::{Config, GuardProgram, Settings};
 use crate::connection::Connections;
 use crate::connection::outbox::CloseReason;
 use crate::handlers;
@@ -149,9 +149,10 @@ impl Server {
         self.address
     }
 
-    /// Reads the settings again. See [`reload::reload`].
-    pub async fn reload(&self, flags: &Flags) {
-        reload::reload(&self.services, flags.clone()).await;
+    /// Looks at the settings again. See [`reload::reload`].
+    pub async fn reload(&self) {
+        // What was wrong is in the log.
+        reload::reload(&self.services).await.ok();
     }
 
     /// Ends everything, in order. Returns when nothing is left.

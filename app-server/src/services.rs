@@ -166,6 +166,8 @@ pub struct Counters {
     pub reloads: Counter,
     /// Reloads that changed nothing, because the settings were wrong.
     pub reloads_refused: Counter,
+    /// Reloads that found nothing changed.
+    pub reloads_unchanged: Counter,
     /// When the last one was taken, in Unix milliseconds.
     pub reload_last_at_ms: Counter,
     /// Threads that had to make room.

@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also outside of a test function")]
 #![expect(clippy::disallowed_methods, reason = "a test of a program starts it")]
 
+#[path = "cli/mcp.rs"]
+mod mcp;
+
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -14,7 +14,10 @@
 //! | [`mod@bench`] | what a large history costs |
 //! | [`fixture`] | homes with large, old, torn and damaged histories |
 //! | [`demo`] | whether switching between threads leaves anything |
+//! | [`wedge`] | whether helpers that do not go on make others wait |
 //! | [`zoo`] | whether anything is left of helpers that behave badly |
+//! | [`soak`] | whether a server that is used for long grows |
+//! | [`strangers`] | whether helpers that others have written work, and leave nothing |
 //! | [`terminal`] | what a program shows on its screen |
 //! | [`paths`] | where our programs are |
 
@@ -29,8 +32,11 @@ pub mod process;
 pub mod proxy;
 pub mod requests;
 pub mod seed;
+pub mod soak;
+pub mod strangers;
 pub mod terminal;
 pub mod view;
+pub mod wedge;
 pub mod zoo;
 
 pub use client::Client;

@@ -16,5 +16,7 @@ mod reconnect;
 mod search;
 mod shelves;
 mod texts;
+mod trials;
 mod turns;
+mod wedged;
 mod wire;

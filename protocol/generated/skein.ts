@@ -98,6 +98,13 @@ export type Methods = {
    * names are those of secrets.
    */
   "config/read": { params: ConfigReadParams; result: ConfigReadResponse };
+  /**
+   * Looks at the file of settings again. What has changed is in force when this is answered: helpers that are another
+   * process now are started, those that are not named any more end, all others go on; calls that are under way are not cut
+   * off. Helpers that have failed are started again. Costs next to nothing when the file is as it was. Wrong settings are an
+   * error with file, line and key of each, and change nothing.
+   */
+  "config/mcpServer/reload": { params: ConfigMcpServerReloadParams; result: McpServerRefreshResponse };
   /** What an administrator requires of the settings: nothing. */
   "configRequirements/read": { params: ConfigRequirementsReadParams; result: ConfigRequirementsReadResponse };
   /** The account that pays: none, and none is needed. */
@@ -569,6 +576,9 @@ export type ConfigLayerSource = {
   type: "legacyManagedConfigTomlFromMdm";
 };
 
+/** Params of `config/mcpServer/reload`: nothing. */
+export type ConfigMcpServerReloadParams = { [key: string]: unknown };
+
 /** Params of `config/read`. */
 export type ConfigReadParams = {
   cwd?: string | null;
@@ -860,6 +870,8 @@ export type HelperDetail = {
   pid?: number | null;
   /** It and everything that it started, without the guard; parents before their children. */
   processes: HelperProcess[];
+  /** The revision of MCP that is spoken with it, once that is known. */
+  protocolVersion?: string | null;
   /** It did not respond, so another one took its place: it takes no calls, and ends with those that are under way. */
   quarantined: boolean;
   /** Messages that wait because it does not read them. */
@@ -1356,6 +1368,12 @@ export type McpResourceReadTarget = {
 /** How the connection to a helper is doing. */
 export type McpServerConnectionStatus = "notStarted" | "starting" | "connected" | "authenticationRequired" | "failed" | "cancelled" | "disabled";
 
+/** What Skein tells of a helper beyond the protocol. */
+export type McpServerDetails = {
+  /** The revision of MCP that is spoken with it, such as `2025-11-25`; from `2026-07-28` on without a handshake. */
+  protocolVersion: string;
+};
+
 /** What the user decided on a helper's question. */
 export type McpServerElicitationAction = "accept" | "decline" | "cancel";
 
@@ -1410,6 +1428,9 @@ export type McpServerInfo = {
   websiteUrl: string | null;
 };
 
+/** Response of `config/mcpServer/reload`. */
+export type McpServerRefreshResponse = { [key: string]: unknown };
+
 /** Why a helper did not start, where it is known. */
 export type McpServerStartupFailureReason = "reauthenticationRequired";
 
@@ -1427,6 +1448,8 @@ export type McpServerStatus = {
   runtimeStatus: McpServerConnectionStatus | null;
   serverCapabilities: unknown;
   serverInfo: McpServerInfo | null;
+  /** What the peer does not tell. */
+  skein?: McpServerDetails | null;
   toolListMeta: unknown;
   tools: { [key: string]: Tool };
   toolsError: string | null;
@@ -1732,6 +1755,8 @@ export type ReloadCounts = {
   refusedTotal: number;
   /** Reloads that were taken. */
   total: number;
+  /** Reloads that found nothing changed. */
+  unchangedTotal: number;
 };
 
 /** What a server that did not end in order has left to be mended: the threads that were open at its end. */

@@ -127,6 +127,14 @@ pub enum ConfigLayerSource {
     LegacyManagedConfigTomlFromMdm,
 }
 
+/// Params of `config/mcpServer/reload`: nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigMcpServerReloadParams {}
+
+/// Response of `config/mcpServer/reload`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct McpServerRefreshResponse {}
+
 /// Params of `configRequirements/read`: nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigRequirementsReadParams {}

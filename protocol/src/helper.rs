@@ -69,6 +69,17 @@ pub struct McpServerStatus {
     pub tools: BTreeMap<String, Tool>,
     #[serde(default)]
     pub tools_error: Option<String>,
+    /// What the peer does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<McpServerDetails>,
+}
+
+/// What Skein tells of a helper beyond the protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpServerDetails {
+    /// The revision of MCP that is spoken with it, such as `2025-11-25`; from `2026-07-28` on without a handshake.
+    pub protocol_version: String,
 }
 
 impl McpServerStatus {
@@ -88,6 +99,7 @@ impl McpServerStatus {
             tool_list_meta: None,
             tools: BTreeMap::new(),
             tools_error: None,
+            skein: None,
         }
     }
 }

@@ -7,7 +7,8 @@ use crate::{
         SkillsListParams, SkillsListResponse,
     },
     config::{
-        ConfigReadParams, ConfigReadResponse, ConfigRequirementsReadParams, ConfigRequirementsReadResponse,
+        ConfigMcpServerReloadParams, ConfigReadParams, ConfigReadResponse, ConfigRequirementsReadParams,
+        ConfigRequirementsReadResponse, McpServerRefreshResponse,
     },
     extension::{
         RpcDiscoverParams, RpcDiscoverResponse, SkeinCatalogResumeParams, SkeinCatalogResumeResponse,
@@ -113,6 +114,12 @@ methods! {
     /// The settings in force and where each was written. Variables of helpers are masked, and their arguments where their
     /// names are those of secrets.
     ConfigRead = "config/read" [Inline, Stable] ConfigReadParams => ConfigReadResponse;
+    /// Looks at the file of settings again. What has changed is in force when this is answered: helpers that are another
+    /// process now are started, those that are not named any more end, all others go on; calls that are under way are not cut
+    /// off. Helpers that have failed are started again. Costs next to nothing when the file is as it was. Wrong settings are an
+    /// error with file, line and key of each, and change nothing.
+    ConfigMcpServerReload = "config/mcpServer/reload" [Store, Stable]
+        ConfigMcpServerReloadParams => McpServerRefreshResponse;
     /// What an administrator requires of the settings: nothing.
     ConfigRequirementsRead = "configRequirements/read" [Inline, Stable]
         ConfigRequirementsReadParams => ConfigRequirementsReadResponse;

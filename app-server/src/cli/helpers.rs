@@ -2,37 +2,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::Context;
-use clap::Args;
-use skein_protocol::envelope;
 use skein_protocol::extension::{HelperDetail, HelperIsolation, HelperState, SkeinHelpersListResponse};
-use skein_protocol::methods::SkeinHelpersList;
-use skein_protocol::table::Method;
-
-use super::client::Client;
-use super::{Where, call, print_line};
-
-#[derive(Debug, Args)]
-pub struct Helpers {
-    #[command(flatten)]
-    target: Where,
-    /// Print them as JSON, on one line.
-    #[arg(long)]
-    json: bool,
-}
-
-impl Helpers {
-    pub async fn run(self) -> anyhow::Result<()> {
-        let mut client = Client::open(&self.target).await?;
-        let answer = client.call(SkeinHelpersList::INFO.wire, None, |_| Ok(())).await?;
-        client.close().await;
-        if self.json {
-            return print_line(&call::shown(&answer, true)?);
-        }
-        let listed = envelope::result(&answer).context("the server is of another version")?;
-        print_line(&table(&listed))
-    }
-}
 
 /// A line for each helper, its processes below it, indented as they descend from each other.
 pub fn table(listed: &SkeinHelpersListResponse) -> String {
@@ -44,7 +14,9 @@ pub fn table(listed: &SkeinHelpersListResponse) -> String {
 
 fn lines(helper: &HelperDetail) -> Vec<String> {
     let HelperDetail { name, state, reason, processes, memory_bytes, queued, stderr, .. } = helper;
-    let size = format!("{} processes, {} KiB", processes.len(), memory_bytes / 1024);
+    let spoken =
+        helper.protocol_version.as_ref().map(|version| format!(", MCP {version}")).unwrap_or_default();
+    let size = format!("{} processes, {} KiB{spoken}", processes.len(), memory_bytes / 1024);
     let waiting = if *queued > 0 { format!(", {queued} messages wait") } else { String::new() };
     let state = word(*state);
     let mut lines = vec![format!("{}  {name}  {state}{}: {size}{waiting}", threads(helper), shared(helper))];

@@ -1,5 +1,6 @@
 //! The command line: what can be asked of the program, and how it ends.
 
+mod ask;
 mod backup;
 mod call;
 mod client;
@@ -8,6 +9,7 @@ mod fsck;
 mod helpers;
 mod home_alone;
 mod import;
+mod mcp;
 mod progress;
 mod reindex;
 mod restore;
@@ -23,6 +25,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use skein_app_server::config;
+use skein_protocol::methods::{SkeinHelpersList, SkeinStatus};
 use tokio::runtime;
 
 /// A websocket app-server that owns the life of threads (conversations with an agent).
@@ -44,9 +47,11 @@ enum Command {
     /// Write one thread's history as JSON lines or Markdown. The home may be served. Exit code 4: there is no such thread.
     Export(export::Export),
     /// Show the helpers of the running server and their processes.
-    Helpers(helpers::Helpers),
+    Helpers(ask::Ask),
     /// Take the threads of a home of Codex over. Exit code 1: not all could be read; 3: a server has the home.
     Import(import::Import),
+    /// Show, change, import and try the helpers (MCP servers) of a home's settings. Exit code 1: it could not be done.
+    Mcp(mcp::Mcp),
     /// Check a home, say what is wrong, and mend it where that is possible without loss. Exit codes as of fsck(8): 0 clean,
     /// 1 mended, 4 something is left, 8 it could not be checked, 16 usage; or their sum.
     Fsck(fsck::Fsck),
@@ -55,7 +60,7 @@ enum Command {
     /// Put what is in a backup into a home. Exit code 3: somebody else has the home.
     Restore(restore::Restore),
     /// Show what the running server holds and has done.
-    Status(status::Status),
+    Status(ask::Ask),
 }
 
 /// Which running server is meant.
@@ -90,14 +95,17 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Backup(backup) => backup.run().map(well),
         Command::Call(call) => one_thread().and_then(|runtime| runtime.block_on(call.run())).map(well),
         Command::Export(export) => one_thread().and_then(|runtime| runtime.block_on(export.run())),
-        Command::Helpers(helpers) => {
-            one_thread().and_then(|runtime| runtime.block_on(helpers.run())).map(well)
-        }
+        Command::Helpers(ask) => one_thread()
+            .and_then(|runtime| runtime.block_on(ask.run::<SkeinHelpersList>(helpers::table)))
+            .map(well),
+        Command::Mcp(mcp) => one_thread().and_then(|runtime| runtime.block_on(mcp.run())),
         Command::Import(import) => one_thread().and_then(|runtime| runtime.block_on(import.run())),
         Command::Fsck(fsck) => one_thread().map(|runtime| runtime.block_on(fsck.run())),
         Command::Reindex(reindex) => one_thread().and_then(|runtime| runtime.block_on(reindex.run())),
         Command::Restore(restore) => one_thread().and_then(|runtime| runtime.block_on(restore.run())),
-        Command::Status(status) => one_thread().and_then(|runtime| runtime.block_on(status.run())).map(well),
+        Command::Status(ask) => {
+            one_thread().and_then(|runtime| runtime.block_on(ask.run::<SkeinStatus>(status::table))).map(well)
+        }
     };
     match done {
         Ok(code) => code,

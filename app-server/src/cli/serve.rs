@@ -49,7 +49,7 @@ impl Serve {
             tracing::warn!("{warning}");
         }
         let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-        let served = runtime.block_on(serve(config, flags));
+        let served = runtime.block_on(serve(config));
         // The server has joined everything that matters; a read that still hangs on a disk must not hold the exit.
         runtime.shutdown_background();
         match served.map_err(anyhow::Error::downcast) {
@@ -61,7 +61,7 @@ impl Serve {
     }
 }
 
-async fn serve(config: Config, flags: Flags) -> anyhow::Result<()> {
+async fn serve(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals")?;
     let home = config.home.clone();
     let server = Server::start(config).await?;
@@ -75,7 +75,7 @@ async fn serve(config: Config, flags: Flags) -> anyhow::Result<()> {
     let mut asked = signals.next().await;
     while let Asked::Reload = asked {
         asked = tokio::select! {
-            () = server.reload(&flags) => signals.next().await,
+            () = server.reload() => signals.next().await,
             // A disk that hangs keeps nobody from stopping; a newer look at the settings replaces this one.
             sooner = signals.next() => sooner,
         };

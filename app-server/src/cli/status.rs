@@ -1,40 +1,10 @@
 //! `skein status`: the numbers of a running server, for people.
 
-use anyhow::Context;
-use clap::Args;
-use skein_protocol::envelope;
 use skein_protocol::extension::{
     HelperCounts, IndexCounts, IndexState, LeftoverCounts, PressureCounts, RefusalCounts, ReloadCounts,
     RepairCounts, RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts, TextsState,
     ThreadCounts, TurnCounts, UnloadCounts,
 };
-use skein_protocol::methods::SkeinStatus;
-use skein_protocol::table::Method;
-
-use super::client::Client;
-use super::{Where, call, print_line};
-
-#[derive(Debug, Args)]
-pub struct Status {
-    #[command(flatten)]
-    target: Where,
-    /// Print the numbers as JSON, on one line.
-    #[arg(long)]
-    json: bool,
-}
-
-impl Status {
-    pub async fn run(self) -> anyhow::Result<()> {
-        let mut client = Client::open(&self.target).await?;
-        let answer = client.call(SkeinStatus::INFO.wire, None, |_| Ok(())).await?;
-        client.close().await;
-        if self.json {
-            return print_line(&call::shown(&answer, true)?);
-        }
-        let status = envelope::result(&answer).context("the server is of another version")?;
-        print_line(&table(&status))
-    }
-}
 
 /// One line a subject: its name, then its numbers.
 pub fn table(status: &SkeinStatusResponse) -> String {
@@ -96,7 +66,7 @@ fn work(status: &SkeinStatusResponse) -> [Row; 7] {
         &status.store;
     let RefusalCounts { overloaded, slow_clients } = &status.refusals;
     let ReplayCounts { events_total, gaps_total } = &status.replay;
-    let ReloadCounts { total, refused_total, last_at_ms: _ } = &status.reloads;
+    let ReloadCounts { total, unchanged_total: _, refused_total, last_at_ms: _ } = &status.reloads;
     let failed = format!("{errors_total} errors, {unsaved_records_total} records lost");
     [
         ("turns", format!("{running} running; {completed_total} of {started_total} completed")),

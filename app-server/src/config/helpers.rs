@@ -99,14 +99,25 @@ impl Overrides {
     }
 }
 
+/// What names of helpers are made of.
+pub(super) const NAMES: &str = "use letters, digits, - and _, as the name becomes a part of tool names";
+
+/// Whether a helper can be called so.
+pub(super) fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(is_of_name)
+}
+
+/// Whether a name may have it.
+pub(super) fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '-' || c == '_'
+}
+
 /// Reads `mcp_servers`.
 pub(super) fn read(root: &mut Section<'_>) -> BTreeMap<String, HelperOverride> {
     let mut helpers = BTreeMap::new();
     root.named("mcp_servers", |name, place, section| {
-        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if name.is_empty() || !name.chars().all(fits) {
-            let expected = "use letters, digits, - and _, as the name becomes a part of tool names";
-            section.wrong(place.clone(), format!("{name:?} cannot be the name of a helper"), expected);
+        if !is_name(name) {
+            section.wrong(place.clone(), format!("{name:?} cannot be the name of a helper"), NAMES);
         }
         helpers.insert(name.to_owned(), HelperOverride::read(place.clone(), section));
     });

@@ -2,8 +2,11 @@
 //!
 //! Must never start anything, and holds no number of its own: defaults stand in `policy.rs`.
 
+pub mod desktop;
+pub mod edit;
 mod helpers;
 mod keys;
+mod origin;
 mod problem;
 mod section;
 mod settings;
@@ -22,6 +25,7 @@ use std::time::Duration;
 use crate::helpers::Containment;
 pub use crate::helpers::HelperSpec;
 pub use helpers::{HelperOverride, Overrides, helpers_from_thread_config};
+pub use origin::Origin;
 pub use problem::{ConfigError, ConfigErrors, ConfigWarning, Place};
 pub use settings::Settings;
 pub use shown::{Layer, LayerSource};
@@ -78,6 +82,8 @@ pub struct Config {
     pub warnings: Vec<ConfigWarning>,
     /// What each place says, the one that wins last; for those who ask where a setting comes from.
     pub layers: Vec<Layer>,
+    /// Where it was read; `None` for settings that a program has made.
+    pub origin: Option<Origin>,
 }
 
 /// The program that is run as the guard of a helper's process tree.
@@ -171,7 +177,7 @@ impl Default for Heartbeat {
 }
 
 /// What the command line says. Where it is silent, the environment and the file speak.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Flags {
     /// `--home`.
     pub home: Option<PathBuf>,
@@ -240,6 +246,7 @@ impl Config {
             shutdown_limit: policy::SHUTDOWN_LIMIT,
             warnings: Vec::new(),
             layers: Vec::new(),
+            origin: None,
         }
     }
 
@@ -260,7 +267,9 @@ impl Config {
             }
         }
         let file = config.home.join(FILE);
-        let mut settings = tree::from_file(&file, &mut problems);
+        let text = tree::read(&file);
+        config.origin = Some(Origin::new(flags, &file, &text));
+        let mut settings = tree::from_file(&file, text, &mut problems);
         let (in_file, mut in_flags) = (settings.clone(), tree::Table::new());
         for setting in &flags.settings {
             match tree::from_flag(setting) {

@@ -121,7 +121,9 @@ fn connections(heartbeat: &Heartbeat) -> Value {
     })
 }
 
-fn helper(spec: &HelperSpec) -> Value {
+/// A helper by the keys of the file, without secrets.
+#[must_use]
+pub fn helper(spec: &HelperSpec) -> Value {
     let shown = match &spec.transport {
         Transport::Stdio(stdio) => json!({
             "command": stdio.command,

@@ -35,7 +35,7 @@ fn listen(text: &str) -> Result<Config, ConfigErrors> {
 fn a_home_without_a_file_has_the_defaults() {
     let folder = tempfile::tempdir().unwrap();
     let flags = Flags { home: Some(folder.path().to_owned()), ..Flags::default() };
-    let config = Config::load(&flags).unwrap();
+    let config = Config { origin: None, ..Config::load(&flags).unwrap() };
     assert_eq!(config, Config::new(folder.path().to_owned()));
     assert_eq!(config.listen.to_string(), "127.0.0.1:4500");
     assert_eq!(config.guard, GuardProgram::ThisProgram);
@@ -318,6 +318,29 @@ fn a_reload_takes_what_can_change_and_names_what_needs_a_restart() {
     assert_eq!((now.model.as_str(), now.unload.grace), ("m", Duration::from_secs(3)));
     assert_eq!((now.containment, now.limits.mailbox), (first.containment, first.limits.mailbox));
     assert_eq!(*used, first, "who works with the old ones keeps them");
+}
+
+#[test]
+fn a_second_look_reads_only_what_has_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    let flags = Flags { home: Some(folder.path().to_owned()), ..Flags::default() };
+    let origin = |config: &Config| config.origin.clone().unwrap();
+    let none = origin(&Config::load(&flags).unwrap());
+    assert_eq!(none.look(), None, "there is still none");
+    std::fs::write(&file, "model = \"a\"").unwrap();
+    let first = none.look().unwrap().unwrap();
+    assert_eq!((first.model.as_str(), origin(&first).look()), ("a", None));
+    // As long as before, and maybe within the same tick of the file system's clock.
+    std::fs::write(&file, "model = \"b\"").unwrap();
+    let second = origin(&first).look().unwrap().unwrap();
+    assert_eq!(second.model, "b");
+    std::fs::write(&file, "model = 3").unwrap();
+    assert!(origin(&second).look().unwrap().unwrap_err().to_string().contains("config.toml:1: model: 3"));
+    std::fs::write(&file, "model = \"b\"").unwrap();
+    assert_eq!(origin(&second).look(), None, "what is in force is there again");
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(origin(&second).look().unwrap().unwrap().model, Config::new(file).model);
 }
 
 #[test]

@@ -63,22 +63,26 @@ impl Value {
     }
 }
 
-/// Reads a TOML file; a missing one is empty. What is wrong with its syntax goes to `problems`, and the rest of the
+/// Reads the text of a TOML file; a missing one is empty. What is wrong with its syntax goes to `problems`, and the rest of the
 /// file is read all the same.
-pub(super) fn from_file(path: &Path, problems: &mut Problems) -> Table {
-    let file = Arc::new(path.to_owned());
-    let text = match read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Table::new(),
+pub(super) fn from_file(path: &Path, read: std::io::Result<String>, problems: &mut Problems) -> Table {
+    match read {
+        Ok(text) => from_text(path, &text, problems),
+        Err(error) if error.kind() == ErrorKind::NotFound => Table::new(),
         Err(error) => {
-            let place = Place::File(file, 0);
+            let place = Place::File(Arc::new(path.to_owned()), 0);
             let expected = "it must be a readable file with UTF-8 text";
             problems.push(ConfigError::new(place, "", error.to_string(), expected));
-            return Table::new();
+            Table::new()
         }
-    };
-    let (table, errors) = DeTable::parse_recoverable(&text);
-    let at = |offset: usize| Place::File(Arc::clone(&file), line_of(&text, offset));
+    }
+}
+
+/// Reads what stands, or is to stand, in a TOML file.
+pub(super) fn from_text(path: &Path, text: &str, problems: &mut Problems) -> Table {
+    let file = Arc::new(path.to_owned());
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let at = |offset: usize| Place::File(Arc::clone(&file), line_of(text, offset));
     for error in errors {
         let place = error.span().map_or(Place::File(Arc::clone(&file), 0), |span| at(span.start));
         problems.push(ConfigError::new(place, "", error.message().trim(), "write it as TOML"));
@@ -140,8 +144,8 @@ fn merge(table: &mut Table, key: String, node: Node) {
     }
 }
 
-/// Only a regular file: reading a pipe in its place would never end.
-fn read(path: &Path) -> std::io::Result<String> {
+/// The text of a file. Only of a regular one: reading a pipe in its place would never end.
+pub(super) fn read(path: &Path) -> std::io::Result<String> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::Error::new(ErrorKind::InvalidInput, "not a regular file"));
     }

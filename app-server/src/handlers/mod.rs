@@ -1,10 +1,10 @@
 //! What each method does: thin rooms from params to owner, store or snapshot. The list below is the whole API.
 
 use skein_protocol::methods::{
-    AccountRead, CollaborationModeList, ConfigRead, ConfigRequirementsRead, HooksList, Initialize,
-    Initialized, McpServerResourceRead, McpServerStatusList, McpServerToolCall, ModelList, RpcDiscover,
-    SkeinCatalogResume, SkeinHelpersList, SkeinQuiesce, SkeinStatus, SkeinThreadUnload, SkillsList,
-    ThreadArchive, ThreadDelete, ThreadFork, ThreadInjectItems, ThreadItemsList, ThreadList,
+    AccountRead, CollaborationModeList, ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead, HooksList,
+    Initialize, Initialized, McpServerResourceRead, McpServerStatusList, McpServerToolCall, ModelList,
+    RpcDiscover, SkeinCatalogResume, SkeinHelpersList, SkeinQuiesce, SkeinStatus, SkeinThreadUnload,
+    SkillsList, ThreadArchive, ThreadDelete, ThreadFork, ThreadInjectItems, ThreadItemsList, ThreadList,
     ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet, ThreadRead, ThreadResume, ThreadRevert,
     ThreadRollback, ThreadSearch, ThreadSearchOccurrences, ThreadStart, ThreadTurnsList, ThreadUnarchive,
     ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
@@ -74,4 +74,5 @@ fn add_helpers(router: &mut Router) {
     router.helper::<McpServerToolCall, _>(helper::call);
     router.helper::<McpServerResourceRead, _>(helper::read_resource);
     router.store::<SkeinHelpersList, _>(helper::processes);
+    router.store::<ConfigMcpServerReload, _>(startup::reload_config);
 }

@@ -9,13 +9,16 @@ use skein_protocol::catalogue::{
     HooksListResponse, SkillsListEntry, SkillsListParams, SkillsListResponse,
 };
 use skein_protocol::config::{
-    Config, ConfigLayer, ConfigLayerMetadata, ConfigLayerSource, ConfigReadParams, ConfigReadResponse,
-    ConfigRequirementsReadParams, ConfigRequirementsReadResponse,
+    Config, ConfigLayer, ConfigLayerMetadata, ConfigLayerSource, ConfigMcpServerReloadParams,
+    ConfigReadParams, ConfigReadResponse, ConfigRequirementsReadParams, ConfigRequirementsReadResponse,
+    McpServerRefreshResponse,
 };
 use skein_protocol::error::WireError;
 
 use crate::config::{LayerSource, shown};
 use crate::connection::Connection;
+use crate::reload::{self, Refused};
+use crate::router::errors;
 use crate::thread::pictures;
 
 /// `account/read`: whoever may connect may use the models.
@@ -29,6 +32,21 @@ pub fn account(
         user_id: None,
         workspace_routing: None,
     })
+}
+
+/// `config/mcpServer/reload`: what SIGHUP does. Wrong settings are an error with each place, and change nothing.
+pub async fn reload_config(
+    connection: Arc<Connection>,
+    _params: ConfigMcpServerReloadParams,
+) -> Result<McpServerRefreshResponse, WireError> {
+    match reload::reload(&connection.services).await {
+        Ok(()) => Ok(McpServerRefreshResponse {}),
+        Err(Refused::Wrong(errors)) => Err(errors::settings(&errors)),
+        Err(Refused::BrokeOff) => {
+            let text = "reading the settings broke off; nothing has changed, and the server's log has more";
+            Err(WireError::internal("settingsUnreadable", text))
+        }
+    }
 }
 
 /// `config/read`: the same for every directory, as there are no settings of projects.

@@ -155,7 +155,8 @@ fn reloads(services: &Services) -> ReloadCounts {
     let counters = &services.counters;
     let total = counters.reloads.get();
     let last_at_ms = (total > 0).then(|| counters.reload_last_at_ms.get());
-    ReloadCounts { total, refused_total: counters.reloads_refused.get(), last_at_ms }
+    let unchanged_total = counters.reloads_unchanged.get();
+    ReloadCounts { total, unchanged_total, refused_total: counters.reloads_refused.get(), last_at_ms }
 }
 
 fn number(count: usize) -> u64 {

@@ -222,6 +222,11 @@ impl ProcessHost {
         self.pool.counts()
     }
 
+    /// Starts helpers again that have failed, where threads still use them. Waits for none.
+    pub fn revive(self: &Arc<Self>) {
+        Pool::revive(self);
+    }
+
     /// Ends the helpers that are kept for who comes back, and keeps none from now on. Returns when no helper is left: those
     /// that threads use end with their threads.
     pub async fn close(&self) {

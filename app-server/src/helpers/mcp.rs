@@ -1,6 +1,7 @@
-//! One MCP session with a helper: the handshake of revision 2025-11-25, what it offers, calls of it.
+//! One MCP session with a helper: how it begins, what it offers, calls of it.
 
 mod offers;
+mod open;
 mod transport;
 
 use std::sync::{Arc, OnceLock};
@@ -12,7 +13,6 @@ use rmcp::model::{
 };
 use rmcp::service::{
     NotificationContext, Peer, PeerRequestOptions, RequestHandle, RoleClient, RunningService, ServiceError,
-    serve_client,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,13 +21,13 @@ use skein_protocol::helper::{McpServerInfo, McpServerToolCallResponse};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::Pipes;
 use crate::tasks::Tasks;
-use transport::{LineTransport, Progress};
+use transport::Progress;
 
 pub use offers::Offers;
+pub use open::Asked;
 
-/// A session after its handshake. Dropping it closes the transport.
+/// A session that has begun. Dropping it closes the transport.
 #[derive(Debug)]
 pub struct Session {
     peer: Peer<RoleClient>,
@@ -35,6 +35,7 @@ pub struct Session {
     line: Line,
     tasks: Tasks,
     changed: Arc<Notify>,
+    version: ProtocolVersion,
     /// What the helper says about itself.
     pub info: Option<McpServerInfo>,
     /// What it says it can do.
@@ -100,26 +101,6 @@ impl Line {
 }
 
 impl Session {
-    /// Shakes hands. Takes as long as the helper does.
-    ///
-    /// # Errors
-    /// What went wrong, for the user.
-    pub async fn open(pipes: Pipes, line: Line, tasks: Tasks) -> Result<Self, String> {
-        let changed = Arc::new(Notify::new());
-        let client = Client { changed: Arc::clone(&changed) };
-        let transport = LineTransport::new(pipes, line.clone());
-        let service =
-            serve_client(client, transport).await.map_err(|error| match line.closed.is_cancelled() {
-                true => line.why(),
-                false => format!("the MCP handshake failed: {error}"),
-            })?;
-        let peer = service.peer().clone();
-        let about = peer.peer_info();
-        let info = about.as_deref().and_then(|about| about.server_info.as_ref()).and_then(reread);
-        let capabilities = about.as_deref().and_then(|about| serde_json::to_value(&about.capabilities).ok());
-        Ok(Self { peer, _service: service, line, tasks, changed, info, capabilities })
-    }
-
     /// Calls a tool. Takes as long as the helper does; ends at once when `cancel` is, or when the line closes.
     ///
     /// # Errors

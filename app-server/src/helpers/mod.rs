@@ -34,6 +34,7 @@ mod spec;
 mod stages;
 mod supervisor;
 mod sweep;
+pub mod trial;
 
 pub use census::Census;
 pub use error::{HelperError, ProcessError};

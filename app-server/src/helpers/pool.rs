@@ -24,7 +24,6 @@ pub mod tests;
 
 use book::{Book, Entry, LeaseId, Left, Number, Standing};
 pub use key::{Key, Scope};
-use lease::MadeOf;
 pub use lease::{Hold, Lease};
 
 /// The instances of one server.
@@ -42,7 +41,9 @@ pub struct Pool {
 /// A helper that was started.
 #[derive(Debug)]
 pub struct Instance {
-    pub name: String,
+    spec: Arc<HelperSpec>,
+    /// Where it works, unless its spec says otherwise.
+    directory: PathBuf,
     pub seen: watch::Receiver<Snapshot>,
     reins: Reins,
     /// Cancelled when no process of it is left and everything is told.
@@ -80,17 +81,18 @@ impl Pool {
     ) -> Lease {
         let key = Key::of(spec, thread, cwd);
         let mut book = host.pool.book();
-        let make = |number| Instance::start(host, &key, spec, cwd, number);
         if let Some((number, _)) = book.current(&key).filter(|(_, entry)| !takes_more(entry)) {
-            end(book.replace(number, make));
+            replace(host, &mut book, number);
         }
+        // Everybody who holds it has its own list of tools.
+        let open = HelperSpec { enabled_tools: None, disabled_tools: Vec::new(), ..spec.clone() };
+        let make = |number| Instance::start(host, Arc::new(open), key.scope.directory(cwd), number);
         let lessee = Lessee { thread, events };
         let (id, number) = book.lease(&key, lessee, make);
         if let Some(entry) = book.entry(number) {
             entry.what.tell_again(entry.lessees.get(&id));
         }
-        let made_of = MadeOf { spec: spec.clone(), cwd: cwd.to_owned() };
-        Lease::new(host, id, key.clone(), made_of)
+        Lease::new(host, id, key)
     }
 
     fn of(&self, lease: LeaseId) -> Option<Arc<Instance>> {
@@ -104,9 +106,8 @@ impl Pool {
         if let Some(number) = book.number_of(lease.id)
             && book.entry(number).is_some_and(is_stuck)
         {
-            let MadeOf { spec, cwd } = &lease.made_of;
-            tracing::warn!(helper = spec.name, "it does not respond; another one takes its place");
-            end(book.replace(number, |number| Instance::start(&lease.host, &lease.key, spec, cwd, number)));
+            tracing::warn!(helper = lease.key.name, "it does not respond; another one takes its place");
+            replace(&lease.host, &mut book, number);
         }
         book.begin_call(lease.id)
     }
@@ -129,10 +130,25 @@ impl Pool {
         ends
     }
 
-    /// Those of `thread` alone that are being ended.
+    /// Starts those again that have failed, for all who hold them.
+    pub fn revive(host: &Arc<ProcessHost>) {
+        let mut book = host.pool.book();
+        let failed = book.entries().filter(|(_, entry)| {
+            matches!(entry.standing, Standing::Over) && entry.what.seen.borrow().phase == Phase::Failed
+        });
+        let failed: Vec<Number> = failed.map(|(number, _)| number).collect();
+        failed.into_iter().for_each(|number| replace(host, &mut book, number));
+        // Those that are given up and wait. Nobody else listens.
+        book.entries().for_each(|(_, entry)| entry.what.reins.reopen.notify_waiters());
+    }
+
+    /// Those that are being ended, and that `thread` had alone or held last.
     pub fn ending(&self, thread: ThreadId) -> Vec<Arc<Instance>> {
         let book = self.book();
-        let own = book.entries().filter(|(_, entry)| entry.key.scope == Scope::Thread(thread));
+        let own = book.entries().filter(|(_, entry)| {
+            let held_last = || entry.lessees.values().any(|lessee| lessee.thread == thread);
+            entry.key.scope == Scope::Thread(thread) || held_last()
+        });
         let ending = own.filter(|(_, entry)| matches!(entry.standing, Standing::Ending));
         ending.map(|(_, entry)| Arc::clone(&entry.what)).collect()
     }
@@ -187,17 +203,21 @@ impl Pool {
 
 impl Instance {
     /// Starts it: its supervisor, and who tells its lessees what the supervisor tells.
-    fn start(host: &Arc<ProcessHost>, key: &Key, spec: &HelperSpec, cwd: &Path, number: Number) -> Arc<Self> {
+    fn start(
+        host: &Arc<ProcessHost>,
+        spec: Arc<HelperSpec>,
+        directory: PathBuf,
+        number: Number,
+    ) -> Arc<Self> {
         let (events, heard) = mpsc::channel(policy::HELPER_EVENTS);
         let (kill, reopen) = (host.hurry.child_token(), Arc::new(Notify::new()));
         let reins = Reins { stop: CancellationToken::new(), kill, reopen };
-        // Everybody who holds it has its own list of tools.
-        let spec = Arc::new(HelperSpec { enabled_tools: None, disabled_tools: Vec::new(), ..spec.clone() });
-        let directory = key.scope.directory(cwd);
-        let seen = supervise(host, (&spec, directory), events, &reins, number);
-        let (name, gone, told) = (spec.name.clone(), CancellationToken::new(), Mutex::default());
+        let seen = supervise(host, (&spec, directory.clone()), events, &reins, number);
+        let name = format!("helper-events/{number}/{}", spec.name);
+        let (gone, told) = (CancellationToken::new(), Mutex::default());
         let instance = Arc::new(Self {
-            name,
+            spec,
+            directory,
             seen,
             reins,
             gone,
@@ -206,7 +226,7 @@ impl Instance {
             stuck: std::sync::atomic::AtomicBool::default(),
         });
         let relayed = relay(Arc::clone(host), number, Arc::clone(&instance), heard);
-        host.options.tasks.spawn(format!("helper-events/{number}/{}", spec.name), relayed);
+        host.options.tasks.spawn(name, relayed);
         instance
     }
 
@@ -228,7 +248,7 @@ impl Instance {
         self.gone.cancelled().await;
         // Bound to a name, or the borrow would outlive what it is of.
         let over = self.seen.borrow().over.clone();
-        over.unwrap_or_else(|| ExitReport::nothing(&self.name))
+        over.unwrap_or_else(|| ExitReport::nothing(&self.spec.name))
     }
 
     /// Kills it, whatever stage of its end it is in.
@@ -279,6 +299,13 @@ fn takes_more(entry: &Entry<Arc<Instance>, Lessee>) -> bool {
         Standing::Over => entry.what.seen.borrow().phase == Phase::Disabled,
         Standing::Apart | Standing::Ending => false,
     }
+}
+
+/// Puts the same in the place of an instance.
+fn replace(host: &Arc<ProcessHost>, book: &mut Book<Arc<Instance>, Lessee>, number: Number) {
+    let Some(entry) = book.entry(number) else { return };
+    let (spec, directory) = (Arc::clone(&entry.what.spec), entry.what.directory.clone());
+    end(book.replace(number, |number| Instance::start(host, spec, directory, number)));
 }
 
 fn end(instances: impl IntoIterator<Item = Arc<Instance>>) {

@@ -4,13 +4,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState, McpServerStatus};
+use skein_protocol::helper::{
+    McpServerConnectionStatus, McpServerDetails, McpServerStartupState, McpServerStatus,
+};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::census::View;
 use super::host::Counted;
-use super::mcp::{Line, Offers, Session};
+use super::mcp::{Asked, Line, Offers, Session};
 use super::{ExitReport, HelperProcess, HelperSpec, ProcessHost, Transport};
 use crate::policy;
 
@@ -57,6 +59,8 @@ pub enum Phase {
 pub struct Snapshot {
     pub phase: Phase,
     pub status: McpServerStatus,
+    /// The revision of MCP that is spoken with it, once that is known.
+    pub protocol_version: Option<String>,
     /// Takes calls while the helper is ready.
     pub session: Option<Arc<Session>>,
     /// Why it does not run, with the last lines of its stderr.
@@ -81,7 +85,6 @@ pub struct Reins {
     /// Cancelled, it is killed, whatever stage of its end it is in.
     pub kill: CancellationToken,
     /// Notified, a helper that is given up is started anew.
-    #[expect(dead_code, reason = "the breaker that it closes comes next")]
     pub reopen: Arc<Notify>,
 }
 
@@ -95,12 +98,15 @@ pub struct Supervisor {
     reins: Reins,
     seen: watch::Sender<Snapshot>,
     counted: Option<Counted>,
+    asked: Asked,
 }
 
 /// Why a helper is not, or no longer, ready.
 enum Cause {
     Asked,
     Failed(String),
+    /// It may have ended because of how it was asked; it is asked in another way now.
+    Misjudged,
 }
 
 impl Supervisor {
@@ -114,7 +120,8 @@ impl Supervisor {
     ) -> (Self, watch::Receiver<Snapshot>) {
         let (seen, published) = watch::channel(Snapshot::first(spec));
         let (host, spec) = (Arc::clone(host), Arc::clone(spec));
-        (Self { host, spec, cwd, events, reins, seen, counted: None }, published)
+        let asked = Asked::default();
+        (Self { host, spec, cwd, events, reins, seen, counted: None, asked }, published)
     }
 
     /// The whole life. Ends at once for a helper that is disabled.
@@ -129,14 +136,21 @@ impl Supervisor {
         self.announce(McpServerStartupState::Starting, None);
         // What a former server left first. It has a bound, so a stop may wait for it too.
         self.host.swept().await;
-        match HelperProcess::start_killable(&self.host, &self.spec, &self.cwd, self.reins.kill.clone()) {
-            Ok((process, pipes)) => {
-                let line = Line::default();
-                self.seen.send_modify(|seen| seen.view = Some(process.view(&pipes)));
-                let cause = self.live(&process, pipes, &line).await;
-                self.end(&process, cause).await;
+        loop {
+            let kill = self.reins.kill.clone();
+            let started = HelperProcess::start_killable(&self.host, &self.spec, &self.cwd, kill);
+            let (process, pipes) = match started {
+                Ok(started) => started,
+                Err(error) => return self.never_was(&error.to_string()),
+            };
+            let line = Line::default();
+            self.seen.send_modify(|seen| seen.view = Some(process.view(&pipes)));
+            let cause = self.live(&process, pipes, &line).await;
+            if let Cause::Misjudged = cause {
+                process.stop().await;
+                continue;
             }
-            Err(error) => self.never_was(&error.to_string()),
+            return self.end(&process, cause).await;
         }
     }
 
@@ -189,7 +203,8 @@ impl Supervisor {
         line: &Line,
     ) -> Result<Session, Cause> {
         let open = async {
-            let session = Session::open(pipes, line.clone(), self.host.options.tasks.clone()).await?;
+            let tasks = self.host.options.tasks.clone();
+            let session = Session::open(pipes, line.clone(), tasks, &self.asked).await?;
             let tools = session.tools().await?;
             Ok((session, tools))
         };
@@ -208,13 +223,17 @@ impl Supervisor {
         };
         match opened {
             Ok((session, tools)) => {
+                let version = session.protocol_version().to_owned();
                 self.seen.send_modify(|seen| {
+                    seen.status.skein = Some(McpServerDetails { protocol_version: version.clone() });
+                    seen.protocol_version = Some(version);
                     seen.status.server_info.clone_from(&session.info);
                     seen.status.server_capabilities.clone_from(&session.capabilities);
                 });
                 self.publish(Ok(Offers { tools, ..Offers::default() }));
                 Ok(session)
             }
+            Err(_) if is_broken(process, line) && self.asked.was_too_much() => Err(Cause::Misjudged),
             Err(_) if is_broken(process, line) => Err(Cause::Failed(self.reason(process, line).await)),
             Err(why) => Err(Cause::Failed(with_stderr(why, process))),
         }
@@ -229,6 +248,8 @@ impl Supervisor {
             Cause::Failed(why) => {
                 (Phase::Failed, Phase::Failed, Some(McpServerConnectionStatus::Failed), why)
             }
+            // Never ended here: it is started again.
+            Cause::Misjudged => return,
         };
         self.seen.send_modify(|seen| {
             seen.phase = during;
@@ -296,6 +317,8 @@ impl Supervisor {
         match cause {
             Cause::Asked => self.announce(McpServerStartupState::Cancelled, None),
             Cause::Failed(why) => self.announce(McpServerStartupState::Failed, Some(why.clone())),
+            // It starts still.
+            Cause::Misjudged => {}
         }
     }
 
@@ -324,7 +347,16 @@ impl Snapshot {
         let mut status = spec.status();
         status.runtime_status = Some(runtime);
         let over = (!spec.enabled).then(|| ExitReport::nothing(&spec.name));
-        Self { phase, status, session: None, reason: None, alive: spec.enabled, view: None, over }
+        Self {
+            phase,
+            status,
+            protocol_version: None,
+            session: None,
+            reason: None,
+            alive: spec.enabled,
+            view: None,
+            over,
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::helpers::HomeMark;
 
+pub mod durable;
 pub mod folders;
 mod lock;
 mod paths;
@@ -268,7 +269,7 @@ fn fault(path: &Path, source: io::Error) -> HomeError {
 
 /// The root, with its missing parents. A folder that was there is made private only where it is certainly ours:
 /// somebody may have named their own home by mistake.
-fn make_root(root: &Path) -> Result<(), HomeError> {
+pub(crate) fn make_root(root: &Path) -> Result<(), HomeError> {
     let missing: Vec<&Path> = root.ancestors().take_while(|folder| !folder.exists()).collect();
     for folder in missing.into_iter().rev() {
         make_folder(folder)?;

@@ -147,6 +147,15 @@ pub fn config(errors: &ConfigErrors) -> WireError {
     WireError::invalid_params("badConfig", errors.to_string()).path("config")
 }
 
+/// Settings that were read again and cannot be used.
+#[must_use]
+pub fn settings(errors: &ConfigErrors) -> WireError {
+    WireError::invalid_request(
+        "badConfig",
+        format!("the settings cannot be used, nothing has changed: {errors}"),
+    )
+}
+
 /// A request before `initialize`.
 #[must_use]
 pub fn not_initialised() -> WireError {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use skein_app_server::clock::Clock;
 use skein_app_server::helpers::{
-    Containment, HelperCall, HelperError, HelperEvent, HelperSet, HelperSpec, HttpSpec, Stage, StdioSpec,
-    Transport,
+    Containment, HelperCall, HelperError, HelperEvent, HelperSet, HelperSpec, HttpSpec, Isolation, Stage,
+    StdioSpec, Transport,
 };
 use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
 use skein_protocol::ids::ThreadId;
@@ -26,7 +26,7 @@ while read -r line; do
   id=${line#*\"id\":}; id=${id%%[,\}]*}
   case $line in
     *'"initialize"'*) say "\"id\":$id,\"result\":{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"tools\":{}},\"serverInfo\":{\"name\":\"sh\",\"version\":\"1\"}}" ;;
-    *'"cursor":"more"'*) say "\"id\":$id,\"result\":{\"tools\":[{\"name\":\"second\",\"inputSchema\":{\"type\":\"object\"}}]}" ;;
+    *'"cursor":"more"'*) say "\"id\":$id,\"result\":{\"tools\":[{\"name\":\"${second:-second}\",\"inputSchema\":{\"type\":\"object\"}}]}" ;;
     *'"tools/list"'*) say "\"id\":$id,\"result\":{\"nextCursor\":\"more\",\"tools\":[{\"name\":\"first\",\"inputSchema\":{\"type\":\"object\"}}]}" ;;
     *'"tools/call"'*) eval "$on_call" ;;
     *'"notifications/cancelled"'*) eval "$on_cancel" ;;
@@ -292,5 +292,36 @@ async fn a_dropped_set_ends_its_helpers() {
     drop(set);
     until("the helper is gone", || !pids.iter().copied().any(exists)).await;
     while events.recv().await.is_some() {}
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn a_shared_helper_is_one_process_and_each_thread_keeps_to_its_own_list_of_tools() {
+    let house = House::new(Containment::Auto);
+    let on_call = r#"second=third; say '"method":"notifications/tools/list_changed"'; text ok"#;
+    let shared = HelperSpec { isolation: Isolation::Shared, ..server(&house, "a", on_call) };
+    let thread = |spec: HelperSpec, cwd: &str| {
+        let (heard, events) = mpsc::channel(8);
+        let thread = ThreadId::new(Clock.new_id());
+        (HelperSet::start(&house.host, thread, vec![spec], cwd.into(), heard), events)
+    };
+    let (one, _heard) = thread(shared.clone(), "/");
+    let (two, _heard) = thread(HelperSpec { disabled_tools: vec!["first".into()], ..shared }, "/tmp");
+    let names = async |set: &HelperSet| {
+        let tools = set.tools().await.expect("nothing is required").into_iter();
+        tools.map(|tool| tool.tool.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&one).await, ["first", "second"]);
+    assert_eq!(names(&two).await, ["second"]);
+    assert_eq!(house.host.counts().alive, 1);
+    // A call of one changes the tools of both.
+    one.call("a", "first", json!({}), CancellationToken::new()).await.expect("an answer");
+    let listed = |set: &HelperSet| set.statuses()[0].tools.contains_key("third");
+    until("both see the new tools", || listed(&one) && listed(&two)).await;
+    assert_eq!(names(&two).await, ["third"]);
+    assert_eq!(one.stop().await, [], "the other goes on");
+    assert_eq!(house.host.counts().alive, 1);
+    let reports = two.stop().await;
+    assert_eq!((reports.len(), reports[0].survivors), (1, 0));
     house.finish().await;
 }

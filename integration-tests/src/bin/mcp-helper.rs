@@ -1,4 +1,4 @@
-//! A stdio MCP server (revision 2025-11-25) that behaves as badly as it is told: for tests and demonstrations.
+//! A stdio MCP server (revision 2025-11-25, or what `--speaks` says) that behaves as badly as it is told: for tests and demonstrations.
 //!
 //! `mcp-helper [SWITCH...]`; the switches are the fields of [`Manners`], its tools those of [`TOOLS`]. Small on purpose:
 //! no runtime, a thread for each call that takes time.
@@ -12,6 +12,8 @@ use std::time::Duration;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use serde_json::{Value, json};
 
+#[path = "mcp-helper/era.rs"]
+mod era;
 #[path = "mcp-helper/zoo.rs"]
 mod zoo;
 
@@ -58,6 +60,8 @@ struct Manners {
     start_delay: Duration,
     /// `--wait-for-ever`: no server at all, but the child that `--grandchild` and the tool `spawn` start.
     wait_for_ever: bool,
+    /// `--speaks HOW`.
+    speaks: era::Speaks,
     /// `--zoo MODE MARK`: one of the modes of [`zoo`].
     zoo: Option<(zoo::Mode, String)>,
 }
@@ -120,6 +124,7 @@ impl Manners {
                     manners.start_delay = Duration::from_millis(number()?.unsigned_abs().into())
                 }
                 "--wait-for-ever" => manners.wait_for_ever = true,
+                "--speaks" => manners.speaks = era::Speaks::named(&args.next().unwrap_or_default()),
                 "--zoo" => {
                     let mode = zoo::Mode::named(&args.next().unwrap_or_default())?;
                     manners.zoo = Some((mode, args.next().ok_or("--zoo takes a mode and a mark")?));
@@ -140,6 +145,7 @@ struct Server {
 }
 
 fn serve(server: &Arc<Server>, manners: &Manners) {
+    let mut begun = false;
     for line in io::stdin().lock().lines() {
         let Ok(message) =
             line.map_err(drop).and_then(|line| serde_json::from_str::<Value>(&line).map_err(drop))
@@ -147,6 +153,9 @@ fn serve(server: &Arc<Server>, manners: &Manners) {
             continue;
         };
         if manners.hang_at_start {
+            continue;
+        }
+        if manners.speaks.hears(&message, &mut begun) == era::Heard::Done {
             continue;
         }
         let id = message["id"].clone();

@@ -21,9 +21,9 @@ use skein_protocol::extension::{EVENTS_EXTENSION, RepairState, RpcDiscoverParams
 use skein_protocol::helper::{ListMcpServerStatusParams, McpServerStartupState};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{
-    AccountRead, CollaborationModeList, ConfigRead, ConfigRequirementsRead, HooksList, Initialize,
-    McpServerResourceRead, McpServerStatusList, ModelList, RpcDiscover, SkeinCatalogResume, SkillsList,
-    ThreadArchive, ThreadDelete, ThreadFork, ThreadInjectItems, ThreadItemsList, ThreadList,
+    AccountRead, CollaborationModeList, ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead, HooksList,
+    Initialize, McpServerResourceRead, McpServerStatusList, ModelList, RpcDiscover, SkeinCatalogResume,
+    SkillsList, ThreadArchive, ThreadDelete, ThreadFork, ThreadInjectItems, ThreadItemsList, ThreadList,
     ThreadMetadataUpdate, ThreadNameSet, ThreadRead, ThreadResume, ThreadRevert, ThreadRollback,
     ThreadSearch, ThreadSearchOccurrences, ThreadStart, ThreadTurnsList, ThreadUnarchive, TurnStart,
     TurnSteer,
@@ -173,6 +173,7 @@ async fn what_clients_ask_before_their_first_thread() -> Result<()> {
     client.call::<ConfigRead>(ConfigReadParams { cwd: None, include_layers: true }).await?;
     // The peer takes no params at all here.
     client.call_raw(ConfigRequirementsRead::INFO.wire, &Value::Null).await??;
+    client.call_raw(ConfigMcpServerReload::INFO.wire, &Value::Null).await??;
     client.call::<SkillsList>(SkillsListParams::default()).await?;
     client.call::<HooksList>(HooksListParams::default()).await?;
     client.call::<CollaborationModeList>(CollaborationModeListParams {}).await?;

@@ -2,7 +2,9 @@
 
 mod census;
 mod dead;
+mod eras;
 mod leaks;
+mod reload;
 mod resources;
 mod shared;
 mod stalled;

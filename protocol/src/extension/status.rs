@@ -313,6 +313,8 @@ pub struct PressureCounts {
 pub struct ReloadCounts {
     /// Reloads that were taken.
     pub total: u64,
+    /// Reloads that found nothing changed.
+    pub unchanged_total: u64,
     /// Reloads that changed nothing, because the settings were wrong.
     pub refused_total: u64,
     /// When the last one was taken, in Unix milliseconds; absent before the first.

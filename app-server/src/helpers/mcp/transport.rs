@@ -16,7 +16,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 
-use super::{Line, Pipes};
+use super::super::Pipes;
+use super::Line;
 use crate::policy;
 
 /// Rides on a request: where the progress of this call goes.

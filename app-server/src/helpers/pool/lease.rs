@@ -1,6 +1,5 @@
 //! What holds an instance: a lease, and for the time of a call a hold.
 
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::book::{LeaseId, Number};
 use super::{Instance, Key};
-use crate::helpers::{HelperSpec, ProcessHost};
+use crate::helpers::ProcessHost;
 
 /// A right to use an instance. While anybody has one the instance stays; dropped, it is given back.
 #[derive(Debug)]
@@ -16,24 +15,15 @@ pub struct Lease {
     pub(super) host: Arc<ProcessHost>,
     pub(super) id: LeaseId,
     pub key: Key,
-    pub(super) made_of: MadeOf,
     /// Cancelled when it is given back: its calls end.
     left: CancellationToken,
     last: OnceLock<Arc<Instance>>,
 }
 
-/// What a fresh instance is made of.
-#[derive(Debug)]
-pub struct MadeOf {
-    pub spec: HelperSpec,
-    /// The thread's working directory.
-    pub cwd: PathBuf,
-}
-
 impl Lease {
-    pub(super) fn new(host: &Arc<ProcessHost>, id: LeaseId, key: Key, made_of: MadeOf) -> Self {
+    pub(super) fn new(host: &Arc<ProcessHost>, id: LeaseId, key: Key) -> Self {
         let (left, last) = (CancellationToken::new(), OnceLock::new());
-        Self { host: Arc::clone(host), id, key, made_of, left, last }
+        Self { host: Arc::clone(host), id, key, left, last }
     }
 
     /// The instance that it is for now, or was for last.

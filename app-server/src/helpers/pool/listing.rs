@@ -45,6 +45,7 @@ fn detail(entry: &Entry<Arc<Instance>, Lessee>, census: &Census) -> HelperDetail
             Phase::Stopped => HelperState::Stopped,
         },
         reason: seen.reason,
+        protocol_version: seen.protocol_version,
         pid: seen.view.as_ref().and_then(View::pid),
         memory_bytes: processes.iter().map(|process| process.memory_bytes).sum(),
         processes,

@@ -9,6 +9,8 @@ use super::*;
 use crate::clock::Clock;
 use crate::tasks::Tasks;
 
+mod schedules;
+
 /// Stands for the process of an instance. Dropped, no process of it is left.
 pub struct Double {
     pub spec: Arc<HelperSpec>,
@@ -218,7 +220,7 @@ async fn the_end_of_the_server_waits_for_no_linger() {
     }
     let host = Arc::clone(&house.host);
     let began = Clock.now();
-    let closing = house.tasks.spawn("stop", async move { host.close().await });
+    let closing = house.tasks.spawn("close", async move { host.close().await });
     for double in &doubles[1..] {
         double.stop.cancelled().await;
     }
@@ -341,5 +343,27 @@ async fn a_caller_is_enough_to_replace_it_and_a_thread_that_leaves_ends_its_call
     drop(own.hold_for_tests("a"));
     house.nothing_more();
     drop((own, double));
+    house.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_failed_is_started_again_for_all_who_hold_it_and_nothing_else() {
+    let mut house = House::new();
+    let sets = ["/a", "/b"]
+        .map(|cwd| house.thread(cwd, vec![helper(Isolation::Shared), HelperSpec::new("own", "program")]).0);
+    let (failed, own, other) = (house.next(), house.next(), house.next());
+    failed.seen.send_modify(|seen| seen.phase = Phase::Failed);
+    drop(failed);
+    while !house.host.pool.book().entries().any(|(_, entry)| matches!(entry.standing, Standing::Over)) {
+        tokio::task::yield_now().await;
+    }
+    house.host.revive();
+    let fresh = house.next();
+    assert_eq!(fresh.spec.name, "a");
+    house.host.revive();
+    house.nothing_more();
+    let [one, two] = sets.each_ref().map(|set| set.hold_for_tests("a"));
+    assert!(Arc::ptr_eq(&one.instance, &two.instance) && !own.is_ending() && !other.is_ending());
+    drop((one, two, sets, fresh, own, other));
     house.finish().await;
 }

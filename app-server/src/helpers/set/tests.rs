@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 
 use super::super::Pipes;
-use super::super::mcp::Line;
+use super::super::mcp::{Asked, Line};
 use super::super::pool::tests::{Double, House};
 use super::*;
 use crate::clock::Clock;
@@ -31,7 +31,8 @@ impl Fake {
         let (output, stdout) = pipe::pipe().expect("a pipe");
         let (hear, heard) = mpsc::channel(64);
         tasks.spawn("fake", answer(asked, output, hear, tasks.clone()));
-        let session = Session::open(Pipes { stdin, stdout }, Line::default(), tasks.clone()).await;
+        let session =
+            Session::open(Pipes { stdin, stdout }, Line::default(), tasks.clone(), &Asked::default()).await;
         let session = Arc::new(session.expect("a handshake"));
         let mut house = House::new();
         let spec = HelperSpec { tool_timeout, ..HelperSpec::new("fake", "/nowhere") };

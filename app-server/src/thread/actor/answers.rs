@@ -85,6 +85,19 @@ impl Owner {
         }
     }
 
+    /// The settings have changed: the thread's helpers change with them.
+    pub(super) fn change_helpers(&self) {
+        let Some(helpers) = &self.helpers else { return };
+        match self.overrides.over(&self.config.helpers) {
+            // What is being ended takes nothing new.
+            Ok(specs) => helpers.change(specs.into_values().collect()),
+            // A client has changed a helper that is not there any more.
+            Err(errors) => {
+                tracing::warn!(thread = %self.id, %errors, "its own settings do not fit the new ones; its helpers stay");
+            }
+        }
+    }
+
     pub(super) fn picture(&self) -> ThreadPicture {
         let now = |journal: &super::Journal| (journal.seq(), journal.epoch());
         let (seq, epoch) = self.journal.as_ref().map_or((EventSeq(0), Epoch(1)), now);

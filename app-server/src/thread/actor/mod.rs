@@ -118,6 +118,8 @@ struct Owner {
     /// What the client wants different for this thread's helpers.
     overrides: Overrides,
     helpers: Option<Arc<HelperSet>>,
+    /// The settings that were looked at last.
+    config: Arc<Config>,
     turn: Option<RunningTurn>,
     questions: Vec<Question>,
     /// The last turn failed.
@@ -158,7 +160,8 @@ pub fn start(services: &Arc<Services>, seat: Seat, first: Command) {
 
 impl Owner {
     fn new(services: Arc<Services>, seat: Seat, persistence: Persistence) -> Self {
-        let policy = machine_policy(&services.config());
+        let config = services.config();
+        let policy = machine_policy(&config);
         Self {
             id: seat.handle.id(),
             persistence,
@@ -179,6 +182,7 @@ impl Owner {
             load_error: None,
             overrides: Overrides::default(),
             helpers: None,
+            config,
             turn: None,
             questions: Vec::new(),
             faulted: false,
@@ -277,7 +281,13 @@ impl Owner {
 
     /// The configuration may have changed since the last look.
     fn take_policy(&mut self) {
-        let policy = machine_policy(&self.services.config());
+        let config = self.services.config();
+        if Arc::ptr_eq(&self.config, &config) {
+            return;
+        }
+        let policy = machine_policy(&config);
+        self.config = config;
+        self.change_helpers();
         if self.policy != policy {
             self.policy = policy;
             self.step(Event::Policy(policy));

@@ -22,7 +22,8 @@ async fn a_loaded_thread_takes_a_new_policy_at_once() {
     client.disconnect();
     assert!(client.fence(thread).await, "it has an hour");
     let now = bench.services.clock.now();
-    reload::take(&bench.services, Ok(changed(&bench, |config| config.unload.grace = Duration::ZERO)));
+    reload::take(&bench.services, Ok(changed(&bench, |config| config.unload.grace = Duration::ZERO)))
+        .unwrap();
     bench.gone(thread).await;
     assert_eq!(bench.services.clock.now(), now, "at once");
     assert_eq!(bench.services.counters.reloads.get(), 1);
@@ -36,7 +37,8 @@ async fn a_turn_that_goes_on_alone_ends_when_the_settings_say_so() {
     client.disconnect();
     assert!(client.fence(thread).await);
     let limit = Some(Duration::from_mins(1));
-    reload::take(&bench.services, Ok(changed(&bench, |config| config.orphans.running_limit = limit)));
+    reload::take(&bench.services, Ok(changed(&bench, |config| config.orphans.running_limit = limit)))
+        .unwrap();
     bench.gone(thread).await;
     bench.finish().await;
 }
@@ -46,7 +48,7 @@ async fn settings_that_are_wrong_change_nothing() {
     let bench = Bench::in_memory();
     let mut client = bench.client();
     let before = bench.services.config();
-    reload::take(&bench.services, Err(ConfigErrors(Vec::new())));
+    reload::take(&bench.services, Err(ConfigErrors(Vec::new()))).unwrap_err();
     assert_eq!(bench.services.config(), before);
     let counters = &bench.services.counters;
     assert_eq!((counters.reloads.get(), counters.reloads_refused.get()), (0, 1));
@@ -59,7 +61,7 @@ async fn clients_hear_what_takes_effect_only_at_the_next_start() {
     let bench = Bench::in_memory();
     let mut client = bench.client();
     let before = bench.services.config().limits.mailbox;
-    reload::take(&bench.services, Ok(changed(&bench, |config| config.limits.mailbox = before + 1)));
+    reload::take(&bench.services, Ok(changed(&bench, |config| config.limits.mailbox = before + 1))).unwrap();
     let warning = client.heard::<ConfigWarning>().await;
     assert_eq!(warning.summary, "limits.mailbox has changed; it takes effect at the next start");
     assert_eq!(bench.services.config().limits.mailbox, before);

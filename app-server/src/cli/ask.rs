@@ -1,0 +1,32 @@
+//! A question without parameters to the running server: its answer for people, or as JSON.
+
+use anyhow::Context;
+use clap::Args;
+use skein_protocol::envelope;
+use skein_protocol::table::Method;
+
+use super::client::Client;
+use super::{Where, call, print_line};
+
+#[derive(Debug, Args)]
+pub struct Ask {
+    #[command(flatten)]
+    target: Where,
+    /// Print the answer as JSON, on one line.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Ask {
+    /// Asks, and prints what `table` makes of the answer.
+    pub async fn run<M: Method>(self, table: fn(&M::Response) -> String) -> anyhow::Result<()> {
+        let mut client = Client::open(&self.target).await?;
+        let answer = client.call(M::INFO.wire, None, |_| Ok(())).await?;
+        client.close().await;
+        if self.json {
+            return print_line(&call::shown(&answer, true)?);
+        }
+        let answer = envelope::result(&answer).context("the server is of another version")?;
+        print_line(&table(&answer))
+    }
+}

@@ -1,0 +1,81 @@
+//! `skein mcp add`: one more helper in the settings.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::json;
+use skein_app_server::config::edit::{Access, Present, SettingsFile};
+use skein_app_server::helpers::{HelperSpec, HttpSpec, Secrets, StdioSpec, Transport};
+
+use super::super::{home, print_line};
+use super::{Settings, tell};
+
+#[derive(Debug, Args)]
+pub struct Add {
+    /// What it is to be called: letters, digits, - and _.
+    name: String,
+    /// A variable of its environment. The value stands in the file: for secrets there is --env-var.
+    #[arg(long, value_name = "K=V", conflicts_with = "url")]
+    env: Vec<String>,
+    /// A variable that is taken from the server's environment, by name.
+    #[arg(long, value_name = "K", conflicts_with = "url")]
+    env_var: Vec<String>,
+    /// Its working directory [default: the thread's].
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    cwd: Option<String>,
+    /// Where it listens, when somebody else runs it.
+    #[arg(long, conflicts_with = "command", required_unless_present = "command")]
+    url: Option<String>,
+    /// The variable of the server's environment that holds its bearer token.
+    #[arg(long, value_name = "K", requires = "url")]
+    bearer_token_env_var: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
+    /// Its program and arguments.
+    #[arg(last = true)]
+    command: Vec<String>,
+}
+
+impl Add {
+    pub async fn run(self) -> anyhow::Result<()> {
+        let spec = HelperSpec::reached(self.name.as_str(), self.transport()?);
+        let home = home(self.settings.home.as_ref())?;
+        let mut file = SettingsFile::open(&home, Access::Change)?;
+        file.add(&spec, Present::Keep)?;
+        file.write()?;
+        let path = file.path().to_owned();
+        drop(file);
+        let told = tell::reload(&home).await;
+        if self.settings.json {
+            let outcome = json!({ "added": self.name, "file": path, "server": told.json() });
+            return print_line(&outcome.to_string());
+        }
+        print_line(&format!("helper {:?} was added to {}{}", self.name, path.display(), told.words()))
+    }
+
+    fn transport(&self) -> anyhow::Result<Transport> {
+        if let Some(url) = &self.url {
+            let bearer_token_env_var = self.bearer_token_env_var.clone();
+            return Ok(Transport::Http(HttpSpec {
+                url: url.clone(),
+                bearer_token_env_var,
+                ..HttpSpec::default()
+            }));
+        }
+        let (command, args) = self.command.split_first().context("no command")?;
+        let pair = |said: &String| {
+            let (name, value) = said.split_once('=').filter(|(name, _)| !name.is_empty())?;
+            Some((name.to_owned(), value.to_owned()))
+        };
+        // Not what was said, which may be a secret.
+        let env: Option<BTreeMap<_, _>> = self.env.iter().map(pair).collect();
+        Ok(Transport::Stdio(StdioSpec {
+            command: command.clone(),
+            args: args.to_vec(),
+            env: Secrets(env.context("--env takes NAME=VALUE")?),
+            env_vars: self.env_var.clone(),
+            cwd: self.cwd.as_ref().map(Into::into),
+        }))
+    }
+}

@@ -1,0 +1,140 @@
+//! `skein mcp import`: the helpers of a desktop client, by the words of our settings.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::{Value, json};
+use skein_app_server::config::desktop::{self, Usable};
+use skein_app_server::config::edit::{Access, Present, SettingsFile};
+
+use super::super::{home, print_line};
+use super::tell::Told;
+use super::{Settings, tell};
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The client's file, such as claude_desktop_config.json or mcp.json.
+    file: String,
+    /// Take helpers whose name is configured already in the place of those.
+    #[arg(long)]
+    replace: bool,
+    /// Only say what would be taken.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// What became of each helper of the file.
+#[derive(Debug, Default)]
+struct Outcome {
+    taken: Vec<Usable>,
+    /// The name of each that is configured already.
+    there: Vec<String>,
+    left: Vec<desktop::Left>,
+}
+
+impl Import {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let text = read(&self.file)?;
+        let desktop = desktop::read(&text).with_context(|| self.file.clone())?;
+        let home = home(self.settings.home.as_ref())?;
+        let access = if self.dry_run { Access::Look } else { Access::Change };
+        let mut settings = SettingsFile::open(&home, access)?;
+        let outcome = take(&mut settings, desktop, self.replace)?;
+        let changes = !outcome.taken.is_empty() && !self.dry_run;
+        if changes {
+            settings.write()?;
+        }
+        let path = settings.path().to_owned();
+        drop(settings);
+        let told = if changes { tell::reload(&home).await } else { Told::Nobody };
+        if self.settings.json {
+            print_line(&outcome.json(&path, self.dry_run, &told).to_string())?;
+        } else {
+            outcome.tell(&path, self.dry_run, &told)?;
+        }
+        Ok(if outcome.left.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn read(file: &str) -> anyhow::Result<String> {
+    if file == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("stdin")?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(file).with_context(|| file.to_owned())
+}
+
+/// Puts into the settings what can be used. One that the settings do not take is left, and the others are not.
+fn take(settings: &mut SettingsFile, desktop: desktop::Desktop, replace: bool) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome { left: desktop.left, ..Outcome::default() };
+    let mut new: Vec<String> = Vec::new();
+    for usable in desktop.usable {
+        let name = usable.spec.name.clone();
+        if new.contains(&name) {
+            let why = format!("another one of the file is called {name:?} here, too");
+            outcome.left.push(desktop::Left { name: usable.said, why });
+        } else if settings.names().contains(&name) && !replace {
+            outcome.there.push(name);
+        } else {
+            settings.add(&usable.spec, Present::Replace)?;
+            settings.check().with_context(|| format!("helper {:?}", usable.said))?;
+            new.push(name);
+            outcome.taken.push(usable);
+        }
+    }
+    Ok(outcome)
+}
+
+impl Outcome {
+    fn tell(&self, path: &Path, dry_run: bool, told: &Told) -> anyhow::Result<()> {
+        for usable in &self.taken {
+            print_line(&taken(usable, dry_run))?;
+        }
+        for name in &self.there {
+            print_line(&format!("left {name}: it is configured already; --replace takes the new one"))?;
+        }
+        for left in &self.left {
+            eprintln!("skein: left {}: {}", left.name, left.why);
+        }
+        let count = self.taken.len();
+        let others = self.there.len() + self.left.len();
+        let verb = if dry_run { "would be" } else { "were" };
+        let end = format!("{count} helpers {verb} taken into {}, {others} left", path.display());
+        print_line(&format!("{end}{}", told.words()))
+    }
+
+    fn json(&self, path: &Path, dry_run: bool, told: &Told) -> Value {
+        let taken = |usable: &Usable| {
+            json!({ "name": usable.spec.name, "said": usable.said, "enabled": usable.spec.enabled,
+                "passedOver": usable.passed_over })
+        };
+        let left = |left: &desktop::Left| json!({ "name": left.name, "reason": left.why });
+        json!({
+            "complete": self.left.is_empty(),
+            "dryRun": dry_run,
+            "file": path,
+            "taken": self.taken.iter().map(taken).collect::<Vec<_>>(),
+            "there": self.there,
+            "left": self.left.iter().map(left).collect::<Vec<_>>(),
+            "server": told.json(),
+        })
+    }
+}
+
+fn taken(usable: &Usable, dry_run: bool) -> String {
+    let Usable { said, spec, passed_over } = usable;
+    let verb = if dry_run { "would take" } else { "took" };
+    let renamed = if *said == spec.name { String::new() } else { format!(" as {}", spec.name) };
+    let disabled = if spec.enabled { "" } else { ", disabled" };
+    let without = match passed_over.as_slice() {
+        [] => String::new(),
+        keys => format!(", without {}", keys.join(", ")),
+    };
+    format!("{verb} {said}{renamed}{disabled}{without}")
+}

@@ -1,0 +1,106 @@
+//! `skein mcp list`: what is configured, and where. What may be secret is masked.
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::{Value, json};
+use skein_app_server::config::edit::{Access, SettingsFile};
+use skein_app_server::config::{Config, Flags, shown};
+
+use super::super::print_line;
+use super::Settings;
+
+#[derive(Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl List {
+    pub fn run(self) -> anyhow::Result<()> {
+        let flags = Flags { home: self.settings.home, ..Flags::default() };
+        let config = Config::load(&flags)?;
+        let file = SettingsFile::open(&config.home, Access::Look)?;
+        // As the file has them.
+        let names = file.names();
+        let listed = names.iter().filter_map(|name| Some((name.as_str(), config.helpers.get(name)?)));
+        let listed: Vec<_> = listed.map(|(name, spec)| (name, shown::helper(spec))).collect();
+        if self.settings.json {
+            let data: Vec<Value> =
+                listed.into_iter().map(|(name, keys)| named(name, keys, file.path())).collect();
+            return print_line(&json!({ "data": data }).to_string());
+        }
+        if listed.is_empty() {
+            return print_line(&format!("no helpers in {}", file.path().display()));
+        }
+        for line in lines(&listed) {
+            print_line(&line)?;
+        }
+        print_line(&format!("in {}", file.path().display()))
+    }
+}
+
+fn named(name: &str, keys: Value, file: &Path) -> Value {
+    let mut helper = json!({ "name": name, "file": file });
+    if let (Value::Object(helper), Value::Object(keys)) = (&mut helper, keys) {
+        helper.extend(keys.into_iter().filter(|(_, value)| !value.is_null()));
+    }
+    helper
+}
+
+/// A line for each: its name, whether it runs, the way to it, its variables.
+fn lines(listed: &[(&str, Value)]) -> Vec<String> {
+    let width = listed.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    let line = |(name, keys): &(&str, Value)| {
+        let enabled = if keys["enabled"] == json!(false) { "disabled" } else { "enabled " };
+        format!("{name:<width$}  {enabled}  {}", way(keys))
+    };
+    listed.iter().map(line).collect()
+}
+
+fn way(keys: &Value) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for key in ["env", "http_headers"] {
+        let names = keys[key].as_object().into_iter().flatten();
+        words.extend(names.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())));
+    }
+    for (key, sign) in [("env_vars", "$"), ("bearer_token_env_var", "Bearer $")] {
+        let several = keys[key].as_array().into_iter().flatten().filter_map(Value::as_str);
+        words.extend(several.chain(keys[key].as_str()).map(|name| format!("{sign}{name}")));
+    }
+    let named = keys["env_http_headers"].as_object().into_iter().flatten();
+    words.extend(named.map(|(name, value)| format!("{name}=${}", value.as_str().unwrap_or_default())));
+    words.extend(["command", "url"].iter().filter_map(|key| keys[*key].as_str()).map(quoted));
+    words.extend(keys["args"].as_array().into_iter().flatten().filter_map(Value::as_str).map(quoted));
+    words.extend(keys["cwd"].as_str().map(|cwd| format!("in {}", quoted(cwd))));
+    words.join(" ")
+}
+
+/// As a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:=@,+%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_helper_is_a_line_that_can_be_read_as_a_command() {
+        let one = json!({ "command": "run it", "args": ["-x", "it's"], "env": { "A": "***" }, "env_vars": ["B"],
+            "cwd": "/srv", "enabled": true });
+        let two = json!({ "url": "https://example.org/mcp?***", "bearer_token_env_var": "T", "enabled": false,
+            "http_headers": { "X": "***" }, "env_http_headers": { "Y": "Z" } });
+        assert_eq!(
+            lines(&[("one", one), ("second", two)]),
+            [
+                r"one     enabled   A=*** $B 'run it' -x 'it'\''s' in /srv",
+                "second  disabled  X=*** Bearer $T Y=$Z 'https://example.org/mcp?***'",
+            ]
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! A server that runs on the home hears that its settings have changed, or its user hears how to tell it.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use skein_app_server::home::{HomePaths, SERVE, holder};
+use skein_protocol::methods::METHODS;
+
+use super::super::client::Client;
+
+/// How the name of the method ends by which helpers are read anew.
+const RELOAD: &str = "/mcpServer/reload";
+
+/// What the server on a home knows of the change.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Told {
+    /// There is none.
+    Nobody,
+    /// It has read the settings again.
+    Reloaded(Option<u32>),
+    /// It has not, and why.
+    Not(Option<u32>, String),
+}
+
+/// Has the server on this home read its helpers again, where there is one. The change is in the file, so that nothing of
+/// this is an error.
+pub async fn reload(home: &Path) -> Told {
+    let Some(holder) = holder(&HomePaths::new(home)) else { return Told::Nobody };
+    if holder.doing.as_deref().is_some_and(|doing| doing != SERVE) {
+        return Told::Nobody;
+    }
+    let Some(method) = METHODS.iter().find(|row| row.wire.ends_with(RELOAD)) else {
+        return Told::Not(holder.pid, "it has no method for that".to_owned());
+    };
+    let asked = async {
+        let mut client = Client::open_home(home).await?;
+        client.call(method.wire, None, |_| Ok(())).await?;
+        client.close().await;
+        anyhow::Ok(())
+    };
+    match asked.await {
+        Ok(()) => Told::Reloaded(holder.pid),
+        Err(error) => Told::Not(holder.pid, format!("{error:#}")),
+    }
+}
+
+impl Told {
+    /// Behind a sentence that says what was changed.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Nobody => String::new(),
+            Self::Reloaded(_) => "; the running server has read it".to_owned(),
+            Self::Not(Some(pid), _) => format!("; the running server reads it when told: kill -HUP {pid}"),
+            Self::Not(None, _) => "; the running server reads it at SIGHUP, or at its next start".to_owned(),
+        }
+    }
+
+    pub fn json(&self) -> Value {
+        match self {
+            Self::Nobody => Value::Null,
+            Self::Reloaded(pid) => json!({ "pid": pid, "reloaded": true }),
+            Self::Not(pid, why) => json!({ "pid": pid, "reloaded": false, "reason": why }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Told;
+
+    #[test]
+    fn who_is_not_told_is_named_with_what_to_do() {
+        assert_eq!(Told::Nobody.words(), "");
+        assert!(Told::Not(Some(7), "no".into()).words().ends_with("kill -HUP 7"));
+        assert_eq!(Told::Not(Some(7), "no".into()).json()["reason"], "no");
+    }
+}

@@ -1,0 +1,188 @@
+//! `skein mcp test`: one helper from its start to its end, and what is left.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use skein_app_server::config::{Config, Flags};
+use skein_app_server::helpers::trial::{Left, Offered, Trial, Tried};
+use skein_app_server::helpers::{HelperSpec, Stage, StdioSpec, Transport};
+use skein_app_server::policy::SPINNER;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::super::print_line;
+use super::Settings;
+
+#[derive(Debug, Args)]
+pub struct Test {
+    /// A helper of the settings.
+    #[arg(conflicts_with = "command", required_unless_present = "command")]
+    name: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
+    /// A program and its arguments.
+    #[arg(last = true)]
+    command: Vec<String>,
+}
+
+impl Test {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let flags = Flags { home: self.settings.home.clone(), ..Flags::default() };
+        let config = Config::load(&flags)?;
+        let spec = self.spec(&config)?;
+        let trial = Trial {
+            guard: config.guard.open().context("the guard")?,
+            containment: config.containment,
+            stop_grace: config.helper_stop_grace,
+            cwd: std::env::current_dir().context("the working directory")?,
+        };
+        let name = spec.name.clone();
+        let spinner = spinner(&name);
+        let tried = until_interrupted(trial, spec).await;
+        spinner.finish_and_clear();
+        let tried = tried?;
+        if self.settings.json {
+            print_line(&as_json(&name, &tried).to_string())?;
+        } else {
+            tell(&name, &tried)?;
+        }
+        let is_well = tried.offered.is_ok() && tried.left.is_empty() && tried.end.survivors == 0;
+        Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn spec(&self, config: &Config) -> anyhow::Result<HelperSpec> {
+        if let Some((command, args)) = self.command.split_first() {
+            let stdio = StdioSpec { command: command.clone(), args: args.to_vec(), ..StdioSpec::default() };
+            let name = command.rsplit('/').next().unwrap_or(command);
+            return Ok(HelperSpec::reached(name, Transport::Stdio(stdio)));
+        }
+        let name = self.name.as_deref().unwrap_or_default();
+        let Some(spec) = config.helpers.get(name) else {
+            let known: Vec<&str> = config.helpers.keys().map(String::as_str).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            bail!("there is no helper {name:?} in the settings of {}; it has {known}", config.home.display());
+        };
+        Ok(spec.clone())
+    }
+}
+
+/// A trial that is interrupted ends its helper first.
+async fn until_interrupted(trial: Trial, spec: HelperSpec) -> anyhow::Result<Tried> {
+    let cancel = CancellationToken::new();
+    let mut term = signal(SignalKind::terminate()).context("signals")?;
+    let mut int = signal(SignalKind::interrupt()).context("signals")?;
+    let interrupted = async {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        cancel.cancel();
+        std::future::pending().await
+    };
+    tokio::select! {
+        tried = trial.run(spec, &cancel) => tried.context("helpers cannot be supervised"),
+        never = interrupted => never,
+    }
+}
+
+/// Turns on a terminal, and is nowhere else.
+fn spinner(name: &str) -> ProgressBar {
+    let spinner = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
+        spinner.set_style(style);
+    }
+    spinner.set_message(format!("{name} is tried"));
+    spinner.enable_steady_tick(SPINNER);
+    spinner
+}
+
+/// On stdout what happened, on stderr why it does not work.
+fn tell(name: &str, tried: &Tried) -> anyhow::Result<()> {
+    let row = |subject: &str, what: String| print_line(&format!("{subject:<9}{what}"));
+    let Tried { offered, start_took, end, left } = tried;
+    row("helper", name.to_owned())?;
+    match offered {
+        Ok(Offered { info, tools, held_by }) => {
+            let info = info.as_ref().map(|info| format!("{} {}", info.name, info.version));
+            row("says", info.unwrap_or_else(|| "nothing about itself".to_owned()))?;
+            row("ready", format!("after {}", ms(*start_took)))?;
+            row("held by", held_words(*held_by).to_owned())?;
+            let names: Vec<&str> = tools.iter().map(|tool| tool.tool.name.as_str()).collect();
+            row("tools", format!("{}: {}", names.len(), names.join(", ")))?;
+        }
+        Err(_) => row("failed", format!("after {}", ms(*start_took)))?,
+    }
+    row("ended", format!("after {}, {}", ms(end.took), stage_words(end.stage)))?;
+    row("left", left_words(left, end.survivors))?;
+    if let Err(why) = offered {
+        eprintln!("skein: {why}");
+    }
+    Ok(())
+}
+
+fn as_json(name: &str, tried: &Tried) -> Value {
+    let Tried { offered, start_took, end, left } = tried;
+    let offer = offered.as_ref().ok();
+    let tools = offer.map(|offer| offer.tools.iter().map(|tool| &tool.tool.name).collect::<Vec<_>>());
+    let info = offer.and_then(|offer| offer.info.as_ref());
+    let left: Vec<Value> = left.iter().map(|left| json!({ "pid": left.pid, "name": left.name })).collect();
+    json!({
+        "name": name,
+        "ok": offered.is_ok() && left.is_empty() && end.survivors == 0,
+        "reason": offered.as_ref().err().map(ToString::to_string),
+        "serverInfo": info.map(|info| json!({ "name": info.name, "version": info.version })),
+        "tools": tools,
+        "containment": offer.and_then(|offer| offer.held_by),
+        "startMs": whole_ms(*start_took),
+        "endMs": whole_ms(end.took),
+        "stage": end.stage.map(stage_word),
+        "left": left,
+    })
+}
+
+fn held_words(held_by: Option<&str>) -> &str {
+    match held_by {
+        None => "nobody: it has no process here",
+        Some("guard") => "a guard",
+        Some("cgroup") => "a guard and a cgroup",
+        Some("namespace") => "a guard and a namespace",
+        Some(other) => other,
+    }
+}
+
+fn stage_word(stage: Stage) -> &'static str {
+    match stage {
+        Stage::CloseInput => "closeInput",
+        Stage::Terminate => "terminate",
+        Stage::Kill => "kill",
+    }
+}
+
+fn stage_words(stage: Option<Stage>) -> &'static str {
+    match stage {
+        None => "by itself",
+        Some(Stage::CloseInput) => "at the end of its input",
+        Some(Stage::Terminate) => "at SIGTERM",
+        Some(Stage::Kill) => "at SIGKILL",
+    }
+}
+
+fn left_words(left: &[Left], survivors: usize) -> String {
+    if left.is_empty() && survivors == 0 {
+        return "nothing: no process has its mark".to_owned();
+    }
+    let named: Vec<String> = left.iter().map(|left| format!("{} ({})", left.pid, left.name)).collect();
+    format!("{} processes: {}", left.len().max(survivors), named.join(", "))
+}
+
+fn ms(duration: Duration) -> String {
+    format!("{} ms", whole_ms(duration))
+}
+
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

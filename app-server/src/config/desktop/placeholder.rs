@@ -1,0 +1,62 @@
+//! What clients fill in by themselves: `${env:NAME}`, `${NAME}`, `${workspaceFolder}` and others.
+
+/// What stands in a value.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// Nothing to fill in.
+    Text(String),
+    /// The value of this variable, and nothing beside it.
+    Variable(String),
+    /// `Bearer` and the value of this variable.
+    Bearer(String),
+    /// The folder that the client works in, and nothing beside it.
+    Workspace,
+    /// This, which nobody else can fill in.
+    Unknown(String),
+}
+
+/// Reads a value.
+pub fn fill(value: &str) -> Filled {
+    let Some((before, inside, after)) = first(value) else { return Filled::Text(value.to_owned()) };
+    let name = inside.strip_prefix("env:").unwrap_or(inside);
+    match (before, after, is_variable(name)) {
+        ("", "", _) if matches!(inside, "workspaceFolder" | "workspaceRoot") => Filled::Workspace,
+        ("", "", true) => Filled::Variable(name.to_owned()),
+        ("Bearer ", "", true) => Filled::Bearer(name.to_owned()),
+        _ => Filled::Unknown(format!("${{{inside}}}")),
+    }
+}
+
+/// The first placeholder, with what stands around it.
+fn first(value: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = value.split_once("${")?;
+    let (inside, after) = rest.split_once('}')?;
+    Some((before, inside, after))
+}
+
+fn is_variable(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Filled, fill};
+
+    #[test]
+    fn a_variable_alone_can_be_taken_and_what_is_mixed_cannot() {
+        for (value, wanted) in [
+            ("plain $5 {x}", Filled::Text("plain $5 {x}".into())),
+            ("${env:TOKEN}", Filled::Variable("TOKEN".into())),
+            ("${TOKEN}", Filled::Variable("TOKEN".into())),
+            ("Bearer ${env:TOKEN}", Filled::Bearer("TOKEN".into())),
+            ("${workspaceFolder}", Filled::Workspace),
+            ("${workspaceFolder}/a", Filled::Unknown("${workspaceFolder}".into())),
+            ("${input:key}", Filled::Unknown("${input:key}".into())),
+            ("${A}${B}", Filled::Unknown("${A}".into())),
+            ("${open", Filled::Text("${open".into())),
+        ] {
+            assert_eq!(fill(value), wanted);
+        }
+    }
+}

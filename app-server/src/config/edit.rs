@@ -1,0 +1,331 @@
+//! Changes of helpers in the user's settings file. What a change is not about stays as it was written: comments, order, other
+//! keys. Must never leave half of a file, nor one that a server would refuse.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
+
+use super::helpers::{NAMES, is_name};
+use super::problem::Problems;
+use super::{Config, ConfigErrors, FILE, keys, tree};
+use crate::helpers::{HelperSpec, Secrets, Transport};
+use crate::home::{durable, make_root};
+
+#[cfg(test)]
+mod tests;
+
+/// The table of helpers.
+const SERVERS: &str = "mcp_servers";
+
+/// What is to be done with the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing of it lasts.
+    Look,
+    /// It is written. Others who change it wait; the home is made where it is missing.
+    Change,
+}
+
+/// What becomes of a helper that has the name already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Present {
+    /// It stays, and that is an error.
+    Keep,
+    /// The new one takes its place.
+    Replace,
+}
+
+/// Why helpers in the settings file cannot be changed. The file is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError {
+    /// The file, or the home, cannot be used.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The home cannot be made.
+    #[error(transparent)]
+    Home(#[from] crate::home::HomeError),
+    /// The file has mistakes: whatever is added to it, a server would refuse it.
+    #[error("the settings have mistakes; mend them first:\n{0}")]
+    Broken(ConfigErrors),
+    /// The file would have mistakes after the change.
+    #[error("this cannot be written into the settings:\n{0}")]
+    Refused(ConfigErrors),
+    /// A helper cannot be called so.
+    #[error("{name:?} cannot be the name of a helper; {NAMES}")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// There is one of this name.
+    #[error("helper {name:?} is in {} already; remove it first, or use another name", path.display())]
+    Exists {
+        /// The name.
+        name: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is none of this name.
+    #[error("there is no helper {name:?} in {}{}", path.display(), known(there))]
+    Absent {
+        /// The name.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// The helpers that it has.
+        there: Vec<String>,
+    },
+}
+
+fn known(there: &[String]) -> String {
+    if there.is_empty() { String::new() } else { format!("; it has {}", there.join(", ")) }
+}
+
+/// The settings file of a home, to be changed and then written.
+#[derive(Debug)]
+pub struct SettingsFile {
+    path: PathBuf,
+    document: DocumentMut,
+    /// Held for as long as others have to wait: of the folder, as the file itself is replaced.
+    _alone: Option<Flock<File>>,
+}
+
+impl SettingsFile {
+    /// Opens the file of `home`; a missing one is empty. Waits while another process changes it.
+    ///
+    /// # Errors
+    /// [`EditError::Io`], [`EditError::Home`], [`EditError::Broken`].
+    pub fn open(home: &Path, access: Access) -> Result<Self, EditError> {
+        let alone = match access {
+            Access::Look => None,
+            Access::Change => Some(alone(home)?),
+        };
+        let path = home.join(FILE);
+        let text = match tree::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            read => read.map_err(|source| EditError::Io { path: path.clone(), source })?,
+        };
+        check(&path, &text).map_err(EditError::Broken)?;
+        // Whatever our reader takes this one takes, too: they share a parser.
+        let document = text.parse().map_err(|error: toml_edit::TomlError| EditError::Io {
+            path: path.clone(),
+            source: io::Error::new(io::ErrorKind::InvalidData, error.to_string()),
+        })?;
+        Ok(Self { path, document, _alone: alone })
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names of its helpers, in their order.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let servers = self.document.get(SERVERS).and_then(Item::as_table_like);
+        servers.map(|all| all.iter().map(|(name, _)| name.to_owned()).collect()).unwrap_or_default()
+    }
+
+    /// Puts a helper behind the others, or in the place of the one that has its name.
+    ///
+    /// # Errors
+    /// [`EditError::Name`], [`EditError::Exists`].
+    pub fn add(&mut self, spec: &HelperSpec, present: Present) -> Result<(), EditError> {
+        let name = spec.name.as_str();
+        if !is_name(name) {
+            return Err(EditError::Name { name: name.to_owned() });
+        }
+        let is_there = self.names().iter().any(|there| there == name);
+        if is_there && present == Present::Keep {
+            return Err(EditError::Exists { name: name.to_owned(), path: self.path.clone() });
+        }
+        let mut table = written(spec);
+        let servers = self.servers()?;
+        if let Some(Item::Table(before)) = servers.get(name) {
+            table.set_position(before.position());
+            *table.decor_mut() = before.decor().clone();
+        }
+        servers.insert(name, Item::Table(table));
+        Ok(())
+    }
+
+    /// Takes a helper out, with the comments right above it.
+    ///
+    /// # Errors
+    /// [`EditError::Absent`].
+    pub fn remove(&mut self, name: &str) -> Result<(), EditError> {
+        let there = self.names();
+        let path = self.path.clone();
+        if !there.iter().any(|known| known == name) {
+            return Err(EditError::Absent { name: name.to_owned(), path, there });
+        }
+        let removed = self.servers()?.remove(name);
+        let mut tables = Vec::new();
+        if let Some(removed) = &removed {
+            headed(removed, &mut |table| tables.push((table.position(), stays(table))));
+        }
+        for (position, comments) in tables.into_iter().rev().filter(|(_, text)| !text.is_empty()) {
+            self.give_on(position, &comments);
+        }
+        Ok(())
+    }
+
+    /// Writes it, all or nothing; on the disk when this returns.
+    ///
+    /// # Errors
+    /// [`EditError::Refused`], [`EditError::Io`].
+    pub fn write(&self) -> Result<(), EditError> {
+        self.check()?;
+        let written = durable::replace(&self.path, self.document.to_string().as_bytes());
+        written.map_err(|source| EditError::Io { path: self.path.clone(), source })
+    }
+
+    /// Whether a server would take it as it is now.
+    ///
+    /// # Errors
+    /// [`EditError::Refused`].
+    pub fn check(&self) -> Result<(), EditError> {
+        check(&self.path, &self.document.to_string()).map_err(EditError::Refused)
+    }
+
+    /// The table of helpers, which may be written in any way that TOML has.
+    fn servers(&mut self) -> Result<&mut dyn TableLike, EditError> {
+        let mut none = Table::new();
+        none.set_implicit(true);
+        let path = &self.path;
+        let item = self.document.entry(SERVERS).or_insert(Item::Table(none));
+        // The check at the opening has let nothing else pass.
+        let other = || io::Error::new(io::ErrorKind::InvalidData, format!("{SERVERS} is not a table"));
+        item.as_table_like_mut().ok_or_else(|| EditError::Io { path: path.clone(), source: other() })
+    }
+
+    /// Puts comments that stood before a table that is gone before the next one, or at the end.
+    fn give_on(&mut self, position: Option<isize>, comments: &str) {
+        let mut next: Option<isize> = None;
+        headed(self.document.as_item(), &mut |table| {
+            let here = table.position().filter(|here| Some(*here) > position);
+            next = [next, here].into_iter().flatten().min();
+        });
+        let mut given = false;
+        headed_mut(self.document.as_item_mut(), &mut |table| {
+            if next.is_some() && table.position() == next && !given {
+                let prefix = text_before(table);
+                table.decor_mut().set_prefix(format!("{comments}{prefix}"));
+                given = true;
+            }
+        });
+        if !given {
+            let trailing = self.document.trailing().as_str().unwrap_or_default().to_owned();
+            self.document.set_trailing(format!("{comments}{trailing}"));
+        }
+    }
+}
+
+/// Lets others who change the settings wait until it is dropped.
+fn alone(home: &Path) -> Result<Flock<File>, EditError> {
+    make_root(home)?;
+    let fault = |source| EditError::Io { path: home.to_owned(), source };
+    let folder = File::open(home).map_err(fault)?;
+    Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, error)| fault(error.into()))
+}
+
+/// What a server would say to it.
+fn check(path: &Path, text: &str) -> Result<(), ConfigErrors> {
+    let mut problems = Problems::default();
+    let settings = tree::from_text(path, text, &mut problems);
+    keys::apply(&mut Config::new(PathBuf::new()), settings, &mut problems);
+    problems.finish().map(|_no_warnings| ())
+}
+
+/// A helper by the keys of the file; what is as by default is left out.
+fn written(spec: &HelperSpec) -> Table {
+    let mut table = Table::new();
+    let mut put = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            table.insert(key, Item::Value(value));
+        }
+    };
+    match &spec.transport {
+        Transport::Stdio(stdio) => {
+            put("command", Some(stdio.command.as_str().into()));
+            put("args", list(&stdio.args));
+            put("env", map(&stdio.env));
+            put("env_vars", list(&stdio.env_vars));
+            put("cwd", stdio.cwd.as_ref().map(|cwd| cwd.to_string_lossy().as_ref().into()));
+        }
+        Transport::Http(http) => {
+            put("url", Some(http.url.as_str().into()));
+            put("bearer_token_env_var", http.bearer_token_env_var.as_deref().map(Value::from));
+            put("http_headers", map(&http.http_headers));
+            put("env_http_headers", map(&Secrets(http.env_http_headers.clone())));
+        }
+    }
+    put("enabled", (!spec.enabled).then(|| false.into()));
+    table
+}
+
+fn list(texts: &[String]) -> Option<Value> {
+    let list: Array = texts.iter().map(String::as_str).collect();
+    (!list.is_empty()).then_some(Value::Array(list))
+}
+
+fn map(named: &Secrets) -> Option<Value> {
+    let map: InlineTable = named.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    (!map.is_empty()).then_some(Value::InlineTable(map))
+}
+
+/// Every table with a header of its own, in the order of the tree.
+fn headed(item: &Item, see: &mut dyn FnMut(&Table)) {
+    match item {
+        Item::Table(table) => {
+            see(table);
+            table.iter().for_each(|(_, inner)| headed(inner, see));
+        }
+        Item::ArrayOfTables(tables) => {
+            for table in tables {
+                see(table);
+                table.iter().for_each(|(_, inner)| headed(inner, see));
+            }
+        }
+        Item::None | Item::Value(_) => {}
+    }
+}
+
+/// The same, to change them.
+fn headed_mut(item: &mut Item, change: &mut dyn FnMut(&mut Table)) {
+    match item {
+        Item::Table(table) => {
+            change(table);
+            table.iter_mut().for_each(|(_, inner)| headed_mut(inner, change));
+        }
+        Item::ArrayOfTables(tables) => {
+            for table in tables.iter_mut() {
+                change(table);
+                table.iter_mut().for_each(|(_, inner)| headed_mut(inner, change));
+            }
+        }
+        Item::None | Item::Value(_) => {}
+    }
+}
+
+fn text_before(table: &Table) -> String {
+    table.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or("\n").to_owned()
+}
+
+/// What stands before a table and is not about it: everything above the last blank line.
+fn stays(table: &Table) -> String {
+    let before = text_before(table);
+    let lines: Vec<&str> = before.split_inclusive('\n').collect();
+    let blank = lines.iter().rposition(|line| line.trim().is_empty()).unwrap_or(0);
+    let kept: String = lines.into_iter().take(blank).collect();
+    if kept.trim().is_empty() { String::new() } else { kept }
+}

@@ -1,0 +1,203 @@
+//! What a change makes of a file that people have written by hand.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use super::*;
+use crate::helpers::{HttpSpec, StdioSpec};
+
+const BY_HAND: &str = r#"# My settings. Ask me before you change them.
+
+# cheap and good
+model = "small"   # for now
+
+[unload]
+grace = "2s"
+
+# About files.
+[mcp_servers.files]
+command = "files"  # the one of the distribution
+args = [
+    "--root",
+    "/srv",  # read only
+]
+
+[mcp_servers.files.env]
+MODE = "slow"
+
+# What follows is about time.
+
+# It needs the network.
+[mcp_servers.time]
+command = "time"
+
+# The end.
+"#;
+
+struct Desk {
+    dir: tempfile::TempDir,
+}
+
+impl Desk {
+    fn with(text: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE), text).unwrap();
+        Self { dir }
+    }
+
+    fn open(&self) -> SettingsFile {
+        SettingsFile::open(self.dir.path(), Access::Change).unwrap()
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.dir.path().join(FILE)).unwrap()
+    }
+
+    fn add(&self, spec: &HelperSpec) {
+        let mut file = self.open();
+        file.add(spec, Present::Keep).unwrap();
+        file.write().unwrap();
+    }
+
+    fn remove(&self, name: &str) {
+        let mut file = self.open();
+        file.remove(name).unwrap();
+        file.write().unwrap();
+    }
+
+    fn helpers(&self) -> BTreeMap<String, HelperSpec> {
+        let mut problems = Problems::default();
+        let settings = tree::from_text("config.toml".as_ref(), &self.text(), &mut problems);
+        let mut config = Config::new(PathBuf::new());
+        keys::apply(&mut config, settings, &mut problems);
+        problems.finish().unwrap();
+        config.helpers
+    }
+}
+
+fn full(name: &str) -> HelperSpec {
+    let env = BTreeMap::from([("A".to_owned(), "it's \"quoted\"\n".to_owned())]);
+    let stdio = StdioSpec {
+        command: "run".into(),
+        args: vec!["-x".into(), "a b".into()],
+        env: Secrets(env),
+        env_vars: vec!["TOKEN".into()],
+        cwd: Some("/srv".into()),
+    };
+    HelperSpec { enabled: false, ..HelperSpec::reached(name, Transport::Stdio(stdio)) }
+}
+
+#[test]
+fn a_helper_is_added_behind_the_others_and_nothing_else_changes() {
+    let desk = Desk::with(BY_HAND);
+    desk.add(&full("new"));
+    let added = "\n[mcp_servers.new]\ncommand = \"run\"\n";
+    let text = desk.text();
+    let at = text.find(added).unwrap();
+    let end = text.find("\n# The end.").unwrap();
+    assert!(at > text.find("[mcp_servers.time]").unwrap() && at < end, "{text}");
+    assert_eq!(format!("{}{}", &text[..at], &text[end..]), BY_HAND);
+    assert_eq!(desk.helpers()["new"], full("new"));
+}
+
+#[test]
+fn an_address_is_written_with_its_headers() {
+    let http = HttpSpec {
+        url: "https://example.org/mcp".into(),
+        bearer_token_env_var: Some("TOKEN".into()),
+        http_headers: Secrets(BTreeMap::from([("X-A".to_owned(), "b".to_owned())])),
+        env_http_headers: BTreeMap::from([("X-B".to_owned(), "C".to_owned())]),
+    };
+    let spec = HelperSpec::reached("far", Transport::Http(http));
+    let desk = Desk::with("");
+    desk.add(&spec);
+    assert_eq!(desk.helpers()["far"], spec);
+}
+
+#[test]
+fn a_removed_helper_takes_its_own_comments_along_and_no_others() {
+    let desk = Desk::with(BY_HAND);
+    desk.remove("time");
+    let text = desk.text();
+    assert!(!text.contains("[mcp_servers.time]") && !text.contains("needs the network"), "{text}");
+    assert!(text.contains("# What follows is about time.\n") && text.ends_with("# The end.\n"), "{text}");
+    desk.remove("files");
+    let text = desk.text();
+    assert!(!text.contains("files") && !text.contains("MODE"), "{text}");
+    assert!(text.starts_with("# My settings. Ask me before you change them.\n"), "{text}");
+    assert!(text.contains("model = \"small\"   # for now\n") && text.contains("about time"), "{text}");
+    // The words at the top of a file stay when its first table goes.
+    let desk = Desk::with(
+        "# Mine.\n\n# a\n[mcp_servers.a]\ncommand = \"a\"\n\n# b\n[mcp_servers.b]\ncommand = \"b\"\n",
+    );
+    desk.remove("a");
+    assert_eq!(desk.text(), "# Mine.\n\n# b\n[mcp_servers.b]\ncommand = \"b\"\n");
+}
+
+#[test]
+fn helpers_may_be_written_in_any_way_that_toml_has() {
+    for text in [
+        "mcp_servers = { a = { command = \"a\" } } # all\n",
+        "mcp_servers.a.command = \"a\"\nmodel = \"m\"\n",
+        "[mcp_servers]\na = { command = \"a\" }\n\n[unload]\ngrace = \"1s\"\n",
+        "[mcp_servers.a]\ncommand = \"a\"\n[unload]\ngrace = \"1s\"\n[mcp_servers.b]\ncommand = \"b\"\n",
+        "mcp_servers = {}\n",
+        "[unload]\ngrace = \"1s\"",
+    ] {
+        let desk = Desk::with(text);
+        let before = desk.helpers();
+        desk.add(&full("new"));
+        assert_eq!(desk.helpers()["new"], full("new"), "{}", desk.text());
+        assert_eq!(desk.helpers().len(), before.len() + 1);
+        desk.remove("new");
+        assert_eq!(desk.helpers(), before, "{}", desk.text());
+        for name in before.keys() {
+            desk.remove(name);
+        }
+        assert!(desk.helpers().is_empty(), "{}", desk.text());
+    }
+}
+
+#[test]
+fn a_replaced_helper_stands_where_the_old_one_stood() {
+    let desk = Desk::with(BY_HAND);
+    let mut file = desk.open();
+    file.add(&HelperSpec::new("files", "other"), Present::Replace).unwrap();
+    file.write().unwrap();
+    let text = desk.text();
+    assert!(text.contains("# About files.\n[mcp_servers.files]\ncommand = \"other\"\n"), "{text}");
+    assert_eq!(desk.helpers()["files"], HelperSpec::new("files", "other"));
+    assert!(text.find("mcp_servers.files").unwrap() < text.find("mcp_servers.time").unwrap());
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_and_changes_nothing() {
+    let desk = Desk::with(BY_HAND);
+    let mut file = desk.open();
+    let refused = file.add(&HelperSpec::new("files", "x"), Present::Keep).unwrap_err();
+    assert!(matches!(refused, EditError::Exists { .. }), "{refused}");
+    let refused = file.add(&HelperSpec::new("a b", "x"), Present::Keep).unwrap_err();
+    assert!(refused.to_string().contains("letters, digits"), "{refused}");
+    let refused = file.remove("nobody").unwrap_err();
+    assert!(refused.to_string().contains("files, time"), "{refused}");
+    file.add(&HelperSpec::new("empty", ""), Present::Keep).unwrap();
+    let refused = file.write().unwrap_err();
+    assert!(refused.to_string().contains("mcp_servers.empty.command"), "{refused}");
+    drop(file);
+    assert_eq!(desk.text(), BY_HAND);
+    let desk = Desk::with("model = 1\n");
+    let broken = SettingsFile::open(desk.dir.path(), Access::Look).unwrap_err();
+    assert!(broken.to_string().contains("config.toml:1: model"), "{broken}");
+}
+
+#[test]
+fn a_home_that_is_not_there_is_made_by_a_change_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    assert_eq!(SettingsFile::open(&home, Access::Look).unwrap().names(), [""; 0]);
+    assert!(!home.exists());
+    let mut file = SettingsFile::open(&home, Access::Change).unwrap();
+    file.add(&HelperSpec::new("a", "b"), Present::Keep).unwrap();
+    file.write().unwrap();
+    assert_eq!(fs::read_to_string(home.join(FILE)).unwrap(), "[mcp_servers.a]\ncommand = \"b\"\n");
+}

@@ -1,0 +1,229 @@
+//! How a session begins: by which revision of MCP, found out by asking.
+//!
+//! Up to 2025-11-25 a session begins with `initialize`; from 2026-07-28 there is no handshake, and `server/discover` tells
+//! what a helper can do. Nothing but an answer says which of them a helper speaks, so the question matters:
+//!
+//! - `initialize` comes first, always. A server of 2026-07-28 refuses it like any method that it does not know, and is asked
+//!   `server/discover` in the same breath. The other way round would be the end of many: servers made with older rmcp exit
+//!   when the first message is a stranger.
+//! - A helper that says nothing for [`policy::HELPER_ERA_PATIENCE`] is asked `server/discover` as well, and `initialize` is not
+//!   taken back: it may be slow (one that `npx` has to fetch first) or drop what it does not know. Whichever is answered
+//!   with a result first wins, however late; a refusal of one only leaves the other.
+//! - A slow helper of the older kind may take that second message for a reason to exit. It is started again, and is asked
+//!   only `initialize` from then on ([`Asked`]), so that nobody is judged by being slow.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rmcp::RoleClient;
+use rmcp::model::{
+    ClientConfig, ClientJsonRpcMessage, ClientNotification, ClientRequest, ClientResult, DiscoverRequest,
+    DiscoverRequestParams, DiscoverResult, ErrorData, InitializeRequest, InitializeResult,
+    InitializedNotification, JsonRpcMessage, NumberOrString, ProtocolVersion, RequestId, RequestMetaObject,
+    ServerJsonRpcMessage, ServerPeerInfo, ServerRequest, ServerResult,
+};
+use rmcp::service::serve_directly;
+use rmcp::transport::Transport;
+use rmcp::{ClientHandler, model};
+use tokio::sync::Notify;
+
+use super::super::Pipes;
+use super::transport::LineTransport;
+use super::{Client, Line, Session, reread};
+use crate::policy;
+use crate::tasks::Tasks;
+
+/// Ids of the two questions: texts, as rmcp counts its own requests from 0.
+const INITIALIZE: &str = "skein-initialize";
+const DISCOVER: &str = "skein-discover";
+
+/// What a helper has been asked in its starts so far, and what is known from that.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// `server/discover` was sent to a helper that had said nothing, and it has not answered that.
+    in_doubt: AtomicBool,
+    only_initialize: AtomicBool,
+}
+
+impl Asked {
+    /// To be called when the helper has ended by itself before it was ready: whether it may have done so because it was asked
+    /// `server/discover`. From then on it is not.
+    pub fn was_too_much(&self) -> bool {
+        let too_much = self.in_doubt.swap(false, Ordering::Relaxed);
+        self.only_initialize.fetch_or(too_much, Ordering::Relaxed);
+        too_much
+    }
+}
+
+impl Session {
+    /// Finds out how to speak with the helper. Takes as long as the helper does.
+    ///
+    /// # Errors
+    /// What went wrong, for the user.
+    pub async fn open(pipes: Pipes, line: Line, tasks: Tasks, asked: &Asked) -> Result<Self, String> {
+        Self::open_over(LineTransport::new(pipes, line.clone()), line, tasks, asked).await
+    }
+
+    async fn open_over<T: Transport<RoleClient> + 'static>(
+        mut transport: T,
+        line: Line,
+        tasks: Tasks,
+        asked: &Asked,
+    ) -> Result<Self, String> {
+        let changed = Arc::new(Notify::new());
+        let client = Client { changed: Arc::clone(&changed) };
+        let greeting =
+            Greeting { transport: &mut transport, about: client.get_info(), asked, refused: [None, None] };
+        let about = greeting.run().await.map_err(|wrong| match (wrong, line.closed.is_cancelled()) {
+            (_, true) | (None, false) => line.why(),
+            (Some(wrong), false) => format!("the MCP handshake failed: {wrong}"),
+        })?;
+        let info = about.server_info.as_ref().and_then(reread);
+        let capabilities = serde_json::to_value(&about.capabilities).ok();
+        let version = about.protocol_version.clone();
+        let service = serve_directly(client, transport, Some(about));
+        let peer = service.peer().clone();
+        let session = Self { peer, _service: service, line, tasks, changed, info, capabilities, version };
+        let (version, ping) = (session.protocol_version(), session.has_ping());
+        tracing::debug!(version, ping, "a session with a helper has begun");
+        Ok(session)
+    }
+
+    /// The revision of MCP that is spoken.
+    pub fn protocol_version(&self) -> &str {
+        self.version.as_str()
+    }
+
+    /// Whether this revision has `ping`: those without a handshake do not.
+    pub fn has_ping(&self) -> bool {
+        self.version.has_initialize()
+    }
+}
+
+/// The questions, until one of them is answered.
+struct Greeting<'a, T> {
+    transport: &'a mut T,
+    about: ClientConfig,
+    asked: &'a Asked,
+    /// How `initialize` and `server/discover` were refused.
+    refused: [Option<ErrorData>; 2],
+}
+
+impl<T: Transport<RoleClient>> Greeting<'_, T> {
+    /// The error is what went wrong, or `None` when the line is closed.
+    async fn run(mut self) -> Result<ServerPeerInfo, Option<String>> {
+        let initialize = ClientRequest::InitializeRequest(InitializeRequest::new(self.about.clone()));
+        self.send(ClientJsonRpcMessage::request(initialize, id(INITIALIZE))).await?;
+        let mut patience = pin!(tokio::time::sleep(policy::HELPER_ERA_PATIENCE));
+        let mut discover = self.asked.only_initialize.load(Ordering::Relaxed);
+        loop {
+            let message = tokio::select! {
+                biased;
+                message = self.transport.receive() => message.ok_or(None)?,
+                () = &mut patience, if !discover => {
+                    discover = true;
+                    self.asked.in_doubt.store(true, Ordering::Relaxed);
+                    self.discover().await?;
+                    continue;
+                }
+            };
+            if let Some(about) = self.heard(message).await? {
+                return Ok(about);
+            }
+            match &self.refused {
+                [Some(wrong), Some(_)] => return Err(Some(wrong.to_string())),
+                [Some(_), None] if !discover => {
+                    discover = true;
+                    self.discover().await?;
+                }
+                [Some(wrong), None] if self.asked.only_initialize.load(Ordering::Relaxed) => {
+                    return Err(Some(wrong.to_string()));
+                }
+                [_, _] => {}
+            }
+        }
+    }
+
+    /// What a message adds to what is known; the end of it when a question has its answer.
+    async fn heard(
+        &mut self,
+        message: ServerJsonRpcMessage,
+    ) -> Result<Option<ServerPeerInfo>, Option<String>> {
+        match message {
+            JsonRpcMessage::Response(answer) => match (name(&answer.id), answer.result) {
+                (Some(INITIALIZE), ServerResult::InitializeResult(result)) => {
+                    self.shake(result).await.map(Some)
+                }
+                (Some(DISCOVER), ServerResult::DiscoverResult(result)) => self.pick(result).map(Some),
+                (Some(question), _) => {
+                    Err(Some(format!("its answer to {question} is not what was asked for")))
+                }
+                (None, _) => Ok(None),
+            },
+            JsonRpcMessage::Error(error) => {
+                // Who could not read the id leaves it out; the first question is the one that may be unreadable.
+                let question = error.id.as_ref().map_or(Some(INITIALIZE), name);
+                if let Some(question) = question {
+                    self.refused[usize::from(question == DISCOVER)] = Some(error.error);
+                }
+                if question == Some(DISCOVER) {
+                    self.asked.in_doubt.store(false, Ordering::Relaxed);
+                }
+                Ok(None)
+            }
+            JsonRpcMessage::Request(request) => {
+                let answer = match matches!(request.request, ServerRequest::PingRequest(_)) {
+                    true => ClientJsonRpcMessage::response(ClientResult::empty(()), request.id),
+                    false => ClientJsonRpcMessage::error(too_early(), Some(request.id)),
+                };
+                self.send(answer).await.map(|()| None)
+            }
+            JsonRpcMessage::Notification(_) => Ok(None),
+        }
+    }
+
+    /// The end of a handshake, in whatever revision the helper has chosen.
+    async fn shake(&mut self, result: InitializeResult) -> Result<ServerPeerInfo, Option<String>> {
+        let initialized = ClientNotification::InitializedNotification(InitializedNotification::default());
+        self.send(ClientJsonRpcMessage::notification(initialized)).await?;
+        Ok(result.into())
+    }
+
+    fn pick(&self, result: DiscoverResult) -> Result<ServerPeerInfo, Option<String>> {
+        self.asked.in_doubt.store(false, Ordering::Relaxed);
+        let ours = ProtocolVersion::V_2026_07_28;
+        if result.supported_versions.contains(&ours) {
+            return Ok(ServerPeerInfo::from_discover_result(ours, result));
+        }
+        let theirs: Vec<&str> = result.supported_versions.iter().map(ProtocolVersion::as_str).collect();
+        Err(Some(format!("it speaks {}, and Skein does not", theirs.join(", "))))
+    }
+
+    async fn discover(&mut self) -> Result<(), Option<String>> {
+        let mut discover = DiscoverRequest::new(DiscoverRequestParams {});
+        discover.extensions.insert(RequestMetaObject::with_client_context(
+            ProtocolVersion::V_2026_07_28,
+            self.about.client_info.clone(),
+            self.about.capabilities.clone(),
+        ));
+        self.send(ClientJsonRpcMessage::request(ClientRequest::DiscoverRequest(discover), id(DISCOVER))).await
+    }
+
+    async fn send(&mut self, message: ClientJsonRpcMessage) -> Result<(), Option<String>> {
+        self.transport.send(message).await.map_err(|error| Some(error.to_string()))
+    }
+}
+
+fn id(question: &str) -> RequestId {
+    NumberOrString::String(question.into())
+}
+
+fn name(id: &RequestId) -> Option<&'static str> {
+    [INITIALIZE, DISCOVER].into_iter().find(|question| *id == self::id(question))
+}
+
+/// The answer to what a helper may not ask before the session is there.
+fn too_early() -> ErrorData {
+    ErrorData::new(model::ErrorCode::INVALID_REQUEST, "the session has not begun yet", None)
+}

@@ -1,0 +1,134 @@
+//! One helper, tried out: started as a server would start it, asked what it offers, and ended; then it is looked what is left
+//! of it. Nobody's home takes part.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::unistd::Pid;
+use skein_protocol::helper::McpServerInfo;
+use skein_protocol::ids::ThreadId;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::mark::Mark;
+use super::{
+    Containment, ExitReport, GuardProgram, HelperError, HelperSet, HelperSpec, HelperTool, HomeMark,
+    HostOptions, ProcessHost, proc,
+};
+use crate::clock::Clock;
+use crate::policy;
+use crate::tasks::{Pool, Tasks};
+
+/// How a helper is tried.
+#[derive(Debug)]
+pub struct Trial {
+    /// Who becomes the guard.
+    pub guard: GuardProgram,
+    /// How it is held.
+    pub containment: Containment,
+    /// Each wait between two stages of its end.
+    pub stop_grace: Duration,
+    /// The directory of a thread that it would have.
+    pub cwd: PathBuf,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub struct Tried {
+    /// What it offers, or why it does not, with the last lines of its stderr.
+    pub offered: Result<Offered, HelperError>,
+    /// From the start of its process to its being ready, or to its failure.
+    pub start_took: Duration,
+    /// How it ended.
+    pub end: ExitReport,
+    /// Processes that carry its mark, or descend from this one, after its end.
+    pub left: Vec<Left>,
+}
+
+/// What a helper offers.
+#[derive(Debug)]
+pub struct Offered {
+    /// What it says about itself.
+    pub info: Option<McpServerInfo>,
+    /// Its tools.
+    pub tools: Vec<HelperTool>,
+    /// What holds its processes; `None` when it has none.
+    pub held_by: Option<&'static str>,
+}
+
+/// A process that should not be there.
+#[derive(Debug)]
+pub struct Left {
+    /// Its id.
+    pub pid: i32,
+    /// What the kernel calls it.
+    pub name: String,
+}
+
+impl Trial {
+    /// Tries `spec`; cut short when `cancel` is cancelled. This process must not do anything else with processes meanwhile.
+    ///
+    /// # Errors
+    /// Helpers cannot be supervised here at all.
+    pub async fn run(self, mut spec: HelperSpec, cancel: &CancellationToken) -> io::Result<Tried> {
+        let (clock, tasks) = (Clock, Tasks::new());
+        // A mark that no home has: a server that starts meanwhile must not take this for a leftover of its own, nor this
+        // trial its helpers.
+        let home = HomeMark::of(&[b"trial", clock.new_id().as_bytes()]);
+        let host = ProcessHost::start(HostOptions {
+            guard: self.guard,
+            tasks: tasks.clone(),
+            clock,
+            stop_grace: self.stop_grace,
+            containment: self.containment,
+            exclusive: true,
+            home,
+        })?;
+        host.swept().await;
+        (spec.enabled, spec.required) = (true, true);
+        let (events, _nobody_hears) = mpsc::channel(policy::HELPER_EVENTS);
+        let from = clock.now();
+        let thread = ThreadId::new(clock.new_id());
+        let set = HelperSet::start(&host, thread, vec![spec.clone()], self.cwd, events);
+        let tools = tokio::select! {
+            tools = set.tools() => tools,
+            () = cancel.cancelled() => Err(HelperError::Cancelled { server: spec.name.clone() }),
+        };
+        let start_took = clock.now() - from;
+        let info = set.statuses().into_iter().find_map(|status| status.server_info);
+        let offered = tools.map(|tools| Offered { info, tools, held_by: held_by(&host) });
+        let end = set.stop().await.pop().unwrap_or_else(|| ExitReport::nothing(&spec.name));
+        let look = move || left(home);
+        // Its panic was logged, and is none of the helper's.
+        let left = tasks.blocking("what a helper has left", Pool::Processes, look).await;
+        drop(set);
+        host.finish();
+        tasks.finish().await;
+        Ok(Tried { offered, start_took, end, left: left.map_err(io::Error::other)? })
+    }
+}
+
+fn held_by(host: &ProcessHost) -> Option<&'static str> {
+    let counts = host.counts();
+    match (counts.by_namespace, counts.by_cgroup, counts.by_guard) {
+        (0, 0, 0) => None,
+        (0, 0, _) => Some("guard"),
+        (0, _, _) => Some("cgroup"),
+        (_, _, _) => Some("namespace"),
+    }
+}
+
+/// Everything that carries the mark of `home`, and everything below this process, which inherits what a guard has lost.
+fn left(home: HomeMark) -> Vec<Left> {
+    let is_marked = |pid: Pid| Mark::carried_by(pid).any(|mark| mark.start.home == home);
+    let mut pids: Vec<Pid> =
+        proc::all().filter(|process| !process.zombie && is_marked(process.pid)).map(|p| p.pid).collect();
+    proc::descendants(Pid::this(), |process| pids.push(process.pid));
+    pids.sort_unstable();
+    pids.dedup();
+    let name = |pid: Pid| fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let shown = |pid: Pid| String::from_utf8_lossy(name(pid).trim_ascii()).into_owned();
+    pids.into_iter().map(|pid| Left { pid: pid.as_raw(), name: shown(pid) }).collect()
+}

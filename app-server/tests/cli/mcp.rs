@@ -1,0 +1,186 @@
+//! `skein mcp`: the settings as a user changes them by commands. What it does with a real helper is in integration-tests.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use super::{Serving, run, skein};
+
+const BEFORE: &str =
+    "# Mine.\nmodel = \"small\" # for now\n\n# About files.\n[mcp_servers.files]\ncommand = \"files\"\n";
+
+fn home_with(text: &str) -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("config.toml"), text).unwrap();
+    home
+}
+
+fn settings(home: &Path) -> String {
+    fs::read_to_string(home.join("config.toml")).unwrap()
+}
+
+/// `skein mcp ARGUMENTS --home HOME --json`, which has to work; its outcome.
+fn mcp(home: &Path, arguments: &[&str]) -> Value {
+    let (code, stdout, stderr) = mcp_says(home, arguments);
+    assert_eq!(code, Some(0), "{stderr}");
+    serde_json::from_str(&stdout).unwrap()
+}
+
+fn mcp_says(home: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut all = vec!["mcp", arguments[0], "--json", "--home", home.to_str().unwrap()];
+    all.extend(&arguments[1..]);
+    run(&all)
+}
+
+#[test]
+fn a_helper_is_added_listed_without_its_secrets_and_removed() {
+    let home = home_with(BEFORE);
+    let add = ["add", "new", "--env", "KEY=s3cret", "--env-var", "TOKEN", "--cwd", "/srv"];
+    let command = ["--", "run", "-x", "--api-key", "s3cret"];
+    let added = mcp(home.path(), &[&add[..], &command].concat());
+    assert_eq!((&added["added"], &added["server"]), (&json!("new"), &Value::Null));
+    mcp(
+        home.path(),
+        &["add", "far", "--url", "https://me:s3cret@example.org/?k=s3cret", "--bearer-token-env-var", "T"],
+    );
+    assert!(settings(home.path()).starts_with(BEFORE), "{}", settings(home.path()));
+
+    let listed = mcp(home.path(), &["list"]);
+    let names: Vec<&str> =
+        listed["data"].as_array().unwrap().iter().filter_map(|one| one["name"].as_str()).collect();
+    assert_eq!(names, ["files", "new", "far"]);
+    let new = &listed["data"][1];
+    assert_eq!(
+        (&new["command"], &new["env"], &new["enabled"]),
+        (&json!("run"), &json!({ "KEY": "***" }), &json!(true))
+    );
+    assert_eq!(new["file"], home.path().join("config.toml").to_str().unwrap());
+    let (_, people, _) = run(&["mcp", "list", "--home", home.path().to_str().unwrap()]);
+    assert!(people.contains("KEY=*** $TOKEN run -x --api-key '***' in /srv"), "{people}");
+    for shown in [listed.to_string(), people] {
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+
+    mcp(home.path(), &["remove", "far"]);
+    mcp(home.path(), &["remove", "new"]);
+    assert_eq!(settings(home.path()), BEFORE);
+}
+
+#[test]
+fn what_cannot_be_added_is_refused_and_the_file_is_as_it_was() {
+    let home = home_with(BEFORE);
+    for (arguments, why) in [
+        (&["add", "files", "--", "other"][..], "is in"),
+        (&["add", "a b", "--", "other"], "cannot be the name"),
+        (&["add", "new", "--env", "s3cret", "--", "other"], "--env takes NAME=VALUE"),
+        (&["add", "new", "--env-var", "A=s3cret", "--", "other"], "mcp_servers.new.env_vars"),
+        (&["remove", "nobody"], "it has files"),
+    ] {
+        let (code, stdout, stderr) = mcp_says(home.path(), arguments);
+        assert_eq!((code, stdout.as_str()), (Some(1), ""), "{arguments:?}");
+        assert!(stderr.contains(why), "{arguments:?}: {stderr}");
+    }
+    for arguments in [
+        &["add", "new"][..],
+        &["add", "new", "--url", "u", "--", "c"],
+        &["add", "new", "--url", "u", "--env", "A=b"],
+    ] {
+        assert_eq!(mcp_says(home.path(), arguments).0, Some(2), "{arguments:?}");
+    }
+    assert_eq!(settings(home.path()), BEFORE);
+    let files: Vec<_> = fs::read_dir(home.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(files, ["config.toml"]);
+}
+
+#[test]
+fn commands_that_change_the_settings_at_once_lose_nothing() {
+    let home = home_with(BEFORE);
+    let at = home.path().to_str().unwrap();
+    let names: Vec<String> = (0..8).map(|number| format!("helper-{number}")).collect();
+    let add = |name: &String| {
+        skein(&["mcp", "add", name, "--home", at, "--", "run"]).stdout(Stdio::null()).spawn().unwrap()
+    };
+    for mut child in names.iter().map(add).collect::<Vec<_>>() {
+        assert!(child.wait().unwrap().success());
+    }
+    let listed = mcp(home.path(), &["list"]);
+    let there: Vec<&str> =
+        listed["data"].as_array().unwrap().iter().filter_map(|one| one["name"].as_str()).collect();
+    assert!(names.iter().all(|name| there.contains(&name.as_str())) && there.len() == 9, "{there:?}");
+}
+
+#[test]
+fn the_file_of_a_desktop_client_comes_in_once_and_says_what_it_leaves() {
+    let home = home_with(BEFORE);
+    let file = home.path().join("client.json");
+    let text = r#"{ "mcpServers": {
+        "files": { "command": "theirs" },
+        "my docs": { "command": "npx", "args": ["-y", "docs"], "env": { "KEY": "s3cret" }, "timeout": 5, "disabled": true },
+        "old": { "type": "sse", "url": "https://example.org/sse" }, // gone soon
+    } }"#;
+    fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+
+    let (code, stdout, _) = mcp_says(home.path(), &["import", "--dry-run", file]);
+    let dry: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, settings(home.path()).as_str()), (Some(1), BEFORE));
+    let (code, stdout, stderr) = mcp_says(home.path(), &["import", file]);
+    let outcome: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(code, Some(1), "{stderr}");
+    for said in [&dry, &outcome] {
+        let wanted =
+            json!([{ "name": "my-docs", "said": "my docs", "enabled": false, "passedOver": ["timeout"] }]);
+        assert_eq!((&said["taken"], &said["there"]), (&wanted, &json!(["files"])));
+        assert_eq!((&said["left"][0]["name"], &said["complete"]), (&json!("old"), &json!(false)));
+    }
+    assert!(settings(home.path()).contains("command = \"files\""));
+
+    let text = "{ \"mcpServers\": { \"files\": { \"command\": \"theirs\" } } }";
+    let arguments = ["mcp", "import", "-", "--replace", "--home", home.path().to_str().unwrap()];
+    let mut child = skein(&arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let Output { status, stdout, .. } = child.wait_with_output().unwrap();
+    let stdout = String::from_utf8(stdout).unwrap();
+    assert_eq!(status.code(), Some(0), "{stdout}");
+    assert!(stdout.contains("took files") && stdout.contains("1 helpers were taken"), "{stdout}");
+    assert!(settings(home.path()).contains("# About files.\n[mcp_servers.files]\ncommand = \"theirs\"\n"));
+}
+
+#[test]
+fn a_running_server_is_told_or_its_user_is_told_how() {
+    let home = tempfile::tempdir().unwrap();
+    let serving = Serving::start(home.path());
+    let added = mcp(home.path(), &["add", "new", "--", "run"]);
+    let server = &added["server"];
+    assert_eq!(server["pid"], serving.child.id());
+    let (_, stdout, _) = run(&["mcp", "remove", "new", "--home", home.path().to_str().unwrap()]);
+    let words = match server["reloaded"].as_bool().unwrap() {
+        true => "the running server has read it".to_owned(),
+        false => format!("kill -HUP {}", serving.child.id()),
+    };
+    assert!(stdout.contains(&words), "{stdout}");
+    assert_eq!(serving.stop(Signal::SIGTERM), Some(0));
+}
+
+#[test]
+fn a_helper_that_does_not_start_is_told_with_its_last_words() {
+    let home = home_with(BEFORE);
+    let script = "echo here is why >&2; exit 3";
+    let (code, stdout, stderr) = mcp_says(home.path(), &["test", "--", "/bin/sh", "-c", script]);
+    assert_eq!(code, Some(1), "{stderr}");
+    let outcome: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&outcome["ok"], &outcome["left"]), (&json!(false), &json!([])));
+    let reason = outcome["reason"].as_str().unwrap();
+    assert!(reason.contains("code 3") && reason.contains("here is why"), "{reason}");
+    let (code, stdout, stderr) =
+        run(&["mcp", "test", "--home", home.path().to_str().unwrap(), "--", "/nowhere/x"]);
+    assert_eq!(code, Some(1));
+    assert!(stdout.contains("left     nothing") && stderr.contains("/nowhere/x"), "{stdout}{stderr}");
+    let (code, _, stderr) = mcp_says(home.path(), &["test", "nobody"]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("it has files"), "{stderr}");
+}

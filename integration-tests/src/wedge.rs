@@ -1,0 +1,141 @@
+//! Helpers that do not go on with a call outstanding, and whether anybody who does not need them waits longer for that.
+//!
+//! | room | question it answers |
+//! | --- | --- |
+//! | `mod` | how helpers are wedged and freed again |
+//! | [`figures`] | what calls cost beside them |
+//! | [`report`] | the table |
+
+pub mod figures;
+pub mod report;
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Map, Value, json};
+use skein_protocol::extension::SkeinThreadUnloadParams;
+use skein_protocol::ids::{ThreadId, TurnId};
+use skein_protocol::item::ThreadItemBody;
+use skein_protocol::methods::{SkeinThreadUnload, ThreadStart};
+use skein_protocol::notifications::ItemStarted;
+use skein_protocol::thread::ThreadStartParams;
+
+use crate::client::Client;
+use crate::home::Home;
+use crate::{paths, process};
+
+/// Threads that are unloaded at once; a connection may not have many more requests in flight.
+const AT_ONCE: usize = 50;
+/// The name of the helper of each thread.
+const NAME: &str = "wedged";
+
+/// Threads that each have a helper of their own, which can be wedged and freed.
+pub struct Pen {
+    client: Client,
+    members: Vec<Member>,
+}
+
+struct Member {
+    thread: ThreadId,
+    pid: Pid,
+    way: Way,
+    turn: Option<TurnId>,
+}
+
+/// How a helper does not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// It reads the call and never answers.
+    Silent,
+    /// It was stopped by SIGSTOP before the call came.
+    Stopped,
+}
+
+impl Pen {
+    /// Makes so many threads, each with a helper that is well.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub async fn new(home: &Home, count: usize) -> Result<Self> {
+        let mut client = home.client().await?;
+        let program = paths::mcp_helper()?;
+        let settings = json!({ "command": program, "env": { process::MARK: home.mark() } });
+        let config: Map<String, Value> = [(format!("mcp_servers.{NAME}"), settings)].into_iter().collect();
+        let mut members = Vec::new();
+        for way in [Way::Silent, Way::Stopped].into_iter().cycle().take(count) {
+            let params = ThreadStartParams { config: Some(config.clone()), ..ThreadStartParams::default() };
+            let thread = client.call::<ThreadStart>(params).await?.thread.id;
+            let pid = client.say(thread, &format!("/tool {NAME} pid")).await?;
+            let pid = pid.parse().with_context(|| format!("no process id: {pid}"))?;
+            members.push(Member { thread, pid: Pid::from_raw(pid), way, turn: None });
+        }
+        Ok(Self { client, members })
+    }
+
+    /// Wedges all of them, each with a call outstanding.
+    ///
+    /// # Errors
+    /// When a call does not begin.
+    pub async fn wedge(&mut self) -> Result<()> {
+        for Member { thread, pid, way, turn } in &mut self.members {
+            let call = match way {
+                Way::Silent => "hang",
+                Way::Stopped => {
+                    kill(*pid, Signal::SIGSTOP)?;
+                    "pid"
+                }
+            };
+            let begun = self.client.start_turn(*thread, &format!("/tool {NAME} {call}")).await?;
+            let called = |item: &ItemStartedParams| {
+                item.turn_id == begun && matches!(item.item.body, ThreadItemBody::McpToolCall(_))
+            };
+            self.client.next::<ItemStarted>(called).await?;
+            *turn = Some(begun);
+        }
+        let count = u64::try_from(self.members.len())?;
+        self.client.until_status("all calls are outstanding", |now| now.turns.running == count).await?;
+        self.client.take_all();
+        Ok(())
+    }
+
+    /// Lets all of them go on, and waits for the end of their calls.
+    ///
+    /// # Errors
+    /// When one does not end.
+    pub async fn free(&mut self) -> Result<()> {
+        for Member { thread, pid, way, turn } in &mut self.members {
+            let Some(turn) = turn.take() else { continue };
+            match way {
+                Way::Silent => self.client.interrupt(*thread, &turn).await?,
+                Way::Stopped => kill(*pid, Signal::SIGCONT)?,
+            }
+            self.client.turn_end(&turn).await?;
+        }
+        self.client.take_all();
+        Ok(())
+    }
+
+    /// Unloads all threads at once, whatever their helpers do, and waits until it is done.
+    ///
+    /// # Errors
+    /// When something of them is left.
+    pub async fn close(mut self, home: &Home) -> Result<()> {
+        for some in self.members.chunks(AT_ONCE) {
+            let mut pending = Vec::new();
+            for member in some {
+                let params = SkeinThreadUnloadParams { thread_id: member.thread, force: true };
+                pending.push(self.client.start_call::<SkeinThreadUnload>(&params).await?);
+            }
+            for pending in pending {
+                self.client.answer(pending).await?.context("the unload is refused")?;
+            }
+        }
+        let left = home.family();
+        ensure!(left.count() == 0, "left: {left:#?}");
+        self.client.close().await?;
+        Ok(())
+    }
+}
+
+/// What is told when an item begins.
+type ItemStartedParams = <ItemStarted as skein_protocol::table::Notification>::Params;
