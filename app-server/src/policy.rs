@@ -263,6 +263,25 @@ pub const HELPER_LAST_WORDS: Duration = Duration::from_millis(100);
 /// to that the revision is known within a second. Origin: guess, below the second that the design asks for; who is slower is
 /// not misjudged, only asked once more.
 pub const HELPER_ERA_PATIENCE: Duration = Duration::from_millis(700);
+/// How long a connection to a helper over HTTP, with TLS, may take. Origin: guess; a host that drops packets is no host.
+pub const HELPER_HTTP_CONNECT: Duration = Duration::from_secs(10);
+/// Calls of one helper over HTTP that wait for the head of an answer; more wait for their turn. Origin: what one client may
+/// have under way.
+pub const HELPER_HTTP_REQUESTS: usize = 64;
+/// Redirects on the same server that are followed for one request. Origin: guess; `/mcp` to `/mcp/` is one.
+pub const HELPER_HTTP_REDIRECTS: usize = 3;
+/// Bytes of an answer that is an error. Origin: guess; an error of JSON-RPC is in it, 200 bytes of it are shown.
+pub const HELPER_HTTP_ERROR_BYTES: usize = 64 << 10;
+/// Times that a stream of events which broke is asked for again, before the call in it fails. Origin: guess; with the two
+/// numbers below some 13 s, in which a server is started again.
+pub const HELPER_HTTP_RETRIES: usize = 6;
+/// Before the first of these; doubles up to the next constant, and is the least that a server can ask for. Origin: guess.
+pub const HELPER_HTTP_RETRY_FIRST: Duration = Duration::from_millis(250);
+/// Between two of these, at most. Origin: guess.
+pub const HELPER_HTTP_RETRY_MOST: Duration = Duration::from_secs(5);
+/// How long the end of a session waits for a helper over HTTP to hear of it. Origin: below the 1.5 s in which an unload
+/// of processes is over.
+pub const HELPER_HTTP_GOODBYE: Duration = Duration::from_secs(1);
 /// Rollouts whose open markers may wait to be removed. Above it the marker stays for the next start. Origin: guess.
 pub const MARKERS_WAITING: usize = 10_000;
 /// How long deleted threads are kept in the trash. Origin: guess; a person notices a slip within days, and who deletes

@@ -10,6 +10,7 @@
 //! | [`requests`] | what tests ask again and again |
 //! | [`process`] | which processes there are |
 //! | [`proxy`] | how a link is cut, stalled and slowed down |
+//! | [`http_helper`] | an MCP server over HTTP that does what it is told |
 //! | [`http`] | what it says outside of a websocket |
 //! | [`mod@bench`] | what a large history costs |
 //! | [`fixture`] | homes with large, old, torn and damaged histories |
@@ -27,6 +28,7 @@ pub mod demo;
 pub mod fixture;
 pub mod home;
 pub mod http;
+pub mod http_helper;
 pub mod paths;
 pub mod process;
 pub mod proxy;

@@ -268,7 +268,10 @@ pub const DECLINED: &[Declined] = &[
         "environment/status",
         "turns run on the machine of the server; there are no remote environments",
     ),
-    out_of_scope("mcpServer/oauth/login", "helpers are local processes; none signs in"),
+    out_of_scope(
+        "mcpServer/oauth/login",
+        "Skein signs in nowhere: a helper over HTTP is given a token by name, as bearer_token_env_var",
+    ),
     out_of_scope(
         "mcpServer/event/stream/start",
         "a channel of the peer's own apps; no helper of the MCP standard has it",

@@ -56,6 +56,14 @@ pub enum HelperError {
         /// What happened, with the last lines of its stderr.
         reason: String,
     },
+    /// The way to a helper over HTTP failed this call; others go on.
+    #[error("the call to helper {server:?} failed: {reason}")]
+    Lost {
+        /// The helper.
+        server: String,
+        /// What happened.
+        reason: String,
+    },
     /// The helper answered the call with an error.
     #[error("helper {server:?} answered with error {code}: {message}")]
     Refused {

@@ -1,7 +1,9 @@
 //! One MCP session with a helper: how it begins, what it offers, calls of it.
 
+mod http;
 mod offers;
 mod open;
+mod progress;
 mod transport;
 
 use std::sync::{Arc, OnceLock};
@@ -22,8 +24,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::tasks::Tasks;
-use transport::Progress;
+use progress::Progress;
 
+pub use http::{Trouble, Web};
 pub use offers::Offers;
 pub use open::Asked;
 
@@ -36,6 +39,8 @@ pub struct Session {
     tasks: Tasks,
     changed: Arc<Notify>,
     version: ProtocolVersion,
+    /// What went wrong last, with a helper over HTTP: there a call can fail alone.
+    trouble: Option<Trouble>,
     /// What the helper says about itself.
     pub info: Option<McpServerInfo>,
     /// What it says it can do.
@@ -57,6 +62,8 @@ pub enum CallFault {
     Cancelled,
     /// The line closed.
     Closed,
+    /// The way to the helper failed this call only: why, for the user.
+    Lost(String),
     /// The helper answered with this error.
     Refused {
         /// Its JSON-RPC code.
@@ -139,9 +146,19 @@ impl Session {
         let mut outstanding = Outstanding { handle: Some(handle), tasks: &self.tasks };
         tokio::select! {
             biased;
-            answer = outstanding.answer() => read_answer(answer),
+            answer = outstanding.answer() => read_answer(answer).map_err(|fault| self.alone(fault)),
             () = self.line.closed.cancelled() => Err(CallFault::Closed),
             () = cancel.cancelled() => Err(CallFault::Cancelled),
+        }
+    }
+
+    /// Over HTTP a stream that ends without the answer ends this call, and no other.
+    fn alone(&self, fault: CallFault) -> CallFault {
+        match (fault, &self.trouble) {
+            (CallFault::Closed, Some(trouble)) if !self.line.closed.is_cancelled() => {
+                CallFault::Lost(trouble.why())
+            }
+            (fault, _) => fault,
         }
     }
 
@@ -202,6 +219,9 @@ fn read_answer<T: DeserializeOwned>(answer: Result<ServerResult, ServiceError>) 
         }),
         Err(ServiceError::McpError(error)) => {
             Err(CallFault::Refused { code: error.code.0, message: error.message.into_owned() })
+        }
+        Err(ServiceError::TransportSend(error)) => {
+            Err(http::told(&error).map_or(CallFault::Closed, CallFault::Lost))
         }
         Err(_) => Err(CallFault::Closed),
     }

@@ -1,7 +1,7 @@
 //! MCP servers ("helpers") and the promise that none of their processes stays behind.
 //!
 //! ```text
-//! HelperSet (leases of one thread) ── pool ── supervisor (one task for an instance) ── MCP session over pipes
+//! HelperSet (leases of one thread) ── pool ── supervisor (one task for an instance) ── MCP session over pipes, or HTTP
 //!                                        │
 //!                                 keeper (one task) ══ control socket ══ guard (a process) ── helper ── its children
 //! ```
@@ -20,6 +20,7 @@ mod error;
 pub mod guard;
 mod host;
 mod keeper;
+mod link;
 mod mark;
 mod masks;
 mod mcp;

@@ -348,6 +348,7 @@ impl Member {
         match answer {
             Ok(answer) => Ok(answer),
             Err(CallFault::Cancelled) => Err(HelperError::Cancelled { server }),
+            Err(CallFault::Lost(reason)) => Err(HelperError::Lost { server, reason }),
             Err(CallFault::Refused { code, message }) => Err(HelperError::Refused { server, code, message }),
             Err(CallFault::Closed) => {
                 drop(session);

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use skein_protocol::helper::{McpServerConnectionStatus, McpServerStatus};
+use skein_protocol::helper::{McpAuthStatus, McpServerConnectionStatus, McpServerStatus};
 
 use super::shown_args;
 use crate::policy;
@@ -195,6 +195,9 @@ impl HelperSpec {
         }
         if let Transport::Http(http) = &self.transport {
             status.http_origin = Some(http.origin());
+            if http.bearer_token_env_var.is_some() {
+                status.auth_status = McpAuthStatus::BearerToken;
+            }
         }
         status
     }

@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::census::View;
 use super::host::Counted;
+use super::link::{Link, Wire};
 use super::mcp::{Asked, Line, Offers, Session};
-use super::{ExitReport, HelperProcess, HelperSpec, ProcessHost, Transport};
-use crate::policy;
+use super::{ExitReport, HelperSpec, ProcessHost};
 
 /// What helpers tell their thread. Lost when the receiver does not keep up: what they publish is the truth.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,10 +73,6 @@ pub struct Snapshot {
     pub over: Option<ExitReport>,
 }
 
-/// Why a helper with an address is not there.
-const NO_HTTP: &str =
-    "it has a url, and only helpers with a command (on stdio) can be used so far; enabled = false hides it";
-
 /// What the owner of a helper holds of it.
 #[derive(Debug, Clone)]
 pub struct Reins {
@@ -129,40 +125,33 @@ impl Supervisor {
         if !self.spec.enabled {
             return;
         }
-        if let Transport::Http(_) = self.spec.transport {
-            return self.never_was(NO_HTTP);
-        }
         self.counted = Some(self.host.counters.starting.one_more());
         self.announce(McpServerStartupState::Starting, None);
         // What a former server left first. It has a bound, so a stop may wait for it too.
         self.host.swept().await;
         loop {
-            let kill = self.reins.kill.clone();
-            let started = HelperProcess::start_killable(&self.host, &self.spec, &self.cwd, kill);
-            let (process, pipes) = match started {
+            let started = Link::start(&self.host, &self.spec, &self.cwd, self.reins.kill.clone());
+            let (link, wire) = match started {
                 Ok(started) => started,
-                Err(error) => return self.never_was(&error.to_string()),
+                Err(why) => return self.never_was(&why),
             };
             let line = Line::default();
-            self.seen.send_modify(|seen| seen.view = Some(process.view(&pipes)));
-            let cause = self.live(&process, pipes, &line).await;
+            self.seen.send_modify(|seen| seen.view = link.view(&wire));
+            let cause = self.live(&link, wire, &line).await;
             if let Cause::Misjudged = cause {
-                process.stop().await;
+                link.stop().await;
                 continue;
             }
-            return self.end(&process, cause).await;
+            return self.end(&link, cause).await;
         }
     }
 
     /// Until the helper is to be ended.
-    async fn live(&mut self, process: &HelperProcess, pipes: super::Pipes, line: &Line) -> Cause {
-        let opened = self.until_ready(process, pipes, line).await;
+    async fn live(&mut self, link: &Link, wire: Wire, line: &Line) -> Cause {
+        let opened = self.until_ready(link, wire, line).await;
         let session = match opened {
             Ok(session) => Arc::new(session),
-            Err(cause) => {
-                self.announce_failed_start(&cause);
-                return cause;
-            }
+            Err(cause) => return cause,
         };
         self.counted = Some(self.host.counters.ready.one_more());
         self.seen.send_modify(|seen| {
@@ -178,7 +167,7 @@ impl Supervisor {
                 tokio::select! {
                     biased;
                     () = self.reins.stop.cancelled() => return Cause::Asked,
-                    () = broken(process, line) => break self.reason(process, line).await,
+                    () = link.broken(line) => break link.reason(line).await,
                     listed = session.offers() => self.publish(listed),
                 }
             }
@@ -186,7 +175,7 @@ impl Supervisor {
             tokio::select! {
                 biased;
                 () = self.reins.stop.cancelled() => return Cause::Asked,
-                () = broken(process, line) => break self.reason(process, line).await,
+                () = link.broken(line) => break link.reason(line).await,
                 () = session.changed() => look = true,
             }
         };
@@ -196,15 +185,10 @@ impl Supervisor {
     }
 
     /// The handshake and the first listing of tools, within the startup timeout.
-    async fn until_ready(
-        &self,
-        process: &HelperProcess,
-        pipes: super::Pipes,
-        line: &Line,
-    ) -> Result<Session, Cause> {
+    async fn until_ready(&self, link: &Link, wire: Wire, line: &Line) -> Result<Session, Cause> {
         let open = async {
             let tasks = self.host.options.tasks.clone();
-            let session = Session::open(pipes, line.clone(), tasks, &self.asked).await?;
+            let session = Session::open(wire, line.clone(), tasks, &self.asked).await?;
             let tools = session.tools().await?;
             Ok((session, tools))
         };
@@ -216,10 +200,10 @@ impl Supervisor {
                 Err(_elapsed) => {
                     let seconds = self.spec.startup_timeout.as_secs_f64();
                     let why = format!("it was not ready after {seconds} s; see startup_timeout_sec");
-                    return Err(Cause::Failed(with_stderr(why, process)));
+                    return Err(Cause::Failed(link.with_stderr(why)));
                 }
             },
-            () = broken(process, line) => Err(line.why()),
+            () = link.broken(line) => Err(line.why()),
         };
         match opened {
             Ok((session, tools)) => {
@@ -233,34 +217,46 @@ impl Supervisor {
                 self.publish(Ok(Offers { tools, ..Offers::default() }));
                 Ok(session)
             }
-            Err(_) if is_broken(process, line) && self.asked.was_too_much() => Err(Cause::Misjudged),
-            Err(_) if is_broken(process, line) => Err(Cause::Failed(self.reason(process, line).await)),
-            Err(why) => Err(Cause::Failed(with_stderr(why, process))),
+            Err(_) if link.is_broken(line) && self.asked.was_too_much() => Err(Cause::Misjudged),
+            Err(_) if link.is_broken(line) => Err(Cause::Failed(link.reason(line).await)),
+            Err(why) => Err(Cause::Failed(link.with_stderr(why))),
         }
     }
 
     /// Ends the helper, and says so.
-    async fn end(&mut self, process: &HelperProcess, cause: Cause) {
+    async fn end(&mut self, link: &Link, cause: Cause) {
         self.counted = Some(self.host.counters.stopping.one_more());
         let failed = matches!(cause, Cause::Failed(_));
         let (during, after, status, reason) = match cause {
             Cause::Asked => (Phase::Stopping, Phase::Stopped, None, "it was stopped".to_owned()),
             Cause::Failed(why) => {
-                (Phase::Failed, Phase::Failed, Some(McpServerConnectionStatus::Failed), why)
+                let status = match link.is_about_credentials() {
+                    true => McpServerConnectionStatus::AuthenticationRequired,
+                    false => McpServerConnectionStatus::Failed,
+                };
+                (Phase::Failed, Phase::Failed, Some(status), why)
             }
             // Never ended here: it is started again.
             Cause::Misjudged => return,
         };
+        let mut started = true;
         self.seen.send_modify(|seen| {
+            started = seen.phase != Phase::Starting;
             seen.phase = during;
             seen.session = None;
             if failed {
                 seen.status.tools_error = Some(reason.clone());
             }
-            seen.reason = Some(reason);
+            seen.reason = Some(reason.clone());
             seen.status.runtime_status = status.or(Some(McpServerConnectionStatus::Cancelled));
         });
-        let report = process.stop().await;
+        // Behind the snapshot, so that who hears of it finds it there.
+        match (started, failed) {
+            (true, _) => {}
+            (false, true) => self.announce(McpServerStartupState::Failed, Some(reason)),
+            (false, false) => self.announce(McpServerStartupState::Cancelled, None),
+        }
+        let report = link.stop().await;
         self.counted = None;
         self.seen.send_modify(|seen| {
             seen.phase = after;
@@ -297,31 +293,6 @@ impl Supervisor {
         });
     }
 
-    /// Why the line or the process ended. A process that closes its output mostly ends right after, and its exit code
-    /// and last words say more; what it printed wrong says enough.
-    async fn reason(&self, process: &HelperProcess, line: &Line) -> String {
-        if !line.ended_quietly() {
-            return with_stderr(line.why(), process);
-        }
-        let mut life = process.life();
-        // A bound: a helper that closed its output may well live on.
-        let ended =
-            tokio::time::timeout(policy::HELPER_LAST_WORDS, life.wait_for(|life| life.ended.is_some())).await;
-        let ended = ended.ok().and_then(|ended| ended.ok()?.ended.clone());
-        // Its last words may still be in the pipe. A bound: a descendant may hold it open.
-        tokio::time::timeout(policy::HELPER_LAST_WORDS, process.stderr_read()).await.ok();
-        with_stderr(ended.unwrap_or_else(|| line.why()), process)
-    }
-
-    fn announce_failed_start(&self, cause: &Cause) {
-        match cause {
-            Cause::Asked => self.announce(McpServerStartupState::Cancelled, None),
-            Cause::Failed(why) => self.announce(McpServerStartupState::Failed, Some(why.clone())),
-            // It starts still.
-            Cause::Misjudged => {}
-        }
-    }
-
     fn announce(&self, state: McpServerStartupState, error: Option<String>) {
         self.tell(HelperEvent::Startup { name: self.spec.name.clone(), state, error });
     }
@@ -353,30 +324,9 @@ impl Snapshot {
             protocol_version: None,
             session: None,
             reason: None,
-            alive: spec.enabled,
+            alive: spec.enabled && spec.stdio().is_some(),
             view: None,
             over,
         }
-    }
-}
-
-/// Until nothing more can come from the helper.
-async fn broken(process: &HelperProcess, line: &Line) {
-    let mut life = process.life();
-    tokio::select! {
-        () = line.closed.cancelled() => {}
-        // An error means that the keeper is gone, and with it the process.
-        _ = life.wait_for(|life| life.ended.is_some()) => {}
-    }
-}
-
-fn is_broken(process: &HelperProcess, line: &Line) -> bool {
-    line.closed.is_cancelled() || process.life().borrow().ended.is_some()
-}
-
-fn with_stderr(why: String, process: &HelperProcess) -> String {
-    match process.stderr_tail() {
-        said if said.is_empty() => why,
-        said => format!("{why}; its stderr ends with:\n{said}"),
     }
 }

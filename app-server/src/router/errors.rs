@@ -84,6 +84,7 @@ pub fn helper(error: &HelperError) -> WireError {
             WireError::internal("helperNotRunning", text).server(server)
         }
         HelperError::Ended { server, .. } => WireError::internal("helperEnded", text).server(server),
+        HelperError::Lost { server, .. } => WireError::internal("helperLost", text).server(server),
         HelperError::Refused { server, .. } => WireError::internal("helperRefused", text).server(server),
         HelperError::Cancelled { server } => WireError::invalid_request("cancelled", text).server(server),
     }

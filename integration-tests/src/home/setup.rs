@@ -47,8 +47,12 @@ impl Setup {
     pub fn helper(self, helper: Helper) -> Self {
         let Helper { name, settings } = helper;
         let mark = self.mark.clone();
-        self.set(&format!("mcp_servers.{name}"), settings)
-            .set(&format!("mcp_servers.{name}.env.{}", process::MARK), mark)
+        let no_process = settings.contains_key("url");
+        let setup = self.set(&format!("mcp_servers.{name}"), settings);
+        if no_process {
+            return setup;
+        }
+        setup.set(&format!("mcp_servers.{name}.env.{}", process::MARK), mark)
     }
 
     /// Has histories in the home before the server starts.
@@ -117,6 +121,12 @@ impl Helper {
     pub fn program(name: &str, command: &str, args: &[String]) -> Self {
         let helper = Self { name: name.to_owned(), settings: Table::new() };
         helper.set("command", command).set("args", args.to_vec())
+    }
+
+    /// One that somebody else runs.
+    #[must_use]
+    pub fn at(name: &str, url: &str) -> Self {
+        Self { name: name.to_owned(), settings: Table::new() }.set("url", url)
     }
 
     /// Sets a key of the helper, such as `required`.

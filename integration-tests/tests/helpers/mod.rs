@@ -3,6 +3,7 @@
 mod census;
 mod dead;
 mod eras;
+mod http;
 mod leaks;
 mod reload;
 mod resources;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use skein_protocol::helper::{McpResourceReadResponse, Resource, ResourceTemplate, Tool};
 use tokio_util::sync::CancellationToken;
 
+use super::http::told;
 use super::{CallFault, Session, reread};
 use crate::policy;
 
@@ -72,6 +73,14 @@ impl Session {
         self.ask(ClientRequest::ReadResourceRequest(request), meta, cancel).await
     }
 
+    /// Why an answer did not come.
+    fn why(&self) -> String {
+        match &self.trouble {
+            Some(trouble) if !self.line.closed.is_cancelled() => trouble.why(),
+            Some(_) | None => self.line.why(),
+        }
+    }
+
     async fn list_or_none<T: DeserializeOwned>(
         &self,
         what: &'static str,
@@ -98,7 +107,10 @@ impl Session {
                 Err(ServiceError::McpError(error)) => {
                     return Err(format!("its list of {what} failed: {}", error.message));
                 }
-                Err(_) => return Err(self.line.why()),
+                Err(ServiceError::TransportSend(error)) => {
+                    return Err(told(&error).unwrap_or_else(|| self.line.why()));
+                }
+                Err(_) => return Err(self.why()),
             };
             let mut page: Map<String, Value> = reread(&answer).unwrap_or_default();
             let entries =

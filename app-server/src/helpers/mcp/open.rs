@@ -16,27 +16,34 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rmcp::ClientHandler;
 use rmcp::RoleClient;
 use rmcp::model::{
     ClientConfig, ClientJsonRpcMessage, ClientNotification, ClientRequest, ClientResult, DiscoverRequest,
-    DiscoverRequestParams, DiscoverResult, ErrorData, InitializeRequest, InitializeResult,
+    DiscoverRequestParams, DiscoverResult, ErrorCode, ErrorData, InitializeRequest, InitializeResult,
     InitializedNotification, JsonRpcMessage, NumberOrString, ProtocolVersion, RequestId, RequestMetaObject,
-    ServerJsonRpcMessage, ServerPeerInfo, ServerRequest, ServerResult,
+    ServerJsonRpcMessage, ServerPeerInfo, ServerRequest, ServerResult, SubscriptionFilter,
 };
-use rmcp::service::serve_directly;
+use rmcp::service::{ServiceError, serve_directly};
 use rmcp::transport::Transport;
-use rmcp::{ClientHandler, model};
 use tokio::sync::Notify;
 
-use super::super::Pipes;
+use super::super::link::Wire;
+use super::http::HttpTransport;
 use super::transport::LineTransport;
 use super::{Client, Line, Session, reread};
 use crate::policy;
 use crate::tasks::Tasks;
 
+#[cfg(test)]
+mod tests;
+
 /// Ids of the two questions: texts, as rmcp counts its own requests from 0.
 const INITIALIZE: &str = "skein-initialize";
 const DISCOVER: &str = "skein-discover";
+
+/// The code of a question that could not be asked.
+pub const UNASKED: ErrorCode = ErrorCode(0);
 
 /// What a helper has been asked in its starts so far, and what is known from that.
 #[derive(Debug, Default)]
@@ -61,8 +68,18 @@ impl Session {
     ///
     /// # Errors
     /// What went wrong, for the user.
-    pub async fn open(pipes: Pipes, line: Line, tasks: Tasks, asked: &Asked) -> Result<Self, String> {
-        Self::open_over(LineTransport::new(pipes, line.clone()), line, tasks, asked).await
+    pub async fn open(wire: Wire, line: Line, tasks: Tasks, asked: &Asked) -> Result<Self, String> {
+        match wire {
+            Wire::Pipes(pipes) => {
+                Self::open_over(LineTransport::new(pipes, line.clone()), line, tasks, asked).await
+            }
+            Wire::Web(web, url) => {
+                let trouble = web.trouble();
+                let transport = HttpTransport::new(web, &url, line.clone());
+                let session = Self::open_over(transport, line, tasks, asked).await?;
+                Ok(Self { trouble: Some(trouble), ..session })
+            }
+        }
     }
 
     async fn open_over<T: Transport<RoleClient> + 'static>(
@@ -75,19 +92,68 @@ impl Session {
         let client = Client { changed: Arc::clone(&changed) };
         let greeting =
             Greeting { transport: &mut transport, about: client.get_info(), asked, refused: [None, None] };
-        let about = greeting.run().await.map_err(|wrong| match (wrong, line.closed.is_cancelled()) {
-            (_, true) | (None, false) => line.why(),
-            (Some(wrong), false) => format!("the MCP handshake failed: {wrong}"),
+        let about = greeting.run().await.map_err(|wrong| {
+            // The first reason that the line has counts: what is wrong here may only follow from it.
+            line.close(wrong.map(|wrong| format!("the MCP handshake failed: {wrong}")));
+            line.why()
         })?;
         let info = about.server_info.as_ref().and_then(reread);
         let capabilities = serde_json::to_value(&about.capabilities).ok();
         let version = about.protocol_version.clone();
         let service = serve_directly(client, transport, Some(about));
         let peer = service.peer().clone();
-        let session = Self { peer, _service: service, line, tasks, changed, info, capabilities, version };
+        let session = Self {
+            peer,
+            _service: service,
+            line,
+            tasks,
+            changed,
+            info,
+            capabilities,
+            version,
+            trouble: None,
+        };
         let (version, ping) = (session.protocol_version(), session.has_ping());
         tracing::debug!(version, ping, "a session with a helper has begun");
+        if !ping {
+            session.listen();
+        }
         Ok(session)
+    }
+
+    /// Without a handshake a helper tells of changes only where it is asked to.
+    fn listen(&self) {
+        let may_change = |list: &str| {
+            self.capabilities.as_ref().is_some_and(|offered| offered[list]["listChanged"] == true)
+        };
+        let mut wanted = SubscriptionFilter::new();
+        wanted.tools_list_changed = may_change("tools").then_some(true);
+        wanted.resources_list_changed = may_change("resources").then_some(true);
+        if wanted == SubscriptionFilter::new() {
+            return;
+        }
+        let (peer, changed, closed) =
+            (self.peer.clone(), Arc::clone(&self.changed), self.line.closed.clone());
+        self.tasks.spawn("helper-listens", async move {
+            let mut pause = policy::HELPER_HTTP_RETRY_FIRST;
+            for _ in 0..=policy::HELPER_HTTP_RETRIES {
+                let heard = async {
+                    let mut listening = peer.listen(wanted.clone()).await?;
+                    while listening.next().await?.is_some() {
+                        changed.notify_one();
+                    }
+                    Ok::<_, ServiceError>(())
+                };
+                tokio::select! {
+                    () = closed.cancelled() => return,
+                    heard = heard => tracing::debug!(?heard, "a helper tells of no more changes"),
+                }
+                tokio::select! {
+                    () = closed.cancelled() => return,
+                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(policy::HELPER_HTTP_RETRY_MOST),
+                }
+            }
+        });
     }
 
     /// The revision of MCP that is spoken.
@@ -132,13 +198,13 @@ impl<T: Transport<RoleClient>> Greeting<'_, T> {
                 return Ok(about);
             }
             match &self.refused {
-                [Some(wrong), Some(_)] => return Err(Some(wrong.to_string())),
+                [Some(wrong), Some(_)] => return Err(Some(words(wrong))),
                 [Some(_), None] if !discover => {
                     discover = true;
                     self.discover().await?;
                 }
                 [Some(wrong), None] if self.asked.only_initialize.load(Ordering::Relaxed) => {
-                    return Err(Some(wrong.to_string()));
+                    return Err(Some(words(wrong)));
                 }
                 [_, _] => {}
             }
@@ -223,7 +289,15 @@ fn name(id: &RequestId) -> Option<&'static str> {
     [INITIALIZE, DISCOVER].into_iter().find(|question| *id == self::id(question))
 }
 
+/// A refusal for people; one of our own has no code.
+fn words(refused: &ErrorData) -> String {
+    match refused.code {
+        UNASKED => refused.message.to_string(),
+        _ => refused.to_string(),
+    }
+}
+
 /// The answer to what a helper may not ask before the session is there.
 fn too_early() -> ErrorData {
-    ErrorData::new(model::ErrorCode::INVALID_REQUEST, "the session has not begun yet", None)
+    ErrorData::new(ErrorCode::INVALID_REQUEST, "the session has not begun yet", None)
 }

@@ -1,15 +1,11 @@
 //! JSON-RPC messages as lines over a helper's pipes. rmcp's own reader passes over lines that are too long or no JSON,
 //! and whoever waits for the answer in them waits for ever; this one closes the line and says why.
 
-use std::collections::HashMap;
 use std::io;
 
 use bytes::Bytes;
 use rmcp::RoleClient;
-use rmcp::model::{
-    ClientJsonRpcMessage, ClientRequest, GetMeta, JsonRpcMessage, ProgressNotificationParam, ProgressToken,
-    RequestId, ServerJsonRpcMessage, ServerNotification,
-};
+use rmcp::model::{ClientJsonRpcMessage, ServerJsonRpcMessage};
 use rmcp::transport::Transport;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -18,11 +14,8 @@ use tokio::sync::mpsc;
 
 use super::super::Pipes;
 use super::Line;
+use super::progress::Sinks;
 use crate::policy;
-
-/// Rides on a request: where the progress of this call goes.
-#[derive(Debug, Clone)]
-pub struct Progress(pub mpsc::Sender<String>);
 
 /// Lines over pipes, for rmcp.
 #[derive(Debug)]
@@ -31,7 +24,7 @@ pub struct LineTransport {
     /// The line so far; a read that is cancelled goes on from here.
     partial: Vec<u8>,
     stdin: Option<mpsc::Sender<Bytes>>,
-    watched: HashMap<ProgressToken, (RequestId, mpsc::Sender<String>)>,
+    sinks: Sinks,
     line: Line,
 }
 
@@ -42,7 +35,7 @@ impl LineTransport {
             stdout: BufReader::new(pipes.stdout),
             partial: Vec::new(),
             stdin: Some(pipes.stdin),
-            watched: HashMap::new(),
+            sinks: Sinks::default(),
             line,
         }
     }
@@ -74,35 +67,6 @@ impl LineTransport {
             }
         }
     }
-
-    fn heed(&mut self, message: &ServerJsonRpcMessage) {
-        match message {
-            JsonRpcMessage::Response(answer) => self.watched.retain(|_, (id, _)| *id != answer.id),
-            JsonRpcMessage::Error(error) => self.watched.retain(|_, (id, _)| Some(&*id) != error.id.as_ref()),
-            JsonRpcMessage::Notification(notification) => {
-                // Here and not in rmcp's handler, which runs a task for each notification, in any order.
-                if let ServerNotification::ProgressNotification(progress) = &notification.notification
-                    && let Some((_, sink)) = self.watched.get(&progress.params.progress_token)
-                {
-                    // Progress that nobody takes in time is out of date.
-                    let _ = sink.try_send(words(&progress.params));
-                }
-            }
-            JsonRpcMessage::Request(_) => {}
-        }
-    }
-
-    fn watch(&mut self, message: &ClientJsonRpcMessage) {
-        if let JsonRpcMessage::Request(request) = message
-            && let ClientRequest::CallToolRequest(call) = &request.request
-            && let Some(Progress(sink)) = call.extensions.get()
-            && let Some(token) = request.request.get_meta().get_progress_token()
-        {
-            // Calls that were given up are answered by nobody: their entries go when nobody listens any more.
-            self.watched.retain(|_, (_, sink)| !sink.is_closed());
-            self.watched.insert(token, (request.id.clone(), sink.clone()));
-        }
-    }
 }
 
 impl Transport<RoleClient> for LineTransport {
@@ -113,7 +77,7 @@ impl Transport<RoleClient> for LineTransport {
         message: ClientJsonRpcMessage,
     ) -> impl Future<Output = io::Result<()>> + Send + 'static {
         // Registered before the helper can answer.
-        self.watch(&message);
+        self.sinks.watch(&message);
         let stdin = self.stdin.clone();
         async move {
             let closed = || io::Error::new(io::ErrorKind::NotConnected, "the helper takes no more input");
@@ -128,7 +92,7 @@ impl Transport<RoleClient> for LineTransport {
             let parsed = self.next_line().await.and_then(|line| parse(&line).map_err(Some));
             match parsed {
                 Ok(Some(message)) => {
-                    self.heed(&message);
+                    self.sinks.heed(&message);
                     return Some(message);
                 }
                 Ok(None) => {}
@@ -168,17 +132,10 @@ fn parse(line: &[u8]) -> Result<Option<ServerJsonRpcMessage>, String> {
     })
 }
 
-/// A progress notification for people.
-fn words(progress: &ProgressNotificationParam) -> String {
-    match (&progress.message, progress.total) {
-        (Some(message), _) => message.clone(),
-        (None, Some(total)) => format!("{} of {total}", progress.progress),
-        (None, None) => progress.progress.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use rmcp::model::JsonRpcMessage;
+
     use super::*;
 
     #[test]
@@ -195,18 +152,5 @@ mod tests {
         }
         let refused = parse(&[b'x'; 5000]).expect_err("no message");
         assert!(refused.len() < 300, "{}", refused.len());
-    }
-
-    #[test]
-    fn progress_is_shown_by_its_message_or_its_numbers() {
-        let progress = |total, message: Option<&str>| {
-            let token = ProgressToken(rmcp::model::NumberOrString::Number(1));
-            let mut progress = ProgressNotificationParam::new(token, 2.0);
-            (progress.total, progress.message) = (total, message.map(ToOwned::to_owned));
-            words(&progress)
-        };
-        assert_eq!(progress(Some(4.0), Some("half")), "half");
-        assert_eq!(progress(Some(4.0), None), "2 of 4");
-        assert_eq!(progress(None, None), "2");
     }
 }

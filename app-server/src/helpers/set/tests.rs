@@ -6,6 +6,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 
 use super::super::Pipes;
+use super::super::link::Wire;
 use super::super::mcp::{Asked, Line};
 use super::super::pool::tests::{Double, House};
 use super::*;
@@ -31,8 +32,13 @@ impl Fake {
         let (output, stdout) = pipe::pipe().expect("a pipe");
         let (hear, heard) = mpsc::channel(64);
         tasks.spawn("fake", answer(asked, output, hear, tasks.clone()));
-        let session =
-            Session::open(Pipes { stdin, stdout }, Line::default(), tasks.clone(), &Asked::default()).await;
+        let session = Session::open(
+            Wire::Pipes(Pipes { stdin, stdout }),
+            Line::default(),
+            tasks.clone(),
+            &Asked::default(),
+        )
+        .await;
         let session = Arc::new(session.expect("a handshake"));
         let mut house = House::new();
         let spec = HelperSpec { tool_timeout, ..HelperSpec::new("fake", "/nowhere") };

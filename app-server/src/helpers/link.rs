@@ -1,0 +1,156 @@
+//! The way to a helper, whichever kind it is: a process of ours, or a server of somebody else's.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::census::View;
+use super::mcp::{Line, Trouble, Web};
+use super::{ExitReport, HelperProcess, HelperSpec, Pipes, ProcessHost, Transport};
+use crate::policy;
+
+/// A helper that has been started, or can be asked.
+#[derive(Debug)]
+pub enum Link {
+    /// Ours to end.
+    Process(HelperProcess),
+    /// There is nothing to end but our session.
+    Http(HttpLink),
+}
+
+/// What a session goes over.
+#[derive(Debug)]
+pub enum Wire {
+    /// Lines.
+    Pipes(Pipes),
+    /// Requests to this address.
+    Web(Web, String),
+}
+
+/// What is ours of a helper that somebody else runs.
+#[derive(Debug)]
+pub struct HttpLink {
+    name: String,
+    stop: CancellationToken,
+    kill: CancellationToken,
+    /// Nothing is asked any more.
+    gone: CancellationToken,
+    trouble: Trouble,
+}
+
+impl Link {
+    /// Starts the helper's process, or makes ready to ask it. Waits for nothing.
+    ///
+    /// # Errors
+    /// Why that cannot be, for the user.
+    pub fn start(
+        host: &Arc<ProcessHost>,
+        spec: &HelperSpec,
+        cwd: &Path,
+        kill: CancellationToken,
+    ) -> Result<(Self, Wire), String> {
+        match &spec.transport {
+            Transport::Stdio(_) => {
+                let started = HelperProcess::start_killable(host, spec, cwd, kill);
+                let (process, pipes) = started.map_err(|error| error.to_string())?;
+                Ok((Self::Process(process), Wire::Pipes(pipes)))
+            }
+            Transport::Http(http) => {
+                let (stop, gone) = (CancellationToken::new(), CancellationToken::new());
+                let web = Web::new(http, stop.clone(), gone.clone())?;
+                let link = HttpLink { name: spec.name.clone(), stop, kill, gone, trouble: web.trouble() };
+                Ok((Self::Http(link), Wire::Web(web, http.url.clone())))
+            }
+        }
+    }
+
+    /// What may be looked at of its process, where there is one.
+    pub fn view(&self, wire: &Wire) -> Option<View> {
+        match (self, wire) {
+            (Self::Process(process), Wire::Pipes(pipes)) => Some(process.view(pipes)),
+            (Self::Process(_), Wire::Web(..)) | (Self::Http(_), _) => None,
+        }
+    }
+
+    /// Until nothing more can come from the helper.
+    pub async fn broken(&self, line: &Line) {
+        match self {
+            Self::Process(process) => {
+                let mut life = process.life();
+                tokio::select! {
+                    () = line.closed.cancelled() => {}
+                    // An error means that the keeper is gone, and with it the process.
+                    _ = life.wait_for(|life| life.ended.is_some()) => {}
+                }
+            }
+            Self::Http(_) => line.closed.cancelled().await,
+        }
+    }
+
+    /// Whether that is so.
+    pub fn is_broken(&self, line: &Line) -> bool {
+        let ended = match self {
+            Self::Process(process) => process.life().borrow().ended.is_some(),
+            Self::Http(_) => false,
+        };
+        line.closed.is_cancelled() || ended
+    }
+
+    /// Why the line or the process ended. A process that closes its output mostly ends right after, and its exit code
+    /// and last words say more; what it printed wrong says enough.
+    pub async fn reason(&self, line: &Line) -> String {
+        let Self::Process(process) = self else { return line.why() };
+        if !line.ended_quietly() {
+            return self.with_stderr(line.why());
+        }
+        let mut life = process.life();
+        // A bound: a helper that closed its output may well live on.
+        let ended =
+            tokio::time::timeout(policy::HELPER_LAST_WORDS, life.wait_for(|life| life.ended.is_some())).await;
+        let ended = ended.ok().and_then(|ended| ended.ok()?.ended.clone());
+        // Its last words may still be in the pipe. A bound: a descendant may hold it open.
+        tokio::time::timeout(policy::HELPER_LAST_WORDS, process.stderr_read()).await.ok();
+        self.with_stderr(ended.unwrap_or_else(|| line.why()))
+    }
+
+    /// The same with the last lines of its stderr, where it has one.
+    pub fn with_stderr(&self, why: String) -> String {
+        let said = match self {
+            Self::Process(process) => process.stderr_tail(),
+            Self::Http(_) => String::new(),
+        };
+        if said.is_empty() { why } else { format!("{why}; its stderr ends with:\n{said}") }
+    }
+
+    /// Whether what went wrong was about who we are.
+    pub fn is_about_credentials(&self) -> bool {
+        match self {
+            Self::Process(_) => false,
+            Self::Http(link) => link.trouble.is_about_credentials(),
+        }
+    }
+
+    /// Ends the helper and waits until nothing is left of it, or ends our session with it. Has a bound.
+    pub async fn stop(&self) -> ExitReport {
+        match self {
+            Self::Process(process) => process.stop().await,
+            Self::Http(link) => {
+                link.stop.cancel();
+                let bound = tokio::time::sleep(policy::HELPER_HTTP_GOODBYE);
+                tokio::select! {
+                    () = link.gone.cancelled() => {}
+                    () = link.kill.cancelled() => {}
+                    () = bound => tracing::info!(helper = link.name, "it was not told of the end of our session"),
+                }
+                ExitReport::nothing(&link.name)
+            }
+        }
+    }
+}
+
+impl Drop for HttpLink {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

@@ -1,0 +1,169 @@
+//! Bodies of answers, none of them longer than a line of a helper on stdio may be.
+
+use std::io;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt};
+use rmcp::model::ServerJsonRpcMessage;
+use rmcp::transport::streamable_http_client::SseError;
+use serde_json::Value;
+use sse_stream::{Sse, SseStream};
+
+use super::fault::Fault;
+use crate::policy;
+
+/// A body whole, at most `limit` bytes of it.
+///
+/// # Errors
+/// [`Fault::TooLong`], or what the connection said.
+pub async fn whole(mut response: reqwest::Response, limit: usize, origin: &str) -> Result<Vec<u8>, Fault> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| Fault::of(&error, origin))? {
+        if body.len() + chunk.len() > limit {
+            return Err(Fault::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Events of a stream. One that is too long, or no message of MCP, ends it: whoever waits for the answer in it would wait
+/// for ever. `noted` hears why, and `None` at each event that is in order.
+pub fn events<E: std::error::Error + Send + Sync + 'static>(
+    bytes: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+    noted: impl Fn(Option<String>) + Clone + Send + 'static,
+) -> BoxStream<'static, Result<Sse, SseError>> {
+    let mut length = Length::default();
+    let bounded = bytes.map(move |chunk| {
+        let chunk = chunk.map_err(io::Error::other)?;
+        if length.add(&chunk) { Ok(chunk) } else { Err(io::Error::other(Fault::TooLong)) }
+    });
+    let failed = noted.clone();
+    let events = SseStream::from_bytes_stream(bounded).map(move |event| {
+        let checked = event.and_then(check);
+        match &checked {
+            Ok(event) if event.data.is_some() || event.id.is_some() => noted(None),
+            Ok(_) => {}
+            Err(error) => failed(Some(root(error))),
+        }
+        checked
+    });
+    events.boxed()
+}
+
+/// How long the event is that is coming.
+#[derive(Debug, Default)]
+struct Length {
+    event: usize,
+    line: usize,
+    comment: bool,
+    after_return: bool,
+}
+
+impl Length {
+    /// `false` when it has become too long.
+    fn add(&mut self, chunk: &[u8]) -> bool {
+        for byte in chunk {
+            match byte {
+                b'\n' if self.after_return => self.after_return = false,
+                b'\n' | b'\r' => {
+                    self.after_return = *byte == b'\r';
+                    self.event =
+                        if self.line == 0 { 0 } else { self.event + self.line * usize::from(!self.comment) };
+                    (self.line, self.comment) = (0, false);
+                }
+                _ => {
+                    self.after_return = false;
+                    self.comment = if self.line == 0 { *byte == b':' } else { self.comment };
+                    self.line += 1;
+                    if self.event + self.line > policy::HELPER_LONGEST_LINE {
+                        return false;
+                    }
+                }
+            }
+        }
+        true
+    }
+}
+
+/// The event as it goes on: rmcp passes over what it cannot read, and waits as briefly as a server tells it to.
+fn check(mut event: Sse) -> Result<Sse, SseError> {
+    let least = u64::try_from(policy::HELPER_HTTP_RETRY_FIRST.as_millis()).unwrap_or(u64::MAX);
+    event.retry = event.retry.map(|retry| retry.max(least));
+    let is_message = matches!(event.event.as_deref(), None | Some("" | "message"));
+    let data = event.data.as_deref().map(str::trim).filter(|data| is_message && !data.is_empty());
+    match data {
+        Some(data) if !is_known(data) => {
+            let shown: String = data.chars().take(policy::HELPER_GARBAGE_SHOWN).collect();
+            let wrong = Fault::NotMcp { what: format!("it sent {shown:?} as an event") };
+            Err(SseError::Body(Box::new(wrong)))
+        }
+        _ => Ok(event),
+    }
+}
+
+/// A message, or a notification that nobody knows.
+fn is_known(data: &str) -> bool {
+    serde_json::from_str::<ServerJsonRpcMessage>(data).is_ok()
+        || matches!(serde_json::from_str::<Value>(data), Ok(Value::Object(object))
+            if object.contains_key("method") && !object.contains_key("id"))
+}
+
+fn root(error: &SseError) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(chunks: Vec<Bytes>) -> Vec<Result<Sse, SseError>> {
+        let chunks = futures_util::stream::iter(chunks.into_iter().map(Ok::<_, io::Error>));
+        events(chunks, |_| ()).collect().await
+    }
+
+    #[tokio::test]
+    async fn an_event_that_never_ends_is_given_up() {
+        let chunk = Bytes::from(vec![b'x'; 1 << 20]);
+        let mut chunks = vec![Bytes::from_static(b"data: ")];
+        chunks.extend(std::iter::repeat_n(chunk, 17));
+        let read = read(chunks).await;
+        let [Err(error), ..] = &read[..] else { panic!("{read:?}") };
+        assert!(root(error).contains("longer than"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn many_events_and_comments_are_no_long_one() {
+        let mut chunks = vec![];
+        for _ in 0..20 {
+            chunks.push(Bytes::from(format!(": {}\r\n\r\n", "c".repeat(1 << 20))));
+            chunks.push(Bytes::from("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/new\"}\r\n\r\n"));
+        }
+        let read = read(chunks).await;
+        assert_eq!(
+            read.iter().filter(|event| event.as_ref().is_ok_and(|event| event.data.is_some())).count(),
+            20
+        );
+        assert!(read.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test]
+    async fn lines_that_end_no_event_add_up() {
+        let line = Bytes::from(format!("data: {}\r\n", "x".repeat(1 << 20)));
+        let read = read(std::iter::repeat_n(line, 17).collect()).await;
+        assert!(read[0].is_err(), "{}", read.len());
+    }
+
+    #[tokio::test]
+    async fn garbage_ends_the_stream_and_a_short_pause_is_made_longer() {
+        let read = read(vec![Bytes::from("retry: 0\ndata:\n\ndata: <html>\n\n")]).await;
+        let least = u64::try_from(policy::HELPER_HTTP_RETRY_FIRST.as_millis()).expect("short");
+        assert_eq!(read[0].as_ref().expect("an event").retry, Some(least));
+        assert!(root(read[1].as_ref().expect_err("garbage")).contains("<html>"));
+    }
+}

@@ -1,0 +1,129 @@
+//! What can go wrong with a helper that is reached over HTTP, told so that a user can act on it. Never has a secret in it.
+
+use std::error::Error as StdError;
+
+use rmcp::transport::DynamicTransportError;
+use rmcp::transport::streamable_http_client::StreamableHttpError;
+
+use crate::policy;
+
+/// Why a request got no answer of MCP.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Nobody is there, or nobody who can be trusted.
+    #[error("cannot connect to {origin}: {why}")]
+    Unreachable {
+        /// Scheme, host and port.
+        origin: String,
+        /// What the system, or TLS, said.
+        why: String,
+    },
+    /// The connection ended in the middle.
+    #[error("the connection to {origin} broke: {why}")]
+    Broke {
+        /// Scheme, host and port.
+        origin: String,
+        /// What the system said.
+        why: String,
+    },
+    /// 401 or 403.
+    #[error("it answered HTTP {status}: {credentials}")]
+    NotAllowed {
+        /// The status.
+        status: u16,
+        /// What is to be done about the credentials.
+        credentials: String,
+    },
+    /// It sends us elsewhere.
+    #[error(
+        "it redirects to {to}, and requests with their headers are not sent on to others; name that address in url"
+    )]
+    Moved {
+        /// Where, without secrets.
+        to: String,
+    },
+    /// Another status that is no success.
+    #[error("it answered HTTP {status}{said}")]
+    Status {
+        /// The status.
+        status: u16,
+        /// The beginning of what it said, with a colon before it.
+        said: String,
+    },
+    /// A success that is no answer of MCP.
+    #[error("it is no MCP server, or url is not its address: {what}")]
+    NotMcp {
+        /// What it answered instead.
+        what: String,
+    },
+    /// More than is taken.
+    #[error("it sent a message longer than {} bytes", policy::HELPER_LONGEST_LINE)]
+    TooLong,
+    /// We do not want any more.
+    #[error("it is being ended")]
+    Stopped,
+}
+
+impl Fault {
+    /// A request that failed before, or while, its answer came.
+    pub fn of(error: &reqwest::Error, origin: &str) -> Self {
+        // The address is left out, as its query may be secret; what caused it all is the last one.
+        let mut cause: &dyn StdError = error;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        let why = if error.is_timeout() { "it took too long".to_owned() } else { cause.to_string() };
+        let origin = origin.to_owned();
+        match error.is_connect() {
+            true => Self::Unreachable { origin, why },
+            false => Self::Broke { origin, why },
+        }
+    }
+
+    /// Whether another question could have a better answer.
+    pub fn is_of_this_question(&self) -> bool {
+        match self {
+            Self::NotMcp { .. } => true,
+            Self::Status { status, .. } => (400..500).contains(status) && *status != 429,
+            Self::Unreachable { .. }
+            | Self::Broke { .. }
+            | Self::NotAllowed { .. }
+            | Self::Moved { .. }
+            | Self::TooLong
+            | Self::Stopped => false,
+        }
+    }
+}
+
+/// What a transport's error says, where it is one of ours.
+pub fn told(error: &DynamicTransportError) -> Option<String> {
+    error.error.downcast_ref().map(words)
+}
+
+/// What rmcp makes of it, for people.
+pub fn words(error: &StreamableHttpError<Fault>) -> String {
+    if let StreamableHttpError::Client(fault) = error {
+        return fault.to_string();
+    }
+    if let StreamableHttpError::ReinitializationFailed(error) = error {
+        return format!("it has forgotten the session, and begins no other: {}", error.message);
+    }
+    match matches!(error, StreamableHttpError::SessionExpired) {
+        true => "it has forgotten the session".to_owned(),
+        false => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_be_about_the_question_is_asked_in_another_way() {
+        let status = |status| Fault::Status { status, said: String::new() };
+        assert!(status(404).is_of_this_question() && status(400).is_of_this_question());
+        assert!(!status(429).is_of_this_question() && !status(503).is_of_this_question());
+        assert!(Fault::NotMcp { what: String::new() }.is_of_this_question());
+        assert!(!Fault::TooLong.is_of_this_question());
+    }
+}

@@ -1,0 +1,472 @@
+//! Requests to a helper over HTTP: its headers, what they may cost, and what went wrong with them.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::stream::BoxStream;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use rmcp::model::{ClientJsonRpcMessage, JsonRpcMessage, ServerJsonRpcMessage};
+use rmcp::transport::streamable_http_client::{
+    SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
+};
+use sse_stream::Sse;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::events::{events, whole};
+use super::fault::Fault;
+use crate::helpers::{HttpSpec, shown_url};
+use crate::policy;
+
+type Error = StreamableHttpError<Fault>;
+
+const SESSION: &str = "mcp-session-id";
+const JSON: &str = "application/json";
+const EVENTS: &str = "text/event-stream";
+/// Headers that are the protocol's own.
+const OURS: [&str; 8] = [
+    "accept",
+    "content-type",
+    "content-length",
+    "host",
+    "last-event-id",
+    "mcp-protocol-version",
+    "mcp-session-id",
+    "transfer-encoding",
+];
+
+/// Requests of one helper, for rmcp.
+#[derive(Debug, Clone)]
+pub struct Web(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    client: Client,
+    origin: String,
+    headers: HeaderMap,
+    credentials: String,
+    secrets: Vec<String>,
+    stop: CancellationToken,
+    trouble: Trouble,
+    /// Streams that were asked for again since the last event.
+    again: AtomicU32,
+    _gone: DropGuard,
+}
+
+/// What went wrong last, for those whose calls it ended.
+#[derive(Debug, Clone, Default)]
+pub struct Trouble(Arc<Mutex<Option<Fault>>>);
+
+impl Trouble {
+    /// For the user.
+    pub fn why(&self) -> String {
+        self.last().map_or_else(
+            || "the stream of its answer ended without one".to_owned(),
+            |fault| fault.to_string(),
+        )
+    }
+
+    /// Whether it was about who we are.
+    pub fn is_about_credentials(&self) -> bool {
+        matches!(self.last(), Some(Fault::NotAllowed { .. }))
+    }
+
+    fn last(&self) -> Option<Fault> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, fault: Option<Fault>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+}
+
+impl Web {
+    /// The requests of `spec`. They end when `stop` is cancelled, but for the one that ends the session; `gone` is
+    /// cancelled when the last one is over.
+    ///
+    /// # Errors
+    /// What is wrong with the settings, for the user.
+    pub fn new(spec: &HttpSpec, stop: CancellationToken, gone: CancellationToken) -> Result<Self, String> {
+        let headers = headers(spec)?;
+        let secrets = headers.iter().filter_map(|(_, value)| value.to_str().ok());
+        let secrets = secrets.map(|value| value.trim_start_matches("Bearer ").to_owned()).collect();
+        Ok(Self(Arc::new(Shared {
+            client: client(spec)?,
+            origin: spec.origin(),
+            headers,
+            credentials: credentials(spec),
+            secrets,
+            stop,
+            trouble: Trouble::default(),
+            again: AtomicU32::new(0),
+            _gone: gone.drop_guard(),
+        })))
+    }
+
+    /// What went wrong last.
+    pub fn trouble(&self) -> Trouble {
+        self.0.trouble.clone()
+    }
+
+    /// Cancelled when nothing more is to be asked.
+    pub fn stop(&self) -> CancellationToken {
+        self.0.stop.clone()
+    }
+
+    /// Notes what went wrong, as rmcp wants to have it.
+    fn wrong(&self, fault: Fault) -> Error {
+        self.0.trouble.note(Some(fault.clone()));
+        StreamableHttpError::Client(fault)
+    }
+
+    /// Sends a request, and takes the head of its answer.
+    async fn send(
+        &self,
+        request: RequestBuilder,
+        session: Option<&str>,
+        own: HashMap<HeaderName, HeaderValue>,
+    ) -> Result<Response, Fault> {
+        let mut headers = self.0.headers.clone();
+        headers.extend(own.into_iter().map(|(name, value)| (Some(name), value)));
+        if let Some(session) = session.and_then(|session| HeaderValue::from_str(session).ok()) {
+            headers.insert(SESSION, session);
+        }
+        let response = tokio::select! {
+            biased;
+            () = self.0.stop.cancelled() => return Err(Fault::Stopped),
+            sent = request.headers(headers).send() => sent.map_err(|error| Fault::of(&error, &self.0.origin))?,
+        };
+        let status = response.status();
+        if status.is_redirection() {
+            let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
+            return Err(Fault::Moved { to: shown_url(to) });
+        }
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            let credentials = self.0.credentials.clone();
+            return Err(Fault::NotAllowed { status: status.as_u16(), credentials });
+        }
+        Ok(response)
+    }
+
+    /// A body whole.
+    async fn body(&self, response: Response, limit: usize) -> Result<Vec<u8>, Fault> {
+        tokio::select! {
+            biased;
+            () = self.0.stop.cancelled() => Err(Fault::Stopped),
+            body = whole(response, limit, &self.0.origin) => body,
+        }
+    }
+
+    /// An answer that is no success: an error of MCP for the request, or one of HTTP.
+    async fn refused(
+        &self,
+        message: &ClientJsonRpcMessage,
+        response: Response,
+    ) -> Result<StreamableHttpPostResponse, Fault> {
+        let (status, is_json) = (response.status(), is(&response, JSON));
+        let body = self.body(response, policy::HELPER_HTTP_ERROR_BYTES).await.unwrap_or_default();
+        if let (true, JsonRpcMessage::Request(request)) = (is_json, message)
+            && let Ok(JsonRpcMessage::Error(error)) = serde_json::from_slice::<ServerJsonRpcMessage>(&body)
+        {
+            // Who refuses a request before reading it cannot name it.
+            let error = ServerJsonRpcMessage::error(error.error, Some(request.id.clone()));
+            return Ok(StreamableHttpPostResponse::Json(error, None));
+        }
+        Err(Fault::Status { status: status.as_u16(), said: self.shown(&body) })
+    }
+
+    /// The beginning of a body that is meant for people, with a colon before it; nothing of a page.
+    fn shown(&self, body: &[u8]) -> String {
+        let secrets = self.0.secrets.iter().filter(|secret| secret.len() > 3);
+        let said = String::from_utf8_lossy(body).into_owned();
+        let text = secrets.fold(said, |text, secret| text.replace(secret, "***"));
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        match line.chars().next() {
+            None | Some('<') => String::new(),
+            Some(_) => format!(": {}", line.chars().take(policy::HELPER_GARBAGE_SHOWN).collect::<String>()),
+        }
+    }
+
+    async fn post(
+        &self,
+        uri: &str,
+        message: ClientJsonRpcMessage,
+        session: Option<Arc<str>>,
+        own: HashMap<HeaderName, HeaderValue>,
+    ) -> Result<StreamableHttpPostResponse, Error> {
+        let body = serde_json::to_vec(&message)?;
+        let request = self.0.client.post(uri).body(body);
+        let request = request.header(CONTENT_TYPE, JSON).header(ACCEPT, format!("{JSON}, {EVENTS}"));
+        let response =
+            self.send(request, session.as_deref(), own).await.map_err(|fault| self.wrong(fault))?;
+        let awaited = matches!(message, JsonRpcMessage::Request(_));
+        match response.status() {
+            StatusCode::ACCEPTED | StatusCode::NO_CONTENT => return Ok(StreamableHttpPostResponse::Accepted),
+            StatusCode::NOT_FOUND if session.is_some() => return Err(StreamableHttpError::SessionExpired),
+            status if !status.is_success() => {
+                let answer = self.refused(&message, response).await;
+                if session.is_some() && status == StatusCode::BAD_REQUEST && is_about_session(&answer) {
+                    return Err(StreamableHttpError::SessionExpired);
+                }
+                return answer.map_err(|fault| self.wrong(fault));
+            }
+            _ if !awaited => return Ok(StreamableHttpPostResponse::Accepted),
+            _ => {}
+        }
+        let begun = response.headers().get(SESSION).and_then(|id| id.to_str().ok()).map(ToOwned::to_owned);
+        if is(&response, EVENTS) {
+            return Ok(StreamableHttpPostResponse::Sse(self.events(response), begun));
+        }
+        let answer = self.answer(response).await.map_err(|fault| self.wrong(fault))?;
+        Ok(StreamableHttpPostResponse::Json(answer, begun))
+    }
+
+    /// An answer that is one message.
+    async fn answer(&self, response: Response) -> Result<ServerJsonRpcMessage, Fault> {
+        if !is(&response, JSON) {
+            let kind =
+                response.headers().get(CONTENT_TYPE).map(|kind| String::from_utf8_lossy(kind.as_bytes()));
+            let kind = kind.as_deref().unwrap_or("nothing that it names").to_owned();
+            return Err(Fault::NotMcp { what: format!("it answered with {kind}") });
+        }
+        let body = self.body(response, policy::HELPER_LONGEST_LINE).await?;
+        serde_json::from_slice(&body)
+            .map_err(|_| Fault::NotMcp { what: format!("it answered with other JSON{}", self.shown(&body)) })
+    }
+
+    fn events(&self, response: Response) -> BoxStream<'static, Result<Sse, SseError>> {
+        let (trouble, shared) = (self.0.trouble.clone(), Arc::downgrade(&self.0));
+        let noted = move |wrong: Option<String>| match (wrong, shared.upgrade()) {
+            (Some(why), Some(shared)) => {
+                trouble.note(Some(Fault::Broke { origin: shared.origin.clone(), why }));
+            }
+            (None, Some(shared)) => shared.again.store(0, Ordering::Relaxed),
+            (_, None) => {}
+        };
+        events(response.bytes_stream(), noted)
+    }
+
+    /// Waits before a stream is asked for again, the longer the more often that was in vain.
+    async fn pace(&self, goes_on: bool) {
+        let again = self.0.again.fetch_add(1, Ordering::Relaxed);
+        if goes_on || again > 0 {
+            let pause = policy::HELPER_HTTP_RETRY_FIRST.saturating_mul(2_u32.saturating_pow(again));
+            tokio::time::sleep(pause.min(policy::HELPER_HTTP_RETRY_MOST)).await;
+        }
+    }
+}
+
+impl StreamableHttpClient for Web {
+    type Error = Fault;
+
+    async fn post_message(
+        &self,
+        uri: Arc<str>,
+        message: ClientJsonRpcMessage,
+        session: Option<Arc<str>>,
+        _no_token: Option<String>,
+        own: HashMap<HeaderName, HeaderValue>,
+    ) -> Result<StreamableHttpPostResponse, Error> {
+        self.post(&uri, message, session, own).await
+    }
+
+    async fn delete_session(
+        &self,
+        uri: Arc<str>,
+        session: Arc<str>,
+        _no_token: Option<String>,
+        own: HashMap<HeaderName, HeaderValue>,
+    ) -> Result<(), Error> {
+        let mut headers = self.0.headers.clone();
+        headers.extend(own.into_iter().map(|(name, value)| (Some(name), value)));
+        let request = self.0.client.delete(&*uri).headers(headers).header(SESSION, &*session);
+        // Not ended by `stop`: it is a part of the end. Whatever is answered, we are done.
+        let asked = request.timeout(policy::HELPER_HTTP_GOODBYE).send().await;
+        asked.map(drop).map_err(|error| StreamableHttpError::Client(Fault::of(&error, &self.0.origin)))
+    }
+
+    async fn get_stream(
+        &self,
+        uri: Arc<str>,
+        session: Option<Arc<str>>,
+        last_event: Option<String>,
+        _no_token: Option<String>,
+        own: HashMap<HeaderName, HeaderValue>,
+    ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Error> {
+        self.pace(last_event.is_some()).await;
+        let mut request = self.0.client.get(&*uri).header(ACCEPT, EVENTS);
+        if let Some(last) = last_event {
+            request = request.header("last-event-id", last);
+        }
+        let response =
+            self.send(request, session.as_deref(), own).await.map_err(StreamableHttpError::Client)?;
+        match response.status() {
+            StatusCode::METHOD_NOT_ALLOWED => Err(StreamableHttpError::ServerDoesNotSupportSse),
+            status if !status.is_success() => Err(StreamableHttpError::Client(Fault::Status {
+                status: status.as_u16(),
+                said: String::new(),
+            })),
+            _ if !is(&response, EVENTS) => Err(StreamableHttpError::ServerDoesNotSupportSse),
+            _ => Ok(self.events(response)),
+        }
+    }
+}
+
+/// Whether a request was refused for its session. The status for that is 404; servers made after the examples of the most
+/// used SDK answer 400 when they were started again, and a helper would be lost with its session.
+fn is_about_session(answer: &Result<StreamableHttpPostResponse, Fault>) -> bool {
+    let said = match answer {
+        Ok(StreamableHttpPostResponse::Json(JsonRpcMessage::Error(error), _)) => &*error.error.message,
+        Err(Fault::Status { said, .. }) => said,
+        Ok(_) | Err(_) => return false,
+    };
+    let said = said.to_ascii_lowercase();
+    said.contains("session") || said.contains("not initialized")
+}
+
+fn is(response: &Response, kind: &str) -> bool {
+    let said = response.headers().get(CONTENT_TYPE).and_then(|said| said.to_str().ok()).unwrap_or_default();
+    said.get(..kind.len()).is_some_and(|said| said.eq_ignore_ascii_case(kind))
+}
+
+/// Of a helper, not of all: what one does to its connections is its own affair.
+fn client(spec: &HttpSpec) -> Result<Client, String> {
+    // The second time it is there already, and the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let url = reqwest::Url::parse(&spec.url).map_err(|error| format!("its url cannot be read: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("its url begins with {}:, and only http and https can be used", url.scheme()));
+    }
+    let mut builder = Client::builder()
+        .user_agent(concat!("skein/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(policy::HELPER_HTTP_CONNECT)
+        .redirect(reqwest::redirect::Policy::custom(redirect));
+    if is_here(&url) {
+        builder = builder.no_proxy();
+    }
+    if url.scheme() == "http" {
+        // Without the certificates of the machine, which are not needed, and may not be there.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(|error| format!("HTTP cannot be spoken: {}", Fault::of(&error, &spec.origin())))
+}
+
+/// Whether it is this machine, which no proxy is to be asked about.
+fn is_here(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Followed only on the same server and with the same request, a few times.
+fn redirect(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
+    let stays = attempt.previous().last().is_some_and(|from| from.origin() == attempt.url().origin());
+    let whole = matches!(attempt.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+    match stays && whole && attempt.previous().len() <= policy::HELPER_HTTP_REDIRECTS {
+        true => attempt.follow(),
+        false => attempt.stop(),
+    }
+}
+
+/// What is said with every request.
+fn headers(spec: &HttpSpec) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &spec.http_headers.0 {
+        put(&mut headers, name, value, "http_headers")?;
+    }
+    for (name, variable) in &spec.env_http_headers {
+        if let Ok(value) = std::env::var(variable) {
+            put(&mut headers, name, &value, "env_http_headers")?;
+        }
+    }
+    let token = spec.bearer_token_env_var.as_ref().and_then(|name| std::env::var(name).ok());
+    if let Some(token) = token.filter(|token| !token.trim().is_empty()) {
+        put(
+            &mut headers,
+            AUTHORIZATION.as_str(),
+            &format!("Bearer {}", token.trim()),
+            "bearer_token_env_var",
+        )?;
+    }
+    Ok(headers)
+}
+
+fn put(headers: &mut HeaderMap, name: &str, value: &str, key: &str) -> Result<(), String> {
+    let known = HeaderName::try_from(name).map_err(|_| format!("{name:?} of {key} cannot be a header"))?;
+    if OURS.contains(&known.as_str()) {
+        return Err(format!("{name} of {key} is a header of the protocol's own; leave it out"));
+    }
+    let mut value = HeaderValue::try_from(value)
+        .map_err(|_| format!("the value of {name} of {key} cannot be a header's"))?;
+    value.set_sensitive(true);
+    headers.insert(known, value);
+    Ok(())
+}
+
+/// What to do about credentials that do not help.
+fn credentials(spec: &HttpSpec) -> String {
+    let missing = |name: &str, key: &str| match std::env::var(name) {
+        Ok(value) if value.trim().is_empty() => {
+            Some(format!("{name} ({key}) is empty in the server's environment"))
+        }
+        Ok(_) => None,
+        Err(_) => Some(format!("{name} ({key}) is not set in the server's environment")),
+    };
+    let token = spec.bearer_token_env_var.as_deref();
+    let named = token.and_then(|name| missing(name, "bearer_token_env_var"));
+    let named = named.or_else(|| {
+        spec.env_http_headers.values().find_map(|variable| missing(variable, "env_http_headers"))
+    });
+    named.unwrap_or_else(|| match token {
+        Some(name) => format!("it does not take the token in {name} (bearer_token_env_var)"),
+        None if spec.http_headers.0.is_empty() && spec.env_http_headers.is_empty() => {
+            "it wants a token; name the variable of the server's environment that has it by bearer_token_env_var".to_owned()
+        }
+        None => "it does not take what http_headers and env_http_headers say".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(url: &str, header: Option<(&str, &str)>) -> Option<String> {
+        let mut spec = HttpSpec { url: url.to_owned(), ..HttpSpec::default() };
+        spec.http_headers.0.extend(header.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        Web::new(&spec, CancellationToken::new(), CancellationToken::new()).err()
+    }
+
+    #[test]
+    fn settings_that_cannot_be_used_are_named_without_their_secrets() {
+        assert_eq!(refusal("http://127.0.0.1/mcp?key=s3cret", Some(("X-Key", "s3cret"))), None);
+        for (url, header, named) in [
+            ("s3cret", None, "url"),
+            ("ftp://me:s3cret@host/", None, "ftp:"),
+            ("http://host/", Some(("Mcp-Session-Id", "s3cret")), "Mcp-Session-Id"),
+            ("http://host/", Some(("X Key", "s3cret")), "X Key"),
+            ("http://host/", Some(("X-Key", "s3cret\n")), "X-Key"),
+        ] {
+            let said = refusal(url, header).expect("a refusal");
+            assert!(said.contains(named) && !said.contains("s3cret"), "{said}");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_asked_about_at_no_proxy() {
+        let here = |url: &str| is_here(&reqwest::Url::parse(url).expect("an address"));
+        assert!(["http://localhost:1/", "http://127.0.0.9/", "https://[::1]:8/"].into_iter().all(here));
+        assert!(!["http://10.0.0.1/", "https://localhost.example.org/"].into_iter().any(here));
+    }
+
+    #[tokio::test]
+    async fn the_last_request_that_is_over_tells_so() {
+        let gone = CancellationToken::new();
+        let spec = HttpSpec { url: "http://127.0.0.1/".to_owned(), ..HttpSpec::default() };
+        let web = Web::new(&spec, CancellationToken::new(), gone.clone()).expect("requests");
+        let other = web.clone();
+        drop(web);
+        assert!(!gone.is_cancelled());
+        drop(other);
+        assert!(gone.is_cancelled());
+    }
+}

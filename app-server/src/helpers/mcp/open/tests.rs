@@ -1,0 +1,150 @@
+//! Which answer decides, whatever the order in which they come. In paused time.
+
+use std::io;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::clock::Clock;
+
+/// A helper that says what the test has it say.
+struct Fake {
+    heard: mpsc::Sender<Value>,
+    said: mpsc::Receiver<ServerJsonRpcMessage>,
+}
+
+impl Transport<RoleClient> for Fake {
+    type Error = io::Error;
+
+    fn send(
+        &mut self,
+        message: ClientJsonRpcMessage,
+    ) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        let heard = self.heard.clone();
+        async move { heard.send(serde_json::to_value(&message)?).await.map_err(io::Error::other) }
+    }
+
+    async fn receive(&mut self) -> Option<ServerJsonRpcMessage> {
+        self.said.recv().await
+    }
+
+    async fn close(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What comes of what the helper says, each after so many milliseconds; and the methods that it hears.
+async fn play(asked: &Asked, says: Vec<(u64, Value)>) -> (Result<String, String>, Vec<String>) {
+    let (heard, mut hears) = mpsc::channel(16);
+    let (say, said) = mpsc::channel(16);
+    let mut transport = Fake { heard, said };
+    let client = Client { changed: Arc::new(Notify::new()) };
+    let about = client.get_info();
+    let greeting = Greeting { transport: &mut transport, about, asked, refused: [None, None] };
+    let helper = async {
+        for (after, message) in says {
+            let due = Clock.now() + Duration::from_millis(after);
+            tokio::time::sleep_until(due).await;
+            let message = serde_json::from_value(message).expect("a message");
+            say.send(message).await.expect("it is heard");
+        }
+        drop(say);
+        std::future::pending::<()>().await;
+    };
+    let begun = tokio::select! {
+        begun = greeting.run() => begun,
+        () = helper => unreachable!("it waits for ever"),
+    };
+    let begun = begun.map(|about| about.protocol_version.as_str().to_owned());
+    drop(transport);
+    let mut methods = Vec::new();
+    while let Some(message) = hears.recv().await {
+        methods.push(message["method"].as_str().unwrap_or("answer").to_owned());
+    }
+    (begun.map_err(|wrong| wrong.unwrap_or_else(|| "closed".to_owned())), methods)
+}
+
+fn result(question: &str, result: Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": question, "result": result })
+}
+
+fn shakes() -> Value {
+    let info = json!({ "name": "fake", "version": "1" });
+    result(INITIALIZE, json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": info }))
+}
+
+fn discovered(version: &str) -> Value {
+    let found = json!({
+        "resultType": "complete", "supportedVersions": [version], "capabilities": {}, "ttlMs": 0, "cacheScope": "private",
+    });
+    result(DISCOVER, found)
+}
+
+fn refuses(question: &str) -> Value {
+    let error = json!({ "code": -32601, "message": format!("no {question}") });
+    json!({ "jsonrpc": "2.0", "id": question, "error": error })
+}
+
+const SHAKEN: [&str; 2] = ["initialize", "notifications/initialized"];
+
+#[tokio::test(start_paused = true)]
+async fn a_quick_handshake_is_asked_nothing_else() {
+    let (begun, heard) = play(&Asked::default(), vec![(100, shakes())]).await;
+    assert_eq!((begun.as_deref(), heard), (Ok("2025-06-18"), SHAKEN.map(str::to_owned).to_vec()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_handshake_wins_over_a_refusal_and_over_silence() {
+    for says in [vec![(800, refuses(DISCOVER)), (60_000, shakes())], vec![(60_000, shakes())]] {
+        let (begun, heard) = play(&Asked::default(), says).await;
+        assert_eq!(begun.as_deref(), Ok("2025-06-18"));
+        assert_eq!(heard, ["initialize", "server/discover", "notifications/initialized"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_or_unanswered_handshake_leaves_the_other_question() {
+    for says in
+        [vec![(5, refuses(INITIALIZE)), (5, discovered("2026-07-28"))], vec![(750, discovered("2026-07-28"))]]
+    {
+        let asked = Asked::default();
+        let (begun, heard) = play(&asked, says).await;
+        assert_eq!((begun.as_deref(), heard.len()), (Ok("2026-07-28"), 2));
+        assert!(!asked.was_too_much(), "it has answered");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_refused_is_told_by_the_first_and_a_stranger_by_its_name() {
+    let (begun, _) = play(&Asked::default(), vec![(5, refuses(INITIALIZE)), (5, refuses(DISCOVER))]).await;
+    assert!(begun.is_err_and(|wrong| wrong.contains("no skein-initialize")));
+    let (begun, _) =
+        play(&Asked::default(), vec![(5, refuses(INITIALIZE)), (5, discovered("2031-01-01"))]).await;
+    assert!(begun.is_err_and(|wrong| wrong.contains("2031-01-01")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_ended_at_the_second_question_is_asked_the_first_only() {
+    let asked = Asked::default();
+    let (begun, heard) = play(&asked, vec![(900, shakes())]).await;
+    assert_eq!((begun.as_deref(), heard.len()), (Ok("2025-06-18"), 3));
+    assert!(asked.was_too_much() && !asked.was_too_much());
+    let (begun, heard) = play(&asked, vec![(900, shakes())]).await;
+    assert_eq!((begun.as_deref(), heard), (Ok("2025-06-18"), SHAKEN.map(str::to_owned).to_vec()));
+    let (begun, _) = play(&asked, vec![(5, refuses(INITIALIZE))]).await;
+    assert!(begun.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_before_the_handshake_is_answered_and_silence_lasts_to_the_end_of_the_line() {
+    let ping = json!({ "jsonrpc": "2.0", "id": 7, "method": "ping" });
+    let (begun, heard) = play(&Asked::default(), vec![(5, ping), (5, shakes())]).await;
+    assert_eq!(
+        (begun.as_deref(), heard),
+        (Ok("2025-06-18"), ["initialize", "answer", "notifications/initialized"].map(str::to_owned).to_vec())
+    );
+    let (begun, _) = play(&Asked::default(), vec![]).await;
+    assert_eq!(begun, Err("closed".to_owned()));
+}

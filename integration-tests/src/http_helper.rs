@@ -1,0 +1,161 @@
+//! An MCP server over streamable HTTP, in this process: does what its tools are called, and remembers what it was sent.
+
+mod answers;
+mod speech;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::broadcast;
+use tokio::task::JoinSet;
+
+use crate::process::wait_until;
+
+/// How a server behaves to everybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Manner {
+    /// Speaks MCP up to 2025-11-25, with sessions.
+    Handshake,
+    /// The same, and does not say by the status that a session is unknown.
+    HandshakeLoosely,
+    /// Speaks MCP of 2026-07-28, without.
+    Stateless,
+    /// Answers each request with a status and this text.
+    Status(u16, String),
+    /// Answers each request with a page.
+    Page,
+    /// Sends each request to this address.
+    Elsewhere(String),
+    /// Takes each request and answers none.
+    Mute,
+}
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// `POST`, `GET` or `DELETE`.
+    pub verb: String,
+    /// Names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// Null where there is none.
+    pub body: Value,
+}
+
+impl Seen {
+    /// The method of MCP.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.body["method"].as_str().unwrap_or_default()
+    }
+}
+
+/// A running server. It ends when it is dropped, with all of its connections.
+#[derive(Debug)]
+pub struct HttpHelper {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    manner: Manner,
+    token: Option<String>,
+    seen: Mutex<Vec<Seen>>,
+    sessions: Mutex<Vec<String>>,
+    told: broadcast::Sender<&'static str>,
+    open: AtomicUsize,
+}
+
+impl HttpHelper {
+    /// Listens on loopback. With a `token`, who does not have it gets 401.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn start(manner: Manner, token: Option<&str>) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            manner,
+            token: token.map(ToOwned::to_owned),
+            seen: Mutex::default(),
+            sessions: Mutex::default(),
+            told: broadcast::channel(16).0,
+            open: AtomicUsize::new(0),
+        });
+        let mut tasks = JoinSet::new();
+        let serving = Arc::clone(&shared);
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((socket, _)) = listener.accept().await {
+                connections.spawn(speech::serve(socket, Arc::clone(&serving)));
+            }
+        });
+        Ok(Self { address, shared, tasks })
+    }
+
+    /// Its address, as a helper's `url`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}/mcp", self.address)
+    }
+
+    /// All requests so far.
+    #[must_use]
+    pub fn seen(&self) -> Vec<Seen> {
+        self.shared.seen()
+    }
+
+    /// Connections that are open.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.shared.open.load(Ordering::SeqCst)
+    }
+
+    /// Until it has seen a request like that.
+    ///
+    /// # Errors
+    /// When none comes within `bound`.
+    pub async fn until_seen(&self, bound: Duration, fits: impl Fn(&Seen) -> bool) -> anyhow::Result<Seen> {
+        wait_until("a request to the helper", bound, || self.seen().into_iter().find(&fits)).await
+    }
+
+    /// Until no connection is open.
+    ///
+    /// # Errors
+    /// When one is after `bound`.
+    pub async fn until_alone(&self, bound: Duration) -> anyhow::Result<()> {
+        wait_until("the end of all connections", bound, || (self.open() == 0).then_some(())).await
+    }
+
+    /// Forgets all sessions.
+    pub fn forget(&self) {
+        self.shared.sessions().clear();
+    }
+
+    /// Tells whoever listens that the tools have changed.
+    pub fn change_tools(&self) {
+        // Nobody may listen.
+        let _ = self.shared.told.send("notifications/tools/list_changed");
+    }
+
+    /// Ends it, in whatever it does.
+    pub async fn end(mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+impl Shared {
+    fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn sessions(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,191 @@
+//! What a helper over HTTP answers.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Manner, Seen, Shared};
+
+/// The tools: what each does is its name.
+const TOOLS: [&str; 9] = [
+    "echo",          // answers with the text
+    "progress",      // two progress messages, then an answer, as events
+    "mute",          // takes the request and answers nothing
+    "stall",         // begins a stream of events and says no more
+    "break",         // begins a stream of events and ends it without an answer
+    "endless",       // an answer that never ends
+    "endless_event", // the same as an event
+    "garbage",       // an answer that is no JSON
+    "garbage_event", // the same as an event
+];
+
+/// One answer.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Whole {
+        status: u16,
+        kind: &'static str,
+        headers: String,
+        body: String,
+    },
+    Endless {
+        kind: &'static str,
+        begin: &'static str,
+        more: &'static str,
+    },
+    Events {
+        events: Vec<String>,
+        then_stall: bool,
+    },
+    /// Events as they come, with the id of the request that asked for them, where there is one.
+    Listen(Value),
+    Never,
+}
+
+pub(super) fn answer(shared: &Shared, seen: &Seen) -> Answer {
+    if let Some(token) = &shared.token
+        && seen.headers.get("authorization") != Some(&format!("Bearer {token}"))
+    {
+        let said = seen.headers.get("authorization").cloned().unwrap_or_default();
+        return text(401, format!("I do not know {said}"));
+    }
+    match &shared.manner {
+        Manner::Status(status, body) => text(*status, body.clone()),
+        Manner::Page => Answer::Whole {
+            status: 200,
+            kind: "text/html",
+            headers: String::new(),
+            body: "<html>Welcome</html>".to_owned(),
+        },
+        Manner::Elsewhere(to) => Answer::Whole {
+            status: 307,
+            kind: "text/plain",
+            headers: format!("Location: {to}\r\n"),
+            body: String::new(),
+        },
+        Manner::Mute => Answer::Never,
+        Manner::Handshake | Manner::HandshakeLoosely => with_sessions(shared, seen),
+        Manner::Stateless => stateless(seen),
+    }
+}
+
+fn with_sessions(shared: &Shared, seen: &Seen) -> Answer {
+    if seen.method() == "initialize" {
+        let session = Uuid::now_v7().to_string();
+        shared.sessions().push(session.clone());
+        let result = json!({
+            "protocolVersion": "2025-11-25",
+            "capabilities": { "tools": { "listChanged": true }, "resources": {} },
+            "serverInfo": { "name": "http-helper", "version": "1" },
+        });
+        return result_with(seen, &result, &format!("Mcp-Session-Id: {session}\r\n"));
+    }
+    match seen.headers.get("mcp-session-id") {
+        None => return text(400, "no session".to_owned()),
+        Some(session) if !shared.sessions().contains(session) => {
+            return match shared.manner == Manner::HandshakeLoosely {
+                true => error(400, &Value::Null, -32000, "Bad Request: no valid session"),
+                false => text(404, "unknown".to_owned()),
+            };
+        }
+        Some(_) => {}
+    }
+    match seen.verb.as_str() {
+        "GET" => Answer::Listen(Value::Null),
+        "DELETE" => {
+            shared.sessions().retain(|session| Some(session) != seen.headers.get("mcp-session-id"));
+            text(200, String::new())
+        }
+        _ if seen.body["id"].is_null() => text(202, String::new()),
+        _ => serve(seen),
+    }
+}
+
+fn stateless(seen: &Seen) -> Answer {
+    let version = "2026-07-28";
+    let said = &seen.body["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"];
+    match (seen.verb.as_str(), seen.method()) {
+        ("POST", "server/discover") => result(
+            seen,
+            &json!({
+                "resultType": "complete", "supportedVersions": [version], "ttlMs": 0, "cacheScope": "private",
+                "capabilities": { "tools": { "listChanged": true }, "resources": {} },
+                "_meta": { "io.modelcontextprotocol/serverInfo": { "name": "http-helper", "version": "1" } },
+            }),
+        ),
+        ("POST", "initialize") => error(404, &seen.body["id"], -32601, "initialize"),
+        ("POST", _) if seen.body["id"].is_null() => text(202, String::new()),
+        ("POST", _)
+            if said != version || seen.headers.get("mcp-protocol-version").is_none_or(|v| v != version) =>
+        {
+            error(400, &seen.body["id"], -32602, "a request without its revision")
+        }
+        ("POST", "subscriptions/listen") => Answer::Listen(seen.body["id"].clone()),
+        ("POST", _) => serve(seen),
+        _ => text(405, String::new()),
+    }
+}
+
+fn serve(seen: &Seen) -> Answer {
+    match seen.method() {
+        "tools/list" => {
+            let tool = |name: &str| json!({ "name": name, "inputSchema": { "type": "object" } });
+            result(seen, &json!({ "tools": TOOLS.map(tool) }))
+        }
+        "tools/call" => call(seen),
+        "resources/list" => result(seen, &json!({ "resources": [{ "name": "one", "uri": "memo://one" }] })),
+        "resources/templates/list" => result(seen, &json!({ "resourceTemplates": [] })),
+        "resources/read" => result(seen, &json!({ "contents": [{ "uri": "memo://one", "text": "first" }] })),
+        "ping" => result(seen, &json!({})),
+        unknown => error(200, &seen.body["id"], -32601, unknown),
+    }
+}
+
+fn call(seen: &Seen) -> Answer {
+    let params = &seen.body["params"];
+    let said = |text: &str| json!({ "content": [{ "type": "text", "text": text }] });
+    match params["name"].as_str().unwrap_or_default() {
+        "echo" => result(seen, &said(params["arguments"]["text"].as_str().unwrap_or_default())),
+        "progress" => {
+            let step = |step: u64| {
+                let about = json!({
+                    "progressToken": params["_meta"]["progressToken"], "progress": step, "message": format!("step {step}"),
+                });
+                json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": about }).to_string()
+            };
+            let last = json!({ "jsonrpc": "2.0", "id": seen.body["id"], "result": said("done") }).to_string();
+            Answer::Events { events: vec![step(1), step(2), last], then_stall: false }
+        }
+        "mute" => Answer::Never,
+        "stall" => Answer::Events { events: vec![], then_stall: true },
+        "break" => Answer::Events { events: vec![], then_stall: false },
+        "endless" => Answer::Endless { kind: "application/json", begin: "{\"jsonrpc\":\"", more: "x" },
+        "endless_event" => Answer::Endless { kind: "text/event-stream", begin: "data: ", more: "x" },
+        "garbage" => Answer::Whole {
+            status: 200,
+            kind: "application/json",
+            headers: String::new(),
+            body: "this is no JSON".to_owned(),
+        },
+        "garbage_event" => Answer::Events { events: vec!["this is no JSON".to_owned()], then_stall: true },
+        unknown => error(200, &seen.body["id"], -32602, unknown),
+    }
+}
+
+fn result(seen: &Seen, result: &Value) -> Answer {
+    result_with(seen, result, "")
+}
+
+fn result_with(seen: &Seen, result: &Value, headers: &str) -> Answer {
+    let body = json!({ "jsonrpc": "2.0", "id": seen.body["id"], "result": result }).to_string();
+    Answer::Whole { status: 200, kind: "application/json", headers: headers.to_owned(), body }
+}
+
+fn error(status: u16, id: &Value, code: i32, message: &str) -> Answer {
+    let body =
+        json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } }).to_string();
+    Answer::Whole { status, kind: "application/json", headers: String::new(), body }
+}
+
+fn text(status: u16, body: String) -> Answer {
+    Answer::Whole { status, kind: "text/plain", headers: String::new(), body }
+}

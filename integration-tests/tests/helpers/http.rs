@@ -1,0 +1,139 @@
+//! Helpers over HTTP: like any other, without a process. What goes wrong with one costs the call in which it does.
+
+mod faults;
+mod starts;
+
+use anyhow::Result;
+use serde_json::json;
+use skein_integration_tests::client::Client;
+use skein_integration_tests::home::{Helper, Home, PATIENCE};
+use skein_integration_tests::http_helper::{HttpHelper, Manner};
+use skein_protocol::extension::{HelperDetail, SkeinHelpersListParams};
+use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
+use skein_protocol::ids::ThreadId;
+use skein_protocol::methods::{McpServerResourceRead, SkeinHelpersList};
+use skein_protocol::notifications::{ItemMcpToolCallProgress, McpServerStartupStatusUpdated};
+
+use super::{statuses, text};
+
+/// A server with a helper over HTTP, ready, beside one that is a process.
+struct Web {
+    helper: HttpHelper,
+    home: Home,
+    client: Client,
+    thread: ThreadId,
+}
+
+impl Web {
+    async fn start(manner: Manner) -> Result<Self> {
+        let helper = HttpHelper::start(manner, None).await?;
+        let setup = Home::setup().helper(Helper::at("web", &helper.url())).helper(Helper::named("helper")?);
+        // Nobody listens there: who asked a proxy would not come far.
+        let setup = ["http_proxy", "HTTP_PROXY", "ALL_PROXY"]
+            .into_iter()
+            .fold(setup, |setup, name| setup.env(name, "http://127.0.0.1:9"));
+        let home = setup.start().await?;
+        let mut client = home.client().await?;
+        let thread = client.start_said_thread("words").await?;
+        started(&mut client, "web").await?;
+        Ok(Self { helper, home, client, thread })
+    }
+
+    async fn echoes(&mut self, helper: &str) -> Result<()> {
+        let answer = self.client.tool(self.thread, helper, "echo", json!({ "text": "heard" })).await?;
+        assert_eq!(text(&answer), "heard");
+        Ok(())
+    }
+
+    async fn finish(self) -> Result<()> {
+        drop(self.client);
+        self.home.until_zero(PATIENCE).await?;
+        self.helper.until_alone(PATIENCE).await?;
+        self.home.finish().await
+    }
+}
+
+/// Until the start of a helper is over; why it failed.
+async fn started(client: &mut Client, name: &str) -> Result<Option<String>> {
+    let told = client
+        .next::<McpServerStartupStatusUpdated>(|told| {
+            told.name == name && told.status != McpServerStartupState::Starting
+        })
+        .await?;
+    assert_eq!(told.error.is_some(), told.status == McpServerStartupState::Failed, "{told:?}");
+    Ok(told.error)
+}
+
+async fn detail(client: &mut Client, name: &str) -> Result<HelperDetail> {
+    let listed = client.call::<SkeinHelpersList>(SkeinHelpersListParams::default()).await?.data;
+    let found = listed.into_iter().find(|helper| helper.name == name);
+    found.ok_or_else(|| anyhow::anyhow!("{name} is not listed"))
+}
+
+#[tokio::test]
+async fn a_helper_over_http_is_called_like_any_other_and_told_of_the_end() -> Result<()> {
+    let mut web = Web::start(Manner::Handshake).await?;
+    web.echoes("web").await?;
+    web.client.turn(web.thread, "/tool web progress").await?;
+    let said = web.client.heard::<ItemMcpToolCallProgress>()?;
+    assert_eq!(said.iter().map(|said| said.message.as_str()).collect::<Vec<_>>(), ["step 1", "step 2"]);
+    let read = json!({ "server": "web", "threadId": web.thread, "uri": "memo://one" });
+    web.client.call::<McpServerResourceRead>(serde_json::from_value(read)?).await?;
+    let status = statuses(&mut web.client, web.thread).await?;
+    let status = status.into_iter().find(|status| status.name == "web").unwrap();
+    assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Connected));
+    assert_eq!(status.http_origin.as_deref(), web.helper.url().strip_suffix("/mcp"));
+    assert_eq!(status.skein.unwrap().protocol_version, "2025-11-25");
+    let detail = detail(&mut web.client, "web").await?;
+    assert_eq!((detail.pid, detail.processes.len(), detail.memory_bytes), (None, 0, 0));
+    web.client.unload(web.thread, false).await?;
+    let bye = web.helper.until_seen(PATIENCE, |seen| seen.verb == "DELETE").await?;
+    assert!(bye.headers.contains_key("mcp-session-id"));
+    web.finish().await
+}
+
+#[tokio::test]
+async fn a_helper_over_http_without_a_handshake_has_no_session() -> Result<()> {
+    let mut web = Web::start(Manner::Stateless).await?;
+    web.echoes("web").await?;
+    assert_eq!(detail(&mut web.client, "web").await?.protocol_version.as_deref(), Some("2026-07-28"));
+    let called = web.helper.seen().into_iter().find(|seen| seen.method() == "tools/call").unwrap();
+    assert_eq!(called.headers["mcp-protocol-version"], "2026-07-28");
+    assert!(web.helper.seen().iter().all(|seen| !seen.headers.contains_key("mcp-session-id")));
+    web.finish().await
+}
+
+#[tokio::test]
+async fn a_session_that_the_helper_has_forgotten_is_begun_anew() -> Result<()> {
+    for manner in [Manner::Handshake, Manner::HandshakeLoosely] {
+        let mut web = Web::start(manner).await?;
+        web.helper.forget();
+        web.echoes("web").await?;
+        let begun = web.helper.seen().into_iter().filter(|seen| seen.method() == "initialize").count();
+        assert_eq!(begun, 2);
+        web.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn tools_that_change_are_listed_again_in_both_eras() -> Result<()> {
+    for manner in [Manner::Handshake, Manner::Stateless] {
+        let web = Web::start(manner).await?;
+        let listed =
+            |helper: &HttpHelper| helper.seen().iter().filter(|seen| seen.method() == "tools/list").count();
+        let listens = |helper: &HttpHelper| {
+            helper.seen().iter().any(|seen| seen.verb == "GET" || seen.method() == "subscriptions/listen")
+        };
+        // Told until it is heard: the stream may not be there yet.
+        let mut before = None;
+        let heard = || {
+            web.helper.change_tools();
+            let before = *before.get_or_insert_with(|| listed(&web.helper));
+            (listens(&web.helper) && listed(&web.helper) > before + 1).then_some(())
+        };
+        skein_integration_tests::process::wait_until("another list of tools", PATIENCE, heard).await?;
+        web.finish().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! Helpers over HTTP that cannot be had: why is said so that somebody can mend it, and no secret is said.
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use skein_integration_tests::home::{Helper, Home};
+use skein_integration_tests::http_helper::{HttpHelper, Manner};
+use skein_protocol::helper::{McpAuthStatus, McpServerConnectionStatus};
+use skein_protocol::methods::{McpServerStatusList, SkeinHelpersList};
+
+use super::super::{statuses, text};
+use super::started;
+
+const SECRET: &str = "s3cret-s3cret-s3cret";
+
+/// Why a helper at `url` does not start.
+async fn refusal(url: &str) -> Result<String> {
+    let home = Home::setup().helper(Helper::at("web", url)).start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let why = started(&mut client, "web").await?.context("it started")?;
+    let status = statuses(&mut client, thread).await?.remove(0);
+    assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Failed));
+    assert_eq!(status.tools_error.as_deref(), Some(why.as_str()));
+    home.finish().await?;
+    Ok(why)
+}
+
+#[tokio::test]
+async fn what_is_no_mcp_server_is_said_to_be_none() -> Result<()> {
+    let page = HttpHelper::start(Manner::Page, None).await?;
+    let why = refusal(&page.url()).await?;
+    assert!(why.contains("no MCP server") && why.contains("text/html"), "{why}");
+    let other = HttpHelper::start(Manner::Status(404, "nothing here".into()), None).await?;
+    let why = refusal(&other.url()).await?;
+    assert!(why.contains("HTTP 404: nothing here"), "{why}");
+    let broken = HttpHelper::start(Manner::Status(503, "come back later".into()), None).await?;
+    let why = refusal(&broken.url()).await?;
+    assert!(why.contains("HTTP 503: come back later"), "{why}");
+    assert!(
+        broken.seen().iter().all(|seen| seen.method() != "server/discover"),
+        "it is not about the question"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_there_and_no_tls_there_are_told_apart() -> Result<()> {
+    let gone = HttpHelper::start(Manner::Handshake, None).await?;
+    let url = gone.url();
+    let secure = url.replace("http:", "https:");
+    let why = refusal(&secure).await?;
+    assert!(why.contains("cannot connect to https://127.0.0.1:") && !why.contains("refused"), "{why}");
+    gone.end().await;
+    let why = refusal(&url).await?;
+    assert!(why.contains("cannot connect to http://127.0.0.1:") && why.contains("refused"), "{why}");
+    let why = refusal("ftp://127.0.0.1/").await?;
+    assert!(why.contains("only http and https"), "{why}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_redirect_to_somebody_else_is_not_followed() -> Result<()> {
+    let other = HttpHelper::start(Manner::Handshake, None).await?;
+    let to = format!("{}?key={SECRET}", other.url());
+    let helper = HttpHelper::start(Manner::Elsewhere(to), None).await?;
+    let why = refusal(&helper.url()).await?;
+    assert!(why.contains("redirects") && why.contains(&other.url()) && !why.contains(SECRET), "{why}");
+    assert!(other.seen().is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_helper_that_answers_nothing_is_given_up_with_its_connections() -> Result<()> {
+    let mute = HttpHelper::start(Manner::Mute, None).await?;
+    let slow = Helper::at("web", &mute.url()).set("startup_timeout_sec", 1.5);
+    let home = Home::setup().helper(slow).start().await?;
+    let mut client = home.client().await?;
+    client.start_thread().await?;
+    let why = started(&mut client, "web").await?.unwrap();
+    assert!(why.contains("startup_timeout_sec"), "{why}");
+    let asked: Vec<String> = mute.seen().iter().map(|seen| seen.method().to_owned()).collect();
+    assert_eq!(asked, ["initialize", "server/discover"]);
+    mute.until_alone(skein_integration_tests::home::PATIENCE).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_token_that_is_missing_empty_or_wrong_is_named_and_never_shown() -> Result<()> {
+    let helper = HttpHelper::start(Manner::Handshake, Some(SECRET)).await?;
+    for (value, said) in [
+        (None, "WEB_TOKEN (bearer_token_env_var) is not set"),
+        (Some(""), "WEB_TOKEN (bearer_token_env_var) is empty"),
+        (Some("wr0ng-wr0ng"), "does not take the token in WEB_TOKEN"),
+    ] {
+        let web = Helper::at("web", &helper.url()).set("bearer_token_env_var", "WEB_TOKEN");
+        let setup = Home::setup().helper(web);
+        let setup = if let Some(value) = value { setup.env("WEB_TOKEN", value) } else { setup };
+        let home = setup.start().await?;
+        let mut client = home.client().await?;
+        let thread = client.start_thread().await?.id;
+        let why = started(&mut client, "web").await?.unwrap();
+        assert!(why.contains("HTTP 401") && why.contains(said) && !why.contains("wr0ng"), "{why}");
+        let status = statuses(&mut client, thread).await?.remove(0);
+        assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::AuthenticationRequired));
+        assert!(!home.log()?.contains("wr0ng"));
+        home.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_and_headers_are_sent_with_every_request_and_shown_nowhere() -> Result<()> {
+    let helper = HttpHelper::start(Manner::Handshake, Some(SECRET)).await?;
+    let web = Helper::at("web", &helper.url())
+        .set("bearer_token_env_var", "WEB_TOKEN")
+        .set("http_headers.X-Plain", SECRET)
+        .set("env_http_headers.X-Named", "WEB_HEADER");
+    let setup = Home::setup().helper(web).env("WEB_TOKEN", SECRET).env("WEB_HEADER", SECRET);
+    let home = setup.env("SKEIN_LOG", "trace").start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    assert_eq!(started(&mut client, "web").await?, None);
+    let answer = client.tool(thread, "web", "echo", json!({ "text": "in" })).await?;
+    assert_eq!(text(&answer), "in");
+    for seen in helper.seen() {
+        for name in ["x-plain", "x-named"] {
+            assert_eq!(seen.headers.get(name).map(String::as_str), Some(SECRET), "{seen:?}");
+        }
+    }
+    let status = statuses(&mut client, thread).await?.remove(0);
+    assert_eq!(status.auth_status, McpAuthStatus::BearerToken);
+    let shown = [
+        serde_json::to_string(&client.call::<McpServerStatusList>(Default::default()).await?)?,
+        serde_json::to_string(&client.call::<SkeinHelpersList>(Default::default()).await?)?,
+        home.log()?,
+    ];
+    assert!(shown.iter().all(|shown| !shown.contains(SECRET)), "{shown:?}");
+    home.finish().await
+}
