@@ -282,6 +282,25 @@ pub const HELPER_HTTP_RETRY_MOST: Duration = Duration::from_secs(5);
 /// How long the end of a session waits for a helper over HTTP to hear of it. Origin: below the 1.5 s in which an unload
 /// of processes is over.
 pub const HELPER_HTTP_GOODBYE: Duration = Duration::from_secs(1);
+/// Before the first restart of a helper; doubles up to the next constant. Origin: limits.md.
+pub const HELPER_BACKOFF_FIRST: Duration = Duration::from_millis(100);
+/// Between restarts of a helper, at most. Origin: limits.md.
+pub const HELPER_BACKOFF_MOST: Duration = Duration::from_secs(30);
+/// A helper that was ready for so long starts again as if it had never failed. Origin: guess; five that live shorter open the
+/// breaker.
+pub const HELPER_HEALTHY: Duration = Duration::from_secs(10);
+/// So many failures within the next constant, and a helper is given up. Origin: limits.md.
+pub const HELPER_BREAKER_FAILURES: usize = 5;
+/// See above. Origin: limits.md.
+pub const HELPER_BREAKER_WINDOW: Duration = Duration::from_mins(1);
+/// How long a helper may show no sign of life while somebody waits for it. Origin: design.md; a report, not a sentence.
+pub const HELPER_LIVENESS: Duration = Duration::from_secs(30);
+/// Looks for signs of life within that time. Origin: guess; the first only sets the mark.
+pub const HELPER_LOOKS: u32 = 10;
+/// Between two looks, at least and at most. Origin: guess; a look costs about 10 us for each process of the machine.
+pub const HELPER_LOOK_LEAST: Duration = Duration::from_millis(20);
+/// See above.
+pub const HELPER_LOOK_MOST: Duration = Duration::from_secs(2);
 /// Rollouts whose open markers may wait to be removed. Above it the marker stays for the next start. Origin: guess.
 pub const MARKERS_WAITING: usize = 10_000;
 /// How long deleted threads are kept in the trash. Origin: guess; a person notices a slip within days, and who deletes

@@ -354,6 +354,7 @@ fn process_host(
         tasks: tasks.clone(),
         clock,
         stop_grace: config.helper_stop_grace,
+        liveness: config.helper_liveness,
         containment: config.containment,
         // A server that is its own guard's program is alone in its process; one inside a test is not.
         exclusive: config.guard == GuardProgram::ThisProgram,

@@ -1,6 +1,9 @@
 //! Helpers as real processes under a real guard: however a helper behaves, and whoever dies, nothing stays behind.
 
 #[cfg(test)]
+#[path = "helpers/alive.rs"]
+mod alive;
+#[cfg(test)]
 #[path = "helpers/house.rs"]
 mod house;
 #[cfg(test)]

@@ -79,16 +79,24 @@ pub fn all() -> Vec<Process> {
 /// Every process that descends from `ancestor`, itself not included.
 #[must_use]
 pub fn descendants(ancestor: u32) -> Vec<Process> {
-    let mut by_parent: HashMap<u32, Vec<Process>> = HashMap::new();
-    for process in all() {
-        by_parent.entry(process.parent).or_default().push(process);
+    let mut all = all();
+    let found = below(&all, vec![ancestor]);
+    all.retain(|process| found.contains(&process.pid));
+    all
+}
+
+/// The ids of those among `all` that descend from one of `ancestors`, which are not included.
+#[must_use]
+pub fn below(all: &[Process], ancestors: Vec<u32>) -> HashSet<u32> {
+    let mut by_parent: HashMap<u32, Vec<u32>> = HashMap::new();
+    for process in all {
+        by_parent.entry(process.parent).or_default().push(process.pid);
     }
-    let mut found = Vec::new();
-    let mut next = vec![ancestor];
+    let (mut found, mut next) = (HashSet::new(), ancestors);
     while let Some(parent) = next.pop() {
         for child in by_parent.remove(&parent).unwrap_or_default() {
-            next.push(child.pid);
-            found.push(child);
+            next.push(child);
+            found.insert(child);
         }
     }
     found

@@ -18,9 +18,9 @@ use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
+use skein_protocol::config::ConfigMcpServerReloadParams;
 use skein_protocol::ids::ThreadId;
-use skein_protocol::methods::METHODS;
+use skein_protocol::methods::ConfigMcpServerReload;
 
 use crate::client::Client;
 use crate::home::{Helper, Home, PATIENCE};
@@ -29,8 +29,6 @@ use crate::seed::Seed;
 
 /// Threads that are switched between.
 const THREADS: usize = 12;
-/// How the name of the method ends by which helpers are read anew.
-const RELOAD: &str = "/mcpServer/reload";
 
 /// How long, and how often it is looked.
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +108,8 @@ struct Stage {
     seed: Seed,
     /// Who shows a thread now.
     shown: Option<(Client, ThreadId)>,
+    /// How the last reload was asked for.
+    by_signal: bool,
 }
 
 /// Plays it. Nothing may be left whenever everybody has gone, nor in the end.
@@ -151,7 +151,7 @@ impl Stage {
             control.unload(thread, false).await?;
             threads.push(thread);
         }
-        Ok(Self { home, control, threads, seed, shown: None })
+        Ok(Self { home, control, threads, seed, shown: None, by_signal: false })
     }
 
     async fn does(&mut self, deed: Deed) -> Result<()> {
@@ -202,13 +202,13 @@ impl Stage {
         client.turn(*thread, text).await.map(drop)
     }
 
-    /// By the method for it, where the server has it.
+    /// By a request and by a signal in turns.
     async fn reload(&mut self) -> Result<()> {
-        let Some(method) = METHODS.iter().find(|row| row.wire.ends_with(RELOAD)) else {
+        self.by_signal = !self.by_signal;
+        if self.by_signal {
             return self.home.signal(Signal::SIGHUP);
-        };
-        self.control.call_raw(method.wire, &Value::Null).await??;
-        Ok(())
+        }
+        self.control.call::<ConfigMcpServerReload>(ConfigMcpServerReloadParams {}).await.map(drop)
     }
 
     /// Everybody goes, nothing may be left, and it is looked what the server has then.

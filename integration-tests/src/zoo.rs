@@ -5,7 +5,7 @@
 
 mod report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -185,8 +185,12 @@ impl Batch {
             drop(client.take());
             home.kill_with_guards().await?;
         }
-        let mut watch = Watch::new(home.mark(), &self.modes);
-        let (brought, ()) = tokio::join!(self.bring(home, &mut client, thread), watch.until_zero());
+        let guards = home.family().guards.iter().map(|guard| guard.pid).collect();
+        let mut watch = Watch::new(home.mark(), &self.modes, guards);
+        let (brought, ()) = {
+            let guards = watch.guards.clone();
+            tokio::join!(self.bring(home, &mut client, thread, &guards), watch.until_zero())
+        };
         brought?;
         if matches!(self.ending, Ending::Terminate | Ending::Interrupt) {
             home.exited(PATIENCE).await?;
@@ -194,7 +198,13 @@ impl Batch {
         Ok((watch, client))
     }
 
-    async fn bring(&self, home: &mut Home, client: &mut Option<Client>, thread: ThreadId) -> Result<()> {
+    async fn bring(
+        &self,
+        home: &mut Home,
+        client: &mut Option<Client>,
+        thread: ThreadId,
+        guards: &HashSet<u32>,
+    ) -> Result<()> {
         match self.ending {
             Ending::Unload => {
                 client.as_mut().context("it is there")?.unload(thread, true).await?;
@@ -206,9 +216,9 @@ impl Batch {
             Ending::Interrupt => home.signal(Signal::SIGINT)?,
             Ending::KillServer => home.kill().await?,
             Ending::KillGuards => {
-                for guard in home.family().guards {
+                for guard in guards {
                     // One whose helper ended by itself may just be going.
-                    kill(Pid::from_raw(guard.pid.cast_signed()), Signal::SIGKILL).ok();
+                    kill(Pid::from_raw(guard.cast_signed()), Signal::SIGKILL).ok();
                 }
             }
             Ending::KillBoth => home.start_again().await?,
@@ -233,15 +243,18 @@ impl Batch {
 struct Watch {
     since: Instant,
     marks: BTreeMap<&'static str, String>,
+    /// Those that there were before the end. A helper whose guard was killed is started again, below another one, and is no
+    /// part of what must be gone.
+    guards: HashSet<u32>,
     /// When a process of a mode was seen last.
     seen: BTreeMap<&'static str, Duration>,
     left: BTreeMap<&'static str, usize>,
 }
 
 impl Watch {
-    fn new(mark: &str, modes: &[&'static str]) -> Self {
+    fn new(mark: &str, modes: &[&'static str], guards: HashSet<u32>) -> Self {
         let marks = modes.iter().map(|mode| (*mode, Setup::zoo_mark(mark, mode))).collect();
-        Self { since: Instant::now(), marks, seen: BTreeMap::new(), left: BTreeMap::new() }
+        Self { since: Instant::now(), marks, guards, seen: BTreeMap::new(), left: BTreeMap::new() }
     }
 
     async fn until_zero(&mut self) {
@@ -249,7 +262,10 @@ impl Watch {
         let mut empty = 0;
         while self.since.elapsed() < LEFT_AFTER {
             looks.tick().await;
-            let all = process::all();
+            let mut all = process::all();
+            let new = all.iter().filter(|one| one.is_guard() && !self.guards.contains(&one.pid));
+            let again = process::below(&all, new.map(|guard| guard.pid).collect());
+            all.retain(|process| !again.contains(&process.pid));
             self.left.clear();
             for (mode, mark) in &self.marks {
                 let alive = all.iter().filter(|process| process.command.contains(mark)).count();

@@ -183,7 +183,7 @@ export type Notifications = {
   "item/mcpToolCall/progress": McpToolCallProgressNotification;
   /** The tokens that a thread has used. */
   "thread/tokenUsage/updated": ThreadTokenUsageUpdatedNotification;
-  /** How far the start of a helper is. */
+  /** How far the start of a helper is; that one failed or ended, and why; that one shows no sign of life, or does again. */
   "mcpServer/startupStatus/updated": McpServerStatusUpdatedNotification;
   /** A question of the server needs no answer any more. */
   "serverRequest/resolved": ServerRequestResolvedNotification;
@@ -886,10 +886,19 @@ export type HelperDetail = {
   threadId?: ThreadId | null;
   /** All threads that use it. */
   threadIds: ThreadId[];
+  /** Calls that wait for it to start, or to show life. */
+  waiting: number;
+  /** Nothing happens but that it has a connection open: it seems to wait for somebody else. */
+  waitsForOthers: boolean;
 };
 
 /** Who shares a helper. */
 export type HelperIsolation = "thread" | "project" | "shared";
+
+/** Where in its life a helper is, for who is told of a change. */
+export type HelperMoment = {
+  state: HelperState;
+};
 
 /** One process of a helper. */
 export type HelperProcess = {
@@ -904,7 +913,7 @@ export type HelperProcess = {
 };
 
 /** Where in its life a helper is. */
-export type HelperState = "disabled" | "starting" | "ready" | "failed" | "stopping" | "stopped";
+export type HelperState = "disabled" | "starting" | "ready" | "busy" | "unresponsive" | "restarting" | "broken" | "stopping" | "stopped";
 
 /** A hook that cannot be read. */
 export type HookErrorInfo = {
@@ -1370,8 +1379,17 @@ export type McpServerConnectionStatus = "notStarted" | "starting" | "connected" 
 
 /** What Skein tells of a helper beyond the protocol. */
 export type McpServerDetails = {
-  /** The revision of MCP that is spoken with it, such as `2025-11-25`; from `2026-07-28` on without a handshake. */
-  protocolVersion: string;
+  /**
+   * The revision of MCP that is spoken with it, such as `2025-11-25`, once that is known; from `2026-07-28` on without a
+   * handshake.
+   */
+  protocolVersion?: string | null;
+  /** Where in its life it is. */
+  state: HelperState;
+  /** Calls that wait for it to start, or to show life. */
+  waiting: number;
+  /** Nothing happens but that it has a connection open: it seems to wait for somebody else. */
+  waitsForOthers: boolean;
 };
 
 /** What the user decided on a helper's question. */
@@ -1463,6 +1481,8 @@ export type McpServerStatusUpdatedNotification = {
   error: string | null;
   failureReason: McpServerStartupFailureReason | null;
   name: string;
+  /** Where in its life the helper is. */
+  skein?: HelperMoment | null;
   status: McpServerStartupState;
   threadId: ThreadId | null;
 };

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    extension::{CatalogPlace, RevertedFrom, TurnSaved},
+    extension::{CatalogPlace, HelperState, RevertedFrom, TurnSaved},
     helper::{McpServerStartupFailureReason, McpServerStartupState},
     ids::{ItemId, RequestId, ThreadId, TurnId},
     item::ThreadItem,
@@ -237,6 +237,16 @@ pub struct McpServerStatusUpdatedNotification {
     pub status: McpServerStartupState,
     #[serde(default)]
     pub thread_id: Option<ThreadId>,
+    /// Where in its life the helper is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<HelperMoment>,
+}
+
+/// Where in its life a helper is, for who is told of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HelperMoment {
+    pub state: HelperState,
 }
 
 /// Params of `serverRequest/resolved`.

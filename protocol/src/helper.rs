@@ -11,6 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::extension::HelperState;
 use crate::ids::ThreadId;
 
 /// Params of `mcpServerStatus/list`.
@@ -78,8 +79,16 @@ pub struct McpServerStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct McpServerDetails {
-    /// The revision of MCP that is spoken with it, such as `2025-11-25`; from `2026-07-28` on without a handshake.
-    pub protocol_version: String,
+    /// Where in its life it is.
+    pub state: HelperState,
+    /// The revision of MCP that is spoken with it, such as `2025-11-25`, once that is known; from `2026-07-28` on without a
+    /// handshake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol_version: Option<String>,
+    /// Calls that wait for it to start, or to show life.
+    pub waiting: u64,
+    /// Nothing happens but that it has a connection open: it seems to wait for somebody else.
+    pub waits_for_others: bool,
 }
 
 impl McpServerStatus {

@@ -55,7 +55,7 @@ notifications! {
     ItemMcpToolCallProgress = "item/mcpToolCall/progress" [Subscribers, Transient] McpToolCallProgressNotification;
     /// The tokens that a thread has used.
     ThreadTokenUsageUpdated = "thread/tokenUsage/updated" [Subscribers, Durable] ThreadTokenUsageUpdatedNotification;
-    /// How far the start of a helper is.
+    /// How far the start of a helper is; that one failed or ended, and why; that one shows no sign of life, or does again.
     McpServerStartupStatusUpdated = "mcpServer/startupStatus/updated" [Subscribers, Transient]
         McpServerStatusUpdatedNotification;
     /// A question of the server needs no answer any more.

@@ -18,8 +18,10 @@ fn lines(helper: &HelperDetail) -> Vec<String> {
         helper.protocol_version.as_ref().map(|version| format!(", MCP {version}")).unwrap_or_default();
     let size = format!("{} processes, {} KiB{spoken}", processes.len(), memory_bytes / 1024);
     let waiting = if *queued > 0 { format!(", {queued} messages wait") } else { String::new() };
-    let state = word(*state);
-    let mut lines = vec![format!("{}  {name}  {state}{}: {size}{waiting}", threads(helper), shared(helper))];
+    let calls = if helper.waiting > 0 { format!(", {} calls wait", helper.waiting) } else { String::new() };
+    let others = if helper.waits_for_others { ", waits for somebody else" } else { "" };
+    let (whose, shared, state) = (threads(helper), shared(helper), word(*state));
+    let mut lines = vec![format!("{whose}  {name}  {state}{shared}: {size}{waiting}{calls}{others}")];
     let mut depths = HashMap::new();
     for process in processes {
         let depth = depths.get(&process.parent).map_or(1, |depth| depth + 1);
@@ -58,7 +60,10 @@ fn word(state: HelperState) -> &'static str {
         HelperState::Disabled => "disabled",
         HelperState::Starting => "starting",
         HelperState::Ready => "ready",
-        HelperState::Failed => "failed",
+        HelperState::Busy => "busy",
+        HelperState::Unresponsive => "unresponsive",
+        HelperState::Restarting => "restarting",
+        HelperState::Broken => "broken",
         HelperState::Stopping => "stopping",
         HelperState::Stopped => "stopped",
     }

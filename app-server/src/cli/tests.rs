@@ -121,20 +121,20 @@ fn helpers_are_shown_with_their_processes_as_these_descend() {
     let ready = json!({
         "threadId": "0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b", "name": "files", "state": "ready", "pid": 7,
         "processes": [process(7, 6, "files-server"), process(9, 7, "child"), process(8, 6, "daemon")],
-        "memoryBytes": 6144, "queued": 3, "stderr": "first\nlast words",
+        "memoryBytes": 6144, "queued": 3, "waiting": 0, "stderr": "first\nlast words",
     });
     let failed = json!({
-        "threadId": "0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b", "name": "gone", "state": "failed",
-        "reason": "it ended with exit code 3", "processes": [], "memoryBytes": 0, "queued": 0, "stderr": "",
+        "threadId": "0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b", "name": "gone", "state": "broken",
+        "reason": "it ended with exit code 3", "processes": [], "memoryBytes": 0, "queued": 0, "waiting": 2, "stderr": "",
     });
     let shared = json!({
         "threadId": "0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b", "name": "big", "state": "ready", "isolation": "shared",
         "threadIds": ["0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b", "0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4c"],
-        "processes": [], "memoryBytes": 0, "queued": 0, "stderr": "",
+        "processes": [], "memoryBytes": 0, "queued": 0, "waiting": 0, "stderr": "",
     });
     let kept = json!({
         "name": "kept", "state": "ready", "isolation": "project", "quarantined": true,
-        "processes": [], "memoryBytes": 0, "queued": 0, "stderr": "",
+        "processes": [], "memoryBytes": 0, "queued": 0, "waiting": 0, "stderr": "",
     });
     let listed = serde_json::from_value(json!({"data": [ready, failed, shared, kept]})).unwrap();
     let wanted = "\
@@ -143,7 +143,7 @@ fn helpers_are_shown_with_their_processes_as_these_descend() {
     9 child, 2 KiB
   8 daemon, 2 KiB
   | last words
-0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b  gone  failed: 0 processes, 0 KiB
+0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b  gone  broken: 0 processes, 0 KiB, 2 calls wait
   | it ended with exit code 3
 0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b and 1 more  big  ready, shared: 0 processes, 0 KiB
 no thread  kept  ready, one for the project, does not respond and takes no calls: 0 processes, 0 KiB";

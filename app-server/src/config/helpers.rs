@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::problem::{ConfigError, ConfigErrors, ConfigWarning, Place, Problems};
 use super::section::Section;
 use super::tree;
-use crate::helpers::{HelperSpec, HttpSpec, Isolation, Secrets, StdioSpec, Transport};
+use crate::helpers::{HelperSpec, HttpSpec, Isolation, OnUnresponsive, Secrets, StdioSpec, Transport};
 
 /// What one place says about a helper; what it leaves out is said by the place below.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub struct HelperOverride {
     required: Option<bool>,
     startup_timeout: Option<Duration>,
     tool_timeout: Option<Duration>,
+    on_unresponsive: Option<OnUnresponsive>,
     enabled_tools: Option<Vec<String>>,
     disabled_tools: Option<Vec<String>>,
 }
@@ -144,6 +145,13 @@ pub(super) fn lay_over(
     }
 }
 
+/// What may be done about a helper that shows no sign of life.
+const ON_UNRESPONSIVE: [(&str, OnUnresponsive); 3] = [
+    ("report", OnUnresponsive::Report),
+    ("fail", OnUnresponsive::Fail),
+    ("restart", OnUnresponsive::Restart),
+];
+
 /// What is wrong with a helper, and what would be right.
 type Wrong = (String, &'static str);
 
@@ -180,6 +188,7 @@ impl HelperOverride {
             required: section.flag("required"),
             startup_timeout: section.seconds("startup_timeout_sec"),
             tool_timeout: section.seconds("tool_timeout_sec"),
+            on_unresponsive: section.choice("on_unresponsive", &ON_UNRESPONSIVE),
             enabled_tools: section.texts("enabled_tools"),
             disabled_tools: section.texts("disabled_tools"),
         }
@@ -198,6 +207,7 @@ impl HelperOverride {
             required: self.required.unwrap_or(base.required),
             startup_timeout: self.startup_timeout.unwrap_or(base.startup_timeout),
             tool_timeout: self.tool_timeout.or(base.tool_timeout),
+            on_unresponsive: self.on_unresponsive.unwrap_or(base.on_unresponsive),
             enabled_tools: self.enabled_tools.or(base.enabled_tools),
             disabled_tools: self.disabled_tools.unwrap_or(base.disabled_tools),
         })

@@ -38,16 +38,7 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
         set(&mut config.orphans.running_limit, section.duration("running_limit").map(Some));
         set(&mut config.orphans.pending_grace, section.duration("pending_grace"));
     });
-    root.section("helpers", |section| {
-        let rungs = [
-            ("auto", Containment::Auto),
-            ("guard", Containment::Guard),
-            ("cgroup", Containment::Cgroup),
-            ("namespace", Containment::Namespace),
-        ];
-        set(&mut config.containment, section.choice("containment", &rungs));
-        set(&mut config.helper_stop_grace, section.duration("stop_grace"));
-    });
+    root.section("helpers", |section| apply_helpers(config, section));
     root.section("limits", |section| apply_limits(&mut config.limits, section));
     root.section("connections", |section| apply_heartbeat(&mut config.heartbeat, section));
     root.section("shutdown", |section| {
@@ -57,6 +48,18 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
     let overrides = helpers::read(&mut root);
     root.finish();
     helpers::lay_over(&mut config.helpers, overrides, problems);
+}
+
+fn apply_helpers(config: &mut Config, section: &mut Section<'_>) {
+    let rungs = [
+        ("auto", Containment::Auto),
+        ("guard", Containment::Guard),
+        ("cgroup", Containment::Cgroup),
+        ("namespace", Containment::Namespace),
+    ];
+    set(&mut config.containment, section.choice("containment", &rungs));
+    set(&mut config.helper_stop_grace, section.duration("stop_grace"));
+    set(&mut config.helper_liveness, section.longer("liveness", policy::HELPER_LOOK_LEAST));
 }
 
 fn apply_limits(limits: &mut Limits, section: &mut Section<'_>) {

@@ -58,6 +58,8 @@ pub struct Config {
     pub containment: Containment,
     /// The wait between two stages of ending a helper: end of input, SIGTERM, SIGKILL.
     pub helper_stop_grace: Duration,
+    /// How long a helper may show no sign of life while somebody waits for it.
+    pub helper_liveness: Duration,
     /// When a thread that nobody watches is unloaded.
     pub unload: UnloadPolicy,
     /// What happens to a thread that nobody watches while it is active.
@@ -204,6 +206,21 @@ impl GuardProgram {
     }
 }
 
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: policy::MESSAGE_BYTES,
+            answer_bytes: policy::ANSWER_BYTES,
+            outbox_bytes: policy::OUTBOX_BYTES,
+            requests_in_flight: policy::REQUESTS_IN_FLIGHT,
+            mailbox: policy::MAILBOX,
+            replay: policy::REPLAY,
+            loaded_threads: None,
+            memory: None,
+        }
+    }
+}
+
 impl Config {
     /// The defaults, on `home`.
     #[must_use]
@@ -218,6 +235,7 @@ impl Config {
             helpers: BTreeMap::new(),
             containment: Containment::Auto,
             helper_stop_grace: policy::HELPER_STOP_GRACE,
+            helper_liveness: policy::HELPER_LIVENESS,
             unload: UnloadPolicy {
                 grace: policy::UNLOAD_GRACE,
                 unmaterialised_grace: policy::UNMATERIALISED_GRACE,
@@ -231,16 +249,7 @@ impl Config {
             trash_keep: policy::TRASH_KEEP,
             search_index: true,
             search_page_time: policy::SEARCH_PAGE_TIME,
-            limits: Limits {
-                message_bytes: policy::MESSAGE_BYTES,
-                answer_bytes: policy::ANSWER_BYTES,
-                outbox_bytes: policy::OUTBOX_BYTES,
-                requests_in_flight: policy::REQUESTS_IN_FLIGHT,
-                mailbox: policy::MAILBOX,
-                replay: policy::REPLAY,
-                loaded_threads: None,
-                memory: None,
-            },
+            limits: Limits::default(),
             heartbeat: Heartbeat::default(),
             shutdown_drain: policy::SHUTDOWN_DRAIN,
             shutdown_limit: policy::SHUTDOWN_LIMIT,

@@ -62,6 +62,7 @@ impl Config {
         keep("test_fences", self.test_fences != running.test_fences);
         keep("helpers.containment", self.containment != running.containment);
         keep("helpers.stop_grace", self.helper_stop_grace != running.helper_stop_grace);
+        keep("helpers.liveness", self.helper_liveness != running.helper_liveness);
         keep("limits.mailbox", self.limits.mailbox != running.limits.mailbox);
         self.home.clone_from(&running.home);
         self.listen = running.listen;
@@ -69,6 +70,7 @@ impl Config {
         self.test_fences = running.test_fences;
         self.containment = running.containment;
         self.helper_stop_grace = running.helper_stop_grace;
+        self.helper_liveness = running.helper_liveness;
         self.limits.mailbox = running.limits.mailbox;
         kept
     }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::helpers::ISOLATIONS;
 use super::tree::{self, Table};
 use super::{Config, Containment, Durability, Heartbeat, Limits, OrphanPolicy, RunningOrphans};
-use crate::helpers::{HelperSpec, MASK, Secrets, Transport, shown_args, shown_url};
+use crate::helpers::{HelperSpec, MASK, OnUnresponsive, Secrets, Transport, shown_args, shown_url};
 
 #[cfg(test)]
 mod tests;
@@ -76,6 +76,7 @@ pub fn others(config: &Config) -> Map<String, Value> {
                 Containment::Namespace => "namespace",
             },
             "stop_grace": duration(config.helper_stop_grace),
+            "liveness": duration(config.helper_liveness),
         },
         "limits": limits(&config.limits),
         "connections": connections(&config.heartbeat),
@@ -146,10 +147,19 @@ pub fn helper(spec: &HelperSpec) -> Value {
         "required": spec.required,
         "startup_timeout_sec": spec.startup_timeout.as_secs_f64(),
         "tool_timeout_sec": spec.tool_timeout.map(|limit| limit.as_secs_f64()),
+        "on_unresponsive": on_unresponsive(spec.on_unresponsive),
         "enabled_tools": spec.enabled_tools,
         "disabled_tools": spec.disabled_tools,
     });
     [shown, both].iter().filter_map(Value::as_object).flatten().map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+fn on_unresponsive(what: OnUnresponsive) -> &'static str {
+    match what {
+        OnUnresponsive::Report => "report",
+        OnUnresponsive::Fail => "fail",
+        OnUnresponsive::Restart => "restart",
+    }
 }
 
 fn hidden(secrets: &Secrets) -> Map<String, Value> {

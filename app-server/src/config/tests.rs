@@ -9,7 +9,7 @@ use super::{
     Config, ConfigErrors, Containment, Durability, Flags, GuardProgram, Heartbeat, RunningOrphans, Settings,
     helpers_from_thread_config, home,
 };
-use crate::helpers::{HelperSpec, Isolation, Secrets, StdioSpec, Transport};
+use crate::helpers::{HelperSpec, Isolation, OnUnresponsive, Secrets, StdioSpec, Transport};
 
 /// Loads a home whose file holds `toml`.
 fn load(toml: &str, settings: &[&str]) -> (PathBuf, Result<Config, ConfigErrors>) {
@@ -76,6 +76,7 @@ fn every_key_sets_what_it_names() {
         [helpers]
         containment = "guard"
         stop_grace = "30min"
+        liveness = "2s"
         [shutdown]
         drain = "1s"
         limit = "3 s"
@@ -88,6 +89,7 @@ fn every_key_sets_what_it_names() {
     assert_eq!(config.orphans.running, RunningOrphans::Interrupt);
     assert_eq!(config.orphans.running_limit, Some(Duration::from_hours(2)));
     assert_eq!(config.helper_stop_grace, Duration::from_mins(30));
+    assert_eq!(config.helper_liveness, Duration::from_secs(2));
     assert_eq!(
         (config.shutdown_drain, config.shutdown_limit),
         (Duration::from_secs(1), Duration::from_secs(3))
@@ -145,6 +147,7 @@ fn a_helper_has_the_keys_that_codex_gives_it() {
         linger = "10min"
         startup_timeout_sec = 2.5
         tool_timeout_sec = 60
+        on_unresponsive = "restart"
         env_vars = ["TOKEN", { name = "KEY", source = "local" }]
         enabled_tools = ["read"]
         disabled_tools = ["write"]
@@ -165,6 +168,7 @@ fn a_helper_has_the_keys_that_codex_gives_it() {
         required: true,
         startup_timeout: Duration::from_millis(2500),
         tool_timeout: Some(Duration::from_mins(1)),
+        on_unresponsive: OnUnresponsive::Restart,
         enabled_tools: Some(vec!["read".into()]),
         disabled_tools: vec!["write".into()],
     };

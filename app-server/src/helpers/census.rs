@@ -76,7 +76,8 @@ impl Census {
         self.pids_below(root).into_iter().filter_map(|pid| self.about(pid)).collect()
     }
 
-    fn pids_below(&self, root: &Process) -> Vec<Pid> {
+    /// The numbers of what [`Census::below`] tells of.
+    pub fn pids_below(&self, root: &Process) -> Vec<Pid> {
         if self.found.get(&root.pid).is_none_or(|found| found.started != root.started) {
             return Vec::new();
         }

@@ -87,6 +87,15 @@ pub enum HelperError {
         /// The limit.
         limit: Duration,
     },
+    /// It shows no sign of life, and its `on_unresponsive` says that calls end then; it was told.
+    #[error(
+        "helper {server:?} has shown no sign of life for helpers.liveness, and its on_unresponsive = \"fail\" ends the \
+         call; \"report\" would wait"
+    )]
+    Unresponsive {
+        /// The helper.
+        server: String,
+    },
     /// The caller cancelled the call; the helper was told.
     #[error("the call to helper {server:?} was cancelled")]
     Cancelled {

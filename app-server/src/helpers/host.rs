@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::census::Census;
+use super::liveness::Looks;
 use super::mark::{HomeMark, Mark, StartMark};
 use super::pool::{Pool, PoolCounts};
 use super::sweep::{Leftovers, Sweep};
@@ -77,6 +78,8 @@ pub struct HostOptions {
     pub clock: Clock,
     /// Each wait between two stages of ending a helper.
     pub stop_grace: Duration,
+    /// How long a helper may show no sign of life while somebody waits for it.
+    pub liveness: Duration,
     /// How helpers are kept together.
     pub containment: Containment,
     /// This process belongs to the server alone (`skein serve`): a child that is no guard is an orphan of a helper.
@@ -100,6 +103,7 @@ pub struct ProcessHost {
     leftovers: watch::Receiver<Leftovers>,
     /// What all threads' helpers are.
     pub(super) pool: Pool,
+    pub(super) looks: Arc<Looks>,
 }
 
 impl ProcessHost {
@@ -133,6 +137,7 @@ impl ProcessHost {
             start,
             helpers: AtomicU32::new(0),
             leftovers,
+            looks: Arc::default(),
             options,
             cgroup,
             guards: Mutex::default(),
@@ -222,7 +227,7 @@ impl ProcessHost {
         self.pool.counts()
     }
 
-    /// Starts helpers again that have failed, where threads still use them. Waits for none.
+    /// Starts helpers again that are given up or wait for their next start, where threads use them. Waits for none.
     pub fn revive(self: &Arc<Self>) {
         Pool::revive(self);
     }
@@ -298,6 +303,10 @@ pub(super) struct Counters {
 pub(super) struct Count(AtomicUsize);
 
 impl Count {
+    pub fn now(&self) -> u64 {
+        u64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(u64::MAX)
+    }
+
     pub fn one_more(self: &Arc<Self>) -> Counted {
         self.0.fetch_add(1, Ordering::Relaxed);
         Counted(Arc::clone(self))

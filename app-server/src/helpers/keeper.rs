@@ -162,7 +162,11 @@ impl Keeper {
                 self.cgroup = None;
                 self.alive = Some(self.host.counters.by_guard.one_more());
             }
-            Some(Report::Failed(step, errno)) => self.ended(self.failure(step, errno).to_string()),
+            Some(Report::Failed(step, errno)) => {
+                let passing = [nix::libc::EAGAIN, nix::libc::ENOMEM, nix::libc::ENFILE, nix::libc::ETXTBSY];
+                self.life.send_modify(|life| life.lasting = !passing.contains(&errno));
+                self.ended(self.failure(step, errno).to_string());
+            }
             Some(Report::Exited(exit)) => self.ended(format!("it ended with {exit}")),
             Some(Report::Zero(stage)) => self.zero = Some(stage),
             None => tracing::error!(helper = self.spec.name, line, "a guard reports what nobody knows"),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::census::View;
+use super::life::Fault;
 use super::mcp::{Line, Trouble, Web};
+use super::proc::Process;
 use super::{ExitReport, HelperProcess, HelperSpec, Pipes, ProcessHost, Transport};
 use crate::policy;
 
@@ -43,22 +45,25 @@ impl Link {
     /// Starts the helper's process, or makes ready to ask it. Waits for nothing.
     ///
     /// # Errors
-    /// Why that cannot be, for the user.
+    /// Why that cannot be, for the user, and whether another try may help.
     pub fn start(
         host: &Arc<ProcessHost>,
         spec: &HelperSpec,
         cwd: &Path,
         kill: CancellationToken,
-    ) -> Result<(Self, Wire), String> {
+        line: &Line,
+    ) -> Result<(Self, Wire), (String, Fault)> {
         match &spec.transport {
             Transport::Stdio(_) => {
                 let started = HelperProcess::start_killable(host, spec, cwd, kill);
-                let (process, pipes) = started.map_err(|error| error.to_string())?;
+                let (process, pipes) = started.map_err(|error| (error.to_string(), Fault::Passing))?;
                 Ok((Self::Process(process), Wire::Pipes(pipes)))
             }
             Transport::Http(http) => {
                 let (stop, gone) = (CancellationToken::new(), CancellationToken::new());
-                let web = Web::new(http, stop.clone(), gone.clone())?;
+                // What is wrong here is wrong in the settings or in the server's environment.
+                let web = Web::new(http, stop.clone(), gone.clone(), line.clone());
+                let web = web.map_err(|why| (why, Fault::Lasting))?;
                 let link = HttpLink { name: spec.name.clone(), stop, kill, gone, trouble: web.trouble() };
                 Ok((Self::Http(link), Wire::Web(web, http.url.clone())))
             }
@@ -128,6 +133,23 @@ impl Link {
         match self {
             Self::Process(_) => false,
             Self::Http(link) => link.trouble.is_about_credentials(),
+        }
+    }
+
+    /// Whether another try may help, after it did not become ready.
+    pub fn fault(&self) -> Fault {
+        let lasting = match self {
+            Self::Process(process) => process.life().borrow().lasting,
+            Self::Http(link) => link.trouble.is_about_credentials(),
+        };
+        if lasting { Fault::Lasting } else { Fault::Passing }
+    }
+
+    /// What all its processes are below, where there are any.
+    pub fn guard(&self) -> Option<Process> {
+        match self {
+            Self::Process(process) => process.guard(),
+            Self::Http(_) => None,
         }
     }
 

@@ -1,11 +1,13 @@
 //! One MCP session with a helper: how it begins, what it offers, calls of it.
 
+mod activity;
 mod http;
 mod offers;
 mod open;
 mod progress;
 mod transport;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rmcp::ClientHandler;
@@ -24,6 +26,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::tasks::Tasks;
+use activity::Activity;
 use progress::Progress;
 
 pub use http::{Trouble, Web};
@@ -41,6 +44,7 @@ pub struct Session {
     version: ProtocolVersion,
     /// What went wrong last, with a helper over HTTP: there a call can fail alone.
     trouble: Option<Trouble>,
+    activity: Activity,
     /// What the helper says about itself.
     pub info: Option<McpServerInfo>,
     /// What it says it can do.
@@ -53,6 +57,8 @@ pub struct Line {
     /// Cancelled when nothing more will come from the helper.
     pub closed: CancellationToken,
     why: Arc<OnceLock<String>>,
+    /// How often something came.
+    heard: Arc<AtomicU64>,
 }
 
 /// How a call ended that got no result.
@@ -64,6 +70,8 @@ pub enum CallFault {
     Closed,
     /// The way to the helper failed this call only: why, for the user.
     Lost(String),
+    /// The helper shows no sign of life, and the configuration says that its calls end then.
+    Unresponsive,
     /// The helper answered with this error.
     Refused {
         /// Its JSON-RPC code.
@@ -95,6 +103,16 @@ impl Line {
     /// Whether it just ended, without anything being wrong with what came over it.
     pub fn ended_quietly(&self) -> bool {
         self.why.get().is_none()
+    }
+
+    /// How often something has come from the helper: while this rises it is alive.
+    pub fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Something has come.
+    fn hear(&self) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Closes it, because of something that the helper did wrong, or just so.
@@ -138,9 +156,11 @@ impl Session {
         meta: Option<Map<String, Value>>,
         cancel: &CancellationToken,
     ) -> Result<T, CallFault> {
+        let mut underway = self.activity.begin();
         let handle = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(CallFault::Cancelled),
+            () = underway.given_up() => return Err(CallFault::Unresponsive),
             sent = self.send_with(request, meta) => sent.map_err(|_| CallFault::Closed)?,
         };
         let mut outstanding = Outstanding { handle: Some(handle), tasks: &self.tasks };
@@ -148,6 +168,7 @@ impl Session {
             biased;
             answer = outstanding.answer() => read_answer(answer).map_err(|fault| self.alone(fault)),
             () = self.line.closed.cancelled() => Err(CallFault::Closed),
+            () = underway.given_up() => Err(CallFault::Unresponsive),
             () = cancel.cancelled() => Err(CallFault::Cancelled),
         }
     }

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use skein_protocol::extension::HelperState;
 use skein_protocol::helper::McpServerStartupState;
 use skein_protocol::ids::ThreadId;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::supervisor::{HelperEvent, Phase, Reins, Snapshot, Supervisor};
+use super::supervisor::{HelperEvent, Reins, Snapshot, Supervisor};
 use super::{ExitReport, HelperSpec, ProcessHost};
 use crate::policy;
 
@@ -50,8 +51,6 @@ pub struct Instance {
     gone: CancellationToken,
     /// How far its start is, as its lessees have heard. Only touched under the pool's lock.
     told: Mutex<Option<HelperEvent>>,
-    #[cfg(test)]
-    stuck: std::sync::atomic::AtomicBool,
 }
 
 /// Who holds an instance.
@@ -130,16 +129,18 @@ impl Pool {
         ends
     }
 
-    /// Starts those again that have failed, for all who hold them.
+    /// Starts those again at once that are given up, or wait for their next start, for all who hold them.
     pub fn revive(host: &Arc<ProcessHost>) {
         let mut book = host.pool.book();
-        let failed = book.entries().filter(|(_, entry)| {
-            matches!(entry.standing, Standing::Over) && entry.what.seen.borrow().phase == Phase::Failed
+        // What is over while it is held has no task any more that could be told: that one has failed itself.
+        let lost = book.entries().filter(|(_, entry)| {
+            matches!(entry.standing, Standing::Over)
+                && entry.what.seen.borrow().state != HelperState::Disabled
         });
-        let failed: Vec<Number> = failed.map(|(number, _)| number).collect();
-        failed.into_iter().for_each(|number| replace(host, &mut book, number));
-        // Those that are given up and wait. Nobody else listens.
-        book.entries().for_each(|(_, entry)| entry.what.reins.reopen.notify_waiters());
+        let lost: Vec<Number> = lost.map(|(number, _)| number).collect();
+        lost.into_iter().for_each(|number| replace(host, &mut book, number));
+        // Kept for one that is just failing: it looks before it gives up. Those that run take it for nothing.
+        book.entries().for_each(|(_, entry)| entry.what.reins.reopen.notify_one());
     }
 
     /// Those that are being ended, and that `thread` had alone or held last.
@@ -185,7 +186,7 @@ impl Pool {
         let Some(entry) = book.entry(number) else { return };
         match event {
             HelperEvent::Startup { .. } => *entry.what.told() = Some(event.clone()),
-            HelperEvent::Exited { .. } => {}
+            HelperEvent::Liveness { .. } => {}
         }
         entry.lessees.values().for_each(|lessee| lessee.tell(event.clone()));
     }
@@ -215,26 +216,13 @@ impl Instance {
         let seen = supervise(host, (&spec, directory.clone()), events, &reins, number);
         let name = format!("helper-events/{number}/{}", spec.name);
         let (gone, told) = (CancellationToken::new(), Mutex::default());
-        let instance = Arc::new(Self {
-            spec,
-            directory,
-            seen,
-            reins,
-            gone,
-            told,
-            #[cfg(test)]
-            stuck: std::sync::atomic::AtomicBool::default(),
-        });
+        let instance = Arc::new(Self { spec, directory, seen, reins, gone, told });
         let relayed = relay(Arc::clone(host), number, Arc::clone(&instance), heard);
         host.options.tasks.spawn(name, relayed);
         instance
     }
 
     fn is_unresponsive(&self) -> bool {
-        #[cfg(test)]
-        if self.stuck.load(std::sync::atomic::Ordering::Relaxed) {
-            return true;
-        }
         self.seen.borrow().is_unresponsive()
     }
 
@@ -296,7 +284,7 @@ fn takes_more(entry: &Entry<Arc<Instance>, Lessee>) -> bool {
     match entry.standing {
         Standing::Held | Standing::Lingering(_) => !is_stuck(entry),
         // One that is disabled has nothing that could be there again.
-        Standing::Over => entry.what.seen.borrow().phase == Phase::Disabled,
+        Standing::Over => entry.what.seen.borrow().state == HelperState::Disabled,
         Standing::Apart | Standing::Ending => false,
     }
 }
@@ -322,7 +310,7 @@ fn supervise(
 ) -> watch::Receiver<Snapshot> {
     #[cfg(test)]
     if let Some(doubles) = host.pool.doubles.get() {
-        return tests::Double::start(doubles, (spec, directory), events, &reins.stop, number);
+        return tests::Double::start(doubles, (spec, directory), events, &reins.stop);
     }
     let (supervisor, seen) = Supervisor::new(host, spec, directory, events, reins.clone());
     host.options.tasks.spawn(format!("supervisor/{number}/{}", spec.name), supervisor.run());

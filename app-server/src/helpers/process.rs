@@ -58,6 +58,8 @@ pub struct Life {
     pub pid: Option<i32>,
     /// Why the helper itself does not run, or not any more; descendants may be left.
     pub ended: Option<String>,
+    /// It does not run because its program is not there or may not be run: another try would end the same.
+    pub lasting: bool,
     /// No process is left.
     pub over: Option<ExitReport>,
 }
@@ -177,6 +179,11 @@ impl HelperProcess {
     #[must_use]
     pub fn life(&self) -> watch::Receiver<Life> {
         self.life.clone()
+    }
+
+    /// The guard, below which everything of it is.
+    pub(super) fn guard(&self) -> Option<proc::Process> {
+        self.guard
     }
 
     /// What may be looked at of it by others.

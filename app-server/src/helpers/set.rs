@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use skein_protocol::extension::HelperState;
 use skein_protocol::helper::{McpResourceReadResponse, McpServerStatus, McpServerToolCallResponse, Tool};
 use skein_protocol::ids::ThreadId;
 use tokio::sync::mpsc;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::mcp::{CallFault, Session, ToolCall};
 use super::pool::{Hold, Instance, Key, Lease, Pool};
-use super::supervisor::{HelperEvent, Phase, Snapshot};
+use super::supervisor::{HelperEvent, Snapshot};
 use super::{ExitReport, HelperError, HelperSpec, ProcessHost};
 
 #[cfg(test)]
@@ -145,19 +146,20 @@ impl HelperSet {
         instances.filter(|instance| instance.seen.borrow().alive).count()
     }
 
-    /// The tools of all helpers that are ready. Waits for each start, which its startup timeout bounds.
+    /// The tools of all helpers that are up. Waits for each start, which its startup timeout bounds, and for none of a helper
+    /// whose last start failed.
     ///
     /// # Errors
     /// [`HelperError::NotRunning`] for a required helper that is not there.
     pub async fn tools(&self) -> Result<Vec<HelperTool>, HelperError> {
         let mut tools = Vec::new();
         for member in self.members() {
-            let seen = member.started().await;
-            if seen.phase != Phase::Ready && member.spec.required && member.spec.enabled {
+            let seen = member.settled().await;
+            if !seen.state.is_up() && member.spec.required && member.spec.enabled {
                 return Err(member.not_running(&seen));
             }
             let own = seen.status.tools.into_values();
-            let own = own.filter(|tool| seen.phase == Phase::Ready && member.spec.offers(&tool.name));
+            let own = own.filter(|tool| seen.state.is_up() && member.spec.offers(&tool.name));
             tools.extend(own.map(|tool| HelperTool { server: member.spec.name.clone(), tool }));
         }
         Ok(tools)
@@ -287,15 +289,15 @@ impl Member {
     fn status(&self) -> McpServerStatus {
         let instance = self.lease.instance();
         let mut status =
-            instance.map_or_else(|| self.spec.status(), |instance| instance.seen.borrow().status.clone());
+            instance.map_or_else(|| self.spec.status(), |instance| instance.seen.borrow().shown());
         status.tools.retain(|name, _| self.spec.offers(name));
         status
     }
 
-    /// As it is after its start, however that went.
-    async fn started(&self) -> Snapshot {
+    /// As it is after its start, however that went; where there is little hope of one, as it is now.
+    async fn settled(&self) -> Snapshot {
         match self.lease.instance() {
-            Some(instance) => started(&instance).await,
+            Some(instance) => settled(&instance).await,
             // A lease always has, or had, one.
             None => Snapshot::first(&self.spec),
         }
@@ -325,10 +327,10 @@ impl Member {
         }
     }
 
-    /// Its session; one that is starting is waited for.
+    /// Its session; one that is starting, or that shows no life, is waited for.
     async fn session(&self, hold: &Hold, cancel: &CancellationToken) -> Result<Arc<Session>, HelperError> {
         let started = async {
-            let seen = started(&hold.instance).await;
+            let seen = takes_calls(&hold.instance).await;
             seen.session.clone().ok_or_else(|| self.not_running(&seen))
         };
         tokio::select! {
@@ -350,9 +352,10 @@ impl Member {
             Err(CallFault::Cancelled) => Err(HelperError::Cancelled { server }),
             Err(CallFault::Lost(reason)) => Err(HelperError::Lost { server, reason }),
             Err(CallFault::Refused { code, message }) => Err(HelperError::Refused { server, code, message }),
+            Err(CallFault::Unresponsive) => Err(HelperError::Unresponsive { server }),
             Err(CallFault::Closed) => {
-                drop(session);
-                Err(HelperError::Ended { server, reason: end_reason(&hold.instance).await })
+                let reason = end_reason(&hold.instance, &session).await;
+                Err(HelperError::Ended { server, reason })
             }
         }
     }
@@ -363,13 +366,11 @@ impl Member {
 
     fn not_running(&self, seen: &Snapshot) -> HelperError {
         let server = self.spec.name.clone();
-        match seen.phase {
-            Phase::Disabled => HelperError::Disabled { server },
-            Phase::Starting | Phase::Ready | Phase::Failed | Phase::Stopping | Phase::Stopped => {
-                let reason = seen.reason.clone().unwrap_or_else(|| "it was stopped".to_owned());
-                HelperError::NotRunning { server, reason }
-            }
+        if seen.state == HelperState::Disabled {
+            return HelperError::Disabled { server };
         }
+        let reason = seen.reason.clone().unwrap_or_else(|| "it was stopped".to_owned());
+        HelperError::NotRunning { server, reason }
     }
 
     /// A call that this helper can be asked.
@@ -390,19 +391,46 @@ impl Member {
     }
 }
 
-/// As it is after its start, however that went.
-async fn started(instance: &Instance) -> Snapshot {
-    wait(instance, |seen| match seen.phase {
-        Phase::Starting => false,
-        Phase::Disabled | Phase::Ready | Phase::Failed | Phase::Stopping | Phase::Stopped => true,
+/// As it is after its start, however that went; where there is little hope of one, as it is now.
+async fn settled(instance: &Instance) -> Snapshot {
+    wait(instance, |seen| match seen.state {
+        HelperState::Starting | HelperState::Restarting => !seen.hopeful,
+        HelperState::Disabled
+        | HelperState::Ready
+        | HelperState::Busy
+        | HelperState::Unresponsive
+        | HelperState::Broken
+        | HelperState::Stopping
+        | HelperState::Stopped => true,
     })
     .await
 }
 
-/// Why a helper that was ready is not any more.
-async fn end_reason(instance: &Instance) -> String {
-    let seen = wait(instance, |seen| seen.session.is_none()).await;
-    seen.reason.unwrap_or_else(|| "it ended".to_owned())
+/// As it is when it takes calls, or after the start that is under way, or the next one, has failed. One that shows no life
+/// gets no more calls until it does.
+async fn takes_calls(instance: &Instance) -> Snapshot {
+    let (failed, _waits) = {
+        let seen = instance.seen.borrow();
+        (seen.failed_starts, seen.waiting.one_more())
+    };
+    wait(instance, |seen| match seen.state {
+        HelperState::Starting | HelperState::Restarting => seen.failed_starts > failed,
+        HelperState::Unresponsive => false,
+        HelperState::Disabled
+        | HelperState::Ready
+        | HelperState::Busy
+        | HelperState::Broken
+        | HelperState::Stopping
+        | HelperState::Stopped => true,
+    })
+    .await
+}
+
+/// Why the one with this session is not there any more.
+async fn end_reason(instance: &Instance, session: &Arc<Session>) -> String {
+    let is_gone = |seen: &Snapshot| !seen.session.as_ref().is_some_and(|now| Arc::ptr_eq(now, session));
+    let seen = wait(instance, is_gone).await;
+    seen.ended.unwrap_or_else(|| "it ended".to_owned())
 }
 
 /// The first snapshot that is as wanted, or the last one there is.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use skein_protocol::helper::{McpAuthStatus, McpServerConnectionStatus, McpServerStatus};
 
+use super::life::OnUnresponsive;
 use super::shown_args;
 use crate::policy;
 
@@ -29,6 +30,8 @@ pub struct HelperSpec {
     pub startup_timeout: Duration,
     /// How long one call of a tool may take; `None` is as long as it takes.
     pub tool_timeout: Option<Duration>,
+    /// What is done when it shows no sign of life while somebody waits for it.
+    pub on_unresponsive: OnUnresponsive,
     /// Only these tools are offered; `None` is all.
     pub enabled_tools: Option<Vec<String>>,
     /// These tools are not offered, whatever `enabled_tools` says.
@@ -172,6 +175,7 @@ impl HelperSpec {
             required: false,
             startup_timeout: policy::HELPER_STARTUP_TIMEOUT,
             tool_timeout: None,
+            on_unresponsive: OnUnresponsive::default(),
             enabled_tools: None,
             disabled_tools: Vec::new(),
         }

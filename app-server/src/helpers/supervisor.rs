@@ -1,76 +1,50 @@
 //! One helper's life, from its start until no process of it is left: a task that nobody waits for, and a snapshot that
-//! everybody may look at.
+//! everybody may look at. What is done when is decided by `life.rs`.
+
+mod running;
+mod snapshot;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use skein_protocol::helper::{
-    McpServerConnectionStatus, McpServerDetails, McpServerStartupState, McpServerStatus,
-};
+use skein_protocol::extension::HelperState;
+use skein_protocol::helper::{McpServerStartupState, Tool};
+use skein_protocol::methods::ConfigMcpServerReload;
+use skein_protocol::table::Method;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::census::View;
 use super::host::Counted;
+use super::life::{Duty, Effect, Event, Fault, Life, Rules};
 use super::link::{Link, Wire};
 use super::mcp::{Asked, Line, Offers, Session};
 use super::{ExitReport, HelperSpec, ProcessHost};
+use crate::policy;
+use running::{Running, Woken, until};
+pub use snapshot::Snapshot;
 
 /// What helpers tell their thread. Lost when the receiver does not keep up: what they publish is the truth.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HelperEvent {
-    /// The start of a helper has come this far.
+    /// A start of a helper has come this far, or what was started ended.
     Startup {
         /// The helper.
         name: String,
         /// How far.
         state: McpServerStartupState,
-        /// Why it failed.
+        /// Why it failed, with the last lines of its stderr.
         error: Option<String>,
     },
-    /// A helper that was ready ended without being asked to.
-    Exited {
+    /// A helper that is ready shows no sign of life, or does again.
+    Liveness {
         /// The helper.
         name: String,
-        /// What happened, with the last lines of its stderr.
-        message: String,
+        /// Where in its life it is now.
+        state: HelperState,
+        /// What that means, where something is wrong.
+        message: Option<String>,
     },
-}
-
-/// Where in its life a helper is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// Not configured to run.
-    Disabled,
-    /// Its process, the handshake, or the listing of its tools is under way.
-    Starting,
-    /// It takes calls.
-    Ready,
-    /// It did not become ready, or ended by itself.
-    Failed,
-    /// It is being ended, because it was asked to.
-    Stopping,
-    /// It was ended.
-    Stopped,
-}
-
-/// A helper as everybody may see it, without waiting.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    pub phase: Phase,
-    pub status: McpServerStatus,
-    /// The revision of MCP that is spoken with it, once that is known.
-    pub protocol_version: Option<String>,
-    /// Takes calls while the helper is ready.
-    pub session: Option<Arc<Session>>,
-    /// Why it does not run, with the last lines of its stderr.
-    pub reason: Option<String>,
-    /// A process may be left.
-    pub alive: bool,
-    /// Its process, where it has or had one.
-    pub view: Option<View>,
-    /// How it ended, when no process is left.
-    pub over: Option<ExitReport>,
 }
 
 /// What the owner of a helper holds of it.
@@ -80,7 +54,7 @@ pub struct Reins {
     pub stop: CancellationToken,
     /// Cancelled, it is killed, whatever stage of its end it is in.
     pub kill: CancellationToken,
-    /// Notified, a helper that is given up is started anew.
+    /// Notified, a helper that is given up, or waits for its restart, is started anew at once.
     pub reopen: Arc<Notify>,
 }
 
@@ -94,12 +68,20 @@ pub struct Supervisor {
     reins: Reins,
     seen: watch::Sender<Snapshot>,
     counted: Option<Counted>,
+    life: Life,
+    running: Option<Running>,
+    /// How its starts went about finding out what it speaks.
     asked: Asked,
+    /// Why it failed last, with the last lines of its stderr.
+    why: String,
+    fault: Fault,
+    /// How its last process ended.
+    report: Option<ExitReport>,
 }
 
-/// Why a helper is not, or no longer, ready.
-enum Cause {
-    Asked,
+/// Why a start did not come to an end.
+enum Unready {
+    Stopped,
     Failed(String),
     /// It may have ended because of how it was asked; it is asked in another way now.
     Misjudged,
@@ -116,8 +98,23 @@ impl Supervisor {
     ) -> (Self, watch::Receiver<Snapshot>) {
         let (seen, published) = watch::channel(Snapshot::first(spec));
         let (host, spec) = (Arc::clone(host), Arc::clone(spec));
-        let asked = Asked::default();
-        (Self { host, spec, cwd, events, reins, seen, counted: None, asked }, published)
+        let rules = Rules { liveness: host.options.liveness, on_unresponsive: spec.on_unresponsive };
+        let supervisor = Self {
+            host,
+            spec,
+            cwd,
+            events,
+            reins,
+            seen,
+            counted: None,
+            life: Life::new(rules),
+            running: None,
+            asked: Asked::default(),
+            why: String::new(),
+            fault: Fault::Passing,
+            report: None,
+        };
+        (supervisor, published)
     }
 
     /// The whole life. Ends at once for a helper that is disabled.
@@ -125,67 +122,101 @@ impl Supervisor {
         if !self.spec.enabled {
             return;
         }
-        self.counted = Some(self.host.counters.starting.one_more());
-        self.announce(McpServerStartupState::Starting, None);
-        // What a former server left first. It has a bound, so a stop may wait for it too.
-        self.host.swept().await;
+        let mut event = Event::Begin;
         loop {
-            let started = Link::start(&self.host, &self.spec, &self.cwd, self.reins.kill.clone());
-            let (link, wire) = match started {
-                Ok(started) => started,
-                Err(why) => return self.never_was(&why),
+            self.step(event);
+            event = match self.life.duty() {
+                Duty::Start => self.start().await,
+                Duty::Watch => self.watch().await,
+                Duty::End => self.end().await,
+                Duty::Wait => self.wait().await,
+                Duty::Over => return,
             };
-            let line = Line::default();
-            self.seen.send_modify(|seen| seen.view = link.view(&wire));
-            let cause = self.live(&link, wire, &line).await;
-            if let Cause::Misjudged = cause {
-                link.stop().await;
-                continue;
-            }
-            return self.end(&link, cause).await;
         }
     }
 
-    /// Until the helper is to be ended.
-    async fn live(&mut self, link: &Link, wire: Wire, line: &Line) -> Cause {
-        let opened = self.until_ready(link, wire, line).await;
-        let session = match opened {
-            Ok(session) => Arc::new(session),
-            Err(cause) => return cause,
-        };
-        self.counted = Some(self.host.counters.ready.one_more());
-        self.seen.send_modify(|seen| {
-            seen.phase = Phase::Ready;
-            seen.status.runtime_status = Some(McpServerConnectionStatus::Connected);
-            seen.session = Some(Arc::clone(&session));
-        });
-        self.announce(McpServerStartupState::Ready, None);
-        // Resources are listed behind the start: nobody waits for them.
-        let mut look = session.has_resources();
-        let why = loop {
-            if look {
-                tokio::select! {
-                    biased;
-                    () = self.reins.stop.cancelled() => return Cause::Asked,
-                    () = link.broken(line) => break link.reason(line).await,
-                    listed = session.offers() => self.publish(listed),
-                }
-            }
-            // Apart from the list above, so that a helper that does not answer that is still watched.
-            tokio::select! {
-                biased;
-                () = self.reins.stop.cancelled() => return Cause::Asked,
-                () = link.broken(line) => break link.reason(line).await,
-                () = session.changed() => look = true,
-            }
-        };
-        let message = why.clone();
-        self.tell(HelperEvent::Exited { name: self.spec.name.clone(), message });
-        Cause::Failed(why)
+    fn step(&mut self, event: Event) {
+        let effects = self.life.step(self.now(), event);
+        for effect in effects {
+            self.carry_out(effect);
+        }
+        let state = self.life.state();
+        self.seen.send_if_modified(|seen| seen.is_now(state));
     }
 
-    /// The handshake and the first listing of tools, within the startup timeout.
-    async fn until_ready(&self, link: &Link, wire: Wire, line: &Line) -> Result<Session, Cause> {
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Start => {
+                self.counted = Some(self.host.counters.starting.one_more());
+                self.seen.send_modify(|seen| seen.starts(&self.spec));
+                self.announce(McpServerStartupState::Starting, None);
+            }
+            Effect::End => self.begin_end(),
+            Effect::Ping => {
+                if let Some(running) = &mut self.running {
+                    running.ping();
+                }
+            }
+            Effect::Silent => self.found_silent(),
+            Effect::Heard => {
+                tracing::info!(helper = self.spec.name, "it shows life again");
+                self.tell_liveness(None);
+            }
+            Effect::FailCalls => {
+                if let Some(session) = self.running.as_ref().and_then(Running::session) {
+                    session.give_up_calls();
+                }
+            }
+            Effect::GivenUp => tracing::warn!(helper = self.spec.name, why = self.why, "it is given up"),
+            Effect::Over => {
+                self.counted = None;
+                let over = self.report.take().unwrap_or_else(|| ExitReport::nothing(&self.spec.name));
+                self.seen.send_modify(|seen| {
+                    seen.is_now(HelperState::Stopped);
+                    seen.reason = Some("it was stopped".to_owned());
+                    seen.alive = over.survivors > 0;
+                    seen.over = Some(over);
+                });
+            }
+        }
+    }
+
+    /// Brings it up: the process, the handshake and the first listing of tools, within the startup timeout. One that ended
+    /// because of how it was asked is asked in another way at once: that is no failure.
+    async fn start(&mut self) -> Event {
+        // What a former server left first. It has a bound, so a stop may wait for it too.
+        self.host.swept().await;
+        loop {
+            if self.reins.stop.is_cancelled() {
+                return Event::Stop;
+            }
+            let line = Line::default();
+            let kill = self.reins.kill.clone();
+            let (link, wire) = match Link::start(&self.host, &self.spec, &self.cwd, kill, &line) {
+                Ok(started) => started,
+                Err((why, fault)) => return self.failed(why, fault),
+            };
+            self.seen.send_modify(|seen| seen.view = link.view(&wire));
+            let mut running = Running::new(link, line);
+            let event = match self.until_ready(&running, wire).await {
+                Ok((session, tools)) => {
+                    self.is_ready(running.opened(session), tools);
+                    Event::Ready
+                }
+                Err(Unready::Stopped) => Event::Stop,
+                Err(Unready::Misjudged) => {
+                    running.stop().await;
+                    continue;
+                }
+                Err(Unready::Failed(why)) => self.failed(why, running.link.fault()),
+            };
+            self.running = Some(running);
+            return event;
+        }
+    }
+
+    async fn until_ready(&self, running: &Running, wire: Wire) -> Result<(Session, Vec<Tool>), Unready> {
+        let (link, line) = (&running.link, &running.line);
         let open = async {
             let tasks = self.host.options.tasks.clone();
             let session = Session::open(wire, line.clone(), tasks, &self.asked).await?;
@@ -194,90 +225,163 @@ impl Supervisor {
         };
         let opened: Result<_, String> = tokio::select! {
             biased;
-            () = self.reins.stop.cancelled() => return Err(Cause::Asked),
+            () = self.reins.stop.cancelled() => return Err(Unready::Stopped),
             opened = tokio::time::timeout(self.spec.startup_timeout, open) => match opened {
                 Ok(opened) => opened,
                 Err(_elapsed) => {
                     let seconds = self.spec.startup_timeout.as_secs_f64();
                     let why = format!("it was not ready after {seconds} s; see startup_timeout_sec");
-                    return Err(Cause::Failed(link.with_stderr(why)));
+                    return Err(Unready::Failed(link.with_stderr(why)));
                 }
             },
             () = link.broken(line) => Err(line.why()),
+            // It is being tried already.
+            never = self.reopened() => match never {},
         };
         match opened {
-            Ok((session, tools)) => {
-                let version = session.protocol_version().to_owned();
-                self.seen.send_modify(|seen| {
-                    seen.status.skein = Some(McpServerDetails { protocol_version: version.clone() });
-                    seen.protocol_version = Some(version);
-                    seen.status.server_info.clone_from(&session.info);
-                    seen.status.server_capabilities.clone_from(&session.capabilities);
-                });
-                self.publish(Ok(Offers { tools, ..Offers::default() }));
-                Ok(session)
-            }
-            Err(_) if link.is_broken(line) && self.asked.was_too_much() => Err(Cause::Misjudged),
-            Err(_) if link.is_broken(line) => Err(Cause::Failed(link.reason(line).await)),
-            Err(why) => Err(Cause::Failed(link.with_stderr(why))),
+            Ok(opened) => Ok(opened),
+            Err(_) if link.is_broken(line) && self.asked.was_too_much() => Err(Unready::Misjudged),
+            Err(_) if link.is_broken(line) => Err(Unready::Failed(link.reason(line).await)),
+            Err(why) => Err(Unready::Failed(link.with_stderr(why))),
         }
     }
 
-    /// Ends the helper, and says so.
-    async fn end(&mut self, link: &Link, cause: Cause) {
-        self.counted = Some(self.host.counters.stopping.one_more());
-        let failed = matches!(cause, Cause::Failed(_));
-        let (during, after, status, reason) = match cause {
-            Cause::Asked => (Phase::Stopping, Phase::Stopped, None, "it was stopped".to_owned()),
-            Cause::Failed(why) => {
-                let status = match link.is_about_credentials() {
-                    true => McpServerConnectionStatus::AuthenticationRequired,
-                    false => McpServerConnectionStatus::Failed,
-                };
-                (Phase::Failed, Phase::Failed, Some(status), why)
+    /// Takes what asks for another try, for as long as there is one under way.
+    async fn reopened(&self) -> std::convert::Infallible {
+        loop {
+            self.reins.reopen.notified().await;
+        }
+    }
+
+    fn is_ready(&mut self, session: Arc<Session>, tools: Vec<Tool>) {
+        self.counted = Some(self.host.counters.ready.one_more());
+        self.publish(Ok(Offers { tools, ..Offers::default() }));
+        self.seen.send_modify(|seen| seen.is_up(session));
+        self.announce(McpServerStartupState::Ready, None);
+    }
+
+    /// Until something happens to it.
+    async fn watch(&mut self) -> Event {
+        loop {
+            let deadline = self.life.deadline();
+            let Some(running) = &mut self.running else { return Event::Gone };
+            match self.life.is_watched() {
+                true => running.look(&self.host),
+                false => running.look_away(),
             }
-            // Never ended here: it is started again.
-            Cause::Misjudged => return,
+            match running.woken(&self.reins, deadline).await {
+                Woken::By(event) => return event,
+                Woken::Looked { alive, connected } => {
+                    let quiet = !alive && connected;
+                    self.seen.send_if_modified(|seen| seen.waits_for_others(quiet));
+                    if alive || connected {
+                        return Event::Sign;
+                    }
+                }
+                Woken::Listed(listed) => self.publish(listed),
+                Woken::Broken => {
+                    let why = running.reason().await;
+                    return self.failed(why, Fault::Passing);
+                }
+            }
+        }
+    }
+
+    /// Sees it end, and says so.
+    async fn end(&mut self) -> Event {
+        let Some(running) = self.running.take() else {
+            self.counted = None;
+            self.seen.send_modify(|seen| seen.alive = false);
+            return Event::Gone;
         };
-        let mut started = true;
-        self.seen.send_modify(|seen| {
-            started = seen.phase != Phase::Starting;
-            seen.phase = during;
-            seen.session = None;
-            if failed {
-                seen.status.tools_error = Some(reason.clone());
+        let stopping = running.stop();
+        tokio::pin!(stopping);
+        let report = loop {
+            let is_asked = self.life.state() == HelperState::Stopping;
+            tokio::select! {
+                biased;
+                report = &mut stopping => break report,
+                () = self.reins.stop.cancelled(), if !is_asked => self.step(Event::Stop),
+                () = self.reins.reopen.notified() => self.step(Event::Reopen),
             }
-            seen.reason = Some(reason.clone());
-            seen.status.runtime_status = status.or(Some(McpServerConnectionStatus::Cancelled));
-        });
-        // Behind the snapshot, so that who hears of it finds it there.
-        match (started, failed) {
-            (true, _) => {}
-            (false, true) => self.announce(McpServerStartupState::Failed, Some(reason)),
-            (false, false) => self.announce(McpServerStartupState::Cancelled, None),
-        }
-        let report = link.stop().await;
+        };
         self.counted = None;
-        self.seen.send_modify(|seen| {
-            seen.phase = after;
-            seen.alive = report.survivors > 0;
-            seen.over = Some(report);
-        });
+        let left = report.survivors > 0;
+        self.report = Some(report);
+        self.seen.send_modify(|seen| seen.alive = left);
+        if left { Event::Left } else { Event::Gone }
     }
 
-    /// Not even the guard could be started.
-    fn never_was(&mut self, why: &str) {
-        self.counted = None;
-        let over = ExitReport::nothing(&self.spec.name);
+    async fn wait(&mut self) -> Event {
+        tokio::select! {
+            biased;
+            () = self.reins.stop.cancelled() => Event::Stop,
+            () = self.reins.reopen.notified() => Event::Reopen,
+            () = until(self.life.deadline()) => Event::Deadline,
+        }
+    }
+
+    fn failed(&mut self, why: String, fault: Fault) -> Event {
+        (self.why, self.fault) = (why, fault);
+        Event::Failed(fault)
+    }
+
+    /// What runs is to end: everybody is told why.
+    fn begin_end(&mut self) {
+        self.counted = Some(self.host.counters.stopping.one_more());
+        let was_ready = self.seen.borrow().session.is_some();
+        let state = self.life.state();
+        let reason = match state {
+            HelperState::Broken => format!("{}{}", self.why, self.way_out()),
+            HelperState::Stopping => "it was stopped".to_owned(),
+            HelperState::Disabled
+            | HelperState::Starting
+            | HelperState::Ready
+            | HelperState::Busy
+            | HelperState::Unresponsive
+            | HelperState::Restarting
+            | HelperState::Stopped => self.why.clone(),
+        };
+        let unauthorized = self.running.as_ref().is_some_and(|running| running.link.is_about_credentials());
         self.seen.send_modify(|seen| {
-            seen.phase = Phase::Failed;
-            seen.reason = Some(why.to_owned());
-            seen.status.tools_error = Some(why.to_owned());
-            seen.status.runtime_status = Some(McpServerConnectionStatus::Failed);
-            seen.alive = false;
-            seen.over = Some(over);
+            seen.unauthorized = unauthorized;
+            seen.ends(state, reason.clone());
         });
-        self.announce(McpServerStartupState::Failed, Some(why.to_owned()));
+        if state != HelperState::Stopping {
+            self.announce(McpServerStartupState::Failed, Some(reason));
+        } else if !was_ready {
+            self.announce(McpServerStartupState::Cancelled, None);
+        }
+    }
+
+    fn way_out(&self) -> String {
+        let how = match self.fault {
+            Fault::Passing => format!(
+                "; it failed {} times within {} s and is not started again",
+                policy::HELPER_BREAKER_FAILURES,
+                policy::HELPER_BREAKER_WINDOW.as_secs()
+            ),
+            Fault::Lasting => "; it is not tried again".to_owned(),
+        };
+        format!("{how} before {} or SIGHUP asks for it", ConfigMcpServerReload::INFO.wire)
+    }
+
+    fn found_silent(&mut self) {
+        let liveness = self.host.options.liveness;
+        let why =
+            format!("it has shown no sign of life for {} s, see helpers.liveness", liveness.as_secs_f64());
+        (self.why, self.fault) = (why, Fault::Passing);
+        tracing::warn!(helper = self.spec.name, why = self.why, "it is unresponsive");
+        self.tell_liveness(Some(self.why.clone()));
+    }
+
+    fn tell_liveness(&self, message: Option<String>) {
+        let state = match message {
+            Some(_) => HelperState::Unresponsive,
+            None => self.life.state(),
+        };
+        self.seen.send_modify(|seen| seen.reason.clone_from(&message));
+        self.tell(HelperEvent::Liveness { name: self.spec.name.clone(), state, message });
     }
 
     fn publish(&self, listed: Result<Offers, String>) {
@@ -302,31 +406,8 @@ impl Supervisor {
             tracing::debug!(helper = self.spec.name, %lost, "nobody hears what a helper tells");
         }
     }
-}
 
-impl Snapshot {
-    /// Whether nothing shows that it is alive, though somebody waits for it.
-    pub fn is_unresponsive(&self) -> bool {
-        false
-    }
-
-    pub(super) fn first(spec: &HelperSpec) -> Self {
-        let (phase, runtime) = match spec.enabled {
-            true => (Phase::Starting, McpServerConnectionStatus::Starting),
-            false => (Phase::Disabled, McpServerConnectionStatus::Disabled),
-        };
-        let mut status = spec.status();
-        status.runtime_status = Some(runtime);
-        let over = (!spec.enabled).then(|| ExitReport::nothing(&spec.name));
-        Self {
-            phase,
-            status,
-            protocol_version: None,
-            session: None,
-            reason: None,
-            alive: spec.enabled && spec.stdio().is_some(),
-            view: None,
-            over,
-        }
+    fn now(&self) -> Instant {
+        self.host.options.clock.now()
     }
 }

@@ -82,6 +82,7 @@ impl Trial {
             tasks: tasks.clone(),
             clock,
             stop_grace: self.stop_grace,
+            liveness: policy::HELPER_LIVENESS,
             containment: self.containment,
             exclusive: true,
             home,

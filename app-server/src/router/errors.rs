@@ -85,6 +85,9 @@ pub fn helper(error: &HelperError) -> WireError {
         }
         HelperError::Ended { server, .. } => WireError::internal("helperEnded", text).server(server),
         HelperError::Lost { server, .. } => WireError::internal("helperLost", text).server(server),
+        HelperError::Unresponsive { server } => {
+            WireError::internal("helperUnresponsive", text).server(server)
+        }
         HelperError::Refused { server, .. } => WireError::internal("helperRefused", text).server(server),
         HelperError::Cancelled { server } => WireError::invalid_request("cancelled", text).server(server),
     }

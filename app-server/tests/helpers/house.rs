@@ -18,6 +18,8 @@ use tokio::net::unix::pipe;
 pub const BOUND: Duration = Duration::from_secs(20);
 /// The tests' grace between two stages. Short, so that three stages take no longer than one of the default.
 pub const GRACE: Duration = Duration::from_millis(150);
+/// How long a helper may be silent. Short, and longer than a busy machine keeps a process from its processor.
+pub const LIVENESS: Duration = Duration::from_secs(1);
 /// Carries the test's own mark in the environment of its helpers.
 const MARK: &str = "SKEIN_TEST";
 
@@ -53,6 +55,7 @@ impl House {
             tasks: tasks.clone(),
             clock: Clock,
             stop_grace,
+            liveness: LIVENESS,
             containment,
             exclusive,
             home,

@@ -7,9 +7,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use skein_app_server::clock::Clock;
 use skein_app_server::helpers::{
-    Containment, HelperCall, HelperError, HelperEvent, HelperSet, HelperSpec, HttpSpec, Isolation, Stage,
-    StdioSpec, Transport,
+    Containment, HelperCall, HelperError, HelperEvent, HelperSet, HelperSpec, HttpSpec, Isolation, Secrets,
+    Stage, StdioSpec, Transport,
 };
+use skein_protocol::extension::HelperState;
 use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
 use skein_protocol::ids::ThreadId;
 use tokio::sync::mpsc;
@@ -19,7 +20,7 @@ use crate::house::{BOUND, House, exists, until};
 
 /// Answers what every MCP server is asked; its tool answers with the arguments' `say`. `$on_call` and `$on_cancel` are
 /// evaluated for calls and cancellations, with the request's id in `$id`.
-const SERVER: &str = r#"
+pub const SERVER: &str = r#"
 say() { printf '{"jsonrpc":"2.0",%s}\n' "$1"; }
 text() { say "\"id\":$id,\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"$1\"}]}"; }
 while read -r line; do
@@ -35,14 +36,14 @@ done
 "#;
 
 /// A set of helpers under test.
-struct Thread {
-    house: House,
-    set: HelperSet,
-    events: mpsc::Receiver<HelperEvent>,
+pub struct Thread {
+    pub house: House,
+    pub set: HelperSet,
+    pub events: mpsc::Receiver<HelperEvent>,
 }
 
 impl Thread {
-    fn start(specs: impl FnOnce(&House) -> Vec<HelperSpec>) -> Self {
+    pub fn start(specs: impl FnOnce(&House) -> Vec<HelperSpec>) -> Self {
         let house = House::new(Containment::Auto);
         let (heard, events) = mpsc::channel(64);
         let thread = ThreadId::new(Clock.new_id());
@@ -50,22 +51,47 @@ impl Thread {
         Self { house, set, events }
     }
 
-    async fn call(&self, server: &str, arguments: Value) -> Result<Value, HelperError> {
+    pub async fn call(&self, server: &str, arguments: Value) -> Result<Value, HelperError> {
         let call = self.set.call(server, "first", arguments, CancellationToken::new());
         let answer = tokio::time::timeout(BOUND, call).await.expect("an end of the call");
         answer.map(|answer| answer.content[0]["text"].clone())
     }
 
-    /// The next event, without its text: name, and the state or `None` for an exit.
-    async fn event(&mut self) -> (String, Option<McpServerStartupState>) {
-        match tokio::time::timeout(BOUND, self.events.recv()).await.expect("an event in time") {
-            Some(HelperEvent::Startup { name, state, .. }) => (name, Some(state)),
-            Some(HelperEvent::Exited { name, .. }) => (name, None),
-            None => panic!("the helpers are gone"),
+    /// What is told next of a start or an end: name, state, and why.
+    pub async fn told(&mut self) -> (String, McpServerStartupState, String) {
+        match self.heard().await {
+            HelperEvent::Startup { name, state, error } => (name, state, error.unwrap_or_default()),
+            HelperEvent::Liveness { name, state, .. } => panic!("{name} is {state:?}"),
         }
     }
 
-    async fn finish(self) {
+    /// What is told next.
+    pub async fn heard(&mut self) -> HelperEvent {
+        let heard = tokio::time::timeout(BOUND, self.events.recv()).await.expect("an event in time");
+        heard.expect("there are helpers")
+    }
+
+    /// The next event, without its text.
+    async fn event(&mut self) -> (String, McpServerStartupState) {
+        let (name, state, _) = self.told().await;
+        (name, state)
+    }
+
+    /// Why the next of its helpers that fails did.
+    pub async fn failure(&mut self) -> String {
+        loop {
+            if let (_, McpServerStartupState::Failed, why) = self.told().await {
+                return why;
+            }
+        }
+    }
+
+    /// Where in its life the first helper is.
+    pub fn state(&self) -> HelperState {
+        self.set.statuses()[0].skein.as_ref().expect("it is told").state
+    }
+
+    pub async fn finish(self) {
         let reports = tokio::time::timeout(BOUND, self.set.stop()).await.expect("zero in time");
         assert!(reports.iter().all(|report| report.survivors == 0), "{reports:?}");
         assert_eq!(self.set.alive(), 0);
@@ -76,7 +102,7 @@ impl Thread {
 }
 
 /// An MCP server that does `on_call` when its tool is called.
-fn server(house: &House, name: &str, on_call: &str) -> HelperSpec {
+pub fn server(house: &House, name: &str, on_call: &str) -> HelperSpec {
     let spec = HelperSpec { name: name.into(), ..house.script(SERVER) };
     spec.with_variable("on_call", on_call).with_variable("on_cancel", "exit 7")
 }
@@ -97,8 +123,8 @@ async fn helpers_start_list_their_tools_take_calls_and_end() {
     assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Connected));
     assert_eq!(status.server_info.as_ref().map(|info| info.name.as_str()), Some("sh"));
     assert_eq!((thread.set.alive(), thread.house.host.counts().ready), (1, 1));
-    assert_eq!(thread.event().await, ("a".into(), Some(McpServerStartupState::Starting)));
-    assert_eq!(thread.event().await, ("a".into(), Some(McpServerStartupState::Ready)));
+    assert_eq!(thread.event().await, ("a".into(), McpServerStartupState::Starting));
+    assert_eq!(thread.event().await, ("a".into(), McpServerStartupState::Ready));
     let reports = thread.set.stop().await;
     assert_eq!((reports[0].name.as_str(), reports[0].stage), ("a", Some(Stage::CloseInput)));
     assert_eq!(thread.set.stop().await, reports);
@@ -142,10 +168,11 @@ async fn a_helper_that_dies_in_a_call_ends_it_with_the_reason_and_its_last_words
         let ended = thread.call("a", json!({})).await;
         let Err(HelperError::Ended { reason, .. }) = ended else { panic!("{on_call}: {ended:?}") };
         assert_eq!(reason, wanted);
-        while thread.event().await.1.is_some() {}
-        assert_eq!(thread.set.statuses()[0].runtime_status, Some(McpServerConnectionStatus::Failed));
-        until("it is ended without being asked to", || thread.set.alive() == 0).await;
-        assert!(matches!(thread.call("a", json!({})).await, Err(HelperError::NotRunning { .. })));
+        assert_eq!(thread.failure().await, wanted);
+        for state in [McpServerStartupState::Starting, McpServerStartupState::Ready] {
+            assert_eq!(thread.event().await, ("a".into(), state), "it is started again");
+        }
+        assert_eq!(thread.set.statuses()[0].runtime_status, Some(McpServerConnectionStatus::Connected));
         thread.finish().await;
     }
 }
@@ -162,9 +189,8 @@ async fn a_cancelled_call_ends_at_once_and_the_helper_is_told() {
     });
     assert_eq!(ended, Err(HelperError::Cancelled { server: "a".into() }));
     // The script answers a cancellation by exiting with 7.
-    while thread.event().await.1.is_some() {}
-    let late = thread.call("a", json!({})).await.expect_err("it has exited").to_string();
-    assert!(late.contains("exit code 7"), "{late}");
+    let why = thread.failure().await;
+    assert!(why.contains("exit code 7"), "{why}");
     thread.finish().await;
 }
 
@@ -174,7 +200,8 @@ async fn a_call_whose_caller_vanished_is_withdrawn() {
     thread.set.tools().await.expect("nothing is required");
     let call = thread.set.call("a", "first", json!({}), CancellationToken::new());
     tokio::time::timeout(Duration::from_millis(50), call).await.expect_err("it never answers");
-    while thread.event().await.1.is_some() {}
+    let why = thread.failure().await;
+    assert!(why.contains("exit code 7"), "{why}");
     thread.finish().await;
 }
 
@@ -209,7 +236,7 @@ async fn a_helper_that_hangs_at_start_fails_by_its_timeout_and_delays_nobody() {
     let refused = thread.call("deaf", json!({})).await.expect_err("it never starts").to_string();
     assert!(refused.contains("not ready after 0.3 s; see startup_timeout_sec"), "{refused}");
     loop {
-        if thread.event().await == ("deaf".into(), Some(McpServerStartupState::Failed)) {
+        if thread.event().await == ("deaf".into(), McpServerStartupState::Failed) {
             break;
         }
     }
@@ -232,19 +259,22 @@ async fn a_required_helper_that_is_not_there_is_an_error_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_helper_behind_a_url_fails_with_a_plain_reason_and_disturbs_no_other() {
+async fn a_helper_behind_a_url_that_cannot_be_asked_says_why_and_disturbs_no_other() {
     let mut thread = Thread::start(|house| {
-        let http = HttpSpec { url: "https://example.org/mcp?key=s3cret".into(), ..HttpSpec::default() };
+        let url = "http://127.0.0.1:9/mcp?key=s3cret".into();
+        let http_headers = Secrets([("host".to_owned(), "elsewhere".to_owned())].into());
+        let http = HttpSpec { url, http_headers, ..HttpSpec::default() };
         vec![HelperSpec::reached("docs", Transport::Http(http)), says_ok(house, "a")]
     });
-    assert_eq!(thread.event().await, ("docs".into(), Some(McpServerStartupState::Failed)));
+    let why = thread.failure().await;
+    assert!(why.starts_with("host of http_headers is a header of the protocol's own"), "{why}");
     assert_eq!(thread.call("a", json!({})).await, Ok(json!("ok")));
     let reason = thread.call("docs", json!({})).await.expect_err("it is not there").to_string();
-    assert!(reason.starts_with("helper \"docs\" is not running: it has a url"), "{reason}");
+    assert!(reason.starts_with("helper \"docs\" is not running: "), "{reason}");
     let status = &thread.set.statuses()[0];
     assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Failed));
-    assert_eq!(status.http_origin.as_deref(), Some("https://example.org"));
-    assert!(status.tools_error.as_ref().is_some_and(|why| why.contains("on stdio")), "{status:?}");
+    assert_eq!(status.http_origin.as_deref(), Some("http://127.0.0.1:9"));
+    assert!(status.tools_error.as_ref().is_some_and(|told| told == &why), "{status:?}");
     assert_eq!(thread.set.tools().await.map(|tools| tools.len()), Ok(2));
     thread.finish().await;
 }
@@ -257,6 +287,8 @@ async fn a_program_that_is_not_there_is_named() {
     });
     let reason = thread.call("missing", json!({})).await.expect_err("nothing runs").to_string();
     assert!(reason.contains("cannot run \"no-such-program\""), "{reason}");
+    assert!(reason.contains("it is not tried again before "), "{reason}");
+    assert_eq!(thread.state(), HelperState::Broken);
     thread.finish().await;
 }
 

@@ -10,8 +10,10 @@ use nix::unistd::Pid;
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_integration_tests::process::Process;
 use skein_integration_tests::requests::{agent_text, user_text};
+use skein_protocol::event::McpServerStatusUpdatedNotification;
+use skein_protocol::helper::McpServerStartupState;
 use skein_protocol::item::{McpToolCallStatus, ThreadItemBody};
-use skein_protocol::notifications::{ItemAgentMessageDelta, ItemStarted};
+use skein_protocol::notifications::{ItemAgentMessageDelta, ItemStarted, McpServerStartupStatusUpdated};
 use skein_protocol::turn::TurnStatus;
 
 #[tokio::test]
@@ -118,7 +120,15 @@ async fn a_killed_guard_takes_its_helper_along_and_nobody_else() -> Result<()> {
     let pid = client.say(other, "/tool helper pid").await?;
     home.until_helpers(4, Duration::from_secs(10)).await?;
     kill(Pid::from_raw(first[0].cast_signed()), Signal::SIGKILL)?;
-    let family = home.until_helpers(2, PATIENCE).await?;
+    let [starting, ready] = [McpServerStartupState::Starting, McpServerStartupState::Ready];
+    for state in [starting, ready, McpServerStartupState::Failed, starting, ready] {
+        let of_first = |told: &McpServerStatusUpdatedNotification| told.thread_id == Some(thread);
+        let told = client.next::<McpServerStartupStatusUpdated>(of_first).await?;
+        assert_eq!(told.status, state, "{told:?}");
+    }
+    // The helper that went with its guard is there again, under another one.
+    let family = home.until_helpers(4, PATIENCE).await?;
+    assert!(family.guards.iter().all(|guard| guard.pid != first[0]));
     assert!(family.helpers.iter().any(|process: &Process| process.pid.to_string() == pid));
     assert_eq!(client.say(other, "/tool helper pid").await?, pid, "the other thread's helper lives");
     assert_eq!(client.say(thread, "still here").await?, "still here");

@@ -21,7 +21,8 @@ async fn helpers_are_listed_with_their_trees_memory_and_last_words() -> Result<(
     client.tool(thread, "helper", "stderr_flood", json!({ "bytes": 100 })).await?;
     let params = SkeinHelpersListParams { thread_id: Some(thread) };
     let mut listed = client.call::<SkeinHelpersList>(params).await?.data;
-    while !listed[1].stderr.contains('x') {
+    // What it said is read, and what was called is over, a moment after the answer.
+    while !listed[1].stderr.contains('x') || listed[1].state != HelperState::Ready {
         listed = client.call::<SkeinHelpersList>(params).await?.data;
     }
     let [docs, helper] = &listed[..] else { panic!("{listed:?}") };

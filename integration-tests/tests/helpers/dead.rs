@@ -3,19 +3,22 @@
 use anyhow::{Context, Result};
 use serde_json::json;
 use skein_integration_tests::client::{Client, Pending};
-use skein_integration_tests::home::{Home, PATIENCE};
+use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_integration_tests::requests::tool_params;
-use skein_protocol::helper::McpServerConnectionStatus;
+use skein_protocol::extension::{HelperState, SkeinHelpersListParams};
+use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::item::McpToolCallStatus;
-use skein_protocol::methods::McpServerToolCall;
+use skein_protocol::methods::{McpServerToolCall, SkeinHelpersList};
+use skein_protocol::notifications::McpServerStartupStatusUpdated;
 use skein_protocol::turn::TurnStatus;
 
-use super::{calls, statuses};
+use super::{calls, statuses, text};
 
 /// Lets the helper end in a call of `tool`, while another call waits for it. Returns what the turn was told.
 async fn end_in_call(client: &mut Client, thread: ThreadId, tool: &str) -> Result<String> {
     client.turn(thread, "/tool helper pid").await?;
+    is_ready(client, thread).await?;
     let hanging: Pending<McpServerToolCall> =
         client.start_call(&tool_params(thread, "helper", "hang", json!({}))).await?;
     let turn = client.turn(thread, &format!("/tool helper {tool}")).await?;
@@ -24,9 +27,31 @@ async fn end_in_call(client: &mut Client, thread: ThreadId, tool: &str) -> Resul
     assert_eq!(error.reason(), "helperEnded", "the other call ends too: {error}");
     let call = calls(client, &turn.id)?.remove(0);
     assert_eq!(call.status, McpToolCallStatus::Failed);
+    let why = call.error.context("a failed call says why")?.message;
+    assert!(why.contains(&is_ready_again(client, thread).await?), "{why}");
     let status = &statuses(client, thread).await?[0];
-    assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Failed), "{status:?}");
-    Ok(call.error.context("a failed call says why")?.message)
+    assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Connected), "{status:?}");
+    Ok(why)
+}
+
+/// Takes what is told next of the thread's helper: that it is so.
+async fn told(client: &mut Client, thread: ThreadId, state: McpServerStartupState) -> Result<Option<String>> {
+    let told = client.next::<McpServerStartupStatusUpdated>(|told| told.thread_id == Some(thread)).await?;
+    assert_eq!(told.status, state, "{told:?}");
+    Ok(told.error)
+}
+
+async fn is_ready(client: &mut Client, thread: ThreadId) -> Result<()> {
+    told(client, thread, McpServerStartupState::Starting).await?;
+    told(client, thread, McpServerStartupState::Ready).await?;
+    Ok(())
+}
+
+/// Waits until the thread's helper has failed, has been started again and is ready. Returns why it failed.
+async fn is_ready_again(client: &mut Client, thread: ThreadId) -> Result<String> {
+    let why = told(client, thread, McpServerStartupState::Failed).await?;
+    is_ready(client, thread).await?;
+    why.context("a failure has a reason")
 }
 
 #[tokio::test]
@@ -38,6 +63,7 @@ async fn a_helper_that_dies_in_a_call_ends_it_with_its_last_words() -> Result<()
     assert!(message.contains('3') && message.contains("crashing, as told"), "{message}");
     // The thread lives, and so do its other turns.
     assert_eq!(client.say(thread, "still here").await?, "still here");
+    client.unload(thread, true).await?;
     home.until_zero(PATIENCE).await?;
     home.finish().await
 }
@@ -48,6 +74,7 @@ async fn a_helper_that_closes_its_output_is_ended() -> Result<()> {
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     end_in_call(&mut client, thread, "close").await?;
+    client.unload(thread, true).await?;
     home.until_zero(PATIENCE).await?;
     home.finish().await
 }
@@ -59,6 +86,7 @@ async fn a_helper_that_talks_nonsense_is_ended_and_the_nonsense_is_shown() -> Re
     let thread = client.start_thread().await?.id;
     let message = end_in_call(&mut client, thread, "garbage").await?;
     assert!(message.contains("this is no JSON"), "{message}");
+    client.unload(thread, true).await?;
     home.until_zero(PATIENCE).await?;
     home.finish().await
 }
@@ -77,16 +105,50 @@ async fn a_line_above_the_limit_ends_that_helper_only() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_helper_that_is_killed_is_said_to_have_failed() -> Result<()> {
+async fn a_helper_that_is_killed_ends_its_calls_and_is_started_again() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     let pid: i32 = client.say(thread, "/tool helper pid").await?.parse()?;
+    is_ready(&mut client, thread).await?;
     let hanging: Pending<McpServerToolCall> =
         client.start_call(&tool_params(thread, "helper", "hang", json!({}))).await?;
     client.quiesce().await?;
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)?;
     assert_eq!(client.answer(hanging).await?.unwrap_err().reason(), "helperEnded");
+    assert_eq!(is_ready_again(&mut client, thread).await?, "it ended with SIGKILL");
+    let again: i32 = client.say(thread, "/tool helper pid").await?.parse()?;
+    assert_ne!(again, pid);
+    client.unload(thread, true).await?;
+    home.until_zero(PATIENCE).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_helper_that_shows_no_life_is_told_listed_and_cut_off_from_nobody() -> Result<()> {
+    let home =
+        Home::setup().helper(Helper::named("helper")?).set("helpers.liveness", "500ms").start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let pid: i32 = client.say(thread, "/tool helper pid").await?.parse()?;
+    let pid = nix::unistd::Pid::from_raw(pid);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP)?;
+    let echo = tool_params(thread, "helper", "echo", json!({ "text": "late" }));
+    let waiting: Pending<McpServerToolCall> = client.start_call(&echo).await?;
+    let told = client.next::<McpServerStartupStatusUpdated>(|told| told.skein.is_some()).await?;
+    assert_eq!(told.skein.map(|skein| skein.state), Some(HelperState::Unresponsive), "{told:?}");
+    assert!(told.error.is_some_and(|error| error.contains("helpers.liveness")));
+    let status = &statuses(&mut client, thread).await?[0];
+    assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Connected), "{status:?}");
+    assert_eq!(status.skein.as_ref().map(|skein| skein.state), Some(HelperState::Unresponsive));
+    let params = SkeinHelpersListParams { thread_id: Some(thread) };
+    let listed = client.call::<SkeinHelpersList>(params).await?.data;
+    assert_eq!(listed[0].state, HelperState::Unresponsive);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT)?;
+    assert_eq!(text(&client.answer(waiting).await??), "late");
+    let told = client.next::<McpServerStartupStatusUpdated>(|told| told.skein.is_some()).await?;
+    assert!(told.error.is_none(), "{told:?}");
+    client.unload(thread, true).await?;
     home.until_zero(PATIENCE).await?;
     home.finish().await
 }

@@ -32,7 +32,7 @@ async fn speaks(client: &mut Client, thread: ThreadId, version: &str) -> Result<
     let answer = client.tool(thread, "helper", "echo", json!({ "text": "heard" })).await?;
     assert_eq!(text(&answer), "heard");
     let status = statuses(client, thread).await?.remove(0);
-    assert_eq!(status.skein.map(|skein| skein.protocol_version).as_deref(), Some(version));
+    assert_eq!(status.skein.and_then(|skein| skein.protocol_version).as_deref(), Some(version));
     assert_eq!(status.server_info.map(|info| info.name).as_deref(), Some("mcp-helper"));
     let listed = client.call::<SkeinHelpersList>(SkeinHelpersListParams::default()).await?;
     assert_eq!(listed.data[0].protocol_version.as_deref(), Some(version));

@@ -83,7 +83,7 @@ async fn a_helper_over_http_is_called_like_any_other_and_told_of_the_end() -> Re
     let status = status.into_iter().find(|status| status.name == "web").unwrap();
     assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Connected));
     assert_eq!(status.http_origin.as_deref(), web.helper.url().strip_suffix("/mcp"));
-    assert_eq!(status.skein.unwrap().protocol_version, "2025-11-25");
+    assert_eq!(status.skein.unwrap().protocol_version.as_deref(), Some("2025-11-25"));
     let detail = detail(&mut web.client, "web").await?;
     assert_eq!((detail.pid, detail.processes.len(), detail.memory_bytes), (None, 0, 0));
     web.client.unload(web.thread, false).await?;

@@ -67,15 +67,19 @@ async fn a_required_helper_that_is_not_there_fails_the_turn_with_its_last_words(
 }
 
 #[tokio::test]
-async fn a_helper_that_is_not_ready_in_time_is_given_up_and_ended() -> Result<()> {
+async fn a_helper_that_is_not_ready_in_time_is_ended_and_tried_again() -> Result<()> {
     let slow = Helper::with("slow", &["--hang-at-start"])?.set("startup_timeout_sec", 0.3);
     let home = Home::setup().helper(slow).start().await?;
     let mut client = home.client().await?;
-    client.start_thread().await?;
+    let thread = client.start_thread().await?.id;
     let told = client
         .next::<McpServerStartupStatusUpdated>(|told| told.status == McpServerStartupState::Failed)
         .await?;
     assert!(told.error.is_some_and(|error| error.contains("startup_timeout_sec")));
+    client
+        .next::<McpServerStartupStatusUpdated>(|told| told.status == McpServerStartupState::Starting)
+        .await?;
+    client.unload(thread, true).await?;
     home.until_zero(PATIENCE).await?;
     home.finish().await
 }

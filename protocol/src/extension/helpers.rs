@@ -57,6 +57,11 @@ pub struct HelperDetail {
     pub memory_bytes: u64,
     /// Messages that wait because it does not read them.
     pub queued: u64,
+    /// Calls that wait for it to start, or to show life.
+    pub waiting: u64,
+    /// Nothing happens but that it has a connection open: it seems to wait for somebody else.
+    #[serde(default)]
+    pub waits_for_others: bool,
     /// The last lines that it wrote to stderr.
     pub stderr: String,
 }
@@ -80,16 +85,38 @@ pub enum HelperIsolation {
 pub enum HelperState {
     /// The configuration says so.
     Disabled,
-    /// It is not ready yet.
+    /// Its process, the handshake, or the listing of its tools is under way.
     Starting,
-    /// It takes calls.
+    /// It takes calls, and none is outstanding.
     Ready,
-    /// It did not become ready, or ended by itself.
-    Failed,
+    /// Calls are outstanding, and it is alive.
+    Busy,
+    /// Calls are outstanding, and nothing has been a sign of life for `helpers.liveness`.
+    Unresponsive,
+    /// It failed, and is started again after a while.
+    Restarting,
+    /// It failed too often, or cannot be started at all; it is tried again when somebody asks for that.
+    Broken,
     /// It is being ended.
     Stopping,
     /// It was ended.
     Stopped,
+}
+
+impl HelperState {
+    /// Whether it has a session: calls can be under way.
+    #[must_use]
+    pub fn is_up(self) -> bool {
+        match self {
+            Self::Ready | Self::Busy | Self::Unresponsive => true,
+            Self::Disabled
+            | Self::Starting
+            | Self::Restarting
+            | Self::Broken
+            | Self::Stopping
+            | Self::Stopped => false,
+        }
+    }
 }
 
 /// One process of a helper.

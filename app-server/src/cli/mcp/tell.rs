@@ -4,12 +4,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use skein_app_server::home::{HomePaths, SERVE, holder};
-use skein_protocol::methods::METHODS;
+use skein_protocol::methods::ConfigMcpServerReload;
+use skein_protocol::table::Method;
 
 use super::super::client::Client;
-
-/// How the name of the method ends by which helpers are read anew.
-const RELOAD: &str = "/mcpServer/reload";
 
 /// What the server on a home knows of the change.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,12 +27,9 @@ pub async fn reload(home: &Path) -> Told {
     if holder.doing.as_deref().is_some_and(|doing| doing != SERVE) {
         return Told::Nobody;
     }
-    let Some(method) = METHODS.iter().find(|row| row.wire.ends_with(RELOAD)) else {
-        return Told::Not(holder.pid, "it has no method for that".to_owned());
-    };
     let asked = async {
         let mut client = Client::open_home(home).await?;
-        client.call(method.wire, None, |_| Ok(())).await?;
+        client.call(ConfigMcpServerReload::INFO.wire, None, |_| Ok(())).await?;
         client.close().await;
         anyhow::Ok(())
     };

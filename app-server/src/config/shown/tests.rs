@@ -14,7 +14,7 @@ const ALL: &str = r#"
     trash = { keep = "1h" }
     unload = { grace = "1s", unmaterialised_grace = "1s" }
     orphans = { running = "continue", running_limit = "1h", pending_grace = "1min" }
-    helpers = { containment = "auto", stop_grace = "1s" }
+    helpers = { containment = "auto", stop_grace = "1s", liveness = "30s" }
     connections = { ping = "20s", dead_after = "60s", heartbeat = "20s" }
     shutdown = { drain = "1s", limit = "9s" }
 
@@ -41,6 +41,7 @@ const ALL: &str = r#"
     enabled_tools = ["read"]
     disabled_tools = ["write"]
     tool_timeout_sec = 60
+    on_unresponsive = "fail"
     env_vars = ["TOKEN", { name = "KEY", source = "local" }]
 
     [mcp_servers.docs]

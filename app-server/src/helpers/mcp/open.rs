@@ -29,6 +29,7 @@ use rmcp::transport::Transport;
 use tokio::sync::Notify;
 
 use super::super::link::Wire;
+use super::activity::Activity;
 use super::http::HttpTransport;
 use super::transport::LineTransport;
 use super::{Client, Line, Session, reread};
@@ -112,6 +113,7 @@ impl Session {
             capabilities,
             version,
             trouble: None,
+            activity: Activity::default(),
         };
         let (version, ping) = (session.protocol_version(), session.has_ping());
         tracing::debug!(version, ping, "a session with a helper has begun");

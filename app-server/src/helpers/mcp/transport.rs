@@ -52,6 +52,7 @@ impl LineTransport {
             if read.is_empty() {
                 return Err(None);
             }
+            self.line.hear();
             let end = read.iter().position(|byte| *byte == b'\n');
             let (text, used) = end.map_or((read, read.len()), |end| (&read[..end], end + 1));
             if self.partial.len() + text.len() > policy::HELPER_LONGEST_LINE {

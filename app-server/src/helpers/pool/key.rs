@@ -89,6 +89,7 @@ fn hash(spec: &HelperSpec, directory: &Path) -> [u8; 32] {
         enabled_tools: _,
         disabled_tools: _,
         linger: _,
+        on_unresponsive: _,
     } = spec;
     let mut told = Told(Sha256::new());
     told.part(&[u8::from(*enabled)]);

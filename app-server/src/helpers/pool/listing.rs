@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use skein_protocol::extension::{HelperDetail, HelperIsolation, HelperState};
+use skein_protocol::extension::{HelperDetail, HelperIsolation};
 use skein_protocol::ids::ThreadId;
 
 use super::{Entry, Instance, Lessee, Pool, Standing};
 use crate::helpers::census::{Census, View};
 use crate::helpers::spec::Isolation;
-use crate::helpers::supervisor::Phase;
 
 impl Pool {
     /// Each instance with its processes, as `census` has found them; those that `threads` use, or all. Waits for nothing.
@@ -36,20 +35,15 @@ fn detail(entry: &Entry<Arc<Instance>, Lessee>, census: &Census) -> HelperDetail
         },
         quarantined: matches!(entry.standing, Standing::Apart),
         name: entry.key.name.clone(),
-        state: match seen.phase {
-            Phase::Disabled => HelperState::Disabled,
-            Phase::Starting => HelperState::Starting,
-            Phase::Ready => HelperState::Ready,
-            Phase::Failed => HelperState::Failed,
-            Phase::Stopping => HelperState::Stopping,
-            Phase::Stopped => HelperState::Stopped,
-        },
+        state: seen.state,
         reason: seen.reason,
         protocol_version: seen.protocol_version,
         pid: seen.view.as_ref().and_then(View::pid),
         memory_bytes: processes.iter().map(|process| process.memory_bytes).sum(),
         processes,
         queued: seen.view.as_ref().map_or(0, |view| u64::try_from(view.queued()).unwrap_or(u64::MAX)),
+        waiting: seen.waiting.now(),
+        waits_for_others: seen.waits_for_others,
         stderr: seen.view.as_ref().map(View::stderr).unwrap_or_default(),
     }
 }

@@ -18,7 +18,6 @@ pub struct Double {
     pub events: mpsc::Sender<HelperEvent>,
     pub seen: watch::Sender<Snapshot>,
     pub stop: CancellationToken,
-    number: Number,
 }
 
 impl Double {
@@ -27,11 +26,10 @@ impl Double {
         (spec, directory): (&Arc<HelperSpec>, PathBuf),
         events: mpsc::Sender<HelperEvent>,
         stop: &CancellationToken,
-        number: Number,
     ) -> watch::Receiver<Snapshot> {
         let (publish, seen) = watch::channel(Snapshot::first(spec));
         let (spec, stop) = (Arc::clone(spec), stop.clone());
-        let double = Double { spec, directory, events, seen: publish, stop, number };
+        let double = Double { spec, directory, events, seen: publish, stop };
         doubles.try_send(double).expect("the test takes what is started");
         seen
     }
@@ -46,10 +44,8 @@ impl Double {
     }
 
     /// It shows no sign of life any more.
-    fn falls_silent(&self, house: &House) {
-        let book = house.host.pool.book();
-        let instance = &book.entry(self.number).expect("it lives").what;
-        instance.stuck.store(true, std::sync::atomic::Ordering::Relaxed);
+    fn falls_silent(&self) {
+        self.seen.send_modify(|seen| seen.state = HelperState::Unresponsive);
     }
 }
 
@@ -68,6 +64,7 @@ impl House {
             tasks: tasks.clone(),
             clock: Clock,
             stop_grace: Duration::ZERO,
+            liveness: policy::HELPER_LIVENESS,
             containment: Containment::Guard,
             exclusive: false,
             home: HomeMark::of(&[Clock.new_id().as_bytes()]),
@@ -239,7 +236,7 @@ async fn what_has_ended_by_itself_is_not_given_to_anybody_new() {
     let mut house = House::new();
     let (one, mut first) = house.thread("/a", vec![helper(Isolation::Shared)]);
     let double = house.next();
-    double.seen.send_modify(|seen| seen.phase = Phase::Failed);
+    double.seen.send_modify(|seen| seen.state = HelperState::Broken);
     double.tell(State::Failed);
     drop(double);
     assert_eq!(states(&mut first, 1).await, [State::Failed]);
@@ -302,7 +299,7 @@ async fn what_does_not_respond_keeps_only_the_calls_that_are_under_way() {
     old.tell(State::Starting);
     assert_eq!(states(&mut first, 1).await, [State::Starting]);
     let stuck = one.hold_for_tests("a");
-    old.falls_silent(&house);
+    old.falls_silent();
     assert!(!old.is_ending(), "a report is no sentence");
     let (two, mut second) = house.thread("/b", vec![helper(Isolation::Shared)]);
     let fresh = house.next();
@@ -325,7 +322,7 @@ async fn a_caller_is_enough_to_replace_it_and_a_thread_that_leaves_ends_its_call
     let (one, _first) = house.thread("/a", vec![helper(Isolation::Project)]);
     let old = house.next();
     let stuck = one.hold_for_tests("a");
-    old.falls_silent(&house);
+    old.falls_silent();
     let call = one.hold_for_tests("a");
     let fresh = house.next();
     assert!(!Arc::ptr_eq(&call.instance, &stuck.instance) && !old.is_ending());
@@ -339,7 +336,7 @@ async fn a_caller_is_enough_to_replace_it_and_a_thread_that_leaves_ends_its_call
     // One that a thread has alone is waited for.
     let (own, _heard) = house.thread("/a", vec![helper(Isolation::Thread)]);
     let double = house.next();
-    double.falls_silent(&house);
+    double.falls_silent();
     drop(own.hold_for_tests("a"));
     house.nothing_more();
     drop((own, double));
@@ -347,12 +344,12 @@ async fn a_caller_is_enough_to_replace_it_and_a_thread_that_leaves_ends_its_call
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_failed_is_started_again_for_all_who_hold_it_and_nothing_else() {
+async fn what_has_lost_its_task_is_started_again_for_all_who_hold_it_and_nothing_else() {
     let mut house = House::new();
     let sets = ["/a", "/b"]
         .map(|cwd| house.thread(cwd, vec![helper(Isolation::Shared), HelperSpec::new("own", "program")]).0);
     let (failed, own, other) = (house.next(), house.next(), house.next());
-    failed.seen.send_modify(|seen| seen.phase = Phase::Failed);
+    failed.seen.send_modify(|seen| seen.state = HelperState::Broken);
     drop(failed);
     while !house.host.pool.book().entries().any(|(_, entry)| matches!(entry.standing, Standing::Over)) {
         tokio::task::yield_now().await;

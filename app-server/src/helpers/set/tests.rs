@@ -45,7 +45,7 @@ impl Fake {
         let (set, _events) = house.thread("/", vec![spec]);
         let double = house.next();
         double.seen.send_modify(|seen| {
-            seen.phase = Phase::Ready;
+            seen.state = HelperState::Ready;
             seen.session = Some(session);
         });
         Self { set, heard, tasks, house, double }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use skein_protocol::event::{
-    McpServerStatusUpdatedNotification, ThreadClosedNotification, ThreadStartedNotification,
+    HelperMoment, McpServerStatusUpdatedNotification, ThreadClosedNotification, ThreadStartedNotification,
     ThreadStatusChangedNotification,
 };
 use skein_protocol::extension::{SkeinThreadUnloadResponse, UnloadOutcome};
+use skein_protocol::helper::McpServerStartupState;
 use skein_protocol::ids::{EventSeq, ItemId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::notifications::{
@@ -106,13 +107,20 @@ impl Owner {
     }
 
     pub(super) fn helper_event(&mut self, event: HelperEvent) {
-        let HelperEvent::Startup { name, state, error } = event else { return };
+        let (name, status, error, state) = match event {
+            HelperEvent::Startup { name, state, error } => (name, state, error, None),
+            // For who knows no more than the peer tells it is there, as it was.
+            HelperEvent::Liveness { name, state, message } => {
+                (name, McpServerStartupState::Ready, message, Some(state))
+            }
+        };
         let params = McpServerStatusUpdatedNotification {
             error,
             failure_reason: None,
             name,
-            status: state,
+            status,
             thread_id: Some(self.id),
+            skein: state.map(|state| HelperMoment { state }),
         };
         self.notify::<McpServerStartupStatusUpdated>(&params, None);
     }

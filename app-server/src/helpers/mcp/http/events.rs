@@ -10,6 +10,7 @@ use rmcp::transport::streamable_http_client::SseError;
 use serde_json::Value;
 use sse_stream::{Sse, SseStream};
 
+use super::super::Line;
 use super::fault::Fault;
 use crate::policy;
 
@@ -17,9 +18,15 @@ use crate::policy;
 ///
 /// # Errors
 /// [`Fault::TooLong`], or what the connection said.
-pub async fn whole(mut response: reqwest::Response, limit: usize, origin: &str) -> Result<Vec<u8>, Fault> {
+pub async fn whole(
+    mut response: reqwest::Response,
+    limit: usize,
+    origin: &str,
+    line: &Line,
+) -> Result<Vec<u8>, Fault> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| Fault::of(&error, origin))? {
+        line.hear();
         if body.len() + chunk.len() > limit {
             return Err(Fault::TooLong);
         }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
@@ -14,6 +15,7 @@ use rmcp::transport::streamable_http_client::{
 use sse_stream::Sse;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::super::Line;
 use super::events::{events, whole};
 use super::fault::Fault;
 use crate::helpers::{HttpSpec, shown_url};
@@ -49,6 +51,8 @@ struct Shared {
     secrets: Vec<String>,
     stop: CancellationToken,
     trouble: Trouble,
+    /// Hears of every byte that comes.
+    line: Line,
     /// Streams that were asked for again since the last event.
     again: AtomicU32,
     _gone: DropGuard,
@@ -83,11 +87,16 @@ impl Trouble {
 
 impl Web {
     /// The requests of `spec`. They end when `stop` is cancelled, but for the one that ends the session; `gone` is
-    /// cancelled when the last one is over.
+    /// cancelled when the last one is over. `line` hears whatever comes.
     ///
     /// # Errors
     /// What is wrong with the settings, for the user.
-    pub fn new(spec: &HttpSpec, stop: CancellationToken, gone: CancellationToken) -> Result<Self, String> {
+    pub fn new(
+        spec: &HttpSpec,
+        stop: CancellationToken,
+        gone: CancellationToken,
+        line: Line,
+    ) -> Result<Self, String> {
         let headers = headers(spec)?;
         let secrets = headers.iter().filter_map(|(_, value)| value.to_str().ok());
         let secrets = secrets.map(|value| value.trim_start_matches("Bearer ").to_owned()).collect();
@@ -99,6 +108,7 @@ impl Web {
             secrets,
             stop,
             trouble: Trouble::default(),
+            line,
             again: AtomicU32::new(0),
             _gone: gone.drop_guard(),
         })))
@@ -137,6 +147,7 @@ impl Web {
             () = self.0.stop.cancelled() => return Err(Fault::Stopped),
             sent = request.headers(headers).send() => sent.map_err(|error| Fault::of(&error, &self.0.origin))?,
         };
+        self.0.line.hear();
         let status = response.status();
         if status.is_redirection() {
             let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
@@ -154,7 +165,7 @@ impl Web {
         tokio::select! {
             biased;
             () = self.0.stop.cancelled() => Err(Fault::Stopped),
-            body = whole(response, limit, &self.0.origin) => body,
+            body = whole(response, limit, &self.0.origin, &self.0.line) => body,
         }
     }
 
@@ -244,7 +255,13 @@ impl Web {
             (None, Some(shared)) => shared.again.store(0, Ordering::Relaxed),
             (_, None) => {}
         };
-        events(response.bytes_stream(), noted)
+        let line = self.0.line.clone();
+        let heard = response.bytes_stream().inspect(move |chunk| {
+            if chunk.is_ok() {
+                line.hear();
+            }
+        });
+        events(heard, noted)
     }
 
     /// Waits before a stream is asked for again, the longer the more often that was in vain.
@@ -433,7 +450,7 @@ mod tests {
     fn refusal(url: &str, header: Option<(&str, &str)>) -> Option<String> {
         let mut spec = HttpSpec { url: url.to_owned(), ..HttpSpec::default() };
         spec.http_headers.0.extend(header.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        Web::new(&spec, CancellationToken::new(), CancellationToken::new()).err()
+        Web::new(&spec, CancellationToken::new(), CancellationToken::new(), Line::default()).err()
     }
 
     #[test]
@@ -462,7 +479,7 @@ mod tests {
     async fn the_last_request_that_is_over_tells_so() {
         let gone = CancellationToken::new();
         let spec = HttpSpec { url: "http://127.0.0.1/".to_owned(), ..HttpSpec::default() };
-        let web = Web::new(&spec, CancellationToken::new(), gone.clone()).expect("requests");
+        let web = Web::new(&spec, CancellationToken::new(), gone.clone(), Line::default()).expect("requests");
         let other = web.clone();
         drop(web);
         assert!(!gone.is_cancelled());

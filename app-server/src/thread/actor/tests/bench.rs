@@ -327,6 +327,7 @@ fn host(tasks: &Tasks) -> Arc<ProcessHost> {
         tasks: tasks.clone(),
         clock: Clock,
         stop_grace: Duration::from_millis(10),
+        liveness: crate::policy::HELPER_LIVENESS,
         containment: Containment::Guard,
         exclusive: false,
         home: HomeMark::of(&[Clock.new_id().as_bytes()]),

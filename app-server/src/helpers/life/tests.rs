@@ -1,0 +1,282 @@
+//! What holds for every life of a helper.
+
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+
+use super::*;
+use crate::clock::Clock;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn life(on_unresponsive: OnUnresponsive) -> Life {
+    Life::new(Rules { liveness: LIMIT, on_unresponsive })
+}
+
+/// A life, what is known of it from outside, and the rules that are looked after at each step.
+struct World {
+    life: Life,
+    now: Instant,
+    began: bool,
+    /// A process may be there.
+    process: bool,
+    calls: usize,
+    /// The last sign, or since when somebody waits.
+    sign: Instant,
+    failures: Vec<Instant>,
+    on_unresponsive: OnUnresponsive,
+}
+
+impl World {
+    fn new(on_unresponsive: OnUnresponsive) -> Self {
+        let now = Clock.now();
+        Self {
+            life: life(on_unresponsive),
+            now,
+            began: false,
+            process: false,
+            calls: 0,
+            sign: now,
+            failures: Vec::new(),
+            on_unresponsive,
+        }
+    }
+
+    fn take(&mut self, event: Event) -> TestCaseResult {
+        let (before, watched) = (self.life.clone(), self.life.is_watched());
+        self.hear(event, watched);
+        let effects = self.life.step(self.now, event);
+        let (was, is) = (before.state(), self.life.state());
+        for effect in &effects {
+            self.check(*effect, event)?;
+        }
+        prop_assert!(was != HelperState::Stopped || (is == was && effects.is_empty()), "stopped is final");
+        if was == HelperState::Broken && is != was {
+            prop_assert!(matches!(event, Event::Reopen | Event::Stop), "{event:?} closed the breaker");
+        }
+        if is == HelperState::Broken && was != is {
+            self.check_broken(event)?;
+        }
+        if is == HelperState::Unresponsive {
+            prop_assert!(self.life.is_watched(), "nobody waits");
+            prop_assert!(self.now - self.sign >= LIMIT, "it has shown life");
+            prop_assert!(event != Event::Sign, "a sign ends it");
+        }
+        if was == HelperState::Busy && is != was && is != HelperState::Unresponsive {
+            let ends = matches!(event, Event::Calls(0) | Event::Failed(_) | Event::Stop)
+                || self.on_unresponsive == OnUnresponsive::Restart;
+            prop_assert!(ends, "{event:?} took its calls");
+        }
+        if (event, before.duty(), is) == (Event::Gone, Duty::End, HelperState::Restarting) {
+            let wait = self.life.deadline().expect("a next start") - self.now;
+            let (least, most) = (policy::HELPER_BACKOFF_FIRST, policy::HELPER_BACKOFF_MOST);
+            prop_assert!((least..=most).contains(&wait), "{wait:?}");
+        }
+        Ok(())
+    }
+
+    /// Keeps the books that the rules are held against.
+    fn hear(&mut self, event: Event, watched: bool) {
+        let up = self.life.duty() == Duty::Watch;
+        match event {
+            Event::Begin => self.began = true,
+            Event::Ready if self.life.duty() == Duty::Start => (self.calls, self.sign) = (0, self.now),
+            Event::Failed(_) if up || self.life.duty() == Duty::Start => self.failures.push(self.now),
+            Event::Gone if self.life.duty() == Duty::End => self.process = false,
+            Event::Calls(calls) if up => {
+                if !watched {
+                    self.sign = self.now;
+                }
+                self.calls = calls;
+            }
+            Event::Sign if up => self.sign = self.now,
+            Event::Ready
+            | Event::Failed(_)
+            | Event::Gone
+            | Event::Left
+            | Event::Calls(_)
+            | Event::Sign
+            | Event::Deadline
+            | Event::Reopen
+            | Event::Stop => {}
+        }
+    }
+
+    fn check(&mut self, effect: Effect, event: Event) -> TestCaseResult {
+        match effect {
+            Effect::Start => {
+                prop_assert!(!self.process, "two processes at once");
+                prop_assert!(self.began);
+                self.process = true;
+            }
+            Effect::End => {
+                prop_assert!(self.process, "nothing runs");
+                if event == Event::Deadline {
+                    prop_assert_eq!(self.on_unresponsive, OnUnresponsive::Restart);
+                    self.failures.push(self.now);
+                }
+            }
+            Effect::Ping => prop_assert!(self.now - self.sign >= LIMIT / 2 && self.calls > 0),
+            Effect::Silent => prop_assert!(self.now - self.sign >= LIMIT && self.calls > 0),
+            Effect::FailCalls => prop_assert_eq!(self.on_unresponsive, OnUnresponsive::Fail),
+            Effect::Over => prop_assert!(!self.process || event == Event::Left, "something is left"),
+            Effect::Heard | Effect::GivenUp => {}
+        }
+        Ok(())
+    }
+
+    fn check_broken(&self, event: Event) -> TestCaseResult {
+        let window = policy::HELPER_BREAKER_WINDOW;
+        let recent = self.failures.iter().filter(|at| self.now - **at <= window).count();
+        let why = matches!(event, Event::Failed(Fault::Lasting) | Event::Left);
+        prop_assert!(why || recent >= policy::HELPER_BREAKER_FAILURES, "given up after {recent}");
+        Ok(())
+    }
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => Just(Event::Ready),
+        4 => Just(Event::Failed(Fault::Passing)),
+        1 => Just(Event::Failed(Fault::Lasting)),
+        6 => Just(Event::Gone),
+        1 => Just(Event::Left),
+        6 => (0..4_usize).prop_map(Event::Calls),
+        3 => Just(Event::Sign),
+        12 => Just(Event::Deadline),
+        1 => Just(Event::Reopen),
+        1 => Just(Event::Begin),
+    ]
+}
+
+fn rule() -> impl Strategy<Value = OnUnresponsive> {
+    prop_oneof![Just(OnUnresponsive::Report), Just(OnUnresponsive::Fail), Just(OnUnresponsive::Restart)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_000) })]
+
+    #[test]
+    fn every_life_keeps_its_rules_and_can_be_stopped(
+        rule in rule(),
+        story in prop::collection::vec((event(), 0..20_000_u64), 0..120),
+    ) {
+        let mut world = World::new(rule);
+        world.take(Event::Begin)?;
+        for (event, pause) in story {
+            world.now += Duration::from_millis(pause);
+            if event == Event::Left {
+                // Whatever the kernel holds is nobody's any more.
+                world.process = world.process && world.life.duty() != Duty::End;
+            }
+            world.take(event)?;
+        }
+        world.take(Event::Stop)?;
+        if world.life.duty() == Duty::End {
+            prop_assert_eq!(world.life.state(), HelperState::Stopping);
+            world.take(Event::Gone)?;
+        }
+        prop_assert_eq!((world.life.state(), world.life.duty()), (HelperState::Stopped, Duty::Over));
+    }
+}
+
+/// One that is ready.
+fn ready(on_unresponsive: OnUnresponsive) -> (Life, Instant) {
+    let (mut life, now) = (life(on_unresponsive), Clock.now());
+    assert_eq!(life.step(now, Event::Begin), [Effect::Start]);
+    assert_eq!(life.step(now, Event::Ready), []);
+    (life, now)
+}
+
+/// Fails it, and returns how long it waits then, with the time of its next start.
+fn fail(life: &mut Life, now: Instant) -> (Duration, Instant) {
+    assert_eq!(life.step(now, Event::Failed(Fault::Passing)), [Effect::End]);
+    assert_eq!(life.step(now, Event::Gone), []);
+    let until = life.deadline().expect("it is started again");
+    assert_eq!(life.step(until, Event::Deadline), [Effect::Start]);
+    (until - now, until)
+}
+
+#[test]
+fn a_call_of_hours_by_a_living_process_is_never_cut_and_a_silent_one_only_reported() {
+    let (mut life, mut now) = ready(OnUnresponsive::Report);
+    assert_eq!(life.step(now, Event::Calls(1)), []);
+    for _ in 0..10_000 {
+        now += Duration::from_secs(10);
+        assert_eq!(life.step(now, Event::Deadline), []);
+        assert_eq!(life.step(now, Event::Sign), []);
+    }
+    assert_eq!(life.step(now + LIMIT / 2, Event::Deadline), [Effect::Ping]);
+    assert_eq!(life.step(now + LIMIT, Event::Deadline), [Effect::Silent]);
+    assert_eq!((life.state(), life.deadline()), (HelperState::Unresponsive, None));
+    now += Duration::from_hours(1000);
+    assert_eq!(life.step(now, Event::Deadline), [], "it is said once, and nothing is cut");
+    assert_eq!(life.step(now, Event::Calls(2)), []);
+    assert_eq!(life.state(), HelperState::Unresponsive, "a new call is no sign of life");
+    assert_eq!(life.step(now, Event::Sign), [Effect::Heard]);
+    assert_eq!(life.state(), HelperState::Busy);
+}
+
+#[test]
+fn nobody_is_looked_at_who_has_nothing_to_do() {
+    let (mut life, now) = ready(OnUnresponsive::Restart);
+    assert_eq!((life.deadline(), life.is_watched()), (None, false));
+    assert_eq!(life.step(now + LIMIT * 100, Event::Deadline), []);
+    assert_eq!(life.step(now + LIMIT * 100, Event::Calls(1)), []);
+    assert_eq!(life.deadline(), Some(now + LIMIT * 100 + LIMIT / 2), "its time begins with the call");
+}
+
+#[test]
+fn what_is_done_about_a_silent_one_is_as_configured() {
+    for (rule, effects, state) in [
+        (OnUnresponsive::Report, vec![Effect::Silent], HelperState::Unresponsive),
+        (OnUnresponsive::Fail, vec![Effect::Silent, Effect::FailCalls], HelperState::Unresponsive),
+        (OnUnresponsive::Restart, vec![Effect::Silent, Effect::End], HelperState::Restarting),
+    ] {
+        let (mut life, now) = ready(rule);
+        assert_eq!(life.step(now, Event::Calls(1)), []);
+        assert_eq!(life.step(now + LIMIT / 2, Event::Deadline), [Effect::Ping]);
+        assert_eq!(life.step(now + LIMIT, Event::Deadline), effects);
+        assert_eq!(life.state(), state);
+    }
+}
+
+#[test]
+fn waits_double_up_to_their_most_and_begin_anew_after_a_time_of_health() {
+    let (mut life, mut now) = ready(OnUnresponsive::Report);
+    let mut waits = Vec::new();
+    for _ in 0..10 {
+        // Too slow for the breaker.
+        now += policy::HELPER_BREAKER_WINDOW;
+        let (wait, next) = fail(&mut life, now);
+        waits.push(u64::try_from(wait.as_millis()).expect("a short wait"));
+        now = next;
+    }
+    assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000]);
+    assert_eq!(life.step(now, Event::Ready), []);
+    let (wait, _) = fail(&mut life, now + policy::HELPER_HEALTHY);
+    assert_eq!(wait, policy::HELPER_BACKOFF_FIRST);
+}
+
+#[test]
+fn five_failures_within_a_minute_open_the_breaker_and_only_a_person_closes_it() {
+    let (mut life, mut now) = ready(OnUnresponsive::Report);
+    for _ in 0..4 {
+        now = fail(&mut life, now).1;
+    }
+    assert_eq!(life.step(now, Event::Failed(Fault::Passing)), [Effect::End]);
+    assert_eq!(life.state(), HelperState::Broken);
+    assert_eq!(life.step(now, Event::Gone), [Effect::GivenUp]);
+    assert_eq!(life.step(now + LIMIT * 1000, Event::Deadline), []);
+    assert_eq!(life.step(now, Event::Reopen), [Effect::Start]);
+    let (wait, _) = fail(&mut life, now);
+    assert_eq!(wait, policy::HELPER_BACKOFF_FIRST, "all is forgiven");
+}
+
+#[test]
+fn a_program_that_is_not_there_is_given_up_at_once() {
+    let (mut life, now) = (life(OnUnresponsive::Report), Clock.now());
+    assert_eq!(life.step(now, Event::Begin), [Effect::Start]);
+    assert_eq!(life.step(now, Event::Failed(Fault::Lasting)), [Effect::End]);
+    assert_eq!(life.step(now, Event::Gone), [Effect::GivenUp]);
+    assert_eq!(life.state(), HelperState::Broken);
+}

@@ -1,0 +1,235 @@
+//! Signs of life of helpers that somebody waits for: processor time and I/O of their trees, connections that they hold. One
+//! task looks for all helpers of a host, and only while there is one to look at. Must never decide: it only sees.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nix::unistd::Pid;
+use tokio::sync::watch;
+
+use super::census::Census;
+use super::proc::Process;
+use crate::policy;
+use crate::tasks::{Pool, Tasks};
+
+/// What one look has found of one helper.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Which look it was; 0 is none yet.
+    pub number: u64,
+    /// What each of its processes has used, by pid. Any difference is a sign of life.
+    pub used: Vec<(i32, Used)>,
+    /// A process of it, one that is not stopped, has an established TCP connection.
+    pub connected: bool,
+}
+
+/// What a process has used since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Ticks of a processor.
+    ticks: u64,
+    /// Bytes and calls of its I/O, all in one sum.
+    io: u64,
+}
+
+/// The helpers that are looked at.
+#[derive(Debug, Default)]
+pub struct Looks(Mutex<Watched>);
+
+#[derive(Debug, Default)]
+struct Watched {
+    next: u64,
+    running: bool,
+    helpers: HashMap<u64, Helper>,
+}
+
+/// A helper that is looked at, and its guard.
+type Root = (u64, Option<Process>);
+
+#[derive(Debug)]
+struct Helper {
+    guard: Option<Process>,
+    every: Duration,
+    told: watch::Sender<Look>,
+}
+
+/// A helper is looked at until this is dropped.
+#[derive(Debug)]
+pub struct Watch {
+    looks: Arc<Looks>,
+    id: u64,
+    /// The last look.
+    pub seen: watch::Receiver<Look>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.looks.watched().helpers.remove(&self.id);
+    }
+}
+
+impl Looks {
+    /// Looks at what is below `guard` several times within `liveness`.
+    pub fn watch(self: &Arc<Self>, tasks: &Tasks, guard: Option<Process>, liveness: Duration) -> Watch {
+        let every = liveness / policy::HELPER_LOOKS;
+        let every = every.clamp(policy::HELPER_LOOK_LEAST, policy::HELPER_LOOK_MOST);
+        let (told, seen) = watch::channel(Look::default());
+        let mut watched = self.watched();
+        let id = watched.next;
+        watched.next += 1;
+        watched.helpers.insert(id, Helper { guard, every, told });
+        if !std::mem::replace(&mut watched.running, true) {
+            tasks.spawn("helper-liveness", Arc::clone(self).run(tasks.clone()));
+        }
+        drop(watched);
+        Watch { looks: Arc::clone(self), id, seen }
+    }
+
+    /// Until nobody is to be looked at.
+    async fn run(self: Arc<Self>, tasks: Tasks) {
+        let mut number = 0;
+        while let Some((pause, roots)) = self.due() {
+            number += 1;
+            let look = move || look_at(&roots, number);
+            // A look that panicked is logged, and no sign of anything.
+            let looked = tasks.blocking("helper-liveness", Pool::Processes, look).await.unwrap_or_default();
+            self.tell(looked);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Whom to look at, and how long to wait then.
+    fn due(&self) -> Option<(Duration, Vec<Root>)> {
+        let mut watched = self.watched();
+        let pause = watched.helpers.values().map(|helper| helper.every).min();
+        watched.running = pause.is_some();
+        Some((pause?, watched.helpers.iter().map(|(id, helper)| (*id, helper.guard)).collect()))
+    }
+
+    fn tell(&self, looked: Vec<(u64, Look)>) {
+        let watched = self.watched();
+        for (id, look) in looked {
+            if let Some(helper) = watched.helpers.get(&id) {
+                helper.told.send_replace(look);
+            }
+        }
+    }
+
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        // The map is whole whenever the lock is free, also after a panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads `/proc`, once for all. Blocks for as long as that takes.
+fn look_at(roots: &[Root], number: u64) -> Vec<(u64, Look)> {
+    let census = Census::take();
+    let looks = roots.iter().map(|(id, guard)| {
+        let pids = guard.as_ref().map(|guard| census.pids_below(guard)).unwrap_or_default();
+        (*id, look(&pids, number))
+    });
+    looks.collect()
+}
+
+fn look(pids: &[Pid], number: u64) -> Look {
+    let seen: Vec<_> = pids.iter().filter_map(|pid| Some((*pid, used(*pid)?))).collect();
+    let awake: Vec<Pid> = seen.iter().filter(|(_, (_, stopped))| !stopped).map(|(pid, _)| *pid).collect();
+    Look {
+        number,
+        used: seen.into_iter().map(|(pid, (used, _))| (pid.as_raw(), used)).collect(),
+        connected: connected(&awake),
+    }
+}
+
+/// What a process has used, and whether it is stopped.
+fn used(pid: Pid) -> Option<(Used, bool)> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let (ticks, stopped) = ticks(&String::from_utf8_lossy(&stat))?;
+    // Not everybody may read this of everybody.
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+    Some((Used { ticks, io: sum(&io) }, stopped))
+}
+
+/// Ticks in user and kernel mode from `/proc/<pid>/stat`, those of the children that it has waited for included, and whether
+/// it is stopped.
+fn ticks(stat: &str) -> Option<(u64, bool)> {
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split_ascii_whitespace().collect();
+    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    let ticks = (11..=14).map(number).try_fold(0_u64, |sum, ticks| Some(sum.saturating_add(ticks?)))?;
+    Some((ticks, matches!(*fields.first()?, "T" | "t")))
+}
+
+/// All numbers of `/proc/<pid>/io` in one: each only ever rises.
+fn sum(io: &str) -> u64 {
+    let numbers = io.lines().filter_map(|line| line.split_once(": ")?.1.parse::<u64>().ok());
+    numbers.fold(0, u64::wrapping_add)
+}
+
+/// Whether one of these processes holds an established TCP connection.
+fn connected(pids: &[Pid]) -> bool {
+    let held: HashSet<u64> = pids.iter().flat_map(|pid| sockets(*pid)).collect();
+    let Some(first) = pids.first().filter(|_| !held.is_empty()) else { return false };
+    // As the helper sees them, should it have a network of its own.
+    ["tcp", "tcp6"].iter().any(|table| {
+        let table = fs::read_to_string(format!("/proc/{first}/net/{table}")).unwrap_or_default();
+        established(&table).any(|inode| held.contains(&inode))
+    })
+}
+
+/// The inodes of a process's sockets.
+fn sockets(pid: Pid) -> impl Iterator<Item = u64> {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    open.filter_map(|entry| {
+        let to = fs::read_link(entry.path()).ok()?;
+        to.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+    })
+}
+
+/// The inodes of established connections in a table such as `/proc/net/tcp` (proc_pid_net(5)).
+fn established(table: &str) -> impl Iterator<Item = u64> {
+    /// `TCP_ESTABLISHED`, as the table writes it.
+    const ESTABLISHED: &str = "01";
+    table.lines().filter_map(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        fields.nth(3).filter(|state| *state == ESTABLISHED)?;
+        fields.nth(5)?.parse().ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn what_a_process_has_used_is_read_whatever_it_is_called() {
+        let line = "42 (a) b (c) T 7 40 41 0 -1 4194560 1 0 0 0 11 22 3 4 20 0 1 0 98765 100 5 0";
+        assert_eq!(ticks(line), Some((40, true)));
+        assert_eq!(ticks("42 (cut) S 7"), None);
+        assert_eq!(sum("rchar: 5\nwchar: 7\n"), 12);
+        assert_eq!(sum("nothing"), 0);
+    }
+
+    #[test]
+    fn only_established_connections_count() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
+            0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 111 1 0 100 0\n   \
+            1: 0100007F:1F90 0100007F:9C40 01 00000000:00000000 00:00000000 00000000     0        0 222 1 0 20 4\n";
+        assert_eq!(established(table).collect::<Vec<_>>(), [222]);
+    }
+
+    #[test]
+    fn this_process_is_seen_to_work_and_to_hold_a_connection() {
+        let me = [Pid::this()];
+        let before = look(&me, 1);
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let held = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+        let after = look(&me, 2);
+        assert_ne!(before.used, after.used, "it has read files");
+        assert!(after.connected);
+        drop(held);
+    }
+}
