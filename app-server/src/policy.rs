@@ -189,8 +189,35 @@ pub const HELPER_STDERR_CHUNK: usize = 4 << 10;
 pub const HELPER_STDERR_TAIL_LINES: usize = 20;
 /// Bytes of stderr that are shown with an error. Origin: guess; an error reply has at most 4 KiB.
 pub const HELPER_STDERR_TAIL_BYTES: usize = 2 << 10;
-/// Messages that wait for a helper to read. Origin: guess; a message is at most as long as a client's.
-pub const HELPER_INPUT_QUEUE: usize = 16;
+/// Bytes that wait for a helper to read, unless one message has more, which then waits alone; above it calls wait. Origin:
+/// guess; what a pipe holds sixteen times over, which a helper that reads takes in milliseconds.
+pub const HELPER_INPUT_BYTES: usize = 1 << 20;
+/// Messages that wait for a helper to read. Origin: guess; far above the calls that are made at once.
+pub const HELPER_INPUT_QUEUE: usize = 1024;
+/// Bytes that wait for a helper to read and that nobody waits for (answers to pings, calls that were given up); above it
+/// they are left out. Origin: guess; some hundred of them.
+pub const HELPER_NOTICE_BYTES: usize = 64 << 10;
+/// How long a helper that asks and does not read is waited for, until it is not answered any more. Origin: guess; who has
+/// asked a thousand things at once reads the answers soon after.
+pub const HELPER_NOTICE_PATIENCE: Duration = Duration::from_secs(1);
+/// Requests of a helper that may wait for our answer; others are refused. Origin: guess; all but questions to users are
+/// answered at once.
+pub const HELPER_REQUESTS: usize = 32;
+/// Questions of a helper to users that may be open; others are refused. Origin: guess; more than a person can look at.
+pub const HELPER_QUESTIONS: usize = 8;
+/// Questions of helpers that may wait for their thread's owner. Origin: guess; a session that finds no room waits.
+pub const HELPER_QUESTIONS_WAITING: usize = 16;
+/// Bytes of a request of a helper. Origin: guess; a form that a person can fill in has less.
+pub const HELPER_LONGEST_REQUEST: usize = 256 << 10;
+/// Bytes of a progress message that are passed on. Origin: guess; clients show a line.
+pub const HELPER_PROGRESS_BYTES: usize = 4 << 10;
+/// Messages of a helper that are read before others get a turn. Origin: guess; well under a millisecond.
+pub const HELPER_BREATH: usize = 64;
+/// Messages of a helper that nobody waits for, of which so many are read in [`HELPER_STRAYS_TIME`]; above it the helper
+/// waits. Origin: guess; a tenth of a processor where one takes a microsecond.
+pub const HELPER_STRAYS: usize = 2_000;
+/// See [`HELPER_STRAYS`].
+pub const HELPER_STRAYS_TIME: Duration = Duration::from_millis(20);
 /// Between two passes of a guard's killing, unless a child ends before. Origin: guess; a pass over `/proc` costs
 /// about 10 us for each process of the machine.
 pub const GUARD_KILL_PAUSE: Duration = Duration::from_millis(2);

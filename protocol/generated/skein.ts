@@ -209,7 +209,10 @@ export type Notifications = {
 export type ServerRequests = {
   /** Asks the user one or more questions on behalf of a turn. */
   "item/tool/requestUserInput": { params: ToolRequestUserInputParams; result: ToolRequestUserInputResponse };
-  /** Asks the user something on behalf of a helper. */
+  /**
+   * Asks the user something on behalf of a helper, in the thread whose call it is about. It ends with that call;
+   * `turnId` is there where a turn has called.
+   */
   "mcpServer/elicitation/request": { params: McpServerElicitationRequestParams; result: McpServerElicitationRequestResponse };
 };
 

@@ -6,8 +6,7 @@ use crate::{
     notifications::{
         ItemReasoningSummaryPartAdded, ItemReasoningSummaryTextDelta, ItemReasoningTextDelta, Warning,
     },
-    server_requests::McpServerElicitationRequest,
-    table::{Notification, ServerRequest},
+    table::Notification,
 };
 
 /// A method of the peer that is not offered.
@@ -57,17 +56,16 @@ pub const UNRAISED: &[Unraised] = &[
     unraised(ItemReasoningSummaryPartAdded::INFO.wire, "no provider of models reasons yet"),
     unraised(ItemReasoningTextDelta::INFO.wire, "no provider of models reasons yet"),
     unraised(Warning::INFO.wire, "what goes wrong in a thread ends a turn or a request with an error so far"),
-    unraised(
-        McpServerElicitationRequest::INFO.wire,
-        "questions of helpers to the user are not passed on yet",
-    ),
 ];
 
 /// Every declined method, in the peer's order within each outlook.
 pub const DECLINED: &[Declined] = &[
     not_yet("server/diagnostics", "skein/status shows the server's numbers"),
-    not_yet("thread/increment_elicitation", "questions of helpers to the user are not passed on yet"),
-    not_yet("thread/decrement_elicitation", "questions of helpers to the user are not passed on yet"),
+    not_yet(
+        "thread/increment_elicitation",
+        "nothing is paused by a question: without tool_timeout_sec no call of a tool has a limit",
+    ),
+    not_yet("thread/decrement_elicitation", "belongs to thread/increment_elicitation"),
     not_yet("thread/goal/set", "goals are not built yet"),
     not_yet("thread/goal/get", "goals are not built yet"),
     not_yet("thread/goal/clear", "goals are not built yet"),

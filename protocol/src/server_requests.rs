@@ -12,7 +12,8 @@ server_requests! {
     /// Asks the user one or more questions on behalf of a turn.
     ItemToolRequestUserInput = "item/tool/requestUserInput"
         ToolRequestUserInputParams => ToolRequestUserInputResponse;
-    /// Asks the user something on behalf of a helper.
+    /// Asks the user something on behalf of a helper, in the thread whose call it is about. It ends with that call;
+    /// `turnId` is there where a turn has called.
     McpServerElicitationRequest = "mcpServer/elicitation/request"
         McpServerElicitationRequestParams => McpServerElicitationRequestResponse;
 }

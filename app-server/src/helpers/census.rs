@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use nix::unistd::Pid;
 use skein_protocol::extension::HelperProcess;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::Life;
+use super::input::WeakInput;
 use super::proc::{self, Process};
 use super::ring::Ring;
 use crate::policy;
@@ -21,7 +21,7 @@ pub struct View {
     /// The guard, below which everything of the helper is.
     pub guard: Option<Process>,
     pub stderr: Arc<Mutex<Ring>>,
-    pub stdin: mpsc::WeakSender<Bytes>,
+    pub stdin: WeakInput,
 }
 
 impl View {
@@ -33,7 +33,7 @@ impl View {
 
     /// Messages that wait to be written.
     pub fn queued(&self) -> usize {
-        self.stdin.upgrade().map_or(0, |stdin| stdin.max_capacity() - stdin.capacity())
+        self.stdin.queued()
     }
 
     /// The last lines that it wrote to stderr.

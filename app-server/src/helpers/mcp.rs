@@ -1,23 +1,23 @@
 //! One MCP session with a helper: how it begins, what it offers, calls of it.
 
 mod activity;
+mod callers;
+mod client;
+mod heard;
 mod http;
 mod offers;
 mod open;
+mod outstanding;
+mod pace;
 mod progress;
 mod transport;
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use rmcp::ClientHandler;
-use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, ClientCapabilities, ClientConfig, ClientRequest, Implementation,
-    ProtocolVersion, ServerResult,
-};
-use rmcp::service::{
-    NotificationContext, Peer, PeerRequestOptions, RequestHandle, RoleClient, RunningService, ServiceError,
-};
+use rmcp::model::{CallToolRequest, CallToolRequestParams, ClientRequest, ProtocolVersion, ServerResult};
+use rmcp::service::{Peer, PeerRequestOptions, RequestHandle, RoleClient, RunningService, ServiceError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -27,8 +27,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::tasks::Tasks;
 use activity::Activity;
+use callers::Callers;
+use client::Client;
 use progress::Progress;
 
+pub use callers::Caller;
 pub use http::{Trouble, Web};
 pub use offers::Offers;
 pub use open::Asked;
@@ -52,13 +55,16 @@ pub struct Session {
 }
 
 /// The state of the line to a helper.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Line {
     /// Cancelled when nothing more will come from the helper.
     pub closed: CancellationToken,
     why: Arc<OnceLock<String>>,
+    suspected: Arc<OnceLock<&'static str>>,
     /// How often something came.
     heard: Arc<AtomicU64>,
+    /// Whose calls are outstanding on it.
+    callers: Callers,
 }
 
 /// How a call ended that got no result.
@@ -92,12 +98,26 @@ pub struct ToolCall {
     pub meta: Option<Map<String, Value>>,
     /// Where the helper's progress messages go. Full: they are left out.
     pub progress: Option<mpsc::Sender<String>>,
+    /// Who calls.
+    pub caller: Option<Caller>,
 }
 
 impl Line {
+    /// Of a helper that is started for this directory.
+    pub fn new(home: PathBuf) -> Self {
+        let (why, suspected, heard) = (Arc::default(), Arc::default(), Arc::default());
+        Self { closed: CancellationToken::new(), why, suspected, heard, callers: Callers::new(home) }
+    }
+
     /// Why the line closed.
     pub fn why(&self) -> String {
-        self.why.get().cloned().unwrap_or_else(|| "it closed its output".to_owned())
+        let suspected = || (*self.suspected.get().unwrap_or(&"it closed its output")).to_owned();
+        self.why.get().cloned().unwrap_or_else(suspected)
+    }
+
+    /// What is said if nothing better is found.
+    fn suspect(&self, why: &'static str) {
+        let _ = self.suspected.set(why);
     }
 
     /// Whether it just ended, without anything being wrong with what came over it.
@@ -141,7 +161,7 @@ impl Session {
         if let Some(sink) = call.progress {
             request.extensions.insert(Progress(sink));
         }
-        self.ask(ClientRequest::CallToolRequest(request), call.meta, cancel).await
+        self.ask(ClientRequest::CallToolRequest(request), call.meta, call.caller, cancel).await
     }
 
     /// Until the helper says that its tools or resources have changed.
@@ -154,8 +174,10 @@ impl Session {
         &self,
         request: ClientRequest,
         meta: Option<Map<String, Value>>,
+        caller: Option<Caller>,
         cancel: &CancellationToken,
     ) -> Result<T, CallFault> {
+        let _until_answered = self.line.callers.enter(caller);
         let mut underway = self.activity.begin();
         let handle = tokio::select! {
             biased;
@@ -251,26 +273,4 @@ fn read_answer<T: DeserializeOwned>(answer: Result<ServerResult, ServiceError>) 
 /// A library's type as one of the protocol's; both are the same JSON.
 fn reread<T: DeserializeOwned>(from: &impl Serialize) -> Option<T> {
     serde_json::from_value(serde_json::to_value(from).ok()?).ok()
-}
-
-/// What Skein is towards helpers: it offers nothing yet, and hears when tools change.
-#[derive(Debug)]
-struct Client {
-    changed: Arc<Notify>,
-}
-
-impl ClientHandler for Client {
-    fn get_info(&self) -> ClientConfig {
-        let skein = Implementation::new("skein", env!("CARGO_PKG_VERSION"));
-        ClientConfig::new(ClientCapabilities::default(), skein)
-            .with_protocol_version(ProtocolVersion::V_2025_11_25)
-    }
-
-    async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
-        self.changed.notify_one();
-    }
-
-    async fn on_resource_list_changed(&self, _context: NotificationContext<RoleClient>) {
-        self.changed.notify_one();
-    }
 }

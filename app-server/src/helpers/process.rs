@@ -11,18 +11,18 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use nix::unistd::Pid;
 use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::census::View;
 use super::cgroup::Group;
 use super::control::{self, Plan};
+use super::input::{self, Input, InputEnd};
 use super::keeper::{GuardHandle, Keeper, Kept};
 use super::mark::Mark;
 use super::ring::Ring;
@@ -46,7 +46,7 @@ pub struct HelperProcess {
 #[derive(Debug)]
 pub struct Pipes {
     /// What is sent here is written, in order, by a task of its own. Full means that the helper does not read.
-    pub stdin: mpsc::Sender<Bytes>,
+    pub stdin: Input,
     /// What the helper prints.
     pub stdout: pipe::Receiver,
 }
@@ -165,7 +165,7 @@ impl HelperProcess {
         let error = pipe::Receiver::from_owned_fd(error)?;
         let input = pipe::Sender::from_owned_fd(input)?;
         let stdout = pipe::Receiver::from_owned_fd(output)?;
-        let (stdin, queued) = mpsc::channel(policy::HELPER_INPUT_QUEUE);
+        let (stdin, queued) = input::input();
         let tasks = &host.options.tasks;
         tasks.spawn(
             format!("helper-stderr/{}", spec.name),
@@ -281,19 +281,32 @@ pub(super) fn exec(plan: &Plan) -> io::Error {
     Command::new(&plan.command).args(&plan.args).env_clear().envs(plan.env.iter().cloned()).exec()
 }
 
-/// Writes what is queued. Closes the pipe when told to stop, also in the middle of a write that nobody reads.
-async fn pump(mut queued: mpsc::Receiver<Bytes>, mut input: pipe::Sender, stop: CancellationToken) {
+/// Writes what is queued. Closes the pipe when told to stop, also in the middle of a write that nobody reads, and when the
+/// helper has closed its end: what is in the pipe then, nobody reads.
+async fn pump(mut queued: InputEnd, mut input: pipe::Sender, stop: CancellationToken) {
     let write = async {
-        while let Some(bytes) = queued.recv().await {
-            input.write_all(&bytes).await?;
+        loop {
+            let message = tokio::select! {
+                biased;
+                ready = input.ready(Interest::ERROR) => {
+                    ready?;
+                    return Err(io::ErrorKind::BrokenPipe.into());
+                }
+                message = queued.next() => message,
+            };
+            match message {
+                Some(message) => input.write_all(&message.bytes).await?,
+                None => return io::Result::Ok(()),
+            }
         }
-        io::Result::Ok(())
     };
-    tokio::select! {
-        () = stop.cancelled() => {}
-        written = write => if let Err(error) = written {
-            tracing::debug!(%error, "a helper takes no more input");
-        }
+    let written = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        written = write => written,
+    };
+    if let Err(error) = written {
+        tracing::debug!(%error, "a helper takes no more input");
+        queued.refuse();
     }
 }
 

@@ -1,20 +1,20 @@
 //! The helpers of one thread.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 use skein_protocol::extension::HelperState;
 use skein_protocol::helper::{McpResourceReadResponse, McpServerStatus, McpServerToolCallResponse, Tool};
-use skein_protocol::ids::ThreadId;
+use skein_protocol::ids::{ThreadId, TurnId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::mcp::{CallFault, Session, ToolCall};
+use super::mcp::{CallFault, Caller, Session, ToolCall};
 use super::pool::{Hold, Instance, Key, Lease, Pool};
 use super::supervisor::{HelperEvent, Snapshot};
-use super::{ExitReport, HelperError, HelperSpec, ProcessHost};
+use super::{ExitReport, HelperError, HelperQuestion, HelperSpec, ProcessHost};
 
 #[cfg(test)]
 mod tests;
@@ -25,8 +25,10 @@ mod tests;
 pub struct HelperSet {
     host: Arc<ProcessHost>,
     thread: ThreadId,
-    cwd: PathBuf,
+    cwd: Arc<Path>,
     events: mpsc::Sender<HelperEvent>,
+    /// Where its helpers' questions to the user go. None: they are refused.
+    questions: Option<mpsc::Sender<HelperQuestion>>,
     /// No await under it.
     held: Mutex<Held>,
 }
@@ -61,6 +63,8 @@ pub struct HelperCall {
     pub arguments: Value,
     /// What the caller sends beside the arguments (`_meta`): an object, or null for none.
     pub meta: Value,
+    /// The turn that makes the call, if one does.
+    pub turn: Option<TurnId>,
 }
 
 /// A tool and whose it is.
@@ -83,10 +87,16 @@ impl HelperSet {
         cwd: PathBuf,
         events: mpsc::Sender<HelperEvent>,
     ) -> Self {
-        let (host, held) = (Arc::clone(host), Mutex::default());
-        let set = Self { host, thread, cwd, events, held };
+        let (host, cwd, held) = (Arc::clone(host), cwd.into(), Mutex::default());
+        let set = Self { host, thread, cwd, events, questions: None, held };
         set.change(specs);
         set
+    }
+
+    /// Passes on what helpers ask the user, while a call of this thread is outstanding at them.
+    #[must_use]
+    pub fn asking(self, questions: mpsc::Sender<HelperQuestion>) -> Self {
+        Self { questions: Some(questions), ..self }
     }
 
     /// Takes other specs, without waiting. What is another process now is started, and the old one given back as soon as no
@@ -102,7 +112,7 @@ impl HelperSet {
             let lease = match before.iter().position(|member| member.lease.key == key) {
                 Some(at) => Arc::clone(&before.swap_remove(at).lease),
                 None => {
-                    let whose = (self.thread, self.cwd.as_path());
+                    let whose = (self.thread, &*self.cwd);
                     Arc::new(Pool::lease(&self.host, whose, &spec, self.events.clone()))
                 }
             };
@@ -177,7 +187,7 @@ impl HelperSet {
         cancel: CancellationToken,
     ) -> Result<McpServerToolCallResponse, HelperError> {
         let (server, tool) = (server.to_owned(), tool.to_owned());
-        let call = HelperCall { server, tool, arguments, meta: Value::Null };
+        let call = HelperCall { server, tool, arguments, meta: Value::Null, turn: None };
         self.call_with_progress(call, cancel, None).await
     }
 
@@ -194,7 +204,8 @@ impl HelperSet {
         progress: Option<mpsc::Sender<String>>,
     ) -> Result<McpServerToolCallResponse, HelperError> {
         let member = self.member(&call.server)?;
-        let call = member.check(call, progress)?;
+        let caller = self.caller(&call.server, call.turn.clone());
+        let call = ToolCall { caller: Some(caller), ..member.check(call, progress)? };
         let (tool, limit) = (call.tool.clone(), member.spec.tool_timeout);
         let hold = member.hold()?;
         let answered = async {
@@ -228,10 +239,16 @@ impl HelperSet {
         let hold = member.hold()?;
         let answered = async {
             let session = member.session(&hold, &cancel).await?;
-            let answer = session.read_resource(uri, meta, &cancel).await;
+            let caller = Some(self.caller(server, None));
+            let answer = session.read_resource(uri, meta, caller, &cancel).await;
             member.answered(&hold, session, answer).await
         };
         member.while_held(&hold, answered).await
+    }
+
+    fn caller(&self, server: &str, turn: Option<TurnId>) -> Caller {
+        let (cwd, questions) = (Arc::clone(&self.cwd), self.questions.clone());
+        Caller { thread: self.thread, cwd, server: server.to_owned(), turn, questions }
     }
 
     fn member(&self, server: &str) -> Result<Arc<Member>, HelperError> {
@@ -379,12 +396,12 @@ impl Member {
         call: HelperCall,
         progress: Option<mpsc::Sender<String>>,
     ) -> Result<ToolCall, HelperError> {
-        let HelperCall { server, tool, arguments, meta } = call;
+        let HelperCall { server, tool, arguments, meta, turn: _ } = call;
         if !self.spec.offers(&tool) {
             return Err(HelperError::ToolNotEnabled { server, tool });
         }
         match (object(arguments), object(meta)) {
-            (Ok(arguments), Ok(meta)) => Ok(ToolCall { tool, arguments, meta, progress }),
+            (Ok(arguments), Ok(meta)) => Ok(ToolCall { tool, arguments, meta, progress, caller: None }),
             (Err(got), _) => Err(HelperError::BadArguments { server, tool, what: "arguments", got }),
             (_, Err(got)) => Err(HelperError::BadArguments { server, tool, what: "_meta", got }),
         }

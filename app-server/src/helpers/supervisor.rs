@@ -190,7 +190,7 @@ impl Supervisor {
             if self.reins.stop.is_cancelled() {
                 return Event::Stop;
             }
-            let line = Line::default();
+            let line = Line::new(self.cwd.clone());
             let kill = self.reins.kill.clone();
             let (link, wire) = match Link::start(&self.host, &self.spec, &self.cwd, kill, &line) {
                 Ok(started) => started,

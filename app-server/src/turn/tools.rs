@@ -53,7 +53,8 @@ impl Running {
         let since = self.job.clock.now();
         let (progress, said) = mpsc::channel(policy::CALL_PROGRESS);
         let ToolCall { server, tool, arguments } = call;
-        let call = HelperCall { server, tool, arguments, meta: Value::Null };
+        let turn = Some(self.job.turn.clone());
+        let call = HelperCall { server, tool, arguments, meta: Value::Null, turn };
         let called = helpers.call_with_progress(call, self.job.cancel.clone(), Some(progress));
         let outcome = self.pass_on_until(item.id(), said, called).await;
         let result = as_result(&outcome);

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use skein_app_server::clock::Clock;
 use skein_app_server::helpers::{
-    Containment, ExitReport, GuardProgram, HelperProcess, HelperSpec, HomeMark, HostOptions, Life, Pipes,
-    ProcessError, ProcessHost, Secrets, StdioSpec, Transport,
+    Containment, ExitReport, GuardProgram, HelperProcess, HelperSpec, HomeMark, HostOptions, Input, Life,
+    Pipes, ProcessError, ProcessHost, Secrets, StdioSpec, Transport,
 };
 use skein_app_server::tasks::Tasks;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -116,7 +116,7 @@ impl House {
 /// A helper that was started.
 pub struct Running {
     pub process: HelperProcess,
-    pub stdin: Option<tokio::sync::mpsc::Sender<bytes::Bytes>>,
+    pub stdin: Option<Input>,
     pub stdout: Lines<BufReader<pipe::Receiver>>,
 }
 

@@ -3,6 +3,7 @@
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use nix::sys::signal::Signal;
 use skein_app_server::clock::Clock;
 use skein_app_server::helpers::{Containment, HelperSpec, Stage, StdioSpec, Transport};
@@ -276,7 +277,9 @@ async fn a_helper_that_reads_nothing_holds_up_nobody_and_is_ended() {
     assert_eq!(helper.line().await, "up");
     let stdin = helper.stdin.take().expect("not taken yet");
     let mut sent = 0;
-    while stdin.try_send(vec![b'x'; 64 << 10].into()).is_ok() {
+    // Each lets the writer take some of it; the last one finds no room.
+    while let Some(sent_one) = stdin.send(vec![b'x'; 64 << 10].into()).now_or_never() {
+        sent_one.expect("it lives");
         sent += 1;
         assert!(sent < 1000, "the queue to a helper has no bound");
         tokio::task::yield_now().await;

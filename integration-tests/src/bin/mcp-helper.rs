@@ -1,6 +1,6 @@
 //! A stdio MCP server (revision 2025-11-25, or what `--speaks` says) that behaves as badly as it is told: for tests and demonstrations.
 //!
-//! `mcp-helper [SWITCH...]`; the switches are the fields of [`Manners`], its tools those of [`TOOLS`]. Small on purpose:
+//! `mcp-helper [SWITCH...]`; the switches are the fields of [`Manners`], its tools those of [`TOOLS`] and [`asks::TOOLS`]. Small on purpose:
 //! no runtime, a thread for each call that takes time.
 
 use std::collections::HashMap;
@@ -12,6 +12,8 @@ use std::time::Duration;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use serde_json::{Value, json};
 
+#[path = "mcp-helper/asks.rs"]
+mod asks;
 #[path = "mcp-helper/era.rs"]
 mod era;
 #[path = "mcp-helper/zoo.rs"]
@@ -142,6 +144,7 @@ impl Manners {
 struct Server {
     cancelled: Mutex<HashMap<String, bool>>,
     changed: Condvar,
+    asks: Arc<asks::Asks>,
 }
 
 fn serve(server: &Arc<Server>, manners: &Manners) {
@@ -162,9 +165,10 @@ fn serve(server: &Arc<Server>, manners: &Manners) {
         match message["method"].as_str() {
             Some("initialize") => answer(&id, &hello(&message["params"]["protocolVersion"])),
             Some("ping") => answer(&id, &json!({})),
-            Some("tools/list") => {
-                answer(&id, &json!({ "tools": TOOLS.iter().map(tool).collect::<Vec<_>>() }))
-            }
+            Some("tools/list") => answer(
+                &id,
+                &json!({ "tools": TOOLS.iter().chain(asks::TOOLS).map(tool).collect::<Vec<_>>() }),
+            ),
             Some("resources/list") => answer(&id, &resources(&message["params"]["cursor"])),
             Some("resources/templates/list") => answer(
                 &id,
@@ -178,6 +182,7 @@ fn serve(server: &Arc<Server>, manners: &Manners) {
             Some(unknown) if !id.is_null() => {
                 send(&json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32601, "message": unknown } }));
             }
+            None if !id.is_null() => server.asks.heard(message.clone()),
             Some(_) | None => {}
         }
         if let (Some((mode, _)), Some(method)) = (&manners.zoo, message["method"].as_str()) {
@@ -278,6 +283,7 @@ fn call(server: &Arc<Server>, manners: &Manners, id: Value, params: &Value) {
             }
             say(&id, "done");
         }
+        other if asks::call(&server.asks, &id, other, arguments) => {}
         unknown => result(&id, &format!("no tool {unknown:?}"), true),
     }
 }

@@ -12,7 +12,10 @@ use skein_integration_tests::requests::{
 };
 use skein_integration_tests::view::{Kind, Leave, View, Window};
 use skein_protocol::account::GetAccountParams;
-use skein_protocol::approval::{ToolRequestUserInputAnswer, ToolRequestUserInputResponse};
+use skein_protocol::approval::{
+    McpServerElicitationAction, McpServerElicitationRequestResponse, ToolRequestUserInputAnswer,
+    ToolRequestUserInputResponse,
+};
 use skein_protocol::catalogue::{CollaborationModeListParams, HooksListParams, SkillsListParams};
 use skein_protocol::config::ConfigReadParams;
 use skein_protocol::error::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND};
@@ -34,7 +37,7 @@ use skein_protocol::notifications::{
     ThreadNameUpdated, ThreadReverted, ThreadStarted, ThreadTokenUsageUpdated, ThreadUnarchived,
 };
 use skein_protocol::server::{InitializeCapabilities, ModelListParams};
-use skein_protocol::server_requests::ItemToolRequestUserInput;
+use skein_protocol::server_requests::{ItemToolRequestUserInput, McpServerElicitationRequest};
 use skein_protocol::table::Method;
 use skein_protocol::thread::{
     SortDirection, ThreadArchiveParams, ThreadDeleteParams, ThreadForkParams, ThreadInjectItemsParams,
@@ -177,6 +180,28 @@ async fn what_clients_ask_before_their_first_thread() -> Result<()> {
     client.call::<SkillsList>(SkillsListParams::default()).await?;
     client.call::<HooksList>(HooksListParams::default()).await?;
     client.call::<CollaborationModeList>(CollaborationModeListParams {}).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn what_a_helper_asks_the_user() -> Result<()> {
+    let home = home().await?;
+    let mut client = talkative(&home).await?;
+    let thread = client.start_said_thread("words").await?;
+    let schema = json!({ "type": "object", "properties": { "name": { "type": "string" } } });
+    let form = json!({ "mode": "form", "message": "Who?", "requestedSchema": schema });
+    let url = json!({ "mode": "url", "message": "In", "url": "https://a.example/", "elicitationId": "e" });
+    let accepted = (McpServerElicitationAction::Accept, Some(json!({ "name": "Ada" })));
+    for (params, (action, content)) in [(form, accepted), (url, (McpServerElicitationAction::Decline, None))]
+    {
+        let asks = json!({ "request": { "method": "elicitation/create", "params": params } });
+        let turn = client.start_turn(thread, &format!("/tool helper ask {asks}")).await?;
+        let (id, _) = client.next_request::<McpServerElicitationRequest>().await?;
+        let answer = McpServerElicitationRequestResponse { meta: None, action, content };
+        client.answer_request::<McpServerElicitationRequest>(&id, &answer).await?;
+        client.next::<ServerRequestResolved>(|resolved| resolved.request_id == id).await?;
+        client.turn_end(&turn).await?;
+    }
     home.finish().await
 }
 

@@ -1,10 +1,12 @@
 //! Helpers: a stalled one holds up nobody else, a dead one ends what waits for it, and nothing leaks in.
 
+mod asks;
 mod census;
 mod dead;
 mod eras;
 mod http;
 mod leaks;
+mod lines;
 mod reload;
 mod resources;
 mod shared;

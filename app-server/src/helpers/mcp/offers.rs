@@ -11,7 +11,7 @@ use skein_protocol::helper::{McpResourceReadResponse, Resource, ResourceTemplate
 use tokio_util::sync::CancellationToken;
 
 use super::http::told;
-use super::{CallFault, Session, reread};
+use super::{CallFault, Caller, Session, reread};
 use crate::policy;
 
 /// All that a helper lists.
@@ -67,10 +67,11 @@ impl Session {
         &self,
         uri: String,
         meta: Option<Map<String, Value>>,
+        caller: Option<Caller>,
         cancel: &CancellationToken,
     ) -> Result<McpResourceReadResponse, CallFault> {
         let request = ReadResourceRequest::new(ReadResourceRequestParams::new(uri));
-        self.ask(ClientRequest::ReadResourceRequest(request), meta, cancel).await
+        self.ask(ClientRequest::ReadResourceRequest(request), meta, caller, cancel).await
     }
 
     /// Why an answer did not come.

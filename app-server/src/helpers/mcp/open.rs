@@ -90,7 +90,7 @@ impl Session {
         asked: &Asked,
     ) -> Result<Self, String> {
         let changed = Arc::new(Notify::new());
-        let client = Client { changed: Arc::clone(&changed) };
+        let client = Client::new(Arc::clone(&changed), line.clone());
         let greeting =
             Greeting { transport: &mut transport, about: client.get_info(), asked, refused: [None, None] };
         let about = greeting.run().await.map_err(|wrong| {

@@ -8,11 +8,13 @@ use rmcp::model::{
 };
 use tokio::sync::mpsc;
 
+use crate::policy;
+
 /// Rides on a request: where the progress of this call goes.
 #[derive(Debug, Clone)]
 pub struct Progress(pub mpsc::Sender<String>);
 
-/// The calls that are under way and whose progress somebody wants.
+/// The calls over HTTP that are under way and whose progress somebody wants. Those over lines are in `outstanding.rs`.
 #[derive(Debug, Default)]
 pub struct Sinks(HashMap<ProgressToken, (RequestId, mpsc::Sender<String>)>);
 
@@ -50,9 +52,11 @@ impl Sinks {
 }
 
 /// A progress notification for people.
-fn words(progress: &ProgressNotificationParam) -> String {
+pub fn words(progress: &ProgressNotificationParam) -> String {
     match (&progress.message, progress.total) {
-        (Some(message), _) => message.clone(),
+        (Some(message), _) => {
+            message[..message.floor_char_boundary(policy::HELPER_PROGRESS_BYTES)].to_owned()
+        }
         (None, Some(total)) => format!("{} of {total}", progress.progress),
         (None, None) => progress.progress.to_string(),
     }
@@ -73,5 +77,7 @@ mod tests {
         assert_eq!(progress(Some(4.0), Some("half")), "half");
         assert_eq!(progress(Some(4.0), None), "2 of 4");
         assert_eq!(progress(None, None), "2");
+        let long = "ä".repeat(policy::HELPER_PROGRESS_BYTES);
+        assert_eq!(progress(None, Some(&long)).len(), policy::HELPER_PROGRESS_BYTES);
     }
 }

@@ -1,48 +1,63 @@
 //! JSON-RPC messages as lines over a helper's pipes. rmcp's own reader passes over lines that are too long or no JSON,
-//! and whoever waits for the answer in them waits for ever; this one closes the line and says why.
+//! and whoever waits for the answer in them waits for ever; this one closes the line and says why. What nobody waits for
+//! never reaches rmcp, which starts a task for each message; what the helper asks is bounded.
 
 use std::io;
 
 use bytes::Bytes;
 use rmcp::RoleClient;
-use rmcp::model::{ClientJsonRpcMessage, ServerJsonRpcMessage};
+use rmcp::model::{
+    ClientJsonRpcMessage, ClientNotification, JsonRpcMessage, RequestId, ServerJsonRpcMessage,
+};
 use rmcp::transport::Transport;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::unix::pipe;
-use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::super::Pipes;
 use super::Line;
-use super::progress::Sinks;
+use super::heard::{self, Heard};
+use super::outstanding::{Incoming, Outstanding, Turn};
+use super::pace::Pace;
+use super::progress::words;
+use crate::clock::Clock;
+use crate::helpers::input::{Closed, Input};
 use crate::policy;
 
 /// Lines over pipes, for rmcp.
 #[derive(Debug)]
 pub struct LineTransport {
-    stdout: BufReader<pipe::Receiver>,
-    /// The line so far; a read that is cancelled goes on from here.
-    partial: Vec<u8>,
-    stdin: Option<mpsc::Sender<Bytes>>,
-    sinks: Sinks,
+    lines: Lines,
+    input: Option<Input>,
+    /// What we have asked.
+    outstanding: Outstanding,
+    /// What the helper has asked.
+    asked: Incoming,
+    pace: Pace,
+    rest_until: Option<Instant>,
+    others_first: bool,
+    /// What there was no room for: until when room for it is waited for.
+    untold: Option<(Bytes, Instant)>,
+    /// There was no room in time, and none since.
+    deaf: bool,
+    /// The helper has answered once: before that it may ask nothing but pings.
+    open: bool,
     line: Line,
 }
 
-impl LineTransport {
-    /// Takes over both pipes. `line` tells why they closed.
-    pub fn new(pipes: Pipes, line: Line) -> Self {
-        Self {
-            stdout: BufReader::new(pipes.stdout),
-            partial: Vec::new(),
-            stdin: Some(pipes.stdin),
-            sinks: Sinks::default(),
-            line,
-        }
-    }
+/// The helper's output, line by line.
+#[derive(Debug)]
+struct Lines {
+    stdout: BufReader<pipe::Receiver>,
+    /// The line so far; a read that is cancelled goes on from here.
+    partial: Vec<u8>,
+}
 
-    /// The next line without its end; the error is what is wrong with it, or `None` at the end of the output. Can be
-    /// cancelled without loss.
-    async fn next_line(&mut self) -> Result<Vec<u8>, Option<String>> {
+impl Lines {
+    /// The next line without its end; the error is what is wrong with it, or `None` at the end of the output. `line` hears
+    /// each part of it. Can be cancelled without loss.
+    async fn next(&mut self, line: &Line) -> Result<Vec<u8>, Option<String>> {
         loop {
             let read = self
                 .stdout
@@ -52,7 +67,7 @@ impl LineTransport {
             if read.is_empty() {
                 return Err(None);
             }
-            self.line.hear();
+            line.hear();
             let end = read.iter().position(|byte| *byte == b'\n');
             let (text, used) = end.map_or((read, read.len()), |end| (&read[..end], end + 1));
             if self.partial.len() + text.len() > policy::HELPER_LONGEST_LINE {
@@ -70,6 +85,136 @@ impl LineTransport {
     }
 }
 
+impl LineTransport {
+    /// Takes over both pipes. `line` tells why they closed.
+    pub fn new(pipes: Pipes, line: Line) -> Self {
+        Self {
+            lines: Lines { stdout: BufReader::new(pipes.stdout), partial: Vec::new() },
+            input: Some(pipes.stdin),
+            outstanding: Outstanding::default(),
+            asked: Incoming::default(),
+            pace: Pace::default(),
+            rest_until: None,
+            others_first: false,
+            untold: None,
+            deaf: false,
+            open: false,
+            line,
+        }
+    }
+
+    /// Lets others have a turn, and a flood wait, also for the helper's own ears. Can be cancelled without loss.
+    async fn breathe(&mut self) {
+        if let (Some((bytes, until)), Some(input)) = (&self.untold, &self.input) {
+            let room = tokio::time::timeout_at(*until, input.room_for_notice(bytes.len())).await;
+            self.deaf = !(room.is_ok() && input.notify(bytes.clone()));
+        }
+        self.untold = None;
+        if std::mem::take(&mut self.others_first) {
+            tokio::task::yield_now().await;
+        }
+        if let Some(until) = self.rest_until {
+            tokio::time::sleep_until(until).await;
+            self.rest_until = None;
+        }
+    }
+
+    /// The next line; the error is why there is none.
+    async fn next_line(&mut self) -> Result<Vec<u8>, Option<String>> {
+        let refused = async {
+            match &self.input {
+                Some(input) => input.refused().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            line = self.lines.next(&self.line) => line,
+            // Said by who was to be told something. Why it ended, if it did, says more.
+            () = refused => {
+                self.line.suspect("it closed its input");
+                Err(None)
+            }
+        }
+    }
+
+    /// What rmcp is to hear of a line.
+    fn sift(&mut self, line: &[u8]) -> Result<Option<ServerJsonRpcMessage>, String> {
+        self.others_first = self.pace.heard();
+        let wanted = match heard::hear(line)? {
+            Heard::Answer(id) => {
+                self.open = true;
+                self.outstanding.answered(&id)
+            }
+            Heard::Request { id, method } => self.is_to_be_answered(id, &method, line.len()),
+            Heard::Progress(progress) => {
+                if self.outstanding.progress(&progress.progress_token, || words(&progress)) {
+                    return Ok(None);
+                }
+                false
+            }
+            Heard::Cancelled(id) => self.asked.withdrawn(&id),
+            Heard::Changed => true,
+            Heard::Nothing => false,
+        };
+        if wanted {
+            return serde_json::from_slice(line).map(Some).map_err(|_| heard::garbage(line));
+        }
+        self.rest_until = self.pace.stray(Clock.now());
+        Ok(None)
+    }
+
+    /// Whether a request of the helper goes on to our handler. Everything else is answered here.
+    fn is_to_be_answered(&mut self, id: RequestId, method: &str, bytes: usize) -> bool {
+        let refusal = match method {
+            "ping" => {
+                self.notify(&json!({ "jsonrpc": "2.0", "id": id, "result": {} }));
+                return false;
+            }
+            _ if !self.open => "nothing may be asked before initialize is answered".to_owned(),
+            _ if bytes > policy::HELPER_LONGEST_REQUEST => {
+                format!("a request has at most {} bytes", policy::HELPER_LONGEST_REQUEST)
+            }
+            _ => match self.asked.admit(&id) {
+                Ok(()) => return true,
+                Err(refusal) => refusal,
+            },
+        };
+        let error = json!({ "code": rmcp::model::ErrorCode::INVALID_REQUEST.0, "message": refusal });
+        self.notify(&json!({ "jsonrpc": "2.0", "id": id, "error": error }));
+        false
+    }
+
+    /// Tells the helper something that no task of ours waits to tell. When it does not read it is waited for, not for
+    /// long, before more is read of it; then it is not told.
+    fn notify(&mut self, message: &Value) {
+        let bytes = line_of(message.to_string());
+        let Some(input) = &self.input else { return };
+        if input.notify(bytes.clone()) {
+            self.deaf = false;
+        } else if self.deaf {
+            tracing::debug!("a helper that does not read was not told something");
+        } else {
+            self.untold = Some((bytes, Clock.now() + policy::HELPER_NOTICE_PATIENCE));
+        }
+    }
+
+    /// How a message of ours goes out.
+    fn turn_of(&mut self, message: &ClientJsonRpcMessage) -> Turn {
+        match message {
+            JsonRpcMessage::Request(request) => self.outstanding.ask(request),
+            JsonRpcMessage::Notification(notification) => {
+                let ClientNotification::CancelledNotification(cancelled) = &notification.notification else {
+                    return Turn::Waits;
+                };
+                cancelled.params.request_id.as_ref().map_or(Turn::Never, |id| self.outstanding.give_up(id))
+            }
+            JsonRpcMessage::Response(answer) => self.asked.answered(Some(&answer.id)),
+            JsonRpcMessage::Error(error) => self.asked.answered(error.id.as_ref()),
+        }
+    }
+}
+
 impl Transport<RoleClient> for LineTransport {
     type Error = io::Error;
 
@@ -78,24 +223,26 @@ impl Transport<RoleClient> for LineTransport {
         message: ClientJsonRpcMessage,
     ) -> impl Future<Output = io::Result<()>> + Send + 'static {
         // Registered before the helper can answer.
-        self.sinks.watch(&message);
-        let stdin = self.stdin.clone();
+        let turn = self.turn_of(&message);
+        let input = self.input.clone();
         async move {
-            let closed = || io::Error::new(io::ErrorKind::NotConnected, "the helper takes no more input");
-            let mut bytes = serde_json::to_vec(&message)?;
-            bytes.push(b'\n');
-            stdin.ok_or_else(closed)?.send(bytes.into()).await.map_err(|_| closed())
+            let input = input.ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, Closed))?;
+            let bytes = line_of(serde_json::to_string(&message)?);
+            drop(message);
+            let sent = turn.take(&input, bytes).await;
+            sent.map_err(|closed| io::Error::new(io::ErrorKind::NotConnected, closed))
         }
     }
 
     async fn receive(&mut self) -> Option<ServerJsonRpcMessage> {
         loop {
-            let parsed = self.next_line().await.and_then(|line| parse(&line).map_err(Some));
-            match parsed {
-                Ok(Some(message)) => {
-                    self.sinks.heed(&message);
-                    return Some(message);
-                }
+            self.breathe().await;
+            let sifted = match self.next_line().await {
+                Ok(line) => self.sift(&line).map_err(Some),
+                Err(why) => Err(why),
+            };
+            match sifted {
+                Ok(Some(message)) => return Some(message),
                 Ok(None) => {}
                 Err(why) => {
                     self.line.close(why);
@@ -106,7 +253,7 @@ impl Transport<RoleClient> for LineTransport {
     }
 
     async fn close(&mut self) -> io::Result<()> {
-        self.stdin = None;
+        self.input = None;
         self.line.close(None);
         Ok(())
     }
@@ -118,40 +265,8 @@ impl Drop for LineTransport {
     }
 }
 
-/// One line as a message; `None` for what may be passed over: an empty line, a notification that nobody knows.
-fn parse(line: &[u8]) -> Result<Option<ServerJsonRpcMessage>, String> {
-    let line = line.trim_ascii();
-    if line.is_empty() {
-        return Ok(None);
-    }
-    serde_json::from_slice(line).map(Some).or_else(|_| match serde_json::from_slice::<Value>(line) {
-        Ok(Value::Object(object)) if object.contains_key("method") && !object.contains_key("id") => Ok(None),
-        Ok(_) | Err(_) => {
-            let shown = &line[..line.len().min(policy::HELPER_GARBAGE_SHOWN)];
-            Err(format!("it printed what is no MCP message: {:?}", String::from_utf8_lossy(shown)))
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use rmcp::model::JsonRpcMessage;
-
-    use super::*;
-
-    #[test]
-    fn messages_are_read_strangers_are_passed_over_and_garbage_is_refused() {
-        assert!(matches!(
-            parse(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#),
-            Ok(Some(JsonRpcMessage::Response(_)))
-        ));
-        assert!(matches!(parse(b" \r"), Ok(None)));
-        assert!(parse(br#"{"jsonrpc":"2.0","method":"notifications/progress","params":7}"#).is_ok());
-        for garbage in [&b"Listening on stdio"[..], b"[]", b"{}", b"\xff\xfe", br#"{"level":"info"}"#] {
-            let refused = parse(garbage).expect_err("no message");
-            assert!(refused.starts_with("it printed what is no MCP message: \""), "{refused}");
-        }
-        let refused = parse(&[b'x'; 5000]).expect_err("no message");
-        assert!(refused.len() < 300, "{}", refused.len());
-    }
+fn line_of(message: String) -> Bytes {
+    let mut bytes = message.into_bytes();
+    bytes.push(b'\n');
+    bytes.into()
 }

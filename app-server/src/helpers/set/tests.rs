@@ -1,11 +1,11 @@
 //! Calls in paused time: whose limit they have, and what a helper hears of one that was given up.
 
-use bytes::Bytes;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 
 use super::super::Pipes;
+use super::super::input::{InputEnd, input};
 use super::super::link::Wire;
 use super::super::mcp::{Asked, Line};
 use super::super::pool::tests::{Double, House};
@@ -28,13 +28,13 @@ struct Fake {
 impl Fake {
     async fn start(tool_timeout: Option<Duration>) -> Self {
         let tasks = Tasks::new();
-        let (stdin, asked) = mpsc::channel(16);
+        let (stdin, asked) = input();
         let (output, stdout) = pipe::pipe().expect("a pipe");
         let (hear, heard) = mpsc::channel(64);
         tasks.spawn("fake", answer(asked, output, hear, tasks.clone()));
         let session = Session::open(
             Wire::Pipes(Pipes { stdin, stdout }),
-            Line::default(),
+            Line::new("/".into()),
             tasks.clone(),
             &Asked::default(),
         )
@@ -74,12 +74,7 @@ impl Fake {
     }
 }
 
-async fn answer(
-    mut asked: mpsc::Receiver<Bytes>,
-    mut output: pipe::Sender,
-    hear: mpsc::Sender<Value>,
-    tasks: Tasks,
-) {
+async fn answer(mut asked: InputEnd, mut output: pipe::Sender, hear: mpsc::Sender<Value>, tasks: Tasks) {
     let (say, mut said) = mpsc::channel::<Value>(16);
     loop {
         let message: Value = tokio::select! {
@@ -90,7 +85,7 @@ async fn answer(
                 }
                 continue;
             }
-            line = asked.recv() => match line {
+            line = asked.next() => match line.map(|line| line.bytes) {
                 Some(line) => serde_json::from_slice(&line).expect("JSON"),
                 None => return,
             },
@@ -152,7 +147,13 @@ async fn tool_timeout_sec_cuts_only_its_own_call_and_the_helper_is_told() {
 #[tokio::test(start_paused = true)]
 async fn what_is_sent_beside_the_arguments_reaches_the_helper_and_our_token_wins() {
     let mut fake = Fake::start(None).await;
-    let call = |meta| HelperCall { server: "fake".into(), tool: "wait".into(), arguments: Value::Null, meta };
+    let call = |meta| HelperCall {
+        server: "fake".into(),
+        tool: "wait".into(),
+        arguments: Value::Null,
+        meta,
+        turn: None,
+    };
     let meta = json!({ "example.org/trace": "t", "progressToken": "theirs" });
     let called = fake.set.call_with_progress(call(meta), CancellationToken::new(), None).await;
     assert!(called.is_ok(), "{called:?}");

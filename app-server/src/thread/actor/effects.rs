@@ -14,7 +14,7 @@ use skein_protocol::notifications::{
     McpServerStartupStatusUpdated, ThreadClosed, ThreadStarted, ThreadStatusChanged,
 };
 use skein_protocol::table::{Notification, Scope};
-use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
+use skein_protocol::thread::ThreadStatus;
 
 use super::{Child, Owner, Waiter};
 use crate::helpers::{ExitReport, HelperEvent, HelperSet};
@@ -73,13 +73,16 @@ impl Owner {
         let specs = self.helper_specs();
         let cwd = self.settings().cwd.clone().into();
         let events = self.helper_events.0.clone();
-        let set = Arc::new(HelperSet::start(&self.services.host, self.id, specs, cwd, events));
+        let set = HelperSet::start(&self.services.host, self.id, specs, cwd, events);
+        let set = Arc::new(set.asking(self.helper_questions.0.clone()));
         self.helpers = Some(Arc::clone(&set));
         self.seat.publish.send_modify(|snapshot| snapshot.helpers = Some(set));
     }
 
     fn end_helpers(&mut self) {
         self.unload_began = Some(self.services.clock.now());
+        // What a turn has asked ends with it.
+        self.drop_questions_of(None);
         match self.helpers.clone() {
             Some(set) => {
                 self.children.spawn(format!("end-helpers/{}", self.id), async move {
@@ -305,10 +308,10 @@ impl Owner {
     pub(super) fn status(&self) -> ThreadStatus {
         match self.machine.phase() {
             Phase::Gone | Phase::Loading => ThreadStatus::NotLoaded,
-            Phase::Idle | Phase::Running | Phase::Unloading if self.turn.is_some() => {
-                let waits =
-                    if self.questions.is_empty() { None } else { Some(ThreadActiveFlag::WaitingOnUserInput) };
-                ThreadStatus::Active { active_flags: waits.into_iter().collect() }
+            Phase::Idle | Phase::Running | Phase::Unloading
+                if self.turn.is_some() || !self.questions.is_empty() =>
+            {
+                ThreadStatus::Active { active_flags: self.waits_on() }
             }
             Phase::Idle | Phase::Running | Phase::Unloading if self.faulted => ThreadStatus::SystemError,
             Phase::Idle | Phase::Running | Phase::Unloading => ThreadStatus::Idle,

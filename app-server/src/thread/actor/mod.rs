@@ -20,7 +20,7 @@ use super::registry::Seat;
 use super::subscribers::Role;
 use super::writer::Written;
 use crate::config::{Config, Overrides, RunningOrphans};
-use crate::helpers::{ExitReport, HelperEvent, HelperSet};
+use crate::helpers::{ExitReport, HelperEvent, HelperQuestion, HelperSet};
 use crate::policy;
 use crate::services::Services;
 use crate::tasks::Group;
@@ -64,6 +64,8 @@ enum Child {
     Moved(Box<elsewhere::Outcome>),
     /// This turn's task has ended; its last report tells how.
     Turn(TurnId),
+    /// Nobody wants an answer to this question of a helper any more.
+    GivenUp(i64),
 }
 
 /// A request that waits for something of the machine.
@@ -80,12 +82,14 @@ enum Waiter {
 enum Wakeup {
     Deadline,
     Checkpoint,
+    Unanswered,
     Woken,
     Child(Result<Child, tokio::task::JoinError>),
     Written(Written),
     Command(Command),
     Report(Report),
     Helper(HelperEvent),
+    Asked(HelperQuestion),
 }
 
 /// The owner's state. It lives in one task, and nobody else sees it.
@@ -122,6 +126,8 @@ struct Owner {
     config: Arc<Config>,
     turn: Option<RunningTurn>,
     questions: Vec<Question>,
+    /// Since when nobody is there for a question outside of a turn.
+    unanswerable_since: Option<Instant>,
     /// The last turn failed.
     faulted: bool,
     unload_began: Option<Instant>,
@@ -133,6 +139,7 @@ struct Owner {
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     written: (mpsc::Sender<Written>, mpsc::Receiver<Written>),
     helper_events: (mpsc::Sender<HelperEvent>, mpsc::Receiver<HelperEvent>),
+    helper_questions: (mpsc::Sender<HelperQuestion>, mpsc::Receiver<HelperQuestion>),
 }
 
 /// Starts the owner of a claimed thread, with the command that claimed it.
@@ -185,6 +192,7 @@ impl Owner {
             config,
             turn: None,
             questions: Vec::new(),
+            unanswerable_since: None,
             faulted: false,
             unload_began: None,
             checkpoint_at: None,
@@ -192,6 +200,7 @@ impl Owner {
             reports: mpsc::channel(policy::TURN_REPORTS),
             written: mpsc::channel(policy::WRITER_BATCHES),
             helper_events: mpsc::channel(policy::HELPER_EVENTS),
+            helper_questions: mpsc::channel(policy::HELPER_QUESTIONS_WAITING),
         }
     }
 
@@ -210,6 +219,7 @@ impl Owner {
         while self.machine.phase() != Phase::Gone {
             let wakeup = self.next().await;
             self.handle(wakeup);
+            self.look_for_somebody();
             self.send_ready();
         }
     }
@@ -223,12 +233,15 @@ impl Owner {
             biased;
             () = until(deadline) => Wakeup::Deadline,
             () = until(self.checkpoint_at) => Wakeup::Checkpoint,
+            () = until(self.unanswerable_at()) => Wakeup::Unanswered,
             () = self.seat.handle.woken() => Wakeup::Woken,
             child = self.children.next() => Wakeup::Child(child),
             Some(written) = self.written.1.recv() => Wakeup::Written(written),
             Some(event) = self.helper_events.1.recv() => Wakeup::Helper(event),
             Some(command) = self.seat.mailbox.recv() => Wakeup::Command(command),
             Some(report) = self.reports.1.recv(), if has_room => Wakeup::Report(report),
+            // Behind the report of the call that it is about.
+            Some(question) = self.helper_questions.1.recv(), if has_room => Wakeup::Asked(question),
         }
     }
 
@@ -236,12 +249,14 @@ impl Owner {
         match wakeup {
             Wakeup::Deadline => self.step(Event::DeadlinePassed),
             Wakeup::Checkpoint => self.checkpoint(),
+            Wakeup::Unanswered => self.decline_unanswered(),
             Wakeup::Woken => self.woken(),
             Wakeup::Child(child) => self.child_ended(child),
             Wakeup::Written(written) => self.written(&written),
             Wakeup::Command(command) => self.command(command),
             Wakeup::Report(report) => self.report(report),
             Wakeup::Helper(event) => self.helper_event(event),
+            Wakeup::Asked(question) => self.helper_asks(question),
         }
     }
 
@@ -325,6 +340,7 @@ impl Owner {
             Ok(Child::Sought(sought)) => self.sought(*sought),
             Ok(Child::Moved(outcome)) => self.rollout_moved(*outcome),
             Ok(Child::Turn(turn)) => self.turn_task_ended(&turn),
+            Ok(Child::GivenUp(question)) => self.question_given_up(question),
             // The tracker has logged the panic.
             Err(error) if error.is_panic() => self.child_panicked(error.id()),
             Err(_) => {}

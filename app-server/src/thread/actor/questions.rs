@@ -1,9 +1,11 @@
-//! Questions of a turn to the user: put to every subscriber, put again to whoever resumes, settled by the first real
-//! answer.
+//! Questions to the user, of a turn or of a helper: put to every subscriber, put again to whoever resumes, settled by the
+//! first real answer. What a helper asks outside of a turn ends with its call, or when nobody is there for too long.
 
 use std::collections::{BTreeMap, HashSet};
 
+use serde_json::value::RawValue;
 use skein_protocol::approval::{
+    McpServerElicitationAction, McpServerElicitationRequestParams, McpServerElicitationRequestResponse,
     ToolRequestUserInputParams, ToolRequestUserInputQuestion, ToolRequestUserInputResponse,
 };
 use skein_protocol::envelope;
@@ -11,13 +13,17 @@ use skein_protocol::error::WireError;
 use skein_protocol::event::ServerRequestResolvedNotification;
 use skein_protocol::ids::{ConnectionId, ItemId, RequestId, TurnId};
 use skein_protocol::notifications::ServerRequestResolved;
-use skein_protocol::server_requests::ItemToolRequestUserInput;
+use skein_protocol::server_requests::{ItemToolRequestUserInput, McpServerElicitationRequest};
 use skein_protocol::table::Scope;
+use skein_protocol::thread::ThreadActiveFlag;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use super::Owner;
+use super::{Child, Owner};
 use crate::connection::outbox::{Frame, Outbox};
+use crate::helpers::HelperQuestion;
 use crate::thread::event::Event;
+use crate::thread::machine::Phase;
 use crate::thread::outgoing::{Notice, Outgoing};
 use crate::thread::questions::{Asked, Verdict};
 use crate::thread::registry::ClientAnswer;
@@ -34,7 +40,23 @@ pub(super) struct Question {
     asked: Asked,
     /// Whether its turn in the line has come.
     put: bool,
-    answer: oneshot::Sender<Answered>,
+    /// The turn that it ends with. None: it ends with its call.
+    turn: Option<TurnId>,
+    wants: Wants,
+}
+
+/// Who asks, and how it is told.
+enum Wants {
+    /// A turn.
+    Words(oneshot::Sender<Answered>),
+    /// A helper.
+    Decision(oneshot::Sender<McpServerElicitationRequestResponse>),
+}
+
+/// What came of a question.
+enum Settled {
+    Words(Answered),
+    Decision(McpServerElicitationRequestResponse),
 }
 
 impl Owner {
@@ -42,16 +64,50 @@ impl Owner {
     pub(super) fn ask(&mut self, item: ItemId, text: String, answer: oneshot::Sender<Answered>) {
         let Some(turn) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
         let number = self.services.questions.open(self.id);
-        let params = self.question(turn, item, text);
+        let params = self.question(turn.clone(), item, text);
         let frame =
             envelope::server_request::<ItemToolRequestUserInput>(&RequestId::Integer(number), &params);
-        let asked = Asked::default();
-        self.questions.push(Question { number, frame: frame.into(), asked, put: false, answer });
+        self.open_question(number, frame.into(), Some(turn), Wants::Words(answer));
+    }
+
+    /// A helper asks. Dropped, the question is cancelled: so is one that nobody wants answered any more.
+    pub(super) fn helper_asks(&mut self, question: HelperQuestion) {
+        let HelperQuestion { turn, server, request, answer, given_up } = question;
+        let running = self.turn.as_ref().map(|turn| &turn.id);
+        let too_late = turn.is_some() && turn.as_ref() != running;
+        let open = matches!(self.machine.phase(), Phase::Idle | Phase::Running) && self.journal.is_some();
+        if !open || too_late || given_up.is_cancelled() {
+            return;
+        }
+        let number = self.services.questions.open(self.id);
+        let params = McpServerElicitationRequestParams {
+            server_name: server,
+            thread_id: self.id,
+            turn_id: turn.clone(),
+            request,
+        };
+        let frame =
+            envelope::server_request::<McpServerElicitationRequest>(&RequestId::Integer(number), &params);
+        self.open_question(number, frame.into(), turn, Wants::Decision(answer));
+        self.children.spawn(format!("question/{number}"), async move {
+            given_up.cancelled().await;
+            Child::GivenUp(number)
+        });
+    }
+
+    fn open_question(&mut self, number: i64, frame: Frame, turn: Option<TurnId>, wants: Wants) {
+        self.questions.push(Question { number, frame, asked: Asked::default(), put: false, turn, wants });
         self.tell_status();
         if let Some(journal) = &mut self.journal {
             journal.publish(Outgoing::Ask(number));
         }
-        self.step(Event::Questions(self.questions.len()));
+        self.count_questions();
+    }
+
+    /// Those of the turn: while one waits, the turn does. A call of a client keeps the thread by itself.
+    fn count_questions(&mut self) {
+        let of_turn = self.questions.iter().filter(|question| question.turn.is_some()).count();
+        self.step(Event::Questions(of_turn));
     }
 
     fn question(&self, turn_id: TurnId, item_id: ItemId, text: String) -> ToolRequestUserInputParams {
@@ -109,8 +165,8 @@ impl Owner {
         };
         match (question.asked.judge(by), answer) {
             (Verdict::NotAsked, _) => {}
-            (Verdict::Counts, Ok(raw)) => match envelope::result::<ToolRequestUserInputResponse>(&raw) {
-                Ok(response) => self.settle_question(number, Answered::Text(text_of(&response))),
+            (Verdict::Counts, Ok(raw)) => match question.wants.read(&raw) {
+                Ok(settled) => self.settle_question(number, settled),
                 Err(error) => question.asked.refuse(by, error),
             },
             (Verdict::Counts, Err(error)) => question.asked.refuse(by, error),
@@ -124,31 +180,79 @@ impl Owner {
         }
         // Also those who are still told what they missed.
         let still: HashSet<ConnectionId> = self.services.subscribers.subscribed(self.id);
-        let refused: Vec<(i64, WireError)> = self
+        let refused: Vec<(i64, Settled)> = self
             .questions
             .iter()
-            .filter_map(|question| Some((question.number, question.asked.refused(&still)?.clone())))
+            .filter_map(|question| {
+                let error = question.asked.refused(&still)?;
+                Some((question.number, question.wants.refusal(error)))
+            })
             .collect();
-        for (number, error) in refused {
-            self.settle_question(number, Answered::Refused(error.message));
+        for (number, settled) in refused {
+            self.settle_question(number, settled);
         }
     }
 
-    /// The turn has ended: nobody has to answer any more.
+    /// Nobody has to answer any more.
     pub(super) fn drop_questions(&mut self) {
         for question in std::mem::take(&mut self.questions) {
             self.resolved(question.number);
         }
     }
 
-    fn settle_question(&mut self, number: i64, answered: Answered) {
+    /// The turn has ended: nobody has to answer what it, or a helper that it called, has asked.
+    pub(super) fn drop_questions_of(&mut self, turn: Option<&TurnId>) {
+        let (gone, left): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.questions).into_iter().partition(|one| one.turn.as_ref() == turn);
+        self.questions = left;
+        for question in gone {
+            self.resolved(question.number);
+        }
+    }
+
+    /// The call that a question was about has ended, or the helper has withdrawn it.
+    pub(super) fn question_given_up(&mut self, number: i64) {
         let Some(at) = self.questions.iter().position(|question| question.number == number) else { return };
-        let question = self.questions.swap_remove(at);
-        // A turn that is over does not want it any more.
-        question.answer.send(answered).ok();
+        self.questions.swap_remove(at);
+        self.question_gone(number);
+    }
+
+    /// When questions outside of turns are declined, because nobody is there to answer them.
+    pub(super) fn unanswerable_at(&self) -> Option<Instant> {
+        Some(self.unanswerable_since? + self.policy.question_grace)
+    }
+
+    /// Notes whether somebody is there to answer what is asked outside of turns. The machine does for turns.
+    pub(super) fn look_for_somebody(&mut self) {
+        if self.questions.is_empty() && self.unanswerable_since.is_none() {
+            return;
+        }
+        let waits = self.questions.iter().any(|question| question.turn.is_none());
+        let alone = waits && self.counts().subscribers == 0;
+        let since = self.unanswerable_since.unwrap_or(self.services.clock.now());
+        self.unanswerable_since = alone.then_some(since);
+    }
+
+    /// Nobody has come to answer them.
+    pub(super) fn decline_unanswered(&mut self) {
+        let outside = self.questions.iter().filter(|question| question.turn.is_none());
+        let numbers: Vec<i64> = outside.map(|question| question.number).collect();
+        for number in numbers {
+            self.settle_question(number, Settled::Decision(declined()));
+        }
+        self.unanswerable_since = None;
+    }
+
+    fn settle_question(&mut self, number: i64, settled: Settled) {
+        let Some(at) = self.questions.iter().position(|question| question.number == number) else { return };
+        self.questions.swap_remove(at).wants.tell(settled);
+        self.question_gone(number);
+    }
+
+    fn question_gone(&mut self, number: i64) {
         self.resolved(number);
         self.tell_status();
-        self.step(Event::Questions(self.questions.len()));
+        self.count_questions();
     }
 
     fn resolved(&mut self, number: i64) {
@@ -168,12 +272,64 @@ impl Owner {
     pub(super) fn question_numbers(&self) -> Vec<i64> {
         self.questions.iter().map(|question| question.number).collect()
     }
+
+    /// What the thread waits for, as the peer says it: a decision on what a helper asks is an approval.
+    pub(super) fn waits_on(&self) -> Vec<ThreadActiveFlag> {
+        let decides = |question: &Question| matches!(question.wants, Wants::Decision(_));
+        let mut flags = Vec::new();
+        if self.questions.iter().any(decides) {
+            flags.push(ThreadActiveFlag::WaitingOnApproval);
+        }
+        if !self.questions.iter().all(decides) {
+            flags.push(ThreadActiveFlag::WaitingOnUserInput);
+        }
+        flags
+    }
 }
 
 impl Question {
     fn put_to(&mut self, outbox: &Outbox) {
         self.asked.ask(outbox.connection());
         outbox.push(self.frame.clone());
+    }
+}
+
+impl Wants {
+    /// What an answer says; one of another shape counts as an error.
+    fn read(&self, raw: &RawValue) -> Result<Settled, WireError> {
+        match self {
+            Self::Words(_) => {
+                let response: ToolRequestUserInputResponse = envelope::result(raw)?;
+                Ok(Settled::Words(Answered::Text(text_of(&response))))
+            }
+            Self::Decision(_) => envelope::result(raw).map(Settled::Decision),
+        }
+    }
+
+    /// Everyone has answered with an error.
+    fn refusal(&self, error: &WireError) -> Settled {
+        match self {
+            Self::Words(_) => Settled::Words(Answered::Refused(error.message.clone())),
+            Self::Decision(_) => Settled::Decision(declined()),
+        }
+    }
+
+    /// Whoever does not want it any more, is gone.
+    fn tell(self, settled: Settled) {
+        match (self, settled) {
+            (Self::Words(answer), Settled::Words(words)) => drop(answer.send(words)),
+            (Self::Decision(answer), Settled::Decision(decision)) => drop(answer.send(decision)),
+            (Self::Words(_), Settled::Decision(_)) | (Self::Decision(_), Settled::Words(_)) => {}
+        }
+    }
+}
+
+/// What a helper hears where no user decides.
+fn declined() -> McpServerElicitationRequestResponse {
+    McpServerElicitationRequestResponse {
+        meta: None,
+        action: McpServerElicitationAction::Decline,
+        content: None,
     }
 }
 

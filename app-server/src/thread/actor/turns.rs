@@ -277,7 +277,7 @@ impl Owner {
             None => outcome,
         };
         self.faulted = outcome.status == TurnStatus::Failed;
-        self.drop_questions();
+        self.drop_questions_of(Some(&turn.id));
         self.step(Event::Questions(0));
         self.close_open_items();
         let number = self.record_end(&turn.id, &outcome);

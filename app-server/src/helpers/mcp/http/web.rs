@@ -450,7 +450,7 @@ mod tests {
     fn refusal(url: &str, header: Option<(&str, &str)>) -> Option<String> {
         let mut spec = HttpSpec { url: url.to_owned(), ..HttpSpec::default() };
         spec.http_headers.0.extend(header.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        Web::new(&spec, CancellationToken::new(), CancellationToken::new(), Line::default()).err()
+        Web::new(&spec, CancellationToken::new(), CancellationToken::new(), Line::new("/".into())).err()
     }
 
     #[test]
@@ -479,7 +479,8 @@ mod tests {
     async fn the_last_request_that_is_over_tells_so() {
         let gone = CancellationToken::new();
         let spec = HttpSpec { url: "http://127.0.0.1/".to_owned(), ..HttpSpec::default() };
-        let web = Web::new(&spec, CancellationToken::new(), gone.clone(), Line::default()).expect("requests");
+        let web =
+            Web::new(&spec, CancellationToken::new(), gone.clone(), Line::new("/".into())).expect("requests");
         let other = web.clone();
         drop(web);
         assert!(!gone.is_cancelled());

@@ -40,7 +40,7 @@ async fn play(asked: &Asked, says: Vec<(u64, Value)>) -> (Result<String, String>
     let (heard, mut hears) = mpsc::channel(16);
     let (say, said) = mpsc::channel(16);
     let mut transport = Fake { heard, said };
-    let client = Client { changed: Arc::new(Notify::new()) };
+    let client = Client::new(Arc::new(Notify::new()), Line::new("/".into()));
     let about = client.get_info();
     let greeting = Greeting { transport: &mut transport, about, asked, refused: [None, None] };
     let helper = async {

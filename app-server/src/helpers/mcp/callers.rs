@@ -1,0 +1,163 @@
+//! Whose calls are outstanding on one line: what a helper asks goes to the thread whose call caused it. MCP does not say on
+//! stdio which call a request of the helper belongs to; where several threads are in question nobody is asked.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use skein_protocol::ids::{ThreadId, TurnId};
+use tokio::sync::{mpsc, watch};
+
+use crate::helpers::HelperQuestion;
+
+/// Who waits for the answer to a call.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Its thread.
+    pub thread: ThreadId,
+    /// The thread's working directory.
+    pub cwd: Arc<Path>,
+    /// The helper, as the thread calls it.
+    pub server: String,
+    /// The turn that makes the call, if one does.
+    pub turn: Option<TurnId>,
+    /// Where the thread takes questions to its user. None: it takes none.
+    pub questions: Option<mpsc::Sender<HelperQuestion>>,
+}
+
+/// The callers of one line. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Callers {
+    open: watch::Sender<Open>,
+    /// Where the helper works when nobody calls it.
+    home: Arc<Path>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    calls: Vec<(u64, Caller)>,
+}
+
+/// A call that is outstanding until this is dropped.
+#[derive(Debug)]
+pub struct Entered {
+    callers: Callers,
+    number: Option<u64>,
+}
+
+impl Callers {
+    /// Nobody calls yet. `home` is the directory that the helper is started for.
+    pub fn new(home: PathBuf) -> Self {
+        Self { open: watch::Sender::default(), home: home.into() }
+    }
+
+    /// A call begins. Without a caller it is one of the server's own.
+    pub fn enter(&self, caller: Option<Caller>) -> Entered {
+        let mut number = None;
+        if let Some(caller) = caller {
+            self.open.send_modify(|open| {
+                open.calls.push((open.next, caller));
+                number = Some(open.next);
+                open.next += 1;
+            });
+        }
+        Entered { callers: self.clone(), number }
+    }
+
+    /// Whose call it must be that a question is about; its turn, when all its calls are of one.
+    ///
+    /// # Errors
+    /// Why nobody can be asked, for the helper.
+    pub fn the_one(&self) -> Result<Caller, &'static str> {
+        let open = self.open.borrow();
+        let mut calls = open.calls.iter().map(|(_, caller)| caller);
+        let Some(first) = calls.next() else {
+            return Err("no call is outstanding, so there is no user to ask");
+        };
+        let mut one = first.clone();
+        for other in calls {
+            if other.thread != one.thread {
+                return Err(
+                    "calls of several conversations are outstanding, and the question does not say which it is about",
+                );
+            }
+            if other.turn != one.turn {
+                one.turn = None;
+            }
+        }
+        Ok(one)
+    }
+
+    /// The directory that the helper works for now.
+    ///
+    /// # Errors
+    /// Why there is not one, for the helper.
+    pub fn folder(&self) -> Result<PathBuf, &'static str> {
+        let open = self.open.borrow();
+        let mut folders = open.calls.iter().map(|(_, caller)| &*caller.cwd);
+        let Some(first) = folders.next() else { return Ok(self.home.to_path_buf()) };
+        match folders.all(|other| other == first) {
+            true => Ok(first.to_owned()),
+            false => Err("calls of conversations with several working directories are outstanding"),
+        }
+    }
+
+    /// Until this thread has no call outstanding.
+    pub async fn gone(&self, thread: ThreadId) {
+        let mut open = self.open.subscribe();
+        // It fails only when the sender is gone, which this is.
+        let _ = open.wait_for(|open| open.calls.iter().all(|(_, caller)| caller.thread != thread)).await;
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let Some(number) = self.number else { return };
+        self.callers.open.send_modify(|open| open.calls.retain(|(one, _)| *one != number));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn caller(thread: u128, cwd: &str, turn: Option<&str>) -> Option<Caller> {
+        let thread = ThreadId::new(uuid::Uuid::from_u128(thread));
+        let turn = turn.map(|turn| TurnId::from(turn.to_owned()));
+        Some(Caller { thread, cwd: Path::new(cwd).into(), server: "a".into(), turn, questions: None })
+    }
+
+    #[test]
+    fn a_question_goes_to_the_one_thread_that_calls_and_to_nobody_among_several() {
+        let callers = Callers::new("/home".into());
+        assert!(callers.the_one().unwrap_err().starts_with("no call"));
+        let own = callers.enter(None);
+        assert!(callers.the_one().is_err(), "what the server itself asks is nobody's call");
+        let first = callers.enter(caller(1, "/a", Some("t")));
+        assert_eq!(callers.the_one().unwrap().turn, Some(TurnId::from("t".to_owned())));
+        let second = callers.enter(caller(1, "/a", None));
+        let one = callers.the_one().unwrap();
+        assert_eq!((one.thread.to_string().pop(), one.turn), (Some('1'), None), "one thread, no one turn");
+        let other = callers.enter(caller(2, "/b", None));
+        assert!(callers.the_one().unwrap_err().starts_with("calls of several conversations"));
+        drop((first, own));
+        assert!(callers.gone(one.thread).now_or_never().is_none());
+        drop(second);
+        assert!(callers.gone(one.thread).now_or_never().is_some());
+        assert_eq!(callers.the_one().unwrap().thread.to_string().pop(), Some('2'));
+        drop(other);
+    }
+
+    #[test]
+    fn the_root_is_the_callers_directory_or_the_helpers_own() {
+        let callers = Callers::new("/home".into());
+        assert_eq!(callers.folder(), Ok("/home".into()));
+        let _first = callers.enter(caller(1, "/a", None));
+        let _second = callers.enter(caller(2, "/a", None));
+        assert_eq!(callers.folder(), Ok("/a".into()), "two threads, one directory");
+        let _third = callers.enter(caller(3, "/b", None));
+        assert!(callers.folder().is_err());
+    }
+}

@@ -1,0 +1,159 @@
+//! What a line of a helper is, before anything is made of it: what nobody waits for costs no memory. Pure.
+
+use rmcp::model::{NumberOrString, ProgressNotificationParam, RequestId};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::policy;
+
+/// A message of a helper, by who it is for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Heard {
+    /// The answer to a request of ours, or to none.
+    Answer(RequestId),
+    /// Something it asks.
+    Request {
+        /// Its id for it.
+        id: RequestId,
+        /// What it asks.
+        method: String,
+    },
+    /// How far one of our calls is.
+    Progress(ProgressNotificationParam),
+    /// It does not want the answer to a request of its own any more.
+    Cancelled(RequestId),
+    /// What it offers has changed.
+    Changed,
+    /// Nothing for anybody: an empty line, a notification that we do not need, an error without an id.
+    Nothing,
+}
+
+/// The members of a message; what is in them is not looked at.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    method: Option<String>,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CancelledParams {
+    request_id: Option<RequestId>,
+}
+
+/// Reads a line.
+///
+/// # Errors
+/// What is wrong with one that is no message of MCP, for the user.
+pub fn hear(line: &[u8]) -> Result<Heard, String> {
+    let line = line.trim_ascii();
+    if line.is_empty() {
+        return Ok(Heard::Nothing);
+    }
+    // A list has members by place for serde.
+    let head = if line.starts_with(b"{") { serde_json::from_slice::<Head>(line).ok() } else { None };
+    head.and_then(|head| head.heard()).ok_or_else(|| garbage(line))
+}
+
+/// What is shown of a line that is no message.
+pub fn garbage(line: &[u8]) -> String {
+    let shown = &line[..line.len().min(policy::HELPER_GARBAGE_SHOWN)];
+    format!("it printed what is no MCP message: {:?}", String::from_utf8_lossy(shown))
+}
+
+impl Head<'_> {
+    fn heard(self) -> Option<Heard> {
+        let id: Option<RequestId> = self.id.and_then(read);
+        match (self.method, id) {
+            (Some(method), Some(id)) => Some(Heard::Request { id, method }),
+            (Some(method), None) => Some(notification(&method, self.params)),
+            (None, Some(id)) if self.result.is_some() || self.error.is_some() => {
+                Some(Heard::Answer(by_number(id)))
+            }
+            (None, None) if self.error.is_some() => Some(Heard::Nothing),
+            (None, Some(_) | None) => None,
+        }
+    }
+}
+
+fn notification(method: &str, params: Option<&RawValue>) -> Heard {
+    match method {
+        "notifications/progress" => params.and_then(read).map_or(Heard::Nothing, Heard::Progress),
+        "notifications/cancelled" => params
+            .and_then(read)
+            .and_then(|params: CancelledParams| params.request_id)
+            .map_or(Heard::Nothing, Heard::Cancelled),
+        "notifications/tools/list_changed" | "notifications/resources/list_changed" => Heard::Changed,
+        _ => Heard::Nothing,
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+/// A member that is there, also when it is null.
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
+}
+
+/// Some helpers answer a number as a string.
+fn by_number(id: RequestId) -> RequestId {
+    match &id {
+        NumberOrString::String(text) => text.parse().map_or(id, NumberOrString::Number),
+        NumberOrString::Number(_) => id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(number: i64) -> RequestId {
+        NumberOrString::Number(number)
+    }
+
+    #[test]
+    fn messages_are_told_apart() {
+        let cases = [
+            (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, Heard::Answer(number(1))),
+            (r#"{"jsonrpc":"2.0","id":1,"result":null}"#, Heard::Answer(number(1))),
+            (r#"{"jsonrpc":"2.0","id":"7","error":{"code":1,"message":""}}"#, Heard::Answer(number(7))),
+            (r#"{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":""}}"#, Heard::Nothing),
+            (
+                r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#,
+                Heard::Request { id: number(2), method: "ping".to_owned() },
+            ),
+            (
+                r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":3}}"#,
+                Heard::Cancelled(number(3)),
+            ),
+            (r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#, Heard::Changed),
+            (r#"{"jsonrpc":"2.0","method":"notifications/progress","params":7}"#, Heard::Nothing),
+            (r#"{"method":"notifications/strange","id":null}"#, Heard::Nothing),
+            (" \r", Heard::Nothing),
+        ];
+        for (line, wanted) in cases {
+            assert_eq!(hear(line.as_bytes()), Ok(wanted), "{line}");
+        }
+    }
+
+    #[test]
+    fn garbage_is_refused_and_shown_in_short() {
+        for line in
+            [&b"Listening on stdio"[..], b"[]", b"{}", b"\xff\xfe", br#"{"level":"info"}"#, br#"{"id":1}"#]
+        {
+            let refused = hear(line).expect_err("no message");
+            assert!(refused.starts_with("it printed what is no MCP message: \""), "{refused}");
+        }
+        let refused = hear(&[b'x'; 5000]).expect_err("no message");
+        assert!(refused.len() < 300, "{}", refused.len());
+    }
+}

@@ -1,0 +1,180 @@
+//! What this helper asks of its client, and the lines with which it breaks the rules of the protocol.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::{Tool, print, say, send, wait_for_ever};
+
+/// The tools of this room.
+pub const TOOLS: &[Tool] = &[
+    (
+        "ask",
+        "Asks the client `method` with `params`, and answers with its answer as JSON.",
+        Some(("request", "object")),
+    ),
+    (
+        "ask_many",
+        "Asks so many questions at once, and answers with how many were refused.",
+        Some(("count", "integer")),
+    ),
+    ("withdraw", "Withdraws every question that was not answered.", None),
+    (
+        "stdout_flood",
+        "Prints so many messages that nobody waits for, then answers.",
+        Some(("lines", "integer")),
+    ),
+    ("endless", "Prints a line that has no end instead of answering.", None),
+    ("double", "Answers what nobody asked, and its own call twice.", None),
+    ("close_stdin", "Answers, closes its standard input, and lives on.", None),
+];
+
+/// Requests to the client that have no answer yet, or one that nobody has taken.
+#[derive(Debug, Default)]
+pub struct Asks {
+    all: Mutex<BTreeMap<String, Option<Value>>>,
+    answered: Condvar,
+}
+
+impl Asks {
+    /// Asks; the id of the request.
+    fn ask(&self, method: &str, params: &Value) -> String {
+        let id = {
+            let mut all = self.lock();
+            let id = format!("ask-{}", all.len());
+            all.insert(id.clone(), None);
+            id
+        };
+        send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
+        id
+    }
+
+    /// The client's answer to one of them.
+    pub fn heard(&self, answer: Value) {
+        let id = answer["id"].as_str().unwrap_or_default().to_owned();
+        if let Some(asked) = self.lock().get_mut(&id) {
+            *asked = Some(answer);
+        }
+        self.answered.notify_all();
+    }
+
+    fn wait(&self, id: &str) -> Value {
+        let open = |all: &mut BTreeMap<String, Option<Value>>| matches!(all.get(id), Some(None));
+        let all = self.answered.wait_while(self.lock(), open).unwrap_or_else(PoisonError::into_inner);
+        all.get(id).cloned().flatten().unwrap_or_default()
+    }
+
+    fn withdraw(&self) {
+        let open: Vec<String> =
+            self.lock().iter().filter(|(_, answer)| answer.is_none()).map(|(id, _)| id.clone()).collect();
+        for id in open {
+            let params = json!({ "requestId": id, "reason": "no longer wanted" });
+            send(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params }));
+        }
+    }
+
+    fn refused(&self) -> usize {
+        self.lock().values().flatten().filter(|answer| !answer["error"].is_null()).count()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Option<Value>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Plays a tool of this room; `false` where there is none of that name.
+pub fn call(asks: &Arc<Asks>, id: &Value, tool: &str, arguments: &Value) -> bool {
+    let number = |name: &str| arguments[name].as_u64().unwrap_or_default();
+    match tool {
+        "ask" => ask(asks, id, arguments["request"].clone()),
+        "ask_many" => ask_many(asks, id, number("count")),
+        "withdraw" => {
+            asks.withdraw();
+            say(id, "withdrawn");
+        }
+        "stdout_flood" => {
+            flood(number("lines"));
+            say(id, "flooded");
+        }
+        "endless" => endless(),
+        "double" => double(id),
+        "close_stdin" => {
+            say(id, "closed");
+            // SAFETY: nothing in this program reads any more: this thread, which did, stays here.
+            unsafe { nix::libc::close(0) };
+            wait_for_ever()
+        }
+        _ => return false,
+    }
+    true
+}
+
+fn ask(asks: &Arc<Asks>, id: &Value, request: Value) {
+    let (asks, id) = (Arc::clone(asks), id.clone());
+    std::thread::spawn(move || {
+        let asked = asks.ask(request["method"].as_str().unwrap_or_default(), &request["params"]);
+        let answer = asks.wait(&asked);
+        let told = if answer["error"].is_null() { &answer["result"] } else { &answer["error"] };
+        say(&id, &told.to_string());
+    });
+}
+
+/// A form with one field.
+fn form(message: &str) -> Value {
+    let schema = json!({ "type": "object", "properties": { "name": { "type": "string" } } });
+    json!({ "mode": "form", "message": message, "requestedSchema": schema })
+}
+
+fn ask_many(asks: &Arc<Asks>, id: &Value, count: u64) {
+    let (asks, id) = (Arc::clone(asks), id.clone());
+    std::thread::spawn(move || {
+        for number in 0..count {
+            asks.ask("elicitation/create", &form(&format!("question {number}")));
+        }
+        // Answered behind everything that was refused at once.
+        let ping = asks.ask("ping", &json!({}));
+        asks.wait(&ping);
+        say(&id, &asks.refused().to_string());
+    });
+}
+
+fn flood(lines: u64) {
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    for number in 0..lines {
+        let line = match number % 4 {
+            0 => {
+                json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": { "level": "info", "data": number } })
+            }
+            1 => {
+                json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "progressToken": "no-such", "progress": number } })
+            }
+            2 => json!({ "jsonrpc": "2.0", "id": 1_000_000 + number, "result": {} }),
+            _ => {
+                json!({ "jsonrpc": "2.0", "id": format!("never-{number}"), "error": { "code": 1, "message": "?" } })
+            }
+        };
+        if writeln!(stdout, "{line}").is_err() {
+            return;
+        }
+    }
+}
+
+fn endless() {
+    let chunk = [b'x'; 64 << 10];
+    let mut stdout = io::stdout().lock();
+    while stdout.write_all(&chunk).and_then(|()| stdout.flush()).is_ok() {}
+}
+
+fn double(id: &Value) {
+    for stranger in [json!("no-such"), json!(987_654), json!(-1), Value::Null] {
+        print(
+            &json!({ "jsonrpc": "2.0", "id": stranger, "error": { "code": 1, "message": "?" } }).to_string(),
+        );
+    }
+    print(&json!({ "jsonrpc": "2.0", "id": 987_655, "result": { "content": [] } }).to_string());
+    say(id, "first");
+    say(id, "second");
+    print(&json!({ "jsonrpc": "2.0", "id": id, "error": { "code": 1, "message": "third" } }).to_string());
+}

@@ -1,0 +1,286 @@
+//! What helpers ask of us: their questions reach the user of the thread whose call they are about, and end with it.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use skein_integration_tests::client::{Client, Pending};
+use skein_integration_tests::home::{Helper, Home, PATIENCE};
+use skein_integration_tests::requests::tool_params;
+use skein_protocol::approval::{
+    McpServerElicitationAction, McpServerElicitationRequestBody, McpServerElicitationRequestParams,
+    McpServerElicitationRequestResponse,
+};
+use skein_protocol::ids::{RequestId, ThreadId, TurnId};
+use skein_protocol::item::ThreadItemBody;
+use skein_protocol::methods::McpServerToolCall;
+use skein_protocol::notifications::{ItemStarted, ServerRequestResolved, ThreadStatusChanged};
+use skein_protocol::server_requests::McpServerElicitationRequest as Question;
+use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
+use skein_protocol::turn::TurnStatus;
+
+use super::{calls, text};
+
+/// A question with a form, as MCP has it.
+fn form() -> Value {
+    let name = json!({ "type": "string", "title": "Name" });
+    let schema = json!({ "type": "object", "properties": { "name": name }, "required": ["name"] });
+    asks(
+        "elicitation/create",
+        &json!({ "mode": "form", "message": "Who are you?", "requestedSchema": schema }),
+    )
+}
+
+fn asks(method: &str, params: &Value) -> Value {
+    json!({ "request": { "method": method, "params": params } })
+}
+
+fn answer(action: McpServerElicitationAction, content: Option<Value>) -> McpServerElicitationRequestResponse {
+    McpServerElicitationRequestResponse { meta: None, action, content }
+}
+
+fn accept() -> McpServerElicitationRequestResponse {
+    answer(McpServerElicitationAction::Accept, Some(json!({ "name": "Ada" })))
+}
+
+/// A thread whose turn has called a helper that asks.
+async fn asking() -> Result<(Home, Client, ThreadId, TurnId)> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    let turn = client.start_turn(thread, &format!("/tool helper ask {}", form())).await?;
+    Ok((home, client, thread, turn))
+}
+
+async fn question(client: &mut Client) -> Result<(RequestId, McpServerElicitationRequestParams)> {
+    client.next_request::<Question>().await
+}
+
+async fn resolved(client: &mut Client, id: &RequestId) -> Result<()> {
+    client.next::<ServerRequestResolved>(|resolved| resolved.request_id == *id).await?;
+    Ok(())
+}
+
+/// What the helper was told, in the turn's one call.
+fn told(client: &Client, turn: &TurnId) -> Result<Value> {
+    let call = calls(client, turn)?.pop().context("a call that is complete")?;
+    let result = call.result.context("the helper has answered")?;
+    Ok(serde_json::from_str(result.content[0]["text"].as_str().context("a text")?)?)
+}
+
+/// What the helper was told, in a call of a client.
+async fn told_in(client: &mut Client, call: Pending<McpServerToolCall>) -> Result<Value> {
+    let answer = client.answer(call).await?.map_err(anyhow::Error::msg)?;
+    Ok(serde_json::from_str(&text(&answer))?)
+}
+
+#[tokio::test]
+async fn a_helpers_question_reaches_the_user_and_the_answer_the_helper() -> Result<()> {
+    let (home, mut client, thread, turn) = asking().await?;
+    let (id, params) = question(&mut client).await?;
+    assert_eq!((params.thread_id, params.turn_id.as_ref()), (thread, Some(&turn)));
+    assert_eq!(params.server_name, "helper");
+    let McpServerElicitationRequestBody::Form { message, requested_schema, .. } = &params.request else {
+        panic!("a form: {params:?}")
+    };
+    assert_eq!(message, "Who are you?");
+    assert_eq!(requested_schema.required.as_deref(), Some(&["name".to_owned()][..]));
+    let known = client.heard::<ItemStarted>()?;
+    assert!(
+        known.iter().any(|item| matches!(item.item.body, ThreadItemBody::McpToolCall(_))),
+        "its call is known"
+    );
+    let waits = ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnApproval] };
+    let statuses = client.heard::<ThreadStatusChanged>()?;
+    assert!(statuses.iter().any(|changed| changed.status == waits), "{statuses:?}");
+    client.answer_request::<Question>(&id, &accept()).await?;
+    resolved(&mut client, &id).await?;
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
+    assert_eq!(told(&client, &turn)?, json!({ "action": "accept", "content": { "name": "Ada" } }));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_decline_and_a_cancel_reach_the_helper_as_they_are() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    for (action, word) in
+        [(McpServerElicitationAction::Decline, "decline"), (McpServerElicitationAction::Cancel, "cancel")]
+    {
+        let call =
+            client.start_call::<McpServerToolCall>(&tool_params(thread, "helper", "ask", form())).await?;
+        let (id, params) = question(&mut client).await?;
+        assert_eq!(params.turn_id, None, "a client has called");
+        client.answer_request::<Question>(&id, &answer(action, None)).await?;
+        assert_eq!(told_in(&mut client, call).await?, json!({ "action": word }));
+    }
+    // An error of everyone who was asked is no answer, and ends the question.
+    let call = client.start_call::<McpServerToolCall>(&tool_params(thread, "helper", "ask", form())).await?;
+    let (id, _) = question(&mut client).await?;
+    client.refuse_request(&id, "cannot show it").await?;
+    assert_eq!(told_in(&mut client, call).await?["action"], "decline");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_question_with_an_address_is_passed_on() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let url =
+        json!({ "mode": "url", "message": "Log in", "url": "https://a.example/in", "elicitationId": "e1" });
+    let call = tool_params(thread, "helper", "ask", asks("elicitation/create", &url));
+    let call = client.start_call::<McpServerToolCall>(&call).await?;
+    let (id, params) = question(&mut client).await?;
+    let McpServerElicitationRequestBody::Url { url, elicitation_id, .. } = &params.request else {
+        panic!("an address: {params:?}")
+    };
+    assert_eq!((url.as_str(), elicitation_id.as_str()), ("https://a.example/in", "e1"));
+    client.answer_request::<Question>(&id, &answer(McpServerElicitationAction::Accept, None)).await?;
+    assert_eq!(told_in(&mut client, call).await?, json!({ "action": "accept" }));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_disconnect_settles_nothing_and_who_resumes_answers_under_the_same_id() -> Result<()> {
+    let (home, mut client, thread, turn) = asking().await?;
+    let (id, _) = question(&mut client).await?;
+    drop(client);
+    let mut client = home.client().await?;
+    client.until_status("no subscription", |status| status.threads.subscriptions == 0).await?;
+    client.quiesce().await?;
+    let resumed = client.resume(thread).await?;
+    let waits = ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnApproval] };
+    assert_eq!(resumed.thread.status, waits);
+    let (again, _) = question(&mut client).await?;
+    assert_eq!(again, id);
+    client.answer_request::<Question>(&again, &accept()).await?;
+    client.turn_end(&turn).await?;
+    assert_eq!(told(&client, &turn)?["content"]["name"], "Ada");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn the_first_answer_of_several_people_wins() -> Result<()> {
+    let (home, mut client, thread, turn) = asking().await?;
+    let (id, _) = question(&mut client).await?;
+    let mut other = home.client().await?;
+    other.resume(thread).await?;
+    assert_eq!(question(&mut other).await?.0, id);
+    other.answer_request::<Question>(&id, &accept()).await?;
+    resolved(&mut client, &id).await?;
+    client.answer_request::<Question>(&id, &answer(McpServerElicitationAction::Decline, None)).await?;
+    client.turn_end(&turn).await?;
+    assert_eq!(told(&client, &turn)?["action"], "accept");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_the_question_and_the_helper_stays_usable() -> Result<()> {
+    let (home, mut client, thread, turn) = asking().await?;
+    let (id, _) = question(&mut client).await?;
+    client.interrupt(thread, &turn).await?;
+    resolved(&mut client, &id).await?;
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
+    client.answer_request::<Question>(&id, &accept()).await?;
+    assert!(!client.say(thread, "/tool helper pid").await?.is_empty());
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_question_outside_of_a_turn_ends_with_its_call_or_by_the_helper() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let call = tool_params(thread, "helper", "ask", form());
+    let mut caller = home.client().await?;
+    let _call = caller.start_call::<McpServerToolCall>(&call).await?;
+    let (id, _) = question(&mut client).await?;
+    let waits = ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnApproval] };
+    assert_eq!(client.read_thread(thread).await?.status, waits, "no turn runs");
+    drop(caller);
+    resolved(&mut client, &id).await?;
+    let withdrawn = client.start_call::<McpServerToolCall>(&call).await?;
+    let (id, _) = question(&mut client).await?;
+    client.tool(thread, "helper", "withdraw", json!({})).await?;
+    resolved(&mut client, &id).await?;
+    client.quiesce().await?;
+    assert_eq!(client.read_thread(thread).await?.status, ThreadStatus::Idle);
+    drop(withdrawn);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_question_outside_of_a_turn_is_declined_when_nobody_comes() -> Result<()> {
+    let home =
+        Home::setup().helper(Helper::named("helper")?).set("orphans.pending_grace", "300ms").start().await?;
+    let mut client = home.client().await?;
+    let mut caller = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    let call = tool_params(thread, "helper", "ask", form());
+    let call = caller.start_call::<McpServerToolCall>(&call).await?;
+    question(&mut client).await?;
+    client.close().await?;
+    assert_eq!(told_in(&mut caller, call).await?["action"], "decline");
+    caller.thread_closed(thread).await?;
+    home.until_zero(PATIENCE).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_kill_ends_the_question_and_its_old_dialog_answers_nothing() -> Result<()> {
+    let (mut home, mut client, thread, _) = asking().await?;
+    let (old, _) = question(&mut client).await?;
+    home.kill().await?;
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    client.resume(thread).await?;
+    let turn = client.start_turn(thread, &format!("/tool helper ask {}", form())).await?;
+    let (new, _) = question(&mut client).await?;
+    assert_ne!(old, new);
+    client.answer_request::<Question>(&old, &answer(McpServerElicitationAction::Decline, None)).await?;
+    client.quiesce().await?;
+    assert_eq!(client.status().await?.turns.running, 1, "the new question waits");
+    client.answer_request::<Question>(&new, &accept()).await?;
+    client.turn_end(&turn).await?;
+    assert_eq!(told(&client, &turn)?["action"], "accept");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn an_unload_ends_an_open_question() -> Result<()> {
+    let (home, mut client, thread, _) = asking().await?;
+    let (id, _) = question(&mut client).await?;
+    home.client().await?.unload(thread, true).await?;
+    resolved(&mut client, &id).await?;
+    home.until_zero(PATIENCE).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_helper_hears_where_it_works_and_what_it_cannot_have() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let cwd = client.read_thread(thread).await?.cwd;
+    let mut ask = async |method: &str, params: &Value| -> Result<Value> {
+        let answer = client.tool(thread, "helper", "ask", asks(method, params)).await?;
+        Ok(serde_json::from_str(&text(&answer))?)
+    };
+    let roots = ask("roots/list", &json!({})).await?;
+    let uri = roots["roots"][0]["uri"].as_str().context("a root")?.to_owned();
+    let sampling = json!({ "messages": [], "maxTokens": 10 });
+    let sampling = ask("sampling/createMessage", &sampling).await?;
+    let unknown = ask("nonsense/now", &json!({})).await?;
+    let wrong = ask("elicitation/create", &json!({ "mode": "form", "message": 7 })).await?;
+    let nested = json!({ "type": "object", "properties": { "a": { "type": "object" } } });
+    let nested = json!({ "mode": "form", "message": "?", "requestedSchema": nested });
+    let nested = ask("elicitation/create", &nested).await?;
+    let pong = ask("ping", &json!({})).await?;
+    assert_eq!(uri.strip_prefix("file://"), Some(&*cwd.to_string()));
+    assert_eq!(sampling["code"], -32601, "{sampling}");
+    assert!(sampling["message"].as_str().is_some_and(|why| why.contains("sampling")), "{sampling}");
+    assert_eq!(unknown["code"], -32601, "{unknown}");
+    assert_eq!((&wrong["code"], &nested["code"]), (&json!(-32602), &json!(-32602)), "{wrong} {nested}");
+    assert_eq!(pong, json!({}));
+    home.finish().await
+}

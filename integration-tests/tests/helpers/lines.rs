@@ -1,0 +1,160 @@
+//! What goes wrong on the line of one helper costs that helper: others work, and so does the server, in bounded memory.
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use skein_integration_tests::client::{Client, Pending};
+use skein_integration_tests::home::{Helper, Home, PATIENCE};
+use skein_integration_tests::process::resident;
+use skein_integration_tests::requests::tool_params;
+use skein_protocol::ids::ThreadId;
+use skein_protocol::methods::McpServerToolCall;
+
+use super::text;
+
+/// What the server may take more than before a fault, bytes: what one line may have four times over, far below what the
+/// faults send.
+const MORE_MEMORY: u64 = 96 << 20;
+
+/// A thread with a helper that goes wrong and another one.
+async fn beside_another() -> Result<(Home, Client, ThreadId)> {
+    let setup = Home::setup().helper(Helper::named("wrong")?).helper(Helper::named("other")?);
+    let home = setup.start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    for helper in ["wrong", "other"] {
+        client.tool(thread, helper, "pid", json!({})).await?;
+    }
+    Ok((home, client, thread))
+}
+
+/// The other helper answers, and the server does.
+async fn others_work(client: &mut Client, thread: ThreadId) -> Result<()> {
+    let answer = client.tool(thread, "other", "echo", json!({ "text": "fine" })).await?;
+    assert_eq!(text(&answer), "fine");
+    client.status().await?;
+    Ok(())
+}
+
+/// Begins a call of the helper that goes wrong.
+async fn begin(
+    client: &mut Client,
+    thread: ThreadId,
+    tool: &str,
+    arguments: serde_json::Value,
+) -> Result<Pending<McpServerToolCall>> {
+    client.start_call(&tool_params(thread, "wrong", tool, arguments)).await
+}
+
+fn taken(home: &Home) -> Result<u64> {
+    resident(home.pid()).context("the server lives")
+}
+
+#[tokio::test]
+async fn a_flood_of_messages_that_nobody_waits_for_costs_nobody_else() -> Result<()> {
+    let (home, mut client, thread) = beside_another().await?;
+    let before = taken(&home)?;
+    let flood = begin(&mut client, thread, "stdout_flood", json!({ "lines": 300_000 })).await?;
+    for _ in 0..20 {
+        others_work(&mut client, thread).await?;
+    }
+    assert_eq!(text(&client.answer(flood).await?.map_err(anyhow::Error::msg)?), "flooded");
+    assert!(taken(&home)? < before + MORE_MEMORY);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_line_without_an_end_ends_its_helper_only() -> Result<()> {
+    let (home, mut client, thread) = beside_another().await?;
+    let before = taken(&home)?;
+    let endless = begin(&mut client, thread, "endless", json!({})).await?;
+    others_work(&mut client, thread).await?;
+    assert_eq!(client.answer(endless).await?.unwrap_err().reason(), "helperEnded");
+    others_work(&mut client, thread).await?;
+    assert!(taken(&home)? < before + MORE_MEMORY);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_line_of_a_hundred_megabytes_ends_its_helper_only() -> Result<()> {
+    let (home, mut client, thread) = beside_another().await?;
+    let before = taken(&home)?;
+    let large = begin(&mut client, thread, "bigline", json!({ "bytes": 100_000_000 })).await?;
+    others_work(&mut client, thread).await?;
+    assert_eq!(client.answer(large).await?.unwrap_err().reason(), "helperEnded");
+    others_work(&mut client, thread).await?;
+    assert!(taken(&home)? < before + MORE_MEMORY);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_gigabyte_on_stderr_without_a_newline_is_read_and_forgotten() -> Result<()> {
+    let (home, mut client, thread) = beside_another().await?;
+    let before = taken(&home)?;
+    let flood = begin(&mut client, thread, "stderr_flood", json!({ "bytes": 1_000_000_000 })).await?;
+    for _ in 0..10 {
+        others_work(&mut client, thread).await?;
+    }
+    assert_eq!(text(&client.answer(flood).await?.map_err(anyhow::Error::msg)?), "flooded");
+    assert!(taken(&home)? < before + MORE_MEMORY);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn answers_that_nobody_asked_for_and_second_answers_are_passed_over() -> Result<()> {
+    let (home, mut client, thread) = beside_another().await?;
+    let answer = client.tool(thread, "wrong", "double", json!({})).await?;
+    assert_eq!(text(&answer), "first");
+    let slow = begin(&mut client, thread, "sleep", json!({ "ms": 300 })).await?;
+    let quick = begin(&mut client, thread, "sleep", json!({ "ms": 1 })).await?;
+    // The second is answered before the first.
+    client.answer(quick).await?.map_err(anyhow::Error::msg)?;
+    client.answer(slow).await?.map_err(anyhow::Error::msg)?;
+    others_work(&mut client, thread).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_helper_that_closes_its_input_and_lives_on_is_ended() -> Result<()> {
+    let (home, mut client, thread) = beside_another().await?;
+    client.tool(thread, "wrong", "close_stdin", json!({})).await?;
+    let call = tool_params(thread, "wrong", "echo", json!({ "text": "to nobody" }));
+    let error = client.refusal::<McpServerToolCall>(call).await?;
+    assert!(["helperEnded", "helperNotRunning"].contains(&error.reason()), "{error}");
+    assert!(error.message.contains("it closed its input"), "{error}");
+    others_work(&mut client, thread).await?;
+    home.until_helpers(1, PATIENCE).await?;
+    home.finish().await
+}
+
+/// Calls that were given up leave nothing behind: neither their texts nor tasks that tell of it.
+#[tokio::test]
+async fn calls_given_up_of_a_helper_that_reads_no_more_take_no_memory() -> Result<()> {
+    let (home, mut client, thread) = beside_another().await?;
+    let _deaf = begin(&mut client, thread, "deaf", json!({})).await?;
+    let before = taken(&home)?;
+    let large = "x".repeat(2_000_000);
+    // 240 MB in all; whoever asked has left.
+    for _ in 0..40 {
+        let mut caller = home.client().await?;
+        for _ in 0..3 {
+            let call = tool_params(thread, "wrong", "echo", json!({ "text": large }));
+            let _never: Pending<McpServerToolCall> = caller.start_call(&call).await?;
+        }
+        caller.quiesce().await?;
+    }
+    others_work(&mut client, thread).await?;
+    assert!(taken(&home)? < before + MORE_MEMORY, "{} MB more", (taken(&home)? - before) >> 20);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn questions_of_a_helper_are_bounded_and_its_pings_answered() -> Result<()> {
+    let (home, mut client, thread) = beside_another().await?;
+    let before = taken(&home)?;
+    let refused = client.tool(thread, "wrong", "ask_many", json!({ "count": 5_000 })).await?;
+    let refused: usize = text(&refused).parse()?;
+    assert!(refused >= 5_000 - 64, "{refused} of 5,000 were refused");
+    others_work(&mut client, thread).await?;
+    assert!(taken(&home)? < before + MORE_MEMORY);
+    home.finish().await
+}
