@@ -230,9 +230,14 @@ pub const GUARD_LAST_WORDS: Duration = Duration::from_millis(100);
 pub const ORPHANS_PAUSE: Duration = Duration::from_millis(5);
 /// Threads that may look at all processes at once. Origin: guess; a look takes milliseconds, and few want one.
 pub const PROCESSES_THREADS: usize = 2;
-/// Looks in a row that find nothing of a former server, after some found something. Origin: of a chain that forks each 2 ms one
-/// look misses about one in ten.
-pub const LEFTOVERS_LOOKS: u32 = 8;
+/// How long the doctor waits for a helper that only says its version. Origin: guess; it takes milliseconds.
+pub const DOCTOR_PATIENCE: Duration = Duration::from_secs(10);
+/// Descriptors below which the doctor warns. Origin: what most systems give a program, enough for some 100 helpers beside
+/// some 100 connections.
+pub const DOCTOR_DESCRIPTORS: u64 = 1024;
+/// New pids that are asked in one round of a hunt for leftovers; more of them begin it anew. Origin: guess; a round takes
+/// microseconds, in which some may be given out.
+pub const HUNT_ROUND: usize = 10_000;
 /// Until orphans that cannot be killed are given up and reported. Origin: guess; only the kernel can hold them.
 pub const ORPHANS_LIMIT: Duration = Duration::from_secs(5);
 

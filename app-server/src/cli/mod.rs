@@ -4,6 +4,7 @@ mod ask;
 mod backup;
 mod call;
 mod client;
+mod doctor;
 mod export;
 mod fsck;
 mod helpers;
@@ -44,6 +45,9 @@ enum Command {
     Backup(backup::Backup),
     /// Call a method of the running server and print its answer.
     Call(call::Call),
+    /// Say what would hold helpers here, each means tried, and what is wrong with a home and its settings. Changes nothing.
+    /// Exit code 1: something that is configured cannot work.
+    Doctor(doctor::Doctor),
     /// Write one thread's history as JSON lines or Markdown. The home may be served. Exit code 4: there is no such thread.
     Export(export::Export),
     /// Show the helpers of the running server and their processes.
@@ -94,6 +98,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Backup(backup) => backup.run().map(well),
         Command::Call(call) => one_thread().and_then(|runtime| runtime.block_on(call.run())).map(well),
+        Command::Doctor(doctor) => one_thread().and_then(|runtime| runtime.block_on(doctor.run())),
         Command::Export(export) => one_thread().and_then(|runtime| runtime.block_on(export.run())),
         Command::Helpers(ask) => one_thread()
             .and_then(|runtime| runtime.block_on(ask.run::<SkeinHelpersList>(helpers::table)))

@@ -119,11 +119,14 @@ impl Mark {
     /// The marks that a process carries: as many as three, which differ only where one server runs below another's helper.
     /// What cannot be read is not there.
     pub fn carried_by(pid: Pid) -> impl Iterator<Item = Self> {
-        let text = |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
-        let limits = limits_in(&String::from_utf8_lossy(&text("limits")));
-        let group = cgroup_in(&String::from_utf8_lossy(&text("cgroup")));
-        let environment = variable_in(&text("environ"));
-        [limits.and_then(Self::from_limits), group, environment].into_iter().flatten()
+        let text = move |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        // Each is read only when it is asked for: whoever has the first may not live long enough for all.
+        let limits = move || limits_in(&String::from_utf8_lossy(&text("limits"))).and_then(Self::from_limits);
+        let group = move || cgroup_in(&String::from_utf8_lossy(&text("cgroup")));
+        let environment = move || variable_in(&text("environ"));
+        let ways: [Box<dyn Fn() -> Option<Self>>; 3] =
+            [Box::new(limits), Box::new(group), Box::new(environment)];
+        ways.into_iter().filter_map(|way| way())
     }
 
     /// Whether the process carries exactly this one.

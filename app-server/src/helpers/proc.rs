@@ -54,6 +54,9 @@ impl Process {
     /// that is about to fork cannot get away. `spare` is a group that is never killed (the caller's own).
     pub fn kill_with_group(&self, spare: Pid) {
         let Some(handle) = self.pin() else { return };
+        // At once: a link of a chain of forks lives for milliseconds, and while it is stopped it is a member of its group.
+        // An error says that it is gone.
+        let _ = rustix::process::pidfd_send_signal(&handle, Signal::STOP);
         if self.group != spare && self.group.as_raw() > 1 && !self.kill_group() {
             self.kill_members();
         }

@@ -6,14 +6,14 @@
 //! stages, as a user of that helper would want.
 
 use std::collections::HashSet;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use nix::unistd::Pid;
-use rustix::process::Signal;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use super::mark::{Mark, StartMark};
+use super::hunt::{self, Hunt};
+use super::mark::{HomeMark, Mark, StartMark};
 use super::proc::{self, Process};
 use super::{cgroup, guard};
 use crate::clock::Clock;
@@ -43,15 +43,15 @@ pub struct Sweep {
     pub guards_need: Duration,
 }
 
-/// What one pass over all processes found.
+/// What one pass found.
 #[derive(Debug, Default)]
 struct Pass {
-    /// Every leftover that lives.
+    /// Every leftover that lives, or was just killed.
     found: HashSet<(Pid, u64)>,
-    /// One of them is a guard at work.
-    guard_works: bool,
     /// Groups of former servers.
     groups: usize,
+    /// Nobody but those found is left.
+    sure: bool,
 }
 
 impl Sweep {
@@ -59,27 +59,26 @@ impl Sweep {
     pub async fn run(self, told: watch::Sender<Leftovers>) {
         let start = self.clock.now();
         let (deadline, patience) = (start + policy::ORPHANS_LIMIT, start + self.guards_need);
-        let (mut met, mut quiet) = (HashSet::new(), 0);
+        let mut met = HashSet::new();
         let left = loop {
             let kill = self.clock.now() >= patience;
             let mine = self.mine;
-            let look = move || pass(mine, kill);
+            let look = move || pass(mine, kill, deadline);
             // Its panic was logged; helpers must start all the same.
             let Ok(pass) = self.tasks.blocking("leftovers of helpers", Pool::Processes, look).await else {
                 break 0;
             };
-            quiet = if pass.found.is_empty() && pass.groups == 0 { quiet + 1 } else { 0 };
             let left = pass.found.len();
             met.extend(pass.found);
-            // More than once, since a process can be born behind the place where a look has got to; more often where
-            // there was any, as a fast chain of forks may be among them.
-            let enough = if met.is_empty() { 2 } else { policy::LEFTOVERS_LOOKS };
-            if quiet >= enough || self.clock.now() >= deadline {
+            // What was killed is met again until it is gone.
+            let over = pass.sure && left == 0 && pass.groups == 0;
+            if over || self.clock.now() >= deadline {
+                if !pass.sure {
+                    tracing::error!("it is not sure that nothing of a former server's helpers is left");
+                }
                 break left;
             }
-            if !met.is_empty() {
-                tokio::time::sleep(policy::ORPHANS_PAUSE).await;
-            }
+            tokio::time::sleep(policy::ORPHANS_PAUSE).await;
         };
         let took = self.clock.now() - start;
         let ended = met.len().saturating_sub(left);
@@ -93,33 +92,30 @@ impl Sweep {
     }
 }
 
-/// One look at all processes. Kills what it finds, unless a guard is at work and `kill` does not say that its time is over.
-fn pass(mine: StartMark, kill: bool) -> Pass {
-    let mut pass = Pass::default();
+/// Processes that carry the mark of this home now: guards, and what helpers have. Signals none of them.
+#[must_use]
+pub fn carriers(home: HomeMark) -> usize {
+    let carries = |process: &Process| Mark::carried_by(process.pid).any(|mark| mark.start.home == home);
     let spared = self_and_ancestors();
-    let mut held: Vec<(Process, OwnedFd)> = Vec::new();
-    for process in proc::all().filter(|process| !process.zombie && !spared.contains(&process.pid)) {
-        // Pinned before its mark is read: whoever has the mark is whom the descriptor holds, or that one is gone.
-        if let Some(handle) = proc::open(process.pid)
-            && Mark::carried_by(process.pid).any(|mark| mark.start.home == mine.home && mark.start != mine)
-        {
-            pass.guard_works |= !process.stopped && process.is_named(guard::NAME);
-            pass.found.insert((process.pid, process.started));
-            held.push((process, handle));
-        }
+    proc::all().filter(|one| !one.zombie && !spared.contains(&one.pid) && carries(one)).count()
+}
+
+/// Kills every leftover there is, unless a guard is at work and `kill` does not say that its time is over.
+fn pass(mine: StartMark, kill: bool, deadline: Instant) -> Pass {
+    let spared = self_and_ancestors();
+    let is_left = |pid| Mark::carried_by(pid).any(|mark| mark.start.home == mine.home && mark.start != mine);
+    let others = || proc::all().filter(|process| !process.zombie && !spared.contains(&process.pid));
+    let works = |process: &Process| !process.stopped && process.is_named(guard::NAME) && is_left(process.pid);
+    if !kill && others().any(|process| works(&process)) {
+        let found = others().filter(|process| is_left(process.pid));
+        return Pass {
+            found: found.map(|process| (process.pid, process.started)).collect(),
+            ..Pass::default()
+        };
     }
-    if pass.guard_works && !kill {
-        return pass;
-    }
-    // Stopped first, so that none of them can fork while others are killed.
-    for signal in [Signal::STOP, Signal::KILL] {
-        for (_, handle) in &held {
-            // An error says that it is gone, or that it is another user's, which the count of those left tells.
-            let _ = rustix::process::pidfd_send_signal(handle, signal);
-        }
-    }
-    pass.groups = cgroup::end_former(mine);
-    pass
+    let Hunt { killed, sure } = hunt::kill_all(&spared, deadline, is_left);
+    // Behind it, so that those in a group were counted.
+    Pass { found: killed, groups: cgroup::end_former(mine), sure }
 }
 
 /// This process and those above it: a server may have been started below a helper of its predecessor.

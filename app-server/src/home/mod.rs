@@ -160,12 +160,7 @@ impl Home {
     /// # Errors
     /// The system does not tell about the lock file.
     pub fn mark(&self) -> io::Result<HomeMark> {
-        let lock = self.lock.metadata()?;
-        let birth = lock.created().ok().and_then(|birth| birth.duration_since(UNIX_EPOCH).ok());
-        let birth = birth.unwrap_or_default().as_nanos().to_le_bytes();
-        let (device, number) = (lock.dev().to_le_bytes(), lock.ino().to_le_bytes());
-        let boot = machine_boot().unwrap_or_default();
-        Ok(HomeMark::of(&[&device, &number, &birth, boot.as_bytes()]))
+        self.lock.metadata().map(|lock| mark_of(&lock))
     }
 
     /// The number of this ownership.
@@ -249,6 +244,20 @@ fn in_use(home: &Path, holder: &Holder) -> String {
             format!("{home} is already served by process {pid} at {address}; stop it, or use another home")
         }
     }
+}
+
+/// What processes of helpers carry whose server has the home at `root`; `None` where it was never served.
+#[must_use]
+pub fn mark(root: &Path) -> Option<HomeMark> {
+    fs::symlink_metadata(HomePaths::new(root).lock()).ok().map(|lock| mark_of(&lock))
+}
+
+fn mark_of(lock: &fs::Metadata) -> HomeMark {
+    let birth = lock.created().ok().and_then(|birth| birth.duration_since(UNIX_EPOCH).ok());
+    let birth = birth.unwrap_or_default().as_nanos().to_le_bytes();
+    let (device, number) = (lock.dev().to_le_bytes(), lock.ino().to_le_bytes());
+    let boot = machine_boot().unwrap_or_default();
+    HomeMark::of(&[&device, &number, &birth, boot.as_bytes()])
 }
 
 /// The id of this start of the machine, where the system has one.

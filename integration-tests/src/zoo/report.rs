@@ -6,8 +6,8 @@ use super::{Ending, MODES, Outcome, RUNGS};
 pub const HEAD: &str = "# The zoo\n\nWritten by `scripts/zoo --write docs/helpers-zoo.md`: after each ending, when the last process of each \
     helper was seen; with a debug build\non two shared cores. 0 ms: none was seen any more. After `kill-both` the time goes from the \
     next start of a server, except in a\nnamespace, where it needs none.\n\nWhat is left is looked for in `/proc`, many times in a row. A \
-    chain of processes that each live for a few milliseconds\ncan be missed there, by this count as by the server: so the 0 of `fork-chain` \
-    after `kill-guards` and `kill-both` without a\ncgroup or a namespace proves less than the others, and such chains were seen to go on.\n";
+    chain of processes that each live for a few milliseconds\ncan be missed there: that none goes on without a cgroup or a namespace is \
+    shown by the tests of\n`app-server/tests/helpers/server_death.rs`, whose chains hold a pipe.\n";
 
 /// A table of Markdown for each means of holding: a row for each mode, a column for each ending.
 #[must_use]
