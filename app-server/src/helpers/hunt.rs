@@ -89,9 +89,13 @@ fn meet(pid: Pid, wanted: &impl Fn(Pid) -> bool) -> Found {
     if !wanted(pid) {
         return if has_ended(&handle) { Found::Gone } else { Found::Other };
     }
-    // An error says that it is gone, or another user's, which those who count what is left find out.
-    let _ = rustix::process::pidfd_send_signal(&handle, Signal::KILL);
-    Process::read(pid).filter(|_| !has_ended(&handle)).map_or(Found::Gone, |now| Found::Wanted(now.started))
+    // Read before the signal: it may be gone right behind it, and counts all the same.
+    let Some(process) = Process::read(pid).filter(|_| !has_ended(&handle)) else { return Found::Gone };
+    match rustix::process::pidfd_send_signal(&handle, Signal::KILL) {
+        Err(rustix::io::Errno::SRCH) => Found::Gone,
+        // Another error says that it is another user's, which those who count what is left find out.
+        Ok(()) | Err(_) => Found::Wanted(process.started),
+    }
 }
 
 /// Whether nothing of it runs any more.
@@ -125,6 +129,7 @@ fn born_between(last: i32, newest: i32) -> Option<impl Iterator<Item = Pid>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::helpers::process::sleeper;
 
     #[test]
     fn the_pids_since_then_come_in_the_order_in_which_they_were_given_out() {
@@ -145,6 +150,17 @@ mod tests {
         let hunt = kill_all(&HashSet::new(), deadline, |_| false);
         assert!(hunt.sure && hunt.killed.is_empty(), "{hunt:?}");
         assert!(matches!(meet(Pid::this(), &|_| false), Found::Other));
+    }
+
+    #[test]
+    fn whoever_is_killed_is_counted_however_soon_it_is_gone() {
+        let mut children: Vec<_> = (0..50).map(|_| sleeper().unwrap()).collect();
+        let pids: HashSet<i32> = children.iter().map(|child| child.id().try_into().unwrap()).collect();
+        let deadline = Clock.now() + policy::ORPHANS_LIMIT;
+        let hunt = kill_all(&HashSet::new(), deadline, |pid| pids.contains(&pid.as_raw()));
+        children.iter_mut().for_each(|child| drop(child.wait()));
+        let killed: HashSet<i32> = hunt.killed.iter().map(|(pid, _)| pid.as_raw()).collect();
+        assert_eq!(killed, pids);
     }
 
     #[test]

@@ -329,3 +329,10 @@ async fn collect(
         () = gone.cancelled() => {}
     }
 }
+
+/// A process that is nobody's helper and does nothing, for tests of those who look at processes.
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "processes are born in this file")]
+pub(super) fn sleeper() -> io::Result<std::process::Child> {
+    Command::new("sleep").arg("1000").spawn()
+}
