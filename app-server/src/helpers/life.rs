@@ -161,6 +161,11 @@ impl Life {
         Self { rules, stage: Stage::Unborn, failures: VecDeque::new(), backoff }
     }
 
+    /// What is done from now on about a helper that shows no life.
+    pub fn goes_by(&mut self, on_unresponsive: OnUnresponsive) {
+        self.rules.on_unresponsive = on_unresponsive;
+    }
+
     /// Where it is, as everybody may see it.
     pub fn state(&self) -> HelperState {
         match self.stage {

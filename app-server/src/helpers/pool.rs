@@ -11,7 +11,7 @@ use skein_protocol::ids::ThreadId;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::supervisor::{HelperEvent, Reins, Snapshot, Supervisor};
+use super::supervisor::{HelperEvent, Reins, Snapshot, Supervisor, Terms};
 use super::{ExitReport, HelperSpec, ProcessHost};
 use crate::policy;
 
@@ -47,6 +47,7 @@ pub struct Instance {
     directory: PathBuf,
     pub seen: watch::Receiver<Snapshot>,
     reins: Reins,
+    terms: watch::Sender<Terms>,
     /// Cancelled when no process of it is left and everything is told.
     gone: CancellationToken,
     /// How far its start is, as its lessees have heard. Only touched under the pool's lock.
@@ -89,6 +90,7 @@ impl Pool {
         let lessee = Lessee { thread, events };
         let (id, number) = book.lease(&key, lessee, make);
         if let Some(entry) = book.entry(number) {
+            entry.what.goes_by(spec);
             entry.what.tell_again(entry.lessees.get(&id));
         }
         Lease::new(host, id, key)
@@ -212,11 +214,12 @@ impl Instance {
     ) -> Arc<Self> {
         let (events, heard) = mpsc::channel(policy::HELPER_EVENTS);
         let (kill, reopen) = (host.hurry.child_token(), Arc::new(Notify::new()));
-        let reins = Reins { stop: CancellationToken::new(), kill, reopen };
+        let (terms, told_terms) = watch::channel(Terms::of(&spec));
+        let reins = Reins { stop: CancellationToken::new(), kill, reopen, terms: told_terms };
         let seen = supervise(host, (&spec, directory.clone()), events, &reins, number);
         let name = format!("helper-events/{number}/{}", spec.name);
         let (gone, told) = (CancellationToken::new(), Mutex::default());
-        let instance = Arc::new(Self { spec, directory, seen, reins, gone, told });
+        let instance = Arc::new(Self { spec, directory, seen, reins, terms, gone, told });
         let relayed = relay(Arc::clone(host), number, Arc::clone(&instance), heard);
         host.options.tasks.spawn(name, relayed);
         instance
@@ -224,6 +227,17 @@ impl Instance {
 
     fn is_unresponsive(&self) -> bool {
         self.seen.borrow().is_unresponsive()
+    }
+
+    /// What counts from now on for its starts and its silence: who comes last says so.
+    pub fn goes_by(&self, spec: &HelperSpec) {
+        self.terms.send_replace(Terms::of(spec));
+    }
+
+    /// The spec of another one like it.
+    fn spec(&self) -> HelperSpec {
+        let Terms { startup_timeout, on_unresponsive } = *self.terms.borrow();
+        HelperSpec { startup_timeout, on_unresponsive, ..HelperSpec::clone(&self.spec) }
     }
 
     /// Whether it was told to end.
@@ -292,7 +306,7 @@ fn takes_more(entry: &Entry<Arc<Instance>, Lessee>) -> bool {
 /// Puts the same in the place of an instance.
 fn replace(host: &Arc<ProcessHost>, book: &mut Book<Arc<Instance>, Lessee>, number: Number) {
     let Some(entry) = book.entry(number) else { return };
-    let (spec, directory) = (Arc::clone(&entry.what.spec), entry.what.directory.clone());
+    let (spec, directory) = (Arc::new(entry.what.spec()), entry.what.directory.clone());
     end(book.replace(number, |number| Instance::start(host, spec, directory, number)));
 }
 

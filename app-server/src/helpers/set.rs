@@ -110,7 +110,11 @@ impl HelperSet {
         for spec in specs {
             let key = Key::of(&spec, self.thread, &self.cwd);
             let lease = match before.iter().position(|member| member.lease.key == key) {
-                Some(at) => Arc::clone(&before.swap_remove(at).lease),
+                Some(at) => {
+                    let lease = Arc::clone(&before.swap_remove(at).lease);
+                    lease.goes_by(&spec);
+                    lease
+                }
                 None => {
                     let whose = (self.thread, &*self.cwd);
                     Arc::new(Pool::lease(&self.host, whose, &spec, self.events.clone()))

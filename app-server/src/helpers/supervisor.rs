@@ -6,6 +6,7 @@ mod snapshot;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use skein_protocol::extension::HelperState;
 use skein_protocol::helper::{McpServerStartupState, Tool};
@@ -19,7 +20,7 @@ use super::host::Counted;
 use super::life::{Duty, Effect, Event, Fault, Life, Rules};
 use super::link::{Link, Wire};
 use super::mcp::{Asked, Line, Offers, Session};
-use super::{ExitReport, HelperSpec, ProcessHost};
+use super::{ExitReport, HelperSpec, OnUnresponsive, ProcessHost};
 use crate::policy;
 use running::{Running, Woken, until};
 pub use snapshot::Snapshot;
@@ -56,6 +57,24 @@ pub struct Reins {
     pub kill: CancellationToken,
     /// Notified, a helper that is given up, or waits for its restart, is started anew at once.
     pub reopen: Arc<Notify>,
+    /// Looked at whenever they count.
+    pub terms: watch::Receiver<Terms>,
+}
+
+/// What may change while a helper lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// How long a start may take.
+    pub startup_timeout: Duration,
+    /// What is done about it when it shows no life.
+    pub on_unresponsive: OnUnresponsive,
+}
+
+impl Terms {
+    /// What a spec says of them.
+    pub fn of(spec: &HelperSpec) -> Self {
+        Self { startup_timeout: spec.startup_timeout, on_unresponsive: spec.on_unresponsive }
+    }
 }
 
 /// Drives one helper.
@@ -98,7 +117,8 @@ impl Supervisor {
     ) -> (Self, watch::Receiver<Snapshot>) {
         let (seen, published) = watch::channel(Snapshot::first(spec));
         let (host, spec) = (Arc::clone(host), Arc::clone(spec));
-        let rules = Rules { liveness: host.options.liveness, on_unresponsive: spec.on_unresponsive };
+        let on_unresponsive = reins.terms.borrow().on_unresponsive;
+        let rules = Rules { liveness: host.options.liveness, on_unresponsive };
         let supervisor = Self {
             host,
             spec,
@@ -136,6 +156,7 @@ impl Supervisor {
     }
 
     fn step(&mut self, event: Event) {
+        self.life.goes_by(self.reins.terms.borrow().on_unresponsive);
         let effects = self.life.step(self.now(), event);
         for effect in effects {
             self.carry_out(effect);
@@ -223,13 +244,14 @@ impl Supervisor {
             let tools = session.tools().await?;
             Ok((session, tools))
         };
+        let startup_timeout = self.reins.terms.borrow().startup_timeout;
         let opened: Result<_, String> = tokio::select! {
             biased;
             () = self.reins.stop.cancelled() => return Err(Unready::Stopped),
-            opened = tokio::time::timeout(self.spec.startup_timeout, open) => match opened {
+            opened = tokio::time::timeout(startup_timeout, open) => match opened {
                 Ok(opened) => opened,
                 Err(_elapsed) => {
-                    let seconds = self.spec.startup_timeout.as_secs_f64();
+                    let seconds = startup_timeout.as_secs_f64();
                     let why = format!("it was not ready after {seconds} s; see startup_timeout_sec");
                     return Err(Unready::Failed(link.with_stderr(why)));
                 }

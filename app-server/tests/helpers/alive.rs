@@ -91,6 +91,26 @@ async fn a_helper_in_a_loop_of_exits_is_given_up_until_somebody_asks_for_it() {
 }
 
 #[tokio::test]
+async fn a_longer_startup_timeout_is_kept_by_the_next_start() {
+    let mut slow = None;
+    let mut thread = Thread::start(|house| {
+        let startup_timeout = Duration::from_millis(100);
+        let script = format!("sleep 0.6\n{SERVER}");
+        let spec = HelperSpec { name: "a".into(), startup_timeout, ..house.script(&script) };
+        slow = Some(spec.clone());
+        vec![spec]
+    });
+    let spec = slow.expect("it was made");
+    assert!(thread.failure().await.starts_with("it was not ready after 0.1 s"));
+    thread.set.change(vec![HelperSpec { startup_timeout: Duration::from_mins(10), ..spec }]);
+    thread.house.host.revive();
+    for state in [McpServerStartupState::Starting, McpServerStartupState::Ready] {
+        assert_eq!(thread.told().await.1, state);
+    }
+    thread.finish().await;
+}
+
+#[tokio::test]
 async fn a_required_helper_that_never_started_is_not_waited_for_again_and_again() {
     let mut thread = Thread::start(|house| {
         let mut slow = house.script("while :; do sleep 1000; done");

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::book::{LeaseId, Number};
 use super::{Instance, Key};
-use crate::helpers::ProcessHost;
+use crate::helpers::{HelperSpec, ProcessHost};
 
 /// A right to use an instance. While anybody has one the instance stays; dropped, it is given back.
 #[derive(Debug)]
@@ -29,6 +29,13 @@ impl Lease {
     /// The instance that it is for now, or was for last.
     pub fn instance(&self) -> Option<Arc<Instance>> {
         self.host.pool.of(self.id).or_else(|| self.last.get().cloned())
+    }
+
+    /// What of `spec` may change while the instance lives, counts for it from now on.
+    pub fn goes_by(&self, spec: &HelperSpec) {
+        if let Some(instance) = self.host.pool.of(self.id) {
+            instance.goes_by(spec);
+        }
     }
 
     /// The instance that takes a call now, held for as long as the call takes. `None` when the lease was given back.
