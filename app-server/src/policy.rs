@@ -203,8 +203,16 @@ pub const HELPER_NOTICE_PATIENCE: Duration = Duration::from_secs(1);
 /// Requests of a helper that may wait for our answer; others are refused. Origin: guess; all but questions to users are
 /// answered at once.
 pub const HELPER_REQUESTS: usize = 32;
-/// Questions of a helper to users that may be open; others are refused. Origin: guess; more than a person can look at.
+/// Questions of a helper to users that may be open, of one of 2026-07-28 for each call; others are refused. Origin: guess; more than a person can look at.
 pub const HELPER_QUESTIONS: usize = 8;
+/// How often a call is made again because its helper (MCP 2026-07-28) wants to know something first. Origin: what rmcp does; a
+/// form that leads to ten more is no form.
+pub const HELPER_ROUNDS: usize = 10;
+/// Before a call is made again of which the helper wants to know nothing but that it is made again; twice as long each time.
+/// Origin: guess; one that is busy gets some 20 s in all.
+pub const HELPER_ROUND_PAUSE_FIRST: Duration = Duration::from_millis(100);
+/// The longest of these pauses. Origin: guess.
+pub const HELPER_ROUND_PAUSE_MOST: Duration = Duration::from_secs(5);
 /// Questions of helpers that may wait for their thread's owner. Origin: guess; a session that finds no room waits.
 pub const HELPER_QUESTIONS_WAITING: usize = 16;
 /// Bytes of a request of a helper. Origin: guess; a form that a person can fill in has less.

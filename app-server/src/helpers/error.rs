@@ -74,6 +74,14 @@ pub enum HelperError {
         /// Its message.
         message: String,
     },
+    /// The helper wants to know something before it answers, and cannot be told.
+    #[error("helper {server:?} wants to know something before it answers, and is not told: {reason}")]
+    Unanswerable {
+        /// The helper.
+        server: String,
+        /// Why not.
+        reason: String,
+    },
     /// The configuration limits the time of a call, and it is over; the helper was told.
     #[error(
         "tool {tool:?} of helper {server:?} has not answered within {} s, its tool_timeout_sec; \

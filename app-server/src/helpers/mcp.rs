@@ -10,13 +10,14 @@ mod open;
 mod outstanding;
 mod pace;
 mod progress;
+mod rounds;
 mod transport;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use rmcp::model::{CallToolRequest, CallToolRequestParams, ClientRequest, ProtocolVersion, ServerResult};
+use rmcp::model::{CallToolRequestParams, ClientRequest, ProtocolVersion, ServerResult};
 use rmcp::service::{Peer, PeerRequestOptions, RequestHandle, RoleClient, RunningService, ServiceError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,7 +30,7 @@ use crate::tasks::Tasks;
 use activity::Activity;
 use callers::Callers;
 use client::Client;
-use progress::Progress;
+use rounds::Request;
 
 pub use callers::Caller;
 pub use http::{Trouble, Web};
@@ -76,6 +77,8 @@ pub enum CallFault {
     Closed,
     /// The way to the helper failed this call only: why, for the user.
     Lost(String),
+    /// The helper wants to know something first, and cannot be told: why, for the user.
+    Unanswerable(String),
     /// The helper shows no sign of life, and the configuration says that its calls end then.
     Unresponsive,
     /// The helper answered with this error.
@@ -157,11 +160,7 @@ impl Session {
     ) -> Result<McpServerToolCallResponse, CallFault> {
         let mut params = CallToolRequestParams::new(call.tool);
         params.arguments = call.arguments;
-        let mut request = CallToolRequest::new(params);
-        if let Some(sink) = call.progress {
-            request.extensions.insert(Progress(sink));
-        }
-        self.ask(ClientRequest::CallToolRequest(request), call.meta, call.caller, cancel).await
+        self.ask(Request::Call(params, call.progress), call.meta, call.caller, cancel).await
     }
 
     /// Until the helper says that its tools or resources have changed.
@@ -170,14 +169,12 @@ impl Session {
     }
 
     /// Asks, and waits for the answer or the end of `cancel` or of the line.
-    async fn ask<T: DeserializeOwned>(
+    async fn ask_once(
         &self,
         request: ClientRequest,
         meta: Option<Map<String, Value>>,
-        caller: Option<Caller>,
         cancel: &CancellationToken,
-    ) -> Result<T, CallFault> {
-        let _until_answered = self.line.callers.enter(caller);
+    ) -> Result<ServerResult, CallFault> {
         let mut underway = self.activity.begin();
         let handle = tokio::select! {
             biased;
@@ -254,12 +251,19 @@ impl Drop for Outstanding<'_> {
     }
 }
 
-fn read_answer<T: DeserializeOwned>(answer: Result<ServerResult, ServiceError>) -> Result<T, CallFault> {
-    match answer {
-        Ok(result) => reread(&result).ok_or_else(|| CallFault::Refused {
+impl CallFault {
+    /// It was answered with something else.
+    fn strange() -> Self {
+        Self::Refused {
             code: rmcp::model::ErrorCode::INTERNAL_ERROR.0,
             message: "its answer is not what was asked for".to_owned(),
-        }),
+        }
+    }
+}
+
+fn read_answer(answer: Result<ServerResult, ServiceError>) -> Result<ServerResult, CallFault> {
+    match answer {
+        Ok(result) => Ok(result),
         Err(ServiceError::McpError(error)) => {
             Err(CallFault::Refused { code: error.code.0, message: error.message.into_owned() })
         }

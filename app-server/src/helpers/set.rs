@@ -372,6 +372,7 @@ impl Member {
             Ok(answer) => Ok(answer),
             Err(CallFault::Cancelled) => Err(HelperError::Cancelled { server }),
             Err(CallFault::Lost(reason)) => Err(HelperError::Lost { server, reason }),
+            Err(CallFault::Unanswerable(reason)) => Err(HelperError::Unanswerable { server, reason }),
             Err(CallFault::Refused { code, message }) => Err(HelperError::Refused { server, code, message }),
             Err(CallFault::Unresponsive) => Err(HelperError::Unresponsive { server }),
             Err(CallFault::Closed) => {

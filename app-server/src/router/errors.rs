@@ -85,6 +85,7 @@ pub fn helper(error: &HelperError) -> WireError {
         }
         HelperError::Ended { server, .. } => WireError::internal("helperEnded", text).server(server),
         HelperError::Lost { server, .. } => WireError::internal("helperLost", text).server(server),
+        HelperError::Unanswerable { server, .. } => WireError::internal("inputRefused", text).server(server),
         HelperError::Unresponsive { server } => {
             WireError::internal("helperUnresponsive", text).server(server)
         }

@@ -1,6 +1,7 @@
 //! A stdio MCP server (revision 2025-11-25, or what `--speaks` says) that behaves as badly as it is told: for tests and demonstrations.
 //!
-//! `mcp-helper [SWITCH...]`; the switches are the fields of [`Manners`], its tools those of [`TOOLS`] and [`asks::TOOLS`]. Small on purpose:
+//! `mcp-helper [SWITCH...]`; the switches are the fields of [`Manners`], its tools those of [`TOOLS`],
+//! [`asks::TOOLS`] and [`rounds::TOOLS`]. Small on purpose:
 //! no runtime, a thread for each call that takes time.
 
 use std::collections::HashMap;
@@ -16,6 +17,8 @@ use serde_json::{Value, json};
 mod asks;
 #[path = "mcp-helper/era.rs"]
 mod era;
+#[path = "mcp-helper/rounds.rs"]
+mod rounds;
 #[path = "mcp-helper/zoo.rs"]
 mod zoo;
 
@@ -167,7 +170,7 @@ fn serve(server: &Arc<Server>, manners: &Manners) {
             Some("ping") => answer(&id, &json!({})),
             Some("tools/list") => answer(
                 &id,
-                &json!({ "tools": TOOLS.iter().chain(asks::TOOLS).map(tool).collect::<Vec<_>>() }),
+                &json!({ "tools": TOOLS.iter().chain(asks::TOOLS).chain(rounds::TOOLS).map(tool).collect::<Vec<_>>() }),
             ),
             Some("resources/list") => answer(&id, &resources(&message["params"]["cursor"])),
             Some("resources/templates/list") => answer(
@@ -176,7 +179,12 @@ fn serve(server: &Arc<Server>, manners: &Manners) {
                 { "name": "any", "uriTemplate": "memo://{name}" },
             ] }),
             ),
-            Some("resources/read") => read(&id, message["params"]["uri"].as_str().unwrap_or_default()),
+            Some("resources/read") => {
+                let params = &message["params"];
+                if !manners.speaks.has_no_requests() || !rounds::read(&id, params) {
+                    read(&id, params["uri"].as_str().unwrap_or_default());
+                }
+            }
             Some("tools/call") => call(server, manners, id, &message["params"]),
             Some("notifications/cancelled") => server.cancel(&message["params"]["requestId"]),
             Some(unknown) if !id.is_null() => {
@@ -231,6 +239,9 @@ fn tool(&(name, description, argument): &Tool) -> Value {
 }
 
 fn call(server: &Arc<Server>, manners: &Manners, id: Value, params: &Value) {
+    if manners.speaks.has_no_requests() && rounds::call(&id, params) {
+        return;
+    }
     let arguments = &params["arguments"];
     let number = |name: &str| arguments[name].as_u64().unwrap_or_default();
     match params["name"].as_str().unwrap_or_default() {

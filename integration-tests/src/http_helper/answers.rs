@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Manner, Seen, Shared};
 
 /// The tools: what each does is its name.
-const TOOLS: [&str; 9] = [
+const TOOLS: [&str; 10] = [
     "echo",          // answers with the text
     "progress",      // two progress messages, then an answer, as events
     "mute",          // takes the request and answers nothing
@@ -16,6 +16,7 @@ const TOOLS: [&str; 9] = [
     "endless_event", // the same as an event
     "garbage",       // an answer that is no JSON
     "garbage_event", // the same as an event
+    "ask", // wants to know a name and the roots first (2026-07-28), and answers with what it was told
 ];
 
 /// One answer.
@@ -155,6 +156,8 @@ fn call(seen: &Seen) -> Answer {
             let last = json!({ "jsonrpc": "2.0", "id": seen.body["id"], "result": said("done") }).to_string();
             Answer::Events { events: vec![step(1), step(2), last], then_stall: false }
         }
+        "ask" if params["inputResponses"].is_null() => result(seen, &wants_a_name()),
+        "ask" => result(seen, &said(&params["inputResponses"].to_string())),
         "mute" => Answer::Never,
         "stall" => Answer::Events { events: vec![], then_stall: true },
         "break" => Answer::Events { events: vec![], then_stall: false },
@@ -169,6 +172,14 @@ fn call(seen: &Seen) -> Answer {
         "garbage_event" => Answer::Events { events: vec!["this is no JSON".to_owned()], then_stall: true },
         unknown => error(200, &seen.body["id"], -32602, unknown),
     }
+}
+
+fn wants_a_name() -> Value {
+    let schema = json!({ "type": "object", "properties": { "name": { "type": "string" } } });
+    let form = json!({ "mode": "form", "message": "Who?", "requestedSchema": schema });
+    let name = json!({ "method": "elicitation/create", "params": form });
+    let asks = json!({ "name": name, "roots": { "method": "roots/list" } });
+    json!({ "resultType": "input_required", "inputRequests": asks, "requestState": "1" })
 }
 
 fn result(seen: &Seen, result: &Value) -> Answer {

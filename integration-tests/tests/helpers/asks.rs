@@ -1,5 +1,8 @@
 //! What helpers ask of us: their questions reach the user of the thread whose call they are about, and end with it.
 
+mod rounds;
+mod shared;
+
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use skein_integration_tests::client::{Client, Pending};

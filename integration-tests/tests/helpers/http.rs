@@ -8,11 +8,13 @@ use serde_json::json;
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_integration_tests::http_helper::{HttpHelper, Manner};
+use skein_integration_tests::requests::tool_params;
 use skein_protocol::extension::{HelperDetail, SkeinHelpersListParams};
 use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
 use skein_protocol::ids::ThreadId;
-use skein_protocol::methods::{McpServerResourceRead, SkeinHelpersList};
+use skein_protocol::methods::{McpServerResourceRead, McpServerToolCall, SkeinHelpersList};
 use skein_protocol::notifications::{ItemMcpToolCallProgress, McpServerStartupStatusUpdated};
+use skein_protocol::server_requests::McpServerElicitationRequest;
 
 use super::{statuses, text};
 
@@ -100,6 +102,27 @@ async fn a_helper_over_http_without_a_handshake_has_no_session() -> Result<()> {
     let called = web.helper.seen().into_iter().find(|seen| seen.method() == "tools/call").unwrap();
     assert_eq!(called.headers["mcp-protocol-version"], "2026-07-28");
     assert!(web.helper.seen().iter().all(|seen| !seen.headers.contains_key("mcp-session-id")));
+    web.finish().await
+}
+
+#[tokio::test]
+async fn a_helper_over_http_without_a_handshake_asks_the_user_of_its_call() -> Result<()> {
+    let mut web = Web::start(Manner::Stateless).await?;
+    let ask = tool_params(web.thread, "web", "ask", json!({}));
+    let call = web.client.start_call::<McpServerToolCall>(&ask).await?;
+    let (id, params) = web.client.next_request::<McpServerElicitationRequest>().await?;
+    assert_eq!((params.thread_id, params.server_name.as_str()), (web.thread, "web"));
+    let called = |web: &Web| web.helper.seen().iter().filter(|seen| seen.method() == "tools/call").count();
+    assert_eq!(called(&web), 1, "nothing is asked of it meanwhile");
+    let answer = json!({ "action": "accept", "content": { "name": "Ada" }, "_meta": null });
+    let answer = serde_json::from_value(answer)?;
+    web.client.answer_request::<McpServerElicitationRequest>(&id, &answer).await?;
+    let told = web.client.answer(call).await?.map_err(anyhow::Error::msg)?;
+    let told: serde_json::Value = serde_json::from_str(&text(&told))?;
+    assert_eq!(told["name"], json!({ "action": "accept", "content": { "name": "Ada" } }));
+    let cwd = web.client.read_thread(web.thread).await?.cwd;
+    assert_eq!(told["roots"]["roots"][0]["uri"], format!("file://{cwd}"));
+    assert_eq!(called(&web), 2);
     web.finish().await
 }
 

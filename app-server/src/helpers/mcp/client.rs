@@ -1,5 +1,6 @@
 //! What Skein is towards helpers: it has users, who can be asked, and a working directory; it hears when tools change.
-//! Sampling is not offered: there is no model yet that a helper could be lent.
+//! Sampling is not offered: there is no model yet that a helper could be lent. What helpers of 2026-07-28 ask, which have no
+//! requests, is in `rounds.rs`.
 
 #![expect(
     deprecated,
@@ -26,9 +27,12 @@ use skein_protocol::elicitation::McpElicitationSchema;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{Line, reread};
+use super::{Caller, Line, reread};
 use crate::helpers::HelperQuestion;
 use crate::policy;
+
+/// What a helper hears that wants a model.
+pub const NO_SAMPLING: &str = "sampling is not offered: no model is lent to helpers";
 
 /// Our side of one session.
 #[derive(Debug)]
@@ -51,28 +55,18 @@ impl Client {
         request: McpServerElicitationRequestBody,
         withdrawn: &CancellationToken,
     ) -> Result<McpServerElicitationRequestResponse, ErrorData> {
-        let refused = |why: String| ErrorData::internal_error(format!("nobody was asked: {why}"), None);
+        let refused = |why: String| ErrorData::internal_error(why, None);
         let _one_of_few = self.questions.try_acquire().map_err(|_| {
             let most = policy::HELPER_QUESTIONS;
-            refused(format!("{most} questions have no answer yet; ask again after one of them"))
+            refused(format!(
+                "nobody was asked: {most} questions have no answer yet; ask again after one of them"
+            ))
         })?;
-        let caller = self.line.callers.the_one().map_err(|why| refused(why.to_owned()))?;
-        let Some(questions) = caller.questions else {
-            return Err(refused("this call is made on behalf of no user".to_owned()));
-        };
-        let (answer, answered) = oneshot::channel();
-        let given_up = CancellationToken::new();
-        let _given_up = given_up.clone().drop_guard();
-        let (turn, server) = (caller.turn, caller.server);
-        let question = HelperQuestion { turn, server, request, answer, given_up };
-        let asked = async {
-            // Whoever does not answer any more, has dropped the question.
-            questions.send(question).await.ok()?;
-            answered.await.ok()
-        };
+        let caller = self.line.callers.the_one();
+        let caller = caller.map_err(|why| refused(format!("nobody was asked: {why}")))?;
         let answer = tokio::select! {
             biased;
-            answer = asked => answer,
+            answer = put(&caller, request) => answer.map_err(refused)?,
             () = withdrawn.cancelled() => None,
             () = self.line.closed.cancelled() => None,
             () = self.line.callers.gone(caller.thread) => None,
@@ -107,23 +101,12 @@ impl ClientHandler for Client {
         let meta = serde_json::to_value(&context.meta)
             .ok()
             .filter(|meta| meta.as_object().is_some_and(|meta| !meta.is_empty()));
-        let answer = self.elicit(body(request, meta)?, &context.ct).await?;
-        let action = match answer.action {
-            McpServerElicitationAction::Accept => ElicitationAction::Accept,
-            McpServerElicitationAction::Decline => ElicitationAction::Decline,
-            McpServerElicitationAction::Cancel => ElicitationAction::Cancel,
-        };
-        let mut result = ElicitResult::new(action);
-        result.content = answer.content;
-        result.meta = answer.meta.as_ref().and_then(reread);
-        Ok(result)
+        self.elicit(body(request, meta)?, &context.ct).await.map(elicited)
     }
 
     async fn list_roots(&self, _context: RequestContext<RoleClient>) -> Result<ListRootsResult, ErrorData> {
         let folder = self.line.callers.folder().map_err(|why| ErrorData::internal_error(why, None))?;
-        let mut root = Root::new(file_uri(&folder));
-        root.name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
-        Ok(ListRootsResult::new(vec![root]))
+        Ok(roots(&folder))
     }
 
     async fn create_message(
@@ -131,11 +114,7 @@ impl ClientHandler for Client {
         _params: CreateMessageRequestParams,
         _context: RequestContext<RoleClient>,
     ) -> Result<CreateMessageResult, ErrorData> {
-        Err(ErrorData::new(
-            ErrorCode::METHOD_NOT_FOUND,
-            "sampling is not offered: no model is lent to helpers",
-            None,
-        ))
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, NO_SAMPLING, None))
     }
 
     async fn on_custom_request(
@@ -145,16 +124,60 @@ impl ClientHandler for Client {
     ) -> Result<CustomResult, ErrorData> {
         let known = ["elicitation/create", "sampling/createMessage"];
         Err(match known.contains(&request.method.as_str()) {
-            true => {
-                ErrorData::invalid_params(format!("the params of {} cannot be read", request.method), None)
-            }
+            true => ErrorData::invalid_params(unreadable(&request.method), None),
             false => ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None),
         })
     }
 }
 
+/// Puts a question to the caller's user. Nothing when nobody decides. It is taken back when this is dropped.
+///
+/// # Errors
+/// Why nobody was asked, for the helper.
+pub async fn put(
+    caller: &Caller,
+    request: McpServerElicitationRequestBody,
+) -> Result<Option<McpServerElicitationRequestResponse>, String> {
+    let Some(questions) = &caller.questions else {
+        return Err("nobody was asked: this call is made on behalf of no user".to_owned());
+    };
+    let (answer, answered) = oneshot::channel();
+    let given_up = CancellationToken::new();
+    let _given_up = given_up.clone().drop_guard();
+    let (turn, server) = (caller.turn.clone(), caller.server.clone());
+    // Whoever does not answer any more, has dropped the question.
+    if questions.send(HelperQuestion { turn, server, request, answer, given_up }).await.is_err() {
+        return Ok(None);
+    }
+    Ok(answered.await.ok())
+}
+
+/// An answer as MCP has it.
+pub fn elicited(answer: McpServerElicitationRequestResponse) -> ElicitResult {
+    let mut result = ElicitResult::new(match answer.action {
+        McpServerElicitationAction::Accept => ElicitationAction::Accept,
+        McpServerElicitationAction::Decline => ElicitationAction::Decline,
+        McpServerElicitationAction::Cancel => ElicitationAction::Cancel,
+    });
+    result.content = answer.content;
+    result.meta = answer.meta.as_ref().and_then(reread);
+    result
+}
+
+/// Where a helper works.
+pub fn roots(folder: &Path) -> ListRootsResult {
+    let mut root = Root::new(file_uri(folder));
+    root.name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+    ListRootsResult::new(vec![root])
+}
+
+/// What a helper hears whose request has another shape.
+pub fn unreadable(method: &str) -> String {
+    format!("the params of {method} cannot be read")
+}
+
 /// What the helper gets where nobody decided.
-fn cancelled() -> McpServerElicitationRequestResponse {
+pub fn cancelled() -> McpServerElicitationRequestResponse {
     McpServerElicitationRequestResponse {
         meta: None,
         action: McpServerElicitationAction::Cancel,
@@ -163,7 +186,10 @@ fn cancelled() -> McpServerElicitationRequestResponse {
 }
 
 /// A question of MCP as one of the protocol.
-fn body(
+///
+/// # Errors
+/// Why it cannot be shown, for the helper.
+pub fn body(
     request: ElicitRequestParams,
     meta: Option<Value>,
 ) -> Result<McpServerElicitationRequestBody, ErrorData> {
@@ -214,7 +240,6 @@ mod tests {
     use skein_protocol::ids::ThreadId;
     use tokio::sync::mpsc;
 
-    use super::super::callers::Caller;
     use super::*;
 
     /// A session, and where the thread with this number hears what is asked.

@@ -2,7 +2,7 @@
 
 use rmcp::model::{
     ClientRequest, ListResourceTemplatesRequest, ListResourcesRequest, ListToolsRequest,
-    PaginatedRequestParams, ReadResourceRequest, ReadResourceRequestParams,
+    PaginatedRequestParams, ReadResourceRequestParams,
 };
 use rmcp::service::ServiceError;
 use serde::de::DeserializeOwned;
@@ -11,6 +11,7 @@ use skein_protocol::helper::{McpResourceReadResponse, Resource, ResourceTemplate
 use tokio_util::sync::CancellationToken;
 
 use super::http::told;
+use super::rounds::Request;
 use super::{CallFault, Caller, Session, reread};
 use crate::policy;
 
@@ -70,8 +71,7 @@ impl Session {
         caller: Option<Caller>,
         cancel: &CancellationToken,
     ) -> Result<McpResourceReadResponse, CallFault> {
-        let request = ReadResourceRequest::new(ReadResourceRequestParams::new(uri));
-        self.ask(ClientRequest::ReadResourceRequest(request), meta, caller, cancel).await
+        self.ask(Request::Read(ReadResourceRequestParams::new(uri)), meta, caller, cancel).await
     }
 
     /// Why an answer did not come.

@@ -122,7 +122,7 @@ fn ask(asks: &Arc<Asks>, id: &Value, request: Value) {
 }
 
 /// A form with one field.
-fn form(message: &str) -> Value {
+pub fn form(message: &str) -> Value {
     let schema = json!({ "type": "object", "properties": { "name": { "type": "string" } } });
     json!({ "mode": "form", "message": message, "requestedSchema": schema })
 }

@@ -44,6 +44,14 @@ impl Speaks {
         }
     }
 
+    /// Whether its revision has no requests to the client: what it wants to know is an answer.
+    pub fn has_no_requests(&self) -> bool {
+        match self {
+            Self::Stateless | Self::StatelessMute => true,
+            Self::Handshake | Self::Older(_) | Self::Strict => false,
+        }
+    }
+
     /// `begun`: whether `notifications/initialized` was heard.
     pub fn hears(&self, message: &Value, begun: &mut bool) -> Heard {
         let (id, method) = (&message["id"], message["method"].as_str().unwrap_or_default());

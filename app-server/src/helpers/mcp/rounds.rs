@@ -1,0 +1,274 @@
+//! What a helper wants to know before it answers. MCP of 2026-07-28 has no requests of a helper: a call is answered with what
+//! the helper asks, and is made again with what came of that. So it is known whose call it is, however many threads share
+//! the helper, and nothing is wanted of the helper while a user thinks.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use rmcp::model::{
+    CallToolRequest, CallToolRequestParams, ClientRequest, ElicitRequestParams, InputResponses,
+    ReadResourceRequest, ReadResourceRequestParams,
+};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use skein_protocol::approval::McpServerElicitationRequestBody;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::client::{self, NO_SAMPLING};
+use super::progress::Progress;
+use super::{CallFault, Caller, Session, reread};
+use crate::policy;
+
+/// A request that a helper may want to know something for.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// A call of a tool, and where its progress goes.
+    Call(CallToolRequestParams, Option<mpsc::Sender<String>>),
+    /// A look at a resource.
+    Read(ReadResourceRequestParams),
+}
+
+/// What a helper has answered instead of a result.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct InputRequired {
+    input_requests: Option<BTreeMap<String, Value>>,
+    request_state: Option<String>,
+}
+
+/// The same, understood.
+#[derive(Debug)]
+struct Wanted {
+    wishes: Vec<(String, Wish)>,
+    state: Option<String>,
+}
+
+/// One thing that a helper wants to know.
+#[derive(Debug)]
+enum Wish {
+    /// What the user says.
+    User(Box<McpServerElicitationRequestBody>),
+    /// Where it works.
+    Roots,
+}
+
+/// How often a call was made again.
+#[derive(Debug)]
+struct Rounds {
+    done: usize,
+    /// Before the next one for which there is nothing to wait.
+    pause: Duration,
+}
+
+impl Request {
+    fn message(self) -> ClientRequest {
+        match self {
+            Self::Call(params, progress) => {
+                let mut request = CallToolRequest::new(params);
+                if let Some(sink) = progress {
+                    request.extensions.insert(Progress(sink));
+                }
+                ClientRequest::CallToolRequest(request)
+            }
+            Self::Read(params) => ClientRequest::ReadResourceRequest(ReadResourceRequest::new(params)),
+        }
+    }
+
+    /// The same again. The state goes back as it came.
+    fn again(&self, inputs: InputResponses, state: Option<String>) -> ClientRequest {
+        let inputs = (!inputs.is_empty()).then_some(inputs);
+        let mut again = self.clone();
+        match &mut again {
+            Self::Call(params, _) => (params.input_responses, params.request_state) = (inputs, state),
+            Self::Read(params) => (params.input_responses, params.request_state) = (inputs, state),
+        }
+        again.message()
+    }
+}
+
+impl Session {
+    /// Asks until there is a result. What the helper wants to know first is asked of the caller's user.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        request: Request,
+        meta: Option<Map<String, Value>>,
+        caller: Option<Caller>,
+        cancel: &CancellationToken,
+    ) -> Result<T, CallFault> {
+        let _until_answered = self.line.callers.enter(caller.clone());
+        // With a handshake there are requests for that.
+        let again = (!self.version.has_initialize()).then(|| request.clone());
+        let mut message = request.message();
+        let mut rounds = Rounds { done: 0, pause: policy::HELPER_ROUND_PAUSE_FIRST };
+        loop {
+            let result = self.ask_once(message, meta.clone(), cancel).await?;
+            let result = serde_json::to_value(&result).unwrap_or_default();
+            let Some(again) = again.as_ref().filter(|_| result["resultType"] == "input_required") else {
+                return serde_json::from_value(result).map_err(|_| CallFault::strange());
+            };
+            let told = async {
+                let wanted = Wanted::read(result)?;
+                rounds.next(wanted.wishes.is_empty()).await?;
+                self.tell(wanted, caller.as_ref()).await
+            };
+            let (inputs, state) = tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Err(CallFault::Cancelled),
+                () = self.line.closed.cancelled() => return Err(CallFault::Closed),
+                told = told => told.map_err(CallFault::Unanswerable)?,
+            };
+            message = again.again(inputs, state);
+        }
+    }
+
+    /// What comes of all that a helper wants to know, asked at once.
+    async fn tell(
+        &self,
+        wanted: Wanted,
+        caller: Option<&Caller>,
+    ) -> Result<(InputResponses, Option<String>), String> {
+        let told = wanted.wishes.into_iter().map(async |(name, wish)| {
+            let told = match wish {
+                Wish::Roots => reread(&client::roots(&self.folder(caller)?)),
+                Wish::User(request) => {
+                    let caller = caller.ok_or("nobody was asked: no user has called")?;
+                    let answer = client::put(caller, *request).await?;
+                    reread(&client::elicited(answer.unwrap_or_else(client::cancelled)))
+                }
+            };
+            Ok::<_, String>((name, told.unwrap_or_default()))
+        });
+        let told: InputResponses = try_join_all(told).await?.into_iter().collect();
+        Ok((told, wanted.state))
+    }
+
+    fn folder(&self, caller: Option<&Caller>) -> Result<PathBuf, &'static str> {
+        caller.map_or_else(|| self.line.callers.folder(), |caller| Ok(caller.cwd.to_path_buf()))
+    }
+}
+
+impl Rounds {
+    /// One more. Where there was `nothing` to wait for, not at once.
+    async fn next(&mut self, nothing: bool) -> Result<(), String> {
+        if self.done == policy::HELPER_ROUNDS {
+            return Err(format!("it was told {} times, and is not told more", self.done));
+        }
+        self.done += 1;
+        if nothing {
+            tokio::time::sleep(self.pause).await;
+            self.pause = (self.pause * 2).min(policy::HELPER_ROUND_PAUSE_MOST);
+        } else {
+            self.pause = policy::HELPER_ROUND_PAUSE_FIRST;
+        }
+        Ok(())
+    }
+}
+
+impl Wanted {
+    /// Understands all before anybody is asked anything.
+    ///
+    /// # Errors
+    /// Why it cannot be had, for the user.
+    fn read(result: Value) -> Result<Self, String> {
+        let unreadable = |_| "what it wants to know cannot be read".to_owned();
+        let required: InputRequired = serde_json::from_value(result).map_err(unreadable)?;
+        if required.input_requests.is_none() && required.request_state.is_none() {
+            return Err("it does not say what it wants to know".to_owned());
+        }
+        let requests = required.input_requests.unwrap_or_default();
+        if requests.len() > policy::HELPER_QUESTIONS {
+            return Err(format!("at most {} questions are answered at once", policy::HELPER_QUESTIONS));
+        }
+        let wishes = requests.into_iter().map(|(name, request)| {
+            let wish = Wish::read(&name, request)?;
+            Ok::<_, String>((name, wish))
+        });
+        Ok(Self { wishes: wishes.collect::<Result<_, _>>()?, state: required.request_state })
+    }
+}
+
+impl Wish {
+    fn read(name: &str, mut request: Value) -> Result<Self, String> {
+        if request.to_string().len() > policy::HELPER_LONGEST_REQUEST {
+            return Err(format!("a question has at most {} bytes", policy::HELPER_LONGEST_REQUEST));
+        }
+        let mut params = request.get_mut("params").map(Value::take).unwrap_or_default();
+        match request["method"].as_str() {
+            Some("roots/list") => Ok(Self::Roots),
+            Some(method @ "elicitation/create") => {
+                let meta = params["_meta"].as_object().filter(|meta| !meta.is_empty());
+                let meta = meta.cloned().map(Value::Object);
+                if params["mode"] == "url" && params["elicitationId"].is_null() {
+                    // Its name tells it from others as well.
+                    params["elicitationId"] = name.into();
+                }
+                let params: ElicitRequestParams =
+                    serde_json::from_value(params).map_err(|_| client::unreadable(method))?;
+                let request = client::body(params, meta).map_err(|error| error.message.into_owned())?;
+                Ok(Self::User(Box::new(request)))
+            }
+            Some("sampling/createMessage") => Err(NO_SAMPLING.to_owned()),
+            Some(other) => Err(format!("{other} is not offered")),
+            None => Err(format!("the request {name:?} cannot be read")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::clock::Clock;
+
+    fn refusal(requests: &Value) -> String {
+        Wanted::read(json!({ "resultType": "input_required", "inputRequests": requests })).unwrap_err()
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_said_before_anybody_is_asked() {
+        let url = json!({ "mode": "url", "message": "Log in", "url": "https://a.example/" });
+        let asks = json!({ "method": "elicitation/create", "params": url });
+        let sampling =
+            json!({ "method": "sampling/createMessage", "params": { "messages": [], "maxTokens": 1 } });
+        assert!(refusal(&json!({ "a": asks, "b": sampling })).contains("no model"));
+        assert!(refusal(&json!({ "a": asks, "b": { "method": "tasks/get" } })).contains("tasks/get"));
+        assert!(refusal(&json!({ "a": 7 })).contains("\"a\""));
+        assert!(refusal(&json!([])).contains("cannot be read"));
+        let many: Map<String, Value> = (0..9).map(|number| (number.to_string(), asks.clone())).collect();
+        assert!(refusal(&many.into()).contains("at most 8"));
+        let nothing = Wanted::read(json!({ "resultType": "input_required" }));
+        assert!(nothing.unwrap_err().contains("does not say"));
+    }
+
+    #[test]
+    fn an_address_without_an_id_is_known_by_the_name_of_its_question() {
+        let url = json!({ "mode": "url", "message": "Log in", "url": "https://a.example/" });
+        let asks = json!({ "login": { "method": "elicitation/create", "params": url } });
+        let wanted = Wanted::read(json!({ "inputRequests": asks, "requestState": "s" })).unwrap();
+        let [(name, Wish::User(request))] = &wanted.wishes[..] else { panic!("{wanted:?}") };
+        let McpServerElicitationRequestBody::Url { elicitation_id, .. } = &**request else {
+            panic!("{request:?}")
+        };
+        assert_eq!(
+            (name.as_str(), elicitation_id.as_str(), wanted.state.as_deref()),
+            ("login", "login", Some("s"))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_wants_nothing_is_asked_ever_more_slowly_and_not_for_ever() {
+        let begun = Clock.now();
+        let mut rounds = Rounds { done: 0, pause: policy::HELPER_ROUND_PAUSE_FIRST };
+        for _ in 0..policy::HELPER_ROUNDS {
+            rounds.next(true).await.unwrap();
+        }
+        let took = Clock.now() - begun;
+        assert!(took > policy::HELPER_ROUND_PAUSE_MOST * 3, "{took:?}");
+        assert!(rounds.next(false).await.unwrap_err().contains("10 times"));
+    }
+}
