@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
@@ -62,10 +62,14 @@ pub struct HttpHelper {
     tasks: JoinSet<()>,
 }
 
+/// Where a server will listen: who connects before is refused.
+#[derive(Debug)]
+pub struct Place(TcpSocket);
+
 #[derive(Debug)]
 struct Shared {
     manner: Manner,
-    token: Option<String>,
+    token: Mutex<Option<String>>,
     seen: Mutex<Vec<Seen>>,
     sessions: Mutex<Vec<String>>,
     told: broadcast::Sender<&'static str>,
@@ -78,11 +82,34 @@ impl HttpHelper {
     /// # Errors
     /// When no port can be had.
     pub async fn start(manner: Manner, token: Option<&str>) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let this = Self::listen(TcpListener::bind("127.0.0.1:0").await?, manner)?;
+        *this.shared.token() = token.map(ToOwned::to_owned);
+        Ok(this)
+    }
+
+    /// Listens at the address of one that has ended.
+    ///
+    /// # Errors
+    /// When somebody else does.
+    pub async fn start_at(address: SocketAddr, manner: Manner) -> anyhow::Result<Self> {
+        Self::listen(TcpListener::bind(address).await?, manner)
+    }
+
+    /// A place at which nobody listens yet, and nobody else will.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub fn place() -> anyhow::Result<Place> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        Ok(Place(socket))
+    }
+
+    fn listen(listener: TcpListener, manner: Manner) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             manner,
-            token: token.map(ToOwned::to_owned),
+            token: Mutex::default(),
             seen: Mutex::default(),
             sessions: Mutex::default(),
             told: broadcast::channel(16).0,
@@ -99,10 +126,21 @@ impl HttpHelper {
         Ok(Self { address, shared, tasks })
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes everybody from now on.
+    pub fn open_to_all(&self) {
+        *self.shared.token() = None;
+    }
+
     /// Its address, as a helper's `url`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}/mcp", self.address)
+        url(self.address)
     }
 
     /// All requests so far.
@@ -150,7 +188,33 @@ impl HttpHelper {
     }
 }
 
+impl Place {
+    /// Its address, as a helper's `url`.
+    ///
+    /// # Errors
+    /// When the system does not know it.
+    pub fn url(&self) -> anyhow::Result<String> {
+        Ok(url(self.0.local_addr()?))
+    }
+
+    /// Listens there.
+    ///
+    /// # Errors
+    /// When that cannot be.
+    pub fn start(self, manner: Manner) -> anyhow::Result<HttpHelper> {
+        HttpHelper::listen(self.0.listen(16)?, manner)
+    }
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("http://{address}/mcp")
+}
+
 impl Shared {
+    fn token(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

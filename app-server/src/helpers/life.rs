@@ -75,6 +75,8 @@ pub enum Event {
 pub enum Fault {
     /// It may.
     Passing,
+    /// It will when somebody else has mended it: the server of a helper over HTTP is not there. To look for it costs little.
+    Away,
     /// The program is not there, or may not be run.
     Lasting,
 }
@@ -256,9 +258,16 @@ impl Life {
                 return vec![];
             }
         }
-        self.failures.retain(|at| now.saturating_duration_since(*at) <= policy::HELPER_BREAKER_WINDOW);
-        self.failures.push_back(now);
-        let opens = fault == Fault::Lasting || self.failures.len() >= policy::HELPER_BREAKER_FAILURES;
+        let opens = match fault {
+            Fault::Passing => {
+                let window = policy::HELPER_BREAKER_WINDOW;
+                self.failures.retain(|at| now.saturating_duration_since(*at) <= window);
+                self.failures.push_back(now);
+                self.failures.len() >= policy::HELPER_BREAKER_FAILURES
+            }
+            Fault::Away => false,
+            Fault::Lasting => true,
+        };
         self.stage = Stage::Ending(if opens { Then::Break } else { Then::Restart });
         vec![Effect::End]
     }

@@ -138,11 +138,11 @@ impl Link {
 
     /// Whether another try may help, after it did not become ready.
     pub fn fault(&self) -> Fault {
-        let lasting = match self {
-            Self::Process(process) => process.life().borrow().lasting,
-            Self::Http(link) => link.trouble.is_about_credentials(),
-        };
-        if lasting { Fault::Lasting } else { Fault::Passing }
+        match self {
+            Self::Process(process) if process.life().borrow().lasting => Fault::Lasting,
+            Self::Process(_) => Fault::Passing,
+            Self::Http(link) => link.trouble.fault(),
+        }
     }
 
     /// What all its processes are below, where there are any.

@@ -245,6 +245,13 @@ impl Instance {
         self.reins.stop.is_cancelled()
     }
 
+    /// Somebody calls it while it waits for its next start: a server of somebody else's is looked for at once.
+    pub fn is_called(&self) {
+        if self.spec.stdio().is_none() {
+            self.reins.reopen.notify_one();
+        }
+    }
+
     /// Until no process of it is left.
     pub async fn over(&self) -> ExitReport {
         self.gone.cancelled().await;

@@ -435,6 +435,9 @@ async fn takes_calls(instance: &Instance) -> Snapshot {
         let seen = instance.seen.borrow();
         (seen.failed_starts, seen.waiting.one_more())
     };
+    if instance.seen.borrow().state == HelperState::Restarting {
+        instance.is_called();
+    }
     wait(instance, |seen| match seen.state {
         HelperState::Starting | HelperState::Restarting => seen.failed_starts > failed,
         HelperState::Unresponsive => false,

@@ -370,6 +370,7 @@ impl Supervisor {
             seen.ends(state, reason.clone());
         });
         if state != HelperState::Stopping {
+            tracing::info!(helper = self.spec.name, why = self.why, "it has failed");
             self.announce(McpServerStartupState::Failed, Some(reason));
         } else if !was_ready {
             self.announce(McpServerStartupState::Cancelled, None);
@@ -383,7 +384,7 @@ impl Supervisor {
                 policy::HELPER_BREAKER_FAILURES,
                 policy::HELPER_BREAKER_WINDOW.as_secs()
             ),
-            Fault::Lasting => "; it is not tried again".to_owned(),
+            Fault::Away | Fault::Lasting => "; it is not tried again".to_owned(),
         };
         format!("{how} before {} or SIGHUP asks for it", ConfigMcpServerReload::INFO.wire)
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Manner, Seen, Shared};
 
 /// The tools: what each does is its name.
-const TOOLS: [&str; 10] = [
+const TOOLS: [&str; 11] = [
     "echo",          // answers with the text
     "progress",      // two progress messages, then an answer, as events
     "mute",          // takes the request and answers nothing
@@ -16,6 +16,7 @@ const TOOLS: [&str; 10] = [
     "endless_event", // the same as an event
     "garbage",       // an answer that is no JSON
     "garbage_event", // the same as an event
+    "slowly",        // a stream of comments for 1.5 s, then an answer
     "ask", // wants to know a name and the roots first (2026-07-28), and answers with what it was told
 ];
 
@@ -37,13 +38,18 @@ pub(super) enum Answer {
         events: Vec<String>,
         then_stall: bool,
     },
+    /// So many comments, one each 100 ms, then an event.
+    Slow {
+        comments: u32,
+        event: String,
+    },
     /// Events as they come, with the id of the request that asked for them, where there is one.
     Listen(Value),
     Never,
 }
 
 pub(super) fn answer(shared: &Shared, seen: &Seen) -> Answer {
-    if let Some(token) = &shared.token
+    if let Some(token) = &*shared.token()
         && seen.headers.get("authorization") != Some(&format!("Bearer {token}"))
     {
         let said = seen.headers.get("authorization").cloned().unwrap_or_default();
@@ -155,6 +161,11 @@ fn call(seen: &Seen) -> Answer {
             };
             let last = json!({ "jsonrpc": "2.0", "id": seen.body["id"], "result": said("done") }).to_string();
             Answer::Events { events: vec![step(1), step(2), last], then_stall: false }
+        }
+        "slowly" => {
+            let event =
+                json!({ "jsonrpc": "2.0", "id": seen.body["id"], "result": said("slow") }).to_string();
+            Answer::Slow { comments: 15, event }
         }
         "ask" if params["inputResponses"].is_null() => result(seen, &wants_a_name()),
         "ask" => result(seen, &said(&params["inputResponses"].to_string())),

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -89,6 +90,15 @@ async fn write(to: &mut (impl AsyncWriteExt + Unpin), shared: &Shared, answer: A
             if then_stall {
                 std::future::pending::<()>().await;
             }
+            to.shutdown().await
+        }
+        Answer::Slow { comments, event } => {
+            head(to, "text/event-stream").await?;
+            for _ in 0..comments {
+                to.write_all(b": still at it\n\n").await?;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            to.write_all(format!("data: {event}\n\n").as_bytes()).await?;
             to.shutdown().await
         }
         Answer::Listen(id) => {

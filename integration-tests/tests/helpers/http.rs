@@ -1,6 +1,7 @@
 //! Helpers over HTTP: like any other, without a process. What goes wrong with one costs the call in which it does.
 
 mod faults;
+mod life;
 mod starts;
 
 use anyhow::Result;

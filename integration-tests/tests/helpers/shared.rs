@@ -1,16 +1,22 @@
 //! Helpers that several threads share, and such as are kept for who comes back.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::json;
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::{Exit, Helper, Home, PATIENCE};
+use skein_integration_tests::process::wait_until;
 use skein_integration_tests::requests::tool_params;
-use skein_protocol::extension::{HelperIsolation, SkeinHelpersListParams};
+use skein_protocol::extension::{HelperIsolation, HelperState, SkeinHelpersListParams};
 use skein_protocol::helper::McpServerStartupState as State;
 use skein_protocol::ids::ThreadId;
+use skein_protocol::item::ThreadItemBody;
 use skein_protocol::methods::{McpServerToolCall, SkeinHelpersList};
-use skein_protocol::notifications::McpServerStartupStatusUpdated;
+use skein_protocol::notifications::{ItemStarted, McpServerStartupStatusUpdated};
+use skein_protocol::turn::TurnStatus;
 
 use super::text;
 
@@ -55,6 +61,49 @@ async fn two_threads_share_one_process_and_the_last_one_ends_it() -> Result<()> 
         assert_eq!(pid(&mut client, two).await?, shared);
         client.unload(two, true).await?;
         assert_eq!(home.family().count(), 0, "an unload waits for what nobody else uses");
+        home.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_helper_that_falls_silent_is_set_apart_and_others_get_a_fresh_one_at_once() -> Result<()> {
+    for isolation in ["project", "shared"] {
+        let helper = Helper::named("helper")?.set("isolation", isolation);
+        let home = Home::setup().helper(helper).set("helpers.liveness", "500ms").start().await?;
+        let (mut one, mut two) = (home.client().await?, home.client().await?);
+        let first = one.start_said_thread("one").await?;
+        let second = two.start_said_thread("two").await?;
+        let old: i32 = pid(&mut one, first).await?.parse()?;
+        let turn = one.start_turn(first, "/tool helper hang").await?;
+        one.next::<ItemStarted>(|item| matches!(item.item.body, ThreadItemBody::McpToolCall(_))).await?;
+        kill(Pid::from_raw(old), Signal::SIGSTOP)?;
+        for client in [&mut one, &mut two] {
+            let told = client.next::<McpServerStartupStatusUpdated>(|told| told.skein.is_some()).await?;
+            assert_eq!(told.skein.map(|skein| skein.state), Some(HelperState::Unresponsive));
+        }
+        let begun = Instant::now();
+        let fresh = pid(&mut two, second).await?;
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert_ne!(fresh, old.to_string());
+        assert_eq!(one.status().await?.turns.running, 1, "the first call still waits");
+        assert_eq!(one.status().await?.helpers.quarantined, 1);
+        let mut listed = one.call::<SkeinHelpersList>(SkeinHelpersListParams::default()).await?.data;
+        listed.sort_by_key(|helper| helper.quarantined);
+        let [new, apart] = &listed[..] else { panic!("{listed:?}") };
+        assert!(!new.quarantined && apart.quarantined);
+        assert_eq!((apart.pid, apart.state), (Some(old), HelperState::Unresponsive));
+        // Who still waits for the old one, gets the fresh one for everything else.
+        assert_eq!(pid(&mut one, first).await?, fresh);
+        one.interrupt(first, &turn).await?;
+        assert_eq!(one.turn_end(&turn).await?.status, TurnStatus::Interrupted);
+        home.until_helpers(1, PATIENCE).await?;
+        let ended = || kill(Pid::from_raw(old), None).is_err().then_some(());
+        wait_until("the end of the one that was stopped", PATIENCE, ended).await?;
+        assert_eq!(pid(&mut two, second).await?, fresh);
+        one.unload(first, true).await?;
+        two.unload(second, true).await?;
+        assert_eq!(home.family().count(), 0, "{isolation}");
         home.finish().await?;
     }
     Ok(())

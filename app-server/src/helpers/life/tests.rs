@@ -80,7 +80,9 @@ impl World {
         match event {
             Event::Begin => self.began = true,
             Event::Ready if self.life.duty() == Duty::Start => (self.calls, self.sign) = (0, self.now),
-            Event::Failed(_) if up || self.life.duty() == Duty::Start => self.failures.push(self.now),
+            Event::Failed(Fault::Passing | Fault::Lasting) if up || self.life.duty() == Duty::Start => {
+                self.failures.push(self.now);
+            }
             Event::Gone if self.life.duty() == Duty::End => self.process = false,
             Event::Calls(calls) if up => {
                 if !watched {
@@ -138,6 +140,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => Just(Event::Ready),
         4 => Just(Event::Failed(Fault::Passing)),
         1 => Just(Event::Failed(Fault::Lasting)),
+        3 => Just(Event::Failed(Fault::Away)),
         6 => Just(Event::Gone),
         1 => Just(Event::Left),
         6 => (0..4_usize).prop_map(Event::Calls),
@@ -279,4 +282,21 @@ fn a_program_that_is_not_there_is_given_up_at_once() {
     assert_eq!(life.step(now, Event::Failed(Fault::Lasting)), [Effect::End]);
     assert_eq!(life.step(now, Event::Gone), [Effect::GivenUp]);
     assert_eq!(life.state(), HelperState::Broken);
+}
+
+#[test]
+fn a_server_of_somebody_else_is_looked_for_ever_more_slowly_and_never_given_up() {
+    let (mut life, mut now) = (life(OnUnresponsive::Report), Clock.now());
+    assert_eq!(life.step(now, Event::Begin), [Effect::Start]);
+    let mut waits = Vec::new();
+    for _ in 0..20 {
+        assert_eq!(life.step(now, Event::Failed(Fault::Away)), [Effect::End]);
+        assert_eq!(life.step(now, Event::Gone), []);
+        let next = life.deadline().expect("another try");
+        waits.push(next - now);
+        now = next;
+        assert_eq!(life.step(now, Event::Deadline), [Effect::Start]);
+    }
+    assert_eq!((waits[0], waits[19]), (policy::HELPER_BACKOFF_FIRST, policy::HELPER_BACKOFF_MOST));
+    assert!(waits.is_sorted());
 }

@@ -80,6 +80,19 @@ impl Fault {
         }
     }
 
+    /// Whether it says no more than that the server does not serve now.
+    pub fn is_nobody_there(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Broke { .. } => true,
+            Self::Status { status, .. } => *status == 429 || *status >= 500,
+            Self::NotAllowed { .. }
+            | Self::Moved { .. }
+            | Self::NotMcp { .. }
+            | Self::TooLong
+            | Self::Stopped => false,
+        }
+    }
+
     /// Whether another question could have a better answer.
     pub fn is_of_this_question(&self) -> bool {
         match self {
@@ -117,6 +130,13 @@ pub fn words(error: &StreamableHttpError<Fault>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_does_not_serve_now_may_later() {
+        let status = |status| Fault::Status { status, said: String::new() };
+        assert!(status(503).is_nobody_there() && status(429).is_nobody_there());
+        assert!(!status(404).is_nobody_there() && !Fault::TooLong.is_nobody_there());
+    }
 
     #[test]
     fn only_what_may_be_about_the_question_is_asked_in_another_way() {

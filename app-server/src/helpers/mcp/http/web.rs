@@ -18,7 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::super::Line;
 use super::events::{events, whole};
 use super::fault::Fault;
-use crate::helpers::{HttpSpec, shown_url};
+use crate::helpers::{HttpSpec, life, shown_url};
 use crate::policy;
 
 type Error = StreamableHttpError<Fault>;
@@ -74,6 +74,15 @@ impl Trouble {
     /// Whether it was about who we are.
     pub fn is_about_credentials(&self) -> bool {
         matches!(self.last(), Some(Fault::NotAllowed { .. }))
+    }
+
+    /// Whether another try may help, after the first question got no answer.
+    pub fn fault(&self) -> life::Fault {
+        match self.last() {
+            Some(Fault::NotAllowed { .. }) => life::Fault::Lasting,
+            Some(fault) if fault.is_nobody_there() => life::Fault::Away,
+            Some(_) | None => life::Fault::Passing,
+        }
     }
 
     fn last(&self) -> Option<Fault> {

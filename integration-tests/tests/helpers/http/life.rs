@@ -1,0 +1,141 @@
+//! Helpers over HTTP that come, go, and fall silent: they are waited for, and nobody has to ask for that.
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use skein_integration_tests::client::Client;
+use skein_integration_tests::home::{Helper, Home, PATIENCE};
+use skein_integration_tests::http_helper::{HttpHelper, Manner};
+use skein_integration_tests::requests::tool_params;
+use skein_protocol::config::ConfigMcpServerReloadParams;
+use skein_protocol::extension::HelperState;
+use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
+use skein_protocol::methods::{ConfigMcpServerReload, McpServerToolCall};
+use skein_protocol::notifications::McpServerStartupStatusUpdated;
+
+use super::super::{statuses, text};
+use super::started;
+
+/// A start fails because nobody is there.
+async fn fails(client: &mut Client) -> Result<()> {
+    let why = started(client, "web").await?.context("nobody is there")?;
+    assert!(why.contains("cannot connect"), "{why}");
+    assert!(!why.contains("is not started again"), "{why}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_yet_is_waited_for_however_long() -> Result<()> {
+    let place = HttpHelper::place()?;
+    let home = Home::setup().helper(Helper::at("web", &place.url()?)).start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    // More often than a program of ours is started that fails.
+    for _ in 0..6 {
+        fails(&mut client).await?;
+    }
+    let status = &statuses(&mut client, thread).await?[0];
+    assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Failed));
+    assert_ne!(status.skein.as_ref().map(|skein| skein.state), Some(HelperState::Broken));
+    let echo = tool_params(thread, "web", "echo", json!({ "text": "there" }));
+    // A call does not wait for the next try, and says why it failed.
+    let error = client.refusal::<McpServerToolCall>(echo.clone()).await?;
+    assert_eq!(error.reason(), "helperNotRunning", "{error:?}");
+    let helper = place.start(Manner::Handshake)?;
+    client.next::<McpServerStartupStatusUpdated>(|told| told.status == McpServerStartupState::Ready).await?;
+    let answer = client.call::<McpServerToolCall>(echo).await?;
+    assert_eq!(text(&answer), "there");
+    drop(client);
+    helper.until_alone(PATIENCE).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_server_that_went_away_is_used_again_when_it_is_back() -> Result<()> {
+    for manner in [Manner::Handshake, Manner::Stateless] {
+        let helper = HttpHelper::start(manner.clone(), None).await?;
+        let home = Home::setup().helper(Helper::at("web", &helper.url())).start().await?;
+        let mut client = home.client().await?;
+        let thread = client.start_said_thread("words").await?;
+        assert_eq!(started(&mut client, "web").await?, None);
+        let stall = tool_params(thread, "web", "stall", json!({}));
+        let waits = client.start_call::<McpServerToolCall>(&stall).await?;
+        helper.until_seen(PATIENCE, |seen| seen.method() == "tools/call").await?;
+        let address = helper.address();
+        helper.end().await;
+        let error = client.answer(waits).await?.expect_err("it is gone");
+        assert_eq!(error.reason(), "helperLost", "{error:?}");
+        let helper = HttpHelper::start_at(address, manner).await?;
+        let answer = client.tool(thread, "web", "echo", json!({ "text": "back" })).await?;
+        assert_eq!(text(&answer), "back");
+        let status = &statuses(&mut client, thread).await?[0];
+        assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Connected));
+        drop(client);
+        helper.until_alone(PATIENCE).await?;
+        home.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_call_without_a_byte_is_told_to_show_no_life_and_one_with_comments_is_not() -> Result<()> {
+    let helper = HttpHelper::start(Manner::Stateless, None).await?;
+    let home = Home::setup()
+        .helper(Helper::at("web", &helper.url()))
+        .set("helpers.liveness", "500ms")
+        .start()
+        .await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    assert_eq!(started(&mut client, "web").await?, None);
+    let answer = client.tool(thread, "web", "slowly", json!({})).await?;
+    assert_eq!(text(&answer), "slow");
+    let told = client.heard::<McpServerStartupStatusUpdated>()?;
+    assert!(told.iter().all(|told| told.skein.is_none()), "{told:?}");
+    for tool in ["stall", "mute"] {
+        let mut caller = home.client().await?;
+        let call = tool_params(thread, "web", tool, json!({}));
+        let waits = caller.start_call::<McpServerToolCall>(&call).await?;
+        let told = client.next::<McpServerStartupStatusUpdated>(|told| told.skein.is_some()).await?;
+        assert_eq!(told.skein.map(|skein| skein.state), Some(HelperState::Unresponsive));
+        // It is told and nothing else: the call ends with who made it.
+        drop((waits, caller));
+        let told = client.next::<McpServerStartupStatusUpdated>(|told| told.skein.is_some()).await?;
+        assert_eq!(told.skein.map(|skein| skein.state), Some(HelperState::Ready), "{tool}");
+        let answer = client.tool(thread, "web", "echo", json!({ "text": "fine" })).await?;
+        assert_eq!(text(&answer), "fine");
+    }
+    drop(client);
+    helper.until_alone(PATIENCE).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn credentials_that_are_refused_are_tried_again_when_somebody_asks_for_it() -> Result<()> {
+    let helper = HttpHelper::start(Manner::Handshake, Some("s3cret-s3cret")).await?;
+    let web = Helper::at("web", &helper.url()).set("bearer_token_env_var", "WEB_TOKEN");
+    let home = Home::setup().helper(web).env("WEB_TOKEN", "wr0ng-wr0ng").start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    let asked = || helper.seen().iter().filter(|seen| seen.method() == "initialize").count();
+    for times in 1..=2 {
+        let why = started(&mut client, "web").await?.context("it started")?;
+        assert!(why.contains("config/mcpServer/reload"), "{why}");
+        let status = &statuses(&mut client, thread).await?[0];
+        assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::AuthenticationRequired));
+        assert_eq!(status.skein.as_ref().map(|skein| skein.state), Some(HelperState::Broken));
+        // No call makes it try, either.
+        let echo = tool_params(thread, "web", "echo", json!({ "text": "?" }));
+        assert_eq!(client.refusal::<McpServerToolCall>(echo).await?.reason(), "helperNotRunning");
+        assert_eq!(asked(), times);
+        if times == 2 {
+            helper.open_to_all();
+        }
+        client.call::<ConfigMcpServerReload>(ConfigMcpServerReloadParams {}).await?;
+    }
+    assert_eq!(started(&mut client, "web").await?, None);
+    let answer = client.tool(thread, "web", "echo", json!({ "text": "in" })).await?;
+    assert_eq!(text(&answer), "in");
+    drop(client);
+    helper.until_alone(PATIENCE).await?;
+    home.finish().await
+}
