@@ -5,14 +5,16 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use skein_integration_tests::client::Client;
-use skein_integration_tests::home::{Helper, Home};
+use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_integration_tests::requests::tool_params;
 use skein_protocol::approval::{McpServerElicitationAction, McpServerElicitationRequestBody};
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{HelperState, SkeinHelpersListParams};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{McpServerResourceRead, McpServerToolCall, SkeinHelpersList};
-use skein_protocol::notifications::{ItemMcpToolCallProgress, ThreadStatusChanged};
+use skein_protocol::notifications::{
+    ItemMcpToolCallProgress, McpServerStartupStatusUpdated, ThreadStatusChanged,
+};
 use skein_protocol::server_requests::McpServerElicitationRequest as Question;
 use skein_protocol::table::ServerRequest;
 use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
@@ -133,6 +135,39 @@ async fn two_threads_of_one_helper_are_each_asked_their_own_at_the_same_time() -
     one.answer_request::<Question>(&asked_first, &accept()).await?;
     one.turn_end(&turn).await?;
     assert_eq!(told(&one, &turn)?["content"]["name"], "Ada");
+    // One of them leaves with its question, and the other's stays.
+    one.start_turn(first, &format!("/tool helper ask {}", form())).await?;
+    let (asked_first, _) = question(&mut one).await?;
+    let call = other.start_call::<McpServerToolCall>(&tool_params(second, "helper", "ask", form())).await?;
+    let (asked_second, _) = question(&mut other).await?;
+    other.unload(first, true).await?;
+    resolved(&mut one, &asked_first).await?;
+    other.answer_request::<Question>(&asked_second, &accept()).await?;
+    assert_eq!(told_in(&mut other, call).await?["action"], "accept");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_call_whose_helper_is_set_apart_while_its_user_thinks_goes_on_with_the_answer() -> Result<()> {
+    let helper = helper()?.set("isolation", "shared");
+    let home = Home::setup().helper(helper).set("helpers.liveness", "500ms").start().await?;
+    let (mut one, mut other) = (home.client().await?, home.client().await?);
+    let first = one.start_said_thread("words").await?;
+    let second = other.start_said_thread("words").await?;
+    let old = other.say(second, "/tool helper pid").await?;
+    let call = one.start_call::<McpServerToolCall>(&tool_params(first, "helper", "ask", form())).await?;
+    let (id, _) = question(&mut one).await?;
+    let hangs = other.start_turn(second, "/tool helper hang").await?;
+    let told = other.next::<McpServerStartupStatusUpdated>(|told| told.skein.is_some()).await?;
+    assert_eq!(told.skein.map(|skein| skein.state), Some(HelperState::Unresponsive));
+    let fresh = text(&other.tool(second, "helper", "pid", json!({})).await?);
+    assert_ne!(fresh, old);
+    other.interrupt(second, &hangs).await?;
+    other.turn_end(&hangs).await?;
+    assert_eq!(home.family().helpers.len(), 2, "the one that is set apart is kept for the call");
+    one.answer_request::<Question>(&id, &accept()).await?;
+    assert_eq!(told_in(&mut one, call).await?["content"]["name"], "Ada");
+    home.until_helpers(1, PATIENCE).await?;
     home.finish().await
 }
 

@@ -7,10 +7,11 @@ use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_integration_tests::http_helper::{HttpHelper, Manner};
 use skein_integration_tests::requests::tool_params;
 use skein_protocol::config::ConfigMcpServerReloadParams;
-use skein_protocol::extension::HelperState;
+use skein_protocol::extension::{HelperState, SkeinHelpersListParams};
 use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
-use skein_protocol::methods::{ConfigMcpServerReload, McpServerToolCall};
+use skein_protocol::methods::{ConfigMcpServerReload, McpServerToolCall, SkeinHelpersList};
 use skein_protocol::notifications::McpServerStartupStatusUpdated;
+use skein_protocol::turn::TurnStatus;
 
 use super::super::{statuses, text};
 use super::started;
@@ -104,6 +105,44 @@ async fn a_call_without_a_byte_is_told_to_show_no_life_and_one_with_comments_is_
         let answer = client.tool(thread, "web", "echo", json!({ "text": "fine" })).await?;
         assert_eq!(text(&answer), "fine");
     }
+    drop(client);
+    helper.until_alone(PATIENCE).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn one_that_is_shared_and_falls_silent_is_set_apart_for_its_call() -> Result<()> {
+    let helper = HttpHelper::start(Manner::Stateless, None).await?;
+    let web = Helper::at("web", &helper.url()).set("isolation", "shared");
+    let home = Home::setup().helper(web).set("helpers.liveness", "500ms").start().await?;
+    let (mut one, mut two) = (home.client().await?, home.client().await?);
+    let first = one.start_said_thread("one").await?;
+    let second = two.start_said_thread("two").await?;
+    let turn = one.start_turn(first, "/tool web stall").await?;
+    two.next::<McpServerStartupStatusUpdated>(|told| told.skein.is_some()).await?;
+    let answer = two.tool(second, "web", "echo", json!({ "text": "beside" })).await?;
+    assert_eq!(text(&answer), "beside");
+    let listed = one.call::<SkeinHelpersList>(SkeinHelpersListParams::default()).await?.data;
+    assert_eq!(listed.iter().map(|one| one.quarantined).filter(|apart| *apart).count(), 1, "{listed:?}");
+    one.interrupt(first, &turn).await?;
+    assert_eq!(one.turn_end(&turn).await?.status, TurnStatus::Interrupted);
+    one.until_status("nothing is set apart", |status| status.helpers.quarantined == 0).await?;
+    drop((one, two));
+    helper.until_alone(PATIENCE).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_silent_call_ends_where_the_configuration_says_so_and_no_other_does() -> Result<()> {
+    let helper = HttpHelper::start(Manner::Stateless, None).await?;
+    let web = Helper::at("web", &helper.url()).set("on_unresponsive", "fail");
+    let home = Home::setup().helper(web).set("helpers.liveness", "500ms").start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    let error = client.refusal::<McpServerToolCall>(tool_params(thread, "web", "mute", json!({}))).await?;
+    assert_eq!(error.reason(), "helperUnresponsive", "{error:?}");
+    let answer = client.tool(thread, "web", "echo", json!({ "text": "fine" })).await?;
+    assert_eq!(text(&answer), "fine");
     drop(client);
     helper.until_alone(PATIENCE).await?;
     home.finish().await
