@@ -73,6 +73,8 @@ struct Shared {
     seen: Mutex<Vec<Seen>>,
     sessions: Mutex<Vec<String>>,
     told: broadcast::Sender<&'static str>,
+    /// What was answered to its own requests.
+    answers: broadcast::Sender<Value>,
     open: AtomicUsize,
 }
 
@@ -113,6 +115,7 @@ impl HttpHelper {
             seen: Mutex::default(),
             sessions: Mutex::default(),
             told: broadcast::channel(16).0,
+            answers: broadcast::channel(16).0,
             open: AtomicUsize::new(0),
         });
         let mut tasks = JoinSet::new();

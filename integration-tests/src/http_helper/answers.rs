@@ -17,7 +17,7 @@ const TOOLS: [&str; 11] = [
     "garbage",       // an answer that is no JSON
     "garbage_event", // the same as an event
     "slowly",        // a stream of comments for 1.5 s, then an answer
-    "ask", // wants to know a name and the roots first (2026-07-28), and answers with what it was told
+    "ask",           // wants to know a name first, and answers with what it was told
 ];
 
 /// One answer.
@@ -37,6 +37,11 @@ pub(super) enum Answer {
     Events {
         events: Vec<String>,
         then_stall: bool,
+    },
+    /// A request as an event, and when that is answered the last one, with the answer as its text.
+    Ask {
+        request: Value,
+        call: Value,
     },
     /// So many comments, one each 100 ms, then an event.
     Slow {
@@ -103,8 +108,25 @@ fn with_sessions(shared: &Shared, seen: &Seen) -> Answer {
             text(200, String::new())
         }
         _ if seen.body["id"].is_null() => text(202, String::new()),
+        _ if seen.body["method"].is_null() => {
+            // Nobody may wait for it any more.
+            let _ = shared.answers.send(seen.body.clone());
+            text(202, String::new())
+        }
+        _ if seen.body["params"]["name"] == "ask" => ask(seen),
         _ => serve(seen),
     }
+}
+
+/// Asks with a message as long as the call wants.
+fn ask(seen: &Seen) -> Answer {
+    let length = seen.body["params"]["arguments"]["bytes"].as_u64().unwrap_or(4);
+    let message = "?".repeat(usize::try_from(length).unwrap_or_default());
+    let mut request = wants_a_name()["inputRequests"]["name"].clone();
+    request["params"]["message"] = message.into();
+    request["jsonrpc"] = "2.0".into();
+    request["id"] = format!("ask-{}", seen.body["id"]).into();
+    Answer::Ask { request, call: seen.body["id"].clone() }
 }
 
 fn stateless(seen: &Seen) -> Answer {

@@ -92,15 +92,8 @@ async fn write(to: &mut (impl AsyncWriteExt + Unpin), shared: &Shared, answer: A
             }
             to.shutdown().await
         }
-        Answer::Slow { comments, event } => {
-            head(to, "text/event-stream").await?;
-            for _ in 0..comments {
-                to.write_all(b": still at it\n\n").await?;
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            to.write_all(format!("data: {event}\n\n").as_bytes()).await?;
-            to.shutdown().await
-        }
+        Answer::Ask { request, call } => ask(to, shared, &request, &call).await,
+        Answer::Slow { comments, event } => slowly(to, comments, &event).await,
         Answer::Listen(id) => {
             let mut told = shared.told.subscribe();
             head(to, "text/event-stream").await?;
@@ -118,6 +111,37 @@ async fn write(to: &mut (impl AsyncWriteExt + Unpin), shared: &Shared, answer: A
         }
         Answer::Never => std::future::pending().await,
     }
+}
+
+async fn ask(
+    to: &mut (impl AsyncWriteExt + Unpin),
+    shared: &Shared,
+    request: &Value,
+    call: &Value,
+) -> io::Result<()> {
+    let mut answers = shared.answers.subscribe();
+    head(to, "text/event-stream").await?;
+    event(to, request).await?;
+    while let Ok(answer) = answers.recv().await {
+        if answer["id"] == request["id"] {
+            let told = if answer["error"].is_null() { &answer["result"] } else { &answer["error"] };
+            let content = json!({ "content": [{ "type": "text", "text": told.to_string() }] });
+            event(to, &json!({ "jsonrpc": "2.0", "id": call, "result": content })).await?;
+            return to.shutdown().await;
+        }
+    }
+    Ok(())
+}
+
+async fn slowly(to: &mut (impl AsyncWriteExt + Unpin), comments: u32, event: &str) -> io::Result<()> {
+    head(to, "text/event-stream").await?;
+    let mut beat = tokio::time::interval(Duration::from_millis(100));
+    for _ in 0..comments {
+        beat.tick().await;
+        to.write_all(b": still at it\n\n").await?;
+    }
+    to.write_all(format!("data: {event}\n\n").as_bytes()).await?;
+    to.shutdown().await
 }
 
 async fn event(to: &mut (impl AsyncWriteExt + Unpin), message: &Value) -> io::Result<()> {

@@ -14,7 +14,9 @@ use skein_protocol::extension::{HelperDetail, SkeinHelpersListParams};
 use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{McpServerResourceRead, McpServerToolCall, SkeinHelpersList};
-use skein_protocol::notifications::{ItemMcpToolCallProgress, McpServerStartupStatusUpdated};
+use skein_protocol::notifications::{
+    ItemMcpToolCallProgress, McpServerStartupStatusUpdated, ServerRequestResolved,
+};
 use skein_protocol::server_requests::McpServerElicitationRequest;
 
 use super::{statuses, text};
@@ -103,6 +105,30 @@ async fn a_helper_over_http_without_a_handshake_has_no_session() -> Result<()> {
     let called = web.helper.seen().into_iter().find(|seen| seen.method() == "tools/call").unwrap();
     assert_eq!(called.headers["mcp-protocol-version"], "2026-07-28");
     assert!(web.helper.seen().iter().all(|seen| !seen.headers.contains_key("mcp-session-id")));
+    web.finish().await
+}
+
+#[tokio::test]
+async fn a_helper_over_http_with_a_handshake_asks_the_user_of_its_call() -> Result<()> {
+    let mut web = Web::start(Manner::Handshake).await?;
+    let turn = web.client.start_turn(web.thread, "/tool web ask").await?;
+    let (id, params) = web.client.next_request::<McpServerElicitationRequest>().await?;
+    assert_eq!((params.thread_id, params.turn_id.as_ref()), (web.thread, Some(&turn)));
+    let answer = json!({ "action": "accept", "content": { "name": "Ada" }, "_meta": null });
+    web.client.answer_request::<McpServerElicitationRequest>(&id, &serde_json::from_value(answer)?).await?;
+    web.client.turn_end(&turn).await?;
+    let call = super::calls(&web.client, &turn)?.remove(0);
+    assert!(call.result.is_some_and(|result| result.content[0]["text"].to_string().contains("Ada")));
+    // What is too long to be looked at is not put to anybody.
+    let answer = web.client.tool(web.thread, "web", "ask", json!({ "bytes": 300_000 })).await?;
+    assert!(text(&answer).contains("at most 262144 bytes"), "{}", text(&answer));
+    // An interrupt ends the question.
+    let turn = web.client.start_turn(web.thread, "/tool web ask").await?;
+    let (id, _) = web.client.next_request::<McpServerElicitationRequest>().await?;
+    web.client.interrupt(web.thread, &turn).await?;
+    web.client.next::<ServerRequestResolved>(|resolved| resolved.request_id == id).await?;
+    web.client.turn_end(&turn).await?;
+    web.echoes("web").await?;
     web.finish().await
 }
 

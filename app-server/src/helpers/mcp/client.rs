@@ -101,6 +101,11 @@ impl ClientHandler for Client {
         let meta = serde_json::to_value(&context.meta)
             .ok()
             .filter(|meta| meta.as_object().is_some_and(|meta| !meta.is_empty()));
+        // Over HTTP nobody has looked at its length yet.
+        if serde_json::to_string(&request).is_ok_and(|request| request.len() > policy::HELPER_LONGEST_REQUEST)
+        {
+            return Err(ErrorData::invalid_params(too_long(), None));
+        }
         self.elicit(body(request, meta)?, &context.ct).await.map(elicited)
     }
 
@@ -169,6 +174,11 @@ pub fn roots(folder: &Path) -> ListRootsResult {
     let mut root = Root::new(file_uri(folder));
     root.name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
     ListRootsResult::new(vec![root])
+}
+
+/// What a helper hears whose request is more than anybody looks at.
+pub fn too_long() -> String {
+    format!("a request has at most {} bytes", policy::HELPER_LONGEST_REQUEST)
 }
 
 /// What a helper hears whose request has another shape.

@@ -194,7 +194,7 @@ impl Wanted {
 impl Wish {
     fn read(name: &str, mut request: Value) -> Result<Self, String> {
         if request.to_string().len() > policy::HELPER_LONGEST_REQUEST {
-            return Err(format!("a question has at most {} bytes", policy::HELPER_LONGEST_REQUEST));
+            return Err(client::too_long());
         }
         let mut params = request.get_mut("params").map(Value::take).unwrap_or_default();
         match request["method"].as_str() {

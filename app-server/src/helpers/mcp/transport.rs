@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::super::Pipes;
 use super::Line;
+use super::client::too_long;
 use super::heard::{self, Heard};
 use super::outstanding::{Incoming, Outstanding, Turn};
 use super::pace::Pace;
@@ -172,9 +173,7 @@ impl LineTransport {
                 return false;
             }
             _ if !self.open => "nothing may be asked before initialize is answered".to_owned(),
-            _ if bytes > policy::HELPER_LONGEST_REQUEST => {
-                format!("a request has at most {} bytes", policy::HELPER_LONGEST_REQUEST)
-            }
+            _ if bytes > policy::HELPER_LONGEST_REQUEST => too_long(),
             _ => match self.asked.admit(&id) {
                 Ok(()) => return true,
                 Err(refusal) => refusal,

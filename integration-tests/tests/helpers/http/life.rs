@@ -11,6 +11,7 @@ use skein_protocol::extension::{HelperState, SkeinHelpersListParams};
 use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
 use skein_protocol::methods::{ConfigMcpServerReload, McpServerToolCall, SkeinHelpersList};
 use skein_protocol::notifications::McpServerStartupStatusUpdated;
+use skein_protocol::table::Method;
 use skein_protocol::turn::TurnStatus;
 
 use super::super::{statuses, text};
@@ -158,7 +159,7 @@ async fn credentials_that_are_refused_are_tried_again_when_somebody_asks_for_it(
     let asked = || helper.seen().iter().filter(|seen| seen.method() == "initialize").count();
     for times in 1..=2 {
         let why = started(&mut client, "web").await?.context("it started")?;
-        assert!(why.contains("config/mcpServer/reload"), "{why}");
+        assert!(why.contains(ConfigMcpServerReload::INFO.wire), "{why}");
         let status = &statuses(&mut client, thread).await?[0];
         assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::AuthenticationRequired));
         assert_eq!(status.skein.as_ref().map(|skein| skein.state), Some(HelperState::Broken));
