@@ -290,7 +290,16 @@ impl Client {
     /// # Errors
     /// When the server does not serve fences.
     pub async fn quiesce(&mut self) -> anyhow::Result<()> {
-        self.call::<SkeinQuiesce>(SkeinQuiesceParams {}).await?;
+        self.call::<SkeinQuiesce>(SkeinQuiesceParams::default()).await?;
+        Ok(())
+    }
+
+    /// Has the owner of a thread break off by a panic, and waits until it has looked.
+    ///
+    /// # Errors
+    /// When the server does not serve fences.
+    pub async fn break_off(&mut self, thread: ThreadId) -> anyhow::Result<()> {
+        self.call::<SkeinQuiesce>(SkeinQuiesceParams { break_off: Some(thread) }).await?;
         Ok(())
     }
 

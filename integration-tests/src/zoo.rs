@@ -3,62 +3,29 @@
 //! The kinds are modes of `mcp-helper` (`--zoo`). A [`Batch`] has many kinds beside each other under one server, so that
 //! the whole matrix is some ten servers and not hundreds.
 
+mod modes;
+mod pipes;
 mod report;
+mod rungs;
+mod spread;
+mod watch;
 
-use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use skein_protocol::ids::ThreadId;
 
+pub use self::modes::{MODES, Up};
+use self::pipes::Pipes;
 pub use self::report::{HEAD, table};
+pub use self::rungs::{RUNGS, available, has_namespaces};
+pub use self::spread::spread;
+use self::watch::Watch;
 use crate::client::Client;
-use crate::home::{Home, PATIENCE, Setup};
-use crate::process::{self, wait_until};
-
-/// Every mode, and how many processes it has once it is up, the helper itself included.
-pub const MODES: [(&str, usize); 15] = [
-    ("polite", 1),
-    ("ignores-term", 1),
-    ("ignores-eof", 1),
-    ("ignores-both", 1),
-    ("double-fork", 2),
-    ("own-session", 2),
-    ("own-group", 2),
-    ("no-environment", 2),
-    ("twenty", 21),
-    ("daemon", 2),
-    ("stopped", 1),
-    ("zombies", 2),
-    ("fork-chain", 2),
-    // Their trees are ended as soon as they are seen to be gone.
-    ("exits-at-start", 0),
-    ("exits-after-initialize", 0),
-];
-/// Every means by which helpers can be held, as `helpers.containment` has them.
-pub const RUNGS: [&str; 4] = ["auto", "guard", "cgroup", "namespace"];
-
-/// Whether the last of them can be had. The sandbox of Bazel, which sets this variable for every test, lets nobody mount a
-/// `/proc` of its own; says so.
-#[must_use]
-pub fn has_namespaces() -> bool {
-    let sandboxed = std::env::var_os("TEST_TMPDIR").is_some();
-    if sandboxed {
-        eprintln!(
-            "SKIPPED: there are no namespaces in this sandbox, so the rung \"namespace\" was not tested"
-        );
-    }
-    !sandboxed
-}
-
-/// Between two looks at the processes.
-const LOOK: Duration = Duration::from_millis(2);
-/// Looks in a row that find nothing: one may miss a chain of forks, whose links live as long as a look takes.
-const EMPTY_LOOKS: u32 = 50;
-/// What is there after so long is left for good.
-const LEFT_AFTER: Duration = Duration::from_secs(10);
+use crate::home::{Exit, Home, PATIENCE, Setup};
+use crate::process::{self, Process, wait_until};
 
 /// What brings the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,11 +44,15 @@ pub enum Ending {
     KillGuards,
     /// SIGKILL to the server and every guard at the same moment, and another start.
     KillBoth,
+    /// A panic of which the server dies, with nothing unwound.
+    Panic,
+    /// A panic of the thread's owner, which the server survives.
+    OwnerPanic,
 }
 
 impl Ending {
     /// All of them, with the names that the command line has.
-    pub const ALL: [(&str, Self); 7] = [
+    pub const ALL: [(&str, Self); 9] = [
         ("unload", Self::Unload),
         ("disconnect", Self::Disconnect),
         ("sigterm", Self::Terminate),
@@ -89,6 +60,8 @@ impl Ending {
         ("kill-server", Self::KillServer),
         ("kill-guards", Self::KillGuards),
         ("kill-both", Self::KillBoth),
+        ("panic", Self::Panic),
+        ("owner-panic", Self::OwnerPanic),
     ];
 
     /// Its name.
@@ -101,9 +74,9 @@ impl Ending {
     #[must_use]
     pub fn bound(self) -> Duration {
         match self {
-            Self::Unload | Self::Disconnect => Duration::from_millis(1500),
+            Self::Unload | Self::Disconnect | Self::OwnerPanic => Duration::from_millis(1500),
             Self::Terminate | Self::Interrupt | Self::KillBoth => Duration::from_secs(5),
-            Self::KillServer | Self::KillGuards => Duration::from_secs(2),
+            Self::KillServer | Self::KillGuards | Self::Panic => Duration::from_secs(2),
         }
     }
 }
@@ -140,15 +113,17 @@ impl Batch {
     /// # Errors
     /// When something does not work at all.
     pub async fn run(&self) -> Result<Vec<Outcome>> {
-        let mut setup = Home::setup().set("helpers.containment", self.rung);
+        // What a debug build takes to name the frames of a panic is none of its end.
+        let mut setup = Home::setup().set("helpers.containment", self.rung).env("RUST_BACKTRACE", "0");
+        let mut pipes = Pipes::new(&self.modes)?;
         for mode in &self.modes {
-            setup = setup.zoo(mode)?;
+            setup = setup.zoo_with_pipe(mode, &pipes.file(mode))?;
         }
         let mut home = setup.start().await?;
         let mut client = home.client().await?;
         let thread = client.start_said_thread("hello").await?;
-        self.until_up(&home).await?;
-        let (watch, client) = self.end(&mut home, client, thread).await?;
+        self.until_up(&home, &mut pipes).await?;
+        let (watch, client) = self.end(&mut home, client, thread, pipes).await?;
         let outcomes = self.outcomes(&watch);
         drop(client);
         // What is left was counted; dropping the home ends it.
@@ -160,15 +135,22 @@ impl Batch {
         Ok(outcomes)
     }
 
-    async fn until_up(&self, home: &Home) -> Result<()> {
-        for (mode, count) in MODES.into_iter().filter(|(mode, _)| self.modes.contains(mode)) {
+    /// Until each does what its mode is about.
+    async fn until_up(&self, home: &Home, pipes: &mut Pipes) -> Result<()> {
+        for (mode, up) in MODES.into_iter().filter(|(mode, _)| self.modes.contains(mode)) {
             let mark = Setup::zoo_mark(home.mark(), mode);
-            let up = || {
-                let now = process::marked(&mark).len();
-                // A chain of forks is seen with one process more or less.
-                (now == count || mode == "fork-chain" && now > 0).then_some(())
+            let is_up = || {
+                let told = pipes.told(mode);
+                let up = match up {
+                    Up::Processes(count) => process::marked(&mark).len() == count,
+                    Up::Forks => told.held && !process::marked(&mark).is_empty(),
+                    Up::AtIt => told.at_it > 0,
+                    Up::Again => told.starts > 1,
+                };
+                up.then_some(())
             };
-            wait_until(mode, PATIENCE, up).await.with_context(|| format!("{:#?}", process::marked(&mark)))?;
+            let waited = wait_until(mode, PATIENCE, is_up).await;
+            waited.with_context(|| format!("{:?} {:#?}", pipes.told(mode), process::marked(&mark)))?;
         }
         Ok(())
     }
@@ -179,35 +161,48 @@ impl Batch {
         home: &mut Home,
         client: Client,
         thread: ThreadId,
+        pipes: Pipes,
     ) -> Result<(Watch, Option<Client>)> {
         let mut client = Some(client);
+        // Who is started from now on does not hold them.
+        pipes.unlink()?;
         if self.ending == Ending::KillBoth {
             drop(client.take());
             home.kill_with_guards().await?;
         }
-        let guards = home.family().guards.iter().map(|guard| guard.pid).collect();
-        let mut watch = Watch::new(home.mark(), &self.modes, guards);
-        let (brought, ()) = {
-            let guards = watch.guards.clone();
-            tokio::join!(self.bring(home, &mut client, thread, &guards), watch.until_zero())
-        };
-        brought?;
+        let mut watch = Watch::new(home.mark(), pipes);
+        let guards = home.family().guards;
+        if self.ending == Ending::KillGuards {
+            watch.spare_what_starts_again(&guards);
+        }
+        let (brought, ()) = tokio::join!(self.bring(home, &mut client, thread, &guards), watch.until_zero());
+        watch.count_from(brought?);
         if matches!(self.ending, Ending::Terminate | Ending::Interrupt) {
             home.exited(PATIENCE).await?;
         }
         Ok((watch, client))
     }
 
+    /// When the end came.
     async fn bring(
         &self,
         home: &mut Home,
         client: &mut Option<Client>,
         thread: ThreadId,
-        guards: &HashSet<u32>,
-    ) -> Result<()> {
+        guards: &[Process],
+    ) -> Result<Instant> {
+        let began = Instant::now();
+        let connected = client.as_mut().context("it is there");
         match self.ending {
-            Ending::Unload => {
-                client.as_mut().context("it is there")?.unload(thread, true).await?;
+            Ending::Unload => drop(connected?.unload(thread, true).await?),
+            Ending::OwnerPanic => connected?.break_off(thread).await?,
+            Ending::Panic => {
+                // Whether the answer is sent before the end is left open.
+                drop(connected?.start_turn(thread, "/panic process").await);
+                let exit = home.exited(PATIENCE).await?;
+                ensure!(exit == Exit::Signal(Signal::SIGABRT as i32), "not of a panic: {exit:?}");
+                // What it wrote about its panic, and its core where there is one, are none of the end.
+                return Ok(Instant::now());
             }
             Ending::Disconnect => {
                 client.take().context("it is there")?.close().await?;
@@ -218,12 +213,12 @@ impl Batch {
             Ending::KillGuards => {
                 for guard in guards {
                     // One whose helper ended by itself may just be going.
-                    kill(Pid::from_raw(guard.cast_signed()), Signal::SIGKILL).ok();
+                    kill(Pid::from_raw(guard.pid.cast_signed()), Signal::SIGKILL).ok();
                 }
             }
             Ending::KillBoth => home.start_again().await?,
         }
-        Ok(())
+        Ok(began)
     }
 
     fn outcomes(&self, watch: &Watch) -> Vec<Outcome> {
@@ -235,49 +230,5 @@ impl Batch {
             zero_after: watch.seen.get(mode).copied().unwrap_or_default(),
         };
         self.modes.iter().map(outcome).collect()
-    }
-}
-
-/// Looks at the processes of all modes until there are none.
-#[derive(Debug)]
-struct Watch {
-    since: Instant,
-    marks: BTreeMap<&'static str, String>,
-    /// Those that there were before the end. A helper whose guard was killed is started again, below another one, and is no
-    /// part of what must be gone.
-    guards: HashSet<u32>,
-    /// When a process of a mode was seen last.
-    seen: BTreeMap<&'static str, Duration>,
-    left: BTreeMap<&'static str, usize>,
-}
-
-impl Watch {
-    fn new(mark: &str, modes: &[&'static str], guards: HashSet<u32>) -> Self {
-        let marks = modes.iter().map(|mode| (*mode, Setup::zoo_mark(mark, mode))).collect();
-        Self { since: Instant::now(), marks, guards, seen: BTreeMap::new(), left: BTreeMap::new() }
-    }
-
-    async fn until_zero(&mut self) {
-        let mut looks = tokio::time::interval(LOOK);
-        let mut empty = 0;
-        while self.since.elapsed() < LEFT_AFTER {
-            looks.tick().await;
-            let mut all = process::all();
-            let new = all.iter().filter(|one| one.is_guard() && !self.guards.contains(&one.pid));
-            let again = process::below(&all, new.map(|guard| guard.pid).collect());
-            all.retain(|process| !again.contains(&process.pid));
-            self.left.clear();
-            for (mode, mark) in &self.marks {
-                let alive = all.iter().filter(|process| process.command.contains(mark)).count();
-                if alive > 0 {
-                    self.left.insert(mode, alive);
-                    self.seen.insert(mode, self.since.elapsed());
-                }
-            }
-            empty = if self.left.is_empty() { empty + 1 } else { 0 };
-            if empty == EMPTY_LOOKS {
-                return;
-            }
-        }
     }
 }

@@ -2168,7 +2168,10 @@ export type SkeinHelpersListResponse = {
 };
 
 /** Params of `skein/quiesce`. */
-export type SkeinQuiesceParams = { [key: string]: unknown };
+export type SkeinQuiesceParams = {
+  /** The owner of this thread breaks off by a panic, as a fault of the server would have it. */
+  breakOff?: ThreadId | null;
+};
 
 /** Response of `skein/quiesce`: nothing. */
 export type SkeinQuiesceResponse = { [key: string]: unknown };

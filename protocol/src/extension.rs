@@ -323,7 +323,12 @@ pub enum UnloadOutcome {
 
 /// Params of `skein/quiesce`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SkeinQuiesceParams {}
+#[serde(rename_all = "camelCase")]
+pub struct SkeinQuiesceParams {
+    /// The owner of this thread breaks off by a panic, as a fault of the server would have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_off: Option<ThreadId>,
+}
 
 /// Response of `skein/quiesce`: nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -117,15 +117,14 @@ fn model(name: &str, provider: &str) -> Model {
 }
 
 /// `skein/quiesce`: asks every owner, and waits for all of them in a task of its own.
-pub fn quiesce(
-    connection: &Arc<Connection>,
-    _params: SkeinQuiesceParams,
-    reply: Reply<SkeinQuiesceResponse>,
-) {
+pub fn quiesce(connection: &Arc<Connection>, params: SkeinQuiesceParams, reply: Reply<SkeinQuiesceResponse>) {
     let services = Arc::clone(&connection.services);
     if !services.config().test_fences {
         let text = "fences are for tests: start the server with --test-fences";
         return reply.err(&WireError::invalid_request("noFences", text));
+    }
+    if let Some(owner) = params.break_off.and_then(|thread| services.registry.handle(thread)) {
+        owner.plant_fault();
     }
     let tasks = services.tasks.clone();
     tasks.spawn("quiesce", async move {

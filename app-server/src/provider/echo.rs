@@ -27,7 +27,8 @@ const MOST_DELTA_BYTES: usize = 64 * 1024;
 /// The echo provider.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Echo {
-    /// Whether `/panic` is understood: it shows that the fault of one turn is nobody else's.
+    /// Whether `/panic` is understood: it shows that the fault of one turn is nobody else's. `/panic process` is a fault that
+    /// the program cannot survive.
     pub faults: bool,
 }
 
@@ -54,6 +55,9 @@ impl Provider for Echo {
         if self.faults && heard.trim() == "/panic" {
             std::panic::resume_unwind(Box::new("/panic"));
         }
+        if self.faults && heard.trim() == "/panic process" {
+            break_all();
+        }
         let script = if prompt.results.is_empty() {
             parse(&heard)?
         } else {
@@ -67,6 +71,11 @@ impl Provider for Echo {
         events.send(ModelEvent::Usage(usage)).await.ok();
         Ok(())
     }
+}
+
+/// A panic that cannot be unwound: nothing is caught, dropped or written any more.
+extern "C" fn break_all() -> ! {
+    std::panic::panic_any("/panic process")
 }
 
 /// The text of the last thing the user said.

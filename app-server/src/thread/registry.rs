@@ -35,7 +35,7 @@ struct Urgent {
     answers: Vec<(ConnectionId, i64, ClientAnswer)>,
     /// Room is needed.
     squeeze: bool,
-    #[cfg(test)]
+    /// It is to break off; only tests ask for that.
     fault: bool,
     shutdown: bool,
 }
@@ -151,8 +151,7 @@ impl ThreadHandle {
         self.0.urgent.lock().unwrap_or_else(PoisonError::into_inner).squeeze
     }
 
-    /// The owner panics at its next look.
-    #[cfg(test)]
+    /// The owner panics at its next look: for tests, and for a server that was started for them.
     pub fn plant_fault(&self) {
         self.urgent(|urgent| urgent.fault = true);
     }
@@ -207,7 +206,6 @@ impl Seat {
     /// What was left for the owner since the last look.
     pub fn look(&self) -> Woken {
         let mut urgent = self.handle.0.urgent.lock().unwrap_or_else(PoisonError::into_inner);
-        #[cfg(test)]
         assert!(!urgent.fault, "as the test wants");
         let answers = std::mem::take(&mut urgent.answers);
         let squeeze = std::mem::take(&mut urgent.squeeze);

@@ -24,7 +24,7 @@ pub const LIVENESS: Duration = Duration::from_secs(1);
 const MARK: &str = "SKEIN_TEST";
 
 /// The program, whose guard watches the helpers. Bazel names it below the folder that a test starts in.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_skein")).canonicalize().expect("the program is built")
 }
 

@@ -17,6 +17,10 @@ use serde_json::{Value, json};
 mod asks;
 #[path = "mcp-helper/era.rs"]
 mod era;
+#[path = "mcp-helper/faults.rs"]
+mod faults;
+#[path = "mcp-helper/pipe.rs"]
+mod pipe;
 #[path = "mcp-helper/rounds.rs"]
 mod rounds;
 #[path = "mcp-helper/zoo.rs"]
@@ -69,6 +73,8 @@ struct Manners {
     speaks: era::Speaks,
     /// `--zoo MODE MARK`: one of the modes of [`zoo`].
     zoo: Option<(zoo::Mode, String)>,
+    /// `--pipe FILE`: held open by this process and all that it starts.
+    pipe: pipe::Pipe,
 }
 
 fn main() -> io::Result<()> {
@@ -99,6 +105,7 @@ fn main() -> io::Result<()> {
         spawn_child(&manners)?;
     }
     if let Some((mode, mark)) = &manners.zoo {
+        manners.pipe.started();
         mode.begin(mark)?;
     }
     let server = Arc::new(Server::default());
@@ -135,6 +142,7 @@ impl Manners {
                     manners.zoo = Some((mode, args.next().ok_or("--zoo takes a mode and a mark")?));
                     (manners.ignore_term, manners.ignore_eof) = (mode.ignores_term(), mode.ignores_eof());
                 }
+                "--pipe" => manners.pipe = pipe::Pipe::open(&args.next().unwrap_or_default()),
                 _ => return Err(format!("unknown switch {arg}")),
             }
         }
@@ -185,7 +193,7 @@ fn serve(server: &Arc<Server>, manners: &Manners) {
                     read(&id, params["uri"].as_str().unwrap_or_default());
                 }
             }
-            Some("tools/call") => call(server, manners, id, &message["params"]),
+            Some("tools/call") => call(server, manners, id.clone(), &message["params"]),
             Some("notifications/cancelled") => server.cancel(&message["params"]["requestId"]),
             Some(unknown) if !id.is_null() => {
                 send(&json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32601, "message": unknown } }));
@@ -194,7 +202,7 @@ fn serve(server: &Arc<Server>, manners: &Manners) {
             Some(_) | None => {}
         }
         if let (Some((mode, _)), Some(method)) = (&manners.zoo, message["method"].as_str()) {
-            mode.answered(method);
+            mode.answered(method, &id, manners.pipe);
         }
     }
 }

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use skein_integration_tests::zoo::{Batch, Ending, HEAD, MODES, RUNGS, table};
+use skein_integration_tests::seed::Seed;
+use skein_integration_tests::zoo::{Batch, Ending, HEAD, MODES, RUNGS, available, spread, table};
 
 /// Starts helpers of every bad kind, held by every means, brings their end in every way, and counts what is left.
 #[derive(Debug, Parser)]
@@ -23,6 +24,9 @@ struct Arguments {
     /// Only this ending.
     #[arg(long, value_parser = Ending::ALL.map(|(name, _)| name))]
     ending: Option<String>,
+    /// A spread of all: every mode on every rung, every ending once. `SKEIN_SEED` draws the same again.
+    #[arg(long, conflicts_with_all = ["rung", "mode", "ending", "write"])]
+    spread: bool,
     /// Write the table to this file too.
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
@@ -31,14 +35,19 @@ struct Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    let batches = batches(&arguments);
-    let progress = ProgressBar::new(batches.len().try_into()?);
+    let batches = if arguments.spread {
+        spread(&mut Seed::from_environment(), available())
+    } else {
+        batches(&arguments)
+    };
+    let cells: usize = batches.iter().map(|batch| batch.modes.len()).sum();
+    let progress = ProgressBar::new(cells.try_into()?);
     progress.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
     let mut outcomes = Vec::new();
     for batch in &batches {
         progress.set_message(format!("{} {}", batch.rung, batch.ending.name()));
         outcomes.extend(batch.run().await?);
-        progress.inc(1);
+        progress.inc(batch.modes.len().try_into()?);
     }
     progress.finish_and_clear();
     let table = table(&outcomes);
@@ -46,7 +55,7 @@ async fn main() -> Result<ExitCode> {
     writeln!(out, "{table}")?;
     let left: usize = outcomes.iter().map(|outcome| outcome.left).sum();
     let late = outcomes.iter().filter(|outcome| outcome.zero_after > outcome.ending.bound()).count();
-    writeln!(out, "{} helpers, {left} processes left, {late} later than promised", outcomes.len())?;
+    writeln!(out, "{cells} cells, {left} processes left, {late} later than promised")?;
     if let Some(file) = arguments.write {
         std::fs::write(file, format!("{HEAD}{table}"))?;
     }
@@ -57,7 +66,9 @@ fn batches(arguments: &Arguments) -> Vec<Batch> {
     let wanted = |said: &Option<String>, name: &str| said.as_ref().is_none_or(|said| said == name);
     let modes: Vec<&'static str> =
         MODES.into_iter().map(|(mode, _)| mode).filter(|mode| wanted(&arguments.mode, mode)).collect();
-    let rungs = RUNGS.into_iter().filter(|rung| wanted(&arguments.rung, rung));
+    // One that is asked for by name is tried; the others where they can be had.
+    let there = if arguments.rung.is_some() { &RUNGS[..] } else { available() };
+    let rungs = there.iter().copied().filter(|rung| wanted(&arguments.rung, rung));
     let of_rung = |rung| {
         let endings = Ending::ALL.into_iter().filter(|(name, _)| wanted(&arguments.ending, name));
         endings.map(|(_, ending)| Batch { rung, ending, modes: modes.clone() }).collect::<Vec<_>>()

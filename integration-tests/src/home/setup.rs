@@ -1,6 +1,7 @@
 //! What a server is started from: its settings and helpers.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use toml::{Table, Value};
 use uuid::Uuid;
@@ -67,6 +68,16 @@ impl Setup {
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// Adds a helper of the zoo as [`Setup::zoo`] does, which holds a pipe with this name open.
+    ///
+    /// # Errors
+    /// When our helper is not built.
+    pub fn zoo_with_pipe(self, mode: &str, pipe: &Path) -> anyhow::Result<Self> {
+        let (mark, pipe) = (Self::zoo_mark(&self.mark, mode), pipe.to_string_lossy());
+        let helper = Helper::with(mode, &["--pipe", &pipe, "--zoo", mode, &mark])?;
+        Ok(self.helper(helper))
     }
 
     /// Adds a helper of the zoo, named after its mode. Its processes carry the mark of this test as an argument too.

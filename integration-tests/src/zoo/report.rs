@@ -5,9 +5,11 @@ use super::{Ending, MODES, Outcome, RUNGS};
 /// What the file with the tables begins with.
 pub const HEAD: &str = "# The zoo\n\nWritten by `scripts/zoo --write docs/helpers-zoo.md`: after each ending, when the last process of each \
     helper was seen; with a debug build\non two shared cores. 0 ms: none was seen any more. After `kill-both` the time goes from the \
-    next start of a server, except in a\nnamespace, where it needs none.\n\nWhat is left is looked for in `/proc`, many times in a row. A \
-    chain of processes that each live for a few milliseconds\ncan be missed there: that none goes on without a cgroup or a namespace is \
-    shown by the tests of\n`app-server/tests/helpers/server_death.rs`, whose chains hold a pipe.\n";
+    next start of a server, except in a\nnamespace, where it needs none. After `kill-guards` what the server starts again in its place \
+    is not counted. `panic` is\nthe death of the server by a panic that cannot be unwound, `owner-panic` that of the task that owns the \
+    thread.\n\nWhat is left is looked for in `/proc`, many times in a row, and by a pipe that every process of a helper but the \
+    daemon holds\nopen: it knows also of forks that live for a millisecond. Modes that end, or that the server ends for what they \
+    do, were\nstarted again at least once before the ending came.\n";
 
 /// A table of Markdown for each means of holding: a row for each mode, a column for each ending.
 #[must_use]

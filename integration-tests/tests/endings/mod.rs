@@ -3,10 +3,7 @@
 
 use anyhow::{Result, ensure};
 use skein_integration_tests::seed::Seed;
-use skein_integration_tests::zoo::{Batch, Ending, MODES, RUNGS, has_namespaces};
-
-/// Modes beside each other where they are drawn.
-const DRAWN: usize = 5;
+use skein_integration_tests::zoo::{Batch, Ending, MODES, available, spread};
 
 async fn leaves_nothing(rung: &'static str, ending: Ending, modes: Vec<&'static str>) -> Result<()> {
     for outcome in (Batch { rung, ending, modes }).run().await? {
@@ -29,18 +26,11 @@ async fn every_kind_of_helper_ends_when_the_server_is_killed() -> Result<()> {
     leaves_nothing("auto", Ending::KillServer, every_mode()).await
 }
 
+/// Every mode on every rung that this machine has, and every ending; which goes with which is drawn anew each time.
 #[tokio::test]
 async fn some_kinds_end_on_every_rung_however_the_end_comes() -> Result<()> {
-    let mut seed = Seed::from_environment();
-    for rung in RUNGS.into_iter().filter(|rung| *rung != "namespace" || has_namespaces()) {
-        for ending in [Ending::KillBoth, Ending::KillGuards, Ending::Terminate] {
-            let mut modes = every_mode();
-            while modes.len() > DRAWN {
-                let drawn = *seed.one_of(&modes);
-                modes.retain(|mode| *mode != drawn);
-            }
-            leaves_nothing(rung, ending, modes).await?;
-        }
+    for Batch { rung, ending, modes } in spread(&mut Seed::from_environment(), available()) {
+        leaves_nothing(rung, ending, modes).await?;
     }
     Ok(())
 }

@@ -140,7 +140,8 @@ fn ask_many(asks: &Arc<Asks>, id: &Value, count: u64) {
     });
 }
 
-fn flood(lines: u64) {
+/// So many messages that nobody has asked for.
+pub fn flood(lines: u64) {
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     for number in 0..lines {
         let line = match number % 4 {
@@ -161,7 +162,8 @@ fn flood(lines: u64) {
     }
 }
 
-fn endless() {
+/// Bytes without a newline, as long as somebody takes them.
+pub fn endless() {
     let chunk = [b'x'; 64 << 10];
     let mut stdout = io::stdout().lock();
     while stdout.write_all(&chunk).and_then(|()| stdout.flush()).is_ok() {}

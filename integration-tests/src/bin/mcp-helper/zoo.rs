@@ -1,5 +1,6 @@
-//! The zoo: ways in which a helper, or what it starts, may refuse to end. `--zoo MODE MARK` makes one of them of this
-//! helper; every process that it starts has the mark among its arguments, since an environment can be cleared.
+//! The zoo: ways in which a helper, or what it starts, may refuse to end, and (in `faults.rs`) ways in which it may break
+//! the rules of the protocol meanwhile. `--zoo MODE MARK` makes one of them of this helper; every process that it starts has
+//! the mark among its arguments, since an environment can be cleared.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -8,13 +9,18 @@ use std::process::{Command, Stdio};
 use nix::poll::poll;
 use nix::sys::signal::{SigHandler, Signal, raise, signal};
 use nix::unistd::{ForkResult, fork};
+use serde_json::Value;
+
+use super::faults::Fault;
+use super::pipe::Pipe;
 
 /// Children of a mode that has many.
 const MANY: usize = 20;
-/// How often a chain of forks goes on, so that it has an end also where nobody stops it.
-const LINKS: usize = 5_000;
-/// Between two links of such a chain, milliseconds.
-const LINK: u8 = 2;
+/// How often a chain or a loop of forks goes on, so that it has an end also where nobody stops it: far behind the time in
+/// which it has to be stopped.
+const LINKS: usize = 30_000;
+/// How long a link of such a chain lives, milliseconds.
+const LINK: u8 = 1;
 
 /// A way to behave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,12 +38,15 @@ pub enum Mode {
     Stopped,
     Zombies,
     ForkChain,
+    ForkLoop,
     ExitsAtStart,
     ExitsAfterInitialize,
+    /// It refuses to end, and breaks the rules once its tools were listed.
+    Faulty(Fault),
 }
 
 impl Mode {
-    const NAMES: [(&str, Self); 15] = [
+    const NAMES: [(&str, Self); 16] = [
         ("polite", Self::Polite),
         ("ignores-term", Self::IgnoresTerm),
         ("ignores-eof", Self::IgnoresEof),
@@ -51,29 +60,36 @@ impl Mode {
         ("stopped", Self::Stopped),
         ("zombies", Self::Zombies),
         ("fork-chain", Self::ForkChain),
+        ("fork-loop", Self::ForkLoop),
         ("exits-at-start", Self::ExitsAtStart),
         ("exits-after-initialize", Self::ExitsAfterInitialize),
     ];
 
     pub fn named(name: &str) -> Result<Self, String> {
         let known = Self::NAMES.into_iter().find(|(known, _)| *known == name);
-        known.map(|(_, mode)| mode).ok_or_else(|| format!("unknown mode {name:?} of the zoo"))
+        let known = known.map(|(_, mode)| mode).or_else(|| Fault::named(name).map(Self::Faulty));
+        known.ok_or_else(|| format!("unknown mode {name:?} of the zoo"))
     }
 
     /// Whether SIGTERM has no effect on the helper itself.
     pub fn ignores_term(self) -> bool {
-        matches!(self, Self::IgnoresTerm | Self::IgnoresBoth | Self::Zombies)
+        matches!(self, Self::IgnoresTerm | Self::IgnoresBoth | Self::Zombies | Self::Faulty(_))
     }
 
     /// Whether the helper itself lives on after the end of its input.
     pub fn ignores_eof(self) -> bool {
-        matches!(self, Self::IgnoresEof | Self::IgnoresBoth | Self::Zombies)
+        matches!(self, Self::IgnoresEof | Self::IgnoresBoth | Self::Zombies | Self::Faulty(_))
     }
 
     /// Starts what the mode has beside the helper itself. To be called before there is a second thread.
     pub fn begin(self, mark: &str) -> io::Result<()> {
         match self {
-            Self::Polite | Self::IgnoresTerm | Self::IgnoresEof | Self::IgnoresBoth | Self::Stopped => Ok(()),
+            Self::Polite
+            | Self::IgnoresTerm
+            | Self::IgnoresEof
+            | Self::IgnoresBoth
+            | Self::Stopped
+            | Self::Faulty(_) => Ok(()),
             Self::DoubleFork => child(&["--fork-away"], mark, false),
             Self::OwnSession => child(&["--own-session"], mark, false),
             Self::OwnGroup => child(&["--own-group"], mark, false),
@@ -91,6 +107,7 @@ impl Mode {
                 child(&[], mark, false)
             }
             Self::ForkChain => child(&["--chain"], mark, false),
+            Self::ForkLoop => child(&["--loop"], mark, false),
             Self::ExitsAtStart => {
                 child(&["--own-session"], mark, false)?;
                 std::process::exit(3)
@@ -100,11 +117,15 @@ impl Mode {
     }
 
     /// Called when the answer to `method` was sent.
-    pub fn answered(self, method: &str) {
+    pub fn answered(self, method: &str, id: &Value, pipe: Pipe) {
         match (self, method) {
             (Self::ExitsAfterInitialize, "initialize") => std::process::exit(4),
             // An error would leave the helper as it is, and the test would see that.
-            (Self::Stopped, "tools/list") => drop(raise(Signal::SIGSTOP)),
+            (Self::Stopped, "tools/list") => {
+                pipe.at_it();
+                let _ = raise(Signal::SIGSTOP);
+            }
+            (Self::Faulty(fault), method) => fault.answered(method, id, pipe),
             _ => {}
         }
     }
@@ -157,6 +178,9 @@ pub fn be_child(ways: &[String]) -> io::Result<()> {
         }
         return Ok(());
     }
+    if does("--loop") {
+        return fork_on();
+    }
     super::wait_for_ever()
 }
 
@@ -166,4 +190,19 @@ fn leave() {
     if let Ok(ForkResult::Parent { .. }) = unsafe { fork() } {
         std::process::exit(0);
     }
+}
+
+/// One child after the other, each of which is gone after [`LINK`]; two of them live at a time.
+fn fork_on() -> io::Result<()> {
+    // SAFETY: ignoring a signal runs no code of ours; the kernel then waits for the children.
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }?;
+    for _ in 0..LINKS {
+        // SAFETY: this process has one thread, so the child may do whatever it likes.
+        if let Ok(ForkResult::Child) = unsafe { fork() } {
+            poll(&mut [], LINK.saturating_mul(2))?;
+            std::process::exit(0);
+        }
+        poll(&mut [], LINK)?;
+    }
+    Ok(())
 }
