@@ -333,6 +333,17 @@ pub const HELPER_HEALTHY: Duration = Duration::from_secs(10);
 pub const HELPER_BREAKER_FAILURES: usize = 5;
 /// See above. Origin: limits.md.
 pub const HELPER_BREAKER_WINDOW: Duration = Duration::from_mins(1);
+/// The least memory that `limits.memory` of a helper takes, bytes. Origin: guess; below it hardly a program starts, and what
+/// becomes the helper needs a few MiB itself.
+pub const HELPER_MEMORY_LEAST: u64 = 16 << 20;
+/// The most that `limits.processes` takes. Origin: the kernel's own limit of pids (proc_sys_kernel(5)).
+pub const HELPER_PROCESSES_MOST: u64 = 1 << 22;
+/// The most that `limits.files` takes. Origin: guess; the kernel's own limit is settable, usually a million.
+pub const HELPER_FILES_MOST: u64 = 1 << 30;
+/// Bounds of `limits.nice`. Origin: setpriority(2).
+pub const NICE_LEAST: i32 = -20;
+/// See above.
+pub const NICE_MOST: i32 = 19;
 /// How long a helper may show no sign of life while somebody waits for it. Origin: design.md; a report, not a sentence.
 pub const HELPER_LIVENESS: Duration = Duration::from_secs(30);
 /// Looks for signs of life within that time. Origin: guess; the first only sets the mark.

@@ -7,6 +7,9 @@ mod alive;
 #[path = "helpers/house.rs"]
 mod house;
 #[cfg(test)]
+#[path = "helpers/limits.rs"]
+mod limits;
+#[cfg(test)]
 #[path = "helpers/processes.rs"]
 mod processes;
 #[cfg(test)]

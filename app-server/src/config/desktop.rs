@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 
 use super::helpers::is_of_name;
-use crate::helpers::{HelperSpec, HttpSpec, Secrets, StdioSpec, Transport};
+use crate::helpers::{HelperLimits, HelperSpec, HttpSpec, Secrets, StdioSpec, Transport};
 
 mod lenient;
 mod placeholder;
@@ -136,7 +136,7 @@ fn stdio(command: String, members: &mut Members<'_>) -> Result<StdioSpec, String
             return Err(unfilled("cwd", &cwd));
         }
     };
-    Ok(StdioSpec { command, args, env: Secrets(env), env_vars, cwd })
+    Ok(StdioSpec { command, args, env: Secrets(env), env_vars, cwd, limits: HelperLimits::default() })
 }
 
 fn http(url: String, members: &mut Members<'_>) -> Result<HttpSpec, String> {

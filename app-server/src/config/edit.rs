@@ -11,7 +11,7 @@ use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 use super::helpers::{NAMES, is_name};
 use super::problem::Problems;
 use super::{Config, ConfigErrors, FILE, keys, tree};
-use crate::helpers::{HelperSpec, Secrets, Transport};
+use crate::helpers::{HelperLimits, HelperSpec, Secrets, Size, Transport};
 use crate::home::{durable, make_root};
 
 #[cfg(test)]
@@ -261,6 +261,7 @@ fn written(spec: &HelperSpec) -> Table {
             put("env", map(&stdio.env));
             put("env_vars", list(&stdio.env_vars));
             put("cwd", stdio.cwd.as_ref().map(|cwd| cwd.to_string_lossy().as_ref().into()));
+            put("limits", limits(&stdio.limits));
         }
         Transport::Http(http) => {
             put("url", Some(http.url.as_str().into()));
@@ -281,6 +282,19 @@ fn list(texts: &[String]) -> Option<Value> {
 fn map(named: &Secrets) -> Option<Value> {
     let map: InlineTable = named.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     (!map.is_empty()).then_some(Value::InlineTable(map))
+}
+
+fn limits(limits: &HelperLimits) -> Option<Value> {
+    let whole = |most: Option<u64>| most.and_then(|most| i64::try_from(most).ok()).map(Value::from);
+    let HelperLimits { memory, processes, files, nice } = limits;
+    let said = [
+        ("memory", memory.map(|bytes| Size(bytes).to_string().into())),
+        ("processes", whole(*processes)),
+        ("files", whole(*files)),
+        ("nice", nice.map(|nice| i64::from(nice).into())),
+    ];
+    let table: InlineTable = said.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+    (!table.is_empty()).then_some(Value::InlineTable(table))
 }
 
 /// Every table with a header of its own, in the order of the tree.

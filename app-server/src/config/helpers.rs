@@ -9,7 +9,10 @@ use std::time::Duration;
 use super::problem::{ConfigError, ConfigErrors, ConfigWarning, Place, Problems};
 use super::section::Section;
 use super::tree;
-use crate::helpers::{HelperSpec, HttpSpec, Isolation, OnUnresponsive, Secrets, StdioSpec, Transport};
+use crate::helpers::{
+    HelperLimits, HelperSpec, HttpSpec, Isolation, OnUnresponsive, Secrets, StdioSpec, Transport,
+};
+use crate::policy;
 
 /// What one place says about a helper; what it leaves out is said by the place below.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +39,16 @@ struct StdioOverride {
     env: Option<Secrets>,
     env_vars: Option<Vec<String>>,
     cwd: Option<PathBuf>,
+    limits: Option<LimitsOverride>,
+}
+
+/// What one place says about what a helper may use; 0 is no limit, but of `nice`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct LimitsOverride {
+    memory: Option<u64>,
+    processes: Option<u64>,
+    files: Option<u64>,
+    nice: Option<i32>,
 }
 
 /// What one place says about a helper that somebody else runs.
@@ -175,6 +188,7 @@ impl HelperOverride {
                 env: section.text_map("env").map(Secrets),
                 env_vars: section.names("env_vars"),
                 cwd: section.text("cwd").map(PathBuf::from),
+                limits: LimitsOverride::read(section),
             },
             http: HttpOverride {
                 url: section.text("url"),
@@ -194,7 +208,7 @@ impl HelperOverride {
         }
     }
 
-    /// Variables and headers are merged one by one, all else is replaced.
+    /// Variables, headers and limits are merged one by one, all else is replaced.
     fn over(self, name: &str, base: Option<&HelperSpec>) -> Result<HelperSpec, Wrong> {
         let transport = transport(self.stdio, self.http, base.map(|base| &base.transport))?;
         let base = base.cloned().unwrap_or_else(|| HelperSpec::reached(name, transport.clone()));
@@ -254,6 +268,7 @@ impl StdioOverride {
             ("env", self.env.is_some()),
             ("env_vars", self.env_vars.is_some()),
             ("cwd", self.cwd.is_some()),
+            ("limits", self.limits.is_some()),
         ];
         named.into_iter().find_map(|(key, said)| said.then_some(key))
     }
@@ -267,6 +282,32 @@ impl StdioOverride {
             env,
             env_vars: self.env_vars.unwrap_or(base.env_vars),
             cwd: self.cwd.or(base.cwd),
+            limits: self.limits.unwrap_or_default().over(base.limits),
+        }
+    }
+}
+
+impl LimitsOverride {
+    fn read(section: &mut Section<'_>) -> Option<Self> {
+        let mut limits = None;
+        section.section("limits", |section| {
+            limits = Some(Self {
+                memory: section.size_from("memory", policy::HELPER_MEMORY_LEAST),
+                processes: section.whole("processes", 0, policy::HELPER_PROCESSES_MOST),
+                files: section.whole("files", 0, policy::HELPER_FILES_MOST),
+                nice: section.whole("nice", policy::NICE_LEAST, policy::NICE_MOST),
+            });
+        });
+        limits
+    }
+
+    fn over(self, base: HelperLimits) -> HelperLimits {
+        let of = |said: Option<u64>, base| said.map_or(base, |most| Some(most).filter(|most| *most > 0));
+        HelperLimits {
+            memory: of(self.memory, base.memory),
+            processes: of(self.processes, base.processes),
+            files: of(self.files, base.files),
+            nice: self.nice.or(base.nice),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! nobody asked for is a warning.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::time::Duration;
 
 use super::problem::{ConfigError, ConfigWarning, Place, Problems};
@@ -107,12 +108,28 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// A number of bytes with its unit in the value: "0", or at least `least`.
+    pub(super) fn size_from(&mut self, key: &'static str, least: u64) -> Option<u64> {
+        let expected = format!("{SIZE}, and {}KiB the least", least / 1024);
+        self.value(key, &expected, |value| {
+            parse_size(&text(value)?).filter(|bytes| *bytes == 0 || *bytes >= least)
+        })
+    }
+
     /// A whole number between `least` and `most`, both included.
     pub(super) fn number(&mut self, key: &'static str, least: usize, most: usize) -> Option<usize> {
+        self.whole(key, least, most)
+    }
+
+    /// The same of any kind of number.
+    pub(super) fn whole<T>(&mut self, key: &'static str, least: T, most: T) -> Option<T>
+    where
+        T: TryFrom<i64> + PartialOrd + Display,
+    {
         let expected = format!("write a whole number from {least} to {most}");
         self.value(key, &expected, |value| match value {
             Value::Integer(number) => {
-                usize::try_from(number).ok().filter(|number| (least..=most).contains(number))
+                T::try_from(number).ok().filter(|number| (least..=most).contains(number))
             }
             Value::Text(_)
             | Value::Float(_)

@@ -10,7 +10,9 @@ use serde_json::{Map, Value, json};
 use super::helpers::ISOLATIONS;
 use super::tree::{self, Table};
 use super::{Config, Containment, Durability, Heartbeat, Limits, OrphanPolicy, RunningOrphans};
-use crate::helpers::{HelperSpec, MASK, OnUnresponsive, Secrets, Transport, shown_args, shown_url};
+use crate::helpers::{
+    HelperLimits, HelperSpec, MASK, OnUnresponsive, Secrets, Size, Transport, shown_args, shown_url,
+};
 
 #[cfg(test)]
 mod tests;
@@ -132,6 +134,7 @@ pub fn helper(spec: &HelperSpec) -> Value {
             "env": hidden(&stdio.env),
             "env_vars": stdio.env_vars,
             "cwd": stdio.cwd,
+            "limits": helper_limits(&stdio.limits),
         }),
         Transport::Http(http) => json!({
             "url": http.shown_url(),
@@ -152,6 +155,16 @@ pub fn helper(spec: &HelperSpec) -> Value {
         "disabled_tools": spec.disabled_tools,
     });
     [shown, both].iter().filter_map(Value::as_object).flatten().map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+/// What has no limit is shown as 0, as the file takes it; a nice value that is not set is none.
+fn helper_limits(limits: &HelperLimits) -> Value {
+    json!({
+        "memory": limits.memory.map_or_else(|| "0".to_owned(), |bytes| Size(bytes).to_string()),
+        "processes": limits.processes.unwrap_or(0),
+        "files": limits.files.unwrap_or(0),
+        "nice": limits.nice,
+    })
 }
 
 fn on_unresponsive(what: OnUnresponsive) -> &'static str {

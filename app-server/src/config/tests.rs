@@ -9,7 +9,7 @@ use super::{
     Config, ConfigErrors, Containment, Durability, Flags, GuardProgram, Heartbeat, RunningOrphans, Settings,
     helpers_from_thread_config, home,
 };
-use crate::helpers::{HelperSpec, Isolation, OnUnresponsive, Secrets, StdioSpec, Transport};
+use crate::helpers::{HelperLimits, HelperSpec, Isolation, OnUnresponsive, Secrets, StdioSpec, Transport};
 
 /// Loads a home whose file holds `toml`.
 fn load(toml: &str, settings: &[&str]) -> (PathBuf, Result<Config, ConfigErrors>) {
@@ -133,6 +133,9 @@ fn the_search_for_dead_connections_has_its_times_and_none_is_nothing() {
     assert!(found[1].starts_with(short), "{found:?}");
 }
 
+const LIMITS: HelperLimits =
+    HelperLimits { memory: Some(64 << 20), processes: Some(50), files: Some(256), nice: Some(-5) };
+
 #[test]
 fn a_helper_has_the_keys_that_codex_gives_it() {
     let toml = r#"
@@ -151,16 +154,17 @@ fn a_helper_has_the_keys_that_codex_gives_it() {
         env_vars = ["TOKEN", { name = "KEY", source = "local" }]
         enabled_tools = ["read"]
         disabled_tools = ["write"]
+        limits = { memory = "64MiB", processes = 50, files = 256, nice = -5 }
     "#;
-    let config = load(toml, &[]).1.unwrap();
     let files = HelperSpec {
         name: "files".into(),
         transport: Transport::Stdio(StdioSpec {
             command: "files-server".into(),
-            args: vec!["--root".into(), "/".into()],
+            args: ["--root", "/"].map(Into::into).into(),
             env: Secrets(BTreeMap::from([("A".into(), "1".into())])),
             env_vars: vec!["TOKEN".into(), "KEY".into()],
             cwd: Some("sub".into()),
+            limits: LIMITS,
         }),
         enabled: false,
         isolation: Isolation::Shared,
@@ -172,8 +176,34 @@ fn a_helper_has_the_keys_that_codex_gives_it() {
         enabled_tools: Some(vec!["read".into()]),
         disabled_tools: vec!["write".into()],
     };
-    assert_eq!(config.helpers, BTreeMap::from([("files".to_owned(), files)]));
-    assert_eq!(config.warnings, []);
+    let config = load(toml, &[]).1.unwrap();
+    assert_eq!((config.helpers, config.warnings), (BTreeMap::from([("files".to_owned(), files)]), vec![]));
+}
+
+#[test]
+fn limits_of_a_helper_are_laid_over_one_by_one_and_a_wrong_one_is_named() {
+    let toml = "[mcp_servers.a]\ncommand = \"x\"\n[mcp_servers.a.limits]\nmemory = \"1GiB\"\nfiles = 64\n";
+    let config = load(toml, &[]).1.unwrap();
+    let json = serde_json::json!({"mcp_servers": {"a": {"limits": {"memory": "0", "nice": 3}}}});
+    let over = helpers_from_thread_config(&thread_config(json)).unwrap().over(&config.helpers).unwrap();
+    let limits = over["a"].stdio().unwrap().limits;
+    assert_eq!(limits, HelperLimits { files: Some(64), nice: Some(3), ..HelperLimits::default() });
+
+    let wrong = "[mcp_servers.a]\ncommand = \"x\"\n[mcp_servers.a.limits]\n\
+                 memory = \"1MiB\"\nprocesses = -1\nfiles = \"many\"\nnice = 20\n";
+    let starts = [
+        "FILE:4: mcp_servers.a.limits.memory: \"1MiB\" cannot be used; write a number and a unit",
+        "FILE:5: mcp_servers.a.limits.processes: -1 cannot be used; write a whole number from 0 to 4194304",
+        "FILE:6: mcp_servers.a.limits.files: \"many\" cannot be used; write a whole number from 0 to",
+        "FILE:7: mcp_servers.a.limits.nice: 20 cannot be used; write a whole number from -20 to 19",
+    ];
+    let found = errors(wrong);
+    assert_eq!(found.len(), starts.len(), "{found:?}");
+    for (found, start) in found.iter().zip(starts) {
+        assert!(found.starts_with(start), "{found}");
+    }
+    let elsewhere = errors("[mcp_servers.a]\nurl = \"https://x\"\nlimits = { files = 64 }\n");
+    assert!(elsewhere[0].contains("limits is of helpers with a command"), "{elsewhere:?}");
 }
 
 #[test]

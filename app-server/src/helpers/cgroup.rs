@@ -55,6 +55,34 @@ impl Parent {
         Ok(Group { folder })
     }
 
+    /// Lets the groups of helpers have `controller`. What can be done for the group that this process is in is done: the
+    /// kernel permits that only where no process is in it, and in the root of the hierarchy.
+    ///
+    /// # Errors
+    /// They cannot have it.
+    pub fn pass_on(&self, controller: &str) -> io::Result<()> {
+        let has = |folder: &Path| {
+            fs::read_to_string(folder.join("cgroup.controllers"))
+                .is_ok_and(|all| all.split_ascii_whitespace().any(|one| one == controller))
+        };
+        let pass = |folder: &Path| {
+            let file = fs::OpenOptions::new().write(true).open(folder.join("cgroup.subtree_control"));
+            file.and_then(|mut file| file.write_all(format!("+{controller}").as_bytes()))
+        };
+        let why = |error: io::Error| {
+            let reason = format!("our cgroup cannot pass the controller {controller} on: {error}");
+            io::Error::new(error.kind(), reason)
+        };
+        if !has(&self.folder) {
+            let ours = self.folder.parent().unwrap_or(&self.folder);
+            if !has(ours) {
+                return Err(why(io::Error::other("it has it not itself")));
+            }
+            pass(ours).map_err(why)?;
+        }
+        pass(&self.folder).map_err(why)
+    }
+
     /// Removes the folder with all that is in it. Groups that still have processes stay.
     pub fn remove(&self) {
         remove_tree(&self.folder);
@@ -81,6 +109,51 @@ impl Group {
             .and_then(OsStr::to_str)
             .zip(own_path(&groups))
             .is_some_and(|(name, path)| path.components().any(|part| part.as_os_str() == name))
+    }
+
+    /// At most so much memory for all its processes together, and none on disk instead. Above it all of them are killed: a
+    /// helper that lost one of its processes would be half alive.
+    ///
+    /// # Errors
+    /// It has no such controller.
+    pub fn limit_memory(&self, bytes: u64) -> io::Result<()> {
+        self.write("memory.max", &bytes.to_string())?;
+        self.write("memory.oom.group", "1")?;
+        match self.write("memory.swap.max", "0") {
+            // A kernel that counts no swap.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            written => written,
+        }
+    }
+
+    /// At most so many processes and threads.
+    ///
+    /// # Errors
+    /// It has no such controller.
+    pub fn limit_processes(&self, most: u64) -> io::Result<()> {
+        self.write("pids.max", &most.to_string())
+    }
+
+    /// How many of its processes the kernel killed for want of memory.
+    pub fn memory_kills(&self) -> u64 {
+        self.events("memory.events", "oom_kill")
+    }
+
+    /// How many processes it could not start because of their limit.
+    pub fn refused_forks(&self) -> u64 {
+        self.events("pids.events", "max")
+    }
+
+    fn events(&self, file: &str, name: &str) -> u64 {
+        let text = fs::read_to_string(self.folder.join(file)).unwrap_or_default();
+        let count = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        count.unwrap_or_default()
+    }
+
+    /// To a file that the kernel has made: one that is not there is an error, and not made.
+    fn write(&self, file: &str, value: &str) -> io::Result<()> {
+        let file = fs::OpenOptions::new().write(true).open(self.folder.join(file));
+        file.and_then(|mut file| file.write_all(value.as_bytes()))
     }
 
     /// SIGKILL to everything in it, in one step.
@@ -210,6 +283,52 @@ mod tests {
         assert_eq!((end_former_below(folder.path(), mine), end_former_below(folder.path(), mine)), (1, 0));
         let left: Vec<&String> = names.iter().filter(|name| folder.path().join(name).exists()).collect();
         assert_eq!(left, names[1..].iter().collect::<Vec<_>>());
+    }
+
+    /// What the kernel makes in a group's folder.
+    fn kernel_files(folder: &Path, files: &[(&str, &str)]) {
+        fs::create_dir_all(folder).unwrap();
+        for (name, text) in files {
+            fs::write(folder.join(name), text).unwrap();
+        }
+    }
+
+    #[test]
+    fn limits_are_written_and_what_they_stopped_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("helper");
+        let group = Group { folder: path.clone() };
+        let written = |name: &str| fs::read_to_string(path.join(name)).unwrap_or_default();
+        kernel_files(&path, &[]);
+        assert_eq!(group.limit_memory(1).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(group.limit_processes(1).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!((group.memory_kills(), group.refused_forks()), (0, 0));
+        kernel_files(&path, &[("memory.max", ""), ("memory.oom.group", ""), ("pids.max", "")]);
+        group.limit_memory(1 << 20).unwrap();
+        group.limit_processes(5).unwrap();
+        assert_eq!(["memory.max", "memory.oom.group", "pids.max"].map(written), ["1048576", "1", "5"]);
+        assert!(!path.join("memory.swap.max").exists(), "what the kernel has not made is left alone");
+        let memory = "low 0\nhigh 0\nmax 9\noom 1\noom_kill 2\noom_group_kill 1\n";
+        kernel_files(
+            &path,
+            &[("memory.events", memory), ("pids.events", "max 3\n"), ("memory.swap.max", "max")],
+        );
+        group.limit_memory(1 << 20).unwrap();
+        assert_eq!(written("memory.swap.max"), "0ax", "written at the beginning, as the kernel wants it");
+        assert_eq!((group.memory_kills(), group.refused_forks()), (2, 3));
+    }
+
+    #[test]
+    fn a_controller_is_passed_on_only_by_who_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, parent) = (folder.path().to_owned(), Parent { folder: folder.path().join("skein") });
+        kernel_files(&ours, &[("cgroup.controllers", "cpu pids\n"), ("cgroup.subtree_control", "")]);
+        kernel_files(&parent.folder, &[("cgroup.controllers", ""), ("cgroup.subtree_control", "")]);
+        let error = parent.pass_on("memory").unwrap_err().to_string();
+        assert_eq!(error, "our cgroup cannot pass the controller memory on: it has it not itself");
+        parent.pass_on("pids").unwrap();
+        let passed = |folder: &Path| fs::read_to_string(folder.join("cgroup.subtree_control")).unwrap();
+        assert_eq!((passed(&ours), passed(&parent.folder)), ("+pids".to_owned(), "+pids".to_owned()));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
 use serde::{Deserialize, Serialize};
 
+use super::limits::HelperLimits;
 use super::mark::Mark;
 use super::stages::Stage;
 
@@ -33,6 +34,8 @@ pub struct Plan {
     pub cgroup_forced: bool,
     /// It gets a PID namespace.
     pub namespace: bool,
+    /// What each of its processes is limited to.
+    pub limits: HelperLimits,
     /// What all its processes carry.
     pub mark: Mark,
     /// Each wait between two stages of ending.
@@ -126,6 +129,12 @@ pub enum Step {
     Namespace,
     /// Descriptors, session, signals.
     Prepare,
+    /// Limiting its memory.
+    Memory,
+    /// Limiting its open files.
+    Files,
+    /// Setting its nice value.
+    Nice,
     /// Entering the working directory.
     WorkingDirectory,
     /// Running the program.
@@ -134,8 +143,16 @@ pub enum Step {
 
 impl Step {
     /// Every step, in order.
-    pub const ALL: [Self; 5] =
-        [Self::Cgroup, Self::Namespace, Self::Prepare, Self::WorkingDirectory, Self::Program];
+    pub const ALL: [Self; 8] = [
+        Self::Cgroup,
+        Self::Namespace,
+        Self::Prepare,
+        Self::Memory,
+        Self::Files,
+        Self::Nice,
+        Self::WorkingDirectory,
+        Self::Program,
+    ];
 
     /// The word for the wire.
     pub fn word(self) -> &'static str {
@@ -143,6 +160,9 @@ impl Step {
             Self::Cgroup => "cgroup",
             Self::Namespace => "namespace",
             Self::Prepare => "prepare",
+            Self::Memory => "memory",
+            Self::Files => "files",
+            Self::Nice => "nice",
             Self::WorkingDirectory => "cwd",
             Self::Program => "program",
         }
@@ -259,6 +279,7 @@ mod tests {
             cgroup: None,
             cgroup_forced: true,
             namespace: true,
+            limits: HelperLimits { files: Some(64), nice: Some(-3), ..HelperLimits::default() },
             mark: Mark::new(StartMark::new(HomeMark::of(&[b"home"]), 1), 2),
             grace: Duration::from_millis(500),
         };

@@ -139,6 +139,16 @@ pub enum ProcessError {
         /// What the system said.
         reason: String,
     },
+    /// Nobody can keep a limit that the configuration has for it.
+    #[error("{key} = {value} cannot be kept: {reason}")]
+    Limit {
+        /// The dotted key.
+        key: String,
+        /// What it says.
+        value: String,
+        /// What is missing, or what the system said.
+        reason: String,
+    },
     /// The containment that the configuration demands cannot be had.
     #[error(
         "helpers.containment = {rung:?} is demanded, and cannot be had for this helper: {reason}; \

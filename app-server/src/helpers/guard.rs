@@ -352,6 +352,10 @@ fn become_helper(plan: &Plan, pipes: &[OwnedFd; 3], say: &mut impl Write) -> Fai
     if let Err(error) = std::env::set_current_dir(&plan.cwd) {
         return Failure::new(Step::WorkingDirectory, &error);
     }
+    // Last, so that little of ours is left to be done within them.
+    if let Err((step, error)) = plan.limits.set() {
+        return Failure::new(step, &error);
+    }
     Failure::new(Step::Program, &process::exec(plan))
 }
 

@@ -20,6 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::cgroup::Group;
 use super::control::{Order, Report, Step};
 use super::host::Counted;
+use super::limits::{HelperLimits, Limit};
 use super::mark::Mark;
 use super::orphans::Orphans;
 use super::process::{ExitReport, Life};
@@ -45,6 +46,7 @@ pub struct Keeper {
     reports: Lines<BufReader<OwnedReadHalf>>,
     orders: OwnedWriteHalf,
     cgroup: Option<Group>,
+    limits: HelperLimits,
     mark: Mark,
     cwd: String,
     life: watch::Sender<Life>,
@@ -63,6 +65,8 @@ pub struct Keeper {
 pub struct Kept {
     pub spec: HelperSpec,
     pub cgroup: Option<Group>,
+    /// What the cgroup keeps it to: it does not run outside then.
+    pub limits: HelperLimits,
     pub mark: Mark,
     pub cwd: String,
     pub life: watch::Sender<Life>,
@@ -95,6 +99,7 @@ impl Keeper {
             reports: BufReader::new(reports).lines(),
             orders,
             cgroup: kept.cgroup,
+            limits: kept.limits,
             mark: kept.mark,
             cwd: kept.cwd,
             life: kept.life,
@@ -156,7 +161,7 @@ impl Keeper {
     fn heed(&mut self, line: &str) {
         match Report::parse(line) {
             Some(Report::Started(pid)) => self.life.send_modify(|life| life.pid = Some(pid)),
-            Some(Report::Failed(Step::Cgroup, errno)) if !self.host.is_forced() => {
+            Some(Report::Failed(Step::Cgroup, errno)) if !self.needs_group() => {
                 let error = io::Error::from_raw_os_error(errno);
                 tracing::warn!(helper = self.spec.name, %error, "a helper could not enter its cgroup");
                 self.cgroup = None;
@@ -167,7 +172,10 @@ impl Keeper {
                 self.life.send_modify(|life| life.lasting = !passing.contains(&errno));
                 self.ended(self.failure(step, errno).to_string());
             }
-            Some(Report::Exited(exit)) => self.ended(format!("it ended with {exit}")),
+            Some(Report::Exited(exit)) => {
+                let hit = self.cgroup.as_ref().map(|group| self.limits.hit_in(group)).unwrap_or_default();
+                self.ended(format!("it ended with {exit}{hit}"));
+            }
             Some(Report::Zero(stage)) => self.zero = Some(stage),
             None => tracing::error!(helper = self.spec.name, line, "a guard reports what nobody knows"),
         }
@@ -181,10 +189,27 @@ impl Keeper {
                 let command = self.spec.stdio().map(|stdio| stdio.command.clone());
                 ProcessError::Program { command: command.unwrap_or_default(), reason }
             }
-            Step::Cgroup => ProcessHost::no_cgroup(reason),
+            Step::Cgroup if self.host.is_forced() => ProcessHost::no_cgroup(reason),
+            Step::Cgroup => {
+                let limit = if self.limits.memory.is_some() { Limit::Memory } else { Limit::Processes };
+                self.refused(limit, format!("it cannot enter its cgroup: {reason}"))
+            }
+            Step::Memory => self.refused(Limit::Memory, reason),
+            Step::Files => self.refused(Limit::Files, reason),
+            Step::Nice => self.refused(Limit::Nice, reason),
             Step::Namespace => ProcessHost::no_namespace(reason),
             Step::Prepare => ProcessError::Guard { program: self.host.options.guard.path(), reason },
         }
+    }
+
+    fn refused(&self, limit: Limit, reason: String) -> ProcessError {
+        let limits = self.spec.stdio().map(|stdio| stdio.limits).unwrap_or_default();
+        limits.refused(&self.spec.name, limit, reason)
+    }
+
+    /// Whether the helper does not run outside its cgroup.
+    fn needs_group(&self) -> bool {
+        self.host.is_forced() || self.limits != HelperLimits::default()
     }
 
     /// Fills in why the helper does not run; the first reason stays.

@@ -9,7 +9,7 @@ use super::census::View;
 use super::life::Fault;
 use super::mcp::{Line, Trouble, Web};
 use super::proc::Process;
-use super::{ExitReport, HelperProcess, HelperSpec, Pipes, ProcessHost, Transport};
+use super::{ExitReport, HelperProcess, HelperSpec, Pipes, ProcessError, ProcessHost, Transport};
 use crate::policy;
 
 /// A helper that has been started, or can be asked.
@@ -56,7 +56,10 @@ impl Link {
         match &spec.transport {
             Transport::Stdio(_) => {
                 let started = HelperProcess::start_killable(host, spec, cwd, kill);
-                let (process, pipes) = started.map_err(|error| (error.to_string(), Fault::Passing))?;
+                let (process, pipes) = started.map_err(|error| {
+                    let lasting = matches!(error, ProcessError::Limit { .. });
+                    (error.to_string(), if lasting { Fault::Lasting } else { Fault::Passing })
+                })?;
                 Ok((Self::Process(process), Wire::Pipes(pipes)))
             }
             Transport::Http(http) => {

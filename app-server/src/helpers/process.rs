@@ -26,7 +26,10 @@ use super::input::{self, Input, InputEnd};
 use super::keeper::{GuardHandle, Keeper, Kept};
 use super::mark::Mark;
 use super::ring::Ring;
-use super::{Containment, HelperSpec, ProcessError, ProcessHost, Stage, StdioSpec, environment, guard, proc};
+use super::{
+    Containment, HelperLimits, HelperSpec, ProcessError, ProcessHost, Stage, StdioSpec, environment, guard,
+    limits, proc,
+};
 use crate::policy;
 
 /// A running helper with everything it starts.
@@ -109,7 +112,9 @@ impl HelperProcess {
     ) -> Result<(Self, Pipes), ProcessError> {
         let mark = host.next_mark();
         let cgroup = host.group(&spec.name, mark)?;
-        Self::start_with(host, spec, cwd, kill, (mark, cgroup)).map_err(|error| ProcessError::Guard {
+        let limits = spec.stdio().map(|stdio| stdio.limits).unwrap_or_default();
+        let limits = limits.put_on(&spec.name, host.cgroup.as_ref(), cgroup.as_ref())?;
+        Self::start_with(host, spec, cwd, kill, (mark, cgroup, limits)).map_err(|error| ProcessError::Guard {
             program: host.options.guard.path(),
             reason: error.to_string(),
         })
@@ -120,9 +125,9 @@ impl HelperProcess {
         spec: &HelperSpec,
         cwd: &Path,
         kill: CancellationToken,
-        (mark, cgroup): (Mark, Option<Group>),
+        (mark, cgroup, limits): (Mark, Option<Group>, limits::Kept),
     ) -> io::Result<(Self, Pipes)> {
-        let plan = plan(host, wanted(spec)?, cwd, cgroup.as_ref(), mark);
+        let plan = plan(host, wanted(spec)?, cwd, cgroup.as_ref(), (mark, limits));
         let (input_read, input) = io::pipe()?;
         let (output, output_write) = io::pipe()?;
         let (error, error_write) = io::pipe()?;
@@ -147,7 +152,18 @@ impl HelperProcess {
             [input_read.as_fd(), output_write.as_fd(), error_write.as_fd()],
         );
         let cwd = plan.cwd.to_string_lossy().into_owned();
-        let kept = Kept { spec: spec.clone(), cgroup, mark, cwd, life: told, stop, kill, gone: gone.clone() };
+        let limits = limits.by_group;
+        let kept = Kept {
+            spec: spec.clone(),
+            cgroup,
+            limits,
+            mark,
+            cwd,
+            life: told,
+            stop,
+            kill,
+            gone: gone.clone(),
+        };
         host.options.tasks.spawn(format!("helper/{}", spec.name), Keeper::new(host, guard, kept).keep());
         sent?;
         let pipes = process.serve_pipes(host, spec, [input.into(), output.into(), error.into()], gone)?;
@@ -227,7 +243,13 @@ fn wanted(spec: &HelperSpec) -> io::Result<&StdioSpec> {
     Ok(stdio)
 }
 
-fn plan(host: &ProcessHost, spec: &StdioSpec, cwd: &Path, cgroup: Option<&Group>, mark: Mark) -> Plan {
+fn plan(
+    host: &ProcessHost,
+    spec: &StdioSpec,
+    cwd: &Path,
+    cgroup: Option<&Group>,
+    (mark, limits): (Mark, limits::Kept),
+) -> Plan {
     Plan {
         command: spec.command.clone().into(),
         args: spec.args.iter().map(OsString::from).collect(),
@@ -236,8 +258,9 @@ fn plan(host: &ProcessHost, spec: &StdioSpec, cwd: &Path, cgroup: Option<&Group>
             .collect(),
         cwd: spec.cwd.as_ref().map_or(cwd.to_owned(), |own| cwd.join(own)).into(),
         cgroup: cgroup.map(|group| group.folder().into()),
-        cgroup_forced: host.options.containment == Containment::Cgroup,
+        cgroup_forced: host.is_forced() || limits.by_group != HelperLimits::default(),
         namespace: host.options.containment == Containment::Namespace,
+        limits: limits.by_process,
         mark,
         grace: host.options.stop_grace,
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use skein_protocol::helper::{McpAuthStatus, McpServerConnectionStatus, McpServerStatus};
 
 use super::life::OnUnresponsive;
+use super::limits::HelperLimits;
 use super::shown_args;
 use crate::policy;
 
@@ -72,6 +73,8 @@ pub struct StdioSpec {
     pub env_vars: Vec<String>,
     /// Working directory; `None` is the thread's. A relative one is taken from the thread's.
     pub cwd: Option<PathBuf>,
+    /// What it may use at most.
+    pub limits: HelperLimits,
 }
 
 /// A helper that somebody else runs.
@@ -113,6 +116,7 @@ impl fmt::Debug for StdioSpec {
             .field("env", &self.env)
             .field("env_vars", &self.env_vars)
             .field("cwd", &self.cwd)
+            .field("limits", &self.limits)
             .finish()
     }
 }

@@ -76,6 +76,7 @@ impl Add {
             env: Secrets(env.context("--env takes NAME=VALUE")?),
             env_vars: self.env_var.clone(),
             cwd: self.cwd.as_ref().map(Into::into),
+            ..StdioSpec::default()
         }))
     }
 }

@@ -83,6 +83,7 @@ fn full(name: &str) -> HelperSpec {
         env: Secrets(env),
         env_vars: vec!["TOKEN".into()],
         cwd: Some("/srv".into()),
+        limits: HelperLimits { memory: Some(96 << 20), processes: Some(9), files: Some(64), nice: Some(-1) },
     };
     HelperSpec { enabled: false, ..HelperSpec::reached(name, Transport::Stdio(stdio)) }
 }

@@ -42,6 +42,7 @@ const ALL: &str = r#"
     disabled_tools = ["write"]
     tool_timeout_sec = 60
     on_unresponsive = "fail"
+    limits = { memory = "1GiB", processes = 50, files = 256, nice = 5 }
     env_vars = ["TOKEN", { name = "KEY", source = "local" }]
 
     [mcp_servers.docs]

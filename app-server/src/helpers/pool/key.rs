@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use skein_protocol::ids::ThreadId;
 
 use crate::helpers::spec::Isolation;
-use crate::helpers::{HelperSpec, HttpSpec, Secrets, StdioSpec, Transport, environment};
+use crate::helpers::{HelperLimits, HelperSpec, HttpSpec, Secrets, StdioSpec, Transport, environment};
 
 /// The whole identity of an instance. What may be secret in it is kept as a hash only.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,16 +110,22 @@ impl Told {
     }
 
     fn stdio(&mut self, stdio: &StdioSpec, directory: &Path) {
+        let StdioSpec { command, args, env, env_vars, cwd, limits } = stdio;
         self.part(b"stdio");
-        self.part(stdio.command.as_bytes());
-        self.count(stdio.args.len());
-        stdio.args.iter().for_each(|arg| self.part(arg.as_bytes()));
-        let own = stdio.cwd.as_ref().map_or_else(|| directory.to_owned(), |own| directory.join(own));
+        self.part(command.as_bytes());
+        self.count(args.len());
+        args.iter().for_each(|arg| self.part(arg.as_bytes()));
+        let own = cwd.as_ref().map_or_else(|| directory.to_owned(), |own| directory.join(own));
         self.part(plain(&own).as_os_str().as_bytes());
-        for (name, value) in environment::build(std::env::vars_os(), &stdio.env_vars, &stdio.env.0, "") {
+        for (name, value) in environment::build(std::env::vars_os(), env_vars, &env.0, "") {
             self.part(name.as_bytes());
             self.part(value.as_bytes());
         }
+        let HelperLimits { memory, processes, files, nice } = limits;
+        for limit in [memory, processes, files].map(|limit| limit.map(|most| most.to_string())) {
+            self.part(limit.unwrap_or_default().as_bytes());
+        }
+        self.part(nice.map(|nice| nice.to_string()).unwrap_or_default().as_bytes());
     }
 
     fn http(&mut self, http: &HttpSpec) {
@@ -171,6 +177,8 @@ mod tests {
             base.clone().with_variable("A", "1"),
             stdio(base.clone(), |stdio| stdio.args = vec!["x".into()]),
             stdio(base.clone(), |stdio| stdio.cwd = Some("sub".into())),
+            stdio(base.clone(), |stdio| stdio.limits.memory = Some(1)),
+            stdio(base.clone(), |stdio| stdio.limits.nice = Some(0)),
         ] {
             assert_ne!(key(&base), key(&other), "{other:?}");
         }
@@ -178,6 +186,9 @@ mod tests {
             stdio(base.clone(), |stdio| stdio.args = args.iter().map(ToString::to_string).collect())
         };
         assert_ne!(key(&split(&["ab", "c"])), key(&split(&["a", "bc"])));
+        let limited =
+            |change: fn(&mut HelperLimits)| key(&stdio(base.clone(), |stdio| change(&mut stdio.limits)));
+        assert_ne!(limited(|limits| limits.files = Some(1)), limited(|limits| limits.processes = Some(1)));
         let policy = HelperSpec {
             required: true,
             startup_timeout: Duration::from_secs(1),
