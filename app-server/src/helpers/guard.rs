@@ -92,7 +92,7 @@ impl Guard {
         // The guard too: one that was stopped when its server died has to be found. Where it is refused the environment
         // and the cgroup carry the mark.
         let _ = plan.mark.set_limits();
-        let (main, launch, told) = start_helper(&plan, &pipes)?;
+        let (main, launch, told) = start_helper(&plan, pipes)?;
         let stages = Stages::new(plan.grace);
         Ok(Self {
             control,
@@ -300,7 +300,7 @@ fn close_inherited() {
 }
 
 /// Forks the child that becomes the helper, or the first process of the helper's namespace, which tells through the last.
-fn start_helper(plan: &Plan, pipes: &[OwnedFd; 3]) -> io::Result<(Pid, Launch, Option<File>)> {
+fn start_helper(plan: &Plan, pipes: [OwnedFd; 3]) -> io::Result<(Pid, Launch, Option<File>)> {
     let (said, mut say) = pipe()?;
     let inside = if plan.namespace { Some(pipe()?) } else { None };
     if plan.namespace
@@ -316,9 +316,9 @@ fn start_helper(plan: &Plan, pipes: &[OwnedFd; 3]) -> io::Result<(Pid, Launch, O
         ForkResult::Child => {
             if let Some((told, tell)) = inside {
                 drop(told);
-                namespace::be_init(tell, say, |say| become_helper(plan, pipes, say))
+                namespace::be_init(tell, say, move |say| become_helper(plan, &pipes, say))
             }
-            let failure = become_helper(plan, pipes, &mut say);
+            let failure = become_helper(plan, &pipes, &mut say);
             // Without a reader there is nobody to tell.
             let _ = say.write_all(&failure.encode());
             // SAFETY: _exit(2) has no preconditions; destructors are the parent's business.

@@ -41,7 +41,7 @@ pub fn prepare() -> io::Result<()> {
 
 /// The whole life of the namespace's first process: lets a child become `helper`, reaps whatever there is, and tells the guard
 /// how that child ended. Ends when nothing is left in the namespace, and with the guard. What fails is said to `say`, whose
-/// end is the moment of execve(2).
+/// end is the moment of execve(2). `helper` owns its pipes: here they are closed, so that their end is the helper's alone.
 pub fn be_init<W: Write>(mut tell: PipeWriter, mut say: W, helper: impl FnOnce(&mut W) -> Failure) -> ! {
     // SAFETY: this process has one thread, so the child may do whatever it likes.
     let forked = set_up(&tell).and_then(|()| Ok(unsafe { fork() }?));
@@ -49,7 +49,7 @@ pub fn be_init<W: Write>(mut tell: PipeWriter, mut say: W, helper: impl FnOnce(&
         Err(error) => Failure::new(Step::Namespace, &error),
         Ok(ForkResult::Child) => helper(&mut say),
         Ok(ForkResult::Parent { child }) => {
-            drop(say);
+            drop((say, helper));
             reap_until_none(child, &mut tell);
             // SAFETY: _exit(2) has no preconditions; destructors are the parent's business.
             unsafe { libc::_exit(0) }

@@ -82,6 +82,22 @@ async fn a_server_in_a_hurry_waits_for_no_grace() {
 }
 
 #[tokio::test]
+async fn an_output_that_a_helper_closes_is_closed_also_in_a_namespace() {
+    for containment in [Containment::Auto, Containment::Namespace] {
+        if containment == Containment::Namespace && !has_namespaces() {
+            continue;
+        }
+        let house = House::new(containment);
+        let mut helper = house.start(&house.script("echo $$; exec >&-; exec sleep 1000"));
+        helper.pid().await;
+        let ended = tokio::time::timeout(BOUND, helper.stdout.next_line()).await;
+        assert_eq!(ended.expect("its end in time").expect("text"), None, "{containment:?}");
+        assert_eq!(helper.stop().await.survivors, 0);
+        house.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn a_daemon_that_forked_twice_ends_with_its_helper() {
     let house = House::new(Containment::Guard);
     let script = "(setsid sh -c 'trap \"\" TERM HUP; echo $$; while :; do sleep 1000; done' &) ; exec cat";

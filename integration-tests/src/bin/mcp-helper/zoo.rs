@@ -123,7 +123,7 @@ impl Mode {
             // An error would leave the helper as it is, and the test would see that.
             (Self::Stopped, "tools/list") => {
                 pipe.at_it();
-                let _ = raise(Signal::SIGSTOP);
+                drop(raise(Signal::SIGSTOP));
             }
             (Self::Faulty(fault), method) => fault.answered(method, id, pipe),
             _ => {}
