@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
+use tokio::time::MissedTickBehavior;
+
 use super::pipes::Pipes;
 use crate::home::Setup;
 use crate::process::{self, Process};
@@ -48,6 +50,8 @@ impl Watch {
 
     pub(super) async fn until_zero(&mut self) {
         let mut looks = tokio::time::interval(LOOK);
+        // A look may take longer than the time between two; what brings the end beside it has to be polled all the same.
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut empty = 0;
         while self.since.elapsed() < LEFT_AFTER {
             looks.tick().await;

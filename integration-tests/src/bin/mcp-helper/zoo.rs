@@ -120,10 +120,10 @@ impl Mode {
     pub fn answered(self, method: &str, id: &Value, pipe: Pipe) {
         match (self, method) {
             (Self::ExitsAfterInitialize, "initialize") => std::process::exit(4),
-            // An error would leave the helper as it is, and the test would see that.
             (Self::Stopped, "tools/list") => {
                 pipe.at_it();
-                drop(raise(Signal::SIGSTOP));
+                // An error would leave the helper as it is, and the test would see that.
+                let _ = raise(Signal::SIGSTOP);
             }
             (Self::Faulty(fault), method) => fault.answered(method, id, pipe),
             _ => {}
