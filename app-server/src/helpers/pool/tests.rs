@@ -277,6 +277,23 @@ async fn a_changed_spec_is_another_process_and_a_changed_policy_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_ends_what_it_replaces_behind_the_calls_that_are_under_way() {
+    let mut house = House::new();
+    let (set, _heard) = house.thread("/a", vec![helper(Isolation::Thread)]);
+    let old = house.next();
+    let calls = [set.hold_for_tests("a"), set.hold_for_tests("a")];
+    set.change(vec![helper(Isolation::Thread).with_variable("A", "1")]);
+    let fresh = house.next();
+    let [one, other] = calls;
+    drop(one);
+    assert!(!old.is_ending(), "a call goes on");
+    drop(other);
+    assert!(old.is_ending() && !fresh.is_ending());
+    drop((old, fresh, set));
+    house.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unload_waits_for_what_a_change_has_ended() {
     let mut house = House::new();
     let (set, _heard) = house.thread("/a", vec![helper(Isolation::Thread)]);
