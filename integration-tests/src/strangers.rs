@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use skein_protocol::helper::{ListMcpServerStatusParams, McpServerConnectionStatus, McpServerStatus};
 use skein_protocol::ids::ThreadId;
-use skein_protocol::methods::McpServerStatusList;
+use skein_protocol::methods::{McpServerStatusList, ThreadStart};
+use skein_protocol::thread::ThreadStartParams;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -37,6 +38,8 @@ pub struct Stranger {
     tool: String,
     arguments: Value,
     answer: &'static str,
+    /// Where its thread works. It is told as its root, which wins over what its arguments say in helpers that heed roots.
+    directory: Option<String>,
 }
 
 /// What became of it.
@@ -62,7 +65,14 @@ impl Stranger {
     pub fn new(name: &str, program: &str, args: &[&str]) -> Self {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let helper = Helper::program(NAME, program, &args).set("startup_timeout_sec", 120);
-        Self { name: name.to_owned(), helper, tool: String::new(), arguments: Value::Null, answer: "" }
+        Self {
+            name: name.to_owned(),
+            helper,
+            tool: String::new(),
+            arguments: Value::Null,
+            answer: "",
+            directory: None,
+        }
     }
 
     /// With this variable.
@@ -70,6 +80,12 @@ impl Stranger {
     pub fn env(mut self, name: &str, value: &Path) -> Self {
         self.helper = self.helper.set(&format!("env.{name}"), value.to_string_lossy().into_owned());
         self
+    }
+
+    /// In a thread that works there.
+    #[must_use]
+    pub fn at(self, directory: &str) -> Self {
+        Self { directory: Some(directory.to_owned()), ..self }
     }
 
     /// Whose tool, called so, answers with a text that has `answer` in it.
@@ -86,7 +102,9 @@ impl Stranger {
         let home = Home::setup().helper(self.helper.clone()).start().await?;
         let mut client = home.client().await?;
         let from = Instant::now();
-        let thread = client.start_said_thread("hello").await?;
+        let params = ThreadStartParams { cwd: self.directory.clone(), ..ThreadStartParams::default() };
+        let thread = client.call::<ThreadStart>(params).await?.thread.id;
+        client.turn(thread, "hello").await?;
         let status = ready(&mut client, thread).await?;
         let ready = from.elapsed();
         ensure!(

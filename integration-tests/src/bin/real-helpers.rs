@@ -98,7 +98,11 @@ impl Arguments {
         let (hello, nothing) = (json!({ "message": "hello" }), json!({}));
         vec![
             direct("everything", &[]).asked("echo", hello.clone(), "hello"),
-            direct("filesystem", &[&folder]).asked("list_directory", json!({ "path": folder }), "repository"),
+            direct("filesystem", &[&folder]).at(&folder).asked(
+                "list_directory",
+                json!({ "path": folder }),
+                "repository",
+            ),
             direct("memory", &[]).env("MEMORY_FILE_PATH", &memory).asked(
                 "read_graph",
                 nothing.clone(),
