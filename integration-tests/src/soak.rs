@@ -208,7 +208,7 @@ impl Stage {
         if self.by_signal {
             return self.home.signal(Signal::SIGHUP);
         }
-        self.control.call::<ConfigMcpServerReload>(ConfigMcpServerReloadParams {}).await.map(drop)
+        self.control.call::<ConfigMcpServerReload>(ConfigMcpServerReloadParams).await.map(drop)
     }
 
     /// Everybody goes, nothing may be left, and it is looked what the server has then.

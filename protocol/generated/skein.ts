@@ -579,8 +579,8 @@ export type ConfigLayerSource = {
   type: "legacyManagedConfigTomlFromMdm";
 };
 
-/** Params of `config/mcpServer/reload`: nothing. */
-export type ConfigMcpServerReloadParams = { [key: string]: unknown };
+/** Params of `config/mcpServer/reload`: nothing, which the peer writes as `null`; an empty object is read too. */
+export type ConfigMcpServerReloadParams = null;
 
 /** Params of `config/read`. */
 export type ConfigReadParams = {

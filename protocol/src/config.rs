@@ -127,9 +127,17 @@ pub enum ConfigLayerSource {
     LegacyManagedConfigTomlFromMdm,
 }
 
-/// Params of `config/mcpServer/reload`: nothing.
+/// Params of `config/mcpServer/reload`: nothing, which the peer writes as `null`; an empty object is read too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ConfigMcpServerReloadParams {}
+#[serde(from = "Option<JsonObject>")]
+#[schemars(!from)]
+pub struct ConfigMcpServerReloadParams;
+
+impl From<Option<JsonObject>> for ConfigMcpServerReloadParams {
+    fn from(_: Option<JsonObject>) -> Self {
+        Self
+    }
+}
 
 /// Response of `config/mcpServer/reload`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

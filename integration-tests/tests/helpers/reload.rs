@@ -29,7 +29,7 @@ fn edit(home: &Home, change: impl FnOnce(String) -> String) -> Result<()> {
 }
 
 async fn reload(client: &mut Client) -> Result<()> {
-    client.call::<ConfigMcpServerReload>(ConfigMcpServerReloadParams {}).await?;
+    client.call::<ConfigMcpServerReload>(ConfigMcpServerReloadParams).await?;
     Ok(())
 }
 
@@ -105,7 +105,7 @@ async fn a_wrong_file_is_an_error_that_names_file_line_and_key_and_changes_nothi
     let before = fs::read_to_string(home.path().join("config.toml"))?;
     edit(&home, |text| format!("model = 3\n{}", text.replace("\"first\"", "\"second\"")))?;
     for _ in 0..2 {
-        let refused = client.refusal::<ConfigMcpServerReload>(ConfigMcpServerReloadParams {}).await?;
+        let refused = client.refusal::<ConfigMcpServerReload>(ConfigMcpServerReloadParams).await?;
         assert_eq!(refused.reason(), "badConfig");
         assert!(refused.message.contains("config.toml:1: model: 3 cannot be used"), "{}", refused.message);
     }

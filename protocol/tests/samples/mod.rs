@@ -87,6 +87,7 @@ impl Samples {
         }
         match text {
             "string" => json!("01890a5d-ac96-774b-bcce-b302099a8057"),
+            "null" => Value::Null,
             "boolean" => json!(true),
             "int64" | "int32" => json!(-5),
             "uint64" | "uint32" | "uint16" | "RequestId" => json!(5),

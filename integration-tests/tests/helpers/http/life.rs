@@ -170,7 +170,7 @@ async fn credentials_that_are_refused_are_tried_again_when_somebody_asks_for_it(
         if times == 2 {
             helper.open_to_all();
         }
-        client.call::<ConfigMcpServerReload>(ConfigMcpServerReloadParams {}).await?;
+        client.call::<ConfigMcpServerReload>(ConfigMcpServerReloadParams).await?;
     }
     assert_eq!(started(&mut client, "web").await?, None);
     let answer = client.tool(thread, "web", "echo", json!({ "text": "in" })).await?;
