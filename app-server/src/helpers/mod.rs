@@ -53,6 +53,7 @@ pub(crate) use limits::Size;
 pub use mark::HomeMark;
 pub use masks::{MASK, shown_args};
 pub use pool::PoolCounts;
+pub(crate) use proc::Process;
 pub use process::{ExitReport, HelperProcess, Life, Pipes};
 pub use questions::HelperQuestion;
 pub use set::{HelperCall, HelperSet, HelperTool};

@@ -8,10 +8,12 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::{major, minor};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::{FILE_MODE, Home, HomeError, HomePaths, Term, fault, no_surprises, only_regular, read_regular};
 use crate::clock::Clock;
+use crate::helpers::Process;
 use crate::policy;
 
 /// The content of `lock`. Unknown members are left out when it is written again.
@@ -42,9 +44,11 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// Whether it is known by now where it listens, or that it never will.
+    /// Whether it is known by now where it listens, or that it never will. Never of one that is gone: what it was just
+    /// starting has its lock for a moment more, between fork and exec.
     fn is_known(&self) -> bool {
-        self.address.is_some() || self.doing.as_ref().is_some_and(|doing| doing != SERVE)
+        let says = self.address.is_some() || self.doing.as_ref().is_some_and(|doing| doing != SERVE);
+        says && !self.pid.is_some_and(is_gone)
     }
 }
 
@@ -171,6 +175,12 @@ fn holder_in(line: &str, file: &str) -> Option<u32> {
     // Of one that waits the second word is an arrow.
     let pid = words.nth(2)?;
     (kind == "FLOCK" && words.next()? == file).then(|| pid.parse().ok()).flatten()
+}
+
+/// Whether `pid` has ended. One that only waits to be reaped has.
+fn is_gone(pid: u32) -> bool {
+    let pid = i32::try_from(pid).map(Pid::from_raw);
+    pid.is_ok_and(|pid| Process::read(pid).is_none_or(|process| process.zombie))
 }
 
 fn read(file: &File) -> Option<LockFile> {

@@ -1,0 +1,61 @@
+//! What a server that was killed leaves of its home.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+use skein_app_server::home::{Home, HomeError, HomePaths};
+use skein_app_server::policy;
+
+/// Has the lock of a home, as a child of a server has it between fork and exec; ends with its input.
+struct Heir {
+    input: ChildStdin,
+    output: ChildStdout,
+}
+
+/// An owner of the home, which says that it serves, and what it has started.
+fn owner(paths: &HomePaths) -> (Child, Heir) {
+    let mut flock = Command::new("flock");
+    let flock = flock.arg(paths.lock()).arg("cat").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut owner = flock.spawn().unwrap();
+    let mut heir = Heir { input: owner.stdin.take().unwrap(), output: owner.stdout.take().unwrap() };
+    heir.input.write_all(b"!").unwrap();
+    heir.output.read_exact(&mut [0]).unwrap();
+    let says = serde_json::json!({
+        "pid": owner.id(), "term": 1, "startId": uuid::Uuid::nil(), "addresses": ["ws://127.0.0.1:9"],
+    });
+    fs::write(paths.server_json(), says.to_string()).unwrap();
+    (owner, heir)
+}
+
+/// How long a start takes to find that it cannot have the home.
+fn refused_after(paths: &HomePaths) -> Duration {
+    let before = Instant::now();
+    assert!(matches!(Home::open(paths.root()), Err(HomeError::Served { .. })));
+    before.elapsed()
+}
+
+#[test]
+fn a_home_whose_owner_was_killed_is_waited_for_while_what_it_started_has_its_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = Home::open(dir.path()).unwrap().paths().clone();
+    let (mut owner, mut heir) = owner(&paths);
+    owner.kill().unwrap();
+    let patience = policy::HOME_LOOK * policy::HOME_LOOKS;
+    let killed = Id::Pid(Pid::from_raw(owner.id().cast_signed()));
+    waitid(killed, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
+    assert!(refused_after(&paths) >= patience, "its owner waits to be reaped");
+    owner.wait().unwrap();
+    assert!(refused_after(&paths) >= patience, "its owner is gone");
+
+    let next = std::thread::scope(|scope| {
+        let next = scope.spawn(|| Home::open(dir.path()));
+        drop(heir.input);
+        next.join().unwrap().unwrap()
+    });
+    assert_eq!(next.term().0, 2);
+    assert_eq!(heir.output.read(&mut [0]).unwrap(), 0, "what the owner started has ended");
+}
