@@ -10,7 +10,7 @@
 // What a test wrote by hand ("free":true) may have any shape; what Skein and its typed client say may not.
 // Exit code: 0 without violation and with every implemented message in the transcript, 1 otherwise.
 
-import { readFileSync } from "node:fs";
+import { createReadStream, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
@@ -236,12 +236,25 @@ function message(line, entry) {
   return checkMethod(line, dir === "c2s" ? "clientNotification" : "notification", msg);
 }
 
-readFileSync(transcriptPath, "utf8").split("\n").forEach((text, index) => {
-  if (text === "") return;
+// In parts: all of it is longer than a string may be. `readline` would also split at U+2028, which JSON does not escape.
+async function* linesOf(path) {
+  let rest = "";
+  for await (const part of createReadStream(path, { encoding: "utf8", highWaterMark: 2 ** 24 })) {
+    const texts = (rest + part).split("\n");
+    rest = texts.pop();
+    yield* texts;
+  }
+  yield rest;
+}
+
+let lines = 0;
+for await (const text of linesOf(transcriptPath)) {
+  lines += 1;
+  if (text === "") continue;
   const entry = JSON.parse(text);
   if ("raw" in entry) raw += 1;
-  else message(index + 1, entry);
-});
+  else message(lines, entry);
+}
 
 // Breaks an answer that is right, in each way that must not pass, and says which one does.
 function blind(result) {
