@@ -137,13 +137,10 @@ impl Judge {
     }
 }
 
-/// The server's resident memory, from `/proc/self/statm`: the second field, in pages; 0 where there is no such file.
+/// The server's resident memory; 0 where the system does not tell.
 #[must_use]
 pub fn resident_bytes() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
-    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
-    pages.saturating_mul(u64::try_from(page).unwrap_or(4096))
+    crate::helpers::resident(nix::unistd::Pid::this()).unwrap_or_default()
 }
 
 async fn until(at: Option<Instant>) {

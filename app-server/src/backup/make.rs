@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
+use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest, Sha256};
 use skein_protocol::ids::ThreadId;
 use tar::{Builder, EntryType, Header};
@@ -23,7 +23,7 @@ use super::{
     BackupError, CONFIG, FIRST, Head, Kept, MANIFEST, Name, Progress, SHELVES, VERSION, hex, rollout,
 };
 use crate::clock::Clock;
-use crate::home::{FILE_MODE, HomePaths, existing, no_surprises, only_regular};
+use crate::home::{FILE_MODE, HomePaths, durable, existing, no_surprises, only_regular};
 use crate::policy;
 use crate::rollout::file::layer::{DiskLayer, FileLayer, LayerFile, Open};
 
@@ -120,11 +120,11 @@ fn put_in_place(part: &Path, order: Order<'_>) -> Result<(), BackupError> {
     let renamed = if order.force {
         fs::rename(part, order.file)
     } else {
-        match renameat2(AT_FDCWD, part, AT_FDCWD, order.file, RenameFlags::RENAME_NOREPLACE) {
-            Err(Errno::EEXIST) => return Err(BackupError::Exists(order.file.to_owned())),
-            // A file system that knows no such rename: whether the name is free was looked at.
-            Err(Errno::EINVAL) => fs::rename(part, order.file),
-            other => other.map_err(io::Error::from),
+        match durable::rename_new(part, order.file) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(BackupError::Exists(order.file.to_owned()));
+            }
+            other => other,
         }
     };
     renamed.map_err(BackupError::io(order.file))?;

@@ -12,16 +12,13 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::{StreamExt, stream};
-use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-use nix::unistd::syncfs;
 use skein_protocol::ids::{Epoch, ThreadId};
 use uuid::Uuid;
 
 use super::check::{Checked, Passing, walk};
 use super::{BLOBS, BackupError, CONFIG, Progress, SHELVES, rollout};
 use crate::clock::Clock;
-use crate::home::{self, FILE_MODE, Home, HomePaths, Term, folders, no_surprises};
+use crate::home::{self, FILE_MODE, Home, HomePaths, Term, durable, folders, no_surprises};
 use crate::policy;
 use crate::rollout::epoch::Tail;
 use crate::rollout::file::FileStore;
@@ -273,15 +270,10 @@ fn carry(from: &Path, to: &Path) -> Result<bool, BackupError> {
     for folder in to.ancestors().skip(1).take(2).collect::<Vec<_>>().into_iter().rev() {
         DiskLayer.make_folder(folder).map_err(BackupError::io(folder))?;
     }
-    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+    match durable::rename_new(from, to) {
         Ok(()) => Ok(true),
-        Err(Errno::EEXIST) => Ok(false),
-        // A file system that knows no such rename; the home is ours alone.
-        Err(Errno::EINVAL) if to.symlink_metadata().is_err() => {
-            fs::rename(from, to).map_err(BackupError::io(to))?;
-            Ok(true)
-        }
-        Err(errno) => Err(BackupError::io(to)(errno.into())),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(BackupError::io(to)(error)),
     }
 }
 
@@ -309,6 +301,5 @@ fn remove_folder(path: &Path) -> Result<(), BackupError> {
 
 /// Brings everything on the folder's file system to disk: one call, however many files there are.
 fn sync_all_of(folder: &Path) -> Result<(), BackupError> {
-    let open = File::open(folder).map_err(BackupError::io(folder))?;
-    syncfs(&open).map_err(|errno| BackupError::io(folder)(errno.into()))
+    durable::sync_file_system(folder).map_err(BackupError::io(folder))
 }

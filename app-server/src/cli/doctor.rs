@@ -13,8 +13,8 @@ use serde::Serialize;
 use skein_app_server::clock::Clock;
 use skein_app_server::config::{Config, Flags};
 use skein_app_server::helpers::{
-    Containment, GuardProgram, HelperProcess, HelperSpec, HomeMark, HostOptions, ProcessHost, StdioSpec,
-    Transport, carriers,
+    Containment, GuardProgram, HelperProcess, HelperSpec, HomeMark, HostOptions, MISSING, ProcessHost,
+    StdioSpec, Transport, carriers,
 };
 use skein_app_server::home::{self, HomePaths, holder};
 use skein_app_server::policy;
@@ -245,6 +245,10 @@ fn settings(flags: &Flags) -> (Containment, Vec<Finding>) {
 
 /// Leftovers are looked for, and processes signalled, with its help.
 fn proc() -> Finding {
+    if let Some(missing) = MISSING {
+        let way_out = Some("run Skein on Linux, or in a container there, where nothing must stay");
+        return Finding { name: "system", state: State::Warning, text: missing.to_owned(), way_out };
+    }
     let name = "/proc";
     // Both are what the clean-up after a kill reads.
     let unreadable = ["/proc/self/limits", "/proc/loadavg"]

@@ -1,7 +1,6 @@
-//! Which processes helpers have at this moment: one look at `/proc` for all of them. Must never signal one.
+//! Which processes helpers have at this moment: one look for all of them. Must never signal one.
 
 use std::collections::HashMap;
-use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::unistd::Pid;
@@ -12,6 +11,7 @@ use super::Life;
 use super::input::WeakInput;
 use super::proc::{self, Process};
 use super::ring::Ring;
+use super::system;
 use crate::policy;
 
 /// What may be looked at of a helper that has a process.
@@ -48,22 +48,16 @@ impl View {
 pub struct Census {
     found: HashMap<Pid, Process>,
     children: HashMap<Pid, Vec<Pid>>,
-    page: u64,
 }
 
 impl Census {
-    /// Reads `/proc`. Blocks for as long as that takes.
+    /// Blocks for as long as that takes.
     pub fn take() -> Self {
         Self::of(proc::all())
     }
 
     fn of(all: impl Iterator<Item = Process>) -> Self {
-        let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
-        let mut census = Self {
-            found: HashMap::new(),
-            children: HashMap::new(),
-            page: u64::try_from(page).unwrap_or(4096),
-        };
+        let mut census = Self { found: HashMap::new(), children: HashMap::new() };
         for process in all.filter(|process| !process.zombie) {
             census.found.insert(process.pid, process);
             census.children.entry(process.parent).or_default().push(process.pid);
@@ -96,14 +90,12 @@ impl Census {
     /// `None` for one that has ended since.
     fn about(&self, pid: Pid) -> Option<HelperProcess> {
         let parent = self.found.get(&pid)?.parent;
-        let name = fs::read(format!("/proc/{pid}/comm")).ok()?;
-        let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-        let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+        let (name, memory_bytes) = (system::name(pid)?, system::resident(pid)?);
         Some(HelperProcess {
             pid: pid.as_raw(),
             parent: parent.as_raw(),
-            name: String::from_utf8_lossy(name.trim_ascii()).into_owned(),
-            memory_bytes: pages.saturating_mul(self.page),
+            name: String::from_utf8_lossy(&name).into_owned(),
+            memory_bytes,
         })
     }
 }

@@ -12,13 +12,14 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, UnixAddr, recvmsg, sendmsg};
+use rustix::io::{FdFlags, fcntl_setfd};
 use serde::{Deserialize, Serialize};
 
 use super::limits::HelperLimits;
 use super::mark::Mark;
 use super::stages::Stage;
+use super::system;
 
 /// What a guard is to start, and how it ends it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +54,7 @@ impl fmt::Debug for Plan {
 impl Plan {
     /// An anonymous file that holds the plan.
     fn file(&self) -> io::Result<File> {
-        let mut file = File::from(memfd_create(c"plan", MFdFlags::MFD_CLOEXEC)?);
+        let mut file = system::anonymous_file()?;
         file.write_all(&serde_json::to_vec(self)?)?;
         file.rewind()?;
         Ok(file)
@@ -69,7 +70,7 @@ pub fn send_plan(to: BorrowedFd<'_>, plan: &Plan, pipes: [BorrowedFd<'_>; 3]) ->
     let [input, output, error] = pipes.map(|pipe| pipe.as_raw_fd());
     let rights = [input, output, error, file.as_raw_fd()];
     let rights = [ControlMessage::ScmRights(&rights)];
-    sendmsg::<UnixAddr>(to.as_raw_fd(), &[IoSlice::new(b"p")], &rights, MsgFlags::MSG_NOSIGNAL, None)?;
+    sendmsg::<UnixAddr>(to.as_raw_fd(), &[IoSlice::new(b"p")], &rights, system::SEND, None)?;
     Ok(())
 }
 
@@ -81,14 +82,17 @@ pub fn receive_plan(from: &UnixStream) -> io::Result<(Plan, [OwnedFd; 3])> {
     let mut byte = [0];
     let mut data = [IoSliceMut::new(&mut byte)];
     let mut space = nix::cmsg_space!([RawFd; 4]);
-    let message =
-        recvmsg::<UnixAddr>(from.as_raw_fd(), &mut data, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
+    let message = recvmsg::<UnixAddr>(from.as_raw_fd(), &mut data, Some(&mut space), system::RECEIVE)?;
     let mut files = Vec::new();
     for part in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(raw) = part {
             // SAFETY: the kernel made these descriptors for this message; nobody else knows their numbers.
             files.extend(raw.into_iter().map(|raw| unsafe { OwnedFd::from_raw_fd(raw) }));
         }
+    }
+    for file in &files {
+        // Not every system has done it in the same step.
+        fcntl_setfd(file, FdFlags::CLOEXEC)?;
     }
     let [input, output, error, plan] =
         <[OwnedFd; 4]>::try_from(files).map_err(|_| io::Error::other("the server sent no plan"))?;

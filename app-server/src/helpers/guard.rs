@@ -4,7 +4,7 @@
 //! Only the control socket rules it: every signal that can be blocked is. It must never start a thread, and its
 //! standard input is the control socket until it has ended.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,13 +16,13 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::unistd::{ForkResult, Pid, fork};
-use rustix::process::{WaitOptions, WaitStatus};
+use rustix::process::{Signal, WaitOptions, WaitStatus};
 
 use super::control::{self, Exit, Order, Plan, Report, Step};
 use super::stages::{Stage, Stages};
+use super::system::{self, ChildrenChanged};
 use super::{cgroup, namespace, proc, process};
 use crate::clock::Clock;
 use crate::policy;
@@ -50,7 +50,7 @@ pub fn main() -> ExitCode {
 
 struct Guard {
     control: UnixStream,
-    children_changed: SignalFd,
+    children_changed: ChildrenChanged,
     cgroup: Option<OsString>,
     cgroup_forced: bool,
     stages: Stages,
@@ -76,16 +76,15 @@ enum Launch {
 impl Guard {
     /// Takes the plan from the server and starts the helper.
     fn start() -> io::Result<Self> {
-        close_inherited();
-        nix::sys::prctl::set_name(NAME)?;
-        nix::sys::prctl::set_child_subreaper(true)?;
+        // What the server's own parent may have left open; everything opened later is close-on-exec.
+        // SAFETY: nothing in this process owns a descriptor above the standard ones yet.
+        unsafe { system::close_others() };
+        system::be_called(NAME)?;
+        system::be_subreaper()?;
         nix::unistd::setsid()?;
         std::env::set_current_dir("/")?;
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
-        let children_changed = SignalFd::with_flags(
-            &SigSet::from(Signal::SIGCHLD),
-            SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC,
-        )?;
+        let children_changed = ChildrenChanged::new()?;
         let control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
         let (plan, pipes) = control::receive_plan(&control)?;
         control.set_nonblocking(true)?;
@@ -127,9 +126,10 @@ impl Guard {
         }
     }
 
-    /// Reaps whatever has ended. Returns whether a child is left; as this is a subreaper: whether any descendant is.
+    /// Reaps whatever has ended. Returns whether a child is left; as this is a subreaper: whether any descendant is. Where
+    /// there are no subreapers: whether a child is, or somebody in the helper's process group.
     fn reap(&mut self) -> io::Result<bool> {
-        while let Ok(Some(_)) = self.children_changed.read_signal() {}
+        self.children_changed.clear();
         loop {
             match rustix::process::wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) if pid.as_raw_pid() == self.main.as_raw() => {
@@ -137,7 +137,7 @@ impl Guard {
                 }
                 Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
                 Ok(None) => return Ok(true),
-                Err(rustix::io::Errno::CHILD) => return Ok(false),
+                Err(rustix::io::Errno::CHILD) => return Ok(system::left_outside(self.main)),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -204,11 +204,11 @@ impl Guard {
     /// Carries out the stage that is in force.
     fn act(&mut self) {
         match self.stages.due(Clock.now()) {
-            Some(Stage::Terminate) => terminate_all(),
+            Some(Stage::Terminate) => self.terminate_all(),
             Some(Stage::CloseInput | Stage::Kill) | None => {}
         }
         if self.stages.current() == Some(Stage::Kill) {
-            kill_all(self.cgroup.as_deref());
+            self.kill_all();
         }
     }
 
@@ -259,9 +259,27 @@ impl Guard {
                 }
             };
             if self.stages.enter(Clock.now(), wanted) && wanted == Stage::Terminate {
-                terminate_all();
+                self.terminate_all();
             }
         }
+    }
+
+    /// SIGTERM to every descendant.
+    fn terminate_all(&self) {
+        proc::descendants(Pid::this(), |process| {
+            process.signal(Signal::TERM);
+        });
+        system::signal_outside(self.main, Signal::TERM);
+    }
+
+    /// SIGKILL to every descendant, and to the whole cgroup at once.
+    fn kill_all(&self) {
+        if let Some(folder) = &self.cgroup {
+            cgroup::kill(folder.as_ref());
+        }
+        let ours = nix::unistd::getpgrp();
+        proc::descendants(Pid::this(), |process| process.kill_with_group(ours));
+        system::signal_outside(self.main, Signal::KILL);
     }
 
     /// Removes what the server would have removed.
@@ -277,34 +295,12 @@ impl Guard {
     }
 }
 
-/// SIGTERM to every descendant.
-fn terminate_all() {
-    proc::descendants(Pid::this(), |process| {
-        process.signal(rustix::process::Signal::TERM);
-    });
-}
-
-/// SIGKILL to every descendant, and to the whole cgroup at once.
-fn kill_all(group: Option<&OsStr>) {
-    if let Some(folder) = group {
-        cgroup::kill(folder.as_ref());
-    }
-    let ours = nix::unistd::getpgrp();
-    proc::descendants(Pid::this(), |process| process.kill_with_group(ours));
-}
-
-/// Closes what the server's own parent may have left open; everything opened later is close-on-exec.
-fn close_inherited() {
-    // SAFETY: nothing in this process owns a descriptor above the standard ones yet.
-    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
-}
-
 /// Forks the child that becomes the helper, or the first process of the helper's namespace, which tells through the last.
 fn start_helper(plan: &Plan, pipes: [OwnedFd; 3]) -> io::Result<(Pid, Launch, Option<File>)> {
     let (said, mut say) = pipe()?;
     let inside = if plan.namespace { Some(pipe()?) } else { None };
     if plan.namespace
-        && let Err(error) = namespace::prepare()
+        && let Err(error) = system::prepare_namespace()
     {
         say.write_all(&Failure::new(Step::Namespace, &error).encode())?;
         // No child of this process ever has this pid.
@@ -366,7 +362,7 @@ fn prepare([input, output, error]: &[OwnedFd; 3]) -> io::Result<()> {
     nix::unistd::dup2_stdin(input)?;
     nix::unistd::dup2_stdout(output)?;
     nix::unistd::dup2_stderr(error)?;
-    for signal in 1..=libc::SIGRTMAX() {
+    for signal in 1..=system::last_signal() {
         // SAFETY: the default action is no code of ours. SIGKILL and SIGSTOP refuse, which is fine.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }

@@ -19,7 +19,7 @@ use super::liveness::Looks;
 use super::mark::{HomeMark, Mark, StartMark};
 use super::pool::{Pool, PoolCounts};
 use super::sweep::{Leftovers, Sweep};
-use super::{ProcessError, cgroup};
+use super::{ProcessError, cgroup, system};
 use crate::clock::Clock;
 use crate::policy;
 use crate::tasks::Tasks;
@@ -37,9 +37,9 @@ impl GuardProgram {
     /// This very program.
     ///
     /// # Errors
-    /// `/proc/self/exe` cannot be opened.
+    /// It cannot be opened.
     pub fn current() -> io::Result<Self> {
-        File::open("/proc/self/exe").map(Self::Opened)
+        system::own_program()
     }
 
     /// What execve(2) is given.
@@ -112,7 +112,10 @@ impl ProcessHost {
     /// # Errors
     /// A cgroup was demanded and cannot be made, or the system has no subreapers (Linux before 3.4).
     pub fn start(options: HostOptions) -> io::Result<Arc<Self>> {
-        nix::sys::prctl::set_child_subreaper(true)?;
+        system::be_subreaper()?;
+        if let Some(missing) = system::MISSING {
+            tracing::warn!(missing, "helpers are kept together less well than on Linux");
+        }
         let (_, random) = options.clock.new_id().as_u64_pair();
         let start = StartMark::new(options.home, random);
         let name = start.cgroup();

@@ -14,14 +14,13 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::os::fd::{AsFd, OwnedFd};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
 use rustix::process::Signal;
 use tokio::time::Instant;
 
 use super::proc::{self, Process};
+use super::system::Hold;
 use crate::clock::Clock;
 use crate::policy;
 
@@ -55,6 +54,11 @@ pub fn kill_all(spared: &HashSet<Pid>, deadline: Instant, wanted: impl Fn(Pid) -
             hunt.killed.insert((process.pid, started));
         }
     }
+    if cfg!(not(target_os = "linux")) {
+        // Nobody tells which pids are new. A walk that found nobody has to do.
+        hunt.sure = hunt.killed.is_empty();
+        return hunt;
+    }
     while let (Some(last), Some(newest)) = (seen, newest()) {
         let Some(pids) = born_between(last, newest) else { return hunt };
         let mut quiet = true;
@@ -82,26 +86,20 @@ pub fn kill_all(spared: &HashSet<Pid>, deadline: Instant, wanted: impl Fn(Pid) -
 
 /// Kills the process that has `pid`, if it is wanted.
 fn meet(pid: Pid, wanted: &impl Fn(Pid) -> bool) -> Found {
-    let Some(handle) = proc::open(pid) else {
+    let Some(handle) = Hold::on(pid) else {
         return if is_thread(pid) { Found::Other } else { Found::Gone };
     };
     // Pinned before it is asked: who is wanted is whom the descriptor holds, or that one is gone.
     if !wanted(pid) {
-        return if has_ended(&handle) { Found::Gone } else { Found::Other };
+        return if handle.has_ended() { Found::Gone } else { Found::Other };
     }
     // Read before the signal: it may be gone right behind it, and counts all the same.
-    let Some(process) = Process::read(pid).filter(|_| !has_ended(&handle)) else { return Found::Gone };
-    match rustix::process::pidfd_send_signal(&handle, Signal::KILL) {
+    let Some(process) = Process::read(pid).filter(|_| !handle.has_ended()) else { return Found::Gone };
+    match handle.signal(Signal::KILL) {
         Err(rustix::io::Errno::SRCH) => Found::Gone,
         // Another error says that it is another user's, which those who count what is left find out.
         Ok(()) | Err(_) => Found::Wanted(process.started),
     }
-}
-
-/// Whether nothing of it runs any more.
-fn has_ended(handle: &OwnedFd) -> bool {
-    let mut ready = [PollFd::new(handle.as_fd(), PollFlags::POLLIN)];
-    poll(&mut ready, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 /// Whether this is the number of a thread that does not lead its process.

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::census::Census;
 use super::proc::Process;
+use super::system::{self, Used};
 use crate::policy;
 use crate::tasks::{Pool, Tasks};
 
@@ -23,15 +24,6 @@ pub struct Look {
     pub used: Vec<(i32, Used)>,
     /// A process of it, one that is not stopped, has an established TCP connection.
     pub connected: bool,
-}
-
-/// What a process has used since its start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Used {
-    /// Ticks of a processor.
-    ticks: u64,
-    /// Bytes and calls of its I/O, all in one sum.
-    io: u64,
 }
 
 /// The helpers that are looked at.
@@ -123,7 +115,7 @@ impl Looks {
     }
 }
 
-/// Reads `/proc`, once for all. Blocks for as long as that takes.
+/// One look for all. Blocks for as long as that takes.
 fn look_at(roots: &[Root], number: u64) -> Vec<(u64, Look)> {
     let census = Census::take();
     let looks = roots.iter().map(|(id, guard)| {
@@ -134,37 +126,13 @@ fn look_at(roots: &[Root], number: u64) -> Vec<(u64, Look)> {
 }
 
 fn look(pids: &[Pid], number: u64) -> Look {
-    let seen: Vec<_> = pids.iter().filter_map(|pid| Some((*pid, used(*pid)?))).collect();
+    let seen: Vec<_> = pids.iter().filter_map(|pid| Some((*pid, system::used(*pid)?))).collect();
     let awake: Vec<Pid> = seen.iter().filter(|(_, (_, stopped))| !stopped).map(|(pid, _)| *pid).collect();
     Look {
         number,
         used: seen.into_iter().map(|(pid, (used, _))| (pid.as_raw(), used)).collect(),
         connected: connected(&awake),
     }
-}
-
-/// What a process has used, and whether it is stopped.
-fn used(pid: Pid) -> Option<(Used, bool)> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let (ticks, stopped) = ticks(&String::from_utf8_lossy(&stat))?;
-    // Not everybody may read this of everybody.
-    let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
-    Some((Used { ticks, io: sum(&io) }, stopped))
-}
-
-/// Ticks in user and kernel mode from `/proc/<pid>/stat`, those of the children that it has waited for included, and whether
-/// it is stopped.
-fn ticks(stat: &str) -> Option<(u64, bool)> {
-    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split_ascii_whitespace().collect();
-    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
-    let ticks = (11..=14).map(number).try_fold(0_u64, |sum, ticks| Some(sum.saturating_add(ticks?)))?;
-    Some((ticks, matches!(*fields.first()?, "T" | "t")))
-}
-
-/// All numbers of `/proc/<pid>/io` in one: each only ever rises.
-fn sum(io: &str) -> u64 {
-    let numbers = io.lines().filter_map(|line| line.split_once(": ")?.1.parse::<u64>().ok());
-    numbers.fold(0, u64::wrapping_add)
 }
 
 /// Whether one of these processes holds an established TCP connection.
@@ -203,15 +171,6 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
-
-    #[test]
-    fn what_a_process_has_used_is_read_whatever_it_is_called() {
-        let line = "42 (a) b (c) T 7 40 41 0 -1 4194560 1 0 0 0 11 22 3 4 20 0 1 0 98765 100 5 0";
-        assert_eq!(ticks(line), Some((40, true)));
-        assert_eq!(ticks("42 (cut) S 7"), None);
-        assert_eq!(sum("rchar: 5\nwchar: 7\n"), 12);
-        assert_eq!(sum("nothing"), 0);
-    }
 
     #[test]
     fn only_established_connections_count() {

@@ -12,11 +12,10 @@ use std::io;
 use std::path::{Component, Path};
 
 use nix::unistd::Pid;
-use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::environment;
+use super::{environment, system};
 
 /// Bits of a number that a limit can have: the highest stands for "unlimited" in some programs' arithmetic.
 const LIMIT_BITS: u32 = 62;
@@ -93,11 +92,7 @@ impl Mark {
     /// # Errors
     /// Somebody above us has limited these already, and we are not root. The other two ways are left then.
     pub fn set_limits(self) -> io::Result<()> {
-        let [home, helper] = self.limits();
-        for (resource, value) in [(Resource::Rss, home), (Resource::Locks, helper)] {
-            setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?;
-        }
-        Ok(())
+        system::mark(self.limits())
     }
 
     fn limits(self) -> [u64; 2] {

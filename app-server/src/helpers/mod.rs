@@ -41,6 +41,7 @@ mod spec;
 mod stages;
 mod supervisor;
 mod sweep;
+mod system;
 pub mod trial;
 
 pub use census::Census;
@@ -61,3 +62,5 @@ pub use spec::{HelperSpec, HttpSpec, Isolation, Secrets, StdioSpec, Transport, s
 pub use stages::Stage;
 pub use supervisor::HelperEvent;
 pub use sweep::{Leftovers, carriers};
+pub use system::MISSING;
+pub(crate) use system::resident;

@@ -8,36 +8,15 @@
 //! A user who is not root gets a user namespace with it, in which he is himself and nobody else is anybody: `sudo` does not
 //! work in there.
 
-use std::fs;
 use std::io::{self, PipeWriter, Write};
-use std::os::fd::AsFd;
 
 use nix::libc;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::Signal;
-use nix::unistd::{ForkResult, Pid, fork, getgid, getuid};
+use nix::unistd::{ForkResult, Pid, fork};
 use rustix::process::WaitOptions;
 
 use super::control::{Exit, Step};
 use super::guard::Failure;
-use super::proc;
-
-/// Lets the next child of this process be the first of a new namespace. This process must have one thread.
-///
-/// # Errors
-/// The system does not permit it to this user.
-pub fn prepare() -> io::Result<()> {
-    let (user, group) = (getuid(), getgid());
-    if user.is_root() {
-        unshare(CloneFlags::CLONE_NEWPID)?;
-        return Ok(());
-    }
-    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID)?;
-    fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
-    fs::write("/proc/self/gid_map", format!("{group} {group} 1"))
-}
+use super::{proc, system};
 
 /// The whole life of the namespace's first process: lets a child become `helper`, reaps whatever there is, and tells the guard
 /// how that child ended. Ends when nothing is left in the namespace, and with the guard. What fails is said to `say`, whose
@@ -62,33 +41,9 @@ pub fn be_init<W: Write>(mut tell: PipeWriter, mut say: W, helper: impl FnOnce(&
 }
 
 fn set_up(tell: &PipeWriter) -> io::Result<()> {
-    nix::sys::prctl::set_name(c"skein-init")?;
+    system::be_called(c"skein-init")?;
     nix::unistd::setsid()?;
-    // From outside it is forced upon the first process of a namespace, which obeys no other signal but SIGSTOP.
-    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-    // The guard may have died before; who is in a namespace cannot ask for the pid of somebody outside. It alone can read
-    // what is told, and a pipe without a reader says so.
-    let mut reader = [PollFd::new(tell.as_fd(), PollFlags::empty())];
-    if poll(&mut reader, PollTimeout::ZERO)? > 0 {
-        return Err(io::Error::other("the guard is gone"));
-    }
-    unshare(CloneFlags::CLONE_NEWNS)?;
-    // Nothing of what is mounted here is to be seen outside.
-    mount(None, c"/", None, libc::MS_REC | libc::MS_PRIVATE)?;
-    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-    mount(Some(c"proc"), c"/proc", Some(c"proc"), flags)
-}
-
-fn mount(
-    what: Option<&std::ffi::CStr>,
-    at: &std::ffi::CStr,
-    kind: Option<&std::ffi::CStr>,
-    flags: libc::c_ulong,
-) -> io::Result<()> {
-    let pointer = |text: Option<&std::ffi::CStr>| text.map_or(std::ptr::null(), std::ffi::CStr::as_ptr);
-    // SAFETY: the texts live until the call returns, and none of these file systems takes data.
-    let done = unsafe { libc::mount(pointer(what), at.as_ptr(), pointer(kind), flags, std::ptr::null()) };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    system::enter_namespace(tell)
 }
 
 fn reap_until_none(helper: Pid, tell: &mut PipeWriter) {

@@ -1,23 +1,22 @@
-//! Reading `/proc`: who descends from whom, and signalling a process without ever hitting another that got its pid.
+//! Who descends from whom, and signalling a process without ever hitting another that got its pid.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;
-use std::fs;
-use std::os::fd::{AsRawFd, OwnedFd};
 
-use nix::libc;
 use nix::unistd::Pid;
-use rustix::process::{PidfdFlags, Signal};
+use rustix::process::Signal;
 
-/// A process as `/proc/<pid>/stat` shows it. The pid and the start time together name it for ever.
+use super::system::{self, Hold};
+
+/// A process at one moment. The pid and the start time together name it for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Process {
     pub pid: Pid,
     pub parent: Pid,
     pub group: Pid,
     pub session: Pid,
-    /// Ticks after boot.
+    /// When, in the system's own unit.
     pub started: u64,
     /// It has ended and waits to be reaped.
     pub zombie: bool,
@@ -28,26 +27,23 @@ pub struct Process {
 impl Process {
     /// The process that has `pid` now.
     pub fn read(pid: Pid) -> Option<Self> {
-        // A name may hold any byte, so the text need not be UTF-8.
-        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-        parse(&String::from_utf8_lossy(&stat))
+        system::process(pid)
     }
 
     /// Whether the kernel calls it so now.
     pub fn is_named(&self, name: &CStr) -> bool {
-        fs::read(format!("/proc/{}/comm", self.pid))
-            .is_ok_and(|comm| comm.trim_ascii_end() == name.to_bytes())
+        system::name(self.pid).is_some_and(|known| known == name.to_bytes())
     }
 
     /// A hold on exactly this process. `None` when it is gone.
-    pub fn pin(&self) -> Option<OwnedFd> {
-        // The descriptor pins whoever has the pid now; only then does the start time tell whether that is still ours.
-        open(self.pid).filter(|_| Self::read(self.pid).is_some_and(|now| now.started == self.started))
+    pub fn pin(&self) -> Option<Hold> {
+        // The hold pins whoever has the pid now; only then does the start time tell whether that is still ours.
+        Hold::on(self.pid).filter(|_| Self::read(self.pid).is_some_and(|now| now.started == self.started))
     }
 
     /// Sends `signal` to exactly this process. `false` when it is gone.
     pub fn signal(&self, signal: Signal) -> bool {
-        self.pin().is_some_and(|handle| rustix::process::pidfd_send_signal(handle, signal).is_ok())
+        self.pin().is_some_and(|handle| handle.signal(signal).is_ok())
     }
 
     /// SIGKILL to this process and to its process group, in one step for the whole group where that can be done: a member
@@ -56,12 +52,12 @@ impl Process {
         let Some(handle) = self.pin() else { return };
         // At once: a link of a chain of forks lives for milliseconds, and while it is stopped it is a member of its group.
         // An error says that it is gone.
-        let _ = rustix::process::pidfd_send_signal(&handle, Signal::STOP);
+        let _ = handle.signal(Signal::STOP);
         if self.group != spare && self.group.as_raw() > 1 && !self.kill_group() {
             self.kill_members();
         }
         // It may have ended meanwhile.
-        let _ = rustix::process::pidfd_send_signal(&handle, Signal::KILL);
+        let _ = handle.signal(Signal::KILL);
     }
 
     /// Whether it lives and is in its group. While that is so the number of the group is given to nobody else.
@@ -70,11 +66,11 @@ impl Process {
         now.is_some_and(|now| now.started == self.started && now.group == self.group && !now.zombie)
     }
 
-    /// SIGKILL to the whole group of this process by a descriptor of its leader. `false` where that cannot be done: the
+    /// SIGKILL to the whole group of this process by a hold on its leader. `false` where that cannot be done: the
     /// leader is gone, or the kernel is older than 6.9.
     fn kill_group(&self) -> bool {
-        // Opened before the look: while this is a member the number, and so the descriptor, is its leader's.
-        open(self.group).is_some_and(|leader| self.is_member() && kill_group_of(&leader))
+        // Opened before the look: while this is a member the number, and so the hold, is its leader's.
+        Hold::on(self.group).is_some_and(|leader| self.is_member() && leader.kill_group())
     }
 
     /// The same one by one: every member is stopped, so that it cannot fork, until a look finds no new one.
@@ -90,7 +86,7 @@ impl Process {
                     && self.is_member()
                 {
                     // It may have ended meanwhile.
-                    let _ = rustix::process::pidfd_send_signal(&handle, Signal::STOP);
+                    let _ = handle.signal(Signal::STOP);
                     new.insert(handle);
                 }
             }
@@ -100,27 +96,9 @@ impl Process {
         }
         for handle in held.values() {
             // It may have ended meanwhile.
-            let _ = rustix::process::pidfd_send_signal(handle, Signal::KILL);
+            let _ = handle.signal(Signal::KILL);
         }
     }
-}
-
-/// SIGKILL to the group that the process of `leader` leads. `false` when there is none, or the kernel cannot do it.
-fn kill_group_of(leader: &OwnedFd) -> bool {
-    /// `PIDFD_SIGNAL_PROCESS_GROUP` of pidfd_send_signal(2).
-    const WHOLE_GROUP: libc::c_uint = 1 << 2;
-    let info = std::ptr::null::<libc::siginfo_t>();
-    // SAFETY: the descriptor is open, and without information the kernel fills in its own.
-    let sent = unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, leader.as_raw_fd(), libc::SIGKILL, info, WHOLE_GROUP)
-    };
-    sent == 0
-}
-
-/// A descriptor of the process that has `pid` now (pidfd_open(2)); readable when it has ended.
-pub fn open(pid: Pid) -> Option<OwnedFd> {
-    let pid = rustix::process::Pid::from_raw(pid.as_raw())?;
-    rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()
 }
 
 /// Visits every living descendant of `root`, and only those. Most are visited within microseconds of being read, so
@@ -152,51 +130,12 @@ fn visit_living(process: &Process, visit: &mut impl FnMut(&Process)) {
 
 /// Every process that this one may see.
 pub fn all() -> impl Iterator<Item = Process> {
-    fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter_map(|pid| Process::read(Pid::from_raw(pid)))
-}
-
-/// One `/proc/<pid>/stat` (proc_pid_stat(5)). The name is in parentheses and may hold parentheses itself.
-fn parse(stat: &str) -> Option<Process> {
-    let (pid, rest) = stat.split_once(" (")?;
-    let fields: Vec<&str> = rest.rsplit_once(") ")?.1.split_ascii_whitespace().collect();
-    let number = |at: usize| fields.get(at)?.parse().ok().map(Pid::from_raw);
-    Some(Process {
-        pid: Pid::from_raw(pid.parse().ok()?),
-        zombie: matches!(*fields.first()?, "Z" | "X"),
-        stopped: matches!(*fields.first()?, "T" | "t"),
-        parent: number(1)?,
-        group: number(2)?,
-        session: number(3)?,
-        started: fields.get(19)?.parse().ok()?,
-    })
+    system::pids().filter_map(Process::read)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_stat_line_is_read_whatever_the_process_is_called() {
-        let line =
-            "42 (a) b (c) Z 7 40 41 0 -1 4194560 1 0 0 0 1 2 0 0 20 0 1 0 98765 100 5 18446744073709551615";
-        let pid = Pid::from_raw;
-        let wanted = Process {
-            pid: pid(42),
-            parent: pid(7),
-            group: pid(40),
-            session: pid(41),
-            started: 98765,
-            zombie: true,
-            stopped: false,
-        };
-        assert_eq!(parse(line), Some(wanted));
-        assert_eq!(parse("42 (cut) S 7"), None);
-        assert_eq!(parse(""), None);
-    }
 
     #[test]
     fn this_process_is_found_and_its_parent_has_it_as_a_descendant() {

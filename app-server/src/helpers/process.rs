@@ -28,7 +28,7 @@ use super::mark::Mark;
 use super::ring::Ring;
 use super::{
     Containment, HelperLimits, HelperSpec, ProcessError, ProcessHost, Stage, StdioSpec, environment, guard,
-    limits, proc,
+    limits, proc, system,
 };
 use crate::policy;
 
@@ -281,7 +281,7 @@ fn start_guard(host: &ProcessHost) -> io::Result<GuardHandle> {
         .stderr(Stdio::null());
     let mut guards = host.guards();
     let mut child = command.spawn()?;
-    let ended = proc::open(Pid::from_raw(child.id().cast_signed()))
+    let ended = system::end_of(Pid::from_raw(child.id().cast_signed()))
         .ok_or_else(io::Error::last_os_error)
         // SAFETY: the descriptor is owned by the `AsyncFd`, and stays the same until it is dropped.
         .and_then(|handle| Ok(unsafe { AsyncFd::register(handle) }?));

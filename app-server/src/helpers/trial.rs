@@ -1,7 +1,6 @@
 //! One helper, tried out: started as a server would start it, asked what it offers, and ended; then it is looked what is left
 //! of it. Nobody's home takes part.
 
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::mark::Mark;
 use super::{
     Containment, ExitReport, GuardProgram, HelperError, HelperSet, HelperSpec, HelperTool, HomeMark,
-    HostOptions, ProcessHost, proc,
+    HostOptions, ProcessHost, proc, system,
 };
 use crate::clock::Clock;
 use crate::policy;
@@ -129,7 +128,6 @@ fn left(home: HomeMark) -> Vec<Left> {
     proc::descendants(Pid::this(), |process| pids.push(process.pid));
     pids.sort_unstable();
     pids.dedup();
-    let name = |pid: Pid| fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-    let shown = |pid: Pid| String::from_utf8_lossy(name(pid).trim_ascii()).into_owned();
+    let shown = |pid: Pid| String::from_utf8_lossy(&system::name(pid).unwrap_or_default()).into_owned();
     pids.into_iter().map(|pid| Left { pid: pid.as_raw(), name: shown(pid) }).collect()
 }

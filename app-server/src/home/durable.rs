@@ -6,6 +6,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
 use super::{FILE_MODE, no_surprises, only_regular};
 
 /// Replaces the content of the file at `path`, or makes one that only its user may read. A link stays, and what it points to
@@ -28,6 +31,35 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         return Err(error);
     }
     File::open(folder)?.sync_all()
+}
+
+/// Gives the file or folder `from` the name `to`, if nobody has it.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`], and what else the system says.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // A file system that knows no such rename. Between the look and it nobody of ours takes the name.
+        Err(Errno::INVAL | Errno::NOTSUP) => match to.symlink_metadata() {
+            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => fs::rename(from, to),
+        },
+        other => Ok(other?),
+    }
+}
+
+/// Brings everything on the file system of `folder` to disk: one call, however many files there are.
+///
+/// # Errors
+/// What the system says.
+pub fn sync_file_system(folder: &Path) -> io::Result<()> {
+    let open = File::open(folder)?;
+    #[cfg(target_os = "linux")]
+    rustix::fs::syncfs(&open)?;
+    // There is no such call: every file system is brought to disk.
+    #[cfg(not(target_os = "linux"))]
+    nix::unistd::sync();
+    open.sync_all()
 }
 
 fn beside(path: &Path) -> PathBuf {

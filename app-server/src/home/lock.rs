@@ -1,13 +1,16 @@
 //! The lock of a home, and who holds it. The lock file also keeps the term.
 
-use std::fs::{self, File, OpenOptions};
+#[cfg(target_os = "linux")]
+use std::fs;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+#[cfg(target_os = "linux")]
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use nix::sys::stat::{major, minor};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
@@ -160,15 +163,24 @@ fn told(paths: &HomePaths, lock: &File, pid: Option<u32>) -> Holder {
 
 /// The process that holds the lock, as the kernel knows it (Linux: `/proc/locks`). A server that was started a moment
 /// ago has written nothing yet, and one that was killed has left its words behind.
+#[cfg(target_os = "linux")]
 fn locked_by(lock: &File) -> Option<u32> {
     let seen = lock.metadata().ok()?;
-    let file = format!("{:02x}:{:02x}:{}", major(seen.dev()), minor(seen.dev()), seen.ino());
+    let (major, minor) = (rustix::fs::major(seen.dev()), rustix::fs::minor(seen.dev()));
+    let file = format!("{major:02x}:{minor:02x}:{}", seen.ino());
     let locks = fs::read_to_string("/proc/locks").ok()?;
     let mut holders = locks.lines().filter_map(|line| holder_in(line, &file));
     holders.find(|pid| *pid > 0)
 }
 
+/// Elsewhere nobody but the holder itself tells.
+#[cfg(not(target_os = "linux"))]
+fn locked_by(_lock: &File) -> Option<u32> {
+    None
+}
+
 /// The process of a line such as `1: FLOCK  ADVISORY  WRITE 708 00:13:12345 0 EOF`, when it is about `file`.
+#[cfg(target_os = "linux")]
 fn holder_in(line: &str, file: &str) -> Option<u32> {
     let mut words = line.split_whitespace();
     let kind = words.nth(1)?;

@@ -1,23 +1,34 @@
 //! `control.sock`: where programs of this machine reach the server of a home. The address of a unix socket holds 108
 //! bytes, a home's path may be longer: then the socket is reached through a descriptor of its folder.
 
-use std::fs::{self, File, OpenOptions};
+#[cfg(target_os = "linux")]
+use std::fs::OpenOptions;
+use std::fs::{self, File};
 use std::io;
+#[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::FileTypeExt;
+#[cfg(target_os = "linux")]
+use std::os::unix::fs::OpenOptionsExt;
+#[cfg(not(target_os = "linux"))]
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
+#[cfg(target_os = "linux")]
 use nix::fcntl::OFlag;
+#[cfg(target_os = "linux")]
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+#[cfg(target_os = "linux")]
 use nix::sys::stat::{Mode, fchmod};
 
 use super::{FILE_MODE, HomePaths};
+#[cfg(target_os = "linux")]
 use crate::policy;
 
 /// Bytes of the longest path that an address takes (`sun_path` without its end).
-const LONGEST: usize = 107;
+const LONGEST: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 /// A path of the socket that is short enough for an address, for as long as this lives.
 #[derive(Debug)]
@@ -37,11 +48,23 @@ impl Reach {
         if direct.as_os_str().as_bytes().len() <= LONGEST {
             return Ok(Self { path: direct, _folder: None });
         }
+        Self::through_folder(paths, &direct)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn through_folder(paths: &HomePaths, direct: &Path) -> io::Result<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
         let folder = OpenOptions::new().read(true).custom_flags(flags.bits()).open(paths.root())?;
         let name = direct.file_name().unwrap_or_default();
         let path = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
         Ok(Self { path, _folder: Some(folder) })
+    }
+
+    /// Elsewhere nothing leads through a descriptor.
+    #[cfg(not(target_os = "linux"))]
+    fn through_folder(_paths: &HomePaths, direct: &Path) -> io::Result<Self> {
+        let text = format!("{} is too long for a socket; use a home with a shorter path", direct.display());
+        Err(io::Error::new(io::ErrorKind::InvalidFilename, text))
     }
 
     /// What can be connected to.
@@ -58,7 +81,11 @@ impl Reach {
 /// When something else has the name, or the file system has no sockets.
 pub fn listen_at(paths: &HomePaths) -> io::Result<UnixListener> {
     remove(paths)?;
-    let reach = Reach::of(paths)?;
+    listener(&Reach::of(paths)?)
+}
+
+#[cfg(target_os = "linux")]
+fn listener(reach: &Reach) -> io::Result<UnixListener> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let made = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     // The name takes over the mode that the socket has when it is bound.
@@ -67,6 +94,15 @@ pub fn listen_at(paths: &HomePaths) -> io::Result<UnixListener> {
     let backlog = i32::try_from(policy::SOCKETS_BEFORE_HANDSHAKE).unwrap_or(i32::MAX);
     listen(&made, Backlog::new(backlog)?)?;
     Ok(UnixListener::from(made))
+}
+
+/// Elsewhere a socket has no mode of its own before it is bound: until it gets one, the folder keeps others out.
+#[cfg(not(target_os = "linux"))]
+fn listener(reach: &Reach) -> io::Result<UnixListener> {
+    let made = UnixListener::bind(reach.path())?;
+    fs::set_permissions(reach.path(), fs::Permissions::from_mode(FILE_MODE))?;
+    made.set_nonblocking(true)?;
+    Ok(made)
 }
 
 /// Removes the socket, if there is one.

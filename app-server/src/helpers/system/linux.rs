@@ -1,0 +1,305 @@
+//! Linux: proc(5), pidfd_open(2), prctl(2), signalfd(2), memfd_create(2), pid_namespaces(7).
+
+use std::ffi::CStr;
+use std::fs::{self, File};
+use std::io::{self, PipeWriter};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal as NixSignal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::socket::MsgFlags;
+use nix::unistd::{Pid, getgid, getuid};
+use rustix::io::Errno;
+use rustix::process::{PidfdFlags, Resource, Rlimit, Signal, setrlimit};
+
+use super::Used;
+use crate::helpers::host::GuardProgram;
+use crate::helpers::proc::Process;
+
+/// What this system cannot do to keep helpers together; `None` where nothing is missing.
+pub const MISSING: Option<&str> = None;
+/// With what a message is sent.
+pub const SEND: MsgFlags = MsgFlags::MSG_NOSIGNAL;
+/// With what a message with descriptors is received.
+pub const RECEIVE: MsgFlags = MsgFlags::MSG_CMSG_CLOEXEC;
+
+/// This very program; it stays the same when the file is replaced by a new version.
+///
+/// # Errors
+/// `/proc/self/exe` cannot be opened.
+pub fn own_program() -> io::Result<GuardProgram> {
+    File::open("/proc/self/exe").map(GuardProgram::Opened)
+}
+
+/// Has this process inherit the children of every descendant that ends before them.
+///
+/// # Errors
+/// Linux before 3.4.
+pub fn be_subreaper() -> io::Result<()> {
+    Ok(prctl::set_child_subreaper(true)?)
+}
+
+/// Has the kernel call this process so.
+///
+/// # Errors
+/// None that is known.
+pub fn be_called(name: &CStr) -> io::Result<()> {
+    Ok(prctl::set_name(name)?)
+}
+
+/// A file that has no name; close-on-exec.
+///
+/// # Errors
+/// The system is out of descriptors or memory.
+pub fn anonymous_file() -> io::Result<File> {
+    Ok(File::from(memfd_create(c"skein", MFdFlags::MFD_CLOEXEC)?))
+}
+
+/// Closes every descriptor but the three standard ones.
+///
+/// # Safety
+/// Nothing in this process may own one of them.
+pub unsafe fn close_others() {
+    // SAFETY: the caller's promise.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+}
+
+/// The highest number of a signal.
+pub fn last_signal() -> libc::c_int {
+    libc::SIGRTMAX()
+}
+
+/// Whether the process group that `leader` led has a member that is no descendant of this process: a subreaper has none.
+pub fn left_outside(_leader: Pid) -> bool {
+    false
+}
+
+/// Sends `signal` to such members.
+pub fn signal_outside(_leader: Pid, _signal: Signal) {}
+
+/// Tells that a child has changed its state, while SIGCHLD is blocked.
+#[derive(Debug)]
+pub struct ChildrenChanged(SignalFd);
+
+impl ChildrenChanged {
+    /// From now on.
+    ///
+    /// # Errors
+    /// The system is out of descriptors.
+    pub fn new() -> io::Result<Self> {
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        Ok(Self(SignalFd::with_flags(&SigSet::from(NixSignal::SIGCHLD), flags)?))
+    }
+
+    /// Forgets what it has told.
+    pub fn clear(&mut self) {
+        while let Ok(Some(_)) = self.0.read_signal() {}
+    }
+}
+
+impl AsFd for ChildrenChanged {
+    /// Readable when there is something to tell.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// A hold on one process: whatever becomes of its pid, only that process is meant.
+#[derive(Debug)]
+pub struct Hold(OwnedFd);
+
+impl Hold {
+    /// On the process that has `pid` now.
+    pub fn on(pid: Pid) -> Option<Self> {
+        let pid = rustix::process::Pid::from_raw(pid.as_raw())?;
+        rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok().map(Self)
+    }
+
+    /// Sends `signal` to it.
+    ///
+    /// # Errors
+    /// `SRCH` when it is gone; otherwise it is another user's.
+    pub fn signal(&self, signal: Signal) -> Result<(), Errno> {
+        rustix::process::pidfd_send_signal(&self.0, signal)
+    }
+
+    /// SIGKILL to the group that it leads. `false` when there is none, or the kernel cannot do it (before 6.9).
+    pub fn kill_group(&self) -> bool {
+        /// `PIDFD_SIGNAL_PROCESS_GROUP` of pidfd_send_signal(2).
+        const WHOLE_GROUP: libc::c_uint = 1 << 2;
+        let info = std::ptr::null::<libc::siginfo_t>();
+        let number = libc::SYS_pidfd_send_signal;
+        // SAFETY: the descriptor is open, and without information the kernel fills in its own.
+        let sent = unsafe { libc::syscall(number, self.0.as_raw_fd(), libc::SIGKILL, info, WHOLE_GROUP) };
+        sent == 0
+    }
+
+    /// Whether nothing of it runs any more.
+    pub fn has_ended(&self) -> bool {
+        let mut ready = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        poll(&mut ready, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    }
+}
+
+/// A descriptor that is readable once the process that has `pid` now has ended.
+pub fn end_of(pid: Pid) -> Option<OwnedFd> {
+    Hold::on(pid).map(|hold| hold.0)
+}
+
+/// The process that has `pid` now.
+pub fn process(pid: Pid) -> Option<Process> {
+    // A name may hold any byte, so the text need not be UTF-8.
+    parse(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
+}
+
+/// The pid of every process that this one may see.
+pub fn pids() -> impl Iterator<Item = Pid> {
+    let all = fs::read_dir("/proc").into_iter().flatten();
+    all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).map(Pid::from_raw)
+}
+
+/// What the kernel calls a process.
+pub fn name(pid: Pid) -> Option<Vec<u8>> {
+    Some(fs::read(format!("/proc/{pid}/comm")).ok()?.trim_ascii_end().to_vec())
+}
+
+/// Bytes of a process in memory.
+pub fn resident(pid: Pid) -> Option<u64> {
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
+    Some(pages.saturating_mul(u64::try_from(page).unwrap_or(4096)))
+}
+
+/// What a process has used, and whether it is stopped.
+pub fn used(pid: Pid) -> Option<(Used, bool)> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let (time, stopped) = ticks(&String::from_utf8_lossy(&stat))?;
+    // Not everybody may read this of everybody.
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+    Some((Used { time, io: sum(&io) }, stopped))
+}
+
+/// Lets this process, and all that it starts, carry two numbers in limits on which Linux does not act.
+///
+/// # Errors
+/// Somebody above us has limited these already, and we are not root.
+pub fn mark([home, helper]: [u64; 2]) -> io::Result<()> {
+    for (resource, value) in [(Resource::Rss, home), (Resource::Locks, helper)] {
+        setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?;
+    }
+    Ok(())
+}
+
+/// Lets the next child of this process be the first of a new PID namespace. This process must have one thread.
+///
+/// # Errors
+/// The system does not permit it to this user.
+pub fn prepare_namespace() -> io::Result<()> {
+    let (user, group) = (getuid(), getgid());
+    if user.is_root() {
+        unshare(CloneFlags::CLONE_NEWPID)?;
+        return Ok(());
+    }
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID)?;
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
+    fs::write("/proc/self/gid_map", format!("{group} {group} 1"))
+}
+
+/// Makes this process, the first of its namespace, end with the guard, which alone reads what `tell` writes, and gives it a
+/// `/proc` of its own.
+///
+/// # Errors
+/// The guard is gone, or the system does not permit it.
+pub fn enter_namespace(tell: &PipeWriter) -> io::Result<()> {
+    // From outside it is forced upon the first process of a namespace, which obeys no other signal but SIGSTOP.
+    prctl::set_pdeathsig(NixSignal::SIGKILL)?;
+    // The guard may have died before; who is in a namespace cannot ask for the pid of somebody outside. It alone can read
+    // what is told, and a pipe without a reader says so.
+    let mut reader = [PollFd::new(tell.as_fd(), PollFlags::empty())];
+    if poll(&mut reader, PollTimeout::ZERO)? > 0 {
+        return Err(io::Error::other("the guard is gone"));
+    }
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    // Nothing of what is mounted here is to be seen outside.
+    mount(None, c"/", None, libc::MS_REC | libc::MS_PRIVATE)?;
+    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    mount(Some(c"proc"), c"/proc", Some(c"proc"), flags)
+}
+
+fn mount(what: Option<&CStr>, at: &CStr, kind: Option<&CStr>, flags: libc::c_ulong) -> io::Result<()> {
+    let pointer = |text: Option<&CStr>| text.map_or(std::ptr::null(), CStr::as_ptr);
+    // SAFETY: the texts live until the call returns, and none of these file systems takes data.
+    let done = unsafe { libc::mount(pointer(what), at.as_ptr(), pointer(kind), flags, std::ptr::null()) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// One `/proc/<pid>/stat` (proc_pid_stat(5)). The name is in parentheses and may hold parentheses itself.
+fn parse(stat: &str) -> Option<Process> {
+    let (pid, rest) = stat.split_once(" (")?;
+    let fields: Vec<&str> = rest.rsplit_once(") ")?.1.split_ascii_whitespace().collect();
+    let number = |at: usize| fields.get(at)?.parse().ok().map(Pid::from_raw);
+    Some(Process {
+        pid: Pid::from_raw(pid.parse().ok()?),
+        zombie: matches!(*fields.first()?, "Z" | "X"),
+        stopped: matches!(*fields.first()?, "T" | "t"),
+        parent: number(1)?,
+        group: number(2)?,
+        session: number(3)?,
+        started: fields.get(19)?.parse().ok()?,
+    })
+}
+
+/// Ticks in user and kernel mode from `/proc/<pid>/stat`, those of the children that it has waited for included, and whether
+/// it is stopped.
+fn ticks(stat: &str) -> Option<(u64, bool)> {
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split_ascii_whitespace().collect();
+    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    let ticks = (11..=14).map(number).try_fold(0_u64, |sum, ticks| Some(sum.saturating_add(ticks?)))?;
+    Some((ticks, matches!(*fields.first()?, "T" | "t")))
+}
+
+/// All numbers of `/proc/<pid>/io` in one: each only ever rises.
+fn sum(io: &str) -> u64 {
+    let numbers = io.lines().filter_map(|line| line.split_once(": ")?.1.parse::<u64>().ok());
+    numbers.fold(0, u64::wrapping_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stat_line_is_read_whatever_the_process_is_called() {
+        let line =
+            "42 (a) b (c) Z 7 40 41 0 -1 4194560 1 0 0 0 1 2 0 0 20 0 1 0 98765 100 5 18446744073709551615";
+        let pid = Pid::from_raw;
+        let wanted = Process {
+            pid: pid(42),
+            parent: pid(7),
+            group: pid(40),
+            session: pid(41),
+            started: 98765,
+            zombie: true,
+            stopped: false,
+        };
+        assert_eq!(parse(line), Some(wanted));
+        assert_eq!(parse("42 (cut) S 7"), None);
+        assert_eq!(parse(""), None);
+    }
+
+    #[test]
+    fn what_a_process_has_used_is_read_whatever_it_is_called() {
+        let line = "42 (a) b (c) T 7 40 41 0 -1 4194560 1 0 0 0 11 22 3 4 20 0 1 0 98765 100 5 0";
+        assert_eq!(ticks(line), Some((40, true)));
+        assert_eq!(ticks("42 (cut) S 7"), None);
+        assert_eq!(sum("rchar: 5\nwchar: 7\n"), 12);
+        assert_eq!(sum("nothing"), 0);
+    }
+}

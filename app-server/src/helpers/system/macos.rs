@@ -1,0 +1,265 @@
+//! macOS: libproc, kqueue(2), process groups. A process that leaves the group of its helper and loses its parent is beyond a
+//! guard's reach; `skein doctor` says so.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::{self, PipeWriter};
+use std::mem::{MaybeUninit, size_of};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::libc;
+use nix::sys::socket::MsgFlags;
+use nix::unistd::{Pid, getsid};
+use rustix::event::kqueue::{Event, EventFilter, EventFlags, ProcessEvents, kevent, kqueue};
+use rustix::io::Errno;
+use rustix::process::Signal;
+
+use super::Used;
+use crate::helpers::host::GuardProgram;
+use crate::helpers::proc::Process;
+
+/// What this system cannot do to keep helpers together; `None` where nothing is missing.
+pub const MISSING: Option<&str> = Some(
+    "macOS has process groups only: what a helper starts, leaves its group and outlives its parent is not ended, and what \
+     is left when server and guard are killed at the same moment is not found by the next start",
+);
+/// With what a message is sent. Rust's runtime ignores SIGPIPE.
+pub const SEND: MsgFlags = MsgFlags::empty();
+/// With what a message with descriptors is received.
+pub const RECEIVE: MsgFlags = MsgFlags::empty();
+
+/// This very program.
+///
+/// # Errors
+/// Its path is not known.
+pub fn own_program() -> io::Result<GuardProgram> {
+    std::env::current_exe().map(GuardProgram::Path)
+}
+
+/// There is no such thing here: whoever loses its parent becomes launchd's.
+///
+/// # Errors
+/// None.
+pub fn be_subreaper() -> io::Result<()> {
+    Ok(())
+}
+
+/// A process cannot rename itself here.
+///
+/// # Errors
+/// None.
+pub fn be_called(_name: &CStr) -> io::Result<()> {
+    Ok(())
+}
+
+/// A file that has no name any more; close-on-exec.
+///
+/// # Errors
+/// The folder for temporary files cannot be written.
+pub fn anonymous_file() -> io::Result<File> {
+    let (made, path) = nix::unistd::mkstemp(&std::env::temp_dir().join("skein-XXXXXX"))?;
+    std::fs::remove_file(path)?;
+    rustix::io::fcntl_setfd(&made, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(File::from(made))
+}
+
+/// Closes every descriptor but the three standard ones.
+///
+/// # Safety
+/// Nothing in this process may own one of them.
+pub unsafe fn close_others() {
+    // SAFETY: the caller's promise; numbers that are not open are refused.
+    unsafe { (3..libc::getdtablesize()).for_each(|number| _ = libc::close(number)) }
+}
+
+/// The highest number of a signal.
+pub fn last_signal() -> libc::c_int {
+    libc::SIGUSR2
+}
+
+/// Whether the process group that `leader` led has a member: it need not be a descendant of this process any more.
+pub fn left_outside(leader: Pid) -> bool {
+    leader.as_raw() > 1 && nix::sys::signal::killpg(leader, None).is_ok()
+}
+
+/// Sends `signal` to such members.
+pub fn signal_outside(leader: Pid, signal: Signal) {
+    if let (1.., Some(leader)) = (leader.as_raw(), rustix::process::Pid::from_raw(leader.as_raw())) {
+        // The error says that there is none.
+        let _ = rustix::process::kill_process_group(leader, signal);
+    }
+}
+
+/// Tells that a child has changed its state, while SIGCHLD is blocked.
+#[derive(Debug)]
+pub struct ChildrenChanged(OwnedFd);
+
+impl ChildrenChanged {
+    /// From now on.
+    ///
+    /// # Errors
+    /// The system is out of descriptors.
+    pub fn new() -> io::Result<Self> {
+        watching(EventFilter::Signal { signal: Signal::CHILD, times: 0 }).map(Self)
+    }
+
+    /// Forgets what it has told.
+    pub fn clear(&mut self) {
+        let mut told = [MaybeUninit::uninit(); 1];
+        // SAFETY: no descriptor is registered.
+        while let Ok(([_], _)) =
+            unsafe { kevent(&self.0, &[], told.as_mut_slice(), Some(std::time::Duration::ZERO)) }
+        {}
+    }
+}
+
+impl AsFd for ChildrenChanged {
+    /// Readable when there is something to tell.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// A queue that is readable when `filter` has something to tell.
+fn watching(filter: EventFilter) -> io::Result<OwnedFd> {
+    let queue = kqueue()?;
+    rustix::io::fcntl_setfd(&queue, rustix::io::FdFlags::CLOEXEC)?;
+    let wanted = [Event::new(filter, EventFlags::ADD, std::ptr::null_mut())];
+    let mut none: [Event; 0] = [];
+    // SAFETY: no descriptor is registered.
+    unsafe { kevent(&queue, &wanted, none.as_mut_slice(), None) }?;
+    Ok(queue)
+}
+
+/// A process by its pid and its start: between the look and the signal it may end, and its pid may go to another. That takes
+/// as many new processes as there are pids.
+#[derive(Debug)]
+pub struct Hold(Process);
+
+impl Hold {
+    /// On the process that has `pid` now.
+    pub fn on(pid: Pid) -> Option<Self> {
+        process(pid).map(Self)
+    }
+
+    /// Sends `signal` to it.
+    ///
+    /// # Errors
+    /// `SRCH` when it is gone; otherwise it is another user's.
+    pub fn signal(&self, signal: Signal) -> Result<(), Errno> {
+        let same = |now: Process| now.started == self.0.started;
+        let pid = process(self.0.pid).filter(|now| same(*now)).map(|now| now.pid.as_raw());
+        rustix::process::kill_process(
+            pid.and_then(rustix::process::Pid::from_raw).ok_or(Errno::SRCH)?,
+            signal,
+        )
+    }
+
+    /// SIGKILL to the group that it leads. `false` when there is none.
+    pub fn kill_group(&self) -> bool {
+        let leader = rustix::process::Pid::from_raw(self.0.pid.as_raw());
+        leader.is_some_and(|leader| rustix::process::kill_process_group(leader, Signal::KILL).is_ok())
+    }
+
+    /// Whether nothing of it runs any more.
+    pub fn has_ended(&self) -> bool {
+        process(self.0.pid).is_none_or(|now| now.zombie || now.started != self.0.started)
+    }
+}
+
+/// A descriptor that is readable once the process that has `pid` now has ended.
+pub fn end_of(pid: Pid) -> Option<OwnedFd> {
+    let pid = rustix::process::Pid::from_raw(pid.as_raw())?;
+    watching(EventFilter::Proc { pid, flags: ProcessEvents::EXIT }).ok()
+}
+
+/// The process that has `pid` now.
+pub fn process(pid: Pid) -> Option<Process> {
+    /// Zombies too (`proc_pidinfo` of xnu).
+    const ZOMBIES: u64 = 1;
+    let found: libc::proc_bsdinfo = info(pid, libc::PROC_PIDTBSDINFO, ZOMBIES)?;
+    let number = |raw: u32| i32::try_from(raw).ok().map(Pid::from_raw);
+    Some(Process {
+        pid,
+        parent: number(found.pbi_ppid)?,
+        group: number(found.pbi_pgid)?,
+        // Of a zombie nobody knows it.
+        session: getsid(Some(pid)).unwrap_or(Pid::from_raw(0)),
+        started: found.pbi_start_tvsec.saturating_mul(1_000_000).saturating_add(found.pbi_start_tvusec),
+        zombie: found.pbi_status == libc::SZOMB,
+        stopped: found.pbi_status == libc::SSTOP,
+    })
+}
+
+/// The pid of every process that this one may see.
+pub fn pids() -> impl Iterator<Item = Pid> {
+    /// Above what macOS permits at one time (`kern.maxproc`).
+    const MOST: usize = 1 << 16;
+    let mut pids = vec![0_i32; MOST];
+    let bytes = libc::c_int::try_from(size_of::<i32>() * MOST).unwrap_or(libc::c_int::MAX);
+    // SAFETY: the buffer has that many bytes.
+    let found = unsafe { libc::proc_listallpids(pids.as_mut_ptr().cast(), bytes) };
+    pids.truncate(usize::try_from(found).unwrap_or_default());
+    pids.into_iter().map(Pid::from_raw)
+}
+
+/// What the kernel calls a process.
+pub fn name(pid: Pid) -> Option<Vec<u8>> {
+    let mut name = [0_u8; 64];
+    // SAFETY: the buffer has 64 bytes.
+    let length = unsafe { libc::proc_name(pid.as_raw(), name.as_mut_ptr().cast(), 64) };
+    name.get(..usize::try_from(length).ok()?).filter(|name| !name.is_empty()).map(<[u8]>::to_vec)
+}
+
+/// Bytes of a process in memory.
+pub fn resident(pid: Pid) -> Option<u64> {
+    Some(info::<libc::proc_taskinfo>(pid, libc::PROC_PIDTASKINFO, 0)?.pti_resident_size)
+}
+
+/// What a process has used, and whether it is stopped.
+pub fn used(pid: Pid) -> Option<(Used, bool)> {
+    let stopped = process(pid)?.stopped;
+    let mut usage = MaybeUninit::<libc::rusage_info_v4>::zeroed();
+    // SAFETY: the buffer is what this version fills in.
+    let failed =
+        unsafe { libc::proc_pid_rusage(pid.as_raw(), libc::RUSAGE_INFO_V4, usage.as_mut_ptr().cast()) };
+    // SAFETY: numbers, all of which are valid when they are zero.
+    let usage = unsafe { usage.assume_init() };
+    let time = usage.ri_user_time.saturating_add(usage.ri_system_time);
+    let io = usage.ri_diskio_bytesread.wrapping_add(usage.ri_diskio_byteswritten);
+    (failed == 0).then_some((Used { time, io }, stopped))
+}
+
+/// What `proc_pidinfo` tells in a structure of this `flavor`.
+fn info<T>(pid: Pid, flavor: libc::c_int, argument: u64) -> Option<T> {
+    let size = libc::c_int::try_from(size_of::<T>()).ok()?;
+    let mut found = MaybeUninit::<T>::zeroed();
+    // SAFETY: the buffer has that many bytes.
+    let told = unsafe { libc::proc_pidinfo(pid.as_raw(), flavor, argument, found.as_mut_ptr().cast(), size) };
+    // SAFETY: the kernel has filled in all of it.
+    (told == size).then(|| unsafe { found.assume_init() })
+}
+
+/// Nobody else could read limits here: only the environment carries the mark.
+///
+/// # Errors
+/// None.
+pub fn mark(_numbers: [u64; 2]) -> io::Result<()> {
+    Ok(())
+}
+
+/// There are none here.
+///
+/// # Errors
+/// Always.
+pub fn prepare_namespace() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// There are none here.
+///
+/// # Errors
+/// Always.
+pub fn enter_namespace(_tell: &PipeWriter) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
