@@ -17,7 +17,7 @@ pub const FILTER: &str = "SKEIN_LOG";
 /// What is written where the variable is not set: the helpers' protocol library tells each of its steps at info, what a helper
 /// asks and is refused at warn, however often that is, and each server over HTTP that is not there as an error of its own,
 /// beside our line.
-const DEFAULT_FILTER: &str = "info,rmcp=warn,rmcp::service=error,rmcp::transport::worker=off";
+const DEFAULT_FILTER: &str = "info,rmcp=warn,rmcp::service=off,rmcp::transport::worker=off";
 
 /// Writes lines `TIMESTAMP LEVEL target: text` to stderr from now on, those of level info and above unless
 /// [`FILTER`] says otherwise. A second call in one process changes nothing.
