@@ -24,7 +24,8 @@ pub enum Heard {
     Cancelled(RequestId),
     /// What it offers has changed.
     Changed,
-    /// Nothing for anybody: an empty line, a notification that we do not need, an error without an id.
+    /// Nothing for anybody: an empty line, a notification that we do not need, an answer without an id that we could have
+    /// given.
     Nothing,
 }
 
@@ -77,7 +78,8 @@ impl Head<'_> {
             (None, Some(id)) if self.result.is_some() || self.error.is_some() => {
                 Some(Heard::Answer(by_number(id)))
             }
-            (None, None) if self.error.is_some() => Some(Heard::Nothing),
+            // An answer to nobody: we never ask with such an id.
+            (None, None) if self.result.is_some() || self.error.is_some() => Some(Heard::Nothing),
             (None, Some(_) | None) => None,
         }
     }
@@ -139,6 +141,13 @@ mod tests {
             (r#"{"jsonrpc":"2.0","method":"notifications/progress","params":7}"#, Heard::Nothing),
             (r#"{"method":"notifications/strange","id":null}"#, Heard::Nothing),
             (" \r", Heard::Nothing),
+            // Ids that nobody can have asked with.
+            (r#"{"jsonrpc":"2.0","id":1.5,"result":{}}"#, Heard::Nothing),
+            (r#"{"jsonrpc":"2.0","id":null,"result":{}}"#, Heard::Nothing),
+            (r#"{"jsonrpc":"2.0","result":{}}"#, Heard::Nothing),
+            (r#"{"jsonrpc":"2.0","id":{"a":1},"error":{"code":1,"message":""}}"#, Heard::Nothing),
+            (r#"{"jsonrpc":"2.0","id":99999999999999999999,"result":{}}"#, Heard::Nothing),
+            (r#"{"jsonrpc":"2.0","id":1.5,"method":"roots/list"}"#, Heard::Nothing),
         ];
         for (line, wanted) in cases {
             assert_eq!(hear(line.as_bytes()), Ok(wanted), "{line}");

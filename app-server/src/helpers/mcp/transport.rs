@@ -142,12 +142,18 @@ impl LineTransport {
     /// What rmcp is to hear of a line.
     fn sift(&mut self, line: &[u8]) -> Result<Option<ServerJsonRpcMessage>, String> {
         self.others_first = self.pace.heard();
+        let mut awaited = false;
+        let mut asked = None;
         let wanted = match heard::hear(line)? {
             Heard::Answer(id) => {
                 self.open = true;
-                self.outstanding.answered(&id)
+                awaited = self.outstanding.answered(&id);
+                awaited
             }
-            Heard::Request { id, method } => self.is_to_be_answered(id, &method, line.len()),
+            Heard::Request { id, method } => {
+                asked = Some(id.clone());
+                self.is_to_be_answered(id, &method, line.len())
+            }
             Heard::Progress(progress) => {
                 if self.outstanding.progress(&progress.progress_token, || words(&progress)) {
                     return Ok(None);
@@ -155,14 +161,29 @@ impl LineTransport {
                 false
             }
             Heard::Cancelled(id) => self.asked.withdrawn(&id),
-            Heard::Changed => true,
+            Heard::Changed => {
+                // One is as good as a thousand.
+                self.rest_until = self.pace.stray(Clock.now());
+                true
+            }
             Heard::Nothing => false,
         };
         if wanted {
-            return serde_json::from_slice(line).map(Some).map_err(|_| heard::garbage(line));
+            match serde_json::from_slice(line) {
+                Ok(message) => return Ok(Some(message)),
+                // Whoever waits for it would wait for ever.
+                Err(_) if awaited => return Err(heard::garbage(line)),
+                Err(_) => asked.into_iter().for_each(|id| self.is_unreadable(id)),
+            }
         }
         self.rest_until = self.pace.stray(Clock.now());
         Ok(None)
+    }
+
+    /// A request that is to be answered and is none of MCP: that is the answer.
+    fn is_unreadable(&mut self, id: RequestId) {
+        self.asked.withdrawn(&id);
+        self.refuse(&id, "this is no request of MCP");
     }
 
     /// Whether a request of the helper goes on to our handler. Everything else is answered here.
@@ -179,9 +200,13 @@ impl LineTransport {
                 Err(refusal) => refusal,
             },
         };
-        let error = json!({ "code": rmcp::model::ErrorCode::INVALID_REQUEST.0, "message": refusal });
-        self.notify(&json!({ "jsonrpc": "2.0", "id": id, "error": error }));
+        self.refuse(&id, &refusal);
         false
+    }
+
+    fn refuse(&mut self, id: &RequestId, why: &str) {
+        let error = json!({ "code": rmcp::model::ErrorCode::INVALID_REQUEST.0, "message": why });
+        self.notify(&json!({ "jsonrpc": "2.0", "id": id, "error": error }));
     }
 
     /// Tells the helper something that no task of ours waits to tell. When it does not read it is waited for, not for
@@ -268,4 +293,49 @@ fn line_of(message: String) -> Bytes {
     let mut bytes = message.into_bytes();
     bytes.push(b'\n');
     bytes.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+    use crate::helpers::input::input;
+
+    /// What is answered to a helper that prints these lines and ends its output, and why the line closed.
+    async fn answers(lines: &[&str]) -> (Vec<String>, String) {
+        let (read, mut write) = io::pipe().unwrap();
+        lines.iter().for_each(|line| writeln!(write, "{line}").unwrap());
+        drop(write);
+        let stdout = pipe::Receiver::from_owned_fd(OwnedFd::from(read)).unwrap();
+        let (stdin, mut end) = input();
+        let line = Line::new("/".into());
+        let mut transport = LineTransport::new(Pipes { stdin, stdout }, line.clone());
+        while transport.receive().await.is_some() {}
+        drop(transport);
+        let mut said = Vec::new();
+        while let Some(message) = end.next().await {
+            said.push(String::from_utf8(message.bytes.to_vec()).unwrap());
+        }
+        (said, line.why())
+    }
+
+    #[tokio::test]
+    async fn a_request_that_cannot_be_read_is_refused_and_the_line_goes_on() {
+        let (said, why) = answers(&[
+            r#"{"jsonrpc":"2.0","id":"skein-initialize","result":{}}"#,
+            r#"{"id":1,"method":"roots/list"}"#,
+            r#"{"jsonrpc":"1.0","id":2,"method":"roots/list"}"#,
+            r#"{"jsonrpc":"2.0","id":3,"method":"elicitation/create","params":7}"#,
+            r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":7}"#,
+            r#"{"method":"notifications/tools/list_changed"}"#,
+            r#"{"jsonrpc":"2.0","id":4,"method":"ping"}"#,
+        ])
+        .await;
+        assert_eq!(why, "it closed its output");
+        assert!(said.iter().any(|said| said.contains(r#""id":1"#) && said.contains("error")), "{said:?}");
+        assert!(said.iter().any(|said| said.contains(r#""id":2"#) && said.contains("error")), "{said:?}");
+        assert!(said.last().is_some_and(|said| said.contains(r#""id":4"#)), "{said:?}");
+    }
 }

@@ -7,10 +7,10 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use rmcp::model::ServerJsonRpcMessage;
 use rmcp::transport::streamable_http_client::SseError;
-use serde_json::Value;
 use sse_stream::{Sse, SseStream};
 
 use super::super::Line;
+use super::super::heard::{self, Heard};
 use super::fault::Fault;
 use crate::policy;
 
@@ -110,11 +110,10 @@ fn check(mut event: Sse) -> Result<Sse, SseError> {
     }
 }
 
-/// A message, or a notification that nobody knows.
+/// A message, or one for nobody, such as a notification that nobody knows.
 fn is_known(data: &str) -> bool {
     serde_json::from_str::<ServerJsonRpcMessage>(data).is_ok()
-        || matches!(serde_json::from_str::<Value>(data), Ok(Value::Object(object))
-            if object.contains_key("method") && !object.contains_key("id"))
+        || heard::hear(data.as_bytes()) == Ok(Heard::Nothing)
 }
 
 fn root(error: &SseError) -> String {
@@ -157,6 +156,13 @@ mod tests {
             20
         );
         assert!(read.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_nobody_ends_no_stream() {
+        let events = ["{\"jsonrpc\":\"2.0\",\"id\":1.5,\"result\":{}}", "{\"id\":null,\"result\":{}}"];
+        let chunks = events.map(|event| Bytes::from(format!("data: {event}\n\n"))).to_vec();
+        assert!(read(chunks).await.iter().all(Result::is_ok));
     }
 
     #[tokio::test]
