@@ -296,6 +296,13 @@ pub const HELPER_LONGEST_LINE: usize = 16 << 20;
 pub const HELPER_GARBAGE_SHOWN: usize = 200;
 /// Tools, and resources, that one helper may list. Origin: guess; the largest real servers have hundreds.
 pub const HELPER_MOST_TOOLS: usize = 10_000;
+/// Pages of one list of a helper. Origin: guess; one in which each page has a single tool is long already.
+pub const HELPER_MOST_PAGES: usize = 1_000;
+/// Bytes of one list of a helper, all pages together. Origin: guess; twice the longest line, which one page may have.
+pub const HELPER_LIST_BYTES: usize = 32 << 20;
+/// From one listing that a helper has asked for, by telling of a change, to the next. Origin: guess; there are helpers that
+/// tell of a change whenever they are listed, and a person sees no difference.
+pub const HELPER_LIST_PAUSE: Duration = Duration::from_secs(1);
 /// How long the exit of a helper that closed its output is waited for, to say why. Origin: guess; only the texts of
 /// errors wait for it.
 pub const HELPER_LAST_WORDS: Duration = Duration::from_millis(100);

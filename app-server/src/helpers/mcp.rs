@@ -15,7 +15,7 @@ mod transport;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rmcp::model::{CallToolRequestParams, ClientRequest, ProtocolVersion, ServerResult};
 use rmcp::service::{Peer, PeerRequestOptions, RequestHandle, RoleClient, RunningService, ServiceError};
@@ -24,8 +24,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use skein_protocol::helper::{McpServerInfo, McpServerToolCallResponse};
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Clock;
+use crate::policy;
 use crate::tasks::Tasks;
 use activity::Activity;
 use callers::Callers;
@@ -45,6 +48,8 @@ pub struct Session {
     line: Line,
     tasks: Tasks,
     changed: Arc<Notify>,
+    /// Before then nobody hears of another change.
+    rest_until: Mutex<Option<Instant>>,
     version: ProtocolVersion,
     /// What went wrong last, with a helper over HTTP: there a call can fail alone.
     trouble: Option<Trouble>,
@@ -163,9 +168,15 @@ impl Session {
         self.ask(Request::Call(params, call.progress), call.meta, call.caller, cancel).await
     }
 
-    /// Until the helper says that its tools or resources have changed.
+    /// Until the helper says that its tools or resources have changed; not again at once. Can be cancelled without loss.
     pub async fn changed(&self) {
+        let rest_until = || self.rest_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = *rest_until();
+        if let Some(until) = until {
+            tokio::time::sleep_until(until).await;
+        }
         self.changed.notified().await;
+        *rest_until() = Some(Clock.now() + policy::HELPER_LIST_PAUSE);
     }
 
     /// Asks, and waits for the answer or the end of `cancel` or of the line.

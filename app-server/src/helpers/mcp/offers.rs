@@ -100,8 +100,8 @@ impl Session {
         request: impl Fn(PaginatedRequestParams) -> ClientRequest,
     ) -> Result<Vec<T>, String> {
         let mut all: Vec<T> = Vec::new();
-        let mut cursor = None;
-        loop {
+        let (mut cursor, mut bytes) = (None, 0);
+        for _ in 0..policy::HELPER_MOST_PAGES {
             let handle = self.send(request(PaginatedRequestParams::default().with_cursor(cursor))).await;
             let answer = match handle.map_err(|_| self.line.why())?.await_response().await {
                 Ok(answer) => answer,
@@ -114,6 +114,10 @@ impl Session {
                 Err(_) => return Err(self.why()),
             };
             let mut page: Map<String, Value> = reread(&answer).unwrap_or_default();
+            bytes += serde_json::to_string(&page).map_or(0, |page| page.len());
+            if bytes > policy::HELPER_LIST_BYTES {
+                return Err(format!("its list of {what} has more than {} bytes", policy::HELPER_LIST_BYTES));
+            }
             let entries =
                 page.remove(what).and_then(|entries| serde_json::from_value::<Vec<T>>(entries).ok());
             all.extend(entries.ok_or_else(|| format!("its list of {what} cannot be read"))?);
@@ -125,5 +129,6 @@ impl Session {
                 None => return Ok(all),
             }
         }
+        Err(format!("its list of {what} has more than {} pages", policy::HELPER_MOST_PAGES))
     }
 }

@@ -13,8 +13,8 @@
 //!   only `initialize` from then on ([`Asked`]), so that nobody is judged by being slow.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rmcp::ClientHandler;
 use rmcp::RoleClient;
@@ -109,6 +109,7 @@ impl Session {
             line,
             tasks,
             changed,
+            rest_until: Mutex::default(),
             info,
             capabilities,
             version,

@@ -148,3 +148,66 @@ async fn a_ping_before_the_handshake_is_answered_and_silence_lasts_to_the_end_of
     let (begun, _) = play(&Asked::default(), vec![]).await;
     assert_eq!(begun, Err("closed".to_owned()));
 }
+
+/// A session with a helper that answers each request by its method, in paused time.
+async fn with_helper<T>(mut answers: impl FnMut(&str) -> Value, deed: impl AsyncFnOnce(&Session) -> T) -> T {
+    let (heard, mut hears) = mpsc::channel::<Value>(16);
+    let (say, said) = mpsc::channel(16);
+    let helper = async {
+        while let Some(asked) = hears.recv().await {
+            let (id, method) = (&asked["id"], asked["method"].as_str().unwrap_or_default());
+            if id.is_null() {
+                continue;
+            }
+            let result = if method == "initialize" { shakes()["result"].clone() } else { answers(method) };
+            let answer = json!({ "jsonrpc": "2.0", "id": id, "result": result });
+            let _ = say.send(serde_json::from_value(answer).expect("a message")).await;
+        }
+        std::future::pending().await
+    };
+    let done = async {
+        let (line, asked) = (Line::new("/".into()), Asked::default());
+        let session = Session::open_over(Fake { heard, said }, line, Tasks::new(), &asked).await;
+        deed(&session.expect("a session")).await
+    };
+    tokio::select! {
+        done = done => done,
+        never = helper => never,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_has_no_end_or_is_too_large_is_given_up() {
+    let mut pages = 0;
+    let endless = |_: &str| {
+        pages += 1;
+        assert!(pages < 100_000, "it is asked for ever");
+        json!({ "tools": [], "nextCursor": pages.to_string() })
+    };
+    let why = with_helper(endless, async |session| session.tools().await).await.unwrap_err();
+    assert!(why.contains("more than 1000 pages"), "{why}");
+    let large = "x".repeat(8 << 20);
+    let heavy = |_: &str| {
+        let tool = json!({ "name": "one", "description": large, "inputSchema": { "type": "object" } });
+        json!({ "tools": [tool], "nextCursor": "more" })
+    };
+    let why = with_helper(heavy, async |session| session.tools().await).await.unwrap_err();
+    assert!(why.contains("more than 33554432 bytes"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_again_and_again_is_listed_now_and_then() {
+    with_helper(
+        |_| json!({}),
+        async |session| {
+            let begun = Clock.now();
+            for times in 0..10 {
+                session.changed.notify_one();
+                session.changed().await;
+                assert!(times > 0 || Clock.now() == begun, "the first at once");
+            }
+            assert!(Clock.now() - begun >= policy::HELPER_LIST_PAUSE * 9);
+        },
+    )
+    .await;
+}
