@@ -6,6 +6,9 @@ use skein_integration_tests::home::{Helper, Home};
 use skein_integration_tests::http_helper::{HttpHelper, Manner};
 use skein_protocol::helper::{McpAuthStatus, McpServerConnectionStatus};
 use skein_protocol::methods::{McpServerStatusList, SkeinHelpersList};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use super::super::{statuses, text};
 use super::started;
@@ -55,6 +58,24 @@ async fn nobody_there_and_no_tls_there_are_told_apart() -> Result<()> {
     assert!(why.contains("cannot connect to http://127.0.0.1:") && why.contains("refused"), "{why}");
     let why = refusal("ftp://127.0.0.1/").await?;
     assert!(why.contains("only http and https"), "{why}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_answers_tls_with_something_else_is_not_tried_again() -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("https://{}/mcp", listener.local_addr()?);
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            // As servers of plain HTTP do.
+            let _gone = socket.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await;
+            let _gone = socket.read_to_end(&mut Vec::new()).await;
+        }
+    });
+    let why = refusal(&url).await?;
+    assert!(why.contains("cannot connect to https://127.0.0.1:"), "{why}");
+    assert!(why.contains("it is not tried again"), "somebody has to mend the address: {why}");
     Ok(())
 }
 

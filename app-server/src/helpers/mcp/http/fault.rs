@@ -1,6 +1,7 @@
 //! What can go wrong with a helper that is reached over HTTP, told so that a user can act on it. Never has a secret in it.
 
 use std::error::Error as StdError;
+use std::io;
 
 use rmcp::transport::DynamicTransportError;
 use rmcp::transport::streamable_http_client::StreamableHttpError;
@@ -17,6 +18,16 @@ pub enum Fault {
         origin: String,
         /// What the system, or TLS, said.
         why: String,
+    },
+    /// Somebody is there, and TLS cannot be spoken with them, or they are not who they should be.
+    #[error("cannot connect to {origin}: {why}")]
+    Tls {
+        /// Scheme, host and port.
+        origin: String,
+        /// What TLS said.
+        why: String,
+        /// It is so until somebody changes the address, or the server's certificate.
+        lasting: bool,
     },
     /// The connection ended in the middle.
     #[error("the connection to {origin} broke: {why}")]
@@ -74,6 +85,9 @@ impl Fault {
         }
         let why = if error.is_timeout() { "it took too long".to_owned() } else { cause.to_string() };
         let origin = origin.to_owned();
+        if let Some(said) = tls(error) {
+            return Self::Tls { origin, why: said.to_string(), lasting: is_lasting(said) };
+        }
         match error.is_connect() {
             true => Self::Unreachable { origin, why },
             false => Self::Broke { origin, why },
@@ -85,7 +99,8 @@ impl Fault {
         match self {
             Self::Unreachable { .. } | Self::Broke { .. } => true,
             Self::Status { status, .. } => *status == 429 || *status >= 500,
-            Self::NotAllowed { .. }
+            Self::Tls { .. }
+            | Self::NotAllowed { .. }
             | Self::Moved { .. }
             | Self::NotMcp { .. }
             | Self::TooLong
@@ -99,6 +114,7 @@ impl Fault {
             Self::NotMcp { .. } => true,
             Self::Status { status, .. } => (400..500).contains(status) && *status != 429,
             Self::Unreachable { .. }
+            | Self::Tls { .. }
             | Self::Broke { .. }
             | Self::NotAllowed { .. }
             | Self::Moved { .. }
@@ -106,6 +122,32 @@ impl Fault {
             | Self::Stopped => false,
         }
     }
+}
+
+/// What TLS said, where it was TLS.
+fn tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(said) = error.downcast_ref() {
+            return Some(said);
+        }
+        // An error of I/O names as its source not what it is made of, but the source of that.
+        let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = inside.map(|inside| inside as &(dyn StdError + 'static)).or_else(|| error.source());
+    }
+    None
+}
+
+/// Whether another try would hear the same: it is about who they are, or they speak no TLS.
+fn is_lasting(said: &rustls::Error) -> bool {
+    matches!(
+        said,
+        rustls::Error::InvalidCertificate(_)
+            | rustls::Error::InvalidMessage(_)
+            | rustls::Error::NoCertificatesPresented
+            | rustls::Error::UnsupportedNameType
+            | rustls::Error::PeerIncompatible(_)
+    )
 }
 
 /// What a transport's error says, where it is one of ours.
@@ -130,6 +172,21 @@ pub fn words(error: &StreamableHttpError<Fault>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As reqwest has it: each hides the next.
+    fn caused_by(error: rustls::Error) -> std::io::Error {
+        std::io::Error::other(std::io::Error::other(error))
+    }
+
+    #[test]
+    fn who_cannot_be_trusted_is_no_server_that_is_away() {
+        let expired = rustls::Error::InvalidCertificate(rustls::CertificateError::Expired);
+        let why = tls(&caused_by(expired)).expect("TLS has said it").to_string();
+        let untrusted = Fault::Tls { origin: "https://a.example".to_owned(), why, lasting: true };
+        assert!(!untrusted.is_nobody_there() && !untrusted.is_of_this_question());
+        assert!(untrusted.to_string().contains("xpired"), "{untrusted}");
+        assert!(tls(&std::io::Error::other("refused")).is_none());
+    }
 
     #[test]
     fn a_server_that_does_not_serve_now_may_later() {

@@ -79,7 +79,7 @@ impl Trouble {
     /// Whether another try may help, after the first question got no answer.
     pub fn fault(&self) -> life::Fault {
         match self.last() {
-            Some(Fault::NotAllowed { .. }) => life::Fault::Lasting,
+            Some(Fault::NotAllowed { .. } | Fault::Tls { lasting: true, .. }) => life::Fault::Lasting,
             Some(fault) if fault.is_nobody_there() => life::Fault::Away,
             Some(_) | None => life::Fault::Passing,
         }
