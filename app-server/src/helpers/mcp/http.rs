@@ -16,8 +16,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use rmcp::RoleClient;
 use rmcp::model::{
-    ClientJsonRpcMessage, ClientRequest, ErrorData, JsonRpcMessage, RequestId, ServerJsonRpcMessage,
-    ServerResult,
+    ClientJsonRpcMessage, ClientRequest, ErrorCode, ErrorData, JsonRpcMessage, RequestId,
+    ServerJsonRpcMessage, ServerNotification, ServerResult,
 };
 use rmcp::transport::Transport;
 use rmcp::transport::common::client_side_sse::ExponentialBackoff;
@@ -28,6 +28,7 @@ use rmcp::transport::worker::WorkerTransport;
 
 use super::Line;
 use super::open::UNASKED;
+use super::outstanding::{Incoming, Turn};
 use super::progress::Sinks;
 use crate::policy;
 
@@ -49,6 +50,10 @@ pub struct HttpTransport {
     asking: FuturesUnordered<BoxFuture<'static, (RequestId, Result<(), Error>)>>,
     asked: [Option<RequestId>; 2],
     begun: bool,
+    /// What the helper has asked.
+    incoming: Incoming,
+    /// What it is told at once of what it may not ask.
+    refusals: FuturesUnordered<BoxFuture<'static, Result<(), Error>>>,
     sinks: Sinks,
     line: Line,
 }
@@ -71,6 +76,8 @@ impl HttpTransport {
             asking: FuturesUnordered::new(),
             asked: [None, None],
             begun: false,
+            incoming: Incoming::default(),
+            refusals: FuturesUnordered::new(),
             sinks: Sinks::default(),
             line,
         }
@@ -136,7 +143,36 @@ impl HttpTransport {
             }
         }
         self.sinks.heed(&message);
-        Some(message)
+        self.may_ask(&message).then_some(message)
+    }
+
+    /// Whether the helper may ask this, if it asks something. It is told when it may not, unless it lets that wait, too.
+    fn may_ask(&mut self, message: &ServerJsonRpcMessage) -> bool {
+        if let JsonRpcMessage::Notification(notification) = message
+            && let ServerNotification::CancelledNotification(cancelled) = &notification.notification
+            && let Some(id) = &cancelled.params.request_id
+        {
+            self.incoming.withdrawn(id);
+        }
+        let JsonRpcMessage::Request(request) = message else { return true };
+        let Err(refusal) = self.incoming.admit(&request.id) else { return true };
+        let error = ErrorData::new(ErrorCode::INVALID_REQUEST, refusal, None);
+        let refusal = ClientJsonRpcMessage::error(error, Some(request.id.clone()));
+        if self.refusals.len() < policy::HELPER_REQUESTS
+            && let Some(worker) = self.first.as_mut().or(self.second.as_mut())
+        {
+            self.refusals.push(Box::pin(worker.send(refusal)));
+        }
+        false
+    }
+
+    /// An answer of ours, and its place among what the helper asks until it is sent.
+    fn place_of(&mut self, message: &ClientJsonRpcMessage) -> Option<Turn> {
+        match message {
+            JsonRpcMessage::Response(answer) => Some(self.incoming.answered(Some(&answer.id))),
+            JsonRpcMessage::Error(error) => Some(self.incoming.answered(error.id.as_ref())),
+            JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => None,
+        }
     }
 }
 
@@ -162,8 +198,16 @@ impl Transport<RoleClient> for HttpTransport {
             }
             None => {
                 self.sinks.watch(&message);
+                let place = self.place_of(&message);
                 match self.first.as_mut().or(self.second.as_mut()) {
-                    Some(worker) => Box::pin(worker.send(message)),
+                    Some(worker) => {
+                        let sent = worker.send(message);
+                        Box::pin(async move {
+                            let sent = sent.await;
+                            drop(place);
+                            sent
+                        })
+                    }
                     None => Box::pin(async { Err(StreamableHttpError::TransportChannelClosed) }),
                 }
             }
@@ -176,6 +220,7 @@ impl Transport<RoleClient> for HttpTransport {
             let heard = tokio::select! {
                 biased;
                 Some((id, sent)) = self.asking.next() => Heard::Asked(id, sent),
+                Some(_told) = self.refusals.next() => continue,
                 said = next(&mut self.first), if self.first.is_some() => Heard::Said(0, said.map(Box::new)),
                 said = next(&mut self.second), if self.second.is_some() => Heard::Said(1, said.map(Box::new)),
                 else => return None,
@@ -190,7 +235,12 @@ impl Transport<RoleClient> for HttpTransport {
                     }
                     self.unanswered(question, &wrong)
                 }
-                Heard::Said(question, said) => self.said(question, said.map(|said| *said)),
+                Heard::Said(question, Some(said)) => match self.said(question, Some(*said)) {
+                    // It was none for us.
+                    None => continue,
+                    message => message,
+                },
+                Heard::Said(question, None) => self.said(question, None),
             };
             return message;
         }
@@ -215,5 +265,47 @@ async fn next(worker: &mut Option<Worker>) -> Option<ServerJsonRpcMessage> {
     match worker {
         Some(worker) => worker.receive().await,
         None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::helpers::HttpSpec;
+
+    fn transport() -> HttpTransport {
+        let spec = HttpSpec { url: "http://127.0.0.1/".to_owned(), ..HttpSpec::default() };
+        let line = Line::new("/".into());
+        let web = Web::new(&spec, CancellationToken::new(), CancellationToken::new(), line.clone());
+        HttpTransport::new(web.expect("requests"), &spec.url, line)
+    }
+
+    fn message<T: serde::de::DeserializeOwned>(text: serde_json::Value) -> T {
+        serde_json::from_value(text).expect("a message")
+    }
+
+    #[tokio::test]
+    async fn what_a_helper_asks_is_bounded_until_it_is_answered_or_withdrawn() {
+        let mut transport = transport();
+        let mut asks = |id: usize| {
+            let asked = message(json!({ "jsonrpc": "2.0", "id": id, "method": "roots/list" }));
+            transport.said(0, Some(asked)).is_some()
+        };
+        let passed_on = (0..2 * policy::HELPER_REQUESTS).filter(|id| asks(*id)).count();
+        assert_eq!(passed_on, policy::HELPER_REQUESTS);
+        assert!(!asks(0), "it has no answer yet");
+        let answer = message(json!({ "jsonrpc": "2.0", "id": 0, "result": { "roots": [] } }));
+        // Nobody is there to take it, which is the end of it as well.
+        transport.send(answer).await.unwrap_err();
+        let asked = message(json!({ "jsonrpc": "2.0", "id": 0, "method": "roots/list" }));
+        assert!(transport.said(0, Some(asked)).is_some());
+        let withdrawn =
+            json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 1 } });
+        assert!(transport.said(0, Some(message(withdrawn))).is_some());
+        let asked = message(json!({ "jsonrpc": "2.0", "id": 1, "method": "roots/list" }));
+        assert!(transport.said(0, Some(asked)).is_some());
     }
 }
