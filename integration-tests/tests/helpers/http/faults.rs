@@ -26,6 +26,8 @@ async fn an_answer_that_is_none_ends_its_call_only() -> Result<()> {
             ("garbage_event", "this is no JSON"),
             ("endless", "longer than 16777216 bytes"),
             ("endless_event", "longer than 16777216 bytes"),
+            // The reason is its own, and not that of the one before.
+            ("break", "ended without one"),
         ] {
             let call = tool_params(web.thread, "web", tool, json!({}));
             let error = web.client.refusal::<McpServerToolCall>(call).await?;

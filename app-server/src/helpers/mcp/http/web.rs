@@ -236,6 +236,8 @@ impl Web {
         }
         let begun = response.headers().get(SESSION).and_then(|id| id.to_str().ok()).map(ToOwned::to_owned);
         if is(&response, EVENTS) {
+            // What went wrong before is not why this one ends, should it end.
+            self.0.trouble.note(None);
             return Ok(StreamableHttpPostResponse::Sse(self.events(response), begun));
         }
         let answer = self.answer(response).await.map_err(|fault| self.wrong(fault))?;
