@@ -5,7 +5,7 @@ mod speech;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -76,6 +76,7 @@ struct Shared {
     /// What was answered to its own requests.
     answers: broadcast::Sender<Value>,
     open: AtomicUsize,
+    ignores_pings: AtomicBool,
 }
 
 impl HttpHelper {
@@ -117,6 +118,7 @@ impl HttpHelper {
             told: broadcast::channel(16).0,
             answers: broadcast::channel(16).0,
             open: AtomicUsize::new(0),
+            ignores_pings: AtomicBool::new(false),
         });
         let mut tasks = JoinSet::new();
         let serving = Arc::clone(&shared);
@@ -164,6 +166,14 @@ impl HttpHelper {
     /// When none comes within `bound`.
     pub async fn until_seen(&self, bound: Duration, fits: impl Fn(&Seen) -> bool) -> anyhow::Result<Seen> {
         wait_until("a request to the helper", bound, || self.seen().into_iter().find(&fits)).await
+    }
+
+    /// Until no connection is open but, where there is one, the stream on which it tells what changes.
+    ///
+    /// # Errors
+    /// When one is after `bound`.
+    pub async fn until_quiet(&self, bound: Duration) -> anyhow::Result<()> {
+        wait_until("the end of all calls' connections", bound, || (self.open() <= 1).then_some(())).await
     }
 
     /// Until no connection is open.

@@ -28,6 +28,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::helpers::host::Count;
 use crate::policy;
 use crate::tasks::Tasks;
 use activity::Activity;
@@ -71,6 +72,8 @@ pub struct Line {
     heard: Arc<AtomicU64>,
     /// Whose calls are outstanding on it.
     callers: Callers,
+    /// Questions of the helper that its users have not answered.
+    asking: Arc<Count>,
 }
 
 /// How a call ended that got no result.
@@ -114,7 +117,8 @@ impl Line {
     /// Of a helper that is started for this directory.
     pub fn new(home: PathBuf) -> Self {
         let (why, suspected, heard) = (Arc::default(), Arc::default(), Arc::default());
-        Self { closed: CancellationToken::new(), why, suspected, heard, callers: Callers::new(home) }
+        let (callers, asking) = (Callers::new(home), Arc::default());
+        Self { closed: CancellationToken::new(), why, suspected, heard, callers, asking }
     }
 
     /// Why the line closed.
@@ -136,6 +140,11 @@ impl Line {
     /// How often something has come from the helper: while this rises it is alive.
     pub fn heard(&self) -> u64 {
         self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Whether a user keeps the helper waiting: it may well be silent.
+    pub fn waits_for_a_user(&self) -> bool {
+        self.asking.now() > 0
     }
 
     /// Something has come.

@@ -1,12 +1,14 @@
 //! What a helper over HTTP answers.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Manner, Seen, Shared};
 
 /// The tools: what each does is its name.
-const TOOLS: [&str; 11] = [
+const TOOLS: [&str; 12] = [
     "echo",          // answers with the text
     "progress",      // two progress messages, then an answer, as events
     "mute",          // takes the request and answers nothing
@@ -17,6 +19,7 @@ const TOOLS: [&str; 11] = [
     "garbage",       // an answer that is no JSON
     "garbage_event", // the same as an event
     "slowly",        // a stream of comments for 1.5 s, then an answer
+    "ignore_pings",  // answers, and then no ping any more
     "ask",           // wants to know a name first, and answers with what it was told
 ];
 
@@ -75,6 +78,7 @@ pub(super) fn answer(shared: &Shared, seen: &Seen) -> Answer {
             body: String::new(),
         },
         Manner::Mute => Answer::Never,
+        _ if seen.method() == "ping" && shared.ignores_pings.load(Ordering::SeqCst) => Answer::Never,
         Manner::Handshake | Manner::HandshakeLoosely => with_sessions(shared, seen),
         Manner::Stateless => stateless(seen),
     }
@@ -114,6 +118,10 @@ fn with_sessions(shared: &Shared, seen: &Seen) -> Answer {
             text(202, String::new())
         }
         _ if seen.body["params"]["name"] == "ask" => ask(seen),
+        _ if seen.body["params"]["name"] == "ignore_pings" => {
+            shared.ignores_pings.store(true, Ordering::SeqCst);
+            result(seen, &json!({ "content": [] }))
+        }
         _ => serve(seen),
     }
 }

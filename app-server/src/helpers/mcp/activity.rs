@@ -4,7 +4,7 @@ use rmcp::model::{ClientRequest, PingRequest};
 use rmcp::service::ServiceError;
 use tokio::sync::watch;
 
-use super::Session;
+use super::{Outstanding, Session};
 
 /// The outstanding calls of one session.
 #[derive(Debug)]
@@ -60,12 +60,14 @@ impl Session {
         self.activity.given_up.send_modify(|times| *times += 1);
     }
 
-    /// Whether it has answered, if only with an error. Takes as long as the helper does.
+    /// Whether it has answered, if only with an error. Takes as long as the helper does; dropped, the helper is told that nobody
+    /// waits any more.
     pub async fn ping(&self) -> bool {
         let Ok(sent) = self.send(ClientRequest::PingRequest(PingRequest::default())).await else {
             return false;
         };
-        match sent.await_response().await {
+        let mut outstanding = Outstanding { handle: Some(sent), tasks: &self.tasks };
+        match outstanding.answer().await {
             Ok(_) | Err(ServiceError::McpError(_)) => true,
             Err(_) => false,
         }

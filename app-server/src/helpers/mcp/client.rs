@@ -64,6 +64,7 @@ impl Client {
         })?;
         let caller = self.line.callers.the_one();
         let caller = caller.map_err(|why| refused(format!("nobody was asked: {why}")))?;
+        let _waits = self.line.asking.one_more();
         let answer = tokio::select! {
             biased;
             answer = put(&caller, request) => answer.map_err(refused)?,

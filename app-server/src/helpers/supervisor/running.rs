@@ -78,11 +78,12 @@ impl Running {
         self.open.as_ref().map(|open| &open.session)
     }
 
-    /// Asks it whether it is there, where that can be asked and is not being asked.
+    /// Asks it whether it is there, where that can be asked.
     pub fn ping(&mut self) {
         if let Some(open) = self.open.as_mut().filter(|open| open.session.has_ping()) {
             let session = Arc::clone(&open.session);
-            open.ping.get_or_insert_with(|| Task::new(async move { session.ping().await }));
+            // One that has no answer yet is taken back: it may have been lost.
+            open.ping = Some(Task::new(async move { session.ping().await }));
         }
     }
 
@@ -97,7 +98,7 @@ impl Running {
 
     pub fn look_away(&mut self) {
         if let Some(open) = &mut self.open {
-            open.watch = None;
+            (open.watch, open.ping) = (None, None);
         }
     }
 
@@ -183,7 +184,9 @@ async fn looked(watch: &mut Option<Seen>, line: &Line) -> Woken {
     }
     let look = seen.watch.seen.borrow_and_update().clone();
     let heard = line.heard();
-    let alive = seen.heard != heard || (seen.last.number > 0 && seen.last.used != look.used);
+    let alive = line.waits_for_a_user()
+        || seen.heard != heard
+        || (seen.last.number > 0 && seen.last.used != look.used);
     let connected = look.connected;
     (seen.heard, seen.last) = (heard, look);
     Woken::Looked { alive, connected }

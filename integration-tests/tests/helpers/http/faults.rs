@@ -63,10 +63,7 @@ async fn a_call_that_stalls_is_interrupted_and_lets_go_of_its_connection() -> Re
         if manner == Manner::Handshake {
             web.helper.until_seen(PATIENCE, |seen| seen.method() == "notifications/cancelled").await?;
         }
-        // What is left is the stream on which the helper tells what changes.
-        let quiet = || (web.helper.open() <= 1).then_some(());
-        skein_integration_tests::process::wait_until("the end of the call's connection", PATIENCE, quiet)
-            .await?;
+        web.helper.until_quiet(PATIENCE).await?;
         web.echoes("web").await?;
         web.finish().await?;
     }

@@ -11,6 +11,7 @@ use skein_protocol::extension::{HelperState, SkeinHelpersListParams};
 use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
 use skein_protocol::methods::{ConfigMcpServerReload, McpServerToolCall, SkeinHelpersList};
 use skein_protocol::notifications::McpServerStartupStatusUpdated;
+use skein_protocol::server_requests::McpServerElicitationRequest;
 use skein_protocol::table::Method;
 use skein_protocol::turn::TurnStatus;
 
@@ -97,12 +98,10 @@ async fn a_call_without_a_byte_is_told_to_show_no_life_and_one_with_comments_is_
         let mut caller = home.client().await?;
         let call = tool_params(thread, "web", tool, json!({}));
         let waits = caller.start_call::<McpServerToolCall>(&call).await?;
-        let told = client.next::<McpServerStartupStatusUpdated>(|told| told.skein.is_some()).await?;
-        assert_eq!(told.skein.map(|skein| skein.state), Some(HelperState::Unresponsive));
+        liveness(&mut client, HelperState::Unresponsive).await?;
         // It is told and nothing else: the call ends with who made it.
         drop((waits, caller));
-        let told = client.next::<McpServerStartupStatusUpdated>(|told| told.skein.is_some()).await?;
-        assert_eq!(told.skein.map(|skein| skein.state), Some(HelperState::Ready), "{tool}");
+        liveness(&mut client, HelperState::Ready).await?;
         let answer = client.tool(thread, "web", "echo", json!({ "text": "fine" })).await?;
         assert_eq!(text(&answer), "fine");
     }
@@ -177,5 +176,67 @@ async fn credentials_that_are_refused_are_tried_again_when_somebody_asks_for_it(
     assert_eq!(text(&answer), "in");
     drop(client);
     helper.until_alone(PATIENCE).await?;
+    home.finish().await
+}
+
+/// Until a helper is told to show no life, or to show it again.
+async fn liveness(client: &mut Client, state: HelperState) -> Result<()> {
+    let told = client.next::<McpServerStartupStatusUpdated>(|told| told.skein.is_some()).await?;
+    assert_eq!(told.skein.map(|skein| skein.state), Some(state));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_ping_without_an_answer_lets_go_of_its_connection_with_the_calls() -> Result<()> {
+    let helper = HttpHelper::start(Manner::Handshake, None).await?;
+    let home = Home::setup()
+        .helper(Helper::at("web", &helper.url()))
+        .set("helpers.liveness", "500ms")
+        .start()
+        .await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    client.tool(thread, "web", "ignore_pings", json!({})).await?;
+    for times in 1..=2 {
+        let turn = client.start_turn(thread, "/tool web stall").await?;
+        liveness(&mut client, HelperState::Unresponsive).await?;
+        assert_eq!(helper.seen().iter().filter(|seen| seen.method() == "ping").count(), times);
+        client.interrupt(thread, &turn).await?;
+        client.turn_end(&turn).await?;
+        liveness(&mut client, HelperState::Ready).await?;
+        helper.until_quiet(PATIENCE).await?;
+    }
+    drop(client);
+    helper.until_alone(PATIENCE).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_helper_that_waits_for_its_user_is_not_taken_for_dead() -> Result<()> {
+    let helper = HttpHelper::start(Manner::Handshake, None).await?;
+    let other = HttpHelper::start(Manner::Handshake, None).await?;
+    let home = Home::setup()
+        .helper(Helper::at("web", &helper.url()).set("on_unresponsive", "fail"))
+        .helper(Helper::at("other", &other.url()))
+        .set("helpers.liveness", "500ms")
+        .start()
+        .await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    for name in ["web", "other"] {
+        client.tool(thread, name, "ignore_pings", json!({})).await?;
+    }
+    let asks = client.start_call::<McpServerToolCall>(&tool_params(thread, "web", "ask", json!({}))).await?;
+    let (id, _) = client.next_request::<McpServerElicitationRequest>().await?;
+    // One that was asked later, and nobody keeps waiting, is: so much time has passed.
+    let hangs =
+        client.start_call::<McpServerToolCall>(&tool_params(thread, "other", "stall", json!({}))).await?;
+    let silent = client.next::<McpServerStartupStatusUpdated>(|told| told.skein.is_some()).await?;
+    assert_eq!(silent.name, "other");
+    let answer = json!({ "action": "accept", "content": { "name": "Ada" }, "_meta": null });
+    client.answer_request::<McpServerElicitationRequest>(&id, &serde_json::from_value(answer)?).await?;
+    let told = client.answer(asks).await?.map_err(anyhow::Error::msg)?;
+    assert!(text(&told).contains("Ada"), "{}", text(&told));
+    drop((hangs, client));
     home.finish().await
 }
