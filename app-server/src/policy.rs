@@ -181,6 +181,8 @@ pub const HEADER_PAGE: usize = 16;
 pub const BEGINNING_PAGE: usize = 4;
 // --- helpers ---
 
+/// The least that a secret has which is masked in what a helper says, bytes. Origin: guess; shorter words stand in any text.
+pub const SECRET_LEAST: usize = 6;
 /// Bytes of a helper's stderr that are kept. Origin: limits.md; memory is only taken for what was written.
 pub const HELPER_STDERR_BYTES: usize = 256 << 10;
 /// Bytes of stderr read at once. Origin: a page; most helpers write little.

@@ -1,7 +1,7 @@
 //! What of the server's environment a helper may see.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 /// Names that are passed on. Everything else (tokens, sockets of agents, settings of the server) stays out.
 const ALLOWED: &[&str] = &["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"];
@@ -18,16 +18,17 @@ pub fn build(
     mark: &str,
 ) -> BTreeMap<OsString, OsString> {
     inherited
-        .filter(|(name, _)| allowed(name) || named.iter().any(|named| name == named.as_str()))
+        .filter(|(name, _)| {
+            name.to_str().is_some_and(is_allowed) || named.iter().any(|named| name == named.as_str())
+        })
         .chain(configured.iter().map(|(name, value)| (name.into(), value.into())))
         .chain([(MARK.into(), mark.into())])
         .collect()
 }
 
-fn allowed(name: &OsStr) -> bool {
-    name.to_str().is_some_and(|name| {
-        ALLOWED.contains(&name) || ALLOWED_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
-    })
+/// Whether every helper gets the variable of this name.
+pub fn is_allowed(name: &str) -> bool {
+    ALLOWED.contains(&name) || ALLOWED_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
 }
 
 #[cfg(test)]

@@ -1,34 +1,103 @@
 //! What may be shown of arguments that users write, which are no place for secrets and hold some all the same.
 
+use std::fmt;
+use std::sync::Arc;
+
+use super::shown_url;
+use crate::policy;
+
 /// What is shown in place of a secret.
 pub const MASK: &str = "***";
 
 /// What names of secrets have in them.
-const SECRET: &[&str] = &["token", "key", "secret", "passw", "auth", "credential"];
+const SECRET: &[&str] = &["token", "key", "secret", "passw", "pwd", "auth", "credential", "bearer", "cookie"];
+/// What stands before a secret in a header's value.
+const SCHEMES: &[&str] = &["bearer ", "basic "];
 
 /// Arguments without what may be secret: what follows the name of a secret, in the same argument or, behind a flag, in the
-/// next one; and addresses with a user.
+/// next one; addresses with a user; what follows `Bearer`; and of other addresses the query.
 #[must_use]
 pub fn shown_args<'a>(args: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut of_flag = false;
     args.map(|arg| {
         let at = arg.find(['=', ':']).map(|at| at + 1);
         let name = arg.get(..at.unwrap_or(arg.len())).unwrap_or_default();
-        let is_named = SECRET.iter().any(|word| name.to_ascii_lowercase().contains(word));
+        let has = |text: &str, words: &[&str]| {
+            let text = text.to_ascii_lowercase();
+            words.iter().any(|word| text.contains(word))
+        };
+        let is_named = has(name, SECRET) || (at.is_some() && has(arg, SCHEMES));
         let is_address = arg.contains("://") && arg.contains('@');
         let is_next = std::mem::replace(&mut of_flag, is_named && at.is_none() && arg.starts_with('-'));
         match at {
             _ if is_next => MASK.to_owned(),
             Some(_) if is_named || is_address => format!("{name}{MASK}"),
+            Some(_) if arg.contains("://") => shown_url(arg),
             Some(_) | None => arg.to_owned(),
         }
     })
     .collect()
 }
 
+/// Secrets that must not be shown, whoever says them. Clones share them.
+#[derive(Clone, Default)]
+pub struct Hidden(Arc<[String]>);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Hidden").field(&self.0.len()).finish()
+    }
+}
+
+impl Hidden {
+    /// Those of `secrets` that are not so short that they would stand in any text.
+    pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
+        let mut secrets: Vec<String> =
+            secrets.into_iter().filter(|secret| secret.len() >= policy::SECRET_LEAST).collect();
+        // The longest first: another one may be a part of it.
+        secrets.sort_by(|one, other| other.len().cmp(&one.len()).then(one.cmp(other)));
+        secrets.dedup();
+        Self(secrets.into())
+    }
+
+    /// A text without them.
+    pub fn text(&self, said: &str) -> String {
+        self.0.iter().fold(said.to_owned(), |said, secret| said.replace(secret, MASK))
+    }
+
+    /// How far before a place one may begin that reaches behind it, bytes.
+    pub fn reach(&self) -> usize {
+        self.0.first().map_or(0, String::len)
+    }
+
+    /// What stands behind the first `skipped` bytes, without them. One that begins before and ends behind is masked, too.
+    pub fn bytes(&self, said: &[u8], skipped: usize) -> Vec<u8> {
+        let (mut shown, mut at) = (Vec::new(), 0);
+        while let Some(left) = said.get(at..).filter(|left| !left.is_empty()) {
+            let secret = self.0.iter().find(|secret| left.starts_with(secret.as_bytes()));
+            let next = at + secret.map_or(1, String::len);
+            if next > skipped {
+                shown.extend_from_slice(secret.map_or(&left[..1], |_| MASK.as_bytes()));
+            }
+            at = next;
+        }
+        shown
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_are_hidden_also_where_a_text_is_cut_in_the_middle_of_one() {
+        let hidden = Hidden::new(["s3cret-s3cret", "s3cret", "on"].map(ToOwned::to_owned));
+        assert_eq!(hidden.text("on s3cret-s3cret, s3crets"), "on ***, ***s");
+        assert_eq!(hidden.bytes(b"a s3cret-s3cret b", 5), b"*** b");
+        assert_eq!(hidden.bytes(b"a s3cret-s3cret b", 15), b" b");
+        assert_eq!(Hidden::default().bytes(b"abc", 1), b"bc");
+        assert!(!format!("{hidden:?}").contains("s3cret"));
+    }
 
     #[test]
     fn what_is_named_like_a_secret_is_masked() {
@@ -41,6 +110,14 @@ mod tests {
             (vec!["--header", "Authorization: Bearer s3cret"], vec!["--header", "Authorization:***"]),
             (vec!["--db=postgres://me:s3cret@host/x"], vec!["--db=***"]),
             (vec!["keys.json"], vec!["keys.json"]),
+            (
+                vec!["mcp-remote", "https://a.example/mcp?x=s3cret"],
+                vec!["mcp-remote", "https://a.example/mcp?***"],
+            ),
+            (vec!["--url=https://a.example/#s3cret"], vec!["--url=https://a.example/#***"]),
+            (vec!["--url=https://a.example/mcp"], vec!["--url=https://a.example/mcp"]),
+            (vec!["-H", "X-Any: Bearer s3cret", "Cookie: s3cret"], vec!["-H", "X-Any:***", "Cookie:***"]),
+            (vec!["--bearer", "s3cret", "--pwd=s3cret"], vec!["--bearer", "***", "--pwd=***"]),
         ] {
             assert_eq!(shown_args(said.iter().copied()), shown);
         }

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::helpers::host::Count;
+use crate::helpers::masks::Hidden;
 use crate::policy;
 use crate::tasks::Tasks;
 use activity::Activity;
@@ -74,6 +75,7 @@ pub struct Line {
     callers: Callers,
     /// Questions of the helper that its users have not answered.
     asking: Arc<Count>,
+    hidden: Hidden,
 }
 
 /// How a call ended that got no result.
@@ -117,8 +119,13 @@ impl Line {
     /// Of a helper that is started for this directory.
     pub fn new(home: PathBuf) -> Self {
         let (why, suspected, heard) = (Arc::default(), Arc::default(), Arc::default());
-        let (callers, asking) = (Callers::new(home), Arc::default());
-        Self { closed: CancellationToken::new(), why, suspected, heard, callers, asking }
+        let (callers, asking, hidden) = (Callers::new(home), Arc::default(), Hidden::default());
+        Self { closed: CancellationToken::new(), why, suspected, heard, callers, asking, hidden }
+    }
+
+    /// The same, which shows none of these.
+    pub fn hiding(self, hidden: Hidden) -> Self {
+        Self { hidden, ..self }
     }
 
     /// Why the line closed.
@@ -156,7 +163,7 @@ impl Line {
     fn close(&self, wrong: Option<String>) {
         if let (Some(wrong), false) = (wrong, self.closed.is_cancelled()) {
             // The first reason is the cause, later ones are consequences.
-            let _ = self.why.set(wrong);
+            let _ = self.why.set(self.hidden.text(&wrong));
         }
         self.closed.cancel();
     }

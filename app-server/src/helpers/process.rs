@@ -134,7 +134,7 @@ impl HelperProcess {
         let guard = start_guard(host)?;
         let (told, life) = watch::channel(Life::default());
         let (stop, gone) = (CancellationToken::new(), CancellationToken::new());
-        let stderr = Arc::new(Mutex::new(Ring::new(policy::HELPER_STDERR_BYTES)));
+        let stderr = Arc::new(Mutex::new(Ring::new(policy::HELPER_STDERR_BYTES, spec.hidden())));
         // From here on an early return ends the guard: dropping this asks its keeper to.
         let name = spec.name.clone();
         let process = Self {

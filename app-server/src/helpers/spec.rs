@@ -1,5 +1,6 @@
 //! What is configured about one helper.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -9,7 +10,8 @@ use skein_protocol::helper::{McpAuthStatus, McpServerConnectionStatus, McpServer
 
 use super::life::OnUnresponsive;
 use super::limits::HelperLimits;
-use super::shown_args;
+use super::masks::Hidden;
+use super::{environment, shown_args};
 use crate::policy;
 
 /// One MCP server as the configuration describes it (`[mcp_servers.NAME]`).
@@ -91,6 +93,13 @@ pub struct HttpSpec {
 }
 
 impl StdioSpec {
+    /// Values of its variables, but of those that everybody gets. What it says of them is not shown.
+    fn secrets(&self) -> impl Iterator<Item = String> {
+        let named = self.env_vars.iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
+        let own = self.env.0.iter().map(|(name, value)| (name, value.clone()));
+        own.chain(named).filter(|(name, _)| !environment::is_allowed(name)).map(|(_, value)| value)
+    }
+
     /// Variables that it is to be given and that the server does not have.
     pub fn unset(&self) -> impl Iterator<Item = &str> {
         let wanted = self.env_vars.iter().filter(|name| !self.env.0.contains_key(*name));
@@ -142,7 +151,8 @@ impl HttpSpec {
     /// Scheme, host and port of the address.
     #[must_use]
     pub fn origin(&self) -> String {
-        let (scheme, rest) = self.url.split_once("://").unwrap_or(("http", &self.url));
+        let url = with_a_plain_user(&self.url);
+        let (scheme, rest) = url.split_once("://").unwrap_or(("http", &url));
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         format!("{scheme}://{}", host.rsplit_once('@').map_or(host, |(_, host)| host))
     }
@@ -151,6 +161,7 @@ impl HttpSpec {
 /// See [`HttpSpec::shown_url`].
 #[must_use]
 pub fn shown_url(url: &str) -> String {
+    let url = &*with_a_plain_user(url);
     let (front, query) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
     let (scheme, rest) = front.split_once("://").unwrap_or(("", front));
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -158,6 +169,15 @@ pub fn shown_url(url: &str) -> String {
     let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
     let query = query.get(..1).map(|mark| format!("{mark}***")).unwrap_or_default();
     format!("{scheme}{host}{path}{query}")
+}
+
+/// An address that cannot be read may have a password with signs in it that end a host: all before its last @ is taken for it.
+fn with_a_plain_user(url: &str) -> Cow<'_, str> {
+    let end = url.rfind('@').filter(|_| reqwest::Url::parse(url).is_err());
+    match end.and_then(|end| Some((url.split_once("://")?.0, &url[end..]))) {
+        Some((scheme, rest)) => format!("{scheme}://{rest}").into(),
+        None => url.into(),
+    }
 }
 
 impl HelperSpec {
@@ -210,6 +230,11 @@ impl HelperSpec {
         status
     }
 
+    /// What is masked in all that the helper says of itself and of what goes wrong with it.
+    pub(super) fn hidden(&self) -> Hidden {
+        self.stdio().map(|stdio| Hidden::new(stdio.secrets())).unwrap_or_default()
+    }
+
     /// What is said of its process, where it is one of ours.
     #[must_use]
     pub fn stdio(&self) -> Option<&StdioSpec> {
@@ -259,6 +284,9 @@ mod tests {
             ("https://me:s3@cret@example.org/a@b", "https://***@example.org/a@b"),
             ("https://example.org/mcp?key=s3cret#x", "https://example.org/mcp?***"),
             ("me:s3cret@nowhere", "***@nowhere"),
+            // What is not written as an address has to be.
+            ("https://me:s3#cret@example.org/mcp", "https://***@example.org/mcp"),
+            ("https://me:s3/cret?@example.org/mcp?k=s3cret", "https://***@example.org/mcp?***"),
             ("", ""),
         ] {
             assert_eq!(shown_url(said), shown);
@@ -266,6 +294,7 @@ mod tests {
         let origin = |url: &str| HttpSpec { url: url.into(), ..HttpSpec::default() }.origin();
         assert_eq!(origin("https://me:s3cret@example.org:8443/mcp?x"), "https://example.org:8443");
         assert_eq!(origin("https://example.org?x"), "https://example.org");
+        assert_eq!(origin("https://me:s3/cret@example.org/mcp"), "https://example.org");
     }
 
     #[test]

@@ -211,7 +211,7 @@ impl Supervisor {
             if self.reins.stop.is_cancelled() {
                 return Event::Stop;
             }
-            let line = Line::new(self.cwd.clone());
+            let line = Line::new(self.cwd.clone()).hiding(self.spec.hidden());
             let kill = self.reins.kill.clone();
             let (link, wire) = match Link::start(&self.host, &self.spec, &self.cwd, kill, &line) {
                 Ok(started) => started,

@@ -8,7 +8,7 @@ use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_integration_tests::process::MARK;
 use skein_integration_tests::requests::tool_params;
 use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
-use skein_protocol::methods::{McpServerToolCall, ThreadStart};
+use skein_protocol::methods::{McpServerToolCall, SkeinHelpersList, ThreadStart};
 use skein_protocol::notifications::McpServerStartupStatusUpdated;
 use skein_protocol::thread::ThreadStartParams;
 use skein_protocol::turn::TurnStatus;
@@ -48,6 +48,36 @@ async fn a_program_that_is_not_there_is_told_and_stops_no_turn() -> Result<()> {
     let call = tool_params(thread, "missing", "echo", json!({}));
     assert_eq!(client.refusal::<McpServerToolCall>(call).await?.reason(), "helperNotRunning");
     home.until_zero(PATIENCE).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn what_a_helper_says_of_its_secrets_is_shown_to_nobody() -> Result<()> {
+    const SECRETS: [&str; 2] = ["named-s3cret-s3cret", "plain-s3cret-s3cret"];
+    let says = |what: &str| ["-c".to_owned(), format!("echo \"no such key: $NAMED $PLAIN\" {what}; exit 3")];
+    let helper = |name: &str, what: &str| {
+        let helper = Helper::program(name, "sh", &says(what)).set("env.PLAIN", SECRETS[1]);
+        helper.set("env_vars", vec!["NAMED"])
+    };
+    let setup = Home::setup().helper(helper("errs", ">&2")).helper(helper("prints", ""));
+    let home = setup.env("NAMED", SECRETS[0]).start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    for _ in 0..2 {
+        let told = client
+            .next::<McpServerStartupStatusUpdated>(|told| told.status == McpServerStartupState::Failed)
+            .await?;
+        let why = told.error.unwrap_or_default();
+        assert!(why.contains("no such key: *** ***"), "{why}");
+    }
+    let shown = [
+        serde_json::to_string(&statuses(&mut client, thread).await?)?,
+        serde_json::to_string(&client.call::<SkeinHelpersList>(Default::default()).await?)?,
+        home.log()?,
+    ];
+    for secret in SECRETS {
+        assert!(shown.iter().all(|shown| !shown.contains(secret)), "{shown:?}");
+    }
     home.finish().await
 }
 

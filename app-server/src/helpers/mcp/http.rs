@@ -6,6 +6,7 @@
 
 mod events;
 mod fault;
+mod secrets;
 mod web;
 
 use std::collections::HashMap;

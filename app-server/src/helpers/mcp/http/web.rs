@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use rmcp::model::{ClientJsonRpcMessage, JsonRpcMessage, ServerJsonRpcMessage};
 use rmcp::transport::streamable_http_client::{
@@ -18,6 +18,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::super::Line;
 use super::events::{events, whole};
 use super::fault::Fault;
+use super::secrets::{credentials, headers, secrets};
+use crate::helpers::masks::Hidden;
 use crate::helpers::{HttpSpec, life, shown_url};
 use crate::policy;
 
@@ -26,18 +28,6 @@ type Error = StreamableHttpError<Fault>;
 const SESSION: &str = "mcp-session-id";
 const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
-/// Headers that are the protocol's own.
-const OURS: [&str; 8] = [
-    "accept",
-    "content-type",
-    "content-length",
-    "host",
-    "last-event-id",
-    "mcp-protocol-version",
-    "mcp-session-id",
-    "transfer-encoding",
-];
-
 /// Requests of one helper, for rmcp.
 #[derive(Debug, Clone)]
 pub struct Web(Arc<Shared>);
@@ -48,7 +38,7 @@ struct Shared {
     origin: String,
     headers: HeaderMap,
     credentials: String,
-    secrets: Vec<String>,
+    hidden: Hidden,
     stop: CancellationToken,
     trouble: Trouble,
     /// Hears of every byte that comes.
@@ -107,14 +97,13 @@ impl Web {
         line: Line,
     ) -> Result<Self, String> {
         let headers = headers(spec)?;
-        let secrets = headers.iter().filter_map(|(_, value)| value.to_str().ok());
-        let secrets = secrets.map(|value| value.trim_start_matches("Bearer ").to_owned()).collect();
+        let hidden = Hidden::new(secrets(spec, &headers));
         Ok(Self(Arc::new(Shared {
             client: client(spec)?,
             origin: spec.origin(),
             headers,
             credentials: credentials(spec),
-            secrets,
+            hidden,
             stop,
             trouble: Trouble::default(),
             line,
@@ -198,9 +187,7 @@ impl Web {
 
     /// The beginning of a body that is meant for people, with a colon before it; nothing of a page.
     fn shown(&self, body: &[u8]) -> String {
-        let secrets = self.0.secrets.iter().filter(|secret| secret.len() > 3);
-        let said = String::from_utf8_lossy(body).into_owned();
-        let text = secrets.fold(said, |text, secret| text.replace(secret, "***"));
+        let text = self.0.hidden.text(&String::from_utf8_lossy(body));
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         match line.chars().next() {
             None | Some('<') => String::new(),
@@ -261,6 +248,7 @@ impl Web {
         let (trouble, shared) = (self.0.trouble.clone(), Arc::downgrade(&self.0));
         let noted = move |wrong: Option<String>| match (wrong, shared.upgrade()) {
             (Some(why), Some(shared)) => {
+                let why = shared.hidden.text(&why);
                 trouble.note(Some(Fault::Broke { origin: shared.origin.clone(), why }));
             }
             (None, Some(shared)) => shared.again.store(0, Ordering::Relaxed),
@@ -396,64 +384,6 @@ fn redirect(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Actio
     }
 }
 
-/// What is said with every request.
-fn headers(spec: &HttpSpec) -> Result<HeaderMap, String> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in &spec.http_headers.0 {
-        put(&mut headers, name, value, "http_headers")?;
-    }
-    for (name, variable) in &spec.env_http_headers {
-        if let Ok(value) = std::env::var(variable) {
-            put(&mut headers, name, &value, "env_http_headers")?;
-        }
-    }
-    let token = spec.bearer_token_env_var.as_ref().and_then(|name| std::env::var(name).ok());
-    if let Some(token) = token.filter(|token| !token.trim().is_empty()) {
-        put(
-            &mut headers,
-            AUTHORIZATION.as_str(),
-            &format!("Bearer {}", token.trim()),
-            "bearer_token_env_var",
-        )?;
-    }
-    Ok(headers)
-}
-
-fn put(headers: &mut HeaderMap, name: &str, value: &str, key: &str) -> Result<(), String> {
-    let known = HeaderName::try_from(name).map_err(|_| format!("{name:?} of {key} cannot be a header"))?;
-    if OURS.contains(&known.as_str()) {
-        return Err(format!("{name} of {key} is a header of the protocol's own; leave it out"));
-    }
-    let mut value = HeaderValue::try_from(value)
-        .map_err(|_| format!("the value of {name} of {key} cannot be a header's"))?;
-    value.set_sensitive(true);
-    headers.insert(known, value);
-    Ok(())
-}
-
-/// What to do about credentials that do not help.
-fn credentials(spec: &HttpSpec) -> String {
-    let missing = |name: &str, key: &str| match std::env::var(name) {
-        Ok(value) if value.trim().is_empty() => {
-            Some(format!("{name} ({key}) is empty in the server's environment"))
-        }
-        Ok(_) => None,
-        Err(_) => Some(format!("{name} ({key}) is not set in the server's environment")),
-    };
-    let token = spec.bearer_token_env_var.as_deref();
-    let named = token.and_then(|name| missing(name, "bearer_token_env_var"));
-    let named = named.or_else(|| {
-        spec.env_http_headers.values().find_map(|variable| missing(variable, "env_http_headers"))
-    });
-    named.unwrap_or_else(|| match token {
-        Some(name) => format!("it does not take the token in {name} (bearer_token_env_var)"),
-        None if spec.http_headers.0.is_empty() && spec.env_http_headers.is_empty() => {
-            "it wants a token; name the variable of the server's environment that has it by bearer_token_env_var".to_owned()
-        }
-        None => "it does not take what http_headers and env_http_headers say".to_owned(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -484,6 +414,17 @@ mod tests {
         let here = |url: &str| is_here(&reqwest::Url::parse(url).expect("an address"));
         assert!(["http://localhost:1/", "http://127.0.0.9/", "https://[::1]:8/"].into_iter().all(here));
         assert!(!["http://10.0.0.1/", "https://localhost.example.org/"].into_iter().any(here));
+    }
+
+    #[test]
+    fn what_a_server_says_back_has_no_secret_in_it() {
+        let url = "http://me:pass-s3cret@127.0.0.1/mcp?key=query%2Ds3cret&v=1".to_owned();
+        let mut spec = HttpSpec { url, ..HttpSpec::default() };
+        spec.http_headers.0.insert("X-Key".to_owned(), "Token header-s3cret".to_owned());
+        let (stop, gone) = (CancellationToken::new(), CancellationToken::new());
+        let web = Web::new(&spec, stop, gone, Line::new("/".into())).expect("requests");
+        let said = b"no header-s3cret, pass-s3cret, query-s3cret or query%2Ds3cret: v=1";
+        assert_eq!(web.shown(said), ": no ***, ***, *** or ***: v=1");
     }
 
     #[tokio::test]
