@@ -33,7 +33,7 @@ use crate::helpers::masks::Hidden;
 use crate::policy;
 use crate::tasks::Tasks;
 use activity::Activity;
-use callers::Callers;
+use callers::{Callers, Entered};
 use client::Client;
 use rounds::Request;
 
@@ -200,6 +200,7 @@ impl Session {
         &self,
         request: ClientRequest,
         meta: Option<Map<String, Value>>,
+        call: &Entered,
         cancel: &CancellationToken,
     ) -> Result<ServerResult, CallFault> {
         let mut underway = self.activity.begin();
@@ -209,6 +210,7 @@ impl Session {
             () = underway.given_up() => return Err(CallFault::Unresponsive),
             sent = self.send_with(request, meta) => sent.map_err(|_| CallFault::Closed)?,
         };
+        call.asks(&handle.id);
         let mut outstanding = Outstanding { handle: Some(handle), tasks: &self.tasks };
         tokio::select! {
             biased;

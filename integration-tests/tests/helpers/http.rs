@@ -133,6 +133,29 @@ async fn a_helper_over_http_with_a_handshake_asks_the_user_of_its_call() -> Resu
 }
 
 #[tokio::test]
+async fn a_shared_helper_over_http_asks_the_user_of_the_call_on_whose_stream_it_asks() -> Result<()> {
+    let helper = HttpHelper::start(Manner::Handshake, None).await?;
+    let web = Helper::at("web", &helper.url()).set("isolation", "shared");
+    let home = Home::setup().helper(web).start().await?;
+    let (mut one, mut other) = (home.client().await?, home.client().await?);
+    let (first, second) = (one.start_said_thread("one").await?, other.start_said_thread("other").await?);
+    let hangs =
+        other.start_call::<McpServerToolCall>(&tool_params(second, "web", "stall", json!({}))).await?;
+    helper.until_seen(PATIENCE, |seen| seen.method() == "tools/call").await?;
+    let ask = tool_params(first, "web", "ask", json!({}));
+    let call = one.start_call::<McpServerToolCall>(&ask).await?;
+    let (id, params) = one.next_request::<McpServerElicitationRequest>().await?;
+    assert_eq!(params.thread_id, first);
+    let answer = json!({ "action": "accept", "content": { "name": "Ada" }, "_meta": null });
+    one.answer_request::<McpServerElicitationRequest>(&id, &serde_json::from_value(answer)?).await?;
+    let told = one.answer(call).await?.map_err(anyhow::Error::msg)?;
+    assert!(text(&told).contains("Ada"), "{}", text(&told));
+    drop((hangs, one, other));
+    helper.until_alone(PATIENCE).await?;
+    home.finish().await
+}
+
+#[tokio::test]
 async fn a_helper_over_http_without_a_handshake_asks_the_user_of_its_call() -> Result<()> {
     let mut web = Web::start(Manner::Stateless).await?;
     let ask = tool_params(web.thread, "web", "ask", json!({}));

@@ -1,9 +1,11 @@
-//! Whose calls are outstanding on one line: what a helper asks goes to the thread whose call caused it. MCP does not say on
-//! stdio which call a request of the helper belongs to; where several threads are in question nobody is asked.
+//! Whose calls are outstanding on one line: what a helper asks goes to the thread whose call caused it. Over HTTP it is the call on
+//! whose stream it asks. MCP does not say on stdio which call a request of the helper belongs to; where several threads are in
+//! question nobody is asked.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rmcp::model::RequestId;
 use skein_protocol::ids::{ThreadId, TurnId};
 use tokio::sync::{mpsc, watch};
 
@@ -35,7 +37,15 @@ pub struct Callers {
 #[derive(Debug, Default)]
 struct Open {
     next: u64,
-    calls: Vec<(u64, Caller)>,
+    calls: Vec<Call>,
+}
+
+#[derive(Debug)]
+struct Call {
+    number: u64,
+    caller: Caller,
+    /// The request that is made for it now, once that is made.
+    request: Option<RequestId>,
 }
 
 /// A call that is outstanding until this is dropped.
@@ -56,12 +66,18 @@ impl Callers {
         let mut number = None;
         if let Some(caller) = caller {
             self.open.send_modify(|open| {
-                open.calls.push((open.next, caller));
+                open.calls.push(Call { number: open.next, caller, request: None });
                 number = Some(open.next);
                 open.next += 1;
             });
         }
         Entered { callers: self.clone(), number }
+    }
+
+    /// Who has made this request, while it is outstanding.
+    pub fn of(&self, request: &RequestId) -> Option<Caller> {
+        let open = self.open.borrow();
+        open.calls.iter().find(|call| call.request.as_ref() == Some(request)).map(|call| call.caller.clone())
     }
 
     /// Whose call it must be that a question is about; its turn, when all its calls are of one.
@@ -70,7 +86,7 @@ impl Callers {
     /// Why nobody can be asked, for the helper.
     pub fn the_one(&self) -> Result<Caller, &'static str> {
         let open = self.open.borrow();
-        let mut calls = open.calls.iter().map(|(_, caller)| caller);
+        let mut calls = open.calls.iter().map(|call| &call.caller);
         let Some(first) = calls.next() else {
             return Err("no call is outstanding, so there is no user to ask");
         };
@@ -94,7 +110,7 @@ impl Callers {
     /// Why there is not one, for the helper.
     pub fn folder(&self) -> Result<PathBuf, &'static str> {
         let open = self.open.borrow();
-        let mut folders = open.calls.iter().map(|(_, caller)| &*caller.cwd);
+        let mut folders = open.calls.iter().map(|call| &*call.caller.cwd);
         let Some(first) = folders.next() else { return Ok(self.home.to_path_buf()) };
         match folders.all(|other| other == first) {
             true => Ok(first.to_owned()),
@@ -104,16 +120,35 @@ impl Callers {
 
     /// Until this thread has no call outstanding.
     pub async fn gone(&self, thread: ThreadId) {
+        self.none(|call| call.caller.thread == thread).await;
+    }
+
+    /// Until this request is not outstanding any more.
+    pub async fn answered(&self, request: &RequestId) {
+        self.none(|call| call.request.as_ref() == Some(request)).await;
+    }
+
+    async fn none(&self, is_one: impl Fn(&Call) -> bool) {
         let mut open = self.open.subscribe();
         // It fails only when the sender is gone, which this is.
-        let _ = open.wait_for(|open| open.calls.iter().all(|(_, caller)| caller.thread != thread)).await;
+        let _ = open.wait_for(|open| !open.calls.iter().any(&is_one)).await;
+    }
+}
+
+impl Entered {
+    /// This request is made for it, behind others that were answered.
+    pub fn asks(&self, request: &RequestId) {
+        self.callers.open.send_if_modified(|open| {
+            let own = open.calls.iter_mut().find(|call| Some(call.number) == self.number);
+            own.is_some_and(|call| call.request.replace(request.clone()).is_some())
+        });
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
         let Some(number) = self.number else { return };
-        self.callers.open.send_modify(|open| open.calls.retain(|(one, _)| *one != number));
+        self.callers.open.send_modify(|open| open.calls.retain(|call| call.number != number));
     }
 }
 
@@ -148,6 +183,24 @@ mod tests {
         assert!(callers.gone(one.thread).now_or_never().is_some());
         assert_eq!(callers.the_one().unwrap().thread.to_string().pop(), Some('2'));
         drop(other);
+    }
+
+    #[test]
+    fn who_has_made_a_request_is_known_while_it_is_outstanding() {
+        let callers = Callers::new("/home".into());
+        let (first, second) = (callers.enter(caller(1, "/a", None)), callers.enter(caller(2, "/b", None)));
+        let [one, two, three] = [1, 2, 3].map(RequestId::Number);
+        first.asks(&one);
+        second.asks(&two);
+        callers.enter(None).asks(&three);
+        let of = |request| Some(callers.of(request)?.cwd.to_path_buf());
+        assert_eq!((of(&one), of(&two), of(&three)), (Some("/a".into()), Some("/b".into()), None));
+        assert!(callers.answered(&two).now_or_never().is_none());
+        second.asks(&three);
+        assert_eq!((of(&two), of(&three)), (None, Some("/b".into())));
+        assert!(callers.answered(&two).now_or_never().is_some());
+        drop(second);
+        assert_eq!((of(&one), of(&three)), (Some("/a".into()), None));
     }
 
     #[test]

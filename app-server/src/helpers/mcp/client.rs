@@ -16,9 +16,9 @@ use rmcp::model::{
     ClientCapabilities, ClientConfig, CreateMessageRequestParams, CreateMessageResult, CustomRequest,
     CustomResult, ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationCapability,
     ElicitationSchema, ErrorCode, FormElicitationCapability, Implementation, ListRootsResult,
-    ProtocolVersion, Root, RootsCapabilities, UrlElicitationCapability,
+    ProtocolVersion, RequestId, Root, RootsCapabilities, UrlElicitationCapability,
 };
-use rmcp::service::{NotificationContext, RequestContext, RoleClient};
+use rmcp::service::{InboundStreamOrigin, NotificationContext, RequestContext, RoleClient};
 use serde_json::Value;
 use skein_protocol::approval::{
     McpServerElicitationAction, McpServerElicitationRequestBody, McpServerElicitationRequestResponse,
@@ -48,11 +48,12 @@ impl Client {
         Self { changed, line, questions: Semaphore::new(policy::HELPER_QUESTIONS) }
     }
 
-    /// Asks the user of the thread whose call it must be about. Ends with the question: answered, given up with the call,
-    /// or withdrawn by the helper.
+    /// Asks the user of the thread whose call it must be about, or is: that of `call`, where it came with its answer. Ends with
+    /// the question: answered, given up with the call, or withdrawn by the helper.
     async fn elicit(
         &self,
         request: McpServerElicitationRequestBody,
+        call: Option<&RequestId>,
         withdrawn: &CancellationToken,
     ) -> Result<McpServerElicitationRequestResponse, ErrorData> {
         let refused = |why: String| ErrorData::internal_error(why, None);
@@ -62,15 +63,23 @@ impl Client {
                 "nobody was asked: {most} questions have no answer yet; ask again after one of them"
             ))
         })?;
-        let caller = self.line.callers.the_one();
+        let callers = &self.line.callers;
+        let known = call.and_then(|call| Some((call, callers.of(call)?)));
+        let caller = known.as_ref().map_or_else(|| callers.the_one(), |(_, caller)| Ok(caller.clone()));
         let caller = caller.map_err(|why| refused(format!("nobody was asked: {why}")))?;
+        let ended = async {
+            match known {
+                Some((call, _)) => callers.answered(call).await,
+                None => callers.gone(caller.thread).await,
+            }
+        };
         let _waits = self.line.asking.one_more();
         let answer = tokio::select! {
             biased;
             answer = put(&caller, request) => answer.map_err(refused)?,
             () = withdrawn.cancelled() => None,
             () = self.line.closed.cancelled() => None,
-            () = self.line.callers.gone(caller.thread) => None,
+            () = ended => None,
         };
         Ok(answer.unwrap_or_else(cancelled))
     }
@@ -107,10 +116,13 @@ impl ClientHandler for Client {
         {
             return Err(ErrorData::invalid_params(too_long(), None));
         }
-        self.elicit(body(request, meta)?, &context.ct).await.map(elicited)
+        self.elicit(body(request, meta)?, came_with(&context), &context.ct).await.map(elicited)
     }
 
-    async fn list_roots(&self, _context: RequestContext<RoleClient>) -> Result<ListRootsResult, ErrorData> {
+    async fn list_roots(&self, context: RequestContext<RoleClient>) -> Result<ListRootsResult, ErrorData> {
+        if let Some(caller) = came_with(&context).and_then(|call| self.line.callers.of(call)) {
+            return Ok(roots(&caller.cwd));
+        }
         let folder = self.line.callers.folder().map_err(|why| ErrorData::internal_error(why, None))?;
         Ok(roots(&folder))
     }
@@ -133,6 +145,14 @@ impl ClientHandler for Client {
             true => ErrorData::invalid_params(unreadable(&request.method), None),
             false => ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None),
         })
+    }
+}
+
+/// The request of ours with whose answer a request of the helper came. Only over HTTP that can be known.
+fn came_with(context: &RequestContext<RoleClient>) -> Option<&RequestId> {
+    match context.extensions.get()? {
+        InboundStreamOrigin::OutboundRequest(request) => Some(request),
+        InboundStreamOrigin::Unassociated => None,
     }
 }
 
@@ -280,25 +300,25 @@ mod tests {
         let never = CancellationToken::new();
         let (one, mut heard) = caller(1);
         let call = client.line.callers.enter(Some(one.clone()));
-        let mut asked = std::pin::pin!(client.elicit(question(), &never));
+        let mut asked = std::pin::pin!(client.elicit(question(), None, &never));
         assert!(poll!(asked.as_mut()).is_pending());
         let accepted =
             McpServerElicitationRequestResponse { action: McpServerElicitationAction::Accept, ..cancelled() };
         heard.recv().await.unwrap().answer.send(accepted.clone()).unwrap();
         assert_eq!(asked.await.unwrap(), accepted);
-        let mut asked = std::pin::pin!(client.elicit(question(), &never));
+        let mut asked = std::pin::pin!(client.elicit(question(), None, &never));
         assert!(poll!(asked.as_mut()).is_pending());
         drop(call);
         assert_eq!(asked.await.unwrap(), cancelled(), "the call has ended");
         assert!(heard.recv().await.unwrap().given_up.is_cancelled());
         let _call = client.line.callers.enter(Some(one));
         let withdrawn = CancellationToken::new();
-        let mut asked = std::pin::pin!(client.elicit(question(), &withdrawn));
+        let mut asked = std::pin::pin!(client.elicit(question(), None, &withdrawn));
         assert!(poll!(asked.as_mut()).is_pending());
         withdrawn.cancel();
         assert_eq!(asked.await.unwrap(), cancelled(), "the helper has withdrawn it");
         client.line.close(None);
-        assert_eq!(client.elicit(question(), &never).await.unwrap(), cancelled());
+        assert_eq!(client.elicit(question(), None, &never).await.unwrap(), cancelled());
     }
 
     #[tokio::test]
@@ -306,21 +326,22 @@ mod tests {
         let client = session();
         let never = CancellationToken::new();
         let refused = |error: ErrorData| error.message.into_owned();
-        let nobody = client.elicit(question(), &never).await.map_err(refused).unwrap_err();
+        let nobody = client.elicit(question(), None, &never).await.map_err(refused).unwrap_err();
         assert!(nobody.contains("no call is outstanding"), "{nobody}");
         let (one, mut heard) = caller(1);
         let _first = client.line.callers.enter(Some(one));
-        let mut open: Vec<_> =
-            (0..policy::HELPER_QUESTIONS).map(|_| Box::pin(client.elicit(question(), &never))).collect();
+        let mut open: Vec<_> = (0..policy::HELPER_QUESTIONS)
+            .map(|_| Box::pin(client.elicit(question(), None, &never)))
+            .collect();
         for asked in &mut open {
             assert!(poll!(asked).is_pending());
         }
-        let often = client.elicit(question(), &never).now_or_never().expect("at once");
+        let often = client.elicit(question(), None, &never).now_or_never().expect("at once");
         assert!(often.map_err(refused).unwrap_err().contains("ask again"));
         drop(open);
         let (two, mut heard_by_two) = caller(2);
         let _second = client.line.callers.enter(Some(two));
-        let doubt = client.elicit(question(), &never).await.map_err(refused).unwrap_err();
+        let doubt = client.elicit(question(), None, &never).await.map_err(refused).unwrap_err();
         assert!(doubt.contains("several conversations"), "{doubt}");
         assert!(heard_by_two.try_recv().is_err());
         assert!(

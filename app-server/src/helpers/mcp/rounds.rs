@@ -99,13 +99,13 @@ impl Session {
         caller: Option<Caller>,
         cancel: &CancellationToken,
     ) -> Result<T, CallFault> {
-        let _until_answered = self.line.callers.enter(caller.clone());
+        let call = self.line.callers.enter(caller.clone());
         // With a handshake there are requests for that.
         let again = (!self.version.has_initialize()).then(|| request.clone());
         let mut message = request.message();
         let mut rounds = Rounds { done: 0, pause: policy::HELPER_ROUND_PAUSE_FIRST };
         loop {
-            let result = self.ask_once(message, meta.clone(), cancel).await?;
+            let result = self.ask_once(message, meta.clone(), &call, cancel).await?;
             let result = serde_json::to_value(&result).unwrap_or_default();
             let Some(again) = again.as_ref().filter(|_| result["resultType"] == "input_required") else {
                 return serde_json::from_value(result).map_err(|_| CallFault::strange());

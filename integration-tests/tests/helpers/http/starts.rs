@@ -132,7 +132,7 @@ async fn a_token_that_is_missing_empty_or_wrong_is_named_and_never_shown() -> Re
 #[tokio::test]
 async fn a_token_and_headers_are_sent_with_every_request_and_shown_nowhere() -> Result<()> {
     let helper = HttpHelper::start(Manner::Handshake, Some(SECRET)).await?;
-    let web = Helper::at("web", &helper.url())
+    let web = Helper::at("web", &format!("{}?key={SECRET}", helper.url()))
         .set("bearer_token_env_var", "WEB_TOKEN")
         .set("http_headers.X-Plain", SECRET)
         .set("env_http_headers.X-Named", "WEB_HEADER");
