@@ -302,10 +302,13 @@ fn is_stuck(entry: &Entry<Arc<Instance>, Lessee>) -> bool {
 
 /// Whether the next lessee gets this instance.
 fn takes_more(entry: &Entry<Arc<Instance>, Lessee>) -> bool {
+    let is = |state| entry.what.seen.borrow().state == state;
     match entry.standing {
-        Standing::Held | Standing::Lingering(_) => !is_stuck(entry),
+        Standing::Held => !is_stuck(entry),
+        // What nobody holds is kept for being there: one that is given up is not.
+        Standing::Lingering(_) => !is_stuck(entry) && !is(HelperState::Broken),
         // One that is disabled has nothing that could be there again.
-        Standing::Over => entry.what.seen.borrow().state == HelperState::Disabled,
+        Standing::Over => is(HelperState::Disabled),
         Standing::Apart | Standing::Ending => false,
     }
 }

@@ -253,6 +253,23 @@ async fn what_has_ended_by_itself_is_not_given_to_anybody_new() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_given_up_while_it_is_kept_is_not_given_to_who_comes_back() {
+    for isolation in [Isolation::Thread, Isolation::Shared] {
+        let mut house = House::new();
+        let id = ThreadId::new(Clock.new_id());
+        let (set, _heard) = house.thread_as(id, "/a", vec![lingering(isolation)]);
+        let double = house.next();
+        set.stop().await;
+        double.seen.send_modify(|seen| seen.state = HelperState::Broken);
+        let (back, _heard) = house.thread_as(id, "/a", vec![lingering(isolation)]);
+        let fresh = house.next();
+        assert!(double.is_ending() && !fresh.is_ending());
+        drop((set, back, double, fresh));
+        house.finish().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_changed_spec_is_another_process_and_a_changed_policy_is_not() {
     let mut house = House::new();
     let (a, b) = (HelperSpec::new("a", "x"), HelperSpec::new("b", "x"));
