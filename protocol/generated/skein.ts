@@ -122,7 +122,7 @@ export type Methods = {
   "skein/thread/unload": { params: SkeinThreadUnloadParams; result: SkeinThreadUnloadResponse };
   /** What the server holds and has done, in numbers. Never waits for anything. */
   "skein/status": { params: SkeinStatusParams; result: SkeinStatusResponse };
-  /** The helpers of loaded threads with their processes, memory, queues and last words, from one look at the system. */
+  /** The helpers of loaded threads, and those kept for others, with their processes, memory, queues and last words, from one look at the system. */
   "skein/helpers/list": { params: SkeinHelpersListParams; result: SkeinHelpersListResponse };
   /**
    * What was told to everybody since a number of the catalog: with it, the list of a client that was away is right

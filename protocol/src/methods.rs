@@ -138,7 +138,7 @@ methods! {
         SkeinThreadUnloadParams => SkeinThreadUnloadResponse;
     /// What the server holds and has done, in numbers. Never waits for anything.
     SkeinStatus = "skein/status" [Inline, Experimental] SkeinStatusParams => SkeinStatusResponse;
-    /// The helpers of loaded threads with their processes, memory, queues and last words, from one look at the system.
+    /// The helpers of loaded threads, and those kept for others, with their processes, memory, queues and last words, from one look at the system.
     SkeinHelpersList = "skein/helpers/list" [Store, Experimental]
         SkeinHelpersListParams => SkeinHelpersListResponse;
     /// What was told to everybody since a number of the catalog: with it, the list of a client that was away is right

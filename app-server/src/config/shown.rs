@@ -1,6 +1,6 @@
 //! The settings as clients may see them: those in force, and what each place says. Secrets stay here: variables of helpers
-//! and headers are named without their values, addresses are shown without user and query, arguments of helpers that are
-//! named like a secret are masked, and keys that Skein does not read are left out. What an argument is cannot be known for sure: variables are the place for secrets.
+//! and headers are named without their values, addresses are shown without user and query, also as arguments of helpers, of
+//! which those that are named like a secret are masked, and keys that Skein does not read are left out. What an argument is cannot be known for sure: variables are the place for secrets.
 
 use std::path::PathBuf;
 use std::time::Duration;
