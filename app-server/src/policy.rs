@@ -342,6 +342,9 @@ pub const HELPER_HEALTHY: Duration = Duration::from_secs(10);
 pub const HELPER_BREAKER_FAILURES: usize = 5;
 /// See above. Origin: limits.md.
 pub const HELPER_BREAKER_WINDOW: Duration = Duration::from_mins(1);
+/// Between the end of a child that nobody knows and its being reaped. Origin: guess; a zombie costs nothing but its pid, and many
+/// ends are one look.
+pub const REAPER_PAUSE: Duration = Duration::from_millis(100);
 /// The least memory that `limits.memory` of a helper takes, bytes. Origin: guess; below it hardly a program starts, and what
 /// becomes the helper needs a few MiB itself.
 pub const HELPER_MEMORY_LEAST: u64 = 16 << 20;

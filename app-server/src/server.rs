@@ -18,7 +18,7 @@ use crate::config::{Config, GuardProgram, Settings};
 use crate::connection::Connections;
 use crate::connection::outbox::CloseReason;
 use crate::handlers;
-use crate::helpers::{HostOptions, ProcessHost};
+use crate::helpers::{self, HostOptions, ProcessHost};
 use crate::home::{Home, HomeError};
 use crate::http::{self, Accept, Control, Door, Web};
 use crate::index::ThreadIndex;
@@ -129,6 +129,7 @@ impl Server {
         let accept = CancellationToken::new();
         services.tasks.spawn("pressure", pressure::run(Arc::clone(&services), accept.clone()));
         services.tasks.spawn("trash", trash::run(Arc::clone(&services), accept.clone()));
+        services.tasks.spawn("reaper", helpers::reap_strangers(Arc::clone(&services.host), accept.clone()));
         services.tasks.spawn("accept", serve(Door::new(listener), Arc::clone(&web), accept.clone()));
         if let Some(control) = control {
             let serving = serve(Door::new(control), Arc::clone(&web), accept.clone());

@@ -1,5 +1,6 @@
 //! A real server on a fresh home: set up, started, killed, started again, and ended with nothing left.
 
+mod pid_one;
 mod server;
 mod setup;
 
@@ -15,6 +16,7 @@ use nix::unistd::Pid;
 use skein_protocol::ids::ThreadId;
 use tempfile::TempDir;
 
+pub use self::pid_one::{PID_ONE, bring_in_an_orphan, can_be_pid_one};
 pub use self::server::Exit;
 use self::server::Server;
 pub use self::setup::{Helper, Setup};

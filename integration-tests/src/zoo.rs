@@ -20,7 +20,7 @@ use skein_protocol::ids::ThreadId;
 pub use self::modes::{MODES, Up};
 use self::pipes::Pipes;
 pub use self::report::{HEAD, table};
-pub use self::rungs::{RUNGS, available, has_namespaces};
+pub use self::rungs::{RUNGS, available, available_to_pid_one, has_namespaces};
 pub use self::spread::spread;
 use self::watch::Watch;
 use crate::client::Client;
@@ -113,8 +113,16 @@ impl Batch {
     /// # Errors
     /// When something does not work at all.
     pub async fn run(&self) -> Result<Vec<Outcome>> {
+        self.run_from(Home::setup()).await
+    }
+
+    /// The same with a server of this setup.
+    ///
+    /// # Errors
+    /// When something does not work at all.
+    pub async fn run_from(&self, setup: Setup) -> Result<Vec<Outcome>> {
         // What a debug build takes to name the frames of a panic is none of its end.
-        let mut setup = Home::setup().set("helpers.containment", self.rung).env("RUST_BACKTRACE", "0");
+        let mut setup = setup.set("helpers.containment", self.rung).env("RUST_BACKTRACE", "0");
         let mut pipes = Pipes::new(&self.modes)?;
         for mode in &self.modes {
             setup = setup.zoo_with_pipe(mode, &pipes.file(mode))?;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use nix::unistd::Pid;
 use skein_protocol::extension::HelperDetail;
 use skein_protocol::ids::ThreadId;
 use tokio::sync::watch;
@@ -19,7 +20,7 @@ use super::liveness::Looks;
 use super::mark::{HomeMark, Mark, StartMark};
 use super::pool::{Pool, PoolCounts};
 use super::sweep::{Leftovers, Sweep};
-use super::{ProcessError, cgroup, system};
+use super::{ProcessError, cgroup, reaper, system};
 use crate::clock::Clock;
 use crate::policy;
 use crate::tasks::Tasks;
@@ -82,7 +83,7 @@ pub struct HostOptions {
     pub liveness: Duration,
     /// How helpers are kept together.
     pub containment: Containment,
-    /// This process belongs to the server alone (`skein serve`): a child that is no guard is an orphan of a helper.
+    /// This process belongs to the server alone (`skein serve`): nobody else in it waits for a child.
     pub exclusive: bool,
     /// The home that it serves: what a former server of it left is ended before the first helper starts.
     pub home: HomeMark,
@@ -93,12 +94,15 @@ pub struct HostOptions {
 pub struct ProcessHost {
     pub(super) options: HostOptions,
     pub(super) cgroup: Option<cgroup::Parent>,
+    /// Whoever is no guard and yet a child of this process was a helper's. Not so of PID 1, to which every orphan of its
+    /// container falls, nor of who had children from the beginning, and may get theirs.
+    pub(super) only_helpers: bool,
     /// Pids of the guards that live. Held while one is started or reaped, and while orphans are looked for: a child
     /// that is not in here while the lock is held is no guard.
     guards: Mutex<HashSet<i32>>,
     pub(super) counters: Counters,
     pub(super) hurry: CancellationToken,
-    start: StartMark,
+    pub(super) start: StartMark,
     helpers: AtomicU32,
     leftovers: watch::Receiver<Leftovers>,
     /// What all threads' helpers are.
@@ -116,6 +120,7 @@ impl ProcessHost {
         if let Some(missing) = system::MISSING {
             tracing::warn!(missing, "helpers are kept together less well than on Linux");
         }
+        let only_helpers = options.exclusive && Pid::this().as_raw() != 1 && !reaper::has_children();
         let (_, random) = options.clock.new_id().as_u64_pair();
         let start = StartMark::new(options.home, random);
         let name = start.cgroup();
@@ -143,6 +148,7 @@ impl ProcessHost {
             looks: Arc::default(),
             options,
             cgroup,
+            only_helpers,
             guards: Mutex::default(),
             counters: Counters::default(),
             hurry: CancellationToken::new(),
@@ -290,6 +296,8 @@ pub struct ProcessCounts {
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub guards: Arc<Count>,
+    /// Dead guards whose orphans are being ended.
+    pub hunts: Arc<Count>,
     pub by_guard: Arc<Count>,
     pub by_cgroup: Arc<Count>,
     pub by_namespace: Arc<Count>,

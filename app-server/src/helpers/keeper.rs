@@ -21,7 +21,6 @@ use super::cgroup::Group;
 use super::control::{Order, Report, Step};
 use super::host::Counted;
 use super::limits::{HelperLimits, Limit};
-use super::mark::Mark;
 use super::orphans::Orphans;
 use super::process::{ExitReport, Life};
 use super::{Containment, HelperSpec, ProcessError, ProcessHost, Stage};
@@ -47,7 +46,6 @@ pub struct Keeper {
     orders: OwnedWriteHalf,
     cgroup: Option<Group>,
     limits: HelperLimits,
-    mark: Mark,
     cwd: String,
     life: watch::Sender<Life>,
     stop: CancellationToken,
@@ -67,7 +65,6 @@ pub struct Kept {
     pub cgroup: Option<Group>,
     /// What the cgroup keeps it to: it does not run outside then.
     pub limits: HelperLimits,
-    pub mark: Mark,
     pub cwd: String,
     pub life: watch::Sender<Life>,
     /// Cancelled to have the helper ended.
@@ -100,7 +97,6 @@ impl Keeper {
             orders,
             cgroup: kept.cgroup,
             limits: kept.limits,
-            mark: kept.mark,
             cwd: kept.cwd,
             life: kept.life,
             stop: kept.stop,
@@ -258,7 +254,7 @@ impl Keeper {
         self.asked.get_or_insert(self.host.options.clock.now());
         let leaders =
             [Some(guard), self.life.borrow().pid].into_iter().flatten().map(Pid::from_raw).collect();
-        let orphans = Orphans { leaders, mark: self.mark, group: self.cgroup.as_ref() };
+        let orphans = Orphans { leaders, group: self.cgroup.as_ref() };
         orphans.end(&self.host).await
     }
 

@@ -70,6 +70,12 @@ impl StartMark {
     pub fn cgroup(self) -> String {
         format!("{CGROUP}{}-{:08x}", self.home, self.start)
     }
+
+    /// Whether the process carries a mark of this start, whichever helper's.
+    #[must_use]
+    pub fn is_carried_by(self, pid: Pid) -> bool {
+        Mark::carried_by(pid).any(|mark| mark.start == self)
+    }
 }
 
 /// One helper of one start.
@@ -122,12 +128,6 @@ impl Mark {
         let ways: [Box<dyn Fn() -> Option<Self>>; 3] =
             [Box::new(limits), Box::new(group), Box::new(environment)];
         ways.into_iter().filter_map(|way| way())
-    }
-
-    /// Whether the process carries exactly this one.
-    #[must_use]
-    pub fn is_carried_by(self, pid: Pid) -> bool {
-        Self::carried_by(pid).any(|mark| mark == self)
     }
 }
 

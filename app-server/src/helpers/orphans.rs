@@ -7,17 +7,14 @@ use rustix::process::WaitOptions;
 
 use super::ProcessHost;
 use super::cgroup::Group;
-use super::mark::Mark;
 use super::proc::{self, Process};
 use crate::policy;
 
-/// How to tell the orphans of one guard from everybody else's.
+/// How to tell the orphans of a guard from processes that are none of ours.
 #[derive(Debug)]
 pub struct Orphans<'a> {
     /// The guard and the helper itself; both lead sessions.
     pub leaders: Vec<Pid>,
-    /// What they carry.
-    pub mark: Mark,
     /// Their cgroup.
     pub group: Option<&'a Group>,
 }
@@ -33,6 +30,8 @@ struct Pass {
 impl Orphans<'_> {
     /// Kills and reaps until none is left, or the time for it is over. Returns how many are left.
     pub async fn end(&self, host: &ProcessHost) -> usize {
+        // Told before the first look: from then on nobody else reaps what is looked for.
+        let _hunt = host.counters.hunts.one_more();
         let clock = host.options.clock;
         let deadline = clock.now() + policy::ORPHANS_LIMIT;
         let (mut victims, mut quiet) = (HashSet::new(), 0);
@@ -78,15 +77,16 @@ impl Orphans<'_> {
     }
 
     fn adopted(&self, host: &ProcessHost, process: &Process) -> bool {
-        host.options.exclusive
+        host.only_helpers
             || self.leaders.contains(&process.session)
-            || self.mark.is_carried_by(process.pid)
+            // Of whichever helper: orphans of a guard that lives come to that one.
+            || host.start.is_carried_by(process.pid)
             || self.group.is_some_and(|group| group.has(process.pid))
     }
 }
 
 /// Reaps the zombie `pid`. `false` when there is none.
-fn reap(pid: Pid) -> bool {
+pub fn reap(pid: Pid) -> bool {
     rustix::process::Pid::from_raw(pid.as_raw())
         .is_some_and(|pid| matches!(rustix::process::waitpid(Some(pid), WaitOptions::NOHANG), Ok(Some(_))))
 }

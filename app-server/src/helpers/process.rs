@@ -153,17 +153,8 @@ impl HelperProcess {
         );
         let cwd = plan.cwd.to_string_lossy().into_owned();
         let limits = limits.by_group;
-        let kept = Kept {
-            spec: spec.clone(),
-            cgroup,
-            limits,
-            mark,
-            cwd,
-            life: told,
-            stop,
-            kill,
-            gone: gone.clone(),
-        };
+        let kept =
+            Kept { spec: spec.clone(), cgroup, limits, cwd, life: told, stop, kill, gone: gone.clone() };
         host.options.tasks.spawn(format!("helper/{}", spec.name), Keeper::new(host, guard, kept).keep());
         sent?;
         let pipes = process.serve_pipes(host, spec, [input.into(), output.into(), error.into()], gone)?;

@@ -33,7 +33,7 @@ pub struct House {
     pub host: Arc<ProcessHost>,
     mark: String,
     home: String,
-    tasks: Tasks,
+    pub tasks: Tasks,
 }
 
 impl House {

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::fcntl::OFlag;
@@ -14,7 +15,8 @@ use nix::sys::stat::Mode;
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use skein_app_server::clock::Clock;
-use skein_app_server::helpers::{Containment, HomeMark, carriers};
+use skein_app_server::helpers::{Containment, HomeMark, carriers, reap_strangers};
+use tokio_util::sync::CancellationToken;
 
 use crate::house::{GRACE, House, cgroups_of, exists, kill, parent, until};
 
@@ -24,6 +26,8 @@ const ROLE: &str = "SKEIN_TEST_SERVER";
 const HOME: &str = "SKEIN_TEST_SERVER_HOME";
 /// What its helper runs, instead of [`FAMILY`].
 const SCRIPT: &str = "SKEIN_TEST_SERVER_SCRIPT";
+/// Gives it a child that was there before its helpers, and is none.
+const BYSTANDER: &str = "SKEIN_TEST_SERVER_BYSTANDER";
 /// How often the stories of chains are played; 4 times without it.
 const ROUNDS: &str = "SKEIN_TEST_ROUNDS";
 /// Prints the pids of a deaf process in a session of its own, and of a polite one.
@@ -35,7 +39,10 @@ const FAMILY: &str = "setsid sh -c 'trap \"\" TERM HUP; echo $$; while :; do sle
 async fn the_server() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let home = std::env::var(HOME).expect("who starts this names its home");
+    let bystander = std::env::var_os(BYSTANDER).map(|_| bystander());
     let house = House::at(&home, containment(&role), GRACE, true);
+    let stop = CancellationToken::new();
+    house.tasks.spawn("reaper", reap_strangers(Arc::clone(&house.host), stop.clone()));
     let script = std::env::var(SCRIPT).unwrap_or_else(|_| FAMILY.to_owned());
     let mut helper = house.start(&house.script(&script));
     let pids = [helper.pid().await, helper.pid().await];
@@ -46,7 +53,18 @@ async fn the_server() {
     let counts = house.host.counts();
     writeln!(std::io::stderr(), "{ended}, {} guards, {} alive", counts.guards, counts.alive)
         .expect("somebody reads");
+    if let Some(pid) = bystander {
+        kill(pid, Signal::SIGKILL);
+        until("who was no helper's is reaped", || !exists(pid)).await;
+    }
+    stop.cancel();
     house.finish().await;
+}
+
+/// Not waited for: it is as if another program had started it, and had then become this one.
+#[expect(clippy::disallowed_methods, reason = "no helper")]
+fn bystander() -> i32 {
+    Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().expect("it runs").id().cast_signed()
 }
 
 fn containment(role: &str) -> Containment {
@@ -64,18 +82,27 @@ struct Server {
 }
 
 fn start(role: &str) -> Server {
-    start_with(role, FAMILY)
+    start_with(role, FAMILY, Alone::Yes)
+}
+
+/// Whether helpers are all that a server ever has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Alone {
+    Yes,
+    /// It has [`BYSTANDER`].
+    No,
 }
 
 #[expect(clippy::disallowed_methods, reason = "a server in a process of its own")]
-fn start_with(role: &str, script: &str) -> Server {
+fn start_with(role: &str, script: &str, alone: Alone) -> Server {
     let home = Clock.new_id().to_string();
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command
         .args(["--exact", "server_death::the_server", "--nocapture"])
         .env(ROLE, role)
         .env(HOME, &home)
-        .env(SCRIPT, script);
+        .env(SCRIPT, script)
+        .envs((alone == Alone::No).then_some((BYSTANDER, "1")));
     let mut process =
         command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("this program runs");
     let mut said = BufReader::new(process.stderr.take().expect("piped")).lines();
@@ -111,6 +138,20 @@ async fn a_server_with_a_process_of_its_own_ends_what_a_killed_guard_leaves() {
         assert_eq!(server.pids.map(exists), [false, false]);
         assert!(server.process.wait().expect("it is our child").success());
         assert_eq!(cgroups_of(&server.home), Vec::<PathBuf>::new());
+    }
+}
+
+#[tokio::test]
+async fn who_was_a_child_before_the_helpers_outlives_a_killed_guard_and_is_reaped() {
+    for role in ["guard", "auto"] {
+        let mut server = start_with(role, FAMILY, Alone::No);
+        kill(server.guard, Signal::SIGKILL);
+        let said = server.said.next().expect("a line").expect("text");
+        assert_eq!(said, "its guard died, 0 guards, 0 alive");
+        assert_eq!(server.pids.map(exists), [false, false]);
+        // It has failed where that one was gone, or stayed a zombie.
+        let end = server.process.wait().expect("it is our child");
+        assert!(end.success(), "{role}: {:?}", server.said.map_while(Result::ok).collect::<Vec<_>>());
     }
 }
 
@@ -220,7 +261,7 @@ async fn a_chain_of_forks_that_outlived_server_and_guard_ends_with_the_next_star
     let (mut escaped, mut took) = (0, Vec::new());
     for kind in [NEW_PROGRAMS, ONLY_FORKS].into_iter().cycle().take(rounds()) {
         let mut chain = Chain::new(kind);
-        let mut server = start_with("guard", &chain.script);
+        let mut server = start_with("guard", &chain.script, Alone::Yes);
         assert!(chain.lives());
         kill_both(&mut server);
         assert!(chain.lives(), "nobody was there to end it");
@@ -239,9 +280,11 @@ async fn a_chain_of_forks_that_outlived_server_and_guard_ends_with_the_next_star
 #[tokio::test]
 async fn a_chain_of_forks_ends_when_its_guard_is_killed() {
     let mut escaped = 0;
-    for kind in [NEW_PROGRAMS, ONLY_FORKS].into_iter().cycle().take(rounds()) {
+    // Half of them know their own by the mark alone.
+    let alone = [Alone::Yes, Alone::Yes, Alone::No, Alone::No].into_iter().cycle();
+    for (kind, alone) in [NEW_PROGRAMS, ONLY_FORKS].into_iter().cycle().zip(alone).take(rounds()) {
         let mut chain = Chain::new(kind);
-        let mut server = start_with("guard", &chain.script);
+        let mut server = start_with("guard", &chain.script, alone);
         assert!(chain.lives());
         kill(server.guard, Signal::SIGKILL);
         let said = server.said.next().expect("a line").expect("text");

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
+use skein_integration_tests::home::Home;
 use skein_integration_tests::seed::Seed;
 use skein_integration_tests::zoo::{Batch, Ending, HEAD, MODES, RUNGS, available, spread, table};
 
@@ -27,6 +28,9 @@ struct Arguments {
     /// A spread of all: every mode on every rung, every ending once. `SKEIN_SEED` draws the same again.
     #[arg(long, conflicts_with_all = ["rung", "mode", "ending", "write"])]
     spread: bool,
+    /// The server is PID 1 of a namespace, as in a container.
+    #[arg(long)]
+    pid_one: bool,
     /// Write the table to this file too.
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
@@ -43,10 +47,11 @@ async fn main() -> Result<ExitCode> {
     let cells: usize = batches.iter().map(|batch| batch.modes.len()).sum();
     let progress = ProgressBar::new(cells.try_into()?);
     progress.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
+    let setup = if arguments.pid_one { Home::setup().as_pid_one() } else { Home::setup() };
     let mut outcomes = Vec::new();
     for batch in &batches {
         progress.set_message(format!("{} {}", batch.rung, batch.ending.name()));
-        outcomes.extend(batch.run().await?);
+        outcomes.extend(batch.run_from(setup.clone()).await?);
         progress.inc(batch.modes.len().try_into()?);
     }
     progress.finish_and_clear();

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::Setup;
+use super::{Setup, pid_one};
 use crate::{paths, process};
 
 /// The file beside the home that takes the server's log.
@@ -30,6 +30,19 @@ pub(super) struct Server {
     pub(super) pid: u32,
     pub(super) address: String,
     exit: Option<Exit>,
+}
+
+/// What runs the server, with the mark of this test in the environment of the server and of nobody above it.
+fn command(setup: &Setup) -> anyhow::Result<Command> {
+    if setup.pid_one {
+        let [first, rest @ ..] = &pid_one::server(&setup.mark)?[..] else { bail!("no program") };
+        let mut command = Command::new(first);
+        command.args(rest).env_remove(process::MARK);
+        return Ok(command);
+    }
+    let mut command = Command::new(paths::skein()?);
+    command.env(process::MARK, &setup.mark);
+    Ok(command)
 }
 
 /// How a server ended.
@@ -52,12 +65,11 @@ impl Server {
     /// Starts a server on the home in `folder`, and waits until it accepts.
     pub(super) async fn start(setup: &Setup, folder: &Path) -> anyhow::Result<Self> {
         let log = OpenOptions::new().create(true).append(true).open(folder.join(LOG))?;
-        let mut command = Command::new(paths::skein()?);
+        let mut command = command(setup)?;
         command
             .args(["serve", "--listen", "ws://127.0.0.1:0", "--test-fences", "--home"])
             .arg(folder.join("home"))
             .env_remove("SKEIN_HOME")
-            .env(process::MARK, &setup.mark)
             .envs(&setup.env)
             .current_dir(folder)
             .stdin(Stdio::null())
@@ -74,13 +86,22 @@ impl Server {
             bail!("the server has ended at its start with {exit}:\n{said}");
         };
         let ready: Ready = serde_json::from_str(&line).with_context(|| format!("not its line: {line}"))?;
-        anyhow::ensure!(child.id() == Some(ready.pid), "the server says it is {}", ready.pid);
-        Ok(Self { child, pid: ready.pid, address: ready.address, exit: None })
+        let child_pid = child.id().context("the server has ended")?;
+        let (pid, says) = if setup.pid_one {
+            let first = process::all().into_iter().find(|process| process.parent == child_pid);
+            (first.context("the namespace is empty")?.pid, 1)
+        } else {
+            (child_pid, child_pid)
+        };
+        anyhow::ensure!(ready.pid == says, "the server says it is {}", ready.pid);
+        Ok(Self { child, pid, address: ready.address, exit: None })
     }
 
     pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        // An ended child keeps its pid until it is waited for, so the signal meets nobody else.
-        let pid = self.child.id().context("the server has ended")?;
+        // An ended child keeps its pid until it is waited for, so the signal meets nobody else. PID 1 of a namespace is waited
+        // for by our child, which ends then.
+        self.child.id().context("the server has ended")?;
+        let pid = self.pid;
         kill(Pid::from_raw(pid.cast_signed()), signal).with_context(|| format!("{signal} to {pid}"))
     }
 
@@ -96,7 +117,7 @@ impl Server {
         self.exit.is_some()
     }
 
-    /// Kills it and waits for its end, without a runtime.
+    /// Kills it and waits for its end, without a runtime. PID 1 of a namespace ends with its parent.
     pub(super) fn kill_now(&mut self) {
         if let Some(pid) = self.child.id() {
             let pid = Pid::from_raw(pid.cast_signed());

@@ -19,6 +19,8 @@ pub struct Setup {
     pub(super) mark: String,
     /// Histories that the home has before its server starts, and their seed.
     pub(super) histories: Option<(Size, u64)>,
+    /// The server is PID 1 of a namespace.
+    pub(super) pid_one: bool,
 }
 
 /// A helper of the configuration.
@@ -31,7 +33,7 @@ pub struct Helper {
 impl Default for Setup {
     fn default() -> Self {
         let mark = Uuid::now_v7().simple().to_string();
-        Self { settings: Table::new(), env: BTreeMap::new(), mark, histories: None }
+        Self { settings: Table::new(), env: BTreeMap::new(), mark, histories: None, pid_one: false }
     }
 }
 
@@ -60,6 +62,13 @@ impl Setup {
     #[must_use]
     pub fn histories(mut self, size: Size, seed: u64) -> Self {
         self.histories = Some((size, seed));
+        self
+    }
+
+    /// Has the server be PID 1 of a namespace, as in a container. Beside it there is a `sleep` that it has not started.
+    #[must_use]
+    pub fn as_pid_one(mut self) -> Self {
+        self.pid_one = true;
         self
     }
 

@@ -1,10 +1,12 @@
 //! Which means of holding helpers this machine has: `skein doctor` tries them, and says so.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use serde::Deserialize;
 
+use crate::home::PID_ONE;
 use crate::paths;
 
 /// Every means by which helpers can be held, as `helpers.containment` has them.
@@ -31,11 +33,24 @@ struct Finding {
 #[must_use]
 pub fn available() -> &'static [&'static str] {
     static FOUND: OnceLock<Vec<&'static str>> = OnceLock::new();
-    FOUND.get_or_init(|| {
-        let doctor = doctor().unwrap_or_else(|error| panic!("skein doctor: {error:#}"));
-        let missing = |rung: &str| doctor.findings.iter().find(|one| one.name == rung && one.state != "ok");
-        RUNGS.into_iter().filter(|rung| missing(rung).is_none_or(|why| skip(rung, why))).collect()
-    })
+    FOUND.get_or_init(|| found(&[]))
+}
+
+/// The same for a server that is PID 1, where a program can be that.
+///
+/// # Panics
+/// As [`available`].
+#[must_use]
+pub fn available_to_pid_one() -> &'static [&'static str] {
+    static FOUND: OnceLock<Vec<&'static str>> = OnceLock::new();
+    FOUND.get_or_init(|| found(&PID_ONE))
+}
+
+/// Those that a server has that is run by the program `by`.
+fn found(by: &[&str]) -> Vec<&'static str> {
+    let doctor = doctor(by).unwrap_or_else(|error| panic!("skein doctor: {error:#}"));
+    let missing = |rung: &str| doctor.findings.iter().find(|one| one.name == rung && one.state != "ok");
+    RUNGS.into_iter().filter(|rung| missing(rung).is_none_or(|why| skip(by, rung, why))).collect()
 }
 
 /// Whether the rung `namespace` is one of them.
@@ -44,10 +59,10 @@ pub fn has_namespaces() -> bool {
     available().contains(&"namespace")
 }
 
-fn skip(rung: &str, why: &Finding) -> bool {
+fn skip(by: &[&str], rung: &str, why: &Finding) -> bool {
     assert!(rung != "guard", "no guard, so no helper at all: {}", why.text);
     assert!(
-        rung != "namespace" || !others_have_namespaces(),
+        rung != "namespace" || !others_have_namespaces(by),
         "another program has a namespace here, and ours: {}",
         why.text
     );
@@ -56,17 +71,24 @@ fn skip(rung: &str, why: &Finding) -> bool {
 }
 
 /// Whether `unshare` of util-linux can have what this rung needs.
-fn others_have_namespaces() -> bool {
-    let mut unshare = Command::new("unshare");
-    unshare.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "true"]);
-    unshare.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+fn others_have_namespaces(by: &[&str]) -> bool {
+    let mut unshare = command(by, PID_ONE[0].as_ref());
+    unshare.args(&PID_ONE[1..]).arg("true").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     unshare.status().is_ok_and(|status| status.success())
 }
 
-fn doctor() -> anyhow::Result<Doctor> {
+fn doctor(by: &[&str]) -> anyhow::Result<Doctor> {
     let home = tempfile::tempdir()?;
     let asked =
-        Command::new(paths::skein()?).args(["doctor", "--json", "--home"]).arg(home.path()).output()?;
+        command(by, &paths::skein()?).args(["doctor", "--json", "--home"]).arg(home.path()).output()?;
     // Its exit code judges the settings too, which are none of ours.
     Ok(serde_json::from_slice(&asked.stdout)?)
+}
+
+/// `program`, run by the program `by` where there is one.
+fn command(by: &[&str], program: &Path) -> Command {
+    let [first, rest @ ..] = by else { return Command::new(program) };
+    let mut command = Command::new(first);
+    command.args(rest).arg(program);
+    command
 }

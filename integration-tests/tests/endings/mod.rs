@@ -1,6 +1,8 @@
 //! However badly a helper behaves, and whatever brings its end, no process of it is left. `scripts/zoo` has the whole
 //! matrix; this is a spread of it, of which a part is drawn anew each time.
 
+mod pid_one;
+
 use anyhow::{Result, ensure};
 use skein_integration_tests::seed::Seed;
 use skein_integration_tests::zoo::{Batch, Ending, MODES, available, spread};
