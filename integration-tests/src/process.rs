@@ -38,7 +38,9 @@ impl Process {
         let mut fields = tail.split_whitespace();
         let state = fields.next()?;
         let parent = fields.next()?.parse().ok()?;
-        if matches!(state, "Z" | "X") {
+        // A process whose first thread alone has ended looks like one that has.
+        let threads: u32 = fields.nth(15)?.parse().ok()?;
+        if matches!(state, "Z" | "X") && threads <= 1 {
             return None;
         }
         let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;

@@ -15,7 +15,7 @@ pub enum Up {
 }
 
 /// Every mode.
-pub const MODES: [(&str, Up); 26] = [
+pub const MODES: [(&str, Up); 27] = [
     ("polite", Up::Processes(1)),
     ("ignores-term", Up::Processes(1)),
     ("ignores-eof", Up::Processes(1)),
@@ -28,6 +28,7 @@ pub const MODES: [(&str, Up); 26] = [
     ("daemon", Up::Processes(2)),
     ("stopped", Up::AtIt),
     ("zombies", Up::Processes(2)),
+    ("leader-ends", Up::AtIt),
     ("fork-chain", Up::Forks),
     ("fork-loop", Up::Forks),
     ("exits-at-start", Up::Again),

@@ -245,9 +245,11 @@ fn parse(stat: &str) -> Option<Process> {
     let (pid, rest) = stat.split_once(" (")?;
     let fields: Vec<&str> = rest.rsplit_once(") ")?.1.split_ascii_whitespace().collect();
     let number = |at: usize| fields.get(at)?.parse().ok().map(Pid::from_raw);
+    let threads: usize = fields.get(17)?.parse().ok()?;
     Some(Process {
         pid: Pid::from_raw(pid.parse().ok()?),
-        zombie: matches!(*fields.first()?, "Z" | "X"),
+        // With others this is only the first thread, which has ended before them.
+        zombie: matches!(*fields.first()?, "Z" | "X") && threads <= 1,
         stopped: matches!(*fields.first()?, "T" | "t"),
         parent: number(1)?,
         group: number(2)?,
@@ -290,6 +292,12 @@ mod tests {
             stopped: false,
         };
         assert_eq!(parse(line), Some(wanted));
+        let lives_on = line.replace(" 20 0 1 0 98765", " 20 0 2 0 98765");
+        assert_eq!(
+            parse(&lives_on),
+            Some(Process { zombie: false, ..wanted }),
+            "its first thread alone has ended"
+        );
         assert_eq!(parse("42 (cut) S 7"), None);
         assert_eq!(parse(""), None);
     }

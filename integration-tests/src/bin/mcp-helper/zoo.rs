@@ -37,6 +37,7 @@ pub enum Mode {
     Daemon,
     Stopped,
     Zombies,
+    LeaderEnds,
     ForkChain,
     ForkLoop,
     ExitsAtStart,
@@ -46,7 +47,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    const NAMES: [(&str, Self); 16] = [
+    const NAMES: [(&str, Self); 17] = [
         ("polite", Self::Polite),
         ("ignores-term", Self::IgnoresTerm),
         ("ignores-eof", Self::IgnoresEof),
@@ -59,6 +60,7 @@ impl Mode {
         ("daemon", Self::Daemon),
         ("stopped", Self::Stopped),
         ("zombies", Self::Zombies),
+        ("leader-ends", Self::LeaderEnds),
         ("fork-chain", Self::ForkChain),
         ("fork-loop", Self::ForkLoop),
         ("exits-at-start", Self::ExitsAtStart),
@@ -106,6 +108,7 @@ impl Mode {
                 }
                 child(&[], mark, false)
             }
+            Self::LeaderEnds => child(&["--leader-ends"], mark, false),
             Self::ForkChain => child(&["--chain"], mark, false),
             Self::ForkLoop => child(&["--loop"], mark, false),
             Self::ExitsAtStart => {
@@ -125,6 +128,7 @@ impl Mode {
                 // An error would leave the helper as it is, and the test would see that.
                 let _ = raise(Signal::SIGSTOP);
             }
+            (Self::LeaderEnds, "tools/list") => pipe.at_it(),
             (Self::Faulty(fault), method) => fault.answered(method, id, pipe),
             _ => {}
         }
@@ -139,6 +143,12 @@ fn child(ways: &[&str], mark: &str, no_environment: bool) -> io::Result<()> {
         command.env_clear().arg0("innocent");
     }
     let mut started = command.spawn()?;
+    if ways.contains(&"--leader-ends") {
+        let stat = format!("/proc/{}/stat", started.id());
+        while !std::fs::read_to_string(&stat)?.contains(") Z ") {
+            poll(&mut [], LINK)?;
+        }
+    }
     if ways.contains(&"--fork-away") {
         // Its own child goes on, and belongs to somebody else now.
         started.wait()?;
@@ -169,6 +179,12 @@ pub fn be_child(ways: &[String]) -> io::Result<()> {
         std::env::set_current_dir("/")?;
         // SAFETY: nothing in this program owns these descriptors.
         unsafe { nix::libc::syscall(nix::libc::SYS_close_range, 0, nix::libc::c_uint::MAX, 0) };
+    }
+    if does("--leader-ends") {
+        std::thread::spawn(|| super::wait_for_ever());
+        // SAFETY: it ends this thread alone, which owns nothing that the other one needs. The process then looks like one that
+        // waits to be reaped.
+        unsafe { nix::libc::syscall(nix::libc::SYS_exit, 0) };
     }
     if does("--chain") {
         for _ in 0..LINKS {
