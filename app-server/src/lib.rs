@@ -4,6 +4,7 @@ pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod connection;
+pub mod durations;
 pub mod export;
 pub mod fsck;
 #[cfg(test)]

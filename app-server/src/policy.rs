@@ -240,6 +240,9 @@ pub const GUARD_LAST_WORDS: Duration = Duration::from_millis(100);
 pub const ORPHANS_PAUSE: Duration = Duration::from_millis(5);
 /// Threads that may look at all processes at once. Origin: guess; a look takes milliseconds, and few want one.
 pub const PROCESSES_THREADS: usize = 2;
+/// Upper bounds of the buckets in which durations are counted, in milliseconds. Origin: an unload without helpers takes a few,
+/// a stubborn helper 500 for each stage of its end, zero is promised within 1500, and a rollout is given up after 5000.
+pub const DURATION_BUCKETS_MS: [u64; 11] = [1, 5, 10, 25, 50, 100, 250, 500, 1000, 1500, 5000];
 /// How long the doctor waits for a helper that only says its version. Origin: guess; it takes milliseconds.
 pub const DOCTOR_PATIENCE: Duration = Duration::from_secs(10);
 /// Descriptors below which the doctor warns. Origin: what most systems give a program, enough for some 100 helpers beside

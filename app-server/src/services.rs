@@ -11,6 +11,7 @@ use skein_protocol::ids::ThreadId;
 
 use crate::clock::{Clock, WallMs};
 use crate::config::{Config, Settings};
+use crate::durations::Durations;
 use crate::helpers::ProcessHost;
 use crate::home::Term;
 use crate::index::ThreadIndex;
@@ -124,11 +125,6 @@ impl Counter {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// At least this much: for a maximum.
-    pub fn raise_to(&self, value: u64) {
-        self.0.fetch_max(value, Ordering::Relaxed);
-    }
-
     /// Exactly this much: for the last value.
     pub fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
@@ -153,11 +149,7 @@ pub struct Counters {
     /// Connections closed with 1013.
     pub slow_clients: Counter,
     /// Hard shutdowns that reached their zero.
-    pub unloads: Counter,
-    /// How long the last one took, in milliseconds.
-    pub unload_last_ms: Counter,
-    /// How long the longest took, in milliseconds.
-    pub unload_most_ms: Counter,
+    pub unloads: Durations,
     /// Events that were told again to clients that came back.
     pub replayed_events: Counter,
     /// Resumes by number that could not be continued.

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also outside of a test function")]
 #![expect(clippy::disallowed_methods, reason = "a test of a program starts it")]
 
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/killed.rs"]
 mod killed;
 #[path = "cli/mcp.rs"]
@@ -40,7 +42,10 @@ struct Serving {
 
 impl Serving {
     fn start(home: &Path) -> Self {
-        let mut command = skein(&["serve", "--listen", "ws://127.0.0.1:0", "--home", home.to_str().unwrap()]);
+        Self::run(skein(&["serve", "--listen", "ws://127.0.0.1:0", "--home", home.to_str().unwrap()]))
+    }
+
+    fn run(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -208,34 +213,4 @@ fn servers_that_are_started_at_once_leave_one_and_the_others_name_it() {
     }
     kill(Pid::from_raw(i32::try_from(owner.id()).unwrap()), Signal::SIGTERM).unwrap();
     assert_eq!(owner.wait().unwrap().code(), Some(0));
-}
-
-#[test]
-fn the_doctor_says_what_holds_helpers_and_that_a_broken_setting_cannot_work() {
-    let folder = tempfile::tempdir().unwrap();
-    let home = folder.path().join("home");
-    let doctor = |more: &[&str]| {
-        let (code, out, err) = run(&[&["doctor", "--home", home.to_str().unwrap()], more].concat());
-        assert_eq!(err, "");
-        (code, out)
-    };
-    let (code, out) = doctor(&["--json", "-c", "helpers.containment=guard"]);
-    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((code, &report["ok"]), (Some(0), &serde_json::json!(true)), "{out}");
-    assert_eq!((&report["configured"], &report["inForce"]), (&"guard".into(), &"guard".into()));
-    let names: Vec<&str> =
-        report["findings"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["settings", "cgroup", "guard", "namespace", "/proc", "descriptors", "home"]);
-    assert!(!home.exists(), "looking makes nothing");
-
-    let (code, out) = doctor(&["-c", "helpers.containment=jail"]);
-    assert_eq!(code, Some(1));
-    assert!(out.contains("\"jail\" cannot be used"), "{out}");
-
-    std::fs::create_dir(&home).unwrap();
-    let serving = Serving::start(&home);
-    let (code, out) = doctor(&[]);
-    assert_eq!(code, Some(0), "{out}");
-    assert!(out.contains(serving.ready["address"].as_str().unwrap()), "{out}");
-    assert_eq!(serving.stop(Signal::SIGTERM), Some(0));
 }

@@ -13,6 +13,9 @@ mod limits;
 #[path = "helpers/processes.rs"]
 mod processes;
 #[cfg(test)]
+#[path = "helpers/rungs.rs"]
+mod rungs;
+#[cfg(test)]
 #[path = "helpers/server_death.rs"]
 mod server_death;
 #[cfg(test)]

@@ -619,6 +619,12 @@ export type ConfigurationReasoning = {
   effort: string;
 };
 
+/** A means of holding helpers. */
+export type ContainmentRung = "guard" | "cgroup" | "namespace";
+
+/** How helpers are to be held. */
+export type ContainmentSetting = "auto" | "guard" | "cgroup" | "namespace";
+
 /** A piece of a message. */
 export type ContentItem = {
   text: string;
@@ -833,6 +839,20 @@ export type GranularApproval = {
   skill_approval?: boolean;
 };
 
+/** What holds helpers, as the server's start and the newest helper have found it. */
+export type HeldDetails = {
+  /** Folder of the cgroup in which those of helpers are made; absent where they get none. */
+  cgroup?: string | null;
+  /** `helpers.containment`. */
+  configured: ContainmentSetting;
+  /** What is in force for new helpers; absent where what is demanded cannot be had, and none starts. */
+  inForce?: ContainmentRung | null;
+  /** What would be in force instead if it could be had, the best first, with the reason why it is not. */
+  lacking: LackDetails[];
+  /** Whether the server inherits, and so can end, what a guard leaves that dies before its helper. */
+  subreaper: boolean;
+};
+
 /** Helper processes. */
 export type HelperCounts = {
   /** Helpers that are alive. */
@@ -841,6 +861,8 @@ export type HelperCounts = {
   containment: { [key: string]: number };
   /** Guards that are alive. */
   guards: number;
+  /** What holds the next helper that starts. */
+  held: HeldDetails;
   /** Helpers that had to be killed. */
   killedTotal: number;
   /** What a former server of this home left, because it was killed together with its guards. */
@@ -859,6 +881,8 @@ export type HelperCounts = {
   stoppedTotal: number;
   /** Helpers that are being ended. */
   stopping: number;
+  /** How long helpers took to end. */
+  zero: ZeroCounts;
 };
 
 /** A helper as it is now. One that several threads use is there once. */
@@ -1116,6 +1140,16 @@ export type ItemStartedNotification = {
   startedAtMs: number;
   threadId: ThreadId;
   turnId: TurnId;
+};
+
+/** A means of holding helpers that cannot be had. */
+export type LackDetails = {
+  /** Why. */
+  reason: string;
+  /** The means. */
+  rung: ContainmentRung;
+  /** What can be done about it. */
+  wayOut: string;
 };
 
 /** Processes that a former server left. */
@@ -3454,4 +3488,14 @@ export type WorkspaceRouting = {
   accountRoutingOverride: AccountRoutingOverride;
   backendOrigin: string;
   chatgptAccountId: string;
+};
+
+/** How long helpers took from being told to end until no process of them was left. */
+export type ZeroCounts = {
+  /** Milliseconds that the last one took; absent before the first. */
+  lastMs?: number | null;
+  /** Milliseconds that the longest one took; absent before the first. */
+  maxMs?: number | null;
+  /** Helpers that were told to end and have ended. Those that ended by themselves are not among them. */
+  total: number;
 };

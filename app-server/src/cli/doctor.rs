@@ -1,27 +1,24 @@
 //! `skein doctor`: what would hold helpers here, tried and not guessed, and what is wrong with a home and its settings.
 //! Changes nothing; the home may be served meanwhile.
 
-use std::path::{Path, PathBuf};
+mod home;
+mod trial;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use nix::unistd::{AccessFlags, access};
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
-use skein_app_server::clock::Clock;
 use skein_app_server::config::{Config, Flags};
-use skein_app_server::helpers::{
-    Containment, GuardProgram, HelperProcess, HelperSpec, HomeMark, HostOptions, MISSING, ProcessHost,
-    StdioSpec, Transport, carriers,
-};
-use skein_app_server::home::{self, HomePaths, holder};
+use skein_app_server::helpers::{Containment, MISSING, rungs};
 use skein_app_server::policy;
-use skein_app_server::tasks::Tasks;
-use tokio::io::AsyncReadExt;
+use skein_protocol::extension::{ContainmentRung, HeldDetails, LackDetails};
 
 use super::print_line;
+use home::Server;
+use trial::{RUNGS, Trial};
 
 #[derive(Debug, Args)]
 pub struct Doctor {
@@ -55,7 +52,21 @@ struct Finding {
     state: State,
     text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    way_out: Option<&'static str>,
+    way_out: Option<String>,
+}
+
+impl Finding {
+    fn ok(name: &'static str, text: String) -> Self {
+        Self { name, state: State::Ok, text, way_out: None }
+    }
+
+    fn warning(name: &'static str, text: String, way_out: &str) -> Self {
+        Self { name, state: State::Warning, text, way_out: Some(way_out.to_owned()) }
+    }
+
+    fn error(name: &'static str, text: String, way_out: &str) -> Self {
+        Self { state: State::Error, ..Self::warning(name, text, way_out) }
+    }
 }
 
 /// Everything that was found.
@@ -64,45 +75,32 @@ struct Finding {
 struct Report {
     /// Nothing that is configured is known not to work.
     ok: bool,
-    /// `helpers.containment`; the default where the settings cannot be used.
-    configured: &'static str,
-    /// What would hold helpers; nothing where what is demanded cannot be had.
-    in_force: Option<&'static str>,
+    /// What would hold the helpers of a server that is started here; with the default where the settings cannot be used.
+    #[serde(flatten)]
+    held: HeldDetails,
+    /// The server of the home; none where nobody serves it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<Server>,
     findings: Vec<Finding>,
 }
-
-/// Means of holding helpers, each tried for itself; the best that `auto` would use comes first.
-const RUNGS: [(&str, Containment, &str); 3] = [
-    (
-        "cgroup",
-        Containment::Cgroup,
-        "run the server in a cgroup v2 that its user may write (systemd: Delegate=yes), on Linux 5.14 or later",
-    ),
-    ("guard", Containment::Guard, "see the reason; without a guard no helper can be started"),
-    (
-        "namespace",
-        Containment::Namespace,
-        "be root, or allow this user user namespaces; in a container also a /proc of which nothing is hidden",
-    ),
-];
 
 impl Doctor {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let flags = Flags { home: self.home.clone(), settings: self.settings, ..Flags::default() };
         let (configured, mut findings) = settings(&flags);
-        let mut works = Vec::new();
-        for (name, rung, way_out) in RUNGS {
-            let tried = try_rung(rung).await;
-            if tried.is_ok() {
-                works.push(rung);
-            }
-            findings.push(judge(name, tried, rung_is_needed(rung, configured), way_out));
+        let mut trials = Vec::new();
+        for (rung, containment) in RUNGS {
+            trials.push(Trial::of(rung, containment).await);
         }
-        let in_force = in_force(configured, &works);
-        findings.extend([proc(), descriptors()]);
-        findings.extend(about_home(&super::home(self.home.as_ref())?));
+        findings.extend(trials.iter().map(|trial| judge(trial, configured)));
+        let held = held(configured, &trials);
+        findings.extend([subreaper(held.subreaper), proc(), descriptors()]);
+        let root = super::home(self.home.as_ref())?;
+        findings.extend(home::findings(&root));
+        let (server, said) = home::server(&root).await;
+        findings.push(said);
         let ok = findings.iter().all(|finding| finding.state != State::Error);
-        let report = Report { ok, configured: word(configured), in_force: in_force.map(word), findings };
+        let report = Report { ok, held, server, findings };
         let text = if self.json { serde_json::to_string(&report).context("JSON")? } else { table(&report) };
         print_line(&text)?;
         Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -111,134 +109,85 @@ impl Doctor {
 
 /// A line for what is in force, then one for each finding, with its way out below it.
 fn table(report: &Report) -> String {
-    let in_force = match (report.in_force, report.configured) {
-        (Some(rung), "auto") => format!("helpers are held by {rung}, the best that \"auto\" can have here"),
-        (Some(rung), _) => format!("helpers are held by {rung}, as helpers.containment says"),
-        (None, configured) => format!("helpers.containment = {configured:?} cannot be had: no helper starts"),
-    };
     let lines = report.findings.iter().flat_map(|finding| {
         let state = match finding.state {
             State::Ok => "ok",
             State::Warning => "warning",
             State::Error => "error",
         };
-        let way_out = finding.way_out.map(|way_out| format!("{:22}{way_out}", ""));
+        let way_out = finding.way_out.as_ref().map(|way_out| format!("{:22}{way_out}", ""));
         [Some(format!("{:<12}{state:<10}{}", finding.name, finding.text)), way_out].into_iter().flatten()
     });
-    std::iter::once(in_force).chain(lines).collect::<Vec<_>>().join("\n")
+    std::iter::once(rungs::sentence(&report.held)).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
-fn word(containment: Containment) -> &'static str {
-    match containment {
-        Containment::Auto => "auto",
-        Containment::Guard => "guard",
-        Containment::Cgroup => "cgroup",
-        Containment::Namespace => "namespace",
+/// What would hold helpers, by what was tried.
+fn held(configured: Containment, trials: &[Trial]) -> HeldDetails {
+    let lacking: Vec<LackDetails> = trials.iter().filter_map(|trial| trial.result.clone().err()).collect();
+    let held = rungs::held(configured.into(), &lacking);
+    let in_force = trials.iter().find(|trial| Some(trial.rung) == held.in_force);
+    HeldDetails {
+        cgroup: in_force.and_then(|trial| trial.cgroup.clone()),
+        subreaper: trials.iter().any(|trial| trial.subreaper),
+        ..held
     }
 }
 
 /// Whether helpers cannot start without it. A guard is beside every other means.
-fn rung_is_needed(rung: Containment, configured: Containment) -> bool {
-    rung == configured || rung == Containment::Guard
-}
-
-/// What would hold helpers.
-fn in_force(configured: Containment, works: &[Containment]) -> Option<Containment> {
-    let wanted: &[Containment] = match configured {
-        Containment::Auto => &[Containment::Cgroup, Containment::Guard],
-        Containment::Guard => &[Containment::Guard],
-        Containment::Cgroup => &[Containment::Cgroup],
-        Containment::Namespace => &[Containment::Namespace],
-    };
-    wanted.iter().copied().find(|wanted| works.contains(wanted))
-}
-
-fn judge(
-    name: &'static str,
-    tried: Result<Duration, String>,
-    needed: bool,
-    way_out: &'static str,
-) -> Finding {
-    match tried {
-        Ok(took) => {
-            let text = format!("a helper was held by it, and gone {} ms after its start", took.as_millis());
-            Finding { name, state: State::Ok, text, way_out: None }
-        }
-        Err(text) => {
-            let state = if needed { State::Error } else { State::Warning };
-            Finding { name, state, text, way_out: Some(way_out) }
-        }
+fn is_needed(rung: ContainmentRung, configured: Containment) -> bool {
+    match rung {
+        ContainmentRung::Guard => true,
+        ContainmentRung::Cgroup => configured == Containment::Cgroup,
+        ContainmentRung::Namespace => configured == Containment::Namespace,
     }
 }
 
-/// Has a helper of our own, which ends by itself, held by `rung` and nothing else. How long that took, or why it cannot be.
-async fn try_rung(rung: Containment) -> Result<Duration, String> {
-    let start = Clock.now();
-    let tasks = Tasks::new();
-    // A home that nobody else has: what a server's helpers carry is none of ours.
-    let home = HomeMark::of(&[b"doctor", Clock.new_id().as_bytes()]);
-    let options = HostOptions {
-        guard: GuardProgram::current().map_err(|error| error.to_string())?,
-        tasks: tasks.clone(),
-        clock: Clock,
-        stop_grace: policy::HELPER_STOP_GRACE,
-        liveness: policy::HELPER_LIVENESS,
-        containment: rung,
-        exclusive: false,
-        home,
-    };
-    let host = ProcessHost::start(options).map_err(|error| error.to_string())?;
-    host.swept().await;
-    let ran = run_helper(&host).await;
-    tasks.finish().await;
-    host.finish();
-    ran.map(|()| Clock.now() - start)
+fn judge(trial: &Trial, configured: Containment) -> Finding {
+    let name = trial.rung.word();
+    match &trial.result {
+        Ok(took) => {
+            let place = trial.cgroup.as_ref().map(|folder| format!("; groups are made in {folder}"));
+            let took = format!("a helper was held by it, and gone {} ms after its start", took.as_millis());
+            Finding::ok(name, took + &place.unwrap_or_default())
+        }
+        Err(lack) if is_needed(trial.rung, configured) => {
+            Finding::error(name, lack.reason.clone(), &lack.way_out)
+        }
+        Err(lack) => Finding::warning(name, lack.reason.clone(), &lack.way_out),
+    }
 }
 
-/// Has this program say its version below a guard.
-async fn run_helper(host: &std::sync::Arc<ProcessHost>) -> Result<(), String> {
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let stdio = StdioSpec {
-        command: program.to_string_lossy().into_owned(),
-        args: vec!["--version".to_owned()],
-        ..StdioSpec::default()
-    };
-    let spec = HelperSpec::reached("doctor", Transport::Stdio(stdio));
-    let (process, mut pipes) =
-        HelperProcess::start(host, &spec, Path::new("/")).map_err(|error| error.to_string())?;
-    let mut said = String::new();
-    let read = tokio::time::timeout(policy::DOCTOR_PATIENCE, pipes.stdout.read_to_string(&mut said)).await;
-    let report = process.stop().await;
-    let ended = process.life().borrow().ended.clone().unwrap_or_default();
-    match read {
-        _ if report.survivors > 0 => Err(format!("{} of its processes cannot be ended", report.survivors)),
-        Ok(Ok(_)) if said.starts_with("skein") => Ok(()),
-        Ok(Ok(_)) => Err(ended),
-        Ok(Err(error)) => Err(format!("{ended}; {error}")),
-        Err(_) => Err(format!("it said nothing within {} s", policy::DOCTOR_PATIENCE.as_secs())),
+fn subreaper(is_one: bool) -> Finding {
+    let name = "subreaper";
+    if is_one {
+        let text = "what a guard leaves that dies before its helper comes to the server, which ends it";
+        return Finding::ok(name, text.to_owned());
+    }
+    let text = "this process cannot become one: what a guard leaves that dies would stay".to_owned();
+    let way_out = "run it on Linux 3.4 or later";
+    // Where the system has none at all, that is said of the system.
+    if MISSING.is_some() {
+        Finding::warning(name, text, way_out)
+    } else {
+        Finding::error(name, text, way_out)
     }
 }
 
 /// How helpers are to be held, and what is wrong with the settings.
 fn settings(flags: &Flags) -> (Containment, Vec<Finding>) {
     let name = "settings";
+    let finding = |state, text| Finding { name, state, text, way_out: None };
     match Config::load(flags) {
         Err(errors) => {
-            let finding = |error: &dyn std::fmt::Display| Finding {
-                name,
-                state: State::Error,
-                text: error.to_string(),
-                way_out: None,
-            };
-            (Containment::Auto, errors.0.iter().map(|error| finding(error)).collect())
+            let errors = errors.0.iter().map(|error| finding(State::Error, error.to_string()));
+            (Containment::Auto, errors.collect())
         }
         Ok(config) if config.warnings.is_empty() => {
-            let text = "they can be used".to_owned();
-            (config.containment, vec![Finding { name, state: State::Ok, text, way_out: None }])
+            (config.containment, vec![finding(State::Ok, "they can be used".to_owned())])
         }
         Ok(config) => {
-            let finding = |text: String| Finding { name, state: State::Warning, text, way_out: None };
-            (config.containment, config.warnings.iter().map(|warning| finding(warning.to_string())).collect())
+            let warnings = config.warnings.iter().map(|warning| finding(State::Warning, warning.to_string()));
+            (config.containment, warnings.collect())
         }
     }
 }
@@ -246,84 +195,81 @@ fn settings(flags: &Flags) -> (Containment, Vec<Finding>) {
 /// Leftovers are looked for, and processes signalled, with its help.
 fn proc() -> Finding {
     if let Some(missing) = MISSING {
-        let way_out = Some("run Skein on Linux, or in a container there, where nothing must stay");
-        return Finding { name: "system", state: State::Warning, text: missing.to_owned(), way_out };
+        let way_out = "run Skein on Linux, or in a container there, where nothing must stay";
+        return Finding::warning("system", missing.to_owned(), way_out);
     }
     let name = "/proc";
     // Both are what the clean-up after a kill reads.
     let unreadable = ["/proc/self/limits", "/proc/loadavg"]
         .into_iter()
         .find_map(|file| std::fs::read(file).err().map(|error| format!("{file} cannot be read: {error}")));
+    let way_out = "mount a /proc: without it nobody can tell which processes are a helper's";
     match unreadable {
-        None => Finding { name, state: State::Ok, text: "it is mounted".to_owned(), way_out: None },
-        Some(text) => Finding {
-            name,
-            state: State::Error,
-            text,
-            way_out: Some("mount a /proc: without it nobody can tell which processes are a helper's"),
-        },
+        None => Finding::ok(name, "it is mounted".to_owned()),
+        Some(text) => Finding::error(name, text, way_out),
     }
 }
 
 fn descriptors() -> Finding {
+    let name = "descriptors";
     let most = getrlimit(Resource::Nofile).current;
-    let few = most.is_some_and(|most| most < policy::DOCTOR_DESCRIPTORS);
     let text = match most {
         Some(most) => format!("this shell lets a program open {most}"),
         None => "without limit".to_owned(),
     };
-    let way_out = few.then_some(
-        "raise it before the start (ulimit -n, systemd: LimitNOFILE=): a connection takes one, a helper five",
-    );
-    Finding { name: "descriptors", state: if few { State::Warning } else { State::Ok }, text, way_out }
-}
-
-fn about_home(root: &Path) -> Vec<Finding> {
-    let finding = |state, text, way_out| Finding { name: "home", state, text, way_out };
-    let shown = root.display();
-    if !root.exists() {
-        return vec![finding(State::Ok, format!("{shown} is not there; the first start makes it"), None)];
+    if most.is_none_or(|most| most >= policy::DOCTOR_DESCRIPTORS) {
+        return Finding::ok(name, text);
     }
-    let mut found = match access(root, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK) {
-        Ok(()) => vec![finding(State::Ok, format!("{shown} can be written"), None)],
-        Err(error) => {
-            let way_out = "give the folder to this user, or name another with --home or $SKEIN_HOME";
-            vec![finding(State::Error, format!("{shown} cannot be used: {error}"), Some(way_out))]
-        }
-    };
-    let by = holder(&HomePaths::new(root)).map(|by| {
-        let pid = by.pid.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"));
-        let doing = by.doing.map(|doing| format!(" (skein {doing})")).unwrap_or_default();
-        let address = by.address.map(|address| format!(" at {address}")).unwrap_or_default();
-        format!("{pid}{doing} has it{address}")
-    });
-    let marked = home::mark(root).map_or(0, carriers);
-    let left = (marked > 0 && by.is_none()).then(|| {
-        let text = format!("{marked} processes of a former server's helpers are left");
-        finding(State::Warning, text, Some("the next start ends them, before its first helper"))
-    });
-    found.push(finding(State::Ok, by.unwrap_or_else(|| "nobody has it now".to_owned()), None));
-    found.extend(left);
-    found
+    let way_out =
+        "raise it before the start (ulimit -n, systemd: LimitNOFILE=): a connection takes one, a helper five";
+    Finding::warning(name, text, way_out)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
+    use ContainmentRung::{Cgroup, Guard, Namespace};
+
+    fn trial(rung: ContainmentRung, works: bool) -> Trial {
+        let result = if works { Ok(Duration::ZERO) } else { Err(rungs::lack(rung, format!("no {rung}"))) };
+        let cgroup = (works && rung == Cgroup).then(|| "/cgroup".to_owned());
+        Trial { rung, result, cgroup, subreaper: works }
+    }
+
     #[test]
-    fn auto_takes_the_best_that_works_and_a_demand_nothing_else() {
-        use Containment::{Auto, Cgroup, Guard, Namespace};
-        let all = [Cgroup, Guard, Namespace];
-        assert_eq!(in_force(Auto, &all), Some(Cgroup));
-        assert_eq!(in_force(Auto, &[Guard, Namespace]), Some(Guard), "helpers would see other pids");
-        assert_eq!(in_force(Cgroup, &[Guard, Namespace]), None);
-        assert_eq!(in_force(Namespace, &all), Some(Namespace));
-        let judged = |rung, configured| {
-            judge("it", Err("no".to_owned()), rung_is_needed(rung, configured), "do this").state
-        };
-        assert_eq!(judged(Cgroup, Auto), State::Warning);
-        assert_eq!(judged(Cgroup, Cgroup), State::Error);
-        assert_eq!(judged(Guard, Namespace), State::Error);
+    fn what_was_tried_says_what_would_hold_helpers() {
+        let trials =
+            |lacking: &[ContainmentRung]| RUNGS.map(|(rung, _)| trial(rung, !lacking.contains(&rung)));
+        let all = held(Containment::Auto, &trials(&[]));
+        assert_eq!(
+            (all.in_force, all.cgroup.as_deref(), all.subreaper),
+            (Some(Cgroup), Some("/cgroup"), true)
+        );
+        let without = held(Containment::Auto, &trials(&[Cgroup]));
+        assert_eq!((without.in_force, without.cgroup), (Some(Guard), None), "helpers would see other pids");
+        assert_eq!(without.lacking, [rungs::lack(Cgroup, "no cgroup".to_owned())]);
+        assert_eq!(held(Containment::Guard, &trials(&[])).cgroup, None, "it is not used");
+        assert!(!held(Containment::Auto, &trials(&[Cgroup, Guard, Namespace])).subreaper);
+    }
+
+    #[test]
+    fn what_helpers_can_do_without_is_a_warning() {
+        let judged = |rung, configured| judge(&trial(rung, false), configured);
+        assert_eq!(judged(Cgroup, Containment::Auto).state, State::Warning);
+        assert_eq!(judged(Cgroup, Containment::Cgroup).state, State::Error);
+        assert_eq!(judged(Namespace, Containment::Namespace).state, State::Error);
+        assert_eq!(judged(Guard, Containment::Namespace).state, State::Error);
+        let finding = judged(Namespace, Containment::Auto);
+        assert_eq!(
+            (finding.name, finding.text.as_str(), finding.way_out.is_some()),
+            ("namespace", "no namespace", true)
+        );
+        let works = judge(&trial(Cgroup, true), Containment::Auto);
+        assert_eq!((works.state, works.way_out), (State::Ok, None));
+        assert!(works.text.ends_with("groups are made in /cgroup"), "{}", works.text);
+        assert_eq!((subreaper(true).state, subreaper(false).state), (State::Ok, State::Error));
     }
 }

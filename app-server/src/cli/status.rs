@@ -1,9 +1,10 @@
 //! `skein status`: the numbers of a running server, for people.
 
+use skein_app_server::helpers::rungs;
 use skein_protocol::extension::{
     HelperCounts, IndexCounts, IndexState, LeftoverCounts, PressureCounts, RefusalCounts, ReloadCounts,
     RepairCounts, RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts, TextsState,
-    ThreadCounts, TurnCounts, UnloadCounts,
+    ThreadCounts, TurnCounts, UnloadCounts, ZeroCounts,
 };
 
 /// One line a subject: its name, then its numbers.
@@ -33,8 +34,7 @@ fn threads(status: &SkeinStatusResponse) -> [Row; 4] {
         &status.threads;
     let PressureCounts { squeezed_total, unrelieved_total } = &status.pressure;
     let UnloadCounts { total, last_ms, max_ms } = &status.unloads;
-    let took = |ms: &Option<u64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
-    let (last, longest) = (took(last_ms), took(max_ms));
+    let (last, longest) = (took(*last_ms), took(*max_ms));
     let states = format!("{loading} loading, {idle} idle, {running} running, {unloading} unloading");
     [
         ("threads", format!("{loaded} loaded: {states}")),
@@ -44,9 +44,11 @@ fn threads(status: &SkeinStatusResponse) -> [Row; 4] {
     ]
 }
 
-fn helpers(status: &SkeinStatusResponse) -> [Row; 4] {
+fn helpers(status: &SkeinStatusResponse) -> [Row; 6] {
     let HelperCounts { alive, guards, starting, ready, stopping, .. } = &status.helpers;
     let HelperCounts { started_total, stopped_total, killed_total, containment, .. } = &status.helpers;
+    let ZeroCounts { total, last_ms, max_ms } = &status.helpers.zero;
+    let ends = format!("{total} told to; the last took {}, the longest {}", took(*last_ms), took(*max_ms));
     let held: Vec<String> = containment.iter().map(|(by, count)| format!("{count} by {by}")).collect();
     let held = if held.is_empty() { "-".to_owned() } else { held.join(", ") };
     let LeftoverCounts { looked, ended_total, left } = &status.helpers.leftovers;
@@ -55,9 +57,15 @@ fn helpers(status: &SkeinStatusResponse) -> [Row; 4] {
     [
         ("helpers", format!("{alive} alive: {starting} starting, {ready} ready, {stopping} stopping")),
         ("held", format!("{held}; {guards} guards")),
+        ("containment", rungs::story(&status.helpers.held)),
         ("so far", format!("{started_total} started, {stopped_total} ended, {killed_total} of them killed")),
+        ("ends", ends),
         ("left before", found),
     ]
+}
+
+fn took(ms: Option<u64>) -> String {
+    ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"))
 }
 
 fn work(status: &SkeinStatusResponse) -> [Row; 7] {

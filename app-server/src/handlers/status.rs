@@ -6,10 +6,11 @@ use std::sync::Arc;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
     HelperCounts, LeftoverCounts, MemoryCounts, PressureCounts, RefusalCounts, ReloadCounts, ReplayCounts,
-    SkeinStatusParams, SkeinStatusResponse, StoreCounts, ThreadCounts, TurnCounts, UnloadCounts,
+    SkeinStatusParams, SkeinStatusResponse, StoreCounts, ThreadCounts, TurnCounts, UnloadCounts, ZeroCounts,
 };
 
 use crate::connection::Connection;
+use crate::durations::Taken;
 use crate::pressure;
 use crate::services::Services;
 use crate::thread::machine::Phase;
@@ -19,13 +20,17 @@ pub fn status(
     connection: &Arc<Connection>,
     _params: SkeinStatusParams,
 ) -> Result<SkeinStatusResponse, WireError> {
-    let services = &connection.services;
+    Ok(numbers(&connection.services))
+}
+
+/// What is told, here and by the metrics. Waits for nothing.
+pub fn numbers(services: &Services) -> SkeinStatusResponse {
     let (connections, _) = services.subscribers.totals();
     let threads = threads(services);
     let uptime = services.clock.wall().0.saturating_sub(services.started.0);
     let outboxes = services.subscribers.outboxes();
     let counters = &services.counters;
-    Ok(SkeinStatusResponse {
+    SkeinStatusResponse {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         home: services.config().home.display().to_string(),
@@ -56,7 +61,7 @@ pub fn status(
             unrelieved_total: counters.unrelieved.get(),
         },
         memory: MemoryCounts { resident_bytes: pressure::resident_bytes() },
-    })
+    }
 }
 
 fn replay(services: &Services) -> ReplayCounts {
@@ -114,6 +119,8 @@ fn helpers(services: &Services) -> HelperCounts {
         stopped_total: counts.stopped_total,
         killed_total: counts.killed_total,
         containment,
+        held: services.host.held(),
+        zero: zero(services),
         leftovers: leftovers(services),
     }
 }
@@ -140,15 +147,14 @@ fn store(services: &Services) -> StoreCounts {
     }
 }
 
+fn zero(services: &Services) -> ZeroCounts {
+    let Taken { count, last_ms, max_ms, .. } = services.host.zeros().taken();
+    ZeroCounts { total: count, last_ms, max_ms }
+}
+
 fn unloads(services: &Services) -> UnloadCounts {
-    let counters = &services.counters;
-    let total = counters.unloads.get();
-    let known = |value: u64| (total > 0).then_some(value);
-    UnloadCounts {
-        total,
-        last_ms: known(counters.unload_last_ms.get()),
-        max_ms: known(counters.unload_most_ms.get()),
-    }
+    let Taken { count, last_ms, max_ms, .. } = services.counters.unloads.taken();
+    UnloadCounts { total: count, last_ms, max_ms }
 }
 
 fn reloads(services: &Services) -> ReloadCounts {

@@ -28,14 +28,23 @@ impl Parent {
         let path = own_path(&own).ok_or_else(|| io::Error::other("this process is in no cgroup v2"))?;
         let path =
             path.strip_prefix(&root).map_err(|_| io::Error::other("our cgroup is not mounted here"))?;
-        let ours = mount.join(path);
+        // Without the slash that joining nothing leaves.
+        Self::make_in(&mount.join(path).components().collect::<PathBuf>(), name)
+    }
+
+    fn make_in(ours: &Path, name: &str) -> io::Result<Self> {
+        let why = |what: &str, error: io::Error| {
+            io::Error::new(error.kind(), format!("{what} in {}: {error}", ours.display()))
+        };
         let parent = Self { folder: ours.join(name) };
-        fs::create_dir(&parent.folder)?;
+        fs::create_dir(&parent.folder).map_err(|error| why("no group can be made", error))?;
         // Moving a process needs both files: its new group's, and that of the nearest group above both.
         let writable = |path: PathBuf| fs::OpenOptions::new().write(true).open(path);
+        let in_both =
+            || writable(parent.folder.join("cgroup.procs")).and_then(|_| writable(ours.join("cgroup.procs")));
         let usable = writable(parent.folder.join("cgroup.kill"))
-            .and_then(|_| writable(parent.folder.join("cgroup.procs")))
-            .and_then(|_| writable(ours.join("cgroup.procs")));
+            .map_err(|error| why("no group can be killed", error))
+            .and_then(|_| in_both().map_err(|error| why("no process can be moved to a group", error)));
         match usable {
             Ok(_) => Ok(parent),
             Err(error) => {
@@ -43,6 +52,11 @@ impl Parent {
                 Err(error)
             }
         }
+    }
+
+    /// The folder of the cgroup that this process is in, in which this one was made.
+    pub fn place(&self) -> Option<&Path> {
+        self.folder.parent()
     }
 
     /// A group for one helper.
@@ -267,6 +281,20 @@ mod tests {
         assert_eq!(mount(HYBRID), Some(("/sys/fs/cgroup/unified".into(), "/".into())));
         assert_eq!(mount(DELEGATED), Some(("/sys/fs/my cgroup".into(), "/user.slice".into())));
         assert_eq!(mount("32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"), None);
+    }
+
+    #[test]
+    fn a_group_that_cannot_be_used_says_where_and_why_and_is_not_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let ours = folder.path().join("ours");
+        let said = |error: io::Error| error.to_string().replace(folder.path().to_str().unwrap(), "");
+        let error = said(Parent::make_in(&ours, "skein").unwrap_err());
+        assert_eq!(error, "no group can be made in /ours: No such file or directory (os error 2)");
+        // A folder that is no cgroup has no such file, as on an older kernel.
+        fs::create_dir(&ours).unwrap();
+        let error = said(Parent::make_in(&ours, "skein").unwrap_err());
+        assert_eq!(error, "no group can be killed in /ours: No such file or directory (os error 2)");
+        assert!(!ours.join("skein").exists());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::unistd::Pid;
-use skein_protocol::extension::HelperDetail;
+use skein_protocol::extension::{ContainmentRung, HeldDetails, HelperDetail};
 use skein_protocol::ids::ThreadId;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -19,9 +19,11 @@ use super::census::Census;
 use super::liveness::Looks;
 use super::mark::{HomeMark, Mark, StartMark};
 use super::pool::{Pool, PoolCounts};
+use super::rungs::Lacking;
 use super::sweep::{Leftovers, Sweep};
 use super::{ProcessError, cgroup, reaper, system};
 use crate::clock::Clock;
+use crate::durations::Durations;
 use crate::policy;
 use crate::tasks::Tasks;
 
@@ -97,6 +99,7 @@ pub struct ProcessHost {
     /// Whoever is no guard and yet a child of this process was a helper's. Not so of PID 1, to which every orphan of its
     /// container falls, nor of who had children from the beginning, and may get theirs.
     pub(super) only_helpers: bool,
+    pub(super) lacking: Lacking,
     /// Pids of the guards that live. Held while one is started or reaped, and while orphans are looked for: a child
     /// that is not in here while the lock is held is no guard.
     guards: Mutex<HashSet<i32>>,
@@ -124,13 +127,15 @@ impl ProcessHost {
         let (_, random) = options.clock.new_id().as_u64_pair();
         let start = StartMark::new(options.home, random);
         let name = start.cgroup();
+        let lacking = Lacking::default();
         let cgroup = match options.containment {
             Containment::Guard | Containment::Namespace => None,
             Containment::Cgroup => Some(cgroup::Parent::make(&name)?),
             Containment::Auto => cgroup::Parent::make(&name)
-                .inspect_err(
-                    |error| tracing::info!(%error, "helpers get no cgroup; their guards contain them"),
-                )
+                .inspect_err(|error| {
+                    tracing::info!(%error, "helpers get no cgroup; their guards contain them");
+                    lacking.note(ContainmentRung::Cgroup, error.to_string());
+                })
                 .ok(),
         };
         let (told, leftovers) = watch::channel(Leftovers::default());
@@ -149,6 +154,7 @@ impl ProcessHost {
             options,
             cgroup,
             only_helpers,
+            lacking,
             guards: Mutex::default(),
             counters: Counters::default(),
             hurry: CancellationToken::new(),
@@ -183,8 +189,12 @@ impl ProcessHost {
     /// The cgroup for one helper, where there are any.
     pub(super) fn group(&self, helper: &str, mark: Mark) -> Result<Option<cgroup::Group>, ProcessError> {
         match self.cgroup.as_ref().map(|parent| parent.child(&mark.cgroup())) {
-            Some(Err(error)) if self.is_forced() => Err(Self::no_cgroup(error.to_string())),
+            Some(Err(error)) if self.is_forced() => {
+                self.lacking.note(ContainmentRung::Cgroup, error.to_string());
+                Err(Self::no_cgroup(error.to_string()))
+            }
             Some(Err(error)) => {
+                self.lacking.note(ContainmentRung::Cgroup, error.to_string());
                 tracing::warn!(helper, %error, "no cgroup for this helper; its guard contains it");
                 Ok(None)
             }
@@ -222,6 +232,25 @@ impl ProcessHost {
             stopped_total: total(&all.stopped),
             killed_total: total(&all.killed),
         }
+    }
+
+    /// What holds the next helper, and why nothing better. Waits for nothing.
+    #[must_use]
+    pub fn held(&self) -> HeldDetails {
+        let held = self.lacking.held(self.options.containment.into());
+        let place = self.cgroup.as_ref().and_then(cgroup::Parent::place);
+        let place = place.filter(|_| held.in_force == Some(ContainmentRung::Cgroup));
+        HeldDetails {
+            cgroup: place.map(|place| place.display().to_string()),
+            subreaper: system::is_subreaper(),
+            ..held
+        }
+    }
+
+    /// How long helpers took to end that were told to. Waits for nothing.
+    #[must_use]
+    pub fn zeros(&self) -> &Durations {
+        &self.counters.zeros
     }
 
     /// The helpers that `thread` uses, or all, each once, with its processes as `census` has found them. Waits for nothing.
@@ -307,6 +336,8 @@ pub(super) struct Counters {
     pub started: AtomicU64,
     pub stopped: AtomicU64,
     pub killed: AtomicU64,
+    /// From being told to end to the zero.
+    pub zeros: Durations,
 }
 
 /// How many [`Counted`] of it are alive.

@@ -6,9 +6,9 @@ use std::os::fd::OwnedFd;
 use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use nix::unistd::Pid;
+use skein_protocol::extension::ContainmentRung;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
@@ -156,16 +156,21 @@ impl Keeper {
 
     fn heed(&mut self, line: &str) {
         match Report::parse(line) {
-            Some(Report::Started(pid)) => self.life.send_modify(|life| life.pid = Some(pid)),
+            Some(Report::Started(pid)) => {
+                self.host.lacking.note_holds(self.rung());
+                self.life.send_modify(|life| life.pid = Some(pid));
+            }
             Some(Report::Failed(Step::Cgroup, errno)) if !self.needs_group() => {
                 let error = io::Error::from_raw_os_error(errno);
                 tracing::warn!(helper = self.spec.name, %error, "a helper could not enter its cgroup");
+                self.note_lack(Step::Cgroup, errno);
                 self.cgroup = None;
                 self.alive = Some(self.host.counters.by_guard.one_more());
             }
             Some(Report::Failed(step, errno)) => {
                 let passing = [nix::libc::EAGAIN, nix::libc::ENOMEM, nix::libc::ENFILE, nix::libc::ETXTBSY];
                 self.life.send_modify(|life| life.lasting = !passing.contains(&errno));
+                self.note_lack(step, errno);
                 self.ended(self.failure(step, errno).to_string());
             }
             Some(Report::Exited(exit)) => {
@@ -175,6 +180,27 @@ impl Keeper {
             Some(Report::Zero(stage)) => self.zero = Some(stage),
             None => tracing::error!(helper = self.spec.name, line, "a guard reports what nobody knows"),
         }
+    }
+
+    /// What holds the helper.
+    fn rung(&self) -> ContainmentRung {
+        match self.cgroup {
+            Some(_) => ContainmentRung::Cgroup,
+            None if self.host.options.containment == Containment::Namespace => ContainmentRung::Namespace,
+            None => ContainmentRung::Guard,
+        }
+    }
+
+    /// Remembers what a helper that did not start says of what would have held it.
+    fn note_lack(&self, step: Step, errno: i32) {
+        let (rung, what) = match step {
+            Step::Cgroup => (ContainmentRung::Cgroup, "a helper could not enter its group"),
+            Step::Namespace => (ContainmentRung::Namespace, "a helper got no namespace"),
+            Step::Prepare => (ContainmentRung::Guard, "a guard could not prepare a helper"),
+            Step::WorkingDirectory | Step::Program | Step::Memory | Step::Files | Step::Nice => return,
+        };
+        let reason = io::Error::from_raw_os_error(errno);
+        self.host.lacking.note(rung, format!("{what}: {reason}"));
     }
 
     fn failure(&self, step: Step, errno: i32) -> ProcessError {
@@ -263,13 +289,17 @@ impl Keeper {
         self.cgroup = None;
         self.alive = None;
         let stage = self.zero.unwrap_or(Some(Stage::Kill));
+        let took = self.asked.map(|asked| self.host.options.clock.now() - asked);
         let counters = &self.host.counters;
+        if let Some(took) = took {
+            counters.zeros.add(took);
+        }
         counters.stopped.fetch_add(1, Ordering::Relaxed);
         counters.killed.fetch_add(u64::from(stage == Some(Stage::Kill)), Ordering::Relaxed);
         if survivors > 0 {
             tracing::error!(helper = self.spec.name, survivors, "processes of a helper cannot be ended");
         }
-        let took = self.asked.map_or(Duration::ZERO, |asked| self.host.options.clock.now() - asked);
+        let took = took.unwrap_or_default();
         let report = ExitReport { name: self.spec.name, survivors, stage, took };
         self.life.send_modify(|life| {
             life.ended.get_or_insert_with(|| "it was stopped".to_owned());

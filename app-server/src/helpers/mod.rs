@@ -37,6 +37,7 @@ mod process;
 mod questions;
 mod reaper;
 mod ring;
+pub mod rungs;
 mod set;
 mod spec;
 mod stages;

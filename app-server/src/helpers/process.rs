@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::unistd::Pid;
+use skein_protocol::extension::ContainmentRung;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
@@ -114,9 +115,11 @@ impl HelperProcess {
         let cgroup = host.group(&spec.name, mark)?;
         let limits = spec.stdio().map(|stdio| stdio.limits).unwrap_or_default();
         let limits = limits.put_on(&spec.name, host.cgroup.as_ref(), cgroup.as_ref())?;
-        Self::start_with(host, spec, cwd, kill, (mark, cgroup, limits)).map_err(|error| ProcessError::Guard {
-            program: host.options.guard.path(),
-            reason: error.to_string(),
+        Self::start_with(host, spec, cwd, kill, (mark, cgroup, limits)).map_err(|error| {
+            let (program, reason) = (host.options.guard.path(), error.to_string());
+            host.lacking
+                .note(ContainmentRung::Guard, format!("{} cannot be started: {reason}", program.display()));
+            ProcessError::Guard { program, reason }
         })
     }
 

@@ -11,7 +11,7 @@ use skein_app_server::helpers::{Containment, HelperSpec, Stage, StdioSpec, Trans
 use crate::house::{BOUND, House, exists, kill, parent, program, until};
 
 /// Ignores SIGTERM and the end of its input, and so does its child, in a session of its own. Prints both pids.
-const STUBBORN: &str = r#"trap '' TERM
+pub const STUBBORN: &str = r#"trap '' TERM
 setsid sh -c 'echo $$; while :; do sleep 1000; done' &
 echo $$
 while :; do sleep 1000; done"#;
@@ -309,15 +309,6 @@ async fn a_helper_that_reads_nothing_holds_up_nobody_and_is_ended() {
     house.finish().await;
 }
 
-/// The folder in which this house makes the groups of its helpers. `None` where cgroup v2 cannot be written, said loudly.
-fn cgroups_folder(house: &House) -> Option<std::path::PathBuf> {
-    let found = house.cgroups().pop();
-    if found.is_none() {
-        eprintln!("SKIPPED: cgroup v2 cannot be written here, so the rung \"cgroup\" was not tested");
-    }
-    found
-}
-
 /// What `skein doctor` says of it; the tests of whole servers see to it that this is not a fault of ours.
 #[expect(clippy::disallowed_methods, reason = "a program that is no helper")]
 pub fn has_namespaces() -> bool {
@@ -331,82 +322,6 @@ pub fn has_namespaces() -> bool {
         eprintln!("SKIPPED: {}, so the rung \"namespace\" was not tested", finding["text"]);
     }
     finding["state"] == "ok"
-}
-
-#[tokio::test]
-async fn a_demanded_cgroup_that_cannot_be_made_fails_the_helper_and_auto_does_without() {
-    for (containment, forced) in [(Containment::Auto, false), (Containment::Cgroup, true)] {
-        if forced && cgroups_folder(&House::new(Containment::Auto)).is_none() {
-            return;
-        }
-        let house = House::new(containment);
-        let Some(folder) = cgroups_folder(&house) else { return };
-        std::fs::write(folder.join("cgroup.max.descendants"), "0").expect("it is ours");
-        match house.try_start(&house.script("echo up; exec cat")) {
-            Err(error) => {
-                assert!(forced, "{error}");
-                let said = error.to_string();
-                let wanted =
-                    "helpers.containment = \"cgroup\" is demanded, and cannot be had for this helper: ";
-                assert!(said.starts_with(wanted), "{said}");
-            }
-            Ok(mut helper) => {
-                assert!(!forced, "it runs without the group that was demanded");
-                assert_eq!(helper.line().await, "up");
-                assert_eq!((house.host.counts().by_guard, house.host.counts().by_cgroup), (1, 0));
-                helper.stop().await;
-            }
-        }
-        house.finish().await;
-    }
-}
-
-#[tokio::test]
-async fn a_demanded_cgroup_that_cannot_be_entered_fails_the_helper_and_auto_does_without() {
-    for containment in [Containment::Auto, Containment::Cgroup] {
-        if cgroups_folder(&House::new(Containment::Auto)).is_none() {
-            return;
-        }
-        let house = House::new(containment);
-        let Some(folder) = cgroups_folder(&house) else { return };
-        // Groups that are made below a threaded one cannot be entered until they are told what they are.
-        std::fs::write(folder.join("cgroup.type"), "threaded").expect("it is ours");
-        let mut helper = house.start(&house.script("echo up; exec cat"));
-        if containment == Containment::Cgroup {
-            let ended = helper.life("it is over", |life| life.over.is_some()).await.ended;
-            let ended = ended.expect("it is over");
-            let wanted = "helpers.containment = \"cgroup\" is demanded, and cannot be had for this helper: ";
-            assert!(ended.starts_with(wanted), "{ended}");
-            assert!(helper.stdout.next_line().await.expect("text").is_none(), "its program ran");
-        } else {
-            assert_eq!(helper.line().await, "up");
-            // Told behind the group that it could not enter.
-            helper.life("it runs", |life| life.pid.is_some()).await;
-            assert_eq!((house.host.counts().by_guard, house.host.counts().by_cgroup), (1, 0));
-            helper.stop().await;
-        }
-        house.finish().await;
-    }
-}
-
-#[tokio::test]
-async fn each_rung_that_is_demanded_is_the_one_that_holds() {
-    let has_groups = cgroups_folder(&House::new(Containment::Auto)).is_some();
-    let rungs = [(Containment::Guard, (1, 0)), (Containment::Cgroup, (0, 1))];
-    for (containment, held) in rungs.into_iter().filter(|(_, held)| *held == (1, 0) || has_groups) {
-        let house = House::new(containment);
-        let mut helper = house.start(&house.script(STUBBORN));
-        let pids = [helper.pid().await, helper.pid().await];
-        let counts = house.host.counts();
-        assert_eq!((counts.by_guard, counts.by_cgroup), held);
-        for pid in pids {
-            let group = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it lives");
-            assert_eq!(group.contains("/skein-"), held == (0, 1), "{containment:?}: {group}");
-        }
-        let report = helper.stop().await;
-        assert_eq!((report.survivors, report.stage), (0, Some(Stage::Kill)));
-        house.finish().await;
-    }
 }
 
 #[tokio::test]

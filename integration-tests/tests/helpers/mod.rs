@@ -4,6 +4,7 @@ mod asks;
 mod census;
 mod dead;
 mod eras;
+mod held;
 mod http;
 mod leaks;
 mod lines;

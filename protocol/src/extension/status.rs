@@ -1,6 +1,7 @@
 //! What the server tells about itself in numbers.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -112,8 +113,121 @@ pub struct HelperCounts {
     pub killed_total: u64,
     /// How many of those alive are held by which means, such as `guard` or `cgroup`.
     pub containment: BTreeMap<String, u64>,
+    /// What holds the next helper that starts.
+    pub held: HeldDetails,
+    /// How long helpers took to end.
+    pub zero: ZeroCounts,
     /// What a former server of this home left, because it was killed together with its guards.
     pub leftovers: LeftoverCounts,
+}
+
+/// What holds helpers, as the server's start and the newest helper have found it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HeldDetails {
+    /// `helpers.containment`.
+    pub configured: ContainmentSetting,
+    /// What is in force for new helpers; absent where what is demanded cannot be had, and none starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_force: Option<ContainmentRung>,
+    /// What would be in force instead if it could be had, the best first, with the reason why it is not.
+    pub lacking: Vec<LackDetails>,
+    /// Folder of the cgroup in which those of helpers are made; absent where they get none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
+    /// Whether the server inherits, and so can end, what a guard leaves that dies before its helper.
+    pub subreaper: bool,
+}
+
+/// A means of holding helpers that cannot be had.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LackDetails {
+    /// The means.
+    pub rung: ContainmentRung,
+    /// Why.
+    pub reason: String,
+    /// What can be done about it.
+    pub way_out: String,
+}
+
+/// How helpers are to be held.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ContainmentSetting {
+    /// By a cgroup where one can be had, else by the guard alone.
+    #[default]
+    Auto,
+    /// By the guard alone.
+    Guard,
+    /// By a cgroup and the guard, or not at all.
+    Cgroup,
+    /// By a PID namespace and the guard, or not at all.
+    Namespace,
+}
+
+/// A means of holding helpers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ContainmentRung {
+    /// A process above each helper's, which ends everything below it.
+    #[default]
+    Guard,
+    /// A cgroup for each helper, beside its guard.
+    Cgroup,
+    /// A PID namespace for each helper, below its guard.
+    Namespace,
+}
+
+impl ContainmentSetting {
+    /// The word in the settings.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Guard => "guard",
+            Self::Cgroup => "cgroup",
+            Self::Namespace => "namespace",
+        }
+    }
+}
+
+impl ContainmentRung {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Guard => "guard",
+            Self::Cgroup => "cgroup",
+            Self::Namespace => "namespace",
+        }
+    }
+}
+
+impl fmt::Display for ContainmentSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl fmt::Display for ContainmentRung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// How long helpers took from being told to end until no process of them was left.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ZeroCounts {
+    /// Helpers that were told to end and have ended. Those that ended by themselves are not among them.
+    pub total: u64,
+    /// Milliseconds that the last one took; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_ms: Option<u64>,
+    /// Milliseconds that the longest one took; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_ms: Option<u64>,
 }
 
 /// Processes that a former server left.

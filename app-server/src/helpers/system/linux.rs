@@ -44,6 +44,11 @@ pub fn be_subreaper() -> io::Result<()> {
     Ok(prctl::set_child_subreaper(true)?)
 }
 
+/// Whether this process is one.
+pub fn is_subreaper() -> bool {
+    prctl::get_child_subreaper().unwrap_or_default()
+}
+
 /// Has the kernel call this process so.
 ///
 /// # Errors

@@ -44,6 +44,11 @@ pub fn be_subreaper() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether this process is one: there are none here.
+pub fn is_subreaper() -> bool {
+    false
+}
+
 /// A process cannot rename itself here.
 ///
 /// # Errors

@@ -268,11 +268,7 @@ impl Owner {
     pub(super) fn count_unload(&mut self) {
         let Some(began) = self.unload_began.take() else { return };
         let took = self.services.clock.now().saturating_duration_since(began);
-        let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let counters = &self.services.counters;
-        counters.unloads.add_one();
-        counters.unload_last_ms.set(took);
-        counters.unload_most_ms.raise_to(took);
+        self.services.counters.unloads.add(took);
     }
 
     pub(super) fn announce_not_loaded(&mut self) {

@@ -1,0 +1,104 @@
+//! What is wrong with a home, who serves it, and what holds the helpers of that server.
+
+use std::path::Path;
+
+use anyhow::Context;
+use nix::unistd::{AccessFlags, access};
+use serde::{Deserialize, Serialize};
+use skein_app_server::helpers::{carriers, rungs};
+use skein_app_server::home::{self, HomePaths, SERVE, holder};
+use skein_app_server::policy;
+use skein_protocol::extension::HeldDetails;
+use skein_protocol::methods::SkeinStatus;
+use skein_protocol::table::Method;
+
+use super::super::client::Client;
+use super::Finding;
+
+/// Who serves the home.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Server {
+    pid: Option<u32>,
+    address: Option<String>,
+    /// What holds its helpers, as its `skein/status` says; none where it does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<HeldDetails>,
+}
+
+/// What `skein/status` has of it, whatever else the version of that server tells.
+#[derive(Deserialize)]
+struct Status {
+    helpers: Helpers,
+}
+
+#[derive(Deserialize)]
+struct Helpers {
+    held: HeldDetails,
+}
+
+/// Whether the home can be used, and whether a former server has left anything.
+pub fn findings(root: &Path) -> Vec<Finding> {
+    let name = "home";
+    let shown = root.display();
+    if !root.exists() {
+        return vec![Finding::ok(name, format!("{shown} is not there; the first start makes it"))];
+    }
+    let mut found = match access(root, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK) {
+        Ok(()) => vec![Finding::ok(name, format!("{shown} can be written"))],
+        Err(error) => {
+            let way_out = "give the folder to this user, or name another with --home or $SKEIN_HOME";
+            vec![Finding::error(name, format!("{shown} cannot be used: {error}"), way_out)]
+        }
+    };
+    let marked = home::mark(root).map_or(0, carriers);
+    if marked > 0 && holder(&HomePaths::new(root)).is_none() {
+        let text = format!("{marked} processes of a former server's helpers are left");
+        let way_out = "the next start ends them, before its first helper";
+        found.push(Finding::warning(name, text, way_out));
+    }
+    found
+}
+
+/// Who serves the home, and what it says itself.
+pub async fn server(root: &Path) -> (Option<Server>, Finding) {
+    let name = "server";
+    let Some(by) = holder(&HomePaths::new(root)) else {
+        return (None, Finding::ok(name, "nobody has the home now".to_owned()));
+    };
+    let pid = by.pid.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"));
+    let doing = by.doing.as_ref().map(|doing| format!(" (skein {doing})")).unwrap_or_default();
+    let address = by.address.as_ref().map(|address| format!(" at {address}")).unwrap_or_default();
+    let text = format!("{pid}{doing} has the home{address}");
+    if by.doing.is_some_and(|doing| doing != SERVE) {
+        return (None, Finding::ok(name, text));
+    }
+    let (held, finding) = match ask(root).await {
+        Ok(held) => {
+            let finding = Finding::ok(name, format!("{text}; its {}", rungs::story(&held)));
+            (Some(held), finding)
+        }
+        Err(error) => {
+            let way_out =
+                "ask as the user that runs it, or wait until it has started or ended; its log says more";
+            let text = format!("{text}, and does not answer: {}", error.root_cause());
+            (None, Finding::warning(name, text, way_out))
+        }
+    };
+    (Some(Server { pid: by.pid, address: by.address, held }), finding)
+}
+
+/// What holds the helpers of the server that runs.
+async fn ask(root: &Path) -> anyhow::Result<HeldDetails> {
+    let root = std::path::absolute(root).context("the home's path")?;
+    let asked = async {
+        let mut client = Client::open_home(&root).await?;
+        let answer = client.call(SkeinStatus::INFO.wire, None, |_| Ok(())).await?;
+        client.close().await;
+        let status: Status =
+            serde_json::from_str(answer.get()).context("the server is of another version")?;
+        Ok(status.helpers.held)
+    };
+    let answered = tokio::time::timeout(policy::DOCTOR_PATIENCE, asked).await;
+    answered.unwrap_or_else(|_| anyhow::bail!("no answer within {} s", policy::DOCTOR_PATIENCE.as_secs()))
+}

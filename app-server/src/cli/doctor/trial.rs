@@ -1,0 +1,102 @@
+//! Each means of holding helpers, tried with a helper of our own.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use skein_app_server::clock::Clock;
+use skein_app_server::helpers::{
+    Containment, GuardProgram, HelperProcess, HelperSpec, HomeMark, HostOptions, ProcessHost, StdioSpec,
+    Transport, rungs,
+};
+use skein_app_server::policy;
+use skein_app_server::tasks::Tasks;
+use skein_protocol::extension::{ContainmentRung, LackDetails};
+use tokio::io::AsyncReadExt;
+
+/// The means, each tried for itself; the best that `auto` would use comes first.
+pub const RUNGS: [(ContainmentRung, Containment); 3] = [
+    (ContainmentRung::Cgroup, Containment::Cgroup),
+    (ContainmentRung::Guard, Containment::Guard),
+    (ContainmentRung::Namespace, Containment::Namespace),
+];
+
+/// What came of trying one.
+#[derive(Debug)]
+pub struct Trial {
+    pub rung: ContainmentRung,
+    /// How long its helper took from start to end, or why it was not held.
+    pub result: Result<Duration, LackDetails>,
+    /// Where its groups were made.
+    pub cgroup: Option<String>,
+    /// This process was a subreaper.
+    pub subreaper: bool,
+}
+
+impl Trial {
+    /// Has a helper, which ends by itself, held by `rung` and nothing else.
+    pub async fn of(rung: ContainmentRung, containment: Containment) -> Self {
+        let start = Clock.now();
+        let tasks = Tasks::new();
+        let host = match host(containment, &tasks) {
+            Ok(host) => host,
+            Err(reason) => {
+                let result = Err(rungs::lack(rung, reason));
+                return Self { rung, result, cgroup: None, subreaper: false };
+            }
+        };
+        host.swept().await;
+        let ran = run_helper(&host).await;
+        tasks.finish().await;
+        let held = host.held();
+        host.finish();
+        let result = match ran {
+            Ok(()) => Ok(Clock.now() - start),
+            // As a server would say it, where it is the means that failed and not the helper.
+            Err(reason) => {
+                let known = held.lacking.into_iter().find(|lack| lack.rung == rung);
+                Err(known.unwrap_or_else(|| rungs::lack(rung, reason)))
+            }
+        };
+        Self { rung, result, cgroup: held.cgroup, subreaper: held.subreaper }
+    }
+}
+
+fn host(containment: Containment, tasks: &Tasks) -> Result<Arc<ProcessHost>, String> {
+    let options = HostOptions {
+        guard: GuardProgram::current().map_err(|error| error.to_string())?,
+        tasks: tasks.clone(),
+        clock: Clock,
+        stop_grace: policy::HELPER_STOP_GRACE,
+        liveness: policy::HELPER_LIVENESS,
+        containment,
+        exclusive: false,
+        // A home that nobody else has: what a server's helpers carry is none of ours.
+        home: HomeMark::of(&[b"doctor", Clock.new_id().as_bytes()]),
+    };
+    ProcessHost::start(options).map_err(|error| error.to_string())
+}
+
+/// Has this program say its version below a guard.
+async fn run_helper(host: &Arc<ProcessHost>) -> Result<(), String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let stdio = StdioSpec {
+        command: program.to_string_lossy().into_owned(),
+        args: vec!["--version".to_owned()],
+        ..StdioSpec::default()
+    };
+    let spec = HelperSpec::reached("doctor", Transport::Stdio(stdio));
+    let (process, mut pipes) =
+        HelperProcess::start(host, &spec, Path::new("/")).map_err(|error| error.to_string())?;
+    let mut said = String::new();
+    let read = tokio::time::timeout(policy::DOCTOR_PATIENCE, pipes.stdout.read_to_string(&mut said)).await;
+    let report = process.stop().await;
+    let ended = process.life().borrow().ended.clone().unwrap_or_default();
+    match read {
+        _ if report.survivors > 0 => Err(format!("{} of its processes cannot be ended", report.survivors)),
+        Ok(Ok(_)) if said.starts_with("skein") => Ok(()),
+        Ok(Ok(_)) => Err(ended),
+        Ok(Err(error)) => Err(format!("{ended}; {error}")),
+        Err(_) => Err(format!("it said nothing within {} s", policy::DOCTOR_PATIENCE.as_secs())),
+    }
+}

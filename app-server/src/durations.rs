@@ -1,0 +1,92 @@
+//! How long something took, each time: counted in buckets, for `skein/status` and the metrics. Writing and reading wait for
+//! nothing.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::policy::DURATION_BUCKETS_MS;
+
+/// Durations that were measured.
+#[derive(Debug, Default)]
+pub struct Durations {
+    /// Those up to each bound, and in the last one those above all. Their sum is how many there were.
+    buckets: [AtomicU64; DURATION_BUCKETS_MS.len() + 1],
+    sum_us: AtomicU64,
+    last_ms: AtomicU64,
+    most_ms: AtomicU64,
+}
+
+/// What was measured up to a moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Taken {
+    /// The upper bound of each bucket in seconds, and how many are in it and in no lower one.
+    pub buckets: Vec<(f64, u64)>,
+    /// How many there were.
+    pub count: u64,
+    /// All together, in seconds.
+    pub sum: f64,
+    /// The last one, in milliseconds.
+    pub last_ms: Option<u64>,
+    /// The longest, in milliseconds.
+    pub max_ms: Option<u64>,
+}
+
+impl Durations {
+    /// One more.
+    pub fn add(&self, took: Duration) {
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.sum_us.fetch_add(us, Ordering::Relaxed);
+        self.last_ms.store(ms, Ordering::Relaxed);
+        self.most_ms.fetch_max(ms, Ordering::Relaxed);
+        let at = DURATION_BUCKETS_MS.partition_point(|bound| Duration::from_millis(*bound) < took);
+        // Last, and seen only with what is above: who sees that there was one sees how long it took.
+        self.buckets[at].fetch_add(1, Ordering::Release);
+    }
+
+    /// Those of up to now.
+    #[must_use]
+    pub fn taken(&self) -> Taken {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "bounds are small, and a sum of centuries may be rounded"
+        )]
+        let seconds = |value: u64, per_second: f64| value as f64 / per_second;
+        let bounds = DURATION_BUCKETS_MS.iter().map(|bound| seconds(*bound, 1e3)).chain([f64::INFINITY]);
+        let counts = self.buckets.iter().map(|bucket| bucket.load(Ordering::Acquire));
+        let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        let known = |value: &AtomicU64| (count > 0).then(|| value.load(Ordering::Relaxed));
+        let sum = seconds(self.sum_us.load(Ordering::Relaxed), 1e6);
+        Taken { count, sum, last_ms: known(&self.last_ms), max_ms: known(&self.most_ms), buckets }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_counted_once_in_the_lowest_bucket_that_has_room_for_it() {
+        let durations = Durations::default();
+        let none = durations.taken();
+        assert_eq!((none.count, none.sum, none.last_ms, none.max_ms), (0, 0.0, None, None));
+        let longest = DURATION_BUCKETS_MS.last().copied().unwrap();
+        for bound in DURATION_BUCKETS_MS {
+            durations.add(Duration::from_millis(bound));
+        }
+        durations.add(Duration::from_millis(longest) + Duration::from_micros(1));
+        durations.add(Duration::ZERO);
+        let taken = durations.taken();
+        let counts: Vec<u64> = taken.buckets.iter().map(|(_, count)| *count).collect();
+        assert_eq!(counts[0], 2);
+        assert!(counts[1..].iter().all(|count| *count == 1), "{counts:?}");
+        assert_eq!(
+            (taken.count, taken.last_ms, taken.max_ms),
+            (counts.len() as u64 + 1, Some(0), Some(longest))
+        );
+        assert!(taken.buckets.is_sorted_by(|(one, _), (next, _)| one < next));
+        let wanted = DURATION_BUCKETS_MS.iter().chain([&longest]).sum::<u64>() as f64 / 1e3 + 1e-6;
+        assert!((taken.sum - wanted).abs() < 1e-9, "{} instead of {wanted}", taken.sum);
+    }
+}
