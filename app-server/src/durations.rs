@@ -17,7 +17,7 @@ pub struct Durations {
 }
 
 /// What was measured up to a moment.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Taken {
     /// The upper bound of each bucket in seconds, and how many are in it and in no lower one.
     pub buckets: Vec<(f64, u64)>,

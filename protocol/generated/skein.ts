@@ -2376,6 +2376,10 @@ export type StoreCounts = {
   openMarkers: number;
   /** Files that were opened to be read without a load. */
   readsTotal: number;
+  /** Milliseconds that the last one took; absent before the first. */
+  syncLastMs?: number | null;
+  /** Milliseconds that the longest one took; absent before the first. */
+  syncMaxMs?: number | null;
   /** Syncs. */
   syncsTotal: number;
   /** Records that were given up. */

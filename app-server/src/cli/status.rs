@@ -68,20 +68,23 @@ fn took(ms: Option<u64>) -> String {
     ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"))
 }
 
-fn work(status: &SkeinStatusResponse) -> [Row; 7] {
+fn work(status: &SkeinStatusResponse) -> [Row; 8] {
     let TurnCounts { running, started_total, completed_total } = &status.turns;
     let StoreCounts { appends_total, syncs_total, errors_total, unsaved_records_total, open_markers, .. } =
         &status.store;
+    let StoreCounts { sync_last_ms, sync_max_ms, .. } = &status.store;
     let RefusalCounts { overloaded, slow_clients } = &status.refusals;
     let ReplayCounts { events_total, gaps_total } = &status.replay;
     let ReloadCounts { total, unchanged_total: _, refused_total, last_at_ms: _ } = &status.reloads;
     let failed = format!("{errors_total} errors, {unsaved_records_total} records lost");
+    let (last, longest) = (took(*sync_last_ms), took(*sync_max_ms));
     [
         ("turns", format!("{running} running; {completed_total} of {started_total} completed")),
         (
             "store",
             format!("{appends_total} writes, {syncs_total} syncs, {failed}, {open_markers} files open"),
         ),
+        ("syncs", format!("the last took {last}, the longest {longest}")),
         ("refused", format!("{overloaded} requests, {slow_clients} slow clients")),
         ("replayed", format!("{events_total} events, {gaps_total} gaps")),
         ("settings", format!("read again {total} times, refused {refused_total} times")),

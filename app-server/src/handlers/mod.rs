@@ -25,6 +25,8 @@ mod status;
 mod thread;
 mod turn;
 
+pub use status::numbers;
+
 /// The router with every method.
 #[must_use]
 pub fn router() -> Router {

@@ -136,9 +136,12 @@ fn leftovers(services: &Services) -> LeftoverCounts {
 
 fn store(services: &Services) -> StoreCounts {
     let counts = services.store.counts();
+    let Taken { last_ms, max_ms, .. } = services.store.sync_times();
     StoreCounts {
         appends_total: counts.appends,
         syncs_total: counts.syncs,
+        sync_last_ms: last_ms,
+        sync_max_ms: max_ms,
         errors_total: counts.errors,
         unsaved_records_total: services.counters.unsaved_records.get(),
         open_markers: counts.open_markers,

@@ -1,8 +1,9 @@
-//! Everything that is reached by HTTP: the websocket, and the health of the server.
+//! Everything that is reached by HTTP: the websocket, and the health and the numbers of the server.
 
 mod access;
 mod control;
 mod door;
+mod metrics;
 mod routes;
 
 pub use control::Control;

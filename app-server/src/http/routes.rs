@@ -7,11 +7,12 @@ use axum::Router as HttpRouter;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{ConnectInfo, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use super::metrics::{self, Scrape};
 use super::{Visitor, access};
 use crate::connection::Connections;
 use crate::policy;
@@ -30,12 +31,13 @@ pub struct Web {
     pub ready: AtomicBool,
 }
 
-/// The routes: the websocket at `/`, and health.
+/// The routes: the websocket at `/`, health and numbers. Who may not speak to the server reads none of them.
 pub fn routes(web: Arc<Web>) -> IntoMakeServiceWithConnectInfo<HttpRouter, Visitor> {
     HttpRouter::new()
         .route("/", get(websocket))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
+        .route("/metrics", get(numbers))
         .layer(middleware::from_fn(access::only_local))
         .with_state(web)
         .into_make_service_with_connect_info::<Visitor>()
@@ -46,6 +48,16 @@ async fn ready(State(web): State<Arc<Web>>) -> (StatusCode, &'static str) {
         (StatusCode::OK, "ready\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    }
+}
+
+async fn numbers(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {
+    match Scrape::of(&web.services).text() {
+        Ok(text) => ([(header::CONTENT_TYPE, metrics::kind(&headers))], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics cannot be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
     }
 }
 

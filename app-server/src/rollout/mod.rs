@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::clock::WallMs;
+use crate::durations::Taken;
 use crate::home::Term;
 
 pub mod blob;
@@ -424,4 +425,9 @@ pub trait RolloutStore: Send + Sync {
 
     /// What the store has done. Instant.
     fn counts(&self) -> StoreCounts;
+
+    /// How long each sync of [`StoreCounts::syncs`] took, from memory. Nothing where the store syncs nothing.
+    fn sync_times(&self) -> Taken {
+        Taken::default()
+    }
 }

@@ -1,4 +1,4 @@
-//! Outside of the websocket: health, and who is let in.
+//! Outside of the websocket: health and numbers, and who is let in.
 
 use anyhow::Result;
 use skein_integration_tests::home::Home;
@@ -14,7 +14,7 @@ const UPGRADE: [(&str, &str); 4] = [
 #[tokio::test]
 async fn health_is_told_to_programs_of_this_machine() -> Result<()> {
     let home = Home::start().await?;
-    for path in ["/healthz", "/readyz"] {
+    for path in ["/healthz", "/readyz", "/metrics"] {
         for host in ["localhost", "127.0.0.1:80", "[::1]"] {
             assert_eq!(get(home.address(), path, &[("Host", host)]).await?.0, 200, "{path} at {host}");
         }
@@ -27,7 +27,7 @@ async fn health_is_told_to_programs_of_this_machine() -> Result<()> {
 async fn a_page_of_a_browser_is_let_in_nowhere() -> Result<()> {
     let home = Home::start().await?;
     for origin in ["http://localhost:3000", "https://example.com", "null"] {
-        for path in ["/", "/healthz", "/readyz"] {
+        for path in ["/", "/healthz", "/readyz", "/metrics"] {
             let mut headers = vec![("Host", "localhost"), ("Origin", origin)];
             headers.extend(UPGRADE);
             assert_eq!(get(home.address(), path, &headers).await?.0, 403, "{path} from {origin}");
@@ -40,7 +40,7 @@ async fn a_page_of_a_browser_is_let_in_nowhere() -> Result<()> {
 async fn a_host_that_is_not_this_machine_is_misdirected() -> Result<()> {
     let home = Home::start().await?;
     for host in ["example.com", "localhost.example.com", "10.1.2.3:80"] {
-        for path in ["/", "/healthz", "/readyz"] {
+        for path in ["/", "/healthz", "/readyz", "/metrics"] {
             let mut headers = vec![("Host", host)];
             headers.extend(UPGRADE);
             assert_eq!(get(home.address(), path, &headers).await?.0, 421, "{path} at {host}");

@@ -3,6 +3,7 @@
 mod frames;
 mod hostile;
 mod http;
+mod metrics;
 mod startup;
 
 use anyhow::{Context, Result};

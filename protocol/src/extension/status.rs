@@ -262,6 +262,12 @@ pub struct StoreCounts {
     pub appends_total: u64,
     /// Syncs.
     pub syncs_total: u64,
+    /// Milliseconds that the last one took; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync_last_ms: Option<u64>,
+    /// Milliseconds that the longest one took; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync_max_ms: Option<u64>,
     /// Writes and syncs that failed.
     pub errors_total: u64,
     /// Records that were given up.

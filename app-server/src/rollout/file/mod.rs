@@ -23,6 +23,7 @@ use super::{
     Shelf, StoreCounts,
 };
 use crate::clock::{Clock, WallMs};
+use crate::durations::{Durations, Taken};
 use crate::home::HomePaths;
 use crate::tasks::{Pool, Tasks};
 
@@ -55,7 +56,7 @@ pub struct FileStore {
 #[derive(Debug, Default)]
 struct Counters {
     appends: AtomicU64,
-    syncs: AtomicU64,
+    syncs: Durations,
     errors: AtomicU64,
     loads: AtomicU64,
     reads: AtomicU64,
@@ -299,11 +300,15 @@ impl RolloutStore for FileStore {
         let counters = &self.shared.places.counters;
         StoreCounts {
             appends: counters.appends.load(Relaxed),
-            syncs: counters.syncs.load(Relaxed),
+            syncs: counters.syncs.taken().count,
             errors: counters.errors.load(Relaxed),
             loads: counters.loads.load(Relaxed),
             reads: counters.reads.load(Relaxed),
             open_markers: self.shared.places.marks(),
         }
+    }
+
+    fn sync_times(&self) -> Taken {
+        self.shared.places.counters.syncs.taken()
     }
 }

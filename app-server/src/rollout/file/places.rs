@@ -13,7 +13,7 @@ use skein_protocol::ids::ThreadId;
 use super::Counters;
 use super::blobs::Blobs;
 use super::layer::{FileLayer, LayerFile, Open};
-use crate::clock::WallMs;
+use crate::clock::{Clock, WallMs};
 use crate::home::HomePaths;
 use crate::policy;
 use crate::rollout::Shelf;
@@ -225,10 +225,11 @@ impl Places {
         Ok(())
     }
 
-    /// Syncs the content of a file, and counts it.
+    /// Syncs the content of a file, and counts it with what it took.
     pub fn sync(&self, file: &dyn LayerFile) -> io::Result<()> {
+        let began = Clock.now();
         file.sync()?;
-        self.counters.syncs.fetch_add(1, Relaxed);
+        self.counters.syncs.add(Clock.now() - began);
         Ok(())
     }
 

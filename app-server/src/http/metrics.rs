@@ -1,0 +1,239 @@
+//! `/metrics`: the numbers of `skein/status`, and how durations are spread, in the text that Prometheus reads. What is in it
+//! is read when it is asked for, in the place where `skein/status` reads it; nothing is counted for it alone.
+
+mod page;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use axum::http::{HeaderMap, header};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, text};
+use prometheus_client::registry::Registry;
+use skein_protocol::extension::{
+    ContainmentRung, HelperCounts, IndexCounts, IndexState, PressureCounts, RefusalCounts, ReloadCounts,
+    RepairCounts, RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts, TextsState,
+    ThreadCounts, TurnCounts,
+};
+
+use self::page::Page;
+use crate::durations::Taken;
+use crate::handlers;
+use crate::services::Services;
+
+/// The text's type for who asks for it, as Prometheus does.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The type for everybody else: an older reader finds all samples in the same text, and takes what is new for comments.
+const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Everything, at one moment.
+#[derive(Debug)]
+pub struct Scrape {
+    status: SkeinStatusResponse,
+    /// How long unloads took.
+    unloads: Taken,
+    /// How long helpers took to end.
+    zeros: Taken,
+    /// How long the disk took to sync a file.
+    syncs: Taken,
+}
+
+impl Scrape {
+    /// The numbers of now. Waits for nothing.
+    pub fn of(services: &Services) -> Self {
+        Self {
+            status: handlers::numbers(services),
+            unloads: services.counters.unloads.taken(),
+            zeros: services.host.zeros().taken(),
+            syncs: services.store.sync_times(),
+        }
+    }
+
+    /// As text.
+    ///
+    /// # Errors
+    /// Never, as far as is known: a string takes everything.
+    pub fn text(self) -> Result<String, fmt::Error> {
+        let mut registry = Registry::with_prefix("skein");
+        registry.register_collector(Box::new(self));
+        let mut text = String::new();
+        text::encode(&mut text, &registry)?;
+        Ok(text)
+    }
+}
+
+/// What the text is called to somebody who sent these headers.
+pub fn kind(headers: &HeaderMap) -> &'static str {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|accepted| accepted.to_str().ok());
+    let open = accepted.into_iter().any(|accepted| accepted.contains("application/openmetrics-text"));
+    if open { OPEN_METRICS } else { PLAIN }
+}
+
+impl Collector for Scrape {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = Page(encoder);
+        self.server(&mut page)?;
+        threads(&mut page, &self.status.threads)?;
+        page.histogram("unload_seconds", "From the decision to unload a thread to the zero", &self.unloads)?;
+        helpers(&mut page, &self.status.helpers)?;
+        let zero = "From telling a helper to end until no process of it was left";
+        page.histogram("helper_zero_seconds", zero, &self.zeros)?;
+        turns(&mut page, &self.status.turns)?;
+        store(&mut page, &self.status.store)?;
+        page.histogram("store_sync_seconds", "What the disk took to sync a history", &self.syncs)?;
+        index(&mut page, &self.status.index)?;
+        texts(&mut page, &self.status.texts)?;
+        repair(&mut page, &self.status.repair)?;
+        clients(&mut page, &self.status)
+    }
+}
+
+impl Scrape {
+    fn server(&self, page: &mut Page<'_>) -> fmt::Result {
+        let status = &self.status;
+        page.info("build", "What runs", &[("version", &status.version)])?;
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit for 200,000 years")]
+        let started = status.started_at_ms as f64 / 1e3;
+        page.seconds("start_time_seconds", "When the server started, since 1970", started)?;
+        page.gauge("resident_memory_bytes", "Resident memory of the server", status.memory.resident_bytes)?;
+        page.gauge("tasks", "Tasks that run", status.tasks)?;
+        page.counter("panics", "Faults that ended one request, turn or thread", status.panics_total)?;
+        let ReloadCounts { total, unchanged_total, refused_total, last_at_ms: _ } = &status.reloads;
+        page.counter("reloads", "Reloads of the settings that were taken", *total)?;
+        page.counter("reloads_unchanged", "Reloads that found nothing changed", *unchanged_total)?;
+        page.counter("reloads_refused", "Reloads of settings that were wrong", *refused_total)?;
+        let PressureCounts { squeezed_total, unrelieved_total } = &status.pressure;
+        page.counter("threads_squeezed", "Idle threads that had to make room", *squeezed_total)?;
+        page.counter("threads_unrelieved", "Times when none was idle that could make room", *unrelieved_total)
+    }
+}
+
+fn threads(page: &mut Page<'_>, threads: &ThreadCounts) -> fmt::Result {
+    let ThreadCounts { loaded, loading, idle, running, unloading, subscriptions, observers } = threads;
+    page.gauge("threads_loaded", "Threads in memory", *loaded)?;
+    let states = [("loading", *loading), ("idle", *idle), ("running", *running), ("unloading", *unloading)];
+    page.gauges("threads", "Threads in memory by what they do", "state", &states)?;
+    page.gauge("subscribers", "Subscriptions that keep a thread loaded", *subscriptions)?;
+    page.gauge("observers", "Subscriptions that only watch", *observers)
+}
+
+fn helpers(page: &mut Page<'_>, helpers: &HelperCounts) -> fmt::Result {
+    let HelperCounts { alive, guards, starting, ready, stopping, lingering, quarantined, .. } = helpers;
+    let HelperCounts { started_total, stopped_total, killed_total, containment, held, leftovers, .. } =
+        helpers;
+    page.gauge("helpers_alive", "Helpers of which a process is left", *alive)?;
+    let rungs = [ContainmentRung::Guard, ContainmentRung::Cgroup, ContainmentRung::Namespace];
+    let by = rungs.map(|rung| (rung.word(), containment.get(rung.word()).copied().unwrap_or_default()));
+    page.gauges("helpers_held", "Helpers alive by what holds them", "rung", &by)?;
+    let in_force = rungs.map(|rung| (rung.word(), u64::from(held.in_force == Some(rung))));
+    page.gauges("helpers_rung_in_force", "1 for what holds the next helper, all 0: none", "rung", &in_force)?;
+    page.gauge(
+        "helpers_subreaper",
+        "Whether the server inherits what a dead guard leaves",
+        held.subreaper.into(),
+    )?;
+    let states = [("starting", *starting), ("ready", *ready), ("stopping", *stopping)];
+    page.gauges("helpers", "Helpers by where they are in their life", "state", &states)?;
+    page.gauge("helpers_lingering", "Helpers that no thread uses, kept for a while", *lingering)?;
+    page.gauge("helpers_quarantined", "Helpers that fell silent, kept for their calls", *quarantined)?;
+    page.gauge("helper_guards", "Guards that are alive", *guards)?;
+    page.counter("helpers_started", "Helpers that were started", *started_total)?;
+    page.counter("helpers_stopped", "Helpers that ended, by themselves or told to", *stopped_total)?;
+    page.counter("helpers_killed", "Helpers that had to be killed", *killed_total)?;
+    page.gauge(
+        "leftovers_looked",
+        "Whether a former server's processes were looked for",
+        leftovers.looked.into(),
+    )?;
+    page.counter(
+        "leftovers_ended",
+        "Processes of a former server that were found and ended",
+        leftovers.ended_total,
+    )?;
+    page.gauge("leftovers", "Processes of a former server that cannot be ended", leftovers.left)
+}
+
+fn turns(page: &mut Page<'_>, turns: &TurnCounts) -> fmt::Result {
+    let TurnCounts { running, started_total, completed_total } = turns;
+    page.gauge("turns_running", "Turns that run", *running)?;
+    page.counter("turns_started", "Turns that began", *started_total)?;
+    page.counter("turns_completed", "Turns that ended, in whichever way", *completed_total)
+}
+
+fn store(page: &mut Page<'_>, store: &StoreCounts) -> fmt::Result {
+    let StoreCounts { appends_total, syncs_total, errors_total, unsaved_records_total, .. } = store;
+    let StoreCounts { open_markers, loads_total, reads_total, .. } = store;
+    page.counter("store_appends", "Writes to histories", *appends_total)?;
+    page.counter("store_syncs", "Syncs of histories", *syncs_total)?;
+    page.counter("store_errors", "Writes and syncs that failed", *errors_total)?;
+    page.counter("store_unsaved_records", "Records that were given up", *unsaved_records_total)?;
+    page.counter("store_loads", "Histories that were opened to be loaded", *loads_total)?;
+    page.counter("store_reads", "Histories that were opened to be read without a load", *reads_total)?;
+    page.gauge("store_open_markers", "Histories whose end is not known to be closed", *open_markers)
+}
+
+fn index(page: &mut Page<'_>, index: &IndexCounts) -> fmt::Result {
+    let IndexCounts { state, open_ms, disk_bytes, content_bytes, disk_percent: _, indexing } = index;
+    let is = |at: IndexState| u64::from(*state == at);
+    let states = [
+        ("opening", is(IndexState::Opening)),
+        ("building", is(IndexState::Building)),
+        ("replacing", is(IndexState::Replacing)),
+        ("ready", is(IndexState::Ready)),
+        ("failed", is(IndexState::Failed)),
+    ];
+    page.gauges("index_state", "1 for where the list of threads is in its life", "state", &states)?;
+    if let Some(ms) = open_ms {
+        #[expect(clippy::cast_precision_loss, reason = "an opening of 200,000 years may be rounded")]
+        page.seconds("index_open_seconds", "What its last opening took", *ms as f64 / 1e3)?;
+    }
+    page.gauge("index_disk_bytes", "Bytes of its files", *disk_bytes)?;
+    page.gauge("index_content_bytes", "Bytes of its rows, without what storing them costs", *content_bytes)?;
+    if let Some(progress) = indexing {
+        page.gauge("index_threads_done", "Threads that its making has taken in", progress.done)?;
+        page.gauge("index_threads_found", "Threads that its making has to take in", progress.total)?;
+    }
+    Ok(())
+}
+
+fn texts(page: &mut Page<'_>, texts: &TextsCounts) -> fmt::Result {
+    let TextsCounts { state, done, behind, disk_bytes } = texts;
+    let is = |at: TextsState| u64::from(*state == at);
+    let states = [
+        ("unused", is(TextsState::Unused)),
+        ("building", is(TextsState::Building)),
+        ("ready", is(TextsState::Ready)),
+        ("failed", is(TextsState::Failed)),
+    ];
+    page.gauges("texts_state", "1 for where the index of what was said is in its life", "state", &states)?;
+    page.gauge("texts_threads_done", "Threads that it was compared with", *done)?;
+    page.gauge("texts_threads_behind", "Threads that each search looks at itself", *behind)?;
+    page.gauge("texts_disk_bytes", "Bytes of its files", *disk_bytes)
+}
+
+fn repair(page: &mut Page<'_>, repair: &RepairCounts) -> fmt::Result {
+    let RepairCounts { state, done, total, mended, failed } = repair;
+    let is = |at: RepairState| u64::from(*state == at);
+    let states = [
+        ("scheduled", is(RepairState::Scheduled)),
+        ("running", is(RepairState::Running)),
+        ("complete", is(RepairState::Complete)),
+    ];
+    page.gauges("repair_state", "1 for how far the repair after the start is", "state", &states)?;
+    page.gauge("repair_threads_found", "Threads that were open at the start", *total)?;
+    page.gauge("repair_threads_done", "Those that were looked at", *done)?;
+    page.gauge("repair_threads_mended", "Those that were mended", *mended)?;
+    page.gauge("repair_threads_failed", "Those that could not be read or written", *failed)
+}
+
+fn clients(page: &mut Page<'_>, status: &SkeinStatusResponse) -> fmt::Result {
+    let RefusalCounts { overloaded, slow_clients } = &status.refusals;
+    let ReplayCounts { events_total, gaps_total } = &status.replay;
+    page.gauge("connections", "Websocket connections", status.connections)?;
+    page.gauge("outbox_bytes", "Bytes that wait to be sent", status.outbox_bytes)?;
+    page.counter("refused_requests", "Requests that were answered with overloaded", *overloaded)?;
+    page.counter("slow_clients", "Connections closed for not taking their messages", *slow_clients)?;
+    page.counter("replayed_events", "Events that were told again to clients that came back", *events_total)?;
+    page.counter("replay_gaps", "Histories that could not be continued, and were shown whole", *gaps_total)
+}

@@ -1,0 +1,56 @@
+//! One family of numbers after the other: name, what it is, samples.
+
+use std::fmt;
+
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use crate::durations::Taken;
+
+/// Where they are written.
+pub struct Page<'a>(pub DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    /// What does not change, as labels.
+    pub fn info(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(&labels)
+    }
+
+    /// A number of now.
+    pub fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        ConstGauge::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Gauge)?)
+    }
+
+    /// A time or a duration of now, in seconds.
+    pub fn seconds(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        ConstGauge::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Gauge)?)
+    }
+
+    /// Numbers of now that differ in one label. Its values are words of ours: a label is never an id.
+    pub fn gauges(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &'static str,
+        values: &[(&'static str, u64)],
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (word, value) in values {
+            ConstGauge::new(*value).encode(family.encode_family(&[(label, *word)])?)?;
+        }
+        Ok(())
+    }
+
+    /// A number that only rises; its samples are called `name_total`.
+    pub fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        ConstCounter::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Counter)?)
+    }
+
+    /// How durations are spread.
+    pub fn histogram(&mut self, name: &str, help: &str, taken: &Taken) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        family.encode_histogram::<NoLabelSet>(taken.sum, taken.count, &taken.buckets, None)
+    }
+}

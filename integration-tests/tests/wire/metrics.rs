@@ -1,0 +1,152 @@
+//! `/metrics`: what a scrape reads is what `skein/status` says, while helpers live and after their end.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use skein_integration_tests::client::Client;
+use skein_integration_tests::home::{Helper, Home, PATIENCE};
+use skein_integration_tests::http::get;
+use skein_integration_tests::zoo;
+use skein_protocol::extension::SkeinStatusResponse;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+/// Metrics, and where `skein/status` has the same number.
+const SAME: [(&str, &str); 35] = [
+    ("connections", "/connections"),
+    ("outbox_bytes", "/outboxBytes"),
+    ("threads_loaded", "/threads/loaded"),
+    ("threads{state=\"idle\"}", "/threads/idle"),
+    ("threads{state=\"running\"}", "/threads/running"),
+    ("subscribers", "/threads/subscriptions"),
+    ("observers", "/threads/observers"),
+    ("helpers_alive", "/helpers/alive"),
+    ("helpers{state=\"ready\"}", "/helpers/ready"),
+    ("helper_guards", "/helpers/guards"),
+    ("helpers_held{rung=\"guard\"}", "/helpers/containment/guard"),
+    ("helpers_held{rung=\"cgroup\"}", "/helpers/containment/cgroup"),
+    ("helpers_held{rung=\"namespace\"}", "/helpers/containment/namespace"),
+    ("helpers_started_total", "/helpers/startedTotal"),
+    ("helpers_stopped_total", "/helpers/stoppedTotal"),
+    ("helpers_killed_total", "/helpers/killedTotal"),
+    ("helper_zero_seconds_count", "/helpers/zero/total"),
+    ("leftovers_ended_total", "/helpers/leftovers/endedTotal"),
+    ("leftovers", "/helpers/leftovers/left"),
+    ("unload_seconds_count", "/unloads/total"),
+    ("turns_running", "/turns/running"),
+    ("turns_started_total", "/turns/startedTotal"),
+    ("turns_completed_total", "/turns/completedTotal"),
+    ("store_appends_total", "/store/appendsTotal"),
+    ("store_syncs_total", "/store/syncsTotal"),
+    ("store_sync_seconds_count", "/store/syncsTotal"),
+    ("store_open_markers", "/store/openMarkers"),
+    ("refused_requests_total", "/refusals/overloaded"),
+    ("slow_clients_total", "/refusals/slowClients"),
+    ("replayed_events_total", "/replay/eventsTotal"),
+    ("replay_gaps_total", "/replay/gapsTotal"),
+    ("repair_threads_done", "/repair/done"),
+    ("repair_threads_found", "/repair/total"),
+    ("panics_total", "/panicsTotal"),
+    ("threads_squeezed_total", "/pressure/squeezedTotal"),
+];
+
+/// The samples of an answer: `name{labels}` without the prefix, and the value.
+fn samples(answer: &str) -> Result<BTreeMap<String, f64>> {
+    let (_, body) = answer.split_once("\r\n\r\n").context("no body")?;
+    ensure!(body.ends_with("# EOF\n"), "it is not whole: {body}");
+    let lines = body.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let (name, value) = line.rsplit_once(' ').with_context(|| line.to_owned())?;
+            let name = name.strip_prefix("skein_").with_context(|| format!("{line}: whose is it?"))?;
+            Ok((name.to_owned(), value.parse()?))
+        })
+        .collect()
+}
+
+/// What matters here of a status, and goes on changing by itself in none of it.
+fn numbers(status: &SkeinStatusResponse) -> Result<BTreeMap<&'static str, f64>> {
+    let status = serde_json::to_value(status)?;
+    let number = |at: &str| status.pointer(at).and_then(Value::as_f64).unwrap_or_default();
+    Ok(SAME.iter().map(|(_, at)| (*at, number(at))).collect())
+}
+
+/// A scrape between two looks that say the same, so that nothing has changed meanwhile; compared with them.
+async fn compare(home: &Home, client: &mut Client) -> Result<(BTreeMap<String, f64>, SkeinStatusResponse)> {
+    for _ in 0..200 {
+        let before = numbers(&client.status().await?)?;
+        let (code, answer) = get(home.address(), "/metrics", &[("Host", "localhost")]).await?;
+        let status = client.status().await?;
+        if numbers(&status)? != before {
+            continue;
+        }
+        let samples = samples(&answer)?;
+        ensure!(code == 200, "{answer}");
+        for (name, at) in SAME {
+            ensure!(
+                samples.get(name) == before.get(at),
+                "{name} is {:?}, {at} {before:?}",
+                samples.get(name)
+            );
+        }
+        return Ok((samples, status));
+    }
+    anyhow::bail!("the server does not come to rest")
+}
+
+#[tokio::test]
+async fn a_scrape_and_the_status_are_the_same_numbers_by_each_means_of_holding_helpers() -> Result<()> {
+    for rung in zoo::available().iter().copied() {
+        let home =
+            Home::setup().helper(Helper::named("helper")?).set("helpers.containment", rung).start().await?;
+        let mut client = home.client().await?;
+        let (empty, _) = compare(&home, &mut client).await?;
+        assert_eq!((empty["helpers_alive"], empty["unload_seconds_sum"]), (0.0, 0.0));
+        let thread = client.start_said_thread("hello").await?;
+        client.tool(thread, "helper", "echo", json!({ "text": "up" })).await?;
+        let (living, status) = compare(&home, &mut client).await?;
+        assert_eq!(
+            (living["helpers_alive"], living["threads_loaded"], living["subscribers"]),
+            (1.0, 1.0, 1.0)
+        );
+        let in_force = status.helpers.held.in_force.context("a helper runs")?;
+        for word in ["guard", "cgroup", "namespace"] {
+            let one = f64::from(u8::from(in_force.word() == word));
+            let of = |name: &str| living[&format!("{name}{{rung=\"{word}\"}}")];
+            assert_eq!((of("helpers_rung_in_force"), of("helpers_held")), (one, one), "{rung}: {word}");
+        }
+        assert!(living["store_syncs_total"] > 0.0 && living["store_sync_seconds_sum"] > 0.0, "{living:?}");
+        client.unload(thread, true).await?;
+        home.until_zero(PATIENCE).await?;
+        let (after, status) = compare(&home, &mut client).await?;
+        assert_eq!((after["helpers_alive"], after["threads_loaded"]), (0.0, 0.0));
+        assert_eq!((after["helper_zero_seconds_count"], after["unload_seconds_count"]), (1.0, 1.0));
+        let last = status.helpers.zero.last_ms.context("one has ended")?;
+        let sum = after["helper_zero_seconds_sum"] * 1e3;
+        assert!(sum >= last as f64 && sum < last as f64 + 1.0, "{sum} ms, and {last}");
+        assert_eq!(after["helper_zero_seconds_bucket{le=\"+Inf\"}"], 1.0);
+        home.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_scrape_counts_nobody_tells_its_kind_and_can_be_had_at_the_control_socket() -> Result<()> {
+    let home = Home::start().await?;
+    let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+    let (_, open) = get(home.address(), "/metrics", &[("Host", "localhost"), ("Accept", accept)]).await?;
+    assert!(
+        open.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        "{open}"
+    );
+    let (_, plain) = get(home.address(), "/metrics", &[("Host", "localhost")]).await?;
+    assert!(plain.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{plain}");
+    assert_eq!(samples(&plain)?["connections"], 0.0, "who scrapes is no client");
+    let mut socket = UnixStream::connect(home.path().join("control.sock")).await?;
+    socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await?;
+    assert_eq!(samples(&answer)?.len(), samples(&plain)?.len());
+    home.finish().await
+}
