@@ -113,6 +113,13 @@ pub const MAILBOX: usize = 64;
 pub const SHUTDOWN_DRAIN: Duration = Duration::from_secs(2);
 /// At a stop, the time for everything. Origin: service managers kill after 10 s at the least.
 pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
+/// How long a client that leaves for good waits until its threads have ended. Origin: programs that start one on standard streams
+/// kill it 2 s after they asked it to end; it ends within 1.5 s.
+pub const LEAVE_LIMIT: Duration = Duration::from_millis(1200);
+/// What of the time above the way there and back may take. Origin: guess; what is left of the 1.5 s is the exit's.
+pub const LEAVE_MARGIN: Duration = Duration::from_millis(100);
+/// How long `skein app-server` tries to reach the server of a home, or to become it. Origin: guess; above any stop.
+pub const OWNER_WAIT: Duration = Duration::from_secs(10);
 /// At a stop, what of that time is left to the exit of the process itself. Origin: guess; milliseconds, on an idle
 /// machine.
 pub const SHUTDOWN_RESERVE: Duration = Duration::from_millis(250);

@@ -48,7 +48,7 @@ pub struct Server {
     services: Arc<Services>,
     web: Arc<Web>,
     home: Mutex<Option<Home>>,
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     /// Ends the accepting of connections, and what only a server that goes on needs.
     accept: CancellationToken,
     background: Background,
@@ -87,6 +87,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Nobody could reach the server: it has no address, and no control socket either.
+    #[error("there is no control socket in the home; put the home on a file system that has sockets")]
+    Unreachable,
     /// The rollouts cannot be reached.
     #[error("the rollouts in the home cannot be reached: {0}")]
     Store(#[source] std::io::Error),
@@ -115,9 +118,12 @@ impl Server {
         let left_open = services.store.open_markers().await.map_err(StartError::Store)?;
         services.repair.schedule(left_open.len());
         // 3. The port and the control socket, then the word to other processes that they are open.
-        let (listener, address) = listen(services.config().listen).await?;
-        services.address.get_or_init(|| address);
+        let (listener, address) = listen(services.config().listen).await?.unzip();
+        if let Some(address) = address {
+            services.address.get_or_init(|| address);
+        }
         let control = control(&home);
+        reachable(listener.is_some() || control.is_some())?;
         home.publish(addresses(address, control.is_some().then(|| home.paths().control_socket())))?;
         // 4. Serve.
         let web = Arc::new(Web {
@@ -127,10 +133,10 @@ impl Server {
             ready: AtomicBool::new(true),
         });
         let accept = CancellationToken::new();
-        services.tasks.spawn("pressure", pressure::run(Arc::clone(&services), accept.clone()));
-        services.tasks.spawn("trash", trash::run(Arc::clone(&services), accept.clone()));
-        services.tasks.spawn("reaper", helpers::reap_strangers(Arc::clone(&services.host), accept.clone()));
-        services.tasks.spawn("accept", serve(Door::new(listener), Arc::clone(&web), accept.clone()));
+        while_it_serves(&services, &accept);
+        if let Some(listener) = listener {
+            services.tasks.spawn("accept", serve(Door::new(listener), Arc::clone(&web), accept.clone()));
+        }
         if let Some(control) = control {
             let serving = serve(Door::new(control), Arc::clone(&web), accept.clone());
             services.tasks.spawn("accept control", serving);
@@ -139,15 +145,27 @@ impl Server {
         let repair = repair::run(Arc::clone(&services), left_open, background.repair.clone());
         let repair = services.tasks.spawn("repair", repair);
         *background.repair_done.lock().unwrap_or_else(PoisonError::into_inner) = Some(repair);
-        tracing::info!(%address, home = %services.config().home.display(), "serving");
+        tracing::info!(?address, home = %services.config().home.display(), "serving");
         let hurry = CancellationToken::new();
         Ok(Self { services, web, home: Mutex::new(Some(home)), address, accept, background, hurry })
     }
 
-    /// Where it listens.
+    /// Where it listens; `None` when only the control socket of its home leads to it.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Until no client is connected.
+    pub async fn deserted(&self) {
+        let subscribers = &self.services.subscribers;
+        loop {
+            let goes = subscribers.one_goes();
+            if subscribers.is_deserted() {
+                return;
+            }
+            goes.await;
+        }
     }
 
     /// Looks at the settings again. See [`reload::reload`].
@@ -246,11 +264,20 @@ impl Server {
     }
 }
 
-async fn listen(wished: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+/// Starts what only a server that goes on needs.
+fn while_it_serves(services: &Arc<Services>, accept: &CancellationToken) {
+    let tasks = &services.tasks;
+    tasks.spawn("pressure", pressure::run(Arc::clone(services), accept.clone()));
+    tasks.spawn("trash", trash::run(Arc::clone(services), accept.clone()));
+    tasks.spawn("reaper", helpers::reap_strangers(Arc::clone(&services.host), accept.clone()));
+}
+
+async fn listen(wished: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {
+    let Some(wished) = wished else { return Ok(None) };
     let refused = |source| StartError::Listen { address: wished, source };
     let listener = TcpListener::bind(wished).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
-    Ok((listener, address))
+    Ok(Some((listener, address)))
 }
 
 /// The socket for programs of this machine. A server is of use without it, on a file system that has none.
@@ -264,10 +291,14 @@ fn control(home: &Home) -> Option<Control> {
         .ok()
 }
 
+fn reachable(is: bool) -> Result<(), StartError> {
+    if is { Ok(()) } else { Err(StartError::Unreachable) }
+}
+
 /// What `server.json` says, the websocket first.
-fn addresses(websocket: SocketAddr, control: Option<PathBuf>) -> Vec<String> {
+fn addresses(websocket: Option<SocketAddr>, control: Option<PathBuf>) -> Vec<String> {
     let control = control.map(|path| format!("unix://{}", path.display()));
-    [format!("ws://{websocket}")].into_iter().chain(control).collect()
+    websocket.map(|address| format!("ws://{address}")).into_iter().chain(control).collect()
 }
 
 async fn serve<A: Accept>(door: Door<A>, web: Arc<Web>, accept: CancellationToken) {

@@ -36,6 +36,7 @@ pub mod requests;
 pub mod seed;
 pub mod soak;
 pub mod strangers;
+pub mod streams;
 pub mod terminal;
 pub mod view;
 pub mod wedge;

@@ -120,6 +120,12 @@ export type Methods = {
    * other subscribers, unless forced. Joins an unload that is already under way.
    */
   "skein/thread/unload": { params: SkeinThreadUnloadParams; result: SkeinThreadUnloadResponse };
+  /**
+   * For a client whose user is gone: its subscriptions end, and turns of threads to which nobody else is subscribed are
+   * interrupted. Answered when these threads are unloaded and none of their helpers is left, or after 1.2 s with the number
+   * of those that are not.
+   */
+  "skein/connection/leave": { params: SkeinConnectionLeaveParams; result: SkeinConnectionLeaveResponse };
   /** What the server holds and has done, in numbers. Never waits for anything. */
   "skein/status": { params: SkeinStatusParams; result: SkeinStatusResponse };
   /** The helpers of loaded threads, and those kept for others, with their processes, memory, queues and last words, from one look at the system. */
@@ -2181,6 +2187,17 @@ export type SkeinCatalogResumeResponse = {
   changes: CatalogChange[];
   /** The changes since are not known any more, or the number is of another start of the server: list again. */
   tooOld: boolean;
+};
+
+/** Params of `skein/connection/leave`: nothing. */
+export type SkeinConnectionLeaveParams = { [key: string]: unknown };
+
+/** Response of `skein/connection/leave`. */
+export type SkeinConnectionLeaveResponse = {
+  /** Threads that were left to nobody. */
+  left: number;
+  /** Of these: still loaded, because they take longer to end, or somebody else has come. */
+  loaded: number;
 };
 
 /** Params of `skein/heartbeat`. */

@@ -321,6 +321,20 @@ pub enum UnloadOutcome {
     NotLoaded,
 }
 
+/// Params of `skein/connection/leave`: nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SkeinConnectionLeaveParams {}
+
+/// Response of `skein/connection/leave`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SkeinConnectionLeaveResponse {
+    /// Threads that were left to nobody.
+    pub left: u64,
+    /// Of these: still loaded, because they take longer to end, or somebody else has come.
+    pub loaded: u64,
+}
+
 /// Params of `skein/quiesce`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -12,8 +12,9 @@ use crate::{
     },
     extension::{
         RpcDiscoverParams, RpcDiscoverResponse, SkeinCatalogResumeParams, SkeinCatalogResumeResponse,
-        SkeinHelpersListParams, SkeinHelpersListResponse, SkeinQuiesceParams, SkeinQuiesceResponse,
-        SkeinStatusParams, SkeinStatusResponse, SkeinThreadUnloadParams, SkeinThreadUnloadResponse,
+        SkeinConnectionLeaveParams, SkeinConnectionLeaveResponse, SkeinHelpersListParams,
+        SkeinHelpersListResponse, SkeinQuiesceParams, SkeinQuiesceResponse, SkeinStatusParams,
+        SkeinStatusResponse, SkeinThreadUnloadParams, SkeinThreadUnloadResponse,
     },
     helper::{
         ListMcpServerStatusParams, ListMcpServerStatusResponse, McpResourceReadParams,
@@ -136,6 +137,11 @@ methods! {
     /// other subscribers, unless forced. Joins an unload that is already under way.
     SkeinThreadUnload = "skein/thread/unload" [Thread, Experimental]
         SkeinThreadUnloadParams => SkeinThreadUnloadResponse;
+    /// For a client whose user is gone: its subscriptions end, and turns of threads to which nobody else is subscribed are
+    /// interrupted. Answered when these threads are unloaded and none of their helpers is left, or after 1.2 s with the number
+    /// of those that are not.
+    SkeinConnectionLeave = "skein/connection/leave" [Thread, Experimental]
+        SkeinConnectionLeaveParams => SkeinConnectionLeaveResponse;
     /// What the server holds and has done, in numbers. Never waits for anything.
     SkeinStatus = "skein/status" [Inline, Experimental] SkeinStatusParams => SkeinStatusResponse;
     /// The helpers of loaded threads, and those kept for others, with their processes, memory, queues and last words, from one look at the system.

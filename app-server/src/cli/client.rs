@@ -27,7 +27,7 @@ use super::{Where, home};
 const CONTROL: &str = "ws://localhost/";
 
 /// A websocket over whatever carries it.
-trait Link:
+pub(super) trait Link:
     Stream<Item = Result<Message, TransportError>> + Sink<Message, Error = TransportError> + Unpin + Send
 {
 }
@@ -82,18 +82,8 @@ impl Client {
 
     /// Connects to the server of a home and shakes hands.
     pub async fn open_home(root: &Path) -> anyhow::Result<Self> {
-        let paths = HomePaths::new(root);
-        let opened = in_time(async {
-            let link: Box<dyn Link> = match knock(&paths).await {
-                Ok(stream) => Box::new(client_async_with_config(CONTROL, stream, Some(unlimited())).await?.0),
-                Err(error) => match websocket(root)? {
-                    None => return Err(error).context("control.sock"),
-                    Some(url) => Box::new(dial(&url).await.context(url)?),
-                },
-            };
-            Self::greet(link).await
-        });
-        opened.await.with_context(|| silence(&paths))
+        let link = link(root).await?;
+        in_time(Self::greet(link)).await.with_context(|| silence(&HomePaths::new(root)))
     }
 
     async fn greet(socket: Box<dyn Link>) -> anyhow::Result<Self> {
@@ -157,6 +147,24 @@ impl Client {
     async fn send(&mut self, text: String) -> anyhow::Result<()> {
         self.socket.send(Message::text(text)).await.context("the connection broke")
     }
+}
+
+/// An open websocket to the server of a home; nothing was said yet.
+pub(super) async fn link(root: &Path) -> anyhow::Result<Box<dyn Link>> {
+    let paths = HomePaths::new(root);
+    let opened = in_time(async {
+        match knock(&paths).await {
+            Ok(stream) => {
+                let link = client_async_with_config(CONTROL, stream, Some(unlimited())).await?.0;
+                Ok(Box::new(link) as Box<dyn Link>)
+            }
+            Err(error) => match websocket(root)? {
+                None => Err(error).context("control.sock"),
+                Some(url) => Ok(Box::new(dial(&url).await.context(url)?) as Box<dyn Link>),
+            },
+        }
+    });
+    opened.await.with_context(|| silence(&paths))
 }
 
 /// The control socket of a home.

@@ -1,7 +1,9 @@
 //! The command line: what can be asked of the program, and how it ends.
 
+mod app_server;
 mod ask;
 mod backup;
+mod bridge;
 mod call;
 mod client;
 mod doctor;
@@ -41,6 +43,9 @@ pub struct Cli {
 enum Command {
     /// Serve a home until SIGTERM or SIGINT; a second signal shortens every wait of the stop.
     Serve(serve::Serve),
+    /// Speak the protocol on standard input and output, a message a line, until the input ends: as a bridge to the server of the
+    /// home, or as its server where it has none.
+    AppServer(app_server::AppServer),
     /// Write what a home holds into one file, whether it is served or not.
     Backup(backup::Backup),
     /// Call a method of the running server and print its answer.
@@ -96,6 +101,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let well = |()| ExitCode::SUCCESS;
     let done = match cli.command {
         Command::Serve(serve) => serve.run(),
+        Command::AppServer(app_server) => app_server.run(),
         Command::Backup(backup) => backup.run().map(well),
         Command::Call(call) => one_thread().and_then(|runtime| runtime.block_on(call.run())).map(well),
         Command::Doctor(doctor) => one_thread().and_then(|runtime| runtime.block_on(doctor.run())),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use skein_app_server::config::{Config, Flags};
+use skein_app_server::config::{Config, Flags, STDIO};
 use skein_app_server::telemetry;
 use skein_app_server::{Server, StartError};
 use tokio::runtime;
@@ -19,6 +19,13 @@ pub struct Serve {
     /// Where to listen: ws://127.0.0.1:PORT; port 0 takes a free one [default: ws://127.0.0.1:4500].
     #[arg(long, value_name = "URL")]
     listen: Option<String>,
+    #[command(flatten)]
+    start: Start,
+}
+
+/// What a server is started with, wherever it listens.
+#[derive(Debug, Args)]
+pub struct Start {
     /// The folder with everything that lasts [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
@@ -33,21 +40,31 @@ pub struct Serve {
     guard: Option<PathBuf>,
 }
 
-impl Serve {
-    pub fn run(self) -> anyhow::Result<ExitCode> {
-        telemetry::start();
-        let flags = Flags {
-            home: self.home,
-            listen: self.listen,
-            guard: self.guard,
-            test_fences: self.test_fences,
-            settings: self.settings,
-        };
-        let config = Config::load(&flags)
+impl Start {
+    /// The settings of this start; what is odd in them is in the log.
+    pub fn load(self, listen: Option<String>) -> anyhow::Result<Config> {
+        let Self { home, settings, test_fences, guard } = self;
+        let config = Config::load(&Flags { home, listen, guard, test_fences, settings })
             .map_err(|errors| anyhow::anyhow!("these settings cannot be used:\n{errors}"))?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
+        Ok(config)
+    }
+}
+
+impl Serve {
+    pub fn new(listen: String, start: Start) -> Self {
+        Self { listen: Some(listen), start }
+    }
+
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        telemetry::start();
+        anyhow::ensure!(
+            self.listen.as_deref() != Some(STDIO),
+            "skein serve does not speak on standard streams; skein app-server does"
+        );
+        let config = self.start.load(self.listen)?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
         let served = runtime.block_on(serve(config));
         // The server has joined everything that matters; a read that still hangs on a disk must not hold the exit.
@@ -66,7 +83,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let home = config.home.clone();
     let server = Server::start(config).await?;
     let ready = serde_json::json!({
-        "address": format!("ws://{}", server.address()),
+        "address": server.address().map(|address| format!("ws://{address}")),
         "pid": std::process::id(),
         "home": home,
     });
@@ -80,10 +97,16 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             sooner = signals.next() => sooner,
         };
     }
+    stop(&server, &mut signals).await;
+    Ok(())
+}
+
+/// Stops the server; a signal that comes meanwhile shortens every wait.
+pub(super) async fn stop(server: &Server, signals: &mut Signals) {
     let mut stop = pin!(server.stop());
     loop {
         tokio::select! {
-            () = &mut stop => return Ok(()),
+            () = &mut stop => return,
             asked = signals.next() => match asked {
                 Asked::Stop => server.stop_now(),
                 // What stops needs no new settings.
@@ -94,14 +117,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 /// The signals that the server hears.
-struct Signals {
+pub(super) struct Signals {
     term: Signal,
     int: Signal,
     hup: Signal,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
@@ -110,7 +133,7 @@ impl Signals {
     }
 
     /// What the next one asks for. The end of a terminal (SIGHUP) does not end the server.
-    async fn next(&mut self) -> Asked {
+    pub(super) async fn next(&mut self) -> Asked {
         let (signal, asked) = tokio::select! {
             _ = self.term.recv() => ("SIGTERM", Asked::Stop),
             _ = self.int.recv() => ("SIGINT", Asked::Stop),
@@ -123,7 +146,7 @@ impl Signals {
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
+pub(super) enum Asked {
     Stop,
     Reload,
 }

@@ -37,13 +37,17 @@ use problem::Problems;
 /// The user's settings, a file in the home.
 pub const FILE: &str = "config.toml";
 
+/// What `--listen` says for standard streams.
+pub const STDIO: &str = "stdio://";
+
 /// Everything that a user of the server may choose.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The folder with everything that lasts: rollouts, index, settings.
     pub home: PathBuf,
-    /// Where websockets are accepted. Always a loopback address; port 0 takes a free one.
-    pub listen: SocketAddr,
+    /// Where websockets are accepted, beside the home's control socket; `None` for nowhere. Always a loopback address; port 0
+    /// takes a free one.
+    pub listen: Option<SocketAddr>,
     /// The program that is run again as the guard of a helper.
     pub guard: GuardProgram,
     /// Whether the method that waits until every owner has caught up is served. For tests.
@@ -227,7 +231,7 @@ impl Config {
     pub fn new(home: PathBuf) -> Self {
         Self {
             home,
-            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), policy::DEFAULT_PORT),
+            listen: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), policy::DEFAULT_PORT)),
             guard: GuardProgram::ThisProgram,
             test_fences: false,
             model: policy::DEFAULT_MODEL.to_owned(),
@@ -271,7 +275,7 @@ impl Config {
         config.test_fences = flags.test_fences;
         if let Some(listen) = flags.listen.as_deref() {
             match parse_listen(listen) {
-                Ok(address) => config.listen = address,
+                Ok(listen) => config.listen = listen,
                 Err(error) => problems.push(error),
             }
         }
@@ -315,8 +319,11 @@ pub fn home(flag: Option<&Path>, variable: Variable<'_>) -> Result<PathBuf, Conf
     std::path::absolute(&chosen).map_err(|error| wrong(format!("{}: {error}", chosen.display())))
 }
 
-/// Reads `ws://ADDRESS:PORT`. Only loopback addresses, until clients can be told apart.
-fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
+/// Reads `ws://ADDRESS:PORT`, or [`STDIO`] for none. Only loopback addresses, until clients can be told apart.
+fn parse_listen(text: &str) -> Result<Option<SocketAddr>, ConfigError> {
+    if text == STDIO {
+        return Ok(None);
+    }
     let expected = "write ws://127.0.0.1:PORT (port 0 takes a free one)";
     let wrong = |what: String| ConfigError::new(Place::Flag("--listen".to_owned()), "", what, expected);
     let Some(rest) = text.strip_prefix("ws://") else {
@@ -332,5 +339,5 @@ fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
     if !address.ip().is_loopback() {
         return Err(wrong(format!("{} can be reached from other machines", address.ip())));
     }
-    Ok(address)
+    Ok(Some(address))
 }

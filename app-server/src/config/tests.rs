@@ -37,7 +37,7 @@ fn a_home_without_a_file_has_the_defaults() {
     let flags = Flags { home: Some(folder.path().to_owned()), ..Flags::default() };
     let config = Config { origin: None, ..Config::load(&flags).unwrap() };
     assert_eq!(config, Config::new(folder.path().to_owned()));
-    assert_eq!(config.listen.to_string(), "127.0.0.1:4500");
+    assert_eq!(config.listen.unwrap().to_string(), "127.0.0.1:4500");
     assert_eq!(config.guard, GuardProgram::ThisProgram);
 }
 
@@ -388,9 +388,9 @@ fn a_file_that_is_not_one_is_an_error_and_not_a_hang() {
 
 #[test]
 fn only_loopback_addresses_are_served() {
-    assert_eq!(listen("ws://127.0.0.1:0").unwrap().listen.to_string(), "127.0.0.1:0");
-    assert_eq!(listen("ws://localhost:81/").unwrap().listen.to_string(), "127.0.0.1:81");
-    assert_eq!(listen("ws://[::1]:82").unwrap().listen.to_string(), "[::1]:82");
+    assert_eq!(listen("ws://127.0.0.1:0").unwrap().listen.unwrap().to_string(), "127.0.0.1:0");
+    assert_eq!(listen("ws://localhost:81/").unwrap().listen.unwrap().to_string(), "127.0.0.1:81");
+    assert_eq!(listen("ws://[::1]:82").unwrap().listen.unwrap().to_string(), "[::1]:82");
     for text in ["127.0.0.1:4500", "ws://0.0.0.0:4500", "ws://127.0.0.1", "ws://host:1", "wss://127.0.0.1:1"]
     {
         let error = listen(text).unwrap_err().to_string();

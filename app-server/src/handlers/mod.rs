@@ -3,11 +3,11 @@
 use skein_protocol::methods::{
     AccountRead, CollaborationModeList, ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead, HooksList,
     Initialize, Initialized, McpServerResourceRead, McpServerStatusList, McpServerToolCall, ModelList,
-    RpcDiscover, SkeinCatalogResume, SkeinHelpersList, SkeinQuiesce, SkeinStatus, SkeinThreadUnload,
-    SkillsList, ThreadArchive, ThreadDelete, ThreadFork, ThreadInjectItems, ThreadItemsList, ThreadList,
-    ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet, ThreadRead, ThreadResume, ThreadRevert,
-    ThreadRollback, ThreadSearch, ThreadSearchOccurrences, ThreadStart, ThreadTurnsList, ThreadUnarchive,
-    ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
+    RpcDiscover, SkeinCatalogResume, SkeinConnectionLeave, SkeinHelpersList, SkeinQuiesce, SkeinStatus,
+    SkeinThreadUnload, SkillsList, ThreadArchive, ThreadDelete, ThreadFork, ThreadInjectItems,
+    ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet, ThreadRead,
+    ThreadResume, ThreadRevert, ThreadRollback, ThreadSearch, ThreadSearchOccurrences, ThreadStart,
+    ThreadTurnsList, ThreadUnarchive, ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
 };
 
 use crate::router::Router;
@@ -41,6 +41,7 @@ pub fn router() -> Router {
     router.inline::<CollaborationModeList>(startup::collaboration_modes);
     router.inline::<RpcDiscover>(discover::discover);
     router.inline::<SkeinStatus>(status::status);
+    router.thread::<SkeinConnectionLeave>(server::leave);
     router.thread::<SkeinQuiesce>(server::quiesce);
     router.thread::<ThreadStart>(thread::start);
     router.thread::<ThreadResume>(thread::resume);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::Value;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
-    EVENTS_EXTENSION, EVENTS_VERSION, EventsExtension, ServerExtensions, SkeinQuiesceParams,
-    SkeinQuiesceResponse,
+    EVENTS_EXTENSION, EVENTS_VERSION, EventsExtension, ServerExtensions, SkeinConnectionLeaveParams,
+    SkeinConnectionLeaveResponse, SkeinQuiesceParams, SkeinQuiesceResponse,
 };
 use skein_protocol::server::{
     InitializeCapabilities, InitializeParams, InitializeResponse, Model, ModelListParams, ModelListResponse,
@@ -21,7 +21,8 @@ use crate::policy;
 use crate::reload;
 use crate::router::errors;
 use crate::thread::command::Command;
-use crate::thread::subscribers::ClientWishes;
+use crate::thread::machine::Phase;
+use crate::thread::subscribers::{ClientWishes, Left};
 
 /// `initialize`
 pub fn initialize(
@@ -114,6 +115,45 @@ fn model(name: &str, provider: &str) -> Model {
         _ => format!("A model of {provider}"),
     };
     Model::new(name, name, description)
+}
+
+/// `skein/connection/leave`
+pub fn leave(
+    connection: &Arc<Connection>,
+    _params: SkeinConnectionLeaveParams,
+    reply: Reply<SkeinConnectionLeaveResponse>,
+) {
+    let services = Arc::clone(&connection.services);
+    let mut alone = Vec::new();
+    for thread in services.subscribers.threads_of(connection.id()) {
+        let left = services.subscribers.leave(connection.id(), thread);
+        if left == Left::Nothing {
+            continue;
+        }
+        if services.subscribers.counts(thread).subscribers == 0
+            && let Some(handle) = services.registry.handle(thread)
+        {
+            if let Some(turn) = handle.seen(|seen| seen.turn.clone()) {
+                handle.interrupt(turn);
+            }
+            alone.push(handle);
+        }
+        services.registry.wake(thread);
+    }
+    let tasks = services.tasks.clone();
+    tasks.spawn("leave", async move {
+        let all = alone.len();
+        let end = services.clock.now() + policy::LEAVE_LIMIT;
+        let mut loaded = 0;
+        for handle in alone {
+            let mut seen = handle.watch();
+            let gone = seen.wait_for(|seen| seen.phase == Phase::Gone);
+            // An owner that is gone tells no more, which is the other end of this wait.
+            loaded += u64::from(tokio::time::timeout_at(end, gone).await.is_err());
+        }
+        let left = u64::try_from(all).unwrap_or(u64::MAX);
+        reply.ok(&SkeinConnectionLeaveResponse { left, loaded });
+    });
 }
 
 /// `skein/quiesce`: asks every owner, and waits for all of them in a task of its own.

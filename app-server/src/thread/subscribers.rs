@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[cfg(not(all(test, feature = "races")))]
 use dashmap::DashMap;
 use skein_protocol::ids::{ConnectionId, ThreadId};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::catalog::{Catalog, CatalogLimits};
@@ -131,6 +132,8 @@ pub struct Subscribers {
     connections: DashMap<ConnectionId, Connection>,
     threads: DashMap<ThreadId, ThreadSide>,
     next_ticket: AtomicU64,
+    /// Tells of each connection that goes.
+    gone: Notify,
     /// What everybody is told. Locked before any guard of the maps, never behind one: a number is given and told to
     /// all in one step, so that each connection hears rising numbers.
     catalog: Mutex<Catalog>,
@@ -145,6 +148,7 @@ impl Subscribers {
             connections: DashMap::new(),
             threads: DashMap::new(),
             next_ticket: AtomicU64::new(0),
+            gone: Notify::new(),
             catalog: Mutex::new(Catalog::new(start, limits)),
         }
     }
@@ -180,6 +184,7 @@ impl Subscribers {
     pub fn disconnect(&self, id: ConnectionId) -> Vec<ThreadId> {
         // First: nothing can join any more.
         let Some((_, connection)) = self.connections.remove(&id) else { return Vec::new() };
+        self.gone.notify_waiters();
         let mut left: HashSet<ThreadId> = connection.resuming.into_values().collect();
         for thread in connection.threads.into_keys() {
             self.remove_from_thread(id, thread);
@@ -292,6 +297,24 @@ impl Subscribers {
                 self.remove_from_thread(id, thread);
             }
         }
+    }
+
+    /// The threads to which a connection listens, or is about to.
+    #[must_use]
+    pub fn threads_of(&self, id: ConnectionId) -> HashSet<ThreadId> {
+        let Some(connection) = self.connections.get(&id) else { return HashSet::new() };
+        connection.threads.keys().chain(connection.resuming.values()).copied().collect()
+    }
+
+    /// Whether nobody is connected.
+    #[must_use]
+    pub fn is_deserted(&self) -> bool {
+        self.connections.is_empty()
+    }
+
+    /// Until the next connection goes; those count that go from the call on.
+    pub fn one_goes(&self) -> impl Future<Output = ()> + '_ {
+        self.gone.notified()
     }
 
     /// How many listen to a thread.

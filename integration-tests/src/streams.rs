@@ -1,0 +1,164 @@
+//! `skein app-server` on standard streams, as a program has it that starts one of its own.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use skein_protocol::ids::ThreadId;
+use skein_protocol::item::{ThreadItem, ThreadItemBody};
+use skein_protocol::methods::{Initialize, Initialized, ThreadStart, TurnStart};
+use skein_protocol::notifications::ItemStarted;
+use skein_protocol::server::{ClientInfo, InitializeParams};
+use skein_protocol::table::{ClientNotification, Method, Notification};
+use skein_protocol::thread::ThreadStartParams;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+
+use crate::client::BOUND;
+use crate::paths;
+use crate::requests::turn_params;
+
+/// A program that was started, and what it has said.
+#[derive(Debug)]
+pub struct Streams {
+    child: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+    errors: ChildStderr,
+    heard: VecDeque<Value>,
+    last_id: i64,
+}
+
+impl Streams {
+    /// Starts the program on a home, and says hello.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn start(home: &Path) -> anyhow::Result<Self> {
+        let mut streams = Self::silent(home)?;
+        let client_info = ClientInfo { name: "streams".to_owned(), title: None, version: "1".to_owned() };
+        streams.call::<Initialize>(InitializeParams { capabilities: None, client_info }).await?;
+        streams.say(&json!({"method": Initialized::INFO.wire})).await?;
+        Ok(streams)
+    }
+
+    /// Starts the program on a home, and says nothing.
+    ///
+    /// # Errors
+    /// When there is no such program.
+    pub fn silent(home: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(paths::skein()?);
+        command.args(["app-server", "--home"]).arg(home).env_remove("SKEIN_HOME").kill_on_drop(true);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().context("skein app-server does not start")?;
+        let input = child.stdin.take().context("no stdin")?;
+        let output = BufReader::new(child.stdout.take().context("no stdout")?).lines();
+        let errors = child.stderr.take().context("no stderr")?;
+        Ok(Self { child, input, output, errors, heard: VecDeque::new(), last_id: 0 })
+    }
+
+    /// Its process.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn pid(&self) -> anyhow::Result<u32> {
+        self.child.id().context("it has ended")
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// When it does not read any more.
+    pub async fn say(&mut self, message: &Value) -> anyhow::Result<()> {
+        Ok(self.input.write_all(format!("{message}\n").as_bytes()).await?)
+    }
+
+    /// Calls a method and waits for its result; what comes meanwhile is kept.
+    ///
+    /// # Errors
+    /// When the answer is an error, or there is none.
+    pub async fn call<M: Method>(&mut self, params: M::Params) -> anyhow::Result<M::Response> {
+        self.last_id += 1;
+        let (id, method) = (self.last_id, M::INFO.wire);
+        self.say(&json!({"id": id, "method": method, "params": params})).await?;
+        loop {
+            let message = self.line().await.with_context(|| format!("no answer to {method}"))?;
+            if message["id"] == id {
+                ensure!(message["error"].is_null(), "{method}: {message}");
+                return Ok(serde_json::from_value(message["result"].clone())?);
+            }
+            self.heard.push_back(message);
+        }
+    }
+
+    /// The params of the next notification of this kind that `fits`.
+    ///
+    /// # Errors
+    /// When none comes.
+    pub async fn next<N: Notification>(
+        &mut self,
+        fits: impl Fn(&N::Params) -> bool,
+    ) -> anyhow::Result<N::Params> {
+        loop {
+            let message = match self.heard.pop_front() {
+                Some(message) => message,
+                None => self.line().await.with_context(|| format!("no {}", N::INFO.wire))?,
+            };
+            if message["method"] == N::INFO.wire {
+                let params: N::Params = serde_json::from_value(message["params"].clone())?;
+                if fits(&params) {
+                    return Ok(params);
+                }
+            }
+        }
+    }
+
+    /// Starts a thread and a turn in it, and waits until the turn's call of a helper has begun.
+    ///
+    /// # Errors
+    /// When it does not come to that.
+    pub async fn hanging_turn(&mut self, text: &str) -> anyhow::Result<ThreadId> {
+        let thread = self.call::<ThreadStart>(ThreadStartParams::default()).await?.thread.id;
+        self.call::<TurnStart>(turn_params(thread, text)).await?;
+        let is_call = |item: &ThreadItem| matches!(item.body, ThreadItemBody::McpToolCall(_));
+        self.next::<ItemStarted>(|started| is_call(&started.item)).await?;
+        Ok(thread)
+    }
+
+    async fn line(&mut self) -> anyhow::Result<Value> {
+        let line = tokio::time::timeout(BOUND, self.output.next_line()).await;
+        let line = line.with_context(|| format!("nothing within {BOUND:?}"))??;
+        Ok(serde_json::from_str(&line.context("its output has ended")?)?)
+    }
+
+    /// Ends its input and waits for its end.
+    ///
+    /// # Errors
+    /// When it has ended with an error, or not within `bound`.
+    pub async fn end(self, bound: Duration) -> anyhow::Result<()> {
+        let (code, said) = self.exit(bound).await?;
+        ensure!(code == Some(0), "it has ended with {code:?}: {said}");
+        Ok(())
+    }
+
+    /// The same, whatever its end: its exit code, and what it has said to stderr.
+    ///
+    /// # Errors
+    /// When it has not ended within `bound`.
+    pub async fn exit(self, bound: Duration) -> anyhow::Result<(Option<i32>, String)> {
+        let Self { mut child, input, output, mut errors, .. } = self;
+        drop(input);
+        let mut rest = output.into_inner();
+        let (mut said, mut shown) = (String::new(), Vec::new());
+        let end = async {
+            tokio::try_join!(errors.read_to_string(&mut said), rest.read_to_end(&mut shown))?;
+            child.wait().await
+        };
+        let status =
+            tokio::time::timeout(bound, end).await.with_context(|| format!("not within {bound:?}"))??;
+        Ok((status.code(), said))
+    }
+}

@@ -1,0 +1,138 @@
+//! `skein app-server`: the protocol on standard streams, as the server of a home or as a bridge to it.
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use skein_integration_tests::home::{Helper, Home, PATIENCE};
+use skein_integration_tests::process::{Family, wait_until};
+use skein_integration_tests::requests::resume_params;
+use skein_integration_tests::streams::Streams;
+use skein_protocol::extension::SkeinConnectionLeaveParams;
+use skein_protocol::ids::ThreadId;
+use skein_protocol::methods::{SkeinConnectionLeave, SkeinStatus, ThreadResume};
+use skein_protocol::table::Method;
+use skein_protocol::turn::TurnStatus;
+
+const HANGS: &str = "/tool helper hang";
+
+/// A home whose server has ended.
+async fn unserved() -> Result<Home> {
+    let mut home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
+    home.stop().await?;
+    Ok(home)
+}
+
+/// Until the only helper runs, with its grandchild.
+async fn helper_runs(home: &Home, server: u32) -> Result<()> {
+    let family = || (Family::of(server, home.mark()).helpers.len() == 2).then_some(());
+    wait_until("a helper and its grandchild", PATIENCE, family).await
+}
+
+/// How the last turn of a thread has ended.
+async fn ended_turn(home: &Home, thread: ThreadId) -> Result<TurnStatus> {
+    let turns = home.client().await?.read_thread(thread).await?.turns;
+    Ok(turns.last().context("a turn")?.status)
+}
+
+#[tokio::test]
+async fn a_server_on_standard_streams_ends_with_its_input_and_leaves_nothing() -> Result<()> {
+    let mut home = unserved().await?;
+    let mut streams = Streams::start(&home.path()).await?;
+    let thread = streams.hanging_turn(HANGS).await?;
+    let server = streams.pid()?;
+    helper_runs(&home, server).await?;
+    streams.end(PATIENCE).await?;
+    assert_eq!(Family::of(server, home.mark()).count(), 0);
+
+    home.start_again().await?;
+    assert_eq!(ended_turn(&home, thread).await?, TurnStatus::Interrupted);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_bridge_ends_what_its_user_alone_was_at_and_nothing_else() -> Result<()> {
+    let home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
+    let mut other = home.client().await?;
+    let elsewhere = other.start_said_thread("words").await?;
+    other.start_turn(elsewhere, "/stream 1000000 8 100").await?;
+    let mut streams = Streams::start(&home.path()).await?;
+    let alone = streams.hanging_turn(HANGS).await?;
+    streams.call::<ThreadResume>(resume_params(elsewhere)).await?;
+    // A guard, a helper and its grandchild for each thread.
+    home.until_helpers(4, PATIENCE).await?;
+    streams.end(PATIENCE).await?;
+
+    // The bridge has waited for that.
+    assert_eq!(other.loaded().await?, [elsewhere]);
+    assert_eq!(home.family().count(), 3, "what the other thread has");
+    assert_eq!(ended_turn(&home, alone).await?, TurnStatus::Interrupted);
+    assert_eq!(ended_turn(&home, elsewhere).await?, TurnStatus::InProgress);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_server_on_standard_streams_stays_for_others_and_ends_with_the_last() -> Result<()> {
+    let mut home = unserved().await?;
+    let first = Streams::start(&home.path()).await?;
+    let mut second = Streams::start(&home.path()).await?;
+    let server = first.pid()?;
+    let first = tokio::spawn(first.end(PATIENCE));
+    let thread = second.hanging_turn(HANGS).await?;
+    assert!(!first.is_finished(), "the other one needs it");
+    helper_runs(&home, server).await?;
+    second.end(PATIENCE).await?;
+    first.await??;
+    assert_eq!(Family::of(server, home.mark()).count(), 0);
+
+    home.start_again().await?;
+    assert_eq!(ended_turn(&home, thread).await?, TurnStatus::Interrupted);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_server_that_ends_tells_a_bridge_why() -> Result<()> {
+    let mut home = Home::start().await?;
+    let streams = Streams::start(&home.path()).await?;
+    home.stop().await?;
+    let (code, said) = streams.exit(PATIENCE).await?;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("has ended the connection"), "{said}");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_line_above_the_limit_is_an_error_that_names_it() -> Result<()> {
+    let home = Home::setup().set("limits.message_bytes", 65_536).start().await?;
+    let mut streams = Streams::start(&home.path()).await?;
+    streams
+        .say(&json!({"id": 7, "method": SkeinStatus::INFO.wire, "params": {"text": "x".repeat(70_000)}}))
+        .await?;
+    let (code, said) = streams.exit(PATIENCE).await?;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("limits.message_bytes (65536 bytes)"), "{said}");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn an_input_that_ends_before_a_word_is_no_error() -> Result<()> {
+    let home = unserved().await?;
+    Streams::silent(&home.path())?.end(PATIENCE).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn who_leaves_for_good_ends_its_turns_unless_somebody_else_listens() -> Result<()> {
+    let home = Home::start().await?;
+    let (mut one, mut other) = (home.client().await?, home.client().await?);
+    let alone = one.start_said_thread("words").await?;
+    one.start_turn(alone, HANGS).await?;
+    let both = one.start_said_thread("words").await?;
+    one.start_turn(both, "/stream 1000000 8 100").await?;
+    other.resume(both).await?;
+    let answer = one.call::<SkeinConnectionLeave>(SkeinConnectionLeaveParams {}).await?;
+    assert_eq!((answer.left, answer.loaded), (1, 0));
+    assert_eq!(ended_turn(&home, alone).await?, TurnStatus::Interrupted);
+    assert_eq!(ended_turn(&home, both).await?, TurnStatus::InProgress);
+    let again = one.call::<SkeinConnectionLeave>(SkeinConnectionLeaveParams {}).await?;
+    assert_eq!((again.left, again.loaded), (0, 0));
+    home.finish().await
+}
