@@ -126,18 +126,8 @@ impl ProcessHost {
         let only_helpers = options.exclusive && Pid::this().as_raw() != 1 && !reaper::has_children();
         let (_, random) = options.clock.new_id().as_u64_pair();
         let start = StartMark::new(options.home, random);
-        let name = start.cgroup();
         let lacking = Lacking::default();
-        let cgroup = match options.containment {
-            Containment::Guard | Containment::Namespace => None,
-            Containment::Cgroup => Some(cgroup::Parent::make(&name)?),
-            Containment::Auto => cgroup::Parent::make(&name)
-                .inspect_err(|error| {
-                    tracing::info!(%error, "helpers get no cgroup; their guards contain them");
-                    lacking.note(ContainmentRung::Cgroup, error.to_string());
-                })
-                .ok(),
-        };
+        let cgroup = own_cgroup(options.containment, start, &lacking)?;
         let (told, leftovers) = watch::channel(Leftovers::default());
         let sweep = Sweep {
             mine: start,
@@ -292,6 +282,24 @@ impl ProcessHost {
     pub(super) fn guards(&self) -> MutexGuard<'_, HashSet<i32>> {
         // The set is whole whenever the lock is free, also after a panic.
         self.guards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The cgroup in which helpers get theirs, as far as `containment` wants one.
+fn own_cgroup(
+    containment: Containment,
+    start: StartMark,
+    lacking: &Lacking,
+) -> io::Result<Option<cgroup::Parent>> {
+    match containment {
+        Containment::Guard | Containment::Namespace => Ok(None),
+        Containment::Cgroup => cgroup::Parent::make(&start.cgroup()).map(Some),
+        Containment::Auto => Ok(cgroup::Parent::make(&start.cgroup())
+            .inspect_err(|error| {
+                tracing::info!(%error, "helpers get no cgroup; their guards contain them");
+                lacking.note(ContainmentRung::Cgroup, error.to_string());
+            })
+            .ok()),
     }
 }
 
