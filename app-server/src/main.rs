@@ -4,12 +4,16 @@ mod cli;
 
 use std::process::ExitCode;
 
+use clap::Parser;
 use skein_app_server::helpers::guard;
 
 fn main() -> ExitCode {
     // Before anything else: a guard must be small and have one thread.
     if let Some(code) = guard::run_if_asked() {
         return code;
+    }
+    if cli::codex::is_called() {
+        return cli::code(cli::codex::Codex::parse().run());
     }
     cli::run(cli::parse())
 }

@@ -26,6 +26,10 @@ pub struct AppServer {
 }
 
 impl AppServer {
+    pub fn new(listen: Option<String>, start: Start) -> Self {
+        Self { listen, start }
+    }
+
     pub fn run(self) -> anyhow::Result<ExitCode> {
         if let Some(listen) = self.listen.filter(|listen| listen != STDIO) {
             return Serve::new(listen, self.start).run();

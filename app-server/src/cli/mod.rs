@@ -6,6 +6,7 @@ mod backup;
 mod bridge;
 mod call;
 mod client;
+pub mod codex;
 mod doctor;
 mod export;
 mod fsck;
@@ -50,6 +51,9 @@ enum Command {
     Backup(backup::Backup),
     /// Call a method of the running server and print its answer.
     Call(call::Call),
+    /// Make a link by the name of codex in a folder, for programs that start a codex: called by that name, skein answers what they
+    /// ask, and is their app-server.
+    CodexShim(codex::Shim),
     /// Say what would hold helpers here, each means tried, and what is wrong with a home and its settings. Changes nothing.
     /// Exit code 1: something that is configured cannot work.
     Doctor(doctor::Doctor),
@@ -104,6 +108,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::AppServer(app_server) => app_server.run(),
         Command::Backup(backup) => backup.run().map(well),
         Command::Call(call) => one_thread().and_then(|runtime| runtime.block_on(call.run())).map(well),
+        Command::CodexShim(shim) => shim.run().map(well),
         Command::Doctor(doctor) => one_thread().and_then(|runtime| runtime.block_on(doctor.run())),
         Command::Export(export) => one_thread().and_then(|runtime| runtime.block_on(export.run())),
         Command::Helpers(ask) => one_thread()
@@ -118,13 +123,15 @@ pub fn run(cli: Cli) -> ExitCode {
             one_thread().and_then(|runtime| runtime.block_on(ask.run::<SkeinStatus>(status::table))).map(well)
         }
     };
-    match done {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("skein: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    code(done)
+}
+
+/// The exit code of what was done; says on stderr why it could not be.
+pub fn code(done: anyhow::Result<ExitCode>) -> ExitCode {
+    done.unwrap_or_else(|error| {
+        eprintln!("skein: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
 /// A client has one thing to do at a time.

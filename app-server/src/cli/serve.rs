@@ -24,20 +24,20 @@ pub struct Serve {
 }
 
 /// What a server is started with, wherever it listens.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Start {
     /// The folder with everything that lasts [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
     #[arg(long, value_name = "DIR")]
-    home: Option<PathBuf>,
+    pub home: Option<PathBuf>,
     /// A setting over those of config.toml, such as -c unload.grace=2s.
     #[arg(short = 'c', value_name = "KEY=VALUE")]
-    settings: Vec<String>,
+    pub settings: Vec<String>,
     /// Serve the method that waits until every thread has caught up; for tests.
     #[arg(long)]
-    test_fences: bool,
+    pub test_fences: bool,
     /// The program that guards helpers.
     #[arg(long, value_name = "PATH", hide = true)]
-    guard: Option<PathBuf>,
+    pub guard: Option<PathBuf>,
 }
 
 impl Start {

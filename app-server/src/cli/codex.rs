@@ -1,0 +1,143 @@
+//! The face for programs that start a `codex`: what they ask of it, when this program is called by that name. Everything else
+//! says plainly that this is Skein.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{Args, Parser, Subcommand};
+
+use super::app_server::AppServer;
+use super::print_line;
+use super::serve::Start;
+
+/// The name.
+const NAME: &str = "codex";
+/// As such programs want to read it: the version of Codex whose protocol is spoken comes first.
+const VERSION: &str = concat!("0.169.0 (Skein ", env!("CARGO_PKG_VERSION"), ")");
+
+/// Skein under the name of Codex: the app-server, and what programs ask before they start it.
+#[derive(Debug, Parser)]
+#[command(name = "codex-cli", bin_name = NAME, version = VERSION, arg_required_else_help = true)]
+pub struct Codex {
+    /// A setting over those of config.toml.
+    #[arg(short = 'c', long = "config", value_name = "KEY=VALUE")]
+    config: Vec<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Whether an account is there: none is needed.
+    Login(Login),
+    /// Speak the protocol: skein app-server.
+    AppServer(Asked),
+    #[command(external_subcommand)]
+    Other(Vec<OsString>),
+}
+
+#[derive(Debug, Args)]
+struct Login {
+    #[command(subcommand)]
+    command: Option<LoginCommand>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum LoginCommand {
+    /// Exit code 0: nobody has to sign in.
+    Status,
+}
+
+/// What such programs say to an app-server.
+#[derive(Debug, Args)]
+struct Asked {
+    /// stdio://, or ws://127.0.0.1:PORT [default: stdio://].
+    #[arg(long, value_name = "URL")]
+    listen: Option<String>,
+    /// The same as --listen stdio://.
+    #[arg(long, conflicts_with = "listen")]
+    stdio: bool,
+    /// A setting over those of config.toml.
+    #[arg(short = 'c', long = "config", value_name = "KEY=VALUE")]
+    config: Vec<String>,
+    /// Skein has none of Codex's features; this and the next change nothing, and say so in the log.
+    #[arg(long, value_name = "FEATURE")]
+    enable: Vec<String>,
+    /// As --enable.
+    #[arg(long, value_name = "FEATURE")]
+    disable: Vec<String>,
+    /// Skein tells nobody anything; this changes nothing.
+    #[arg(long)]
+    analytics_default_enabled: bool,
+}
+
+/// Whether this program was called by the name.
+pub fn is_called() -> bool {
+    let called = std::env::args_os().next().map(PathBuf::from);
+    called.as_deref().and_then(Path::file_name).is_some_and(|name| name == NAME)
+}
+
+impl Codex {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Login(Login { command: Some(LoginCommand::Status) }) => {
+                print_line("No account is needed: this is Skein")?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Login(Login { command: None }) => bail!("there is nothing to sign in to: this is Skein"),
+            Command::AppServer(asked) => asked.run(self.config),
+            Command::Other(words) => {
+                let word = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+                bail!(
+                    "this is Skein by the name of codex, which has no {word:?}: it has --version, login status and app-server"
+                )
+            }
+        }
+    }
+}
+
+impl Asked {
+    fn run(self, before: Vec<String>) -> anyhow::Result<ExitCode> {
+        let set = |to: &'static str| move |name: String| format!("features.{name}={to}");
+        let settings = before.into_iter().chain(self.config);
+        let settings = settings.chain(self.enable.into_iter().map(set("true")));
+        let settings = settings.chain(self.disable.into_iter().map(set("false")));
+        let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let home = if named("SKEIN_HOME").is_some() { None } else { named("CODEX_HOME") };
+        let start = Start { home: home.map(PathBuf::from), settings: settings.collect(), ..Start::default() };
+        AppServer::new(self.listen, start).run()
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Shim {
+    /// The folder that gets the link `codex`; it is made where it is missing. To be named first in a PATH.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+impl Shim {
+    pub fn run(&self) -> anyhow::Result<()> {
+        let program = std::env::current_exe().context("the path of this program")?;
+        let link = self.folder.join(NAME);
+        fs::create_dir_all(&self.folder).with_context(|| self.folder.display().to_string())?;
+        match symlink(&program, &link) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                if fs::read_link(&link).ok().as_ref() != Some(&program) {
+                    bail!(
+                        "{} is there and leads elsewhere; remove it, or name another folder",
+                        link.display()
+                    );
+                }
+            }
+            Err(error) => return Err(error).with_context(|| link.display().to_string()),
+        }
+        print_line(&link.display().to_string())
+    }
+}
