@@ -113,6 +113,8 @@ export type Methods = {
   "skills/list": { params: SkillsListParams; result: SkillsListResponse };
   /** The hooks of each directory that is named: none, as Skein runs no hooks. */
   "hooks/list": { params: HooksListParams; result: HooksListResponse };
+  /** What turns may do: everything that their helpers can, as Skein runs no commands of its own and confines nobody. */
+  "permissionProfile/list": { params: PermissionProfileListParams; result: PermissionProfileListResponse };
   /** The modes that the user can choose: none, as Skein has one way to work. */
   "collaborationMode/list": { params: CollaborationModeListParams; result: CollaborationModeListResponse };
   /**
@@ -1723,6 +1725,26 @@ export type PatchChangeKind = {
 } | {
   move_path: string | null;
   type: "update";
+};
+
+/** Params of `permissionProfile/list`. */
+export type PermissionProfileListParams = {
+  cursor?: string | null;
+  cwd?: string | null;
+  limit?: number | null;
+};
+
+/** Response of `permissionProfile/list`. */
+export type PermissionProfileListResponse = {
+  data: PermissionProfileSummary[];
+  nextCursor: string | null;
+};
+
+/** What a turn may do. */
+export type PermissionProfileSummary = {
+  allowed: boolean;
+  description: string | null;
+  id: string;
 };
 
 /** The tone of the agent. */

@@ -87,7 +87,6 @@ pub const DECLINED: &[Declined] = &[
     not_yet("modelProvider/list", "providers are not listed yet"),
     not_yet("modelProvider/capabilities/read", "capabilities of providers are not listed yet"),
     not_yet("experimentalFeature/list", "there are no switches for features yet"),
-    not_yet("permissionProfile/list", "permission profiles are not listed yet"),
     not_yet("config/value/write", "the configuration is changed by editing config.toml"),
     not_yet("config/batchWrite", "the configuration is changed by editing config.toml"),
     out_of_scope("userVerification/status", "belongs to the peer's own accounts and devices"),

@@ -4,7 +4,7 @@ use crate::{
     account::{GetAccountParams, GetAccountResponse},
     catalogue::{
         CollaborationModeListParams, CollaborationModeListResponse, HooksListParams, HooksListResponse,
-        SkillsListParams, SkillsListResponse,
+        PermissionProfileListParams, PermissionProfileListResponse, SkillsListParams, SkillsListResponse,
     },
     config::{
         ConfigMcpServerReloadParams, ConfigReadParams, ConfigReadResponse, ConfigRequirementsReadParams,
@@ -130,6 +130,9 @@ methods! {
     SkillsList = "skills/list" [Inline, Stable] SkillsListParams => SkillsListResponse;
     /// The hooks of each directory that is named: none, as Skein runs no hooks.
     HooksList = "hooks/list" [Inline, Stable] HooksListParams => HooksListResponse;
+    /// What turns may do: everything that their helpers can, as Skein runs no commands of its own and confines nobody.
+    PermissionProfileList = "permissionProfile/list" [Inline, Stable]
+        PermissionProfileListParams => PermissionProfileListResponse;
     /// The modes that the user can choose: none, as Skein has one way to work.
     CollaborationModeList = "collaborationMode/list" [Inline, Experimental]
         CollaborationModeListParams => CollaborationModeListResponse;

@@ -3,11 +3,11 @@
 use skein_protocol::methods::{
     AccountRead, CollaborationModeList, ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead, HooksList,
     Initialize, Initialized, McpServerResourceRead, McpServerStatusList, McpServerToolCall, ModelList,
-    RpcDiscover, SkeinCatalogResume, SkeinConnectionLeave, SkeinHelpersList, SkeinQuiesce, SkeinStatus,
-    SkeinThreadUnload, SkillsList, ThreadArchive, ThreadDelete, ThreadFork, ThreadInjectItems,
-    ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet, ThreadRead,
-    ThreadResume, ThreadRevert, ThreadRollback, ThreadSearch, ThreadSearchOccurrences, ThreadStart,
-    ThreadTurnsList, ThreadUnarchive, ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
+    PermissionProfileList, RpcDiscover, SkeinCatalogResume, SkeinConnectionLeave, SkeinHelpersList,
+    SkeinQuiesce, SkeinStatus, SkeinThreadUnload, SkillsList, ThreadArchive, ThreadDelete, ThreadFork,
+    ThreadInjectItems, ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet,
+    ThreadRead, ThreadResume, ThreadRevert, ThreadRollback, ThreadSearch, ThreadSearchOccurrences,
+    ThreadStart, ThreadTurnsList, ThreadUnarchive, ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
 };
 
 use crate::router::Router;
@@ -33,12 +33,7 @@ pub fn router() -> Router {
     let mut router = Router::default();
     router.inline::<Initialize>(server::initialize);
     router.inline::<ModelList>(server::model_list);
-    router.inline::<AccountRead>(startup::account);
-    router.inline::<ConfigRead>(startup::config);
-    router.inline::<ConfigRequirementsRead>(startup::config_requirements);
-    router.inline::<SkillsList>(startup::skills);
-    router.inline::<HooksList>(startup::hooks);
-    router.inline::<CollaborationModeList>(startup::collaboration_modes);
+    add_startup(&mut router);
     router.inline::<RpcDiscover>(discover::discover);
     router.inline::<SkeinStatus>(status::status);
     router.thread::<SkeinConnectionLeave>(server::leave);
@@ -70,6 +65,16 @@ pub fn router() -> Router {
     router.notification::<Initialized>(server::initialized);
     add_helpers(&mut router);
     router
+}
+
+fn add_startup(router: &mut Router) {
+    router.inline::<AccountRead>(startup::account);
+    router.inline::<ConfigRead>(startup::config);
+    router.inline::<ConfigRequirementsRead>(startup::config_requirements);
+    router.inline::<SkillsList>(startup::skills);
+    router.inline::<HooksList>(startup::hooks);
+    router.inline::<PermissionProfileList>(startup::permission_profiles);
+    router.inline::<CollaborationModeList>(startup::collaboration_modes);
 }
 
 fn add_helpers(router: &mut Router) {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use skein_protocol::account::{GetAccountParams, GetAccountResponse};
 use skein_protocol::catalogue::{
     CollaborationModeListParams, CollaborationModeListResponse, HooksListEntry, HooksListParams,
-    HooksListResponse, SkillsListEntry, SkillsListParams, SkillsListResponse,
+    HooksListResponse, PermissionProfileListParams, PermissionProfileListResponse, PermissionProfileSummary,
+    SkillsListEntry, SkillsListParams, SkillsListResponse,
 };
 use skein_protocol::config::{
     Config, ConfigLayer, ConfigLayerMetadata, ConfigLayerSource, ConfigMcpServerReloadParams,
@@ -106,6 +107,20 @@ pub fn skills(
 pub fn hooks(_connection: &Arc<Connection>, params: HooksListParams) -> Result<HooksListResponse, WireError> {
     let entry = |cwd| HooksListEntry { cwd, errors: Vec::new(), hooks: Vec::new(), warnings: Vec::new() };
     Ok(HooksListResponse { data: directories(params.cwds).into_iter().map(entry).collect() })
+}
+
+/// `permissionProfile/list`: the one that every thread has.
+pub fn permission_profiles(
+    _connection: &Arc<Connection>,
+    _params: PermissionProfileListParams,
+) -> Result<PermissionProfileListResponse, WireError> {
+    let summary = PermissionProfileSummary {
+        allowed: true,
+        description: Some("Skein runs no commands of its own, and confines no helper".to_owned()),
+        // The peer's name of what `dangerFullAccess` is as a sandbox.
+        id: ":danger-full-access".to_owned(),
+    };
+    Ok(PermissionProfileListResponse { data: vec![summary], next_cursor: None })
 }
 
 /// `collaborationMode/list`

@@ -16,7 +16,9 @@ use skein_protocol::approval::{
     McpServerElicitationAction, McpServerElicitationRequestResponse, ToolRequestUserInputAnswer,
     ToolRequestUserInputResponse,
 };
-use skein_protocol::catalogue::{CollaborationModeListParams, HooksListParams, SkillsListParams};
+use skein_protocol::catalogue::{
+    CollaborationModeListParams, HooksListParams, PermissionProfileListParams, SkillsListParams,
+};
 use skein_protocol::config::ConfigReadParams;
 use skein_protocol::error::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND};
 use skein_protocol::export;
@@ -25,11 +27,11 @@ use skein_protocol::helper::{ListMcpServerStatusParams, McpServerStartupState};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{
     AccountRead, CollaborationModeList, ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead, HooksList,
-    Initialize, McpServerResourceRead, McpServerStatusList, ModelList, RpcDiscover, SkeinCatalogResume,
-    SkillsList, ThreadArchive, ThreadDelete, ThreadFork, ThreadInjectItems, ThreadItemsList, ThreadList,
-    ThreadMetadataUpdate, ThreadNameSet, ThreadRead, ThreadResume, ThreadRevert, ThreadRollback,
-    ThreadSearch, ThreadSearchOccurrences, ThreadStart, ThreadTurnsList, ThreadUnarchive, TurnStart,
-    TurnSteer,
+    Initialize, McpServerResourceRead, McpServerStatusList, ModelList, PermissionProfileList, RpcDiscover,
+    SkeinCatalogResume, SkillsList, ThreadArchive, ThreadDelete, ThreadFork, ThreadInjectItems,
+    ThreadItemsList, ThreadList, ThreadMetadataUpdate, ThreadNameSet, ThreadRead, ThreadResume, ThreadRevert,
+    ThreadRollback, ThreadSearch, ThreadSearchOccurrences, ThreadStart, ThreadTurnsList, ThreadUnarchive,
+    TurnStart, TurnSteer,
 };
 use skein_protocol::notifications::{
     ConfigWarning, Error, ItemAgentMessageDelta, ItemMcpToolCallProgress, McpServerStartupStatusUpdated,
@@ -180,6 +182,7 @@ async fn what_clients_ask_before_their_first_thread() -> Result<()> {
     client.call::<SkillsList>(SkillsListParams::default()).await?;
     client.call::<HooksList>(HooksListParams::default()).await?;
     client.call::<CollaborationModeList>(CollaborationModeListParams {}).await?;
+    client.call::<PermissionProfileList>(PermissionProfileListParams::default()).await?;
     home.finish().await
 }
 

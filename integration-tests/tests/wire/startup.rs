@@ -8,7 +8,8 @@ use skein_integration_tests::process;
 use skein_protocol::catalogue::{HooksListParams, SkillsListParams};
 use skein_protocol::config::{ConfigLayerSource, ConfigReadParams};
 use skein_protocol::methods::{
-    AccountRead, CollaborationModeList, ConfigRead, ConfigRequirementsRead, HooksList, SkillsList,
+    AccountRead, CollaborationModeList, ConfigRead, ConfigRequirementsRead, HooksList, PermissionProfileList,
+    SkillsList,
 };
 use skein_protocol::table::Method;
 
@@ -26,6 +27,11 @@ async fn no_account_is_needed_and_nothing_is_required() -> Result<()> {
     let requirements = bare::<ConfigRequirementsRead>(&mut client).await?;
     assert_eq!(requirements["requirements"], Value::Null);
     assert_eq!(bare::<CollaborationModeList>(&mut client).await?, json!({ "data": [] }));
+    let profiles = bare::<PermissionProfileList>(&mut client).await?;
+    assert_eq!(
+        (&profiles["data"][0]["id"], &profiles["data"][1]),
+        (&json!(":danger-full-access"), &Value::Null)
+    );
     home.finish().await
 }
 
