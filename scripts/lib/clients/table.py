@@ -20,12 +20,19 @@ CLIENTS = {
     "openai-codex 0.163.0 (PyPI)": [PYTHON, os.path.join(HERE, "openai-codex.py")],
     "codex-app-server-client 0.1.0 (PyPI)": [PYTHON, os.path.join(HERE, "codex-app-server-client.py")],
     "codex-sdk-python 0.117.0 (PyPI)": [PYTHON, os.path.join(HERE, "codex-sdk-python.py")],
+    "@agentclientprotocol/codex-acp 2.6.0 (npm)": [PYTHON, os.path.join(HERE, "codex-acp.py")],
     "ai-sdk-provider-codex-app-server 1.1.7 (npm)": ["node", os.path.join(HERE, "ai-sdk.mjs")],
 }
 STEPS = ["prompt", "MCP tool", "list", "resume", "kill -9", "left"]
-# What a client does not offer.
+# The model without a network streams five numbered pieces, 10 a second. A turn that is over within milliseconds is lost on
+# some clients, which wait for the end of a turn whose id they do not know yet, with Codex as well.
+PROMPT = "/stream 5 8 10"
+# Two calls at once, of which one takes a while for the same reason.
+CALLS = '/tool helper pid\n/tool helper sleep {"ms": 500}'
+# What a client does not offer, or is not asked for here.
 WITHOUT = {
     ("codex-app-server-client 0.1.0 (PyPI)", "list"),
+    ("@agentclientprotocol/codex-acp 2.6.0 (npm)", "list"),
     ("ai-sdk-provider-codex-app-server 1.1.7 (npm)", "list"),
 }
 
@@ -46,7 +53,12 @@ class Home:
 
     def run(self, *arguments):
         ran = self.start(*arguments)
-        said, errors = ran.communicate(timeout=BOUND)
+        try:
+            said, errors = ran.communicate(timeout=BOUND)
+        except subprocess.TimeoutExpired:
+            ran.kill()
+            ran.communicate()
+            raise
         if ran.returncode != 0:
             raise AssertionError(f"exit code {ran.returncode}: {errors.strip()[-2000:]}")
         return json.loads(said.strip().splitlines()[-1])
@@ -82,6 +94,13 @@ def until(what, true):
     return found
 
 
+def streamed(text):
+    found = "".join(letter for letter in text or "" if letter.isdigit())
+    # Some pass over a piece that comes before they know the turn's id. What was streamed later has to be there.
+    if found not in ("01234", "1234"):
+        raise AssertionError(f"{text!r} is not what was streamed")
+
+
 def equal(found, wanted):
     if found != wanted:
         raise AssertionError(f"{found!r} instead of {wanted!r}")
@@ -98,13 +117,13 @@ def steps(home, client):
 
     def prompt():
         nonlocal thread
-        answer = home.run(client, "prompt", "-", "three small words")
-        equal(answer["text"], "three small words")
+        answer = home.run(client, "prompt", "-", PROMPT)
+        streamed(answer["text"])
         thread = answer["thread"]
 
     def tool():
-        answer = home.run(client, "prompt", "-", "/tool helper pid")
-        if not answer["text"].strip().isdigit():
+        answer = home.run(client, "prompt", "-", CALLS)
+        if not (answer["text"] or "-").split()[0].isdigit():
             raise AssertionError(f"{answer['text']!r} is not the helper's pid")
 
     def listed():
@@ -112,7 +131,9 @@ def steps(home, client):
             raise AssertionError(f"{thread} is not in the list")
 
     def resume():
-        equal(home.run(client, "resume", known(), "and more"), {"thread": thread, "text": "and more"})
+        answer = home.run(client, "resume", known(), PROMPT)
+        equal(answer["thread"], thread)
+        streamed(answer["text"])
 
     def kill():
         hangs = home.start(client, "resume", known(), "/tool helper hang")
@@ -126,7 +147,7 @@ def steps(home, client):
             hangs.kill()
             hangs.communicate()
         until("the end of the helpers", lambda: not home.helpers())
-        equal(home.run(client, "resume", thread, "after it")["text"], "after it")
+        streamed(home.run(client, "resume", thread, PROMPT)["text"])
 
     def left():
         until("the end of the servers", lambda: not home.servers())
@@ -156,7 +177,7 @@ def main():
             for server in home.servers():
                 os.kill(server, signal.SIGKILL)
         print(flush=True)
-    print("- the client does not offer it")
+    print("- the client does not offer it, or is not asked for it")
     for failure in failures:
         print(f"\n{failure}")
     print(f"clients: {'FAILED' if failures else 'ok'}")
