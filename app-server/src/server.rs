@@ -145,7 +145,7 @@ impl Server {
         let repair = repair::run(Arc::clone(&services), left_open, background.repair.clone());
         let repair = services.tasks.spawn("repair", repair);
         *background.repair_done.lock().unwrap_or_else(PoisonError::into_inner) = Some(repair);
-        tracing::info!(?address, home = %services.config().home.display(), "serving");
+        tracing::info!(address = address.map(tracing::field::display), home = %services.config().home.display(), "serving");
         let hurry = CancellationToken::new();
         Ok(Self { services, web, home: Mutex::new(Some(home)), address, accept, background, hurry })
     }
