@@ -12,11 +12,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use skein_protocol::turn::UserInput;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{ModelEvent, Prompt, Provider, ProviderError, ToolCall, Usage};
+use super::{Callee, ModelEvent, Prompt, Provider, ProviderError, ToolCall, Usage};
 
 /// The provider's name in `model_provider`, and that of its only model.
 pub const NAME: &str = "echo";
@@ -51,37 +50,36 @@ impl Provider for Echo {
         events: mpsc::Sender<ModelEvent>,
         cancel: CancellationToken,
     ) -> Result<(), ProviderError> {
-        let heard = heard(&prompt.input);
+        let heard = prompt.last_words();
         if self.faults && heard.trim() == "/panic" {
             std::panic::resume_unwind(Box::new("/panic"));
         }
         if self.faults && heard.trim() == "/panic process" {
             break_all();
         }
-        let script = if prompt.results.is_empty() {
+        let results = prompt.last_results();
+        let script = if results.is_empty() {
             parse(&heard)?
         } else {
-            let texts: Vec<&str> = prompt.results.iter().map(|result| result.text.as_str()).collect();
+            let texts: Vec<String> = results.iter().map(|result| result.texts()).collect();
             Script::Say(texts.join("\n"))
         };
         let said = play(script, &events, &cancel).await?;
         let tokens = |text: &str| i64::try_from(text.split_whitespace().count()).unwrap_or(i64::MAX);
-        let usage = Usage { input: tokens(&heard), output: said };
+        let usage = Usage { input: tokens(&heard), output: said, ..Usage::default() };
         // A turn that has ended meanwhile does not want it any more.
         events.send(ModelEvent::Usage(usage)).await.ok();
         Ok(())
+    }
+
+    fn reads_tools(&self) -> bool {
+        false
     }
 }
 
 /// A panic that cannot be unwound: nothing is caught, dropped or written any more.
 extern "C" fn break_all() -> ! {
     std::panic::panic_any("/panic process")
-}
-
-/// The text of the last thing the user said.
-fn heard(input: &[UserInput]) -> String {
-    let texts: Vec<&str> = input.iter().filter_map(UserInput::as_text).collect();
-    texts.join("\n")
 }
 
 /// Plays a script. Returns how many tokens (words, deltas) it said.
@@ -101,7 +99,9 @@ async fn play(
             Ok(i64::try_from(words.len()).unwrap_or(i64::MAX))
         }
         Script::Call(calls) => {
-            give(events, cancel, ModelEvent::ToolCalls(calls)).await;
+            for call in calls {
+                give(events, cancel, ModelEvent::ToolCall(call)).await;
+            }
             Ok(1)
         }
         Script::Ask(text) => {
@@ -112,7 +112,7 @@ async fn play(
             stream(count, bytes, per_second, events, cancel).await;
             Ok(i64::try_from(count).unwrap_or(i64::MAX))
         }
-        Script::Fail(message) => Err(ProviderError { message }),
+        Script::Fail(message) => Err(ProviderError::new(message)),
         Script::Hang => {
             cancel.cancelled().await;
             Ok(0)
@@ -168,7 +168,7 @@ fn parse(text: &str) -> Result<Script, ProviderError> {
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim();
         match word {
-            "tool" => calls.push(parse_call(rest)?),
+            "tool" => calls.push(parse_call(rest, calls.len())?),
             "ask" if rest.is_empty() => return Err(usage("/ask TEXT")),
             "ask" => return Ok(Script::Ask(rest.to_owned())),
             "stream" => return parse_stream(rest),
@@ -180,19 +180,20 @@ fn parse(text: &str) -> Result<Script, ProviderError> {
     if calls.is_empty() { Ok(Script::Say(text.to_owned())) } else { Ok(Script::Call(calls)) }
 }
 
-fn parse_call(rest: &str) -> Result<ToolCall, ProviderError> {
+fn parse_call(rest: &str, number: usize) -> Result<ToolCall, ProviderError> {
     let mut words = rest.splitn(3, char::is_whitespace);
     let (Some(server), Some(tool)) = (words.next().filter(|w| !w.is_empty()), words.next()) else {
         return Err(usage("/tool SERVER TOOL {json}"));
     };
     let arguments = words.next().map_or("{}", str::trim);
-    let arguments: Value = serde_json::from_str(arguments).map_err(|error| ProviderError {
-        message: format!("the arguments of /tool {server} {tool} are not JSON: {error}"),
+    let read: Value = serde_json::from_str(arguments).map_err(|error| {
+        ProviderError::new(format!("the arguments of /tool {server} {tool} are not JSON: {error}"))
     })?;
-    if !arguments.is_object() {
+    if !read.is_object() {
         return Err(usage("/tool SERVER TOOL {json}, the arguments being an object"));
     }
-    Ok(ToolCall { server: server.to_owned(), tool: tool.to_owned(), arguments })
+    let callee = Callee::Helper { server: server.to_owned(), tool: tool.to_owned() };
+    Ok(ToolCall { id: format!("call-{number}"), callee, arguments: arguments.to_owned() })
 }
 
 fn parse_stream(rest: &str) -> Result<Script, ProviderError> {
@@ -209,17 +210,39 @@ fn parse_stream(rest: &str) -> Result<Script, ProviderError> {
 }
 
 fn usage(form: &str) -> ProviderError {
-    ProviderError { message: format!("the echo model expects {form}") }
+    ProviderError::new(format!("the echo model expects {form}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use skein_protocol::ids::ThreadId;
+    use uuid::Uuid;
+
+    use super::super::{Content, Entry, ModelSettings, ToolResult};
     use super::*;
 
-    async fn events_of(text: &str, results: Vec<super::super::ToolResult>) -> Vec<ModelEvent> {
+    fn prompt(history: Vec<Entry>) -> Prompt {
+        let thread = ThreadId::new(Uuid::nil());
+        Prompt {
+            thread,
+            model: NAME.into(),
+            settings: ModelSettings::default(),
+            history,
+            tools: Arc::new([]),
+        }
+    }
+
+    fn words(text: &str) -> Entry {
+        Entry::User(vec![Content::Text(text.into())])
+    }
+
+    async fn events_of(text: &str, results: Vec<ToolResult>) -> Vec<ModelEvent> {
         let (events, mut heard) = mpsc::channel(256);
-        let prompt = Prompt { model: NAME.into(), input: vec![UserInput::text(text)], results };
-        Echo::default().answer(prompt, events, CancellationToken::new()).await.unwrap();
+        let results = results.into_iter().map(Entry::Result);
+        let history = std::iter::once(words(text)).chain(results).collect();
+        Echo::default().answer(prompt(history), events, CancellationToken::new()).await.unwrap();
         let mut all = Vec::new();
         while let Some(event) = heard.recv().await {
             all.push(event);
@@ -230,7 +253,12 @@ mod tests {
     fn said(events: &[ModelEvent]) -> String {
         let text = |event: &ModelEvent| match event {
             ModelEvent::TextDelta(delta) => Some(delta.clone()),
-            ModelEvent::ToolCalls(_) | ModelEvent::Question(_) | ModelEvent::Usage(_) => None,
+            ModelEvent::ReasoningDelta { .. }
+            | ModelEvent::Reasoning(_)
+            | ModelEvent::ToolCall(_)
+            | ModelEvent::Question(_)
+            | ModelEvent::Usage(_)
+            | ModelEvent::Again(_) => None,
         };
         events.iter().filter_map(text).collect()
     }
@@ -245,15 +273,18 @@ mod tests {
     #[tokio::test]
     async fn several_tool_lines_are_one_parallel_round() {
         let events = events_of("/tool a echo {\"text\":\"x\"}\n::tool b pid", Vec::new()).await;
-        let ModelEvent::ToolCalls(calls) = &events[0] else { panic!("{events:?}") };
-        let named: Vec<_> = calls.iter().map(|c| (c.server.as_str(), c.tool.as_str())).collect();
-        assert_eq!(named, [("a", "echo"), ("b", "pid")]);
-        assert_eq!(calls[0].arguments["text"], "x");
+        let (ModelEvent::ToolCall(first), ModelEvent::ToolCall(second)) = (&events[0], &events[1]) else {
+            panic!("{events:?}")
+        };
+        let helper = |server: &str, tool: &str| Callee::Helper { server: server.into(), tool: tool.into() };
+        assert_eq!((&first.callee, &second.callee), (&helper("a", "echo"), &helper("b", "pid")));
+        assert_eq!(first.arguments, "{\"text\":\"x\"}");
+        assert_ne!(first.id, second.id);
     }
 
     #[tokio::test]
     async fn the_results_are_the_answer() {
-        let result = |text: &str| super::super::ToolResult { text: text.into(), failed: false };
+        let result = |text: &str| ToolResult::text("call", text, false);
         let events = events_of("/tool a echo", vec![result("one"), result("two")]).await;
         assert_eq!(said(&events), "one\ntwo");
     }
@@ -279,9 +310,7 @@ mod tests {
     async fn a_hang_ends_when_it_is_cancelled() {
         let cancel = CancellationToken::new();
         let (events, _heard) = mpsc::channel(1);
-        let prompt =
-            Prompt { model: NAME.into(), input: vec![UserInput::text("/hang")], results: Vec::new() };
         cancel.cancel();
-        Echo::default().answer(prompt, events, cancel).await.unwrap();
+        Echo::default().answer(prompt(vec![words("/hang")]), events, cancel).await.unwrap();
     }
 }

@@ -1,80 +1,104 @@
-//! Models. A provider turns what the user said into a stream of events; it knows nothing of threads, connections
-//! or files. One file a provider.
+//! Models. A provider turns a conversation, the tools on offer and the settings into a stream of events; it knows nothing
+//! of threads, connections or files. One file a provider.
 
 use async_trait::async_trait;
-use serde_json::Value;
-use skein_protocol::turn::UserInput;
+use skein_protocol::turn::CodexErrorInfo;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub mod echo;
+pub mod prompt;
+pub mod tool_name;
 
-/// What a provider is asked.
-#[derive(Debug, Clone)]
-pub struct Prompt {
-    /// The model's name.
-    pub model: String,
-    /// What the user said, in order: the input of the turn, then what was added while it ran.
-    pub input: Vec<UserInput>,
-    /// Results of the tool calls that the last answer asked for, in the order of its calls.
-    pub results: Vec<ToolResult>,
-}
-
-/// What came of a tool call.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ToolResult {
-    /// The text a model reads.
-    pub text: String,
-    /// Whether the tool said that it failed.
-    pub failed: bool,
-}
-
-/// A tool call that the model wants.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ToolCall {
-    /// The helper.
-    pub server: String,
-    /// Its tool.
-    pub tool: String,
-    /// The tool's arguments, an object.
-    pub arguments: Value,
-}
+pub use prompt::{
+    Callee, Content, Entry, Image, ModelSettings, Prompt, Reasoning, ToolCall, ToolResult, ToolSpec,
+};
 
 /// One event of a model's stream.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ModelEvent {
     /// The next piece of the answer's text.
     TextDelta(String),
-    /// The model wants tools called, all at once, and to be asked again with their results.
-    ToolCalls(Vec<ToolCall>),
+    /// The next piece of what the model thinks, for the user.
+    ReasoningDelta {
+        /// Whether it is of a summary, or of the thoughts themselves.
+        of: Thoughts,
+        /// Which part of it, counted from 0; a part follows the one before it.
+        part: usize,
+        /// The piece.
+        text: String,
+    },
+    /// A whole thought. It goes back to the model with the rest of this answer, while the turn lasts.
+    Reasoning(Reasoning),
+    /// The model wants a tool called. All calls of an answer are carried out together, and the model is asked again with
+    /// their results.
+    ToolCall(ToolCall),
     /// The model asks the user something, and wants to be asked again with the answer as result.
     Question(String),
     /// What this answer cost.
     Usage(Usage),
+    /// The answer broke off and begins anew: nothing that it said before counts.
+    Again(ProviderError),
+}
+
+/// What a piece of reasoning belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thoughts {
+    /// The summary that the provider made for the user.
+    Summary,
+    /// The thoughts themselves.
+    Content,
 }
 
 /// Tokens of one answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Read by the model.
+    /// Read by the model, from its cache or not.
     pub input: i64,
-    /// Written by it.
+    /// Of those, from its cache.
+    pub cached_input: i64,
+    /// Of those, written to its cache.
+    pub cache_write_input: i64,
+    /// Written by it, its reasoning among it.
     pub output: i64,
+    /// Of those, reasoning.
+    pub reasoning_output: i64,
 }
 
 /// Why a model gave no answer, in words for the user.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct ProviderError {
     /// What happened, and what to do.
     pub message: String,
+    /// The same for programs, as the protocol names it.
+    pub info: Option<CodexErrorInfo>,
+    /// What the provider said, for whoever looks closer. Without secrets.
+    pub details: Option<String>,
+}
+
+impl ProviderError {
+    /// Known by its message only.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), info: None, details: None }
+    }
+}
+
+/// A model that a provider has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedModel {
+    /// Its name, as `model` takes it.
+    pub id: String,
+    /// Its name for people, where the provider has one.
+    pub display_name: Option<String>,
 }
 
 /// A model behind its adapter.
 #[async_trait]
 pub trait Provider: Send + Sync {
     /// Streams one answer into `events`, a bounded queue. The end of the future is the end of the answer; it ends
-    /// soon after `cancel`.
+    /// soon after `cancel`, and nothing of it goes on after it was dropped.
     ///
     /// # Errors
     /// The model gave no answer, or not all of it.
@@ -84,4 +108,17 @@ pub trait Provider: Send + Sync {
         events: mpsc::Sender<ModelEvent>,
         cancel: CancellationToken,
     ) -> Result<(), ProviderError>;
+
+    /// Whether it looks at [`Prompt::tools`]. Where it does not, a turn starts no helpers for them.
+    fn reads_tools(&self) -> bool {
+        true
+    }
+
+    /// Its models. None where it does not list them.
+    ///
+    /// # Errors
+    /// It was asked and did not answer.
+    async fn models(&self) -> Result<Option<Vec<ListedModel>>, ProviderError> {
+        Ok(None)
+    }
 }

@@ -14,9 +14,15 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::helpers::HelperSet;
 use crate::policy;
-use crate::provider::{ModelEvent, Prompt, Provider, ToolResult, Usage};
+use crate::provider::{
+    Entry, ModelEvent, ModelSettings, Prompt, Provider, ProviderError, ToolCall, ToolResult, Usage,
+};
 
+mod input;
+mod offer;
 mod tools;
+
+use offer::Offer;
 
 /// What a turn is given.
 #[derive(Clone)]
@@ -120,16 +126,31 @@ impl Outcome {
 #[derive(Debug)]
 enum Stop {
     Interrupted,
-    Failed(String),
+    Failed(Box<TurnError>),
+}
+
+impl Stop {
+    fn failed(message: impl Into<String>) -> Self {
+        Self::Failed(Box::new(TurnError::new(message)))
+    }
+}
+
+impl From<ProviderError> for Stop {
+    fn from(error: ProviderError) -> Self {
+        let ProviderError { message, info, details } = error;
+        let (codex_error_info, additional_details) = (info, details);
+        Self::Failed(Box::new(TurnError { codex_error_info, additional_details, ..TurnError::new(message) }))
+    }
 }
 
 /// Runs a turn to its end. The last report is [`Report::Ended`].
 pub async fn run(job: Job, wires: Wires) {
-    let mut turn = Running { job, reports: wires.reports, steers: wires.steers, message: None };
+    let mut turn =
+        Running { job, reports: wires.reports, steers: wires.steers, message: None, offer: Offer::default() };
     let outcome = match turn.rounds().await {
         Ok(()) => Outcome::ended(TurnStatus::Completed),
         Err(Stop::Interrupted) => Outcome::ended(TurnStatus::Interrupted),
-        Err(Stop::Failed(message)) => Outcome::failed(message),
+        Err(Stop::Failed(error)) => Outcome { status: TurnStatus::Failed, error: Some(*error) },
     };
     turn.complete_message().await;
     turn.report(Report::Ended(outcome)).await;
@@ -141,14 +162,19 @@ struct Running {
     steers: mpsc::Receiver<Vec<UserInput>>,
     /// The agent message that is being streamed.
     message: Option<AgentMessageItem>,
+    /// What the model may call.
+    offer: Offer,
 }
 
-/// What one answer of the model asks for.
-enum Wish {
-    /// Nothing: it is done.
-    Nothing,
-    /// Tools, or the user, with these results for the next round.
-    Again(Vec<ToolResult>),
+/// What one answer of the model has said so far.
+#[derive(Debug, Default)]
+struct Answer {
+    /// For the conversation: texts, thoughts and calls in their order.
+    said: Vec<Entry>,
+    /// What it wants called.
+    calls: Vec<ToolCall>,
+    /// What it asks the user.
+    question: Option<String>,
 }
 
 impl Running {
@@ -156,26 +182,49 @@ impl Running {
         if self.job.needs_helpers {
             self.require_helpers().await?;
         }
-        let mut prompt = Prompt {
-            model: self.job.model.clone(),
-            input: std::mem::take(&mut self.job.input),
-            results: Vec::new(),
-        };
+        self.offer_tools().await?;
+        let mut prompt = self.prompt();
         for _ in 0..policy::TURN_ROUNDS {
-            let wish = self.answer(prompt.clone()).await?;
-            self.complete_text().await;
-            match wish {
-                Wish::Again(results) => prompt.results = results,
-                Wish::Nothing => match self.steered().await {
-                    Some(input) => (prompt.input, prompt.results) = (input, Vec::new()),
+            let answer = self.answer(prompt.clone()).await?;
+            prompt.history.extend(answer.said);
+            let results = self.carry_out(answer.calls, answer.question).await?;
+            if results.is_empty() {
+                match self.steered().await {
+                    Some(input) => prompt.history.push(input::entry(&input)),
                     None => return Ok(()),
-                },
+                }
             }
+            prompt.history.extend(results.into_iter().map(Entry::Result));
         }
         let most = policy::TURN_ROUNDS;
-        Err(Stop::Failed(format!(
+        Err(Stop::failed(format!(
             "the model asked for tools {most} times without an end; say what to do next"
         )))
+    }
+
+    /// What the model is asked first.
+    fn prompt(&mut self) -> Prompt {
+        Prompt {
+            thread: self.job.thread,
+            model: self.job.model.clone(),
+            settings: ModelSettings::default(),
+            history: vec![input::entry(&std::mem::take(&mut self.job.input))],
+            tools: self.offer.specs(),
+        }
+    }
+
+    /// Does what an answer asks for. Returns what came of it, in the order in which it was asked.
+    async fn carry_out(
+        &mut self,
+        calls: Vec<ToolCall>,
+        question: Option<String>,
+    ) -> Result<Vec<ToolResult>, Stop> {
+        let mut results = if calls.is_empty() { Vec::new() } else { self.call_tools(calls).await? };
+        if let Some(question) = question {
+            results.push(self.ask(question).await?);
+        }
+        self.complete_text().await;
+        Ok(results)
     }
 
     /// What the user added meanwhile. When there is nothing, nothing can be added any more: the owner keeps what
@@ -190,62 +239,73 @@ impl Running {
     }
 
     /// One answer of the model.
-    async fn answer(&mut self, prompt: Prompt) -> Result<Wish, Stop> {
+    async fn answer(&mut self, prompt: Prompt) -> Result<Answer, Stop> {
         let (events, mut stream) = mpsc::channel(policy::MODEL_EVENTS);
         let provider = Arc::clone(&self.job.provider);
         let cancel = self.job.cancel.clone();
-        let mut answer = std::pin::pin!(provider.answer(prompt, events, cancel));
+        let mut answering = std::pin::pin!(provider.answer(prompt, events, cancel));
         let mut ended = None;
-        let mut wish = Wish::Nothing;
+        let mut answer = Answer::default();
         loop {
             let event = tokio::select! {
                 biased;
                 event = stream.recv() => event,
-                result = &mut answer, if ended.is_none() => {
+                result = &mut answering, if ended.is_none() => {
                     ended = Some(result);
                     continue;
                 }
             };
             match event {
-                Some(event) => {
-                    if let Some(results) = self.heard(event).await? {
-                        wish = Wish::Again(results);
-                    }
-                }
+                Some(event) => self.heard(event, &mut answer).await,
                 None => break,
             }
         }
         let result = match ended {
             Some(result) => result,
-            None => answer.await,
+            None => answering.await,
         };
         if self.job.cancel.is_cancelled() {
             return Err(Stop::Interrupted);
         }
-        result.map(|()| wish).map_err(|error| Stop::Failed(error.to_string()))
+        self.keep_text(&mut answer).await;
+        result.map(|()| answer).map_err(Stop::from)
     }
 
-    /// Takes one event of the model's stream. Returns results when the model is to be asked again.
-    async fn heard(&mut self, event: ModelEvent) -> Result<Option<Vec<ToolResult>>, Stop> {
+    /// Takes one event of the model's stream.
+    async fn heard(&mut self, event: ModelEvent, answer: &mut Answer) {
         match event {
-            ModelEvent::TextDelta(text) => {
-                self.say(text).await;
-                Ok(None)
+            ModelEvent::TextDelta(text) => self.say(text).await,
+            ModelEvent::ReasoningDelta { .. } => {}
+            ModelEvent::Reasoning(reasoning) => {
+                self.keep_text(answer).await;
+                answer.said.push(Entry::Reasoning(reasoning));
             }
             ModelEvent::Usage(usage) => {
-                self.complete_text().await;
+                self.keep_text(answer).await;
                 self.report(Report::Usage(usage)).await;
-                Ok(None)
             }
-            ModelEvent::ToolCalls(calls) => {
-                self.complete_text().await;
-                self.call_tools(calls).await.map(Some)
+            ModelEvent::ToolCall(call) => {
+                self.keep_text(answer).await;
+                answer.said.push(Entry::Call(call.clone()));
+                answer.calls.push(call);
             }
             ModelEvent::Question(text) => {
+                self.keep_text(answer).await;
+                answer.question = Some(text);
+            }
+            ModelEvent::Again(_) => {
                 self.complete_text().await;
-                self.ask(text).await.map(|result| Some(vec![result]))
+                *answer = Answer::default();
             }
         }
+    }
+
+    /// Completes the text that is being streamed, and makes it part of the conversation.
+    async fn keep_text(&mut self, answer: &mut Answer) {
+        if let Some(message) = self.message.as_ref().filter(|message| !message.text.is_empty()) {
+            answer.said.push(Entry::Assistant(message.text.clone()));
+        }
+        self.complete_text().await;
     }
 
     async fn say(&mut self, text: String) {
@@ -296,8 +356,8 @@ impl Running {
             biased;
             () = self.job.cancel.cancelled() => Err(Stop::Interrupted),
             answered = answered => match answered {
-                Ok(Answered::Text(text)) => Ok(ToolResult { text, failed: false }),
-                Ok(Answered::Refused(why)) => Err(Stop::Failed(format!("the question was not answered: {why}"))),
+                Ok(Answered::Text(text)) => Ok(ToolResult::text("question", text, false)),
+                Ok(Answered::Refused(why)) => Err(Stop::failed(format!("the question was not answered: {why}"))),
                 Err(_) => Err(Stop::Interrupted),
             },
         }

@@ -11,10 +11,26 @@ use skein_protocol::item::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+use super::offer::{Offer, Target};
 use super::{Report, Running, Stop, took};
 use crate::helpers::{HelperCall, HelperError, HelperSet};
 use crate::policy;
-use crate::provider::{ToolCall, ToolResult};
+use crate::provider::{Content, ToolCall, ToolResult};
+
+/// A call that has begun.
+enum Begun {
+    /// At a helper.
+    Helper {
+        /// The provider's name for it.
+        id: String,
+        /// As the user sees it.
+        item: ThreadItem,
+        /// What is called.
+        target: Target,
+    },
+    /// It cannot be made; the model hears why.
+    Not(ToolResult),
+}
 
 impl Running {
     /// A helper that is required has to be there before the turn says anything.
@@ -23,36 +39,74 @@ impl Running {
         tokio::select! {
             biased;
             () = self.job.cancel.cancelled() => Err(Stop::Interrupted),
-            tools = helpers.tools() => tools.map(drop).map_err(|error| Stop::Failed(error.to_string())),
+            tools = helpers.tools() => tools.map(drop).map_err(|error| Stop::failed(error.to_string())),
         }
     }
 
-    /// Calls tools, all at once.
+    /// What the model is offered. Nothing, where it does not look at it.
+    pub(super) async fn offer_tools(&mut self) -> Result<(), Stop> {
+        if !self.job.provider.reads_tools() {
+            return Ok(());
+        }
+        let helpers = self.helpers().await?;
+        let tools = tokio::select! {
+            biased;
+            () = self.job.cancel.cancelled() => return Err(Stop::Interrupted),
+            tools = helpers.tools() => tools.map_err(|error| Stop::failed(error.to_string()))?,
+        };
+        self.offer = Offer::of(tools);
+        Ok(())
+    }
+
+    /// Carries out calls, all at once. Returns their results in the order of the calls.
     pub(super) async fn call_tools(&mut self, calls: Vec<ToolCall>) -> Result<Vec<ToolResult>, Stop> {
         let helpers = self.helpers().await?;
-        let mut items = Vec::with_capacity(calls.len());
-        for call in &calls {
-            let id = self.new_item_id();
-            let item = ThreadItem::mcp_tool_call(id, &call.server, &call.tool, call.arguments.clone());
-            let item = self.begin(item);
-            self.report(Report::ItemStarted(item.clone())).await;
-            items.push(item);
+        let mut running = Vec::with_capacity(calls.len());
+        for call in calls {
+            running.push(self.begin_call(call).await);
         }
         let this = &*self;
-        let calls = items.into_iter().zip(calls);
-        let running = calls.map(|(item, call)| this.call_tool(&helpers, item, call));
-        let results = join_all(running).await;
+        let results = running.into_iter().map(|call| this.end_call(&helpers, call));
+        let results = join_all(results).await;
         if self.job.cancel.is_cancelled() {
             return Err(Stop::Interrupted);
         }
         Ok(results)
     }
 
-    /// Calls one tool and reports its end, whatever it is.
-    async fn call_tool(&self, helpers: &Arc<HelperSet>, item: ThreadItem, call: ToolCall) -> ToolResult {
+    /// Shows that a call begins; one that cannot be made is not shown.
+    async fn begin_call(&self, call: ToolCall) -> Begun {
+        match self.offer.resolve(&call) {
+            Ok(Target { server, tool, arguments }) => {
+                let item = ThreadItem::mcp_tool_call(self.new_item_id(), &server, &tool, arguments.clone());
+                let item = self.begin(item);
+                self.report(Report::ItemStarted(item.clone())).await;
+                Begun::Helper { id: call.id, item, target: Target { server, tool, arguments } }
+            }
+            Err(why) => Begun::Not(ToolResult::text(call.id, why, true)),
+        }
+    }
+
+    async fn end_call(&self, helpers: &Arc<HelperSet>, call: Begun) -> ToolResult {
+        match call {
+            Begun::Helper { id, item, target } => {
+                let (content, failed) = self.call_tool(helpers, item, target).await;
+                ToolResult { id, content, failed }
+            }
+            Begun::Not(result) => result,
+        }
+    }
+
+    /// Calls one tool and reports its end, whatever it is. Returns what the model reads of it, and whether it failed.
+    async fn call_tool(
+        &self,
+        helpers: &Arc<HelperSet>,
+        item: ThreadItem,
+        target: Target,
+    ) -> (Vec<Content>, bool) {
         let since = self.job.clock.now();
         let (progress, said) = mpsc::channel(policy::CALL_PROGRESS);
-        let ToolCall { server, tool, arguments } = call;
+        let Target { server, tool, arguments } = target;
         let turn = Some(self.job.turn.clone());
         let call = HelperCall { server, tool, arguments, meta: Value::Null, turn };
         let called = helpers.call_with_progress(call, self.job.cancel.clone(), Some(progress));
@@ -123,7 +177,7 @@ fn complete(item: &mut McpToolCallItem, called: Called, duration_ms: i64) {
 }
 
 /// What the model reads of a call: its texts. A tool's error goes to the model, not to the user.
-fn as_result(called: &Called) -> ToolResult {
+fn as_result(called: &Called) -> (Vec<Content>, bool) {
     match called {
         Ok(response) => {
             let texts: Vec<&str> = response
@@ -131,8 +185,8 @@ fn as_result(called: &Called) -> ToolResult {
                 .iter()
                 .filter_map(|block| block.get("text").and_then(Value::as_str))
                 .collect();
-            ToolResult { text: texts.join("\n"), failed: response.is_error == Some(true) }
+            (vec![Content::Text(texts.join("\n"))], response.is_error == Some(true))
         }
-        Err(error) => ToolResult { text: error.to_string(), failed: true },
+        Err(error) => (vec![Content::Text(error.to_string())], true),
     }
 }

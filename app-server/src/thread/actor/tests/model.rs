@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use skein_protocol::turn::UserInput;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -92,10 +91,10 @@ impl Provider for Puppet {
         events: mpsc::Sender<ModelEvent>,
         cancel: CancellationToken,
     ) -> Result<(), ProviderError> {
-        let text = prompt.input.iter().find_map(UserInput::as_text).unwrap_or_default().to_owned();
+        let text = prompt.last_words();
         match text.as_str() {
             PANIC => panic!("as the test wants"),
-            PUPPET if prompt.results.is_empty() => {
+            PUPPET if prompt.last_results().is_empty() => {
                 let (said, pulled) = mpsc::channel(1);
                 let (end, ended) = oneshot::channel();
                 self.asked().push_back(Strings { events: said, end });
@@ -104,12 +103,16 @@ impl Provider for Puppet {
                     biased;
                     () = cancel.cancelled() => Ok(()),
                     () = pass_on(pulled, events) => {
-                        ended.await.map_err(|_| ProviderError { message: "strings cut".to_owned() })
+                        ended.await.map_err(|_| ProviderError::new("strings cut"))
                     }
                 }
             }
             _ => Echo::default().answer(prompt, events, cancel).await,
         }
+    }
+
+    fn reads_tools(&self) -> bool {
+        false
     }
 }
 

@@ -1,0 +1,208 @@
+//! What a model is asked: the conversation so far, the tools on offer, the settings. In no provider's own form; each
+//! adapter makes of it what its interface wants.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use skein_protocol::ids::ThreadId;
+use skein_protocol::settings::{ReasoningEffort, ReasoningSummary};
+
+use super::tool_name;
+
+/// What a provider is asked: for one answer of a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prompt {
+    /// Whose conversation it is. A provider may use it to find again what it has cached.
+    pub thread: ThreadId,
+    /// The model's name.
+    pub model: String,
+    /// How it should answer.
+    pub settings: ModelSettings,
+    /// The conversation, oldest first. Its end is what the model is to answer.
+    pub history: Vec<Entry>,
+    /// What the model may call.
+    pub tools: Arc<[ToolSpec]>,
+}
+
+impl Prompt {
+    /// What the user said last: its texts, a line each.
+    #[must_use]
+    pub fn last_words(&self) -> String {
+        let said = self.history.iter().rev().find_map(|entry| match entry {
+            Entry::User(content) => Some(content.iter().filter_map(Content::as_text).collect::<Vec<_>>()),
+            Entry::Developer(_)
+            | Entry::Assistant(_)
+            | Entry::Reasoning(_)
+            | Entry::Call(_)
+            | Entry::Result(_) => None,
+        });
+        said.unwrap_or_default().join("\n")
+    }
+
+    /// The results that the conversation ends with, oldest first.
+    #[must_use]
+    pub fn last_results(&self) -> Vec<&ToolResult> {
+        let results = self.history.iter().rev().map_while(|entry| match entry {
+            Entry::Result(result) => Some(result),
+            Entry::User(_)
+            | Entry::Developer(_)
+            | Entry::Assistant(_)
+            | Entry::Reasoning(_)
+            | Entry::Call(_) => None,
+        });
+        let mut results: Vec<&ToolResult> = results.collect();
+        results.reverse();
+        results
+    }
+}
+
+/// How a model should answer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ModelSettings {
+    /// What holds for the whole conversation.
+    pub instructions: Option<String>,
+    /// How hard it should think, in the provider's words.
+    pub effort: Option<ReasoningEffort>,
+    /// How much of its thoughts the user sees.
+    pub summary: Option<ReasoningSummary>,
+    /// The provider's service tier.
+    pub service_tier: Option<String>,
+    /// A JSON schema that the answer's text has to meet.
+    pub output_schema: Option<Value>,
+}
+
+/// A tool on offer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolSpec {
+    /// Its name for the model: 1 to 64 of `a-z A-Z 0-9 _ -`.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// A JSON schema of its arguments, which are an object.
+    pub parameters: Value,
+}
+
+/// One piece of a conversation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// The user said this.
+    User(Vec<Content>),
+    /// Who runs the conversation said this, between the others.
+    Developer(String),
+    /// The model said this.
+    Assistant(String),
+    /// The model thought this, in an answer that is part of the same turn.
+    Reasoning(Reasoning),
+    /// The model wanted this. Calls that follow each other were wanted together; each has its result behind it, after
+    /// other calls or not.
+    Call(ToolCall),
+    /// This came of a call.
+    Result(ToolResult),
+}
+
+/// A piece of what the user said, or of what came of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// A text.
+    Text(String),
+    /// A picture.
+    Image(Image),
+}
+
+impl Content {
+    /// The text, where it is one.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Image(_) => None,
+        }
+    }
+}
+
+/// A picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Image {
+    /// Where it is: `https:`, as the client sent it.
+    Url(String),
+    /// Itself.
+    Data {
+        /// Such as `image/png`.
+        media_type: String,
+        /// Its bytes in base64 (RFC 4648, with padding).
+        base64: String,
+    },
+}
+
+/// What a model thought.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reasoning {
+    /// Parts of a summary.
+    pub summary: Vec<String>,
+    /// Parts of the thoughts themselves, where the provider shows them.
+    pub content: Vec<String>,
+    /// The same in the provider's own form, sealed or signed: it is sent back as it came. None: it is not sent back.
+    pub own_form: Option<Value>,
+}
+
+/// A tool call that the model wants.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolCall {
+    /// The provider's name for this call. Its result bears it, too.
+    pub id: String,
+    /// What is called.
+    pub callee: Callee,
+    /// The arguments as the model wrote them: JSON, or what it took for JSON.
+    pub arguments: String,
+}
+
+/// What a call calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Callee {
+    /// The tool that was on offer by this name.
+    Offered(String),
+    /// A helper's tool, named as its helper names it.
+    Helper {
+        /// The helper.
+        server: String,
+        /// Its tool.
+        tool: String,
+    },
+}
+
+impl Callee {
+    /// The name by which a model knows it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Offered(name) => name.clone(),
+            Self::Helper { server, tool } => tool_name::of_helper(server, tool),
+        }
+    }
+}
+
+/// What came of a tool call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolResult {
+    /// The call's.
+    pub id: String,
+    /// What the model reads.
+    pub content: Vec<Content>,
+    /// Whether the tool said that it failed, or could not be called.
+    pub failed: bool,
+}
+
+impl ToolResult {
+    /// A text.
+    #[must_use]
+    pub fn text(id: impl Into<String>, text: impl Into<String>, failed: bool) -> Self {
+        Self { id: id.into(), content: vec![Content::Text(text.into())], failed }
+    }
+
+    /// All of its texts, a line each.
+    #[must_use]
+    pub fn texts(&self) -> String {
+        let texts: Vec<&str> = self.content.iter().filter_map(Content::as_text).collect();
+        texts.join("\n")
+    }
+}
