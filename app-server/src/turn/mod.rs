@@ -173,8 +173,8 @@ struct Answer {
     said: Vec<Entry>,
     /// What it wants called.
     calls: Vec<ToolCall>,
-    /// What it asks the user.
-    question: Option<String>,
+    /// What the user answered to its questions.
+    answered: Vec<ToolResult>,
 }
 
 impl Running {
@@ -187,7 +187,10 @@ impl Running {
         for _ in 0..policy::TURN_ROUNDS {
             let answer = self.answer(prompt.clone()).await?;
             prompt.history.extend(answer.said);
-            let results = self.carry_out(answer.calls, answer.question).await?;
+            let mut results = answer.answered;
+            if !answer.calls.is_empty() {
+                results.extend(self.call_tools(answer.calls).await?);
+            }
             if results.is_empty() {
                 match self.steered().await {
                     Some(input) => prompt.history.push(input::entry(&input)),
@@ -211,20 +214,6 @@ impl Running {
             history: vec![input::entry(&std::mem::take(&mut self.job.input))],
             tools: self.offer.specs(),
         }
-    }
-
-    /// Does what an answer asks for. Returns what came of it, in the order in which it was asked.
-    async fn carry_out(
-        &mut self,
-        calls: Vec<ToolCall>,
-        question: Option<String>,
-    ) -> Result<Vec<ToolResult>, Stop> {
-        let mut results = if calls.is_empty() { Vec::new() } else { self.call_tools(calls).await? };
-        if let Some(question) = question {
-            results.push(self.ask(question).await?);
-        }
-        self.complete_text().await;
-        Ok(results)
     }
 
     /// What the user added meanwhile. When there is nothing, nothing can be added any more: the owner keeps what
@@ -256,7 +245,7 @@ impl Running {
                 }
             };
             match event {
-                Some(event) => self.heard(event, &mut answer).await,
+                Some(event) => self.heard(event, &mut answer).await?,
                 None => break,
             }
         }
@@ -272,7 +261,7 @@ impl Running {
     }
 
     /// Takes one event of the model's stream.
-    async fn heard(&mut self, event: ModelEvent, answer: &mut Answer) {
+    async fn heard(&mut self, event: ModelEvent, answer: &mut Answer) -> Result<(), Stop> {
         match event {
             ModelEvent::TextDelta(text) => self.say(text).await,
             ModelEvent::ReasoningDelta { .. } => {}
@@ -291,13 +280,14 @@ impl Running {
             }
             ModelEvent::Question(text) => {
                 self.keep_text(answer).await;
-                answer.question = Some(text);
+                answer.answered.push(self.ask(text).await?);
             }
             ModelEvent::Again(_) => {
                 self.complete_text().await;
                 *answer = Answer::default();
             }
         }
+        Ok(())
     }
 
     /// Completes the text that is being streamed, and makes it part of the conversation.
