@@ -32,6 +32,29 @@ pub const TURN_STEERS: usize = 64;
 pub const CALL_PROGRESS: usize = 16;
 /// How often a model may ask for tools within one turn. Origin: guess; far above what real turns need.
 pub const TURN_ROUNDS: usize = 100;
+/// What a model is told before everything else, where the client says nothing.
+pub const INSTRUCTIONS: &str = "You are a helpful assistant in a conversation with a user. You can call the tools that are \
+    offered to you; use them where they help, several at once where they do not depend on each other, and say what came of \
+    it. Be concise, and say plainly what you do not know or could not do.";
+/// Bytes of a rollout that a conversation is read back over, while no summary stands before. Origin: guess; above what the
+/// largest context windows take, so that the window is what bounds it.
+pub const CONVERSATION_BYTES: usize = 16 * 1024 * 1024;
+/// Tokens that a model takes, unless `model_context_window` says otherwise. Origin: what the current models of every
+/// provider take at the least.
+pub const CONTEXT_WINDOW: i64 = 128_000;
+/// A conversation that fills this part of the window is compacted, in percent. Origin: guess; room for an answer and its
+/// calls is left.
+pub const COMPACT_AT_PERCENT: i64 = 90;
+/// How often a summary is asked for, each time of half as much. Origin: guess.
+pub const COMPACTION_TRIES: usize = 4;
+/// Bytes of what the user said last that a summary keeps word for word. Origin: guess; a few long messages.
+pub const COMPACTION_LAST_WORDS: usize = 16 * 1024;
+/// The largest picture that a model is sent, in bytes. Origin: providers take 5 to 20 MiB; a message of a client fits.
+pub const IMAGE_BYTES: usize = 10 * 1024 * 1024;
+/// The largest scenario of a scripted model, in bytes. Origin: guess; a file that somebody wrote.
+pub const SCENARIO_BYTES: u64 = 1024 * 1024;
+/// Threads that may read files which users name at once. Origin: guess; a file on a dead network disk holds up no rollout.
+pub const INPUT_THREADS: usize = 2;
 /// Batches that may wait for a thread's writer. When half of it is full the turn waits and input is refused; the
 /// other half is for what an owner adds by itself, such as the last reports of a turn.
 pub const WRITER_BATCHES: usize = 256;

@@ -28,6 +28,7 @@ use crate::markers;
 use crate::policy;
 use crate::pressure::{self, Pressure};
 use crate::provider::echo::{self, Echo};
+use crate::provider::scripted::{self, Scripted};
 use crate::reload;
 use crate::repair::{self, Repair};
 use crate::rollout::RolloutStore;
@@ -327,7 +328,10 @@ fn services(config: Config, home: &Home) -> Result<(Arc<Services>, Background), 
         term: home.term(),
         address: OnceLock::new(),
         counters: Counters::default(),
-        providers: Providers::new(vec![(echo::NAME, Arc::new(Echo { faults: config.test_fences }))]),
+        providers: Providers::new(vec![
+            (echo::NAME, Arc::new(Echo { faults: config.test_fences })),
+            (scripted::NAME, Arc::new(Scripted::new(config.home.clone(), tasks.clone()))),
+        ]),
         settings: Settings::new(config),
         pressure: Pressure::default(),
         repair: Repair::default(),

@@ -35,6 +35,8 @@ pub enum Pool {
     Texts,
     /// Looking at all processes of the machine.
     Processes,
+    /// Reading files that users name.
+    Inputs,
 }
 
 /// Starts tasks and waits for their end. Clones share one tracker.
@@ -48,6 +50,7 @@ pub struct Tasks {
     search: Arc<Semaphore>,
     texts: Arc<Semaphore>,
     processes: Arc<Semaphore>,
+    inputs: Arc<Semaphore>,
     #[cfg(test)]
     inline: Option<Arc<AtomicBool>>,
 }
@@ -71,6 +74,7 @@ impl Tasks {
             search: Arc::new(Semaphore::new(policy::SEARCH_THREADS)),
             texts: Arc::new(Semaphore::new(policy::TEXTS_THREADS)),
             processes: Arc::new(Semaphore::new(policy::PROCESSES_THREADS)),
+            inputs: Arc::new(Semaphore::new(policy::INPUT_THREADS)),
             #[cfg(test)]
             inline: None,
         }
@@ -117,6 +121,7 @@ impl Tasks {
             Pool::Search => &self.search,
             Pool::Texts => &self.texts,
             Pool::Processes => &self.processes,
+            Pool::Inputs => &self.inputs,
         };
         // The semaphore is never closed; were it, the work would merely run unbounded.
         let permit = Arc::clone(threads).acquire_owned().await.ok();

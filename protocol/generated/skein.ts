@@ -65,6 +65,11 @@ export type Methods = {
    */
   "thread/inject_items": { params: ThreadInjectItemsParams; result: ThreadInjectItemsResponse };
   /**
+   * Begins a turn in which the model replaces what was said by a summary; later turns are told the summary. The history
+   * keeps everything. While a turn runs, it waits for that turn's end.
+   */
+  "thread/compact/start": { params: ThreadCompactStartParams; result: ThreadCompactStartResponse };
+  /**
    * Puts a thread aside: its turn is interrupted, it is unloaded with its helpers, its subscriptions end, and only the
    * archived list shows it. It can still be read and resumed, and stays archived then.
    */
@@ -2551,6 +2556,14 @@ export type ThreadClosedNotification = {
   skein?: CatalogPlace | null;
   threadId: ThreadId;
 };
+
+/** Params of `thread/compact/start`. */
+export type ThreadCompactStartParams = {
+  threadId: ThreadId;
+};
+
+/** Response of `thread/compact/start`: nothing. The turn that does it tells the rest. */
+export type ThreadCompactStartResponse = { [key: string]: unknown };
 
 /** Threads in memory. */
 export type ThreadCounts = {

@@ -2,12 +2,7 @@
 //! them gets "method not found", as for any name that is not in the table. And what the tables have, but the server never
 //! sends yet.
 
-use crate::{
-    notifications::{
-        ItemReasoningSummaryPartAdded, ItemReasoningSummaryTextDelta, ItemReasoningTextDelta, Warning,
-    },
-    table::Notification,
-};
+use crate::{notifications::Warning, table::Notification};
 
 /// A method of the peer that is not offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,12 +46,10 @@ const fn unraised(wire: &'static str, reason: &'static str) -> Unraised {
 }
 
 /// Every such row.
-pub const UNRAISED: &[Unraised] = &[
-    unraised(ItemReasoningSummaryTextDelta::INFO.wire, "no provider of models reasons yet"),
-    unraised(ItemReasoningSummaryPartAdded::INFO.wire, "no provider of models reasons yet"),
-    unraised(ItemReasoningTextDelta::INFO.wire, "no provider of models reasons yet"),
-    unraised(Warning::INFO.wire, "what goes wrong in a thread ends a turn or a request with an error so far"),
-];
+pub const UNRAISED: &[Unraised] = &[unraised(
+    Warning::INFO.wire,
+    "what goes wrong in a thread ends a turn or a request with an error so far",
+)];
 
 /// Every declined method, in the peer's order within each outlook.
 pub const DECLINED: &[Declined] = &[
@@ -79,7 +72,6 @@ pub const DECLINED: &[Declined] = &[
     not_yet("thread/queue/reorder", "inputs cannot wait in a queue yet"),
     not_yet("thread/queue/start", "inputs cannot wait in a queue yet"),
     not_yet("thread/settings/update", "settings are taken from thread/start and turn/start only"),
-    not_yet("thread/compact/start", "history is not replaced by summaries yet"),
     not_yet("thread/readState/update", "what the user has read is not kept yet"),
     not_yet("thread/items/read", "thread/items/list defers no output, so there is none to fetch"),
     not_yet("turn/settings/update", "the settings of a running turn cannot be changed yet"),

@@ -23,16 +23,16 @@ use crate::{
     server::{InitializeParams, InitializeResponse, InitializedParams, ModelListParams, ModelListResponse},
     table::{client_notifications, methods},
     thread::{
-        ThreadArchiveParams, ThreadArchiveResponse, ThreadDeleteParams, ThreadDeleteResponse,
-        ThreadForkParams, ThreadForkResponse, ThreadInjectItemsParams, ThreadInjectItemsResponse,
-        ThreadItemsListParams, ThreadItemsListResponse, ThreadListParams, ThreadListResponse,
-        ThreadLoadedListParams, ThreadLoadedListResponse, ThreadMetadataUpdateParams,
-        ThreadMetadataUpdateResponse, ThreadReadParams, ThreadReadResponse, ThreadResumeParams,
-        ThreadResumeResponse, ThreadRevertParams, ThreadRevertResponse, ThreadRollbackParams,
-        ThreadSearchOccurrencesParams, ThreadSearchOccurrencesResponse, ThreadSearchParams,
-        ThreadSearchResponse, ThreadSetNameParams, ThreadSetNameResponse, ThreadStartParams,
-        ThreadStartResponse, ThreadTurnsListParams, ThreadTurnsListResponse, ThreadUnarchiveParams,
-        ThreadUnarchiveResponse, ThreadUnsubscribeParams, ThreadUnsubscribeResponse,
+        ThreadArchiveParams, ThreadArchiveResponse, ThreadCompactStartParams, ThreadCompactStartResponse,
+        ThreadDeleteParams, ThreadDeleteResponse, ThreadForkParams, ThreadForkResponse,
+        ThreadInjectItemsParams, ThreadInjectItemsResponse, ThreadItemsListParams, ThreadItemsListResponse,
+        ThreadListParams, ThreadListResponse, ThreadLoadedListParams, ThreadLoadedListResponse,
+        ThreadMetadataUpdateParams, ThreadMetadataUpdateResponse, ThreadReadParams, ThreadReadResponse,
+        ThreadResumeParams, ThreadResumeResponse, ThreadRevertParams, ThreadRevertResponse,
+        ThreadRollbackParams, ThreadSearchOccurrencesParams, ThreadSearchOccurrencesResponse,
+        ThreadSearchParams, ThreadSearchResponse, ThreadSetNameParams, ThreadSetNameResponse,
+        ThreadStartParams, ThreadStartResponse, ThreadTurnsListParams, ThreadTurnsListResponse,
+        ThreadUnarchiveParams, ThreadUnarchiveResponse, ThreadUnsubscribeParams, ThreadUnsubscribeResponse,
     },
     turn::{
         TurnInterruptParams, TurnInterruptResponse, TurnStartParams, TurnStartResponse, TurnSteerParams,
@@ -87,6 +87,10 @@ methods! {
     /// begins, and no client is told.
     ThreadInjectItems = "thread/inject_items" [Thread, Stable]
         ThreadInjectItemsParams => ThreadInjectItemsResponse;
+    /// Begins a turn in which the model replaces what was said by a summary; later turns are told the summary. The history
+    /// keeps everything. While a turn runs, it waits for that turn's end.
+    ThreadCompactStart = "thread/compact/start" [Thread, Stable]
+        ThreadCompactStartParams => ThreadCompactStartResponse;
     /// Puts a thread aside: its turn is interrupted, it is unloaded with its helpers, its subscriptions end, and only the
     /// archived list shows it. It can still be read and resumed, and stays archived then.
     ThreadArchive = "thread/archive" [Thread, Stable] ThreadArchiveParams => ThreadArchiveResponse;

@@ -14,12 +14,15 @@ const MOST_BYTES: usize = 1024 * 1024 * 1024;
 const MOST_QUEUED: usize = 65_536;
 const MOST_REPLAYED: usize = 1_000_000;
 const MOST_THREADS: usize = 1_000_000;
+const MOST_TOKENS: i64 = 1_000_000_000;
 
 /// Changes `config` by what `settings` say.
 pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problems) {
     let mut root = Section::new("", settings, problems);
     set(&mut config.model, root.text("model"));
     set(&mut config.model_provider, root.text("model_provider"));
+    set(&mut config.context.window, root.whole("model_context_window", 1, MOST_TOKENS).map(Some));
+    set(&mut config.context.limit, root.whole("model_auto_compact_token_limit", 1, MOST_TOKENS).map(Some));
     let durability =
         [("turn", Durability::Turn), ("event", Durability::Event), ("process", Durability::Process)];
     set(&mut config.durability, root.choice("durability", &durability));

@@ -27,6 +27,7 @@ pub use crate::helpers::HelperSpec;
 pub use helpers::{HelperOverride, Overrides, helpers_from_thread_config};
 pub use origin::Origin;
 pub use problem::{ConfigError, ConfigErrors, ConfigWarning, Place};
+pub(crate) use section::parse_duration;
 pub use settings::Settings;
 pub use shown::{Layer, LayerSource};
 
@@ -56,6 +57,8 @@ pub struct Config {
     pub model: String,
     /// The provider of a thread that names none.
     pub model_provider: String,
+    /// How long a conversation may become.
+    pub context: ContextPolicy,
     /// Helpers of every thread, by name.
     pub helpers: BTreeMap<String, HelperSpec>,
     /// What holds a helper's process tree.
@@ -225,6 +228,24 @@ impl Default for Limits {
     }
 }
 
+/// How long a conversation may become, in tokens of the model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ContextPolicy {
+    /// What the model takes, where the user says so (`model_context_window`).
+    pub window: Option<i64>,
+    /// From how many on it is compacted, where the user says so (`model_auto_compact_token_limit`).
+    pub limit: Option<i64>,
+}
+
+impl ContextPolicy {
+    /// From how many tokens on a conversation is compacted.
+    #[must_use]
+    pub fn compact_at(&self) -> i64 {
+        let window = self.window.unwrap_or(policy::CONTEXT_WINDOW);
+        self.limit.unwrap_or_else(|| window.saturating_mul(policy::COMPACT_AT_PERCENT) / 100)
+    }
+}
+
 impl Config {
     /// The defaults, on `home`.
     #[must_use]
@@ -236,6 +257,7 @@ impl Config {
             test_fences: false,
             model: policy::DEFAULT_MODEL.to_owned(),
             model_provider: policy::DEFAULT_MODEL_PROVIDER.to_owned(),
+            context: ContextPolicy::default(),
             helpers: BTreeMap::new(),
             containment: Containment::Auto,
             helper_stop_grace: policy::HELPER_STOP_GRACE,

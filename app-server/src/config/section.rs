@@ -295,7 +295,7 @@ fn split_unit(text: &str) -> (&str, &str) {
 }
 
 /// Reads "500ms", "2s", "30min", "1h": a whole number and a unit.
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = split_unit(text);
     let milliseconds = match unit {
         "ms" => 1,

@@ -84,9 +84,11 @@ pub fn others(config: &Config) -> Map<String, Value> {
         "connections": connections(&config.heartbeat),
         "shutdown": { "drain": duration(config.shutdown_drain), "limit": duration(config.shutdown_limit) },
         "mcp_servers": helpers,
+        "model_context_window": config.context.window,
+        "model_auto_compact_token_limit": config.context.limit,
     });
     match shown {
-        Value::Object(shown) => shown,
+        Value::Object(shown) => shown.into_iter().filter(|(_, value)| !value.is_null()).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
     }
 }

@@ -4,10 +4,11 @@ use skein_protocol::methods::{
     AccountRead, CollaborationModeList, ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead, HooksList,
     Initialize, Initialized, McpServerResourceRead, McpServerStatusList, McpServerToolCall, ModelList,
     PermissionProfileList, RpcDiscover, SkeinCatalogResume, SkeinConnectionLeave, SkeinHelpersList,
-    SkeinQuiesce, SkeinStatus, SkeinThreadUnload, SkillsList, ThreadArchive, ThreadDelete, ThreadFork,
-    ThreadInjectItems, ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet,
-    ThreadRead, ThreadResume, ThreadRevert, ThreadRollback, ThreadSearch, ThreadSearchOccurrences,
-    ThreadStart, ThreadTurnsList, ThreadUnarchive, ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
+    SkeinQuiesce, SkeinStatus, SkeinThreadUnload, SkillsList, ThreadArchive, ThreadCompactStart,
+    ThreadDelete, ThreadFork, ThreadInjectItems, ThreadItemsList, ThreadList, ThreadLoadedList,
+    ThreadMetadataUpdate, ThreadNameSet, ThreadRead, ThreadResume, ThreadRevert, ThreadRollback,
+    ThreadSearch, ThreadSearchOccurrences, ThreadStart, ThreadTurnsList, ThreadUnarchive, ThreadUnsubscribe,
+    TurnInterrupt, TurnStart, TurnSteer,
 };
 
 use crate::router::Router;
@@ -61,6 +62,7 @@ pub fn router() -> Router {
     router.thread::<SkeinThreadUnload>(thread::unload);
     router.thread::<TurnStart>(turn::start);
     router.thread::<TurnSteer>(turn::steer);
+    router.thread::<ThreadCompactStart>(turn::compact);
     router.urgent::<TurnInterrupt>(turn::interrupt);
     router.notification::<Initialized>(server::initialized);
     add_helpers(&mut router);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use skein_protocol::error::WireError;
+use skein_protocol::thread::{ThreadCompactStartParams, ThreadCompactStartResponse};
 use skein_protocol::turn::{
     TurnInterruptParams, TurnInterruptResponse, TurnStartParams, TurnStartResponse, TurnSteerParams,
     TurnSteerResponse,
@@ -31,6 +32,18 @@ pub fn steer(connection: &Arc<Connection>, params: TurnSteerParams, reply: Reply
         ..TurnStartParams::new(thread_id, params.input)
     };
     input(connection, params, InputReply::Steer(expected_turn_id, reply));
+}
+
+/// `thread/compact/start`
+pub fn compact(
+    connection: &Arc<Connection>,
+    params: ThreadCompactStartParams,
+    reply: Reply<ThreadCompactStartResponse>,
+) {
+    let id = params.thread_id;
+    let params = TurnStartParams::new(id, Vec::new());
+    let input = Box::new(Input { params, reply: InputReply::Compact(reply) });
+    dispatch::deliver(&connection.services, id, Command::Input(input));
 }
 
 fn input(connection: &Arc<Connection>, params: TurnStartParams, reply: InputReply) {

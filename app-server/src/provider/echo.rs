@@ -72,7 +72,7 @@ impl Provider for Echo {
         Ok(())
     }
 
-    fn reads_tools(&self) -> bool {
+    fn reads_context(&self) -> bool {
         false
     }
 }

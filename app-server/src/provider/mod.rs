@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 pub mod echo;
 pub mod prompt;
+pub mod scripted;
 pub mod tool_name;
 
 pub use prompt::{
@@ -109,8 +110,9 @@ pub trait Provider: Send + Sync {
         cancel: CancellationToken,
     ) -> Result<(), ProviderError>;
 
-    /// Whether it looks at [`Prompt::tools`]. Where it does not, a turn starts no helpers for them.
-    fn reads_tools(&self) -> bool {
+    /// Whether it looks at more than what the user said last: at what was said before the turn, and at [`Prompt::tools`].
+    /// Where it does not, neither is gathered.
+    fn reads_context(&self) -> bool {
         true
     }
 

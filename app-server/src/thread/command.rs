@@ -7,10 +7,10 @@ use skein_protocol::error::WireError;
 use skein_protocol::extension::SkeinThreadUnloadResponse;
 use skein_protocol::ids::{ConnectionId, TurnId};
 use skein_protocol::thread::{
-    Thread, ThreadArchiveResponse, ThreadDeleteResponse, ThreadForkParams, ThreadForkResponse,
-    ThreadInjectItemsResponse, ThreadMetadataGitInfoUpdateParams, ThreadMetadataUpdateResponse,
-    ThreadResumeParams, ThreadResumeResponse, ThreadRevertResponse, ThreadSetNameResponse, ThreadStartParams,
-    ThreadStartResponse, ThreadUnarchiveResponse,
+    Thread, ThreadArchiveResponse, ThreadCompactStartResponse, ThreadDeleteResponse, ThreadForkParams,
+    ThreadForkResponse, ThreadInjectItemsResponse, ThreadMetadataGitInfoUpdateParams,
+    ThreadMetadataUpdateResponse, ThreadResumeParams, ThreadResumeResponse, ThreadRevertResponse,
+    ThreadSetNameResponse, ThreadStartParams, ThreadStartResponse, ThreadUnarchiveResponse,
 };
 use skein_protocol::turn::{TurnStartParams, TurnStartResponse, TurnSteerResponse};
 use tokio::sync::oneshot;
@@ -97,10 +97,10 @@ pub struct Resume {
     pub reply: Reply<ThreadResumeResponse>,
 }
 
-/// `turn/start` or `turn/steer`.
+/// `turn/start`, `turn/steer` or `thread/compact/start`.
 #[derive(Debug)]
 pub struct Input {
-    /// As they came; those of a steer without what it cannot say.
+    /// As they came; those of a steer without what it cannot say, those of a compaction without input.
     pub params: TurnStartParams,
     /// The answer.
     pub reply: InputReply,
@@ -113,6 +113,8 @@ pub enum InputReply {
     Start(Reply<TurnStartResponse>),
     /// `turn/steer`: only the turn that is named may take it.
     Steer(TurnId, Reply<TurnSteerResponse>),
+    /// `thread/compact/start`: a turn of its own, without input.
+    Compact(Reply<ThreadCompactStartResponse>),
 }
 
 impl InputReply {
@@ -122,6 +124,7 @@ impl InputReply {
         match self {
             Self::Start(reply) => reply.connection(),
             Self::Steer(_, reply) => reply.connection(),
+            Self::Compact(reply) => reply.connection(),
         }
     }
 
@@ -129,7 +132,7 @@ impl InputReply {
     #[must_use]
     pub fn expected(&self) -> Option<&TurnId> {
         match self {
-            Self::Start(_) => None,
+            Self::Start(_) | Self::Compact(_) => None,
             Self::Steer(turn, _) => Some(turn),
         }
     }
@@ -139,6 +142,7 @@ impl InputReply {
         match self {
             Self::Start(reply) => reply.err(error),
             Self::Steer(_, reply) => reply.err(error),
+            Self::Compact(reply) => reply.err(error),
         }
     }
 }

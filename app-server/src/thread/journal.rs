@@ -5,28 +5,30 @@ use std::sync::Arc;
 
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
+use skein_protocol::item::ThreadItem;
 use skein_protocol::table::Scope;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::event::Materialised;
-use super::history::History;
+use super::history::{Held, History};
 use super::machine::Persistence;
 use super::outgoing::Outgoing;
 use super::publication::PublicationQueue;
 use super::recent::RecentEvents;
 use super::writer::{self, Batch, WriterSetup, Written};
+use crate::clock::WallMs;
 use crate::config::Durability;
 use crate::policy;
-use crate::rollout::record::{Record, RecordBody, ThreadClosed, ThreadOpened};
+use crate::rollout::record::{ItemCompleted, Record, RecordBody, ThreadClosed, ThreadOpened};
 use crate::rollout::{Keep, Lease};
 use crate::services::Services;
 
 /// Where the thread's records go.
 #[derive(Debug)]
 enum Sink {
-    /// Nowhere: the thread is ephemeral.
-    None,
+    /// Nowhere: the thread is ephemeral. What matters to a model is kept.
+    None(Vec<Record>),
     /// Into memory, until the first user message: nothing is on disk yet.
     Memory(Vec<Record>),
     /// To the writer, which is started with the first record.
@@ -72,7 +74,7 @@ impl Journal {
         written: mpsc::Sender<Written>,
     ) -> Self {
         let sink = match (persistence, materialised) {
-            (Persistence::Ephemeral, _) => Sink::None,
+            (Persistence::Ephemeral, _) => Sink::None(as_records(&history)),
             (Persistence::Durable, Materialised::No) => Sink::Memory(Vec::new()),
             (Persistence::Durable, Materialised::Yes) => Sink::Disk { batches: None, task: None },
         };
@@ -111,7 +113,7 @@ impl Journal {
     #[must_use]
     pub fn is_stored(&self) -> bool {
         match &self.sink {
-            Sink::None | Sink::Memory(_) => false,
+            Sink::None(_) | Sink::Memory(_) => false,
             Sink::Disk { .. } | Sink::Closed { .. } => true,
         }
     }
@@ -150,7 +152,16 @@ impl Journal {
         }
         match &self.sink {
             Sink::Disk { batches: Some(writer), .. } => writer.capacity() > policy::WRITER_BATCHES / 2,
-            Sink::Disk { batches: None, .. } | Sink::None | Sink::Memory(_) | Sink::Closed { .. } => true,
+            Sink::Disk { batches: None, .. } | Sink::None(_) | Sink::Memory(_) | Sink::Closed { .. } => true,
+        }
+    }
+
+    /// What matters to a model of a thread that is never on disk, oldest first; `None` for any other thread.
+    #[must_use]
+    pub fn kept(&self) -> Option<&[Record]> {
+        match &self.sink {
+            Sink::None(kept) => Some(kept),
+            Sink::Memory(_) | Sink::Disk { .. } | Sink::Closed { .. } => None,
         }
     }
 
@@ -217,7 +228,7 @@ impl Journal {
         match &mut self.sink {
             Sink::Disk { task, .. } | Sink::Closed { task } => self.sink = Sink::Closed { task: task.take() },
             // Nothing to close; whoever resumes meanwhile finds the thread as it was.
-            Sink::None | Sink::Memory(_) => {}
+            Sink::None(_) | Sink::Memory(_) => {}
         }
     }
 
@@ -226,7 +237,7 @@ impl Journal {
     pub fn is_unwritten(&self) -> bool {
         match &self.sink {
             Sink::Memory(_) => true,
-            Sink::None | Sink::Disk { .. } | Sink::Closed { .. } => false,
+            Sink::None(_) | Sink::Disk { .. } | Sink::Closed { .. } => false,
         }
     }
 
@@ -250,7 +261,7 @@ impl Journal {
     /// Holds something back until every record so far is durable, in line with everything else.
     pub fn publish(&mut self, what: Outgoing) {
         let behind = match &self.sink {
-            Sink::None | Sink::Memory(_) => EventSeq(0),
+            Sink::None(_) | Sink::Memory(_) => EventSeq(0),
             Sink::Disk { .. } | Sink::Closed { .. } => self.last,
         };
         self.queue.push(behind, what);
@@ -313,7 +324,10 @@ impl Journal {
 
     fn send(&mut self, records: Vec<Record>, keep: Keep) {
         match &mut self.sink {
-            Sink::None | Sink::Closed { .. } => {}
+            Sink::Closed { .. } => {}
+            Sink::None(kept) => {
+                kept.extend(records.into_iter().filter(|record| matters_to_a_model(&record.body)))
+            }
             Sink::Memory(waiting) => waiting.extend(records),
             Sink::Disk { batches, task } => {
                 // A history whose beginning is lost is in no list until somebody speaks in it, as after a rebuild.
@@ -343,6 +357,25 @@ impl Journal {
             Durability::Process => Keep::Process,
         }
     }
+}
+
+/// What a history holds, for the conversation of a thread that begins with it: the items of its turns, each with the number
+/// of its turn.
+fn as_records(history: &History) -> Vec<Record> {
+    let of_turn = |held: &Held| {
+        let (turn_id, seq, at) = (held.turn.id.clone(), held.at, WallMs(0));
+        let completed = move |item: &ThreadItem| {
+            let body = ItemCompleted { turn_id: turn_id.clone(), item: item.clone() }.into();
+            Record { seq, at, body }
+        };
+        held.turn.items.iter().map(completed).collect::<Vec<_>>()
+    };
+    history.held_turns().iter().flat_map(of_turn).collect()
+}
+
+/// Whether a model is told of it.
+fn matters_to_a_model(body: &RecordBody) -> bool {
+    matches!(body, RecordBody::ItemCompleted(_) | RecordBody::ItemsInjected(_) | RecordBody::Compacted(_))
 }
 
 /// Whether what is published now is on the disk.

@@ -1,11 +1,183 @@
-//! What the user said, for the model.
+//! What the user said, for the model: files that it names are read, within limits.
 
-use skein_protocol::turn::UserInput;
+use std::fs::File;
+use std::io::Read;
 
-use crate::provider::{Content, Entry};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use skein_protocol::turn::{MediaSource, UserInput};
 
-/// What the user said, for the model.
-pub(super) fn entry(input: &[UserInput]) -> Entry {
-    let texts = input.iter().filter_map(UserInput::as_text);
-    Entry::User(texts.map(|text| Content::Text(text.to_owned())).collect())
+use crate::policy;
+use crate::provider::{Content, Entry, Image};
+use crate::tasks::{Pool, Tasks};
+
+/// What the user says now. What cannot be given to the model is an error that names it.
+///
+/// # Errors
+/// For the user: what cannot be given to the model, and why.
+pub(super) async fn said(input: &[UserInput], tasks: &Tasks) -> Result<Entry, String> {
+    let mut content = Vec::with_capacity(input.len());
+    for piece in input {
+        content.push(given(piece, tasks).await?);
+    }
+    Ok(Entry::User(content))
+}
+
+/// What the user said in an earlier turn. What cannot be given to the model any more is told as a note.
+pub(super) async fn said_before(input: &[UserInput], tasks: &Tasks) -> Entry {
+    let mut content = Vec::with_capacity(input.len());
+    for piece in input {
+        let given = given(piece, tasks).await;
+        content.push(given.unwrap_or_else(|why| Content::Text(format!("[left out: {why}]"))));
+    }
+    Entry::User(content)
+}
+
+async fn given(piece: &UserInput, tasks: &Tasks) -> Result<Content, String> {
+    match piece {
+        UserInput::Text { text, .. } => Ok(Content::Text(text.clone())),
+        UserInput::Image { source: MediaSource::Url(url), .. } => of_url(url).map(Content::Image),
+        UserInput::Image { source: MediaSource::FileId(id), .. } => {
+            Err(format!("the image {id} is known to another service only; send it as a url or a local file"))
+        }
+        UserInput::LocalImage { path, .. } => local_image(path, tasks).await.map(Content::Image),
+        UserInput::Audio { .. } => Err("audio cannot be given to a model; send its text".to_owned()),
+        UserInput::LocalAudio { path } => {
+            Err(format!("the audio file {path} cannot be given to a model; send its text"))
+        }
+        // The model can have a helper look there.
+        UserInput::Skill { name, path } => {
+            Ok(Content::Text(format!("[the skill {name}, described in {path}]")))
+        }
+        UserInput::Mention { name, path } => Ok(Content::Text(format!("[{name}: {path}]"))),
+    }
+}
+
+/// A picture that the client names by a URL, which may hold the picture itself (RFC 2397).
+fn of_url(url: &str) -> Result<Image, String> {
+    let Some(rest) = url.strip_prefix("data:") else {
+        let known = url.starts_with("https://") || url.starts_with("http://");
+        return if known {
+            Ok(Image::Url(url.to_owned()))
+        } else {
+            Err("an image's url has to begin with https:, http: or data:".to_owned())
+        };
+    };
+    let (kind, base64) = rest.split_once(";base64,").ok_or("an image in a data: url has to be in base64")?;
+    let bytes = STANDARD
+        .decode(base64)
+        .map_err(|error| format!("the image in the data: url is not base64: {error}"))?;
+    check_size("the image in the data: url", bytes.len())?;
+    Ok(Image::Data { media_type: kind.to_owned(), base64: base64.to_owned() })
+}
+
+async fn local_image(path: &str, tasks: &Tasks) -> Result<Image, String> {
+    let named = path.to_owned();
+    let read = tasks.blocking("input/image", Pool::Inputs, move || read_image(&named)).await;
+    read.unwrap_or_else(|_| Err(format!("the image {path} could not be read; the server's log has more")))
+}
+
+fn read_image(path: &str) -> Result<Image, String> {
+    let cannot = |error: std::io::Error| format!("the image {path} cannot be read: {error}");
+    let metadata = std::fs::metadata(path).map_err(cannot)?;
+    if !metadata.is_file() {
+        return Err(format!("the image {path} is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    let most = u64::try_from(policy::IMAGE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    File::open(path).map_err(cannot)?.take(most).read_to_end(&mut bytes).map_err(cannot)?;
+    check_size(&format!("the image {path}"), bytes.len())?;
+    let media_type = media_type(&bytes)
+        .ok_or_else(|| format!("the file {path} is no image that models take: PNG, JPEG, GIF or WebP"))?;
+    Ok(Image::Data { media_type: media_type.to_owned(), base64: STANDARD.encode(bytes) })
+}
+
+fn check_size(what: &str, bytes: usize) -> Result<(), String> {
+    let most = policy::IMAGE_BYTES;
+    if bytes > most {
+        return Err(format!(
+            "{what} is larger than {} MiB, the most that a model is sent",
+            most / (1024 * 1024)
+        ));
+    }
+    Ok(())
+}
+
+/// The kind of a picture, by how its file begins; of those that every provider takes.
+fn media_type(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
+        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
+        [b'G', b'I', b'F', b'8', ..] => Some("image/gif"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and more";
+
+    async fn one(piece: UserInput) -> Result<Content, String> {
+        given(&piece, &Tasks::new()).await
+    }
+
+    fn local(path: impl Into<String>) -> UserInput {
+        UserInput::LocalImage { detail: None, path: path.into() }
+    }
+
+    fn url(url: &str) -> UserInput {
+        UserInput::Image { detail: None, source: MediaSource::Url(url.into()) }
+    }
+
+    #[tokio::test]
+    async fn a_local_image_is_read_and_its_kind_known_by_its_beginning() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(PNG).unwrap();
+        let path = file.path().to_str().unwrap();
+        let base64 = STANDARD.encode(PNG);
+        let image = Image::Data { media_type: "image/png".into(), base64 };
+        assert_eq!(one(local(path)).await, Ok(Content::Image(image)));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_image_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("notes.txt");
+        std::fs::write(&text, "words").unwrap();
+        for path in
+            [folder.path(), &text, &folder.path().join("missing.png"), std::path::Path::new("/dev/zero")]
+        {
+            let path = path.to_str().unwrap();
+            assert!(one(local(path)).await.unwrap_err().contains(path), "{path}");
+        }
+        let large = folder.path().join("large.png");
+        let file = File::create(&large).unwrap();
+        (&file).write_all(PNG).unwrap();
+        file.set_len(u64::try_from(policy::IMAGE_BYTES).unwrap() + 1).unwrap();
+        assert!(one(local(large.to_str().unwrap())).await.unwrap_err().contains("larger than"));
+    }
+
+    #[tokio::test]
+    async fn images_in_urls_are_checked() {
+        let data = Image::Data { media_type: "image/png".into(), base64: "aGk=".into() };
+        assert_eq!(one(url("data:image/png;base64,aGk=")).await, Ok(Content::Image(data)));
+        assert!(one(url("https://example.org/a.png")).await.is_ok());
+        for wrong in ["file:///etc/passwd", "data:image/png,xx", "data:image/png;base64,?"] {
+            assert!(one(url(wrong)).await.is_err(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_from_an_earlier_turn_is_a_note() {
+        let Entry::User(content) = said_before(&[local("/nowhere.png")], &Tasks::new()).await else {
+            panic!()
+        };
+        assert!(content[0].as_text().unwrap().contains("/nowhere.png"), "{content:?}");
+        assert!(said(&[local("/nowhere.png")], &Tasks::new()).await.is_err());
+    }
 }

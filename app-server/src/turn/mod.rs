@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skein_protocol::ids::{ItemId, ThreadId, TurnId};
-use skein_protocol::item::{AgentMessageItem, ThreadItem, ThreadItemBody};
+use skein_protocol::item::{AgentMessageItem, ReasoningItem, ThreadItem};
 use skein_protocol::turn::{TurnError, TurnStatus, UserInput};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -14,27 +14,50 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::helpers::HelperSet;
 use crate::policy;
-use crate::provider::{
-    Entry, ModelEvent, ModelSettings, Prompt, Provider, ProviderError, ToolCall, ToolResult, Usage,
-};
+use crate::provider::{Entry, ModelSettings, Prompt, Provider, ProviderError, Thoughts, ToolResult, Usage};
+use crate::tasks::Tasks;
 
+mod answer;
+mod compact;
+mod conversation;
 mod input;
 mod offer;
+mod past;
 mod tools;
 
+pub use past::{Past, Stored};
+
+use answer::{Answer, Unanswered};
+use conversation::Piece;
 use offer::Offer;
 
+/// What a turn is for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Task {
+    /// To answer what the user said.
+    Answer(Vec<UserInput>),
+    /// To replace the conversation by a summary.
+    Compact,
+}
+
 /// What a turn is given.
-#[derive(Clone)]
 pub struct Job {
     /// Its thread.
     pub thread: ThreadId,
     /// Itself.
     pub turn: TurnId,
-    /// What the user said.
-    pub input: Vec<UserInput>,
+    /// What it is for.
+    pub task: Task,
+    /// What was said before, with the input of this turn.
+    pub past: Past,
     /// The model's name.
     pub model: String,
+    /// How it should answer.
+    pub settings: ModelSettings,
+    /// Tokens that the conversation had when it was last sent.
+    pub context_tokens: i64,
+    /// From how many on it is compacted.
+    pub compact_at: i64,
     /// The model's adapter.
     pub provider: Arc<dyn Provider>,
     /// Whether a helper that is required has to be there first.
@@ -43,6 +66,8 @@ pub struct Job {
     pub cancel: CancellationToken,
     /// For the times of its items.
     pub clock: Clock,
+    /// For reading files that the user names.
+    pub tasks: Tasks,
 }
 
 /// A turn's way to its owner. All reports go through one bounded queue, in order.
@@ -66,6 +91,21 @@ pub enum Report {
         /// The piece.
         text: String,
     },
+    /// The next piece of what the model thinks.
+    ReasoningDelta {
+        /// The thought.
+        item: ItemId,
+        /// Whether it is of a summary, or of the thoughts themselves.
+        of: Thoughts,
+        /// Which part of it, counted from 0.
+        part: usize,
+        /// The piece. Empty where a part begins.
+        text: String,
+    },
+    /// An answer broke off, and the model is asked again.
+    Again(TurnError),
+    /// What was said so far is replaced, for the model, by this summary.
+    Compacted(String),
     /// A tool call has something to say before its end.
     Progress {
         /// The call.
@@ -137,21 +177,34 @@ impl Stop {
 
 impl From<ProviderError> for Stop {
     fn from(error: ProviderError) -> Self {
-        let ProviderError { message, info, details } = error;
-        let (codex_error_info, additional_details) = (info, details);
-        Self::Failed(Box::new(TurnError { codex_error_info, additional_details, ..TurnError::new(message) }))
+        Self::Failed(Box::new(told(error)))
     }
+}
+
+/// The error as clients are told of it.
+fn told(error: ProviderError) -> TurnError {
+    let ProviderError { message, info, details } = error;
+    TurnError { codex_error_info: info, additional_details: details, ..TurnError::new(message) }
 }
 
 /// Runs a turn to its end. The last report is [`Report::Ended`].
 pub async fn run(job: Job, wires: Wires) {
-    let mut turn =
-        Running { job, reports: wires.reports, steers: wires.steers, message: None, offer: Offer::default() };
-    let outcome = match turn.rounds().await {
+    let context_tokens = job.context_tokens;
+    let mut turn = Running {
+        job,
+        reports: wires.reports,
+        steers: wires.steers,
+        message: None,
+        thought: None,
+        offer: Offer::default(),
+        context_tokens,
+    };
+    let outcome = match turn.carry_out().await {
         Ok(()) => Outcome::ended(TurnStatus::Completed),
         Err(Stop::Interrupted) => Outcome::ended(TurnStatus::Interrupted),
         Err(Stop::Failed(error)) => Outcome { status: TurnStatus::Failed, error: Some(*error) },
     };
+    turn.complete_thought().await;
     turn.complete_message().await;
     turn.report(Report::Ended(outcome)).await;
 }
@@ -162,30 +215,75 @@ struct Running {
     steers: mpsc::Receiver<Vec<UserInput>>,
     /// The agent message that is being streamed.
     message: Option<AgentMessageItem>,
+    /// The thought that is being streamed.
+    thought: Option<ReasoningItem>,
     /// What the model may call.
     offer: Offer,
-}
-
-/// What one answer of the model has said so far.
-#[derive(Debug, Default)]
-struct Answer {
-    /// For the conversation: texts, thoughts and calls in their order.
-    said: Vec<Entry>,
-    /// What it wants called.
-    calls: Vec<ToolCall>,
-    /// What the user answered to its questions.
-    answered: Vec<ToolResult>,
+    /// Tokens that the conversation had when it was last sent.
+    context_tokens: i64,
 }
 
 impl Running {
-    async fn rounds(&mut self) -> Result<(), Stop> {
+    async fn carry_out(&mut self) -> Result<(), Stop> {
         if self.job.needs_helpers {
             self.require_helpers().await?;
         }
-        self.offer_tools().await?;
-        let mut prompt = self.prompt();
+        let mut prompt = self.prompt().await?;
+        match self.job.task {
+            Task::Answer(_) => self.rounds(&mut prompt).await,
+            Task::Compact => self.compact(&mut prompt).await,
+        }
+    }
+
+    /// What the model is asked first.
+    async fn prompt(&mut self) -> Result<Prompt, Stop> {
+        let history = self.conversation().await?;
+        if self.job.task != Task::Compact {
+            self.offer_tools().await?;
+        }
+        Ok(Prompt {
+            thread: self.job.thread,
+            model: self.job.model.clone(),
+            settings: self.job.settings.clone(),
+            history,
+            tools: self.offer.specs(),
+        })
+    }
+
+    /// What was said in the thread, with the input of this turn.
+    async fn conversation(&mut self) -> Result<Vec<Entry>, Stop> {
+        let past = std::mem::replace(&mut self.job.past, Past::Unneeded);
+        let pieces = tokio::select! {
+            biased;
+            () = self.job.cancel.cancelled() => return Err(Stop::Interrupted),
+            read = past.read() => read,
+        };
+        // Not on disk: the owner says so.
+        let cannot = |error| Stop::failed(format!("what was said before cannot be read: {error}"));
+        let pieces = pieces.map_err(cannot)?.ok_or(Stop::Interrupted)?;
+        let now = match &self.job.task {
+            Task::Answer(input) => Some(input::said(input, &self.job.tasks).await.map_err(Stop::failed)?),
+            Task::Compact => None,
+        };
+        let mut history = Vec::with_capacity(pieces.len() + 1);
+        for piece in pieces {
+            history.push(match piece {
+                Piece::Entry(entry) => entry,
+                Piece::Said(input) => input::said_before(&input, &self.job.tasks).await,
+            });
+        }
+        if let Some(now) = now {
+            // It is in the rollout, too.
+            history.pop_if(|last| matches!(last, Entry::User(_)));
+            history.push(now);
+        }
+        Ok(conversation::paired(history))
+    }
+
+    /// The model answers, and is asked again with what came of its calls, until it is done.
+    async fn rounds(&mut self, prompt: &mut Prompt) -> Result<(), Stop> {
         for _ in 0..policy::TURN_ROUNDS {
-            let answer = self.answer(prompt.clone()).await?;
+            let answer = self.answer_with_room(prompt).await?;
             prompt.history.extend(answer.said);
             let mut results = answer.answered;
             if !answer.calls.is_empty() {
@@ -193,11 +291,14 @@ impl Running {
             }
             if results.is_empty() {
                 match self.steered().await {
-                    Some(input) => prompt.history.push(input::entry(&input)),
+                    Some(input) => prompt.history.push(self.added(&input).await?),
                     None => return Ok(()),
                 }
             }
             prompt.history.extend(results.into_iter().map(Entry::Result));
+            while let Ok(input) = self.steers.try_recv() {
+                prompt.history.push(self.added(&input).await?);
+            }
         }
         let most = policy::TURN_ROUNDS;
         Err(Stop::failed(format!(
@@ -205,14 +306,21 @@ impl Running {
         )))
     }
 
-    /// What the model is asked first.
-    fn prompt(&mut self) -> Prompt {
-        Prompt {
-            thread: self.job.thread,
-            model: self.job.model.clone(),
-            settings: ModelSettings::default(),
-            history: vec![input::entry(&std::mem::take(&mut self.job.input))],
-            tools: self.offer.specs(),
+    async fn added(&self, input: &[UserInput]) -> Result<Entry, Stop> {
+        input::said(input, &self.job.tasks).await.map_err(Stop::failed)
+    }
+
+    /// One answer of the model, with the conversation compacted before where it has little room, or turns out to have none.
+    async fn answer_with_room(&mut self, prompt: &mut Prompt) -> Result<Answer, Stop> {
+        if self.is_full() && self.job.provider.reads_context() {
+            self.compact(prompt).await?;
+        }
+        match self.answer(prompt.clone()).await {
+            Err(Unanswered::Error(error)) if compact::is_too_long(&error) && prompt.history.len() > 1 => {
+                self.compact(prompt).await?;
+                self.answer(prompt.clone()).await.map_err(Stop::from)
+            }
+            answer => answer.map_err(Stop::from),
         }
     }
 
@@ -225,116 +333,6 @@ impl Running {
         self.steers.close();
         // Ends at once, but waits for what the owner is putting in at this very moment.
         self.steers.recv().await
-    }
-
-    /// One answer of the model.
-    async fn answer(&mut self, prompt: Prompt) -> Result<Answer, Stop> {
-        let (events, mut stream) = mpsc::channel(policy::MODEL_EVENTS);
-        let provider = Arc::clone(&self.job.provider);
-        let cancel = self.job.cancel.clone();
-        let mut answering = std::pin::pin!(provider.answer(prompt, events, cancel));
-        let mut ended = None;
-        let mut answer = Answer::default();
-        loop {
-            let event = tokio::select! {
-                biased;
-                event = stream.recv() => event,
-                result = &mut answering, if ended.is_none() => {
-                    ended = Some(result);
-                    continue;
-                }
-            };
-            match event {
-                Some(event) => self.heard(event, &mut answer).await?,
-                None => break,
-            }
-        }
-        let result = match ended {
-            Some(result) => result,
-            None => answering.await,
-        };
-        if self.job.cancel.is_cancelled() {
-            return Err(Stop::Interrupted);
-        }
-        self.keep_text(&mut answer).await;
-        result.map(|()| answer).map_err(Stop::from)
-    }
-
-    /// Takes one event of the model's stream.
-    async fn heard(&mut self, event: ModelEvent, answer: &mut Answer) -> Result<(), Stop> {
-        match event {
-            ModelEvent::TextDelta(text) => self.say(text).await,
-            ModelEvent::ReasoningDelta { .. } => {}
-            ModelEvent::Reasoning(reasoning) => {
-                self.keep_text(answer).await;
-                answer.said.push(Entry::Reasoning(reasoning));
-            }
-            ModelEvent::Usage(usage) => {
-                self.keep_text(answer).await;
-                self.report(Report::Usage(usage)).await;
-            }
-            ModelEvent::ToolCall(call) => {
-                self.keep_text(answer).await;
-                answer.said.push(Entry::Call(call.clone()));
-                answer.calls.push(call);
-            }
-            ModelEvent::Question(text) => {
-                self.keep_text(answer).await;
-                answer.answered.push(self.ask(text).await?);
-            }
-            ModelEvent::Again(_) => {
-                self.complete_text().await;
-                *answer = Answer::default();
-            }
-        }
-        Ok(())
-    }
-
-    /// Completes the text that is being streamed, and makes it part of the conversation.
-    async fn keep_text(&mut self, answer: &mut Answer) {
-        if let Some(message) = self.message.as_ref().filter(|message| !message.text.is_empty()) {
-            answer.said.push(Entry::Assistant(message.text.clone()));
-        }
-        self.complete_text().await;
-    }
-
-    async fn say(&mut self, text: String) {
-        self.open_message().await;
-        if let Some(message) = &mut self.message {
-            message.text.push_str(&text);
-            let item = message.id.clone();
-            self.report(Report::Delta { item, text }).await;
-        }
-    }
-
-    /// Begins a message, unless one is being streamed. Returns its id.
-    async fn open_message(&mut self) -> ItemId {
-        if let Some(message) = &self.message {
-            return message.id.clone();
-        }
-        let item = self.begin(ThreadItem::agent_message(self.new_item_id(), ""));
-        let id = item.id().clone();
-        self.report(Report::ItemStarted(item.clone())).await;
-        if let ThreadItemBody::AgentMessage(message) = item.body {
-            self.message = Some(message);
-        }
-        id
-    }
-
-    /// Completes the message that is being streamed, if it says something. One that waits for its first word, because
-    /// the user was asked before it, goes on.
-    async fn complete_text(&mut self) {
-        if self.message.as_ref().is_some_and(|message| !message.text.is_empty()) {
-            self.complete_message().await;
-        }
-    }
-
-    /// Completes the message that is being streamed, if any.
-    async fn complete_message(&mut self) {
-        if let Some(message) = self.message.take() {
-            let item = ThreadItemBody::AgentMessage(message).into();
-            self.report(Report::ItemCompleted(item)).await;
-        }
     }
 
     /// Asks the user. The question belongs to the message that the answer is for: clients know it before they are asked.

@@ -7,7 +7,8 @@ use serde_json::Value;
 use skein_protocol::helper::McpServerToolCallResponse;
 use skein_protocol::ids::ItemId;
 use skein_protocol::item::{
-    McpToolCallError, McpToolCallItem, McpToolCallResult, McpToolCallStatus, ThreadItem, ThreadItemBody,
+    DynamicToolCallItem, DynamicToolCallOutputContentItem, McpToolCallError, McpToolCallItem,
+    McpToolCallResult, McpToolCallStatus, ThreadItem, ThreadItemBody,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,7 +16,7 @@ use super::offer::{Offer, Target};
 use super::{Report, Running, Stop, took};
 use crate::helpers::{HelperCall, HelperError, HelperSet};
 use crate::policy;
-use crate::provider::{Content, ToolCall, ToolResult};
+use crate::provider::{Content, Image, ToolCall, ToolResult};
 
 /// A call that has begun.
 enum Begun {
@@ -24,7 +25,7 @@ enum Begun {
         /// The provider's name for it.
         id: String,
         /// As the user sees it.
-        item: ThreadItem,
+        item: Box<ThreadItem>,
         /// What is called.
         target: Target,
     },
@@ -45,7 +46,7 @@ impl Running {
 
     /// What the model is offered. Nothing, where it does not look at it.
     pub(super) async fn offer_tools(&mut self) -> Result<(), Stop> {
-        if !self.job.provider.reads_tools() {
+        if !self.job.provider.reads_context() {
             return Ok(());
         }
         let helpers = self.helpers().await?;
@@ -81,7 +82,11 @@ impl Running {
                 let item = ThreadItem::mcp_tool_call(self.new_item_id(), &server, &tool, arguments.clone());
                 let item = self.begin(item);
                 self.report(Report::ItemStarted(item.clone())).await;
-                Begun::Helper { id: call.id, item, target: Target { server, tool, arguments } }
+                Begun::Helper {
+                    id: call.id,
+                    item: Box::new(item),
+                    target: Target { server, tool, arguments },
+                }
             }
             Err(why) => Begun::Not(ToolResult::text(call.id, why, true)),
         }
@@ -90,7 +95,7 @@ impl Running {
     async fn end_call(&self, helpers: &Arc<HelperSet>, call: Begun) -> ToolResult {
         match call {
             Begun::Helper { id, item, target } => {
-                let (content, failed) = self.call_tool(helpers, item, target).await;
+                let (content, failed) = self.call_tool(helpers, *item, target).await;
                 ToolResult { id, content, failed }
             }
             Begun::Not(result) => result,
@@ -111,13 +116,14 @@ impl Running {
         let call = HelperCall { server, tool, arguments, meta: Value::Null, turn };
         let called = helpers.call_with_progress(call, self.job.cancel.clone(), Some(progress));
         let outcome = self.pass_on_until(item.id(), said, called).await;
-        let result = as_result(&outcome);
         let mut item = item;
+        let mut read = (Vec::new(), true);
         if let ThreadItemBody::McpToolCall(body) = &mut item.body {
             complete(body, outcome, took(self.job.clock, since));
+            read = read_by_model(body);
         }
         self.report(Report::ItemCompleted(item)).await;
-        result
+        read
     }
 
     /// Reports what a call says of its progress, until the call is over; the queue's other end may live longer.
@@ -176,17 +182,24 @@ fn complete(item: &mut McpToolCallItem, called: Called, duration_ms: i64) {
     }
 }
 
-/// What the model reads of a call: its texts. A tool's error goes to the model, not to the user.
-fn as_result(called: &Called) -> (Vec<Content>, bool) {
-    match called {
-        Ok(response) => {
-            let texts: Vec<&str> = response
-                .content
-                .iter()
-                .filter_map(|block| block.get("text").and_then(Value::as_str))
-                .collect();
-            (vec![Content::Text(texts.join("\n"))], response.is_error == Some(true))
-        }
-        Err(error) => (vec![Content::Text(error.to_string())], true),
+/// What the model reads of a call that has ended, and whether it failed. A tool's error goes to the model, not to the user.
+pub(super) fn read_by_model(call: &McpToolCallItem) -> (Vec<Content>, bool) {
+    if let Some(error) = &call.error {
+        return (vec![Content::Text(error.message.clone())], true);
     }
+    let blocks = call.result.iter().flat_map(|result| &result.content);
+    let texts: Vec<&str> = blocks.filter_map(|block| block.get("text").and_then(Value::as_str)).collect();
+    (vec![Content::Text(texts.join("\n"))], call.status != McpToolCallStatus::Completed)
+}
+
+/// What the model reads of what a client made of its call.
+pub(super) fn dynamic_read_by_model(call: &DynamicToolCallItem) -> Vec<Content> {
+    let content = call.content_items.iter().flatten().filter_map(|content| match content {
+        DynamicToolCallOutputContentItem::InputText { text } => Some(Content::Text(text.clone())),
+        DynamicToolCallOutputContentItem::InputImage { image_url } => {
+            Some(Content::Image(Image::Url(image_url.clone())))
+        }
+        DynamicToolCallOutputContentItem::InputAudio { .. } => None,
+    });
+    content.collect()
 }

@@ -238,3 +238,14 @@ pub struct ThreadInjectItemsParams {
 /// Response of `thread/inject_items`: nothing.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ThreadInjectItemsResponse {}
+
+/// Params of `thread/compact/start`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadCompactStartParams {
+    pub thread_id: ThreadId,
+}
+
+/// Response of `thread/compact/start`: nothing. The turn that does it tells the rest.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ThreadCompactStartResponse {}

@@ -9,6 +9,8 @@ use crate::config::Flags;
 const ALL: &str = r#"
     model = "m"
     model_provider = "echo"
+    model_context_window = 100000
+    model_auto_compact_token_limit = 90000
     durability = "turn"
     search = { index = false, page_time = "1s" }
     trash = { keep = "1h" }

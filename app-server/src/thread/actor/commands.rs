@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use skein_protocol::extension::{SkeinThreadUnloadResponse, UnloadOutcome};
 use skein_protocol::ids::{EventSeq, TurnId};
-use skein_protocol::thread::{ThreadSetNameResponse, ThreadStatus};
+use skein_protocol::thread::{ThreadCompactStartResponse, ThreadSetNameResponse, ThreadStatus};
 use skein_protocol::turn::{Turn, TurnStartResponse, TurnSteerResponse};
 use tokio::sync::oneshot;
 
@@ -142,11 +142,19 @@ impl Owner {
             let known = self.services.providers.names().join(", ");
             return Some(Refusal::Error(ThreadError::NoProvider { name: provider, known }));
         }
+        if matches!(input.reply, InputReply::Compact(_)) && self.is_empty() {
+            return Some(Refusal::Error(ThreadError::NothingSaid { id: self.id }));
+        }
         let client_id = input.params.client_user_message_id.as_deref();
         if let Some(turn) = client_id.and_then(|client_id| journal.history.seen_message(client_id)) {
             return Some(Refusal::Seen(turn.clone()));
         }
         self.refusal_of_steer(input).map(Refusal::Error)
+    }
+
+    /// Whether nobody has said anything.
+    fn is_empty(&self) -> bool {
+        self.journal.as_ref().is_none_or(|journal| !journal.history.is_materialised())
     }
 
     /// Why the turn that a steer names does not take it.
@@ -226,6 +234,7 @@ impl Owner {
         match reply {
             InputReply::Start(reply) => self.acknowledge(reply, TurnStartResponse { turn }),
             InputReply::Steer(_, reply) => self.acknowledge(reply, TurnSteerResponse { turn_id: turn.id }),
+            InputReply::Compact(reply) => self.acknowledge(reply, ThreadCompactStartResponse {}),
         }
     }
 

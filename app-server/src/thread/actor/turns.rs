@@ -1,35 +1,40 @@
 //! The owner's side of a turn: it begins it, numbers what it reports, and ends it in the books.
 
 use skein_protocol::event::{
-    AgentMessageDeltaNotification, ErrorNotification, McpToolCallProgressNotification, ThreadTokenUsage,
-    ThreadTokenUsageUpdatedNotification, TokenUsageBreakdown, TurnStartedNotification,
+    AgentMessageDeltaNotification, ErrorNotification, McpToolCallProgressNotification,
+    ReasoningSummaryPartAddedNotification, ReasoningSummaryTextDeltaNotification,
+    ReasoningTextDeltaNotification, ThreadTokenUsage, ThreadTokenUsageUpdatedNotification,
+    TokenUsageBreakdown, TurnStartedNotification,
 };
 use skein_protocol::extension::TurnSaved;
 use skein_protocol::ids::{EventSeq, ItemId, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::notifications::{
     Error as ErrorNotice, ItemCompleted as ItemCompletedNotice, ItemMcpToolCallProgress,
+    ItemReasoningSummaryPartAdded, ItemReasoningSummaryTextDelta, ItemReasoningTextDelta,
     ItemStarted as ItemStartedNotice, ThreadTokenUsageUpdated, TurnCompleted as TurnCompletedNotice,
     TurnStarted as TurnStartedNotice,
 };
-use skein_protocol::turn::{Turn, TurnItemsView, TurnStartParams, TurnStatus, UserInput};
+use skein_protocol::turn::{Turn, TurnError, TurnItemsView, TurnStartParams, TurnStatus, UserInput};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Child, Owner};
 use crate::policy;
-use crate::provider;
+use crate::provider::{self, Thoughts};
 use crate::rollout::Keep;
-use crate::rollout::record::{ItemCompleted, ItemStarted, RecordBody, TurnStarted, Usage};
+use crate::rollout::record::{Compacted, ItemCompleted, ItemStarted, RecordBody, TurnStarted, Usage};
 use crate::router::errors;
-use crate::thread::command::{Command, Input};
+use crate::thread::command::{Command, Input, InputReply};
 use crate::thread::error::ThreadError;
 use crate::thread::event::Event;
 use crate::thread::events;
 use crate::thread::machine::{Persistence, Phase};
 use crate::thread::outgoing::{Notice, Outgoing};
-use crate::turn::{self, Job, Outcome, Report, Wires};
+use crate::turn::{Outcome, Report, Task};
+
+mod job;
 
 /// The turn that runs.
 pub(super) struct RunningTurn {
@@ -37,6 +42,8 @@ pub(super) struct RunningTurn {
     pub id: TurnId,
     /// Its task, which ends by itself soon after a cancel.
     pub task: Option<AbortHandle>,
+    /// Whether it takes what the user adds.
+    pub takes_more: bool,
     cancel: CancellationToken,
     steers: mpsc::Sender<Vec<UserInput>>,
     /// Why it fails whatever it says: its records are not saved.
@@ -58,7 +65,12 @@ impl Owner {
         self.faulted = false;
         self.change_for_turn(&params);
         let numbers = self.record_input(&turn_id, &params, Beginning::OfTurn);
-        self.run_turn(turn_id.clone(), params.input);
+        let settings = self.model_settings(&params);
+        let task = match &reply {
+            InputReply::Start(_) | InputReply::Steer(..) => Task::Answer(params.input),
+            InputReply::Compact(_) => Task::Compact,
+        };
+        self.run_turn(turn_id.clone(), task, settings, numbers.last().copied());
         let mut shown = self.shown_turn(&turn_id);
         shown.started_at = None;
         self.acknowledge_input(reply, shown);
@@ -75,6 +87,9 @@ impl Owner {
     pub(super) fn steer_turn(&mut self) {
         let Some(input) = self.input.take() else { return };
         let Some(turn) = &self.turn else { return self.leave_to_next_turn(input) };
+        if !turn.takes_more || matches!(input.reply, InputReply::Compact(_)) {
+            return self.leave_to_next_turn(input);
+        }
         let turn_id = turn.id.clone();
         match turn.steers.try_send(input.params.input.clone()) {
             Ok(()) => {}
@@ -117,6 +132,9 @@ impl Owner {
         match report {
             Report::ItemStarted(item) => self.item_started(item),
             Report::Delta { item, text } => self.delta(item, text),
+            Report::ReasoningDelta { item, of, part, text } => self.reasoning(item, of, part, text),
+            Report::Again(error) => self.tell_error(error, true),
+            Report::Compacted(summary) => self.compacted(summary),
             Report::Progress { item, message } => self.progress(item, message),
             Report::ItemCompleted(item) => self.item_completed(item),
             Report::Usage(usage) => self.usage(usage),
@@ -143,33 +161,6 @@ impl Owner {
         self.turn.as_ref().is_some_and(|running| running.id == *turn)
     }
 
-    fn run_turn(&mut self, id: TurnId, input: Vec<UserInput>) {
-        let settings = self.settings();
-        let needs_helpers = self.persistence == Persistence::Durable
-            && self.helper_specs().iter().any(|spec| spec.enabled && spec.required);
-        let cancel = CancellationToken::new();
-        let (steers, added) = mpsc::channel(policy::TURN_STEERS);
-        let turn = RunningTurn { id: id.clone(), task: None, cancel: cancel.clone(), steers, failure: None };
-        let turn = self.turn.insert(turn);
-        // `refusal_of` has seen that the provider is there.
-        let Some(provider) = self.services.providers.get(&settings.model_provider) else { return };
-        let job = Job {
-            thread: self.id,
-            turn: id.clone(),
-            input,
-            model: settings.model,
-            provider,
-            needs_helpers,
-            cancel,
-            clock: self.services.clock,
-        };
-        let wires = Wires { reports: self.reports.0.clone(), steers: added };
-        turn.task = Some(self.children.spawn(format!("turn/{id}"), async move {
-            turn::run(job, wires).await;
-            Child::Turn(id)
-        }));
-    }
-
     /// Records what the user said. The numbers are those of the turn (if it begins one), the item's start, its end.
     fn record_input(&mut self, turn_id: &TurnId, params: &TurnStartParams, of: Beginning) -> Vec<EventSeq> {
         let at = self.services.clock.wall().0;
@@ -178,6 +169,14 @@ impl Owner {
         let mut item = ThreadItem::user_message(item_id.clone(), params.input.clone(), client_id.clone());
         item.started_at_ms = Some(at);
         let mut records: Vec<RecordBody> = Vec::new();
+        if params.input.is_empty() {
+            let turn_id = turn_id.clone();
+            let started = TurnStarted { turn_id, input: Vec::new(), item_id: None, client_id: None };
+            let journal = self.journal.as_mut();
+            return journal
+                .map(|journal| journal.record(vec![started.into()], Keep::Power))
+                .unwrap_or_default();
+        }
         match of {
             Beginning::OfTurn => records.push(
                 TurnStarted {
@@ -249,19 +248,68 @@ impl Owner {
         self.notify::<ItemMcpToolCallProgress>(&params, None);
     }
 
+    fn reasoning(&mut self, item_id: ItemId, of: Thoughts, part: usize, delta: String) {
+        let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
+        let (thread_id, index) = (self.id, i64::try_from(part).unwrap_or(i64::MAX));
+        match of {
+            Thoughts::Summary if delta.is_empty() => {
+                let params = ReasoningSummaryPartAddedNotification {
+                    item_id,
+                    summary_index: index,
+                    thread_id,
+                    turn_id,
+                };
+                self.notify::<ItemReasoningSummaryPartAdded>(&params, None);
+            }
+            Thoughts::Summary => {
+                let params = ReasoningSummaryTextDeltaNotification {
+                    delta,
+                    item_id,
+                    summary_index: index,
+                    thread_id,
+                    turn_id,
+                };
+                self.notify::<ItemReasoningSummaryTextDelta>(&params, None);
+            }
+            Thoughts::Content if delta.is_empty() => {}
+            Thoughts::Content => {
+                let params = ReasoningTextDeltaNotification {
+                    content_index: index,
+                    delta,
+                    item_id,
+                    thread_id,
+                    turn_id,
+                };
+                self.notify::<ItemReasoningTextDelta>(&params, None);
+            }
+        }
+    }
+
+    fn compacted(&mut self, summary: String) {
+        let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
+        self.record_one(Compacted { turn_id, summary }.into(), Keep::Process);
+    }
+
+    fn tell_error(&mut self, error: TurnError, will_retry: bool) {
+        let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
+        let params = ErrorNotification { error, thread_id: self.id, turn_id, will_retry };
+        self.notify::<ErrorNotice>(&params, None);
+    }
+
     fn usage(&mut self, usage: provider::Usage) {
         let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
         let last = TokenUsageBreakdown {
-            cache_write_input_tokens: 0,
-            cached_input_tokens: 0,
+            cache_write_input_tokens: usage.cache_write_input,
+            cached_input_tokens: usage.cached_input,
             input_tokens: usage.input,
             output_tokens: usage.output,
-            reasoning_output_tokens: 0,
+            reasoning_output_tokens: usage.reasoning_output,
             total_tokens: usage.input.saturating_add(usage.output),
         };
         let before = self.journal.as_ref().and_then(|journal| journal.history.usage().copied());
         let total = before.map_or(last, |before| sum(&before.total, &last));
-        let token_usage = ThreadTokenUsage { last, model_context_window: None, total };
+        let window = self.services.config().context.window;
+        let token_usage = ThreadTokenUsage { last, model_context_window: window, total };
         let number =
             self.record_one(Usage { turn_id: turn_id.clone(), usage: token_usage }.into(), Keep::Process);
         let params = ThreadTokenUsageUpdatedNotification { thread_id: self.id, token_usage, turn_id };

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::client::Client;
 use super::disk::Disk;
-use super::model::{Puppet, Strings};
+use super::model::{Listener, Puppet, Strings};
 use crate::clock::Clock;
 use crate::config::{Config, Settings};
 use crate::connection::outbox::OutboxLimits;
@@ -47,6 +47,7 @@ pub struct Bench {
     /// What is under the store; unused by a store in memory.
     pub layer: FaultLayer,
     pub model: Arc<Puppet>,
+    pub listener: Arc<Listener>,
     soon: Duration,
     home: Option<Arc<(TempDir, Home)>>,
     last_connection: AtomicU64,
@@ -138,7 +139,7 @@ impl Bench {
     ) -> Self {
         let config = tuned(tune);
         let (closed_rollouts, closed) = mpsc::channel(1_000);
-        let model = Arc::new(Puppet::default());
+        let (model, listener) = (Arc::new(Puppet::default()), Arc::new(Listener::default()));
         let store: Arc<dyn RolloutStore> = Arc::clone(&disk) as _;
         let clock = Clock;
         let index: Arc<dyn ThreadIndex> = Arc::new(MemoryIndex::default());
@@ -156,7 +157,7 @@ impl Bench {
             started: clock.wall(),
             address: OnceLock::new(),
             counters: Counters::default(),
-            providers: Providers::new(vec![(super::model::NAME, Arc::clone(&model) as _)]),
+            providers: providers(&model, &listener),
             store,
             settings: Settings::new(config),
             pressure: Pressure::default(),
@@ -166,16 +167,8 @@ impl Bench {
             closed_rollouts,
         });
         let soon = if home.is_some() { SOON_ON_FILES } else { SOON };
-        Self {
-            services,
-            disk,
-            layer,
-            model,
-            soon,
-            home,
-            last_connection: AtomicU64::new(0),
-            closed: Mutex::new(closed),
-        }
+        let (last_connection, closed) = (AtomicU64::new(0), Mutex::new(closed));
+        Self { services, disk, layer, model, listener, soon, home, last_connection, closed }
     }
 
     /// With this index. Before anything uses it.
@@ -342,4 +335,9 @@ fn tuned(tune: impl FnOnce(&mut Config)) -> Config {
     config.containment = Containment::Guard;
     tune(&mut config);
     config
+}
+
+fn providers(model: &Arc<Puppet>, listener: &Arc<Listener>) -> Providers {
+    let puppet = (super::model::NAME, Arc::clone(model) as _);
+    Providers::new(vec![puppet, (super::model::LISTENER, Arc::clone(listener) as _)])
 }

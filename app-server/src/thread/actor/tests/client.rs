@@ -203,6 +203,13 @@ impl Client {
         thread
     }
 
+    /// Starts a thread with these members of the params.
+    pub async fn start_with(&mut self, params: serde_json::Value) -> ThreadId {
+        let (request, thread) = self.ask_start(serde_json::from_value(params).unwrap());
+        self.answer::<ThreadStartResponse>(request).await.unwrap();
+        thread
+    }
+
     /// `thread/resume` as the owner gets it.
     pub fn resume_command(&mut self, thread: ThreadId) -> Command {
         self.resume_as(thread, Role::Subscriber).1
@@ -305,6 +312,22 @@ impl Client {
         self.answer::<TurnStartResponse>(request).await.unwrap();
         self.heard::<TurnStarted>().await;
         self.heard::<TurnCompleted>().await
+    }
+
+    /// `turn/start` with these pieces of input.
+    pub fn input_of(&mut self, thread: ThreadId, input: Vec<UserInput>) -> i64 {
+        let (request, reply) = self.reply();
+        let params = TurnStartParams::new(thread, input);
+        self.send(thread, Command::Input(Box::new(Input { params, reply: InputReply::Start(reply) })));
+        request
+    }
+
+    /// `thread/compact/start`.
+    pub fn compact(&mut self, thread: ThreadId) -> i64 {
+        let (request, reply) = self.reply();
+        let params = TurnStartParams::new(thread, Vec::new());
+        self.send(thread, Command::Input(Box::new(Input { params, reply: InputReply::Compact(reply) })));
+        request
     }
 
     pub fn interrupt(&self, thread: ThreadId, turn: &TurnId) {

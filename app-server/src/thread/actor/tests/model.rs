@@ -111,8 +111,56 @@ impl Provider for Puppet {
         }
     }
 
-    fn reads_tools(&self) -> bool {
+    fn reads_context(&self) -> bool {
         false
+    }
+}
+
+/// The name of the provider below.
+pub const LISTENER: &str = "listener";
+
+/// A model that remembers what it was asked, and says what it was given to say; then what the echo says.
+#[derive(Default)]
+pub struct Listener {
+    asked: Mutex<Vec<Prompt>>,
+    answers: Mutex<VecDeque<Scripted>>,
+}
+
+/// What it is given to say.
+pub type Scripted = Result<Vec<ModelEvent>, ProviderError>;
+
+impl Listener {
+    /// What it says next, behind what it was given before.
+    pub fn will_say(&self, answer: Scripted) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).push_back(answer);
+    }
+
+    /// What it was asked last.
+    pub fn last_asked(&self) -> Prompt {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).last().cloned().expect("it was asked")
+    }
+
+    /// How often it was asked.
+    pub fn times_asked(&self) -> usize {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+#[async_trait]
+impl Provider for Listener {
+    async fn answer(
+        &self,
+        prompt: Prompt,
+        events: mpsc::Sender<ModelEvent>,
+        cancel: CancellationToken,
+    ) -> Result<(), ProviderError> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(prompt.clone());
+        let answer = self.answers.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let Some(answer) = answer else { return Echo::default().answer(prompt, events, cancel).await };
+        for event in answer? {
+            events.send(event).await.ok();
+        }
+        Ok(())
     }
 }
 

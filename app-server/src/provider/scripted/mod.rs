@@ -1,0 +1,174 @@
+//! A model that says what a file says, for demonstrations and tests. The model's name is the path of the file, absolute or
+//! relative to the server's home; its form is in [`scenario`]. It is read anew for each answer.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use skein_protocol::turn::CodexErrorInfo;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{ModelEvent, Prompt, Provider, ProviderError, Reasoning, Thoughts, ToolCall, Usage};
+use crate::policy;
+use crate::tasks::{Pool, Tasks};
+
+pub mod scenario;
+#[cfg(test)]
+mod tests;
+
+use scenario::{Answer, Call, Scenario, Step, Tokens, filled};
+
+/// The provider's name in `model_provider`.
+pub const NAME: &str = "scripted";
+
+/// The scripted provider.
+#[derive(Debug)]
+pub struct Scripted {
+    home: PathBuf,
+    tasks: Tasks,
+}
+
+impl Scripted {
+    /// Relative names of models are files below `home`.
+    #[must_use]
+    pub fn new(home: PathBuf, tasks: Tasks) -> Self {
+        Self { home, tasks }
+    }
+
+    async fn scenario(&self, model: &str) -> Result<Scenario, ProviderError> {
+        let path = self.home.join(model);
+        let shown = path.display().to_string();
+        let read = self.tasks.blocking("scripted/scenario", Pool::Inputs, move || read(&path)).await;
+        let text = read.unwrap_or_else(|_| Err("the server's log has more".to_owned()));
+        text.and_then(|text| Scenario::parse(&text))
+            .map_err(|why| wrong(format!("the scenario {shown}: {why}")))
+    }
+}
+
+fn read(path: &std::path::Path) -> Result<String, String> {
+    let length = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if length > policy::SCENARIO_BYTES {
+        return Err(format!("it is larger than {} bytes", policy::SCENARIO_BYTES));
+    }
+    std::fs::read_to_string(path).map_err(|error| error.to_string())
+}
+
+fn wrong(message: String) -> ProviderError {
+    ProviderError { info: Some(CodexErrorInfo::BadRequest), ..ProviderError::new(message) }
+}
+
+#[async_trait]
+impl Provider for Scripted {
+    async fn answer(
+        &self,
+        prompt: Prompt,
+        events: mpsc::Sender<ModelEvent>,
+        cancel: CancellationToken,
+    ) -> Result<(), ProviderError> {
+        let scenario = self.scenario(&prompt.model).await?;
+        let Some(answer) = scenario.answer(&prompt) else {
+            let said = prompt.last_words();
+            return Err(wrong(format!("the scenario {} has no answer left to {said:?}", prompt.model)));
+        };
+        let mut playing = Playing { prompt: &prompt, events, thought: String::new(), calls: 0 };
+        cancel.run_until_cancelled(playing.play(answer)).await.unwrap_or(Ok(()))
+    }
+}
+
+/// An answer that is being given.
+struct Playing<'p> {
+    prompt: &'p Prompt,
+    events: mpsc::Sender<ModelEvent>,
+    /// What it has thought since it last said anything.
+    thought: String,
+    calls: usize,
+}
+
+impl Playing<'_> {
+    async fn play(&mut self, answer: &Answer) -> Result<(), ProviderError> {
+        for step in &answer.steps {
+            self.step(step).await?;
+        }
+        self.end_thought().await;
+        Ok(())
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), ProviderError> {
+        match step {
+            Step::Think(think) => {
+                let text = filled(&think.think, self.prompt);
+                self.thought.push_str(&text);
+                self.give(ModelEvent::ReasoningDelta { of: Thoughts::Summary, part: 0, text }).await;
+            }
+            Step::Wait(wait) => pause(wait.wait).await,
+            Step::Say(say) => self.say(filled(&say.say, self.prompt)).await,
+            Step::Stream(stream) => {
+                for _ in 0..stream.stream {
+                    self.say(stream.text.clone()).await;
+                    pause(stream.every).await;
+                }
+            }
+            Step::Call(call) => self.call(call).await,
+            Step::Ask(ask) => {
+                self.end_thought().await;
+                self.give(ModelEvent::Question(ask.ask.clone())).await;
+            }
+            Step::Usage(used) => self.cost(used.usage).await,
+            Step::Again(again) => {
+                self.thought.clear();
+                self.give(ModelEvent::Again(ProviderError::new(&again.again))).await;
+            }
+            Step::Fail(fail) => {
+                return Err(ProviderError { info: fail.kind.clone(), ..ProviderError::new(&fail.fail) });
+            }
+            Step::Hang(hang) if hang.hang => std::future::pending().await,
+            Step::Hang(_) => {}
+        }
+        Ok(())
+    }
+
+    async fn call(&mut self, call: &Call) {
+        self.end_thought().await;
+        self.calls += 1;
+        let id = format!("scripted-{}-{}", self.prompt.history.len(), self.calls);
+        let arguments = serde_json::to_string(&call.arguments).unwrap_or_default();
+        self.give(ModelEvent::ToolCall(ToolCall { id, callee: call.callee(), arguments })).await;
+    }
+
+    async fn cost(&mut self, tokens: Tokens) {
+        self.end_thought().await;
+        let usage = Usage {
+            input: tokens.input,
+            cached_input: tokens.cached,
+            cache_write_input: 0,
+            output: tokens.output,
+            reasoning_output: tokens.reasoning,
+        };
+        self.give(ModelEvent::Usage(usage)).await;
+    }
+
+    async fn say(&mut self, text: String) {
+        self.end_thought().await;
+        self.give(ModelEvent::TextDelta(text)).await;
+    }
+
+    /// What was thought is whole.
+    async fn end_thought(&mut self) {
+        if !self.thought.is_empty() {
+            let summary = vec![std::mem::take(&mut self.thought)];
+            self.give(ModelEvent::Reasoning(Reasoning { summary, ..Reasoning::default() })).await;
+        }
+    }
+
+    async fn give(&self, event: ModelEvent) {
+        // A turn that has ended meanwhile does not want it any more.
+        self.events.send(event).await.ok();
+    }
+}
+
+async fn pause(wait: Duration) {
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
+    }
+}

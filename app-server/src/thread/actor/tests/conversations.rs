@@ -1,0 +1,307 @@
+//! What a model is told of a thread: what was said before, from disk or from memory, and what replaces it.
+
+use serde_json::{Value, json};
+use skein_protocol::item::{ThreadItem, ThreadItemBody};
+use skein_protocol::notifications::{
+    Error, ItemCompleted, ItemReasoningSummaryPartAdded, ItemReasoningSummaryTextDelta, TurnCompleted,
+};
+use skein_protocol::thread::{ThreadCompactStartResponse, ThreadInjectItemsResponse};
+use skein_protocol::turn::{CodexErrorInfo, TurnStartResponse, TurnStatus, UserInput};
+
+use super::*;
+use crate::provider::{
+    Callee, Content, Entry, ModelEvent, ProviderError, Reasoning, Thoughts, ToolCall, Usage,
+};
+use crate::thread::command::Edit;
+
+fn listening() -> Bench {
+    Bench::with(|config| config.model_provider = model::LISTENER.to_owned())
+}
+
+fn text(text: &str) -> ModelEvent {
+    ModelEvent::TextDelta(text.to_owned())
+}
+
+/// A conversation in a word for each entry.
+fn shown(history: &[Entry]) -> Vec<String> {
+    let texts = |content: &[Content]| {
+        let texts: Vec<&str> = content.iter().filter_map(Content::as_text).collect();
+        texts.join("|")
+    };
+    let one = |entry: &Entry| match entry {
+        Entry::User(content) => format!("user: {}", texts(content)),
+        Entry::Developer(text) => format!("developer: {text}"),
+        Entry::Assistant(text) => format!("assistant: {text}"),
+        Entry::Reasoning(thought) => format!("thought: {}", thought.summary.join("|")),
+        Entry::Call(call) => format!("call: {}", call.callee.name()),
+        Entry::Result(result) => format!("result: {}", result.texts()),
+    };
+    history.iter().map(one).collect()
+}
+
+fn told(bench: &Bench) -> Vec<String> {
+    shown(&bench.listener.last_asked().history)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_is_told_what_was_said_before_also_when_the_thread_was_unloaded() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    client.turn(thread, "one").await;
+    client.turn(thread, "two").await;
+    let two = ["user: one", "assistant: one", "user: two"];
+    assert_eq!(told(&bench), two);
+    client.disconnect();
+    bench.gone(thread).await;
+    let mut client = bench.client();
+    client.resume(thread).await;
+    client.turn(thread, "three").await;
+    assert_eq!(told(&bench), [two.as_slice(), &["assistant: two", "user: three"]].concat());
+    bench.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_said_is_read_from_files_too() {
+    let bench = Bench::on_files_with(|config| config.model_provider = model::LISTENER.to_owned());
+    let (mut client, thread) = bench.started().await;
+    for word in ["one", "two", "three"] {
+        client.turn(thread, word).await;
+    }
+    let all = ["user: one", "assistant: one", "user: two", "assistant: two", "user: three"];
+    assert_eq!(told(&bench), all);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thread_that_is_never_on_disk_has_a_conversation_too() {
+    let bench = listening();
+    let mut client = bench.client();
+    let thread = client.start_ephemeral().await;
+    client.turn(thread, "one").await;
+    client.turn(thread, "two").await;
+    assert_eq!(told(&bench), ["user: one", "assistant: one", "user: two"]);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_is_not_told_what_was_taken_back() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    client.turn(thread, "one").await;
+    let second = client.turn(thread, "two").await.turn.id;
+    let request = client.ask_revert(thread, &second);
+    client.answer::<Value>(request).await.unwrap();
+    client.turn(thread, "three").await;
+    assert_eq!(told(&bench), ["user: one", "assistant: one", "user: three"]);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_puts_in_is_told_in_its_place() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    client.turn(thread, "one").await;
+    let items = vec![
+        json!({"type": "message", "role": "user", "content": [{"type": "input_text", "text": "aside"}]}),
+        json!({"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "be kind"}]}),
+        json!({"type": "function_call", "name": "look", "arguments": "{}", "call_id": "c1"}),
+        json!({"type": "function_call_output", "call_id": "c1", "output": "seen"}),
+        json!({"type": "function_call_output", "call_id": "c2", "output": "of no call"}),
+        json!({"type": "something_new"}),
+    ];
+    let request = client.edit(thread, |reply| Edit::Inject(items, reply));
+    client.answer::<ThreadInjectItemsResponse>(request).await.unwrap();
+    client.turn(thread, "two").await;
+    let told = told(&bench);
+    assert_eq!(told[2..], ["user: aside", "developer: be kind", "call: look", "result: seen", "user: two"]);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_summary_replaces_what_was_said_for_the_model_only() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    client.turn(thread, "one").await;
+    bench.listener.will_say(Ok(vec![text("they said "), text("one")]));
+    let request = client.compact(thread);
+    client.answer::<ThreadCompactStartResponse>(request).await.unwrap();
+    let done = client.heard::<ItemCompleted>().await;
+    let done = if is_compaction(&done.item) { done } else { heard_compaction(&mut client).await };
+    assert!(is_compaction(&done.item), "{done:?}");
+    client.heard::<TurnCompleted>().await;
+    for again in [false, true] {
+        if again {
+            client.disconnect();
+            bench.gone(thread).await;
+            client = bench.client();
+            let response = client.resume(thread).await;
+            assert_eq!(response.thread.turns.len(), 3, "the history keeps everything");
+        }
+        client.turn(thread, "two").await;
+        let told = told(&bench);
+        assert!(told[0].contains("they said one") && told[0].ends_with("one"), "{told:?}");
+        assert_eq!(told.last().map(String::as_str), Some("user: two"));
+        assert_eq!(told.len(), if again { 4 } else { 2 }, "{told:?}");
+    }
+    bench.finish().await;
+}
+
+fn is_compaction(item: &ThreadItem) -> bool {
+    matches!(item.body, ThreadItemBody::ContextCompaction(_))
+}
+
+async fn heard_compaction(client: &mut Client) -> skein_protocol::event::ItemCompletedNotification {
+    loop {
+        let done = client.heard::<ItemCompleted>().await;
+        if is_compaction(&done.item) {
+            return done;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_compacted_where_nothing_was_said_or_the_model_is_told_nothing() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    let request = client.compact(thread);
+    assert_eq!(client.refusal(request).await, "nothingSaid");
+    bench.finish().await;
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.materialised().await;
+    let request = client.compact(thread);
+    client.answer::<ThreadCompactStartResponse>(request).await.unwrap();
+    let ended = loop {
+        let ended = client.heard::<TurnCompleted>().await;
+        if ended.turn.status != TurnStatus::Completed {
+            break ended;
+        }
+    };
+    assert_eq!(ended.turn.status, TurnStatus::Failed);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_that_fills_its_window_is_compacted_before_the_next_answer() {
+    let bench = Bench::with(|config| {
+        config.model_provider = model::LISTENER.to_owned();
+        config.context.window = Some(1_000);
+    });
+    let (mut client, thread) = bench.started().await;
+    let usage = Usage { input: 890, output: 20, ..Usage::default() };
+    bench.listener.will_say(Ok(vec![text("long"), ModelEvent::Usage(usage)]));
+    client.turn(thread, "one").await;
+    bench.listener.will_say(Ok(vec![text("in short")]));
+    client.turn(thread, "two").await;
+    let told = told(&bench);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("in short"), "{told:?}");
+    assert_eq!(told[1], "user: two");
+    client.turn(thread, "three").await;
+    assert_eq!(bench.listener.times_asked(), 4, "one, the summary, two, three");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_that_the_provider_finds_too_long_is_compacted_and_asked_again() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    client.turn(thread, "one").await;
+    let too_long = || ProviderError {
+        info: Some(CodexErrorInfo::ContextWindowExceeded),
+        ..ProviderError::new("too long")
+    };
+    bench.listener.will_say(Err(too_long()));
+    // Too long even with the summary asked for: half of it is left out.
+    bench.listener.will_say(Err(too_long()));
+    bench.listener.will_say(Ok(vec![text("in short")]));
+    let completed = client.turn(thread, "two").await;
+    assert_eq!(completed.turn.status, TurnStatus::Completed);
+    assert!(told(&bench)[0].contains("in short"));
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_begins_anew_is_told_and_what_it_said_before_is_not_the_models() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    let call = ToolCall { id: "1".into(), callee: Callee::Offered("none".into()), arguments: "{}".into() };
+    bench.listener.will_say(Ok(vec![
+        text("half a "),
+        ModelEvent::Again(ProviderError::new("the stream was cut")),
+        text("whole"),
+        ModelEvent::ToolCall(call),
+    ]));
+    client.turn(thread, "one").await;
+    let error = client.log.iter().find_map(Message::params::<Error>).expect("the user hears of it");
+    assert!(error.will_retry && error.error.message.contains("cut"), "{error:?}");
+    let said = ["user: one", "assistant: whole", "call: none", "result: there is no tool named none"];
+    assert_eq!(told(&bench), said);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn thoughts_are_shown_and_go_back_to_the_model_within_the_turn_only() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    let piece =
+        |part, text: &str| ModelEvent::ReasoningDelta { of: Thoughts::Summary, part, text: text.into() };
+    let whole = Reasoning {
+        summary: vec!["first".into(), "second".into()],
+        content: Vec::new(),
+        own_form: Some(json!({"sealed": "x"})),
+    };
+    let call = ToolCall { id: "1".into(), callee: Callee::Offered("none".into()), arguments: "[".into() };
+    bench.listener.will_say(Ok(vec![
+        piece(0, "fir"),
+        piece(0, "st"),
+        piece(1, "second"),
+        ModelEvent::Reasoning(whole.clone()),
+        ModelEvent::ToolCall(call),
+    ]));
+    client.turn(thread, "one").await;
+    assert!(bench.listener.last_asked().history.contains(&Entry::Reasoning(whole)));
+    assert_eq!(client.count(Message::is::<ItemReasoningSummaryTextDelta>), 3);
+    assert_eq!(client.count(Message::is::<ItemReasoningSummaryPartAdded>), 1);
+    let thoughts: Vec<Vec<String>> = client
+        .log
+        .iter()
+        .filter_map(Message::params::<ItemCompleted>)
+        .filter_map(|done| {
+            let ThreadItemBody::Reasoning(thought) = done.item.body else { return None };
+            Some(thought.summary)
+        })
+        .collect();
+    assert_eq!(thoughts, [["first", "second"]]);
+    client.turn(thread, "two").await;
+    assert!(!told(&bench).iter().any(|entry| entry.starts_with("thought")), "{:?}", told(&bench));
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_picture_that_cannot_be_read_fails_the_turn_by_name_and_later_turns_go_on() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    let picture = UserInput::LocalImage { detail: None, path: "/nowhere/picture.png".into() };
+    let request = client.input_of(thread, vec![UserInput::text("look"), picture]);
+    client.answer::<TurnStartResponse>(request).await.unwrap();
+    let ended = client.heard::<TurnCompleted>().await;
+    let message = ended.turn.error.expect("it failed").message;
+    assert!(message.contains("/nowhere/picture.png"), "{message}");
+    client.turn(thread, "and now").await;
+    let told = told(&bench);
+    assert!(told[0].contains("look|[left out: the image /nowhere/picture.png"), "{told:?}");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_of_thread_and_turn_reach_the_model() {
+    let bench = listening();
+    let mut client = bench.client();
+    let settings = json!({"baseInstructions": "base", "developerInstructions": "more"});
+    let thread = client.start_with(settings).await;
+    client.turn(thread, "one").await;
+    let asked = bench.listener.last_asked();
+    assert_eq!(asked.settings.instructions.as_deref(), Some("base\n\nmore"));
+    assert_eq!(asked.thread, thread);
+    bench.finish().await;
+}

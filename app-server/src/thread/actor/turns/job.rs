@@ -1,0 +1,111 @@
+//! What a turn is given at its start: its conversation, its model, how that is to answer.
+
+use std::sync::Arc;
+
+use skein_protocol::ids::{EventSeq, TurnId};
+use skein_protocol::turn::{TurnStartParams, UserInput};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::{Child, Owner, RunningTurn};
+use crate::policy;
+use crate::provider::ModelSettings;
+use crate::thread::machine::Persistence;
+use crate::thread::outgoing::Outgoing;
+use crate::turn::{self, Job, Past, Stored, Task, Wires};
+
+impl Owner {
+    /// Starts the turn's task. `last` is the last record of its input.
+    pub(super) fn run_turn(&mut self, id: TurnId, task: Task, model: ModelSettings, last: Option<EventSeq>) {
+        let settings = self.settings();
+        let needs_helpers = self.persistence == Persistence::Durable
+            && self.helper_specs().iter().any(|spec| spec.enabled && spec.required);
+        let cancel = CancellationToken::new();
+        let (steers, added) = mpsc::channel(policy::TURN_STEERS);
+        let takes_more = matches!(task, Task::Answer(_));
+        let turn = RunningTurn {
+            id: id.clone(),
+            task: None,
+            takes_more,
+            cancel: cancel.clone(),
+            steers,
+            failure: None,
+        };
+        self.turn = Some(turn);
+        // `refusal_of` has seen that the provider is there.
+        let Some(provider) = self.services.providers.get(&settings.model_provider) else { return };
+        let past = if provider.reads_context() { self.past(last) } else { Past::Unneeded };
+        let job = Job {
+            thread: self.id,
+            turn: id.clone(),
+            task,
+            past,
+            model: settings.model,
+            settings: model,
+            context_tokens: self.context_tokens(),
+            compact_at: self.services.config().context.compact_at(),
+            provider,
+            needs_helpers,
+            cancel,
+            clock: self.services.clock,
+            tasks: self.services.tasks.clone(),
+        };
+        self.start_task(id, job, added);
+    }
+
+    fn start_task(&mut self, id: TurnId, job: Job, steers: mpsc::Receiver<Vec<UserInput>>) {
+        let wires = Wires { reports: self.reports.0.clone(), steers };
+        let task = self.children.spawn(format!("turn/{id}"), async move {
+            turn::run(job, wires).await;
+            Child::Turn(id)
+        });
+        if let Some(turn) = &mut self.turn {
+            turn.task = Some(task);
+        }
+    }
+
+    /// How the model is to answer in this turn.
+    pub(super) fn model_settings(&self, params: &TurnStartParams) -> ModelSettings {
+        let settings = self.settings();
+        let base = settings.base_instructions.unwrap_or_else(|| policy::INSTRUCTIONS.to_owned());
+        let instructions: Vec<String> =
+            [Some(base), settings.developer_instructions].into_iter().flatten().collect();
+        ModelSettings {
+            instructions: Some(instructions.join("\n\n")).filter(|text| !text.trim().is_empty()),
+            effort: settings.reasoning_effort,
+            summary: params.summary,
+            service_tier: settings.service_tier,
+            output_schema: params.output_schema.clone(),
+        }
+    }
+
+    /// Tokens that the conversation had when it was last sent.
+    fn context_tokens(&self) -> i64 {
+        let usage = self.journal.as_ref().and_then(|journal| journal.history.usage());
+        usage.map_or(0, |usage| usage.last.total_tokens)
+    }
+
+    /// Where the conversation is, up to the record `last`.
+    fn past(&mut self, last: Option<EventSeq>) -> Past {
+        let Some(journal) = &mut self.journal else { return Past::Unneeded };
+        let taken_back = journal.history.taken_back().to_vec();
+        if let Some(records) = journal.kept() {
+            return Past::Kept { records: records.to_vec(), taken_back };
+        }
+        let (on_disk, written) = oneshot::channel();
+        journal.publish(Outgoing::Acknowledge(Box::new(move |saved| {
+            // The turn may be over already. Dropped, it says that the record is not on disk.
+            if saved.is_ok() {
+                on_disk.send(()).ok();
+            }
+        })));
+        let last = last.unwrap_or_else(|| journal.seq());
+        Past::Stored(Stored {
+            store: Arc::clone(&self.services.store),
+            thread: self.id,
+            taken_back,
+            last,
+            written,
+        })
+    }
+}

@@ -1,0 +1,226 @@
+//! One answer of the model: what it streams becomes items for the user, and entries for the rest of the turn.
+
+use std::sync::Arc;
+
+use skein_protocol::ids::ItemId;
+use skein_protocol::item::{ReasoningItem, ThreadItem, ThreadItemBody};
+use tokio::sync::mpsc;
+
+use super::{Report, Running, Stop, told};
+use crate::policy;
+use crate::provider::{
+    Entry, ModelEvent, Prompt, ProviderError, Reasoning, Thoughts, ToolCall, ToolResult, Usage,
+};
+
+/// What one answer of the model has said so far.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    /// For the conversation: texts, thoughts and calls in their order.
+    pub said: Vec<Entry>,
+    /// What it wants called.
+    pub calls: Vec<ToolCall>,
+    /// What the user answered to its questions.
+    pub answered: Vec<ToolResult>,
+}
+
+/// Why there is no answer.
+pub(super) enum Unanswered {
+    /// The turn does not go on.
+    Stop(Stop),
+    /// The provider gave none.
+    Error(ProviderError),
+}
+
+impl From<Unanswered> for Stop {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Stop(stop) => stop,
+            Unanswered::Error(error) => error.into(),
+        }
+    }
+}
+
+impl Running {
+    /// One answer of the model.
+    pub(super) async fn answer(&mut self, prompt: Prompt) -> Result<Answer, Unanswered> {
+        let (events, mut stream) = mpsc::channel(policy::MODEL_EVENTS);
+        let provider = Arc::clone(&self.job.provider);
+        let cancel = self.job.cancel.clone();
+        let mut answering = std::pin::pin!(provider.answer(prompt, events, cancel));
+        let mut ended = None;
+        let mut answer = Answer::default();
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = stream.recv() => event,
+                result = &mut answering, if ended.is_none() => {
+                    ended = Some(result);
+                    continue;
+                }
+            };
+            match event {
+                Some(event) => self.heard(event, &mut answer).await.map_err(Unanswered::Stop)?,
+                None => break,
+            }
+        }
+        let result = match ended {
+            Some(result) => result,
+            None => answering.await,
+        };
+        if self.job.cancel.is_cancelled() {
+            return Err(Unanswered::Stop(Stop::Interrupted));
+        }
+        self.keep(&mut answer).await;
+        result.map(|()| answer).map_err(Unanswered::Error)
+    }
+
+    /// Takes one event of the model's stream.
+    async fn heard(&mut self, event: ModelEvent, answer: &mut Answer) -> Result<(), Stop> {
+        match event {
+            ModelEvent::TextDelta(text) => {
+                self.complete_thought().await;
+                self.say(text).await;
+            }
+            ModelEvent::ReasoningDelta { of, part, text } => {
+                self.keep_text(answer).await;
+                self.think(of, part, text).await;
+            }
+            ModelEvent::Reasoning(reasoning) => {
+                self.keep_text(answer).await;
+                self.show_thought(&reasoning).await;
+                answer.said.push(Entry::Reasoning(reasoning));
+            }
+            ModelEvent::Usage(usage) => {
+                self.keep(answer).await;
+                self.used(usage).await;
+            }
+            ModelEvent::ToolCall(call) => {
+                self.keep(answer).await;
+                answer.said.push(Entry::Call(call.clone()));
+                answer.calls.push(call);
+            }
+            ModelEvent::Question(text) => {
+                self.keep(answer).await;
+                answer.answered.push(self.ask(text).await?);
+            }
+            ModelEvent::Again(error) => {
+                self.complete_thought().await;
+                self.complete_text().await;
+                *answer = Answer::default();
+                self.report(Report::Again(told(error))).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn used(&mut self, usage: Usage) {
+        self.context_tokens = usage.input.saturating_add(usage.output);
+        self.report(Report::Usage(usage)).await;
+    }
+
+    /// Completes what is being streamed, and makes its text part of the conversation.
+    async fn keep(&mut self, answer: &mut Answer) {
+        self.complete_thought().await;
+        self.keep_text(answer).await;
+    }
+
+    async fn keep_text(&mut self, answer: &mut Answer) {
+        if let Some(message) = self.message.as_ref().filter(|message| !message.text.is_empty()) {
+            answer.said.push(Entry::Assistant(message.text.clone()));
+        }
+        self.complete_text().await;
+    }
+
+    /// Adds to the thought that is being streamed, or begins one.
+    async fn think(&mut self, of: Thoughts, part: usize, text: String) {
+        let Some(thought) = &mut self.thought else {
+            let thought = ReasoningItem { content: Vec::new(), id: self.new_item_id(), summary: Vec::new() };
+            let item = self.begin(ThreadItemBody::Reasoning(thought.clone()).into());
+            self.report(Report::ItemStarted(item)).await;
+            self.thought = Some(thought);
+            return Box::pin(self.think(of, part, text)).await;
+        };
+        let item = thought.id.clone();
+        let parts = match of {
+            Thoughts::Summary => &mut thought.summary,
+            Thoughts::Content => &mut thought.content,
+        };
+        // One above the last: a provider that counts otherwise does not make us hold empty parts.
+        let part = part.min(parts.len());
+        let begins = part == parts.len();
+        if begins {
+            parts.push(String::new());
+        }
+        if let Some(there) = parts.get_mut(part) {
+            there.push_str(&text);
+        }
+        if begins && part > 0 {
+            self.report(Report::ReasoningDelta { item: item.clone(), of, part, text: String::new() }).await;
+        }
+        self.report(Report::ReasoningDelta { item, of, part, text }).await;
+    }
+
+    /// Completes the thought that is being streamed with the whole of it; one of which nothing was streamed is shown now,
+    /// where there is something to see.
+    async fn show_thought(&mut self, whole: &Reasoning) {
+        let has_words = whole.summary.iter().chain(&whole.content).any(|part| !part.is_empty());
+        if self.thought.is_none() && has_words {
+            let id = self.new_item_id();
+            let thought = ReasoningItem { content: Vec::new(), id, summary: Vec::new() };
+            let item = self.begin(ThreadItemBody::Reasoning(thought.clone()).into());
+            self.report(Report::ItemStarted(item)).await;
+            self.thought = Some(thought);
+        }
+        if let Some(thought) = self.thought.as_mut().filter(|_| has_words) {
+            thought.summary.clone_from(&whole.summary);
+            thought.content.clone_from(&whole.content);
+        }
+        self.complete_thought().await;
+    }
+
+    /// Completes the thought that is being streamed, if any.
+    pub(super) async fn complete_thought(&mut self) {
+        if let Some(thought) = self.thought.take() {
+            self.report(Report::ItemCompleted(ThreadItemBody::Reasoning(thought).into())).await;
+        }
+    }
+
+    async fn say(&mut self, text: String) {
+        self.open_message().await;
+        if let Some(message) = &mut self.message {
+            message.text.push_str(&text);
+            let item = message.id.clone();
+            self.report(Report::Delta { item, text }).await;
+        }
+    }
+
+    /// Begins a message, unless one is being streamed. Returns its id.
+    pub(super) async fn open_message(&mut self) -> ItemId {
+        if let Some(message) = &self.message {
+            return message.id.clone();
+        }
+        let item = self.begin(ThreadItem::agent_message(self.new_item_id(), ""));
+        let id = item.id().clone();
+        self.report(Report::ItemStarted(item.clone())).await;
+        if let ThreadItemBody::AgentMessage(message) = item.body {
+            self.message = Some(message);
+        }
+        id
+    }
+
+    /// Completes the message that is being streamed, if it says something. One that waits for its first word, because
+    /// the user was asked before it, goes on.
+    pub(super) async fn complete_text(&mut self) {
+        if self.message.as_ref().is_some_and(|message| !message.text.is_empty()) {
+            self.complete_message().await;
+        }
+    }
+
+    /// Completes the message that is being streamed, if any.
+    pub(super) async fn complete_message(&mut self) {
+        if let Some(message) = self.message.take() {
+            let item = ThreadItemBody::AgentMessage(message).into();
+            self.report(Report::ItemCompleted(item)).await;
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Compaction: what was said is replaced by a summary that the model itself writes, when little room is left for more or
+//! when the user asks for it. The rollout keeps everything; only what a model is told begins anew.
+
+use skein_protocol::item::{ContextCompactionItem, ThreadItem, ThreadItemBody};
+use skein_protocol::turn::CodexErrorInfo;
+use tokio::sync::mpsc;
+
+use super::{Report, Running, Stop, conversation};
+use crate::policy;
+use crate::provider::{Content, Entry, ModelEvent, Prompt, ProviderError};
+
+/// What the model is asked for.
+const TASK: &str = "Write a summary of this conversation for whoever goes on with it and will not see it: what the user \
+    wants and has decided, what was done and found (with the names, paths, numbers and results that are still needed), \
+    what is under way, and what remains to be done. Answer with the summary only.";
+
+impl Running {
+    /// Whether the conversation has little room left.
+    pub(super) fn is_full(&self) -> bool {
+        self.context_tokens >= self.job.compact_at
+    }
+
+    /// Replaces what was said by a summary. What the user said last, and nobody has answered, stays as it is.
+    pub(super) async fn compact(&mut self, prompt: &mut Prompt) -> Result<(), Stop> {
+        if !self.job.provider.reads_context() {
+            let model = &self.job.model;
+            return Err(Stop::failed(format!(
+                "the model {model} is told nothing of earlier turns: there is nothing to compact"
+            )));
+        }
+        let id = self.new_item_id();
+        let item =
+            self.begin(ThreadItem::from(ThreadItemBody::ContextCompaction(ContextCompactionItem { id })));
+        self.report(Report::ItemStarted(item.clone())).await;
+        let unanswered =
+            prompt.history.iter().rev().take_while(|entry| matches!(entry, Entry::User(_))).count();
+        let unanswered = prompt.history.split_off(prompt.history.len() - unanswered);
+        let written = self.summary(prompt).await?;
+        let summary = with_last_words(&written, prompt.history.iter().chain(&unanswered));
+        prompt.history = vec![conversation::summary(&summary)];
+        prompt.history.extend(unanswered);
+        self.context_tokens = 0;
+        self.report(Report::Compacted(summary)).await;
+        self.report(Report::ItemCompleted(item)).await;
+        Ok(())
+    }
+
+    /// The model's own summary. Where the conversation is too long even for that, its older half is left out.
+    async fn summary(&mut self, prompt: &Prompt) -> Result<String, Stop> {
+        let mut asked = Prompt { tools: [].into(), ..prompt.clone() };
+        asked.settings.output_schema = None;
+        asked.history.push(Entry::User(vec![Content::Text(TASK.to_owned())]));
+        for _ in 0..policy::COMPACTION_TRIES {
+            match self.listen(asked.clone()).await {
+                Ok(text) if text.trim().is_empty() => {
+                    return Err(Stop::failed(
+                        "the model was asked for a summary and said nothing; try again",
+                    ));
+                }
+                Ok(text) => return Ok(text),
+                Err(_) if self.job.cancel.is_cancelled() => return Err(Stop::Interrupted),
+                Err(error) if is_too_long(&error) && asked.history.len() > 2 => {
+                    asked.history.drain(..asked.history.len() / 2);
+                    asked.history = conversation::paired(asked.history);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Stop::failed(
+            "the conversation is too long for the model, even to be summarised; begin a new thread",
+        ))
+    }
+
+    /// An answer that nobody is shown.
+    async fn listen(&mut self, prompt: Prompt) -> Result<String, ProviderError> {
+        let (events, mut heard) = mpsc::channel(policy::MODEL_EVENTS);
+        let provider = std::sync::Arc::clone(&self.job.provider);
+        let answering = provider.answer(prompt, events, self.job.cancel.clone());
+        let listening = async {
+            let mut text = String::new();
+            while let Some(event) = heard.recv().await {
+                match event {
+                    ModelEvent::TextDelta(delta) => text.push_str(&delta),
+                    ModelEvent::Again(_) => text.clear(),
+                    ModelEvent::Usage(usage) => self.report(Report::Usage(usage)).await,
+                    ModelEvent::ReasoningDelta { .. }
+                    | ModelEvent::Reasoning(_)
+                    | ModelEvent::ToolCall(_)
+                    | ModelEvent::Question(_) => {}
+                }
+            }
+            text
+        };
+        let (ended, text) = tokio::join!(answering, listening);
+        ended.map(|()| text)
+    }
+}
+
+/// Whether the provider refused because of the conversation's length.
+pub(super) fn is_too_long(error: &ProviderError) -> bool {
+    matches!(error.info, Some(CodexErrorInfo::ContextWindowExceeded))
+}
+
+/// The summary, and what the user said last in their own words: a summary is the model's.
+fn with_last_words<'e>(summary: &str, history: impl DoubleEndedIterator<Item = &'e Entry>) -> String {
+    let mut left = policy::COMPACTION_LAST_WORDS;
+    let mut last: Vec<String> = Vec::new();
+    for entry in history.rev() {
+        let Entry::User(content) = entry else { continue };
+        if conversation::is_summary(content) {
+            continue;
+        }
+        let texts: Vec<&str> = content.iter().filter_map(Content::as_text).collect();
+        let text = texts.join("\n");
+        if text.len() > left {
+            break;
+        }
+        left -= text.len();
+        last.push(text);
+    }
+    last.reverse();
+    if last.is_empty() {
+        return summary.to_owned();
+    }
+    format!("{summary}\n\nThe user's last messages, word for word:\n\n{}", last.join("\n\n"))
+}

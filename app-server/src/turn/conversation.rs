@@ -1,0 +1,235 @@
+//! What the records of a thread are for a model: who said what, what was called and what came of it. Pure.
+//!
+//! Items are taken as they were completed. What a model thought is left out: providers want it back within the turn only,
+//! and there it never leaves the memory. What the conversation knows of things that other programs did (a command, a change
+//! of a file) is told as a note.
+
+use serde_json::Value;
+use skein_protocol::item::{ThreadItem, ThreadItemBody};
+use skein_protocol::response_item::{
+    ContentItem, FunctionCallOutputBody, FunctionCallOutputContentItem, InputImageSource, ResponseItem,
+};
+use skein_protocol::turn::{MediaSource, UserInput};
+
+use super::tools;
+use crate::provider::{Callee, Content, Entry, ToolCall, ToolResult, tool_name};
+use crate::rollout::record::{Record, RecordBody, TakenBack};
+
+/// A piece of a conversation before files that it names are read.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Piece {
+    /// What the user said, as the client sent it.
+    Said(Vec<UserInput>),
+    /// Anything else.
+    Entry(Entry),
+}
+
+/// How the message begins that stands for history.
+const SUMMARY: &str = "What was said before this message was replaced by a summary of it:\n\n";
+
+/// What a model is told of history that was replaced by `summary`.
+#[must_use]
+pub fn summary(summary: &str) -> Entry {
+    Entry::User(vec![Content::Text(format!("{SUMMARY}{summary}"))])
+}
+
+/// Whether it stands for history.
+#[must_use]
+pub fn is_summary(content: &[Content]) -> bool {
+    content.first().and_then(Content::as_text).is_some_and(|text| text.starts_with(SUMMARY))
+}
+
+/// The conversation of these records, oldest first, without what was taken back.
+#[must_use]
+pub fn of(records: &[Record], taken_back: &[TakenBack]) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let counts = |record: &&Record| !taken_back.iter().any(|cut| cut.holds(record.seq));
+    for record in records.iter().filter(counts) {
+        take(&mut pieces, &record.body);
+    }
+    pieces
+}
+
+fn take(pieces: &mut Vec<Piece>, body: &RecordBody) {
+    match body {
+        RecordBody::ItemCompleted(completed) => pieces.extend(of_item(&completed.item)),
+        RecordBody::ItemsInjected(injected) => pieces.extend(injected.items.iter().filter_map(of_injected)),
+        RecordBody::Compacted(compacted) => {
+            pieces.clear();
+            pieces.push(Piece::Entry(summary(&compacted.summary)));
+        }
+        RecordBody::ThreadCreated(_)
+        | RecordBody::ThreadOpened(_)
+        | RecordBody::ThreadClosed(_)
+        | RecordBody::ThreadNamed(_)
+        | RecordBody::ThreadMeta(_)
+        | RecordBody::TurnStarted(_)
+        | RecordBody::ItemStarted(_)
+        | RecordBody::ItemCheckpoint(_)
+        | RecordBody::TurnCompleted(_)
+        | RecordBody::Usage(_)
+        | RecordBody::Reverted(_)
+        | RecordBody::Archived(_)
+        | RecordBody::Unarchived(_)
+        | RecordBody::Forked(_)
+        | RecordBody::Imported(_)
+        | RecordBody::Unknown(_) => {}
+    }
+}
+
+/// What an item says to a model.
+fn of_item(item: &ThreadItem) -> Vec<Piece> {
+    let entries = match &item.body {
+        ThreadItemBody::UserMessage(message) => return vec![Piece::Said(message.content.clone())],
+        ThreadItemBody::AgentMessage(message) if message.text.is_empty() => Vec::new(),
+        ThreadItemBody::AgentMessage(message) => vec![Entry::Assistant(message.text.clone())],
+        ThreadItemBody::Plan(plan) => vec![Entry::Assistant(plan.text.clone())],
+        ThreadItemBody::McpToolCall(call) => {
+            let callee = Callee::Helper { server: call.server.clone(), tool: call.tool.clone() };
+            let (content, failed) = tools::read_by_model(call);
+            called(call.id.to_string(), callee, call.arguments.to_string(), content, failed)
+        }
+        ThreadItemBody::DynamicToolCall(call) => {
+            let callee = Callee::Offered(tool_name::of_client(call.namespace.as_deref(), &call.tool));
+            let content = tools::dynamic_read_by_model(call);
+            let failed = call.success != Some(true);
+            called(call.id.to_string(), callee, call.arguments.to_string(), content, failed)
+        }
+        ThreadItemBody::CommandExecution(command) => {
+            let output = command.aggregated_output.as_deref().unwrap_or_default();
+            vec![note(format!("A command was run: {}\n{output}", command.command))]
+        }
+        ThreadItemBody::FileChange(change) => {
+            let paths: Vec<&str> = change.changes.iter().map(|change| change.path.as_str()).collect();
+            vec![note(format!("Files were changed: {}", paths.join(", ")))]
+        }
+        ThreadItemBody::WebSearch(search) => {
+            vec![note(format!("The web was searched for: {}", search.query))]
+        }
+        ThreadItemBody::HookPrompt(_)
+        | ThreadItemBody::FunctionCallOutput(_)
+        | ThreadItemBody::Reasoning(_)
+        | ThreadItemBody::CollabAgentToolCall(_)
+        | ThreadItemBody::SubAgentActivity(_)
+        | ThreadItemBody::ImageView(_)
+        | ThreadItemBody::Sleep(_)
+        | ThreadItemBody::ImageGeneration(_)
+        | ThreadItemBody::EnteredReviewMode(_)
+        | ThreadItemBody::ExitedReviewMode(_)
+        | ThreadItemBody::ContextCompaction(_) => Vec::new(),
+    };
+    entries.into_iter().map(Piece::Entry).collect()
+}
+
+fn called(id: String, callee: Callee, arguments: String, content: Vec<Content>, failed: bool) -> Vec<Entry> {
+    let call = ToolCall { id: id.clone(), callee, arguments };
+    vec![Entry::Call(call), Entry::Result(ToolResult { id, content, failed })]
+}
+
+fn note(text: String) -> Entry {
+    Entry::Developer(text)
+}
+
+/// What a client put in, in the words of the model's interface. What a model cannot be told is passed over.
+fn of_injected(item: &Value) -> Option<Piece> {
+    let item: ResponseItem = serde_json::from_value(item.clone()).ok()?;
+    match item {
+        ResponseItem::Message { content, role, .. } => of_message(&role, content),
+        ResponseItem::FunctionCall { arguments, call_id, name, namespace, .. } => {
+            let callee = Callee::Offered(tool_name::of_client(namespace.as_deref(), &name));
+            Some(Piece::Entry(Entry::Call(ToolCall { id: call_id, callee, arguments })))
+        }
+        ResponseItem::FunctionCallOutput { call_id: Some(id), output, .. } => {
+            let content = of_output(output);
+            Some(Piece::Entry(Entry::Result(ToolResult { id, content, failed: false })))
+        }
+        ResponseItem::AdditionalTools { .. }
+        | ResponseItem::AgentMessage { .. }
+        | ResponseItem::Reasoning { .. }
+        | ResponseItem::LocalShellCall { .. }
+        | ResponseItem::ToolSearchCall { .. }
+        | ResponseItem::FunctionCallOutput { call_id: None, .. }
+        | ResponseItem::CustomToolCall { .. }
+        | ResponseItem::CustomToolCallOutput { .. }
+        | ResponseItem::ToolSearchOutput { .. }
+        | ResponseItem::WebSearchCall { .. }
+        | ResponseItem::ImageGenerationCall { .. }
+        | ResponseItem::Compaction { .. }
+        | ResponseItem::ConfigurationUpdate { .. }
+        | ResponseItem::CompactionTrigger
+        | ResponseItem::ContextCompaction { .. }
+        | ResponseItem::Other => None,
+    }
+}
+
+fn of_message(role: &str, content: Vec<ContentItem>) -> Option<Piece> {
+    let said: Vec<UserInput> = content.into_iter().filter_map(of_content).collect();
+    let texts: Vec<&str> = said.iter().filter_map(UserInput::as_text).collect();
+    match role {
+        "user" => Some(Piece::Said(said)),
+        "assistant" => Some(Piece::Entry(Entry::Assistant(texts.join("\n")))),
+        "developer" | "system" => Some(Piece::Entry(note(texts.join("\n")))),
+        _ => None,
+    }
+}
+
+fn of_content(content: ContentItem) -> Option<UserInput> {
+    match content {
+        ContentItem::InputText { text } | ContentItem::OutputText { text, .. } => Some(UserInput::text(text)),
+        ContentItem::InputImage { detail, source: InputImageSource::ImageUrl(url) } => {
+            Some(UserInput::Image { detail, source: MediaSource::Url(url) })
+        }
+        ContentItem::InputImage { source: InputImageSource::FileId(_), .. }
+        | ContentItem::InputAudio { .. } => None,
+    }
+}
+
+fn of_output(output: FunctionCallOutputBody) -> Vec<Content> {
+    match output {
+        FunctionCallOutputBody::Text(text) => vec![Content::Text(text)],
+        FunctionCallOutputBody::Pieces(pieces) => pieces
+            .into_iter()
+            .filter_map(|piece| match piece {
+                FunctionCallOutputContentItem::InputText { text } => Some(Content::Text(text)),
+                FunctionCallOutputContentItem::InputImage { .. }
+                | FunctionCallOutputContentItem::InputAudio { .. }
+                | FunctionCallOutputContentItem::EncryptedContent { .. } => None,
+            })
+            .collect(),
+    }
+}
+
+/// The conversation as a model can take it: every call has exactly one result, which stands behind it. A call whose result
+/// is not there (it was cut off before its end) gets one that says so; a result whose call is not there is dropped.
+#[must_use]
+pub fn paired(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut paired: Vec<Entry> = Vec::with_capacity(entries.len());
+    let mut open: Vec<String> = Vec::new();
+    for entry in entries {
+        match entry {
+            Entry::Call(call) => {
+                open.push(call.id.clone());
+                paired.push(Entry::Call(call));
+            }
+            Entry::Result(result) => {
+                if let Some(at) = open.iter().position(|id| *id == result.id) {
+                    open.swap_remove(at);
+                    paired.push(Entry::Result(result));
+                }
+            }
+            // A provider may put thoughts and words between the calls of one answer.
+            entry @ (Entry::Assistant(_) | Entry::Reasoning(_)) => paired.push(entry),
+            entry @ (Entry::User(_) | Entry::Developer(_)) => {
+                close(&mut paired, &mut open);
+                paired.push(entry);
+            }
+        }
+    }
+    close(&mut paired, &mut open);
+    paired
+}
+
+fn close(paired: &mut Vec<Entry>, open: &mut Vec<String>) {
+    let lost = |id| Entry::Result(ToolResult::text(id, "nothing is known of what came of this call", true));
+    paired.extend(open.drain(..).map(lost));
+}
