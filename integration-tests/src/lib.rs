@@ -19,6 +19,7 @@
 //! | [`zoo`] | whether anything is left of helpers that behave badly |
 //! | [`soak`] | whether a server that is used for long grows |
 //! | [`strangers`] | whether helpers that others have written work, and leave nothing |
+//! | [`snapshot`] | whole conversations, compared with files |
 //! | [`terminal`] | what a program shows on its screen |
 //! | [`paths`] | where our programs are |
 
@@ -34,6 +35,7 @@ pub mod process;
 pub mod proxy;
 pub mod requests;
 pub mod seed;
+pub mod snapshot;
 pub mod soak;
 pub mod strangers;
 pub mod streams;

@@ -15,6 +15,7 @@ mod questions;
 mod reconnect;
 mod search;
 mod shelves;
+mod snapshots;
 mod streams;
 mod texts;
 mod trials;
