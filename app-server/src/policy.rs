@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use skein_protocol::settings::AskForApproval;
+
 /// Threads that may read rollouts at once. Origin: guess; reads are short.
 pub const READ_THREADS: usize = 16;
 /// Threads that may append and sync at once. Origin: syncs of different files run in parallel on the disk; 64
@@ -55,6 +57,17 @@ pub const IMAGE_BYTES: usize = 10 * 1024 * 1024;
 pub const SCENARIO_BYTES: u64 = 1024 * 1024;
 /// Threads that may read files which users name at once. Origin: guess; a file on a dead network disk holds up no rollout.
 pub const INPUT_THREADS: usize = 2;
+/// Bytes of text of one tool result that a model reads; of more it gets the beginning and the end. Origin: the peer's limit
+/// of 10,000 tokens, at four bytes a token.
+pub const TOOL_RESULT_BYTES: usize = 40_000;
+/// Bytes in base64 of a picture of a tool result that a model gets. Origin: the smallest limit of the known providers, 5 MB.
+pub const TOOL_IMAGE_BYTES: usize = 5_000_000;
+/// Pictures of one tool result that a model gets. Origin: guess; a page of screenshots, and far below the providers' limits.
+pub const TOOL_IMAGES: usize = 16;
+/// Tools that a client may bring along for one thread. Origin: the limit of the strictest known provider.
+pub const CLIENT_TOOLS: usize = 128;
+/// Questions that a model may put to the user at once. Origin: the peer's limit.
+pub const QUESTIONS_AT_ONCE: usize = 3;
 /// Batches that may wait for a thread's writer. When half of it is full the turn waits and input is refused; the
 /// other half is for what an owner adds by itself, such as the last reports of a turn.
 pub const WRITER_BATCHES: usize = 256;
@@ -103,6 +116,8 @@ pub const CHECKPOINT: Duration = Duration::from_secs(1);
 pub const DEFAULT_PORT: u16 = 4500;
 /// The provider of a fresh installation: it works offline and costs nothing.
 pub const DEFAULT_MODEL_PROVIDER: &str = "echo";
+/// When the user of a thread is asked that says nothing of it. Origin: the peer's default.
+pub const DEFAULT_APPROVAL_POLICY: AskForApproval = AskForApproval::OnRequest;
 /// The model of a fresh installation.
 pub const DEFAULT_MODEL: &str = "echo";
 

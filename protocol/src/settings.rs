@@ -25,7 +25,7 @@ pub type ThreadSource = String;
 pub type AgentPath = String;
 
 /// When the user is asked before something is done.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AskForApproval {
     Untrusted,

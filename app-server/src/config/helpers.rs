@@ -6,11 +6,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use skein_protocol::settings::AskForApproval;
+
 use super::problem::{ConfigError, ConfigErrors, ConfigWarning, Place, Problems};
 use super::section::Section;
-use super::tree;
+use super::{keys, tree};
 use crate::helpers::{
-    HelperLimits, HelperSpec, HttpSpec, Isolation, OnUnresponsive, Secrets, StdioSpec, Transport,
+    ApprovalMode, HelperLimits, HelperSpec, HttpSpec, Isolation, OnUnresponsive, Secrets, StdioSpec,
+    Transport,
 };
 use crate::policy;
 
@@ -29,6 +32,8 @@ pub struct HelperOverride {
     on_unresponsive: Option<OnUnresponsive>,
     enabled_tools: Option<Vec<String>>,
     disabled_tools: Option<Vec<String>>,
+    default_tools_approval: Option<ApprovalMode>,
+    tool_approvals: BTreeMap<String, ApprovalMode>,
 }
 
 /// What one place says about a helper's process.
@@ -74,6 +79,10 @@ pub struct Overrides {
     pub model: Option<String>,
     /// The provider of the model.
     pub model_provider: Option<String>,
+    /// When the user is asked.
+    pub approval_policy: Option<AskForApproval>,
+    /// Whether models may ask the user by a tool, also where they do not plan.
+    pub asks: Option<bool>,
     /// Helpers by name, over those of the configuration.
     pub helpers: BTreeMap<String, HelperOverride>,
     /// Keys that have no effect. Clients of other servers send many.
@@ -92,9 +101,11 @@ pub fn helpers_from_thread_config(
     let mut section = Section::new("", tree::from_json(config), &mut problems);
     let model = section.text("model");
     let model_provider = section.text("model_provider");
+    let approval_policy = section.choice("approval_policy", &keys::APPROVAL_POLICIES).map(Into::into);
+    let asks = keys::asks(&mut section);
     let helpers = read(&mut section);
     section.finish();
-    Ok(Overrides { model, model_provider, helpers, warnings: problems.finish()? })
+    Ok(Overrides { model, model_provider, approval_policy, asks, helpers, warnings: problems.finish()? })
 }
 
 impl Overrides {
@@ -165,6 +176,15 @@ const ON_UNRESPONSIVE: [(&str, OnUnresponsive); 3] = [
     ("restart", OnUnresponsive::Restart),
 ];
 
+/// The words of `default_tools_approval_mode` and `approval_mode`: the peer's, and `deny`.
+pub(super) const APPROVAL_MODES: &[(&str, ApprovalMode)] = &[
+    ("auto", ApprovalMode::Auto),
+    ("prompt", ApprovalMode::Prompt),
+    ("writes", ApprovalMode::Writes),
+    ("approve", ApprovalMode::Approve),
+    ("deny", ApprovalMode::Deny),
+];
+
 /// What is wrong with a helper, and what would be right.
 type Wrong = (String, &'static str);
 
@@ -205,10 +225,12 @@ impl HelperOverride {
             on_unresponsive: section.choice("on_unresponsive", &ON_UNRESPONSIVE),
             enabled_tools: section.texts("enabled_tools"),
             disabled_tools: section.texts("disabled_tools"),
+            default_tools_approval: section.choice("default_tools_approval_mode", APPROVAL_MODES),
+            tool_approvals: tool_approvals(section),
         }
     }
 
-    /// Variables, headers and limits are merged one by one, all else is replaced.
+    /// Variables, headers, limits and tools are merged one by one, all else is replaced.
     fn over(self, name: &str, base: Option<&HelperSpec>) -> Result<HelperSpec, Wrong> {
         let transport = transport(self.stdio, self.http, base.map(|base| &base.transport))?;
         let base = base.cloned().unwrap_or_else(|| HelperSpec::reached(name, transport.clone()));
@@ -224,8 +246,21 @@ impl HelperOverride {
             on_unresponsive: self.on_unresponsive.unwrap_or(base.on_unresponsive),
             enabled_tools: self.enabled_tools.or(base.enabled_tools),
             disabled_tools: self.disabled_tools.unwrap_or(base.disabled_tools),
+            default_tools_approval: self.default_tools_approval.unwrap_or(base.default_tools_approval),
+            tool_approvals: base.tool_approvals.into_iter().chain(self.tool_approvals).collect(),
         })
     }
+}
+
+/// Reads `tools`, a table for each tool.
+fn tool_approvals(section: &mut Section<'_>) -> BTreeMap<String, ApprovalMode> {
+    let mut modes = BTreeMap::new();
+    section.named("tools", |name, _place, section| {
+        if let Some(mode) = section.choice("approval_mode", APPROVAL_MODES) {
+            modes.insert(name.to_owned(), mode);
+        }
+    });
+    modes
 }
 
 /// The way to a helper: that of `base` changed, or the one that is named.

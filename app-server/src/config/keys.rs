@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use skein_protocol::settings::AskForApproval;
+
 use super::problem::Problems;
 use super::section::Section;
 use super::tree::Table;
@@ -23,6 +25,8 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
     set(&mut config.model_provider, root.text("model_provider"));
     set(&mut config.context.window, root.whole("model_context_window", 1, MOST_TOKENS).map(Some));
     set(&mut config.context.limit, root.whole("model_auto_compact_token_limit", 1, MOST_TOKENS).map(Some));
+    set(&mut config.approval_policy, root.choice("approval_policy", &APPROVAL_POLICIES).map(Into::into));
+    set(&mut config.asks, asks(&mut root));
     let durability =
         [("turn", Durability::Turn), ("event", Durability::Event), ("process", Durability::Process)];
     set(&mut config.durability, root.choice("durability", &durability));
@@ -51,6 +55,40 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
     let overrides = helpers::read(&mut root);
     root.finish();
     helpers::lay_over(&mut config.helpers, overrides, problems);
+}
+
+/// The words of `approval_policy`.
+pub(super) const APPROVAL_POLICIES: [(&str, Asking); 4] = [
+    ("untrusted", Asking::Untrusted),
+    ("on-request", Asking::OnRequest),
+    ("never", Asking::Never),
+    // What the peer had before `on-request`, and still reads.
+    ("on-failure", Asking::OnRequest),
+];
+
+/// When the user is asked, as far as one word says it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asking {
+    Untrusted,
+    OnRequest,
+    Never,
+}
+
+impl From<Asking> for AskForApproval {
+    fn from(asking: Asking) -> Self {
+        match asking {
+            Asking::Untrusted => Self::Untrusted,
+            Asking::OnRequest => Self::OnRequest,
+            Asking::Never => Self::Never,
+        }
+    }
+}
+
+/// Whether models may ask the user by a tool, also where they do not plan.
+pub(super) fn asks(root: &mut Section<'_>) -> Option<bool> {
+    let mut asks = None;
+    root.section("features", |section| asks = section.flag("default_mode_request_user_input"));
+    asks
 }
 
 fn apply_helpers(config: &mut Config, section: &mut Section<'_>) {

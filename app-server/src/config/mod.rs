@@ -22,6 +22,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use skein_protocol::settings::AskForApproval;
+
 use crate::helpers::Containment;
 pub use crate::helpers::HelperSpec;
 pub use helpers::{HelperOverride, Overrides, helpers_from_thread_config};
@@ -59,6 +61,10 @@ pub struct Config {
     pub model_provider: String,
     /// How long a conversation may become.
     pub context: ContextPolicy,
+    /// When the user of a thread is asked that says nothing of it.
+    pub approval_policy: AskForApproval,
+    /// Whether models may ask the user by a tool, also where they do not plan.
+    pub asks: bool,
     /// Helpers of every thread, by name.
     pub helpers: BTreeMap<String, HelperSpec>,
     /// What holds a helper's process tree.
@@ -258,6 +264,8 @@ impl Config {
             model: policy::DEFAULT_MODEL.to_owned(),
             model_provider: policy::DEFAULT_MODEL_PROVIDER.to_owned(),
             context: ContextPolicy::default(),
+            approval_policy: policy::DEFAULT_APPROVAL_POLICY,
+            asks: false,
             helpers: BTreeMap::new(),
             containment: Containment::Auto,
             helper_stop_grace: policy::HELPER_STOP_GRACE,

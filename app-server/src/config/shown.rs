@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::helpers::ISOLATIONS;
+use super::helpers::{APPROVAL_MODES, ISOLATIONS};
 use super::tree::{self, Table};
 use super::{Config, Containment, Durability, Heartbeat, Limits, OrphanPolicy, RunningOrphans};
 use crate::helpers::{
-    HelperLimits, HelperSpec, MASK, OnUnresponsive, Secrets, Size, Transport, shown_args, shown_url,
+    ApprovalMode, HelperLimits, HelperSpec, MASK, OnUnresponsive, Secrets, Size, Transport, shown_args,
+    shown_url,
 };
 
 #[cfg(test)]
@@ -58,6 +59,8 @@ pub fn others(config: &Config) -> Map<String, Value> {
     let helpers: Map<String, Value> =
         config.helpers.iter().map(|(name, spec)| (name.clone(), helper(spec))).collect();
     let shown = json!({
+        "approval_policy": config.approval_policy,
+        "features": { "default_mode_request_user_input": config.asks },
         "durability": match config.durability {
             Durability::Turn => "turn",
             Durability::Event => "event",
@@ -145,9 +148,12 @@ pub fn helper(spec: &HelperSpec) -> Value {
             "env_http_headers": http.env_http_headers,
         }),
     };
+    let mode = |mode: &ApprovalMode| json!({ "approval_mode": word(APPROVAL_MODES, *mode) });
+    let tools: Map<String, Value> =
+        spec.tool_approvals.iter().map(|(tool, chosen)| (tool.clone(), mode(chosen))).collect();
     let both = json!({
         "enabled": spec.enabled,
-        "isolation": ISOLATIONS.iter().find(|(_, isolation)| *isolation == spec.isolation).map(|(word, _)| word),
+        "isolation": word(ISOLATIONS, spec.isolation),
         "linger": duration(spec.linger),
         "required": spec.required,
         "startup_timeout_sec": spec.startup_timeout.as_secs_f64(),
@@ -155,8 +161,15 @@ pub fn helper(spec: &HelperSpec) -> Value {
         "on_unresponsive": on_unresponsive(spec.on_unresponsive),
         "enabled_tools": spec.enabled_tools,
         "disabled_tools": spec.disabled_tools,
+        "default_tools_approval_mode": word(APPROVAL_MODES, spec.default_tools_approval),
+        "tools": tools,
     });
     [shown, both].iter().filter_map(Value::as_object).flatten().map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+/// The word of a choice.
+fn word<'w, T: PartialEq>(words: &[(&'w str, T)], chosen: T) -> Option<&'w str> {
+    words.iter().find(|(_, choice)| *choice == chosen).map(|(word, _)| *word)
 }
 
 /// What has no limit is shown as 0, as the file takes it; a nice value that is not set is none.

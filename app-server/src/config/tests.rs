@@ -5,11 +5,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use skein_protocol::settings::AskForApproval;
+
 use super::{
     Config, ConfigErrors, Containment, Durability, Flags, GuardProgram, Heartbeat, RunningOrphans, Settings,
     helpers_from_thread_config, home,
 };
-use crate::helpers::{HelperLimits, HelperSpec, Isolation, OnUnresponsive, Secrets, StdioSpec, Transport};
+use crate::helpers::{
+    ApprovalMode, HelperLimits, HelperSpec, Isolation, OnUnresponsive, Secrets, StdioSpec, Transport,
+};
 
 /// Loads a home whose file holds `toml`.
 fn load(toml: &str, settings: &[&str]) -> (PathBuf, Result<Config, ConfigErrors>) {
@@ -154,6 +158,8 @@ fn a_helper_has_the_keys_that_codex_gives_it() {
         env_vars = ["TOKEN", { name = "KEY", source = "local" }]
         enabled_tools = ["read"]
         disabled_tools = ["write"]
+        default_tools_approval_mode = "writes"
+        tools = { "read.all" = { approval_mode = "approve" }, remove = { approval_mode = "deny" } }
         limits = { memory = "64MiB", processes = 50, files = 256, nice = -5 }
     "#;
     let files = HelperSpec {
@@ -175,9 +181,49 @@ fn a_helper_has_the_keys_that_codex_gives_it() {
         on_unresponsive: OnUnresponsive::Restart,
         enabled_tools: Some(vec!["read".into()]),
         disabled_tools: vec!["write".into()],
+        default_tools_approval: ApprovalMode::Writes,
+        tool_approvals: BTreeMap::from([
+            ("read.all".into(), ApprovalMode::Approve),
+            ("remove".into(), ApprovalMode::Deny),
+        ]),
     };
+    assert_eq!(files.approval_of("remove"), ApprovalMode::Deny);
+    assert_eq!(files.approval_of("read"), ApprovalMode::Writes);
     let config = load(toml, &[]).1.unwrap();
     assert_eq!((config.helpers, config.warnings), (BTreeMap::from([("files".to_owned(), files)]), vec![]));
+}
+
+#[test]
+fn approval_of_tools_is_laid_over_tool_by_tool_and_a_wrong_word_is_named() {
+    let toml = "[mcp_servers.a]\ncommand = \"x\"\ndefault_tools_approval_mode = \"prompt\"\n\
+                [mcp_servers.a.tools.read]\napproval_mode = \"approve\"\n\
+                [mcp_servers.a.tools.write]\napproval_mode = \"writes\"\n";
+    let config = load(toml, &[]).1.unwrap();
+    let json = serde_json::json!({
+        "mcp_servers": {"a": {"tools": {"write": {"approval_mode": "deny"}, "list": {}}}},
+        "approval_policy": "untrusted", "features": {"default_mode_request_user_input": true},
+    });
+    let overrides = helpers_from_thread_config(&thread_config(json)).unwrap();
+    assert_eq!(
+        (overrides.approval_policy.clone(), overrides.asks),
+        (Some(AskForApproval::Untrusted), Some(true))
+    );
+    let over = overrides.over(&config.helpers).unwrap();
+    for (tool, mode) in [
+        ("read", ApprovalMode::Approve),
+        ("write", ApprovalMode::Deny),
+        ("list", ApprovalMode::Prompt),
+        ("other", ApprovalMode::Prompt),
+    ] {
+        assert_eq!(over["a"].approval_of(tool), mode, "{tool}");
+    }
+    let found = errors(
+        "approval_policy = \"sometimes\"\n[mcp_servers.a]\ncommand = \"x\"\n\
+                        [mcp_servers.a.tools.read]\napproval_mode = \"maybe\"\n",
+    );
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().any(|error| error.contains("mcp_servers.a.tools.read.approval_mode: \"maybe\"")));
+    assert!(found.iter().any(|error| error.contains("approval_policy: \"sometimes\"")), "{found:?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! All instances of helpers. Threads hold leases of them; the last lease that is given back ends an instance, at once or
 //! after its `linger`. There is no other path, also for helpers that no two threads share.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::supervisor::{HelperEvent, Reins, Snapshot, Supervisor, Terms};
-use super::{ExitReport, HelperSpec, ProcessHost};
+use super::{ApprovalMode, ExitReport, HelperSpec, ProcessHost};
 use crate::policy;
 
 mod book;
@@ -84,8 +85,14 @@ impl Pool {
         if let Some((number, _)) = book.current(&key).filter(|(_, entry)| !takes_more(entry)) {
             replace(host, &mut book, number);
         }
-        // Everybody who holds it has its own list of tools.
-        let open = HelperSpec { enabled_tools: None, disabled_tools: Vec::new(), ..spec.clone() };
+        // Everybody who holds it has its own list of tools, and is asked by its own rules.
+        let open = HelperSpec {
+            enabled_tools: None,
+            disabled_tools: Vec::new(),
+            default_tools_approval: ApprovalMode::default(),
+            tool_approvals: BTreeMap::new(),
+            ..spec.clone()
+        };
         let make = |number| Instance::start(host, Arc::new(open), key.scope.directory(cwd), number);
         let lessee = Lessee { thread, events };
         let (id, number) = book.lease(&key, lessee, make);

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::mcp::{CallFault, Caller, Session, ToolCall};
 use super::pool::{Hold, Instance, Key, Lease, Pool};
 use super::supervisor::{HelperEvent, Snapshot};
-use super::{ExitReport, HelperError, HelperQuestion, HelperSpec, ProcessHost};
+use super::{ApprovalMode, ExitReport, HelperError, HelperQuestion, HelperSpec, ProcessHost};
 
 #[cfg(test)]
 mod tests;
@@ -74,6 +74,15 @@ pub struct HelperTool {
     pub server: String,
     /// The tool as the helper describes it.
     pub tool: Tool,
+}
+
+/// What is known of a tool before it is called.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DescribedTool {
+    /// The tool as its helper describes it; `None` where the helper has not said so.
+    pub tool: Option<Tool>,
+    /// When the user is asked, by the settings.
+    pub approval: ApprovalMode,
 }
 
 impl HelperSet {
@@ -177,6 +186,24 @@ impl HelperSet {
             tools.extend(own.map(|tool| HelperTool { server: member.spec.name.clone(), tool }));
         }
         Ok(tools)
+    }
+
+    /// What is known of a tool, for who decides whether it may be called. Waits for its helper as a call does.
+    ///
+    /// # Errors
+    /// [`HelperError`]: a call could not be made.
+    pub async fn describe(
+        &self,
+        server: &str,
+        tool: &str,
+        cancel: &CancellationToken,
+    ) -> Result<DescribedTool, HelperError> {
+        let member = self.member(server)?;
+        let hold = member.hold()?;
+        member.while_held(&hold, member.session(&hold, cancel)).await?;
+        let tools = &hold.instance.seen.borrow().status.tools;
+        let known = tools.get(tool).filter(|_| member.spec.offers(tool)).cloned();
+        Ok(DescribedTool { tool: known, approval: member.spec.approval_of(tool) })
     }
 
     /// Calls a tool, without a limit of time. See [`HelperSet::call_with_progress`].

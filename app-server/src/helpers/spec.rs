@@ -39,6 +39,26 @@ pub struct HelperSpec {
     pub enabled_tools: Option<Vec<String>>,
     /// These tools are not offered, whatever `enabled_tools` says.
     pub disabled_tools: Vec<String>,
+    /// When the user is asked before a model calls a tool that `tool_approvals` does not name.
+    pub default_tools_approval: ApprovalMode,
+    /// The same for single tools.
+    pub tool_approvals: BTreeMap<String, ApprovalMode>,
+}
+
+/// When the user is asked before a model's call of a tool is made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ApprovalMode {
+    /// The thread's approval policy and what the tool says of itself decide.
+    #[default]
+    Auto,
+    /// Each time.
+    Prompt,
+    /// Each time, unless the tool says that it only reads.
+    Writes,
+    /// Never: the call is made.
+    Approve,
+    /// Never: the call is refused.
+    Deny,
 }
 
 /// Who shares the process of a helper.
@@ -202,6 +222,8 @@ impl HelperSpec {
             on_unresponsive: OnUnresponsive::default(),
             enabled_tools: None,
             disabled_tools: Vec::new(),
+            default_tools_approval: ApprovalMode::default(),
+            tool_approvals: BTreeMap::new(),
         }
     }
 
@@ -249,6 +271,12 @@ impl HelperSpec {
     pub fn offers(&self, tool: &str) -> bool {
         let listed = |names: &[String]| names.iter().any(|name| name == tool);
         self.enabled_tools.as_deref().is_none_or(listed) && !listed(&self.disabled_tools)
+    }
+
+    /// When the user is asked before a model calls `tool`.
+    #[must_use]
+    pub fn approval_of(&self, tool: &str) -> ApprovalMode {
+        self.tool_approvals.get(tool).copied().unwrap_or(self.default_tools_approval)
     }
 }
 

@@ -12,6 +12,8 @@ const ALL: &str = r#"
     model_context_window = 100000
     model_auto_compact_token_limit = 90000
     durability = "turn"
+    approval_policy = "never"
+    features = { default_mode_request_user_input = true }
     search = { index = false, page_time = "1s" }
     trash = { keep = "1h" }
     unload = { grace = "1s", unmaterialised_grace = "1s" }
@@ -42,6 +44,8 @@ const ALL: &str = r#"
     startup_timeout_sec = 2.5
     enabled_tools = ["read"]
     disabled_tools = ["write"]
+    default_tools_approval_mode = "prompt"
+    tools = { read = { approval_mode = "approve" } }
     tool_timeout_sec = 60
     on_unresponsive = "fail"
     limits = { memory = "1GiB", processes = 50, files = 256, nice = 5 }

@@ -90,6 +90,8 @@ fn hash(spec: &HelperSpec, directory: &Path) -> [u8; 32] {
         disabled_tools: _,
         linger: _,
         on_unresponsive: _,
+        default_tools_approval: _,
+        tool_approvals: _,
     } = spec;
     let mut told = Told(Sha256::new());
     told.part(&[u8::from(*enabled)]);
