@@ -1,4 +1,4 @@
-//! Questions that the server asks the user through the client.
+//! Questions that the server asks the user through the client, and calls of tools that the client carries out.
 
 #![expect(
     missing_docs,
@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::{
     elicitation::McpElicitationSchema,
     ids::{ItemId, ThreadId, TurnId},
+    item::DynamicToolCallOutputContentItem,
 };
 
 /// Params of `item/tool/requestUserInput`.
@@ -79,6 +80,27 @@ pub struct ToolRequestUserInputResponse {
 #[serde(rename_all = "camelCase")]
 pub struct ToolRequestUserInputAnswer {
     pub answers: Vec<String>,
+}
+
+/// Params of `item/tool/call`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DynamicToolCallParams {
+    pub arguments: Value,
+    pub call_id: ItemId,
+    #[serde(default)]
+    pub namespace: Option<String>,
+    pub thread_id: ThreadId,
+    pub tool: String,
+    pub turn_id: TurnId,
+}
+
+/// The answer to `item/tool/call`: what the tool says, and whether it has worked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DynamicToolCallResponse {
+    pub content_items: Vec<DynamicToolCallOutputContentItem>,
+    pub success: bool,
 }
 
 /// Params of `mcpServer/elicitation/request`.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{SkeinThreadUnloadParams, SkeinThreadUnloadResponse, ThreadPicture};
 use skein_protocol::ids::ThreadId;
+use skein_protocol::settings::DynamicToolSpec;
 use skein_protocol::thread::{
     Thread, ThreadReadParams, ThreadReadResponse, ThreadResumeParams, ThreadResumeResponse,
     ThreadSetNameParams, ThreadSetNameResponse, ThreadStartParams, ThreadStartResponse, ThreadStatus,
@@ -27,12 +28,14 @@ use crate::thread::history::History;
 use crate::thread::machine::{Persistence, Phase};
 use crate::thread::snapshot::Snapshot;
 use crate::thread::subscribers::{Left, Role};
+use crate::turn::own_tools;
 
 /// `thread/start`
 pub fn start(connection: &Arc<Connection>, params: ThreadStartParams, reply: Reply<ThreadStartResponse>) {
     let services = &connection.services;
     let prepared = overrides(services, params.config.as_ref()).and_then(|helpers| {
         check_provider(services, params.model_provider.as_ref().or(helpers.model_provider.as_ref()))?;
+        check_tools(params.dynamic_tools.as_deref().unwrap_or_default())?;
         Ok(helpers)
     });
     let helpers = match prepared {
@@ -203,6 +206,11 @@ pub(super) fn overrides(
     let overrides = helpers_from_thread_config(config).map_err(|wrong| errors::config(&wrong))?;
     overrides.over(&services.config().helpers).map_err(|wrong| errors::config(&wrong))?;
     Ok(overrides)
+}
+
+/// Whether the tools that a client brings can be offered.
+fn check_tools(tools: &[DynamicToolSpec]) -> Result<(), WireError> {
+    own_tools::check(tools).map_err(|wrong| WireError::invalid_params("badTools", wrong).path("dynamicTools"))
 }
 
 /// Whether the provider that a request names is there.

@@ -2,6 +2,7 @@
 //! `/` (or with `::`, for chat programs that keep the slash for themselves):
 //!
 //! - `/tool SERVER TOOL {json}`: a call; several lines are parallel calls; the answer is the results' text
+//! - `/call NAME {json}`: a call, too, of a tool by the name under which models are offered it
 //! - `/ask TEXT`: a question to the user; the answer is the user's
 //! - `/stream COUNT [BYTES] [PER_SECOND]`: that many deltas
 //! - `/fail TEXT`: the answer fails
@@ -168,7 +169,8 @@ fn parse(text: &str) -> Result<Script, ProviderError> {
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim();
         match word {
-            "tool" => calls.push(parse_call(rest, calls.len())?),
+            "tool" => calls.push(parse_tool(rest, calls.len())?),
+            "call" => calls.push(parse_call(rest, calls.len())?),
             "ask" if rest.is_empty() => return Err(usage("/ask TEXT")),
             "ask" => return Ok(Script::Ask(rest.to_owned())),
             "stream" => return parse_stream(rest),
@@ -180,19 +182,39 @@ fn parse(text: &str) -> Result<Script, ProviderError> {
     if calls.is_empty() { Ok(Script::Say(text.to_owned())) } else { Ok(Script::Call(calls)) }
 }
 
-fn parse_call(rest: &str, number: usize) -> Result<ToolCall, ProviderError> {
+fn parse_tool(rest: &str, number: usize) -> Result<ToolCall, ProviderError> {
     let mut words = rest.splitn(3, char::is_whitespace);
     let (Some(server), Some(tool)) = (words.next().filter(|w| !w.is_empty()), words.next()) else {
         return Err(usage("/tool SERVER TOOL {json}"));
     };
-    let arguments = words.next().map_or("{}", str::trim);
-    let read: Value = serde_json::from_str(arguments).map_err(|error| {
-        ProviderError::new(format!("the arguments of /tool {server} {tool} are not JSON: {error}"))
-    })?;
-    if !read.is_object() {
-        return Err(usage("/tool SERVER TOOL {json}, the arguments being an object"));
-    }
     let callee = Callee::Helper { server: server.to_owned(), tool: tool.to_owned() };
+    calling(callee, words.next(), number, &format!("/tool {server} {tool}"))
+}
+
+fn parse_call(rest: &str, number: usize) -> Result<ToolCall, ProviderError> {
+    let (name, arguments) = match rest.split_once(char::is_whitespace) {
+        Some((name, arguments)) => (name, Some(arguments)),
+        None => (rest, None),
+    };
+    if name.is_empty() {
+        return Err(usage("/call NAME {json}"));
+    }
+    calling(Callee::Offered(name.to_owned()), arguments, number, &format!("/call {name}"))
+}
+
+/// The call that a line asks for.
+fn calling(
+    callee: Callee,
+    arguments: Option<&str>,
+    number: usize,
+    line: &str,
+) -> Result<ToolCall, ProviderError> {
+    let arguments = arguments.map_or("{}", str::trim);
+    let read: Value = serde_json::from_str(arguments)
+        .map_err(|error| ProviderError::new(format!("the arguments of {line} are not JSON: {error}")))?;
+    if !read.is_object() {
+        return Err(usage(&format!("{line} {{json}}, the arguments being an object")));
+    }
     Ok(ToolCall { id: format!("call-{number}"), callee, arguments: arguments.to_owned() })
 }
 
@@ -280,6 +302,9 @@ mod tests {
         assert_eq!((&first.callee, &second.callee), (&helper("a", "echo"), &helper("b", "pid")));
         assert_eq!(first.arguments, "{\"text\":\"x\"}");
         assert_ne!(first.id, second.id);
+        let events = events_of("/call look {\"a\":1}", Vec::new()).await;
+        let ModelEvent::ToolCall(call) = &events[0] else { panic!("{events:?}") };
+        assert_eq!((&call.callee, call.arguments.as_str()), (&Callee::Offered("look".into()), "{\"a\":1}"));
     }
 
     #[tokio::test]
@@ -298,7 +323,17 @@ mod tests {
 
     #[test]
     fn wrong_lines_say_what_would_be_right() {
-        for wrong in ["/tool", "/tool a", "/tool a b {", "/tool a b []", "/stream", "/stream 1 2 0", "/ask"] {
+        for wrong in [
+            "/tool",
+            "/tool a",
+            "/tool a b {",
+            "/tool a b []",
+            "/call",
+            "/call a {",
+            "/stream",
+            "/stream 1 2 0",
+            "/ask",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
         assert_eq!(parse("a /tool in a text"), Ok(Script::Say("a /tool in a text".into())));

@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 use skein_protocol::event::ThreadTokenUsage;
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
 use skein_protocol::item::ThreadItem;
-use skein_protocol::settings::{ApprovalsReviewer, AskForApproval, Personality, SandboxPolicy};
+use skein_protocol::settings::{
+    ApprovalsReviewer, AskForApproval, DynamicToolSpec, ModeKind, Personality, SandboxPolicy,
+};
 use skein_protocol::thread::{GitInfo, SessionSource};
 use skein_protocol::turn::{TurnError, TurnStatus, UserInput};
 use uuid::Uuid;
@@ -184,6 +186,12 @@ pub struct ThreadSettings {
     /// What the client sent as `config`, such as its helpers.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub config: Map<String, Value>,
+    /// The tools that the client carries out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dynamic_tools: Vec<DynamicToolSpec>,
+    /// Whether the agent plans or acts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<ModeKind>,
 }
 
 /// `thread.created`.

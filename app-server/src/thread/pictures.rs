@@ -3,25 +3,19 @@
 use std::path::PathBuf;
 
 use skein_protocol::extension::ThreadPicture;
-use skein_protocol::settings::{SandboxMode, SandboxPolicy};
+use skein_protocol::settings::{AskForApproval, SandboxMode, SandboxPolicy};
 use skein_protocol::thread::{Thread, ThreadStartParams, ThreadStartResponse};
 
 use crate::config::{Config, Overrides};
+use crate::policy;
 use crate::rollout::record::ThreadSettings;
 
-/// The response of `thread/start`; as of `thread/resume`, it has no turns yet.
+/// The response of `thread/start`: whoever the client wants to decide on approvals, it is the user. As of `thread/resume`, it has no turns yet.
 #[must_use]
 pub fn response(settings: &ThreadSettings, thread: Thread, skein: ThreadPicture) -> ThreadStartResponse {
     let mut response = ThreadStartResponse::new(thread, settings.model.clone());
-    if let Some(policy) = &settings.approval_policy {
-        response.approval_policy = policy.clone();
-    }
-    if let Some(reviewer) = settings.approvals_reviewer {
-        response.approvals_reviewer = reviewer;
-    }
-    if let Some(sandbox) = &settings.sandbox {
-        response.sandbox = sandbox.clone();
-    }
+    response.approval_policy = approval_policy(settings);
+    response.sandbox = sandbox_of(settings);
     response.reasoning_effort.clone_from(&settings.reasoning_effort);
     response.service_tier.clone_from(&settings.service_tier);
     response.skein = Some(skein);
@@ -40,14 +34,34 @@ pub fn new_settings(params: &ThreadStartParams, overrides: &Overrides, config: &
         model_provider: or(&params.model_provider, &overrides.model_provider, &config.model_provider),
         reasoning_effort: None,
         service_tier: params.service_tier.clone(),
-        approval_policy: params.approval_policy.clone(),
+        approval_policy: Some(
+            params
+                .approval_policy
+                .clone()
+                .or_else(|| overrides.approval_policy.clone())
+                .unwrap_or_else(|| config.approval_policy.clone()),
+        ),
         approvals_reviewer: params.approvals_reviewer,
         sandbox: params.sandbox.map(sandbox),
         base_instructions: params.base_instructions.clone(),
         developer_instructions: params.developer_instructions.clone(),
         personality: params.personality,
         config: params.config.clone().unwrap_or_default(),
+        dynamic_tools: params.dynamic_tools.clone().unwrap_or_default(),
+        mode: None,
     }
+}
+
+/// When the user of a thread is asked. One that was made before this could be chosen is as the default has it.
+#[must_use]
+pub fn approval_policy(settings: &ThreadSettings) -> AskForApproval {
+    settings.approval_policy.clone().unwrap_or(policy::DEFAULT_APPROVAL_POLICY)
+}
+
+/// What commands of a thread may touch; as Skein runs none, nothing is confined where nobody has asked for it.
+#[must_use]
+pub fn sandbox_of(settings: &ThreadSettings) -> SandboxPolicy {
+    settings.sandbox.clone().unwrap_or(SandboxPolicy::DangerFullAccess)
 }
 
 /// The thread's directory: absolute, the server's own where none is named.

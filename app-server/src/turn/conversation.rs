@@ -11,7 +11,7 @@ use skein_protocol::response_item::{
 };
 use skein_protocol::turn::{MediaSource, UserInput};
 
-use super::tools;
+use super::result;
 use crate::provider::{Callee, Content, Entry, ToolCall, ToolResult, tool_name};
 use crate::rollout::record::{Record, RecordBody, TakenBack};
 
@@ -86,12 +86,12 @@ fn of_item(item: &ThreadItem) -> Vec<Piece> {
         ThreadItemBody::Plan(plan) => vec![Entry::Assistant(plan.text.clone())],
         ThreadItemBody::McpToolCall(call) => {
             let callee = Callee::Helper { server: call.server.clone(), tool: call.tool.clone() };
-            let (content, failed) = tools::read_by_model(call);
+            let (content, failed) = result::of_call(call);
             called(call.id.to_string(), callee, call.arguments.to_string(), content, failed)
         }
         ThreadItemBody::DynamicToolCall(call) => {
             let callee = Callee::Offered(tool_name::of_client(call.namespace.as_deref(), &call.tool));
-            let content = tools::dynamic_read_by_model(call);
+            let content = result::of_client(call.content_items.as_deref().unwrap_or_default());
             let failed = call.success != Some(true);
             called(call.id.to_string(), callee, call.arguments.to_string(), content, failed)
         }

@@ -18,18 +18,25 @@ use crate::provider::{Entry, ModelSettings, Prompt, Provider, ProviderError, Tho
 use crate::tasks::Tasks;
 
 mod answer;
+pub mod approval;
+pub mod asking;
 mod compact;
 mod conversation;
 mod input;
 mod offer;
+mod own_calls;
+pub mod own_tools;
 mod past;
+pub mod result;
 mod tools;
 
 pub use past::{Past, Stored};
 
 use answer::{Answer, Unanswered};
+use asking::Asking;
 use conversation::Piece;
 use offer::Offer;
+use own_tools::OwnTools;
 
 /// What a turn is for.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +69,8 @@ pub struct Job {
     pub provider: Arc<dyn Provider>,
     /// Whether a helper that is required has to be there first.
     pub needs_helpers: bool,
+    /// The tools that no helper has.
+    pub own_tools: OwnTools,
     /// Ends the turn. The turn ends soon after, and says so.
     pub cancel: CancellationToken,
     /// For the times of its items.
@@ -126,6 +135,8 @@ pub enum Report {
         /// Where the answer goes; dropped when there will be none.
         answer: oneshot::Sender<Answered>,
     },
+    /// A call asks: whether it may be made, what the user says, what the client's tool answers.
+    Ask(Box<Asking>),
     /// The turn needs tools. The owner starts the helpers if they are not there yet.
     WantsHelpers(oneshot::Sender<Arc<HelperSet>>),
     /// The last report.

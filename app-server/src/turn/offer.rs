@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::own_tools::{ClientTool, Own, OwnTools};
 use crate::helpers::HelperTool;
 use crate::provider::{Callee, ToolCall, ToolSpec, tool_name};
 
@@ -13,11 +14,23 @@ use crate::provider::{Callee, ToolCall, ToolSpec, tool_name};
 pub(super) struct Offer {
     specs: Arc<[ToolSpec]>,
     helpers: HashMap<String, HelperTool>,
+    own: HashMap<String, Own>,
 }
 
-/// A call that can be made: of this tool, with these arguments.
+/// A call that can be made: of this tool, with these arguments, which are an object.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Target {
+pub(super) enum Target {
+    /// Of a helper's tool.
+    Helper(HelperTarget),
+    /// Of one that the client carries out.
+    Client(ClientTool, Value),
+    /// The user is asked.
+    AskTheUser(Value),
+}
+
+/// A call of a helper's tool.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct HelperTarget {
     /// The helper.
     pub server: String,
     /// Its tool.
@@ -27,14 +40,16 @@ pub(super) struct Target {
 }
 
 impl Offer {
-    /// These.
-    pub fn of(tools: Vec<HelperTool>) -> Self {
-        let specs = tools.iter().map(spec).collect();
+    /// These: of the helpers, and those that no helper has.
+    pub fn of(tools: Vec<HelperTool>, own: &OwnTools) -> Self {
+        let own = own.offered();
+        let specs = tools.iter().map(spec).chain(own.iter().map(|(spec, _)| spec.clone())).collect();
         let named = |tool: HelperTool| (tool_name::of_helper(&tool.server, &tool.tool.name), tool);
-        Self { specs, helpers: tools.into_iter().map(named).collect() }
+        let own = own.into_iter().map(|(spec, own)| (spec.name, own));
+        Self { specs, helpers: tools.into_iter().map(named).collect(), own: own.collect() }
     }
 
-    /// As the model reads them, in the order of the settings.
+    /// As the model reads them: those of helpers in the order of the settings, then the others.
     pub fn specs(&self) -> Arc<[ToolSpec]> {
         Arc::clone(&self.specs)
     }
@@ -42,15 +57,16 @@ impl Offer {
     /// What `call` calls; otherwise why it cannot be made, for the model.
     pub fn resolve(&self, call: &ToolCall) -> Result<Target, String> {
         let arguments = arguments(&call.arguments)?;
+        let of_helper = |server: &str, tool: &str, arguments| {
+            Target::Helper(HelperTarget { server: server.to_owned(), tool: tool.to_owned(), arguments })
+        };
         match &call.callee {
-            Callee::Helper { server, tool } => {
-                Ok(Target { server: server.clone(), tool: tool.clone(), arguments })
-            }
-            Callee::Offered(name) => match self.helpers.get(name) {
-                Some(HelperTool { server, tool }) => {
-                    Ok(Target { server: server.clone(), tool: tool.name.clone(), arguments })
-                }
-                None => Err(format!("there is no tool named {name}")),
+            Callee::Helper { server, tool } => Ok(of_helper(server, tool, arguments)),
+            Callee::Offered(name) => match (self.helpers.get(name), self.own.get(name)) {
+                (Some(HelperTool { server, tool }), _) => Ok(of_helper(server, &tool.name, arguments)),
+                (None, Some(Own::Client(tool))) => Ok(Target::Client(tool.clone(), arguments)),
+                (None, Some(Own::AskTheUser)) => Ok(Target::AskTheUser(arguments)),
+                (None, None) => Err(format!("there is no tool named {name}")),
             },
         }
     }
@@ -65,7 +81,7 @@ fn spec(tool: &HelperTool) -> ToolSpec {
 }
 
 /// A tool's schema of arguments as providers take it: always that of an object, with its properties.
-fn parameters(schema: &Value) -> Value {
+pub(super) fn parameters(schema: &Value) -> Value {
     let mut schema = schema.as_object().cloned().unwrap_or_default();
     schema.insert("type".to_owned(), json!("object"));
     schema.entry("properties").or_insert_with(|| Value::Object(Map::new()));
@@ -86,6 +102,7 @@ fn arguments(text: &str) -> Result<Value, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::own_tools::{ASK_THE_USER, Asks};
     use super::*;
 
     fn call(name: &str, arguments: &str) -> ToolCall {
@@ -95,7 +112,11 @@ mod tests {
     fn offer() -> Offer {
         let tool =
             serde_json::from_value(json!({"name": "read.file", "inputSchema": {"required": ["path"]}}));
-        Offer::of(vec![HelperTool { server: "files".into(), tool: tool.unwrap() }])
+        let client = serde_json::from_value(json!([
+            {"type": "function", "name": "look", "description": "looks", "inputSchema": {}},
+        ]));
+        let own = OwnTools { client: client.unwrap(), asks: Asks::Yes };
+        Offer::of(vec![HelperTool { server: "files".into(), tool: tool.unwrap() }], &own)
     }
 
     #[test]
@@ -105,7 +126,18 @@ mod tests {
         assert_eq!(spec.parameters, json!({"type": "object", "properties": {}, "required": ["path"]}));
         let target = offer.resolve(&call(&spec.name, "{\"path\":\"a\"}")).unwrap();
         let (server, tool) = ("files".to_owned(), "read.file".to_owned());
-        assert_eq!(target, Target { server, tool, arguments: json!({"path": "a"}) });
+        let arguments = json!({"path": "a"});
+        assert_eq!(target, Target::Helper(HelperTarget { server, tool, arguments }));
+    }
+
+    #[test]
+    fn a_call_of_a_tool_that_no_helper_has_goes_to_the_client_or_the_user() {
+        let offer = offer();
+        let names: Vec<&str> = offer.specs[1..].iter().map(|spec| spec.name.as_str()).collect();
+        assert_eq!(names, ["look", ASK_THE_USER]);
+        let tool = ClientTool { namespace: None, name: "look".into() };
+        assert_eq!(offer.resolve(&call("look", "{\"a\":1}")), Ok(Target::Client(tool, json!({"a": 1}))));
+        assert_eq!(offer.resolve(&call(ASK_THE_USER, "")), Ok(Target::AskTheUser(json!({}))));
     }
 
     #[test]
@@ -115,6 +147,7 @@ mod tests {
         assert!(offer.resolve(&call("mcp__files__write", "{}")).unwrap_err().contains("mcp__files__write"));
         assert!(offer.resolve(&call(&name, "{")).unwrap_err().contains("not JSON"));
         assert!(offer.resolve(&call(&name, "[]")).unwrap_err().contains("object"));
-        assert_eq!(offer.resolve(&call(&name, " ")).unwrap().arguments, json!({}));
+        let Ok(Target::Helper(target)) = offer.resolve(&call(&name, " ")) else { panic!("no call") };
+        assert_eq!(target.arguments, json!({}));
     }
 }

@@ -7,30 +7,51 @@ use serde_json::Value;
 use skein_protocol::helper::McpServerToolCallResponse;
 use skein_protocol::ids::ItemId;
 use skein_protocol::item::{
-    DynamicToolCallItem, DynamicToolCallOutputContentItem, McpToolCallError, McpToolCallItem,
-    McpToolCallResult, McpToolCallStatus, ThreadItem, ThreadItemBody,
+    McpToolCallError, McpToolCallItem, McpToolCallResult, McpToolCallStatus, ThreadItem, ThreadItemBody,
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::offer::{Offer, Target};
-use super::{Report, Running, Stop, took};
+use super::asking::{About, Asking, Permission, WantedCall};
+use super::offer::{HelperTarget, Offer, Target};
+use super::{Report, Running, Stop, result, took};
 use crate::helpers::{HelperCall, HelperError, HelperSet};
 use crate::policy;
-use crate::provider::{Content, Image, ToolCall, ToolResult};
+use crate::provider::{Content, ToolCall, ToolResult};
 
 /// A call that has begun.
 enum Begun {
-    /// At a helper.
-    Helper {
+    /// At a helper, at the client or at the user.
+    Call {
         /// The provider's name for it.
         id: String,
         /// As the user sees it.
-        item: Box<ThreadItem>,
+        item: ThreadItem,
         /// What is called.
         target: Target,
     },
     /// It cannot be made; the model hears why.
     Not(ToolResult),
+}
+
+/// Why a call was not made.
+enum NotMade {
+    /// Its helper cannot be called.
+    Helper(HelperError),
+    /// Somebody does not want it to be.
+    Refused(String),
+    /// The turn is over.
+    TurnEnds,
+}
+
+impl NotMade {
+    /// For the model, and for whoever looks at the item.
+    fn text(&self) -> String {
+        match self {
+            Self::Helper(error) => error.to_string(),
+            Self::Refused(why) => why.clone(),
+            Self::TurnEnds => "the call was not made: the turn was interrupted".to_owned(),
+        }
+    }
 }
 
 impl Running {
@@ -44,8 +65,9 @@ impl Running {
         }
     }
 
-    /// What the model is offered. Nothing, where it does not look at it.
+    /// What the model is offered. Without the helpers' tools, where it does not look at it.
     pub(super) async fn offer_tools(&mut self) -> Result<(), Stop> {
+        self.offer = Offer::of(Vec::new(), &self.job.own_tools);
         if !self.job.provider.reads_context() {
             return Ok(());
         }
@@ -55,19 +77,23 @@ impl Running {
             () = self.job.cancel.cancelled() => return Err(Stop::Interrupted),
             tools = helpers.tools() => tools.map_err(|error| Stop::failed(error.to_string()))?,
         };
-        self.offer = Offer::of(tools);
+        self.offer = Offer::of(tools, &self.job.own_tools);
         Ok(())
     }
 
     /// Carries out calls, all at once. Returns their results in the order of the calls.
     pub(super) async fn call_tools(&mut self, calls: Vec<ToolCall>) -> Result<Vec<ToolResult>, Stop> {
-        let helpers = self.helpers().await?;
+        let targets: Vec<_> = calls.iter().map(|call| self.offer.resolve(call)).collect();
+        let helpers = match targets.iter().any(|target| matches!(target, Ok(Target::Helper(_)))) {
+            true => Some(self.helpers().await?),
+            false => None,
+        };
         let mut running = Vec::with_capacity(calls.len());
-        for call in calls {
-            running.push(self.begin_call(call).await);
+        for (call, target) in calls.into_iter().zip(targets) {
+            running.push(self.begin_call(call, target).await);
         }
         let this = &*self;
-        let results = running.into_iter().map(|call| this.end_call(&helpers, call));
+        let results = running.into_iter().map(|call| this.end_call(helpers.as_ref(), call));
         let results = join_all(results).await;
         if self.job.cancel.is_cancelled() {
             return Err(Stop::Interrupted);
@@ -76,51 +102,106 @@ impl Running {
     }
 
     /// Shows that a call begins; one that cannot be made is not shown.
-    async fn begin_call(&self, call: ToolCall) -> Begun {
-        match self.offer.resolve(&call) {
-            Ok(Target { server, tool, arguments }) => {
-                let item = ThreadItem::mcp_tool_call(self.new_item_id(), &server, &tool, arguments.clone());
-                let item = self.begin(item);
-                self.report(Report::ItemStarted(item.clone())).await;
-                Begun::Helper {
-                    id: call.id,
-                    item: Box::new(item),
-                    target: Target { server, tool, arguments },
-                }
+    async fn begin_call(&self, call: ToolCall, target: Result<Target, String>) -> Begun {
+        let target = match target {
+            Ok(target) => target,
+            Err(why) => return Begun::Not(ToolResult::text(call.id, why, true)),
+        };
+        let item = match &target {
+            Target::Helper(HelperTarget { server, tool, arguments }) => {
+                ThreadItem::mcp_tool_call(self.new_item_id(), server, tool, arguments.clone())
             }
-            Err(why) => Begun::Not(ToolResult::text(call.id, why, true)),
+            Target::Client(tool, arguments) => self.client_call_item(tool, arguments),
+            Target::AskTheUser(arguments) => self.question_item(arguments),
+        };
+        let item = self.begin(item);
+        self.report(Report::ItemStarted(item.clone())).await;
+        Begun::Call { id: call.id, item, target }
+    }
+
+    async fn end_call(&self, helpers: Option<&Arc<HelperSet>>, call: Begun) -> ToolResult {
+        let (id, item, target) = match call {
+            Begun::Call { id, item, target } => (id, item, target),
+            Begun::Not(result) => return result,
+        };
+        let (content, failed) = match (target, helpers) {
+            (Target::Helper(target), Some(helpers)) => self.call_helper(helpers, item, target).await,
+            // Not possible: they are asked for where a helper is called.
+            (Target::Helper(_), None) => (Vec::new(), true),
+            (Target::Client(tool, arguments), _) => self.call_client(item, tool, arguments).await,
+            (Target::AskTheUser(arguments), _) => self.ask_the_user(item, &arguments).await,
+        };
+        ToolResult { id, content, failed }
+    }
+
+    /// Calls a helper's tool, if that may be, and reports its end, whatever it is. Returns what the model reads of it, and
+    /// whether it failed.
+    async fn call_helper(
+        &self,
+        helpers: &Arc<HelperSet>,
+        mut item: ThreadItem,
+        target: HelperTarget,
+    ) -> (Vec<Content>, bool) {
+        if let Err(not_made) = self.permission(helpers, item.id(), &target).await {
+            let message = not_made.text();
+            if let ThreadItemBody::McpToolCall(body) = &mut item.body {
+                body.status = McpToolCallStatus::Failed;
+                body.error = Some(McpToolCallError { message: message.clone() });
+            }
+            self.report(Report::ItemCompleted(item)).await;
+            return (result::of_text(&message), true);
+        }
+        self.call_tool(helpers, item, target).await
+    }
+
+    /// Waits until it is known whether a call may be made: until its helper is there, which says what the tool is, and, where
+    /// the user is asked, until the answer. A user who wants the turn to end ends it.
+    async fn permission(
+        &self,
+        helpers: &Arc<HelperSet>,
+        item: &ItemId,
+        target: &HelperTarget,
+    ) -> Result<(), NotMade> {
+        let HelperTarget { server, tool, arguments } = target.clone();
+        let described = helpers.describe(&server, &tool, &self.job.cancel).await.map_err(NotMade::Helper)?;
+        let (answer, answered) = oneshot::channel();
+        let wanted = WantedCall { server, tool, arguments, described };
+        let about = About::Permission(wanted, answer);
+        self.report(Report::Ask(Box::new(Asking { item: item.clone(), about }))).await;
+        let answered = tokio::select! {
+            biased;
+            () = self.job.cancel.cancelled() => Permission::TurnEnds,
+            // Not answered: the thread is on its way out.
+            answered = answered => answered.unwrap_or(Permission::TurnEnds),
+        };
+        match answered {
+            Permission::Granted => Ok(()),
+            Permission::Refused(why) => Err(NotMade::Refused(why)),
+            Permission::TurnEnds => {
+                self.job.cancel.cancel();
+                Err(NotMade::TurnEnds)
+            }
         }
     }
 
-    async fn end_call(&self, helpers: &Arc<HelperSet>, call: Begun) -> ToolResult {
-        match call {
-            Begun::Helper { id, item, target } => {
-                let (content, failed) = self.call_tool(helpers, *item, target).await;
-                ToolResult { id, content, failed }
-            }
-            Begun::Not(result) => result,
-        }
-    }
-
-    /// Calls one tool and reports its end, whatever it is. Returns what the model reads of it, and whether it failed.
+    /// Calls one tool and reports its end, whatever it is.
     async fn call_tool(
         &self,
         helpers: &Arc<HelperSet>,
         item: ThreadItem,
-        target: Target,
+        target: HelperTarget,
     ) -> (Vec<Content>, bool) {
         let since = self.job.clock.now();
         let (progress, said) = mpsc::channel(policy::CALL_PROGRESS);
-        let Target { server, tool, arguments } = target;
+        let HelperTarget { server, tool, arguments } = target;
         let turn = Some(self.job.turn.clone());
         let call = HelperCall { server, tool, arguments, meta: Value::Null, turn };
         let called = helpers.call_with_progress(call, self.job.cancel.clone(), Some(progress));
         let outcome = self.pass_on_until(item.id(), said, called).await;
-        let mut item = item;
-        let mut read = (Vec::new(), true);
+        let (mut item, mut read) = (item, (Vec::new(), true));
         if let ThreadItemBody::McpToolCall(body) = &mut item.body {
             complete(body, outcome, took(self.job.clock, since));
-            read = read_by_model(body);
+            read = result::of_call(body);
         }
         self.report(Report::ItemCompleted(item)).await;
         read
@@ -180,26 +261,4 @@ fn complete(item: &mut McpToolCallItem, called: Called, duration_ms: i64) {
             item.error = Some(McpToolCallError { message: error.to_string() });
         }
     }
-}
-
-/// What the model reads of a call that has ended, and whether it failed. A tool's error goes to the model, not to the user.
-pub(super) fn read_by_model(call: &McpToolCallItem) -> (Vec<Content>, bool) {
-    if let Some(error) = &call.error {
-        return (vec![Content::Text(error.message.clone())], true);
-    }
-    let blocks = call.result.iter().flat_map(|result| &result.content);
-    let texts: Vec<&str> = blocks.filter_map(|block| block.get("text").and_then(Value::as_str)).collect();
-    (vec![Content::Text(texts.join("\n"))], call.status != McpToolCallStatus::Completed)
-}
-
-/// What the model reads of what a client made of its call.
-pub(super) fn dynamic_read_by_model(call: &DynamicToolCallItem) -> Vec<Content> {
-    let content = call.content_items.iter().flatten().filter_map(|content| match content {
-        DynamicToolCallOutputContentItem::InputText { text } => Some(Content::Text(text.clone())),
-        DynamicToolCallOutputContentItem::InputImage { image_url } => {
-            Some(Content::Image(Image::Url(image_url.clone())))
-        }
-        DynamicToolCallOutputContentItem::InputAudio { .. } => None,
-    });
-    content.collect()
 }

@@ -115,12 +115,12 @@ pub struct ThreadStartResponse {
 }
 
 impl ThreadStartResponse {
-    /// The answer for `thread`, in the words of a server that asks for no approvals and confines no command.
+    /// The answer for `thread`, in the words of a server that asks about what says that it is dangerous, and confines no command.
     #[must_use]
     pub fn new(thread: Thread, model: impl Into<String>) -> Self {
         Self {
             active_permission_profile: None,
-            approval_policy: AskForApproval::Never,
+            approval_policy: AskForApproval::OnRequest,
             approvals_reviewer: ApprovalsReviewer::User,
             cwd: thread.cwd.clone(),
             disabled_plugin_ids: Vec::new(),

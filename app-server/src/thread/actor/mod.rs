@@ -1,7 +1,7 @@
 //! The owner of one thread: one task, the machine's only driver. It never awaits anything that can stall: the load,
 //! the turn, the writer, the end of the helpers are child tasks that report back as events.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ use crate::tasks::Group;
 use crate::turn::Report;
 
 mod answers;
+mod asking;
 mod catch_up;
 mod commands;
 mod edits;
@@ -43,6 +44,7 @@ mod wreck;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use asking::ToolOf;
 use edits::Sought;
 use load::LoadedThread;
 use questions::Question;
@@ -126,6 +128,8 @@ struct Owner {
     config: Arc<Config>,
     turn: Option<RunningTurn>,
     questions: Vec<Question>,
+    /// What the user lets models call without being asked again, while the thread is loaded.
+    allowed_tools: HashSet<ToolOf>,
     /// Since when nobody is there for a question outside of a turn.
     unanswerable_since: Option<Instant>,
     /// The last turn failed.
@@ -192,6 +196,7 @@ impl Owner {
             config,
             turn: None,
             questions: Vec::new(),
+            allowed_tools: HashSet::new(),
             unanswerable_since: None,
             faulted: false,
             unload_began: None,

@@ -1,12 +1,13 @@
-//! Questions to the user, of a turn or of a helper: put to every subscriber, put again to whoever resumes, settled by the
+//! Questions to clients, of a turn or of a helper: put to every subscriber, put again to whoever resumes, settled by the
 //! first real answer. What a helper asks outside of a turn ends with its call, or when nobody is there for too long.
 
 use std::collections::{BTreeMap, HashSet};
 
 use serde_json::value::RawValue;
 use skein_protocol::approval::{
-    McpServerElicitationAction, McpServerElicitationRequestParams, McpServerElicitationRequestResponse,
-    ToolRequestUserInputParams, ToolRequestUserInputQuestion, ToolRequestUserInputResponse,
+    DynamicToolCallResponse, McpServerElicitationAction, McpServerElicitationRequestParams,
+    McpServerElicitationRequestResponse, ToolRequestUserInputParams, ToolRequestUserInputQuestion,
+    ToolRequestUserInputResponse,
 };
 use skein_protocol::envelope;
 use skein_protocol::error::WireError;
@@ -19,15 +20,18 @@ use skein_protocol::thread::ThreadActiveFlag;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::asking::{Deciding, Decision, decision};
 use super::{Child, Owner};
 use crate::connection::outbox::{Frame, Outbox};
 use crate::helpers::HelperQuestion;
 use crate::thread::event::Event;
 use crate::thread::machine::Phase;
 use crate::thread::outgoing::{Notice, Outgoing};
+use crate::thread::pictures;
 use crate::thread::questions::{Asked, Verdict};
 use crate::thread::registry::ClientAnswer;
 use crate::turn::Answered;
+use crate::turn::approval::lets_helpers_ask;
 
 /// The id of the one question in the request.
 const QUESTION: &str = "q1";
@@ -46,9 +50,15 @@ pub(super) struct Question {
 }
 
 /// Who asks, and how it is told.
-enum Wants {
+pub(super) enum Wants {
     /// A turn.
     Words(oneshot::Sender<Answered>),
+    /// A model, several things at once.
+    Answers(oneshot::Sender<Result<ToolRequestUserInputResponse, String>>),
+    /// A turn that wants to call a helper's tool.
+    Permission(Deciding),
+    /// A turn that calls a tool of the client.
+    ToolOutput(oneshot::Sender<Result<DynamicToolCallResponse, String>>),
     /// A helper.
     Decision(oneshot::Sender<McpServerElicitationRequestResponse>),
 }
@@ -56,7 +66,12 @@ enum Wants {
 /// What came of a question.
 enum Settled {
     Words(Answered),
+    Answers(ToolRequestUserInputResponse),
+    Permission(Decision),
+    ToolOutput(DynamicToolCallResponse),
     Decision(McpServerElicitationRequestResponse),
+    /// Every client that was asked answered with an error: the first one's text.
+    Refused(String),
 }
 
 impl Owner {
@@ -79,6 +94,9 @@ impl Owner {
         if !open || too_late || given_up.is_cancelled() {
             return;
         }
+        if !lets_helpers_ask(&pictures::approval_policy(&self.settings())) {
+            return drop(answer.send(declined()));
+        }
         let number = self.services.questions.open(self.id);
         let params = McpServerElicitationRequestParams {
             server_name: server,
@@ -95,7 +113,8 @@ impl Owner {
         });
     }
 
-    fn open_question(&mut self, number: i64, frame: Frame, turn: Option<TurnId>, wants: Wants) {
+    /// It is put when its turn in the line has come.
+    pub(super) fn open_question(&mut self, number: i64, frame: Frame, turn: Option<TurnId>, wants: Wants) {
         self.questions.push(Question { number, frame, asked: Asked::default(), put: false, turn, wants });
         self.tell_status();
         if let Some(journal) = &mut self.journal {
@@ -185,7 +204,7 @@ impl Owner {
             .iter()
             .filter_map(|question| {
                 let error = question.asked.refused(&still)?;
-                Some((question.number, question.wants.refusal(error)))
+                Some((question.number, Settled::Refused(error.message.clone())))
             })
             .collect();
         for (number, settled) in refused {
@@ -245,7 +264,10 @@ impl Owner {
 
     fn settle_question(&mut self, number: i64, settled: Settled) {
         let Some(at) = self.questions.iter().position(|question| question.number == number) else { return };
-        self.questions.swap_remove(at).wants.tell(settled);
+        match (self.questions.swap_remove(at).wants, settled) {
+            (Wants::Permission(deciding), Settled::Permission(decision)) => self.decided(deciding, decision),
+            (wants, settled) => wants.tell(settled),
+        }
         self.question_gone(number);
     }
 
@@ -273,17 +295,11 @@ impl Owner {
         self.questions.iter().map(|question| question.number).collect()
     }
 
-    /// What the thread waits for, as the peer says it: a decision on what a helper asks is an approval.
+    /// What the thread waits for, as the peer says it.
     pub(super) fn waits_on(&self) -> Vec<ThreadActiveFlag> {
-        let decides = |question: &Question| matches!(question.wants, Wants::Decision(_));
-        let mut flags = Vec::new();
-        if self.questions.iter().any(decides) {
-            flags.push(ThreadActiveFlag::WaitingOnApproval);
-        }
-        if !self.questions.iter().all(decides) {
-            flags.push(ThreadActiveFlag::WaitingOnUserInput);
-        }
-        flags
+        let waits = |flag| self.questions.iter().any(|question| question.wants.flag() == Some(flag));
+        let flags = [ThreadActiveFlag::WaitingOnApproval, ThreadActiveFlag::WaitingOnUserInput];
+        flags.into_iter().filter(|flag| waits(*flag)).collect()
     }
 }
 
@@ -302,24 +318,57 @@ impl Wants {
                 let response: ToolRequestUserInputResponse = envelope::result(raw)?;
                 Ok(Settled::Words(Answered::Text(text_of(&response))))
             }
+            Self::Answers(_) => envelope::result(raw).map(Settled::Answers),
+            Self::Permission(_) => {
+                envelope::result(raw).map(|response| Settled::Permission(decision(&response)))
+            }
+            Self::ToolOutput(_) => envelope::result(raw).map(Settled::ToolOutput),
             Self::Decision(_) => envelope::result(raw).map(Settled::Decision),
         }
     }
 
-    /// Everyone has answered with an error.
-    fn refusal(&self, error: &WireError) -> Settled {
+    /// What a thread waits for that asks this: a decision on what a helper asks is an approval, the work of a client's tool
+    /// is nothing that the user is waited for.
+    fn flag(&self) -> Option<ThreadActiveFlag> {
         match self {
-            Self::Words(_) => Settled::Words(Answered::Refused(error.message.clone())),
-            Self::Decision(_) => Settled::Decision(declined()),
+            Self::Words(_) | Self::Answers(_) => Some(ThreadActiveFlag::WaitingOnUserInput),
+            Self::Permission(_) | Self::Decision(_) => Some(ThreadActiveFlag::WaitingOnApproval),
+            Self::ToolOutput(_) => None,
         }
     }
 
     /// Whoever does not want it any more, is gone.
     fn tell(self, settled: Settled) {
         match (self, settled) {
+            (wants, Settled::Refused(why)) => wants.tell_refused(why),
             (Self::Words(answer), Settled::Words(words)) => drop(answer.send(words)),
+            (Self::Answers(answer), Settled::Answers(answers)) => drop(answer.send(Ok(answers))),
+            (Self::ToolOutput(answer), Settled::ToolOutput(output)) => drop(answer.send(Ok(output))),
             (Self::Decision(answer), Settled::Decision(decision)) => drop(answer.send(decision)),
-            (Self::Words(_), Settled::Decision(_)) | (Self::Decision(_), Settled::Words(_)) => {}
+            // What was read of an answer is what was asked for; a permission is the owner's to keep.
+            (
+                Self::Words(_)
+                | Self::Answers(_)
+                | Self::Permission(_)
+                | Self::ToolOutput(_)
+                | Self::Decision(_),
+                Settled::Words(_)
+                | Settled::Answers(_)
+                | Settled::Permission(_)
+                | Settled::ToolOutput(_)
+                | Settled::Decision(_),
+            ) => {}
+        }
+    }
+
+    /// Everyone has answered with an error.
+    fn tell_refused(self, why: String) {
+        match self {
+            Self::Words(answer) => drop(answer.send(Answered::Refused(why))),
+            Self::Answers(answer) => drop(answer.send(Err(why))),
+            Self::Permission(deciding) => deciding.unasked(&why),
+            Self::ToolOutput(answer) => drop(answer.send(Err(why))),
+            Self::Decision(answer) => drop(answer.send(declined())),
         }
     }
 }

@@ -47,6 +47,9 @@ impl Owner {
             if let Some(effort) = &params.effort {
                 settings.reasoning_effort = Some(effort.clone());
             }
+            if let Some(chosen) = &params.collaboration_mode {
+                settings.mode = Some(chosen.mode);
+            }
             if let Some(policy) = &params.sandbox_policy {
                 settings.sandbox = Some(policy.clone());
             }

@@ -139,6 +139,7 @@ impl Owner {
             Report::ItemCompleted(item) => self.item_completed(item),
             Report::Usage(usage) => self.usage(usage),
             Report::Question { item, text, answer } => self.ask(item, text, answer),
+            Report::Ask(asking) => self.ask_outside(*asking),
             Report::WantsHelpers(give) => self.give_helpers(give),
             Report::Ended(outcome) => self.end_turn(outcome),
         }

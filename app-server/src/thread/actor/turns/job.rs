@@ -20,6 +20,7 @@ impl Owner {
         let settings = self.settings();
         let needs_helpers = self.persistence == Persistence::Durable
             && self.helper_specs().iter().any(|spec| spec.enabled && spec.required);
+        let own_tools = self.own_tools();
         let cancel = CancellationToken::new();
         let (steers, added) = mpsc::channel(policy::TURN_STEERS);
         let takes_more = matches!(task, Task::Answer(_));
@@ -46,6 +47,7 @@ impl Owner {
             compact_at: self.services.config().context.compact_at(),
             provider,
             needs_helpers,
+            own_tools,
             cancel,
             clock: self.services.clock,
             tasks: self.services.tasks.clone(),

@@ -1,0 +1,396 @@
+//! Whether a model's call of a helper's tool is made, put to the user, or refused. Pure.
+//!
+//! What decides, first to last: what the settings say of the tool, what the user has allowed for as long as the thread
+//! is loaded, the thread's approval policy with what the tool says of itself. docs/approvals.md is this file in words.
+
+use serde_json::Value;
+use skein_protocol::settings::{AskForApproval, SandboxPolicy};
+
+use crate::helpers::ApprovalMode;
+
+/// What a tool says of itself, as MCP has it (`annotations`). A helper says it of its own tools: it is believed where it
+/// asks for more care, and spares a question where it says that nothing is changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// It changes nothing.
+    pub read_only: Option<bool>,
+    /// It may take away or overwrite.
+    pub destructive: Option<bool>,
+    /// It deals with others than the helper's own data.
+    pub open_world: Option<bool>,
+}
+
+impl Hints {
+    /// Reads a tool's `annotations`. What is not a boolean is not said.
+    #[must_use]
+    pub fn of(annotations: Option<&Value>) -> Self {
+        let said = |key| annotations.and_then(|said| said.get(key)).and_then(Value::as_bool);
+        Self {
+            read_only: said("readOnlyHint"),
+            destructive: said("destructiveHint"),
+            open_world: said("openWorldHint"),
+        }
+    }
+
+    /// Whether the tool says that it only reads.
+    fn only_reads(self) -> bool {
+        self.read_only == Some(true)
+    }
+
+    /// Whether the tool says that it does what a user may want to be asked about: it destroys, or it changes something and
+    /// does not say that this is harmless. A tool that says nothing does not say so.
+    fn warns(self) -> bool {
+        let changes = self.read_only == Some(false);
+        let harmless = self.destructive == Some(false) && self.open_world != Some(true);
+        self.destructive == Some(true) || (changes && !harmless)
+    }
+}
+
+/// What the thread has settled about questions.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'r> {
+    /// When the user is asked.
+    pub policy: &'r AskForApproval,
+    /// What commands may touch: who confines nothing and never wants to be asked has everything done.
+    pub sandbox: &'r SandboxPolicy,
+}
+
+/// A call that is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judged {
+    /// What the settings say of the tool.
+    pub approval: ApprovalMode,
+    /// What the tool says of itself.
+    pub hints: Hints,
+    /// The user has allowed it before, for as long as the thread is loaded.
+    pub allowed: bool,
+}
+
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is made.
+    Go,
+    /// The user decides.
+    Ask {
+        /// Whether the answer may hold for later calls of this tool, too.
+        lasting: bool,
+    },
+    /// It is not made.
+    Refuse(Refusal),
+}
+
+/// Why a call is not made, without anybody having been asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The settings deny the tool.
+    Denied,
+    /// The user would have to be asked, and never wants to be.
+    NeverAsked,
+    /// The user would have to be asked, and does not want to be about tools.
+    NotAskedAboutTools,
+}
+
+impl Refusal {
+    /// For the model, which is to go on without the call.
+    #[must_use]
+    pub fn for_model(self) -> &'static str {
+        match self {
+            Self::Denied => "this tool may not be called: the user's settings deny it",
+            Self::NeverAsked => {
+                "this call needs the user's approval, and the approval policy is never to ask; the call was not made"
+            }
+            Self::NotAskedAboutTools => {
+                "this call needs the user's approval, and the approval policy has no questions about tools; \
+                 the call was not made"
+            }
+        }
+    }
+}
+
+/// What becomes of a call.
+#[must_use]
+pub fn judge(rules: Rules<'_>, call: Judged) -> Verdict {
+    match call.approval {
+        ApprovalMode::Deny => Verdict::Refuse(Refusal::Denied),
+        ApprovalMode::Approve => Verdict::Go,
+        ApprovalMode::Auto if !asks(rules.policy, call.hints) || call.allowed => Verdict::Go,
+        ApprovalMode::Writes if call.hints.only_reads() => Verdict::Go,
+        ApprovalMode::Auto => put(rules, true),
+        // The settings want a question each time.
+        ApprovalMode::Prompt | ApprovalMode::Writes => put(rules, false),
+    }
+}
+
+/// Whether the user is asked by the policy, where the settings leave it to it.
+fn asks(policy: &AskForApproval, hints: Hints) -> bool {
+    match policy {
+        AskForApproval::Untrusted => !hints.only_reads() || hints.destructive == Some(true),
+        AskForApproval::OnRequest | AskForApproval::Granular(_) | AskForApproval::Never => hints.warns(),
+    }
+}
+
+/// What becomes of a call that the user would be asked about.
+fn put(rules: Rules<'_>, lasting: bool) -> Verdict {
+    match rules.policy {
+        AskForApproval::Never if confines_nothing(rules.sandbox) => Verdict::Go,
+        AskForApproval::Never => Verdict::Refuse(Refusal::NeverAsked),
+        AskForApproval::Granular(about) if !about.mcp_elicitations => {
+            Verdict::Refuse(Refusal::NotAskedAboutTools)
+        }
+        AskForApproval::Granular(_) | AskForApproval::OnRequest | AskForApproval::Untrusted => {
+            Verdict::Ask { lasting }
+        }
+    }
+}
+
+/// Whether helpers may ask the user anything.
+#[must_use]
+pub fn lets_helpers_ask(policy: &AskForApproval) -> bool {
+    match policy {
+        AskForApproval::Never => false,
+        AskForApproval::Granular(about) => about.mcp_elicitations,
+        AskForApproval::OnRequest | AskForApproval::Untrusted => true,
+    }
+}
+
+fn confines_nothing(sandbox: &SandboxPolicy) -> bool {
+    match sandbox {
+        SandboxPolicy::DangerFullAccess | SandboxPolicy::ExternalSandbox { .. } => true,
+        SandboxPolicy::ReadOnly { .. } | SandboxPolicy::WorkspaceWrite { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+    use skein_protocol::settings::GranularApproval;
+
+    use super::*;
+
+    const FULL: SandboxPolicy = SandboxPolicy::DangerFullAccess;
+    const READ: SandboxPolicy = SandboxPolicy::ReadOnly { network_access: false };
+    const ONCE: Verdict = Verdict::Ask { lasting: false };
+    const LASTING: Verdict = Verdict::Ask { lasting: true };
+    const NEVER: Verdict = Verdict::Refuse(Refusal::NeverAsked);
+
+    const SILENT: Hints = Hints { read_only: None, destructive: None, open_world: None };
+    const READS: Hints = Hints { read_only: Some(true), ..SILENT };
+    const WRITES: Hints = Hints { read_only: Some(false), ..SILENT };
+    const DESTROYS: Hints = Hints { destructive: Some(true), ..SILENT };
+    const ADDS: Hints = Hints { destructive: Some(false), ..WRITES };
+    const SENDS: Hints = Hints { open_world: Some(true), ..ADDS };
+    const CONTRADICTS: Hints = Hints { destructive: Some(true), ..READS };
+    const LOOKS_OUT: Hints = Hints { open_world: Some(true), ..SILENT };
+
+    fn granular(mcp_elicitations: bool) -> AskForApproval {
+        AskForApproval::Granular(GranularApproval {
+            mcp_elicitations,
+            request_permissions: false,
+            rules: true,
+            sandbox_approval: true,
+            skill_approval: false,
+        })
+    }
+
+    fn verdict(
+        policy: &AskForApproval,
+        sandbox: &SandboxPolicy,
+        approval: ApprovalMode,
+        hints: Hints,
+    ) -> Verdict {
+        judge(Rules { policy, sandbox }, Judged { approval, hints, allowed: false })
+    }
+
+    #[test]
+    fn by_the_default_who_says_nothing_is_called_and_who_warns_is_asked_about() {
+        for (hints, expected) in [
+            (SILENT, Verdict::Go),
+            (READS, Verdict::Go),
+            (LOOKS_OUT, Verdict::Go),
+            (ADDS, Verdict::Go),
+            (WRITES, LASTING),
+            (SENDS, LASTING),
+            (DESTROYS, LASTING),
+            (CONTRADICTS, LASTING),
+        ] {
+            for policy in [AskForApproval::OnRequest, granular(true)] {
+                assert_eq!(verdict(&policy, &FULL, ApprovalMode::Auto, hints), expected, "{hints:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_trust_only_who_says_that_it_reads_is_called() {
+        for (hints, expected) in [
+            (READS, Verdict::Go),
+            (SILENT, LASTING),
+            (ADDS, LASTING),
+            (LOOKS_OUT, LASTING),
+            (CONTRADICTS, LASTING),
+        ] {
+            assert_eq!(
+                verdict(&AskForApproval::Untrusted, &FULL, ApprovalMode::Auto, hints),
+                expected,
+                "{hints:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn who_is_never_asked_has_everything_done_or_what_would_be_asked_refused() {
+        for (sandbox, hints, approval, expected) in [
+            (&FULL, DESTROYS, ApprovalMode::Auto, Verdict::Go),
+            (&FULL, SILENT, ApprovalMode::Prompt, Verdict::Go),
+            (&READ, SILENT, ApprovalMode::Auto, Verdict::Go),
+            (&READ, DESTROYS, ApprovalMode::Auto, NEVER),
+            (&READ, SILENT, ApprovalMode::Prompt, NEVER),
+            (&READ, SILENT, ApprovalMode::Writes, NEVER),
+            (&READ, READS, ApprovalMode::Writes, Verdict::Go),
+            (&READ, DESTROYS, ApprovalMode::Approve, Verdict::Go),
+        ] {
+            let found = verdict(&AskForApproval::Never, sandbox, approval, hints);
+            assert_eq!(found, expected, "{sandbox:?} {hints:?} {approval:?}");
+        }
+    }
+
+    #[test]
+    fn questions_about_tools_can_be_switched_off_alone() {
+        let refused = Verdict::Refuse(Refusal::NotAskedAboutTools);
+        assert_eq!(verdict(&granular(false), &FULL, ApprovalMode::Auto, DESTROYS), refused);
+        assert_eq!(verdict(&granular(false), &FULL, ApprovalMode::Prompt, READS), refused);
+        assert_eq!(verdict(&granular(false), &FULL, ApprovalMode::Auto, SILENT), Verdict::Go);
+        assert!(!lets_helpers_ask(&granular(false)) && lets_helpers_ask(&granular(true)));
+        assert!(!lets_helpers_ask(&AskForApproval::Never) && lets_helpers_ask(&AskForApproval::Untrusted));
+    }
+
+    #[test]
+    fn what_the_settings_say_of_a_tool_goes_before_the_policy() {
+        let on_request = AskForApproval::OnRequest;
+        for (approval, hints, expected) in [
+            (ApprovalMode::Approve, DESTROYS, Verdict::Go),
+            (ApprovalMode::Deny, READS, Verdict::Refuse(Refusal::Denied)),
+            (ApprovalMode::Prompt, READS, ONCE),
+            (ApprovalMode::Writes, READS, Verdict::Go),
+            (ApprovalMode::Writes, CONTRADICTS, Verdict::Go),
+            (ApprovalMode::Writes, SILENT, ONCE),
+            (ApprovalMode::Writes, ADDS, ONCE),
+        ] {
+            assert_eq!(verdict(&on_request, &FULL, approval, hints), expected, "{approval:?} {hints:?}");
+        }
+        let never = AskForApproval::Never;
+        assert_eq!(verdict(&never, &FULL, ApprovalMode::Deny, READS), Verdict::Refuse(Refusal::Denied));
+    }
+
+    #[test]
+    fn what_was_allowed_once_for_long_is_not_asked_again_where_that_can_be_allowed() {
+        let policy = AskForApproval::OnRequest;
+        let rules = Rules { policy: &policy, sandbox: &FULL };
+        let again = |approval| judge(rules, Judged { approval, hints: DESTROYS, allowed: true });
+        assert_eq!(again(ApprovalMode::Auto), Verdict::Go);
+        assert_eq!(again(ApprovalMode::Prompt), ONCE);
+        assert_eq!(again(ApprovalMode::Writes), ONCE);
+        assert_eq!(again(ApprovalMode::Deny), Verdict::Refuse(Refusal::Denied));
+    }
+
+    #[test]
+    fn hints_are_booleans_or_not_there() {
+        let said =
+            json!({"readOnlyHint": false, "destructiveHint": "yes", "openWorldHint": true, "title": "x"});
+        let hints = Hints { read_only: Some(false), destructive: None, open_world: Some(true) };
+        assert_eq!(Hints::of(Some(&said)), hints);
+        for nothing in [None, Some(&json!(null)), Some(&json!([true]))] {
+            assert_eq!(Hints::of(nothing), SILENT);
+        }
+    }
+
+    fn any_hint() -> impl Strategy<Value = Option<bool>> {
+        prop_oneof![Just(None), Just(Some(true)), Just(Some(false))]
+    }
+
+    fn any_hints() -> impl Strategy<Value = Hints> {
+        (any_hint(), any_hint(), any_hint()).prop_map(|(read_only, destructive, open_world)| Hints {
+            read_only,
+            destructive,
+            open_world,
+        })
+    }
+
+    fn any_policy() -> impl Strategy<Value = AskForApproval> {
+        prop_oneof![
+            Just(AskForApproval::Untrusted),
+            Just(AskForApproval::OnRequest),
+            Just(AskForApproval::Never),
+            any::<bool>().prop_map(granular),
+        ]
+    }
+
+    fn any_mode() -> impl Strategy<Value = ApprovalMode> {
+        prop_oneof![
+            Just(ApprovalMode::Auto),
+            Just(ApprovalMode::Prompt),
+            Just(ApprovalMode::Writes),
+            Just(ApprovalMode::Approve),
+            Just(ApprovalMode::Deny),
+        ]
+    }
+
+    fn any_call() -> impl Strategy<Value = Judged> {
+        (any_mode(), any_hints(), any::<bool>()).prop_map(|(approval, hints, allowed)| Judged {
+            approval,
+            hints,
+            allowed,
+        })
+    }
+
+    fn is_go(verdict: Verdict) -> bool {
+        verdict == Verdict::Go
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_is_asked_who_does_not_want_to_be(call in any_call(), full in any::<bool>()) {
+            let sandbox = if full { FULL } else { READ };
+            for policy in [AskForApproval::Never, granular(false)] {
+                let found = judge(Rules { policy: &policy, sandbox: &sandbox }, call);
+                prop_assert!(!matches!(found, Verdict::Ask { .. }), "{policy:?} {found:?}");
+            }
+        }
+
+        #[test]
+        fn denied_is_denied_and_approved_is_made(call in any_call(), policy in any_policy()) {
+            let rules = Rules { policy: &policy, sandbox: &READ };
+            let with = |approval| judge(rules, Judged { approval, ..call });
+            prop_assert_eq!(with(ApprovalMode::Deny), Verdict::Refuse(Refusal::Denied));
+            prop_assert_eq!(with(ApprovalMode::Approve), Verdict::Go);
+        }
+
+        #[test]
+        fn less_trust_never_makes_a_call_that_more_trust_asks_about(call in any_call()) {
+            let go = |policy| is_go(judge(Rules { policy: &policy, sandbox: &READ }, call));
+            prop_assert!(!go(AskForApproval::Untrusted) || go(AskForApproval::OnRequest));
+            prop_assert!(!go(AskForApproval::OnRequest) || call.approval != ApprovalMode::Auto
+                || go(AskForApproval::Never));
+        }
+
+        #[test]
+        fn a_tool_that_says_that_it_destroys_is_never_called_more_easily(
+            call in any_call(), policy in any_policy(), full in any::<bool>(),
+        ) {
+            let sandbox = if full { FULL } else { READ };
+            let rules = Rules { policy: &policy, sandbox: &sandbox };
+            let with = |destructive| judge(rules, Judged { hints: Hints { destructive, ..call.hints }, ..call });
+            prop_assert!(!is_go(with(Some(true))) || is_go(with(Some(false))));
+            prop_assert!(!is_go(with(Some(true))) || is_go(with(None)));
+        }
+
+        #[test]
+        fn what_may_last_does(call in any_call(), policy in any_policy()) {
+            let rules = Rules { policy: &policy, sandbox: &READ };
+            if judge(rules, call) == LASTING {
+                prop_assert_eq!(judge(rules, Judged { allowed: true, ..call }), Verdict::Go);
+            }
+        }
+    }
+}

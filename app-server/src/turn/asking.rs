@@ -1,0 +1,68 @@
+//! What a turn asks of those outside, by its owner: whether a call may be made, what the user says, what a tool of the
+//! client answers.
+
+use serde_json::Value;
+use skein_protocol::approval::{
+    DynamicToolCallResponse, ToolRequestUserInputQuestion, ToolRequestUserInputResponse,
+};
+use skein_protocol::ids::ItemId;
+use tokio::sync::oneshot;
+
+use super::own_tools::ClientTool;
+use crate::helpers::DescribedTool;
+
+/// What is asked, and for which item. Clients know the item before they are asked.
+#[derive(Debug)]
+pub struct Asking {
+    /// The call.
+    pub item: ItemId,
+    /// What is asked.
+    pub about: About,
+}
+
+/// What is asked. An answer that is dropped never comes: the turn is over.
+#[derive(Debug)]
+pub enum About {
+    /// Whether a helper's tool may be called.
+    Permission(WantedCall, oneshot::Sender<Permission>),
+    /// A model's questions to the user. The error says why nobody has answered.
+    Questions(
+        Vec<ToolRequestUserInputQuestion>,
+        oneshot::Sender<Result<ToolRequestUserInputResponse, String>>,
+    ),
+    /// The call of a tool that the client carries out. The error says why nobody has.
+    ClientCall(ClientCall, oneshot::Sender<Result<DynamicToolCallResponse, String>>),
+}
+
+/// A call of a helper's tool that is not made yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WantedCall {
+    /// The helper.
+    pub server: String,
+    /// Its tool.
+    pub tool: String,
+    /// An object.
+    pub arguments: Value,
+    /// What is known of the tool.
+    pub described: DescribedTool,
+}
+
+/// A call of a tool that the client carries out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClientCall {
+    /// The tool.
+    pub tool: ClientTool,
+    /// An object.
+    pub arguments: Value,
+}
+
+/// Whether a call may be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Permission {
+    /// It may.
+    Granted,
+    /// It may not; why, for the model. The turn goes on.
+    Refused(String),
+    /// It may not, and the turn is to end.
+    TurnEnds,
+}

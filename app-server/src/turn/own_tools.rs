@@ -1,0 +1,304 @@
+//! The tools of a turn that no helper has: those that the thread's client brings, and the one by which a model asks the
+//! user. Pure.
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use skein_protocol::approval::{
+    ToolRequestUserInputOption, ToolRequestUserInputQuestion, ToolRequestUserInputResponse,
+};
+use skein_protocol::settings::{DynamicToolNamespaceTool, DynamicToolSpec};
+
+use crate::policy;
+use crate::provider::{ToolSpec, tool_name};
+
+/// The name of the tool by which a model asks the user, as the peer's models know it.
+pub const ASK_THE_USER: &str = "request_user_input";
+
+/// The tools of a turn that no helper has.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OwnTools {
+    /// What the client of the thread brings.
+    pub client: Vec<DynamicToolSpec>,
+    /// Whether the model may ask the user.
+    pub asks: Asks,
+}
+
+/// Whether a model may ask the user by a tool.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Asks {
+    /// It may.
+    Yes,
+    /// It has to do without.
+    #[default]
+    No,
+}
+
+/// A tool that the client brings, as it is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientTool {
+    /// The group of tools that it belongs to.
+    pub namespace: Option<String>,
+    /// Its name there.
+    pub name: String,
+}
+
+/// One tool of a client, with what a model reads of it.
+struct Brought<'s> {
+    namespace: Option<(&'s str, &'s str)>,
+    name: &'s str,
+    description: &'s str,
+    schema: &'s Value,
+}
+
+impl OwnTools {
+    /// What a model reads of each, and what its call means. The client's come first: a tool of its own that is named like one
+    /// of ours stands in its place.
+    pub(super) fn offered(&self) -> Vec<(ToolSpec, Own)> {
+        let brought: Vec<Brought<'_>> = self.client.iter().flat_map(brought).collect();
+        let mut offered: Vec<(ToolSpec, Own)> = brought.iter().map(Brought::offered).collect();
+        let taken = offered.iter().any(|(spec, _)| spec.name == ASK_THE_USER);
+        match self.asks {
+            Asks::Yes if !taken => offered.push((ask_spec(), Own::AskTheUser)),
+            Asks::Yes | Asks::No => {}
+        }
+        offered
+    }
+}
+
+/// What a call of one means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Own {
+    /// The client carries it out.
+    Client(ClientTool),
+    /// The user is asked.
+    AskTheUser,
+}
+
+impl Brought<'_> {
+    fn offered(&self) -> (ToolSpec, Own) {
+        let namespace = self.namespace.map(|(name, _)| name);
+        let description = match self.namespace {
+            Some((_, about)) if !about.is_empty() => format!("{about}\n\n{}", self.description),
+            Some(_) | None => self.description.to_owned(),
+        };
+        let name = tool_name::of_client(namespace, self.name);
+        let spec = ToolSpec { name, description, parameters: super::offer::parameters(self.schema) };
+        let tool = ClientTool { namespace: namespace.map(str::to_owned), name: self.name.to_owned() };
+        (spec, Own::Client(tool))
+    }
+}
+
+/// The tools of one entry of what a client brings. All are offered at once, also those that it would load later.
+fn brought(spec: &DynamicToolSpec) -> Vec<Brought<'_>> {
+    match spec {
+        DynamicToolSpec::Function { defer_loading: _, description, input_schema, name } => {
+            vec![Brought { namespace: None, name, description, schema: input_schema }]
+        }
+        DynamicToolSpec::Namespace { description: about, name: namespace, tools } => {
+            tools.iter().map(|tool| of_namespace((namespace, about), tool)).collect()
+        }
+    }
+}
+
+fn of_namespace<'s>(namespace: (&'s str, &'s str), tool: &'s DynamicToolNamespaceTool) -> Brought<'s> {
+    let DynamicToolNamespaceTool::Function { defer_loading: _, description, input_schema, name } = tool;
+    Brought { namespace: Some(namespace), name, description, schema: input_schema }
+}
+
+/// What is wrong with the tools that a client brings: each needs a name, and one of its own.
+///
+/// # Errors
+/// Why they cannot be offered.
+pub fn check(specs: &[DynamicToolSpec]) -> Result<(), String> {
+    let brought: Vec<Brought<'_>> = specs.iter().flat_map(brought).collect();
+    if brought.len() > policy::CLIENT_TOOLS {
+        return Err(format!("{} tools are too many; bring at most {}", brought.len(), policy::CLIENT_TOOLS));
+    }
+    let mut known = HashSet::new();
+    for tool in &brought {
+        let namespace = tool.namespace.map(|(name, _)| name);
+        if tool.name.is_empty() || namespace.is_some_and(str::is_empty) {
+            return Err("a tool, or a namespace of tools, has no name".to_owned());
+        }
+        if !tool.schema.is_object() {
+            return Err(format!("the inputSchema of the tool {} is not a JSON object", tool.name));
+        }
+        if !known.insert((namespace, tool.name)) {
+            return Err(format!("the tool {} is named twice", tool.name));
+        }
+    }
+    Ok(())
+}
+
+/// The tool by which a model asks the user.
+fn ask_spec() -> ToolSpec {
+    let text = |about: &str| json!({ "type": "string", "description": about });
+    let option = json!({
+        "type": "object",
+        "properties": { "label": text("A few words"), "description": text("What choosing it means") },
+        "required": ["label", "description"],
+    });
+    let question = json!({
+        "type": "object",
+        "properties": {
+            "id": text("A name for the answer, in snake_case"),
+            "header": text("A word or two above the question"),
+            "question": text("What the user is asked"),
+            "options": {
+                "type": "array", "items": option, "minItems": 1,
+                "description": "What to choose from; the user can also answer in other words",
+            },
+        },
+        "required": ["id", "header", "question", "options"],
+    });
+    let most = policy::QUESTIONS_AT_ONCE;
+    let parameters = json!({
+        "type": "object",
+        "properties": { "questions": { "type": "array", "items": question, "minItems": 1, "maxItems": most } },
+        "required": ["questions"],
+    });
+    let description = format!(
+        "Asks the user one to {most} short questions with answers to choose from, and waits for the answers."
+    );
+    ToolSpec { name: ASK_THE_USER.to_owned(), description, parameters }
+}
+
+/// What a model writes to ask.
+#[derive(Deserialize)]
+struct Wish {
+    questions: Vec<WishedQuestion>,
+}
+
+#[derive(Deserialize)]
+struct WishedQuestion {
+    id: String,
+    #[serde(default)]
+    header: String,
+    question: String,
+    #[serde(default)]
+    options: Vec<ToolRequestUserInputOption>,
+}
+
+/// The questions of a call; the user may always answer in words of their own.
+///
+/// # Errors
+/// What is wrong with them, for the model.
+pub(super) fn questions(arguments: &Value) -> Result<Vec<ToolRequestUserInputQuestion>, String> {
+    let wish: Wish =
+        Wish::deserialize(arguments).map_err(|error| format!("the questions cannot be read: {error}"))?;
+    let (count, most) = (wish.questions.len(), policy::QUESTIONS_AT_ONCE);
+    if count == 0 || count > most {
+        return Err(format!("ask 1 to {most} questions at once, not {count}"));
+    }
+    let mut ids = HashSet::new();
+    if !wish.questions.iter().all(|question| !question.id.is_empty() && ids.insert(question.id.as_str())) {
+        return Err("each question needs an id of its own".to_owned());
+    }
+    Ok(wish.questions.into_iter().map(WishedQuestion::asked).collect())
+}
+
+impl WishedQuestion {
+    fn asked(self) -> ToolRequestUserInputQuestion {
+        let options = Some(self.options).filter(|options| !options.is_empty());
+        ToolRequestUserInputQuestion {
+            options,
+            ..ToolRequestUserInputQuestion::open(self.id, self.header, self.question)
+        }
+    }
+}
+
+/// What the model reads of the user's answers: them, by the ids of its questions.
+#[must_use]
+pub(super) fn answers(response: &ToolRequestUserInputResponse) -> String {
+    json!({ "answers": response.answers }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn specs(specs: Value) -> Vec<DynamicToolSpec> {
+        serde_json::from_value(specs).unwrap()
+    }
+
+    fn function(name: &str) -> Value {
+        json!({"type": "function", "name": name, "description": "does it", "inputSchema": {"type": "object"}})
+    }
+
+    fn names(tools: &OwnTools) -> Vec<String> {
+        tools.offered().into_iter().map(|(spec, _)| spec.name).collect()
+    }
+
+    #[test]
+    fn functions_and_namespaces_are_offered_by_names_that_models_take() {
+        let client = specs(json!([
+            function("look.up"),
+            {"type": "namespace", "name": "app", "description": "The app", "tools": [function("look")]},
+        ]));
+        check(&client).unwrap();
+        let offered = OwnTools { client, asks: Asks::No }.offered();
+        let tool = |namespace: Option<&str>, name: &str| {
+            Own::Client(ClientTool { namespace: namespace.map(Into::into), name: name.into() })
+        };
+        assert!(offered[0].0.name.starts_with("look_up_"));
+        assert_eq!(offered[0].1, tool(None, "look.up"));
+        assert_eq!((offered[1].0.name.as_str(), &offered[1].1), ("app__look", &tool(Some("app"), "look")));
+        assert_eq!(offered[1].0.description, "The app\n\ndoes it");
+        assert_eq!(offered[1].0.parameters, json!({"type": "object", "properties": {}}));
+    }
+
+    #[test]
+    fn a_model_may_ask_where_it_is_let_and_the_clients_own_tool_goes_first() {
+        let none = OwnTools::default();
+        assert_eq!(names(&none), [""; 0]);
+        let asks = OwnTools { asks: Asks::Yes, ..none };
+        assert_eq!(names(&asks), [ASK_THE_USER]);
+        let both = OwnTools { client: specs(json!([function(ASK_THE_USER)])), asks: Asks::Yes };
+        assert!(matches!(&both.offered()[..], [(_, Own::Client(_))]));
+    }
+
+    #[test]
+    fn tools_that_cannot_be_told_apart_are_refused() {
+        let namespace =
+            |tools: Value| json!({"type": "namespace", "name": "app", "description": "", "tools": tools});
+        let many: Vec<Value> = (0..=policy::CLIENT_TOOLS).map(|n| function(&format!("t{n}"))).collect();
+        for (wrong, says) in [
+            (json!([function("a"), function("a")]), "twice"),
+            (json!([namespace(json!([function("a"), function("a")]))]), "twice"),
+            (json!([function("")]), "no name"),
+            (
+                json!([{"type": "function", "name": "a", "description": "", "inputSchema": 5}]),
+                "not a JSON object",
+            ),
+            (json!(many), "too many"),
+        ] {
+            let error = check(&specs(wrong)).unwrap_err();
+            assert!(error.contains(says), "{error}");
+        }
+        check(&specs(json!([function("a"), namespace(json!([function("a")]))]))).unwrap();
+    }
+
+    #[test]
+    fn a_models_questions_are_put_as_they_are_and_wrong_ones_explained() {
+        let one = |id: &str| {
+            json!({"id": id, "header": "Pick", "question": "Which?",
+            "options": [{"label": "A", "description": "first"}]})
+        };
+        let asked = questions(&json!({"questions": [one("q1"), {"id": "q2", "question": "Why?"}]})).unwrap();
+        assert_eq!((asked[0].header.as_str(), asked[0].is_other), ("Pick", true));
+        assert_eq!(asked[0].options.as_ref().unwrap()[0].label, "A");
+        assert_eq!(asked[1].options, None);
+        for (wrong, says) in [
+            (json!({"questions": []}), "1 to 3"),
+            (json!({"questions": [one("a"), one("b"), one("c"), one("d")]}), "not 4"),
+            (json!({"questions": [one("a"), one("a")]}), "id of its own"),
+            (json!({"questions": "all"}), "cannot be read"),
+            (json!({}), "cannot be read"),
+        ] {
+            let error = questions(&wrong).unwrap_err();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! What a model reads of a tool's result. Pure. The item keeps all of it; a model gets what fits, and is told what does not.
+
+use serde_json::Value;
+use skein_protocol::item::{DynamicToolCallOutputContentItem, McpToolCallItem, McpToolCallStatus};
+
+use crate::policy;
+use crate::provider::{Content, Image};
+
+/// What a model reads of a helper's result: its blocks (MCP's `content`), and what it says in a form of its own
+/// (`structuredContent`) where the blocks do not say the same.
+#[must_use]
+pub fn of_helper(blocks: &[Value], structured: Option<&Value>) -> Vec<Content> {
+    let mut pieces: Vec<Piece> = blocks.iter().map(of_block).collect();
+    let said = |structured: &Value| blocks.iter().any(|block| says(block, structured));
+    if let Some(structured) = structured.filter(|structured| !structured.is_null() && !said(structured)) {
+        pieces.push(Piece::Text(structured.to_string()));
+    }
+    fitted(pieces)
+}
+
+/// What a model reads of a helper's call that has ended, and whether it failed. A tool's error goes to the model, not to the
+/// user.
+#[must_use]
+pub fn of_call(call: &McpToolCallItem) -> (Vec<Content>, bool) {
+    match (&call.error, &call.result) {
+        (Some(error), _) => (of_text(&error.message), true),
+        (None, Some(result)) => {
+            let content = of_helper(&result.content, result.structured_content.as_ref());
+            (content, call.status != McpToolCallStatus::Completed)
+        }
+        (None, None) => (of_text("nothing came of the call"), true),
+    }
+}
+
+/// What a model reads of the result of a tool that the client has carried out.
+#[must_use]
+pub fn of_client(items: &[DynamicToolCallOutputContentItem]) -> Vec<Content> {
+    let piece = |item: &DynamicToolCallOutputContentItem| match item {
+        DynamicToolCallOutputContentItem::InputText { text } => Piece::Text(text.clone()),
+        DynamicToolCallOutputContentItem::InputImage { image_url } => of_image_url(image_url),
+        DynamicToolCallOutputContentItem::InputAudio { audio_url } => {
+            Piece::Text(left_out("a sound", audio_url.len()))
+        }
+    };
+    fitted(items.iter().map(piece).collect())
+}
+
+/// What a model reads of a text that a call has ended with.
+#[must_use]
+pub fn of_text(text: &str) -> Vec<Content> {
+    fitted(vec![Piece::Text(text.to_owned())])
+}
+
+/// A part of a result, whole.
+#[derive(Debug, Clone, PartialEq)]
+enum Piece {
+    Text(String),
+    Image(Image),
+}
+
+/// One block of MCP's: a text, a picture, a sound, a resource or a link to one.
+fn of_block(block: &Value) -> Piece {
+    let text = |key: &str| block.get(key).and_then(Value::as_str);
+    match text("type") {
+        Some("text") => Piece::Text(text("text").unwrap_or_default().to_owned()),
+        Some("image") => of_data(text("mimeType"), text("data").unwrap_or_default()),
+        Some("audio") => Piece::Text(left_out("a sound", text("data").unwrap_or_default().len())),
+        Some("resource") => of_resource(block.get("resource").unwrap_or(&Value::Null)),
+        Some("resource_link") => Piece::Text(link(block)),
+        // Of a later revision, or of none: as it is.
+        Some(_) | None => Piece::Text(block.to_string()),
+    }
+}
+
+/// A resource that is part of the result: a text, a picture, or bytes that no model reads.
+fn of_resource(resource: &Value) -> Piece {
+    let text = |key: &str| resource.get(key).and_then(Value::as_str);
+    let uri = text("uri").unwrap_or("without a name");
+    match (text("text"), text("blob")) {
+        (Some(said), _) => Piece::Text(format!("[{uri}]\n{said}")),
+        (None, Some(blob)) if text("mimeType").is_some_and(is_picture) => of_data(text("mimeType"), blob),
+        (None, Some(blob)) => Piece::Text(left_out(&format!("the resource {uri}"), blob.len())),
+        (None, None) => Piece::Text(format!("[the resource {uri}]")),
+    }
+}
+
+/// A resource that the helper can be asked for.
+fn link(block: &Value) -> String {
+    let text = |key: &str| block.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let parts = [text("title").or(text("name")), text("uri"), text("mimeType"), text("description")];
+    format!("[link: {}]", parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+}
+
+fn of_data(media_type: Option<&str>, base64: &str) -> Piece {
+    match media_type {
+        Some(media_type) if is_picture(media_type) && base64.len() <= policy::TOOL_IMAGE_BYTES => {
+            let (media_type, base64) = (media_type.to_owned(), base64.to_owned());
+            Piece::Image(Image::Data { media_type, base64 })
+        }
+        Some(_) | None => Piece::Text(left_out("a picture", base64.len())),
+    }
+}
+
+/// A picture that the client gives by its address: one elsewhere, or all of it.
+fn of_image_url(url: &str) -> Piece {
+    match url.strip_prefix("data:") {
+        Some(data) => match data.split_once(";base64,") {
+            Some((media_type, base64)) => of_data(Some(media_type), base64),
+            None => Piece::Text(left_out("a picture", url.len())),
+        },
+        None => Piece::Image(Image::Url(url.to_owned())),
+    }
+}
+
+fn is_picture(media_type: &str) -> bool {
+    media_type.starts_with("image/")
+}
+
+fn left_out(what: &str, bytes: usize) -> String {
+    format!("[{what} of {bytes} bytes is left out here; the user has it]")
+}
+
+/// Whether a text block is a value's JSON, as MCP asks helpers to say it for those who read no structured content.
+fn says(block: &Value, structured: &Value) -> bool {
+    let text = block.get("text").and_then(Value::as_str);
+    text.and_then(|text| serde_json::from_str::<Value>(text).ok()).is_some_and(|said| said == *structured)
+}
+
+/// The pieces as far as they fit, in their order. Texts share one limit, of which each takes what those before it have
+/// left; pictures beyond their number are left out.
+fn fitted(pieces: Vec<Piece>) -> Vec<Content> {
+    let (mut room, mut pictures) = (policy::TOOL_RESULT_BYTES, policy::TOOL_IMAGES);
+    let mut fit = |piece| match piece {
+        Piece::Text(text) => {
+            let text = shortened(&text, room);
+            room = room.saturating_sub(text.len());
+            Content::Text(text)
+        }
+        Piece::Image(image) if pictures > 0 => {
+            pictures -= 1;
+            Content::Image(image)
+        }
+        Piece::Image(_) => Content::Text("[a picture is left out here; the user has it]".to_owned()),
+    };
+    pieces.into_iter().map(&mut fit).collect()
+}
+
+/// A text of about `most` bytes at most: its beginning and its end, and between them how much is not there.
+fn shortened(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let head = text.floor_char_boundary(most / 2);
+    let tail = text.ceil_char_boundary(text.len() - (most - most / 2)).max(head);
+    let note = format!(
+        "[... {} of {} bytes are left out here; the user has all of it ...]",
+        tail - head,
+        text.len()
+    );
+    match (head, text.len() - tail) {
+        (0, 0) => note,
+        _ => format!("{}\n{note}\n{}", &text[..head], &text[tail..]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    /// What a note may add to a text.
+    const NOTE: usize = 120;
+
+    fn text(text: &str) -> Content {
+        Content::Text(text.to_owned())
+    }
+
+    fn picture(base64: &str) -> Content {
+        Content::Image(Image::Data { media_type: "image/png".to_owned(), base64: base64.to_owned() })
+    }
+
+    #[test]
+    fn each_kind_of_block_has_its_form() {
+        for (block, expected) in [
+            (json!({"type": "text", "text": "words"}), text("words")),
+            (json!({"type": "image", "mimeType": "image/png", "data": "AAEC"}), picture("AAEC")),
+            (
+                json!({"type": "audio", "mimeType": "audio/wav", "data": "AAEC"}),
+                text("[a sound of 4 bytes is left out here; the user has it]"),
+            ),
+            (
+                json!({"type": "resource", "resource": {"uri": "memo://one", "text": "first"}}),
+                text("[memo://one]\nfirst"),
+            ),
+            (
+                json!({"type": "resource", "resource": {"uri": "a:b", "mimeType": "image/png", "blob": "AAEC"}}),
+                picture("AAEC"),
+            ),
+            (
+                json!({"type": "resource", "resource": {"uri": "a:b", "mimeType": "x/y", "blob": "AAEC"}}),
+                text("[the resource a:b of 4 bytes is left out here; the user has it]"),
+            ),
+            (
+                json!({"type": "resource_link", "uri": "a:b", "name": "B", "description": "it is there"}),
+                text("[link: B, a:b, it is there]"),
+            ),
+            (json!({"type": "hologram", "n": 1}), text("{\"type\":\"hologram\",\"n\":1}")),
+            (json!("bare"), text("\"bare\"")),
+        ] {
+            let read = of_helper(&[block.clone()], None);
+            match (&read[..], &expected) {
+                // The order of members is not ours to say.
+                ([Content::Text(one)], Content::Text(other)) if one.len() == other.len() => {}
+                (read, _) => assert_eq!(read, [expected], "{block}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_helper_says_in_its_own_form_is_read_once() {
+        let structured = json!({"count": 3});
+        let summary = json!({"type": "text", "text": "three"});
+        let same = json!({"type": "text", "text": "{ \"count\": 3 }"});
+        let own = "{\"count\":3}";
+        assert_eq!(of_helper(&[], Some(&structured)), [text(own)]);
+        assert_eq!(of_helper(std::slice::from_ref(&summary), Some(&structured)), [text("three"), text(own)]);
+        assert_eq!(of_helper(&[same], Some(&structured)), [text("{ \"count\": 3 }")]);
+        assert_eq!(of_helper(&[summary], Some(&Value::Null)), [text("three")]);
+    }
+
+    #[test]
+    fn a_large_text_keeps_its_beginning_and_its_end() {
+        let large = format!("BEGIN{}END", "é".repeat(policy::TOOL_RESULT_BYTES));
+        let read = of_text(&large);
+        let [Content::Text(read)] = &read[..] else { panic!("{read:?}") };
+        assert!(read.starts_with("BEGINé") && read.ends_with("éEND"));
+        assert!(read.contains(&format!("of {} bytes are left out here", large.len())));
+        assert!(read.len() <= policy::TOOL_RESULT_BYTES + NOTE, "{}", read.len());
+    }
+
+    #[test]
+    fn texts_share_their_room_and_later_ones_still_say_that_they_are_there() {
+        let large = json!({"type": "text", "text": "x".repeat(policy::TOOL_RESULT_BYTES)});
+        let read = of_helper(&[large.clone(), large], None);
+        assert_eq!(read[0].as_text().map(str::len), Some(policy::TOOL_RESULT_BYTES));
+        let second = read[1].as_text().unwrap();
+        assert!(second.starts_with("[... ") && second.len() < NOTE, "{second}");
+    }
+
+    #[test]
+    fn pictures_have_limits_of_size_and_number() {
+        let image = |data: String| json!({"type": "image", "mimeType": "image/png", "data": data});
+        let read = of_helper(&[image("A".repeat(policy::TOOL_IMAGE_BYTES + 1))], None);
+        assert!(read[0].as_text().unwrap().starts_with("[a picture of"));
+        let many = vec![image("AAEC".to_owned()); policy::TOOL_IMAGES + 1];
+        let read = of_helper(&many, None);
+        assert_eq!(read.iter().filter(|content| content.as_text().is_none()).count(), policy::TOOL_IMAGES);
+        assert_eq!(read.len(), many.len());
+        let odd = of_helper(&[json!({"type": "image", "mimeType": "text/html", "data": "AAEC"})], None);
+        assert!(odd[0].as_text().is_some());
+    }
+
+    #[test]
+    fn a_clients_pictures_are_addresses_or_data() {
+        let of = |url: &str| {
+            of_client(&[DynamicToolCallOutputContentItem::InputImage { image_url: url.to_owned() }])
+        };
+        assert_eq!(of("data:image/png;base64,AAEC"), [picture("AAEC")]);
+        assert_eq!(
+            of("https://example.org/a.png"),
+            [Content::Image(Image::Url("https://example.org/a.png".into()))]
+        );
+        assert!(of("data:image/svg+xml,<svg/>")[0].as_text().is_some());
+        let sound =
+            DynamicToolCallOutputContentItem::InputAudio { audio_url: "data:audio/wav;base64,AA".into() };
+        let said = DynamicToolCallOutputContentItem::InputText { text: "words".into() };
+        let read = of_client(&[said, sound]);
+        assert_eq!(read[0], text("words"));
+        assert!(read[1].as_text().unwrap().starts_with("[a sound"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_shortened_text_is_made_of_its_beginning_and_its_end(said in ".{0,200}", most in 0_usize..250) {
+            let short = shortened(&said, most);
+            if said.len() <= most {
+                prop_assert_eq!(short, said);
+            } else {
+                prop_assert!(short.len() <= most + NOTE);
+                let (head, tail) = match short.split_once("\n[... ") {
+                    Some((head, rest)) => (head, rest.split_once(" ...]\n").unwrap().1),
+                    None => ("", ""),
+                };
+                prop_assert!(said.starts_with(head) && said.ends_with(tail));
+            }
+        }
+    }
+}
