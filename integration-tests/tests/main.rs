@@ -1,5 +1,6 @@
 //! What Skein promises to its users, shown on a real server with real processes: a module for each promise.
 
+mod approvals;
 mod conformance;
 mod control;
 mod crash;

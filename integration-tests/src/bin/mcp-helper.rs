@@ -1,7 +1,7 @@
 //! A stdio MCP server (revision 2025-11-25, or what `--speaks` says) that behaves as badly as it is told: for tests and demonstrations.
 //!
 //! `mcp-helper [SWITCH...]`; the switches are the fields of [`Manners`], its tools those of [`TOOLS`],
-//! [`asks::TOOLS`] and [`rounds::TOOLS`]. Small on purpose:
+//! [`asks::TOOLS`], [`rounds::TOOLS`] and [`hints::tools`]. Small on purpose:
 //! no runtime, a thread for each call that takes time.
 
 use std::collections::HashMap;
@@ -19,6 +19,8 @@ mod asks;
 mod era;
 #[path = "mcp-helper/faults.rs"]
 mod faults;
+#[path = "mcp-helper/hints.rs"]
+mod hints;
 #[path = "mcp-helper/pipe.rs"]
 mod pipe;
 #[path = "mcp-helper/rounds.rs"]
@@ -176,10 +178,11 @@ fn serve(server: &Arc<Server>, manners: &Manners) {
         match message["method"].as_str() {
             Some("initialize") => answer(&id, &hello(&message["params"]["protocolVersion"])),
             Some("ping") => answer(&id, &json!({})),
-            Some("tools/list") => answer(
-                &id,
-                &json!({ "tools": TOOLS.iter().chain(asks::TOOLS).chain(rounds::TOOLS).map(tool).collect::<Vec<_>>() }),
-            ),
+            Some("tools/list") => {
+                let silent = TOOLS.iter().chain(asks::TOOLS).chain(rounds::TOOLS).map(tool);
+                let tools: Vec<Value> = silent.chain(hints::tools()).collect();
+                answer(&id, &json!({ "tools": tools }));
+            }
             Some("resources/list") => answer(&id, &resources(&message["params"]["cursor"])),
             Some("resources/templates/list") => answer(
                 &id,
@@ -303,6 +306,7 @@ fn call(server: &Arc<Server>, manners: &Manners, id: Value, params: &Value) {
             say(&id, "done");
         }
         other if asks::call(&server.asks, &id, other, arguments) => {}
+        other if hints::call(&id, other, arguments) => {}
         unknown => result(&id, &format!("no tool {unknown:?}"), true),
     }
 }

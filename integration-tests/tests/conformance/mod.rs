@@ -1,6 +1,8 @@
 //! Compatible with the peer: every message that Skein knows occurs here, once at least. `scripts/peer-conformance`
 //! records these tests and holds each message against the peer's own schema; it fails when one is missing.
 
+mod calls;
+
 use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};

@@ -1,0 +1,89 @@
+//! Decisions and lost connections: nobody there, an interrupt, a server that is killed.
+
+use anyhow::Result;
+use skein_integration_tests::home::{Helper, Home, PATIENCE};
+use skein_protocol::approval::McpServerElicitationAction as Action;
+use skein_protocol::item::{McpToolCallStatus, ThreadItemBody};
+use skein_protocol::turn::TurnStatus;
+
+use super::{DESTROY, asked, asking, calls, decide, resolved, seen, waits};
+
+#[tokio::test]
+async fn a_client_that_leaves_and_comes_back_is_asked_again() -> Result<()> {
+    let (home, mut clients, thread, turn) = asking(1).await?;
+    let mut control = home.client().await?;
+    let mut client = clients.remove(0);
+    let (id, _) = asked(&mut client).await?;
+    drop(client);
+    control.until_status("nobody", |status| status.threads.subscriptions == 0).await?;
+    let mut back = home.client().await?;
+    let response = back.resume(thread).await?;
+    assert_eq!(response.thread.status, waits());
+    let (again, _) = asked(&mut back).await?;
+    assert_eq!(again, id, "the same question");
+    decide(&mut back, &again, Action::Accept).await?;
+    back.turn_end(&turn).await?;
+    assert_eq!(back.said(&turn)?.as_deref(), Some("done 1"));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_the_question() -> Result<()> {
+    let (home, mut clients, thread, turn) = asking(1).await?;
+    let client = &mut clients[0];
+    let (id, _) = asked(client).await?;
+    client.interrupt(thread, &turn).await?;
+    resolved(client, &id).await?;
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
+    assert_eq!(calls(client, &turn)?[0].status, McpToolCallStatus::Failed);
+    // Too late.
+    decide(client, &id, Action::Accept).await?;
+    client.quiesce().await?;
+    assert_eq!(seen(client, thread).await?, "seen 0");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_decision_that_nobody_makes_is_given_up_after_its_grace() -> Result<()> {
+    let home =
+        Home::setup().helper(Helper::named("helper")?).set("orphans.pending_grace", "300ms").start().await?;
+    let mut control = home.client().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    client.start_turn(thread, DESTROY).await?;
+    asked(&mut client).await?;
+    drop(client);
+    control.thread_closed(thread).await?;
+    home.until_zero(PATIENCE).await?;
+    let turns = control.read_thread(thread).await?.turns;
+    assert_eq!(turns.last().map(|turn| turn.status), Some(TurnStatus::Interrupted));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_kill_of_the_server_ends_the_call_that_waited_and_makes_it_never() -> Result<()> {
+    let (mut home, mut clients, thread, _) = asking(1).await?;
+    let (old, _) = asked(&mut clients[0]).await?;
+    home.kill().await?;
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    let resumed = client.resume(thread).await?.thread;
+    let turn = resumed.turns.last().expect("the turn");
+    assert_eq!(turn.status, TurnStatus::Interrupted);
+    let call = turn.items.iter().find_map(|item| {
+        let ThreadItemBody::McpToolCall(call) = &item.body else { return None };
+        Some(call.status)
+    });
+    assert_eq!(call, Some(McpToolCallStatus::Failed));
+    let turn = client.start_turn(thread, DESTROY).await?;
+    let (new, _) = asked(&mut client).await?;
+    // The dialog of before the kill.
+    decide(&mut client, &old, Action::Accept).await?;
+    client.quiesce().await?;
+    assert_eq!(seen(&mut client, thread).await?, "seen 0");
+    decide(&mut client, &new, Action::Accept).await?;
+    client.turn_end(&turn).await?;
+    assert_eq!(client.said(&turn)?.as_deref(), Some("done 1"));
+    drop(clients);
+    home.finish().await
+}

@@ -1,0 +1,195 @@
+//! Tools that the client brings: it is asked for their results, and the thread keeps them.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use skein_integration_tests::client::Client;
+use skein_integration_tests::home::{Home, PATIENCE};
+use skein_protocol::approval::{DynamicToolCallParams, DynamicToolCallResponse};
+use skein_protocol::ids::{RequestId, ThreadId, TurnId};
+use skein_protocol::item::{
+    DynamicToolCallItem, DynamicToolCallOutputContentItem, DynamicToolCallStatus, ThreadItemBody,
+};
+use skein_protocol::methods::ThreadStart;
+use skein_protocol::notifications::{ItemCompleted, ItemStarted};
+use skein_protocol::server_requests::ItemToolCall;
+use skein_protocol::thread::ThreadStartParams;
+use skein_protocol::turn::TurnStatus;
+
+use super::resolved;
+
+fn function(name: &str) -> Value {
+    json!({ "type": "function", "name": name, "description": "does it", "inputSchema": { "type": "object" } })
+}
+
+fn params(tools: Value) -> Result<ThreadStartParams> {
+    Ok(ThreadStartParams { dynamic_tools: serde_json::from_value(tools)?, ..ThreadStartParams::default() })
+}
+
+/// A thread with the tool `lookup`, and `look` in the namespace `app`.
+async fn start(client: &mut Client) -> Result<ThreadId> {
+    let namespace =
+        json!({ "type": "namespace", "name": "app", "description": "", "tools": [function("look")] });
+    let thread = client.call::<ThreadStart>(params(json!([function("lookup"), namespace]))?).await?.thread.id;
+    client.turn(thread, "words").await?;
+    Ok(thread)
+}
+
+async fn called(client: &mut Client) -> Result<(RequestId, DynamicToolCallParams)> {
+    client.next_request::<ItemToolCall>().await
+}
+
+fn says(text: &str, success: bool) -> DynamicToolCallResponse {
+    let content_items = vec![DynamicToolCallOutputContentItem::InputText { text: text.to_owned() }];
+    DynamicToolCallResponse { content_items, success }
+}
+
+async fn answer(client: &mut Client, id: &RequestId, response: &DynamicToolCallResponse) -> Result<()> {
+    client.answer_request::<ItemToolCall>(id, response).await
+}
+
+/// The turn's one call.
+fn call(client: &Client, turn: &TurnId) -> Result<DynamicToolCallItem> {
+    let done = client.heard::<ItemCompleted>()?.into_iter().filter(|item| item.turn_id == *turn);
+    let mut calls = done.filter_map(|item| {
+        let ThreadItemBody::DynamicToolCall(call) = item.item.body else { return None };
+        Some(call)
+    });
+    calls.next().context("a call that is complete")
+}
+
+#[tokio::test]
+async fn the_client_carries_out_the_calls_of_its_tools() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = start(&mut client).await?;
+    let turn = client.start_turn(thread, "/call lookup {\"q\":\"x\"}\n/call app__look").await?;
+    for _ in 0..2 {
+        let (id, params) = called(&mut client).await?;
+        assert_eq!((params.thread_id, &params.turn_id), (thread, &turn));
+        let known = client.heard::<ItemStarted>()?;
+        assert!(known.iter().any(|item| *item.item.id() == params.call_id), "its item is known");
+        let expected = match params.namespace.as_deref() {
+            None => ("lookup", json!({ "q": "x" })),
+            Some(namespace) => {
+                assert_eq!(namespace, "app");
+                ("look", json!({}))
+            }
+        };
+        assert_eq!((params.tool.as_str(), &params.arguments), (expected.0, &expected.1));
+        answer(&mut client, &id, &says(&format!("from {}", params.tool), true)).await?;
+    }
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
+    assert_eq!(client.said(&turn)?.as_deref(), Some("from lookup\nfrom look"), "in the order of the calls");
+    let call = call(&client, &turn)?;
+    assert_eq!((call.status, call.success), (DynamicToolCallStatus::Completed, Some(true)));
+    assert_eq!(call.content_items, Some(says(&format!("from {}", call.tool), true).content_items));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_tool_that_fails_fails_its_call_and_not_the_turn() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = start(&mut client).await?;
+    let turn = client.start_turn(thread, "/call lookup").await?;
+    let (id, _) = called(&mut client).await?;
+    answer(&mut client, &id, &says("no such word", false)).await?;
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
+    assert_eq!(client.said(&turn)?.as_deref(), Some("no such word"));
+    assert_eq!(call(&client, &turn)?.status, DynamicToolCallStatus::Failed);
+    let turn = client.start_turn(thread, "/call lookup").await?;
+    let (id, _) = called(&mut client).await?;
+    client.refuse_request(&id, "the tool is gone").await?;
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
+    let call = call(&client, &turn)?;
+    assert_eq!((call.status, call.success), (DynamicToolCallStatus::Failed, Some(false)));
+    assert!(client.said(&turn)?.is_some_and(|said| said.contains("the tool is gone")));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_client_without_the_tool_leaves_it_to_the_one_that_has_it() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = start(&mut client).await?;
+    let mut other = home.client().await?;
+    other.resume(thread).await?;
+    let turn = client.start_turn(thread, "/call lookup").await?;
+    let (id, _) = called(&mut other).await?;
+    other.refuse_request(&id, "no such method").await?;
+    other.quiesce().await?;
+    let (same, _) = called(&mut client).await?;
+    assert_eq!(same, id);
+    answer(&mut client, &id, &says("42", true)).await?;
+    resolved(&mut other, &id).await?;
+    client.turn_end(&turn).await?;
+    assert_eq!(client.said(&turn)?.as_deref(), Some("42"));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn the_tools_stay_with_the_thread_over_unloads_and_kills() -> Result<()> {
+    let mut home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = start(&mut client).await?;
+    client.unload(thread, true).await?;
+    home.kill().await?;
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    client.resume(thread).await?;
+    let turn = client.start_turn(thread, "/call lookup").await?;
+    let (id, _) = called(&mut client).await?;
+    answer(&mut client, &id, &says("still", true)).await?;
+    client.turn_end(&turn).await?;
+    assert_eq!(client.said(&turn)?.as_deref(), Some("still"));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_call_waits_for_its_client_and_is_put_again_to_who_comes_back() -> Result<()> {
+    let home = Home::start().await?;
+    let mut control = home.client().await?;
+    let mut client = home.client().await?;
+    let thread = start(&mut client).await?;
+    let turn = client.start_turn(thread, "/call lookup").await?;
+    let (id, _) = called(&mut client).await?;
+    drop(client);
+    control.until_status("nobody", |status| status.threads.subscriptions == 0).await?;
+    let mut back = home.client().await?;
+    back.resume(thread).await?;
+    let (again, _) = called(&mut back).await?;
+    assert_eq!(again, id);
+    answer(&mut back, &again, &says("back", true)).await?;
+    back.turn_end(&turn).await?;
+    assert_eq!(back.said(&turn)?.as_deref(), Some("back"));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_call_whose_client_never_comes_back_ends_with_its_turn() -> Result<()> {
+    let home = Home::setup().set("orphans.pending_grace", "300ms").start().await?;
+    let mut control = home.client().await?;
+    let mut client = home.client().await?;
+    let thread = start(&mut client).await?;
+    client.start_turn(thread, "/call lookup").await?;
+    called(&mut client).await?;
+    drop(client);
+    control.thread_closed(thread).await?;
+    home.until_zero(PATIENCE).await?;
+    let turns = control.read_thread(thread).await?.turns;
+    let last = turns.last().context("a turn")?;
+    assert_eq!(last.status, TurnStatus::Interrupted);
+    let is_failed = |body: &ThreadItemBody| matches!(body, ThreadItemBody::DynamicToolCall(call) if call.status == DynamicToolCallStatus::Failed);
+    assert!(last.items.iter().any(|item| is_failed(&item.body)), "{last:?}");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn tools_that_cannot_be_told_apart_are_refused() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let error = client.refusal::<ThreadStart>(params(json!([function("a"), function("a")]))?).await?;
+    assert_eq!(error.reason(), "badTools");
+    assert!(client.loaded().await?.is_empty());
+    home.finish().await
+}

@@ -1,0 +1,234 @@
+//! Calls of a model: those that the user is asked about, those that the client carries out, and what a model reads of them.
+
+mod away;
+mod client_tools;
+mod policies;
+mod questions;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use skein_integration_tests::client::Client;
+use skein_integration_tests::home::Home;
+use skein_protocol::approval::{
+    McpServerElicitationAction as Action, McpServerElicitationRequestBody, McpServerElicitationRequestParams,
+    McpServerElicitationRequestResponse,
+};
+use skein_protocol::ids::{RequestId, ThreadId, TurnId};
+use skein_protocol::item::{McpToolCallItem, McpToolCallStatus, ThreadItemBody};
+use skein_protocol::notifications::{ItemCompleted, ItemStarted, ServerRequestResolved, ThreadStatusChanged};
+use skein_protocol::server_requests::McpServerElicitationRequest as Approval;
+use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
+use skein_protocol::turn::TurnStatus;
+
+/// A call of a tool that says that it destroys.
+const DESTROY: &str = "/tool helper destroy";
+
+fn decision(action: Action, meta: Option<Value>) -> McpServerElicitationRequestResponse {
+    McpServerElicitationRequestResponse { meta, action, content: None }
+}
+
+async fn asked(client: &mut Client) -> Result<(RequestId, McpServerElicitationRequestParams)> {
+    client.next_request::<Approval>().await
+}
+
+async fn decide(client: &mut Client, id: &RequestId, action: Action) -> Result<()> {
+    client.answer_request::<Approval>(id, &decision(action, None)).await
+}
+
+async fn resolved(client: &mut Client, id: &RequestId) -> Result<()> {
+    client.next::<ServerRequestResolved>(|resolved| resolved.request_id == *id).await?;
+    Ok(())
+}
+
+/// What the client shows with the question: the meta of its form.
+fn meta(params: &McpServerElicitationRequestParams) -> Result<&Value> {
+    match &params.request {
+        McpServerElicitationRequestBody::Form { meta, .. } => meta.as_ref().context("a form with meta"),
+        other => anyhow::bail!("not a form: {other:?}"),
+    }
+}
+
+/// The calls of a turn that are complete, in the order of their ends.
+fn calls(client: &Client, turn: &TurnId) -> Result<Vec<McpToolCallItem>> {
+    let items = client.heard::<ItemCompleted>()?.into_iter().filter(|item| item.turn_id == *turn);
+    Ok(items
+        .filter_map(
+            |item| if let ThreadItemBody::McpToolCall(call) = item.item.body { Some(*call) } else { None },
+        )
+        .collect())
+}
+
+/// Whether a question was put to this client.
+fn was_asked(client: &Client) -> bool {
+    client.record().iter().any(|message| message.method().is_some() && message.id().is_some())
+}
+
+/// What the helper says that it has done, asked by the client itself.
+async fn seen(client: &mut Client, thread: ThreadId) -> Result<String> {
+    let answer = client.tool(thread, "helper", "look", json!({})).await?;
+    Ok(answer.content.iter().filter_map(|block| block["text"].as_str()).collect())
+}
+
+fn waits() -> ThreadStatus {
+    ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnApproval] }
+}
+
+/// A home with a thread whose turn waits for the user's decision, and `count` clients that are subscribed to it.
+async fn asking(count: usize) -> Result<(Home, Vec<Client>, ThreadId, TurnId)> {
+    let home = Home::start().await?;
+    let mut first = home.client().await?;
+    let thread = first.start_said_thread("words").await?;
+    let mut clients = vec![first];
+    for _ in 1..count {
+        let mut client = home.client().await?;
+        client.resume(thread).await?;
+        clients.push(client);
+    }
+    let turn = clients[0].start_turn(thread, DESTROY).await?;
+    Ok((home, clients, thread, turn))
+}
+
+#[tokio::test]
+async fn a_call_that_the_user_accepts_is_made() -> Result<()> {
+    let (home, mut clients, thread, turn) = asking(1).await?;
+    let client = &mut clients[0];
+    let (id, params) = asked(client).await?;
+    assert_eq!((params.thread_id, params.turn_id.as_ref()), (thread, Some(&turn)));
+    assert_eq!(params.server_name, "helper");
+    let known = client.heard::<ItemStarted>()?;
+    let call = known.iter().find(|item| matches!(item.item.body, ThreadItemBody::McpToolCall(_)));
+    let item = call.context("the call is known before the question")?.item.id();
+    let meta = meta(&params)?;
+    assert_eq!(meta["codex_approval_kind"], "mcp_tool_call");
+    assert_eq!((&meta["persist"], &meta["tool_title"]), (&json!("session"), &json!("DESTROY")));
+    assert_eq!(meta["skein"]["itemId"], json!(item));
+    client.next::<ThreadStatusChanged>(|changed| changed.status == waits()).await?;
+    assert_eq!(seen(client, thread).await?, "seen 0", "it is not made before the answer");
+    decide(client, &id, Action::Accept).await?;
+    resolved(client, &id).await?;
+    let runs = ThreadStatus::Active { active_flags: Vec::new() };
+    client.next::<ThreadStatusChanged>(|changed| changed.status == runs).await?;
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
+    assert_eq!(client.said(&turn)?.as_deref(), Some("done 1"));
+    assert_eq!(calls(client, &turn)?[0].status, McpToolCallStatus::Completed);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_call_that_the_user_declines_is_not_made_and_the_turn_goes_on() -> Result<()> {
+    let (home, mut clients, thread, turn) = asking(1).await?;
+    let client = &mut clients[0];
+    let (id, _) = asked(client).await?;
+    decide(client, &id, Action::Decline).await?;
+    resolved(client, &id).await?;
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
+    let call = calls(client, &turn)?.pop().context("the call is complete")?;
+    assert_eq!((call.status, call.result), (McpToolCallStatus::Failed, None));
+    let told = call.error.context("why")?.message;
+    assert!(told.contains("the user declined"), "{told}");
+    assert_eq!(client.said(&turn)?.as_deref(), Some(&*told), "the model hears the same");
+    assert_eq!(seen(client, thread).await?, "seen 0");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_cancel_ends_the_turn() -> Result<()> {
+    let (home, mut clients, thread, turn) = asking(1).await?;
+    let client = &mut clients[0];
+    let (id, _) = asked(client).await?;
+    decide(client, &id, Action::Cancel).await?;
+    resolved(client, &id).await?;
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
+    assert_eq!(calls(client, &turn)?[0].status, McpToolCallStatus::Failed);
+    assert_eq!(seen(client, thread).await?, "seen 0");
+    assert_eq!(client.say(thread, "still here").await?, "still here");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn what_is_allowed_for_the_session_is_asked_again_only_after_an_unload() -> Result<()> {
+    let (home, mut clients, thread, turn) = asking(1).await?;
+    let client = &mut clients[0];
+    let (id, _) = asked(client).await?;
+    let lasting = decision(Action::Accept, Some(json!({ "persist": "session" })));
+    client.answer_request::<Approval>(&id, &lasting).await?;
+    client.turn_end(&turn).await?;
+    assert_eq!(client.say(thread, DESTROY).await?, "done 2", "nobody is asked");
+    let other = client.start_turn(thread, "/tool helper change").await?;
+    let (id, _) = asked(client).await?;
+    decide(client, &id, Action::Accept).await?;
+    client.turn_end(&other).await?;
+    client.unload(thread, true).await?;
+    client.resume(thread).await?;
+    let turn = client.start_turn(thread, DESTROY).await?;
+    let (id, _) = asked(client).await?;
+    decide(client, &id, Action::Accept).await?;
+    client.turn_end(&turn).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn parallel_calls_are_asked_one_by_one_and_wait_for_no_other() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    let lines = "/tool helper destroy\n/tool helper change\n/tool helper echo {\"text\":\"at once\"}";
+    let turn = client.start_turn(thread, lines).await?;
+    let mut questions = Vec::new();
+    for _ in 0..2 {
+        let (id, params) = asked(&mut client).await?;
+        questions.push((meta(&params)?["tool_name"].as_str().unwrap_or_default().to_owned(), id));
+    }
+    questions.sort_by(|one, other| one.0.cmp(&other.0));
+    let [(change, first), (destroy, second)] = &questions[..] else { panic!("{questions:?}") };
+    assert_eq!((change.as_str(), destroy.as_str()), ("change", "destroy"));
+    client
+        .next::<ItemCompleted>(
+            |item| matches!(&item.item.body, ThreadItemBody::McpToolCall(call) if call.tool == "echo"),
+        )
+        .await?;
+    decide(&mut client, first, Action::Accept).await?;
+    client
+        .next::<ItemCompleted>(
+            |item| matches!(&item.item.body, ThreadItemBody::McpToolCall(call) if call.tool == "change"),
+        )
+        .await?;
+    assert_eq!(client.status().await?.turns.running, 1, "the other question is open");
+    decide(&mut client, second, Action::Decline).await?;
+    client.turn_end(&turn).await?;
+    let said = client.said(&turn)?.unwrap_or_default();
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].contains("declined"), "in the order of the calls: {lines:?}");
+    assert_eq!(&lines[1..], ["done 1", "at once"]);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn one_of_two_clients_decides_and_the_other_hears_that_it_is_settled() -> Result<()> {
+    let (home, mut clients, _, turn) = asking(2).await?;
+    let (id, _) = asked(&mut clients[0]).await?;
+    let (same, _) = asked(&mut clients[1]).await?;
+    assert_eq!(id, same);
+    clients[0].refuse_request(&id, "cannot show it").await?;
+    clients[0].quiesce().await?;
+    decide(&mut clients[1], &id, Action::Accept).await?;
+    for client in &mut clients {
+        resolved(client, &id).await?;
+        client.turn_end(&turn).await?;
+        assert_eq!(client.said(&turn)?.as_deref(), Some("done 1"));
+    }
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_call_about_which_no_client_can_ask_is_not_made() -> Result<()> {
+    let (home, mut clients, thread, turn) = asking(1).await?;
+    let client = &mut clients[0];
+    let (id, _) = asked(client).await?;
+    client.refuse_request(&id, "no such question is known here").await?;
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
+    let said = client.said(&turn)?.unwrap_or_default();
+    assert!(said.contains("no client could ask") && said.contains("no such question"), "{said}");
+    assert_eq!(seen(client, thread).await?, "seen 0");
+    home.finish().await
+}

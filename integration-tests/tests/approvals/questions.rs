@@ -1,0 +1,102 @@
+//! What a model asks the user by its tool, and what it reads of large results.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use skein_integration_tests::client::Client;
+use skein_integration_tests::home::Home;
+use skein_protocol::approval::{ToolRequestUserInputAnswer, ToolRequestUserInputResponse};
+use skein_protocol::ids::{ThreadId, TurnId};
+use skein_protocol::item::{DynamicToolCallStatus, ThreadItemBody};
+use skein_protocol::methods::ThreadStart;
+use skein_protocol::notifications::{ItemCompleted, ThreadStatusChanged};
+use skein_protocol::server_requests::ItemToolRequestUserInput as Question;
+use skein_protocol::thread::{ThreadActiveFlag, ThreadStartParams, ThreadStatus};
+use skein_protocol::turn::TurnStatus;
+
+use super::calls;
+
+/// A thread whose models may ask, and a turn that asks two things.
+async fn asking(client: &mut Client) -> Result<(ThreadId, TurnId)> {
+    let config = json!({ "features": { "default_mode_request_user_input": true } });
+    let params = ThreadStartParams { config: config.as_object().cloned(), ..ThreadStartParams::default() };
+    let thread = client.call::<ThreadStart>(params).await?.thread.id;
+    let options =
+        json!([{ "label": "Red", "description": "warm" }, { "label": "Blue", "description": "cold" }]);
+    let questions = json!({ "questions": [
+        { "id": "colour", "header": "Colour", "question": "Which one?", "options": options },
+        { "id": "why", "header": "Reason", "question": "Why?", "options": options },
+    ] });
+    let turn = client.start_turn(thread, &format!("/call request_user_input {questions}")).await?;
+    Ok((thread, turn))
+}
+
+#[tokio::test]
+async fn a_models_questions_are_put_together_and_answered_by_their_ids() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let (_, turn) = asking(&mut client).await?;
+    let (id, params) = client.next_request::<Question>().await?;
+    assert_eq!(params.questions.len(), 2);
+    assert_eq!(params.questions[0].options.as_ref().map(Vec::len), Some(2));
+    assert!(params.questions[0].is_other);
+    let waits = ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnUserInput] };
+    client.next::<ThreadStatusChanged>(|changed| changed.status == waits).await?;
+    let answer = |text: &str| ToolRequestUserInputAnswer { answers: vec![text.to_owned()] };
+    let answers = BTreeMap::from([("colour".into(), answer("Red")), ("why".into(), answer("so"))]);
+    client.answer_request::<Question>(&id, &ToolRequestUserInputResponse { answers }).await?;
+    let item = client.next::<ItemCompleted>(|item| *item.item.id() == params.item_id).await?.item;
+    let ThreadItemBody::DynamicToolCall(call) = item.body else { panic!("{item:?}") };
+    assert_eq!((call.tool.as_str(), call.status), ("request_user_input", DynamicToolCallStatus::Completed));
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
+    let said: Value = serde_json::from_str(&client.said(&turn)?.context("an answer")?)?;
+    let expected = json!({ "colour": { "answers": ["Red"] }, "why": { "answers": ["so"] } });
+    assert_eq!(said, json!({ "answers": expected }));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn questions_that_no_client_can_put_are_told_to_the_model() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let (thread, turn) = asking(&mut client).await?;
+    let (id, _) = client.next_request::<Question>().await?;
+    client.refuse_request(&id, "no such dialog").await?;
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
+    assert!(client.said(&turn)?.is_some_and(|said| said.contains("no such dialog")));
+    let said = client.say(thread, "/call request_user_input {\"questions\":[]}").await?;
+    assert!(said.contains("1 to 3"), "{said}");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_model_that_does_not_plan_has_no_tool_to_ask_by() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    let said = client.say(thread, "/call request_user_input").await?;
+    assert!(said.contains("there is no tool named request_user_input"), "{said}");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_model_reads_both_ends_of_a_large_result_and_the_item_has_all() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    let large = format!("BEGIN{}END", "x".repeat(100_000));
+    let result = json!({ "result": {
+        "content": [{ "type": "text", "text": large }, { "type": "image", "mimeType": "image/png", "data": "AAEC" }],
+        "structuredContent": { "count": 3 },
+    } });
+    let turn = client.start_turn(thread, &format!("/tool helper result {result}")).await?;
+    client.turn_end(&turn).await?;
+    let said = client.said(&turn)?.context("an answer")?;
+    assert!(said.starts_with("BEGIN") && said.contains("END\n") && said.len() < 50_000, "{}", said.len());
+    assert!(said.contains("100008 bytes") && said.ends_with("left out here; the user has all of it ...]"));
+    let call = calls(&client, &turn)?.pop().and_then(|call| call.result).context("a result")?;
+    assert_eq!(call.content[0]["text"], json!(large));
+    assert_eq!(call.structured_content, Some(json!({ "count": 3 })));
+    home.finish().await
+}
