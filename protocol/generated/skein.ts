@@ -223,8 +223,14 @@ export type ServerRequests = {
   /** Asks the user one or more questions on behalf of a turn. */
   "item/tool/requestUserInput": { params: ToolRequestUserInputParams; result: ToolRequestUserInputResponse };
   /**
+   * Asks for the result of a tool that the client brought with `thread/start`. `callId` is the id of the call's item. All
+   * subscribers are asked, the first real answer counts: a client that does not have the tool answers with an error.
+   */
+  "item/tool/call": { params: DynamicToolCallParams; result: DynamicToolCallResponse };
+  /**
    * Asks the user something on behalf of a helper, in the thread whose call it is about. It ends with that call;
-   * `turnId` is there where a turn has called.
+   * `turnId` is there where a turn has called. With `codex_approval_kind` `mcp_tool_call` in `_meta` it asks whether a
+   * tool of that helper may be called: docs/approvals.md.
    */
   "mcpServer/elicitation/request": { params: McpServerElicitationRequestParams; result: McpServerElicitationRequestResponse };
 };
@@ -692,6 +698,22 @@ export type DynamicToolCallOutputContentItem = {
 } | {
   audioUrl: string;
   type: "inputAudio";
+};
+
+/** Params of `item/tool/call`. */
+export type DynamicToolCallParams = {
+  arguments: unknown;
+  callId: ItemId;
+  namespace: string | null;
+  threadId: ThreadId;
+  tool: string;
+  turnId: TurnId;
+};
+
+/** The answer to `item/tool/call`: what the tool says, and whether it has worked. */
+export type DynamicToolCallResponse = {
+  contentItems: DynamicToolCallOutputContentItem[];
+  success: boolean;
 };
 
 /** How far the call of a client-side tool is. */
