@@ -1,4 +1,4 @@
-// npm ai-sdk-provider-codex-app-server, with npm ai. Called with STEP CODEX HOME [THREAD] TEXT; prints {"thread", "text"} as JSON.
+// npm ai-sdk-provider-codex-app-server, with npm ai. Called with STEP CODEX HOME THREAD TEXT; what it prints: driver.py.
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -8,12 +8,20 @@ const { resolve } = createRequire(join(process.env.CLIENTS_NPM, "package.json"))
 const load = (name) => import(pathToFileURL(resolve(name)).href);
 const [{ createCodexAppServer }, { streamText }] = await Promise.all([load("ai-sdk-provider-codex-app-server"), load("ai")]);
 
-const settings = { codexPath, cwd: process.cwd(), env: { CODEX_HOME: home } };
+let session;
+const settings = { codexPath, cwd: process.cwd(), env: { CODEX_HOME: home }, onSessionCreated: (it) => (session = it) };
 const provider = createCodexAppServer({ defaultSettings: step === "resume" ? { ...settings, resume: thread } : settings });
-const answer = streamText({ model: provider("echo"), prompt });
+const times = [];
 let text = "";
-for await (const part of answer.textStream) text += part;
-const metadata = Object.values((await answer.providerMetadata) ?? {})[0];
-console.log(JSON.stringify({ thread: metadata?.sessionId, text }));
-await provider.close?.();
+const abort = new AbortController();
+const answer = streamText({ model: provider("echo"), prompt, abortSignal: abort.signal });
+for await (const part of answer.textStream) {
+  text += part;
+  times.push(performance.now());
+  // Its user is not told when that is done: it is seen at the server.
+  if (step === "interrupt" && times.length === 1) await session.interrupt();
+  if (step === "start") break;
+}
+const seconds = times.length ? (times.at(-1) - times[0]) / 1000 : 0;
+console.log(JSON.stringify({ thread: session.threadId, text, pieces: times.length, seconds, asked: [] }));
 process.exit(0);

@@ -1,11 +1,13 @@
 """npm @agentclientprotocol/codex-acp, which editors start: spoken to as an editor does (Agent Client Protocol, version 1).
 
-Called with STEP CODEX HOME [THREAD] TEXT; prints {"thread", "text"} as JSON."""
+Called with STEP CODEX HOME THREAD TEXT; what it prints: driver.py."""
 
 import json
 import os
 import subprocess
 import sys
+
+from driver import ANSWER, Heard
 
 step, codex, home, thread, text = sys.argv[1:6]
 program = os.path.join(os.environ["CLIENTS_NPM"], "node_modules/@agentclientprotocol/codex-acp/dist/index.js")
@@ -16,38 +18,69 @@ agent = subprocess.Popen(
     text=True,
     env={**os.environ, "CODEX_PATH": codex, "CODEX_HOME": home},
 )
-said = []
+heard = Heard()
 last = 0
 
 
+def say(message):
+    agent.stdin.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+    agent.stdin.flush()
+
+
+def answer(message):
+    """The user agrees to a tool call, and fills in forms."""
+    method, params = message["method"], message["params"]
+    heard.asked.append(method)
+    if method == "session/request_permission":
+        [option] = [option for option in params["options"] if option["kind"] == "allow_once"]
+        result = {"outcome": {"outcome": "selected", "optionId": option["optionId"]}}
+    else:
+        result = {"action": "accept", "content": {name: ANSWER for name in params["requestedSchema"]["properties"]}}
+    say({"id": message["id"], "result": result})
+
+
 def call(method, params):
-    """Calls a method; pieces of the agent's messages that come meanwhile are kept."""
+    """Calls a method; pieces of the agent's messages that come meanwhile are kept, and questions answered."""
     global last
     last += 1
-    agent.stdin.write(json.dumps({"jsonrpc": "2.0", "id": last, "method": method, "params": params}) + "\n")
-    agent.stdin.flush()
+    wanted = last
+    say({"id": wanted, "method": method, "params": params})
     for line in agent.stdout:
         message = json.loads(line)
         update = message.get("params", {}).get("update", {})
         if update.get("sessionUpdate") == "agent_message_chunk":
-            said.append(update["content"]["text"])
-        if message.get("id") == last and "method" not in message:
+            heard.piece(update["content"]["text"])
+            if step == "interrupt" and len(heard.pieces) == 1:
+                say({"method": "session/cancel", "params": {"sessionId": thread}})
+        if "id" in message and "method" in message:
+            answer(message)
+        if message.get("id") == wanted and "method" not in message:
             if "error" in message:
                 sys.exit(f"{method}: {message['error']}")
             return message["result"]
     sys.exit(f"{method}: no answer")
 
 
-try:
-    call("initialize", {"protocolVersion": 1, "clientCapabilities": {}})
+def run():
+    global thread
+    call("initialize", {"protocolVersion": 1, "clientCapabilities": {"elicitation": {"form": {}}}})
     where = {"cwd": os.getcwd(), "mcpServers": []}
+    if step == "list":
+        return heard.tell(threads=[row["sessionId"] for row in call("session/list", {})["sessions"]])
     if step == "resume":
         call("session/load", {"sessionId": thread, **where})
     else:
         thread = call("session/new", where)["sessionId"]
-    said.clear()
-    call("session/prompt", {"sessionId": thread, "prompt": [{"type": "text", "text": text}]})
-    print(json.dumps({"thread": thread, "text": "".join(said)}))
+    # What was loaded has been said before.
+    heard.pieces.clear(), heard.times.clear()
+    status = None
+    if step != "start":
+        status = call("session/prompt", {"sessionId": thread, "prompt": [{"type": "text", "text": text}]})["stopReason"]
+    heard.tell(thread=thread, text="".join(heard.pieces), status=status)
+
+
+try:
+    run()
 finally:
     agent.terminate()
     agent.wait()

@@ -1,12 +1,31 @@
-"""PyPI codex-app-server-client. Called with STEP CODEX HOME [THREAD] TEXT; prints {"thread", "text"} as JSON."""
+"""PyPI codex-app-server-client. Called with STEP CODEX HOME THREAD TEXT; what it prints: driver.py."""
 
-import json
 import os
 import sys
 
 from codex_app_server_client import SyncCodexAppServer
+from codex_app_server_client.thread import EventAction
+from driver import Heard
 
 step, codex, home, thread, text = sys.argv[1:6]
+heard = Heard()
+
+
+def on_event(method, event):
+    if method == "item/agentMessage/delta":
+        heard.piece(event.delta)
+        return EventAction.INTERRUPT if step == "interrupt" else None
+
+
 with SyncCodexAppServer(codex_bin=codex, env={**os.environ, "CODEX_HOME": home}) as client:
-    at = client.resume_thread(thread) if step == "resume" else client.start_thread()
-    print(json.dumps({"thread": at.id, "text": at.run(text).final_response}))
+    if step == "list":
+        heard.tell(threads=[row.id for row in client.low_level.thread_list().data])
+    else:
+        at = client.resume_thread(thread) if step == "resume" else client.start_thread()
+        if step == "start":
+            heard.tell(thread=at.id)
+        else:
+            for method in ("mcpServer/elicitation/request", "item/tool/requestUserInput"):
+                client.low_level.on_server_request(method, heard.answer)
+            ran = at.run(text, on_event=on_event)
+            heard.tell(thread=at.id, text=ran.final_response, status=ran.status)

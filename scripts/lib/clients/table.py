@@ -1,187 +1,207 @@
-"""Runs clients that others have written for the Codex app-server against `skein` by the name of `codex`, and prints a table.
+"""Runs clients that others have written for the Codex app-server against Skein, and prints a table: client by step.
 
-Called by scripts/clients with the folders of the packages in CLIENTS_PYTHON and CLIENTS_NPM. Every step is a program of its
-own, as its user would run it, so a server starts and ends with each."""
+usage: table.py SKEIN CODEX HELPER [--quick] [--only WORD] [--json] [--write FILE]
 
+Called by scripts/clients, which says where what was installed lies: CLIENTS_PYTHON and CLIENTS_NPM (folders of packages),
+CLIENTS_CARGO (driver of the crate), CLIENTS_TUI (the peer's codex), CLIENTS_SCHEMA (what that wrote), CLIENTS_AJV."""
+
+import argparse
+import concurrent.futures
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-import uuid
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+import steps
+import tui
+from home import HERE, Home, Programs, until
+
 PYTHON = os.path.join(os.environ["CLIENTS_PYTHON"], "bin", "python")
-# The most that any step may take, seconds. Some start an interpreter and load hundreds of types.
-BOUND = 60
-CLIENTS = {
-    "openai-codex 0.163.0 (PyPI)": [PYTHON, os.path.join(HERE, "openai-codex.py")],
-    "codex-app-server-client 0.1.0 (PyPI)": [PYTHON, os.path.join(HERE, "codex-app-server-client.py")],
-    "codex-sdk-python 0.117.0 (PyPI)": [PYTHON, os.path.join(HERE, "codex-sdk-python.py")],
-    "@agentclientprotocol/codex-acp 2.6.0 (npm)": [PYTHON, os.path.join(HERE, "codex-acp.py")],
-    "ai-sdk-provider-codex-app-server 1.1.7 (npm)": ["node", os.path.join(HERE, "ai-sdk.mjs")],
-}
-STEPS = ["prompt", "MCP tool", "list", "resume", "kill -9", "left"]
-# The model without a network streams five numbered pieces, 10 a second. A turn that is over within milliseconds is lost on
-# some clients, which wait for the end of a turn whose id they do not know yet, with Codex as well.
-PROMPT = "/stream 5 8 10"
-# Two calls at once, of which one takes a while for the same reason.
-CALLS = '/tool helper pid\n/tool helper sleep {"ms": 500}'
-# What a client does not offer, or is not asked for here.
-WITHOUT = {
-    ("codex-app-server-client 0.1.0 (PyPI)", "list"),
-    ("@agentclientprotocol/codex-acp 2.6.0 (npm)", "list"),
-    ("ai-sdk-provider-codex-app-server 1.1.7 (npm)", "list"),
-}
+TUI = [os.environ["CLIENTS_TUI"]]
+here = lambda name: os.path.join(HERE, name)
 
 
-class Home:
-    """A home with one helper, whose processes carry a mark of ours."""
+class Row:
+    """A client: its name, how it is run, whether it connects to a server, and the reasons why it has no cell for some steps."""
 
-    def __init__(self, folder, codex, helper):
-        self.path, self.codex, self.mark = os.path.join(folder, "home"), codex, uuid.uuid4().hex
-        os.mkdir(self.path, 0o700)
-        with open(os.path.join(self.path, "config.toml"), "w") as config:
-            config.write(f"[mcp_servers.helper]\ncommand = {json.dumps(helper)}\n")
-            config.write(f'env = {{ CLIENTS_MARK = "{self.mark}" }}\n')
+    def __init__(self, name, kind, driver, connects=False, without={}):
+        self.name, self.kind, self.driver, self.connects, self.without = name, kind, driver, connects, without
 
-    def start(self, client, step, thread="-", text="-"):
-        command = [*client, step, self.codex, self.path, thread, text]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def run(self, *arguments):
-        ran = self.start(*arguments)
+ROWS = [
+    Row("codex --remote 0.169.0 (npm, websocket)", tui.Tui, TUI, connects=True),
+    Row("codex --remote 0.169.0, two on one thread", tui.Two, TUI, connects=True),
+    Row("codex-app-server-sdk 0.5.1 (crate, websocket)", steps.Program, [os.environ["CLIENTS_CARGO"]], connects=True),
+    Row("openai-codex 0.163.0 (PyPI)", steps.Program, [PYTHON, here("openai-codex.py")]),
+    Row("codex-app-server-client 0.1.0 (PyPI)", steps.Program, [PYTHON, here("codex-app-server-client.py")]),
+    Row("codex-sdk-python 0.117.0 (PyPI)", steps.Program, [PYTHON, here("codex-sdk-python.py")]),
+    Row("@agentclientprotocol/codex-acp 2.6.0 (npm)", steps.Program, [PYTHON, here("codex-acp.py")]),
+    Row(
+        "ai-sdk-provider-codex-app-server 1.1.7 (npm)",
+        steps.Program,
+        ["node", here("ai-sdk.mjs")],
+        without={
+            "approval": "ai-sdk-provider-codex-app-server passes over every request of a server",
+            "list": "ai-sdk-provider-codex-app-server is a provider of models: it has no list of threads",
+        },
+    ),
+]
+# What is judged when the client is done.
+LEFT, SCHEMA = "nothing left", "schema"
+# What --quick leaves out is like something that it has: a resume is a part of the one after kill -9.
+QUICK = [name for name in steps.NAMES if name not in ("streamed answer", "resume", "list")]
+# Clients at a time with --quick. They wait for the most part; times are not to be compared then.
+AT_A_TIME = 3
+SHORT = {"streamed answer": "streamed", "MCP tool call": "tool", "resume after kill -9": "kill -9", LEFT: "left"}
+WIDTHS = (46, 12)
+WRONG = (AssertionError, OSError, subprocess.SubprocessError, ValueError, KeyError, IndexError, TypeError)
+
+
+def play(row, programs, names, show):
+    """Runs steps of a client. Returns its cells by name: `result` is ok, not offered or failed; `seconds`; `reason`."""
+    cells = {}
+
+    def cell(name, run):
+        began = time.monotonic()
         try:
-            said, errors = ran.communicate(timeout=BOUND)
-        except subprocess.TimeoutExpired:
-            ran.kill()
-            ran.communicate()
-            raise
-        if ran.returncode != 0:
-            raise AssertionError(f"exit code {ran.returncode}: {errors.strip()[-2000:]}")
-        return json.loads(said.strip().splitlines()[-1])
+            cells[name] = {"result": "ok", **(run() or {"seconds": round(time.monotonic() - began, 2)})}
+        except WRONG as error:
+            cells[name] = {"result": "failed", "reason": f"{type(error).__name__}: {error}"}
+        show(cells[name])
 
-    def helpers(self):
-        """Processes of helpers that live."""
-        return [pid for pid in processes() if f"CLIENTS_MARK={self.mark}".encode() in read(pid, "environ").split(b"\0")]
-
-    def servers(self):
-        """The servers of this home that clients have started."""
-        mine = lambda pid: f"CODEX_HOME={self.path}".encode() in read(pid, "environ").split(b"\0")
-        return [pid for pid in processes() if mine(pid) and b"app-server" in read(pid, "cmdline").split(b"\0")]
-
-
-def processes():
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    with tempfile.TemporaryDirectory(prefix="skein-clients-") as folder:
+        home = Home(folder, programs, row.connects)
+        client = row.kind(home, row.driver)
+        for name, run in client.steps().items():
+            if name in names and name in row.without:
+                cells[name] = {"result": "not offered", "reason": row.without[name]}
+                show(cells[name])
+            elif name in names:
+                cell(name, run)
+        client.close()
+        home.close()
+        cell(LEFT, lambda: nothing_left(home))
+        cell(SCHEMA, lambda: held_against_schema(home))
+    return cells
 
 
-def read(pid, file):
+def nothing_left(home):
     try:
-        with open(f"/proc/{pid}/{file}", "rb") as found:
-            return found.read()
-    except OSError:
-        return b""
+        until("the end of every process", lambda: not home.processes(), 10)
+    finally:
+        # Only after a failure there is any; they were started here.
+        for process in home.processes():
+            os.kill(process, signal.SIGKILL)
 
 
-def until(what, true):
-    end = time.monotonic() + BOUND
-    while not (found := true()):
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {BOUND} s: {what}")
-        time.sleep(0.02)
-    return found
+def held_against_schema(home):
+    """Every message that the server has said is one that the peer's schema takes."""
+    raw = [f"no JSON: {entry['raw']}" for entry in home.entries() if "raw" in entry]
+    check = ["node", "scripts/lib/peer-conformance.mjs", os.environ["CLIENTS_AJV"], os.environ["CLIENTS_SCHEMA"]]
+    command = [*check, "protocol/generated/openrpc.json", home.transcript, "--part"]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    said = ran.stdout.strip().splitlines() or [ran.stderr]
+    found = re.search(r"(\d+) messages, (\d+) violations", said[-1])
+    if ran.returncode != 0 or raw or not found:
+        at = next((number for number, line in enumerate(said) if line.startswith("violation")), 0)
+        raise AssertionError("\n".join([*raw, *said[at : at + 30]]))
+    return {"messages": sum(entry["dir"] == "s2c" for entry in home.entries()), "violations": int(found[2])}
 
 
-def streamed(text):
-    found = "".join(letter for letter in text or "" if letter.isdigit())
-    # Some pass over a piece that comes before they know the turn's id. What was streamed later has to be there.
-    if found not in ("01234", "1234"):
-        raise AssertionError(f"{text!r} is not what was streamed")
+def word(cell):
+    if cell["result"] != "ok":
+        return cell["result"] if cell["result"] == "not offered" else "FAILED"
+    return f"ok {cell['seconds']:.2f} s" if "seconds" in cell else f"{cell['violations']} of {cell['messages']}"
 
 
-def equal(found, wanted):
-    if found != wanted:
-        raise AssertionError(f"{found!r} instead of {wanted!r}")
+def printed(row, cells):
+    return f"{row.name:<{WIDTHS[0]}}" + "".join(f"{word(cell):>{WIDTHS[1]}}" for cell in cells)
 
 
-def steps(home, client):
-    """Each step by its name, in order; each builds on those before it."""
-    thread = None
+def one_by_one(rows, programs, names, out):
+    """Prints each cell when it is known."""
+    table = {}
+    for row in rows:
+        print(f"{row.name:<{WIDTHS[0]}}", end="", file=out, flush=True)
+        show = lambda cell: print(f"{word(cell):>{WIDTHS[1]}}", end="", file=out, flush=True)
+        table[row.name] = play(row, programs, names, show)
+        print(file=out, flush=True)
+    return table
 
-    def known():
-        if thread is None:
-            raise AssertionError("there is no thread: the first step has failed")
-        return thread
 
-    def prompt():
-        nonlocal thread
-        answer = home.run(client, "prompt", "-", PROMPT)
-        streamed(answer["text"])
-        thread = answer["thread"]
+def some_at_a_time(rows, programs, names, out):
+    """Prints each row when it is done."""
 
-    def tool():
-        answer = home.run(client, "prompt", "-", CALLS)
-        if not (answer["text"] or "-").split()[0].isdigit():
-            raise AssertionError(f"{answer['text']!r} is not the helper's pid")
+    def run(row):
+        cells = play(row, programs, names, lambda _: None)
+        print(printed(row, cells.values()), file=out, flush=True)
+        return row.name, cells
 
-    def listed():
-        if known() not in home.run(client, "list")["threads"]:
-            raise AssertionError(f"{thread} is not in the list")
+    with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
+        return dict(pool.map(run, rows))
 
-    def resume():
-        answer = home.run(client, "resume", known(), PROMPT)
-        equal(answer["thread"], thread)
-        streamed(answer["text"])
 
-    def kill():
-        hangs = home.start(client, "resume", known(), "/tool helper hang")
-        until("a helper at work", home.helpers)
-        for server in until("a server", home.servers):
-            os.kill(server, signal.SIGKILL)
-        try:
-            hangs.communicate(timeout=5)
-        except subprocess.TimeoutExpired:
-            # Some wait for ever for a server that is gone.
-            hangs.kill()
-            hangs.communicate()
-        until("the end of the helpers", lambda: not home.helpers())
-        streamed(home.run(client, "resume", thread, PROMPT)["text"])
+def footnotes(table):
+    """The reasons of what is not offered, each once."""
+    cells = [cell for cells in table.values() for cell in cells.values() if cell["result"] == "not offered"]
+    return list(dict.fromkeys(cell["reason"] for cell in cells))
 
-    def left():
-        until("the end of the servers", lambda: not home.servers())
-        equal(home.helpers(), [])
 
-    return dict(zip(STEPS, [prompt, tool, listed, resume, kill, left]))
+def write(path, table):
+    """Puts the table between the two marks of the document."""
+    notes = footnotes(table)
+
+    def shown(cell):
+        return f"not offered [{notes.index(cell['reason']) + 1}]" if cell["result"] == "not offered" else word(cell)
+
+    names = [*steps.NAMES, LEFT, "violations, of messages of the server"]
+    lines = ["| client | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]
+    for name, cells in table.items():
+        lines.append(f"| {name} | " + " | ".join(shown(cell) for cell in cells.values()) + " |")
+    lines += ["", *(f"[{number}] {note}.  " for number, note in enumerate(notes, 1))]
+    with open(path) as document:
+        before, mark, rest = document.read().partition("<!-- table -->\n")
+        _, end, after = rest.partition("<!-- end of the table -->\n")
+    if not mark or not end:
+        sys.exit(f"{path} has no place for the table")
+    with open(path, "w") as document:
+        document.write(before + mark + "\n".join(lines) + "\n" + end + after)
 
 
 def main():
-    codex, helper = sys.argv[1:3]
-    failures = []
-    print(f"{'client':<46}" + "".join(f"{step:>10}" for step in STEPS), flush=True)
-    for name, client in CLIENTS.items():
-        print(f"{name:<46}", end="", flush=True)
-        with tempfile.TemporaryDirectory(prefix="skein-clients-") as folder:
-            home = Home(folder, codex, helper)
-            for step, run in steps(home, client).items():
-                word = "-" if (name, step) in WITHOUT else "ok"
-                try:
-                    if word == "ok":
-                        run()
-                except (AssertionError, OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
-                    failures.append(f"{name}, {step}: {error}")
-                    word = "FAILED"
-                print(f"{word:>10}", end="", flush=True)
-            # Only after a failure there is any; they were started here.
-            for server in home.servers():
-                os.kill(server, signal.SIGKILL)
-        print(flush=True)
-    print("- the client does not offer it, or is not asked for it")
-    for failure in failures:
-        print(f"\n{failure}")
-    print(f"clients: {'FAILED' if failures else 'ok'}")
-    sys.exit(1 if failures else 0)
+    parser = argparse.ArgumentParser(prog="scripts/clients")
+    parser.add_argument("--quick", action="store_true", help="fewer steps, some clients at a time")
+    parser.add_argument("--only", metavar="WORD", default="", help="clients with this in their name")
+    parser.add_argument("--json", action="store_true", help="print the cells for programs")
+    parser.add_argument("--write", metavar="FILE", help="put the table into this document")
+    parser.add_argument("programs", nargs=3, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.write and (given.quick or given.only):
+        parser.error("what is written is the whole table")
+    rows = [row for row in ROWS if given.only in row.name]
+    names = QUICK if given.quick else steps.NAMES
+    out = sys.stderr if given.json else sys.stdout
+    headings = [SHORT.get(name, name) for name in [*names, LEFT, SCHEMA]]
+    print(f"{'client':<{WIDTHS[0]}}" + "".join(f"{heading:>{WIDTHS[1]}}" for heading in headings), file=out, flush=True)
+    began = time.monotonic()
+    way = some_at_a_time if given.quick else one_by_one
+    table = way(rows, Programs(*given.programs), names, out)
+    for note in footnotes(table):
+        print(f"not offered: {note}", file=out)
+    failures = [(row, name, cell["reason"]) for row, cells in table.items() for name, cell in cells.items() if cell["result"] == "failed"]
+    for row, name, reason in failures:
+        print(f"\n{row}, {name}: {reason}", file=out)
+    if given.json:
+        print(json.dumps(table, indent=1))
+    if given.write and not failures:
+        write(given.write, table)
+    verdict = "FAILED" if failures or not table else "ok"
+    print(f"clients: {verdict}, {len(table)} clients in {time.monotonic() - began:.0f} s", file=out)
+    sys.exit(0 if verdict == "ok" else 1)
 
 
 main()

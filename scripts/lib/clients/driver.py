@@ -1,0 +1,32 @@
+"""What the drivers in Python share: what is heard of a turn, and the answer of a user who agrees to all."""
+
+import json
+import time
+
+ANSWER = "blue"
+
+
+class Heard:
+    """A turn as its client has told it."""
+
+    def __init__(self):
+        self.pieces, self.times, self.asked = [], [], []
+
+    def piece(self, text):
+        """A piece of the agent's text."""
+        self.pieces.append(text)
+        self.times.append(time.monotonic())
+
+    def answer(self, method, params):
+        """Answers a question of the server."""
+        self.asked.append(method)
+        if method == "mcpServer/elicitation/request":
+            return {"action": "accept", "content": None, "_meta": None}
+        if method == "item/tool/requestUserInput":
+            return {"answers": {question["id"]: {"answers": [ANSWER]} for question in params["questions"]}}
+        raise ValueError(f"{method} was not expected")
+
+    def tell(self, **more):
+        """Prints it for table.py: `pieces`, how many; `seconds`, from the first to the last."""
+        seconds = self.times[-1] - self.times[0] if self.times else 0
+        print(json.dumps({"pieces": len(self.pieces), "seconds": seconds, "asked": self.asked, **more}))

@@ -1,0 +1,145 @@
+"""What the clients are run in: a home of Skein with two helpers, the server of clients that connect to one, and its processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+# The most that anything may take, seconds. Some clients start an interpreter and load hundreds of types.
+BOUND = 60
+MARK = "SKEIN_CLIENTS_MARK"
+
+
+class Programs:
+    """The programs of ours that take part: Skein, Skein by the name of codex, and a helper."""
+
+    def __init__(self, skein, codex, helper):
+        self.skein, self.codex, self.helper = skein, codex, helper
+
+
+class Home:
+    """A home with one client at work. Every process of it, whoever started it, carries a mark of its own, and every message
+    between client and server is in `transcript`, which scripts/lib/peer-conformance.mjs reads."""
+
+    def __init__(self, folder, programs, connects):
+        self.path, self.mark, self.programs = os.path.join(folder, "home"), uuid.uuid4().hex, programs
+        self.transcript = os.path.join(folder, "transcript")
+        self.log = os.path.join(folder, "server.log")
+        open(self.transcript, "w").close()
+        os.mkdir(self.path, 0o700)
+        with open(os.path.join(self.path, "config.toml"), "w") as config:
+            config.write(helper("helper", programs.helper, self.mark))
+            config.write(helper("asks", programs.helper, self.mark) + 'default_tools_approval_mode = "prompt"\n')
+        self.server = self.between = None
+        self.port = 0
+        if connects:
+            self.serve()
+            self.between = self.python(["wire.py", "websocket", self.transcript, self.address], stdout=subprocess.PIPE)
+            self.codex = json.loads(self.between.stdout.readline())["address"]
+        else:
+            self.codex = os.path.join(folder, "codex")
+            with open(self.codex, "w") as script:
+                words = [sys.executable, os.path.join(HERE, "wire.py"), "streams", self.transcript, programs.codex]
+                script.write("#!/bin/sh\nexec " + " ".join(f"'{word}'" for word in words) + ' "$@"\n')
+            os.chmod(self.codex, 0o755)
+
+    def python(self, arguments, **pipes):
+        command = [sys.executable, os.path.join(HERE, arguments[0]), *arguments[1:]]
+        return subprocess.Popen(command, text=True, env=self.variables(), **pipes)
+
+    def variables(self):
+        return {**os.environ, MARK: self.mark, "NO_COLOR": "1"}
+
+    def serve(self):
+        """Starts the server, on the port that it had before if it had one."""
+        listen = f"ws://127.0.0.1:{self.port}"
+        command = [self.programs.skein, "serve", "--home", self.path, "--listen", listen]
+        with open(self.log, "a") as log:
+            pipes = {"stdout": subprocess.PIPE, "stderr": log, "text": True, "env": self.variables()}
+            self.server = subprocess.Popen(command, **pipes)
+        self.address = json.loads(self.server.stdout.readline())["address"]
+        self.port = int(self.address.rsplit(":", 1)[1])
+
+    def kill_servers(self):
+        """kill -9, also of servers that clients have started."""
+        for server in until("a server", self.servers):
+            os.kill(server, signal.SIGKILL)
+        if self.server:
+            self.server.wait(BOUND)
+
+    def close(self):
+        """Ends what was started here, in order."""
+        for process in (self.server, self.between):
+            if process:
+                process.terminate()
+                process.wait(BOUND)
+
+    def start(self, client, step, thread="-", text="-"):
+        command = [*client, step, self.codex, self.path, thread, text]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, env=self.variables(), **pipes)
+
+    def run(self, *arguments):
+        """Runs a client to its end. Returns what it has printed last."""
+        ran = self.start(*arguments)
+        try:
+            said, errors = ran.communicate(timeout=BOUND)
+        except subprocess.TimeoutExpired:
+            ran.kill()
+            ran.communicate()
+            raise
+        if ran.returncode != 0:
+            raise AssertionError(f"exit code {ran.returncode}: {errors.strip()[-2000:]}")
+        return json.loads(said.strip().splitlines()[-1])
+
+    def processes(self):
+        """Everything that lives and was started for this home, whoever started it."""
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        mark = f"{MARK}={self.mark}".encode()
+        return [pid for pid in pids if mark in read(pid, "environ").split(b"\0")]
+
+    def helpers(self):
+        """Processes of helpers. They have no variables but those of the configuration, and a few that every program has."""
+        return [pid for pid in self.processes() if self.programs.helper.encode() in read(pid, "cmdline").split(b"\0")[:1]]
+
+    def servers(self):
+        words = {pid: read(pid, "cmdline").split(b"\0") for pid in self.processes()}
+        ours = [os.path.basename(program).encode() for program in (self.programs.codex, self.programs.skein)]
+        serves = lambda line: os.path.basename(line[0]) in ours and line[1:2] in ([b"app-server"], [b"serve"])
+        return [pid for pid, line in words.items() if serves(line)]
+
+    def said(self, method, since=0):
+        """Params of what the server has said by this name, from this line of the transcript on."""
+        entries = [entry for entry in self.entries(since) if entry["dir"] == "s2c"]
+        return [entry["msg"]["params"] for entry in entries if entry.get("msg", {}).get("method") == method]
+
+    def entries(self, since=0):
+        with open(self.transcript) as lines:
+            return [json.loads(line) for line in lines.readlines()[since:] if line.endswith("\n")]
+
+
+def helper(name, program, mark):
+    table = f"[mcp_servers.{name}]\ncommand = {json.dumps(program)}\n"
+    return table + f'env = {{ {MARK} = "{mark}" }}\n'
+
+
+def read(pid, file):
+    try:
+        with open(f"/proc/{pid}/{file}", "rb") as found:
+            return found.read()
+    except OSError:
+        return b""
+
+
+def until(what, true, bound=BOUND):
+    """Asks until it is true. Raises an error that names `what` when it is not within the bound, seconds."""
+    end = time.monotonic() + bound
+    while not (found := true()):
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {bound} s: {what}")
+        time.sleep(0.02)
+    return found

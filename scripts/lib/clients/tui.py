@@ -1,0 +1,212 @@
+"""The peer's terminal client (`codex --remote`), typed to and read under tmux; one, or two on one thread."""
+
+import os
+import re
+import subprocess
+import time
+import uuid
+
+import steps
+from home import BOUND, until
+
+# What the client shows: once it has heard of the server's model; in its empty field for input; below an
+# answer that is done; while its server is away.
+CONNECTED = "echo default"
+EMPTY = "Ask Codex to do anything"
+DONE = "Worked for"
+GONE = "Reconnecting to server"
+# What stands below the last screen.
+ENDED = "ended with"
+
+
+class Terminal:
+    """A program in a terminal that nobody looks at, on a socket of tmux of its own."""
+
+    def __init__(self, command, folder, variables):
+        self.socket = f"skein-clients-{uuid.uuid4().hex}"
+        size = ["-x", "100", "-y", "150"]
+        # The program's last screen stays, with its exit code. tmux itself does not always notice an end.
+        shell = ["sh", "-c", f'"$@"; echo "{ENDED} $?"; exec cat', "sh", *command]
+        self.tmux("-f", "/dev/null", "new-session", "-d", *size, "-c", folder, "--", *shell, env=variables)
+
+    def tmux(self, *words, env=None):
+        ran = subprocess.run(["tmux", "-u", "-L", self.socket, *words], capture_output=True, text=True, env=env)
+        if ran.returncode != 0:
+            raise AssertionError(f"tmux {words[0]}: {ran.stderr.strip()}")
+        return ran.stdout
+
+    def screen(self):
+        return self.tmux("capture-pane", "-p", "-J")
+
+    def shows(self, what, holds, bound=BOUND):
+        """Waits until the screen has it; `holds` is a text or asks the screen. An error shows the screen."""
+        there = (lambda screen: holds in screen) if isinstance(holds, str) else holds
+        try:
+            return until(what, lambda: there(self.screen()), bound)
+        except AssertionError as error:
+            lines = [line for line in self.screen().splitlines() if line.strip()]
+            raise AssertionError("\n  | ".join([f"{error}; the screen:", *lines])) from None
+
+    def type(self, text):
+        self.tmux("send-keys", "-l", "--", text)
+
+    def press(self, key, until_holds, bound=BOUND):
+        """Presses a key until it has been taken: one right behind a text may be taken as a part of that."""
+        end = time.monotonic() + bound
+        while True:
+            self.tmux("send-keys", key)
+            try:
+                return self.shows(f"the effect of {key}", until_holds, 0.5)
+            except AssertionError:
+                if time.monotonic() > end:
+                    raise
+
+    def end(self):
+        self.tmux("kill-server")
+
+
+def answer_to(screen, prompt):
+    """What stands below the last prompt of this text, up to the next one or the field for input; nothing without the prompt."""
+    _, found, rest = screen.rpartition(f"› {prompt}")
+    return rest.split("\n› ")[0] if found else ""
+
+
+def numbers(answer):
+    """The numbers of a streamed answer: each has dots behind it, however lines were broken."""
+    return [int(number) for number in re.findall(r"(\d+)\.{3,}", re.sub(r"[^\d.]", "", answer))]
+
+
+class Tui:
+    """A terminal client in a folder that it trusts. Steps are judged by its screen, and by what the server said."""
+
+    count = 1
+
+    def __init__(self, home, driver):
+        self.home, self.driver, self.thread = home, driver, None
+        # Those that show the thread, and all.
+        self.terminals, self.opened = [], []
+        beside = os.path.dirname(home.path)
+        self.folder, own = os.path.join(beside, "folder"), os.path.join(beside, "tui")
+        os.mkdir(self.folder)
+        os.mkdir(own)
+        with open(os.path.join(own, "config.toml"), "w") as config:
+            config.write(f'[projects."{self.folder}"]\ntrust_level = "trusted"\n')
+        self.variables = {**home.variables(), "CODEX_HOME": own}
+
+    def open(self, *words):
+        terminal = Terminal([*self.driver, *words, "--remote", self.home.codex], self.folder, self.variables)
+        self.terminals.append(terminal)
+        self.opened.append(terminal)
+        return terminal
+
+    def ask(self, text, terminal=None, taken=EMPTY):
+        terminal = terminal or self.terminals[0]
+        terminal.type(text)
+        terminal.shows("the prompt", text)
+        terminal.press("Enter", taken)
+
+    def all_show(self, prompt, what, holds):
+        """Waits until the answer to a prompt is so in every terminal."""
+        for terminal in self.terminals:
+            terminal.shows(what, lambda screen: holds(answer_to(screen, prompt)))
+
+    def counted(self, prompt, count):
+        """The answer is done, whole and there once."""
+        self.all_show(prompt, "the end of the answer", lambda answer: DONE in answer)
+        for terminal in self.terminals:
+            steps.equal(numbers(answer_to(terminal.screen(), prompt)), list(range(count)))
+
+    def ask_and_count(self, prompt, count, terminal=None):
+        self.ask(prompt, terminal)
+        self.counted(prompt, count)
+
+    def start(self):
+        self.open().shows("the client to be connected", CONNECTED)
+        self.thread = until("a thread", lambda: started(self.home))[0]
+        for _ in range(1, self.count):
+            self.open("resume", self.thread).shows("the client to be connected", CONNECTED)
+
+    def prompt(self):
+        self.ask_and_count("::stream 5 8 10", 5)
+
+    def streamed(self):
+        self.ask("::stream 60 8 20")
+        growing = lambda answer: 5 in numbers(answer) and 59 not in numbers(answer)
+        self.all_show("::stream 60 8 20", "a part of the answer", growing)
+        self.counted("::stream 60 8 20", 60)
+
+    def tool(self):
+        self.ask("::tool helper pid")
+        self.all_show("::tool helper pid", "the end of the answer", lambda answer: DONE in answer)
+        self.all_show("::tool helper pid", "the call", lambda answer: answer.count("Called helper.pid") == 1)
+
+    def approval(self):
+        if steps.APPROVALS:
+            text, question, answer = "::tool asks pid", "Allow", "Called asks.pid"
+        else:
+            text, question, answer = "::ask Which colour?", "to submit answer", steps.ANSWER
+        self.ask(text, taken=question)
+        for terminal in self.terminals:
+            terminal.shows("the question", question)
+        # The one that did not prompt, where there are two.
+        if not steps.APPROVALS:
+            self.terminals[-1].type(steps.ANSWER)
+            self.terminals[-1].shows("the answer", f"› {steps.ANSWER}")
+        self.terminals[-1].press("Enter", lambda screen: question not in screen)
+        self.all_show(text, "what was agreed to", lambda shown: DONE in shown and answer in shown)
+
+    def interrupt(self):
+        since, prompt = len(self.home.entries()), "::stream 100000 8 10"
+        self.ask(prompt)
+        self.all_show(prompt, "a part of the answer", lambda answer: 3 in numbers(answer))
+        # One press is enough; a second one means something else.
+        self.terminals[-1].press("Escape", "Conversation interrupted")
+        self.all_show(prompt, "the end of the turn", lambda answer: "Conversation interrupted" in answer)
+        steps.interrupted(self.home, since)
+
+    def resume(self):
+        ended = self.terminals.pop()
+        ended.type("/quit")
+        ended.shows("the command", "› /quit")
+        ended.press("Enter", f"{ENDED} 0")
+        again = self.open("resume", self.thread)
+        again.shows("the history", lambda screen: numbers(answer_to(screen, "::stream 60 8 20")) == list(range(60)))
+        self.ask_and_count("::stream 6 8 10", 6, again)
+
+    def kill(self):
+        self.ask("::tool helper hang")
+        self.all_show("::tool helper hang", "a helper at work", lambda answer: "Calling helper.hang" in answer)
+        self.home.kill_servers()
+        for terminal in self.terminals:
+            terminal.shows("the loss to be noticed", GONE)
+        until("the end of the helpers", lambda: not self.home.helpers())
+        self.home.serve()
+        for terminal in self.terminals:
+            terminal.shows("the client to be back", lambda screen: GONE not in screen and EMPTY in screen)
+        self.ask_and_count("::stream 7 8 10", 7)
+
+    def listed(self):
+        picker = self.open("resume")
+        picker.shows("the list", lambda screen: "Resume a previous session" in screen and "::stream 5 8 10" in screen)
+        picker.press("Enter", lambda screen: numbers(answer_to(screen, "::stream 7 8 10")) == list(range(7)))
+
+    def close(self):
+        for terminal in self.opened:
+            terminal.end()
+
+    def steps(self):
+        ways = [self.start, self.prompt, self.streamed, self.tool, self.approval, self.interrupt, self.resume, self.kill, self.listed]
+        return dict(zip(steps.NAMES, ways))
+
+
+class Two(Tui):
+    """Two of them on one thread: what one asks, answers or interrupts is seen by both."""
+
+    count = 2
+
+
+def started(home):
+    """Threads that were started and are kept."""
+    results = [entry.get("msg", {}).get("result") for entry in home.entries() if entry["dir"] == "s2c"]
+    threads = [result["thread"] for result in results if isinstance(result, dict) and isinstance(result.get("thread"), dict)]
+    return [thread["id"] for thread in threads if not thread["ephemeral"]]

@@ -1,0 +1,104 @@
+"""Stands between a client and Skein, and writes down every message that passes, as scripts/lib/peer-conformance.mjs reads it.
+
+usage: wire.py streams TRANSCRIPT CODEX ARGUMENT...    in the place of `codex`; the messages of its `app-server` are written
+       wire.py websocket TRANSCRIPT SERVER             in front of a server; prints {"address"}
+
+What a client says may have any shape ("free"); what is answered may not."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+WAY = {"c2s": {"dir": "c2s", "free": True}, "s2c": {"dir": "s2c"}}
+
+
+class Transcript:
+    """A file that several processes write: a line is written at once."""
+
+    def __init__(self, path):
+        self.file = os.open(path, os.O_WRONLY | os.O_APPEND)
+
+    def write(self, connection, way, text):
+        try:
+            said = {"msg": json.loads(text)}
+        except ValueError:
+            said = {"raw": str(text)}
+        os.write(self.file, json.dumps({"conn": connection, **WAY[way], **said}).encode() + b"\n")
+
+
+def streams(transcript, command):
+    if "app-server" not in command:
+        os.execvp(command[0], command)
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    # A client that ends its server ends this.
+    signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+    signal.signal(signal.SIGINT, lambda *_: server.terminate())
+
+    def carry(source, sink, way):
+        for line in source:
+            transcript.write(f"streams-{os.getpid()}", way, line.decode())
+            try:
+                sink.write(line)
+                sink.flush()
+            except OSError:
+                break
+        try:
+            sink.close()
+        except OSError:
+            pass  # the other end is gone with what was on its way
+
+    threading.Thread(target=carry, args=(sys.stdin.buffer, server.stdin, "c2s"), daemon=True).start()
+    outward = threading.Thread(target=carry, args=(server.stdout, sys.stdout.buffer, "s2c"), daemon=True)
+    outward.start()
+    code = server.wait()
+    outward.join(1)
+    # Python would wait for the thread that reads a client which says nothing more.
+    os._exit(code if code >= 0 else 128 - code)
+
+
+async def websocket(transcript, server):
+    from websockets.asyncio.client import connect
+    from websockets.asyncio.server import serve
+    from websockets.exceptions import WebSocketException
+
+    count = 0
+
+    async def carry(source, sink, name, way):
+        async for text in source:
+            transcript.write(name, way, text)
+            await sink.send(text)
+
+    async def handle(client):
+        nonlocal count
+        count += 1
+        name = f"websocket-{count}"
+        try:
+            async with connect(server, max_size=None, compression=None, user_agent_header=None) as far:
+                ways = [carry(client, far, name, "c2s"), carry(far, client, name, "s2c")]
+                tasks = [asyncio.ensure_future(way) for way in ways]
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                # What a killed server leaves is a connection without a word of good-bye.
+                if far.close_code == 1006:
+                    client.transport.abort()
+        except (OSError, WebSocketException):
+            client.transport.abort()
+
+    async with serve(handle, "127.0.0.1", 0, max_size=None, compression=None) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        print(json.dumps({"address": f"ws://127.0.0.1:{port}"}), flush=True)
+        await asyncio.get_running_loop().create_future()
+
+
+if __name__ == "__main__":
+    kind, path, *rest = sys.argv[1:]
+    if kind == "streams":
+        streams(Transcript(path), rest)
+    else:
+        asyncio.run(websocket(Transcript(path), rest[0]))
