@@ -263,6 +263,7 @@ impl ProcessHost {
     /// Ends the helpers that are kept for who comes back, and keeps none from now on. Returns when no helper is left: those
     /// that threads use end with their threads.
     pub async fn close(&self) {
+        self.looks.close();
         self.pool.close().await;
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::unistd::Pid;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::census::Census;
 use super::proc::Process;
@@ -28,12 +28,18 @@ pub struct Look {
 
 /// The helpers that are looked at.
 #[derive(Debug, Default)]
-pub struct Looks(Mutex<Watched>);
+pub struct Looks {
+    watched: Mutex<Watched>,
+    /// Rung when there will be nobody to be looked at any more.
+    nobody: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Watched {
     next: u64,
     running: bool,
+    /// No helper comes any more.
+    closing: bool,
     helpers: HashMap<u64, Helper>,
 }
 
@@ -58,11 +64,27 @@ pub struct Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.looks.watched().helpers.remove(&self.id);
+        let mut watched = self.looks.watched();
+        watched.helpers.remove(&self.id);
+        self.looks.ring(&watched);
     }
 }
 
 impl Looks {
+    /// The task ends with the last helper that is looked at, and not after a pause, which spares the many calls that are
+    /// short a look each.
+    pub fn close(&self) {
+        let mut watched = self.watched();
+        watched.closing = true;
+        self.ring(&watched);
+    }
+
+    fn ring(&self, watched: &Watched) {
+        if watched.closing && watched.helpers.is_empty() {
+            self.nobody.notify_one();
+        }
+    }
+
     /// Looks at what is below `guard` several times within `liveness`.
     pub fn watch(self: &Arc<Self>, tasks: &Tasks, guard: Option<Process>, liveness: Duration) -> Watch {
         let every = liveness / policy::HELPER_LOOKS;
@@ -88,7 +110,11 @@ impl Looks {
             // A look that panicked is logged, and no sign of anything.
             let looked = tasks.blocking("helper-liveness", Pool::Processes, look).await.unwrap_or_default();
             self.tell(looked);
-            tokio::time::sleep(pause).await;
+            // The stop of a server waits for this task.
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.nobody.notified() => {}
+            }
         }
     }
 
@@ -111,7 +137,7 @@ impl Looks {
 
     fn watched(&self) -> MutexGuard<'_, Watched> {
         // The map is whole whenever the lock is free, also after a panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -170,7 +196,28 @@ fn established(table: &str) -> impl Iterator<Item = u64> {
 mod tests {
     use std::net::{TcpListener, TcpStream};
 
+    use tokio::time::Instant;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_task_ends_with_the_last_that_is_looked_at() {
+        let (looks, tasks) = (Arc::<Looks>::default(), Tasks::new());
+        let mut watches = [(); 2].map(|()| looks.watch(&tasks, None, Duration::from_secs(3600)));
+        for watch in &mut watches {
+            watch.seen.changed().await.expect("a look");
+        }
+        let before = Instant::now();
+        let [first, mut last] = watches;
+        drop(first);
+        looks.close();
+        last.seen.changed().await.expect("the other one is looked at, as before");
+        let pause = before.elapsed();
+        assert_eq!(pause, policy::HELPER_LOOK_MOST);
+        drop(last);
+        tasks.finish().await;
+        assert_eq!(before.elapsed(), pause, "a stop of the server waits for this task");
+    }
 
     #[test]
     fn only_established_connections_count() {
