@@ -32,7 +32,7 @@ class Home:
         open(self.transcript, "w").close()
         os.mkdir(self.path, 0o700)
         with open(os.path.join(self.path, "config.toml"), "w") as config:
-            config.write(helper("helper", programs.helper, self.mark))
+            config.write(helper("helper", programs.helper, self.mark) + 'default_tools_approval_mode = "approve"\n')
             config.write(helper("asks", programs.helper, self.mark) + 'default_tools_approval_mode = "prompt"\n')
         self.server = self.between = None
         self.port = 0

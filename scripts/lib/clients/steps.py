@@ -16,8 +16,8 @@ ENDLESS = "/stream 100000 8 10"
 # Two calls at once, of which one takes a while for the same reason.
 CALLS = '/tool helper pid\n/tool helper sleep {"ms": 500}'
 HANGS = "/tool helper hang"
-# A call that its user is asked about.
-APPROVED = '/tool asks pid\n/tool asks sleep {"ms": 500}'
+# A call that its user is asked about, and one that is just made.
+APPROVED = '/tool asks pid\n/tool helper sleep {"ms": 500}'
 
 
 def counted(text, count):

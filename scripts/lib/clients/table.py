@@ -75,27 +75,28 @@ def play(row, programs, names, show):
 
     with tempfile.TemporaryDirectory(prefix="skein-clients-") as folder:
         home = Home(folder, programs, row.connects)
-        client = row.kind(home, row.driver)
-        for name, run in client.steps().items():
-            if name in names and name in row.without:
-                cells[name] = {"result": "not offered", "reason": row.without[name]}
-                show(cells[name])
-            elif name in names:
-                cell(name, run)
-        client.close()
-        home.close()
-        cell(LEFT, lambda: nothing_left(home))
-        cell(SCHEMA, lambda: held_against_schema(home))
+        try:
+            client = row.kind(home, row.driver)
+            for name, run in client.steps().items():
+                if name in names and name in row.without:
+                    cells[name] = {"result": "not offered", "reason": row.without[name]}
+                    show(cells[name])
+                elif name in names:
+                    cell(name, run)
+            cell(LEFT, lambda: nothing_left(home, client))
+            cell(SCHEMA, lambda: held_against_schema(home))
+        finally:
+            # Only after a failure there is any; they were started here.
+            for process in home.processes():
+                os.kill(process, signal.SIGKILL)
     return cells
 
 
-def nothing_left(home):
-    try:
-        until("the end of every process", lambda: not home.processes(), 10)
-    finally:
-        # Only after a failure there is any; they were started here.
-        for process in home.processes():
-            os.kill(process, signal.SIGKILL)
+def nothing_left(home, client):
+    """Ends what still runs as a user does. Then there is no process."""
+    client.close()
+    home.close()
+    until("the end of every process", lambda: not home.processes(), 10)
 
 
 def held_against_schema(home):
