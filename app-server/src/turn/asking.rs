@@ -24,7 +24,7 @@ pub struct Asking {
 #[derive(Debug)]
 pub enum About {
     /// Whether a helper's tool may be called.
-    Permission(WantedCall, oneshot::Sender<Permission>),
+    Permission(Box<WantedCall>, oneshot::Sender<Permission>),
     /// A model's questions to the user. The error says why nobody has answered.
     Questions(
         Vec<ToolRequestUserInputQuestion>,

@@ -25,7 +25,7 @@ enum Begun {
         /// The provider's name for it.
         id: String,
         /// As the user sees it.
-        item: ThreadItem,
+        item: Box<ThreadItem>,
         /// What is called.
         target: Target,
     },
@@ -116,12 +116,12 @@ impl Running {
         };
         let item = self.begin(item);
         self.report(Report::ItemStarted(item.clone())).await;
-        Begun::Call { id: call.id, item, target }
+        Begun::Call { id: call.id, item: Box::new(item), target }
     }
 
     async fn end_call(&self, helpers: Option<&Arc<HelperSet>>, call: Begun) -> ToolResult {
         let (id, item, target) = match call {
-            Begun::Call { id, item, target } => (id, item, target),
+            Begun::Call { id, item, target } => (id, *item, target),
             Begun::Not(result) => return result,
         };
         let (content, failed) = match (target, helpers) {
@@ -166,7 +166,7 @@ impl Running {
         let described = helpers.describe(&server, &tool, &self.job.cancel).await.map_err(NotMade::Helper)?;
         let (answer, answered) = oneshot::channel();
         let wanted = WantedCall { server, tool, arguments, described };
-        let about = About::Permission(wanted, answer);
+        let about = About::Permission(Box::new(wanted), answer);
         self.report(Report::Ask(Box::new(Asking { item: item.clone(), about }))).await;
         let answered = tokio::select! {
             biased;

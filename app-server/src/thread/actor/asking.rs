@@ -55,7 +55,7 @@ impl Owner {
         let Some(turn) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
         let Asking { item, about } = asking;
         match about {
-            About::Permission(wanted, answer) => self.decide(turn, &item, wanted, answer),
+            About::Permission(wanted, answer) => self.decide(turn, &item, *wanted, answer),
             About::Questions(questions, answer) => self.put_questions(turn, item, questions, answer),
             About::ClientCall(call, answer) => self.have_called(turn, item, call, answer),
         }
