@@ -32,5 +32,6 @@ pub mod telemetry;
 pub mod thread;
 pub mod trash;
 pub mod turn;
+pub mod web;
 
 pub use server::{Server, StartError};

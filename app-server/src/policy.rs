@@ -379,6 +379,55 @@ pub const HELPER_HTTP_RETRY_MOST: Duration = Duration::from_secs(5);
 /// How long the end of a session waits for a helper over HTTP to hear of it. Origin: below the 1.5 s in which an unload
 /// of processes is over.
 pub const HELPER_HTTP_GOODBYE: Duration = Duration::from_secs(1);
+
+// --- models ---
+
+/// How long a connection to a model's provider, with TLS, may take. Origin: as for helpers.
+pub const MODEL_CONNECT: Duration = Duration::from_secs(10);
+/// Redirects on the same server that are followed for one request to a model. Origin: as for helpers.
+pub const MODEL_REDIRECTS: usize = 3;
+/// How often a request to a model that got no answer is made again. Origin: the peer's default.
+pub const MODEL_REQUEST_RETRIES: u32 = 4;
+/// How often an answer that broke off is asked for again. Origin: the peer's default.
+pub const MODEL_STREAM_RETRIES: u32 = 5;
+/// The most that the settings may have for the two above. Origin: the peer's bound.
+pub const MODEL_RETRIES_MOST: u32 = 100;
+/// How long a model may show no sign of life. Origin: the peer's default; the keep-alives of hosted models come each few
+/// seconds, while a local one that reads a long conversation says nothing before its first word.
+pub const MODEL_STREAM_IDLE: Duration = Duration::from_mins(5);
+/// Before the first of these retries; doubles up to the next constant. Origin: guess; with the peer's numbers some 4 s for a
+/// request and 8 s for a stream.
+pub const MODEL_RETRY_FIRST: Duration = Duration::from_millis(250);
+/// Between two of them, at most, where the provider does not say how long to wait. Origin: guess.
+pub const MODEL_RETRY_MOST: Duration = Duration::from_secs(8);
+/// The longest wait that a provider may ask for; one that wants more is taken at its word, and the turn ends. Origin: guess; limits
+/// are counted in minutes, and who waits longer wants to know.
+pub const MODEL_RETRY_AFTER_MOST: Duration = Duration::from_mins(2);
+/// Bytes of one event of a model's stream. Origin: guess; the last event of an answer has all of it once more.
+pub const MODEL_EVENT_BYTES: usize = 16 << 20;
+/// Bytes of an answer that is an error. Origin: guess.
+pub const MODEL_ERROR_BYTES: usize = 64 << 10;
+/// How long the body of an error may take. Origin: guess; the status has said the most of it.
+pub const MODEL_ERROR_PATIENCE: Duration = Duration::from_secs(10);
+/// Characters of what a provider said that are shown. Origin: guess.
+pub const MODEL_ERROR_SHOWN: usize = 600;
+/// Items of one answer's stream that may be open at once: calls, blocks. Origin: guess; far above what models do.
+pub const MODEL_OPEN_ITEMS: usize = 1024;
+/// Bytes of the thoughts, or of the arguments of one call, that a stream may bring in pieces. Origin: as for one event.
+pub const MODEL_ITEM_BYTES: usize = 16 << 20;
+/// Tokens of an answer where the interface wants a bound, and the settings have none. Origin: what all models of the fourth
+/// generation allow.
+pub const ANTHROPIC_OUTPUT_TOKENS: u32 = 32_000;
+/// How long a list of models that was fetched is taken for true. Origin: guess.
+pub const MODEL_LIST_KEEP: Duration = Duration::from_mins(5);
+/// How long nobody asks again for one that was not to be had. Origin: guess; somebody may be starting that server.
+pub const MODEL_LIST_RETRY: Duration = Duration::from_secs(15);
+/// How long a list of models may take. Origin: guess; nobody waits for it.
+pub const MODEL_LIST_PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of it. Origin: guess; 300 models of a hub are 600 KiB.
+pub const MODEL_LIST_BYTES: usize = 4 << 20;
+/// Models that are taken of it. Origin: guess.
+pub const MODEL_LIST_MOST: usize = 1000;
 /// Before the first restart of a helper; doubles up to the next constant. Origin: limits.md.
 pub const HELPER_BACKOFF_FIRST: Duration = Duration::from_millis(100);
 /// Between restarts of a helper, at most. Origin: limits.md.

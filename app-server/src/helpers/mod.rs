@@ -54,6 +54,7 @@ pub use life::OnUnresponsive;
 pub use limits::HelperLimits;
 pub(crate) use limits::Size;
 pub use mark::HomeMark;
+pub(crate) use masks::Hidden;
 pub use masks::{MASK, shown_args};
 pub use pool::PoolCounts;
 pub(crate) use proc::Process;

@@ -1,14 +1,19 @@
 //! Models. A provider turns a conversation, the tools on offer and the settings into a stream of events; it knows nothing
-//! of threads, connections or files. One file a provider.
+//! of threads, connections or files. One file, or folder, a provider.
 
 use async_trait::async_trait;
 use skein_protocol::turn::CodexErrorInfo;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub mod anthropic;
 pub mod echo;
+pub mod http;
+pub mod openai_chat;
+pub mod openai_responses;
 pub mod prompt;
 pub mod scripted;
+pub mod spec;
 pub mod tool_name;
 
 pub use prompt::{

@@ -7,12 +7,13 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use rmcp::model::ServerJsonRpcMessage;
 use rmcp::transport::streamable_http_client::SseError;
-use sse_stream::{Sse, SseStream};
+use sse_stream::Sse;
 
 use super::super::Line;
 use super::super::heard::{self, Heard};
 use super::fault::Fault;
 use crate::policy;
+use crate::web::{self, root};
 
 /// A body whole, at most `limit` bytes of it.
 ///
@@ -41,13 +42,10 @@ pub fn events<E: std::error::Error + Send + Sync + 'static>(
     bytes: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
     noted: impl Fn(Option<String>) + Clone + Send + 'static,
 ) -> BoxStream<'static, Result<Sse, SseError>> {
-    let mut length = Length::default();
-    let bounded = bytes.map(move |chunk| {
-        let chunk = chunk.map_err(io::Error::other)?;
-        if length.add(&chunk) { Ok(chunk) } else { Err(io::Error::other(Fault::TooLong)) }
-    });
+    let bytes = bytes.map(|chunk| chunk.map_err(io::Error::other));
+    let too_long = || io::Error::other(Fault::TooLong);
     let failed = noted.clone();
-    let events = SseStream::from_bytes_stream(bounded).map(move |event| {
+    let events = web::events::events(bytes, policy::HELPER_LONGEST_LINE, too_long).map(move |event| {
         let checked = event.and_then(check);
         match &checked {
             Ok(event) if event.data.is_some() || event.id.is_some() => noted(None),
@@ -57,41 +55,6 @@ pub fn events<E: std::error::Error + Send + Sync + 'static>(
         checked
     });
     events.boxed()
-}
-
-/// How long the event is that is coming.
-#[derive(Debug, Default)]
-struct Length {
-    event: usize,
-    line: usize,
-    comment: bool,
-    after_return: bool,
-}
-
-impl Length {
-    /// `false` when it has become too long.
-    fn add(&mut self, chunk: &[u8]) -> bool {
-        for byte in chunk {
-            match byte {
-                b'\n' if self.after_return => self.after_return = false,
-                b'\n' | b'\r' => {
-                    self.after_return = *byte == b'\r';
-                    self.event =
-                        if self.line == 0 { 0 } else { self.event + self.line * usize::from(!self.comment) };
-                    (self.line, self.comment) = (0, false);
-                }
-                _ => {
-                    self.after_return = false;
-                    self.comment = if self.line == 0 { *byte == b':' } else { self.comment };
-                    self.line += 1;
-                    if self.event + self.line > policy::HELPER_LONGEST_LINE {
-                        return false;
-                    }
-                }
-            }
-        }
-        true
-    }
 }
 
 /// The event as it goes on: rmcp passes over what it cannot read, and waits as briefly as a server tells it to.
@@ -114,14 +77,6 @@ fn check(mut event: Sse) -> Result<Sse, SseError> {
 fn is_known(data: &str) -> bool {
     serde_json::from_str::<ServerJsonRpcMessage>(data).is_ok()
         || heard::hear(data.as_bytes()) == Ok(Heard::Nothing)
-}
-
-fn root(error: &SseError) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

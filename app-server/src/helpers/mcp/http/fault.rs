@@ -1,12 +1,10 @@
 //! What can go wrong with a helper that is reached over HTTP, told so that a user can act on it. Never has a secret in it.
 
-use std::error::Error as StdError;
-use std::io;
-
 use rmcp::transport::DynamicTransportError;
 use rmcp::transport::streamable_http_client::StreamableHttpError;
 
 use crate::policy;
+use crate::web::{is_lasting, root, tls};
 
 /// Why a request got no answer of MCP.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,12 +76,7 @@ pub enum Fault {
 impl Fault {
     /// A request that failed before, or while, its answer came.
     pub fn of(error: &reqwest::Error, origin: &str) -> Self {
-        // The address is left out, as its query may be secret; what caused it all is the last one.
-        let mut cause: &dyn StdError = error;
-        while let Some(deeper) = cause.source() {
-            cause = deeper;
-        }
-        let why = if error.is_timeout() { "it took too long".to_owned() } else { cause.to_string() };
+        let why = if error.is_timeout() { "it took too long".to_owned() } else { root(error) };
         let origin = origin.to_owned();
         if let Some(said) = tls(error) {
             return Self::Tls { origin, why: said.to_string(), lasting: is_lasting(said) };
@@ -122,32 +115,6 @@ impl Fault {
             | Self::Stopped => false,
         }
     }
-}
-
-/// What TLS said, where it was TLS.
-fn tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(said) = error.downcast_ref() {
-            return Some(said);
-        }
-        // An error of I/O names as its source not what it is made of, but the source of that.
-        let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        cause = inside.map(|inside| inside as &(dyn StdError + 'static)).or_else(|| error.source());
-    }
-    None
-}
-
-/// Whether another try would hear the same: it is about who they are, or they speak no TLS.
-fn is_lasting(said: &rustls::Error) -> bool {
-    matches!(
-        said,
-        rustls::Error::InvalidCertificate(_)
-            | rustls::Error::InvalidMessage(_)
-            | rustls::Error::NoCertificatesPresented
-            | rustls::Error::UnsupportedNameType
-            | rustls::Error::PeerIncompatible(_)
-    )
 }
 
 /// What a transport's error says, where it is one of ours.

@@ -22,6 +22,7 @@ use super::secrets::{credentials, headers, secrets};
 use crate::helpers::masks::Hidden;
 use crate::helpers::{HttpSpec, life, shown_url};
 use crate::policy;
+use crate::web::{self, Manner};
 
 type Error = StreamableHttpError<Fault>;
 
@@ -348,40 +349,8 @@ fn is(response: &Response, kind: &str) -> bool {
 
 /// Of a helper, not of all: what one does to its connections is its own affair.
 fn client(spec: &HttpSpec) -> Result<Client, String> {
-    // The second time it is there already, and the same.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let url = reqwest::Url::parse(&spec.url).map_err(|error| format!("its url cannot be read: {error}"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("its url begins with {}:, and only http and https can be used", url.scheme()));
-    }
-    let mut builder = Client::builder()
-        .user_agent(concat!("skein/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(policy::HELPER_HTTP_CONNECT)
-        .redirect(reqwest::redirect::Policy::custom(redirect));
-    if is_here(&url) {
-        builder = builder.no_proxy();
-    }
-    if url.scheme() == "http" {
-        // Without the certificates of the machine, which are not needed, and may not be there.
-        builder = builder.tls_certs_only([]);
-    }
-    builder.build().map_err(|error| format!("HTTP cannot be spoken: {}", Fault::of(&error, &spec.origin())))
-}
-
-/// Whether it is this machine, which no proxy is to be asked about.
-fn is_here(url: &reqwest::Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// Followed only on the same server and with the same request, a few times.
-fn redirect(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
-    let stays = attempt.previous().last().is_some_and(|from| from.origin() == attempt.url().origin());
-    let whole = matches!(attempt.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
-    match stays && whole && attempt.previous().len() <= policy::HELPER_HTTP_REDIRECTS {
-        true => attempt.follow(),
-        false => attempt.stop(),
-    }
+    let (connect, redirects) = (policy::HELPER_HTTP_CONNECT, policy::HELPER_HTTP_REDIRECTS);
+    web::client(&spec.url, Manner { connect, redirects })
 }
 
 #[cfg(test)]
@@ -407,13 +376,6 @@ mod tests {
             let said = refusal(url, header).expect("a refusal");
             assert!(said.contains(named) && !said.contains("s3cret"), "{said}");
         }
-    }
-
-    #[test]
-    fn this_machine_is_asked_about_at_no_proxy() {
-        let here = |url: &str| is_here(&reqwest::Url::parse(url).expect("an address"));
-        assert!(["http://localhost:1/", "http://127.0.0.9/", "https://[::1]:8/"].into_iter().all(here));
-        assert!(!["http://10.0.0.1/", "https://localhost.example.org/"].into_iter().any(here));
     }
 
     #[test]

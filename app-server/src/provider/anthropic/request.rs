@@ -1,0 +1,249 @@
+//! What is asked, as Messages wants it: turns of the user and of the model, one after the other, each of blocks. Pure.
+
+use serde_json::{Map, Value, json};
+use skein_protocol::settings::ReasoningSummary;
+
+use crate::policy;
+use crate::provider::http::talk::{Came, NOTHING, Part, Step, steps};
+use crate::provider::spec::ProviderSpec;
+use crate::provider::{Content, Image, ModelSettings, Prompt, ToolCall, ToolSpec};
+
+/// The least that a model can be told to think, in tokens.
+const LEAST_BUDGET: u32 = 1024;
+/// Up to here the model's provider is to remember the conversation.
+const REMEMBERED: &str = "ephemeral";
+
+/// How a model is told to think.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Thinking {
+    /// It cannot.
+    Never,
+    /// By so many tokens.
+    Budget,
+    /// By a word for the effort.
+    Effort,
+}
+
+/// The body of a request.
+pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
+    let settings = &prompt.settings;
+    let most = spec.max_output_tokens.unwrap_or(policy::ANTHROPIC_OUTPUT_TOKENS);
+    let steps = steps(&prompt.history);
+    let first = steps.iter().take_while(|step| matches!(step, Step::Developer(_))).count();
+    let (first, rest) = steps.split_at(first);
+    let system = system(settings, first);
+    let mut messages = messages(rest);
+    let mut tools: Vec<Value> = prompt.tools.iter().map(tool).collect();
+    mark(&mut messages);
+    if system.is_empty()
+        && let Some(tool) = tools.last_mut()
+    {
+        tool["cache_control"] = json!({ "type": REMEMBERED });
+    }
+    let mut body = Map::new();
+    let mut put = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            body.insert(key.to_owned(), value);
+        }
+    };
+    let thinking = thinking(prompt, most, &messages);
+    put("model", Some(json!(prompt.model)));
+    put("max_tokens", Some(json!(most)));
+    put("stream", Some(json!(true)));
+    put("output_config", output_config(prompt));
+    put("thinking", thinking);
+    put("service_tier", settings.service_tier.as_ref().map(|tier| json!(tier)));
+    put("system", (!system.is_empty()).then(|| json!(system)));
+    put("tools", (!tools.is_empty()).then(|| json!(tools)));
+    put("messages", Some(json!(messages)));
+    Value::Object(body)
+}
+
+/// What holds for the whole conversation. Its end is a mark: tools and this stay the same from answer to answer.
+fn system(settings: &ModelSettings, first: &[Step<'_>]) -> Vec<Value> {
+    let said =
+        first.iter().filter_map(|step| if let Step::Developer(text) = step { Some(*text) } else { None });
+    let texts = settings.instructions.as_deref().into_iter().chain(said).filter(|text| !text.is_empty());
+    let mut blocks: Vec<Value> = texts.map(text_block).collect();
+    if let Some(block) = blocks.last_mut() {
+        block["cache_control"] = json!({ "type": REMEMBERED });
+    }
+    blocks
+}
+
+fn tool(tool: &ToolSpec) -> Value {
+    json!({ "name": tool.name, "description": tool.description, "input_schema": tool.parameters })
+}
+
+fn text_block(text: &str) -> Value {
+    json!({ "type": "text", "text": text })
+}
+
+fn messages(steps: &[Step<'_>]) -> Vec<Value> {
+    let mut turns: Vec<(&'static str, Vec<Value>)> = Vec::new();
+    for step in steps {
+        let (role, blocks) = match step {
+            Step::User(content) => ("user", content.iter().filter_map(block).collect()),
+            // There is no role for it between the others.
+            Step::Developer(text) => {
+                ("user", vec![text_block(&format!("<developer>\n{text}\n</developer>"))])
+            }
+            Step::Model(said) => ("assistant", said.iter().filter_map(part).collect()),
+            Step::Results(came) => ("user", came.iter().map(result).collect()),
+        };
+        match turns.last_mut() {
+            // Turns of nothing are refused, and would part those beside them.
+            _ if blocks.is_empty() => {}
+            Some((last, there)) if *last == role => there.extend(blocks),
+            _ => turns.push((role, blocks)),
+        }
+    }
+    // The user has to begin; after what was left out the model might.
+    if turns.first().is_some_and(|(role, _)| *role == "assistant") {
+        turns.insert(0, ("user", vec![text_block("(The conversation goes on.)")]));
+    }
+    turns.into_iter().map(|(role, content)| json!({ "role": role, "content": content })).collect()
+}
+
+/// Marks the ends of the last two turns of the user: what was asked before is found there, and the next answer finds this.
+fn mark(messages: &mut [Value]) {
+    let users = messages.iter_mut().rev().filter(|message| message["role"] == "user").take(2);
+    for message in users {
+        let last = message["content"].as_array_mut().and_then(|blocks| blocks.last_mut());
+        if let Some(block) = last {
+            block["cache_control"] = json!({ "type": REMEMBERED });
+        }
+    }
+}
+
+fn part(part: &Part<'_>) -> Option<Value> {
+    match part {
+        Part::Text(text) => (!text.trim().is_empty()).then(|| text_block(text)),
+        Part::Thought(thought) => {
+            let own = thought.own_form.as_ref();
+            // Of another provider it would be something else.
+            own.filter(|own| own["type"] == "thinking" || own["type"] == "redacted_thinking").cloned()
+        }
+        Part::Call(call) => Some(json!({
+            "type": "tool_use",
+            "id": call.id,
+            "name": call.callee.name(),
+            "input": input(call),
+        })),
+    }
+}
+
+/// Arguments are an object here. What the model wrote and is none goes back to it as a text in one.
+fn input(call: &ToolCall) -> Value {
+    match serde_json::from_str(&call.arguments) {
+        Ok(Value::Object(input)) => Value::Object(input),
+        Ok(_) | Err(_) if call.arguments.trim().is_empty() => json!({}),
+        Ok(_) | Err(_) => json!({ "arguments": call.arguments }),
+    }
+}
+
+fn result(came: &Came<'_>) -> Value {
+    let mut content: Vec<Value> = came.content().iter().filter_map(block).collect();
+    if matches!(came, Came::Nothing(_)) {
+        content.push(text_block(NOTHING));
+    }
+    json!({ "type": "tool_result", "tool_use_id": came.id(), "content": content, "is_error": came.failed() })
+}
+
+/// Blocks of nothing are refused.
+fn block(content: &Content) -> Option<Value> {
+    match content {
+        Content::Text(text) => (!text.trim().is_empty()).then(|| text_block(text)),
+        Content::Image(image) => Some(json!({ "type": "image", "source": source(image) })),
+    }
+}
+
+fn source(image: &Image) -> Value {
+    let inline = |media_type: &str, base64: &str| json!({ "type": "base64", "media_type": media_type, "data": base64 });
+    match image {
+        Image::Data { media_type, base64 } => inline(media_type, base64),
+        Image::Url(url) => {
+            let data = url.strip_prefix("data:").and_then(|data| data.split_once(";base64,"));
+            data.map_or_else(|| json!({ "type": "url", "url": url }), |(media, base64)| inline(media, base64))
+        }
+    }
+}
+
+fn output_config(prompt: &Prompt) -> Option<Value> {
+    let mut config = Map::new();
+    let effort = prompt.settings.effort.as_deref().filter(|effort| !is_none(effort));
+    if let (Some(effort), Thinking::Effort) = (effort, manner(&prompt.model)) {
+        // The least that there is a word for.
+        let effort = if effort == "minimal" { "low" } else { effort };
+        config.insert("effort".to_owned(), json!(effort));
+    }
+    if let Some(schema) = &prompt.settings.output_schema {
+        config.insert("format".to_owned(), json!({ "type": "json_schema", "schema": schema }));
+    }
+    (!config.is_empty()).then_some(Value::Object(config))
+}
+
+/// Nobody thinks unless there is a word about how hard.
+fn thinking(prompt: &Prompt, most: u32, messages: &[Value]) -> Option<Value> {
+    let settings = &prompt.settings;
+    let effort = settings.effort.as_deref()?;
+    match manner(&prompt.model) {
+        Thinking::Never => None,
+        _ if is_none(effort) => None,
+        Thinking::Effort => {
+            let shown = settings.summary != Some(ReasoningSummary::None);
+            Some(json!({ "type": "adaptive", "display": if shown { "summarized" } else { "omitted" } }))
+        }
+        Thinking::Budget if calls_without_thoughts(messages) => None,
+        Thinking::Budget => {
+            let wanted = match effort {
+                "minimal" => 1024,
+                "low" => 4096,
+                "medium" => 8192,
+                "high" => 16_384,
+                _ => 24_576,
+            };
+            // It counts among the tokens of the answer, of which some have to be left.
+            let budget = wanted.min(most / 2);
+            (budget >= LEAST_BUDGET).then(|| json!({ "type": "enabled", "budget_tokens": budget }))
+        }
+    }
+}
+
+fn is_none(effort: &str) -> bool {
+    effort == "none"
+}
+
+/// The models that want a number are known by their names, and are no more to come.
+fn manner(model: &str) -> Thinking {
+    let has = |names: &[&str]| names.iter().any(|name| model.contains(name));
+    if has(&[
+        "claude-3-7",
+        "claude-3.7",
+        "opus-4-0",
+        "opus-4-1",
+        "opus-4-2025",
+        "opus-4-5",
+        "opus-4.1",
+        "opus-4.5",
+    ]) || has(&["sonnet-4-0", "sonnet-4-2025", "sonnet-4-5", "sonnet-4.5", "haiku-4-5", "haiku-4.5"])
+    {
+        Thinking::Budget
+    } else if has(&["claude-3", "claude-2", "claude-instant"]) {
+        Thinking::Never
+    } else {
+        Thinking::Effort
+    }
+}
+
+/// Whether the conversation ends with results of calls that the model did not think before, as far as is known: it cannot
+/// be told to think then.
+fn calls_without_thoughts(messages: &[Value]) -> bool {
+    let [.., model, user] = messages else { return false };
+    let kind = |block: &Value, kind: &str| block["type"] == kind;
+    let of = |message: &Value| message["content"].as_array().cloned().unwrap_or_default();
+    let ends_with_results = of(user).iter().any(|block| kind(block, "tool_result"));
+    let thought =
+        of(model).first().is_some_and(|block| kind(block, "thinking") || kind(block, "redacted_thinking"));
+    ends_with_results && !thought
+}

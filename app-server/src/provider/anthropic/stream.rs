@@ -1,0 +1,209 @@
+//! What an answer of Messages says, event by event. Pure.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::policy;
+use crate::provider::http::form::{Flow, Stopped, StreamReader, Wrong, call_id, count, some_text, text};
+use crate::provider::http::said::Said;
+use crate::provider::{Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
+
+/// Reads one answer.
+#[derive(Debug)]
+pub struct Reader {
+    /// The answer, for calls without an id.
+    answer: Uuid,
+    /// Blocks that are coming, by their number.
+    blocks: BTreeMap<i64, Block>,
+    /// Calls so far.
+    calls: usize,
+    usage: Usage,
+    /// The reason of the end has come.
+    finished: bool,
+}
+
+/// A block that comes in pieces.
+#[derive(Debug)]
+enum Block {
+    Text,
+    Thought {
+        text: String,
+        signature: String,
+    },
+    /// A thought that nobody but its provider can read.
+    Sealed(Value),
+    Call {
+        id: Option<String>,
+        name: String,
+        input: Value,
+        arguments: String,
+    },
+    /// Of a kind that we do not ask for.
+    Other,
+}
+
+impl StreamReader for Reader {
+    fn hear(&mut self, data: &str, out: &mut Vec<ModelEvent>) -> Result<Flow, Wrong> {
+        let event: Value = serde_json::from_str(data).map_err(|_| Wrong::garbage(data))?;
+        match text(&event, "type").unwrap_or_default() {
+            "message_start" => self.count(&event["message"]["usage"]),
+            "content_block_start" => self.begin(&event, out)?,
+            "content_block_delta" => self.delta(&event, out)?,
+            "content_block_stop" => self.end(event["index"].as_i64().unwrap_or(0), out),
+            "message_delta" => {
+                self.count(&event["usage"]);
+                self.finish(text(&event["delta"], "stop_reason"), out)?;
+            }
+            "message_stop" => {
+                self.give_usage(out);
+                return Ok(Flow::Over);
+            }
+            "error" => return Err(Wrong::Said(Said::of(&event))),
+            "" if event.get("error").is_some() => return Err(Wrong::Said(Said::of(&event))),
+            "" if !event.is_object() => return Err(Wrong::garbage(data)),
+            _ => {}
+        }
+        Ok(Flow::On)
+    }
+
+    fn cut(&mut self, out: &mut Vec<ModelEvent>) -> Result<bool, Wrong> {
+        if self.finished {
+            self.give_usage(out);
+        }
+        Ok(self.finished)
+    }
+}
+
+impl Reader {
+    /// Of the answer that is to come.
+    pub fn new(answer: Uuid) -> Self {
+        Self { answer, blocks: BTreeMap::new(), calls: 0, usage: Usage::default(), finished: false }
+    }
+
+    fn begin(&mut self, event: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+        let content = &event["content_block"];
+        let block = match text(content, "type").unwrap_or_default() {
+            "text" => Block::Text,
+            "thinking" => Block::Thought { text: String::new(), signature: String::new() },
+            "redacted_thinking" => Block::Sealed(content.clone()),
+            "tool_use" => Block::Call {
+                id: some_text(content, "id").map(ToOwned::to_owned),
+                name: text(content, "name").unwrap_or_default().to_owned(),
+                input: content["input"].clone(),
+                arguments: String::new(),
+            },
+            _ => Block::Other,
+        };
+        let index = event["index"].as_i64().unwrap_or(0);
+        self.blocks.insert(index, block);
+        if self.blocks.len() > policy::MODEL_OPEN_ITEMS {
+            return Err(Wrong::TooLong);
+        }
+        // A block may begin with a piece of it.
+        for (key, kind) in
+            [("text", "text_delta"), ("thinking", "thinking_delta"), ("signature", "signature_delta")]
+        {
+            if let Some(piece) = some_text(content, key) {
+                self.delta(&json!({ "index": index, "delta": { "type": kind, key: piece } }), out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn delta(&mut self, event: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+        let delta = &event["delta"];
+        let piece = |key: &str| text(delta, key).unwrap_or_default();
+        let length = match self.blocks.get_mut(&event["index"].as_i64().unwrap_or(0)) {
+            Some(Block::Text) => {
+                let piece = piece("text");
+                if !piece.is_empty() {
+                    out.push(ModelEvent::TextDelta(piece.to_owned()));
+                }
+                0
+            }
+            Some(Block::Thought { text, signature }) => {
+                text.push_str(piece("thinking"));
+                signature.push_str(piece("signature"));
+                if !piece("thinking").is_empty() {
+                    let piece = piece("thinking").to_owned();
+                    out.push(ModelEvent::ReasoningDelta { of: Thoughts::Summary, part: 0, text: piece });
+                }
+                text.len() + signature.len()
+            }
+            Some(Block::Call { arguments, .. }) => {
+                arguments.push_str(piece("partial_json"));
+                arguments.len()
+            }
+            Some(Block::Sealed(_) | Block::Other) | None => 0,
+        };
+        if length > policy::MODEL_ITEM_BYTES { Err(Wrong::TooLong) } else { Ok(()) }
+    }
+
+    fn end(&mut self, index: i64, out: &mut Vec<ModelEvent>) {
+        match self.blocks.remove(&index) {
+            Some(Block::Thought { text, signature }) => {
+                let own_form = json!({ "type": "thinking", "thinking": text, "signature": signature });
+                // Without a signature it would be refused.
+                let own_form = (!signature.is_empty()).then_some(own_form);
+                let summary = Some(text).filter(|text| !text.is_empty()).into_iter().collect();
+                out.push(ModelEvent::Reasoning(Reasoning { summary, content: Vec::new(), own_form }));
+            }
+            Some(Block::Sealed(block)) => {
+                out.push(ModelEvent::Reasoning(Reasoning { own_form: Some(block), ..Reasoning::default() }));
+            }
+            Some(Block::Call { id, name, input, arguments }) => {
+                let id = id.unwrap_or_else(|| call_id(self.answer, self.calls));
+                self.calls += 1;
+                // Servers that send a call whole have it in the beginning of its block.
+                let arguments = match arguments.trim().is_empty() {
+                    true if input.is_object() => input.to_string(),
+                    true => "{}".to_owned(),
+                    false => arguments,
+                };
+                out.push(ModelEvent::ToolCall(ToolCall { id, callee: Callee::Offered(name), arguments }));
+            }
+            Some(Block::Text | Block::Other) | None => {}
+        }
+    }
+
+    fn finish(&mut self, reason: Option<&str>, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+        let why = match reason {
+            None => return Ok(()),
+            Some("max_tokens") => Stopped::Length,
+            Some("refusal") => Stopped::Refusal,
+            Some("model_context_window_exceeded") => Stopped::Context,
+            Some(_) => {
+                self.finished = true;
+                return Ok(());
+            }
+        };
+        self.give_usage(out);
+        Err(Wrong::Stopped(why))
+    }
+
+    /// Takes what the answer has cost so far. Later counts replace earlier ones, where they are there.
+    fn count(&mut self, usage: &Value) {
+        let take = |field: &mut i64, pointer: &str| {
+            if usage.pointer(pointer).is_some_and(Value::is_i64) {
+                *field = count(usage, pointer);
+            }
+        };
+        // Here the three are apart, and `give_usage` adds them up.
+        take(&mut self.usage.input, "/input_tokens");
+        take(&mut self.usage.cached_input, "/cache_read_input_tokens");
+        take(&mut self.usage.cache_write_input, "/cache_creation_input_tokens");
+        take(&mut self.usage.output, "/output_tokens");
+        take(&mut self.usage.reasoning_output, "/output_tokens_details/thinking_tokens");
+    }
+
+    fn give_usage(&mut self, out: &mut Vec<ModelEvent>) {
+        let usage = std::mem::take(&mut self.usage);
+        if usage != Usage::default() {
+            let input =
+                usage.input.saturating_add(usage.cached_input).saturating_add(usage.cache_write_input);
+            out.push(ModelEvent::Usage(Usage { input, ..usage }));
+        }
+    }
+}

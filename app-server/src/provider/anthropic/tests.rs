@@ -1,0 +1,200 @@
+use serde_json::{Value, json};
+use skein_protocol::settings::ReasoningSummary;
+
+use super::Messages;
+use super::request::body;
+use crate::provider::http::fault::Fault;
+use crate::provider::http::form::{Stopped, Wrong};
+use crate::provider::http::said::About;
+use crate::provider::http::tests::{call, heard, heard_data, prompt, says_the_same_in_pieces, text};
+use crate::provider::spec::{ProviderSpec, WireApi};
+use crate::provider::{Entry, ModelEvent, Prompt, Reasoning, Thoughts, Usage};
+
+pub const THOUGHT: &str = include_str!("streams/thought.sse");
+pub const CALLS: &str = include_str!("streams/calls.sse");
+
+fn spec() -> ProviderSpec {
+    ProviderSpec::new("anthropic", "https://api.anthropic.com/v1", WireApi::Anthropic)
+}
+
+fn signed() -> Value {
+    json!({ "type": "thinking", "thinking": "hm", "signature": "c2lnbmVk" })
+}
+
+#[test]
+fn a_conversation_is_asked_with_everything_in_it() {
+    let mut prompt = prompt("claude-opus-4-6", signed());
+    prompt.settings.effort = Some("high".to_owned());
+    prompt.settings.service_tier = Some("auto".to_owned());
+    prompt.settings.output_schema = Some(json!({ "type": "object" }));
+    let said = |text: &str| json!({ "type": "text", "text": text });
+    let marked =
+        |text: &str| json!({ "type": "text", "text": text, "cache_control": { "type": "ephemeral" } });
+    let png =
+        json!({ "type": "image", "source": { "type": "base64", "media_type": "image/png", "data": "AAAA" } });
+    assert_eq!(
+        body(&prompt, &spec()),
+        json!({
+            "model": "claude-opus-4-6",
+            "max_tokens": 32_000,
+            "stream": true,
+            "output_config": { "effort": "high", "format": { "type": "json_schema", "schema": { "type": "object" } } },
+            "thinking": { "type": "adaptive", "display": "summarized" },
+            "service_tier": "auto",
+            "system": [marked("Be kind.")],
+            "tools": [{ "name": "look", "description": "Looks.", "input_schema": { "type": "object", "properties": {} } }],
+            "messages": [
+                { "role": "user", "content": [
+                    said("What is this?"),
+                    { "type": "image", "source": { "type": "url", "url": "https://example.org/a.png" } },
+                ] },
+                { "role": "assistant", "content": [said("A picture.")] },
+                { "role": "user", "content": [
+                    said("And the sky?"),
+                    marked("<developer>\nThe user is in a hurry.\n</developer>"),
+                ] },
+                { "role": "assistant", "content": [
+                    signed(),
+                    said("I look."),
+                    { "type": "tool_use", "id": "1", "name": "look", "input": { "at": "sky" } },
+                    { "type": "tool_use", "id": "2", "name": "mcp__files__read", "input": {} },
+                ] },
+                { "role": "user", "content": [
+                    { "type": "tool_result", "tool_use_id": "1", "content": [said("blue")], "is_error": false },
+                    {
+                        "type": "tool_result",
+                        "tool_use_id": "2",
+                        "content": [said("no sky"), png],
+                        "is_error": true,
+                        "cache_control": { "type": "ephemeral" },
+                    },
+                ] },
+            ],
+        })
+    );
+}
+
+fn with_effort(model: &str, effort: &str) -> Prompt {
+    let mut prompt = prompt(model, signed());
+    prompt.settings.effort = Some(effort.to_owned());
+    prompt
+}
+
+#[test]
+fn each_generation_of_models_is_told_to_think_in_its_own_words() {
+    let asked = |prompt: &Prompt| {
+        let body = body(prompt, &spec());
+        (body["thinking"].clone(), body["output_config"]["effort"].clone())
+    };
+    let budget = json!({ "type": "enabled", "budget_tokens": 8192 });
+    assert_eq!(asked(&with_effort("claude-sonnet-4-5", "medium")), (budget, Value::Null));
+    assert_eq!(asked(&with_effort("claude-3-5-haiku", "medium")), (Value::Null, Value::Null));
+    assert_eq!(asked(&with_effort("claude-opus-5", "none")), (Value::Null, Value::Null));
+    let mut silent = with_effort("claude-opus-5", "minimal");
+    silent.settings.summary = Some(ReasoningSummary::None);
+    assert_eq!(asked(&silent), (json!({ "type": "adaptive", "display": "omitted" }), json!("low")));
+    // A budget is a part of what the answer may take.
+    let small = ProviderSpec { max_output_tokens: Some(4096), ..spec() };
+    let asked_of =
+        |spec: &ProviderSpec| body(&with_effort("claude-sonnet-4-5", "high"), spec)["thinking"].clone();
+    assert_eq!(asked_of(&small), json!({ "type": "enabled", "budget_tokens": 2048 }));
+    assert_eq!(asked_of(&ProviderSpec { max_output_tokens: Some(2000), ..spec() }), Value::Null);
+    // Calls whose thoughts are lost cannot be followed by others.
+    let mut lost = with_effort("claude-sonnet-4-5", "high");
+    lost.history.retain(|entry| !matches!(entry, Entry::Reasoning(_)));
+    assert_eq!(asked(&lost).0, Value::Null);
+}
+
+#[test]
+fn turns_follow_each_other_whatever_the_history_has() {
+    let mut prompt = prompt("claude-opus-5", signed());
+    prompt.settings.instructions = None;
+    prompt.history = vec![
+        Entry::Developer("first".to_owned()),
+        Entry::Assistant("I begin".to_owned()),
+        Entry::User(vec![]),
+        Entry::Assistant("and go on".to_owned()),
+        Entry::Call(call("1", "look", "no object")),
+    ];
+    let body = body(&prompt, &spec());
+    let system = json!([{ "type": "text", "text": "first", "cache_control": { "type": "ephemeral" } }]);
+    assert_eq!(body["system"], system);
+    let roles: Vec<&str> =
+        body["messages"].as_array().unwrap().iter().map(|turn| turn["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["user", "assistant", "user"]);
+    assert_eq!(body["messages"][1]["content"][2]["input"], json!({ "arguments": "no object" }));
+    assert_eq!(body["messages"][2]["content"][0]["is_error"], json!(true));
+}
+
+#[test]
+fn thoughts_come_signed_or_sealed() {
+    let (events, result) = heard(&Messages, THOUGHT);
+    let thinking =
+        |text: &str| ModelEvent::ReasoningDelta { of: Thoughts::Summary, part: 0, text: text.to_owned() };
+    let own = json!({ "type": "thinking", "thinking": "A greeting", "signature": "c2lnbmVk" });
+    let sealed = json!({ "type": "redacted_thinking", "data": "c2VhbGVk" });
+    let thought = Reasoning { summary: vec!["A greeting".to_owned()], content: vec![], own_form: Some(own) };
+    let usage =
+        Usage { input: 75, cached_input: 32, cache_write_input: 30, output: 1186, reasoning_output: 0 };
+    assert_eq!(
+        events,
+        [
+            thinking("A gree"),
+            thinking("ting"),
+            ModelEvent::Reasoning(thought),
+            ModelEvent::Reasoning(Reasoning { own_form: Some(sealed), ..Reasoning::default() }),
+            text("Grüß"),
+            text(" dich 🌍"),
+            ModelEvent::Usage(usage),
+        ]
+    );
+    assert_eq!(result, Ok(()));
+}
+
+#[test]
+fn calls_in_pieces_are_put_together_and_each_has_an_id() {
+    let (events, result) = heard(&Messages, CALLS);
+    assert_eq!(
+        events,
+        [
+            ModelEvent::ToolCall(call("toolu_1", "look", "{\"at\":\"sky\"}")),
+            ModelEvent::ToolCall(call("toolu_2", "mcp__files__read", "{}")),
+            ModelEvent::ToolCall(call("call_00000000000000000000000000000000_2", "bare", "{\"whole\":true}")),
+            ModelEvent::Usage(Usage { input: 10, output: 5, ..Usage::default() }),
+        ]
+    );
+    assert_eq!(result, Ok(()));
+}
+
+#[test]
+fn the_pieces_of_a_stream_do_not_matter() {
+    says_the_same_in_pieces(&Messages, THOUGHT);
+    says_the_same_in_pieces(&Messages, CALLS);
+}
+
+#[test]
+fn an_end_that_is_none_says_why() {
+    let stop = |reason: &str| json!({ "type": "message_delta", "delta": { "stop_reason": reason }, "usage": { "output_tokens": 2 } });
+    let counted = vec![ModelEvent::Usage(Usage { output: 2, ..Usage::default() })];
+    for (reason, why) in [
+        ("max_tokens", Stopped::Length),
+        ("refusal", Stopped::Refusal),
+        ("model_context_window_exceeded", Stopped::Context),
+    ] {
+        assert_eq!(
+            heard_data(&Messages, &[stop(reason)]),
+            (counted.clone(), Err(Fault::Wrong(Wrong::Stopped(why))))
+        );
+    }
+    assert_eq!(heard_data(&Messages, &[stop("end_turn")]), (counted, Ok(())), "without its last word");
+    for (kind, about) in
+        [("overloaded_error", About::Load), ("api_error", About::Server), ("rate_limit_error", About::Rate)]
+    {
+        let event = json!({ "type": "error", "error": { "type": kind, "message": "x" } });
+        let (_, result) = heard_data(&Messages, &[event]);
+        let Err(Fault::Wrong(Wrong::Said(said))) = result else { panic!("{result:?}") };
+        assert_eq!(said.about(), about);
+    }
+    assert_eq!(heard(&Messages, "event: ping\ndata: {\"type\":\"ping\"}\n\n").1, Err(Fault::Cut));
+    assert_eq!(heard(&Messages, "data: {\n\n").1, Err(Fault::Wrong(Wrong::Garbage("{".to_owned()))));
+}

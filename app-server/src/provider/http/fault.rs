@@ -1,0 +1,253 @@
+//! What can go wrong with a request to a model, told so that its user can act on it. Never has a secret in it.
+
+use std::time::Duration;
+
+use skein_protocol::turn::CodexErrorInfo;
+
+use super::form::{Stopped, Wrong};
+use super::retry::{self, Phase, Retries};
+use super::said::{About, Said};
+use crate::policy;
+use crate::provider::ProviderError;
+use crate::web;
+
+/// Why a request got no answer, or not all of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Nobody is there.
+    #[error("{0}")]
+    Unreachable(String),
+    /// They cannot be trusted, or speak no TLS.
+    #[error("{0}")]
+    Tls(String),
+    /// The connection ended in the middle.
+    #[error("{0}")]
+    Broke(String),
+    /// The stream ended before the answer did.
+    #[error("it ended before the answer did")]
+    Cut,
+    /// Nothing came for so long.
+    #[error("nothing came for {} s", .0.as_secs())]
+    Silent(Duration),
+    /// It sends us elsewhere.
+    #[error("it redirects to {0}")]
+    Moved(String),
+    /// An answer that is no success.
+    #[error("{}", .said.message)]
+    Refused {
+        /// What it says.
+        said: Said,
+        /// How long it wants us to wait.
+        wait: Option<Duration>,
+    },
+    /// A success that is no stream of events: its kind, and the beginning.
+    #[error("it answered with {0}")]
+    NoEvents(String),
+    /// What ended the answer in its stream.
+    #[error("it did not end well")]
+    Wrong(Wrong),
+}
+
+/// Who was asked, for messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Who {
+    /// The provider's key in the settings.
+    pub id: String,
+    /// Scheme, host and port.
+    pub origin: String,
+    /// The model.
+    pub model: String,
+    /// The variable with the key.
+    pub env_key: Option<String>,
+    /// The bound of an answer, in tokens.
+    pub max_output_tokens: Option<u32>,
+}
+
+impl Fault {
+    /// A request that failed before, or while, its answer came.
+    pub fn of(error: &reqwest::Error) -> Self {
+        let why = if error.is_timeout() { "it took too long".to_owned() } else { web::root(error) };
+        match web::tls(error) {
+            Some(said) if web::is_lasting(said) => Self::Tls(said.to_string()),
+            _ if error.is_connect() => Self::Unreachable(why),
+            _ => Self::Broke(why),
+        }
+    }
+
+    /// Whether the same request may be answered later.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Broke(_) | Self::Cut | Self::Silent(_) => true,
+            Self::Refused { said, .. } | Self::Wrong(Wrong::Said(said)) => said.about().may_pass(),
+            Self::Wrong(Wrong::Garbage(_)) => true,
+            Self::Tls(_)
+            | Self::Moved(_)
+            | Self::NoEvents(_)
+            | Self::Wrong(Wrong::TooLong | Wrong::Stopped(_)) => false,
+        }
+    }
+
+    /// How long to wait before the next try; `None` when there is none.
+    pub fn wait(&self, phase: Phase, retries: &mut Retries) -> Option<Duration> {
+        let asked = match self {
+            Self::Refused { wait, .. } => *wait,
+            Self::Wrong(Wrong::Said(said)) => retry::asked_in_words(&said.message),
+            _ => None,
+        };
+        self.may_pass().then(|| retries.next(phase, asked, retry::dice())).flatten()
+    }
+
+    /// For the user and for programs. `again`: how often it was tried again. Secrets are still in it where the provider said
+    /// them back.
+    pub fn told(&self, who: &Who, again: u32) -> ProviderError {
+        let message = self.message(who);
+        let tries = match again {
+            0 => String::new(),
+            1 => "; it was tried again once".to_owned(),
+            _ => format!("; it was tried again {again} times"),
+        };
+        let message = if self.may_pass() { format!("{message}{tries}") } else { message };
+        ProviderError { message, info: Some(self.info(again)), details: self.details() }
+    }
+
+    fn info(&self, again: u32) -> CodexErrorInfo {
+        let http_status_code = None;
+        match self {
+            Self::Unreachable(_) | Self::Tls(_) => CodexErrorInfo::HttpConnectionFailed { http_status_code },
+            Self::Broke(_)
+            | Self::Cut
+            | Self::Silent(_)
+            | Self::Wrong(Wrong::Garbage(_) | Wrong::TooLong) => {
+                CodexErrorInfo::ResponseStreamDisconnected { http_status_code }
+            }
+            Self::Moved(_) | Self::NoEvents(_) => CodexErrorInfo::BadRequest,
+            Self::Refused { said, .. } | Self::Wrong(Wrong::Said(said)) => match said.about() {
+                About::Server if again > 0 => {
+                    CodexErrorInfo::ResponseTooManyFailedAttempts { http_status_code: said.status }
+                }
+                about => about.info(),
+            },
+            Self::Wrong(Wrong::Stopped(Stopped::Context)) => CodexErrorInfo::ContextWindowExceeded,
+            Self::Wrong(Wrong::Stopped(_)) => CodexErrorInfo::Other,
+        }
+    }
+
+    /// What the provider said itself.
+    fn details(&self) -> Option<String> {
+        let text = match self {
+            Self::Refused { said, .. } | Self::Wrong(Wrong::Said(said)) => {
+                let status = said.status.map(|status| format!("HTTP {status}"));
+                let words = (!said.words.is_empty()).then(|| said.words.join(", "));
+                let message = Some(said.message.clone()).filter(|message| !message.is_empty());
+                [status, words, message].into_iter().flatten().collect::<Vec<_>>().join(": ")
+            }
+            Self::NoEvents(what) | Self::Wrong(Wrong::Garbage(what)) => what.clone(),
+            _ => String::new(),
+        };
+        Some(text).filter(|text| !text.is_empty())
+    }
+
+    fn message(&self, who: &Who) -> String {
+        let Who { id, origin, .. } = who;
+        match self {
+            Self::Unreachable(why) => format!(
+                "cannot connect to {origin}, the address of model provider {id}: {why}; look whether it runs and whether model_providers.{id}.base_url is right"
+            ),
+            Self::Tls(why) => {
+                format!("cannot connect to {origin}, the address of model provider {id}: {why}")
+            }
+            Self::Broke(why) => format!("the connection to {origin} broke: {why}"),
+            Self::Cut => format!("the stream from {origin} ended before the answer did"),
+            Self::Silent(wait) => format!(
+                "{origin} has sent nothing for {}; a model that needs longer gets it by model_providers.{id}.stream_idle_timeout_ms",
+                words(*wait)
+            ),
+            Self::Moved(to) => format!(
+                "{origin} redirects to {to}, and requests with their keys are not sent on to others; name that address in model_providers.{id}.base_url"
+            ),
+            Self::NoEvents(_) => format!(
+                "{origin} answered, but with no stream of events; look whether model_providers.{id}.base_url and wire_api are right"
+            ),
+            Self::Refused { said, wait } => refused(said, *wait, who),
+            Self::Wrong(Wrong::Said(said)) => refused(said, None, who),
+            Self::Wrong(Wrong::Garbage(_)) => {
+                format!(
+                    "{origin} sent something in its stream that cannot be read; look whether model_providers.{id}.wire_api is right"
+                )
+            }
+            Self::Wrong(Wrong::TooLong) => format!("{origin} sent more in one piece than is taken"),
+            Self::Wrong(Wrong::Stopped(why)) => stopped(*why, who),
+        }
+    }
+}
+
+fn refused(said: &Said, wait: Option<Duration>, who: &Who) -> String {
+    let Who { id, origin, model, env_key, .. } = who;
+    let status = said.status.map(|status| format!(" ({status})")).unwrap_or_default();
+    let what = if said.message.is_empty() { String::new() } else { format!(": {}", said.message) };
+    match (said.about(), env_key) {
+        (About::Key, Some(key)) => format!(
+            "the key in {key} was refused{status} by {origin}{what}; set {key} in the server's environment to a key that is valid there"
+        ),
+        (About::Key, None) => format!(
+            "{origin} wants a key{status}{what}; name the variable of the server's environment that has it by model_providers.{id}.env_key"
+        ),
+        (About::Quota, _) => {
+            format!("what is paid for at {origin} is used up{status}{what}; look at the account there")
+        }
+        (About::Rate, _) => match wait.filter(|wait| *wait > policy::MODEL_RETRY_AFTER_MOST) {
+            Some(wait) => {
+                format!("{origin} takes no more requests for now{status}{what}; try again in {}", words(wait))
+            }
+            None => format!("{origin} takes no more requests for now{status}{what}; try again later"),
+        },
+        (About::Load, _) => format!("{origin} has too much to do{status}{what}; try again later"),
+        (About::Context, _) => {
+            format!(
+                "the conversation is too long for {model}{status}{what}; begin a new thread, or let this one be compacted"
+            )
+        }
+        (About::Model, _) => {
+            format!("model provider {id} has no model {model}{status}{what}; choose one that it has")
+        }
+        (About::Request, _) if said.status == Some(404) => {
+            format!(
+                "{origin} does not know the address{status}{what}; look whether model_providers.{id}.base_url and wire_api are right"
+            )
+        }
+        (About::Request, _) => format!("{origin} refused the request{status}{what}"),
+        (About::Server, _) => format!("{origin} has failed{status}{what}; try again later"),
+    }
+}
+
+fn stopped(why: Stopped, who: &Who) -> String {
+    let Who { id, model, max_output_tokens, .. } = who;
+    match why {
+        Stopped::Length => {
+            let most = max_output_tokens.map(|most| format!(" of {most} tokens")).unwrap_or_default();
+            format!(
+                "the answer is cut off: it has reached its limit{most}; ask the model to go on, or set model_providers.{id}.max_output_tokens higher"
+            )
+        }
+        Stopped::Filter => {
+            "the answer is cut off: a content filter of the provider has ended it; ask in other words"
+                .to_owned()
+        }
+        Stopped::Refusal => format!("{model} refused to answer; ask in other words, or another model"),
+        Stopped::Context => {
+            format!(
+                "the answer is cut off: the conversation is too long for {model}; begin a new thread, or let this one be compacted"
+            )
+        }
+    }
+}
+
+/// For people.
+fn words(wait: Duration) -> String {
+    match wait.as_secs() {
+        0 => format!("{} ms", wait.as_millis()),
+        seconds @ 1..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds.div_ceil(60)),
+        seconds => format!("{} h", seconds.div_ceil(3600)),
+    }
+}

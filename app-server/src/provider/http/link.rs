@@ -1,0 +1,159 @@
+//! The way to one provider: its client, its address, its headers, and the secrets among them.
+
+use std::ffi::OsString;
+
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, RequestBuilder, Url};
+use skein_protocol::turn::CodexErrorInfo;
+
+use super::form::WireForm;
+use crate::helpers::{Hidden, MASK};
+use crate::policy;
+use crate::provider::ProviderError;
+use crate::provider::spec::ProviderSpec;
+use crate::web::{self, Manner};
+
+/// Headers that are the transport's own.
+const OURS: [&str; 5] = ["accept", "content-type", "content-length", "host", "transfer-encoding"];
+/// So much of a key is told by who says a part of it back.
+const BEGINNING: usize = 6;
+
+/// The value of a variable of the environment.
+pub type Variable = fn(&str) -> Option<OsString>;
+
+/// The way to one provider.
+#[derive(Debug)]
+pub struct Link {
+    client: Client,
+    base: Url,
+    headers: HeaderMap,
+    hidden: Hidden,
+    beginnings: Vec<String>,
+}
+
+impl Link {
+    /// The way that `spec` describes.
+    ///
+    /// # Errors
+    /// What is wrong with the settings or missing in the environment, for the user.
+    pub fn new(spec: &ProviderSpec, form: &dyn WireForm, variable: Variable) -> Result<Self, ProviderError> {
+        let wrong = |what: String| {
+            let message = format!("model provider {} cannot be used: {what}", spec.id);
+            ProviderError { info: Some(CodexErrorInfo::BadRequest), ..ProviderError::new(message) }
+        };
+        let key = key(spec, variable)?;
+        let headers = headers(spec, form, key.as_deref(), variable).map_err(wrong)?;
+        let manner = Manner { connect: policy::MODEL_CONNECT, redirects: policy::MODEL_REDIRECTS };
+        let client = web::client(&spec.base_url, manner).map_err(wrong)?;
+        let mut base = Url::parse(&spec.base_url)
+            .map_err(|error| wrong(format!("its base_url cannot be read: {error}")))?;
+        if !spec.query_params.0.is_empty() {
+            base.query_pairs_mut().extend_pairs(&spec.query_params.0);
+        }
+        let secrets = secrets(spec, &base, &headers);
+        let beginnings = secrets.iter().filter(|secret| secret.len() >= 3 * BEGINNING);
+        let beginnings =
+            beginnings.filter_map(|secret| secret.get(..BEGINNING)).map(ToOwned::to_owned).collect();
+        Ok(Self { client, base, headers, hidden: Hidden::new(secrets), beginnings })
+    }
+
+    /// A request for an answer.
+    pub fn post(&self, path: &str, body: Vec<u8>) -> RequestBuilder {
+        let request = self.client.post(self.url(path)).headers(self.headers.clone()).body(body);
+        request.header(CONTENT_TYPE, "application/json").header(ACCEPT, "text/event-stream, application/json")
+    }
+
+    /// A question without a body, with a pair in its query.
+    pub fn get(&self, path: &str, pair: (&str, &str)) -> RequestBuilder {
+        let mut url = self.url(path);
+        url.query_pairs_mut().append_pair(pair.0, pair.1);
+        self.client.get(url).headers(self.headers.clone()).header(ACCEPT, "application/json")
+    }
+
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
+        url
+    }
+
+    /// A text of the provider's, without secrets and not too long.
+    pub fn shown(&self, said: &str) -> String {
+        let line = said.split_whitespace().map(|word| self.masked(word)).collect::<Vec<_>>().join(" ");
+        let line = self.hidden.text(&line);
+        line.chars().take(policy::MODEL_ERROR_SHOWN).collect()
+    }
+
+    /// Providers show keys that they refuse with stars in the middle.
+    fn masked<'a>(&self, word: &'a str) -> &'a str {
+        let shows = |beginning: &String| word.contains(beginning.as_str()) && word.contains("**");
+        if self.beginnings.iter().any(shows) { MASK } else { word }
+    }
+}
+
+/// The key, where one is wanted.
+fn key(spec: &ProviderSpec, variable: Variable) -> Result<Option<String>, ProviderError> {
+    let Some(name) = &spec.env_key else { return Ok(None) };
+    let key = variable(name).map(|key| key.to_string_lossy().trim().to_owned()).filter(|key| !key.is_empty());
+    if key.is_some() {
+        return Ok(key);
+    }
+    let how = spec.env_key_instructions.as_deref().map(|how| format!(" ({how})")).unwrap_or_default();
+    let message = format!(
+        "model provider {} needs a key: {name} is not set in the server's environment; set it{how} and start the server again",
+        spec.id
+    );
+    Err(ProviderError { info: Some(CodexErrorInfo::Unauthorized), ..ProviderError::new(message) })
+}
+
+/// The settings' headers win over the form's own.
+fn headers(
+    spec: &ProviderSpec,
+    form: &dyn WireForm,
+    key: Option<&str>,
+    variable: Variable,
+) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in form.own_headers() {
+        put(&mut headers, name, value, "wire_api")?;
+    }
+    if let Some(key) = key {
+        let (name, value) = form.key_header(key);
+        put(&mut headers, name, &value, "env_key")?;
+    }
+    for (name, value) in &spec.http_headers.0 {
+        put(&mut headers, name, value, "http_headers")?;
+    }
+    for (name, from) in &spec.env_http_headers {
+        if let Some(value) = variable(from).filter(|value| !value.is_empty()) {
+            put(&mut headers, name, &value.to_string_lossy(), "env_http_headers")?;
+        }
+    }
+    Ok(headers)
+}
+
+fn put(headers: &mut HeaderMap, name: &str, value: &str, key: &str) -> Result<(), String> {
+    let known = HeaderName::try_from(name).map_err(|_| format!("{name:?} of {key} cannot be a header"))?;
+    if OURS.contains(&known.as_str()) {
+        return Err(format!("{name} of {key} is a header of the transport's own; leave it out"));
+    }
+    let mut value = HeaderValue::try_from(value)
+        .map_err(|_| format!("the value of {name} of {key} cannot be a header's"))?;
+    value.set_sensitive(true);
+    headers.insert(known, value);
+    Ok(())
+}
+
+/// What must not be shown when a provider says it back: values of the settings' headers, without the scheme before them, of the
+/// query, user and password.
+fn secrets(spec: &ProviderSpec, base: &Url, headers: &HeaderMap) -> Vec<String> {
+    let own = |name: &HeaderName| name.as_str() == "anthropic-version";
+    let values = headers.iter().filter(|(name, _)| !own(name)).filter_map(|(_, value)| value.to_str().ok());
+    let mut secrets: Vec<String> =
+        values.flat_map(|value| [value, value.rsplit(' ').next().unwrap_or(value)]).map(Into::into).collect();
+    secrets.extend(spec.query_params.0.values().cloned());
+    let written = base.query().unwrap_or_default().split('&');
+    secrets.extend(written.filter_map(|pair| Some(pair.split_once('=')?.1.to_owned())));
+    secrets.extend(base.query_pairs().map(|(_, value)| value.into_owned()));
+    secrets.extend([base.password().unwrap_or_default(), base.username()].map(ToOwned::to_owned));
+    secrets
+}

@@ -1,0 +1,198 @@
+//! A conversation as all interfaces want it: what a model said in one go is together, and what came of its calls stands right
+//! behind, all of it. Pure.
+
+use crate::provider::{Content, Entry, Reasoning, ToolCall, ToolResult};
+
+/// A step of a conversation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step<'a> {
+    /// The user said this.
+    User(&'a [Content]),
+    /// Who runs the conversation said this.
+    Developer(&'a str),
+    /// The model said this in one go.
+    Model(Vec<Part<'a>>),
+    /// What came of its calls, in their order.
+    Results(Vec<Came<'a>>),
+}
+
+/// A piece of what a model said.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part<'a> {
+    /// A text; never empty.
+    Text(&'a str),
+    /// A thought. Something follows it.
+    Thought(&'a Reasoning),
+    /// A call.
+    Call(&'a ToolCall),
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Came<'a> {
+    /// This.
+    Result(&'a ToolResult),
+    /// The conversation does not say: the call of this id was cut off. Interfaces take no call without a result.
+    Nothing(&'a str),
+}
+
+/// What a model reads of a call whose result is lost.
+pub const NOTHING: &str = "The call was cut off; what came of it is not known.";
+
+/// The steps of a conversation. Results of calls that are not in it are left out.
+pub fn steps(history: &[Entry]) -> Vec<Step<'_>> {
+    let mut steps = Vec::new();
+    let mut said = Vec::new();
+    let mut taken = vec![false; history.len()];
+    for (at, entry) in history.iter().enumerate() {
+        match entry {
+            Entry::Assistant(text) if text.is_empty() => {}
+            Entry::Assistant(text) => said.push(Part::Text(text)),
+            Entry::Reasoning(thought) => said.push(Part::Thought(thought)),
+            Entry::Call(call) => said.push(Part::Call(call)),
+            Entry::User(content) => {
+                close(&mut said, &mut steps, history, at, &mut taken);
+                steps.push(Step::User(content));
+            }
+            Entry::Developer(text) => {
+                close(&mut said, &mut steps, history, at, &mut taken);
+                steps.push(Step::Developer(text));
+            }
+            Entry::Result(_) => close(&mut said, &mut steps, history, at, &mut taken),
+        }
+    }
+    close(&mut said, &mut steps, history, history.len(), &mut taken);
+    steps
+}
+
+/// Ends what the model said in one go, with the results behind `at`.
+fn close<'a>(
+    said: &mut Vec<Part<'a>>,
+    steps: &mut Vec<Step<'a>>,
+    history: &'a [Entry],
+    at: usize,
+    taken: &mut [bool],
+) {
+    while matches!(said.last(), Some(Part::Thought(_))) {
+        said.pop();
+    }
+    let said = std::mem::take(said);
+    if said.is_empty() {
+        return;
+    }
+    let calls: Vec<&ToolCall> =
+        said.iter().filter_map(|part| if let Part::Call(call) = part { Some(*call) } else { None }).collect();
+    steps.push(Step::Model(said));
+    let came = calls.into_iter().map(|call| {
+        let found = history.iter().enumerate().skip(at).find_map(|(place, entry)| match entry {
+            Entry::Result(result) if result.id == call.id && !taken[place] => Some((place, result)),
+            _ => None,
+        });
+        found.map_or(Came::Nothing(&call.id), |(place, result)| {
+            taken[place] = true;
+            Came::Result(result)
+        })
+    });
+    let came: Vec<Came<'_>> = came.collect();
+    if !came.is_empty() {
+        steps.push(Step::Results(came));
+    }
+}
+
+impl Came<'_> {
+    /// The call's.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Result(result) => &result.id,
+            Self::Nothing(id) => id,
+        }
+    }
+
+    /// Whether the call failed.
+    pub fn failed(&self) -> bool {
+        match self {
+            Self::Result(result) => result.failed,
+            Self::Nothing(_) => true,
+        }
+    }
+
+    /// Its texts, a line each; says that it failed, for interfaces that have no other place for it.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Result(result) if result.failed => format!("The call failed: {}", result.texts()),
+            Self::Result(result) => result.texts(),
+            Self::Nothing(_) => NOTHING.to_owned(),
+        }
+    }
+
+    /// What it has beside texts, or in them.
+    pub fn content(&self) -> &[Content] {
+        match self {
+            Self::Result(result) => &result.content,
+            Self::Nothing(_) => &[],
+        }
+    }
+
+    /// Whether there is a picture in it.
+    pub fn has_image(&self) -> bool {
+        self.content().iter().any(|content| matches!(content, Content::Image(_)))
+    }
+}
+
+/// A call's arguments as JSON; what is none is an empty object.
+pub fn arguments(call: &ToolCall) -> &str {
+    if call.arguments.trim().is_empty() { "{}" } else { &call.arguments }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::Callee;
+
+    fn call(id: &str) -> Entry {
+        let callee = Callee::Offered("tool".to_owned());
+        Entry::Call(ToolCall { id: id.to_owned(), callee, arguments: String::new() })
+    }
+
+    fn result(id: &str) -> Entry {
+        Entry::Result(ToolResult::text(id, format!("of {id}"), false))
+    }
+
+    fn shape(history: &[Entry]) -> Vec<String> {
+        let part = |part: &Part<'_>| match part {
+            Part::Text(text) => (*text).to_owned(),
+            Part::Thought(_) => "thought".to_owned(),
+            Part::Call(call) => format!("call {}", call.id),
+        };
+        let shown = steps(history).into_iter().map(|step| match step {
+            Step::User(_) => "user".to_owned(),
+            Step::Developer(text) => text.to_owned(),
+            Step::Model(said) => said.iter().map(part).collect::<Vec<_>>().join("+"),
+            Step::Results(came) => came.iter().map(Came::text).collect::<Vec<_>>().join("+"),
+        });
+        shown.collect()
+    }
+
+    #[test]
+    fn results_stand_behind_their_calls_wherever_they_were() {
+        let user = || Entry::User(vec![Content::Text("hello".to_owned())]);
+        let says = |text: &str| Entry::Assistant(text.to_owned());
+        let together = [user(), says("x"), call("a"), call("b"), result("b"), user(), result("a"), says("y")];
+        assert_eq!(shape(&together), ["user", "x+call a+call b", "of a+of b", "user", "y"]);
+        let apart = [call("a"), result("a"), call("b"), result("b")];
+        assert_eq!(shape(&apart), ["call a", "of a", "call b", "of b"]);
+        let again = [call("a"), result("a"), call("a"), result("a")];
+        assert_eq!(shape(&again), ["call a", "of a", "call a", "of a"]);
+        assert_eq!(shape(&[call("a"), user()]), ["call a", NOTHING, "user"]);
+        assert_eq!(shape(&[user(), result("of nobody"), user()]), ["user", "user"]);
+    }
+
+    #[test]
+    fn a_thought_is_kept_with_what_follows_it() {
+        let thought = || Entry::Reasoning(Reasoning::default());
+        let says = || Entry::Assistant("x".to_owned());
+        assert_eq!(shape(&[thought(), says(), thought()]), ["thought+x"]);
+        assert_eq!(shape(&[thought(), Entry::Developer("d".to_owned())]), ["d"]);
+        assert_eq!(shape(&[Entry::Assistant(String::new())]), [""; 0]);
+    }
+}

@@ -1,0 +1,100 @@
+//! What the tests of all interfaces share, and those of the transport.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use skein_protocol::ids::ThreadId;
+use uuid::Uuid;
+
+use super::*;
+use crate::provider::{
+    Callee, Content, Entry, Image, ModelSettings, Reasoning, ToolCall, ToolResult, ToolSpec,
+};
+
+mod server;
+mod transport;
+
+/// What a stream says, in pieces that end where `cut` says.
+pub fn played(
+    form: &dyn WireForm,
+    bytes: &[u8],
+    cut: impl Fn(usize) -> bool,
+) -> (Vec<ModelEvent>, Result<(), Fault>) {
+    let mut pieces = vec![Vec::new()];
+    for (at, byte) in bytes.iter().enumerate() {
+        if cut(at) {
+            pieces.push(Vec::new());
+        }
+        pieces.last_mut().unwrap().push(*byte);
+    }
+    let pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).map(|piece| Ok(Bytes::from(piece)));
+    let (given, mut events) = mpsc::channel(1 << 16);
+    let result =
+        read(stream::iter(pieces.collect::<Vec<_>>()), form.reader(Uuid::nil()), &given).now_or_never();
+    drop(given);
+    let events = std::iter::from_fn(|| events.try_recv().ok()).collect();
+    (events, result.expect("nothing waits"))
+}
+
+/// What a stream says.
+pub fn heard(form: &dyn WireForm, text: &str) -> (Vec<ModelEvent>, Result<(), Fault>) {
+    played(form, text.as_bytes(), |_| false)
+}
+
+/// The same, of events by their data.
+pub fn heard_data(form: &dyn WireForm, data: &[serde_json::Value]) -> (Vec<ModelEvent>, Result<(), Fault>) {
+    heard(form, &data.iter().map(|data| format!("data: {data}\n\n")).collect::<String>())
+}
+
+/// Whatever pieces a stream comes in, cut at each place alone and at all of them, it says the same.
+pub fn says_the_same_in_pieces(form: &dyn WireForm, text: &str) {
+    let whole = heard(form, text);
+    for place in 0..text.len() {
+        assert_eq!(played(form, text.as_bytes(), |at| at == place), whole, "cut at {place}");
+    }
+    assert_eq!(played(form, text.as_bytes(), |_| true), whole);
+}
+
+pub fn text(text: &str) -> ModelEvent {
+    ModelEvent::TextDelta(text.to_owned())
+}
+
+pub fn call(id: &str, name: &str, arguments: &str) -> ToolCall {
+    ToolCall { id: id.to_owned(), callee: Callee::Offered(name.to_owned()), arguments: arguments.to_owned() }
+}
+
+/// A conversation with everything that there is: `thought` is in the provider's own form.
+pub fn prompt(model: &str, thought: serde_json::Value) -> Prompt {
+    let says = |text: &str| Content::Text(text.to_owned());
+    let data = Image::Data { media_type: "image/png".to_owned(), base64: "AAAA".to_owned() };
+    let url = Image::Url("https://example.org/a.png".to_owned());
+    let failed =
+        ToolResult { id: "2".to_owned(), content: vec![says("no sky"), Content::Image(data)], failed: true };
+    let helper = Callee::Helper { server: "files".to_owned(), tool: "read".to_owned() };
+    let own = Reasoning { own_form: Some(thought), ..Reasoning::default() };
+    let foreign =
+        Reasoning { own_form: Some(serde_json::json!({ "type": "foreign" })), ..Reasoning::default() };
+    Prompt {
+        thread: ThreadId::new(Uuid::nil()),
+        model: model.to_owned(),
+        settings: ModelSettings { instructions: Some("Be kind.".to_owned()), ..ModelSettings::default() },
+        history: vec![
+            Entry::User(vec![says("What is this?"), Content::Image(url)]),
+            Entry::Assistant("A picture.".to_owned()),
+            Entry::User(vec![says("And the sky?")]),
+            Entry::Developer("The user is in a hurry.".to_owned()),
+            Entry::Reasoning(foreign),
+            Entry::Reasoning(own),
+            Entry::Assistant("I look.".to_owned()),
+            Entry::Call(call("1", "look", "{\"at\":\"sky\"}")),
+            Entry::Call(ToolCall { callee: helper, ..call("2", "", "") }),
+            Entry::Result(ToolResult::text("1", "blue", false)),
+            Entry::Result(failed),
+        ],
+        tools: Arc::new([ToolSpec {
+            name: "look".to_owned(),
+            description: "Looks.".to_owned(),
+            parameters: serde_json::json!({ "type": "object", "properties": {} }),
+        }]),
+    }
+}

@@ -1,0 +1,339 @@
+//! Requests over a real connection: which are made again, when, and what is said of those that are not.
+
+use std::ffi::OsString;
+
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use super::server::{Reply, Seen, Server};
+use super::*;
+use crate::helpers::Secrets;
+use crate::provider::openai_chat;
+use crate::tasks::Tasks;
+
+const KEY: &str = "sk-test-0123456789abcdef";
+
+fn environment(name: &str) -> Option<OsString> {
+    (name == "TEST_KEY").then(|| KEY.into())
+}
+
+const HELLO: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"Hello\"}}]}\n\n";
+const END: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+
+fn whole() -> Reply {
+    Reply::events(&format!("{HELLO}{END}"))
+}
+
+fn refusal(status: &str, headers: &str, message: &str) -> Reply {
+    let headers = format!("content-type: application/json\r\n{headers}");
+    Reply::with(status, &headers, &json!({ "error": { "message": message } }).to_string())
+}
+
+/// An answer on its way.
+struct Asked {
+    server: Server,
+    events: mpsc::Receiver<ModelEvent>,
+    cancel: CancellationToken,
+    task: JoinHandle<Result<(), ProviderError>>,
+}
+
+impl Asked {
+    async fn of(replies: impl IntoIterator<Item = Reply>) -> Self {
+        Self::with(replies, |_| {}).await
+    }
+
+    async fn with(replies: impl IntoIterator<Item = Reply>, change: impl FnOnce(&mut ProviderSpec)) -> Self {
+        let server = Server::start(replies).await;
+        let mut spec = ProviderSpec::new("test", &server.base_url, WireApi::Chat);
+        spec.env_key = Some("TEST_KEY".to_owned());
+        change(&mut spec);
+        let provider = HttpProvider::new(spec, environment);
+        let (given, events) = mpsc::channel(64);
+        let cancel = CancellationToken::new();
+        let prompt = Prompt { history: Vec::new(), ..prompt("a-model", json!({})) };
+        let cancelled = cancel.clone();
+        let task =
+            Tasks::new().spawn("answer", async move { provider.answer(prompt, given, cancelled).await });
+        Self { server, events, cancel, task }
+    }
+
+    async fn next(&mut self) -> ModelEvent {
+        self.events.recv().await.expect("an event")
+    }
+
+    /// The error of the next event, which says that the answer begins anew.
+    async fn again(&mut self) -> ProviderError {
+        match self.next().await {
+            ModelEvent::Again(error) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Waits for the end, letting all waits pass.
+    async fn end(mut self) -> (Vec<ModelEvent>, Result<(), ProviderError>) {
+        let mut events = Vec::new();
+        while let Some(event) = self.events.recv().await {
+            if matches!(event, ModelEvent::Again(_)) {
+                pass(policy::MODEL_RETRY_MOST).await;
+            }
+            events.push(event);
+        }
+        (events, self.task.await.unwrap())
+    }
+
+    async fn error(self) -> ProviderError {
+        self.end().await.1.expect_err("an error")
+    }
+}
+
+/// Lets time pass, without a wait for what the network does.
+async fn pass(time: Duration) {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn a_request_has_the_key_and_the_headers_and_the_answer_is_streamed() {
+    let mut asked = Asked::with([whole()], |spec| {
+        spec.http_headers = Secrets([("X-Own".to_owned(), "own".to_owned())].into());
+        spec.env_http_headers =
+            [("X-Key".to_owned(), "TEST_KEY".to_owned()), ("X-No".to_owned(), "NO".to_owned())].into();
+        spec.query_params = Secrets([("version".to_owned(), "1 2".to_owned())].into());
+    })
+    .await;
+    let request = asked.server.request().await;
+    let has = |text: &str| assert!(request.contains(text), "{text}: {request}");
+    has("POST /v1/chat/completions?version=1+2 HTTP/1.1");
+    has(&format!("authorization: Bearer {KEY}"));
+    has(&format!("x-key: {KEY}"));
+    has("x-own: own");
+    assert!(!request.contains("x-no"));
+    assert_eq!(asked.end().await, (vec![text("Hello")], Ok(())));
+}
+
+#[tokio::test]
+async fn without_its_key_nobody_is_asked() {
+    let instructions = Some("see example.org/keys".to_owned());
+    let mut asked = Asked::with([], |spec| {
+        spec.env_key = Some("OTHER_KEY".to_owned());
+        spec.env_key_instructions = instructions;
+    })
+    .await;
+    assert!(asked.server.is_quiet());
+    let error = asked.error().await;
+    assert!(
+        error.message.contains("OTHER_KEY is not set") && error.message.contains("example.org/keys"),
+        "{error}"
+    );
+    assert_eq!(error.info, Some(CodexErrorInfo::Unauthorized));
+}
+
+#[tokio::test]
+async fn what_may_pass_is_asked_again_and_what_may_not_is_said_at_once() {
+    for status in ["500 Oops", "429 Slow", "503 Busy", "529 Over", "408 Late", "409 Locked"] {
+        let (events, result) = Asked::of([refusal(status, "", "not now"), whole()]).await.end().await;
+        assert!(
+            matches!(&events[..], [ModelEvent::Again(_), ModelEvent::TextDelta(_)]),
+            "{status}: {events:?}"
+        );
+        assert_eq!(result, Ok(()));
+    }
+    for (status, info, says) in [
+        ("400 Bad", CodexErrorInfo::BadRequest, "refused the request (400): no"),
+        ("401 Who", CodexErrorInfo::Unauthorized, "the key in TEST_KEY was refused (401)"),
+        ("403 No", CodexErrorInfo::Unauthorized, "set TEST_KEY in the server's environment"),
+        ("402 Pay", CodexErrorInfo::UsageLimitExceeded, "used up"),
+        ("404 What", CodexErrorInfo::BadRequest, "base_url and wire_api"),
+        ("422 Odd", CodexErrorInfo::BadRequest, "(422)"),
+    ] {
+        let (events, result) = Asked::of([refusal(status, "", "no")]).await.end().await;
+        let error = result.expect_err(status);
+        assert_eq!((events, &error.info), (vec![], &Some(info)), "{status}");
+        assert!(error.message.contains(says), "{error}");
+        assert!(error.details.is_some_and(|details| details.contains("no")));
+    }
+}
+
+#[tokio::test]
+async fn the_wait_that_a_provider_wants_is_kept() {
+    let mut asked = Asked::of([refusal("429 Slow", "retry-after: 7\r\n", "slow"), whole()]).await;
+    asked.server.request().await;
+    let error = asked.again().await;
+    assert_eq!(error.info, Some(CodexErrorInfo::RateLimitExceeded));
+    pass(Duration::from_millis(6_900)).await;
+    pass(Duration::ZERO).await;
+    assert!(asked.server.is_quiet(), "too early");
+    pass(Duration::from_secs(2)).await;
+    asked.server.request().await;
+    assert_eq!(asked.end().await, (vec![text("Hello")], Ok(())));
+    // One that is too long is told.
+    let error = Asked::of([refusal("429 Slow", "retry-after: 7200\r\n", "slow")]).await.error().await;
+    assert!(error.message.contains("try again in 2 h"), "{error}");
+}
+
+#[tokio::test]
+async fn tries_come_to_an_end() {
+    let refusals = std::iter::repeat_n(refusal("502 Bad", "", "gone"), 3);
+    let asked = Asked::with(refusals, |spec| spec.request_max_retries = 2).await;
+    let (events, result) = asked.end().await;
+    assert_eq!(events.len(), 2);
+    let error = result.expect_err("an end");
+    assert_eq!(
+        error.info,
+        Some(CodexErrorInfo::ResponseTooManyFailedAttempts { http_status_code: Some(502) })
+    );
+    assert!(error.message.contains("tried again 2 times"), "{error}");
+    let asked = Asked::with([Reply::events(HELLO)], |spec| spec.stream_max_retries = 0).await;
+    let error = asked.error().await;
+    assert_eq!(error.info, Some(CodexErrorInfo::ResponseStreamDisconnected { http_status_code: None }));
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_begins_anew() {
+    let garbage = Reply::events(&format!("{HELLO}data: {{\n\n"));
+    let cut = Reply::with("200 OK", "content-type: text/event-stream\r\ncontent-length: 5000\r\n", HELLO);
+    let told = json!({ "error": { "message": "sorry", "type": "server_error" } });
+    let told = Reply::events(&format!("{HELLO}data: {told}\n\n"));
+    for broken in [Reply::events(HELLO), cut, garbage, told] {
+        let (events, result) = Asked::of([broken, whole()]).await.end().await;
+        let [ModelEvent::TextDelta(_), ModelEvent::Again(_), ModelEvent::TextDelta(_)] = &events[..] else {
+            panic!("{events:?}")
+        };
+        assert_eq!(result, Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_silent_is_given_up_and_one_that_lives_is_not() {
+    let silent = Reply::events(HELLO).hold();
+    let mut asked = Asked::of([silent, whole()]).await;
+    asked.server.request().await;
+    assert_eq!(asked.next().await, text("Hello"));
+    pass(policy::MODEL_STREAM_IDLE + Duration::from_millis(1)).await;
+    let error = asked.again().await;
+    assert!(error.message.contains("has sent nothing for 5 min"), "{error}");
+    assert_eq!(asked.server.next().await, Seen::Closed);
+    assert_eq!(asked.end().await, (vec![text("Hello")], Ok(())));
+    // Where the head does not come, too.
+    let nothing = Reply::with("100 Continue", "", "").hold();
+    let mut asked = Asked::of([nothing, whole()]).await;
+    asked.server.request().await;
+    pass(policy::MODEL_STREAM_IDLE + Duration::from_millis(1)).await;
+    asked.again().await;
+    asked.cancel.cancel();
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_close_ends_its_answer_all_the_same() {
+    let end = END.replace("data: [DONE]\n\n", "");
+    let mut asked = Asked::of([Reply::events(&format!("{HELLO}{end}")).hold()]).await;
+    assert_eq!(asked.next().await, text("Hello"));
+    pass(policy::MODEL_STREAM_IDLE + Duration::from_millis(1)).await;
+    assert_eq!(asked.end().await, (vec![], Ok(())));
+}
+
+#[tokio::test]
+async fn whoever_cancels_or_goes_closes_the_connection() {
+    let mut asked = Asked::of([Reply::events(HELLO).hold()]).await;
+    asked.server.request().await;
+    asked.next().await;
+    asked.cancel.cancel();
+    assert_eq!(asked.server.next().await, Seen::Closed);
+    assert_eq!(asked.task.await.unwrap(), Ok(()));
+    let mut asked = Asked::of([Reply::events(HELLO).hold()]).await;
+    asked.server.request().await;
+    asked.next().await;
+    asked.task.abort();
+    assert_eq!(asked.server.next().await, Seen::Closed);
+    // Before the head, too, and while it waits to ask again.
+    let mut asked = Asked::of([Reply::with("100 Continue", "", "").hold()]).await;
+    asked.server.request().await;
+    asked.cancel.cancel();
+    assert_eq!(asked.server.next().await, Seen::Closed);
+    let mut asked = Asked::of([refusal("503 Busy", "retry-after: 60\r\n", "busy")]).await;
+    asked.again().await;
+    asked.cancel.cancel();
+    assert_eq!(asked.task.await.unwrap(), Ok(()));
+}
+
+#[tokio::test]
+async fn nobody_else_is_sent_the_key() {
+    let other = Server::start([whole()]).await;
+    let to = format!("location: {}/chat/completions?key=s3cret\r\n", other.base_url);
+    let error = Asked::of([Reply::with("307 Moved", &to, "")]).await.error().await;
+    assert!(error.message.contains("redirects to") && !error.message.contains("s3cret"), "{error}");
+    let mut other = other;
+    assert!(other.is_quiet());
+}
+
+#[tokio::test]
+async fn what_a_provider_says_back_has_no_key_in_it() {
+    for said in [
+        format!("bad key {KEY}."),
+        "Incorrect API key: sk-tes**********cdef".to_owned(),
+        "own-s3cret".to_owned(),
+    ] {
+        let asked = Asked::with([refusal("401 Who", "", &said)], |spec| {
+            spec.http_headers = Secrets([("X-Own".to_owned(), "Token own-s3cret".to_owned())].into());
+        });
+        let shown = format!("{:?}", asked.await.error().await);
+        for secret in [KEY, "sk-tes", "cdef", "s3cret"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+        assert!(shown.contains("***"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_stream_is_told() {
+    let page = Reply::with("200 OK", "content-type: text/html\r\n", "<html>hello</html>");
+    let error = Asked::of([page]).await.error().await;
+    assert!(error.message.contains("no stream of events"), "{error}");
+    assert!(error.details.is_some_and(|details| details.contains("text/html")));
+    let hidden = Reply::with(
+        "200 OK",
+        "content-type: application/json\r\n",
+        "{\"error\":{\"code\":\"context_length_exceeded\"}}",
+    );
+    assert_eq!(Asked::of([hidden]).await.error().await.info, Some(CodexErrorInfo::ContextWindowExceeded));
+    let asked = Asked::with([], |spec| {
+        spec.base_url = "http://127.0.0.1:9/v1".to_owned();
+        spec.request_max_retries = 1;
+    });
+    let error = asked.await.error().await;
+    assert_eq!(error.info, Some(CodexErrorInfo::HttpConnectionFailed { http_status_code: None }));
+    assert!(
+        error.message.contains("http://127.0.0.1:9") && error.message.contains("tried again once"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_event_that_never_ends_is_given_up() {
+    let bytes = stream::repeat_with(|| Ok(Bytes::from(vec![b'x'; 1 << 20])));
+    let (given, _events) = mpsc::channel(1);
+    let reader = openai_chat::Chat.reader(Uuid::nil());
+    let result = read(stream::iter([Ok(Bytes::from_static(b"data: "))]).chain(bytes), reader, &given).await;
+    assert_eq!(result, Err(Fault::Wrong(Wrong::TooLong)));
+}
+
+#[tokio::test]
+async fn models_are_listed() {
+    let list = json!({ "data": [{ "id": "one" }, { "id": "two" }] }).to_string();
+    let mut server =
+        Server::start([Reply::with("200 OK", "content-type: application/json\r\n", &list)]).await;
+    let mut spec = ProviderSpec::new("test", &server.base_url, WireApi::Anthropic);
+    spec.env_key = Some("TEST_KEY".to_owned());
+    let models = HttpProvider::new(spec, environment).models().await.unwrap().unwrap();
+    assert_eq!(models.iter().map(|model| model.id.as_str()).collect::<Vec<_>>(), ["one", "two"]);
+    let request = server.request().await;
+    assert!(
+        request.contains("GET /v1/models?limit=1000") && request.contains(&format!("x-api-key: {KEY}")),
+        "{request}"
+    );
+    assert!(request.contains("anthropic-version: 2023-06-01"), "{request}");
+}

@@ -1,0 +1,127 @@
+//! What is asked, as Chat Completions wants it. Pure.
+
+use serde_json::{Map, Value, json};
+
+use crate::provider::http::talk::{Came, Part, Step, arguments, steps};
+use crate::provider::openai_responses::image_url;
+use crate::provider::spec::ProviderSpec;
+use crate::provider::{Content, Prompt, ToolSpec};
+
+/// The body of a request.
+pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
+    let settings = &prompt.settings;
+    let mut body = Map::new();
+    let mut put = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            body.insert(key.to_owned(), value);
+        }
+    };
+    put("model", Some(json!(prompt.model)));
+    put("messages", Some(messages(prompt)));
+    put("stream", Some(json!(true)));
+    put("stream_options", Some(json!({ "include_usage": true })));
+    put("tools", (!prompt.tools.is_empty()).then(|| prompt.tools.iter().map(tool).collect()));
+    put("reasoning_effort", settings.effort.as_ref().map(|effort| json!(effort)));
+    put("service_tier", settings.service_tier.as_ref().map(|tier| json!(tier)));
+    put("response_format", settings.output_schema.as_ref().map(format));
+    // OpenAI has another word for it, which most others do not know.
+    let most = if spec.is_openai() { "max_completion_tokens" } else { "max_tokens" };
+    put(most, spec.max_output_tokens.map(|most| json!(most)));
+    put("prompt_cache_key", spec.is_openai().then(|| json!(prompt.thread)));
+    Value::Object(body)
+}
+
+fn format(schema: &Value) -> Value {
+    json!({ "type": "json_schema", "json_schema": { "name": "answer", "schema": schema, "strict": true } })
+}
+
+fn tool(tool: &ToolSpec) -> Value {
+    let function =
+        json!({ "name": tool.name, "description": tool.description, "parameters": tool.parameters });
+    json!({ "type": "function", "function": function })
+}
+
+fn messages(prompt: &Prompt) -> Value {
+    let instructions = prompt.settings.instructions.as_ref();
+    let first = instructions.map(|text| json!({ "role": "system", "content": text }));
+    let steps = steps(&prompt.history);
+    first.into_iter().chain(steps.iter().flat_map(of_step)).collect()
+}
+
+fn of_step(step: &Step<'_>) -> Vec<Value> {
+    match step {
+        Step::User(content) if content.is_empty() => Vec::new(),
+        Step::User(content) => vec![json!({ "role": "user", "content": of_user(content) })],
+        // Only OpenAI knows the role "developer"; all know this one.
+        Step::Developer(text) => vec![json!({ "role": "system", "content": text })],
+        Step::Model(said) => vec![of_model(said)],
+        Step::Results(came) => of_results(came),
+    }
+}
+
+/// A plain text where it can be one: some servers take nothing else.
+fn of_user(content: &[Content]) -> Value {
+    match content {
+        [Content::Text(text)] => json!(text),
+        content => content.iter().map(part).collect(),
+    }
+}
+
+fn part(content: &Content) -> Value {
+    match content {
+        Content::Text(text) => json!({ "type": "text", "text": text }),
+        Content::Image(image) => json!({ "type": "image_url", "image_url": { "url": image_url(image) } }),
+    }
+}
+
+fn of_model(said: &[Part<'_>]) -> Value {
+    let (mut texts, mut calls, mut message) = (Vec::new(), Vec::new(), Map::new());
+    message.insert("role".to_owned(), json!("assistant"));
+    for part in said {
+        match part {
+            Part::Text(text) => texts.push(*text),
+            Part::Thought(thought) => {
+                // By the word that the server has for it.
+                for (word, text) in
+                    thought.own_form.as_ref().and_then(super::stream::thoughts).into_iter().flatten()
+                {
+                    message.insert(word.to_owned(), json!(text));
+                }
+            }
+            Part::Call(call) => calls.push(json!({
+                "id": call.id,
+                "type": "function",
+                "function": { "name": call.callee.name(), "arguments": arguments(call) },
+            })),
+        }
+    }
+    let content = if texts.is_empty() { Value::Null } else { json!(texts.join("\n\n")) };
+    message.insert("content".to_owned(), content);
+    if !calls.is_empty() {
+        message.insert("tool_calls".to_owned(), json!(calls));
+    }
+    Value::Object(message)
+}
+
+/// Results are texts here; the pictures of all of them follow, as if the user had shown them.
+fn of_results(came: &[Came<'_>]) -> Vec<Value> {
+    let mut messages = Vec::new();
+    let mut pictures = Vec::new();
+    for came in came {
+        let text = match came.has_image() {
+            true => format!("{}\n(Its pictures are in the next message.)", came.text()).trim().to_owned(),
+            false => came.text(),
+        };
+        messages.push(json!({ "role": "tool", "tool_call_id": came.id(), "content": text }));
+        let images = came.content().iter().filter(|content| matches!(content, Content::Image(_)));
+        let mut images = images.map(part).peekable();
+        if images.peek().is_some() {
+            pictures.push(json!({ "type": "text", "text": format!("Pictures of the call {}:", came.id()) }));
+            pictures.extend(images);
+        }
+    }
+    if !pictures.is_empty() {
+        messages.push(json!({ "role": "user", "content": pictures }));
+    }
+    messages
+}

@@ -1,0 +1,196 @@
+//! What an answer of Chat Completions says, chunk by chunk. Pure.
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::policy;
+use crate::provider::http::form::{Flow, Stopped, StreamReader, Wrong, call_id, count, some_text};
+use crate::provider::http::said::Said;
+use crate::provider::{Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
+
+/// What servers call the thoughts of a model.
+const THOUGHTS: [&str; 2] = ["reasoning_content", "reasoning"];
+
+/// Reads one answer.
+#[derive(Debug)]
+pub struct Reader {
+    /// The answer, for calls without an id.
+    answer: Uuid,
+    /// What the model thinks, and the server's word for it, until something else comes.
+    thought: Option<(&'static str, String)>,
+    calls: Vec<Coming>,
+    usage: Option<Usage>,
+    /// Whether it is whole, once the reason of its end has come.
+    finished: Option<Result<(), Stopped>>,
+}
+
+/// A call that comes in pieces.
+#[derive(Debug)]
+struct Coming {
+    /// Its number in the stream.
+    index: i64,
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+impl StreamReader for Reader {
+    fn hear(&mut self, data: &str, out: &mut Vec<ModelEvent>) -> Result<Flow, Wrong> {
+        if data == "[DONE]" {
+            return self.end(out).map(|()| Flow::Over);
+        }
+        let chunk: Value = serde_json::from_str(data).map_err(|_| Wrong::garbage(data))?;
+        if !chunk.is_object() {
+            return Err(Wrong::garbage(data));
+        }
+        if chunk.get("error").is_some_and(|error| !error.is_null()) {
+            return Err(Wrong::Said(Said::of(&chunk)));
+        }
+        if chunk["usage"].is_object() {
+            self.usage = Some(usage(&chunk["usage"]));
+        }
+        let Some(choice) = chunk.pointer("/choices/0") else { return Ok(Flow::On) };
+        self.delta(&choice["delta"], out)?;
+        match some_text(choice, "finish_reason") {
+            Some(reason) => self.finish(reason).map(|()| Flow::On),
+            None => Ok(Flow::On),
+        }
+    }
+
+    fn cut(&mut self, out: &mut Vec<ModelEvent>) -> Result<bool, Wrong> {
+        match self.finished {
+            Some(_) => self.end(out).map(|()| true),
+            None => Ok(false),
+        }
+    }
+}
+
+impl Reader {
+    /// Of the answer that is to come.
+    pub fn new(answer: Uuid) -> Self {
+        Self { answer, thought: None, calls: Vec::new(), usage: None, finished: None }
+    }
+
+    fn delta(&mut self, delta: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+        if let Some((word, piece)) = THOUGHTS.iter().find_map(|word| Some((*word, some_text(delta, word)?))) {
+            self.think(word, piece, out)?;
+        }
+        for word in ["content", "refusal"] {
+            if let Some(piece) = some_text(delta, word) {
+                self.thought_is_over(out);
+                out.push(ModelEvent::TextDelta(piece.to_owned()));
+            }
+        }
+        for piece in delta["tool_calls"].as_array().into_iter().flatten() {
+            self.thought_is_over(out);
+            self.call(piece)?;
+        }
+        Ok(())
+    }
+
+    fn think(&mut self, word: &'static str, piece: &str, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+        let (_, thought) = self.thought.get_or_insert_with(|| (word, String::new()));
+        thought.push_str(piece);
+        out.push(ModelEvent::ReasoningDelta { of: Thoughts::Content, part: 0, text: piece.to_owned() });
+        if thought.len() > policy::MODEL_ITEM_BYTES { Err(Wrong::TooLong) } else { Ok(()) }
+    }
+
+    /// A whole thought is given where something else begins.
+    fn thought_is_over(&mut self, out: &mut Vec<ModelEvent>) {
+        if let Some((word, thought)) = self.thought.take() {
+            let own_form = Some(json!({ word: thought }));
+            out.push(ModelEvent::Reasoning(Reasoning {
+                summary: Vec::new(),
+                content: vec![thought],
+                own_form,
+            }));
+        }
+    }
+
+    /// A piece of a call: of the one with its number, unless it has another id, or begins with a name what has one.
+    fn call(&mut self, piece: &Value) -> Result<(), Wrong> {
+        let (id, function) = (some_text(piece, "id"), &piece["function"]);
+        let name = some_text(function, "name");
+        let last = self.calls.last().map_or(-1, |call| call.index);
+        // Servers that send each call whole leave the number out.
+        let index =
+            piece["index"].as_i64().unwrap_or(if name.is_some() { last.saturating_add(1) } else { last });
+        let call = self.open(index, id)?;
+        if let Some(name) = name.filter(|name| *name != call.name) {
+            call.name.push_str(name);
+        }
+        match &function["arguments"] {
+            Value::String(piece) => call.arguments.push_str(piece),
+            // As an object, from servers that send each call whole.
+            whole @ Value::Object(_) => call.arguments = whole.to_string(),
+            _ => {}
+        }
+        if call.arguments.len() > policy::MODEL_ITEM_BYTES { Err(Wrong::TooLong) } else { Ok(()) }
+    }
+
+    /// The call of this number, unless it has another id; else a new one.
+    fn open(&mut self, index: i64, id: Option<&str>) -> Result<&mut Coming, Wrong> {
+        let open = self.calls.iter().rposition(|call| call.index == index);
+        let open =
+            open.filter(|at| id.is_none_or(|id| id == self.calls[*at].id) || self.calls[*at].name.is_empty());
+        let at = open.unwrap_or(self.calls.len());
+        if at >= policy::MODEL_OPEN_ITEMS {
+            return Err(Wrong::TooLong);
+        }
+        if at == self.calls.len() {
+            let id = id.map_or_else(|| call_id(self.answer, at), ToOwned::to_owned);
+            self.calls.push(Coming { index, id, name: String::new(), arguments: String::new() });
+        }
+        Ok(&mut self.calls[at])
+    }
+
+    /// The reason of the end. What the answer cost comes behind it.
+    fn finish(&mut self, reason: &str) -> Result<(), Wrong> {
+        self.finished = Some(match reason {
+            "length" => Err(Stopped::Length),
+            "content_filter" => Err(Stopped::Filter),
+            "error" => {
+                let message = "the model has failed".to_owned();
+                return Err(Wrong::Said(Said { message, ..Said::default() }));
+            }
+            _ => Ok(()),
+        });
+        Ok(())
+    }
+
+    /// Gives what was held back. Calls of an answer that is cut off may be cut off, too.
+    fn end(&mut self, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+        self.thought_is_over(out);
+        let whole = self.finished.unwrap_or(Ok(()));
+        for call in self.calls.drain(..).filter(|_| whole.is_ok()) {
+            let arguments = if call.arguments.trim().is_empty() { "{}".to_owned() } else { call.arguments };
+            out.push(ModelEvent::ToolCall(ToolCall {
+                id: call.id,
+                callee: Callee::Offered(call.name),
+                arguments,
+            }));
+        }
+        out.extend(self.usage.take().map(ModelEvent::Usage));
+        whole.map_err(Wrong::Stopped)
+    }
+}
+
+fn usage(usage: &Value) -> Usage {
+    let cached = count(usage, "/prompt_tokens_details/cached_tokens");
+    Usage {
+        input: count(usage, "/prompt_tokens"),
+        // DeepSeek's word.
+        cached_input: cached.max(count(usage, "/prompt_cache_hit_tokens")),
+        cache_write_input: count(usage, "/prompt_tokens_details/cache_write_tokens"),
+        output: count(usage, "/completion_tokens"),
+        reasoning_output: count(usage, "/completion_tokens_details/reasoning_tokens"),
+    }
+}
+
+/// What goes back of a thought: the word for it, and it.
+pub fn thoughts(own_form: &Value) -> Option<Vec<(&'static str, &str)>> {
+    let own: &Map<String, Value> = own_form.as_object()?;
+    let known = THOUGHTS.iter().filter_map(|word| Some((*word, own.get(*word)?.as_str()?)));
+    // Of another provider it would be something else.
+    (own.len() == 1).then(|| known.collect())
+}

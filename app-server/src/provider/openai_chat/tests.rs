@@ -1,0 +1,172 @@
+use serde_json::json;
+
+use super::Chat;
+use super::request::body;
+use crate::provider::http::fault::Fault;
+use crate::provider::http::form::{Stopped, Wrong};
+use crate::provider::http::said::About;
+use crate::provider::http::tests::{call, heard, heard_data, prompt, says_the_same_in_pieces, text};
+use crate::provider::spec::{OPENAI, ProviderSpec, WireApi};
+use crate::provider::{ModelEvent, Reasoning, Thoughts, Usage};
+
+pub const THOUGHT: &str = include_str!("streams/thought.sse");
+pub const CALLS: &str = include_str!("streams/calls.sse");
+
+#[test]
+fn a_conversation_is_asked_with_everything_in_it() {
+    let mut prompt = prompt("m", json!({ "reasoning_content": "hm" }));
+    prompt.settings.effort = Some("high".to_owned());
+    prompt.settings.service_tier = Some("flex".to_owned());
+    prompt.settings.output_schema = Some(json!({ "type": "object" }));
+    let spec = ProviderSpec {
+        max_output_tokens: Some(9),
+        ..ProviderSpec::new("x", "http://127.0.0.1:1/v1", WireApi::Chat)
+    };
+    let function = |name: &str, arguments: &str| json!({ "name": name, "arguments": arguments });
+    assert_eq!(
+        body(&prompt, &spec),
+        json!({
+            "model": "m",
+            "messages": [
+                { "role": "system", "content": "Be kind." },
+                { "role": "user", "content": [
+                    { "type": "text", "text": "What is this?" },
+                    { "type": "image_url", "image_url": { "url": "https://example.org/a.png" } },
+                ] },
+                { "role": "assistant", "content": "A picture." },
+                { "role": "user", "content": "And the sky?" },
+                { "role": "system", "content": "The user is in a hurry." },
+                { "role": "assistant", "content": "I look.", "reasoning_content": "hm", "tool_calls": [
+                    { "id": "1", "type": "function", "function": function("look", "{\"at\":\"sky\"}") },
+                    { "id": "2", "type": "function", "function": function("mcp__files__read", "{}") },
+                ] },
+                { "role": "tool", "tool_call_id": "1", "content": "blue" },
+                { "role": "tool", "tool_call_id": "2", "content": "The call failed: no sky\n(Its pictures are in the next message.)" },
+                { "role": "user", "content": [
+                    { "type": "text", "text": "Pictures of the call 2:" },
+                    { "type": "image_url", "image_url": { "url": "data:image/png;base64,AAAA" } },
+                ] },
+            ],
+            "stream": true,
+            "stream_options": { "include_usage": true },
+            "tools": [{ "type": "function", "function": {
+                "name": "look",
+                "description": "Looks.",
+                "parameters": { "type": "object", "properties": {} },
+            } }],
+            "reasoning_effort": "high",
+            "service_tier": "flex",
+            "response_format": { "type": "json_schema", "json_schema": { "name": "answer", "schema": { "type": "object" }, "strict": true } },
+            "max_tokens": 9,
+        })
+    );
+    let openai = body(&prompt, &ProviderSpec { base_url: OPENAI.to_owned(), ..spec });
+    assert_eq!((&openai["max_completion_tokens"], openai.get("max_tokens")), (&json!(9), None));
+    assert_eq!(openai["prompt_cache_key"], json!(prompt.thread));
+}
+
+fn thought(text: &str, word: &str) -> ModelEvent {
+    let own_form = Some(json!({ word: text }));
+    ModelEvent::Reasoning(Reasoning { summary: vec![], content: vec![text.to_owned()], own_form })
+}
+
+fn thinking(text: &str) -> ModelEvent {
+    ModelEvent::ReasoningDelta { of: Thoughts::Content, part: 0, text: text.to_owned() }
+}
+
+#[test]
+fn thoughts_come_before_the_text() {
+    let (events, result) = heard(&Chat, THOUGHT);
+    assert_eq!(
+        events,
+        [
+            thinking("A gree"),
+            thinking("ting"),
+            thought("A greeting", "reasoning_content"),
+            text("Grüß"),
+            text(" dich 🌍"),
+            ModelEvent::Usage(Usage {
+                input: 75,
+                cached_input: 32,
+                output: 1186,
+                reasoning_output: 1024,
+                ..Usage::default()
+            }),
+        ]
+    );
+    assert_eq!(result, Ok(()));
+}
+
+#[test]
+fn calls_in_pieces_are_put_together_and_each_has_an_id() {
+    let (events, result) = heard(&Chat, CALLS);
+    assert_eq!(
+        events,
+        [
+            ModelEvent::ToolCall(call("call_1", "look", "{\"at\":\"sky\"}")),
+            ModelEvent::ToolCall(call("call_2", "mcp__files__read", "{}")),
+            ModelEvent::ToolCall(call("call_00000000000000000000000000000000_2", "bare", "{}")),
+            ModelEvent::Usage(Usage { input: 10, output: 5, ..Usage::default() }),
+        ]
+    );
+    assert_eq!(result, Ok(()));
+}
+
+#[test]
+fn the_pieces_of_a_stream_do_not_matter() {
+    says_the_same_in_pieces(&Chat, THOUGHT);
+    says_the_same_in_pieces(&Chat, CALLS);
+}
+
+fn delta(delta: serde_json::Value) -> serde_json::Value {
+    json!({ "choices": [{ "delta": delta, "finish_reason": null }] })
+}
+
+fn end(reason: &str) -> serde_json::Value {
+    json!({ "choices": [{ "delta": {}, "finish_reason": reason }] })
+}
+
+#[test]
+fn servers_with_ways_of_their_own_are_understood() {
+    // Each call whole, all with number 0, or none at all.
+    let whole =
+        |id: &str| json!({ "index": 0, "id": id, "function": { "name": "look", "arguments": { "at": id } } });
+    let bare = |name: &str| json!({ "function": { "name": name, "arguments": "{}" } });
+    let calls = [delta(json!({ "tool_calls": [whole("a"), whole("b")] })), end("stop")];
+    let expected =
+        ["a", "b"].map(|id| ModelEvent::ToolCall(call(id, "look", &format!("{{\"at\":\"{id}\"}}"))));
+    assert_eq!(heard_data(&Chat, &calls), (expected.to_vec(), Ok(())), "no [DONE], no usage");
+    let (events, _) =
+        heard_data(&Chat, &[delta(json!({ "tool_calls": [bare("x"), bare("y")] })), end("tool_calls")]);
+    let id = |number| format!("call_00000000000000000000000000000000_{number}");
+    assert_eq!(
+        events,
+        [("x", 0), ("y", 1)].map(|(name, number)| ModelEvent::ToolCall(call(&id(number), name, "{}")))
+    );
+    // Another word for thoughts; they may be all that there is.
+    let (events, _) = heard_data(&Chat, &[delta(json!({ "reasoning": "hm" })), end("stop")]);
+    assert_eq!(events, [thinking("hm"), thought("hm", "reasoning")]);
+    // A refusal is said by the model.
+    let (events, result) = heard_data(&Chat, &[delta(json!({ "refusal": "I will not" })), end("stop")]);
+    assert_eq!((events, result), (vec![text("I will not")], Ok(())));
+}
+
+#[test]
+fn an_end_that_is_none_says_why() {
+    let usage = json!({ "choices": [], "usage": { "prompt_tokens": 1, "completion_tokens": 2 } });
+    let call = delta(
+        json!({ "tool_calls": [{ "index": 0, "id": "a", "function": { "name": "x", "arguments": "{\"cut" } }] }),
+    );
+    let (events, result) = heard_data(&Chat, &[call, end("length"), usage.clone()]);
+    let counted = ModelEvent::Usage(Usage { input: 1, output: 2, ..Usage::default() });
+    assert_eq!((events, result), (vec![counted], Err(Fault::Wrong(Wrong::Stopped(Stopped::Length)))));
+    let (_, result) = heard_data(&Chat, &[end("content_filter"), usage]);
+    assert_eq!(result, Err(Fault::Wrong(Wrong::Stopped(Stopped::Filter))));
+    assert_eq!(heard_data(&Chat, &[delta(json!({ "content": "a" }))]).1, Err(Fault::Cut));
+    assert_eq!(heard(&Chat, ": nothing\n\n").1, Err(Fault::Cut));
+    assert_eq!(heard(&Chat, "data: <html>\n\n").1, Err(Fault::Wrong(Wrong::Garbage("<html>".to_owned()))));
+    let (_, result) =
+        heard_data(&Chat, &[json!({ "error": { "message": "x", "code": "context_length_exceeded" } })]);
+    let Err(Fault::Wrong(Wrong::Said(said))) = result else { panic!("{result:?}") };
+    assert_eq!(said.about(), About::Context);
+}

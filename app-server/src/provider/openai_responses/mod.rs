@@ -1,0 +1,42 @@
+//! OpenAI's Responses (`POST /responses`). Nothing is stored there: what the model thought comes back sealed, and goes to it
+//! again while the turn lasts.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::http::form::{StreamReader, WireForm};
+use super::prompt::Prompt;
+use super::spec::ProviderSpec;
+
+mod request;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub use request::url as image_url;
+
+/// The interface.
+#[derive(Debug, Clone, Copy)]
+pub struct Responses;
+
+impl WireForm for Responses {
+    fn path(&self) -> &'static str {
+        "responses"
+    }
+
+    fn key_header(&self, key: &str) -> (&'static str, String) {
+        ("authorization", format!("Bearer {key}"))
+    }
+
+    fn own_headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    fn request(&self, prompt: &Prompt, spec: &ProviderSpec) -> Value {
+        request::body(prompt, spec)
+    }
+
+    fn reader(&self, answer: Uuid) -> Box<dyn StreamReader> {
+        Box::new(stream::Reader::new(answer))
+    }
+}

@@ -1,0 +1,162 @@
+//! What an answer of Responses says, event by event. Pure.
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::provider::http::form::{Flow, Stopped, StreamReader, Wrong, call_id, count, some_text, text};
+use crate::provider::http::said::Said;
+use crate::provider::{Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
+
+/// Members of a thought that go back to the model.
+const SEALED: [&str; 5] = ["type", "id", "summary", "content", "encrypted_content"];
+
+/// Reads one answer.
+#[derive(Debug)]
+pub struct Reader {
+    /// The answer, for calls without an id.
+    answer: Uuid,
+    /// Whether the item that is coming has said a text.
+    text: bool,
+    /// How many items were whole.
+    items: usize,
+}
+
+impl StreamReader for Reader {
+    fn hear(&mut self, data: &str, out: &mut Vec<ModelEvent>) -> Result<Flow, Wrong> {
+        // Not of this interface, but of servers that speak several.
+        if data == "[DONE]" {
+            return if self.items > 0 { Ok(Flow::Over) } else { Err(Wrong::garbage(data)) };
+        }
+        let event: Value = serde_json::from_str(data).map_err(|_| Wrong::garbage(data))?;
+        match text(&event, "type").unwrap_or_default() {
+            "response.output_text.delta" | "response.refusal.delta" => self.say(text(&event, "delta"), out),
+            "response.reasoning_summary_text.delta" => {
+                think(&event, Thoughts::Summary, "/summary_index", out);
+            }
+            "response.reasoning_text.delta" => think(&event, Thoughts::Content, "/content_index", out),
+            "response.output_item.done" => self.item(&event["item"], out),
+            "response.completed" | "response.done" => {
+                self.whole(&event["response"], out);
+                return Ok(Flow::Over);
+            }
+            "response.incomplete" => {
+                usage(&event["response"], out);
+                return Err(incomplete(&event["response"]));
+            }
+            "response.failed" | "error" => {
+                usage(&event["response"], out);
+                return Err(Wrong::Said(Said::of(&event)));
+            }
+            // Servers between us and the model name no type for an error of their own.
+            "" if event.get("error").is_some() => return Err(Wrong::Said(Said::of(&event))),
+            "" if !event.is_object() => return Err(Wrong::garbage(data)),
+            _ => {}
+        }
+        Ok(Flow::On)
+    }
+
+    fn cut(&mut self, _out: &mut Vec<ModelEvent>) -> Result<bool, Wrong> {
+        Ok(false)
+    }
+}
+
+impl Reader {
+    /// Of the answer that is to come.
+    pub fn new(answer: Uuid) -> Self {
+        Self { answer, text: false, items: 0 }
+    }
+
+    fn say(&mut self, delta: Option<&str>, out: &mut Vec<ModelEvent>) {
+        if let Some(delta) = delta.filter(|delta| !delta.is_empty()) {
+            self.text = true;
+            out.push(ModelEvent::TextDelta(delta.to_owned()));
+        }
+    }
+
+    /// An item is whole.
+    fn item(&mut self, item: &Value, out: &mut Vec<ModelEvent>) {
+        self.items += 1;
+        match text(item, "type").unwrap_or_default() {
+            "reasoning" => out.push(ModelEvent::Reasoning(thought(item))),
+            "function_call" => out.push(ModelEvent::ToolCall(self.call(item))),
+            // It was told in pieces, unless the server makes none.
+            "message" if !self.text => {
+                let parts = item["content"].as_array().map(Vec::as_slice).unwrap_or_default();
+                for part in parts {
+                    self.say(text(part, "text").or_else(|| text(part, "refusal")), out);
+                }
+                self.text = false;
+            }
+            "message" => self.text = false,
+            _ => {}
+        }
+    }
+
+    fn call(&self, item: &Value) -> ToolCall {
+        let id = some_text(item, "call_id").or_else(|| some_text(item, "id"));
+        ToolCall {
+            id: id.map_or_else(|| call_id(self.answer, self.items), ToOwned::to_owned),
+            callee: Callee::Offered(text(item, "name").unwrap_or_default().to_owned()),
+            arguments: some_text(item, "arguments").unwrap_or("{}").to_owned(),
+        }
+    }
+
+    /// The answer is whole. It has all items once more; they count where none came before.
+    fn whole(&mut self, response: &Value, out: &mut Vec<ModelEvent>) {
+        if self.items == 0 {
+            for item in response["output"].as_array().into_iter().flatten() {
+                self.item(item, out);
+            }
+        }
+        usage(response, out);
+    }
+}
+
+fn think(event: &Value, of: Thoughts, index: &str, out: &mut Vec<ModelEvent>) {
+    let part = usize::try_from(count(event, index)).unwrap_or(0);
+    if let Some(delta) = some_text(event, "delta") {
+        out.push(ModelEvent::ReasoningDelta { of, part, text: delta.to_owned() });
+    }
+}
+
+fn thought(item: &Value) -> Reasoning {
+    let parts = |key: &str| -> Vec<String> {
+        let parts = item[key].as_array().into_iter().flatten();
+        parts.filter_map(|part| text(part, "text")).map(ToOwned::to_owned).collect()
+    };
+    let content = parts("content");
+    // What is neither sealed nor open would be looked for where nothing is stored.
+    let goes_back = item["encrypted_content"].is_string() || !content.is_empty();
+    let own_form = goes_back.then(|| {
+        let kept = SEALED.iter().filter_map(|key| Some(((*key).to_owned(), item.get(*key)?.clone())));
+        let mut own: Map<String, Value> = kept.filter(|(_, value)| !value.is_null()).collect();
+        own.entry("summary").or_insert_with(|| json!([]));
+        Value::Object(own)
+    });
+    Reasoning { summary: parts("summary"), content, own_form }
+}
+
+fn usage(response: &Value, out: &mut Vec<ModelEvent>) {
+    let usage = &response["usage"];
+    if usage.is_object() {
+        out.push(ModelEvent::Usage(Usage {
+            input: count(usage, "/input_tokens"),
+            cached_input: count(usage, "/input_tokens_details/cached_tokens"),
+            cache_write_input: count(usage, "/input_tokens_details/cache_write_tokens"),
+            output: count(usage, "/output_tokens"),
+            reasoning_output: count(usage, "/output_tokens_details/reasoning_tokens"),
+        }));
+    }
+}
+
+fn incomplete(response: &Value) -> Wrong {
+    match response.pointer("/incomplete_details/reason").and_then(Value::as_str) {
+        Some("content_filter") => Wrong::Stopped(Stopped::Filter),
+        Some("max_output_tokens" | "max_tokens") | None => Wrong::Stopped(Stopped::Length),
+        Some(other) => Wrong::Said(Said {
+            message: format!("the answer is not complete: {other}"),
+            words: vec!["bad_request".to_owned()],
+            status: None,
+        }),
+    }
+}

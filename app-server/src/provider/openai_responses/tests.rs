@@ -1,0 +1,192 @@
+use serde_json::json;
+use skein_protocol::settings::ReasoningSummary;
+
+use super::Responses;
+use super::request::body;
+use crate::provider::http::fault::Fault;
+use crate::provider::http::form::{Stopped, Wrong};
+use crate::provider::http::said::About;
+use crate::provider::http::tests::{call, heard, heard_data, prompt, says_the_same_in_pieces, text};
+use crate::provider::spec::{OPENAI, ProviderSpec, WireApi};
+use crate::provider::{ModelEvent, Reasoning, Thoughts, Usage};
+
+pub const THOUGHT: &str = include_str!("streams/thought.sse");
+pub const CALLS: &str = include_str!("streams/calls.sse");
+
+#[test]
+fn a_conversation_is_asked_with_everything_in_it() {
+    let sealed = json!({ "type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "c2VhbGVk" });
+    let mut prompt = prompt("gpt-5", sealed.clone());
+    prompt.settings.effort = Some("high".to_owned());
+    prompt.settings.summary = Some(ReasoningSummary::Auto);
+    prompt.settings.service_tier = Some("flex".to_owned());
+    prompt.settings.output_schema = Some(json!({ "type": "object" }));
+    let spec = ProviderSpec {
+        max_output_tokens: Some(9),
+        ..ProviderSpec::new("openai", OPENAI, WireApi::Responses)
+    };
+    let message = |role: &str, content: serde_json::Value| json!({ "type": "message", "role": role, "content": content });
+    let said = |text: &str| json!({ "type": "input_text", "text": text });
+    assert_eq!(
+        body(&prompt, &spec),
+        json!({
+            "model": "gpt-5",
+            "instructions": "Be kind.",
+            "input": [
+                message("user", json!([said("What is this?"), { "type": "input_image", "image_url": "https://example.org/a.png" }])),
+                message("assistant", json!([{ "type": "output_text", "text": "A picture." }])),
+                message("user", json!([said("And the sky?")])),
+                message("developer", json!([said("The user is in a hurry.")])),
+                sealed,
+                message("assistant", json!([{ "type": "output_text", "text": "I look." }])),
+                { "type": "function_call", "call_id": "1", "name": "look", "arguments": "{\"at\":\"sky\"}" },
+                { "type": "function_call", "call_id": "2", "name": "mcp__files__read", "arguments": "{}" },
+                { "type": "function_call_output", "call_id": "1", "output": "blue" },
+                { "type": "function_call_output", "call_id": "2", "output": [
+                    said("The call failed:"),
+                    said("no sky"),
+                    { "type": "input_image", "image_url": "data:image/png;base64,AAAA" },
+                ] },
+            ],
+            "tools": [{
+                "type": "function",
+                "name": "look",
+                "description": "Looks.",
+                "parameters": { "type": "object", "properties": {} },
+                "strict": false,
+            }],
+            "tool_choice": "auto",
+            "parallel_tool_calls": true,
+            "store": false,
+            "stream": true,
+            "include": ["reasoning.encrypted_content"],
+            "reasoning": { "effort": "high", "summary": "auto" },
+            "service_tier": "flex",
+            "prompt_cache_key": prompt.thread,
+            "text": { "format": { "type": "json_schema", "name": "answer", "schema": { "type": "object" }, "strict": true } },
+            "max_output_tokens": 9,
+        })
+    );
+}
+
+#[test]
+fn models_that_do_not_think_are_not_asked_for_their_thoughts() {
+    let spec = ProviderSpec::new("x", "http://127.0.0.1/v1", WireApi::Responses);
+    let mut prompt = prompt("openai/gpt-4.1", json!({}));
+    prompt.settings.effort = Some("low".to_owned());
+    let body = body(&prompt, &spec);
+    for key in ["include", "reasoning", "prompt_cache_key", "max_output_tokens", "text", "service_tier"] {
+        assert_eq!(body.get(key), None, "{key}");
+    }
+}
+
+#[test]
+fn thoughts_come_as_a_summary_and_sealed() {
+    let (events, result) = heard(&Responses, THOUGHT);
+    let of = Thoughts::Summary;
+    let own_form = json!({
+        "type": "reasoning",
+        "id": "rs_1",
+        "summary": [{ "type": "summary_text", "text": "A greeting" }, { "type": "summary_text", "text": "in two parts" }],
+        "encrypted_content": "c2VhbGVk",
+    });
+    let summary = vec!["A greeting".to_owned(), "in two parts".to_owned()];
+    assert_eq!(
+        events,
+        [
+            ModelEvent::ReasoningDelta { of, part: 0, text: "A greeting".to_owned() },
+            ModelEvent::ReasoningDelta { of, part: 1, text: "in two parts".to_owned() },
+            ModelEvent::Reasoning(Reasoning { summary, content: vec![], own_form: Some(own_form) }),
+            text("Grüß"),
+            text(" dich 🌍"),
+            ModelEvent::Usage(Usage {
+                input: 75,
+                cached_input: 32,
+                output: 1186,
+                reasoning_output: 1024,
+                ..Usage::default()
+            }),
+        ]
+    );
+    assert_eq!(result, Ok(()));
+}
+
+#[test]
+fn calls_come_whole_and_each_has_an_id() {
+    let (events, result) = heard(&Responses, CALLS);
+    assert_eq!(
+        events,
+        [
+            ModelEvent::ToolCall(call("call_1", "look", "{\"at\":\"sky\"}")),
+            ModelEvent::ToolCall(call("call_2", "mcp__files__read", "{}")),
+            ModelEvent::ToolCall(call("call_00000000000000000000000000000000_3", "bare", "{}")),
+            ModelEvent::Usage(Usage { input: 10, output: 5, ..Usage::default() }),
+        ]
+    );
+    assert_eq!(result, Ok(()));
+}
+
+#[test]
+fn the_pieces_of_a_stream_do_not_matter() {
+    says_the_same_in_pieces(&Responses, THOUGHT);
+    says_the_same_in_pieces(&Responses, CALLS);
+}
+
+#[test]
+fn an_answer_that_comes_only_whole_is_heard() {
+    let output = json!([
+        { "type": "message", "content": [{ "type": "output_text", "text": "Hello" }] },
+        { "type": "function_call", "call_id": "c", "name": "look", "arguments": "{}" },
+    ]);
+    let (events, _) =
+        heard_data(&Responses, &[json!({ "type": "response.completed", "response": { "output": output } })]);
+    assert_eq!(events, [text("Hello"), ModelEvent::ToolCall(call("c", "look", "{}"))]);
+    let item = json!({ "type": "message", "content": [{ "type": "refusal", "refusal": "I will not" }] });
+    let (events, _) = heard_data(&Responses, &[json!({ "type": "response.output_item.done", "item": item })]);
+    assert_eq!(events, [text("I will not")]);
+}
+
+#[test]
+fn an_end_that_is_none_says_why() {
+    let end = |event: serde_json::Value| {
+        let (events, result) = heard_data(&Responses, &[event]);
+        (events, result.expect_err("no end"))
+    };
+    let incomplete = |reason: &str| {
+        json!({ "type": "response.incomplete", "response": {
+            "incomplete_details": { "reason": reason },
+            "usage": { "input_tokens": 1, "output_tokens": 2 },
+        } })
+    };
+    let usage = ModelEvent::Usage(Usage { input: 1, output: 2, ..Usage::default() });
+    assert_eq!(
+        end(incomplete("max_output_tokens")),
+        (vec![usage.clone()], Fault::Wrong(Wrong::Stopped(Stopped::Length)))
+    );
+    assert_eq!(
+        end(incomplete("content_filter")),
+        (vec![usage], Fault::Wrong(Wrong::Stopped(Stopped::Filter)))
+    );
+    for (event, about) in [
+        (
+            json!({ "type": "response.failed", "response": { "error": { "code": "server_error", "message": "x" } } }),
+            About::Server,
+        ),
+        (
+            json!({ "type": "response.failed", "response": { "error": { "code": "context_length_exceeded", "message": "x" } } }),
+            About::Context,
+        ),
+        (json!({ "type": "error", "code": "rate_limit_exceeded", "message": "x" }), About::Rate),
+        (
+            json!({ "type": "error", "error": { "type": "invalid_request_error", "message": "x" } }),
+            About::Request,
+        ),
+        (json!({ "error": { "message": "x", "code": "insufficient_quota" } }), About::Quota),
+    ] {
+        let Fault::Wrong(Wrong::Said(said)) = end(event.clone()).1 else { panic!("{event}") };
+        assert_eq!((said.about(), said.message.as_str()), (about, "x"), "{event}");
+    }
+    assert_eq!(heard(&Responses, "data: {\"type\":\"response.created\"}\n\n").1, Err(Fault::Cut));
+    assert_eq!(heard(&Responses, "data: what?\n\n").1, Err(Fault::Wrong(Wrong::Garbage("what?".to_owned()))));
+    assert_eq!(heard(&Responses, "data: 3\n\n").1, Err(Fault::Wrong(Wrong::Garbage("3".to_owned()))));
+}
