@@ -16,6 +16,7 @@ pub mod http;
 pub mod import;
 pub mod index;
 pub mod markers;
+pub mod models;
 pub mod policy;
 pub mod pressure;
 pub mod provider;

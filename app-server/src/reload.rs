@@ -11,6 +11,7 @@ use skein_protocol::table::Scope;
 use tokio::sync::oneshot;
 
 use crate::config::{self, Config, ConfigErrors};
+use crate::models;
 use crate::services::Services;
 use crate::tasks::Pool;
 use crate::thread::command::Command;
@@ -71,7 +72,7 @@ async fn all_have_looked(services: &Services) {
 ///
 /// # Errors
 /// What was wrong with it; it is in the log, too.
-pub fn take(services: &Services, read: Result<Config, ConfigErrors>) -> Result<(), ConfigErrors> {
+pub fn take(services: &Arc<Services>, read: Result<Config, ConfigErrors>) -> Result<(), ConfigErrors> {
     let config = match read {
         Ok(config) => config,
         Err(errors) => {
@@ -85,6 +86,8 @@ pub fn take(services: &Services, read: Result<Config, ConfigErrors>) -> Result<(
     };
     let mut warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     let kept = services.settings.take(config);
+    services.providers.configure(&services.config().providers);
+    models::refresh_default(services);
     warnings.extend(kept.iter().map(|key| format!("{key} has changed; it takes effect at the next start")));
     services.counters.reload_last_at_ms.set(u64::try_from(services.clock.wall().0).unwrap_or_default());
     services.counters.reloads.add_one();

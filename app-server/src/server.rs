@@ -25,6 +25,7 @@ use crate::index::ThreadIndex;
 use crate::index::changes::Changes;
 use crate::index::sled::SledIndex;
 use crate::markers;
+use crate::models;
 use crate::policy;
 use crate::pressure::{self, Pressure};
 use crate::provider::echo::{self, Echo};
@@ -142,6 +143,7 @@ impl Server {
             let serving = serve(Door::new(control), Arc::clone(&web), accept.clone());
             services.tasks.spawn("accept control", serving);
         }
+        models::refresh_default(&services);
         // 5. What an earlier end left open is mended beside, whoever comes meanwhile.
         let repair = repair::run(Arc::clone(&services), left_open, background.repair.clone());
         let repair = services.tasks.spawn("repair", repair);
@@ -184,6 +186,7 @@ impl Server {
         // 1. Nobody new: no connection, no thread.
         self.web.ready.store(false, Ordering::Release);
         self.accept.cancel();
+        self.services.providers.stop.cancel();
         services.registry.close();
         // The thread that the repair is at is unloaded with the others.
         self.background.repair.cancel();
@@ -328,10 +331,7 @@ fn services(config: Config, home: &Home) -> Result<(Arc<Services>, Background), 
         term: home.term(),
         address: OnceLock::new(),
         counters: Counters::default(),
-        providers: Providers::new(vec![
-            (echo::NAME, Arc::new(Echo { faults: config.test_fences })),
-            (scripted::NAME, Arc::new(Scripted::new(config.home.clone(), tasks.clone()))),
-        ]),
+        providers: providers(&config, &tasks),
         settings: Settings::new(config),
         pressure: Pressure::default(),
         repair: Repair::default(),
@@ -377,6 +377,15 @@ fn background(
         index: stop_index,
     };
     (index, texts, closed_rollouts, background)
+}
+
+fn providers(config: &Config, tasks: &Tasks) -> Providers {
+    let providers = Providers::new(vec![
+        (echo::NAME, Arc::new(Echo { faults: config.test_fences })),
+        (scripted::NAME, Arc::new(Scripted::new(config.home.clone(), tasks.clone()))),
+    ]);
+    providers.configure(&config.providers);
+    providers
 }
 
 fn process_host(

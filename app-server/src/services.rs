@@ -16,7 +16,7 @@ use crate::helpers::ProcessHost;
 use crate::home::Term;
 use crate::index::ThreadIndex;
 use crate::pressure::Pressure;
-use crate::provider::Provider;
+pub use crate::provider::Providers;
 use crate::repair::Repair;
 use crate::rollout::RolloutStore;
 use crate::search::ThreadSearch;
@@ -83,30 +83,6 @@ impl Services {
 impl std::fmt::Debug for Services {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Services").field("start_id", &self.start_id).finish_non_exhaustive()
-    }
-}
-
-/// The built-in providers, by the name that `model_provider` has.
-#[derive(Default)]
-pub struct Providers(Vec<(&'static str, Arc<dyn Provider>)>);
-
-impl Providers {
-    /// These providers.
-    #[must_use]
-    pub fn new(providers: Vec<(&'static str, Arc<dyn Provider>)>) -> Self {
-        Self(providers)
-    }
-
-    /// The provider of this name.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<Arc<dyn Provider>> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, provider)| Arc::clone(provider))
-    }
-
-    /// All names, for messages.
-    #[must_use]
-    pub fn names(&self) -> Vec<&'static str> {
-        self.0.iter().map(|(name, _)| *name).collect()
     }
 }
 

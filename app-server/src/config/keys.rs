@@ -7,7 +7,7 @@ use skein_protocol::settings::AskForApproval;
 use super::problem::Problems;
 use super::section::Section;
 use super::tree::Table;
-use super::{Config, Containment, Durability, Heartbeat, Limits, RunningOrphans, helpers};
+use super::{Config, Containment, Durability, Heartbeat, Limits, RunningOrphans, helpers, providers};
 use crate::policy;
 
 /// Bounds of what `[limits]` takes. Below, no client could work; above, one message could take the machine's memory.
@@ -53,7 +53,9 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
         set(&mut config.shutdown_limit, section.duration("limit"));
     });
     let overrides = helpers::read(&mut root);
+    let read = providers::read(&mut root);
     root.finish();
+    config.providers = providers::lay_over(read, problems);
     helpers::lay_over(&mut config.helpers, overrides, problems);
 }
 

@@ -8,6 +8,7 @@ mod helpers;
 mod keys;
 mod origin;
 mod problem;
+mod providers;
 mod section;
 mod settings;
 pub mod shown;
@@ -35,6 +36,7 @@ pub use shown::{Layer, LayerSource};
 
 use crate::home::{Variable, default_home};
 use crate::policy;
+use crate::provider::spec::ProviderSpec;
 use problem::Problems;
 
 /// The user's settings, a file in the home.
@@ -65,6 +67,8 @@ pub struct Config {
     pub approval_policy: AskForApproval,
     /// Whether models may ask the user by a tool, also where they do not plan.
     pub asks: bool,
+    /// Providers over HTTP, by name.
+    pub providers: BTreeMap<String, ProviderSpec>,
     /// Helpers of every thread, by name.
     pub helpers: BTreeMap<String, HelperSpec>,
     /// What holds a helper's process tree.
@@ -266,6 +270,7 @@ impl Config {
             context: ContextPolicy::default(),
             approval_policy: policy::DEFAULT_APPROVAL_POLICY,
             asks: false,
+            providers: ProviderSpec::built_in(),
             helpers: BTreeMap::new(),
             containment: Containment::Auto,
             helper_stop_grace: policy::HELPER_STOP_GRACE,

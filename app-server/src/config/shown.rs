@@ -15,6 +15,8 @@ use crate::helpers::{
     shown_url,
 };
 
+use crate::provider::spec::{ProviderSpec, WIRE_APIS};
+
 #[cfg(test)]
 mod tests;
 
@@ -58,6 +60,8 @@ impl Layer {
 pub fn others(config: &Config) -> Map<String, Value> {
     let helpers: Map<String, Value> =
         config.helpers.iter().map(|(name, spec)| (name.clone(), helper(spec))).collect();
+    let providers: Map<String, Value> =
+        config.providers.iter().map(|(name, spec)| (name.clone(), provider(spec))).collect();
     let shown = json!({
         "approval_policy": config.approval_policy,
         "features": { "default_mode_request_user_input": config.asks },
@@ -89,6 +93,7 @@ pub fn others(config: &Config) -> Map<String, Value> {
         "mcp_servers": helpers,
         "model_context_window": config.context.window,
         "model_auto_compact_token_limit": config.context.limit,
+        "model_providers": providers,
     });
     match shown {
         Value::Object(shown) => shown.into_iter().filter(|(_, value)| !value.is_null()).collect(),
@@ -172,6 +177,26 @@ fn word<'w, T: PartialEq>(words: &[(&'w str, T)], chosen: T) -> Option<&'w str> 
     words.iter().find(|(_, choice)| *choice == chosen).map(|(word, _)| *word)
 }
 
+/// A provider by the keys of the file, without secrets.
+fn provider(spec: &ProviderSpec) -> Value {
+    json!({
+        "name": spec.name,
+        "base_url": shown_url(&spec.base_url),
+        "env_key": spec.env_key,
+        "env_key_instructions": spec.env_key_instructions,
+        "wire_api": WIRE_APIS.iter().find(|(_, api)| *api == spec.wire_api).map(|(word, _)| word),
+        "query_params": hidden(&spec.query_params),
+        "http_headers": hidden(&spec.http_headers),
+        "env_http_headers": spec.env_http_headers,
+        "request_max_retries": spec.request_max_retries,
+        "stream_max_retries": spec.stream_max_retries,
+        "stream_idle_timeout_ms": u64::try_from(spec.stream_idle_timeout.as_millis()).unwrap_or(u64::MAX),
+        "requires_openai_auth": false,
+        "max_output_tokens": spec.max_output_tokens,
+        "models": spec.models,
+    })
+}
+
 /// What has no limit is shown as 0, as the file takes it; a nice value that is not set is none.
 fn helper_limits(limits: &HelperLimits) -> Value {
     json!({
@@ -226,7 +251,7 @@ fn visible(
                 let args: Vec<Value> = args.iter().map(|arg| plain(&arg.value)).collect();
                 json!(shown_args(args.iter().filter_map(Value::as_str)))
             }
-            (tree::Value::Text(url), _) if key == "url" => {
+            (tree::Value::Text(url), _) if key == "url" || key == "base_url" => {
                 keys.push(path);
                 json!(shown_url(url))
             }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 pub mod anthropic;
 pub mod echo;
 pub mod http;
+pub mod known;
 pub mod openai_chat;
 pub mod openai_responses;
 pub mod prompt;
@@ -16,6 +17,7 @@ pub mod scripted;
 pub mod spec;
 pub mod tool_name;
 
+pub use known::Providers;
 pub use prompt::{
     Callee, Content, Entry, Image, ModelSettings, Prompt, Reasoning, ToolCall, ToolResult, ToolSpec,
 };

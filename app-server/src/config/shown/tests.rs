@@ -32,6 +32,22 @@ const ALL: &str = r#"
     loaded_threads = 9
     memory = "2GiB"
 
+    [model_providers.mine]
+    name = "Mine"
+    base_url = "https://me:s3cret@models.example.org/v1?key=s3cret"
+    env_key = "MY_KEY"
+    env_key_instructions = "ask me"
+    wire_api = "chat"
+    query_params = { version = "s3cret" }
+    http_headers = { X-A = "s3cret" }
+    env_http_headers = { X-B = "B" }
+    request_max_retries = 1
+    stream_max_retries = 1
+    stream_idle_timeout_ms = 1500
+    requires_openai_auth = true
+    max_output_tokens = 100
+    models = ["one"]
+
     [mcp_servers.files]
     command = "files-server"
     args = ["--root", "/"]
@@ -59,7 +75,7 @@ const ALL: &str = r#"
 "#;
 
 /// Keys that are read to be refused.
-const REFUSED: &[&str] = &["bearer_token"];
+const REFUSED: &[&str] = &["bearer_token", "experimental_bearer_token"];
 
 /// The names that a file of the room reads: the first argument, where it is a text, of a method of a section.
 fn names(source: &'static str) -> BTreeSet<&'static str> {
@@ -78,9 +94,12 @@ fn every_key_that_is_read_is_shown_with_its_origin() {
     assert_eq!(config.warnings, []);
     let keys = &config.layers[0].keys;
     let shown: BTreeSet<&str> = keys.iter().flat_map(|key| key.split('.')).collect();
-    let read = names(include_str!("../keys.rs")).into_iter().chain(names(include_str!("../helpers.rs")));
+    let read = [include_str!("../keys.rs"), include_str!("../helpers.rs"), include_str!("../providers.rs")];
+    let read = read.into_iter().flat_map(names);
     let missing: Vec<_> = read.filter(|name| !shown.contains(name) && !REFUSED.contains(name)).collect();
     assert!(missing.is_empty() && keys.len() >= 30, "no origin of {missing:?} in {keys:?}");
+    let all = format!("{:?} {:?} {config:?}", config.layers, others(&config));
+    assert!(!all.contains("s3cret") && all.contains("https://***@models.example.org/v1?***"), "{all}");
 }
 
 #[test]

@@ -1,0 +1,199 @@
+//! All providers: those that are built in, and those of the settings, with the models that they list. Keeps what has been made
+//! while its settings are the same: connections, and lists, which are fetched beside and never waited for.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::http::{HttpProvider, Variable};
+use super::spec::ProviderSpec;
+use super::{ListedModel, Provider, ProviderError};
+use crate::policy;
+
+/// The providers, by the name that `model_provider` has.
+pub struct Providers {
+    built_in: Vec<(&'static str, Arc<dyn Provider>)>,
+    configured: RwLock<BTreeMap<String, Configured>>,
+    variable: Variable,
+    /// Ends what is fetched beside.
+    pub stop: CancellationToken,
+}
+
+/// A provider of the settings.
+struct Configured {
+    spec: ProviderSpec,
+    provider: Arc<dyn Provider>,
+    fetched: Vec<ListedModel>,
+    /// From when on its list is to be fetched again; `None` while it is.
+    due: Option<Option<Instant>>,
+}
+
+impl Default for Providers {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}
+
+impl Providers {
+    /// These, and none of the settings yet.
+    #[must_use]
+    pub fn new(built_in: Vec<(&'static str, Arc<dyn Provider>)>) -> Self {
+        Self {
+            built_in,
+            configured: RwLock::default(),
+            variable: |name| std::env::var_os(name),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Takes those of the settings, in the place of the earlier ones. What has not changed is kept.
+    pub fn configure(&self, specs: &BTreeMap<String, ProviderSpec>) {
+        let mut configured = self.write();
+        let mut earlier = std::mem::take(&mut *configured);
+        for (name, spec) in specs {
+            let kept = earlier.remove(name).filter(|kept| kept.spec == *spec);
+            let made = || Configured {
+                spec: spec.clone(),
+                provider: Arc::new(HttpProvider::new(spec.clone(), self.variable)),
+                fetched: Vec::new(),
+                due: Some(None),
+            };
+            configured.insert(name.clone(), kept.unwrap_or_else(made));
+        }
+    }
+
+    /// The provider of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Arc<dyn Provider>> {
+        let built_in = self.built_in.iter().find(|(known, _)| *known == name);
+        built_in
+            .map(|(_, provider)| Arc::clone(provider))
+            .or_else(|| self.read().get(name).map(|configured| Arc::clone(&configured.provider)))
+    }
+
+    /// All names, for messages.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let built_in = self.built_in.iter().map(|(name, _)| (*name).to_owned());
+        built_in.chain(self.read().keys().cloned()).collect()
+    }
+
+    /// What is known of its models: those that the settings name, then those that it has listed.
+    #[must_use]
+    pub fn models(&self, name: &str) -> Vec<ListedModel> {
+        let configured = self.read();
+        let Some(configured) = configured.get(name) else { return Vec::new() };
+        let mut models: Vec<ListedModel> = configured.fetched.clone();
+        let named = configured.spec.models.iter().rev();
+        for id in named {
+            let at = models.iter().position(|model| model.id == *id);
+            let model = at.map(|at| models.remove(at));
+            models.insert(0, model.unwrap_or_else(|| ListedModel { id: id.clone(), display_name: None }));
+        }
+        models
+    }
+
+    /// The provider of this name, when its models are to be fetched now. Whoever gets it says what came of it to
+    /// [`Providers::fetched`].
+    #[must_use = "nobody else fetches them"]
+    pub fn due(&self, name: &str, now: Instant) -> Option<Arc<dyn Provider>> {
+        let mut configured = self.write();
+        let configured = configured.get_mut(name)?;
+        let is_due = configured.due.is_some_and(|due| due.is_none_or(|due| due <= now));
+        is_due.then(|| {
+            configured.due = None;
+            Arc::clone(&configured.provider)
+        })
+    }
+
+    /// Takes a list that was fetched from `provider`; where there is none, what was known before stays.
+    pub fn fetched(
+        &self,
+        name: &str,
+        provider: &Arc<dyn Provider>,
+        models: Result<Option<Vec<ListedModel>>, ProviderError>,
+        now: Instant,
+    ) {
+        let mut configured = self.write();
+        let of_this = |configured: &&mut Configured| Arc::ptr_eq(&configured.provider, provider);
+        let Some(configured) = configured.get_mut(name).filter(of_this) else { return };
+        let keep = match models {
+            Ok(models) => {
+                configured.fetched = models.unwrap_or_default();
+                policy::MODEL_LIST_KEEP
+            }
+            Err(error) => {
+                tracing::debug!(provider = name, %error, "no list of models");
+                policy::MODEL_LIST_RETRY
+            }
+        };
+        configured.due = Some(Some(now + keep));
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Configured>> {
+        self.configured.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Configured>> {
+        self.configured.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::echo::{self, Echo};
+    use super::*;
+    use crate::clock::Clock;
+
+    fn listed(id: &str) -> ListedModel {
+        ListedModel { id: id.to_owned(), display_name: Some(format!("The {id}")) }
+    }
+
+    fn providers() -> Providers {
+        Providers::new(vec![(echo::NAME, Arc::new(Echo::default()))])
+    }
+
+    #[test]
+    fn a_provider_is_kept_while_its_settings_are_the_same() {
+        let (providers, mut specs) = (providers(), ProviderSpec::built_in());
+        assert!(providers.get("openai").is_none() && providers.get("echo").is_some());
+        providers.configure(&specs);
+        let (openai, ollama) = (providers.get("openai").unwrap(), providers.get("ollama").unwrap());
+        assert_eq!(providers.names(), ["echo", "anthropic", "lmstudio", "ollama", "openai", "openai-chat"]);
+        specs.get_mut("ollama").unwrap().models = vec!["m".to_owned()];
+        specs.remove("anthropic");
+        providers.configure(&specs);
+        assert!(Arc::ptr_eq(&openai, &providers.get("openai").unwrap()));
+        assert!(!Arc::ptr_eq(&ollama, &providers.get("ollama").unwrap()));
+        assert!(providers.get("anthropic").is_none() && providers.get("nobody").is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_is_fetched_once_in_a_while_by_one() {
+        let (providers, mut specs) = (providers(), ProviderSpec::built_in());
+        specs.get_mut("ollama").unwrap().models = vec!["b".to_owned(), "own".to_owned()];
+        providers.configure(&specs);
+        let now = || Clock.now();
+        assert!(providers.due("echo", now()).is_none());
+        let provider = providers.due("ollama", now()).unwrap();
+        assert!(providers.due("ollama", now()).is_none(), "somebody is at it");
+        providers.fetched("ollama", &provider, Ok(Some(vec![listed("a"), listed("b")])), now());
+        let bare = ListedModel { id: "own".to_owned(), display_name: None };
+        assert_eq!(providers.models("ollama"), [listed("b"), bare.clone(), listed("a")]);
+        assert!(providers.due("ollama", now()).is_none());
+        tokio::time::advance(policy::MODEL_LIST_KEEP).await;
+        let provider = providers.due("ollama", now()).unwrap();
+        providers.fetched("ollama", &provider, Err(ProviderError::new("away")), now());
+        assert_eq!(providers.models("ollama"), [listed("b"), bare, listed("a")], "what is known stays");
+        tokio::time::advance(policy::MODEL_LIST_RETRY).await;
+        // One of other settings is not to be mixed with it.
+        let provider = providers.due("ollama", now()).unwrap();
+        specs.get_mut("ollama").unwrap().models.clear();
+        providers.configure(&specs);
+        providers.fetched("ollama", &provider, Ok(Some(vec![listed("old")])), now());
+        assert_eq!(providers.models("ollama"), []);
+        assert!(providers.due("ollama", now()).is_some());
+    }
+}
