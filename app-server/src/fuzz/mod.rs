@@ -1,4 +1,4 @@
-//! Feeds what reads files with bytes that nobody has written. A round takes an entry of the corpus, changes it, and holds the
+//! Feeds what reads files, and streams of models, with bytes that nobody has written. A round takes an entry of the corpus, changes it, and holds the
 //! targets' promises against it; its seed makes the same bytes again. `cargo test` plays the corpus and some rounds of a
 //! fixed seed, `scripts/fuzz` others for as long as it is told.
 //!
@@ -60,6 +60,12 @@ const TORN: &str = include_str!("corpus/torn.jsonl");
 const TEXTS: &str = include_str!("corpus/texts.jsonl");
 const TOOLS: &str = include_str!("corpus/tools.jsonl");
 const OLDER: &str = include_str!("corpus/older.jsonl");
+const RESPONSES_THOUGHT: &str = include_str!("../provider/openai_responses/streams/thought.sse");
+const RESPONSES_CALLS: &str = include_str!("../provider/openai_responses/streams/calls.sse");
+const CHAT_THOUGHT: &str = include_str!("../provider/openai_chat/streams/thought.sse");
+const CHAT_CALLS: &str = include_str!("../provider/openai_chat/streams/calls.sse");
+const MESSAGES_THOUGHT: &str = include_str!("../provider/anthropic/streams/thought.sse");
+const MESSAGES_CALLS: &str = include_str!("../provider/anthropic/streams/calls.sse");
 
 #[test]
 fn a_line_that_can_be_read_is_written_the_same() {
@@ -78,6 +84,13 @@ fn what_an_import_makes_of_a_file_always_loads() {
     let peers = crate::import::tests::peer::FILES.iter().map(|(_, text)| *text);
     let corpus: Vec<&str> = peers.chain([OLDER]).collect();
     play("import", &corpus, change::Signed::No, |bytes| bench.import(bytes));
+}
+
+#[test]
+fn what_a_model_says_does_not_depend_on_the_pieces_it_comes_in() {
+    let corpus =
+        [RESPONSES_THOUGHT, RESPONSES_CALLS, CHAT_THOUGHT, CHAT_CALLS, MESSAGES_THOUGHT, MESSAGES_CALLS];
+    play("streams", &corpus, change::Signed::No, targets::streams);
 }
 
 #[test]

@@ -14,6 +14,9 @@ use crate::export::markdown;
 use crate::home::{HomePaths, Term};
 use crate::import::{self, find, records::Importer};
 use crate::policy;
+use crate::provider::http::form::WireForm;
+use crate::provider::http::tests::played;
+use crate::provider::{anthropic, openai_chat, openai_responses};
 use crate::rollout::blob::{BlobName, BlobRef, Lost, Texts};
 use crate::rollout::file::FileStore;
 use crate::rollout::file::blobs::Blobs;
@@ -30,6 +33,16 @@ pub fn lines(bytes: &[u8]) {
         let Some(record) = record(text) else { continue };
         assert_eq!(number, Ok(record.seq));
         again(&record);
+    }
+}
+
+/// Each interface reads the same of them, however they are cut, and it ends: with an answer or an error.
+pub fn streams(bytes: &[u8]) {
+    let forms: [&dyn WireForm; 3] = [&openai_responses::Responses, &openai_chat::Chat, &anthropic::Messages];
+    for form in forms {
+        let whole = played(form, bytes, |_| false);
+        assert_eq!(played(form, bytes, |_| true), whole);
+        assert_eq!(played(form, bytes, |at| at % 97 == 5), whole);
     }
 }
 

@@ -74,6 +74,22 @@ impl Fault {
         }
     }
 
+    /// The same with what others have said made fit to be shown.
+    pub fn shown(mut self, show: impl Fn(&str) -> String) -> Self {
+        match &mut self {
+            Self::Unreachable(text) | Self::Tls(text) | Self::Broke(text) | Self::Moved(text) => {
+                *text = show(text)
+            }
+            Self::NoEvents(text) | Self::Wrong(Wrong::Garbage(text)) => *text = show(text),
+            Self::Refused { said, .. } | Self::Wrong(Wrong::Said(said)) => {
+                said.message = show(&said.message);
+                said.words.iter_mut().for_each(|word| *word = show(word));
+            }
+            Self::Cut | Self::Silent(_) | Self::Wrong(Wrong::TooLong | Wrong::Stopped(_)) => {}
+        }
+        self
+    }
+
     /// Whether the same request may be answered later.
     fn may_pass(&self) -> bool {
         match self {
@@ -97,8 +113,7 @@ impl Fault {
         self.may_pass().then(|| retries.next(phase, asked, retry::dice())).flatten()
     }
 
-    /// For the user and for programs. `again`: how often it was tried again. Secrets are still in it where the provider said
-    /// them back.
+    /// For the user and for programs. `again`: how often it was tried again.
     pub fn told(&self, who: &Who, again: u32) -> ProviderError {
         let message = self.message(who);
         let tries = match again {

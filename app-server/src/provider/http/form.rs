@@ -5,6 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::said::Said;
+use crate::policy;
 use crate::provider::spec::ProviderSpec;
 use crate::provider::{ModelEvent, Prompt};
 
@@ -80,7 +81,7 @@ pub enum Stopped {
 impl Wrong {
     /// Data that is no JSON, or not the right one.
     pub fn garbage(data: &str) -> Self {
-        Self::Garbage(data.chars().take(80).collect())
+        Self::Garbage(data.chars().take(policy::MODEL_ERROR_BYTES).collect())
     }
 }
 

@@ -26,8 +26,7 @@ pub(super) async fn fetch(link: &Link) -> Result<Vec<ListedModel>, Fault> {
         }
     }
     let text = String::from_utf8_lossy(&body);
-    let value =
-        serde_json::from_slice(&body).map_err(|_| Fault::NoEvents(text.chars().take(80).collect()))?;
+    let value = serde_json::from_slice(&body).map_err(|_| Fault::NoEvents(text.into_owned()))?;
     Ok(models(&value))
 }
 

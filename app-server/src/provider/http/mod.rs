@@ -79,14 +79,9 @@ impl HttpProvider {
         }
     }
 
-    /// The error without secrets, whoever said them.
-    fn error(&self, link: &Link, fault: &Fault, who: &Who, again: u32) -> ProviderError {
-        let ProviderError { message, info, details } = fault.told(who, again);
-        ProviderError {
-            message: link.shown(&message),
-            info,
-            details: details.map(|details| link.shown(&details)),
-        }
+    /// The error without secrets, whoever said them, and with the way out behind a word of any length.
+    fn error(link: &Link, fault: &Fault, who: &Who, again: u32) -> ProviderError {
+        fault.clone().shown(|said| link.shown(said)).told(who, again)
     }
 
     /// Asks until there is an answer, or no use in asking again.
@@ -100,9 +95,9 @@ impl HttpProvider {
                 Err(failed) => failed,
             };
             let Some(wait) = fault.wait(phase, &mut retries) else {
-                return Err(self.error(&link, &fault, &who, retries.done()));
+                return Err(Self::error(&link, &fault, &who, retries.done()));
             };
-            let error = self.error(&link, &fault, &who, 0);
+            let error = Self::error(&link, &fault, &who, 0);
             tracing::info!(provider = self.spec.id, error = error.message, ?wait, "a model is asked again");
             if given.send(ModelEvent::Again(error)).await.is_err() {
                 return Ok(());
@@ -286,6 +281,6 @@ impl Provider for HttpProvider {
         let link = self.link()?;
         let listed = timeout(policy::MODEL_LIST_PATIENCE, list::fetch(&link)).await;
         let listed = listed.unwrap_or(Err(Fault::Silent(policy::MODEL_LIST_PATIENCE)));
-        listed.map(Some).map_err(|fault| self.error(&link, &fault, &self.who("?"), 0))
+        listed.map(Some).map_err(|fault| Self::error(&link, &fault, &self.who("?"), 0))
     }
 }

@@ -38,7 +38,9 @@ pub enum About {
 impl Said {
     /// Reads the body of an answer with this status.
     pub fn of_body(status: u16, body: &[u8]) -> Self {
-        let said = match serde_json::from_slice(body) {
+        // Who has begun a stream when it fails has the error as its first event.
+        let first = body.strip_prefix(b"data:").and_then(|rest| rest.split(|byte| *byte == b'\n').next());
+        let said = match serde_json::from_slice(first.unwrap_or(body)) {
             Ok(value) => Self::of(&value),
             Err(_) => Self { message: plain(body), ..Self::default() },
         };
@@ -284,6 +286,8 @@ mod tests {
             assert_eq!((said.about(), said.message.as_str()), (about, message), "{status} {body}");
         }
         assert_eq!(Said::of_body(502, b"<html>Bad Gateway</html>").message, "");
+        let event = b"data: {\"error\": {\"message\": \"gone\"}}\n\ndata: [DONE]\n\n";
+        assert_eq!(Said::of_body(500, event).message, "gone");
         assert_eq!(Said::of_body(502, b" upstream is gone\n").message, "upstream is gone");
     }
 

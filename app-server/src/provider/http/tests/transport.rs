@@ -289,6 +289,14 @@ async fn what_a_provider_says_back_has_no_key_in_it() {
 }
 
 #[tokio::test]
+async fn a_long_word_of_a_provider_does_not_hide_the_way_out_nor_a_key_at_its_cut() {
+    let said = format!("{}{KEY} and more", "x ".repeat(policy::MODEL_ERROR_SHOWN / 2 - 6));
+    let error = Asked::of([refusal("401 Who", "", &said)]).await.error().await;
+    assert!(error.message.ends_with("to a key that is valid there"), "{error}");
+    assert!(!format!("{error:?}").contains(&KEY[..8]), "{error:?}");
+}
+
+#[tokio::test]
 async fn an_answer_that_is_no_stream_is_told() {
     let page = Reply::with("200 OK", "content-type: text/html\r\n", "<html>hello</html>");
     let error = Asked::of([page]).await.error().await;
