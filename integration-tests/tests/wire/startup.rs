@@ -8,10 +8,13 @@ use skein_integration_tests::process;
 use skein_protocol::catalogue::{HooksListParams, SkillsListParams};
 use skein_protocol::config::{ConfigLayerSource, ConfigReadParams};
 use skein_protocol::methods::{
-    AccountRead, CollaborationModeList, ConfigRead, ConfigRequirementsRead, HooksList, PermissionProfileList,
-    SkillsList,
+    AccountRead, CollaborationModeList, ConfigRead, ConfigRequirementsRead, HooksList, ModelList,
+    PermissionProfileList, SkillsList,
 };
+use skein_protocol::server::ModelListParams;
 use skein_protocol::table::Method;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 /// The answer to a method with null as its params.
 async fn bare<M: Method>(client: &mut Client) -> Result<Value> {
@@ -79,5 +82,43 @@ async fn the_configuration_is_shown_with_its_origins_and_without_secrets() -> Re
     assert!(!serde_json::to_string(&read)?.contains(secret), "{read:?}");
     let bare = bare::<ConfigRead>(&mut client).await?;
     assert_eq!((&bare["config"]["model"], bare.get("layers")), (&json!("a-model"), None));
+    home.finish().await
+}
+
+/// The names that a list of models has, and whether the first is the default.
+async fn models(client: &mut Client, params: ModelListParams) -> Result<(Vec<String>, bool)> {
+    let listed = client.call::<ModelList>(params).await?.data;
+    let first = listed.first().is_some_and(|model| model.is_default);
+    Ok((listed.into_iter().map(|model| model.id).collect(), first))
+}
+
+#[tokio::test]
+async fn models_are_those_of_a_provider_whether_it_answers_or_not() -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = format!("http://{}/v1", listener.local_addr()?);
+    let there = Home::setup().set("model_provider", "mine").set("model", "own");
+    let there = there.set("model_providers.mine.models", vec!["named"]);
+    let home = there.set("model_providers.mine.base_url", address).start().await?;
+    let mut client = home.client().await?;
+    // It is asked at the start, and has not answered yet.
+    let known = models(&mut client, ModelListParams::default()).await?;
+    assert_eq!(known, (vec!["own".to_owned(), "named".to_owned()], true));
+    let body = r#"{"data":[{"id":"listed"},{"id":"named"}]}"#;
+    let (mut asked, _) = listener.accept().await?;
+    asked.read(&mut [0; 1024]).await?;
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+    asked.write_all(format!("{head}{body}").as_bytes()).await?;
+    while models(&mut client, ModelListParams::default()).await?.0 != ["own", "named", "listed"] {}
+    let page = ModelListParams { limit: Some(2), ..ModelListParams::default() };
+    let first = client.call::<ModelList>(page.clone()).await?;
+    let cursor = first.next_cursor.clone();
+    assert_eq!(
+        (first.data.len(), models(&mut client, ModelListParams { cursor, ..page }).await?.0),
+        (2, vec!["listed".to_owned()])
+    );
+    let of =
+        |name: &str| ModelListParams { model_provider: Some(name.to_owned()), ..ModelListParams::default() };
+    assert_eq!(models(&mut client, of("echo")).await?, (vec!["echo".to_owned()], false));
+    assert_eq!(models(&mut client, of("nobody")).await?, (vec![], false));
     home.finish().await
 }
