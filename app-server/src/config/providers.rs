@@ -190,7 +190,7 @@ mod tests {
             ("[model_providers.a]\nbase_url = \"http://a\"\nrequest_max_retries = 101", "from 0 to 100"),
             ("[model_providers.echo]\nbase_url = \"http://a\"", "built in"),
         ] {
-            let errors = load(text).err().expect(text);
+            let errors = load(text).expect_err(text);
             let shown = errors.0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
             assert!(shown.contains(said) && !shown.contains("s3cret"), "{shown}");
             assert_eq!(errors.0.len(), 1, "{shown}");

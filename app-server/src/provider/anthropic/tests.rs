@@ -27,51 +27,8 @@ fn a_conversation_is_asked_with_everything_in_it() {
     prompt.settings.effort = Some("high".to_owned());
     prompt.settings.service_tier = Some("auto".to_owned());
     prompt.settings.output_schema = Some(json!({ "type": "object" }));
-    let said = |text: &str| json!({ "type": "text", "text": text });
-    let marked =
-        |text: &str| json!({ "type": "text", "text": text, "cache_control": { "type": "ephemeral" } });
-    let png =
-        json!({ "type": "image", "source": { "type": "base64", "media_type": "image/png", "data": "AAAA" } });
-    assert_eq!(
-        body(&prompt, &spec()),
-        json!({
-            "model": "claude-opus-4-6",
-            "max_tokens": 32_000,
-            "stream": true,
-            "output_config": { "effort": "high", "format": { "type": "json_schema", "schema": { "type": "object" } } },
-            "thinking": { "type": "adaptive", "display": "summarized" },
-            "service_tier": "auto",
-            "system": [marked("Be kind.")],
-            "tools": [{ "name": "look", "description": "Looks.", "input_schema": { "type": "object", "properties": {} } }],
-            "messages": [
-                { "role": "user", "content": [
-                    said("What is this?"),
-                    { "type": "image", "source": { "type": "url", "url": "https://example.org/a.png" } },
-                ] },
-                { "role": "assistant", "content": [said("A picture.")] },
-                { "role": "user", "content": [
-                    said("And the sky?"),
-                    marked("<developer>\nThe user is in a hurry.\n</developer>"),
-                ] },
-                { "role": "assistant", "content": [
-                    signed(),
-                    said("I look."),
-                    { "type": "tool_use", "id": "1", "name": "look", "input": { "at": "sky" } },
-                    { "type": "tool_use", "id": "2", "name": "mcp__files__read", "input": {} },
-                ] },
-                { "role": "user", "content": [
-                    { "type": "tool_result", "tool_use_id": "1", "content": [said("blue")], "is_error": false },
-                    {
-                        "type": "tool_result",
-                        "tool_use_id": "2",
-                        "content": [said("no sky"), png],
-                        "is_error": true,
-                        "cache_control": { "type": "ephemeral" },
-                    },
-                ] },
-            ],
-        })
-    );
+    let whole: Value = serde_json::from_str(include_str!("requests/whole.json")).unwrap();
+    assert_eq!(body(&prompt, &spec()), whole);
 }
 
 fn with_effort(model: &str, effort: &str) -> Prompt {

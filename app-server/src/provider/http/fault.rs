@@ -105,11 +105,12 @@ impl Fault {
 
     /// How long to wait before the next try; `None` when there is none.
     pub fn wait(&self, phase: Phase, retries: &mut Retries) -> Option<Duration> {
-        let asked = match self {
-            Self::Refused { wait, .. } => *wait,
-            Self::Wrong(Wrong::Said(said)) => retry::asked_in_words(&said.message),
-            _ => None,
-        };
+        let mut asked = None;
+        if let Self::Refused { wait, .. } = self {
+            asked = *wait;
+        } else if let Self::Wrong(Wrong::Said(said)) = self {
+            asked = retry::asked_in_words(&said.message);
+        }
         self.may_pass().then(|| retries.next(phase, asked, retry::dice())).flatten()
     }
 
@@ -136,12 +137,12 @@ impl Fault {
                 CodexErrorInfo::ResponseStreamDisconnected { http_status_code }
             }
             Self::Moved(_) | Self::NoEvents(_) => CodexErrorInfo::BadRequest,
-            Self::Refused { said, .. } | Self::Wrong(Wrong::Said(said)) => match said.about() {
-                About::Server if again > 0 => {
-                    CodexErrorInfo::ResponseTooManyFailedAttempts { http_status_code: said.status }
+            Self::Refused { said, .. } | Self::Wrong(Wrong::Said(said)) => {
+                if said.about() == About::Server && again > 0 {
+                    return CodexErrorInfo::ResponseTooManyFailedAttempts { http_status_code: said.status };
                 }
-                about => about.info(),
-            },
+                said.about().info()
+            }
             Self::Wrong(Wrong::Stopped(Stopped::Context)) => CodexErrorInfo::ContextWindowExceeded,
             Self::Wrong(Wrong::Stopped(_)) => CodexErrorInfo::Other,
         }
@@ -157,7 +158,13 @@ impl Fault {
                 [status, words, message].into_iter().flatten().collect::<Vec<_>>().join(": ")
             }
             Self::NoEvents(what) | Self::Wrong(Wrong::Garbage(what)) => what.clone(),
-            _ => String::new(),
+            Self::Unreachable(_)
+            | Self::Tls(_)
+            | Self::Broke(_)
+            | Self::Cut
+            | Self::Silent(_)
+            | Self::Moved(_) => String::new(),
+            Self::Wrong(Wrong::TooLong | Wrong::Stopped(_)) => String::new(),
         };
         Some(text).filter(|text| !text.is_empty())
     }

@@ -208,82 +208,80 @@ mod tests {
 
     use super::*;
 
+    /// Status, body, what it is about, its words for people.
+    const BODIES: &[(u16, &str, About, &str)] = &[
+        (
+            401,
+            r#"{"error":{"message":"Incorrect API key","type":"invalid_request_error","code":"invalid_api_key"}}"#,
+            About::Key,
+            r#"Incorrect API key"#,
+        ),
+        (
+            429,
+            r#"{"error":{"message":"You exceeded","type":"insufficient_quota","code":"insufficient_quota"}}"#,
+            About::Quota,
+            r#"You exceeded"#,
+        ),
+        (
+            429,
+            r#"{"error":{"message":"Slow","type":"requests","code":"rate_limit_exceeded"}}"#,
+            About::Rate,
+            r#"Slow"#,
+        ),
+        (
+            400,
+            r#"{"error":{"message":"too long","code":"context_length_exceeded"}}"#,
+            About::Context,
+            r#"too long"#,
+        ),
+        (
+            400,
+            r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 3 > 2"}}"#,
+            About::Context,
+            r#"prompt is too long: 3 > 2"#,
+        ),
+        (
+            400,
+            r#"{"type":"error","error":{"type":"x","message":"Your credit balance is too low"}}"#,
+            About::Quota,
+            r#"Your credit balance is too low"#,
+        ),
+        (
+            529,
+            r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#,
+            About::Load,
+            r#"Overloaded"#,
+        ),
+        (
+            404,
+            r#"{"error":{"message":"model x not found","type":"api_error"}}"#,
+            About::Model,
+            r#"model x not found"#,
+        ),
+        (404, r#"{"error":"path not found"}"#, About::Request, r#"path not found"#),
+        (
+            404,
+            r#"{"type":"error","error":{"type":"not_found_error","message":"model: claude-0"}}"#,
+            About::Model,
+            r#"model: claude-0"#,
+        ),
+        (422, r#"{"detail":[{"msg":"field required"}]}"#, About::Request, r#"[{"msg":"field required"}]"#),
+        (
+            400,
+            r#"{"object":"error","message":"bad","type":"BadRequestError","code":400}"#,
+            About::Request,
+            r#"bad"#,
+        ),
+        (500, r#"{}"#, About::Server, r#""#),
+        (408, r#"{"detail":"late"}"#, About::Server, r#"late"#),
+        (503, r#""busy""#, About::Load, r#""#),
+    ];
+
     #[test]
     fn errors_of_every_provider_are_known_for_what_they_are() {
-        for (status, body, about, message) in [
-            (
-                401,
-                json!({ "error": { "message": "Incorrect API key", "type": "invalid_request_error", "code": "invalid_api_key" } }),
-                About::Key,
-                "Incorrect API key",
-            ),
-            (
-                429,
-                json!({ "error": { "message": "You exceeded", "type": "insufficient_quota", "code": "insufficient_quota" } }),
-                About::Quota,
-                "You exceeded",
-            ),
-            (
-                429,
-                json!({ "error": { "message": "Slow", "type": "requests", "code": "rate_limit_exceeded" } }),
-                About::Rate,
-                "Slow",
-            ),
-            (
-                400,
-                json!({ "error": { "message": "too long", "code": "context_length_exceeded" } }),
-                About::Context,
-                "too long",
-            ),
-            (
-                400,
-                json!({ "type": "error", "error": { "type": "invalid_request_error", "message": "prompt is too long: 3 > 2" } }),
-                About::Context,
-                "prompt is too long: 3 > 2",
-            ),
-            (
-                400,
-                json!({ "type": "error", "error": { "type": "invalid_request_error", "message": "Your credit balance is too low" } }),
-                About::Quota,
-                "Your credit balance is too low",
-            ),
-            (
-                529,
-                json!({ "type": "error", "error": { "type": "overloaded_error", "message": "Overloaded" } }),
-                About::Load,
-                "Overloaded",
-            ),
-            (
-                404,
-                json!({ "error": { "message": "model \"x\" not found", "type": "api_error" } }),
-                About::Model,
-                "model \"x\" not found",
-            ),
-            (404, json!({ "error": "path not found" }), About::Request, "path not found"),
-            (
-                404,
-                json!({ "type": "error", "error": { "type": "not_found_error", "message": "model: claude-0" } }),
-                About::Model,
-                "model: claude-0",
-            ),
-            (
-                422,
-                json!({ "detail": [{ "msg": "field required" }] }),
-                About::Request,
-                "[{\"msg\":\"field required\"}]",
-            ),
-            (
-                400,
-                json!({ "object": "error", "message": "bad", "type": "BadRequestError", "code": 400 }),
-                About::Request,
-                "bad",
-            ),
-            (500, json!({}), About::Server, ""),
-            (408, json!({ "detail": "late" }), About::Server, "late"),
-            (503, json!("busy"), About::Load, ""),
-        ] {
-            let said = Said::of_body(status, body.to_string().as_bytes());
-            assert_eq!((said.about(), said.message.as_str()), (about, message), "{status} {body}");
+        for (status, body, about, message) in BODIES {
+            let said = Said::of_body(*status, body.as_bytes());
+            assert_eq!((said.about(), said.message.as_str()), (*about, *message), "{status} {body}");
         }
         assert_eq!(Said::of_body(502, b"<html>Bad Gateway</html>").message, "");
         let event = b"data: {\"error\": {\"message\": \"gone\"}}\n\ndata: [DONE]\n\n";

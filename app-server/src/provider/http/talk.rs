@@ -84,9 +84,9 @@ fn close<'a>(
         said.iter().filter_map(|part| if let Part::Call(call) = part { Some(*call) } else { None }).collect();
     steps.push(Step::Model(said));
     let came = calls.into_iter().map(|call| {
-        let found = history.iter().enumerate().skip(at).find_map(|(place, entry)| match entry {
-            Entry::Result(result) if result.id == call.id && !taken[place] => Some((place, result)),
-            _ => None,
+        let found = history.iter().enumerate().skip(at).find_map(|(place, entry)| {
+            let Entry::Result(result) = entry else { return None };
+            (result.id == call.id && !taken[place]).then_some((place, result))
         });
         found.map_or(Came::Nothing(&call.id), |(place, result)| {
             taken[place] = true;

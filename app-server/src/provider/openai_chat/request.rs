@@ -50,7 +50,7 @@ fn messages(prompt: &Prompt) -> Value {
 
 fn of_step(step: &Step<'_>) -> Vec<Value> {
     match step {
-        Step::User(content) if content.is_empty() => Vec::new(),
+        Step::User([]) => Vec::new(),
         Step::User(content) => vec![json!({ "role": "user", "content": of_user(content) })],
         // Only OpenAI knows the role "developer"; all know this one.
         Step::Developer(text) => vec![json!({ "role": "system", "content": text })],

@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Chat;
 use super::request::body;
@@ -22,44 +22,8 @@ fn a_conversation_is_asked_with_everything_in_it() {
         max_output_tokens: Some(9),
         ..ProviderSpec::new("x", "http://127.0.0.1:1/v1", WireApi::Chat)
     };
-    let function = |name: &str, arguments: &str| json!({ "name": name, "arguments": arguments });
-    assert_eq!(
-        body(&prompt, &spec),
-        json!({
-            "model": "m",
-            "messages": [
-                { "role": "system", "content": "Be kind." },
-                { "role": "user", "content": [
-                    { "type": "text", "text": "What is this?" },
-                    { "type": "image_url", "image_url": { "url": "https://example.org/a.png" } },
-                ] },
-                { "role": "assistant", "content": "A picture." },
-                { "role": "user", "content": "And the sky?" },
-                { "role": "system", "content": "The user is in a hurry." },
-                { "role": "assistant", "content": "I look.", "reasoning_content": "hm", "tool_calls": [
-                    { "id": "1", "type": "function", "function": function("look", "{\"at\":\"sky\"}") },
-                    { "id": "2", "type": "function", "function": function("mcp__files__read", "{}") },
-                ] },
-                { "role": "tool", "tool_call_id": "1", "content": "blue" },
-                { "role": "tool", "tool_call_id": "2", "content": "The call failed: no sky\n(Its pictures are in the next message.)" },
-                { "role": "user", "content": [
-                    { "type": "text", "text": "Pictures of the call 2:" },
-                    { "type": "image_url", "image_url": { "url": "data:image/png;base64,AAAA" } },
-                ] },
-            ],
-            "stream": true,
-            "stream_options": { "include_usage": true },
-            "tools": [{ "type": "function", "function": {
-                "name": "look",
-                "description": "Looks.",
-                "parameters": { "type": "object", "properties": {} },
-            } }],
-            "reasoning_effort": "high",
-            "service_tier": "flex",
-            "response_format": { "type": "json_schema", "json_schema": { "name": "answer", "schema": { "type": "object" }, "strict": true } },
-            "max_tokens": 9,
-        })
-    );
+    let whole: Value = serde_json::from_str(include_str!("requests/whole.json")).unwrap();
+    assert_eq!(body(&prompt, &spec), whole);
     let openai = body(&prompt, &ProviderSpec { base_url: OPENAI.to_owned(), ..spec });
     assert_eq!((&openai["max_completion_tokens"], openai.get("max_tokens")), (&json!(9), None));
     assert_eq!(openai["prompt_cache_key"], json!(prompt.thread));
@@ -118,11 +82,11 @@ fn the_pieces_of_a_stream_do_not_matter() {
     says_the_same_in_pieces(&Chat, CALLS);
 }
 
-fn delta(delta: serde_json::Value) -> serde_json::Value {
+fn delta(delta: Value) -> Value {
     json!({ "choices": [{ "delta": delta, "finish_reason": null }] })
 }
 
-fn end(reason: &str) -> serde_json::Value {
+fn end(reason: &str) -> Value {
     json!({ "choices": [{ "delta": {}, "finish_reason": reason }] })
 }
 

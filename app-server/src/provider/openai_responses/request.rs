@@ -72,7 +72,7 @@ fn tool(tool: &ToolSpec) -> Value {
 
 fn items(step: &Step<'_>) -> Vec<Value> {
     match step {
-        Step::User(content) if content.is_empty() => Vec::new(),
+        Step::User([]) => Vec::new(),
         Step::User(content) => vec![json!({
             "type": "message",
             "role": "user",

@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 use skein_protocol::settings::ReasoningSummary;
 
 use super::Responses;
@@ -25,48 +25,8 @@ fn a_conversation_is_asked_with_everything_in_it() {
         max_output_tokens: Some(9),
         ..ProviderSpec::new("openai", OPENAI, WireApi::Responses)
     };
-    let message = |role: &str, content: serde_json::Value| json!({ "type": "message", "role": role, "content": content });
-    let said = |text: &str| json!({ "type": "input_text", "text": text });
-    assert_eq!(
-        body(&prompt, &spec),
-        json!({
-            "model": "gpt-5",
-            "instructions": "Be kind.",
-            "input": [
-                message("user", json!([said("What is this?"), { "type": "input_image", "image_url": "https://example.org/a.png" }])),
-                message("assistant", json!([{ "type": "output_text", "text": "A picture." }])),
-                message("user", json!([said("And the sky?")])),
-                message("developer", json!([said("The user is in a hurry.")])),
-                sealed,
-                message("assistant", json!([{ "type": "output_text", "text": "I look." }])),
-                { "type": "function_call", "call_id": "1", "name": "look", "arguments": "{\"at\":\"sky\"}" },
-                { "type": "function_call", "call_id": "2", "name": "mcp__files__read", "arguments": "{}" },
-                { "type": "function_call_output", "call_id": "1", "output": "blue" },
-                { "type": "function_call_output", "call_id": "2", "output": [
-                    said("The call failed:"),
-                    said("no sky"),
-                    { "type": "input_image", "image_url": "data:image/png;base64,AAAA" },
-                ] },
-            ],
-            "tools": [{
-                "type": "function",
-                "name": "look",
-                "description": "Looks.",
-                "parameters": { "type": "object", "properties": {} },
-                "strict": false,
-            }],
-            "tool_choice": "auto",
-            "parallel_tool_calls": true,
-            "store": false,
-            "stream": true,
-            "include": ["reasoning.encrypted_content"],
-            "reasoning": { "effort": "high", "summary": "auto" },
-            "service_tier": "flex",
-            "prompt_cache_key": prompt.thread,
-            "text": { "format": { "type": "json_schema", "name": "answer", "schema": { "type": "object" }, "strict": true } },
-            "max_output_tokens": 9,
-        })
-    );
+    let whole: Value = serde_json::from_str(include_str!("requests/whole.json")).unwrap();
+    assert_eq!(body(&prompt, &spec), whole);
 }
 
 #[test]
@@ -148,7 +108,7 @@ fn an_answer_that_comes_only_whole_is_heard() {
 
 #[test]
 fn an_end_that_is_none_says_why() {
-    let end = |event: serde_json::Value| {
+    let end = |event: Value| {
         let (events, result) = heard_data(&Responses, &[event]);
         (events, result.expect_err("no end"))
     };
@@ -186,6 +146,10 @@ fn an_end_that_is_none_says_why() {
         let Fault::Wrong(Wrong::Said(said)) = end(event.clone()).1 else { panic!("{event}") };
         assert_eq!((said.about(), said.message.as_str()), (about, "x"), "{event}");
     }
+}
+
+#[test]
+fn a_stream_that_ends_early_or_is_none_is_known() {
     assert_eq!(heard(&Responses, "data: {\"type\":\"response.created\"}\n\n").1, Err(Fault::Cut));
     assert_eq!(heard(&Responses, "data: what?\n\n").1, Err(Fault::Wrong(Wrong::Garbage("what?".to_owned()))));
     assert_eq!(heard(&Responses, "data: 3\n\n").1, Err(Fault::Wrong(Wrong::Garbage("3".to_owned()))));

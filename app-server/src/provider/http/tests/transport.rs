@@ -63,10 +63,9 @@ impl Asked {
 
     /// The error of the next event, which says that the answer begins anew.
     async fn again(&mut self) -> ProviderError {
-        match self.next().await {
-            ModelEvent::Again(error) => error,
-            other => panic!("{other:?}"),
-        }
+        let event = self.next().await;
+        let ModelEvent::Again(error) = event else { panic!("{event:?}") };
+        error
     }
 
     /// Waits for the end, letting all waits pass.
