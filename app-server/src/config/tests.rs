@@ -140,28 +140,30 @@ fn the_search_for_dead_connections_has_its_times_and_none_is_nothing() {
 const LIMITS: HelperLimits =
     HelperLimits { memory: Some(64 << 20), processes: Some(50), files: Some(256), nice: Some(-5) };
 
+/// A helper with all of its keys.
+const FILES: &str = r#"
+    [mcp_servers.files]
+    command = "files-server"
+    args = ["--root", "/"]
+    env = { A = "1" }
+    cwd = "sub"
+    enabled = false
+    required = true
+    isolation = "shared"
+    linger = "10min"
+    startup_timeout_sec = 2.5
+    tool_timeout_sec = 60
+    on_unresponsive = "restart"
+    env_vars = ["TOKEN", { name = "KEY", source = "local" }]
+    enabled_tools = ["read"]
+    disabled_tools = ["write"]
+    default_tools_approval_mode = "writes"
+    tools = { "read.all" = { approval_mode = "approve" }, remove = { approval_mode = "deny" } }
+    limits = { memory = "64MiB", processes = 50, files = 256, nice = -5 }
+"#;
+
 #[test]
 fn a_helper_has_the_keys_that_codex_gives_it() {
-    let toml = r#"
-        [mcp_servers.files]
-        command = "files-server"
-        args = ["--root", "/"]
-        env = { A = "1" }
-        cwd = "sub"
-        enabled = false
-        required = true
-        isolation = "shared"
-        linger = "10min"
-        startup_timeout_sec = 2.5
-        tool_timeout_sec = 60
-        on_unresponsive = "restart"
-        env_vars = ["TOKEN", { name = "KEY", source = "local" }]
-        enabled_tools = ["read"]
-        disabled_tools = ["write"]
-        default_tools_approval_mode = "writes"
-        tools = { "read.all" = { approval_mode = "approve" }, remove = { approval_mode = "deny" } }
-        limits = { memory = "64MiB", processes = 50, files = 256, nice = -5 }
-    "#;
     let files = HelperSpec {
         name: "files".into(),
         transport: Transport::Stdio(StdioSpec {
@@ -189,7 +191,7 @@ fn a_helper_has_the_keys_that_codex_gives_it() {
     };
     assert_eq!(files.approval_of("remove"), ApprovalMode::Deny);
     assert_eq!(files.approval_of("read"), ApprovalMode::Writes);
-    let config = load(toml, &[]).1.unwrap();
+    let config = load(FILES, &[]).1.unwrap();
     assert_eq!((config.helpers, config.warnings), (BTreeMap::from([("files".to_owned(), files)]), vec![]));
 }
 

@@ -63,6 +63,6 @@ pub enum Permission {
     Granted,
     /// It may not; why, for the model. The turn goes on.
     Refused(String),
-    /// It may not, and the turn is to end.
-    TurnEnds,
+    /// The user wants neither the call nor the turn.
+    Cancelled,
 }

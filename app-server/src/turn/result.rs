@@ -209,7 +209,7 @@ mod tests {
             (json!({"type": "hologram", "n": 1}), text("{\"type\":\"hologram\",\"n\":1}")),
             (json!("bare"), text("\"bare\"")),
         ] {
-            let read = of_helper(&[block.clone()], None);
+            let read = of_helper(std::slice::from_ref(&block), None);
             match (&read[..], &expected) {
                 // The order of members is not ours to say.
                 ([Content::Text(one)], Content::Text(other)) if one.len() == other.len() => {}

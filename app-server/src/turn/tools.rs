@@ -18,19 +18,14 @@ use crate::helpers::{HelperCall, HelperError, HelperSet};
 use crate::policy;
 use crate::provider::{Content, ToolCall, ToolResult};
 
-/// A call that has begun.
-enum Begun {
-    /// At a helper, at the client or at the user.
-    Call {
-        /// The provider's name for it.
-        id: String,
-        /// As the user sees it.
-        item: Box<ThreadItem>,
-        /// What is called.
-        target: Target,
-    },
-    /// It cannot be made; the model hears why.
-    Not(ToolResult),
+/// A call that has begun, at a helper, at the client or at the user.
+struct Begun {
+    /// The provider's name for it.
+    id: String,
+    /// As the user sees it.
+    item: ThreadItem,
+    /// What is called.
+    target: Target,
 }
 
 /// Why a call was not made.
@@ -39,6 +34,8 @@ enum NotMade {
     Helper(HelperError),
     /// Somebody does not want it to be.
     Refused(String),
+    /// The user wants neither the call nor the turn.
+    Cancelled,
     /// The turn is over.
     TurnEnds,
 }
@@ -49,6 +46,7 @@ impl NotMade {
         match self {
             Self::Helper(error) => error.to_string(),
             Self::Refused(why) => why.clone(),
+            Self::Cancelled => "the user cancelled this call; it was not made".to_owned(),
             Self::TurnEnds => "the call was not made: the turn was interrupted".to_owned(),
         }
     }
@@ -101,12 +99,9 @@ impl Running {
         Ok(results)
     }
 
-    /// Shows that a call begins; one that cannot be made is not shown.
-    async fn begin_call(&self, call: ToolCall, target: Result<Target, String>) -> Begun {
-        let target = match target {
-            Ok(target) => target,
-            Err(why) => return Begun::Not(ToolResult::text(call.id, why, true)),
-        };
+    /// Shows that a call begins. One that cannot be made is not shown: the model hears why.
+    async fn begin_call(&self, call: ToolCall, target: Result<Target, String>) -> Result<Begun, ToolResult> {
+        let target = target.map_err(|why| ToolResult::text(&call.id, why, true))?;
         let item = match &target {
             Target::Helper(HelperTarget { server, tool, arguments }) => {
                 ThreadItem::mcp_tool_call(self.new_item_id(), server, tool, arguments.clone())
@@ -116,13 +111,17 @@ impl Running {
         };
         let item = self.begin(item);
         self.report(Report::ItemStarted(item.clone())).await;
-        Begun::Call { id: call.id, item: Box::new(item), target }
+        Ok(Begun { id: call.id, item, target })
     }
 
-    async fn end_call(&self, helpers: Option<&Arc<HelperSet>>, call: Begun) -> ToolResult {
-        let (id, item, target) = match call {
-            Begun::Call { id, item, target } => (id, *item, target),
-            Begun::Not(result) => return result,
+    async fn end_call(
+        &self,
+        helpers: Option<&Arc<HelperSet>>,
+        call: Result<Begun, ToolResult>,
+    ) -> ToolResult {
+        let Begun { id, item, target } = match call {
+            Ok(begun) => begun,
+            Err(not_made) => return not_made,
         };
         let (content, failed) = match (target, helpers) {
             (Target::Helper(target), Some(helpers)) => self.call_helper(helpers, item, target).await,
@@ -170,18 +169,18 @@ impl Running {
         self.report(Report::Ask(Box::new(Asking { item: item.clone(), about }))).await;
         let answered = tokio::select! {
             biased;
-            () = self.job.cancel.cancelled() => Permission::TurnEnds,
-            // Not answered: the thread is on its way out.
-            answered = answered => answered.unwrap_or(Permission::TurnEnds),
+            () = self.job.cancel.cancelled() => None,
+            // None where the thread is on its way out.
+            answered = answered => answered.ok(),
         };
-        match answered {
-            Permission::Granted => Ok(()),
-            Permission::Refused(why) => Err(NotMade::Refused(why)),
-            Permission::TurnEnds => {
-                self.job.cancel.cancel();
-                Err(NotMade::TurnEnds)
-            }
-        }
+        let not_made = match answered {
+            Some(Permission::Granted) => return Ok(()),
+            Some(Permission::Refused(why)) => return Err(NotMade::Refused(why)),
+            Some(Permission::Cancelled) => NotMade::Cancelled,
+            None => NotMade::TurnEnds,
+        };
+        self.job.cancel.cancel();
+        Err(not_made)
     }
 
     /// Calls one tool and reports its end, whatever it is.

@@ -106,6 +106,8 @@ async fn play(stage: &mut Stage) -> Result<()> {
     step.done("a turn that runs on behind the cut is shown whole and once, before its end too")?;
     tool_in_progress(stage).await?;
     step.done("a tool call in progress at the cut is shown once")?;
+    decided(stage).await?;
+    step.done("a call is asked about, and made or not as the user chooses")?;
     unload_of_another(stage).await?;
     step.done("an unload of another thread leaves the client alone")?;
     resume_behind_an_end(stage).await?;
@@ -164,6 +166,29 @@ async fn tool_in_progress(stage: &mut Stage) -> Result<()> {
     let answer = answer_to(&screen, &prompt).unwrap_or_default();
     ensure!(!answer.contains("Calling"), "the call is shown as running:\n{}", shown(answer));
     Ok(())
+}
+
+/// The user allows a call, then does not want another one.
+async fn decided(stage: &mut Stage) -> Result<()> {
+    let asked = |screen: &str| {
+        let choices = ["tool destroy?", "1. Allow", "2. Allow for this session", "3. Cancel"];
+        choices.iter().all(|choice| screen.contains(choice)).then_some(())
+    };
+    let prompt = stage.ask("::tool stubborn destroy {\"path\":\"a\"}").await?;
+    stage.tui.until("the question", BOUND, asked).await?;
+    stage.tui.press_until("Enter", BOUND, |screen| !screen.contains("3. Cancel")).await?;
+    stage.until_done(&prompt).await?;
+    let screen = stage.tui.screen().await?;
+    let answer = answer_to(&screen, &prompt).unwrap_or_default();
+    ensure!(answer.contains("Called stubborn.destroy"), "the call is not shown:\n{}", shown(answer));
+    let prompt = stage.ask("::tool stubborn destroy {\"path\":\"b\"}").await?;
+    stage.tui.until("the question", BOUND, asked).await?;
+    stage.tui.press_until("Escape", BOUND, |screen| !screen.contains("3. Cancel")).await?;
+    let not_made = |screen: &str| {
+        let answer = answer_to(screen, &prompt)?;
+        (answer.contains("the user cancelled") && answer.contains("interrupted")).then_some(())
+    };
+    stage.tui.until("the end of the turn", BOUND, not_made).await
 }
 
 async fn unload_of_another(stage: &mut Stage) -> Result<()> {

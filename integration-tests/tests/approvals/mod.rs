@@ -139,7 +139,9 @@ async fn a_cancel_ends_the_turn() -> Result<()> {
     decide(client, &id, Action::Cancel).await?;
     resolved(client, &id).await?;
     assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
-    assert_eq!(calls(client, &turn)?[0].status, McpToolCallStatus::Failed);
+    let call = calls(client, &turn)?.pop().context("the call is complete")?;
+    assert_eq!(call.status, McpToolCallStatus::Failed);
+    assert!(call.error.is_some_and(|error| error.message.contains("the user cancelled")));
     assert_eq!(seen(client, thread).await?, "seen 0");
     assert_eq!(client.say(thread, "still here").await?, "still here");
     home.finish().await

@@ -6,16 +6,22 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::Home;
+use skein_integration_tests::requests::turn_params;
 use skein_protocol::approval::{ToolRequestUserInputAnswer, ToolRequestUserInputResponse};
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::item::{DynamicToolCallStatus, ThreadItemBody};
-use skein_protocol::methods::ThreadStart;
-use skein_protocol::notifications::{ItemCompleted, ThreadStatusChanged};
+use skein_protocol::methods::{ThreadStart, TurnStart};
+use skein_protocol::notifications::{ItemCompleted, ThreadStatusChanged, TurnCompleted};
 use skein_protocol::server_requests::ItemToolRequestUserInput as Question;
+use skein_protocol::settings::{CollaborationMode, ModeKind, Settings};
 use skein_protocol::thread::{ThreadActiveFlag, ThreadStartParams, ThreadStatus};
-use skein_protocol::turn::TurnStatus;
+use skein_protocol::turn::{TurnStartParams, TurnStatus};
 
 use super::calls;
+
+/// A line that asks one thing.
+const ASKS: &str =
+    "/call request_user_input {\"questions\":[{\"id\":\"a\",\"header\":\"A\",\"question\":\"Which?\"}]}";
 
 /// A thread whose models may ask, and a turn that asks two things.
 async fn asking(client: &mut Client) -> Result<(ThreadId, TurnId)> {
@@ -77,6 +83,35 @@ async fn a_model_that_does_not_plan_has_no_tool_to_ask_by() -> Result<()> {
     let thread = client.start_said_thread("words").await?;
     let said = client.say(thread, "/call request_user_input").await?;
     assert!(said.contains("there is no tool named request_user_input"), "{said}");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_model_that_plans_may_ask_also_after_a_reload_but_not_in_a_thread_of_a_moment() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let plans = |thread| {
+        let settings =
+            Settings { developer_instructions: None, model: "echo".into(), reasoning_effort: None };
+        let mode = CollaborationMode { mode: ModeKind::Plan, settings };
+        TurnStartParams { collaboration_mode: Some(mode), ..turn_params(thread, ASKS) }
+    };
+    let thread = client.start_thread().await?.id;
+    client.call::<TurnStart>(plans(thread)).await?;
+    let (id, _) = client.next_request::<Question>().await?;
+    client.refuse_request(&id, "not now").await?;
+    client.next::<TurnCompleted>(|ended| ended.thread_id == thread).await?;
+    client.unload(thread, true).await?;
+    client.resume(thread).await?;
+    client.start_turn(thread, ASKS).await?;
+    let (id, _) = client.next_request::<Question>().await?;
+    client.refuse_request(&id, "not now").await?;
+    client.next::<TurnCompleted>(|ended| ended.thread_id == thread).await?;
+    let ephemeral = ThreadStartParams { ephemeral: Some(true), ..ThreadStartParams::default() };
+    let thread = client.call::<ThreadStart>(ephemeral).await?.thread.id;
+    let turn = client.call::<TurnStart>(plans(thread)).await?.turn.id;
+    client.turn_end(&turn).await?;
+    assert!(client.said(&turn)?.is_some_and(|said| said.contains("there is no tool")));
     home.finish().await
 }
 

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use super::Owner;
 use super::questions::Wants;
 use crate::connection::outbox::Frame;
+use crate::thread::machine::Persistence;
 use crate::thread::pictures;
 use crate::turn::approval::{self, Hints, Judged, Rules, Verdict};
 use crate::turn::asking::{About, Asking, ClientCall, Permission, WantedCall};
@@ -55,7 +56,7 @@ impl Owner {
         let Some(turn) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
         let Asking { item, about } = asking;
         match about {
-            About::Permission(wanted, answer) => self.decide(turn, &item, *wanted, answer),
+            About::Permission(wanted, answer) => self.decide(turn, &item, &wanted, answer),
             About::Questions(questions, answer) => self.put_questions(turn, item, questions, answer),
             About::ClientCall(call, answer) => self.have_called(turn, item, call, answer),
         }
@@ -66,7 +67,7 @@ impl Owner {
         &mut self,
         turn: TurnId,
         item: &ItemId,
-        wanted: WantedCall,
+        wanted: &WantedCall,
         answer: oneshot::Sender<Permission>,
     ) {
         let settings = self.settings();
@@ -86,7 +87,7 @@ impl Owner {
                     server_name: wanted.server.clone(),
                     thread_id: self.id,
                     turn_id: Some(turn.clone()),
-                    request: approval_form(item, &wanted, lasting),
+                    request: approval_form(item, wanted, lasting),
                 };
                 self.put(turn, Wants::Permission(Deciding { tool, lasting, answer }), |id| {
                     envelope::server_request::<McpServerElicitationRequest>(id, &params).into()
@@ -157,7 +158,7 @@ impl Owner {
             Decision::Declined => {
                 Permission::Refused("the user declined this call; it was not made".to_owned())
             }
-            Decision::Cancelled => Permission::TurnEnds,
+            Decision::Cancelled => Permission::Cancelled,
         };
         // Who does not want it any more, is gone.
         drop(answer.send(permission));
@@ -167,9 +168,11 @@ impl Owner {
     pub(super) fn own_tools(&self) -> OwnTools {
         let settings = self.settings();
         let plans = settings.mode == Some(ModeKind::Plan);
-        let asks = match plans || self.overrides.asks.unwrap_or(self.services.config().asks) {
-            true => Asks::Yes,
-            false => Asks::No,
+        let wanted = plans || self.overrides.asks.unwrap_or(self.services.config().asks);
+        let asks = match self.persistence {
+            Persistence::Durable if wanted => Asks::Yes,
+            // What is ephemeral is a client's own work, such as a title: its user is not there.
+            Persistence::Durable | Persistence::Ephemeral => Asks::No,
         };
         OwnTools { client: settings.dynamic_tools, asks }
     }
