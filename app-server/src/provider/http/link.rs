@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, RequestBuilder, Url};
 use skein_protocol::turn::CodexErrorInfo;
@@ -58,7 +59,7 @@ impl Link {
     }
 
     /// A request for an answer.
-    pub fn post(&self, path: &str, body: Vec<u8>) -> RequestBuilder {
+    pub fn post(&self, path: &str, body: Bytes) -> RequestBuilder {
         let request = self.client.post(self.url(path)).headers(self.headers.clone()).body(body);
         request.header(CONTENT_TYPE, "application/json").header(ACCEPT, "text/event-stream, application/json")
     }

@@ -87,7 +87,7 @@ impl HttpProvider {
     /// Asks until there is an answer, or no use in asking again.
     async fn ask(&self, prompt: &Prompt, given: &mpsc::Sender<ModelEvent>) -> Result<(), ProviderError> {
         let (link, who) = (self.link()?, self.who(&prompt.model));
-        let body = self.form.request(prompt, &self.spec).to_string().into_bytes();
+        let body = Bytes::from(self.form.request(prompt, &self.spec).to_string());
         let mut retries = Retries::new(self.spec.request_max_retries, self.spec.stream_max_retries);
         loop {
             let (phase, fault) = match self.attempt(&link, body.clone(), given).await {
@@ -110,7 +110,7 @@ impl HttpProvider {
     async fn attempt(
         &self,
         link: &Link,
-        body: Vec<u8>,
+        body: Bytes,
         given: &mpsc::Sender<ModelEvent>,
     ) -> Result<(), (Phase, Fault)> {
         let idle = self.spec.stream_idle_timeout;
@@ -122,7 +122,7 @@ impl HttpProvider {
 }
 
 /// The answer's head, when it is a stream of events.
-async fn head(link: &Link, path: &str, body: Vec<u8>, idle: Duration) -> Result<Response, Fault> {
+async fn head(link: &Link, path: &str, body: Bytes, idle: Duration) -> Result<Response, Fault> {
     let sent = timeout(idle, link.post(path, body).send()).await.map_err(|_| Fault::Silent(idle))?;
     let response = sent.map_err(|error| Fault::of(&error))?;
     let status = response.status();
