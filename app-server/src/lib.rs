@@ -6,6 +6,7 @@ pub mod config;
 pub mod connection;
 pub mod durations;
 pub mod export;
+pub mod feedback;
 pub mod fsck;
 #[cfg(test)]
 mod fuzz;

@@ -579,6 +579,13 @@ pub const IMPORT_DEPTH: usize = 12;
 /// Records of a page of an export. Origin: as [`FOLD_PAGE`].
 pub const EXPORT_PAGE: usize = 1_000;
 
+// --- feedback ---
+
+/// Bytes of one user's report. Origin: guess; more than anybody writes.
+pub const FEEDBACK_BYTES: usize = 256 << 10;
+/// Reports that a home keeps. Origin: guess; with the size of each, no disk is filled.
+pub const FEEDBACK_REPORTS: usize = 1_000;
+
 // --- backup ---
 
 /// How hard a backup is compressed, 0 to 9. Origin: guess; JSON shrinks to a fraction at any level, and the lower ones cost

@@ -114,6 +114,30 @@ export type Methods = {
   "configRequirements/read": { params: ConfigRequirementsReadParams; result: ConfigRequirementsReadResponse };
   /** The account that pays: none, and none is needed. */
   "account/read": { params: GetAccountParams; result: GetAccountResponse };
+  /** The limits of the account that pays: none are known, as there is no account. */
+  "account/rateLimits/read": { params: GetAccountRateLimitsParams; result: GetAccountRateLimitsResponse };
+  /**
+   * The tokens of the account that pays: nothing is known of them, as there is no account. What a thread has used is
+   * told by `thread/tokenUsage/updated`.
+   */
+  "account/usage/read": { params: GetAccountTokenUsageParams; result: GetAccountTokenUsageResponse };
+  /** Whether models are asked in a region for governments: no, as no provider of Skein's has such regions. */
+  "account/bedrock/checkGovCloudRequirements": { params: BedrockCheckGovCloudRequirementsParams; result: BedrockCheckGovCloudRequirementsResponse };
+  /**
+   * What providers of models do beside answering: neither make they pictures nor do they search the web, as Skein
+   * offers models only the tools of helpers and clients.
+   */
+  "modelProvider/capabilities/read": { params: ModelProviderCapabilitiesReadParams; result: ModelProviderCapabilitiesReadResponse };
+  /** Features that can be switched on: none, as Skein has no such switches. */
+  "experimentalFeature/list": { params: ExperimentalFeatureListParams; result: ExperimentalFeatureListResponse };
+  /** The server's process, and some numbers of `skein/status`, by their names there. */
+  "server/diagnostics": { params: ServerDiagnosticsParams; result: ServerDiagnosticsResponse };
+  /**
+   * Keeps what a user says about a thread or the server, for whoever runs the server: as a file in the home's
+   * `feedback`. It is sent nowhere, and no logs are added; names of log files are kept, not their content. `threadId`
+   * is the thread, or the name of the report where none was named.
+   */
+  "feedback/upload": { params: FeedbackUploadParams; result: FeedbackUploadResponse };
   /** The skills of each directory that is named: none, as Skein has no skills yet. */
   "skills/list": { params: SkillsListParams; result: SkillsListResponse };
   /** The hooks of each directory that is named: none, as Skein runs no hooks. */
@@ -283,6 +307,21 @@ export type Account = {
 /** The region that the requests of an account must stay in. */
 export type AccountRoutingOverride = "NO_CONSTRAINT" | "us" | "us_cr";
 
+/** The tokens of one day. */
+export type AccountTokenUsageDailyBucket = {
+  startDate: string;
+  tokens: number;
+};
+
+/** The tokens of an account. */
+export type AccountTokenUsageSummary = {
+  currentStreakDays: number | null;
+  lifetimeTokens: number | null;
+  longestRunningTurnSec: number | null;
+  longestStreakDays: number | null;
+  peakDailyTokens: number | null;
+};
+
 /** The named permission profile in force. */
 export type ActivePermissionProfile = {
   extends: string | null;
@@ -356,6 +395,15 @@ export type AskForApproval = "untrusted" | "on-request" | "never" | {
 export type AsyncUserInputQuestion = {
   options: string[] | null;
   title: string;
+};
+
+/** Params of `account/bedrock/checkGovCloudRequirements`: nothing. */
+export type BedrockCheckGovCloudRequirementsParams = { [key: string]: unknown };
+
+/** Response of `account/bedrock/checkGovCloudRequirements`. */
+export type BedrockCheckGovCloudRequirementsResponse = {
+  isGovCloud: boolean;
+  shouldWarn: boolean;
 };
 
 /** A range of bytes, its end excluded. */
@@ -673,6 +721,13 @@ export type ContextCompactionItem = {
   id: ItemId;
 };
 
+/** What was paid for in advance. */
+export type CreditsSnapshot = {
+  balance: string | null;
+  hasCredits: boolean;
+  unlimited: boolean;
+};
+
 /** An access programme for security work. */
 export type CyberAccessProgram = "standard" | "daybreakBlue" | "daybreakRed";
 
@@ -795,6 +850,49 @@ export type ExitedReviewModeItem = {
   review: string;
 };
 
+/** A feature with a switch. */
+export type ExperimentalFeature = {
+  announcement: string | null;
+  defaultEnabled: boolean;
+  description: string | null;
+  displayName: string | null;
+  enabled: boolean;
+  name: string;
+  stage: ExperimentalFeatureStage;
+};
+
+/** Params of `experimentalFeature/list`. */
+export type ExperimentalFeatureListParams = {
+  cursor?: string | null;
+  limit?: number | null;
+  threadId?: ThreadId | null;
+};
+
+/** Response of `experimentalFeature/list`. */
+export type ExperimentalFeatureListResponse = {
+  data: ExperimentalFeature[];
+  nextCursor: string | null;
+};
+
+/** How far a feature is. */
+export type ExperimentalFeatureStage = "beta" | "underDevelopment" | "stable" | "deprecated" | "removed";
+
+/** Params of `feedback/upload`. */
+export type FeedbackUploadParams = {
+  classification: string;
+  extraLogFiles?: string[] | null;
+  includeLogs?: boolean;
+  reason?: string | null;
+  tags?: { [key: string]: string } | null;
+  threadId?: ThreadId | null;
+};
+
+/** Response of `feedback/upload`. */
+export type FeedbackUploadResponse = {
+  promptHash: string | null;
+  threadId: ThreadId;
+};
+
 /** A change of files. */
 export type FileChangeItem = {
   changes: FileUpdateChange[];
@@ -850,12 +948,40 @@ export type GetAccountParams = {
   refreshToken?: boolean;
 };
 
+/** Params of `account/rateLimits/read`. */
+export type GetAccountRateLimitsParams = {
+  excludeResetCreditDetails?: boolean;
+  supportsLunaReserve?: boolean;
+};
+
+/** Response of `account/rateLimits/read`. */
+export type GetAccountRateLimitsResponse = {
+  accountId: string | null;
+  ordinaryUsageAllowed: boolean | null;
+  rateLimitResetCredits: RateLimitResetCreditsSummary | null;
+  rateLimitUpsell: unknown;
+  rateLimits: RateLimitSnapshot;
+  rateLimitsByLimitId: { [key: string]: RateLimitSnapshot } | null;
+};
+
 /** Response of `account/read`. */
 export type GetAccountResponse = {
   account: Account | null;
   requiresOpenaiAuth: boolean;
   userId: string | null;
   workspaceRouting: WorkspaceRouting | null;
+};
+
+/** Params of `account/usage/read`. */
+export type GetAccountTokenUsageParams = {
+  threadId?: ThreadId | null;
+};
+
+/** Response of `account/usage/read`. */
+export type GetAccountTokenUsageResponse = {
+  dailyUsageBuckets: AccountTokenUsageDailyBucket[] | null;
+  summary: AccountTokenUsageSummary;
+  threadUsage: ThreadUsage | null;
 };
 
 /** The state of the working directory's repository when the thread began. */
@@ -1711,6 +1837,15 @@ export type ModelListResponse = {
   nextCursor: string | null;
 };
 
+/** Params of `modelProvider/capabilities/read`: nothing. */
+export type ModelProviderCapabilitiesReadParams = { [key: string]: unknown };
+
+/** Response of `modelProvider/capabilities/read`. */
+export type ModelProviderCapabilitiesReadResponse = {
+  imageGeneration: boolean;
+  webSearch: boolean;
+};
+
 /** A tier of service that a model can be had in. */
 export type ModelServiceTier = {
   description: string;
@@ -1792,6 +1927,53 @@ export type PressureCounts = {
   squeezedTotal: number;
   /** Times when a limit was passed and no thread was idle. */
   unrelievedTotal: number;
+};
+
+/** Which limit is reached. */
+export type RateLimitReachedType = "rate_limit_reached" | "workspace_owner_credits_depleted" | "workspace_member_credits_depleted" | "workspace_owner_usage_limit_reached" | "workspace_member_usage_limit_reached";
+
+/** The right to have a limit lifted once. */
+export type RateLimitResetCredit = {
+  description: string | null;
+  expiresAt: number | null;
+  grantedAt: number;
+  id: string;
+  resetType: RateLimitResetType;
+  status: RateLimitResetCreditStatus;
+  title: string | null;
+};
+
+/** What has become of such a right. */
+export type RateLimitResetCreditStatus = "available" | "redeeming" | "redeemed" | "unknown";
+
+/** Limits that the user may have lifted. */
+export type RateLimitResetCreditsSummary = {
+  availableCount: number;
+  credits: RateLimitResetCredit[] | null;
+};
+
+/** Which limit it lifts. */
+export type RateLimitResetType = "codexRateLimits" | "unknown";
+
+/** How much of what an account may use is used. */
+export type RateLimitSnapshot = {
+  credits: CreditsSnapshot | null;
+  individualLimit: SpendControlLimitSnapshot | null;
+  limitId: string | null;
+  limitName: string | null;
+  normalModelSlug: string | null;
+  planType: PlanType | null;
+  primary: RateLimitWindow | null;
+  rateLimitReachedType: RateLimitReachedType | null;
+  secondary: RateLimitWindow | null;
+  spendControlReached: boolean | null;
+};
+
+/** A stretch of time with a limit of its own. */
+export type RateLimitWindow = {
+  resetsAt: number | null;
+  usedPercent: number;
+  windowDurationMins: number | null;
 };
 
 /** A reasoning effort that a model offers. */
@@ -2177,6 +2359,28 @@ export type SelectedCapabilityRoot = {
   location: CapabilityRootLocation;
 };
 
+/** One number of the server. */
+export type ServerDiagnosticsGauge = {
+  name: string;
+  value: number;
+};
+
+/** Params of `server/diagnostics`: nothing. */
+export type ServerDiagnosticsParams = { [key: string]: unknown };
+
+/** The server's process. */
+export type ServerDiagnosticsProcess = {
+  id: number;
+  physicalFootprintBytes: number | null;
+  residentMemoryBytes: number | null;
+};
+
+/** Response of `server/diagnostics`. */
+export type ServerDiagnosticsResponse = {
+  gauges: ServerDiagnosticsGauge[];
+  process: ServerDiagnosticsProcess;
+};
+
 /** What this server offers beside the protocol. */
 export type ServerExtensions = {
   /** The extensions that the client asked for and gets, by name. */
@@ -2429,6 +2633,14 @@ export type SleepItem = {
 
 /** The order of a list. */
 export type SortDirection = "asc" | "desc";
+
+/** The most that may be spent. */
+export type SpendControlLimitSnapshot = {
+  limit: string;
+  remainingPercent: number;
+  resetsAt: number;
+  used: string;
+};
 
 /** History files. */
 export type StoreCounts = {
@@ -3225,6 +3437,28 @@ export type ThreadUnsubscribeResponse = {
 
 /** What an unsubscription found. */
 export type ThreadUnsubscribeStatus = "notLoaded" | "notSubscribed" | "unsubscribed";
+
+/** What one thread has cost. */
+export type ThreadUsage = {
+  estimatedUsageCreditsMicros: number;
+  estimatedUsageUsdMicros: number | null;
+  groups: ThreadUsageBreakdownGroup[];
+  nativeUsageUsdMicros: number | null;
+  threadId: ThreadId;
+};
+
+/** What one model has cost in it. */
+export type ThreadUsageBreakdownGroup = {
+  cachedInputTokens: number | null;
+  estimatedUsageCreditsMicros: number;
+  inputTokens: number | null;
+  model: string | null;
+  netNewInputTokens: number | null;
+  outputTokens: number | null;
+  reasoningEffort: string | null;
+  speed: string | null;
+  totalTokens: number | null;
+};
 
 /** A count of tokens by kind. */
 export type TokenUsageBreakdown = {

@@ -5,8 +5,13 @@
     reason = "fields and variants carry the wire's own names; source: Codex app-server v2, 0.169.0"
 )]
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::ids::ThreadId;
 
 /// Params of `account/read`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -94,4 +99,233 @@ pub enum AccountRoutingOverride {
     NoConstraint,
     Us,
     UsCr,
+}
+
+/// Params of `account/rateLimits/read`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GetAccountRateLimitsParams {
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exclude_reset_credit_details: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub supports_luna_reserve: bool,
+}
+
+/// Response of `account/rateLimits/read`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GetAccountRateLimitsResponse {
+    #[serde(default)]
+    pub account_id: Option<String>,
+    #[serde(default)]
+    pub ordinary_usage_allowed: Option<bool>,
+    #[serde(default)]
+    pub rate_limit_reset_credits: Option<RateLimitResetCreditsSummary>,
+    #[serde(default)]
+    pub rate_limit_upsell: Value,
+    pub rate_limits: RateLimitSnapshot,
+    #[serde(default)]
+    pub rate_limits_by_limit_id: Option<BTreeMap<String, RateLimitSnapshot>>,
+}
+
+/// How much of what an account may use is used.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimitSnapshot {
+    #[serde(default)]
+    pub credits: Option<CreditsSnapshot>,
+    #[serde(default)]
+    pub individual_limit: Option<SpendControlLimitSnapshot>,
+    #[serde(default)]
+    pub limit_id: Option<String>,
+    #[serde(default)]
+    pub limit_name: Option<String>,
+    #[serde(default)]
+    pub normal_model_slug: Option<String>,
+    #[serde(default)]
+    pub plan_type: Option<PlanType>,
+    #[serde(default)]
+    pub primary: Option<RateLimitWindow>,
+    #[serde(default)]
+    pub rate_limit_reached_type: Option<RateLimitReachedType>,
+    #[serde(default)]
+    pub secondary: Option<RateLimitWindow>,
+    #[serde(default)]
+    pub spend_control_reached: Option<bool>,
+}
+
+/// A stretch of time with a limit of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimitWindow {
+    #[serde(default)]
+    pub resets_at: Option<i64>,
+    pub used_percent: i32,
+    #[serde(default)]
+    pub window_duration_mins: Option<i64>,
+}
+
+/// Which limit is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RateLimitReachedType {
+    RateLimitReached,
+    WorkspaceOwnerCreditsDepleted,
+    WorkspaceMemberCreditsDepleted,
+    WorkspaceOwnerUsageLimitReached,
+    WorkspaceMemberUsageLimitReached,
+}
+
+/// The most that may be spent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SpendControlLimitSnapshot {
+    pub limit: String,
+    pub remaining_percent: i32,
+    pub resets_at: i64,
+    pub used: String,
+}
+
+/// What was paid for in advance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CreditsSnapshot {
+    #[serde(default)]
+    pub balance: Option<String>,
+    pub has_credits: bool,
+    pub unlimited: bool,
+}
+
+/// Limits that the user may have lifted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimitResetCreditsSummary {
+    pub available_count: i64,
+    #[serde(default)]
+    pub credits: Option<Vec<RateLimitResetCredit>>,
+}
+
+/// The right to have a limit lifted once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimitResetCredit {
+    #[serde(default)]
+    pub description: Option<String>,
+    #[serde(default)]
+    pub expires_at: Option<i64>,
+    pub granted_at: i64,
+    pub id: String,
+    pub reset_type: RateLimitResetType,
+    pub status: RateLimitResetCreditStatus,
+    #[serde(default)]
+    pub title: Option<String>,
+}
+
+/// What has become of such a right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum RateLimitResetCreditStatus {
+    Available,
+    Redeeming,
+    Redeemed,
+    Unknown,
+}
+
+/// Which limit it lifts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum RateLimitResetType {
+    CodexRateLimits,
+    Unknown,
+}
+
+/// Params of `account/usage/read`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GetAccountTokenUsageParams {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_id: Option<ThreadId>,
+}
+
+/// Response of `account/usage/read`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GetAccountTokenUsageResponse {
+    #[serde(default)]
+    pub daily_usage_buckets: Option<Vec<AccountTokenUsageDailyBucket>>,
+    pub summary: AccountTokenUsageSummary,
+    #[serde(default)]
+    pub thread_usage: Option<ThreadUsage>,
+}
+
+/// The tokens of one day.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountTokenUsageDailyBucket {
+    pub start_date: String,
+    pub tokens: i64,
+}
+
+/// The tokens of an account.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountTokenUsageSummary {
+    #[serde(default)]
+    pub current_streak_days: Option<i64>,
+    #[serde(default)]
+    pub lifetime_tokens: Option<i64>,
+    #[serde(default)]
+    pub longest_running_turn_sec: Option<i64>,
+    #[serde(default)]
+    pub longest_streak_days: Option<i64>,
+    #[serde(default)]
+    pub peak_daily_tokens: Option<i64>,
+}
+
+/// What one thread has cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadUsage {
+    pub estimated_usage_credits_micros: i64,
+    #[serde(default)]
+    pub estimated_usage_usd_micros: Option<i64>,
+    pub groups: Vec<ThreadUsageBreakdownGroup>,
+    #[serde(default)]
+    pub native_usage_usd_micros: Option<i64>,
+    pub thread_id: ThreadId,
+}
+
+/// What one model has cost in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadUsageBreakdownGroup {
+    #[serde(default)]
+    pub cached_input_tokens: Option<i64>,
+    pub estimated_usage_credits_micros: i64,
+    #[serde(default)]
+    pub input_tokens: Option<i64>,
+    #[serde(default)]
+    pub model: Option<String>,
+    #[serde(default)]
+    pub net_new_input_tokens: Option<i64>,
+    #[serde(default)]
+    pub output_tokens: Option<i64>,
+    #[serde(default)]
+    pub reasoning_effort: Option<String>,
+    #[serde(default)]
+    pub speed: Option<String>,
+    #[serde(default)]
+    pub total_tokens: Option<i64>,
+}
+
+/// Params of `account/bedrock/checkGovCloudRequirements`: nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BedrockCheckGovCloudRequirementsParams {}
+
+/// Response of `account/bedrock/checkGovCloudRequirements`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BedrockCheckGovCloudRequirementsResponse {
+    pub is_gov_cloud: bool,
+    pub should_warn: bool,
 }

@@ -292,3 +292,63 @@ pub struct CollaborationModeMask {
     #[serde(default)]
     pub reasoning_effort: Option<ReasoningEffort>,
 }
+
+/// Params of `modelProvider/capabilities/read`: nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelProviderCapabilitiesReadParams {}
+
+/// Response of `modelProvider/capabilities/read`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelProviderCapabilitiesReadResponse {
+    pub image_generation: bool,
+    pub web_search: bool,
+}
+
+/// Params of `experimentalFeature/list`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExperimentalFeatureListParams {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_id: Option<ThreadId>,
+}
+
+/// Response of `experimentalFeature/list`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExperimentalFeatureListResponse {
+    pub data: Vec<ExperimentalFeature>,
+    #[serde(default)]
+    pub next_cursor: Option<String>,
+}
+
+/// A feature with a switch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExperimentalFeature {
+    #[serde(default)]
+    pub announcement: Option<String>,
+    pub default_enabled: bool,
+    #[serde(default)]
+    pub description: Option<String>,
+    #[serde(default)]
+    pub display_name: Option<String>,
+    pub enabled: bool,
+    pub name: String,
+    pub stage: ExperimentalFeatureStage,
+}
+
+/// How far a feature is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ExperimentalFeatureStage {
+    Beta,
+    UnderDevelopment,
+    Stable,
+    Deprecated,
+    Removed,
+}

@@ -53,7 +53,6 @@ pub const UNRAISED: &[Unraised] = &[unraised(
 
 /// Every declined method, in the peer's order within each outlook.
 pub const DECLINED: &[Declined] = &[
-    not_yet("server/diagnostics", "skein/status shows the server's numbers"),
     not_yet(
         "thread/increment_elicitation",
         "nothing is paused by a question: without tool_timeout_sec no call of a tool has a limit",
@@ -77,8 +76,6 @@ pub const DECLINED: &[Declined] = &[
     not_yet("turn/settings/update", "the settings of a running turn cannot be changed yet"),
     not_yet("thread/timeline/list", "thread/turns/list and thread/items/list read the history"),
     not_yet("modelProvider/list", "providers are not listed yet"),
-    not_yet("modelProvider/capabilities/read", "capabilities of providers are not listed yet"),
-    not_yet("experimentalFeature/list", "there are no switches for features yet"),
     not_yet("config/value/write", "the configuration is changed by editing config.toml"),
     not_yet("config/batchWrite", "the configuration is changed by editing config.toml"),
     out_of_scope("userVerification/status", "belongs to the peer's own accounts and devices"),
@@ -275,19 +272,18 @@ pub const DECLINED: &[Declined] = &[
     out_of_scope("account/bedrock/discover", "cloud credentials come from the environment"),
     out_of_scope("account/bedrock/setup", "cloud credentials come from the environment"),
     out_of_scope("account/gcp/setup", "cloud credentials come from the environment"),
-    out_of_scope("account/bedrock/checkGovCloudRequirements", "cloud credentials come from the environment"),
     out_of_scope("account/login/cancel", "Skein has no accounts to sign in to"),
     out_of_scope("accountSession/list", "Skein has no accounts to switch between"),
     out_of_scope("accountSession/switch", "Skein has no accounts to switch between"),
     out_of_scope("account/logout", "Skein has no accounts to sign out of"),
     out_of_scope("account/securitySetup/read", "Skein has no accounts to secure"),
-    out_of_scope("account/rateLimits/read", "Skein has no accounts, and so no limits of one"),
     out_of_scope("account/rateLimitResetCredit/consume", "Skein has no accounts, and so no credits"),
-    out_of_scope("account/usage/read", "Skein has no accounts; the use of tokens is told for each thread"),
     out_of_scope("account/workspaceMessages/read", "Skein has no accounts, and so no workspaces"),
     out_of_scope("account/sendAddCreditsNudgeEmail", "Skein has no accounts, and sends no mail"),
-    out_of_scope("feedback/upload", "Skein sends nothing about its use to anybody"),
-    out_of_scope("feedback/save", "Skein sends nothing about its use to anybody"),
+    out_of_scope(
+        "feedback/save",
+        "Skein writes no files for clients; feedback/upload keeps a report in the home",
+    ),
     out_of_scope("command/exec", "Skein runs no commands for clients; commands are tools of helpers"),
     out_of_scope("command/exec/write", "Skein runs no commands for clients; commands are tools of helpers"),
     out_of_scope(

@@ -10,7 +10,7 @@
 //! | [`envelope`] | how a text frame is read and printed |
 //! | [`error`] | which codes and data errors carry |
 //! | [`ids`] | how things are named |
-//! | [`thread`], [`turn`], [`item`], [`helper`], [`server`], [`approval`], [`event`], [`account`], [`config`], [`catalogue`] | what messages carry, by subject |
+//! | [`thread`], [`turn`], [`item`], [`helper`], [`server`], [`approval`], [`event`], [`account`], [`config`], [`catalogue`], [`feedback`] | what messages carry, by subject |
 //! | [`settings`], [`elicitation`], [`response_item`] | what several of them share |
 //! | [`extension`] | what is ours |
 //! | [`declined`] | which methods of the peer are not offered, and why |
@@ -29,6 +29,7 @@ pub mod error;
 pub mod event;
 pub mod export;
 pub mod extension;
+pub mod feedback;
 pub mod helper;
 pub mod ids;
 pub mod item;

@@ -1,9 +1,15 @@
 //! The table of methods: every request that a client can make, once. Rows only.
 
 use crate::{
-    account::{GetAccountParams, GetAccountResponse},
+    account::{
+        BedrockCheckGovCloudRequirementsParams, BedrockCheckGovCloudRequirementsResponse, GetAccountParams,
+        GetAccountRateLimitsParams, GetAccountRateLimitsResponse, GetAccountResponse,
+        GetAccountTokenUsageParams, GetAccountTokenUsageResponse,
+    },
     catalogue::{
-        CollaborationModeListParams, CollaborationModeListResponse, HooksListParams, HooksListResponse,
+        CollaborationModeListParams, CollaborationModeListResponse, ExperimentalFeatureListParams,
+        ExperimentalFeatureListResponse, HooksListParams, HooksListResponse,
+        ModelProviderCapabilitiesReadParams, ModelProviderCapabilitiesReadResponse,
         PermissionProfileListParams, PermissionProfileListResponse, SkillsListParams, SkillsListResponse,
     },
     config::{
@@ -16,11 +22,15 @@ use crate::{
         SkeinHelpersListResponse, SkeinQuiesceParams, SkeinQuiesceResponse, SkeinStatusParams,
         SkeinStatusResponse, SkeinThreadUnloadParams, SkeinThreadUnloadResponse,
     },
+    feedback::{FeedbackUploadParams, FeedbackUploadResponse},
     helper::{
         ListMcpServerStatusParams, ListMcpServerStatusResponse, McpResourceReadParams,
         McpResourceReadResponse, McpServerToolCallParams, McpServerToolCallResponse,
     },
-    server::{InitializeParams, InitializeResponse, InitializedParams, ModelListParams, ModelListResponse},
+    server::{
+        InitializeParams, InitializeResponse, InitializedParams, ModelListParams, ModelListResponse,
+        ServerDiagnosticsParams, ServerDiagnosticsResponse,
+    },
     table::{client_notifications, methods},
     thread::{
         ThreadArchiveParams, ThreadArchiveResponse, ThreadCompactStartParams, ThreadCompactStartResponse,
@@ -130,6 +140,29 @@ methods! {
         ConfigRequirementsReadParams => ConfigRequirementsReadResponse;
     /// The account that pays: none, and none is needed.
     AccountRead = "account/read" [Inline, Stable] GetAccountParams => GetAccountResponse;
+    /// The limits of the account that pays: none are known, as there is no account.
+    AccountRateLimitsRead = "account/rateLimits/read" [Inline, Stable]
+        GetAccountRateLimitsParams => GetAccountRateLimitsResponse;
+    /// The tokens of the account that pays: nothing is known of them, as there is no account. What a thread has used is
+    /// told by `thread/tokenUsage/updated`.
+    AccountUsageRead = "account/usage/read" [Inline, Stable]
+        GetAccountTokenUsageParams => GetAccountTokenUsageResponse;
+    /// Whether models are asked in a region for governments: no, as no provider of Skein's has such regions.
+    AccountBedrockCheckGovCloudRequirements = "account/bedrock/checkGovCloudRequirements" [Inline, Experimental]
+        BedrockCheckGovCloudRequirementsParams => BedrockCheckGovCloudRequirementsResponse;
+    /// What providers of models do beside answering: neither make they pictures nor do they search the web, as Skein
+    /// offers models only the tools of helpers and clients.
+    ModelProviderCapabilitiesRead = "modelProvider/capabilities/read" [Inline, Stable]
+        ModelProviderCapabilitiesReadParams => ModelProviderCapabilitiesReadResponse;
+    /// Features that can be switched on: none, as Skein has no such switches.
+    ExperimentalFeatureList = "experimentalFeature/list" [Inline, Stable]
+        ExperimentalFeatureListParams => ExperimentalFeatureListResponse;
+    /// The server's process, and some numbers of `skein/status`, by their names there.
+    ServerDiagnostics = "server/diagnostics" [Inline, Experimental] ServerDiagnosticsParams => ServerDiagnosticsResponse;
+    /// Keeps what a user says about a thread or the server, for whoever runs the server: as a file in the home's
+    /// `feedback`. It is sent nowhere, and no logs are added; names of log files are kept, not their content. `threadId`
+    /// is the thread, or the name of the report where none was named.
+    FeedbackUpload = "feedback/upload" [Store, Stable] FeedbackUploadParams => FeedbackUploadResponse;
     /// The skills of each directory that is named: none, as Skein has no skills yet.
     SkillsList = "skills/list" [Inline, Stable] SkillsListParams => SkillsListResponse;
     /// The hooks of each directory that is named: none, as Skein runs no hooks.

@@ -225,3 +225,34 @@ pub struct ModelUpgradeInfo {
 /// Params of `initialized`: nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InitializedParams {}
+
+/// Params of `server/diagnostics`: nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServerDiagnosticsParams {}
+
+/// Response of `server/diagnostics`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerDiagnosticsResponse {
+    pub gauges: Vec<ServerDiagnosticsGauge>,
+    pub process: ServerDiagnosticsProcess,
+}
+
+/// One number of the server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerDiagnosticsGauge {
+    pub name: String,
+    pub value: u64,
+}
+
+/// The server's process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerDiagnosticsProcess {
+    pub id: u32,
+    #[serde(default)]
+    pub physical_footprint_bytes: Option<u64>,
+    #[serde(default)]
+    pub resident_memory_bytes: Option<u64>,
+}

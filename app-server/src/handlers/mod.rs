@@ -1,20 +1,23 @@
 //! What each method does: thin rooms from params to owner, store or snapshot. The list below is the whole API.
 
 use skein_protocol::methods::{
-    AccountRead, CollaborationModeList, ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead, HooksList,
-    Initialize, Initialized, McpServerResourceRead, McpServerStatusList, McpServerToolCall, ModelList,
-    PermissionProfileList, RpcDiscover, SkeinCatalogResume, SkeinConnectionLeave, SkeinHelpersList,
-    SkeinQuiesce, SkeinStatus, SkeinThreadUnload, SkillsList, ThreadArchive, ThreadCompactStart,
-    ThreadDelete, ThreadFork, ThreadInjectItems, ThreadItemsList, ThreadList, ThreadLoadedList,
-    ThreadMetadataUpdate, ThreadNameSet, ThreadRead, ThreadResume, ThreadRevert, ThreadRollback,
-    ThreadSearch, ThreadSearchOccurrences, ThreadStart, ThreadTurnsList, ThreadUnarchive, ThreadUnsubscribe,
-    TurnInterrupt, TurnStart, TurnSteer,
+    AccountBedrockCheckGovCloudRequirements, AccountRateLimitsRead, AccountRead, AccountUsageRead,
+    CollaborationModeList, ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead,
+    ExperimentalFeatureList, FeedbackUpload, HooksList, Initialize, Initialized, McpServerResourceRead,
+    McpServerStatusList, McpServerToolCall, ModelList, ModelProviderCapabilitiesRead, PermissionProfileList,
+    RpcDiscover, ServerDiagnostics, SkeinCatalogResume, SkeinConnectionLeave, SkeinHelpersList, SkeinQuiesce,
+    SkeinStatus, SkeinThreadUnload, SkillsList, ThreadArchive, ThreadCompactStart, ThreadDelete, ThreadFork, ThreadInjectItems,
+    ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet, ThreadRead,
+    ThreadResume, ThreadRevert, ThreadRollback, ThreadSearch, ThreadSearchOccurrences, ThreadStart,
+    ThreadTurnsList, ThreadUnarchive, ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
 };
 
 use crate::router::Router;
 
+mod account;
 mod discover;
 mod edits;
+mod feedback;
 mod helper;
 mod list;
 mod pages;
@@ -37,6 +40,8 @@ pub fn router() -> Router {
     add_startup(&mut router);
     router.inline::<RpcDiscover>(discover::discover);
     router.inline::<SkeinStatus>(status::status);
+    router.inline::<ServerDiagnostics>(status::diagnostics);
+    router.store::<FeedbackUpload, _>(feedback::upload);
     router.thread::<SkeinConnectionLeave>(server::leave);
     router.thread::<SkeinQuiesce>(server::quiesce);
     router.thread::<ThreadStart>(thread::start);
@@ -70,7 +75,12 @@ pub fn router() -> Router {
 }
 
 fn add_startup(router: &mut Router) {
-    router.inline::<AccountRead>(startup::account);
+    router.inline::<AccountRead>(account::account);
+    router.inline::<AccountRateLimitsRead>(account::rate_limits);
+    router.inline::<AccountUsageRead>(account::usage);
+    router.inline::<AccountBedrockCheckGovCloudRequirements>(account::gov_cloud);
+    router.inline::<ModelProviderCapabilitiesRead>(startup::provider_capabilities);
+    router.inline::<ExperimentalFeatureList>(startup::experimental_features);
     router.inline::<ConfigRead>(startup::config);
     router.inline::<ConfigRequirementsRead>(startup::config_requirements);
     router.inline::<SkillsList>(startup::skills);

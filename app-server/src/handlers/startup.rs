@@ -1,13 +1,14 @@
-//! What clients ask before their first thread, beside models: account, configuration, and what Skein has none of.
+//! What clients ask before their first thread, beside models and the account: the configuration, and what Skein has none of.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use skein_protocol::account::{GetAccountParams, GetAccountResponse};
 use skein_protocol::catalogue::{
-    CollaborationModeListParams, CollaborationModeListResponse, HooksListEntry, HooksListParams,
-    HooksListResponse, PermissionProfileListParams, PermissionProfileListResponse, PermissionProfileSummary,
-    SkillsListEntry, SkillsListParams, SkillsListResponse,
+    CollaborationModeListParams, CollaborationModeListResponse, ExperimentalFeatureListParams,
+    ExperimentalFeatureListResponse, HooksListEntry, HooksListParams, HooksListResponse,
+    ModelProviderCapabilitiesReadParams, ModelProviderCapabilitiesReadResponse, PermissionProfileListParams,
+    PermissionProfileListResponse, PermissionProfileSummary, SkillsListEntry, SkillsListParams,
+    SkillsListResponse,
 };
 use skein_protocol::config::{
     Config, ConfigLayer, ConfigLayerMetadata, ConfigLayerSource, ConfigMcpServerReloadParams,
@@ -21,19 +22,6 @@ use crate::connection::Connection;
 use crate::reload::{self, Refused};
 use crate::router::errors;
 use crate::thread::pictures;
-
-/// `account/read`: whoever may connect may use the models.
-pub fn account(
-    _connection: &Arc<Connection>,
-    _params: GetAccountParams,
-) -> Result<GetAccountResponse, WireError> {
-    Ok(GetAccountResponse {
-        account: None,
-        requires_openai_auth: false,
-        user_id: None,
-        workspace_routing: None,
-    })
-}
 
 /// `config/mcpServer/reload`: what SIGHUP does. Wrong settings are an error with each place, and change nothing.
 pub async fn reload_config(
@@ -129,6 +117,22 @@ pub fn collaboration_modes(
     _params: CollaborationModeListParams,
 ) -> Result<CollaborationModeListResponse, WireError> {
     Ok(CollaborationModeListResponse { data: Vec::new() })
+}
+
+/// `experimentalFeature/list`
+pub fn experimental_features(
+    _connection: &Arc<Connection>,
+    _params: ExperimentalFeatureListParams,
+) -> Result<ExperimentalFeatureListResponse, WireError> {
+    Ok(ExperimentalFeatureListResponse { data: Vec::new(), next_cursor: None })
+}
+
+/// `modelProvider/capabilities/read`: models get the tools of helpers and clients, and no others.
+pub fn provider_capabilities(
+    _connection: &Arc<Connection>,
+    _params: ModelProviderCapabilitiesReadParams,
+) -> Result<ModelProviderCapabilitiesReadResponse, WireError> {
+    Ok(ModelProviderCapabilitiesReadResponse { image_generation: false, web_search: false })
 }
 
 /// The directories that a list is asked about; the server's own where none is named.

@@ -9,6 +9,10 @@ use skein_protocol::extension::{
     SkeinStatusParams, SkeinStatusResponse, StoreCounts, ThreadCounts, TurnCounts, UnloadCounts, ZeroCounts,
 };
 
+use skein_protocol::server::{
+    ServerDiagnosticsGauge, ServerDiagnosticsParams, ServerDiagnosticsProcess, ServerDiagnosticsResponse,
+};
+
 use crate::connection::Connection;
 use crate::durations::Taken;
 use crate::pressure;
@@ -21,6 +25,29 @@ pub fn status(
     _params: SkeinStatusParams,
 ) -> Result<SkeinStatusResponse, WireError> {
     Ok(numbers(&connection.services))
+}
+
+/// `server/diagnostics`: a few of these numbers, in the peer's form.
+pub fn diagnostics(
+    connection: &Arc<Connection>,
+    _params: ServerDiagnosticsParams,
+) -> Result<ServerDiagnosticsResponse, WireError> {
+    let now = numbers(&connection.services);
+    let gauges = [
+        ("connections", now.connections),
+        ("threads.loaded", now.threads.loaded),
+        ("threads.running", now.threads.running),
+        ("helpers.alive", now.helpers.alive),
+        ("tasks", now.tasks),
+        ("outboxBytes", now.outbox_bytes),
+    ];
+    let gauge = |(name, value): (&str, u64)| ServerDiagnosticsGauge { name: name.to_owned(), value };
+    let process = ServerDiagnosticsProcess {
+        id: now.pid,
+        physical_footprint_bytes: None,
+        resident_memory_bytes: Some(now.memory.resident_bytes).filter(|bytes| *bytes > 0),
+    };
+    Ok(ServerDiagnosticsResponse { gauges: gauges.into_iter().map(gauge).collect(), process })
 }
 
 /// What is told, here and by the metrics. Waits for nothing.

@@ -300,7 +300,8 @@ fn is_empty(folder: &Path) -> io::Result<bool> {
     Ok(fs::read_dir(folder)?.next().is_none())
 }
 
-fn make_folder(folder: &Path) -> Result<(), HomeError> {
+/// Makes a folder that only its user can use, where it is missing.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), HomeError> {
     match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),

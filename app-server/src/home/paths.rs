@@ -67,6 +67,12 @@ impl HomePaths {
         self.root.join("trash")
     }
 
+    /// What users said about threads and the server.
+    #[must_use]
+    pub fn feedback(&self) -> PathBuf {
+        self.root.join("feedback")
+    }
+
     /// Texts that are too large for a line of a rollout, in folders by the first two digits of their SHA-256.
     #[must_use]
     pub fn blobs(&self) -> PathBuf {

@@ -11,6 +11,7 @@ use skein_protocol::methods::{ThreadItemsList, ThreadRead, ThreadTurnsList};
 use skein_protocol::table::Method;
 
 use crate::config::ConfigErrors;
+use crate::feedback::FeedbackError;
 use crate::helpers::HelperError;
 use crate::index::IndexError;
 use crate::policy;
@@ -150,6 +151,17 @@ pub fn read(error: ReadError, id: ThreadId) -> WireError {
 #[must_use]
 pub fn config(errors: &ConfigErrors) -> WireError {
     WireError::invalid_params("badConfig", errors.to_string()).path("config")
+}
+
+/// Errors of keeping a user's report.
+#[must_use]
+pub fn feedback(error: &FeedbackError) -> WireError {
+    let text = error.to_string();
+    match error {
+        FeedbackError::TooLarge { .. } => WireError::invalid_params("feedbackTooLarge", text),
+        FeedbackError::Full { .. } => WireError::invalid_request("feedbackFull", text),
+        FeedbackError::Io { .. } => WireError::internal("feedbackNotKept", text),
+    }
 }
 
 /// Settings that were read again and cannot be used.

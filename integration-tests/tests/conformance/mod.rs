@@ -13,13 +13,17 @@ use skein_integration_tests::requests::{
     items_params, occurrences_params, resume_params, search_params, steer_params, turn_params, turns_params,
 };
 use skein_integration_tests::view::{Kind, Leave, View, Window};
-use skein_protocol::account::GetAccountParams;
+use skein_protocol::account::{
+    BedrockCheckGovCloudRequirementsParams, GetAccountParams, GetAccountRateLimitsParams,
+    GetAccountTokenUsageParams,
+};
 use skein_protocol::approval::{
     McpServerElicitationAction, McpServerElicitationRequestResponse, ToolRequestUserInputAnswer,
     ToolRequestUserInputResponse,
 };
 use skein_protocol::catalogue::{
-    CollaborationModeListParams, HooksListParams, PermissionProfileListParams, SkillsListParams,
+    CollaborationModeListParams, ExperimentalFeatureListParams, HooksListParams,
+    ModelProviderCapabilitiesReadParams, PermissionProfileListParams, SkillsListParams,
 };
 use skein_protocol::config::ConfigReadParams;
 use skein_protocol::error::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND};
@@ -28,19 +32,21 @@ use skein_protocol::extension::{EVENTS_EXTENSION, RepairState, RpcDiscoverParams
 use skein_protocol::helper::{ListMcpServerStatusParams, McpServerStartupState};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{
-    AccountRead, CollaborationModeList, ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead, HooksList,
-    Initialize, McpServerResourceRead, McpServerStatusList, ModelList, PermissionProfileList, RpcDiscover,
-    SkeinCatalogResume, SkillsList, ThreadArchive, ThreadDelete, ThreadFork, ThreadInjectItems,
-    ThreadItemsList, ThreadList, ThreadMetadataUpdate, ThreadNameSet, ThreadRead, ThreadResume, ThreadRevert,
-    ThreadRollback, ThreadSearch, ThreadSearchOccurrences, ThreadStart, ThreadTurnsList, ThreadUnarchive,
-    TurnStart, TurnSteer,
+    AccountBedrockCheckGovCloudRequirements, AccountRateLimitsRead, AccountRead, AccountUsageRead,
+    CollaborationModeList, ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead,
+    ExperimentalFeatureList, FeedbackUpload, HooksList, Initialize, McpServerResourceRead,
+    McpServerStatusList, ModelList, ModelProviderCapabilitiesRead, PermissionProfileList, RpcDiscover,
+    ServerDiagnostics, SkeinCatalogResume, SkillsList, ThreadArchive, ThreadDelete, ThreadFork,
+    ThreadInjectItems, ThreadItemsList, ThreadList, ThreadMetadataUpdate, ThreadNameSet, ThreadRead,
+    ThreadResume, ThreadRevert, ThreadRollback, ThreadSearch, ThreadSearchOccurrences, ThreadStart,
+    ThreadTurnsList, ThreadUnarchive, TurnStart, TurnSteer,
 };
 use skein_protocol::notifications::{
     ConfigWarning, Error, ItemAgentMessageDelta, ItemMcpToolCallProgress, McpServerStartupStatusUpdated,
     ServerRequestResolved, SkeinHeartbeat, SkeinRepairUpdated, ThreadArchived, ThreadDeleted,
     ThreadNameUpdated, ThreadReverted, ThreadStarted, ThreadTokenUsageUpdated, ThreadUnarchived,
 };
-use skein_protocol::server::{InitializeCapabilities, ModelListParams};
+use skein_protocol::server::{InitializeCapabilities, ModelListParams, ServerDiagnosticsParams};
 use skein_protocol::server_requests::{ItemToolRequestUserInput, McpServerElicitationRequest};
 use skein_protocol::table::Method;
 use skein_protocol::thread::{
@@ -185,6 +191,15 @@ async fn what_clients_ask_before_their_first_thread() -> Result<()> {
     client.call::<HooksList>(HooksListParams::default()).await?;
     client.call::<CollaborationModeList>(CollaborationModeListParams {}).await?;
     client.call::<PermissionProfileList>(PermissionProfileListParams::default()).await?;
+    client.call::<AccountRateLimitsRead>(GetAccountRateLimitsParams::default()).await?;
+    client.call::<AccountUsageRead>(GetAccountTokenUsageParams::default()).await?;
+    let region = BedrockCheckGovCloudRequirementsParams {};
+    client.call::<AccountBedrockCheckGovCloudRequirements>(region).await?;
+    client.call::<ModelProviderCapabilitiesRead>(ModelProviderCapabilitiesReadParams {}).await?;
+    client.call::<ExperimentalFeatureList>(ExperimentalFeatureListParams::default()).await?;
+    client.call::<ServerDiagnostics>(ServerDiagnosticsParams {}).await?;
+    let feedback = json!({ "classification": "bug", "reason": "words", "tags": { "a": "b" } });
+    client.call::<FeedbackUpload>(serde_json::from_value(feedback)?).await?;
     home.finish().await
 }
 

@@ -8,8 +8,9 @@ use skein_integration_tests::process;
 use skein_protocol::catalogue::{HooksListParams, SkillsListParams};
 use skein_protocol::config::{ConfigLayerSource, ConfigReadParams};
 use skein_protocol::methods::{
-    AccountRead, CollaborationModeList, ConfigRead, ConfigRequirementsRead, HooksList, ModelList,
-    PermissionProfileList, SkillsList,
+    AccountBedrockCheckGovCloudRequirements, AccountRateLimitsRead, AccountRead, AccountUsageRead,
+    CollaborationModeList, ConfigRead, ConfigRequirementsRead, ExperimentalFeatureList, FeedbackUpload,
+    HooksList, ModelList, ModelProviderCapabilitiesRead, PermissionProfileList, ServerDiagnostics, SkillsList,
 };
 use skein_protocol::server::ModelListParams;
 use skein_protocol::table::Method;
@@ -35,6 +36,56 @@ async fn no_account_is_needed_and_nothing_is_required() -> Result<()> {
         (&profiles["data"][0]["id"], &profiles["data"][1]),
         (&json!(":danger-full-access"), &Value::Null)
     );
+    home.finish().await
+}
+
+#[tokio::test]
+async fn what_needs_an_account_is_answered_with_nothing_known() -> Result<()> {
+    let home = Home::setup().start().await?;
+    let mut client = home.client().await?;
+    let limits = bare::<AccountRateLimitsRead>(&mut client).await?;
+    assert!(limits["rateLimits"].as_object().is_some_and(|all| all.values().all(Value::is_null)), "{limits}");
+    let usage = bare::<AccountUsageRead>(&mut client).await?;
+    assert!(usage["summary"].as_object().is_some_and(|all| all.values().all(Value::is_null)), "{usage}");
+    let region = bare::<AccountBedrockCheckGovCloudRequirements>(&mut client).await?;
+    assert_eq!(region, json!({ "isGovCloud": false, "shouldWarn": false }));
+    let can = bare::<ModelProviderCapabilitiesRead>(&mut client).await?;
+    assert_eq!(can, json!({ "imageGeneration": false, "webSearch": false }));
+    let features = bare::<ExperimentalFeatureList>(&mut client).await?;
+    assert_eq!(features, json!({ "data": [], "nextCursor": null }));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn diagnostics_are_those_of_the_server_process() -> Result<()> {
+    let home = Home::setup().start().await?;
+    let mut client = home.client().await?;
+    let status = client.status().await?;
+    let seen = bare::<ServerDiagnostics>(&mut client).await?;
+    assert_eq!(seen["process"]["id"], json!(status.pid));
+    assert!(seen["process"]["residentMemoryBytes"].as_u64().is_some_and(|bytes| bytes > 1 << 20), "{seen}");
+    assert!(
+        seen["gauges"]
+            .as_array()
+            .is_some_and(|all| all.contains(&json!({ "name": "connections", "value": 1 })))
+    );
+    home.finish().await
+}
+
+#[tokio::test]
+async fn feedback_is_kept_in_the_home_and_named_by_its_thread() -> Result<()> {
+    let home = Home::setup().start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let said = json!({ "classification": "bug", "reason": "it is slow", "threadId": thread });
+    let kept = client.call::<FeedbackUpload>(serde_json::from_value(said)?).await?;
+    assert_eq!(kept.thread_id, thread);
+    let said = json!({ "classification": "idea", "includeLogs": true, "tags": { "a": "b" } });
+    let kept = client.call::<FeedbackUpload>(serde_json::from_value(said)?).await?;
+    let file = home.path().join("feedback").join(format!("{}.json", kept.thread_id));
+    let report: Value = serde_json::from_slice(&std::fs::read(file)?)?;
+    assert_eq!((&report["classification"], &report["tags"]), (&json!("idea"), &json!({ "a": "b" })));
+    assert_eq!(std::fs::read_dir(home.path().join("feedback"))?.count(), 2);
     home.finish().await
 }
 

@@ -9,7 +9,9 @@ use skein_protocol::{
     extension::is_ours,
     ids::RequestId,
     methods::{
-        McpServerResourceRead, ThreadInjectItems, ThreadRevert, ThreadSearchOccurrences,
+        AccountBedrockCheckGovCloudRequirements, AccountRateLimitsRead, AccountUsageRead,
+        ExperimentalFeatureList, FeedbackUpload, McpServerResourceRead, ModelProviderCapabilitiesRead,
+        ServerDiagnostics, ThreadInjectItems, ThreadRevert, ThreadSearchOccurrences,
         for_each_client_notification, for_each_method,
     },
     notifications::{ItemMcpToolCallProgress, ItemReasoningTextDelta, ThreadReverted, for_each_notification},
@@ -41,6 +43,13 @@ const NOT_RECORDED: &[&str] = &[
     ThreadInjectItems::INFO.wire,
     ThreadSearchOccurrences::INFO.wire,
     McpServerResourceRead::INFO.wire,
+    AccountBedrockCheckGovCloudRequirements::INFO.wire,
+    AccountRateLimitsRead::INFO.wire,
+    AccountUsageRead::INFO.wire,
+    ModelProviderCapabilitiesRead::INFO.wire,
+    ExperimentalFeatureList::INFO.wire,
+    ServerDiagnostics::INFO.wire,
+    FeedbackUpload::INFO.wire,
 ];
 
 /// Recorded messages by method, and how many of each were tested.

@@ -1,0 +1,120 @@
+//! What users say about threads and the server: one file for each report, in a folder of the home. Nothing here reads them,
+//! sends them anywhere, or removes one.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use skein_protocol::feedback::FeedbackUploadParams;
+use uuid::Uuid;
+
+use crate::home::{durable, make_folder};
+use crate::policy;
+
+/// One report, as its file says it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The name of the file.
+    #[serde(skip)]
+    pub id: Uuid,
+    /// When it came, Unix milliseconds.
+    pub at_ms: i64,
+    /// The client's name.
+    pub originator: String,
+    /// What the client sent.
+    #[serde(flatten)]
+    pub said: FeedbackUploadParams,
+}
+
+/// Why a report is not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedbackError {
+    /// It is too large.
+    #[error("this feedback has {bytes} bytes, more than {most}; shorten it", most = policy::FEEDBACK_BYTES)]
+    TooLarge {
+        /// What it has.
+        bytes: usize,
+    },
+    /// There are too many.
+    #[error("{} has {most} reports already; whoever runs the server has to clear it", folder.display(), most = policy::FEEDBACK_REPORTS)]
+    Full {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The disk does not take it.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Writes the report into `folder`, which is made where it is missing. On the disk when this returns, with its place. Blocks.
+///
+/// # Errors
+/// [`FeedbackError`]; nothing was written then.
+pub fn keep(folder: &Path, report: &Report) -> Result<PathBuf, FeedbackError> {
+    let fault = |path: &Path| {
+        let path = path.to_owned();
+        move |source| FeedbackError::Io { path, source }
+    };
+    let mut content = serde_json::to_vec_pretty(report).map_err(|error| fault(folder)(error.into()))?;
+    content.push(b'\n');
+    if content.len() > policy::FEEDBACK_BYTES {
+        return Err(FeedbackError::TooLarge { bytes: content.len() });
+    }
+    make_folder(folder).map_err(|error| fault(folder)(io::Error::other(error)))?;
+    if fs::read_dir(folder).map_err(fault(folder))?.count() >= policy::FEEDBACK_REPORTS {
+        return Err(FeedbackError::Full { folder: folder.to_owned() });
+    }
+    let file = folder.join(format!("{}.json", report.id));
+    durable::replace(&file, &content).map_err(fault(&file))?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn report(id: u128, reason: &str) -> Report {
+        let said = json!({ "classification": "bug", "reason": reason, "includeLogs": true });
+        let said = serde_json::from_value(said).unwrap();
+        Report { id: Uuid::from_u128(id), at_ms: 5, originator: "a-client".to_owned(), said }
+    }
+
+    #[test]
+    fn a_report_is_a_file_that_only_its_user_can_read() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("feedback");
+        let file = keep(&folder, &report(1, "slow")).unwrap();
+        let said: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        assert_eq!(said["reason"], "slow");
+        assert_eq!((&said["originator"], &said["atMs"]), (&json!("a-client"), &json!(5)));
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&folder), mode(&file)), (0o700, 0o600));
+    }
+
+    #[test]
+    fn reports_are_bounded_in_size_and_number() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("feedback");
+        let long = report(1, &"x".repeat(policy::FEEDBACK_BYTES));
+        assert!(matches!(keep(&folder, &long), Err(FeedbackError::TooLarge { .. })));
+        assert!(!folder.exists());
+        fs::create_dir(&folder).unwrap();
+        for number in 0..policy::FEEDBACK_REPORTS {
+            fs::write(folder.join(number.to_string()), "").unwrap();
+        }
+        assert!(matches!(keep(&folder, &report(2, "one more")), Err(FeedbackError::Full { .. })));
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), policy::FEEDBACK_REPORTS);
+    }
+}

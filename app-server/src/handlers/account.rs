@@ -1,0 +1,58 @@
+//! What clients ask about the account that pays: there is none, and whoever may connect may use the models.
+
+use std::sync::Arc;
+
+use skein_protocol::account::{
+    AccountTokenUsageSummary, BedrockCheckGovCloudRequirementsParams,
+    BedrockCheckGovCloudRequirementsResponse, GetAccountParams, GetAccountRateLimitsParams,
+    GetAccountRateLimitsResponse, GetAccountResponse, GetAccountTokenUsageParams,
+    GetAccountTokenUsageResponse, RateLimitSnapshot,
+};
+use skein_protocol::error::WireError;
+
+use crate::connection::Connection;
+
+/// `account/read`
+pub fn account(
+    _connection: &Arc<Connection>,
+    _params: GetAccountParams,
+) -> Result<GetAccountResponse, WireError> {
+    Ok(GetAccountResponse {
+        account: None,
+        requires_openai_auth: false,
+        user_id: None,
+        workspace_routing: None,
+    })
+}
+
+/// `account/rateLimits/read`
+pub fn rate_limits(
+    _connection: &Arc<Connection>,
+    _params: GetAccountRateLimitsParams,
+) -> Result<GetAccountRateLimitsResponse, WireError> {
+    Ok(GetAccountRateLimitsResponse {
+        account_id: None,
+        ordinary_usage_allowed: None,
+        rate_limit_reset_credits: None,
+        rate_limit_upsell: serde_json::Value::Null,
+        rate_limits: RateLimitSnapshot::default(),
+        rate_limits_by_limit_id: None,
+    })
+}
+
+/// `account/usage/read`
+pub fn usage(
+    _connection: &Arc<Connection>,
+    _params: GetAccountTokenUsageParams,
+) -> Result<GetAccountTokenUsageResponse, WireError> {
+    let summary = AccountTokenUsageSummary::default();
+    Ok(GetAccountTokenUsageResponse { daily_usage_buckets: None, summary, thread_usage: None })
+}
+
+/// `account/bedrock/checkGovCloudRequirements`
+pub fn gov_cloud(
+    _connection: &Arc<Connection>,
+    _params: BedrockCheckGovCloudRequirementsParams,
+) -> Result<BedrockCheckGovCloudRequirementsResponse, WireError> {
+    Ok(BedrockCheckGovCloudRequirementsResponse { is_gov_cloud: false, should_warn: false })
+}

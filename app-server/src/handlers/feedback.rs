@@ -1,0 +1,36 @@
+//! `feedback/upload`: what a user says is kept for whoever runs the server.
+
+use std::sync::Arc;
+
+use skein_protocol::error::WireError;
+use skein_protocol::feedback::{FeedbackUploadParams, FeedbackUploadResponse};
+use skein_protocol::ids::ThreadId;
+
+use crate::connection::Connection;
+use crate::feedback::{self, Report};
+use crate::home::HomePaths;
+use crate::router::errors;
+use crate::tasks::Pool;
+
+/// `feedback/upload`
+pub async fn upload(
+    connection: Arc<Connection>,
+    params: FeedbackUploadParams,
+) -> Result<FeedbackUploadResponse, WireError> {
+    let services = &connection.services;
+    let id = services.clock.new_id();
+    let thread = params.thread_id.unwrap_or_else(|| ThreadId::new(id));
+    let originator = connection.client().map(|client| client.name.clone()).unwrap_or_default();
+    let report = Report { id, at_ms: services.clock.wall().0, originator, said: params };
+    let folder = HomePaths::new(&services.config().home).feedback();
+    let keep = move || feedback::keep(&folder, &report);
+    match services.tasks.blocking("feedback", Pool::Sync, keep).await {
+        Ok(Ok(file)) => {
+            tracing::info!(file = %file.display(), "a user's feedback was kept");
+            Ok(FeedbackUploadResponse { prompt_hash: None, thread_id: thread })
+        }
+        Ok(Err(error)) => Err(errors::feedback(&error)),
+        // The tracker has logged it.
+        Err(_) => Err(WireError::internal("feedbackNotKept", "keeping the feedback broke off")),
+    }
+}
