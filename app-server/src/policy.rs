@@ -38,6 +38,10 @@ pub const TURN_ROUNDS: usize = 100;
 pub const INSTRUCTIONS: &str = "You are a helpful assistant in a conversation with a user. You can call the tools that are \
     offered to you; use them where they help, several at once where they do not depend on each other, and say what came of \
     it. Be concise, and say plainly what you do not know or could not do.";
+/// What a model is told of a friendly tone.
+pub const FRIENDLY: &str = "Be warm and friendly in what you say.";
+/// What a model is told of a pragmatic tone.
+pub const PRAGMATIC: &str = "Be matter-of-fact: say what is needed, and nothing beside it.";
 /// Bytes of a rollout that a conversation is read back over, while no summary stands before. Origin: guess; above what the
 /// largest context windows take, so that the window is what bounds it.
 pub const CONVERSATION_BYTES: usize = 16 * 1024 * 1024;

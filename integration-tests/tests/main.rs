@@ -12,6 +12,7 @@ mod imports;
 mod lifecycle;
 mod links;
 mod lists;
+mod marks;
 mod questions;
 mod reconnect;
 mod search;

@@ -44,6 +44,23 @@ export type Methods = {
    * missing stays.
    */
   "thread/metadata/update": { params: ThreadMetadataUpdateParams; result: ThreadMetadataUpdateResponse };
+  /** Changes what a thread works with, loaded or not, from its next turn on. A member that is missing stays. */
+  "thread/settings/update": { params: ThreadSettingsUpdateParams; result: ThreadSettingsUpdateResponse };
+  /**
+   * Marks a thread as read, or as unread from its last turn on, loaded or not. `expectedRevision` is that of the state
+   * that the user has seen; where it is another one now, the error says so and nothing changes.
+   */
+  "thread/readState/update": { params: ThreadReadStateUpdateParams; result: ThreadReadStateUpdateResponse };
+  /**
+   * Sets what a thread is to reach, or changes it, loaded or not: with another `objective` a new count begins. Skein
+   * keeps the goal and counts the tokens and the time of turns that end while it is active; above `tokenBudget` it
+   * becomes `budgetLimited`. No turn begins by itself, and none is kept from beginning.
+   */
+  "thread/goal/set": { params: ThreadGoalSetParams; result: ThreadGoalSetResponse };
+  /** What a thread is to reach, if anything, without loading it. */
+  "thread/goal/get": { params: ThreadGoalGetParams; result: ThreadGoalGetResponse };
+  /** Takes a thread's goal away, loaded or not. */
+  "thread/goal/clear": { params: ThreadGoalClearParams; result: ThreadGoalClearResponse };
   /**
    * Takes back a turn and all after it, loaded or not; files stay as they are. Refused while a turn runs. The history
    * has a new epoch then.
@@ -198,6 +215,14 @@ export type Notifications = {
   "thread/deleted": ThreadDeletedNotification;
   /** A thread has a new name. */
   "thread/name/updated": ThreadNameUpdatedNotification;
+  /** The user has read a thread, marked it as unread, or a turn has ended that nobody has read yet. */
+  "thread/readState/changed": ThreadReadStateChangedNotification;
+  /** A thread works with other settings from now on. */
+  "thread/settings/updated": ThreadSettingsUpdatedNotification;
+  /** A thread has a goal, another one, or has come nearer to it: told when it is set, and at the end of each turn. */
+  "thread/goal/updated": ThreadGoalUpdatedNotification;
+  /** A thread has no goal any more. */
+  "thread/goal/cleared": ThreadGoalClearedNotification;
   /** Turns were taken back: read the history again, or drop the turns that `skein` tells of. */
   "thread/reverted": ThreadRevertedNotification;
   /** A turn began. */
@@ -2886,6 +2911,71 @@ export type ThreadForkResponse = {
   thread: Thread;
 };
 
+/** What a thread is to reach, and what that has taken so far. Times are Unix seconds. */
+export type ThreadGoal = {
+  createdAt: number;
+  objective: string;
+  status: ThreadGoalStatus;
+  threadId: ThreadId;
+  timeUsedSeconds: number;
+  tokenBudget: number | null;
+  tokensUsed: number;
+  updatedAt: number;
+};
+
+/** Params of `thread/goal/clear`. */
+export type ThreadGoalClearParams = {
+  origin?: ThreadGoalMutationOrigin | null;
+  threadId: ThreadId;
+};
+
+/** Response of `thread/goal/clear`. */
+export type ThreadGoalClearResponse = {
+  cleared: boolean;
+};
+
+/** Params of `thread/goal/cleared`. */
+export type ThreadGoalClearedNotification = {
+  threadId: ThreadId;
+};
+
+/** Params of `thread/goal/get`. */
+export type ThreadGoalGetParams = {
+  threadId: ThreadId;
+};
+
+/** Response of `thread/goal/get`. */
+export type ThreadGoalGetResponse = {
+  goal: ThreadGoal | null;
+};
+
+/** Who changes a goal. */
+export type ThreadGoalMutationOrigin = "user" | "automatic";
+
+/** Params of `thread/goal/set`. */
+export type ThreadGoalSetParams = {
+  objective?: string | null;
+  origin?: ThreadGoalMutationOrigin | null;
+  status?: ThreadGoalStatus | null;
+  threadId: ThreadId;
+  tokenBudget?: number | null;
+};
+
+/** Response of `thread/goal/set`. */
+export type ThreadGoalSetResponse = {
+  goal: ThreadGoal;
+};
+
+/** How far a goal is. */
+export type ThreadGoalStatus = "active" | "paused" | "blocked" | "usageLimited" | "budgetLimited" | "complete";
+
+/** Params of `thread/goal/updated`. */
+export type ThreadGoalUpdatedNotification = {
+  goal: ThreadGoal;
+  threadId: ThreadId;
+  turnId: TurnId | null;
+};
+
 /** How a client is expected to read a thread's history. */
 export type ThreadHistoryMode = "legacy" | "paginated";
 
@@ -3096,6 +3186,33 @@ export type ThreadReadState = {
   revision: string;
 };
 
+/** Params of `thread/readState/changed`. */
+export type ThreadReadStateChangedNotification = {
+  readState: ThreadReadState;
+  /** For clients that opted in to `skein/events`. */
+  skein?: CatalogPlace | null;
+  threadId: ThreadId;
+};
+
+/** What the user has done. */
+export type ThreadReadStateOperation = {
+  type: "read";
+} | {
+  type: "unread";
+};
+
+/** Params of `thread/readState/update`. */
+export type ThreadReadStateUpdateParams = {
+  expectedRevision: string;
+  operation: ThreadReadStateOperation;
+  threadId: ThreadId;
+};
+
+/** Response of `thread/readState/update`. */
+export type ThreadReadStateUpdateResponse = {
+  readState: ThreadReadState;
+};
+
 /** The page of turns that a resume should bring along. */
 export type ThreadResumeInitialTurnsPageParams = {
   itemsView?: TurnItemsView | null;
@@ -3280,6 +3397,53 @@ export type ThreadSetNameParams = {
 
 /** Response of `thread/name/set`: nothing. */
 export type ThreadSetNameResponse = { [key: string]: unknown };
+
+/** What a thread works with. */
+export type ThreadSettings = {
+  activePermissionProfile: ActivePermissionProfile | null;
+  approvalPolicy: AskForApproval;
+  approvalsReviewer: ApprovalsReviewer;
+  collaborationMode: CollaborationMode;
+  cwd: string;
+  disabledPluginIds: string[];
+  effort: string | null;
+  environments: ThreadEnvironment[] | null;
+  model: string;
+  modelProvider: string;
+  multiAgentMode: MultiAgentMode;
+  personality: Personality | null;
+  sandboxPolicy: SandboxPolicy;
+  serviceTier: string | null;
+  summary: ReasoningSummary | null;
+};
+
+/** Params of `thread/settings/update`. */
+export type ThreadSettingsUpdateParams = {
+  approvalPolicy?: AskForApproval | null;
+  approvalsReviewer?: ApprovalsReviewer | null;
+  collaborationMode?: CollaborationModeParam | null;
+  cwd?: string | null;
+  disabledPluginIds?: string[] | null;
+  effort?: string | null;
+  environments?: TurnEnvironmentParams[] | null;
+  model?: string | null;
+  multiAgentMode?: MultiAgentMode | null;
+  permissions?: string | null;
+  personality?: Personality | null;
+  sandboxPolicy?: SandboxPolicyParam | null;
+  serviceTier?: string | null;
+  summary?: ReasoningSummary | null;
+  threadId: ThreadId;
+};
+
+/** Response of `thread/settings/update`: nothing. */
+export type ThreadSettingsUpdateResponse = { [key: string]: unknown };
+
+/** Params of `thread/settings/updated`. */
+export type ThreadSettingsUpdatedNotification = {
+  threadId: ThreadId;
+  threadSettings: ThreadSettings;
+};
 
 /** What a list of threads is ordered by. */
 export type ThreadSortKey = "created_at" | "updated_at" | "recency_at" | "section_position";

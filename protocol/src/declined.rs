@@ -58,9 +58,6 @@ pub const DECLINED: &[Declined] = &[
         "nothing is paused by a question: without tool_timeout_sec no call of a tool has a limit",
     ),
     not_yet("thread/decrement_elicitation", "belongs to thread/increment_elicitation"),
-    not_yet("thread/goal/set", "goals are not built yet"),
-    not_yet("thread/goal/get", "goals are not built yet"),
-    not_yet("thread/goal/clear", "goals are not built yet"),
     not_yet(
         "thread/queue/add",
         "inputs cannot wait in a queue yet; turn/start in a running turn adds the input to it",
@@ -70,8 +67,6 @@ pub const DECLINED: &[Declined] = &[
     not_yet("thread/queue/delete", "inputs cannot wait in a queue yet"),
     not_yet("thread/queue/reorder", "inputs cannot wait in a queue yet"),
     not_yet("thread/queue/start", "inputs cannot wait in a queue yet"),
-    not_yet("thread/settings/update", "settings are taken from thread/start and turn/start only"),
-    not_yet("thread/readState/update", "what the user has read is not kept yet"),
     not_yet("thread/items/read", "thread/items/list defers no output, so there is none to fetch"),
     not_yet("turn/settings/update", "the settings of a running turn cannot be changed yet"),
     not_yet("thread/timeline/list", "thread/turns/list and thread/items/list read the history"),

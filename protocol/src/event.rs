@@ -13,7 +13,7 @@ use crate::{
     helper::{McpServerStartupFailureReason, McpServerStartupState},
     ids::{ItemId, RequestId, ThreadId, TurnId},
     item::ThreadItem,
-    thread::{Thread, ThreadStatus},
+    thread::{Thread, ThreadGoal, ThreadReadState, ThreadSettings, ThreadStatus},
     turn::{Turn, TurnError},
 };
 
@@ -22,6 +22,42 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 pub struct ThreadStartedNotification {
     pub thread: Thread,
+    /// For clients that opted in to `skein/events`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<CatalogPlace>,
+}
+
+/// Params of `thread/settings/updated`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadSettingsUpdatedNotification {
+    pub thread_id: ThreadId,
+    pub thread_settings: ThreadSettings,
+}
+
+/// Params of `thread/goal/updated`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadGoalUpdatedNotification {
+    pub goal: ThreadGoal,
+    pub thread_id: ThreadId,
+    #[serde(default)]
+    pub turn_id: Option<TurnId>,
+}
+
+/// Params of `thread/goal/cleared`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadGoalClearedNotification {
+    pub thread_id: ThreadId,
+}
+
+/// Params of `thread/readState/changed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadReadStateChangedNotification {
+    pub read_state: ThreadReadState,
+    pub thread_id: ThreadId,
     /// For clients that opted in to `skein/events`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skein: Option<CatalogPlace>,

@@ -14,6 +14,7 @@
 //! | [`settings`], [`elicitation`], [`response_item`] | what several of them share |
 //! | [`extension`] | what is ours |
 //! | [`declined`] | which methods of the peer are not offered, and why |
+//! | [`params`] | which params of a thread or a turn have an effect, and why not the others |
 //! | [`export`] | what is generated from the tables |
 //!
 //! This crate has no runtime, no files and no clock.
@@ -35,6 +36,7 @@ pub mod ids;
 pub mod item;
 pub mod methods;
 pub mod notifications;
+pub mod params;
 pub mod response_item;
 pub mod server;
 pub mod server_requests;

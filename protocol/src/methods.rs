@@ -35,14 +35,17 @@ use crate::{
     thread::{
         ThreadArchiveParams, ThreadArchiveResponse, ThreadCompactStartParams, ThreadCompactStartResponse,
         ThreadDeleteParams, ThreadDeleteResponse, ThreadForkParams, ThreadForkResponse,
-        ThreadInjectItemsParams, ThreadInjectItemsResponse, ThreadItemsListParams, ThreadItemsListResponse,
-        ThreadListParams, ThreadListResponse, ThreadLoadedListParams, ThreadLoadedListResponse,
-        ThreadMetadataUpdateParams, ThreadMetadataUpdateResponse, ThreadReadParams, ThreadReadResponse,
-        ThreadResumeParams, ThreadResumeResponse, ThreadRevertParams, ThreadRevertResponse,
-        ThreadRollbackParams, ThreadSearchOccurrencesParams, ThreadSearchOccurrencesResponse,
-        ThreadSearchParams, ThreadSearchResponse, ThreadSetNameParams, ThreadSetNameResponse,
-        ThreadStartParams, ThreadStartResponse, ThreadTurnsListParams, ThreadTurnsListResponse,
-        ThreadUnarchiveParams, ThreadUnarchiveResponse, ThreadUnsubscribeParams, ThreadUnsubscribeResponse,
+        ThreadGoalClearParams, ThreadGoalClearResponse, ThreadGoalGetParams, ThreadGoalGetResponse,
+        ThreadGoalSetParams, ThreadGoalSetResponse, ThreadInjectItemsParams, ThreadInjectItemsResponse,
+        ThreadItemsListParams, ThreadItemsListResponse, ThreadListParams, ThreadListResponse,
+        ThreadLoadedListParams, ThreadLoadedListResponse, ThreadMetadataUpdateParams,
+        ThreadMetadataUpdateResponse, ThreadReadParams, ThreadReadResponse, ThreadReadStateUpdateParams,
+        ThreadReadStateUpdateResponse, ThreadResumeParams, ThreadResumeResponse, ThreadRevertParams,
+        ThreadRevertResponse, ThreadRollbackParams, ThreadSearchOccurrencesParams,
+        ThreadSearchOccurrencesResponse, ThreadSearchParams, ThreadSearchResponse, ThreadSetNameParams,
+        ThreadSetNameResponse, ThreadSettingsUpdateParams, ThreadSettingsUpdateResponse, ThreadStartParams,
+        ThreadStartResponse, ThreadTurnsListParams, ThreadTurnsListResponse, ThreadUnarchiveParams,
+        ThreadUnarchiveResponse, ThreadUnsubscribeParams, ThreadUnsubscribeResponse,
     },
     turn::{
         TurnInterruptParams, TurnInterruptResponse, TurnStartParams, TurnStartResponse, TurnSteerParams,
@@ -84,6 +87,21 @@ methods! {
     /// missing stays.
     ThreadMetadataUpdate = "thread/metadata/update" [Thread, Stable]
         ThreadMetadataUpdateParams => ThreadMetadataUpdateResponse;
+    /// Changes what a thread works with, loaded or not, from its next turn on. A member that is missing stays.
+    ThreadSettingsUpdate = "thread/settings/update" [Thread, Experimental]
+        ThreadSettingsUpdateParams => ThreadSettingsUpdateResponse;
+    /// Marks a thread as read, or as unread from its last turn on, loaded or not. `expectedRevision` is that of the state
+    /// that the user has seen; where it is another one now, the error says so and nothing changes.
+    ThreadReadStateUpdate = "thread/readState/update" [Thread, Experimental]
+        ThreadReadStateUpdateParams => ThreadReadStateUpdateResponse;
+    /// Sets what a thread is to reach, or changes it, loaded or not: with another `objective` a new count begins. Skein
+    /// keeps the goal and counts the tokens and the time of turns that end while it is active; above `tokenBudget` it
+    /// becomes `budgetLimited`. No turn begins by itself, and none is kept from beginning.
+    ThreadGoalSet = "thread/goal/set" [Thread, Stable] ThreadGoalSetParams => ThreadGoalSetResponse;
+    /// What a thread is to reach, if anything, without loading it.
+    ThreadGoalGet = "thread/goal/get" [Store, Stable] ThreadGoalGetParams => ThreadGoalGetResponse;
+    /// Takes a thread's goal away, loaded or not.
+    ThreadGoalClear = "thread/goal/clear" [Thread, Stable] ThreadGoalClearParams => ThreadGoalClearResponse;
     /// Takes back a turn and all after it, loaded or not; files stay as they are. Refused while a turn runs. The history
     /// has a new epoch then.
     ThreadRevert = "thread/revert" [Thread, Stable] ThreadRevertParams => ThreadRevertResponse;

@@ -7,10 +7,11 @@ use crate::{
         McpToolCallProgressNotification, ReasoningSummaryPartAddedNotification,
         ReasoningSummaryTextDeltaNotification, ReasoningTextDeltaNotification,
         ServerRequestResolvedNotification, ThreadArchivedNotification, ThreadClosedNotification,
-        ThreadDeletedNotification, ThreadNameUpdatedNotification, ThreadRevertedNotification,
-        ThreadStartedNotification, ThreadStatusChangedNotification, ThreadTokenUsageUpdatedNotification,
-        ThreadUnarchivedNotification, TurnCompletedNotification, TurnStartedNotification,
-        WarningNotification,
+        ThreadDeletedNotification, ThreadGoalClearedNotification, ThreadGoalUpdatedNotification,
+        ThreadNameUpdatedNotification, ThreadReadStateChangedNotification, ThreadRevertedNotification,
+        ThreadSettingsUpdatedNotification, ThreadStartedNotification, ThreadStatusChangedNotification,
+        ThreadTokenUsageUpdatedNotification, ThreadUnarchivedNotification, TurnCompletedNotification,
+        TurnStartedNotification, WarningNotification,
     },
     extension::{SkeinHeartbeatNotification, SkeinRepairUpdatedNotification},
     table::notifications,
@@ -31,6 +32,14 @@ notifications! {
     ThreadDeleted = "thread/deleted" [All, Transient] ThreadDeletedNotification;
     /// A thread has a new name.
     ThreadNameUpdated = "thread/name/updated" [All, Durable] ThreadNameUpdatedNotification;
+    /// The user has read a thread, marked it as unread, or a turn has ended that nobody has read yet.
+    ThreadReadStateChanged = "thread/readState/changed" [All, Transient] ThreadReadStateChangedNotification;
+    /// A thread works with other settings from now on.
+    ThreadSettingsUpdated = "thread/settings/updated" [Subscribers, Transient] ThreadSettingsUpdatedNotification;
+    /// A thread has a goal, another one, or has come nearer to it: told when it is set, and at the end of each turn.
+    ThreadGoalUpdated = "thread/goal/updated" [Subscribers, Transient] ThreadGoalUpdatedNotification;
+    /// A thread has no goal any more.
+    ThreadGoalCleared = "thread/goal/cleared" [Subscribers, Transient] ThreadGoalClearedNotification;
     /// Turns were taken back: read the history again, or drop the turns that `skein` tells of.
     ThreadReverted = "thread/reverted" [Subscribers, Durable] ThreadRevertedNotification;
     /// A turn began.

@@ -6,15 +6,21 @@
 )]
 
 mod edits;
+mod goals;
 mod pages;
+mod read_state;
 mod requests;
 mod search;
+mod settings;
 mod shelves;
 
 pub use edits::*;
+pub use goals::*;
 pub use pages::*;
+pub use read_state::*;
 pub use requests::*;
 pub use search::*;
+pub use settings::*;
 pub use shelves::*;
 
 use schemars::JsonSchema;
@@ -22,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     JsonObject,
-    ids::{ThreadId, TurnId},
+    ids::ThreadId,
     settings::{AbsolutePathBuf, AgentPath, LegacyAppPathString, ReasoningEffort, ThreadSource},
     turn::Turn,
 };
@@ -235,23 +241,6 @@ pub struct ThreadSectionAppearance {
     pub color: Option<String>,
     #[serde(default)]
     pub icon: Option<String>,
-}
-
-/// How far the user has read a thread.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ThreadReadState {
-    #[serde(default)]
-    pub first_unread: Option<ThreadUnreadPosition>,
-    pub revision: String,
-}
-
-/// The first thing that the user has not read.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum ThreadUnreadPosition {
-    ThreadStart,
-    Turn { turn_id: TurnId },
 }
 
 #[cfg(test)]

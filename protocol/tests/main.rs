@@ -6,6 +6,7 @@
 
 mod documents;
 mod generated;
+mod params;
 mod peer;
 mod samples;
 mod shapes;

@@ -10,6 +10,7 @@ use skein_protocol::settings::AskForApproval;
 
 use super::problem::{ConfigError, ConfigErrors, ConfigWarning, Place, Problems};
 use super::section::Section;
+use super::thread::ThreadConfig;
 use super::{keys, tree};
 use crate::helpers::{
     ApprovalMode, HelperLimits, HelperSpec, HttpSpec, Isolation, OnUnresponsive, Secrets, StdioSpec,
@@ -83,6 +84,8 @@ pub struct Overrides {
     pub approval_policy: Option<AskForApproval>,
     /// Whether models may ask the user by a tool, also where they do not plan.
     pub asks: Option<bool>,
+    /// How the thread answers.
+    pub thread: ThreadConfig,
     /// Helpers by name, over those of the configuration.
     pub helpers: BTreeMap<String, HelperOverride>,
     /// Keys that have no effect. Clients of other servers send many.
@@ -103,9 +106,18 @@ pub fn helpers_from_thread_config(
     let model_provider = section.text("model_provider");
     let approval_policy = section.choice("approval_policy", &keys::APPROVAL_POLICIES).map(Into::into);
     let asks = keys::asks(&mut section);
+    let thread = ThreadConfig::read(&mut section);
     let helpers = read(&mut section);
     section.finish();
-    Ok(Overrides { model, model_provider, approval_policy, asks, helpers, warnings: problems.finish()? })
+    Ok(Overrides {
+        model,
+        model_provider,
+        approval_policy,
+        asks,
+        thread,
+        helpers,
+        warnings: problems.finish()?,
+    })
 }
 
 impl Overrides {

@@ -7,7 +7,9 @@ use skein_protocol::settings::AskForApproval;
 use super::problem::Problems;
 use super::section::Section;
 use super::tree::Table;
-use super::{Config, Containment, Durability, Heartbeat, Limits, RunningOrphans, helpers, providers};
+use super::{
+    Config, Containment, Durability, Heartbeat, Limits, RunningOrphans, ThreadConfig, helpers, providers,
+};
 use crate::policy;
 
 /// Bounds of what `[limits]` takes. Below, no client could work; above, one message could take the machine's memory.
@@ -23,6 +25,7 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
     let mut root = Section::new("", settings, problems);
     set(&mut config.model, root.text("model"));
     set(&mut config.model_provider, root.text("model_provider"));
+    config.thread = ThreadConfig::read(&mut root);
     set(&mut config.context.window, root.whole("model_context_window", 1, MOST_TOKENS).map(Some));
     set(&mut config.context.limit, root.whole("model_auto_compact_token_limit", 1, MOST_TOKENS).map(Some));
     set(&mut config.approval_policy, root.choice("approval_policy", &APPROVAL_POLICIES).map(Into::into));

@@ -12,6 +12,7 @@ mod providers;
 mod section;
 mod settings;
 pub mod shown;
+mod thread;
 mod tree;
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use problem::{ConfigError, ConfigErrors, ConfigWarning, Place};
 pub(crate) use section::parse_duration;
 pub use settings::Settings;
 pub use shown::{Layer, LayerSource};
+pub use thread::ThreadConfig;
 
 use crate::home::{Variable, default_home};
 use crate::policy;
@@ -61,6 +63,8 @@ pub struct Config {
     pub model: String,
     /// The provider of a thread that names none.
     pub model_provider: String,
+    /// How threads answer that say nothing of it.
+    pub thread: ThreadConfig,
     /// How long a conversation may become.
     pub context: ContextPolicy,
     /// When the user of a thread is asked that says nothing of it.
@@ -267,6 +271,7 @@ impl Config {
             test_fences: false,
             model: policy::DEFAULT_MODEL.to_owned(),
             model_provider: policy::DEFAULT_MODEL_PROVIDER.to_owned(),
+            thread: ThreadConfig::default(),
             context: ContextPolicy::default(),
             approval_policy: policy::DEFAULT_APPROVAL_POLICY,
             asks: false,

@@ -96,7 +96,10 @@ pub fn others(config: &Config) -> Map<String, Value> {
         "model_providers": providers,
     });
     match shown {
-        Value::Object(shown) => shown.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        Value::Object(shown) => {
+            let said = shown.into_iter().filter(|(_, value)| !value.is_null());
+            said.chain(config.thread.shown()).collect()
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
     }
 }

@@ -148,6 +148,8 @@ impl Story {
             RecordBody::ThreadCreated(_)
             | RecordBody::ThreadNamed(_)
             | RecordBody::ThreadMeta(_)
+            | RecordBody::ThreadRead(_)
+            | RecordBody::ThreadGoal(_)
             | RecordBody::Usage(_)
             | RecordBody::Compacted(_)
             | RecordBody::ItemsInjected(_)
@@ -278,6 +280,10 @@ impl Story {
         if self.turns_in(&folded.taken_back) == self.turns_in(&says.taken_back) {
             // The same turns may be said to be taken back in one piece or in several.
             folded.taken_back.clone_from(&says.taken_back);
+        }
+        if says.read.is_none() {
+            // Written by an earlier version, or imported: it says nothing of it.
+            folded.read = None;
         }
         if folded != *says {
             let (one, other) = (serde_json::to_value(says), serde_json::to_value(&folded));

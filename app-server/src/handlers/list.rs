@@ -1,5 +1,6 @@
 //! Lists of threads: those in memory, and those on disk.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use skein_protocol::error::WireError;
@@ -89,11 +90,12 @@ pub async fn list(
     let page = services.index.list(filter(params), cursor, limit).await;
     let page = page.map_err(|error| errors::index(&error))?;
     let data = page.rows.iter().map(|row| shown(services, row));
+    let read_states = page.rows.iter().map(|row| (row.id.to_string(), row.read_state())).collect();
     Ok(ThreadListResponse {
         data: data.collect(),
         backwards_cursor: page.back.map(|cursor| cursor.to_string()),
         next_cursor: page.next.map(|cursor| cursor.to_string()),
-        read_states: None,
+        read_states: Some(read_states),
         skein: Some(ListDetails {
             indexing: page
                 .indexing
@@ -143,7 +145,7 @@ fn empty(place: CatalogPlace) -> ThreadListResponse {
         data: Vec::new(),
         backwards_cursor: None,
         next_cursor: None,
-        read_states: None,
+        read_states: Some(BTreeMap::new()),
         skein: Some(ListDetails { indexing: None, place }),
     }
 }

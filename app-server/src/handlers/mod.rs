@@ -6,9 +6,10 @@ use skein_protocol::methods::{
     ExperimentalFeatureList, FeedbackUpload, HooksList, Initialize, Initialized, McpServerResourceRead,
     McpServerStatusList, McpServerToolCall, ModelList, ModelProviderCapabilitiesRead, PermissionProfileList,
     RpcDiscover, ServerDiagnostics, SkeinCatalogResume, SkeinConnectionLeave, SkeinHelpersList, SkeinQuiesce,
-    SkeinStatus, SkeinThreadUnload, SkillsList, ThreadArchive, ThreadCompactStart, ThreadDelete, ThreadFork, ThreadInjectItems,
-    ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet, ThreadRead,
-    ThreadResume, ThreadRevert, ThreadRollback, ThreadSearch, ThreadSearchOccurrences, ThreadStart,
+    SkeinStatus, SkeinThreadUnload, SkillsList, ThreadArchive, ThreadCompactStart, ThreadDelete, ThreadFork,
+    ThreadGoalClear, ThreadGoalGet, ThreadGoalSet, ThreadInjectItems, ThreadItemsList, ThreadList,
+    ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet, ThreadRead, ThreadReadStateUpdate, ThreadResume,
+    ThreadRevert, ThreadRollback, ThreadSearch, ThreadSearchOccurrences, ThreadSettingsUpdate, ThreadStart,
     ThreadTurnsList, ThreadUnarchive, ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
 };
 
@@ -20,6 +21,7 @@ mod edits;
 mod feedback;
 mod helper;
 mod list;
+mod marks;
 mod pages;
 mod search;
 mod server;
@@ -57,6 +59,11 @@ pub fn router() -> Router {
     router.store::<ThreadItemsList, _>(pages::items);
     router.thread::<ThreadNameSet>(thread::set_name);
     router.thread::<ThreadMetadataUpdate>(edits::update_metadata);
+    router.thread::<ThreadSettingsUpdate>(marks::update_settings);
+    router.thread::<ThreadReadStateUpdate>(marks::update_read_state);
+    router.thread::<ThreadGoalSet>(marks::set_goal);
+    router.store::<ThreadGoalGet, _>(marks::goal);
+    router.thread::<ThreadGoalClear>(marks::clear_goal);
     router.thread::<ThreadRevert>(edits::revert);
     router.thread::<ThreadRollback>(edits::rollback);
     router.thread::<ThreadFork>(edits::fork);

@@ -63,15 +63,19 @@ pub fn config(
     // The one that wins first, as the peer has them.
     layers.reverse();
     Ok(ConfigReadResponse {
-        config: Config {
-            model: Some(config.model.clone()),
-            model_provider: Some(config.model_provider.clone()),
-            others: shown::others(config),
-            ..Config::default()
-        },
+        config: in_force(config)?,
         layers: params.include_layers.then_some(layers),
         origins,
     })
+}
+
+/// The settings in force: those that the protocol names in its own members, the others beside them.
+fn in_force(config: &crate::config::Config) -> Result<Config, WireError> {
+    let mut shown = shown::others(config);
+    shown.insert("model".to_owned(), config.model.clone().into());
+    shown.insert("model_provider".to_owned(), config.model_provider.clone().into());
+    let read = serde_json::from_value(serde_json::Value::Object(shown));
+    read.map_err(|error| WireError::internal("settingsUnreadable", error.to_string()))
 }
 
 /// `configRequirements/read`: nobody requires anything.

@@ -159,7 +159,7 @@ pub async fn read(
             .ok_or_else(|| errors::history_too_large(id, most))?;
     }
     let skein = Some(ThreadPicture { seq: history.seq(), epoch: history.epoch() });
-    Ok(ThreadReadResponse { read_state: None, thread, skein })
+    Ok(ThreadReadResponse { read_state: Some(history.read_mark().state()), thread, skein })
 }
 
 /// A thread that is only in memory.

@@ -18,6 +18,12 @@ use crate::thread::error::ThreadError;
 
 /// `turn/start`
 pub fn start(connection: &Arc<Connection>, params: TurnStartParams, reply: Reply<TurnStartResponse>) {
+    if params.tool_output.is_some() {
+        let text =
+            "toolOutput is not supported: no turn begins with what came of a tool that nobody has called";
+        let error = WireError::invalid_params("unsupported", text).path("toolOutput");
+        return reply.err(&error.thread(params.thread_id));
+    }
     input(connection, params, InputReply::Start(reply));
 }
 

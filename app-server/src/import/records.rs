@@ -111,7 +111,11 @@ impl Made {
         if let Some(usage) = turn.usage {
             self.add(turn.last, Usage { turn_id: turn_id.clone(), usage });
         }
-        let end = self.history.turn_completed_record(turn_id, status, turn.error);
+        let mut end = self.history.turn_completed_record(turn_id, status, turn.error);
+        if let RecordBody::TurnCompleted(completed) = &mut end {
+            // Whoever imports a thread has read it.
+            completed.header.read = None;
+        }
         self.add(turn.last, end);
     }
 }

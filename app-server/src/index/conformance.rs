@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::memory::MemoryIndex;
 use super::{Cursor, IndexError, Reach, SortKey, Span, ThreadFilter, ThreadIndex, ThreadRow};
 use crate::clock::WallMs;
+use crate::rollout::record::ReadMark;
 
 /// A row for tests.
 pub fn row(n: u128, created: i64, updated: i64) -> ThreadRow {
@@ -30,6 +31,7 @@ pub fn row(n: u128, created: i64, updated: i64) -> ThreadRow {
         forked_from: None,
         git_info: None,
         archived: false,
+        read: ReadMark::default(),
     }
 }
 

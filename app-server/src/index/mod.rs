@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 use skein_protocol::extension::IndexCounts;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::thread::{
-    GitInfo, SessionSource, SortDirection, SubAgentSource, Thread, ThreadSourceKind, ThreadStatus,
+    GitInfo, SessionSource, SortDirection, SubAgentSource, Thread, ThreadReadState, ThreadSourceKind,
+    ThreadStatus,
 };
 
 use crate::clock::WallMs;
 use crate::policy;
+use crate::rollout::record::ReadMark;
 
 pub mod changes;
 #[cfg(test)]
@@ -61,6 +63,9 @@ pub struct ThreadRow {
     pub git_info: Option<GitInfo>,
     /// Whether it was put away.
     pub archived: bool,
+    /// What the user has read; rows of earlier versions say nothing of it.
+    #[serde(default)]
+    pub read: ReadMark,
 }
 
 impl ThreadRow {
@@ -83,6 +88,12 @@ impl ThreadRow {
         thread.git_info.clone_from(&self.git_info);
         thread.status = status;
         thread
+    }
+
+    /// What the user has read, as clients see it.
+    #[must_use]
+    pub fn read_state(&self) -> ThreadReadState {
+        self.read.state()
     }
 }
 

@@ -9,9 +9,12 @@ use skein_protocol::event::ThreadTokenUsage;
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::settings::{
-    ApprovalsReviewer, AskForApproval, DynamicToolSpec, ModeKind, Personality, SandboxPolicy,
+    ApprovalsReviewer, AskForApproval, CollaborationMode, DynamicToolSpec, ModeKind, Personality,
+    ReasoningSummary, SandboxPolicy,
 };
-use skein_protocol::thread::{GitInfo, SessionSource};
+use skein_protocol::thread::{
+    GitInfo, SessionSource, ThreadGoalStatus, ThreadReadState, ThreadUnreadPosition,
+};
 use skein_protocol::turn::{TurnError, TurnStatus, UserInput};
 use uuid::Uuid;
 
@@ -121,6 +124,10 @@ records! {
     ThreadNamed = "thread.named";
     /// The thread has new settings or a new description of its repository.
     ThreadMeta = "thread.meta";
+    /// The user has read the thread, or marked it as unread.
+    ThreadRead = "thread.read";
+    /// The thread is to reach something else, or nothing any more.
+    ThreadGoal = "thread.goal";
     /// A turn begins.
     TurnStarted = "turn.started";
     /// An item begins.
@@ -162,6 +169,12 @@ pub struct ThreadSettings {
     /// How hard it should think, in the provider's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<String>,
+    /// How much of its thoughts the user sees.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_summary: Option<ReasoningSummary>,
+    /// The mode that the user has chosen. Its model and effort are those above; its instructions stand here only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collaboration_mode: Option<CollaborationMode>,
     /// The provider's service tier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
@@ -189,9 +202,20 @@ pub struct ThreadSettings {
     /// The tools that the client carries out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dynamic_tools: Vec<DynamicToolSpec>,
-    /// Whether the agent plans or acts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mode: Option<ModeKind>,
+}
+
+impl ThreadSettings {
+    /// Whether the agent plans or acts, where the user has chosen.
+    #[must_use]
+    pub fn mode(&self) -> Option<ModeKind> {
+        self.collaboration_mode.as_ref().map(|chosen| chosen.mode)
+    }
+
+    /// What the mode that the user has chosen adds to the instructions.
+    #[must_use]
+    pub fn mode_instructions(&self) -> Option<&str> {
+        self.collaboration_mode.as_ref()?.settings.developer_instructions.as_deref()
+    }
 }
 
 /// `thread.created`.
@@ -253,6 +277,68 @@ pub struct ThreadMeta {
     /// The repository now; one without members takes away what was said of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git_info: Option<GitInfo>,
+}
+
+/// `thread.read`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadRead {
+    /// What is unread from here on; nothing where it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_unread: Option<ThreadUnreadPosition>,
+    /// A record of that turn. (A line has a member `at` of its own.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<EventSeq>,
+}
+
+/// What the user has read.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadMark {
+    /// The first thing that is unread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_unread: Option<ThreadUnreadPosition>,
+    /// A record of that turn. (A line has a member `at` of its own.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<EventSeq>,
+    /// The record that has changed it last; 0 for none.
+    pub revision: EventSeq,
+}
+
+impl ReadMark {
+    /// As clients see it.
+    #[must_use]
+    pub fn state(&self) -> ThreadReadState {
+        ThreadReadState { first_unread: self.first_unread.clone(), revision: self.revision.to_string() }
+    }
+}
+
+/// `thread.goal`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadGoal {
+    /// The goal from here on; null takes it away.
+    pub goal: Option<Goal>,
+}
+
+/// What a thread is to reach, and what that has taken so far.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Goal {
+    /// In the user's words.
+    pub objective: String,
+    /// How far it is.
+    pub status: ThreadGoalStatus,
+    /// Tokens that it may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_budget: Option<i64>,
+    /// Tokens of turns while it was active.
+    pub tokens_used: i64,
+    /// Milliseconds of turns that have ended while it was active.
+    pub time_used_ms: i64,
+    /// When it was set first, Unix milliseconds.
+    pub created_at_ms: i64,
+    /// When it was changed last, Unix milliseconds.
+    pub updated_at_ms: i64,
 }
 
 /// `turn.started`. With `item_id` it is the user's message too: a crash before the message's own records loses nothing.
@@ -368,6 +454,12 @@ pub struct ThreadHeader {
     /// Where its history began, when that was in another thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked: Option<ForkOrigin>,
+    /// What the user has read. Missing where an earlier version has written it: everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<ReadMark>,
+    /// What it is to reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal: Option<Goal>,
     /// The beginning of the first message, where it is not that of the first `turn.started`: that one was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<String>,

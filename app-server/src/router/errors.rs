@@ -56,6 +56,12 @@ pub fn thread(error: &ThreadError) -> WireError {
         }
         ThreadError::NotSaved { id, .. } => WireError::internal("notSaved", text).thread(*id),
         ThreadError::NothingSaid { id } => WireError::invalid_request("nothingSaid", text).thread(*id),
+        ThreadError::ReadStateMoved { id, .. } => {
+            WireError::invalid_request("revisionConflict", text).path("expectedRevision").thread(*id)
+        }
+        ThreadError::NoGoal { id } => {
+            WireError::invalid_request("noGoal", text).path("objective").thread(*id)
+        }
         ThreadError::ArchivedMeanwhile { id } => {
             WireError::invalid_request("archivedMeanwhile", text).thread(*id)
         }

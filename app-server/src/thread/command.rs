@@ -8,9 +8,11 @@ use skein_protocol::extension::SkeinThreadUnloadResponse;
 use skein_protocol::ids::{ConnectionId, TurnId};
 use skein_protocol::thread::{
     Thread, ThreadArchiveResponse, ThreadCompactStartResponse, ThreadDeleteResponse, ThreadForkParams,
-    ThreadForkResponse, ThreadInjectItemsResponse, ThreadMetadataGitInfoUpdateParams,
-    ThreadMetadataUpdateResponse, ThreadResumeParams, ThreadResumeResponse, ThreadRevertResponse,
-    ThreadSetNameResponse, ThreadStartParams, ThreadStartResponse, ThreadUnarchiveResponse,
+    ThreadForkResponse, ThreadGoalClearResponse, ThreadGoalSetParams, ThreadGoalSetResponse,
+    ThreadInjectItemsResponse, ThreadMetadataGitInfoUpdateParams, ThreadMetadataUpdateResponse,
+    ThreadReadStateUpdateParams, ThreadReadStateUpdateResponse, ThreadResumeParams, ThreadResumeResponse,
+    ThreadRevertResponse, ThreadSetNameResponse, ThreadSettingsUpdateParams, ThreadSettingsUpdateResponse,
+    ThreadStartParams, ThreadStartResponse, ThreadUnarchiveResponse,
 };
 use skein_protocol::turn::{TurnStartParams, TurnStartResponse, TurnSteerResponse};
 use tokio::sync::oneshot;
@@ -165,6 +167,14 @@ pub enum Edit {
     Repository(ThreadMetadataGitInfoUpdateParams, Reply<ThreadMetadataUpdateResponse>),
     /// `thread/inject_items`: items of the model's interface, as they came.
     Inject(Vec<Value>, Reply<ThreadInjectItemsResponse>),
+    /// `thread/settings/update`.
+    Settings(Box<ThreadSettingsUpdateParams>, Reply<ThreadSettingsUpdateResponse>),
+    /// `thread/readState/update`.
+    ReadState(ThreadReadStateUpdateParams, Reply<ThreadReadStateUpdateResponse>),
+    /// `thread/goal/set`.
+    SetGoal(ThreadGoalSetParams, Reply<ThreadGoalSetResponse>),
+    /// `thread/goal/clear`.
+    ClearGoal(Reply<ThreadGoalClearResponse>),
 }
 
 impl Edit {
@@ -174,6 +184,10 @@ impl Edit {
             Self::Revert(_, reply) => reply.err(error),
             Self::Repository(_, reply) => reply.err(error),
             Self::Inject(_, reply) => reply.err(error),
+            Self::Settings(_, reply) => reply.err(error),
+            Self::ReadState(_, reply) => reply.err(error),
+            Self::SetGoal(_, reply) => reply.err(error),
+            Self::ClearGoal(reply) => reply.err(error),
         }
     }
 }

@@ -146,6 +146,24 @@ pub enum ThreadError {
         /// The thread.
         id: ThreadId,
     },
+    /// What the user has read was changed by somebody else.
+    #[error(
+        "what was read of {id} has changed since revision {named}; it is revision {now} now: read the thread again"
+    )]
+    ReadStateMoved {
+        /// The thread.
+        id: ThreadId,
+        /// The revision that was named.
+        named: String,
+        /// The one that it has.
+        now: String,
+    },
+    /// It has no goal.
+    #[error("{id} has no goal; name its objective to set one")]
+    NoGoal {
+        /// The thread.
+        id: ThreadId,
+    },
     /// It was archived while a resume waited.
     #[error("{id} was archived or brought back while this resume waited; resume again")]
     ArchivedMeanwhile {

@@ -171,6 +171,8 @@ impl Replayer {
             | RecordBody::ThreadOpened(_)
             | RecordBody::ThreadClosed(_)
             | RecordBody::ThreadMeta(_)
+            | RecordBody::ThreadRead(_)
+            | RecordBody::ThreadGoal(_)
             | RecordBody::ItemCheckpoint(_)
             | RecordBody::Compacted(_)
             | RecordBody::ItemsInjected(_)

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use crate::clock::WallMs;
 use crate::index::ThreadRow;
 use crate::rollout::record::{
-    ForkOrigin, ItemCheckpoint, ItemCompleted, ItemStarted, ItemText, Record, RecordBody, TakenBack,
-    ThreadCreated, ThreadHeader, ThreadOpened, ThreadSettings, TurnCompleted,
+    ForkOrigin, Goal, ItemCheckpoint, ItemCompleted, ItemStarted, ItemText, ReadMark, Record, RecordBody,
+    TakenBack, ThreadCreated, ThreadHeader, ThreadOpened, ThreadSettings, TurnCompleted,
 };
 
 mod cut;
@@ -22,6 +22,7 @@ mod damage;
 mod edits;
 mod fold;
 mod items;
+mod marks;
 pub mod read;
 #[cfg(test)]
 mod tests;
@@ -64,6 +65,9 @@ pub struct History {
     /// Whether the first message of the rollout was taken back.
     beginning_reverted: bool,
     usage: Option<ThreadTokenUsage>,
+    /// What the user has read.
+    read: ReadMark,
+    goal: Option<Goal>,
     turns: Vec<Held>,
     /// Whether turns before those may be on disk.
     older: bool,
@@ -128,6 +132,8 @@ impl History {
             preview: None,
             beginning_reverted: false,
             usage: None,
+            read: ReadMark::default(),
+            goal: None,
             turns: Vec::new(),
             older: false,
             emptied: false,
@@ -311,6 +317,7 @@ impl History {
             forked_from: forked.map(|forked| forked.from).or(created.and_then(|created| created.forked_from)),
             git_info: self.git_info.clone(),
             archived: self.archived,
+            read: self.read.clone(),
         }
     }
 
@@ -327,6 +334,8 @@ impl History {
             updated_at_ms: Some(self.updated_at.0),
             taken_back: self.taken_back.clone(),
             forked: self.forked.clone(),
+            read: Some(self.read.clone()),
+            goal: self.goal.clone(),
             preview: self.beginning_reverted.then(|| self.preview.clone().unwrap_or_default()),
         }
     }

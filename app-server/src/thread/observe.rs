@@ -121,7 +121,7 @@ fn response(
 ) -> ThreadResumeResponse {
     let now = picture(history);
     let thread = history.thread(ThreadStatus::NotLoaded);
-    let mut response: ThreadResumeResponse = pictures::response(history.settings(), thread, now).into();
+    let mut response = pictures::resumed(history.settings(), thread, now);
     response.skein = Some(catch_up::picture(continuation, now, history.told(), &[]));
     match continuation {
         Continuation::Whole | Continuation::Gap(_) => pages::show(&mut response, history, params),

@@ -3,12 +3,19 @@
 use std::path::PathBuf;
 
 use skein_protocol::extension::ThreadPicture;
-use skein_protocol::settings::{AskForApproval, SandboxMode, SandboxPolicy};
-use skein_protocol::thread::{Thread, ThreadStartParams, ThreadStartResponse};
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
+use skein_protocol::settings::{
+    AskForApproval, CollaborationMode, ModeKind, SandboxMode, SandboxPolicy, Settings,
+};
+use skein_protocol::thread::{
+    Thread, ThreadGoal, ThreadResumeResponse, ThreadSettings as ShownSettings, ThreadStartParams,
+    ThreadStartResponse,
+};
 
+use crate::clock::WallMs;
 use crate::config::{Config, Overrides};
 use crate::policy;
-use crate::rollout::record::ThreadSettings;
+use crate::rollout::record::{Goal, ThreadSettings};
 
 /// The response of `thread/start`: whoever the client wants to decide on approvals, it is the user. As of `thread/resume`, it has no turns yet.
 #[must_use]
@@ -22,9 +29,69 @@ pub fn response(settings: &ThreadSettings, thread: Thread, skein: ThreadPicture)
     response
 }
 
+/// The response of `thread/resume`, without turns and cursors.
+#[must_use]
+pub fn resumed(settings: &ThreadSettings, thread: Thread, skein: ThreadPicture) -> ThreadResumeResponse {
+    let collaboration_mode = settings.collaboration_mode.as_ref().map(|_| mode(settings));
+    ThreadResumeResponse { collaboration_mode, ..response(settings, thread, skein).into() }
+}
+
+/// What a thread works with, as clients see it: the same as the answers above.
+#[must_use]
+pub fn shown_settings(id: ThreadId, settings: &ThreadSettings) -> ShownSettings {
+    let thread = Thread::new(id, settings.cwd.clone(), settings.model_provider.clone(), 0);
+    let shown = response(settings, thread, ThreadPicture { seq: EventSeq(0), epoch: Epoch(1) });
+    ShownSettings {
+        active_permission_profile: shown.active_permission_profile,
+        approval_policy: shown.approval_policy,
+        approvals_reviewer: shown.approvals_reviewer,
+        collaboration_mode: mode(settings),
+        cwd: shown.cwd,
+        disabled_plugin_ids: shown.disabled_plugin_ids,
+        effort: shown.reasoning_effort,
+        environments: None,
+        model: shown.model,
+        model_provider: shown.model_provider,
+        multi_agent_mode: shown.multi_agent_mode,
+        personality: settings.personality,
+        sandbox_policy: shown.sandbox,
+        service_tier: shown.service_tier,
+        summary: settings.reasoning_summary,
+    }
+}
+
+/// A goal as clients see it.
+#[must_use]
+pub fn goal(thread_id: ThreadId, goal: &Goal) -> ThreadGoal {
+    ThreadGoal {
+        created_at: WallMs(goal.created_at_ms).seconds(),
+        objective: goal.objective.clone(),
+        status: goal.status,
+        thread_id,
+        time_used_seconds: WallMs(goal.time_used_ms).seconds(),
+        token_budget: goal.token_budget,
+        tokens_used: goal.tokens_used,
+        updated_at: WallMs(goal.updated_at_ms).seconds(),
+    }
+}
+
+/// The mode with the model and the effort that hold now.
+fn mode(settings: &ThreadSettings) -> CollaborationMode {
+    let chosen = settings.collaboration_mode.as_ref();
+    CollaborationMode {
+        mode: chosen.map_or(ModeKind::Default, |chosen| chosen.mode),
+        settings: Settings {
+            developer_instructions: settings.mode_instructions().map(str::to_owned),
+            model: settings.model.clone(),
+            reasoning_effort: settings.reasoning_effort.clone(),
+        },
+    }
+}
+
 /// What a new thread works with: what its client says, over the client's `config`, over the configuration.
 #[must_use]
 pub fn new_settings(params: &ThreadStartParams, overrides: &Overrides, config: &Config) -> ThreadSettings {
+    let said = overrides.thread.over(&config.thread);
     let or = |given: &Option<String>, over: &Option<String>, base: &str| {
         given.clone().or_else(|| over.clone()).unwrap_or_else(|| base.to_owned())
     };
@@ -32,8 +99,10 @@ pub fn new_settings(params: &ThreadStartParams, overrides: &Overrides, config: &
         cwd: working_directory(params.cwd.as_deref()),
         model: or(&params.model, &overrides.model, &config.model),
         model_provider: or(&params.model_provider, &overrides.model_provider, &config.model_provider),
-        reasoning_effort: None,
-        service_tier: params.service_tier.clone(),
+        reasoning_effort: said.effort,
+        reasoning_summary: said.summary,
+        collaboration_mode: None,
+        service_tier: params.service_tier.clone().or(said.service_tier),
         approval_policy: Some(
             params
                 .approval_policy
@@ -43,12 +112,11 @@ pub fn new_settings(params: &ThreadStartParams, overrides: &Overrides, config: &
         ),
         approvals_reviewer: params.approvals_reviewer,
         sandbox: params.sandbox.map(sandbox),
-        base_instructions: params.base_instructions.clone(),
-        developer_instructions: params.developer_instructions.clone(),
-        personality: params.personality,
+        base_instructions: params.base_instructions.clone().or(said.instructions),
+        developer_instructions: params.developer_instructions.clone().or(said.developer_instructions),
+        personality: params.personality.or(said.personality),
         config: params.config.clone().unwrap_or_default(),
         dynamic_tools: params.dynamic_tools.clone().unwrap_or_default(),
-        mode: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use skein_protocol::ids::{Epoch, EventSeq, TurnId};
 use skein_protocol::item::ThreadItem;
-use skein_protocol::thread::{Thread, ThreadStatus};
+use skein_protocol::thread::{Thread, ThreadGoal, ThreadStatus};
 use tokio::time::Instant;
 
 use super::event::Materialised;
@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub status: ThreadStatus,
     /// Its description, without turns. `None` while it is being loaded.
     pub thread: Option<Thread>,
+    /// What it is to reach.
+    pub goal: Option<ThreadGoal>,
     /// The last record's number.
     pub seq: EventSeq,
     /// The version of its history.
@@ -48,6 +50,7 @@ impl Snapshot {
             phase: Phase::Loading,
             status: ThreadStatus::NotLoaded,
             thread: None,
+            goal: None,
             seq: EventSeq(0),
             epoch: Epoch(1),
             persistence,

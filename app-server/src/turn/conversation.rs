@@ -63,6 +63,8 @@ fn take(pieces: &mut Vec<Piece>, body: &RecordBody) {
         | RecordBody::ThreadClosed(_)
         | RecordBody::ThreadNamed(_)
         | RecordBody::ThreadMeta(_)
+        | RecordBody::ThreadRead(_)
+        | RecordBody::ThreadGoal(_)
         | RecordBody::TurnStarted(_)
         | RecordBody::ItemStarted(_)
         | RecordBody::ItemCheckpoint(_)

@@ -37,23 +37,26 @@ use skein_protocol::methods::{
     ExperimentalFeatureList, FeedbackUpload, HooksList, Initialize, McpServerResourceRead,
     McpServerStatusList, ModelList, ModelProviderCapabilitiesRead, PermissionProfileList, RpcDiscover,
     ServerDiagnostics, SkeinCatalogResume, SkillsList, ThreadArchive, ThreadDelete, ThreadFork,
-    ThreadInjectItems, ThreadItemsList, ThreadList, ThreadMetadataUpdate, ThreadNameSet, ThreadRead,
-    ThreadResume, ThreadRevert, ThreadRollback, ThreadSearch, ThreadSearchOccurrences, ThreadStart,
+    ThreadGoalClear, ThreadGoalGet, ThreadGoalSet, ThreadInjectItems, ThreadItemsList, ThreadList,
+    ThreadMetadataUpdate, ThreadNameSet, ThreadRead, ThreadReadStateUpdate, ThreadResume, ThreadRevert,
+    ThreadRollback, ThreadSearch, ThreadSearchOccurrences, ThreadSettingsUpdate, ThreadStart,
     ThreadTurnsList, ThreadUnarchive, TurnStart, TurnSteer,
 };
 use skein_protocol::notifications::{
     ConfigWarning, Error, ItemAgentMessageDelta, ItemMcpToolCallProgress, McpServerStartupStatusUpdated,
     ServerRequestResolved, SkeinHeartbeat, SkeinRepairUpdated, ThreadArchived, ThreadDeleted,
-    ThreadNameUpdated, ThreadReverted, ThreadStarted, ThreadTokenUsageUpdated, ThreadUnarchived,
+    ThreadGoalCleared, ThreadGoalUpdated, ThreadNameUpdated, ThreadReadStateChanged, ThreadReverted,
+    ThreadSettingsUpdated, ThreadStarted, ThreadTokenUsageUpdated, ThreadUnarchived,
 };
 use skein_protocol::server::{InitializeCapabilities, ModelListParams, ServerDiagnosticsParams};
 use skein_protocol::server_requests::{ItemToolRequestUserInput, McpServerElicitationRequest};
 use skein_protocol::table::Method;
 use skein_protocol::thread::{
-    SortDirection, ThreadArchiveParams, ThreadDeleteParams, ThreadForkParams, ThreadInjectItemsParams,
-    ThreadItemsListParams, ThreadListParams, ThreadMetadataGitInfoUpdateParams, ThreadMetadataUpdateParams,
-    ThreadReadParams, ThreadResumeParams, ThreadRevertParams, ThreadRollbackParams, ThreadSetNameParams,
-    ThreadSortKey, ThreadStartParams, ThreadTurnsListParams, ThreadUnarchiveParams,
+    SortDirection, ThreadArchiveParams, ThreadDeleteParams, ThreadForkParams, ThreadGoalClearParams,
+    ThreadGoalGetParams, ThreadInjectItemsParams, ThreadItemsListParams, ThreadListParams,
+    ThreadMetadataGitInfoUpdateParams, ThreadMetadataUpdateParams, ThreadReadParams, ThreadResumeParams,
+    ThreadRevertParams, ThreadRollbackParams, ThreadSetNameParams, ThreadSortKey, ThreadStartParams,
+    ThreadTurnsListParams, ThreadUnarchiveParams,
 };
 use skein_protocol::turn::{TurnItemsView, TurnStatus};
 
@@ -97,6 +100,7 @@ async fn a_thread_from_its_start_to_its_end() -> Result<()> {
         .call::<ThreadNameSet>(ThreadSetNameParams { name: "A name".to_owned(), thread_id: thread })
         .await?;
     client.next::<ThreadNameUpdated>(|named| named.thread_id == thread).await?;
+    change_around(&mut client, thread).await?;
     look_around(&mut client, thread).await?;
     client.unsubscribe(thread).await?;
     client.thread_closed(thread).await?;
@@ -110,6 +114,26 @@ async fn a_thread_from_its_start_to_its_end() -> Result<()> {
     client.unload(thread, true).await?;
     put_aside(&mut client, thread).await?;
     home.finish().await
+}
+
+/// What can be changed of a thread beside its turns.
+async fn change_around(client: &mut Client, thread: ThreadId) -> Result<()> {
+    let unread = client.next::<ThreadReadStateChanged>(|told| told.thread_id == thread).await?.read_state;
+    let read =
+        json!({ "threadId": thread, "expectedRevision": unread.revision, "operation": { "type": "read" } });
+    client.call::<ThreadReadStateUpdate>(serde_json::from_value(read)?).await?;
+    let settings =
+        json!({ "threadId": thread, "effort": "low", "summary": "concise", "personality": "friendly" });
+    client.call::<ThreadSettingsUpdate>(serde_json::from_value(settings)?).await?;
+    client.next::<ThreadSettingsUpdated>(|told| told.thread_id == thread).await?;
+    let goal = json!({ "threadId": thread, "objective": "the moon", "tokenBudget": 1000 });
+    client.call::<ThreadGoalSet>(serde_json::from_value(goal)?).await?;
+    client.next::<ThreadGoalUpdated>(|told| told.thread_id == thread).await?;
+    let kept = client.call::<ThreadGoalGet>(ThreadGoalGetParams { thread_id: thread }).await?;
+    ensure!(kept.goal.is_some_and(|goal| goal.objective == "the moon"), "the goal is kept");
+    client.call::<ThreadGoalClear>(ThreadGoalClearParams { origin: None, thread_id: thread }).await?;
+    client.next::<ThreadGoalCleared>(|told| told.thread_id == thread).await?;
+    Ok(())
 }
 
 /// To the archive, back, and into the trash.

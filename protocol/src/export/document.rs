@@ -8,6 +8,7 @@ use crate::{
     error::CODES,
     methods::{CLIENT_NOTIFICATIONS, METHODS},
     notifications::NOTIFICATIONS,
+    params::{self, Taken},
     server_requests::SERVER_REQUESTS,
     table::{EventKind, Lane, Scope, Stability},
 };
@@ -102,7 +103,22 @@ impl Page {
             self.line(format!("{}\n", joined(info.doc)));
             let row = &schemas.methods[info.wire];
             self.fields("params", &row["params"], READ, &schemas.received);
+            self.not_honoured(info.wire);
             self.fields("result", &row["result"], SENT, &schemas.sent);
+        }
+    }
+
+    /// The params of a method that have no effect, with the reasons.
+    fn not_honoured(&mut self, method: &str) {
+        let rows = params::of(method).filter_map(|row| match row.taken {
+            Taken::Honoured => None,
+            Taken::PassedOver(reason) => Some(format!("- `{}` is passed over: {reason}", row.name)),
+            Taken::Refused(reason) => Some(format!("- `{}` is refused: {reason}", row.name)),
+        });
+        let lines: Vec<String> = rows.collect();
+        if !lines.is_empty() {
+            self.line(lines.join("\n"));
+            self.line("");
         }
     }
 

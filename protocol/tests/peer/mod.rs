@@ -11,10 +11,14 @@ use skein_protocol::{
     methods::{
         AccountBedrockCheckGovCloudRequirements, AccountRateLimitsRead, AccountUsageRead,
         ExperimentalFeatureList, FeedbackUpload, McpServerResourceRead, ModelProviderCapabilitiesRead,
-        ServerDiagnostics, ThreadInjectItems, ThreadRevert, ThreadSearchOccurrences,
-        for_each_client_notification, for_each_method,
+        ServerDiagnostics, ThreadCompactStart, ThreadGoalClear, ThreadGoalGet, ThreadGoalSet,
+        ThreadInjectItems, ThreadReadStateUpdate, ThreadRevert, ThreadSearchOccurrences,
+        ThreadSettingsUpdate, for_each_client_notification, for_each_method,
     },
-    notifications::{ItemMcpToolCallProgress, ItemReasoningTextDelta, ThreadReverted, for_each_notification},
+    notifications::{
+        ItemMcpToolCallProgress, ItemReasoningTextDelta, ThreadGoalUpdated, ThreadReverted,
+        ThreadSettingsUpdated, for_each_notification,
+    },
     server_requests::for_each_server_request,
     table::{
         ClientNotification, ClientNotificationVisitor, Method, MethodVisitor, Notification,
@@ -50,6 +54,14 @@ const NOT_RECORDED: &[&str] = &[
     ExperimentalFeatureList::INFO.wire,
     ServerDiagnostics::INFO.wire,
     FeedbackUpload::INFO.wire,
+    ThreadCompactStart::INFO.wire,
+    ThreadSettingsUpdate::INFO.wire,
+    ThreadReadStateUpdate::INFO.wire,
+    ThreadGoalSet::INFO.wire,
+    ThreadGoalGet::INFO.wire,
+    ThreadGoalClear::INFO.wire,
+    ThreadSettingsUpdated::INFO.wire,
+    ThreadGoalUpdated::INFO.wire,
 ];
 
 /// Recorded messages by method, and how many of each were tested.

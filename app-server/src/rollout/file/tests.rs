@@ -262,6 +262,8 @@ async fn a_completed_turn_says_where_it_began() {
         opened: None,
         updated_at_ms: None,
         taken_back: Vec::new(),
+        read: None,
+        goal: None,
         forked: None,
         preview: None,
     };

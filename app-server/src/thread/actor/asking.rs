@@ -167,7 +167,7 @@ impl Owner {
     /// The tools of the next turn that no helper has.
     pub(super) fn own_tools(&self) -> OwnTools {
         let settings = self.settings();
-        let plans = settings.mode == Some(ModeKind::Plan);
+        let plans = settings.mode() == Some(ModeKind::Plan);
         let wanted = plans || self.overrides.asks.unwrap_or(self.services.config().asks);
         let asks = match self.persistence {
             Persistence::Durable if wanted => Asks::Yes,

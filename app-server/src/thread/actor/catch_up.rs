@@ -99,8 +99,7 @@ impl Owner {
         open_questions: &[i64],
     ) -> ThreadResumeResponse {
         let now = self.picture();
-        let mut response: ThreadResumeResponse =
-            pictures::response(&self.settings(), self.thread(), now).into();
+        let mut response = pictures::resumed(&self.settings(), self.thread(), now);
         let told = self.journal.as_ref().map_or(now.seq, |journal| journal.history.told());
         response.skein = Some(catch_up::picture(continuation, now, told, open_questions));
         match (continuation, &self.journal) {

@@ -89,6 +89,10 @@ impl Owner {
             (None, Edit::Revert(to, reply)) => self.revert_to(to, reply),
             (None, Edit::Repository(change, reply)) => self.describe_repository(change, reply),
             (None, Edit::Inject(items, reply)) => self.inject(items, reply),
+            (None, Edit::Settings(params, reply)) => self.update_settings(&params, reply),
+            (None, Edit::ReadState(params, reply)) => self.update_read_state(&params, reply),
+            (None, Edit::SetGoal(params, reply)) => self.set_goal(params, reply),
+            (None, Edit::ClearGoal(reply)) => self.clear_goal(reply),
         }
     }
 

@@ -27,6 +27,7 @@ use crate::thread::event::{Event, Materialised, WaiterId};
 use crate::thread::journal::{Saved, reach};
 use crate::thread::machine::{Persistence, Phase};
 use crate::thread::outgoing::{Notice, Outgoing};
+use crate::thread::pictures;
 use crate::thread::writer::Written;
 
 impl Owner {
@@ -433,12 +434,14 @@ impl Owner {
         };
         if behind {
             let thread = journal.history.thread(self.status());
+            let goal = journal.history.goal().map(|goal| pictures::goal(self.id, goal));
             let open_items: Vec<ThreadItem> = journal.history.open_items().cloned().collect();
             self.seat.publish.send_modify(|snapshot| {
                 snapshot.seq = seq;
                 snapshot.epoch = epoch;
                 snapshot.turn = turn;
                 snapshot.thread = Some(thread);
+                snapshot.goal = goal;
                 snapshot.open_items = open_items;
             });
         }

@@ -35,6 +35,7 @@ mod effects;
 mod elsewhere;
 mod fork;
 mod load;
+mod marks;
 mod questions;
 mod repair;
 mod settings;

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::settings::context_of;
 use super::{Child, Owner};
 use crate::policy;
 use crate::provider::{self, Thoughts};
@@ -190,6 +191,7 @@ impl Owner {
             ),
             Beginning::OfSteer => {}
         }
+        records.extend(context_of(params));
         records.push(ItemStarted { turn_id: turn_id.clone(), item: item.clone() }.into());
         item.completed_at_ms = Some(at);
         records.push(ItemCompleted { turn_id: turn_id.clone(), item }.into());
@@ -337,6 +339,7 @@ impl Owner {
             self.notify::<ErrorNotice>(&params, None);
         }
         self.notify_turn_completed(&turn.id, number, saved);
+        self.tell_marks(&turn.id);
         self.services.counters.turns_completed.add_one();
         self.step(Event::TurnEnded);
         if self.machine.phase() == Phase::Idle {

@@ -26,6 +26,7 @@ impl History {
         self.messages.retain(|(_, into)| turns.iter().any(|held| held.turn.id == *into));
         self.updated_at = at;
         self.take_back(TakenBack { from, to: seq });
+        self.unmark_from(from, seq);
         self.emptied = self.turns.is_empty() && self.older;
         if self.turns.is_empty() && !self.older {
             self.nothing_left();

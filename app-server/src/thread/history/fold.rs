@@ -45,12 +45,17 @@ impl History {
             }
             RecordBody::ThreadNamed(named) => self.name.clone_from(&named.name),
             RecordBody::ThreadMeta(meta) => self.thread_meta(meta),
+            RecordBody::ThreadRead(read) => self.marked(read, record.seq),
+            RecordBody::ThreadGoal(set) => self.goal.clone_from(&set.goal),
             RecordBody::TurnStarted(started) => self.turn_started(started, record.seq, at),
             RecordBody::ItemStarted(started) => self.item_started(started, at),
             RecordBody::ItemCheckpoint(checkpoint) => self.item_checkpoint(checkpoint, at),
             RecordBody::ItemCompleted(completed) => self.item_completed(completed, at),
-            RecordBody::TurnCompleted(completed) => self.turn_completed(completed, at),
-            RecordBody::Usage(usage) => self.usage = Some(usage.usage),
+            RecordBody::TurnCompleted(completed) => self.turn_completed(completed, record.seq, at),
+            RecordBody::Usage(usage) => {
+                self.used_for_goal(&usage.usage);
+                self.usage = Some(usage.usage);
+            }
             RecordBody::Reverted(reverted) => {
                 self.epoch = reverted.epoch;
                 self.revert(reverted, record.seq, at);
@@ -145,13 +150,15 @@ impl History {
         self.put(&completed.turn_id, item);
     }
 
-    fn turn_completed(&mut self, completed: &TurnCompleted, at: WallMs) {
+    fn turn_completed(&mut self, completed: &TurnCompleted, seq: EventSeq, at: WallMs) {
         self.name.clone_from(&completed.header.name);
         self.settings = completed.header.settings.clone();
         if completed.header.usage.is_some() {
             self.usage.clone_from(&completed.header.usage);
         }
         self.take_origin(&completed.header);
+        self.take_marks(&completed.header);
+        self.ended_unread(&completed.turn_id, &completed.header, seq);
         // An interruption says nothing new; what closes a thread after a crash must not move it up in lists.
         if completed.status != TurnStatus::Interrupted {
             self.updated_at = at;
@@ -160,6 +167,10 @@ impl History {
             self.open_items.clear();
             self.unstarted = None;
         }
+        let started = completed.started_at_ms.map(WallMs);
+        let started = started.or_else(|| self.held(&completed.turn_id).map(|held| held.started));
+        let took_ms = started.map_or(0, |started| at.0.saturating_sub(started.0).max(0));
+        self.worked_for_goal(took_ms, at);
         if let Some(held) = self.held(&completed.turn_id) {
             held.turn.status = completed.status;
             held.turn.error.clone_from(&completed.error);

@@ -71,6 +71,7 @@ impl History {
         self.git_info.clone_from(&header.git_info);
         self.opened = header.opened;
         self.taken_back.clone_from(&header.taken_back);
+        self.take_marks(header);
         if let Some(updated) = header.updated_at_ms {
             self.updated_at = WallMs(updated);
         }

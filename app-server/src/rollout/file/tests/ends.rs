@@ -32,6 +32,8 @@ fn turn(first: u64, length: usize, opened: Option<ThreadOpened>) -> Vec<Record> 
         opened,
         updated_at_ms: None,
         taken_back: Vec::new(),
+        read: None,
+        goal: None,
         forked: None,
         preview: None,
     };

@@ -7,6 +7,7 @@ use skein_protocol::turn::{TurnStartParams, UserInput};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::super::settings::instructions;
 use super::{Child, Owner, RunningTurn};
 use crate::policy;
 use crate::provider::ModelSettings;
@@ -69,14 +70,11 @@ impl Owner {
     /// How the model is to answer in this turn.
     pub(super) fn model_settings(&self, params: &TurnStartParams) -> ModelSettings {
         let settings = self.settings();
-        let base = settings.base_instructions.unwrap_or_else(|| policy::INSTRUCTIONS.to_owned());
-        let instructions: Vec<String> =
-            [Some(base), settings.developer_instructions].into_iter().flatten().collect();
         ModelSettings {
-            instructions: Some(instructions.join("\n\n")).filter(|text| !text.trim().is_empty()),
+            instructions: instructions(&settings, policy::INSTRUCTIONS),
             effort: settings.reasoning_effort,
-            summary: params.summary,
-            service_tier: settings.service_tier,
+            summary: settings.reasoning_summary,
+            service_tier: params.service_tier_for_turn.clone().or(settings.service_tier),
             output_schema: params.output_schema.clone(),
         }
     }

@@ -1,0 +1,84 @@
+//! What a thread works with, what the user has read of it, and what it is to reach.
+
+use std::sync::Arc;
+
+use skein_protocol::error::WireError;
+use skein_protocol::thread::{
+    ThreadGoalClearParams, ThreadGoalClearResponse, ThreadGoalGetParams, ThreadGoalGetResponse,
+    ThreadGoalSetParams, ThreadGoalSetResponse, ThreadReadStateUpdateParams, ThreadReadStateUpdateResponse,
+    ThreadSettingsUpdateParams, ThreadSettingsUpdateResponse,
+};
+
+use super::thread::unwritten;
+use crate::connection::Connection;
+use crate::connection::reply::Reply;
+use crate::router::errors;
+use crate::thread::command::{Command, Edit};
+use crate::thread::dispatch;
+use crate::thread::history::History;
+use crate::thread::pictures;
+
+/// `thread/settings/update`
+pub fn update_settings(
+    connection: &Arc<Connection>,
+    params: ThreadSettingsUpdateParams,
+    reply: Reply<ThreadSettingsUpdateResponse>,
+) {
+    let id = params.thread_id;
+    dispatch::deliver(&connection.services, id, Command::Edit(Edit::Settings(Box::new(params), reply)));
+}
+
+/// `thread/readState/update`
+pub fn update_read_state(
+    connection: &Arc<Connection>,
+    params: ThreadReadStateUpdateParams,
+    reply: Reply<ThreadReadStateUpdateResponse>,
+) {
+    let id = params.thread_id;
+    dispatch::deliver(&connection.services, id, Command::Edit(Edit::ReadState(params, reply)));
+}
+
+/// `thread/goal/set`
+pub fn set_goal(
+    connection: &Arc<Connection>,
+    mut params: ThreadGoalSetParams,
+    reply: Reply<ThreadGoalSetResponse>,
+) {
+    let id = params.thread_id;
+    params.objective = params.objective.map(|objective| objective.trim().to_owned());
+    if params.objective.as_ref().is_some_and(String::is_empty) {
+        let error =
+            WireError::invalid_params("emptyObjective", "an objective needs at least one visible character");
+        return reply.err(&error.path("objective").thread(id));
+    }
+    if params.token_budget.is_some_and(|budget| budget <= 0) {
+        let error =
+            WireError::invalid_params("badBudget", "tokenBudget has to be above 0; leave it out for none");
+        return reply.err(&error.path("tokenBudget").thread(id));
+    }
+    dispatch::deliver(&connection.services, id, Command::Edit(Edit::SetGoal(params, reply)));
+}
+
+/// `thread/goal/clear`
+pub fn clear_goal(
+    connection: &Arc<Connection>,
+    params: ThreadGoalClearParams,
+    reply: Reply<ThreadGoalClearResponse>,
+) {
+    dispatch::deliver(&connection.services, params.thread_id, Command::Edit(Edit::ClearGoal(reply)));
+}
+
+/// `thread/goal/get`: from the rollout; of a thread that has none, from its owner's snapshot.
+pub async fn goal(
+    connection: Arc<Connection>,
+    params: ThreadGoalGetParams,
+) -> Result<ThreadGoalGetResponse, WireError> {
+    let (services, id) = (&connection.services, params.thread_id);
+    let seen = services.registry.handle(id).map(|handle| handle.snapshot());
+    if let Some(seen) = seen.filter(|seen| unwritten(seen).is_some()) {
+        return Ok(ThreadGoalGetResponse { goal: seen.goal });
+    }
+    let history = History::read_end(services.store.as_ref(), id, 0).await;
+    let history = history.map_err(|error| errors::read(error, id))?;
+    Ok(ThreadGoalGetResponse { goal: history.goal().map(|goal| pictures::goal(id, goal)) })
+}

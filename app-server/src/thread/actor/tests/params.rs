@@ -1,0 +1,138 @@
+//! Each param that is honoured and is a setting holds from the request on, also after a reload: the table of params is gone
+//! through, so that a new row asks for its place here.
+
+use serde_json::{Map, Value, json};
+use skein_protocol::methods::{ThreadFork, ThreadResume, ThreadStart, TurnStart};
+use skein_protocol::notifications::TurnCompleted;
+use skein_protocol::params::{self, Taken};
+use skein_protocol::table::Method;
+
+use super::*;
+use crate::thread::command::{Command, Input};
+use crate::thread::dispatch;
+use crate::thread::history::History;
+
+/// What is honoured and is no setting, each with tests of its own.
+const NO_SETTINGS: &[&str] = &[
+    "additionalContext",
+    "beforeTurnId",
+    "clientUserMessageId",
+    "dynamicTools",
+    "ephemeral",
+    "excludeTurns",
+    "initialTurnsPage",
+    "input",
+    "lastTurnId",
+    "outputSchema",
+    "serviceTierForTurn",
+    "threadId",
+    "threadSource",
+];
+
+/// A value for a param, and the name of the setting that it becomes.
+fn setting(param: &str) -> Option<(&'static str, Value)> {
+    let mode = json!({ "mode": "plan", "settings": {
+        "model": "another", "reasoning_effort": "high", "developer_instructions": "Plan." } });
+    Some(match param {
+        "approvalPolicy" => ("approvalPolicy", json!("on-request")),
+        "baseInstructions" => ("baseInstructions", json!("base")),
+        "collaborationMode" => ("collaborationMode", mode),
+        "config" => ("config", json!({ "some": "thing" })),
+        "cwd" => ("cwd", json!("/")),
+        "developerInstructions" => ("developerInstructions", json!("beside")),
+        "effort" => ("reasoningEffort", json!("high")),
+        "model" => ("model", json!("another")),
+        "modelProvider" => ("modelProvider", json!("elsewhere")),
+        "personality" => ("personality", json!("friendly")),
+        "serviceTier" => ("serviceTier", json!("flex")),
+        "summary" => ("reasoningSummary", json!("detailed")),
+        _ => return None,
+    })
+}
+
+/// Params of `M` with every setting that is honoured, and what the thread's settings have to be.
+fn all<M: Method>() -> (Map<String, Value>, Map<String, Value>) {
+    let (mut asked, mut wanted) = (Map::new(), Map::new());
+    for row in params::of(M::INFO.wire).filter(|row| row.taken == Taken::Honoured) {
+        match setting(row.name) {
+            Some((name, value)) => {
+                asked.insert(row.name.to_owned(), value.clone());
+                wanted.insert(name.to_owned(), value);
+            }
+            None => assert!(NO_SETTINGS.contains(&row.name), "{} {} has no test", M::INFO.wire, row.name),
+        }
+    }
+    assert!(wanted.len() > 7, "{wanted:?}");
+    (asked, wanted)
+}
+
+async fn hold(bench: &Bench, thread: ThreadId, wanted: &Map<String, Value>) {
+    let history = History::read_end(bench.disk.as_ref(), thread, 0).await.unwrap();
+    let settings = serde_json::to_value(history.settings()).unwrap();
+    for (name, value) in wanted {
+        assert_eq!(&settings[name], value, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_that_come_with_a_turn_hold() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.started().await;
+    let (_, command) = client.input_command(thread, "words", None);
+    let Command::Input(input) = command else { unreachable!() };
+    let Input { params, reply } = *input;
+    let (asked, wanted) = all::<TurnStart>();
+    let mut json = serde_json::to_value(params).unwrap();
+    json.as_object_mut().unwrap().extend(asked);
+    let params = serde_json::from_value(json).unwrap();
+    dispatch::deliver(&bench.services, thread, Command::Input(Box::new(Input { params, reply })));
+    client.heard::<TurnCompleted>().await;
+    hold(&bench, thread, &wanted).await;
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_that_come_with_a_start_a_resume_or_a_fork_hold() {
+    let bench = Bench::in_memory();
+    let (thread, _) = talked_and_left(&bench, &["words"]).await;
+    let mut client = bench.client();
+    let (asked, wanted) = all::<ThreadFork>();
+    let mut json = json!({ "threadId": thread });
+    json.as_object_mut().unwrap().extend(asked);
+    let fork = client.fork(serde_json::from_value(json).unwrap()).await.thread.id;
+    hold(&bench, fork, &wanted).await;
+    let (asked, wanted) = all::<ThreadResume>();
+    client.resume_with_settings(thread, asked.into()).await;
+    client.fence(thread).await;
+    hold(&bench, thread, &wanted).await;
+    // A new thread is on disk with its first turn, for which there has to be a model.
+    let (mut asked, mut wanted) = all::<ThreadStart>();
+    for params in [&mut asked, &mut wanted] {
+        params.remove("modelProvider");
+    }
+    let (_, started) = client.ask_start(serde_json::from_value(asked.into()).unwrap());
+    client.turn(started, "words").await;
+    hold(&bench, started, &wanted).await;
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_requests_config_says_of_the_answers_holds_and_a_param_wins_over_it() {
+    let bench = Bench::in_memory();
+    let (thread, _) = talked_and_left(&bench, &["words"]).await;
+    let config = json!({
+        "model": "said", "model_reasoning_effort": "low", "model_reasoning_summary": "concise",
+        "instructions": "other", "developer_instructions": "more", "personality": "pragmatic",
+        "service_tier": "slow",
+    });
+    let mut client = bench.client();
+    let asked = json!({ "config": config, "serviceTier": "flex" });
+    client.resume_with_settings(thread, asked).await;
+    client.fence(thread).await;
+    let wanted = json!({
+        "model": "said", "reasoningEffort": "low", "reasoningSummary": "concise", "baseInstructions": "other",
+        "developerInstructions": "more", "personality": "pragmatic", "serviceTier": "flex",
+    });
+    hold(&bench, thread, wanted.as_object().unwrap()).await;
+    bench.finish().await;
+}

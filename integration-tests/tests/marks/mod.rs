@@ -1,0 +1,68 @@
+//! What the user has read, what a thread is to reach, what it works with: there for every client, and after a restart.
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use skein_integration_tests::home::Home;
+use skein_protocol::methods::{
+    ConfigRead, ThreadGoalGet, ThreadGoalSet, ThreadList, ThreadRead, ThreadReadStateUpdate,
+    ThreadSettingsUpdate,
+};
+use skein_protocol::notifications::{ThreadGoalUpdated, ThreadReadStateChanged, ThreadSettingsUpdated};
+use skein_protocol::thread::{ThreadGoalGetParams, ThreadListParams, ThreadReadParams, ThreadUnreadPosition};
+
+#[tokio::test]
+async fn what_is_read_is_read_for_every_client_and_after_a_restart() -> Result<()> {
+    let mut home = Home::setup().start().await?;
+    let mut client = home.client().await?;
+    let mut other = home.client().await?;
+    let thread = client.start_said_thread("one").await?;
+    let unread = other.next::<ThreadReadStateChanged>(|told| told.thread_id == thread).await?.read_state;
+    assert!(matches!(unread.first_unread, Some(ThreadUnreadPosition::Turn { .. })), "{unread:?}");
+    let listed = other.call::<ThreadList>(ThreadListParams::default()).await?.read_states;
+    assert_eq!(listed.unwrap_or_default().get(&thread.to_string()), Some(&unread));
+    let read =
+        json!({ "threadId": thread, "expectedRevision": unread.revision, "operation": { "type": "read" } });
+    let now = other.call::<ThreadReadStateUpdate>(serde_json::from_value(read.clone())?).await?.read_state;
+    assert_eq!(now.first_unread, None);
+    client.next::<ThreadReadStateChanged>(|told| told.read_state == now).await?;
+    let refused = client.refusal::<ThreadReadStateUpdate>(serde_json::from_value(read)?).await?;
+    assert_eq!(refused.data.context("data")?.reason, "revisionConflict");
+    home.kill().await?;
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    let shown =
+        client.call::<ThreadRead>(ThreadReadParams { include_turns: false, thread_id: thread }).await?;
+    assert_eq!(shown.read_state.and_then(|state| state.first_unread), None);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_goal_and_settings_are_kept_with_their_thread() -> Result<()> {
+    let mut home = Home::setup().set("model_reasoning_effort", "medium").start().await?;
+    let mut client = home.client().await?;
+    let config = client.call::<ConfigRead>(serde_json::from_value(json!({}))?).await?.config;
+    assert_eq!(config.model_reasoning_effort.as_deref(), Some("medium"));
+    let thread = client.start_said_thread("one").await?;
+    let resumed = client.resume(thread).await?;
+    assert_eq!(resumed.reasoning_effort.as_deref(), Some("medium"), "as the file says");
+    let goal = json!({ "threadId": thread, "objective": " the moon ", "tokenBudget": 1_000_000 });
+    client.call::<ThreadGoalSet>(serde_json::from_value(goal)?).await?;
+    client.turn(thread, "two").await?;
+    let nearer = client.next::<ThreadGoalUpdated>(|told| told.turn_id.is_some()).await?.goal;
+    assert!(nearer.tokens_used > 0 && nearer.objective == "the moon", "{nearer:?}");
+    let settings = json!({ "threadId": thread, "effort": "low", "summary": "detailed" });
+    client.call::<ThreadSettingsUpdate>(serde_json::from_value(settings)?).await?;
+    let told = client.next::<ThreadSettingsUpdated>(|told| told.thread_id == thread).await?;
+    assert_eq!(told.thread_settings.effort.as_deref(), Some("low"));
+    home.kill().await?;
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    let kept = client.call::<ThreadGoalGet>(ThreadGoalGetParams { thread_id: thread }).await?.goal;
+    assert_eq!(kept.context("a goal")?.tokens_used, nearer.tokens_used);
+    assert_eq!(client.loaded().await?, [], "nobody has loaded it");
+    assert_eq!(client.resume(thread).await?.reasoning_effort.as_deref(), Some("low"));
+    let bad = json!({ "threadId": thread, "objective": "  " });
+    let refused = client.refusal::<ThreadGoalSet>(serde_json::from_value(bad)?).await?;
+    assert_eq!(refused.data.context("data")?.reason, "emptyObjective");
+    home.finish().await
+}

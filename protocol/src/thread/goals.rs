@@ -1,0 +1,99 @@
+//! What a thread is to reach.
+
+#![expect(
+    missing_docs,
+    reason = "fields and variants carry the wire's own names; source: Codex app-server v2, 0.169.0"
+)]
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::ThreadId;
+
+/// What a thread is to reach, and what that has taken so far. Times are Unix seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadGoal {
+    pub created_at: i64,
+    pub objective: String,
+    pub status: ThreadGoalStatus,
+    pub thread_id: ThreadId,
+    pub time_used_seconds: i64,
+    #[serde(default)]
+    pub token_budget: Option<i64>,
+    pub tokens_used: i64,
+    pub updated_at: i64,
+}
+
+/// How far a goal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ThreadGoalStatus {
+    Active,
+    Paused,
+    Blocked,
+    UsageLimited,
+    BudgetLimited,
+    Complete,
+}
+
+/// Who changes a goal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ThreadGoalMutationOrigin {
+    User,
+    Automatic,
+}
+
+/// Params of `thread/goal/set`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadGoalSetParams {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<ThreadGoalMutationOrigin>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<ThreadGoalStatus>,
+    pub thread_id: ThreadId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_budget: Option<i64>,
+}
+
+/// Response of `thread/goal/set`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadGoalSetResponse {
+    pub goal: ThreadGoal,
+}
+
+/// Params of `thread/goal/get`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadGoalGetParams {
+    pub thread_id: ThreadId,
+}
+
+/// Response of `thread/goal/get`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadGoalGetResponse {
+    #[serde(default)]
+    pub goal: Option<ThreadGoal>,
+}
+
+/// Params of `thread/goal/clear`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadGoalClearParams {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<ThreadGoalMutationOrigin>,
+    pub thread_id: ThreadId,
+}
+
+/// Response of `thread/goal/clear`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadGoalClearResponse {
+    pub cleared: bool,
+}

@@ -1,0 +1,52 @@
+//! What the user has read of a thread.
+
+#![expect(
+    missing_docs,
+    reason = "fields and variants carry the wire's own names; source: Codex app-server v2, 0.169.0"
+)]
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ThreadId, TurnId};
+
+/// Params of `thread/readState/update`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadReadStateUpdateParams {
+    pub expected_revision: String,
+    pub operation: ThreadReadStateOperation,
+    pub thread_id: ThreadId,
+}
+
+/// What the user has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ThreadReadStateOperation {
+    Read,
+    Unread,
+}
+
+/// Response of `thread/readState/update`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadReadStateUpdateResponse {
+    pub read_state: ThreadReadState,
+}
+
+/// How far the user has read a thread.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadReadState {
+    #[serde(default)]
+    pub first_unread: Option<ThreadUnreadPosition>,
+    pub revision: String,
+}
+
+/// The first thing that the user has not read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ThreadUnreadPosition {
+    ThreadStart,
+    Turn { turn_id: TurnId },
+}
