@@ -127,6 +127,14 @@ export type Methods = {
    * error with file, line and key of each, and change nothing.
    */
   "config/mcpServer/reload": { params: ConfigMcpServerReloadParams; result: McpServerRefreshResponse };
+  /**
+   * Sets one value in the user's file of settings by its dotted key, or takes it away where it is null; comments and
+   * everything else stay. It is in force when this is answered. Settings that a server would not take are refused with
+   * each reason, and nothing is written; so is a write whose `expectedVersion` is not that of the file's layer now.
+   */
+  "config/value/write": { params: ConfigValueWriteParams; result: ConfigWriteResponse };
+  /** Sets several values in the user's file of settings: all of them, or none. */
+  "config/batchWrite": { params: ConfigBatchWriteParams; result: ConfigWriteResponse };
   /** What an administrator requires of the settings: nothing. */
   "configRequirements/read": { params: ConfigRequirementsReadParams; result: ConfigRequirementsReadResponse };
   /** The account that pays: none, and none is needed. */
@@ -626,6 +634,21 @@ export type Config = {
   web_search: string | null;
 };
 
+/** Params of `config/batchWrite`. */
+export type ConfigBatchWriteParams = {
+  edits: ConfigEdit[];
+  expectedVersion?: string | null;
+  filePath?: string | null;
+  reloadUserConfig?: boolean;
+};
+
+/** One change of the settings file. */
+export type ConfigEdit = {
+  keyPath: string;
+  mergeStrategy: MergeStrategy;
+  value: unknown;
+};
+
 /** One place that settings come from, with what it says. */
 export type ConfigLayer = {
   config: unknown;
@@ -698,12 +721,29 @@ export type ConfigRequirementsReadResponse = {
   supportsIndependentSpeedModes: boolean | null;
 };
 
+/** Params of `config/value/write`. */
+export type ConfigValueWriteParams = {
+  expectedVersion?: string | null;
+  filePath?: string | null;
+  keyPath: string;
+  mergeStrategy: MergeStrategy;
+  value: unknown;
+};
+
 /** Params of `configWarning`. */
 export type ConfigWarningNotification = {
   details: string | null;
   path?: string | null;
   range?: TextRange | null;
   summary: string;
+};
+
+/** Response of `config/value/write` and `config/batchWrite`. */
+export type ConfigWriteResponse = {
+  filePath: string;
+  overriddenMetadata: OverriddenMetadata | null;
+  status: WriteStatus;
+  version: string;
 };
 
 /** A change of the reasoning settings within a history. */
@@ -1796,6 +1836,9 @@ export type MemoryCounts = {
   residentBytes: number;
 };
 
+/** What becomes of what stands there. */
+export type MergeStrategy = "replace" | "upsert";
+
 /** Which part of an answer a message is. */
 export type MessagePhase = "commentary" | "partial_answer" | "final_answer";
 
@@ -1900,6 +1943,13 @@ export type NetworkAccess = "restricted" | "enabled";
 
 /** Kinds of turn that take no further input. */
 export type NonSteerableTurnKind = "review" | "compact";
+
+/** What wins over what is written. */
+export type OverriddenMetadata = {
+  effectiveValue: unknown;
+  message: string;
+  overridingLayer: ConfigLayerMetadata;
+};
 
 /** How far a patch is. */
 export type PatchApplyStatus = "inProgress" | "completed" | "failed" | "declined";
@@ -3965,6 +4015,9 @@ export type WorkspaceRouting = {
   backendOrigin: string;
   chatgptAccountId: string;
 };
+
+/** Whether what is written is in force. */
+export type WriteStatus = "ok" | "okOverridden";
 
 /** How long helpers took from being told to end until no process of them was left. */
 export type ZeroCounts = {

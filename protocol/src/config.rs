@@ -156,3 +156,74 @@ pub struct ConfigRequirementsReadResponse {
     #[serde(default)]
     pub supports_independent_speed_modes: Option<bool>,
 }
+
+/// Params of `config/value/write`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigValueWriteParams {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_path: Option<String>,
+    pub key_path: String,
+    pub merge_strategy: MergeStrategy,
+    pub value: Value,
+}
+
+/// Params of `config/batchWrite`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigBatchWriteParams {
+    pub edits: Vec<ConfigEdit>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_path: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reload_user_config: bool,
+}
+
+/// One change of the settings file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigEdit {
+    pub key_path: String,
+    pub merge_strategy: MergeStrategy,
+    pub value: Value,
+}
+
+/// What becomes of what stands there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum MergeStrategy {
+    Replace,
+    Upsert,
+}
+
+/// Response of `config/value/write` and `config/batchWrite`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigWriteResponse {
+    pub file_path: String,
+    #[serde(default)]
+    pub overridden_metadata: Option<OverriddenMetadata>,
+    pub status: WriteStatus,
+    pub version: String,
+}
+
+/// Whether what is written is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum WriteStatus {
+    Ok,
+    OkOverridden,
+}
+
+/// What wins over what is written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OverriddenMetadata {
+    pub effective_value: Value,
+    pub message: String,
+    pub overriding_layer: ConfigLayerMetadata,
+}

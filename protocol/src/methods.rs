@@ -13,8 +13,9 @@ use crate::{
         PermissionProfileListParams, PermissionProfileListResponse, SkillsListParams, SkillsListResponse,
     },
     config::{
-        ConfigMcpServerReloadParams, ConfigReadParams, ConfigReadResponse, ConfigRequirementsReadParams,
-        ConfigRequirementsReadResponse, McpServerRefreshResponse,
+        ConfigBatchWriteParams, ConfigMcpServerReloadParams, ConfigReadParams, ConfigReadResponse,
+        ConfigRequirementsReadParams, ConfigRequirementsReadResponse, ConfigValueWriteParams,
+        ConfigWriteResponse, McpServerRefreshResponse,
     },
     extension::{
         RpcDiscoverParams, RpcDiscoverResponse, SkeinCatalogResumeParams, SkeinCatalogResumeResponse,
@@ -153,6 +154,12 @@ methods! {
     /// error with file, line and key of each, and change nothing.
     ConfigMcpServerReload = "config/mcpServer/reload" [Store, Stable]
         ConfigMcpServerReloadParams => McpServerRefreshResponse;
+    /// Sets one value in the user's file of settings by its dotted key, or takes it away where it is null; comments and
+    /// everything else stay. It is in force when this is answered. Settings that a server would not take are refused with
+    /// each reason, and nothing is written; so is a write whose `expectedVersion` is not that of the file's layer now.
+    ConfigValueWrite = "config/value/write" [Store, Stable] ConfigValueWriteParams => ConfigWriteResponse;
+    /// Sets several values in the user's file of settings: all of them, or none.
+    ConfigBatchWrite = "config/batchWrite" [Store, Stable] ConfigBatchWriteParams => ConfigWriteResponse;
     /// What an administrator requires of the settings: nothing.
     ConfigRequirementsRead = "configRequirements/read" [Inline, Stable]
         ConfigRequirementsReadParams => ConfigRequirementsReadResponse;

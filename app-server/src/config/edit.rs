@@ -1,4 +1,4 @@
-//! Changes of helpers in the user's settings file. What a change is not about stays as it was written: comments, order, other
+//! Changes of the user's settings file. What a change is not about stays as it was written: comments, order, other
 //! keys. Must never leave half of a file, nor one that a server would refuse.
 
 use std::fs::File;
@@ -14,8 +14,11 @@ use super::{Config, ConfigErrors, FILE, keys, tree};
 use crate::helpers::{HelperLimits, HelperSpec, Secrets, Size, Transport};
 use crate::home::{durable, make_root};
 
+mod set;
 #[cfg(test)]
 mod tests;
+
+pub use set::Merge;
 
 /// The table of helpers.
 const SERVERS: &str = "mcp_servers";
@@ -59,6 +62,22 @@ pub enum EditError {
     /// The file would have mistakes after the change.
     #[error("this cannot be written into the settings:\n{0}")]
     Refused(ConfigErrors),
+    /// There is no such place in the file.
+    #[error("{key:?} cannot be set: {why}")]
+    Key {
+        /// The dotted key.
+        key: String,
+        /// Why not.
+        why: String,
+    },
+    /// The value cannot be written there.
+    #[error("{key}: {why}")]
+    Value {
+        /// The dotted key.
+        key: String,
+        /// Why not.
+        why: String,
+    },
     /// A helper cannot be called so.
     #[error("{name:?} cannot be the name of a helper; {NAMES}")]
     Name {

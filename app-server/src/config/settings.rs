@@ -13,13 +13,15 @@ pub struct Settings {
     now: RwLock<Arc<Config>>,
     /// Has one permit: who looks at the file again, so that no older look replaces a newer one.
     look: Semaphore,
+    /// Has one permit: who writes the file for a client.
+    write: Semaphore,
 }
 
 impl Settings {
     /// These, until others are taken.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { now: RwLock::new(Arc::new(config)), look: Semaphore::new(1) }
+        Self { now: RwLock::new(Arc::new(config)), look: Semaphore::new(1), write: Semaphore::new(1) }
     }
 
     /// The settings of this moment.
@@ -32,6 +34,12 @@ impl Settings {
     pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         // Never closed; were it, two looks would merely overlap.
         self.look.acquire().await.ok()
+    }
+
+    /// One after the other: nobody else of this server writes the file until this is dropped.
+    pub async fn writing(&self) -> Option<SemaphorePermit<'_>> {
+        // Never closed; were it, a version might change between the look and the write.
+        self.write.acquire().await.ok()
     }
 
     /// Takes the settings of a new look at the file. What only a start can change stays as it is; its keys are

@@ -2,15 +2,16 @@
 
 use skein_protocol::methods::{
     AccountBedrockCheckGovCloudRequirements, AccountRateLimitsRead, AccountRead, AccountUsageRead,
-    CollaborationModeList, ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead,
-    ExperimentalFeatureList, FeedbackUpload, HooksList, Initialize, Initialized, McpServerResourceRead,
-    McpServerStatusList, McpServerToolCall, ModelList, ModelProviderCapabilitiesRead, PermissionProfileList,
-    RpcDiscover, ServerDiagnostics, SkeinCatalogResume, SkeinConnectionLeave, SkeinHelpersList, SkeinQuiesce,
-    SkeinStatus, SkeinThreadUnload, SkillsList, ThreadArchive, ThreadCompactStart, ThreadDelete, ThreadFork,
-    ThreadGoalClear, ThreadGoalGet, ThreadGoalSet, ThreadInjectItems, ThreadItemsList, ThreadList,
-    ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet, ThreadRead, ThreadReadStateUpdate, ThreadResume,
-    ThreadRevert, ThreadRollback, ThreadSearch, ThreadSearchOccurrences, ThreadSettingsUpdate, ThreadStart,
-    ThreadTurnsList, ThreadUnarchive, ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
+    CollaborationModeList, ConfigBatchWrite, ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead,
+    ConfigValueWrite, ExperimentalFeatureList, FeedbackUpload, HooksList, Initialize, Initialized,
+    McpServerResourceRead, McpServerStatusList, McpServerToolCall, ModelList, ModelProviderCapabilitiesRead,
+    PermissionProfileList, RpcDiscover, ServerDiagnostics, SkeinCatalogResume, SkeinConnectionLeave,
+    SkeinHelpersList, SkeinQuiesce, SkeinStatus, SkeinThreadUnload, SkillsList, ThreadArchive,
+    ThreadCompactStart, ThreadDelete, ThreadFork, ThreadGoalClear, ThreadGoalGet, ThreadGoalSet,
+    ThreadInjectItems, ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet,
+    ThreadRead, ThreadReadStateUpdate, ThreadResume, ThreadRevert, ThreadRollback, ThreadSearch,
+    ThreadSearchOccurrences, ThreadSettingsUpdate, ThreadStart, ThreadTurnsList, ThreadUnarchive,
+    ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
 };
 
 use crate::router::Router;
@@ -25,6 +26,7 @@ mod marks;
 mod pages;
 mod search;
 mod server;
+mod settings;
 mod shelves;
 mod startup;
 mod status;
@@ -102,4 +104,6 @@ fn add_helpers(router: &mut Router) {
     router.helper::<McpServerResourceRead, _>(helper::read_resource);
     router.store::<SkeinHelpersList, _>(helper::processes);
     router.store::<ConfigMcpServerReload, _>(startup::reload_config);
+    router.store::<ConfigValueWrite, _>(settings::write_value);
+    router.store::<ConfigBatchWrite, _>(settings::write_batch);
 }

@@ -11,6 +11,7 @@ use skein_protocol::methods::{ThreadItemsList, ThreadRead, ThreadTurnsList};
 use skein_protocol::table::Method;
 
 use crate::config::ConfigErrors;
+use crate::config::edit::EditError;
 use crate::feedback::FeedbackError;
 use crate::helpers::HelperError;
 use crate::index::IndexError;
@@ -167,6 +168,23 @@ pub fn feedback(error: &FeedbackError) -> WireError {
         FeedbackError::TooLarge { .. } => WireError::invalid_params("feedbackTooLarge", text),
         FeedbackError::Full { .. } => WireError::invalid_request("feedbackFull", text),
         FeedbackError::Io { .. } => WireError::internal("feedbackNotKept", text),
+    }
+}
+
+/// Errors of writing settings.
+#[must_use]
+pub fn edit(error: &EditError) -> WireError {
+    let text = error.to_string();
+    match error {
+        EditError::Io { .. } | EditError::Home(_) => WireError::internal("settingsUnwritten", text),
+        EditError::Broken(_) => WireError::invalid_request("badConfig", text),
+        EditError::Refused(_) | EditError::Value { .. } => {
+            WireError::invalid_params("badConfig", text).path("value")
+        }
+        EditError::Key { .. }
+        | EditError::Name { .. }
+        | EditError::Exists { .. }
+        | EditError::Absent { .. } => WireError::invalid_params("badKey", text).path("keyPath"),
     }
 }
 

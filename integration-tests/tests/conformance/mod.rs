@@ -33,8 +33,8 @@ use skein_protocol::helper::{ListMcpServerStatusParams, McpServerStartupState};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{
     AccountBedrockCheckGovCloudRequirements, AccountRateLimitsRead, AccountRead, AccountUsageRead,
-    CollaborationModeList, ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead,
-    ExperimentalFeatureList, FeedbackUpload, HooksList, Initialize, McpServerResourceRead,
+    CollaborationModeList, ConfigBatchWrite, ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead,
+    ConfigValueWrite, ExperimentalFeatureList, FeedbackUpload, HooksList, Initialize, McpServerResourceRead,
     McpServerStatusList, ModelList, ModelProviderCapabilitiesRead, PermissionProfileList, RpcDiscover,
     ServerDiagnostics, SkeinCatalogResume, SkillsList, ThreadArchive, ThreadDelete, ThreadFork,
     ThreadGoalClear, ThreadGoalGet, ThreadGoalSet, ThreadInjectItems, ThreadItemsList, ThreadList,
@@ -211,6 +211,9 @@ async fn what_clients_ask_before_their_first_thread() -> Result<()> {
     // The peer takes no params at all here.
     client.call_raw(ConfigRequirementsRead::INFO.wire, &Value::Null).await??;
     client.call_raw(ConfigMcpServerReload::INFO.wire, &Value::Null).await??;
+    let value = json!({ "keyPath": "unload.grace", "mergeStrategy": "replace", "value": "1s" });
+    client.call::<ConfigValueWrite>(serde_json::from_value(value.clone())?).await?;
+    client.call::<ConfigBatchWrite>(serde_json::from_value(json!({ "edits": [value] }))?).await?;
     client.call::<SkillsList>(SkillsListParams::default()).await?;
     client.call::<HooksList>(HooksListParams::default()).await?;
     client.call::<CollaborationModeList>(CollaborationModeListParams {}).await?;

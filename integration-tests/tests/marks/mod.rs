@@ -4,8 +4,8 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use skein_integration_tests::home::Home;
 use skein_protocol::methods::{
-    ConfigRead, ThreadGoalGet, ThreadGoalSet, ThreadList, ThreadRead, ThreadReadStateUpdate,
-    ThreadSettingsUpdate,
+    ConfigBatchWrite, ConfigRead, ConfigValueWrite, ThreadGoalGet, ThreadGoalSet, ThreadList, ThreadRead,
+    ThreadReadStateUpdate, ThreadSettingsUpdate,
 };
 use skein_protocol::notifications::{ThreadGoalUpdated, ThreadReadStateChanged, ThreadSettingsUpdated};
 use skein_protocol::thread::{ThreadGoalGetParams, ThreadListParams, ThreadReadParams, ThreadUnreadPosition};
@@ -64,5 +64,41 @@ async fn a_goal_and_settings_are_kept_with_their_thread() -> Result<()> {
     let bad = json!({ "threadId": thread, "objective": "  " });
     let refused = client.refusal::<ThreadGoalSet>(serde_json::from_value(bad)?).await?;
     assert_eq!(refused.data.context("data")?.reason, "emptyObjective");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn settings_that_a_client_writes_are_in_the_file_and_in_force() -> Result<()> {
+    let home = Home::setup().set("unload.grace", "1h").start().await?;
+    let mut client = home.client().await?;
+    let read = json!({ "includeLayers": true });
+    let before = client.call::<ConfigRead>(serde_json::from_value(read.clone())?).await?;
+    let version = before.layers.unwrap_or_default()[0].version.clone();
+    let set = json!({ "keyPath": "unload.grace", "mergeStrategy": "replace", "value": "2h", "expectedVersion": version });
+    let written = client.call::<ConfigValueWrite>(serde_json::from_value(set.clone())?).await?;
+    assert_eq!(written.file_path, home.path().join("config.toml").display().to_string());
+    assert!(std::fs::read_to_string(&written.file_path)?.contains("grace = \"2h\""));
+    let after = client.call::<ConfigRead>(serde_json::from_value(read.clone())?).await?;
+    assert_eq!(after.config.others["unload"]["grace"], json!("2h"));
+    assert_eq!(after.layers.unwrap_or_default()[0].version, written.version);
+    let stale = client.refusal::<ConfigValueWrite>(serde_json::from_value(set)?).await?;
+    assert_eq!(stale.data.context("data")?.reason, "versionConflict");
+    // All or nothing.
+    let edits = json!([
+        { "keyPath": "model_reasoning_effort", "mergeStrategy": "upsert", "value": "low" },
+        { "keyPath": "durability", "mergeStrategy": "replace", "value": "sometimes" },
+    ]);
+    let wrong =
+        client.refusal::<ConfigBatchWrite>(serde_json::from_value(json!({ "edits": edits }))?).await?;
+    assert_eq!(wrong.data.context("data")?.reason, "badConfig");
+    let now = client.call::<ConfigRead>(serde_json::from_value(read)?).await?;
+    assert_eq!(
+        (now.config.model_reasoning_effort, now.config.others["durability"].clone()),
+        (None, json!("turn"))
+    );
+    let other =
+        json!({ "keyPath": "model", "mergeStrategy": "replace", "value": "m", "filePath": "/etc/passwd" });
+    let refused = client.refusal::<ConfigValueWrite>(serde_json::from_value(other)?).await?;
+    assert_eq!(refused.data.context("data")?.reason, "otherFile");
     home.finish().await
 }

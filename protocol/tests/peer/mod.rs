@@ -9,10 +9,10 @@ use skein_protocol::{
     extension::is_ours,
     ids::RequestId,
     methods::{
-        AccountBedrockCheckGovCloudRequirements, AccountRateLimitsRead, AccountUsageRead,
-        ExperimentalFeatureList, FeedbackUpload, McpServerResourceRead, ModelProviderCapabilitiesRead,
-        ServerDiagnostics, ThreadCompactStart, ThreadGoalClear, ThreadGoalGet, ThreadGoalSet,
-        ThreadInjectItems, ThreadReadStateUpdate, ThreadRevert, ThreadSearchOccurrences,
+        AccountBedrockCheckGovCloudRequirements, AccountRateLimitsRead, AccountUsageRead, ConfigBatchWrite,
+        ConfigValueWrite, ExperimentalFeatureList, FeedbackUpload, McpServerResourceRead,
+        ModelProviderCapabilitiesRead, ServerDiagnostics, ThreadCompactStart, ThreadGoalClear, ThreadGoalGet,
+        ThreadGoalSet, ThreadInjectItems, ThreadReadStateUpdate, ThreadRevert, ThreadSearchOccurrences,
         ThreadSettingsUpdate, for_each_client_notification, for_each_method,
     },
     notifications::{
@@ -54,6 +54,8 @@ const NOT_RECORDED: &[&str] = &[
     ExperimentalFeatureList::INFO.wire,
     ServerDiagnostics::INFO.wire,
     FeedbackUpload::INFO.wire,
+    ConfigValueWrite::INFO.wire,
+    ConfigBatchWrite::INFO.wire,
     ThreadCompactStart::INFO.wire,
     ThreadSettingsUpdate::INFO.wire,
     ThreadReadStateUpdate::INFO.wire,
