@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use skein_protocol::ids::ThreadId;
@@ -14,12 +14,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::{Config, GuardProgram, Settings};
+use crate::config::{Config, GuardProgram, STDIO, Settings};
 use crate::connection::Connections;
 use crate::connection::outbox::CloseReason;
 use crate::handlers;
 use crate::helpers::{self, HostOptions, ProcessHost};
-use crate::home::{Home, HomeError};
+use crate::home::{Home, HomeError, UNIX};
 use crate::http::{self, Accept, Control, Door, Web};
 use crate::index::ThreadIndex;
 use crate::index::changes::Changes;
@@ -37,7 +37,7 @@ use crate::rollout::file::FileStore;
 use crate::rollout::file::layer::DiskLayer;
 use crate::search::ThreadSearch;
 use crate::search::texts::{Sources, Texts};
-use crate::services::{Counters, Providers, Services};
+use crate::services::{Counters, Providers, ServedAt, Services};
 use crate::tasks::Tasks;
 use crate::thread::holes::Holes;
 use crate::thread::questions::QuestionNumbers;
@@ -122,11 +122,11 @@ impl Server {
         // 3. The port and the control socket, then the word to other processes that they are open.
         let (listener, address) = listen(services.config().listen).await?.unzip();
         if let Some(address) = address {
-            services.address.get_or_init(|| address);
+            services.served_at.address.get_or_init(|| address);
         }
-        let control = control(&home);
+        let control = control(&home, &services);
         reachable(listener.is_some() || control.is_some())?;
-        home.publish(addresses(address, control.is_some().then(|| home.paths().control_socket())))?;
+        home.publish(addresses(address, services.served_at.control.get()))?;
         // 4. Serve.
         let web = Arc::new(Web {
             services: Arc::clone(&services),
@@ -285,8 +285,11 @@ async fn listen(wished: Option<SocketAddr>) -> Result<Option<(TcpListener, Socke
 }
 
 /// The socket for programs of this machine. A server is of use without it, on a file system that has none.
-fn control(home: &Home) -> Option<Control> {
+fn control(home: &Home, services: &Services) -> Option<Control> {
     Control::listen(home.paths())
+        .inspect(|_| {
+            services.served_at.control.get_or_init(|| home.paths().control_socket());
+        })
         .inspect_err(|error| {
             let path = home.paths().control_socket();
             let path = path.display();
@@ -299,10 +302,10 @@ fn reachable(is: bool) -> Result<(), StartError> {
     if is { Ok(()) } else { Err(StartError::Unreachable) }
 }
 
-/// What `server.json` says, the websocket first.
-fn addresses(websocket: Option<SocketAddr>, control: Option<PathBuf>) -> Vec<String> {
-    let control = control.map(|path| format!("unix://{}", path.display()));
-    websocket.map(|address| format!("ws://{address}")).into_iter().chain(control).collect()
+/// What `server.json` says, the websocket or the standard streams first.
+fn addresses(websocket: Option<SocketAddr>, control: Option<&PathBuf>) -> Vec<String> {
+    let first = websocket.map_or_else(|| STDIO.to_owned(), |address| format!("ws://{address}"));
+    std::iter::once(first).chain(control.map(|path| format!("{UNIX}{}", path.display()))).collect()
 }
 
 async fn serve<A: Accept>(door: Door<A>, web: Arc<Web>, accept: CancellationToken) {
@@ -329,7 +332,7 @@ fn services(config: Config, home: &Home) -> Result<(Arc<Services>, Background), 
         start_id: home.start_id(),
         machine_boot: home.machine_boot(),
         term: home.term(),
-        address: OnceLock::new(),
+        served_at: ServedAt::default(),
         counters: Counters::default(),
         providers: providers(&config, &tasks),
         settings: Settings::new(config),

@@ -1,6 +1,7 @@
 //! What every room of the running server may use. Made once, by `server.rs`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -10,7 +11,7 @@ use uuid::Uuid;
 use skein_protocol::ids::ThreadId;
 
 use crate::clock::{Clock, WallMs};
-use crate::config::{Config, Settings};
+use crate::config::{Config, STDIO, Settings};
 use crate::durations::Durations;
 use crate::helpers::ProcessHost;
 use crate::home::Term;
@@ -25,6 +26,29 @@ use crate::thread::holes::Holes;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::Registry;
 use crate::thread::subscribers::Subscribers;
+
+/// Where clients come in, once they can.
+#[derive(Debug, Default)]
+pub struct ServedAt {
+    /// The address of the websocket; none for a server on standard streams.
+    pub address: OnceLock<SocketAddr>,
+    /// The control socket; none where the file system has no sockets.
+    pub control: OnceLock<PathBuf>,
+}
+
+impl ServedAt {
+    /// The address as a URL, which is `stdio://` on standard streams.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.address.get().map_or_else(|| STDIO.to_owned(), |address| format!("ws://{address}"))
+    }
+
+    /// The path of the control socket; empty where there is none.
+    #[must_use]
+    pub fn control_socket(&self) -> String {
+        self.control.get().map(|path| path.display().to_string()).unwrap_or_default()
+    }
+}
 
 /// The running server's parts.
 pub struct Services {
@@ -58,8 +82,8 @@ pub struct Services {
     pub term: Term,
     /// When the server started.
     pub started: WallMs,
-    /// The address that is served, once it is bound.
-    pub address: OnceLock<SocketAddr>,
+    /// Where it is served.
+    pub served_at: ServedAt,
     /// Where owners name rollouts whose end is closed, so that their open markers are removed in batches.
     pub closed_rollouts: mpsc::Sender<ThreadId>,
     /// Wakes who makes room.

@@ -2569,12 +2569,14 @@ export type SkeinStatusParams = { [key: string]: unknown };
  * state of the moment.
  */
 export type SkeinStatusResponse = {
-  /** Where it listens, as a URL. */
+  /** Where it listens, as a URL; `stdio://` where that is the standard streams of the program that started it. */
   address: string;
   /** Name of this start of the server. */
   bootId: string;
   /** Websocket connections. */
   connections: number;
+  /** The unix socket at which programs of this machine reach it as well; empty where it has none. */
+  controlSocket: string;
   /** Helper processes. */
   helpers: HelperCounts;
   /** The folder that it serves. */

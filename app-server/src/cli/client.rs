@@ -8,7 +8,7 @@ use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use nix::unistd::geteuid;
 use serde_json::value::RawValue;
 use skein_app_server::home::socket::Reach;
-use skein_app_server::home::{Home, HomePaths, SERVE, holder};
+use skein_app_server::home::{Home, HomePaths, SERVE, UNIX, holder};
 use skein_app_server::policy::CLIENT_HANDSHAKE;
 use skein_protocol::envelope::{self, Incoming};
 use skein_protocol::error::WireError;
@@ -182,7 +182,7 @@ async fn knock(paths: &HomePaths) -> io::Result<UnixStream> {
 fn websocket(root: &Path) -> anyhow::Result<Option<String>> {
     let addresses = Home::read_server_json(root)?.map(|serving| serving.addresses).unwrap_or_default();
     // One that has said so has ended if nobody listens there: by now its port may be another server's.
-    if addresses.iter().any(|address| address.starts_with("unix://")) {
+    if addresses.iter().any(|address| address.starts_with(UNIX)) {
         return Ok(None);
     }
     Ok(addresses.into_iter().find(|address| address.starts_with("ws://")))

@@ -14,7 +14,7 @@ pub const IN_USE: u8 = 3;
 
 /// Takes the home at `root` for the sub-command `doing`, and makes it where it is missing; or says who has it and answers
 /// with the exit code: on stderr, and with `json` also on stdout, as
-/// `{"complete": false, "servedBy": {"pid", "doing", "address"}}`.
+/// `{"complete": false, "servedBy": {"pid", "doing", "address", "controlSocket"}}`.
 ///
 /// # Errors
 /// When the home cannot be had for another reason.
@@ -32,7 +32,12 @@ pub fn take(root: &Path, doing: &str, json: bool) -> anyhow::Result<Result<Home,
 pub fn refused(error: HomeError, json: bool) -> anyhow::Result<ExitCode> {
     let HomeError::Served { holder, home: _ } = &error else { return Err(error.into()) };
     if json {
-        let by = json!({ "pid": holder.pid, "doing": holder.doing, "address": holder.address });
+        let by = json!({
+            "pid": holder.pid,
+            "doing": holder.doing,
+            "address": holder.address,
+            "controlSocket": holder.control_socket,
+        });
         print_line(&json!({ "complete": false, "servedBy": by }).to_string())?;
     }
     eprintln!("skein: {error}");

@@ -1,6 +1,7 @@
 //! `skein status`: the numbers of a running server, for people.
 
 use skein_app_server::helpers::rungs;
+use skein_app_server::home::listens;
 use skein_protocol::extension::{
     HelperCounts, IndexCounts, IndexState, LeftoverCounts, PressureCounts, RefusalCounts, ReloadCounts,
     RepairCounts, RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts, TextsState,
@@ -18,10 +19,11 @@ pub fn table(status: &SkeinStatusResponse) -> String {
 type Row = (&'static str, String);
 
 fn server(status: &SkeinStatusResponse) -> [Row; 6] {
-    let SkeinStatusResponse { version, pid, address, home, .. } = status;
+    let SkeinStatusResponse { version, pid, home, .. } = status;
+    let control = Some(status.control_socket.as_str()).filter(|path| !path.is_empty());
     [
         ("server", format!("skein {version}, process {pid}")),
-        ("address", address.clone()),
+        ("address", listens(&status.address, control)),
         ("home", home.clone()),
         ("up", up(status.uptime_ms)),
         ("memory", format!("{} KiB", status.memory.resident_bytes / 1024)),

@@ -61,7 +61,8 @@ pub fn numbers(services: &Services) -> SkeinStatusResponse {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         home: services.config().home.display().to_string(),
-        address: services.address.get().map(|address| format!("ws://{address}")).unwrap_or_default(),
+        address: services.served_at.address(),
+        control_socket: services.served_at.control_socket(),
         started_at_ms: services.started.0,
         boot_id: services.start_id.to_string(),
         uptime_ms: u64::try_from(uptime).unwrap_or_default(),
@@ -75,10 +76,7 @@ pub fn numbers(services: &Services) -> SkeinStatusResponse {
         index: services.index.counts(),
         texts: services.search.texts().counts(),
         repair: services.repair.counts(),
-        refusals: RefusalCounts {
-            overloaded: counters.overloaded.get(),
-            slow_clients: counters.slow_clients.get(),
-        },
+        refusals: refusals(services),
         replay: replay(services),
         unloads: unloads(services),
         reloads: reloads(services),
@@ -89,6 +87,11 @@ pub fn numbers(services: &Services) -> SkeinStatusResponse {
         },
         memory: MemoryCounts { resident_bytes: pressure::resident_bytes() },
     }
+}
+
+fn refusals(services: &Services) -> RefusalCounts {
+    let counters = &services.counters;
+    RefusalCounts { overloaded: counters.overloaded.get(), slow_clients: counters.slow_clients.get() }
 }
 
 fn replay(services: &Services) -> ReplayCounts {

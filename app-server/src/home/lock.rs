@@ -14,8 +14,11 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use super::{FILE_MODE, Home, HomeError, HomePaths, Term, fault, no_surprises, only_regular, read_regular};
+use super::{
+    FILE_MODE, Home, HomeError, HomePaths, ServerJson, Term, fault, no_surprises, only_regular, read_regular,
+};
 use crate::clock::Clock;
+use crate::config::STDIO;
 use crate::helpers::Process;
 use crate::policy;
 
@@ -42,11 +45,33 @@ pub struct Holder {
     pub pid: Option<u32>,
     /// The sub-command of `skein` that it runs, once it has said so.
     pub doing: Option<String>,
-    /// Its websocket address, once it listens.
+    /// Where it listens, once it does: a websocket's address, or `stdio://`.
     pub address: Option<String>,
+    /// The path of its control socket, once it has one.
+    pub control_socket: Option<String>,
+}
+
+/// How the URL of a unix socket begins.
+pub const UNIX: &str = "unix://";
+
+/// Where a server listens, for people.
+#[must_use]
+pub fn listens(address: &str, control_socket: Option<&str>) -> String {
+    let address = if address == STDIO { "stdio" } else { address };
+    let control = control_socket.map(|path| format!(", control socket {path}")).unwrap_or_default();
+    format!("{address}{control}")
 }
 
 impl Holder {
+    /// Where it listens, as the end of a sentence; none while it has not said so.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        match self.address.as_deref()? {
+            STDIO => Some(format!("on {}", listens(STDIO, self.control_socket.as_deref()))),
+            address => Some(format!("at {address}")),
+        }
+    }
+
     /// Whether it is known by now where it listens, or that it never will. Never of one that is gone: what it was just
     /// starting has its lock for a moment more, between fork and exec.
     fn is_known(&self) -> bool {
@@ -157,6 +182,7 @@ fn told(paths: &HomePaths, lock: &File, pid: Option<u32>) -> Holder {
     Holder {
         pid: pid.or_else(|| says.as_ref().map(|says| says.pid)).or(locked.as_ref().map(|lock| lock.pid)),
         doing: locked.and_then(|lock| lock.doing),
+        control_socket: says.as_ref().and_then(ServerJson::control_socket),
         address: says.and_then(|says| says.addresses.into_iter().next()),
     }
 }

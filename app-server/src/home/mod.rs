@@ -25,7 +25,7 @@ pub mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use lock::{Holder, Idle, RESTORE, SERVE, holder, read_term};
+pub use lock::{Holder, Idle, RESTORE, SERVE, UNIX, holder, listens, read_term};
 pub use paths::{HomePaths, default_home};
 
 /// Mode of every folder in a home.
@@ -87,6 +87,12 @@ pub struct ServerJson {
     pub start_id: Uuid,
     /// Where it listens, the websocket's address first.
     pub addresses: Vec<String>,
+}
+
+impl ServerJson {
+    fn control_socket(&self) -> Option<String> {
+        self.addresses.iter().find_map(|address| address.strip_prefix(UNIX)).map(str::to_owned)
+    }
 }
 
 /// A home that this process owns until the value is dropped.
@@ -240,8 +246,9 @@ fn in_use(home: &Path, holder: &Holder) -> String {
             )
         }
         None => {
-            let address = holder.address.as_deref().unwrap_or("an address that is not published yet");
-            format!("{home} is already served by process {pid} at {address}; stop it, or use another home")
+            let place =
+                holder.place().unwrap_or_else(|| "at an address that is not published yet".to_owned());
+            format!("{home} is already served by process {pid} {place}; stop it, or use another home")
         }
     }
 }

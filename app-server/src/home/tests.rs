@@ -1,6 +1,7 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
+use crate::config::STDIO;
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -19,6 +20,17 @@ fn folders_and_files_are_private() {
     for file in [paths.lock(), paths.server_json()] {
         assert_eq!(mode(&file), FILE_MODE, "{}", file.display());
     }
+}
+
+#[test]
+fn a_server_on_standard_streams_is_named_with_its_control_socket() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Home::open(dir.path()).unwrap();
+    let socket = first.paths().control_socket();
+    let socket = socket.display();
+    first.publish(vec![STDIO.to_owned(), format!("{UNIX}{socket}")]).unwrap();
+    let refused = Home::open(dir.path()).unwrap_err();
+    assert!(refused.to_string().contains(&format!("on stdio, control socket {socket};")), "{refused}");
 }
 
 #[test]
@@ -134,7 +146,8 @@ fn what_somebody_else_has_left_behind_names_nobody() {
     fs::write(paths.server_json(), gone.to_string()).unwrap();
     let HomeError::Served { holder, .. } = Home::open(dir.path()).unwrap_err() else { panic!() };
     let us = std::process::id();
-    let expected = Holder { pid: Some(us), doing: Some("reindex".to_owned()), address: None };
+    let expected =
+        Holder { pid: Some(us), doing: Some("reindex".to_owned()), address: None, control_socket: None };
     assert_eq!(holder, expected);
     assert_eq!(super::holder(paths), Some(expected));
     let text = Home::open(dir.path()).unwrap_err().to_string();

@@ -55,7 +55,13 @@ async fn a_served_home_is_left_to_its_server_which_is_named() -> Result<()> {
     assert_eq!(refused.status.code(), Some(3));
     let said = String::from_utf8(refused.stderr)?;
     assert!(said.contains(&home.pid().to_string()) && said.contains(home.address()), "{said}");
-    let by = json!({ "pid": home.pid(), "doing": "serve", "address": home.address() });
+    let control = home.path().join("control.sock");
+    let by = json!({
+        "pid": home.pid(),
+        "doing": "serve",
+        "address": home.address(),
+        "controlSocket": control,
+    });
     let told: Value = serde_json::from_slice(&refused.stdout)?;
     assert_eq!(told, json!({ "complete": false, "servedBy": by }));
     let nowhere = reindex(&home.beside().join("nowhere"), &[]).await?;

@@ -23,8 +23,10 @@ pub struct SkeinStatusResponse {
     pub pid: u32,
     /// The folder that it serves.
     pub home: String,
-    /// Where it listens, as a URL.
+    /// Where it listens, as a URL; `stdio://` where that is the standard streams of the program that started it.
     pub address: String,
+    /// The unix socket at which programs of this machine reach it as well; empty where it has none.
+    pub control_socket: String,
     /// When it started, in Unix milliseconds.
     pub started_at_ms: i64,
     /// Name of this start of the server.

@@ -21,6 +21,7 @@ use super::Finding;
 pub struct Server {
     pid: Option<u32>,
     address: Option<String>,
+    control_socket: Option<String>,
     /// What holds its helpers, as its `skein/status` says; none where it does not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     held: Option<HeldDetails>,
@@ -68,8 +69,8 @@ pub async fn server(root: &Path) -> (Option<Server>, Finding) {
     };
     let pid = by.pid.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"));
     let doing = by.doing.as_ref().map(|doing| format!(" (skein {doing})")).unwrap_or_default();
-    let address = by.address.as_ref().map(|address| format!(" at {address}")).unwrap_or_default();
-    let text = format!("{pid}{doing} has the home{address}");
+    let place = by.place().map(|place| format!(" {place}")).unwrap_or_default();
+    let text = format!("{pid}{doing} has the home{place}");
     if by.doing.is_some_and(|doing| doing != SERVE) {
         return (None, Finding::ok(name, text));
     }
@@ -85,7 +86,7 @@ pub async fn server(root: &Path) -> (Option<Server>, Finding) {
             (None, Finding::warning(name, text, way_out))
         }
     };
-    (Some(Server { pid: by.pid, address: by.address, held }), finding)
+    (Some(Server { pid: by.pid, address: by.address, control_socket: by.control_socket, held }), finding)
 }
 
 /// What holds the helpers of the server that runs.

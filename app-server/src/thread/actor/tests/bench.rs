@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use skein_protocol::ids::{ConnectionId, ThreadId};
@@ -27,7 +27,7 @@ use crate::rollout::file::fault::{FaultLayer, Op};
 use crate::rollout::memory::MemoryStore;
 use crate::search::ThreadSearch;
 use crate::search::texts::Texts;
-use crate::services::{Counters, Providers, Services};
+use crate::services::{Counters, Providers, ServedAt, Services};
 use crate::tasks::Tasks;
 use crate::thread::holes::Holes;
 use crate::thread::questions::QuestionNumbers;
@@ -155,7 +155,7 @@ impl Bench {
             machine_boot: clock.new_id(),
             term: Term(1),
             started: clock.wall(),
-            address: OnceLock::new(),
+            served_at: ServedAt::default(),
             counters: Counters::default(),
             providers: providers(&model, &listener),
             store,
