@@ -31,27 +31,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// The params of `thread/resume` without wishes.
 #[must_use]
 pub fn resume_params(thread: ThreadId) -> ThreadResumeParams {
-    ThreadResumeParams {
-        approval_policy: None,
-        approvals_reviewer: None,
-        base_instructions: None,
-        config: None,
-        cwd: None,
-        developer_instructions: None,
-        exclude_turns: false,
-        history: None,
-        initial_turns_page: None,
-        model: None,
-        model_provider: None,
-        path: None,
-        permissions: None,
-        personality: None,
-        runtime_workspace_roots: None,
-        sandbox: None,
-        service_tier: None,
-        thread_id: thread,
-        skein: None,
-    }
+    ThreadResumeParams::new(thread)
 }
 
 /// The params of `turn/start` with a text and no wishes.

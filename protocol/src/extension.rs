@@ -87,6 +87,16 @@ pub enum GapReason {
     NotStored,
 }
 
+/// How to begin a thread.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StartOptions {
+    /// The id that it is to have: of a thread in which nobody had said anything when its server ended, so that it is nowhere
+    /// any more. Refused where there is such a thread.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thread_id: Option<ThreadId>,
+}
+
 /// How to resume a thread.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]

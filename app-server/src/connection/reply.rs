@@ -51,6 +51,11 @@ impl<R: Serialize> Reply<R> {
         Self { address, answers_with: PhantomData }
     }
 
+    /// The reply to a request that nobody has made, and nobody hears.
+    pub fn to_nobody() -> Self {
+        Self { address: None, answers_with: PhantomData }
+    }
+
     /// Answers now.
     pub fn ok(self, response: &R) {
         self.prepare(response).send();

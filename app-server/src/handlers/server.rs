@@ -23,7 +23,8 @@ use crate::policy;
 use crate::provider::ListedModel;
 use crate::reload;
 use crate::router::errors;
-use crate::thread::command::Command;
+use crate::thread::command::{Command, Unload};
+use crate::thread::event::{Force, Materialised};
 use crate::thread::machine::Phase;
 use crate::thread::subscribers::{ClientWishes, Left};
 
@@ -158,6 +159,10 @@ pub fn leave(
         {
             if let Some(turn) = handle.seen(|seen| seen.turn.clone()) {
                 handle.interrupt(turn);
+            } else if handle.seen(|seen| seen.materialised == Materialised::No) {
+                // It would be kept for a client that comes back, and this one does not. Refused where somebody has come.
+                let unload = Unload { force: Force::No, reply: Reply::to_nobody() };
+                handle.send(Command::Unload(unload)).ok();
             }
             alone.push(handle);
         }

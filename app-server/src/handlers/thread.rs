@@ -42,12 +42,34 @@ pub fn start(connection: &Arc<Connection>, params: ThreadStartParams, reply: Rep
         Ok(helpers) => helpers,
         Err(error) => return reply.err(&error),
     };
-    let id = ThreadId::new(services.clock.new_id());
+    let named = params.skein.as_ref().and_then(|skein| skein.thread_id);
+    let id = named.unwrap_or_else(|| ThreadId::new(services.clock.new_id()));
     // A connection that is gone gets no thread.
     let Some(ticket) = services.subscribers.begin_resume(connection.id(), id) else { return };
     let originator = connection.client().map(|client| client.name.clone()).unwrap_or_default();
     let start = Start { params, helpers, ticket, originator, reply };
-    dispatch::deliver(services, id, Command::Start(Box::new(start)));
+    match named {
+        None => dispatch::deliver(services, id, Command::Start(Box::new(start))),
+        Some(_) => {
+            let started = start_anew(Arc::clone(services), id, start);
+            services.tasks.spawn(format!("start/{id}"), started);
+        }
+    }
+}
+
+/// Begins a thread of an earlier server's, which is nowhere any more.
+async fn start_anew(services: Arc<Services>, id: ThreadId, start: Start) {
+    let exists = services.registry.handle(id).is_some();
+    let refusal = match services.store.exists(id).await {
+        Ok(on_disk) if exists || on_disk => {
+            let text = format!("{id} exists; resume it (thread/resume)");
+            WireError::invalid_params("threadExists", text).path("skein.threadId").thread(id)
+        }
+        Ok(_) => return dispatch::deliver(&services, id, Command::Start(Box::new(start))),
+        Err(error) => errors::read(error, id),
+    };
+    services.subscribers.end_resume(start.ticket);
+    start.reply.err(&refusal);
 }
 
 /// `thread/resume`

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     JsonObject,
-    extension::{ListDetails, ListOptions, LoadedDetails, ResumeOptions, ResumePicture, ThreadPicture},
+    extension::{
+        ListDetails, ListOptions, LoadedDetails, ResumeOptions, ResumePicture, StartOptions, ThreadPicture,
+    },
     ids::ThreadId,
     response_item::ResponseItem,
     settings::{
@@ -80,6 +82,9 @@ pub struct ThreadStartParams {
     pub service_tier: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_start_source: Option<ThreadStartSource>,
+    /// How to begin, for clients that know Skein.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skein: Option<StartOptions>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_source: Option<ThreadSource>,
 }
@@ -188,6 +193,34 @@ pub struct ThreadResumeParams {
     /// How to resume, for clients that know Skein.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skein: Option<ResumeOptions>,
+}
+
+impl ThreadResumeParams {
+    /// To subscribe to a thread, with its newest turns, and to change nothing of it.
+    #[must_use]
+    pub fn new(thread_id: ThreadId) -> Self {
+        Self {
+            approval_policy: None,
+            approvals_reviewer: None,
+            base_instructions: None,
+            config: None,
+            cwd: None,
+            developer_instructions: None,
+            exclude_turns: false,
+            history: None,
+            initial_turns_page: None,
+            model: None,
+            model_provider: None,
+            path: None,
+            permissions: None,
+            personality: None,
+            runtime_workspace_roots: None,
+            sandbox: None,
+            service_tier: None,
+            thread_id,
+            skein: None,
+        }
+    }
 }
 
 /// The page of turns that a resume should bring along.
