@@ -162,6 +162,15 @@ pub const LEAVE_LIMIT: Duration = Duration::from_millis(1200);
 pub const LEAVE_MARGIN: Duration = Duration::from_millis(100);
 /// How long `skein app-server` tries to reach the server of a home, or to become it. Origin: guess; above any stop.
 pub const OWNER_WAIT: Duration = Duration::from_secs(10);
+/// Before a bridge whose link was lost looks for a server again; twice as long each time that a link is lost sooner than in
+/// [`RELINK_SETTLED`]. Origin: guess; a server that ends frees its home within milliseconds.
+pub const RELINK_FIRST: Duration = Duration::from_millis(1);
+/// Links that may be lost so soon, one after the other, before a bridge gives up. Origin: guess; some 8 s in all.
+pub const RELINKS: u32 = 12;
+/// A link that lasted so long begins the count anew. Origin: guess; the introduction and all resumes take less.
+pub const RELINK_SETTLED: Duration = Duration::from_secs(2);
+/// Bytes that a bridge gathers of what is there at once, before it prints them. Origin: what a pipe of Linux holds.
+pub const BRIDGE_BATCH: usize = 64 << 10;
 /// At a stop, what of that time is left to the exit of the process itself. Origin: guess; milliseconds, on an idle
 /// machine.
 pub const SHUTDOWN_RESERVE: Duration = Duration::from_millis(250);

@@ -6,12 +6,14 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::methods::{Initialize, Initialized, ThreadStart, TurnStart};
 use skein_protocol::notifications::ItemStarted;
-use skein_protocol::server::{ClientInfo, InitializeParams};
+use skein_protocol::server::{ClientInfo, InitializeCapabilities, InitializeParams};
 use skein_protocol::table::{ClientNotification, Method, Notification};
 use skein_protocol::thread::ThreadStartParams;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
@@ -29,6 +31,7 @@ pub struct Streams {
     output: Lines<BufReader<ChildStdout>>,
     errors: ChildStderr,
     heard: VecDeque<Value>,
+    record: Vec<Value>,
     last_id: i64,
 }
 
@@ -38,9 +41,17 @@ impl Streams {
     /// # Errors
     /// When it does not answer.
     pub async fn start(home: &Path) -> anyhow::Result<Self> {
+        Self::start_as(home, None).await
+    }
+
+    /// The same, for a client that can do and wants these.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn start_as(home: &Path, capabilities: Option<InitializeCapabilities>) -> anyhow::Result<Self> {
         let mut streams = Self::silent(home)?;
         let client_info = ClientInfo { name: "streams".to_owned(), title: None, version: "1".to_owned() };
-        streams.call::<Initialize>(InitializeParams { capabilities: None, client_info }).await?;
+        streams.call::<Initialize>(InitializeParams { capabilities, client_info }).await?;
         streams.say(&json!({"method": Initialized::INFO.wire})).await?;
         Ok(streams)
     }
@@ -57,7 +68,7 @@ impl Streams {
         let input = child.stdin.take().context("no stdin")?;
         let output = BufReader::new(child.stdout.take().context("no stdout")?).lines();
         let errors = child.stderr.take().context("no stderr")?;
-        Ok(Self { child, input, output, errors, heard: VecDeque::new(), last_id: 0 })
+        Ok(Self { child, input, output, errors, heard: VecDeque::new(), record: Vec::new(), last_id: 0 })
     }
 
     /// Its process.
@@ -81,17 +92,68 @@ impl Streams {
     /// # Errors
     /// When the answer is an error, or there is none.
     pub async fn call<M: Method>(&mut self, params: M::Params) -> anyhow::Result<M::Response> {
+        let id = self.ask::<M>(params).await?;
+        let answer = self.answer(id).await.with_context(|| format!("no answer to {}", M::INFO.wire))?;
+        ensure!(answer["error"].is_null(), "{}: {answer}", M::INFO.wire);
+        Ok(serde_json::from_value(answer["result"].clone())?)
+    }
+
+    /// Calls a method and does not wait; the request's id.
+    ///
+    /// # Errors
+    /// When it does not read any more.
+    pub async fn ask<M: Method>(&mut self, params: M::Params) -> anyhow::Result<i64> {
         self.last_id += 1;
-        let (id, method) = (self.last_id, M::INFO.wire);
-        self.say(&json!({"id": id, "method": method, "params": params})).await?;
+        self.say(&json!({"id": self.last_id, "method": M::INFO.wire, "params": params})).await?;
+        Ok(self.last_id)
+    }
+
+    /// The answer to a request, a result or an error; what comes meanwhile is kept.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn answer(&mut self, id: i64) -> anyhow::Result<Value> {
+        let is_answer = |message: &Value| message["id"] == id && message["method"].is_null();
+        if let Some(at) = self.heard.iter().position(is_answer) {
+            return self.heard.remove(at).context("an answer");
+        }
         loop {
-            let message = self.line().await.with_context(|| format!("no answer to {method}"))?;
-            if message["id"] == id {
-                ensure!(message["error"].is_null(), "{method}: {message}");
-                return Ok(serde_json::from_value(message["result"].clone())?);
+            let message = self.line().await?;
+            if is_answer(&message) {
+                return Ok(message);
             }
             self.heard.push_back(message);
         }
+    }
+
+    /// The next request of the server.
+    ///
+    /// # Errors
+    /// When none comes.
+    pub async fn question(&mut self) -> anyhow::Result<Value> {
+        loop {
+            let message = match self.heard.pop_front() {
+                Some(message) => message,
+                None => self.line().await.context("no question")?,
+            };
+            if message["id"].is_i64() && message["method"].is_string() {
+                return Ok(message);
+            }
+        }
+    }
+
+    /// Everything that it has said, in order.
+    #[must_use]
+    pub fn record(&self) -> &[Value] {
+        &self.record
+    }
+
+    /// Sends a signal to its process.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        kill(Pid::from_raw(self.pid()?.cast_signed()), signal).with_context(|| signal.to_string())
     }
 
     /// The params of the next notification of this kind that `fits`.
@@ -131,7 +193,9 @@ impl Streams {
     async fn line(&mut self) -> anyhow::Result<Value> {
         let line = tokio::time::timeout(BOUND, self.output.next_line()).await;
         let line = line.with_context(|| format!("nothing within {BOUND:?}"))??;
-        Ok(serde_json::from_str(&line.context("its output has ended")?)?)
+        let message: Value = serde_json::from_str(&line.context("its output has ended")?)?;
+        self.record.push(message.clone());
+        Ok(message)
     }
 
     /// Ends its input and waits for its end.

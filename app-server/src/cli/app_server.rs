@@ -11,7 +11,7 @@ use skein_app_server::home::{HomeError, SERVE};
 use skein_app_server::{Server, StartError, policy, telemetry};
 use tokio::runtime;
 
-use super::bridge::{self, Ended};
+use super::bridge::{Bridge, Ended};
 use super::client;
 use super::home_alone;
 use super::serve::{self, Asked, Serve, Signals, Start};
@@ -35,9 +35,9 @@ impl AppServer {
             return Serve::new(listen, self.start).run();
         }
         telemetry::start();
-        let config = self.start.load(Some(STDIO.to_owned()))?;
+        let config = self.start.clone().load(Some(STDIO.to_owned()))?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-        let done = runtime.block_on(speak(config));
+        let done = runtime.block_on(speak(Place::new(self.start, config)));
         // A read of standard input may be under way for ever; it must not hold the exit.
         runtime.shutdown_background();
         match done.map_err(anyhow::Error::downcast) {
@@ -49,58 +49,126 @@ impl AppServer {
     }
 }
 
-/// Serves the home, or reaches who does.
-async fn speak(config: Config) -> anyhow::Result<()> {
+/// Carries messages until the input ends: to the server of the home, to the next one when that is gone, or to one of its own,
+/// which then ends with the last other client.
+async fn speak(mut place: Place) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals")?;
-    let until = Clock.now() + policy::OWNER_WAIT;
-    loop {
-        let refused = match Server::start(config.clone()).await {
-            Ok(server) => return own(&config, &server, &mut signals).await,
-            Err(StartError::Home(HomeError::Served { holder, home })) => {
-                let serves = holder.doing.as_deref().is_none_or(|doing| doing == SERVE);
-                if !serves {
-                    return Err(HomeError::Served { holder, home }.into());
-                }
-                match client::link(&config.home).await {
-                    Ok(link) => return carry(&config, link, &mut signals).await,
-                    // It may have ended meanwhile: then the home is free.
-                    Err(error) => error,
-                }
+    let mut bridge = Bridge::new(place.config.limits.message_bytes);
+    let spoken = carry(&mut place, &mut bridge, &mut signals).await;
+    if let Err(error) = &spoken {
+        bridge.give_up(error).await;
+    }
+    if let Some(server) = &place.server {
+        // Others need it for as long as nobody wants this process itself to end.
+        if matches!(spoken, Ok(Over::Input)) {
+            tokio::select! {
+                () = server.deserted() => {}
+                () = stopped(&mut signals) => {}
             }
-            Err(error) => return Err(error.into()),
+        }
+        serve::stop(server, &mut signals).await;
+    }
+    spoken.map(|_| ())
+}
+
+/// Why a conversation is over.
+enum Over {
+    Input,
+    Signal,
+}
+
+async fn carry(place: &mut Place, bridge: &mut Bridge, signals: &mut Signals) -> anyhow::Result<Over> {
+    // Links that were lost soon, one after the other.
+    let mut lost = 0;
+    loop {
+        let found = bridge.meanwhile(place.link(lost), stopped(signals)).await?;
+        let since = Clock.now();
+        let ended = match found {
+            Ok(link) => bridge.carry(link?, stopped(signals)).await?,
+            Err(ended) => ended,
         };
-        if Clock.now() >= until {
-            return Err(refused);
+        let reason = match ended {
+            Ended::Input => return Ok(Over::Input),
+            Ended::Signal => return Ok(Over::Signal),
+            Ended::Server(reason) => reason,
+        };
+        lost = if Clock.now() < since + policy::RELINK_SETTLED { lost + 1 } else { 1 };
+        if reason.is_ours() || lost > policy::RELINKS {
+            anyhow::bail!("the server of {} has ended the connection{reason}", place.config.home.display())
         }
-        tokio::time::sleep(policy::HOME_LOOK).await;
+        tracing::warn!("the server has ended the connection{reason}; looking for another one");
     }
 }
 
-/// Carries messages to the server of the home and back.
-async fn carry(config: &Config, link: Box<dyn client::Link>, signals: &mut Signals) -> anyhow::Result<()> {
-    match bridge::run(link, config.limits.message_bytes, stopped(signals)).await? {
-        Ended::Input => Ok(()),
-        Ended::Server(reason) => {
-            anyhow::bail!("the server of {} has ended the connection{reason}", config.home.display())
+/// Where a client's messages go.
+struct Place {
+    start: Start,
+    config: Config,
+    /// The server of the home, once it is this process.
+    server: Option<Server>,
+}
+
+impl Place {
+    fn new(start: Start, config: Config) -> Self {
+        Self { start, config, server: None }
+    }
+
+    /// A link to the server of the home, which this process becomes where there is none. `lost` links were lost before.
+    async fn link(&mut self, lost: u32) -> anyhow::Result<Box<dyn client::Link>> {
+        if lost > 0 {
+            tokio::time::sleep(policy::RELINK_FIRST * 2_u32.saturating_pow(lost - 1)).await;
+            self.look_again();
         }
+        let until = Clock.now() + policy::OWNER_WAIT;
+        loop {
+            let refused = match self.reach().await {
+                Ok(link) => return Ok(link),
+                Err(Refused::Now(error)) if lost > 0 => error,
+                Err(Refused::Now(error)) => return Err(error),
+                Err(Refused::Yet(error)) => error,
+            };
+            if Clock.now() >= until {
+                return Err(refused);
+            }
+            tokio::time::sleep(policy::HOME_LOOK).await;
+        }
+    }
+
+    /// The settings may have changed since this process was started as a bridge.
+    fn look_again(&mut self) {
+        if self.server.is_some() {
+            return;
+        }
+        match self.start.clone().load(Some(STDIO.to_owned())) {
+            Ok(config) => self.config = config,
+            Err(error) => tracing::warn!("the settings of the start stay in force: {error:#}"),
+        }
+    }
+
+    async fn reach(&mut self) -> Result<Box<dyn client::Link>, Refused> {
+        if self.server.is_none() {
+            match Server::start(self.config.clone()).await {
+                Ok(server) => self.server = Some(server),
+                Err(StartError::Home(HomeError::Served { holder, home })) => {
+                    let serves = holder.doing.as_deref().is_none_or(|doing| doing == SERVE);
+                    if !serves {
+                        return Err(Refused::Now(HomeError::Served { holder, home }.into()));
+                    }
+                }
+                Err(error) => return Err(Refused::Now(error.into())),
+            }
+        }
+        // Who serves may have ended meanwhile: then the home is free.
+        client::link(&self.config.home).await.map_err(Refused::Yet)
     }
 }
 
-/// Serves the home, and is the first client of it. Ends with its input, or with the last other client.
-async fn own(config: &Config, server: &Server, signals: &mut Signals) -> anyhow::Result<()> {
-    let carried = async {
-        let link = client::link(&config.home).await?;
-        carry(config, link, signals).await
-    };
-    let carried = carried.await;
-    if carried.is_ok() {
-        tokio::select! {
-            () = server.deserted() => {}
-            () = stopped(signals) => {}
-        }
-    }
-    serve::stop(server, signals).await;
-    carried
+/// Why there is no link.
+enum Refused {
+    /// It may be there in a moment.
+    Yet(anyhow::Error),
+    /// It will not, unless this is a change of servers.
+    Now(anyhow::Error),
 }
 
 /// Until a signal asks for the end.

@@ -1,21 +1,30 @@
-//! Between standard streams and a websocket: a line is a message, in both directions, and nothing is read into it. A side that
-//! does not take its messages is not read from either.
+//! Between standard streams and one server after another: a line is a message, in both directions. A side that does not take its
+//! messages is not read from either. What a client has to be told when its server changes the [`Session`] knows; here it is only
+//! carried.
 
-use std::fmt;
+mod session;
+
+use std::cell::RefCell;
+use std::{fmt, io};
 
 use anyhow::Context;
+use bytes::BytesMut;
 use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use skein_app_server::clock::Clock;
 use skein_app_server::policy;
 use skein_protocol::envelope::{self, Incoming};
 use skein_protocol::ids::RequestId;
 use skein_protocol::methods::SkeinConnectionLeave;
 use skein_protocol::table::Method;
 use tokio::io::{AsyncWriteExt, Stdin, Stdout};
-use tokio_tungstenite::tungstenite::Message;
+use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 
 use super::client::Link;
+use session::Session;
 
 /// The id of our own request. No client knows it, so none has it.
 const LEAVE: &str = "skein-bridge-leave";
@@ -23,112 +32,291 @@ const LEAVE: &str = "skein-bridge-leave";
 /// Why a bridge has ended.
 #[derive(Debug)]
 pub enum Ended {
-    /// Nobody speaks, or listens, any more, or a signal came; the server has been told.
+    /// Nobody speaks, or listens, any more; the server, if there was one, has been told.
     Input,
-    /// The server has closed the connection, for this reason.
+    /// A signal came; the server, if there was one, has been told.
+    Signal,
+    /// The link to the server is lost, for this reason.
     Server(Reason),
 }
 
 /// What a server says when it closes a connection; nothing when it just ends.
-#[derive(Debug)]
-pub struct Reason(Option<String>);
+#[derive(Debug, Default)]
+pub struct Reason {
+    text: Option<String>,
+    ours: bool,
+}
+
+impl Reason {
+    /// Whether it is something that the client has sent: another server would say the same.
+    pub fn is_ours(&self) -> bool {
+        self.ours
+    }
+}
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_ref().map_or(Ok(()), |reason| write!(f, ": {reason}"))
+        self.text.as_ref().map_or(Ok(()), |text| write!(f, ": {text}"))
     }
 }
 
-/// Carries lines of at most `longest` bytes until an end, or until `stopped`.
-pub async fn run(
-    link: Box<dyn Link>,
-    longest: usize,
-    stopped: impl Future<Output = ()>,
-) -> anyhow::Result<Ended> {
-    let (mut to_server, mut from_server) = link.split();
-    let mut lines = FramedRead::new(tokio::io::stdin(), LinesCodec::new_with_max_length(longest));
-    let mut out = tokio::io::stdout();
-    let ended = tokio::select! {
-        input = pass_on(&mut lines, &mut to_server) => input.map(|()| Ended::Input)?,
-        output = show(&mut from_server, &mut out) => output?,
-        () = stopped => Ended::Input,
-    };
-    if matches!(ended, Ended::Input) {
-        // Bounded, whatever server and client do. What is left is the server's business then.
-        let leave = leave(&mut to_server, &mut from_server, &mut out);
-        tokio::time::timeout(policy::LEAVE_LIMIT + policy::LEAVE_MARGIN, leave).await.ok();
-    }
-    Ok(ended)
+/// The standard streams, and what was said on them.
+pub struct Bridge {
+    lines: FramedRead<Stdin, LinesCodec>,
+    printer: Printer,
+    shared: Shared,
 }
 
-/// Sends each line, until the last.
+/// The client's end of what is said. No message is lost or cut where a wait for it is given up.
+struct Printer {
+    out: Stdout,
+    waits: BytesMut,
+}
+
+impl Printer {
+    /// Takes what there is for the client.
+    fn take(&mut self, shared: &Shared) {
+        let mut session = shared.session.borrow_mut();
+        while let Some(text) = session.next_to_client() {
+            self.waits.extend_from_slice(text.as_bytes());
+            self.waits.extend_from_slice(b"\n");
+        }
+    }
+
+    /// Prints everything.
+    async fn print(&mut self, shared: &Shared) -> io::Result<()> {
+        self.take(shared);
+        while !self.waits.is_empty() {
+            self.out.write_buf(&mut self.waits).await?;
+        }
+        if self.waits.capacity() > 2 * policy::BRIDGE_BATCH {
+            // What one large answer took is not kept.
+            self.waits = BytesMut::new();
+        }
+        self.out.flush().await
+    }
+}
+
+/// What both directions of a link use.
+struct Shared {
+    session: RefCell<Session>,
+    for_server: Notify,
+    for_client: Notify,
+}
+
+impl Shared {
+    /// Shows a message to the session, and wakes whom it has something for.
+    fn with(&self, does: impl FnOnce(&mut Session)) {
+        does(&mut self.session.borrow_mut());
+        self.for_server.notify_one();
+        self.for_client.notify_one();
+    }
+
+    fn next_to_server(&self) -> Option<Utf8Bytes> {
+        self.session.borrow_mut().next_to_server()
+    }
+}
+
+impl Bridge {
+    /// A bridge for lines of at most `longest` bytes.
+    pub fn new(longest: usize) -> Self {
+        let lines = FramedRead::new(tokio::io::stdin(), LinesCodec::new_with_max_length(longest));
+        let printer = Printer { out: tokio::io::stdout(), waits: BytesMut::new() };
+        let session = RefCell::new(Session::new(Clock.new_id().to_string()));
+        Self {
+            lines,
+            printer,
+            shared: Shared { session, for_server: Notify::new(), for_client: Notify::new() },
+        }
+    }
+
+    /// Carries messages until the link is lost, or until the input's end, or until `stopped`.
+    pub async fn carry(
+        &mut self,
+        link: Box<dyn Link>,
+        stopped: impl Future<Output = ()>,
+    ) -> anyhow::Result<Ended> {
+        let Self { lines, printer, shared } = self;
+        let (mut to_server, mut from_server) = link.split();
+        shared.with(Session::linked);
+        let ended = tokio::select! {
+            input = pass_on(lines, &mut to_server, shared) => input.map(|()| Ended::Input)?,
+            output = show(&mut from_server, printer, shared) => output,
+            () = stopped => Ended::Signal,
+        };
+        match ended {
+            Ended::Input | Ended::Signal => {
+                // Bounded, whatever server and client do. What is left is the server's business then.
+                let leave = leave(&mut to_server, &mut from_server, printer, shared);
+                tokio::time::timeout(policy::LEAVE_LIMIT + policy::LEAVE_MARGIN, leave).await.ok();
+            }
+            Ended::Server(_) => shared.with(Session::lost),
+        }
+        Ok(ended)
+    }
+
+    /// Waits for a link, and hears meanwhile whether the client is still there.
+    pub async fn meanwhile<T>(
+        &mut self,
+        found: impl Future<Output = T>,
+        stopped: impl Future<Output = ()>,
+    ) -> anyhow::Result<Result<T, Ended>> {
+        let Self { lines, printer, shared } = self;
+        let hear = async {
+            if printer.print(shared).await.is_err() {
+                return Ok(());
+            }
+            while let Some(line) = next_line(lines, shared).await? {
+                shared.with(|session| session.client_says(line));
+            }
+            if shared.session.borrow().waiting_bytes() > 0 {
+                // Who has said something and closed its end still waits for the answer.
+                tokio::time::sleep(policy::LEAVE_LIMIT).await;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            found = found => Ok(Ok(found)),
+            heard = hear => heard.map(|()| Err(Ended::Input)),
+            () = stopped => Ok(Err(Ended::Signal)),
+        }
+    }
+
+    /// Tells the client that nobody will answer what it waits for.
+    pub async fn give_up(&mut self, why: &anyhow::Error) {
+        self.shared.with(|session| session.give_up(&format!("{why:#}")));
+        // A client that does not read hears it on stderr.
+        tokio::time::timeout(policy::LEAVE_MARGIN, self.printer.print(&self.shared)).await.ok();
+    }
+}
+
+/// The next line with something in it, when there is room for it; none at the end of the input.
+async fn next_line(
+    lines: &mut FramedRead<Stdin, LinesCodec>,
+    shared: &Shared,
+) -> anyhow::Result<Option<Utf8Bytes>> {
+    let longest = lines.decoder().max_length();
+    loop {
+        if shared.session.borrow().waiting_bytes() > longest {
+            // They go with the next link.
+            std::future::pending::<()>().await;
+        }
+        match lines.next().await.transpose() {
+            Ok(Some(line)) if line.trim().is_empty() => {}
+            Ok(line) => return Ok(line.map(Utf8Bytes::from)),
+            Err(LinesCodecError::MaxLineLengthExceeded) => {
+                anyhow::bail!("a message has more than limits.message_bytes ({longest} bytes)")
+            }
+            Err(LinesCodecError::Io(error)) => return Err(error).context("standard input"),
+        }
+    }
+}
+
+/// Sends what there is for the server, until the last line of the client was.
 async fn pass_on(
     lines: &mut FramedRead<Stdin, LinesCodec>,
     to_server: &mut SplitSink<Box<dyn Link>, Message>,
+    shared: &Shared,
 ) -> anyhow::Result<()> {
-    while let Some(line) = lines.next().await {
-        let line = match line {
-            Ok(line) => line,
-            Err(LinesCodecError::MaxLineLengthExceeded) => {
-                anyhow::bail!(
-                    "a message has more than limits.message_bytes ({} bytes)",
-                    lines.decoder().max_length()
-                )
+    loop {
+        while let Some(text) = shared.next_to_server() {
+            if to_server.send(Message::Text(text)).await.is_err() {
+                // Why the connection broke is told to who reads it.
+                std::future::pending::<()>().await;
             }
-            Err(LinesCodecError::Io(error)) => return Err(error).context("standard input"),
-        };
-        if !line.trim().is_empty() && to_server.send(Message::text(line)).await.is_err() {
-            // Why the connection broke is told to who reads it.
-            std::future::pending::<()>().await;
+        }
+        tokio::select! {
+            biased;
+            () = shared.for_server.notified() => {}
+            line = next_line(lines, shared) => match line? {
+                Some(line) => shared.with(|session| session.client_says(line)),
+                None => return Ok(()),
+            },
         }
     }
-    Ok(())
 }
 
-/// Prints each message, until the server closes or nobody reads.
-async fn show(from_server: &mut SplitStream<Box<dyn Link>>, out: &mut Stdout) -> anyhow::Result<Ended> {
-    while let Some(message) = from_server.next().await {
-        match message {
-            Ok(Message::Text(text)) => {
-                if print(out, &text).await.is_err() {
-                    return Ok(Ended::Input);
+/// Prints each message, until the server closes or nobody reads. What is there at once is printed at once.
+async fn show(from_server: &mut SplitStream<Box<dyn Link>>, printer: &mut Printer, shared: &Shared) -> Ended {
+    loop {
+        let at_once = from_server.next().now_or_never();
+        let message = match at_once {
+            Some(message) => message,
+            None => {
+                if printer.print(shared).await.is_err() {
+                    return Ended::Input;
+                }
+                tokio::select! {
+                    biased;
+                    () = shared.for_client.notified() => continue,
+                    message = from_server.next() => message,
                 }
             }
-            Ok(Message::Close(frame)) => {
-                return Ok(Ended::Server(Reason(frame.map(|frame| frame.reason.to_string()))));
-            }
-            Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
-            Err(error) => return Ok(Ended::Server(Reason(Some(error.to_string())))),
+        };
+        if let Some(reason) = take(message, shared) {
+            return Ended::Server(reason);
+        }
+        printer.take(shared);
+        if printer.waits.len() > policy::BRIDGE_BATCH && printer.print(shared).await.is_err() {
+            return Ended::Input;
         }
     }
-    Ok(Ended::Server(Reason(None)))
 }
 
-async fn print(out: &mut Stdout, text: &str) -> std::io::Result<()> {
-    out.write_all(text.as_bytes()).await?;
-    out.write_all(b"\n").await?;
-    out.flush().await
+/// Takes what came on the link; the reason when it is lost.
+fn take(
+    message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>,
+    shared: &Shared,
+) -> Option<Reason> {
+    match message {
+        Some(Ok(Message::Text(text))) => {
+            shared.session.borrow_mut().server_says(text, Clock.wall().0);
+            shared.for_server.notify_one();
+            None
+        }
+        Some(Ok(Message::Close(frame))) => {
+            let ours = |code| {
+                matches!(
+                    code,
+                    CloseCode::Protocol | CloseCode::Unsupported | CloseCode::Invalid | CloseCode::Size
+                )
+            };
+            Some(frame.map_or_else(Reason::default, |frame| Reason {
+                ours: ours(frame.code),
+                text: Some(frame.reason.to_string()),
+            }))
+        }
+        Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => None,
+        Some(Err(error)) => Some(Reason { text: Some(error.to_string()), ours: false }),
+        None => Some(Reason::default()),
+    }
 }
 
 /// Tells the server that the user is gone, and waits until what only this user had has ended.
 async fn leave(
     to_server: &mut SplitSink<Box<dyn Link>, Message>,
     from_server: &mut SplitStream<Box<dyn Link>>,
-    out: &mut Stdout,
+    printer: &mut Printer,
+    shared: &Shared,
 ) {
     let request = serde_json::json!({"id": LEAVE, "method": SkeinConnectionLeave::INFO.wire, "params": {}});
     if to_server.send(Message::text(request.to_string())).await.is_err() {
         return;
     }
-    while let Some(Ok(message)) = from_server.next().await {
-        let Message::Text(text) = message else { continue };
-        let ours = |id: &RequestId| matches!(id, RequestId::String(id) if id == LEAVE);
-        match envelope::parse(&text) {
-            // The error: it was not even initialised.
-            Ok(Incoming::Response { id, .. } | Incoming::Error { id, .. }) if ours(&id) => break,
-            // Somebody may still listen.
-            Ok(_) | Err(_) => drop(print(out, &text).await),
+    loop {
+        let message = from_server.next().await;
+        // The error: it was not even initialised.
+        if let Some(Ok(Message::Text(text))) = &message
+            && let Ok(Incoming::Response { id, .. } | Incoming::Error { id, .. }) = envelope::parse(text)
+            && matches!(id, RequestId::String(id) if id == LEAVE)
+        {
+            break;
         }
+        if take(message, shared).is_some() {
+            break;
+        }
+        // Somebody may still listen.
+        printer.print(shared).await.ok();
     }
     // It has been told all; that it is gone already is fine.
     to_server.close().await.ok();

@@ -1,5 +1,8 @@
 //! `skein app-server`: the protocol on standard streams, as the server of a home or as a bridge to it.
 
+mod ends;
+mod takeover;
+
 use anyhow::{Context, Result};
 use serde_json::json;
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
@@ -8,8 +11,9 @@ use skein_integration_tests::requests::resume_params;
 use skein_integration_tests::streams::Streams;
 use skein_protocol::extension::SkeinConnectionLeaveParams;
 use skein_protocol::ids::ThreadId;
-use skein_protocol::methods::{SkeinConnectionLeave, SkeinStatus, ThreadResume};
+use skein_protocol::methods::{SkeinConnectionLeave, SkeinStatus, ThreadResume, ThreadStart};
 use skein_protocol::table::Method;
+use skein_protocol::thread::ThreadStartParams;
 use skein_protocol::turn::TurnStatus;
 
 const HANGS: &str = "/tool helper hang";
@@ -89,17 +93,6 @@ async fn a_server_on_standard_streams_stays_for_others_and_ends_with_the_last() 
 }
 
 #[tokio::test]
-async fn a_server_that_ends_tells_a_bridge_why() -> Result<()> {
-    let mut home = Home::start().await?;
-    let streams = Streams::start(&home.path()).await?;
-    home.stop().await?;
-    let (code, said) = streams.exit(PATIENCE).await?;
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("has ended the connection"), "{said}");
-    home.finish().await
-}
-
-#[tokio::test]
 async fn a_line_above_the_limit_is_an_error_that_names_it() -> Result<()> {
     let home = Home::setup().set("limits.message_bytes", 65_536).start().await?;
     let mut streams = Streams::start(&home.path()).await?;
@@ -132,6 +125,10 @@ async fn who_leaves_for_good_ends_its_turns_unless_somebody_else_listens() -> Re
     assert_eq!((answer.left, answer.loaded), (1, 0));
     assert_eq!(ended_turn(&home, alone).await?, TurnStatus::Interrupted);
     assert_eq!(ended_turn(&home, both).await?, TurnStatus::InProgress);
+    // In which nobody has said anything: it is not kept for who does not come back.
+    one.call::<ThreadStart>(ThreadStartParams::default()).await?;
+    let answer = one.call::<SkeinConnectionLeave>(SkeinConnectionLeaveParams {}).await?;
+    assert_eq!((answer.left, answer.loaded), (1, 0));
     let again = one.call::<SkeinConnectionLeave>(SkeinConnectionLeaveParams {}).await?;
     assert_eq!((again.left, again.loaded), (0, 0));
     home.finish().await

@@ -1,0 +1,432 @@
+//! What a bridge knows of its client's conversation, so that another server can go on with it. A pure machine: messages go in,
+//! messages come out, and nothing is read, written or waited for.
+//!
+//! On a link that works everything passes, and four things are noted: how the client has introduced itself, which of its requests
+//! are not answered, which questions it was asked, and of each thread that it is subscribed to the last number that it was told.
+//! On the next link the client is introduced again, its threads are resumed by number, and what was not answered is asked again
+//! where that does no harm.
+
+mod comeback;
+mod followed;
+mod hello;
+mod names;
+mod numbers;
+mod repeat;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde_json::value::RawValue;
+use skein_protocol::envelope::{self, Incoming};
+use skein_protocol::error::WireError;
+use skein_protocol::event::ServerRequestResolvedNotification;
+use skein_protocol::ids::{RequestId, ThreadId};
+use skein_protocol::methods::{
+    Initialize, Initialized, SkeinConnectionLeave, ThreadFork, ThreadResume, ThreadStart, ThreadUnsubscribe,
+    TurnStart,
+};
+use skein_protocol::notifications::{ServerRequestResolved, SkeinHeartbeat, ThreadStarted};
+use skein_protocol::table::{ClientNotification, Method, Notification};
+use skein_protocol::thread::{ThreadResumeParams, ThreadStartParams, ThreadUnsubscribeParams};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use comeback::{Comeback, SERVER_STOPS};
+use followed::{Followed, Picture};
+use hello::Hello;
+use repeat::Rule;
+
+/// The conversation of one client.
+#[derive(Debug, Default)]
+pub struct Session {
+    hello: Hello,
+    state: State,
+    /// Requests of the client that were sent and not answered, in their order.
+    asked: Vec<Asked>,
+    /// Lines of the client that wait for a link, in their order, and their bytes.
+    waiting: VecDeque<Utf8Bytes>,
+    waiting_bytes: usize,
+    /// What the client is subscribed to.
+    threads: BTreeMap<ThreadId, Followed>,
+    /// What it was asked and nobody has settled.
+    questions: Vec<Question>,
+    held: Option<Held>,
+    to_client: VecDeque<Utf8Bytes>,
+    to_server: VecDeque<Utf8Bytes>,
+    /// Unlike that of every other session.
+    name: String,
+    last_id: u64,
+}
+
+/// How far the link is.
+#[derive(Debug, Default)]
+enum State {
+    /// There is none.
+    #[default]
+    Apart,
+    /// The server was told again who the client is.
+    Greeting,
+    /// The client's threads are being resumed.
+    Resuming(Comeback),
+    /// Everything passes.
+    Live,
+}
+
+/// A request that waits for its answer.
+#[derive(Debug)]
+struct Asked {
+    id: RequestId,
+    method: String,
+    line: Utf8Bytes,
+    kind: Kind,
+    rule: Rule,
+    /// It was asked before, of a server that is gone.
+    again: bool,
+}
+
+/// What an answer means for the bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Initialize,
+    /// Subscribes; the new thread is only in the server's memory.
+    Start,
+    Fork,
+    /// Subscribes to the thread, if the request can be read.
+    Resume {
+        thread: Option<ThreadId>,
+        observes: bool,
+    },
+    Unsubscribe(Option<ThreadId>),
+    Leave,
+    TurnStart,
+    Other,
+}
+
+/// A request of the server.
+#[derive(Debug)]
+struct Question {
+    id: RequestId,
+    thread: Option<ThreadId>,
+    /// The client's answer, until the server has said that it needs none any more: it may have been lost.
+    answer: Option<Utf8Bytes>,
+}
+
+/// Messages that wait behind the answers to messages of the user that were sent again: their turns may have ended already, and
+/// who has no answer does not know that it is its turn which ends.
+#[derive(Debug, Default)]
+struct Held {
+    behind: Vec<RequestId>,
+    texts: Vec<Utf8Bytes>,
+    bytes: usize,
+}
+
+impl Session {
+    /// A session with a name that no other one has, and without a link.
+    pub fn new(name: String) -> Self {
+        Self { name, ..Self::default() }
+    }
+
+    /// The next message for the client.
+    pub fn next_to_client(&mut self) -> Option<Utf8Bytes> {
+        self.to_client.pop_front()
+    }
+
+    /// The next message for the server.
+    pub fn next_to_server(&mut self) -> Option<Utf8Bytes> {
+        self.to_server.pop_front()
+    }
+
+    /// Bytes of the client's lines that wait for a link.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
+    /// Takes a line of the client.
+    pub fn client_says(&mut self, line: Utf8Bytes) {
+        match &self.state {
+            State::Live => self.pass(line),
+            State::Apart | State::Greeting | State::Resuming(_) => {
+                self.waiting_bytes += line.len();
+                self.waiting.push_back(line);
+            }
+        }
+    }
+
+    /// Takes a message of the server, at this time (Unix milliseconds).
+    pub fn server_says(&mut self, text: Utf8Bytes, now: i64) {
+        if numbers::is_quiet(&text) {
+            return self.tell(text);
+        }
+        let text = names::without(&text).map_or(text, Utf8Bytes::from);
+        let shared = text.clone();
+        match envelope::parse(&shared) {
+            Ok(Incoming::Request { id, params, .. }) => self.asks(id, params, text),
+            Ok(Incoming::Notification { method, params }) => self.notes(&method, params, text),
+            Ok(Incoming::Response { id, result }) => self.answers(&id, Ok(result), text, now),
+            Ok(Incoming::Error { id, error }) => self.answers(&id, Err(error), text, now),
+            // The answer to a message that nobody could read.
+            Err(_) => self.tell(text),
+        }
+    }
+
+    /// A link to a server is open.
+    pub fn linked(&mut self) {
+        match self.hello.again() {
+            Some(hello) => {
+                self.state = State::Greeting;
+                self.to_server.push_back(hello);
+            }
+            None => self.go_live(),
+        }
+    }
+
+    /// The link is lost. Requests that cannot be repeated are answered, unless they were not even sent.
+    pub fn lost(&mut self) {
+        self.state = State::Apart;
+        self.release();
+        let unsent = std::mem::take(&mut self.to_server);
+        for asked in std::mem::take(&mut self.asked) {
+            match asked.rule.refusal(&asked.method, asked.again) {
+                Some(error) if !unsent.contains(&asked.line) => self.refuse(&asked.id, &error),
+                Some(_) | None => self.asked.push(asked),
+            }
+        }
+    }
+
+    /// There is no server, and will be none. Everything that waits is answered.
+    pub fn give_up(&mut self, why: &str) {
+        self.lost();
+        let waiting = self.waiting.drain(..).filter_map(|line| match envelope::parse(&line) {
+            Ok(Incoming::Request { id, method, .. }) => Some((id, method.into_owned())),
+            Ok(_) | Err(_) => None,
+        });
+        let asked = std::mem::take(&mut self.asked).into_iter().map(|asked| (asked.id, asked.method));
+        for (id, method) in asked.chain(waiting).collect::<Vec<_>>() {
+            let text = format!("no server is there to answer {method}: {why}");
+            self.refuse(&id, &WireError::internal("noServer", text).method(&method));
+        }
+    }
+
+    fn refuse(&mut self, id: &RequestId, error: &WireError) {
+        self.tell(envelope::error_reply(Some(id), error).into());
+    }
+
+    /// For the client, behind what it has to hear first.
+    fn tell(&mut self, text: Utf8Bytes) {
+        let Some(held) = &mut self.held else { return self.to_client.push_back(text) };
+        held.bytes += text.len();
+        held.texts.push(text);
+        if held.bytes > repeat::MOST_HELD {
+            self.release();
+        }
+    }
+
+    fn release(&mut self) {
+        if let Some(held) = self.held.take() {
+            self.to_client.extend(held.texts);
+        }
+    }
+
+    /// A word of the bridge's own, unless the client does not want such.
+    fn say<N: Notification>(&mut self, params: &N::Params, now: i64) {
+        if !self.hello.opted_out(N::INFO.wire) {
+            self.tell(envelope::notification::<N>(params, now, None).into());
+        }
+    }
+
+    /// Sends a line of the client to the server, and notes what comes of it.
+    fn pass(&mut self, line: Utf8Bytes) {
+        let shared = line.clone();
+        match envelope::parse(&shared) {
+            Ok(Incoming::Request { id, method, params }) => return self.ask(id, &method, params, line),
+            Ok(Incoming::Notification { method, .. }) if method == Initialized::INFO.wire => {
+                self.hello.said_initialized();
+            }
+            Ok(Incoming::Response { id, .. } | Incoming::Error { id, .. }) => {
+                if let Some(question) = self.questions.iter_mut().find(|question| question.id == id) {
+                    question.answer = Some(line.clone());
+                }
+                if self.hello.opted_out(ServerRequestResolved::INFO.wire) {
+                    self.questions.retain(|question| question.id != id);
+                }
+            }
+            // The server says what is wrong with it.
+            Ok(Incoming::Notification { .. }) | Err(_) => {}
+        }
+        self.to_server.push_back(line);
+    }
+
+    fn ask(&mut self, id: RequestId, method: &str, params: Option<&RawValue>, line: Utf8Bytes) {
+        let kind = kind(method, params);
+        let line = match kind {
+            Kind::Initialize => self.hello.ask(&id, params).unwrap_or(line),
+            Kind::TurnStart => {
+                self.last_id += 1;
+                let unique = format!("{}-{}", self.name, self.last_id);
+                names::named(&id, params, &unique).map_or(line, Utf8Bytes::from)
+            }
+            Kind::Start
+            | Kind::Fork
+            | Kind::Resume { .. }
+            | Kind::Unsubscribe(_)
+            | Kind::Leave
+            | Kind::Other => line,
+        };
+        let (rule, method) = (repeat::rule(method), method.to_owned());
+        self.to_server.push_back(line.clone());
+        self.asked.push(Asked { id, method, line, kind, rule, again: false });
+    }
+
+    /// The server asks. A question that the client has already is not put twice; its answer may have been lost.
+    fn asks(&mut self, id: RequestId, params: Option<&RawValue>, text: Utf8Bytes) {
+        if let Some(known) = self.questions.iter().find(|question| question.id == id) {
+            self.to_server.extend(known.answer.clone());
+            return;
+        }
+        self.questions.push(Question { id, thread: followed::thread_of(params), answer: None });
+        self.tell(text);
+    }
+
+    /// The server tells something.
+    fn notes(&mut self, method: &str, params: Option<&RawValue>, text: Utf8Bytes) {
+        if method == SkeinHeartbeat::INFO.wire && !self.hello.wants_numbers() {
+            return;
+        }
+        if method == ServerRequestResolved::INFO.wire
+            && let Ok(settled) = envelope::params::<ServerRequestResolvedNotification>(params)
+        {
+            self.questions.retain(|question| question.id != settled.request_id);
+        }
+        if method == ThreadStarted::INFO.wire && self.was_told(params) {
+            return;
+        }
+        let stamp = envelope::stamp(&text).unwrap_or_default();
+        followed::note(&mut self.threads, method, params, stamp);
+        let text = if self.hello.wants_numbers() {
+            text
+        } else {
+            numbers::without(method, params, stamp).map_or(text, Utf8Bytes::from)
+        };
+        self.tell(text);
+    }
+
+    /// Whether a start that is told is one which the bridge has repeated.
+    fn was_told(&mut self, params: Option<&RawValue>) -> bool {
+        let thread = followed::started(params).and_then(|thread| self.threads.get_mut(&thread));
+        thread.is_some_and(|followed| std::mem::take(&mut followed.told))
+    }
+
+    /// The server answers.
+    fn answers(&mut self, id: &RequestId, answer: Result<&RawValue, WireError>, text: Utf8Bytes, now: i64) {
+        if self.is_own(id) {
+            return self.own_answer(id, answer, now);
+        }
+        let Some(at) = self.asked.iter().position(|asked| asked.id == *id) else { return self.tell(text) };
+        let mut asked = self.asked.remove(at);
+        if answer.as_ref().is_err_and(|error| error.reason() == SERVER_STOPS) {
+            // It was not done, and is asked of the next one.
+            (asked.rule, asked.again) = (Rule::Again, false);
+            return self.asked.insert(at, asked);
+        }
+        let text = match answer {
+            Ok(result) => self.granted(&asked, result, now).map_or(text, Utf8Bytes::from),
+            Err(error) if asked.again && asked.rule.is_done(&error) => {
+                envelope::response(id, &serde_json::json!({})).into()
+            }
+            Err(_) => text,
+        };
+        self.tell_answer(id, text);
+    }
+
+    /// Tells an answer. What waits behind it follows.
+    fn tell_answer(&mut self, id: &RequestId, text: Utf8Bytes) {
+        let Some(held) = &mut self.held else { return self.tell(text) };
+        let before = held.behind.len();
+        held.behind.retain(|waits| waits != id);
+        if held.behind.len() == before {
+            return self.tell(text);
+        }
+        self.to_client.push_back(text);
+        if held.behind.is_empty() {
+            self.release();
+        }
+    }
+
+    /// A request of the client was granted. What it is told where that is not the server's answer.
+    fn granted(&mut self, asked: &Asked, result: &RawValue, now: i64) -> Option<String> {
+        match asked.kind {
+            Kind::Initialize => {
+                self.hello.granted();
+                return (!self.hello.wants_numbers()).then(|| hello::plain_welcome(&asked.id, result))?;
+            }
+            Kind::Start => {
+                let thread = self.follow(result, false, now);
+                if let Some(followed) = thread.and_then(|thread| self.threads.get_mut(&thread)) {
+                    followed.start = params_of(&asked.line);
+                }
+            }
+            Kind::Fork => {
+                self.follow(result, false, now);
+            }
+            Kind::Resume { observes, .. } => {
+                self.follow(result, observes, now);
+            }
+            Kind::Unsubscribe(thread) => {
+                thread.map(|thread| self.threads.remove(&thread));
+            }
+            Kind::Leave => self.threads.clear(),
+            Kind::TurnStart | Kind::Other => {}
+        }
+        None
+    }
+
+    /// The client is subscribed by an answer of its own. What it names of the client's questions is still open.
+    fn follow(&mut self, result: &RawValue, observes: bool, now: i64) -> Option<ThreadId> {
+        let picture = Picture::read(result)?;
+        let thread = picture.id();
+        self.void(thread, picture.pending(), now);
+        self.threads.insert(thread, picture.followed(observes));
+        Some(thread)
+    }
+
+    /// Everything passes from here on: first what was asked before, then what has waited.
+    fn go_live(&mut self) {
+        self.state = State::Live;
+        for asked in &mut self.asked {
+            asked.again = true;
+            self.to_server.push_back(asked.line.clone());
+        }
+        self.waiting_bytes = 0;
+        for line in std::mem::take(&mut self.waiting) {
+            self.pass(line);
+        }
+    }
+}
+
+/// The params of a request to start a thread.
+fn params_of(line: &str) -> Option<Box<ThreadStartParams>> {
+    match envelope::parse(line) {
+        Ok(Incoming::Request { params, .. }) => envelope::params(params).ok().map(Box::new),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+fn kind(method: &str, params: Option<&RawValue>) -> Kind {
+    match method {
+        _ if method == Initialize::INFO.wire => Kind::Initialize,
+        _ if method == ThreadStart::INFO.wire => Kind::Start,
+        _ if method == ThreadFork::INFO.wire => Kind::Fork,
+        _ if method == ThreadResume::INFO.wire => {
+            let asked = envelope::params::<ThreadResumeParams>(params).ok();
+            let observes = asked.as_ref().and_then(|asked| asked.skein.as_ref()).is_some_and(|s| s.observe);
+            Kind::Resume { thread: asked.map(|asked| asked.thread_id), observes }
+        }
+        _ if method == ThreadUnsubscribe::INFO.wire => {
+            let asked = envelope::params::<ThreadUnsubscribeParams>(params).ok();
+            Kind::Unsubscribe(asked.map(|asked| asked.thread_id))
+        }
+        _ if method == SkeinConnectionLeave::INFO.wire => Kind::Leave,
+        _ if method == TurnStart::INFO.wire => Kind::TurnStart,
+        _ => Kind::Other,
+    }
+}

@@ -1,0 +1,245 @@
+//! How a client's conversation comes to another server: its introduction, then its threads by their numbers, then its requests.
+
+use std::collections::{HashMap, VecDeque};
+
+use serde_json::value::RawValue;
+use skein_protocol::envelope;
+use skein_protocol::error::{OVERLOADED, WireError};
+use skein_protocol::event::{
+    ServerRequestResolvedNotification, ThreadClosedNotification, ThreadStatusChangedNotification,
+    TurnCompletedNotification, WarningNotification,
+};
+use skein_protocol::extension::{GapReason, ResumeOptions, ResumePicture, StartOptions};
+use skein_protocol::ids::{RequestId, ThreadId};
+use skein_protocol::methods::{ThreadResume, ThreadStart};
+use skein_protocol::notifications::{
+    ServerRequestResolved, ThreadClosed, ThreadStatusChanged, TurnCompleted, Warning,
+};
+use skein_protocol::thread::{ThreadResumeParams, ThreadStatus};
+use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
+
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::followed::{Followed, Picture};
+use super::hello::HELLO;
+use super::{Asked, Held, Kind, Session, State};
+
+/// How the ids of the bridge's own resumes begin. No client knows them, so none has them.
+const RESUME: &str = "skein-bridge-resume-";
+
+/// The reason of a refusal when a thread exists nowhere.
+const NOT_FOUND: &str = "threadNotFound";
+
+/// The reason of a refusal of a server that stops.
+pub const SERVER_STOPS: &str = "serverStops";
+
+/// Resumes that wait for their answers at a time. Origin: guess; below what a connection may have under way.
+const AT_ONCE: usize = 16;
+
+/// How far it is.
+#[derive(Debug, Default)]
+pub struct Comeback {
+    left: VecDeque<ThreadId>,
+    /// Resumes that were asked for.
+    asked: HashMap<String, ThreadId>,
+}
+
+impl Comeback {
+    fn ask(
+        &mut self,
+        thread: ThreadId,
+        last_id: &mut u64,
+        to_server: &mut VecDeque<Utf8Bytes>,
+        request: impl FnOnce(&RequestId) -> String,
+    ) {
+        *last_id += 1;
+        let id = format!("{RESUME}{last_id}");
+        to_server.push_back(request(&RequestId::String(id.clone())).into());
+        self.asked.insert(id, thread);
+    }
+}
+
+impl Session {
+    /// Whether it is the id of a request of the bridge's own.
+    pub(super) fn is_own(&self, id: &RequestId) -> bool {
+        matches!(id, RequestId::String(id) if id == HELLO || id.starts_with(RESUME))
+    }
+
+    /// The answer to one of these.
+    pub(super) fn own_answer(&mut self, id: &RequestId, answer: Result<&RawValue, WireError>, now: i64) {
+        let RequestId::String(id) = id else { return };
+        match &mut self.state {
+            State::Greeting if id == HELLO => self.greeted(answer.err(), now),
+            State::Resuming(comeback) => {
+                if let Some(thread) = comeback.asked.remove(id) {
+                    self.resumed(thread, answer, now);
+                    self.resume_more();
+                }
+            }
+            // An answer to a question of an earlier link does not come on this one.
+            State::Apart | State::Greeting | State::Live => {}
+        }
+    }
+
+    fn greeted(&mut self, refused: Option<WireError>, now: i64) {
+        if let Some(error) = refused {
+            // It has let the client in before: a server that does not do so now is no help for its threads either.
+            for thread in self.threads.keys().copied().collect::<Vec<_>>() {
+                self.gone(thread, &error, now);
+            }
+        }
+        self.to_server.extend(self.hello.initialized());
+        let leaves = self.asked.iter().any(|asked| asked.kind == Kind::Leave);
+        // What the client resumes or leaves itself is not resumed for it.
+        let theirs = |thread: &ThreadId| leaves || self.asked.iter().any(|asked| asked.is_about(*thread));
+        let left = self.threads.keys().copied().filter(|thread| !theirs(thread)).collect();
+        let starts = self.asked.iter().filter(|asked| asked.kind == Kind::TurnStart);
+        let behind: Vec<RequestId> = starts.map(|asked| asked.id.clone()).collect();
+        self.held = (!behind.is_empty()).then(|| Held { behind, ..Held::default() });
+        self.state = State::Resuming(Comeback { left, asked: HashMap::new() });
+        self.resume_more();
+    }
+
+    fn resume_more(&mut self) {
+        let State::Resuming(comeback) = &mut self.state else { return };
+        while comeback.asked.len() < AT_ONCE
+            && let Some(thread) = comeback.left.pop_front()
+        {
+            let Some(followed) = self.threads.get(&thread) else { continue };
+            let params = resume_params(thread, followed);
+            comeback.ask(thread, &mut self.last_id, &mut self.to_server, |id| {
+                envelope::request::<ThreadResume>(id, &params)
+            });
+        }
+        if comeback.asked.is_empty() {
+            self.go_live();
+        }
+    }
+
+    fn resumed(&mut self, thread: ThreadId, answer: Result<&RawValue, WireError>, now: i64) {
+        match answer.map(Picture::read) {
+            Ok(Some(picture)) => self.goes_on(thread, &picture, now),
+            Ok(None) => {
+                self.gone(thread, &WireError::internal("unreadable", "its answer is no resume's"), now)
+            }
+            Err(error) if error.code == OVERLOADED => {
+                if let State::Resuming(comeback) = &mut self.state {
+                    comeback.left.push_back(thread);
+                }
+            }
+            // Its client is told nothing: the link goes with the server.
+            Err(error) if error.reason() == SERVER_STOPS => {}
+            Err(error) if error.reason() == NOT_FOUND && self.starts_anew(thread) => {}
+            Err(error) => self.gone(thread, &error, now),
+        }
+    }
+
+    /// Begins a thread again in which nobody has said anything. Whether it is one.
+    fn starts_anew(&mut self, thread: ThreadId) -> bool {
+        let State::Resuming(comeback) = &mut self.state else { return false };
+        let Some(followed) = self.threads.get_mut(&thread) else { return false };
+        if followed.told {
+            return false;
+        }
+        let Some(mut params) = followed.start.take() else { return false };
+        params.skein = Some(StartOptions { thread_id: Some(thread) });
+        followed.told = true;
+        comeback.ask(thread, &mut self.last_id, &mut self.to_server, |id| {
+            envelope::request::<ThreadStart>(id, &params)
+        });
+        followed.start = Some(params);
+        true
+    }
+
+    /// The thread goes on. What of the client's view its events do not say is said.
+    fn goes_on(&mut self, thread: ThreadId, picture: &Picture, now: i64) {
+        let Some(followed) = self.threads.get_mut(&thread) else { return };
+        let status = picture.status().clone();
+        let changed = std::mem::replace(&mut followed.status, status.clone()) != status;
+        followed.number = picture.skein().map(|skein| (skein.seq, skein.epoch));
+        let anew = followed.told;
+        self.void(thread, picture.pending(), now);
+        if !anew && picture.skein().is_none_or(|skein| skein.replay_to.is_none()) {
+            self.gap(thread, picture.skein(), &status, now);
+        }
+        if changed {
+            let changed = ThreadStatusChangedNotification { status, thread_id: thread, skein: None };
+            self.say::<ThreadStatusChanged>(&changed, now);
+        }
+    }
+
+    /// Some of what happened cannot be told: a turn that the client sees running ends all the same.
+    fn gap(&mut self, thread: ThreadId, picture: Option<&ResumePicture>, status: &ThreadStatus, now: i64) {
+        let runs = matches!(status, ThreadStatus::Active { .. });
+        let ended = !runs && self.end_turn(thread, now);
+        let reason = picture.and_then(|picture| picture.gap).map(|gap| gap.reason);
+        // Where nothing was ever said nothing was missed.
+        if ended || runs || reason != Some(GapReason::NotStored) {
+            let message = "some of what happened in this thread while the server changed cannot be told: \
+                resume it to see it as it is";
+            let warning = WarningNotification { message: message.to_owned(), thread_id: Some(thread) };
+            self.say::<Warning>(&warning, now);
+        }
+    }
+
+    /// The thread is gone with its server.
+    pub(super) fn gone(&mut self, thread: ThreadId, error: &WireError, now: i64) {
+        self.void(thread, &[], now);
+        self.end_turn(thread, now);
+        self.threads.remove(&thread);
+        if error.reason() != NOT_FOUND {
+            let message = format!("the thread cannot go on: {}", error.message);
+            self.say::<Warning>(&WarningNotification { message, thread_id: Some(thread) }, now);
+        }
+        self.say::<ThreadClosed>(&ThreadClosedNotification { thread_id: thread, skein: None }, now);
+    }
+
+    /// Ends the turn that the client sees running. Whether there was one.
+    fn end_turn(&mut self, thread: ThreadId, now: i64) -> bool {
+        let Some(id) = self.threads.get_mut(&thread).and_then(|followed| followed.turn.take()) else {
+            return false;
+        };
+        let turn = Turn {
+            status: TurnStatus::Interrupted,
+            items_view: TurnItemsView::NotLoaded,
+            started_at: None,
+            completed_at: Some(now / 1000),
+            ..Turn::new(id, 0)
+        };
+        let ended = TurnCompletedNotification { thread_id: thread, turn, skein: None };
+        self.say::<TurnCompleted>(&ended, now);
+        true
+    }
+
+    /// The client's open questions in a thread need no answer any more, all but those that are still open.
+    pub(super) fn void(&mut self, thread: ThreadId, still: &[RequestId], now: i64) {
+        let questions = std::mem::take(&mut self.questions);
+        let void =
+            |question: &super::Question| question.thread == Some(thread) && !still.contains(&question.id);
+        let (void, open): (Vec<_>, Vec<_>) = questions.into_iter().partition(void);
+        self.questions = open;
+        for question in void {
+            let resolved = ServerRequestResolvedNotification { request_id: question.id, thread_id: thread };
+            self.say::<ServerRequestResolved>(&resolved, now);
+        }
+    }
+}
+
+impl Asked {
+    /// Whether it subscribes to the thread, or ends the subscription.
+    fn is_about(&self, id: ThreadId) -> bool {
+        match self.kind {
+            Kind::Resume { thread, .. } | Kind::Unsubscribe(thread) => thread == Some(id),
+            Kind::Initialize | Kind::Start | Kind::Fork | Kind::Leave | Kind::TurnStart | Kind::Other => {
+                false
+            }
+        }
+    }
+}
+
+/// How a thread is resumed: from the number that the client was told, without the turns that it has.
+fn resume_params(thread: ThreadId, followed: &Followed) -> ThreadResumeParams {
+    let (after_seq, epoch) = followed.number.unzip();
+    let options = ResumeOptions { observe: followed.observes, after_seq, epoch };
+    ThreadResumeParams { exclude_turns: true, skein: Some(options), ..ThreadResumeParams::new(thread) }
+}

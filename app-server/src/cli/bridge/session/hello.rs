@@ -1,0 +1,86 @@
+//! How the client has introduced itself, and how it is introduced to the next server: always with the numbers of events, which
+//! the bridge needs, and never so that the client sees them unless it has asked.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+use skein_protocol::envelope;
+use skein_protocol::extension::{EVENTS_EXTENSION, EVENTS_VERSION};
+use skein_protocol::ids::RequestId;
+use skein_protocol::methods::{Initialize, Initialized};
+use skein_protocol::server::{InitializeParams, InitializedParams};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+/// The id of the bridge's own `initialize`. No client knows it, so none has it.
+pub const HELLO: &str = "skein-bridge-hello";
+
+/// What is known of the client.
+#[derive(Debug, Default)]
+pub struct Hello {
+    /// As it was sent; none before the client has introduced itself.
+    params: Option<InitializeParams>,
+    granted: bool,
+    initialized: bool,
+    numbered: bool,
+    opted_out: HashSet<String>,
+}
+
+impl Hello {
+    /// The client's `initialize` as the server gets it; none where it goes as it is: it cannot be read, or is not the first.
+    pub fn ask(&mut self, id: &RequestId, params: Option<&RawValue>) -> Option<Utf8Bytes> {
+        if self.granted {
+            return None;
+        }
+        let mut params: InitializeParams = envelope::params(params).ok()?;
+        let capabilities = params.capabilities.get_or_insert_default();
+        let extensions = capabilities.extensions.get_or_insert_default();
+        let asked = extensions.get(EVENTS_EXTENSION).and_then(|asked| asked.get("version"));
+        self.numbered = asked.and_then(Value::as_u64) == Some(EVENTS_VERSION);
+        extensions.insert(EVENTS_EXTENSION.to_owned(), serde_json::json!({ "version": EVENTS_VERSION }));
+        self.opted_out = capabilities.opt_out_notification_methods.iter().flatten().cloned().collect();
+        let line = envelope::request::<Initialize>(id, &params);
+        self.params = Some(params);
+        Some(line.into())
+    }
+
+    /// The server has let the client in.
+    pub fn granted(&mut self) {
+        self.granted = self.params.is_some();
+    }
+
+    /// The client has said that it has heard.
+    pub fn said_initialized(&mut self) {
+        self.initialized = true;
+    }
+
+    /// The introduction to another server; none before there was one.
+    pub fn again(&self) -> Option<Utf8Bytes> {
+        let params = self.params.as_ref().filter(|_| self.granted)?;
+        Some(envelope::request::<Initialize>(&RequestId::String(HELLO.to_owned()), params).into())
+    }
+
+    /// What follows it, if the client has said it.
+    pub fn initialized(&self) -> Option<Utf8Bytes> {
+        let said = || envelope::client_notification::<Initialized>(&InitializedParams::default()).into();
+        self.initialized.then(said)
+    }
+
+    /// Whether the client has asked for the numbers of events.
+    pub fn wants_numbers(&self) -> bool {
+        self.numbered
+    }
+
+    /// Whether it does not want to hear such a notification.
+    pub fn opted_out(&self, method: &str) -> bool {
+        self.opted_out.contains(method)
+    }
+}
+
+/// The answer to `initialize` for a client that has not asked for the numbers of events.
+pub fn plain_welcome(id: &RequestId, result: &RawValue) -> Option<String> {
+    let mut result: Value = serde_json::from_str(result.get()).ok()?;
+    let extensions = result.pointer_mut("/skein/extensions").and_then(Value::as_object_mut)?;
+    extensions.remove(EVENTS_EXTENSION);
+    Some(envelope::response(id, &result))
+}

@@ -1,0 +1,68 @@
+//! The numbers of events, which the bridge asks for: taken out of what a client is told that has not asked for them.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use skein_protocol::envelope::Stamp;
+use skein_protocol::notifications::{NOTIFICATIONS, ServerRequestResolved};
+use skein_protocol::table::{EventKind, Notification, Scope};
+
+/// How the server begins a notification.
+const BEGINS: &str = r#"{"method":""#;
+
+/// Members of `params.skein` that only those have who asked for the numbers.
+const OF_CATALOG: [&str; 2] = ["catalogSeq", "catalogEpoch"];
+
+/// Whether a message never has a number and changes nothing of what a bridge knows: deltas, above all. It need not be read.
+pub fn is_quiet(text: &str) -> bool {
+    let Some(method) = text.strip_prefix(BEGINS).and_then(|rest| rest.split('"').next()) else {
+        return false;
+    };
+    let quiet = |kind, scope| kind == EventKind::Transient && scope == Scope::Subscribers;
+    method != ServerRequestResolved::INFO.wire
+        && NOTIFICATIONS.iter().any(|known| known.wire == method && quiet(known.kind, known.scope))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Plain<'a> {
+    method: &'a str,
+    params: &'a Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    emitted_at_ms: Option<i64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Unread<'a> {
+    method: &'a str,
+    params: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    emitted_at_ms: Option<i64>,
+}
+
+/// A notification without its numbers; none where it has none.
+pub fn without(method: &str, params: Option<&RawValue>, stamp: Stamp) -> Option<String> {
+    let (params, emitted_at_ms) = (params?, stamp.emitted_at_ms);
+    if let Some(params) = of_catalog(method, params) {
+        return serde_json::to_string(&Plain { method, params: &params, emitted_at_ms }).ok();
+    }
+    stamp.seq?;
+    serde_json::to_string(&Unread { method, params, emitted_at_ms }).ok()
+}
+
+/// The params without the number of the catalog; none where they have none.
+fn of_catalog(method: &str, params: &RawValue) -> Option<Value> {
+    let to_all = NOTIFICATIONS.iter().any(|known| known.wire == method && known.scope == Scope::All);
+    // Most have none, and need not be taken apart.
+    if !to_all || !params.get().contains(OF_CATALOG[0]) {
+        return None;
+    }
+    let mut params: Map<String, Value> = serde_json::from_str(params.get()).ok()?;
+    let skein = params.get_mut("skein")?.as_object_mut()?;
+    skein.retain(|member, _| !OF_CATALOG.contains(&member.as_str()));
+    if skein.is_empty() {
+        params.remove("skein");
+    }
+    Some(Value::Object(params))
+}

@@ -1,0 +1,245 @@
+//! A session between a client and a model of a server, which ends and loses links whenever it likes.
+
+mod lives;
+mod model;
+
+use serde_json::{Value, json};
+use skein_protocol::extension::EVENTS_EXTENSION;
+use skein_protocol::methods as m;
+use skein_protocol::notifications as n;
+use skein_protocol::table::{Method, Notification};
+
+use super::Session;
+use model::{Link, World};
+
+/// A client that has introduced itself and has one thread; what it was told until then is forgotten.
+fn world(numbers: bool) -> World {
+    let mut world = World::new(numbers);
+    world.ask(m::ThreadStart::INFO.wire, &json!({}));
+    world.settle();
+    world.told.clear();
+    world
+}
+
+fn methods(told: &[Value]) -> Vec<&str> {
+    told.iter().filter_map(|message| message["method"].as_str()).collect()
+}
+
+#[test]
+fn a_plain_client_sees_no_number_though_the_bridge_has_asked_for_them() {
+    let mut world = World::new(false);
+    world.ask(m::ThreadStart::INFO.wire, &json!({}));
+    world.settle();
+    world.event(0);
+    world.announce(0);
+    world.beat();
+    world.settle();
+    let welcome = &world.told[0]["result"]["skein"];
+    assert_eq!((welcome["version"].as_str(), &welcome["extensions"]), (Some("model"), &json!({})));
+    let begun = n::ThreadStarted::INFO.wire;
+    let told = world.told.iter().filter(|told| told["method"].is_string() && told["method"] != begun);
+    let told: Vec<&Value> = told.collect();
+    assert_eq!(told.len(), 2, "no heartbeat: {told:?}");
+    for told in told {
+        assert!(told["emittedAtMs"].is_i64() && told["seq"].is_null() && told["epoch"].is_null(), "{told}");
+        assert!(told["params"]["skein"].is_null(), "{told}");
+    }
+}
+
+#[test]
+fn a_client_that_asks_for_numbers_sees_everything_as_it_is() {
+    let mut world = World::new(true);
+    world.ask(m::ThreadStart::INFO.wire, &json!({}));
+    world.settle();
+    let welcome = world.told[0].clone();
+    world.told.clear();
+    world.event(0);
+    world.announce(0);
+    world.beat();
+    world.settle();
+    assert!(welcome["result"]["skein"]["extensions"][EVENTS_EXTENSION].is_object());
+    let heard = [n::ItemCompleted::INFO.wire, n::ThreadNameUpdated::INFO.wire, n::SkeinHeartbeat::INFO.wire];
+    assert_eq!(methods(&world.told), heard);
+    let numbers: Vec<&Value> = world.told.iter().filter(|told| told["method"].is_string()).collect();
+    assert_eq!(numbers[0]["seq"], 1);
+    assert!(numbers[1]["params"]["skein"]["catalogSeq"].is_u64());
+}
+
+#[test]
+fn what_was_missed_follows_once_and_in_order() {
+    let mut world = world(false);
+    world.event(0);
+    world.settle();
+    world.event(0);
+    world.lose(Link::Broken);
+    world.event(0);
+    world.link();
+    world.event(0);
+    world.settle();
+    assert_eq!(world.events_told(0), [1, 2, 3, 4]);
+}
+
+#[test]
+fn what_can_be_repeated_is_asked_again_and_only_once() {
+    let mut world = world(false);
+    let id = world.ask(model::NEVER_ANSWERED, &json!({}));
+    world.send_all();
+    world.lose(Link::ServerDied);
+    assert_eq!(world.answer_to(id), None, "it waits");
+    world.link();
+    world.settle();
+    world.lose(Link::ServerDied);
+    let answer = world.answer_to(id).unwrap();
+    assert_eq!(answer["error"]["data"]["reason"], "serverEnded", "twice is enough: {answer}");
+    world.link();
+    world.settle();
+    assert_eq!(world.told.iter().filter(|told| told["id"] == id).count(), 1);
+}
+
+#[test]
+fn what_cannot_be_repeated_is_refused_with_what_to_do() {
+    let mut world = world(false);
+    let thread = world.thread(0);
+    let asked = [
+        (m::ThreadFork::INFO.wire, json!({"threadId": thread}), m::ThreadList::INFO.wire),
+        (m::McpServerToolCall::INFO.wire, json!({}), "the tool may have been called"),
+        ("something/new", json!({}), "look whether it was done"),
+    ];
+    let asked = asked.map(|(method, params, hint)| (world.ask(method, &params), method, hint));
+    world.send_all();
+    let unsent = world.ask(m::ThreadFork::INFO.wire, &json!({"threadId": thread, "unsent": true}));
+    world.lose(Link::ServerDied);
+    assert_eq!(world.answer_to(unsent), None, "no server has seen it");
+    for (id, method, hint) in asked {
+        let answer = world.answer_to(id).unwrap();
+        let text = answer["error"]["message"].as_str().unwrap();
+        assert!(text.contains(method) && text.contains(hint), "{text}");
+        assert_eq!(answer["error"]["data"]["reason"], "serverEnded");
+    }
+}
+
+#[test]
+fn a_turn_that_ended_with_its_server_was_interrupted_as_asked() {
+    let mut world = world(false);
+    let params = json!({"threadId": world.thread(0), "turnId": "t"});
+    let id = world.ask(m::TurnInterrupt::INFO.wire, &params);
+    world.lose(Link::ServerDied);
+    world.link();
+    world.settle();
+    assert_eq!(world.answer_to(id).unwrap()["result"], json!({}));
+    // Asked for the first time it is the server's to say.
+    let id = world.ask(m::TurnInterrupt::INFO.wire, &params);
+    world.settle();
+    assert_eq!(world.answer_to(id).unwrap()["error"]["data"]["reason"], "noTurn");
+}
+
+#[test]
+fn a_thread_that_was_only_in_memory_is_closed_and_its_turn_interrupted() {
+    let mut world = world(false);
+    let thread = world.thread(0);
+    world.begin_turn(0, "t");
+    world.question(0);
+    world.settle();
+    world.told.clear();
+    world.forget(0);
+    world.lose(Link::ServerDied);
+    world.link();
+    world.settle();
+    let heard =
+        [n::ServerRequestResolved::INFO.wire, n::TurnCompleted::INFO.wire, n::ThreadClosed::INFO.wire];
+    assert_eq!(methods(&world.told), heard);
+    assert!(world.told.iter().all(|told| told["params"]["threadId"] == thread));
+    let turn = &world.told[1]["params"]["turn"];
+    assert_eq!((turn["id"].as_str(), turn["status"].as_str()), (Some("t"), Some("interrupted")));
+}
+
+#[test]
+fn a_thread_in_which_nobody_has_said_anything_begins_again_unnoticed() {
+    let mut world = world(false);
+    world.forget(0);
+    world.lose(Link::ServerDied);
+    world.link();
+    world.settle();
+    assert_eq!(world.told, [] as [Value; 0]);
+    world.event(0);
+    world.settle();
+    assert_eq!(world.events_told(0), [1], "it is subscribed");
+}
+
+#[test]
+fn what_a_server_refuses_as_it_stops_is_asked_of_the_next() {
+    let mut world = world(false);
+    world.stop();
+    let id = world.ask(model::REFUSED_BY_WHO_STOPS, &json!({}));
+    world.settle();
+    assert_eq!(world.answer_to(id), None, "it is not the client's business");
+    world.lose(Link::ServerDied);
+    world.link();
+    world.settle();
+    assert!(world.answer_to(id).unwrap()["result"].is_object());
+}
+
+#[test]
+fn the_answer_to_a_message_that_is_sent_again_comes_before_its_turn() {
+    let mut world = world(false);
+    world.event(0);
+    world.settle();
+    // The bridge names it.
+    let params = json!({"threadId": world.thread(0), "input": []});
+    let id = world.ask(m::TurnStart::INFO.wire, &params);
+    world.send_all();
+    // It was taken, and its turn has ended.
+    world.lose(Link::ServerDied);
+    world.told.clear();
+    world.link();
+    world.settle();
+    assert_eq!(world.told[0]["id"], id, "{:?}", world.told);
+    assert_eq!(world.events_told(0), [2], "the turn's event, once");
+}
+
+#[test]
+fn a_question_is_put_once_and_an_answer_that_was_lost_is_given_again() {
+    let mut world = world(false);
+    let (first, second) = (world.question(0), world.question(0));
+    world.settle();
+    world.answer(first);
+    world.lose(Link::Broken);
+    world.link();
+    world.settle();
+    let put: Vec<i64> = world
+        .told
+        .iter()
+        .filter(|told| told["params"]["q"] == true)
+        .map(|told| told["id"].as_i64().unwrap())
+        .collect();
+    assert_eq!(put, [first, second], "not again");
+    assert_eq!(world.open_questions(), [second], "the answer has come");
+    world.lose(Link::ServerDied);
+    world.link();
+    world.settle();
+    assert_eq!(world.shown_questions(), [0; 0], "the end of the server has voided it");
+}
+
+#[test]
+fn when_nobody_is_there_any_more_everything_is_answered() {
+    let mut world = world(false);
+    let sent = world.ask(m::ThreadList::INFO.wire, &json!({}));
+    world.lose(Link::ServerDied);
+    let waits = world.ask(m::TurnStart::INFO.wire, &json!({}));
+    world.give_up("the disk is gone");
+    for id in [sent, waits] {
+        let answer = world.answer_to(id).unwrap();
+        assert_eq!(answer["error"]["data"]["reason"], "noServer");
+        assert!(answer["error"]["message"].as_str().unwrap().contains("the disk is gone"));
+    }
+}
+
+#[test]
+fn before_the_client_has_introduced_itself_everything_waits_for_it() {
+    let mut session = Session::default();
+    session.client_says("{\"id\":1,\"method\":\"x\"}".into());
+    assert_eq!(session.next_to_server(), None);
+    session.linked();
+    assert_eq!(session.next_to_server().as_deref(), Some("{\"id\":1,\"method\":\"x\"}"));
+    assert_eq!((session.next_to_server(), session.waiting_bytes()), (None, 0));
+}

@@ -1,0 +1,127 @@
+//! How programs on standard streams start and end together.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use skein_integration_tests::home::PATIENCE;
+use skein_integration_tests::paths;
+use skein_integration_tests::process::{Family, Process, wait_until};
+use skein_integration_tests::streams::Streams;
+use skein_protocol::extension::SkeinStatusParams;
+use skein_protocol::methods::SkeinStatus;
+use tokio::process::Command;
+
+use super::{HANGS, unserved};
+
+/// Bridges end within 1.5 s; a machine under test is slow.
+const SOON: Duration = Duration::from_secs(8);
+
+#[tokio::test]
+async fn of_many_that_start_at_once_one_is_the_server() -> Result<()> {
+    let home = unserved().await?;
+    let path = home.path();
+    let starts = (0..8).map(|_| {
+        let path = path.clone();
+        tokio::spawn(async move { Streams::start(&path).await })
+    });
+    let mut all = Vec::new();
+    for start in starts.collect::<Vec<_>>() {
+        all.push(start.await??);
+    }
+    let mut servers = Vec::new();
+    for streams in &mut all {
+        servers.push(streams.call::<SkeinStatus>(SkeinStatusParams {}).await?.pid);
+    }
+    servers.dedup();
+    let [server] = servers[..] else { anyhow::bail!("{servers:?}") };
+    assert!(all.iter().any(|streams| streams.pid().is_ok_and(|pid| pid == server)));
+    let ends: Vec<_> = all.into_iter().map(|streams| tokio::spawn(streams.end(PATIENCE))).collect();
+    for end in ends {
+        end.await??;
+    }
+    assert_eq!(Family::of(server, home.mark()).count(), 0);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_bridge_whose_input_ends_while_the_server_changes_ends_soon() -> Result<()> {
+    let home = unserved().await?;
+    for signal in [Signal::SIGKILL, Signal::SIGTERM] {
+        let a = Streams::start(&home.path()).await?;
+        let mut b = Streams::start(&home.path()).await?;
+        b.hanging_turn(HANGS).await?;
+        let (first, second) = (a.pid()?, b.pid()?);
+        a.signal(signal)?;
+        b.end(SOON).await.with_context(|| format!("{signal}"))?;
+        a.exit(PATIENCE).await?;
+        for pid in [first, second] {
+            let nothing = || (Family::of(pid, home.mark()).count() == 0).then_some(());
+            wait_until("nothing left", PATIENCE, nothing).await?;
+            assert_eq!(Process::read(pid), None);
+        }
+    }
+    home.finish().await
+}
+
+#[tokio::test]
+async fn whoever_is_killed_leaves_no_process() -> Result<()> {
+    let home = unserved().await?;
+    for signal in [Signal::SIGKILL, Signal::SIGTERM] {
+        let a = Streams::start(&home.path()).await?;
+        let mut b = Streams::start(&home.path()).await?;
+        b.hanging_turn(HANGS).await?;
+        let (first, second) = (a.pid()?, b.pid()?);
+        b.signal(signal)?;
+        b.exit(PATIENCE).await?;
+        a.signal(signal)?;
+        a.exit(PATIENCE).await?;
+        for pid in [first, second] {
+            let nothing = || (Family::of(pid, home.mark()).count() == 0).then_some(());
+            wait_until("nothing left", PATIENCE, nothing).await?;
+        }
+    }
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_to_end_does_not_wait_for_others() -> Result<()> {
+    let home = unserved().await?;
+    let a = Streams::start(&home.path()).await?;
+    let mut b = Streams::start(&home.path()).await?;
+    a.signal(Signal::SIGTERM)?;
+    let (code, said) = a.exit(PATIENCE).await?;
+    assert_eq!(code, Some(0), "{said}");
+    let server = b.call::<SkeinStatus>(SkeinStatusParams {}).await?.pid;
+    assert_eq!(server, b.pid()?);
+    b.end(PATIENCE).await?;
+    home.finish().await
+}
+
+/// What `skein` says.
+async fn skein(home: &Path, command: &str, json: bool) -> Result<String> {
+    let mut skein = Command::new(paths::skein()?);
+    skein.args([command, "--home"]).arg(home).args(json.then_some("--json")).env_remove("SKEIN_HOME");
+    Ok(String::from_utf8(skein.output().await?.stdout)?)
+}
+
+#[tokio::test]
+async fn a_server_on_standard_streams_says_where_it_is_reached() -> Result<()> {
+    let home = unserved().await?;
+    let streams = Streams::start(&home.path()).await?;
+    let socket = home.path().join("control.sock");
+    let place = format!("stdio, control socket {}", socket.display());
+    let said = skein(&home.path(), "status", false).await?;
+    assert!(said.lines().any(|line| line.starts_with("address") && line.ends_with(&place)), "{said}");
+    let told: Value = serde_json::from_str(&skein(&home.path(), "status", true).await?)?;
+    assert_eq!((&told["address"], &told["controlSocket"]), (&json!("stdio://"), &json!(socket)));
+    let said = skein(&home.path(), "doctor", false).await?;
+    assert!(said.contains(&format!("has the home on {place}")), "{said}");
+    let told: Value = serde_json::from_str(&skein(&home.path(), "doctor", true).await?)?;
+    let server = &told["server"];
+    assert_eq!((&server["address"], &server["controlSocket"]), (&json!("stdio://"), &json!(socket)));
+    streams.end(PATIENCE).await?;
+    home.finish().await
+}
