@@ -2719,6 +2719,15 @@ export type SpendControlLimitSnapshot = {
   used: string;
 };
 
+/** How to begin a thread. */
+export type StartOptions = {
+  /**
+   * The id that it is to have: of a thread in which nobody had said anything when its server ended, so that it is nowhere
+   * any more. Refused where there is such a thread.
+   */
+  threadId?: ThreadId | null;
+};
+
 /** History files. */
 export type StoreCounts = {
   /** Writes. */
@@ -3531,6 +3540,8 @@ export type ThreadStartParams = {
   serviceName?: string | null;
   serviceTier?: string | null;
   sessionStartSource?: ThreadStartSource | null;
+  /** How to begin, for clients that know Skein. */
+  skein?: StartOptions | null;
   threadSource?: string | null;
 };
 

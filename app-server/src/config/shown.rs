@@ -77,16 +77,7 @@ pub fn others(config: &Config) -> Map<String, Value> {
             "unmaterialised_grace": duration(config.unload.unmaterialised_grace),
         },
         "orphans": orphans(&config.orphans),
-        "helpers": {
-            "containment": match config.containment {
-                Containment::Auto => "auto",
-                Containment::Guard => "guard",
-                Containment::Cgroup => "cgroup",
-                Containment::Namespace => "namespace",
-            },
-            "stop_grace": duration(config.helper_stop_grace),
-            "liveness": duration(config.helper_liveness),
-        },
+        "helpers": of_helpers(config),
         "limits": limits(&config.limits),
         "connections": connections(&config.heartbeat),
         "shutdown": { "drain": duration(config.shutdown_drain), "limit": duration(config.shutdown_limit) },
@@ -102,6 +93,19 @@ pub fn others(config: &Config) -> Map<String, Value> {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
     }
+}
+
+fn of_helpers(config: &Config) -> Value {
+    json!({
+        "containment": match config.containment {
+            Containment::Auto => "auto",
+            Containment::Guard => "guard",
+            Containment::Cgroup => "cgroup",
+            Containment::Namespace => "namespace",
+        },
+        "stop_grace": duration(config.helper_stop_grace),
+        "liveness": duration(config.helper_liveness),
+    })
 }
 
 fn orphans(orphans: &OrphanPolicy) -> Value {

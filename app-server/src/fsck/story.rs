@@ -162,12 +162,7 @@ impl Story {
             RecordBody::TurnStarted(started) => self.turn_started(started, record.at),
             RecordBody::ItemStarted(started) => self.item_started(&started.turn_id, started.item.id()),
             RecordBody::ItemCheckpoint(more) => self.item_goes_on(&more.turn_id, &more.item_id, "more text"),
-            RecordBody::ItemCompleted(done) => {
-                self.item_goes_on(&done.turn_id, done.item.id(), "the end");
-                if let Some(turn) = &mut self.turn {
-                    turn.items.remove(done.item.id());
-                }
-            }
+            RecordBody::ItemCompleted(done) => self.item_completed(&done.turn_id, done.item.id()),
             RecordBody::TurnCompleted(completed) => self.turn_completed(completed),
             RecordBody::Reverted(reverted) => {
                 self.turn = None;
@@ -177,6 +172,13 @@ impl Story {
                 self.forked = true;
                 self.epoch_is(forked.epoch);
             }
+        }
+    }
+
+    fn item_completed(&mut self, turn: &TurnId, item: &ItemId) {
+        self.item_goes_on(turn, item, "the end");
+        if let Some(turn) = &mut self.turn {
+            turn.items.remove(item);
         }
     }
 

@@ -61,11 +61,6 @@ pub fn router() -> Router {
     router.store::<ThreadItemsList, _>(pages::items);
     router.thread::<ThreadNameSet>(thread::set_name);
     router.thread::<ThreadMetadataUpdate>(edits::update_metadata);
-    router.thread::<ThreadSettingsUpdate>(marks::update_settings);
-    router.thread::<ThreadReadStateUpdate>(marks::update_read_state);
-    router.thread::<ThreadGoalSet>(marks::set_goal);
-    router.store::<ThreadGoalGet, _>(marks::goal);
-    router.thread::<ThreadGoalClear>(marks::clear_goal);
     router.thread::<ThreadRevert>(edits::revert);
     router.thread::<ThreadRollback>(edits::rollback);
     router.thread::<ThreadFork>(edits::fork);
@@ -79,8 +74,17 @@ pub fn router() -> Router {
     router.thread::<ThreadCompactStart>(turn::compact);
     router.urgent::<TurnInterrupt>(turn::interrupt);
     router.notification::<Initialized>(server::initialized);
+    add_marks(&mut router);
     add_helpers(&mut router);
     router
+}
+
+fn add_marks(router: &mut Router) {
+    router.thread::<ThreadSettingsUpdate>(marks::update_settings);
+    router.thread::<ThreadReadStateUpdate>(marks::update_read_state);
+    router.thread::<ThreadGoalSet>(marks::set_goal);
+    router.store::<ThreadGoalGet, _>(marks::goal);
+    router.thread::<ThreadGoalClear>(marks::clear_goal);
 }
 
 fn add_startup(router: &mut Router) {

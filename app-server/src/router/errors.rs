@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use skein_protocol::envelope;
 use skein_protocol::error::WireError;
-use skein_protocol::ids::ThreadId;
+use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::methods::{ThreadItemsList, ThreadRead, ThreadTurnsList};
 use skein_protocol::table::Method;
 
@@ -39,16 +39,11 @@ pub fn thread(error: &ThreadError) -> WireError {
         ThreadError::Active { id } => WireError::invalid_request("active", text).thread(*id),
         ThreadError::Subscribed { id } => WireError::invalid_request("subscribed", text).thread(*id),
         ThreadError::NoTurn { id } => WireError::invalid_request("noTurn", text).thread(*id),
-        ThreadError::OtherTurn { id, named, active } => WireError::invalid_request("otherTurn", text)
-            .thread(*id)
-            .turn(named.clone())
-            .active_turn(active.clone()),
-        ThreadError::TurnRuns { id, turn } => {
-            WireError::invalid_request("active", text).thread(*id).active_turn(turn.clone())
+        ThreadError::OtherTurn { id, named, active } => {
+            of_turns("otherTurn", text, *id, Some(named), Some(active))
         }
-        ThreadError::UnknownTurn { id, turn } => {
-            WireError::invalid_request("unknownTurn", text).thread(*id).turn(turn.clone())
-        }
+        ThreadError::TurnRuns { id, turn } => of_turns("active", text, *id, None, Some(turn)),
+        ThreadError::UnknownTurn { id, turn } => of_turns("unknownTurn", text, *id, Some(turn), None),
         ThreadError::NoTurns { id } => WireError::invalid_request("noTurns", text).thread(*id),
         ThreadError::NothingToFork { id } => WireError::invalid_request("nothingToFork", text).thread(*id),
         ThreadError::NotForked { id, .. } => WireError::internal("notForked", text).thread(*id),
@@ -70,6 +65,19 @@ pub fn thread(error: &ThreadError) -> WireError {
         ThreadError::MoveUnknown { id } => WireError::internal("moveUnknown", text).thread(*id),
         ThreadError::NoProvider { .. } => WireError::invalid_params("noProvider", text).path("modelProvider"),
     }
+}
+
+/// A request that is refused because of turns: the one that it names, and the one that runs.
+fn of_turns(
+    reason: &'static str,
+    text: String,
+    thread: ThreadId,
+    named: Option<&TurnId>,
+    active: Option<&TurnId>,
+) -> WireError {
+    let error = WireError::invalid_request(reason, text).thread(thread);
+    let error = named.into_iter().fold(error, |error, named| error.turn(named.clone()));
+    active.into_iter().fold(error, |error, active| error.active_turn(active.clone()))
 }
 
 /// Errors of helpers.

@@ -164,9 +164,7 @@ impl Replayer {
                 Some(self.notice::<ThreadNameUpdated>(&self.named(named.name.clone()), seq, at))
             }
             RecordBody::Reverted(reverted) => Some(self.reverted(reverted, seq, at)),
-            RecordBody::Usage(usage) => {
-                Some(self.notice::<ThreadTokenUsageUpdated>(&self.used(usage), seq, at))
-            }
+            RecordBody::Usage(usage) => Some(self.usage_told(usage, seq, at)),
             RecordBody::ThreadCreated(_)
             | RecordBody::ThreadOpened(_)
             | RecordBody::ThreadClosed(_)
@@ -182,6 +180,10 @@ impl Replayer {
             | RecordBody::Forked(_)
             | RecordBody::Unknown(_) => None,
         }
+    }
+
+    fn usage_told(&self, usage: &Usage, seq: EventSeq, at: WallMs) -> Broadcast {
+        self.notice::<ThreadTokenUsageUpdated>(&self.used(usage), seq, at)
     }
 
     /// Who follows from before it is told so, and counts on in the new version.

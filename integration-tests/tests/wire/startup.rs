@@ -10,7 +10,8 @@ use skein_protocol::config::{ConfigLayerSource, ConfigReadParams};
 use skein_protocol::methods::{
     AccountBedrockCheckGovCloudRequirements, AccountRateLimitsRead, AccountRead, AccountUsageRead,
     CollaborationModeList, ConfigRead, ConfigRequirementsRead, ExperimentalFeatureList, FeedbackUpload,
-    HooksList, ModelList, ModelProviderCapabilitiesRead, PermissionProfileList, ServerDiagnostics, SkillsList,
+    HooksList, ModelList, ModelProviderCapabilitiesRead, PermissionProfileList, ServerDiagnostics,
+    SkillsList,
 };
 use skein_protocol::server::ModelListParams;
 use skein_protocol::table::Method;
