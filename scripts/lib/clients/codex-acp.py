@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from driver import ANSWER, Heard
+from driver import Heard
 
 step, codex, home, thread, text = sys.argv[1:6]
 program = os.path.join(os.environ["CLIENTS_NPM"], "node_modules/@agentclientprotocol/codex-acp/dist/index.js")
@@ -28,15 +28,10 @@ def say(message):
 
 
 def answer(message):
-    """The user agrees to a tool call, and fills in forms."""
-    method, params = message["method"], message["params"]
-    heard.asked.append(method)
-    if method == "session/request_permission":
-        [option] = [option for option in params["options"] if option["kind"] == "allow_once"]
-        result = {"outcome": {"outcome": "selected", "optionId": option["optionId"]}}
-    else:
-        result = {"action": "accept", "content": {name: ANSWER for name in params["requestedSchema"]["properties"]}}
-    say({"id": message["id"], "result": result})
+    """The user agrees to a tool call."""
+    heard.asked.append(message["method"])
+    [option] = [option for option in message["params"]["options"] if option["kind"] == "allow_once"]
+    say({"id": message["id"], "result": {"outcome": {"outcome": "selected", "optionId": option["optionId"]}}})
 
 
 def call(method, params):
@@ -63,7 +58,7 @@ def call(method, params):
 
 def run():
     global thread
-    call("initialize", {"protocolVersion": 1, "clientCapabilities": {"elicitation": {"form": {}}}})
+    call("initialize", {"protocolVersion": 1, "clientCapabilities": {}})
     where = {"cwd": os.getcwd(), "mcpServers": []}
     if step == "list":
         return heard.tell(threads=[row["sessionId"] for row in call("session/list", {})["sessions"]])

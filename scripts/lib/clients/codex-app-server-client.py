@@ -25,7 +25,6 @@ with SyncCodexAppServer(codex_bin=codex, env={**os.environ, "CODEX_HOME": home})
         if step == "start":
             heard.tell(thread=at.id)
         else:
-            for method in ("mcpServer/elicitation/request", "item/tool/requestUserInput"):
-                client.low_level.on_server_request(method, heard.answer)
+            client.low_level.on_server_request("mcpServer/elicitation/request", heard.answer)
             ran = at.run(text, on_event=on_event)
             heard.tell(thread=at.id, text=ran.final_response, status=ran.status)

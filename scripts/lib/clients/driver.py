@@ -3,8 +3,6 @@
 import json
 import time
 
-ANSWER = "blue"
-
 
 class Heard:
     """A turn as its client has told it."""
@@ -17,13 +15,11 @@ class Heard:
         self.pieces.append(text)
         self.times.append(time.monotonic())
 
-    def answer(self, method, params):
+    def answer(self, method, _params):
         """Answers a question of the server."""
         self.asked.append(method)
         if method == "mcpServer/elicitation/request":
             return {"action": "accept", "content": None, "_meta": None}
-        if method == "item/tool/requestUserInput":
-            return {"answers": {question["id"]: {"answers": [ANSWER]} for question in params["questions"]}}
         raise ValueError(f"{method} was not expected")
 
     def tell(self, **more):

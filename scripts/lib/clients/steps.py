@@ -3,7 +3,6 @@
 import re
 import subprocess
 
-from driver import ANSWER
 from home import until
 
 NAMES = ["start", "prompt", "streamed answer", "MCP tool call", "approval", "interrupt", "resume", "resume after kill -9", "list"]
@@ -44,6 +43,12 @@ def interrupted(home, since):
     equal(until("the end of the turn", statuses)[-1], "interrupted")
 
 
+def asked(home, since, thread, connections=1):
+    """The server has asked every connection of the thread once, whether this call may be made."""
+    questions = [it for it in home.said("mcpServer/elicitation/request", since) if it["threadId"] == thread]
+    equal([(it["serverName"], it["_meta"]["tool_name"]) for it in questions], [("asks", "pid")] * connections)
+
+
 class Program:
     """A client that a driver runs: each step is one run."""
 
@@ -72,10 +77,12 @@ class Program:
         pid(self.run("prompt", CALLS)["text"])
 
     def approval(self):
-        answer = self.run("approve", APPROVED if APPROVALS else "/ask Which colour?")
+        since = len(self.home.entries())
+        answer = self.run("approve", APPROVED)
+        asked(self.home, since, answer["thread"])
         if not answer["asked"]:
-            raise AssertionError("nobody was asked")
-        pid(answer["text"]) if APPROVALS else equal(answer["text"], ANSWER)
+            raise AssertionError("the client did not ask its user")
+        pid(answer["text"])
 
     def interrupt(self):
         since = len(self.home.entries())
@@ -122,7 +129,3 @@ class Program:
         """Each step by its name, in order; each builds on those before it."""
         ways = [self.start, self.prompt, self.streamed, self.tool, self.approval, self.interrupt, self.resume, self.kill, self.listed]
         return dict(zip(NAMES, ways))
-
-
-# Whether the server asks before a tool call (`default_tools_approval_mode`). Until it does, its model asks a question.
-APPROVALS = False

@@ -141,19 +141,14 @@ class Tui:
         self.all_show("::tool helper pid", "the call", lambda answer: answer.count("Called helper.pid") == 1)
 
     def approval(self):
-        if steps.APPROVALS:
-            text, question, answer = "::tool asks pid", "Allow", "Called asks.pid"
-        else:
-            text, question, answer = "::ask Which colour?", "to submit answer", steps.ANSWER
+        since, text, question = len(self.home.entries()), "::tool asks pid", "Allow"
         self.ask(text, taken=question)
         for terminal in self.terminals:
             terminal.shows("the question", question)
-        # The one that did not prompt, where there are two.
-        if not steps.APPROVALS:
-            self.terminals[-1].type(steps.ANSWER)
-            self.terminals[-1].shows("the answer", f"› {steps.ANSWER}")
+        # The one that did not prompt, where there are two. The answer that is marked first is to allow it.
         self.terminals[-1].press("Enter", lambda screen: question not in screen)
-        self.all_show(text, "what was agreed to", lambda shown: DONE in shown and answer in shown)
+        self.all_show(text, "the call", lambda answer: DONE in answer and "Called asks.pid" in answer)
+        steps.asked(self.home, since, self.thread, self.count)
 
     def interrupt(self):
         since, prompt = len(self.home.entries()), "::stream 100000 8 10"

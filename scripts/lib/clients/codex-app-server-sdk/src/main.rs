@@ -13,9 +13,6 @@ use serde_json::{Value, json};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// What a user answers to a question.
-const ANSWER: &str = "blue";
-
 /// A turn as the client has told it.
 #[derive(Default)]
 struct Heard {
@@ -89,19 +86,9 @@ async fn prompt(client: &CodexClient, thread: &str, text: &str, interrupt: bool)
     }
 }
 
-/// Answers as a user does who agrees.
+/// Answers as a user does who agrees to a call of a tool, which this client knows as a question of any kind.
 async fn answer(client: &CodexClient, question: ServerRequestEvent, heard: &mut Heard) -> Result<()> {
     match question {
-        ServerRequestEvent::ToolRequestUserInput { id, params } => {
-            heard.asked.push("a form".to_owned());
-            let questions = params.extra.get("questions").and_then(Value::as_array).cloned();
-            let ids = questions
-                .unwrap_or_default()
-                .into_iter()
-                .filter_map(|it| it["id"].as_str().map(str::to_owned));
-            let answers: serde_json::Map<_, _> = ids.map(|id| (id, json!({ "answers": [ANSWER] }))).collect();
-            client.respond_server_request(id, json!({ "answers": answers })).await?;
-        }
         ServerRequestEvent::Unknown { id, method, .. } => {
             heard.asked.push(method);
             client
