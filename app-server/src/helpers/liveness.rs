@@ -196,9 +196,8 @@ fn established(table: &str) -> impl Iterator<Item = u64> {
 mod tests {
     use std::net::{TcpListener, TcpStream};
 
-    use tokio::time::Instant;
-
     use super::*;
+    use crate::clock::Clock;
 
     #[tokio::test(start_paused = true)]
     async fn the_task_ends_with_the_last_that_is_looked_at() {
@@ -207,16 +206,16 @@ mod tests {
         for watch in &mut watches {
             watch.seen.changed().await.expect("a look");
         }
-        let before = Instant::now();
+        let before = Clock.now();
         let [first, mut last] = watches;
         drop(first);
         looks.close();
         last.seen.changed().await.expect("the other one is looked at, as before");
-        let pause = before.elapsed();
+        let pause = Clock.now() - before;
         assert_eq!(pause, policy::HELPER_LOOK_MOST);
         drop(last);
         tasks.finish().await;
-        assert_eq!(before.elapsed(), pause, "a stop of the server waits for this task");
+        assert_eq!(Clock.now() - before, pause, "a stop of the server waits for this task");
     }
 
     #[test]
