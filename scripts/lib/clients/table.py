@@ -108,8 +108,8 @@ def held_against_schema(home):
     said = ran.stdout.strip().splitlines() or [ran.stderr]
     found = re.search(r"(\d+) messages, (\d+) violations", said[-1])
     if ran.returncode != 0 or raw or not found:
-        at = next((number for number, line in enumerate(said) if line.startswith("violation")), 0)
-        raise AssertionError("\n".join([*raw, *said[at : at + 30]]))
+        at = next((number for number, line in enumerate(said) if line.startswith("violation")), -1)
+        raise AssertionError("\n".join([*raw, *said[at:][:30]]))
     return {"messages": sum(entry["dir"] == "s2c" for entry in home.entries()), "violations": int(found[2])}
 
 
