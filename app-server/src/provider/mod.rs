@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 pub mod anthropic;
 pub mod echo;
+pub mod gone;
 pub mod http;
 pub mod known;
 pub mod openai_chat;

@@ -30,9 +30,7 @@ pub fn thread(error: &ThreadError) -> WireError {
         ThreadError::NotLoaded { id } => WireError::invalid_request("notLoaded", text).thread(*id),
         ThreadError::Unreadable { id, .. } => WireError::internal("unreadable", text).thread(*id),
         ThreadError::BrokeOff { id } => WireError::internal("brokeOff", text).thread(*id),
-        ThreadError::Busy { id } => {
-            WireError::overloaded("busy", text, millis(policy::BUSY_RETRY)).thread(*id)
-        }
+        ThreadError::Busy { id } => overloaded("busy", text, *id),
         ThreadError::Ephemeral { id, .. } => WireError::invalid_request("ephemeral", text).thread(*id),
         ThreadError::Withdrawn { id } => WireError::invalid_request("withdrawn", text).thread(*id),
         ThreadError::Stopping { id } => WireError::invalid_request("serverStops", text).thread(*id),
@@ -47,9 +45,7 @@ pub fn thread(error: &ThreadError) -> WireError {
         ThreadError::NoTurns { id } => WireError::invalid_request("noTurns", text).thread(*id),
         ThreadError::NothingToFork { id } => WireError::invalid_request("nothingToFork", text).thread(*id),
         ThreadError::NotForked { id, .. } => WireError::internal("notForked", text).thread(*id),
-        ThreadError::SteersFull { id } => {
-            WireError::overloaded("steersFull", text, millis(policy::BUSY_RETRY)).thread(*id)
-        }
+        ThreadError::SteersFull { id } => overloaded("steersFull", text, *id),
         ThreadError::NotSaved { id, .. } => WireError::internal("notSaved", text).thread(*id),
         ThreadError::NothingSaid { id } => WireError::invalid_request("nothingSaid", text).thread(*id),
         ThreadError::ReadStateMoved { id, .. } => {
@@ -65,6 +61,10 @@ pub fn thread(error: &ThreadError) -> WireError {
         ThreadError::MoveUnknown { id } => WireError::internal("moveUnknown", text).thread(*id),
         ThreadError::NoProvider { .. } => WireError::invalid_params("noProvider", text).path("modelProvider"),
     }
+}
+
+fn overloaded(reason: &'static str, text: String, thread: ThreadId) -> WireError {
+    WireError::overloaded(reason, text, millis(policy::BUSY_RETRY)).thread(thread)
 }
 
 /// A request that is refused because of turns: the one that it names, and the one that runs.

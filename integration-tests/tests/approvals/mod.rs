@@ -42,10 +42,10 @@ async fn resolved(client: &mut Client, id: &RequestId) -> Result<()> {
 
 /// What the client shows with the question: the meta of its form.
 fn meta(params: &McpServerElicitationRequestParams) -> Result<&Value> {
-    match &params.request {
-        McpServerElicitationRequestBody::Form { meta, .. } => meta.as_ref().context("a form with meta"),
-        other => anyhow::bail!("not a form: {other:?}"),
-    }
+    let McpServerElicitationRequestBody::Form { meta, .. } = &params.request else {
+        anyhow::bail!("not a form: {:?}", params.request);
+    };
+    meta.as_ref().context("a form with meta")
 }
 
 /// The calls of a turn that are complete, in the order of their ends.

@@ -1,6 +1,6 @@
 //! What clients ask before their first thread: answered from memory, also without params.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::{Helper, Home};
@@ -157,7 +157,7 @@ async fn models_are_those_of_a_provider_whether_it_answers_or_not() -> Result<()
     assert_eq!(known, (vec!["own".to_owned(), "named".to_owned()], true));
     let body = r#"{"data":[{"id":"listed"},{"id":"named"}]}"#;
     let (mut asked, _) = listener.accept().await?;
-    asked.read(&mut [0; 1024]).await?;
+    ensure!(asked.read(&mut [0; 1024]).await? > 0, "the server asks for nothing");
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
     asked.write_all(format!("{head}{body}").as_bytes()).await?;
     while models(&mut client, ModelListParams::default()).await?.0 != ["own", "named", "listed"] {}

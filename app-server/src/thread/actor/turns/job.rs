@@ -11,6 +11,7 @@ use super::super::settings::instructions;
 use super::{Child, Owner, RunningTurn};
 use crate::policy;
 use crate::provider::ModelSettings;
+use crate::provider::gone::Gone;
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Outgoing;
 use crate::turn::{self, Job, Past, Stored, Task, Wires};
@@ -34,8 +35,9 @@ impl Owner {
             failure: None,
         };
         self.turn = Some(turn);
-        // `refusal_of` has seen that the provider is there.
-        let Some(provider) = self.services.providers.get(&settings.model_provider) else { return };
+        // `refusal_of` has seen that the provider is there; a reload may have taken it since.
+        let provider = self.services.providers.get(&settings.model_provider);
+        let provider = provider.unwrap_or_else(|| Arc::new(Gone(settings.model_provider.clone())));
         let past = if provider.reads_context() { self.past(last) } else { Past::Unneeded };
         let job = Job {
             thread: self.id,
