@@ -12,7 +12,7 @@ use skein_protocol::extension::{
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::methods::{SkeinCatalogResume, ThreadList, ThreadNameSet};
 use skein_protocol::notifications::{
-    ThreadClosed, ThreadNameUpdated, ThreadStarted, ThreadStatusChanged, TurnStarted,
+    ThreadClosed, ThreadNameUpdated, ThreadReadStateChanged, ThreadStarted, ThreadStatusChanged, TurnStarted,
 };
 use skein_protocol::server::InitializeCapabilities;
 use skein_protocol::table::Notification;
@@ -85,7 +85,7 @@ impl View {
             shown.1 = ThreadStatus::NotLoaded;
         } else if method == ThreadNameUpdated::INFO.wire {
             shown.0 = serde_json::from_value(params["threadName"].clone())?;
-        } else {
+        } else if method != ThreadReadStateChanged::INFO.wire {
             anyhow::bail!("{method} has a number");
         }
         self.place = serde_json::from_value(params["skein"].clone())?;

@@ -79,7 +79,7 @@ async fn settings_that_a_client_writes_are_in_the_file_and_in_force() -> Result<
     assert_eq!(written.file_path, home.path().join("config.toml").display().to_string());
     assert!(std::fs::read_to_string(&written.file_path)?.contains("grace = \"2h\""));
     let after = client.call::<ConfigRead>(serde_json::from_value(read.clone())?).await?;
-    assert_eq!(after.config.others["unload"]["grace"], json!("2h"));
+    assert_eq!(after.config.others["unload"]["grace"], json!("7200s"));
     assert_eq!(after.layers.unwrap_or_default()[0].version, written.version);
     let stale = client.refusal::<ConfigValueWrite>(serde_json::from_value(set)?).await?;
     assert_eq!(stale.data.context("data")?.reason, "versionConflict");

@@ -50,13 +50,27 @@ fn put(table: &mut dyn TableLike, key: &str, value: &Json, merge: Merge) -> Resu
     {
         return members.iter().try_for_each(|(key, value)| put(there, key, value, merge));
     }
-    let mut item = item(value)?;
-    // A comment behind the value is about the key, and stays.
-    if let (Some(before), Some(now)) = (table.get(key).and_then(Item::as_value), item.as_value_mut()) {
+    let mut now = item(value)?;
+    // In its place, so that comments about the key stay.
+    match table.get_mut(key) {
+        Some(before) => {
+            keep_looks(before, &mut now);
+            *before = now;
+        }
+        None => drop(table.insert(key, now)),
+    }
+    Ok(())
+}
+
+/// Comments, and the place in the file.
+fn keep_looks(before: &Item, now: &mut Item) {
+    if let (Some(before), Some(now)) = (before.as_value(), now.as_value_mut()) {
         *now.decor_mut() = before.decor().clone();
     }
-    table.insert(key, item);
-    Ok(())
+    if let (Some(before), Some(now)) = (before.as_table(), now.as_table_mut()) {
+        now.set_position(before.position());
+        *now.decor_mut() = before.decor().clone();
+    }
 }
 
 fn item(value: &Json) -> Result<Item, String> {

@@ -338,8 +338,9 @@ impl Owner {
                 ErrorNotification { error, thread_id: self.id, turn_id: turn.id.clone(), will_retry: false };
             self.notify::<ErrorNotice>(&params, None);
         }
-        self.notify_turn_completed(&turn.id, number, saved);
+        // Before the last word on the turn: who has heard that hears nothing more of it.
         self.tell_marks(&turn.id);
+        self.notify_turn_completed(&turn.id, number, saved);
         self.services.counters.turns_completed.add_one();
         self.step(Event::TurnEnded);
         if self.machine.phase() == Phase::Idle {

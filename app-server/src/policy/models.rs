@@ -1,0 +1,88 @@
+//! The numbers of models and their turns: conversations, results, requests.
+
+use std::time::Duration;
+
+/// What a model is told before everything else, where the client says nothing.
+pub const INSTRUCTIONS: &str = "You are a helpful assistant in a conversation with a user. You can call the tools that are \
+    offered to you; use them where they help, several at once where they do not depend on each other, and say what came of \
+    it. Be concise, and say plainly what you do not know or could not do.";
+/// What a model is told of a friendly tone.
+pub const FRIENDLY: &str = "Be warm and friendly in what you say.";
+/// What a model is told of a pragmatic tone.
+pub const PRAGMATIC: &str = "Be matter-of-fact: say what is needed, and nothing beside it.";
+/// Bytes of a rollout that a conversation is read back over, while no summary stands before. Origin: guess; above what the
+/// largest context windows take, so that the window is what bounds it.
+pub const CONVERSATION_BYTES: usize = 16 * 1024 * 1024;
+/// Tokens that a model takes, unless `model_context_window` says otherwise. Origin: what the current models of every
+/// provider take at the least.
+pub const CONTEXT_WINDOW: i64 = 128_000;
+/// A conversation that fills this part of the window is compacted, in percent. Origin: guess; room for an answer and its
+/// calls is left.
+pub const COMPACT_AT_PERCENT: i64 = 90;
+/// How often a summary is asked for, each time of half as much. Origin: guess.
+pub const COMPACTION_TRIES: usize = 4;
+/// Bytes of what the user said last that a summary keeps word for word. Origin: guess; a few long messages.
+pub const COMPACTION_LAST_WORDS: usize = 16 * 1024;
+/// The largest picture that a model is sent, in bytes. Origin: providers take 5 to 20 MiB; a message of a client fits.
+pub const IMAGE_BYTES: usize = 10 * 1024 * 1024;
+/// The largest scenario of a scripted model, in bytes. Origin: guess; a file that somebody wrote.
+pub const SCENARIO_BYTES: u64 = 1024 * 1024;
+/// Threads that may read files which users name at once. Origin: guess; a file on a dead network disk holds up no rollout.
+pub const INPUT_THREADS: usize = 2;
+/// Bytes of text of one tool result that a model reads; of more it gets the beginning and the end. Origin: the peer's limit
+/// of 10,000 tokens, at four bytes a token.
+pub const TOOL_RESULT_BYTES: usize = 40_000;
+/// Bytes in base64 of a picture of a tool result that a model gets. Origin: the smallest limit of the known providers, 5 MB.
+pub const TOOL_IMAGE_BYTES: usize = 5_000_000;
+/// Pictures of one tool result that a model gets. Origin: guess; a page of screenshots, and far below the providers' limits.
+pub const TOOL_IMAGES: usize = 16;
+/// Tools that a client may bring along for one thread. Origin: the limit of the strictest known provider.
+pub const CLIENT_TOOLS: usize = 128;
+/// Questions that a model may put to the user at once. Origin: the peer's limit.
+pub const QUESTIONS_AT_ONCE: usize = 3;
+/// How long a connection to a model's provider, with TLS, may take. Origin: as for helpers.
+pub const MODEL_CONNECT: Duration = Duration::from_secs(10);
+/// Redirects on the same server that are followed for one request to a model. Origin: as for helpers.
+pub const MODEL_REDIRECTS: usize = 3;
+/// How often a request to a model that got no answer is made again. Origin: the peer's default.
+pub const MODEL_REQUEST_RETRIES: u32 = 4;
+/// How often an answer that broke off is asked for again. Origin: the peer's default.
+pub const MODEL_STREAM_RETRIES: u32 = 5;
+/// The most that the settings may have for the two above. Origin: the peer's bound.
+pub const MODEL_RETRIES_MOST: u32 = 100;
+/// How long a model may show no sign of life. Origin: the peer's default; the keep-alives of hosted models come each few
+/// seconds, while a local one that reads a long conversation says nothing before its first word.
+pub const MODEL_STREAM_IDLE: Duration = Duration::from_mins(5);
+/// Before the first of these retries; doubles up to the next constant. Origin: guess; with the peer's numbers some 4 s for a
+/// request and 8 s for a stream.
+pub const MODEL_RETRY_FIRST: Duration = Duration::from_millis(250);
+/// Between two of them, at most, where the provider does not say how long to wait. Origin: guess.
+pub const MODEL_RETRY_MOST: Duration = Duration::from_secs(8);
+/// The longest wait that a provider may ask for; one that wants more is taken at its word, and the turn ends. Origin: guess; limits
+/// are counted in minutes, and who waits longer wants to know.
+pub const MODEL_RETRY_AFTER_MOST: Duration = Duration::from_mins(2);
+/// Bytes of one event of a model's stream. Origin: guess; the last event of an answer has all of it once more.
+pub const MODEL_EVENT_BYTES: usize = 16 << 20;
+/// Bytes of an answer that is an error. Origin: guess.
+pub const MODEL_ERROR_BYTES: usize = 64 << 10;
+/// How long the body of an error may take. Origin: guess; the status has said the most of it.
+pub const MODEL_ERROR_PATIENCE: Duration = Duration::from_secs(10);
+/// Characters of what a provider said that are shown. Origin: guess.
+pub const MODEL_ERROR_SHOWN: usize = 600;
+/// Items of one answer's stream that may be open at once: calls, blocks. Origin: guess; far above what models do.
+pub const MODEL_OPEN_ITEMS: usize = 1024;
+/// Bytes of the thoughts, or of the arguments of one call, that a stream may bring in pieces. Origin: as for one event.
+pub const MODEL_ITEM_BYTES: usize = 16 << 20;
+/// Tokens of an answer where the interface wants a bound, and the settings have none. Origin: what all models of the fourth
+/// generation allow.
+pub const ANTHROPIC_OUTPUT_TOKENS: u32 = 32_000;
+/// How long a list of models that was fetched is taken for true. Origin: guess.
+pub const MODEL_LIST_KEEP: Duration = Duration::from_mins(5);
+/// How long nobody asks again for one that was not to be had. Origin: guess; somebody may be starting that server.
+pub const MODEL_LIST_RETRY: Duration = Duration::from_secs(15);
+/// How long a list of models may take. Origin: guess; nobody waits for it.
+pub const MODEL_LIST_PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of it. Origin: guess; 300 models of a hub are 600 KiB.
+pub const MODEL_LIST_BYTES: usize = 4 << 20;
+/// Models that are taken of it. Origin: guess.
+pub const MODEL_LIST_MOST: usize = 1000;
