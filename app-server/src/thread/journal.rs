@@ -375,7 +375,13 @@ fn as_records(history: &History) -> Vec<Record> {
 
 /// Whether a model is told of it.
 fn matters_to_a_model(body: &RecordBody) -> bool {
-    matches!(body, RecordBody::ItemCompleted(_) | RecordBody::ItemsInjected(_) | RecordBody::Compacted(_))
+    matches!(
+        body,
+        RecordBody::ItemCompleted(_)
+            | RecordBody::ItemsInjected(_)
+            | RecordBody::Compacted(_)
+            | RecordBody::Usage(_)
+    )
 }
 
 /// Whether what is published now is on the disk.

@@ -39,24 +39,37 @@ pub fn is_summary(content: &[Content]) -> bool {
     content.first().and_then(Content::as_text).is_some_and(|text| text.starts_with(SUMMARY))
 }
 
-/// The conversation of these records, oldest first, without what was taken back.
-#[must_use]
-pub fn of(records: &[Record], taken_back: &[TakenBack]) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    let counts = |record: &&Record| !taken_back.iter().any(|cut| cut.holds(record.seq));
-    for record in records.iter().filter(counts) {
-        take(&mut pieces, &record.body);
-    }
-    pieces
+/// What was said, and how much that is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Conversation {
+    /// Oldest first.
+    pub pieces: Vec<Piece>,
+    /// Tokens that it had when it was last sent; 0 when it was not since a summary replaced what came before.
+    pub tokens: i64,
 }
 
-fn take(pieces: &mut Vec<Piece>, body: &RecordBody) {
+/// The conversation of these records, which are in their order, without what was taken back.
+#[must_use]
+pub fn of(records: &[Record], taken_back: &[TakenBack]) -> Conversation {
+    let mut conversation = Conversation::default();
+    let counts = |record: &&Record| !taken_back.iter().any(|cut| cut.holds(record.seq));
+    for record in records.iter().filter(counts) {
+        take(&mut conversation, &record.body);
+    }
+    conversation
+}
+
+fn take(told: &mut Conversation, body: &RecordBody) {
     match body {
-        RecordBody::ItemCompleted(completed) => pieces.extend(of_item(&completed.item)),
-        RecordBody::ItemsInjected(injected) => pieces.extend(injected.items.iter().filter_map(of_injected)),
+        RecordBody::ItemCompleted(completed) => told.pieces.extend(of_item(&completed.item)),
+        RecordBody::ItemsInjected(injected) => {
+            told.pieces.extend(injected.items.iter().filter_map(of_injected));
+        }
+        RecordBody::Usage(usage) => told.tokens = usage.usage.last.total_tokens,
+        // What the request for the summary itself had stands before it.
         RecordBody::Compacted(compacted) => {
-            pieces.clear();
-            pieces.push(Piece::Entry(summary(&compacted.summary)));
+            let pieces = vec![Piece::Entry(summary(&compacted.summary))];
+            *told = Conversation { pieces, tokens: 0 };
         }
         RecordBody::ThreadCreated(_)
         | RecordBody::ThreadOpened(_)
@@ -69,7 +82,6 @@ fn take(pieces: &mut Vec<Piece>, body: &RecordBody) {
         | RecordBody::ItemStarted(_)
         | RecordBody::ItemCheckpoint(_)
         | RecordBody::TurnCompleted(_)
-        | RecordBody::Usage(_)
         | RecordBody::Reverted(_)
         | RecordBody::Archived(_)
         | RecordBody::Unarchived(_)

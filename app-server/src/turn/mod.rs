@@ -34,7 +34,7 @@ pub use past::{Past, Stored};
 
 use answer::{Answer, Unanswered};
 use asking::Asking;
-use conversation::Piece;
+use conversation::{Conversation, Piece};
 use offer::Offer;
 use own_tools::OwnTools;
 
@@ -61,9 +61,7 @@ pub struct Job {
     pub model: String,
     /// How it should answer.
     pub settings: ModelSettings,
-    /// Tokens that the conversation had when it was last sent.
-    pub context_tokens: i64,
-    /// From how many on it is compacted.
+    /// From how many tokens on the conversation is compacted.
     pub compact_at: i64,
     /// The model's adapter.
     pub provider: Arc<dyn Provider>,
@@ -200,7 +198,6 @@ fn told(error: ProviderError) -> TurnError {
 
 /// Runs a turn to its end. The last report is [`Report::Ended`].
 pub async fn run(job: Job, wires: Wires) {
-    let context_tokens = job.context_tokens;
     let mut turn = Running {
         job,
         reports: wires.reports,
@@ -208,7 +205,7 @@ pub async fn run(job: Job, wires: Wires) {
         message: None,
         thought: None,
         offer: Offer::default(),
-        context_tokens,
+        context_tokens: 0,
     };
     let outcome = match turn.carry_out().await {
         Ok(()) => Outcome::ended(TurnStatus::Completed),
@@ -264,14 +261,15 @@ impl Running {
     /// What was said in the thread, with the input of this turn.
     async fn conversation(&mut self) -> Result<Vec<Entry>, Stop> {
         let past = std::mem::replace(&mut self.job.past, Past::Unneeded);
-        let pieces = tokio::select! {
+        let told = tokio::select! {
             biased;
             () = self.job.cancel.cancelled() => return Err(Stop::Interrupted),
             read = past.read() => read,
         };
         // Not on disk: the owner says so.
         let cannot = |error| Stop::failed(format!("what was said before cannot be read: {error}"));
-        let pieces = pieces.map_err(cannot)?.ok_or(Stop::Interrupted)?;
+        let Conversation { pieces, tokens } = told.map_err(cannot)?.ok_or(Stop::Interrupted)?;
+        self.context_tokens = tokens;
         let now = match &self.job.task {
             Task::Answer(input) => Some(input::said(input, &self.job.tasks).await.map_err(Stop::failed)?),
             Task::Compact => None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::sync::oneshot;
 
-use super::conversation::{self, Piece};
+use super::conversation::{self, Conversation};
 use crate::policy;
 use crate::rollout::record::{Record, RecordBody, TakenBack};
 use crate::rollout::{ReadError, RolloutStore};
@@ -45,9 +45,9 @@ impl Past {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn read(self) -> Result<Option<Vec<Piece>>, ReadError> {
+    pub async fn read(self) -> Result<Option<Conversation>, ReadError> {
         match self {
-            Self::Unneeded => Ok(Some(Vec::new())),
+            Self::Unneeded => Ok(Some(Conversation::default())),
             Self::Kept { records, taken_back } => Ok(Some(conversation::of(&records, &taken_back))),
             Self::Stored(stored) => stored.read().await,
         }
@@ -55,7 +55,7 @@ impl Past {
 }
 
 impl Stored {
-    async fn read(self) -> Result<Option<Vec<Piece>>, ReadError> {
+    async fn read(self) -> Result<Option<Conversation>, ReadError> {
         if self.written.await.is_err() {
             return Ok(None);
         }

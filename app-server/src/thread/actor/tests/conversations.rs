@@ -202,6 +202,24 @@ async fn a_conversation_that_fills_its_window_is_compacted_before_the_next_answe
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_request_for_a_summary_had_is_not_what_the_conversation_has_now() {
+    let bench = Bench::with(|config| {
+        config.model_provider = model::LISTENER.to_owned();
+        config.context.window = Some(1_000);
+    });
+    let (mut client, thread) = bench.started().await;
+    client.turn(thread, "one").await;
+    let usage = ModelEvent::Usage(Usage { input: 950, output: 20, ..Usage::default() });
+    bench.listener.will_say(Ok(vec![text("in short"), usage]));
+    let request = client.compact(thread);
+    client.answer::<ThreadCompactStartResponse>(request).await.unwrap();
+    client.heard::<TurnCompleted>().await;
+    client.turn(thread, "two").await;
+    assert_eq!(bench.listener.times_asked(), 3, "one, the summary, two");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_conversation_that_the_provider_finds_too_long_is_compacted_and_asked_again() {
     let bench = listening();
     let (mut client, thread) = bench.started().await;

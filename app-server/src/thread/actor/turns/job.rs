@@ -46,7 +46,6 @@ impl Owner {
             past,
             model: settings.model,
             settings: model,
-            context_tokens: self.context_tokens(),
             compact_at: self.services.config().context.compact_at(),
             provider,
             needs_helpers,
@@ -79,12 +78,6 @@ impl Owner {
             service_tier: params.service_tier_for_turn.clone().or(settings.service_tier),
             output_schema: params.output_schema.clone(),
         }
-    }
-
-    /// Tokens that the conversation had when it was last sent.
-    fn context_tokens(&self) -> i64 {
-        let usage = self.journal.as_ref().and_then(|journal| journal.history.usage());
-        usage.map_or(0, |usage| usage.last.total_tokens)
     }
 
     /// Where the conversation is, up to the record `last`.
