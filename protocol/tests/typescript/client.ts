@@ -67,6 +67,10 @@ export function answer(message: ServerRequest): void {
     }
     case "mcpServer/elicitation/request":
       return reply(message.id, message.method, { action: "decline" });
+    case "item/tool/call": {
+      const text = `there is no ${message.params.tool} here`;
+      return reply(message.id, message.method, { contentItems: [{ type: "inputText", text }], success: false });
+    }
     default:
       return message satisfies never;
   }
