@@ -95,7 +95,13 @@ const UNIONS = {
   serverRequest: "ServerRequest",
 };
 // Methods whose result type is named by neither rule of `resultOf`.
-const RESULTS = { "config/mcpServer/reload": "McpServerRefreshResponse" };
+const RESULTS = {
+  "account/rateLimits/read": "GetAccountRateLimitsResponse",
+  "account/usage/read": "GetAccountTokenUsageResponse",
+  "config/batchWrite": "ConfigWriteResponse",
+  "config/mcpServer/reload": "McpServerRefreshResponse",
+  "config/value/write": "ConfigWriteResponse",
+};
 
 const peer = {};
 for (const [kind, union] of Object.entries(UNIONS)) {

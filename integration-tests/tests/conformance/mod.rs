@@ -2,6 +2,7 @@
 //! records these tests and holds each message against the peer's own schema; it fails when one is missing.
 
 mod calls;
+mod thoughts;
 
 use std::collections::BTreeMap;
 

@@ -17,7 +17,7 @@ pub mod scenario;
 #[cfg(test)]
 mod tests;
 
-use scenario::{Answer, Call, Scenario, Step, Tokens, filled};
+use scenario::{Answer, Call, Scenario, Step, Think, Tokens, filled};
 
 /// The provider's name in `model_provider`.
 pub const NAME: &str = "scripted";
@@ -71,7 +71,7 @@ impl Provider for Scripted {
             let said = prompt.last_words();
             return Err(wrong(format!("the scenario {} has no answer left to {said:?}", prompt.model)));
         };
-        let mut playing = Playing { prompt: &prompt, events, thought: String::new(), calls: 0 };
+        let mut playing = Playing { prompt: &prompt, events, thought: Reasoning::default(), calls: 0 };
         cancel.run_until_cancelled(playing.play(answer)).await.unwrap_or(Ok(()))
     }
 }
@@ -81,7 +81,7 @@ struct Playing<'p> {
     prompt: &'p Prompt,
     events: mpsc::Sender<ModelEvent>,
     /// What it has thought since it last said anything.
-    thought: String,
+    thought: Reasoning,
     calls: usize,
 }
 
@@ -96,11 +96,7 @@ impl Playing<'_> {
 
     async fn step(&mut self, step: &Step) -> Result<(), ProviderError> {
         match step {
-            Step::Think(think) => {
-                let text = filled(&think.think, self.prompt);
-                self.thought.push_str(&text);
-                self.give(ModelEvent::ReasoningDelta { of: Thoughts::Summary, part: 0, text }).await;
-            }
+            Step::Think(think) => self.think(think).await,
             Step::Wait(wait) => pause(wait.wait).await,
             Step::Say(say) => self.say(filled(&say.say, self.prompt)).await,
             Step::Stream(stream) => {
@@ -116,7 +112,7 @@ impl Playing<'_> {
             }
             Step::Usage(used) => self.cost(used.usage).await,
             Step::Again(again) => {
-                self.thought.clear();
+                self.thought = Reasoning::default();
                 self.give(ModelEvent::Again(ProviderError::new(&again.again))).await;
             }
             Step::Fail(fail) => {
@@ -126,6 +122,22 @@ impl Playing<'_> {
             Step::Hang(_) => {}
         }
         Ok(())
+    }
+
+    async fn think(&mut self, think: &Think) {
+        let text = filled(&think.think, self.prompt);
+        let (of, parts) = match think.raw {
+            false => (Thoughts::Summary, &mut self.thought.summary),
+            true => (Thoughts::Content, &mut self.thought.content),
+        };
+        let part = think.part.min(parts.len());
+        if part == parts.len() {
+            parts.push(String::new());
+        }
+        if let Some(there) = parts.get_mut(part) {
+            there.push_str(&text);
+        }
+        self.give(ModelEvent::ReasoningDelta { of, part, text }).await;
     }
 
     async fn call(&mut self, call: &Call) {
@@ -155,9 +167,9 @@ impl Playing<'_> {
 
     /// What was thought is whole.
     async fn end_thought(&mut self) {
-        if !self.thought.is_empty() {
-            let summary = vec![std::mem::take(&mut self.thought)];
-            self.give(ModelEvent::Reasoning(Reasoning { summary, ..Reasoning::default() })).await;
+        let thought = std::mem::take(&mut self.thought);
+        if thought != Reasoning::default() {
+            self.give(ModelEvent::Reasoning(thought)).await;
         }
     }
 

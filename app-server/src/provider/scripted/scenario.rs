@@ -63,7 +63,7 @@ pub struct Answer {
 pub enum Step {
     /// The next piece of the answer's text.
     Say(Say),
-    /// The next piece of the summary of what it thinks.
+    /// The next piece of what it thinks.
     Think(Think),
     /// Time passes.
     Wait(Wait),
@@ -97,8 +97,12 @@ macro_rules! steps {
 steps! {
     /// `say`
     Say { say: String }
-    /// `think`
-    Think { think: String }
+    /// `think`: of the summary, or with `raw` of the thoughts themselves; `part` counts from 0.
+    Think {
+        think: String,
+        #[serde(default)] part: usize,
+        #[serde(default)] raw: bool,
+    }
     /// `wait`: `200ms`, `1.5s`.
     Wait { #[serde(deserialize_with = "duration")] wait: Duration }
     /// `stream`: that many times `text`, with `every` between two of them.

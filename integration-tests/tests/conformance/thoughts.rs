@@ -1,0 +1,46 @@
+//! What a model thinks, and what it is told instead of a long conversation; and the requests that only Skein has.
+
+use anyhow::Result;
+use skein_integration_tests::client::Client;
+use skein_integration_tests::home::Home;
+use skein_protocol::extension::{SkeinConnectionLeaveParams, SkeinHelpersListParams};
+use skein_protocol::methods::{SkeinConnectionLeave, SkeinHelpersList, ThreadCompactStart};
+use skein_protocol::notifications::{
+    ItemReasoningSummaryPartAdded, ItemReasoningSummaryTextDelta, ItemReasoningTextDelta, TurnCompleted,
+};
+use skein_protocol::thread::ThreadCompactStartParams;
+use skein_protocol::turn::TurnStatus;
+
+const SCENARIO: &str = r#"
+[[turn]]
+when = "think"
+[[turn.answer]]
+steps = [
+  { think = "First" },
+  { think = "second", part = 1 },
+  { think = "as it is", raw = true },
+  { say = "Thought." },
+]
+
+[[turn]]
+[[turn.answer]]
+steps = [{ say = "They wanted thoughts." }]
+"#;
+
+#[tokio::test]
+async fn thoughts_are_told_and_a_conversation_is_compacted() -> Result<()> {
+    let home = Home::setup().set("model_provider", "scripted").set("model", "scenario.toml").start().await?;
+    std::fs::write(home.path().join("scenario.toml"), SCENARIO)?;
+    let mut client = Client::numbered(home.address()).await?;
+    let thread = client.start_thread().await?.id;
+    client.turn(thread, "think").await?;
+    assert_eq!(client.heard::<ItemReasoningSummaryTextDelta>()?.len(), 2);
+    assert_eq!(client.heard::<ItemReasoningSummaryPartAdded>()?.len(), 1);
+    assert_eq!(client.heard::<ItemReasoningTextDelta>()?.len(), 1);
+    client.call::<ThreadCompactStart>(ThreadCompactStartParams { thread_id: thread }).await?;
+    let done = client.next::<TurnCompleted>(|_| true).await?;
+    assert_eq!(done.turn.status, TurnStatus::Completed, "{done:?}");
+    client.call::<SkeinHelpersList>(SkeinHelpersListParams::default()).await?;
+    client.call::<SkeinConnectionLeave>(SkeinConnectionLeaveParams::default()).await?;
+    home.finish().await
+}
