@@ -116,7 +116,8 @@ async fn a_scrape_and_the_status_are_the_same_numbers_by_each_means_of_holding_h
             let of = |name: &str| living[&format!("{name}{{rung=\"{word}\"}}")];
             assert_eq!((of("helpers_rung_in_force"), of("helpers_held")), (one, one), "{rung}: {word}");
         }
-        assert!(living["store_syncs_total"] > 0.0 && living["store_sync_seconds_sum"] > 0.0, "{living:?}");
+        // A sync can be quicker than the millisecond that it is measured in.
+        assert!(living["store_syncs_total"] > 0.0 && living["store_sync_seconds_count"] > 0.0, "{living:?}");
         client.unload(thread, true).await?;
         home.until_zero(PATIENCE).await?;
         let (after, status) = compare(&home, &mut client).await?;
