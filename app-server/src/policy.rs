@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use skein_protocol::settings::AskForApproval;
 
+mod helpers;
 mod models;
 
+pub use helpers::*;
 pub use models::*;
 
 /// Threads that may read rollouts at once. Origin: guess; reads are short.
@@ -203,81 +205,6 @@ pub const WINDOW_PAGE: usize = 128;
 pub const HEADER_PAGE: usize = 16;
 /// Records of a page when the beginning is wanted. Origin: what stands before the first message in most threads.
 pub const BEGINNING_PAGE: usize = 4;
-// --- helpers ---
-
-/// The least that a secret has which is masked in what a helper says, bytes. Origin: guess; shorter words stand in any text.
-pub const SECRET_LEAST: usize = 6;
-/// Bytes of a helper's stderr that are kept. Origin: limits.md; memory is only taken for what was written.
-pub const HELPER_STDERR_BYTES: usize = 256 << 10;
-/// Bytes of stderr read at once. Origin: a page; most helpers write little.
-pub const HELPER_STDERR_CHUNK: usize = 4 << 10;
-/// Lines of stderr that are shown with an error. Origin: guess; a stack trace's end.
-pub const HELPER_STDERR_TAIL_LINES: usize = 20;
-/// Bytes of stderr that are shown with an error. Origin: guess; an error reply has at most 4 KiB.
-pub const HELPER_STDERR_TAIL_BYTES: usize = 2 << 10;
-/// Bytes that wait for a helper to read, unless one message has more, which then waits alone; above it calls wait. Origin:
-/// guess; what a pipe holds sixteen times over, which a helper that reads takes in milliseconds.
-pub const HELPER_INPUT_BYTES: usize = 1 << 20;
-/// Messages that wait for a helper to read. Origin: guess; far above the calls that are made at once.
-pub const HELPER_INPUT_QUEUE: usize = 1024;
-/// Bytes that wait for a helper to read and that nobody waits for (answers to pings, calls that were given up); above it
-/// they are left out. Origin: guess; some hundred of them.
-pub const HELPER_NOTICE_BYTES: usize = 64 << 10;
-/// How long a helper that asks and does not read is waited for, until it is not answered any more. Origin: guess; who has
-/// asked a thousand things at once reads the answers soon after.
-pub const HELPER_NOTICE_PATIENCE: Duration = Duration::from_secs(1);
-/// Requests of a helper that may wait for our answer; others are refused. Origin: guess; all but questions to users are
-/// answered at once.
-pub const HELPER_REQUESTS: usize = 32;
-/// Questions of a helper to users that may be open, of one of 2026-07-28 for each call; others are refused. Origin: guess; more than a person can look at.
-pub const HELPER_QUESTIONS: usize = 8;
-/// How often a call is made again because its helper (MCP 2026-07-28) wants to know something first. Origin: what rmcp does; a
-/// form that leads to ten more is no form.
-pub const HELPER_ROUNDS: usize = 10;
-/// Before a call is made again of which the helper wants to know nothing but that it is made again; twice as long each time.
-/// Origin: guess; one that is busy gets some 20 s in all.
-pub const HELPER_ROUND_PAUSE_FIRST: Duration = Duration::from_millis(100);
-/// The longest of these pauses. Origin: guess.
-pub const HELPER_ROUND_PAUSE_MOST: Duration = Duration::from_secs(5);
-/// Questions of helpers that may wait for their thread's owner. Origin: guess; a session that finds no room waits.
-pub const HELPER_QUESTIONS_WAITING: usize = 16;
-/// Bytes of a request of a helper. Origin: guess; a form that a person can fill in has less.
-pub const HELPER_LONGEST_REQUEST: usize = 256 << 10;
-/// Bytes of a progress message that are passed on. Origin: guess; clients show a line.
-pub const HELPER_PROGRESS_BYTES: usize = 4 << 10;
-/// Messages of a helper that are read before others get a turn. Origin: guess; well under a millisecond.
-pub const HELPER_BREATH: usize = 64;
-/// Messages of a helper that nobody waits for, of which so many are read in [`HELPER_STRAYS_TIME`]; above it the helper
-/// waits. Origin: guess; a tenth of a processor where one takes a microsecond.
-pub const HELPER_STRAYS: usize = 2_000;
-/// See [`HELPER_STRAYS`].
-pub const HELPER_STRAYS_TIME: Duration = Duration::from_millis(20);
-/// Between two passes of a guard's killing, unless a child ends before. Origin: guess; a pass over `/proc` costs
-/// about 10 us for each process of the machine.
-pub const GUARD_KILL_PAUSE: Duration = Duration::from_millis(2);
-/// What a guard may take beyond the graces before the server ends it, and its helper, itself. Origin: zero is
-/// promised within 1.5 s, of which two graces are 1 s.
-pub const GUARD_OVERDUE: Duration = Duration::from_millis(350);
-/// For what a guard said last, after its end. Origin: a bound on what normally takes no time at all.
-pub const GUARD_LAST_WORDS: Duration = Duration::from_millis(100);
-/// Between two passes of killing orphans. Origin: guess, as for the guard.
-pub const ORPHANS_PAUSE: Duration = Duration::from_millis(5);
-/// Threads that may look at all processes at once. Origin: guess; a look takes milliseconds, and few want one.
-pub const PROCESSES_THREADS: usize = 2;
-/// Upper bounds of the buckets in which durations are counted, in milliseconds. Origin: an unload without helpers takes a few,
-/// a stubborn helper 500 for each stage of its end, zero is promised within 1500, and a rollout is given up after 5000.
-pub const DURATION_BUCKETS_MS: [u64; 11] = [1, 5, 10, 25, 50, 100, 250, 500, 1000, 1500, 5000];
-/// How long the doctor waits for a helper that only says its version. Origin: guess; it takes milliseconds.
-pub const DOCTOR_PATIENCE: Duration = Duration::from_secs(10);
-/// Descriptors below which the doctor warns. Origin: what most systems give a program, enough for some 100 helpers beside
-/// some 100 connections.
-pub const DOCTOR_DESCRIPTORS: u64 = 1024;
-/// New pids that are asked in one round of a hunt for leftovers; more of them begin it anew. Origin: guess; a round takes
-/// microseconds, in which some may be given out.
-pub const HUNT_ROUND: usize = 10_000;
-/// Until orphans that cannot be killed are given up and reported. Origin: guess; only the kernel can hold them.
-pub const ORPHANS_LIMIT: Duration = Duration::from_secs(5);
-
 // --- connection ---
 
 /// How long more may wait for a client than its outbox is for, before it is taken for one that does not read. Origin:
@@ -359,41 +286,8 @@ pub const HELPER_HTTP_RETRY_MOST: Duration = Duration::from_secs(5);
 /// of processes is over.
 pub const HELPER_HTTP_GOODBYE: Duration = Duration::from_secs(1);
 
-// --- lives of helpers, markers, trash ---
+// --- markers, trash, lines ---
 
-/// Before the first restart of a helper; doubles up to the next constant. Origin: limits.md.
-pub const HELPER_BACKOFF_FIRST: Duration = Duration::from_millis(100);
-/// Between restarts of a helper, at most. Origin: limits.md.
-pub const HELPER_BACKOFF_MOST: Duration = Duration::from_secs(30);
-/// A helper that was ready for so long starts again as if it had never failed. Origin: guess; five that live shorter open the
-/// breaker.
-pub const HELPER_HEALTHY: Duration = Duration::from_secs(10);
-/// So many failures within the next constant, and a helper is given up. Origin: limits.md.
-pub const HELPER_BREAKER_FAILURES: usize = 5;
-/// See above. Origin: limits.md.
-pub const HELPER_BREAKER_WINDOW: Duration = Duration::from_mins(1);
-/// Between the end of a child that nobody knows and its being reaped. Origin: guess; a zombie costs nothing but its pid, and many
-/// ends are one look.
-pub const REAPER_PAUSE: Duration = Duration::from_millis(100);
-/// The least memory that `limits.memory` of a helper takes, bytes. Origin: guess; below it hardly a program starts, and what
-/// becomes the helper needs a few MiB itself.
-pub const HELPER_MEMORY_LEAST: u64 = 16 << 20;
-/// The most that `limits.processes` takes. Origin: the kernel's own limit of pids (proc_sys_kernel(5)).
-pub const HELPER_PROCESSES_MOST: u64 = 1 << 22;
-/// The most that `limits.files` takes. Origin: guess; the kernel's own limit is settable, usually a million.
-pub const HELPER_FILES_MOST: u64 = 1 << 30;
-/// Bounds of `limits.nice`. Origin: setpriority(2).
-pub const NICE_LEAST: i32 = -20;
-/// See above.
-pub const NICE_MOST: i32 = 19;
-/// How long a helper may show no sign of life while somebody waits for it. Origin: design.md; a report, not a sentence.
-pub const HELPER_LIVENESS: Duration = Duration::from_secs(30);
-/// Looks for signs of life within that time. Origin: guess; the first only sets the mark.
-pub const HELPER_LOOKS: u32 = 10;
-/// Between two looks, at least and at most. Origin: guess; a look costs about 10 us for each process of the machine.
-pub const HELPER_LOOK_LEAST: Duration = Duration::from_millis(20);
-/// See above.
-pub const HELPER_LOOK_MOST: Duration = Duration::from_secs(2);
 /// Rollouts whose open markers may wait to be removed. Above it the marker stays for the next start. Origin: guess.
 pub const MARKERS_WAITING: usize = 10_000;
 /// How long deleted threads are kept in the trash. Origin: guess; a person notices a slip within days, and who deletes

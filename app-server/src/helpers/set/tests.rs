@@ -1,13 +1,14 @@
 //! Calls in paused time: whose limit they have, and what a helper hears of one that was given up.
 
 use serde_json::json;
+use skein_protocol::extension::HelperState;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 
 use super::super::Pipes;
 use super::super::input::{InputEnd, input};
 use super::super::link::Wire;
-use super::super::mcp::{Asked, Line};
+use super::super::mcp::{Asked, Line, Session};
 use super::super::pool::tests::{Double, House};
 use super::*;
 use crate::clock::Clock;

@@ -6,9 +6,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::to_raw_value;
 use skein_protocol::approval::{ToolRequestUserInputAnswer, ToolRequestUserInputResponse};
-use skein_protocol::envelope::{self, Incoming, Stamp};
 use skein_protocol::error::WireError;
 use skein_protocol::event::TurnCompletedNotification;
 use skein_protocol::extension::ResumeOptions;
@@ -21,6 +20,7 @@ use skein_protocol::thread::{
 };
 use skein_protocol::turn::{TurnStartParams, TurnStartResponse, UserInput};
 
+use super::message::Message;
 use crate::config::Overrides;
 use crate::connection::outbox::{CloseReason, Next, Outbox, OutboxLimits};
 use crate::connection::reply::Reply;
@@ -31,89 +31,6 @@ use crate::thread::command::{
 use crate::thread::dispatch;
 use crate::thread::event::Force;
 use crate::thread::subscribers::{ClientWishes, Left, Role};
-
-/// What a client can receive.
-#[derive(Debug)]
-pub enum Message {
-    Answer { id: i64, result: Result<Box<RawValue>, WireError> },
-    Notice { method: String, params: Box<RawValue>, stamp: Stamp },
-    Question { id: i64, thread: ThreadId },
-}
-
-impl Message {
-    pub fn read(text: &str) -> Self {
-        let number = |id: RequestId| match id {
-            RequestId::Integer(number) => number,
-            RequestId::String(text) => panic!("an id that nobody gave: {text}"),
-        };
-        match envelope::parse(text).unwrap() {
-            Incoming::Response { id, result } => {
-                Self::Answer { id: number(id), result: Ok(result.to_owned()) }
-            }
-            Incoming::Error { id, error } => Self::Answer { id: number(id), result: Err(error) },
-            Incoming::Notification { method, params } => Self::Notice {
-                method: method.into_owned(),
-                params: params.unwrap().to_owned(),
-                stamp: envelope::stamp(text).unwrap(),
-            },
-            Incoming::Request { id, params, .. } => {
-                Self::Question { id: number(id), thread: thread_of(params.unwrap()).unwrap() }
-            }
-        }
-    }
-
-    pub fn is<N: Notification>(&self) -> bool {
-        matches!(self, Self::Notice { method, .. } if method == N::INFO.wire)
-    }
-
-    pub fn answers(&self, request: i64) -> bool {
-        matches!(self, Self::Answer { id, .. } if *id == request)
-    }
-
-    /// Its number, if it is a notification that has one.
-    pub fn seq(&self) -> Option<EventSeq> {
-        match self {
-            Self::Notice { stamp, .. } => stamp.seq,
-            Self::Answer { .. } | Self::Question { .. } => None,
-        }
-    }
-
-    /// The same with the version of the history that it belongs to.
-    pub fn number(&self) -> Option<(EventSeq, Epoch)> {
-        match self {
-            Self::Notice { stamp, .. } => stamp.seq.zip(stamp.epoch),
-            Self::Answer { .. } | Self::Question { .. } => None,
-        }
-    }
-
-    /// The thread that a notification is about, if it is about one.
-    pub fn thread(&self) -> Option<ThreadId> {
-        match self {
-            Self::Notice { params, .. } => thread_of(params),
-            Self::Answer { .. } | Self::Question { .. } => None,
-        }
-    }
-
-    /// The params of a notification, if it is this one.
-    pub fn params<N: Notification>(&self) -> Option<N::Params> {
-        match self {
-            Self::Notice { method, params, .. } if method == N::INFO.wire => {
-                Some(serde_json::from_str(params.get()).unwrap())
-            }
-            Self::Notice { .. } | Self::Answer { .. } | Self::Question { .. } => None,
-        }
-    }
-}
-
-/// The `threadId` of params.
-fn thread_of(params: &RawValue) -> Option<ThreadId> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct About {
-        thread_id: Option<ThreadId>,
-    }
-    serde_json::from_str::<About>(params.get()).ok()?.thread_id
-}
 
 pub struct Client {
     services: Arc<Services>,

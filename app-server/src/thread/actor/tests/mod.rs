@@ -19,6 +19,7 @@ mod forks;
 mod last_words;
 mod loads;
 mod marks;
+mod message;
 mod numbers;
 mod observers;
 mod panics;
@@ -40,7 +41,8 @@ use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::turn::Turn;
 
 use bench::{Bench, SOON};
-use client::{Client, Message};
+use client::Client;
+use message::Message;
 
 /// A thread with a turn for each of the texts, and somebody who listens.
 async fn talked(bench: &Bench, texts: &[&str]) -> (Client, ThreadId, Vec<TurnId>) {

@@ -1,0 +1,90 @@
+//! What a client without a socket receives.
+
+use serde_json::value::RawValue;
+use skein_protocol::envelope::{self, Incoming, Stamp};
+use skein_protocol::error::WireError;
+use skein_protocol::ids::{Epoch, EventSeq, RequestId, ThreadId};
+use skein_protocol::table::Notification;
+
+/// What a client can receive.
+#[derive(Debug)]
+pub enum Message {
+    Answer { id: i64, result: Result<Box<RawValue>, WireError> },
+    Notice { method: String, params: Box<RawValue>, stamp: Stamp },
+    Question { id: i64, thread: ThreadId },
+}
+
+impl Message {
+    pub fn read(text: &str) -> Self {
+        let number = |id: RequestId| match id {
+            RequestId::Integer(number) => number,
+            RequestId::String(text) => panic!("an id that nobody gave: {text}"),
+        };
+        match envelope::parse(text).unwrap() {
+            Incoming::Response { id, result } => {
+                Self::Answer { id: number(id), result: Ok(result.to_owned()) }
+            }
+            Incoming::Error { id, error } => Self::Answer { id: number(id), result: Err(error) },
+            Incoming::Notification { method, params } => Self::Notice {
+                method: method.into_owned(),
+                params: params.unwrap().to_owned(),
+                stamp: envelope::stamp(text).unwrap(),
+            },
+            Incoming::Request { id, params, .. } => {
+                Self::Question { id: number(id), thread: thread_of(params.unwrap()).unwrap() }
+            }
+        }
+    }
+
+    pub fn is<N: Notification>(&self) -> bool {
+        matches!(self, Self::Notice { method, .. } if method == N::INFO.wire)
+    }
+
+    pub fn answers(&self, request: i64) -> bool {
+        matches!(self, Self::Answer { id, .. } if *id == request)
+    }
+
+    /// Its number, if it is a notification that has one.
+    pub fn seq(&self) -> Option<EventSeq> {
+        match self {
+            Self::Notice { stamp, .. } => stamp.seq,
+            Self::Answer { .. } | Self::Question { .. } => None,
+        }
+    }
+
+    /// The same with the version of the history that it belongs to.
+    pub fn number(&self) -> Option<(EventSeq, Epoch)> {
+        match self {
+            Self::Notice { stamp, .. } => stamp.seq.zip(stamp.epoch),
+            Self::Answer { .. } | Self::Question { .. } => None,
+        }
+    }
+
+    /// The thread that a notification is about, if it is about one.
+    pub fn thread(&self) -> Option<ThreadId> {
+        match self {
+            Self::Notice { params, .. } => thread_of(params),
+            Self::Answer { .. } | Self::Question { .. } => None,
+        }
+    }
+
+    /// The params of a notification, if it is this one.
+    pub fn params<N: Notification>(&self) -> Option<N::Params> {
+        match self {
+            Self::Notice { method, params, .. } if method == N::INFO.wire => {
+                Some(serde_json::from_str(params.get()).unwrap())
+            }
+            Self::Notice { .. } | Self::Answer { .. } | Self::Question { .. } => None,
+        }
+    }
+}
+
+/// The `threadId` of params.
+fn thread_of(params: &RawValue) -> Option<ThreadId> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct About {
+        thread_id: Option<ThreadId>,
+    }
+    serde_json::from_str::<About>(params.get()).ok()?.thread_id
+}
