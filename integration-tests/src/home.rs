@@ -13,7 +13,7 @@ use anyhow::{Context, ensure};
 use indicatif::ProgressBar;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use skein_protocol::ids::ThreadId;
+use skein_protocol::ids::{ThreadId, TurnId};
 use tempfile::TempDir;
 
 pub use self::pid_one::{PID_ONE, bring_in_an_orphan, can_be_pid_one};
@@ -55,6 +55,28 @@ impl Home {
     /// When the server does not start.
     pub async fn start() -> anyhow::Result<Self> {
         Self::setup().helper(Helper::named("helper")?).start().await
+    }
+
+    /// Starts a server as [`Home::start`] does, with `count` clients that are subscribed to one thread. The first of them has
+    /// started a turn there that says `prompt`.
+    ///
+    /// # Errors
+    /// When the server does not start, or refuses a client.
+    pub async fn with_turn(
+        count: usize,
+        prompt: &str,
+    ) -> anyhow::Result<(Self, Vec<Client>, ThreadId, TurnId)> {
+        let home = Self::start().await?;
+        let mut first = home.client().await?;
+        let thread = first.start_said_thread("words").await?;
+        let mut clients = vec![first];
+        for _ in 1..count {
+            let mut client = home.client().await?;
+            client.resume(thread).await?;
+            clients.push(client);
+        }
+        let turn = clients[0].start_turn(thread, prompt).await?;
+        Ok((home, clients, thread, turn))
     }
 
     async fn new(setup: Setup) -> anyhow::Result<Self> {

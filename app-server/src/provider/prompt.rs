@@ -134,6 +134,16 @@ pub enum Image {
     },
 }
 
+impl Image {
+    /// Its address; a `data:` URL (RFC 2397) where it is the picture itself.
+    pub fn url(&self) -> String {
+        match self {
+            Self::Url(url) => url.clone(),
+            Self::Data { media_type, base64 } => format!("data:{media_type};base64,{base64}"),
+        }
+    }
+}
+
 /// What a model thought.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reasoning {

@@ -6,11 +6,11 @@ use skein_protocol::approval::McpServerElicitationAction as Action;
 use skein_protocol::item::{McpToolCallStatus, ThreadItemBody};
 use skein_protocol::turn::TurnStatus;
 
-use super::{DESTROY, asked, asking, calls, decide, resolved, seen, waits};
+use super::{DESTROY, asked, calls, decide, resolved, seen, waits};
 
 #[tokio::test]
 async fn a_client_that_leaves_and_comes_back_is_asked_again() -> Result<()> {
-    let (home, mut clients, thread, turn) = asking(1).await?;
+    let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let mut control = home.client().await?;
     let mut client = clients.remove(0);
     let (id, _) = asked(&mut client).await?;
@@ -29,7 +29,7 @@ async fn a_client_that_leaves_and_comes_back_is_asked_again() -> Result<()> {
 
 #[tokio::test]
 async fn an_interrupt_ends_the_question() -> Result<()> {
-    let (home, mut clients, thread, turn) = asking(1).await?;
+    let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let client = &mut clients[0];
     let (id, _) = asked(client).await?;
     client.interrupt(thread, &turn).await?;
@@ -62,7 +62,7 @@ async fn a_decision_that_nobody_makes_is_given_up_after_its_grace() -> Result<()
 
 #[tokio::test]
 async fn a_kill_of_the_server_ends_the_call_that_waited_and_makes_it_never() -> Result<()> {
-    let (mut home, mut clients, thread, _) = asking(1).await?;
+    let (mut home, mut clients, thread, _) = Home::with_turn(1, DESTROY).await?;
     let (old, _) = asked(&mut clients[0]).await?;
     home.kill().await?;
     home.start_again().await?;

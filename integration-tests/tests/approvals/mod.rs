@@ -73,24 +73,9 @@ fn waits() -> ThreadStatus {
     ThreadStatus::Active { active_flags: vec![ThreadActiveFlag::WaitingOnApproval] }
 }
 
-/// A home with a thread whose turn waits for the user's decision, and `count` clients that are subscribed to it.
-async fn asking(count: usize) -> Result<(Home, Vec<Client>, ThreadId, TurnId)> {
-    let home = Home::start().await?;
-    let mut first = home.client().await?;
-    let thread = first.start_said_thread("words").await?;
-    let mut clients = vec![first];
-    for _ in 1..count {
-        let mut client = home.client().await?;
-        client.resume(thread).await?;
-        clients.push(client);
-    }
-    let turn = clients[0].start_turn(thread, DESTROY).await?;
-    Ok((home, clients, thread, turn))
-}
-
 #[tokio::test]
 async fn a_call_that_the_user_accepts_is_made() -> Result<()> {
-    let (home, mut clients, thread, turn) = asking(1).await?;
+    let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let client = &mut clients[0];
     let (id, params) = asked(client).await?;
     assert_eq!((params.thread_id, params.turn_id.as_ref()), (thread, Some(&turn)));
@@ -116,7 +101,7 @@ async fn a_call_that_the_user_accepts_is_made() -> Result<()> {
 
 #[tokio::test]
 async fn a_call_that_the_user_declines_is_not_made_and_the_turn_goes_on() -> Result<()> {
-    let (home, mut clients, thread, turn) = asking(1).await?;
+    let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let client = &mut clients[0];
     let (id, _) = asked(client).await?;
     decide(client, &id, Action::Decline).await?;
@@ -133,7 +118,7 @@ async fn a_call_that_the_user_declines_is_not_made_and_the_turn_goes_on() -> Res
 
 #[tokio::test]
 async fn a_cancel_ends_the_turn() -> Result<()> {
-    let (home, mut clients, thread, turn) = asking(1).await?;
+    let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let client = &mut clients[0];
     let (id, _) = asked(client).await?;
     decide(client, &id, Action::Cancel).await?;
@@ -149,7 +134,7 @@ async fn a_cancel_ends_the_turn() -> Result<()> {
 
 #[tokio::test]
 async fn what_is_allowed_for_the_session_is_asked_again_only_after_an_unload() -> Result<()> {
-    let (home, mut clients, thread, turn) = asking(1).await?;
+    let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let client = &mut clients[0];
     let (id, _) = asked(client).await?;
     let lasting = decision(Action::Accept, Some(json!({ "persist": "session" })));
@@ -207,7 +192,7 @@ async fn parallel_calls_are_asked_one_by_one_and_wait_for_no_other() -> Result<(
 
 #[tokio::test]
 async fn one_of_two_clients_decides_and_the_other_hears_that_it_is_settled() -> Result<()> {
-    let (home, mut clients, _, turn) = asking(2).await?;
+    let (home, mut clients, _, turn) = Home::with_turn(2, DESTROY).await?;
     let (id, _) = asked(&mut clients[0]).await?;
     let (same, _) = asked(&mut clients[1]).await?;
     assert_eq!(id, same);
@@ -224,7 +209,7 @@ async fn one_of_two_clients_decides_and_the_other_hears_that_it_is_settled() -> 
 
 #[tokio::test]
 async fn a_call_about_which_no_client_can_ask_is_not_made() -> Result<()> {
-    let (home, mut clients, thread, turn) = asking(1).await?;
+    let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
     let client = &mut clients[0];
     let (id, _) = asked(client).await?;
     client.refuse_request(&id, "no such question is known here").await?;

@@ -10,7 +10,7 @@ use skein_protocol::server_requests::ItemToolRequestUserInput as Question;
 use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
 use skein_protocol::turn::TurnStatus;
 
-use super::{answer, answer_next, asking, resolved};
+use super::{ASK, answer, answer_next, resolved};
 
 async fn until_end(window: &mut Window, turn: &TurnId) -> Result<()> {
     window.until("the end of the turn", |view: &View| view.has_ended(turn) && view.questions.is_empty()).await
@@ -53,7 +53,7 @@ async fn a_question_that_was_asked_while_nobody_was_there_is_put_to_whoever_resu
 
 #[tokio::test]
 async fn an_answer_after_the_end_of_its_turn_answers_nothing() -> Result<()> {
-    let (home, mut clients, thread, turn) = asking(1).await?;
+    let (home, mut clients, thread, turn) = Home::with_turn(1, ASK).await?;
     let client = &mut clients[0];
     let (late, params) = client.next_request::<Question>().await?;
     client.interrupt(thread, &turn).await?;
@@ -104,7 +104,7 @@ async fn a_dialog_from_before_a_kill_answers_nothing_of_the_next_server() -> Res
 
 #[tokio::test]
 async fn an_error_before_the_connection_is_lost_does_not_stop_the_answer_after_it() -> Result<()> {
-    let (home, mut clients, thread, turn) = asking(2).await?;
+    let (home, mut clients, thread, turn) = Home::with_turn(2, ASK).await?;
     let (id, _) = clients[0].next_request::<Question>().await?;
     clients[0].refuse_request(&id, "the page is being left").await?;
     clients[0].quiesce().await?;

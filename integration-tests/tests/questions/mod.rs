@@ -10,11 +10,14 @@ use skein_integration_tests::client::Client;
 use skein_integration_tests::home::Home;
 use skein_integration_tests::requests::agent_text;
 use skein_protocol::approval::{ToolRequestUserInputAnswer, ToolRequestUserInputResponse};
-use skein_protocol::ids::{RequestId, ThreadId, TurnId};
+use skein_protocol::ids::RequestId;
 use skein_protocol::notifications::{ItemStarted, ServerRequestResolved, ThreadStatusChanged, TurnCompleted};
 use skein_protocol::server_requests::ItemToolRequestUserInput as Question;
 use skein_protocol::thread::{ThreadActiveFlag, ThreadStatus};
 use skein_protocol::turn::TurnStatus;
+
+/// What makes the agent ask.
+const ASK: &str = "/ask Which one?";
 
 /// The user's one answer to the one question.
 fn answer(question: &str, text: &str) -> ToolRequestUserInputResponse {
@@ -35,24 +38,9 @@ async fn resolved(client: &mut Client, id: &RequestId) -> Result<()> {
     Ok(())
 }
 
-/// A home with a thread that asks, and `count` clients that are subscribed to it.
-async fn asking(count: usize) -> Result<(Home, Vec<Client>, ThreadId, TurnId)> {
-    let home = Home::start().await?;
-    let mut first = home.client().await?;
-    let thread = first.start_said_thread("words").await?;
-    let mut clients = vec![first];
-    for _ in 1..count {
-        let mut client = home.client().await?;
-        client.resume(thread).await?;
-        clients.push(client);
-    }
-    let turn = clients[0].start_turn(thread, "/ask Which one?").await?;
-    Ok((home, clients, thread, turn))
-}
-
 #[tokio::test]
 async fn the_answer_to_a_question_is_what_the_agent_says() -> Result<()> {
-    let (home, mut clients, thread, turn) = asking(1).await?;
+    let (home, mut clients, thread, turn) = Home::with_turn(1, ASK).await?;
     let client = &mut clients[0];
     let (id, params) = client.next_request::<Question>().await?;
     assert_eq!((params.thread_id, &params.turn_id), (thread, &turn));
@@ -70,7 +58,7 @@ async fn the_answer_to_a_question_is_what_the_agent_says() -> Result<()> {
 
 #[tokio::test]
 async fn the_first_real_answer_wins_and_everybody_hears_that_it_is_settled() -> Result<()> {
-    let (home, mut clients, _, turn) = asking(2).await?;
+    let (home, mut clients, _, turn) = Home::with_turn(2, ASK).await?;
     let (id, params) = clients[1].next_request::<Question>().await?;
     let first = answer_next(&mut clients[0], "first").await?;
     assert_eq!(first, id, "the same id for all");
@@ -88,7 +76,7 @@ async fn the_first_real_answer_wins_and_everybody_hears_that_it_is_settled() -> 
 
 #[tokio::test]
 async fn an_answer_of_somebody_who_was_not_asked_does_not_count() -> Result<()> {
-    let (home, mut clients, thread, turn) = asking(1).await?;
+    let (home, mut clients, thread, turn) = Home::with_turn(1, ASK).await?;
     let (id, params) = clients[0].next_request::<Question>().await?;
     let mut stranger = home.client().await?;
     let mut observer = home.client().await?;
@@ -124,7 +112,7 @@ async fn an_observer_is_never_asked() -> Result<()> {
 
 #[tokio::test]
 async fn an_error_settles_only_when_all_who_were_asked_have_answered_with_one() -> Result<()> {
-    let (home, mut clients, _, turn) = asking(2).await?;
+    let (home, mut clients, _, turn) = Home::with_turn(2, ASK).await?;
     let (id, _) = clients[0].next_request::<Question>().await?;
     clients[1].next_request::<Question>().await?;
     clients[0].refuse_request(&id, "cannot show it").await?;
@@ -140,7 +128,7 @@ async fn an_error_settles_only_when_all_who_were_asked_have_answered_with_one() 
 
 #[tokio::test]
 async fn an_error_of_one_does_not_stop_the_answer_of_the_other() -> Result<()> {
-    let (home, mut clients, _, turn) = asking(2).await?;
+    let (home, mut clients, _, turn) = Home::with_turn(2, ASK).await?;
     let (id, _) = clients[0].next_request::<Question>().await?;
     clients[0].refuse_request(&id, "cannot show it").await?;
     answer_next(&mut clients[1], "I can").await?;
@@ -151,7 +139,7 @@ async fn an_error_of_one_does_not_stop_the_answer_of_the_other() -> Result<()> {
 
 #[tokio::test]
 async fn an_error_settles_when_the_only_other_one_leaves() -> Result<()> {
-    let (home, mut clients, _, turn) = asking(2).await?;
+    let (home, mut clients, _, turn) = Home::with_turn(2, ASK).await?;
     let (id, _) = clients[0].next_request::<Question>().await?;
     clients[1].next_request::<Question>().await?;
     clients[0].refuse_request(&id, "cannot show it").await?;
@@ -162,7 +150,7 @@ async fn an_error_settles_when_the_only_other_one_leaves() -> Result<()> {
 
 #[tokio::test]
 async fn a_disconnect_settles_nothing_and_who_resumes_is_asked_again_under_the_same_id() -> Result<()> {
-    let (home, mut clients, thread, turn) = asking(1).await?;
+    let (home, mut clients, thread, turn) = Home::with_turn(1, ASK).await?;
     let (id, _) = clients[0].next_request::<Question>().await?;
     clients.clear();
     let mut client = home.client().await?;
@@ -180,7 +168,7 @@ async fn a_disconnect_settles_nothing_and_who_resumes_is_asked_again_under_the_s
 
 #[tokio::test]
 async fn an_answer_of_the_wrong_shape_counts_as_an_error() -> Result<()> {
-    let (home, mut clients, _, turn) = asking(1).await?;
+    let (home, mut clients, _, turn) = Home::with_turn(1, ASK).await?;
     let (id, _) = clients[0].next_request::<Question>().await?;
     clients[0].send_raw(&serde_json::json!({ "id": id, "result": { "answers": 7 } }).to_string()).await?;
     let end = clients[0].turn_end(&turn).await?;
@@ -190,7 +178,7 @@ async fn an_answer_of_the_wrong_shape_counts_as_an_error() -> Result<()> {
 
 #[tokio::test]
 async fn an_interrupt_settles_the_question() -> Result<()> {
-    let (home, mut clients, thread, turn) = asking(1).await?;
+    let (home, mut clients, thread, turn) = Home::with_turn(1, ASK).await?;
     let (id, _) = clients[0].next_request::<Question>().await?;
     clients[0].interrupt(thread, &turn).await?;
     resolved(&mut clients[0], &id).await?;

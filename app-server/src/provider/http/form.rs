@@ -14,11 +14,15 @@ pub trait WireForm: Send + Sync {
     /// The path below the base address.
     fn path(&self) -> &'static str;
 
-    /// The header that has the key.
-    fn key_header(&self, key: &str) -> (&'static str, String);
+    /// The header that has the key; a bearer token (RFC 6750) where the interface says nothing else.
+    fn key_header(&self, key: &str) -> (&'static str, String) {
+        ("authorization", format!("Bearer {key}"))
+    }
 
     /// Headers that each request has.
-    fn own_headers(&self) -> &'static [(&'static str, &'static str)];
+    fn own_headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
 
     /// The body of a request.
     fn request(&self, prompt: &Prompt, spec: &ProviderSpec) -> Value;

@@ -22,14 +22,6 @@ impl WireForm for Chat {
         "chat/completions"
     }
 
-    fn key_header(&self, key: &str) -> (&'static str, String) {
-        ("authorization", format!("Bearer {key}"))
-    }
-
-    fn own_headers(&self) -> &'static [(&'static str, &'static str)] {
-        &[]
-    }
-
     fn request(&self, prompt: &Prompt, spec: &ProviderSpec) -> Value {
         request::body(prompt, spec)
     }

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 
 use crate::provider::http::talk::{Came, Part, Step, arguments, steps};
-use crate::provider::openai_responses::image_url;
 use crate::provider::spec::ProviderSpec;
 use crate::provider::{Content, Prompt, ToolSpec};
 
@@ -70,7 +69,7 @@ fn of_user(content: &[Content]) -> Value {
 fn part(content: &Content) -> Value {
     match content {
         Content::Text(text) => json!({ "type": "text", "text": text }),
-        Content::Image(image) => json!({ "type": "image_url", "image_url": { "url": image_url(image) } }),
+        Content::Image(image) => json!({ "type": "image_url", "image_url": { "url": image.url() } }),
     }
 }
 

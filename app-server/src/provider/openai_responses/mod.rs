@@ -13,8 +13,6 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use request::url as image_url;
-
 /// The interface.
 #[derive(Debug, Clone, Copy)]
 pub struct Responses;
@@ -22,14 +20,6 @@ pub struct Responses;
 impl WireForm for Responses {
     fn path(&self) -> &'static str {
         "responses"
-    }
-
-    fn key_header(&self, key: &str) -> (&'static str, String) {
-        ("authorization", format!("Bearer {key}"))
-    }
-
-    fn own_headers(&self) -> &'static [(&'static str, &'static str)] {
-        &[]
     }
 
     fn request(&self, prompt: &Prompt, spec: &ProviderSpec) -> Value {

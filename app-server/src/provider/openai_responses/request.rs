@@ -5,7 +5,7 @@ use skein_protocol::settings::ReasoningSummary;
 
 use crate::provider::http::talk::{Came, Part, Step, arguments, steps};
 use crate::provider::spec::ProviderSpec;
-use crate::provider::{Content, Image, ModelSettings, Prompt, ToolSpec};
+use crate::provider::{Content, ModelSettings, Prompt, ToolSpec};
 
 /// Models that do not think, by the beginning of their names: they refuse a question that asks for their thoughts.
 const UNTHINKING: [&str; 4] = ["gpt-3", "gpt-4", "chatgpt-", "davinci"];
@@ -109,15 +109,7 @@ fn part(part: &Part<'_>) -> Option<Value> {
 fn input(content: &Content) -> Value {
     match content {
         Content::Text(text) => json!({ "type": "input_text", "text": text }),
-        Content::Image(image) => json!({ "type": "input_image", "image_url": url(image) }),
-    }
-}
-
-/// A picture's address, which may be itself.
-pub fn url(image: &Image) -> String {
-    match image {
-        Image::Url(url) => url.clone(),
-        Image::Data { media_type, base64 } => format!("data:{media_type};base64,{base64}"),
+        Content::Image(image) => json!({ "type": "input_image", "image_url": image.url() }),
     }
 }
 
