@@ -149,6 +149,11 @@ export type Methods = {
   /** Whether models are asked in a region for governments: no, as no provider of Skein's has such regions. */
   "account/bedrock/checkGovCloudRequirements": { params: BedrockCheckGovCloudRequirementsParams; result: BedrockCheckGovCloudRequirementsResponse };
   /**
+   * The providers of models that the server knows, built in or by its settings; `config/value/write` chooses another
+   * default (`model_provider`) and changes them (`model_providers.NAME`).
+   */
+  "modelProvider/list": { params: ModelProviderListParams; result: ModelProviderListResponse };
+  /**
    * What providers of models do beside answering: neither make they pictures nor do they search the web, as Skein
    * offers models only the tools of helpers and clients.
    */
@@ -1007,6 +1012,17 @@ export type FunctionCallOutputItem = {
 
 /** The reasons. */
 export type GapReason = "otherEpoch" | "unknownSeq" | "damaged" | "tooMany" | "notStored";
+
+/** Where a provider's key comes from. */
+export type GatewayAuth = {
+  mode: "none";
+} | {
+  envKey: string;
+  mode: "environmentVariable";
+} | {
+  envKey?: string | null;
+  mode: "externallyConfigured";
+};
 
 /** Params of `account/read`. */
 export type GetAccountParams = {
@@ -1914,6 +1930,31 @@ export type ModelProviderCapabilitiesReadResponse = {
   webSearch: boolean;
 };
 
+/** Params of `modelProvider/list`: nothing. */
+export type ModelProviderListParams = { [key: string]: unknown };
+
+/** Response of `modelProvider/list`. */
+export type ModelProviderListResponse = {
+  /** Whether a client can write another default into the settings, and it is in force then. */
+  canChangeDefault: boolean;
+  data: ModelProviderSummary[];
+  /** The provider of threads that name none. */
+  defaultProviderId: string;
+};
+
+/** A provider of models. */
+export type ModelProviderSummary = {
+  /** Its address, without what may be secret. */
+  baseUrl: string | null;
+  /** Whether `modelProvider/config/write` changes it. */
+  canEdit: boolean;
+  /** What `modelProvider` and `model_provider` take. */
+  id: string;
+  /** For people. */
+  name: string;
+  settings: ProviderSettings;
+};
+
 /** A tier of service that a model can be had in. */
 export type ModelServiceTier = {
   description: string;
@@ -2002,6 +2043,23 @@ export type PressureCounts = {
   squeezedTotal: number;
   /** Times when a limit was passed and no thread was idle. */
   unrelievedTotal: number;
+};
+
+/** How a provider is reached. */
+export type ProviderSettings = {
+  type: "openai";
+} | {
+  auth: GatewayAuth;
+  type: "customGateway";
+} | {
+  profile?: string | null;
+  region?: string | null;
+  type: "bedrock";
+} | {
+  credentialFile?: string | null;
+  location?: string | null;
+  projectId?: string | null;
+  type: "gcp";
 };
 
 /** Which limit is reached. */

@@ -305,6 +305,77 @@ pub struct ModelProviderCapabilitiesReadResponse {
     pub web_search: bool,
 }
 
+/// Params of `modelProvider/list`: nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelProviderListParams {}
+
+/// Response of `modelProvider/list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelProviderListResponse {
+    /// Whether a client can write another default into the settings, and it is in force then.
+    pub can_change_default: bool,
+    pub data: Vec<ModelProviderSummary>,
+    /// The provider of threads that name none.
+    pub default_provider_id: String,
+}
+
+/// A provider of models.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelProviderSummary {
+    /// Its address, without what may be secret.
+    #[serde(default)]
+    pub base_url: Option<String>,
+    /// Whether `modelProvider/config/write` changes it.
+    pub can_edit: bool,
+    /// What `modelProvider` and `model_provider` take.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    pub settings: ProviderSettings,
+}
+
+/// How a provider is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum ProviderSettings {
+    Openai,
+    CustomGateway {
+        auth: GatewayAuth,
+    },
+    Bedrock {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        profile: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        region: Option<String>,
+    },
+    #[serde(rename_all = "camelCase")]
+    Gcp {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        credential_file: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        location: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        project_id: Option<String>,
+    },
+}
+
+/// Where a provider's key comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "mode", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum GatewayAuth {
+    /// It wants none.
+    None,
+    /// From this variable of the server's environment.
+    EnvironmentVariable { env_key: String },
+    /// From elsewhere, such as a header of the settings.
+    ExternallyConfigured {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        env_key: Option<String>,
+    },
+}
+
 /// Params of `experimentalFeature/list`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

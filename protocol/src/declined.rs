@@ -70,7 +70,6 @@ pub const DECLINED: &[Declined] = &[
     not_yet("thread/items/read", "thread/items/list defers no output, so there is none to fetch"),
     not_yet("turn/settings/update", "the settings of a running turn cannot be changed yet"),
     not_yet("thread/timeline/list", "thread/turns/list and thread/items/list read the history"),
-    not_yet("modelProvider/list", "providers are not listed yet"),
     out_of_scope("userVerification/status", "belongs to the peer's own accounts and devices"),
     out_of_scope("userVerification/enroll", "belongs to the peer's own accounts and devices"),
     out_of_scope("userVerification/delete", "belongs to the peer's own accounts and devices"),

@@ -9,8 +9,9 @@ use crate::{
     catalogue::{
         CollaborationModeListParams, CollaborationModeListResponse, ExperimentalFeatureListParams,
         ExperimentalFeatureListResponse, HooksListParams, HooksListResponse,
-        ModelProviderCapabilitiesReadParams, ModelProviderCapabilitiesReadResponse,
-        PermissionProfileListParams, PermissionProfileListResponse, SkillsListParams, SkillsListResponse,
+        ModelProviderCapabilitiesReadParams, ModelProviderCapabilitiesReadResponse, ModelProviderListParams,
+        ModelProviderListResponse, PermissionProfileListParams, PermissionProfileListResponse,
+        SkillsListParams, SkillsListResponse,
     },
     config::{
         ConfigBatchWriteParams, ConfigMcpServerReloadParams, ConfigReadParams, ConfigReadResponse,
@@ -175,6 +176,10 @@ methods! {
     /// Whether models are asked in a region for governments: no, as no provider of Skein's has such regions.
     AccountBedrockCheckGovCloudRequirements = "account/bedrock/checkGovCloudRequirements" [Inline, Experimental]
         BedrockCheckGovCloudRequirementsParams => BedrockCheckGovCloudRequirementsResponse;
+    /// The providers of models that the server knows, built in or by its settings; `config/value/write` chooses another
+    /// default (`model_provider`) and changes them (`model_providers.NAME`).
+    ModelProviderList = "modelProvider/list" [Inline, Stable]
+        ModelProviderListParams => ModelProviderListResponse;
     /// What providers of models do beside answering: neither make they pictures nor do they search the web, as Skein
     /// offers models only the tools of helpers and clients.
     ModelProviderCapabilitiesRead = "modelProvider/capabilities/read" [Inline, Stable]

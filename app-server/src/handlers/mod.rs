@@ -5,13 +5,13 @@ use skein_protocol::methods::{
     CollaborationModeList, ConfigBatchWrite, ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead,
     ConfigValueWrite, ExperimentalFeatureList, FeedbackUpload, HooksList, Initialize, Initialized,
     McpServerResourceRead, McpServerStatusList, McpServerToolCall, ModelList, ModelProviderCapabilitiesRead,
-    PermissionProfileList, RpcDiscover, ServerDiagnostics, SkeinCatalogResume, SkeinConnectionLeave,
-    SkeinHelpersList, SkeinQuiesce, SkeinStatus, SkeinThreadUnload, SkillsList, ThreadArchive,
-    ThreadCompactStart, ThreadDelete, ThreadFork, ThreadGoalClear, ThreadGoalGet, ThreadGoalSet,
-    ThreadInjectItems, ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate, ThreadNameSet,
-    ThreadRead, ThreadReadStateUpdate, ThreadResume, ThreadRevert, ThreadRollback, ThreadSearch,
-    ThreadSearchOccurrences, ThreadSettingsUpdate, ThreadStart, ThreadTurnsList, ThreadUnarchive,
-    ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
+    ModelProviderList, PermissionProfileList, RpcDiscover, ServerDiagnostics, SkeinCatalogResume,
+    SkeinConnectionLeave, SkeinHelpersList, SkeinQuiesce, SkeinStatus, SkeinThreadUnload, SkillsList,
+    ThreadArchive, ThreadCompactStart, ThreadDelete, ThreadFork, ThreadGoalClear, ThreadGoalGet,
+    ThreadGoalSet, ThreadInjectItems, ThreadItemsList, ThreadList, ThreadLoadedList, ThreadMetadataUpdate,
+    ThreadNameSet, ThreadRead, ThreadReadStateUpdate, ThreadResume, ThreadRevert, ThreadRollback,
+    ThreadSearch, ThreadSearchOccurrences, ThreadSettingsUpdate, ThreadStart, ThreadTurnsList,
+    ThreadUnarchive, ThreadUnsubscribe, TurnInterrupt, TurnStart, TurnSteer,
 };
 
 use crate::router::Router;
@@ -23,6 +23,7 @@ mod feedback;
 mod helper;
 mod list;
 mod marks;
+mod models;
 mod pages;
 mod search;
 mod server;
@@ -40,7 +41,7 @@ pub use status::numbers;
 pub fn router() -> Router {
     let mut router = Router::default();
     router.inline::<Initialize>(server::initialize);
-    router.inline::<ModelList>(server::model_list);
+    router.inline::<ModelList>(models::list);
     add_startup(&mut router);
     router.inline::<RpcDiscover>(discover::discover);
     router.inline::<SkeinStatus>(status::status);
@@ -92,7 +93,8 @@ fn add_startup(router: &mut Router) {
     router.inline::<AccountRateLimitsRead>(account::rate_limits);
     router.inline::<AccountUsageRead>(account::usage);
     router.inline::<AccountBedrockCheckGovCloudRequirements>(account::gov_cloud);
-    router.inline::<ModelProviderCapabilitiesRead>(startup::provider_capabilities);
+    router.inline::<ModelProviderList>(models::providers);
+    router.inline::<ModelProviderCapabilitiesRead>(models::capabilities);
     router.inline::<ExperimentalFeatureList>(startup::experimental_features);
     router.inline::<ConfigRead>(startup::config);
     router.inline::<ConfigRequirementsRead>(startup::config_requirements);

@@ -1,4 +1,4 @@
-//! The server itself: who is connected, which models there are, and the fence for tests.
+//! The server itself: who is connected, and the fence for tests.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -10,17 +10,12 @@ use skein_protocol::extension::{
     EVENTS_EXTENSION, EVENTS_VERSION, EventsExtension, ServerExtensions, SkeinConnectionLeaveParams,
     SkeinConnectionLeaveResponse, SkeinQuiesceParams, SkeinQuiesceResponse,
 };
-use skein_protocol::server::{
-    InitializeCapabilities, InitializeParams, InitializeResponse, InputModality, Model, ModelListParams,
-    ModelListResponse,
-};
+use skein_protocol::server::{InitializeCapabilities, InitializeParams, InitializeResponse};
 use tokio::sync::oneshot;
 
 use crate::connection::Connection;
 use crate::connection::reply::Reply;
-use crate::models;
 use crate::policy;
-use crate::provider::ListedModel;
 use crate::reload;
 use crate::router::errors;
 use crate::thread::command::{Command, Unload};
@@ -88,57 +83,6 @@ pub fn initialized(connection: &Arc<Connection>) {
         let broadcast = reload::config_warning(services, warning.to_string());
         services.subscribers.publish_to(connection.id(), &broadcast);
     }
-}
-
-/// `model/list`: what is known of the models of one provider, the configured model first. Their list is fetched beside, for
-/// whoever asks next.
-pub fn model_list(
-    connection: &Arc<Connection>,
-    params: ModelListParams,
-) -> Result<ModelListResponse, WireError> {
-    let services = &connection.services;
-    let config = services.config();
-    let provider = params.model_provider.as_deref().unwrap_or(&config.model_provider);
-    models::refresh(services, provider);
-    let mut listed = services.providers.models(provider);
-    if provider == policy::DEFAULT_MODEL_PROVIDER {
-        listed.push(ListedModel { id: policy::DEFAULT_MODEL.to_owned(), display_name: None });
-    }
-    let mut models: Vec<Model> = listed.into_iter().map(|listed| model(listed, provider)).collect();
-    if provider == config.model_provider {
-        put_first(&mut models, &config.model, provider);
-    }
-    let from: usize = params.cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
-    let most = params.limit.map_or(usize::MAX, |most| usize::try_from(most.max(1)).unwrap_or(usize::MAX));
-    let next = from.saturating_add(most);
-    let next_cursor = (next < models.len()).then(|| next.to_string());
-    Ok(ModelListResponse { data: models.into_iter().skip(from).take(most).collect(), next_cursor })
-}
-
-/// The configured model, whether it is known or not. One that nobody has chosen is none of another provider.
-fn put_first(models: &mut Vec<Model>, name: &str, provider: &str) {
-    let at = models.iter().position(|model| model.id == name);
-    if at.is_none() && name == policy::DEFAULT_MODEL {
-        return;
-    }
-    let listed = || ListedModel { id: name.to_owned(), display_name: None };
-    let mut first = at.map_or_else(|| model(listed(), provider), |at| models.remove(at));
-    first.is_default = true;
-    models.insert(0, first);
-}
-
-fn model(listed: ListedModel, provider: &str) -> Model {
-    let is_offline = provider == policy::DEFAULT_MODEL_PROVIDER;
-    let description = match is_offline {
-        true => "Answers with what it is told, without a network".to_owned(),
-        false => format!("A model of {provider}"),
-    };
-    let name = listed.display_name.unwrap_or_else(|| listed.id.clone());
-    let mut model = Model::new(listed.id, name, description);
-    if !is_offline {
-        model.input_modalities.push(InputModality::Image);
-    }
-    model
 }
 
 /// `skein/connection/leave`

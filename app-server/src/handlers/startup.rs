@@ -6,9 +6,8 @@ use std::sync::Arc;
 use skein_protocol::catalogue::{
     CollaborationModeListParams, CollaborationModeListResponse, ExperimentalFeatureListParams,
     ExperimentalFeatureListResponse, HooksListEntry, HooksListParams, HooksListResponse,
-    ModelProviderCapabilitiesReadParams, ModelProviderCapabilitiesReadResponse, PermissionProfileListParams,
-    PermissionProfileListResponse, PermissionProfileSummary, SkillsListEntry, SkillsListParams,
-    SkillsListResponse,
+    PermissionProfileListParams, PermissionProfileListResponse, PermissionProfileSummary, SkillsListEntry,
+    SkillsListParams, SkillsListResponse,
 };
 use skein_protocol::config::{
     Config, ConfigLayer, ConfigLayerMetadata, ConfigLayerSource, ConfigMcpServerReloadParams,
@@ -129,14 +128,6 @@ pub fn experimental_features(
     _params: ExperimentalFeatureListParams,
 ) -> Result<ExperimentalFeatureListResponse, WireError> {
     Ok(ExperimentalFeatureListResponse { data: Vec::new(), next_cursor: None })
-}
-
-/// `modelProvider/capabilities/read`: models get the tools of helpers and clients, and no others.
-pub fn provider_capabilities(
-    _connection: &Arc<Connection>,
-    _params: ModelProviderCapabilitiesReadParams,
-) -> Result<ModelProviderCapabilitiesReadResponse, WireError> {
-    Ok(ModelProviderCapabilitiesReadResponse { image_generation: false, web_search: false })
 }
 
 /// The directories that a list is asked about; the server's own where none is named.

@@ -116,6 +116,12 @@ impl ProviderSpec {
         known.into_iter().map(spec).collect()
     }
 
+    /// Whether the settings give it headers, which may have its key.
+    #[must_use]
+    pub fn has_headers(&self) -> bool {
+        !self.env_http_headers.is_empty() || !self.http_headers.0.is_empty()
+    }
+
     /// Whether it is OpenAI itself, which knows words that others refuse.
     #[must_use]
     pub fn is_openai(&self) -> bool {

@@ -24,7 +24,8 @@ use skein_protocol::approval::{
 };
 use skein_protocol::catalogue::{
     CollaborationModeListParams, ExperimentalFeatureListParams, HooksListParams,
-    ModelProviderCapabilitiesReadParams, PermissionProfileListParams, SkillsListParams,
+    ModelProviderCapabilitiesReadParams, ModelProviderListParams, PermissionProfileListParams,
+    SkillsListParams,
 };
 use skein_protocol::config::ConfigReadParams;
 use skein_protocol::error::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND};
@@ -36,8 +37,8 @@ use skein_protocol::methods::{
     AccountBedrockCheckGovCloudRequirements, AccountRateLimitsRead, AccountRead, AccountUsageRead,
     CollaborationModeList, ConfigBatchWrite, ConfigMcpServerReload, ConfigRead, ConfigRequirementsRead,
     ConfigValueWrite, ExperimentalFeatureList, FeedbackUpload, HooksList, Initialize, McpServerResourceRead,
-    McpServerStatusList, ModelList, ModelProviderCapabilitiesRead, PermissionProfileList, RpcDiscover,
-    ServerDiagnostics, SkeinCatalogResume, SkillsList, ThreadArchive, ThreadDelete, ThreadFork,
+    McpServerStatusList, ModelList, ModelProviderCapabilitiesRead, ModelProviderList, PermissionProfileList,
+    RpcDiscover, ServerDiagnostics, SkeinCatalogResume, SkillsList, ThreadArchive, ThreadDelete, ThreadFork,
     ThreadGoalClear, ThreadGoalGet, ThreadGoalSet, ThreadInjectItems, ThreadItemsList, ThreadList,
     ThreadMetadataUpdate, ThreadNameSet, ThreadRead, ThreadReadStateUpdate, ThreadResume, ThreadRevert,
     ThreadRollback, ThreadSearch, ThreadSearchOccurrences, ThreadSettingsUpdate, ThreadStart,
@@ -223,6 +224,7 @@ async fn what_clients_ask_before_their_first_thread() -> Result<()> {
     client.call::<AccountUsageRead>(GetAccountTokenUsageParams::default()).await?;
     let region = BedrockCheckGovCloudRequirementsParams {};
     client.call::<AccountBedrockCheckGovCloudRequirements>(region).await?;
+    client.call::<ModelProviderList>(ModelProviderListParams {}).await?;
     client.call::<ModelProviderCapabilitiesRead>(ModelProviderCapabilitiesReadParams {}).await?;
     client.call::<ExperimentalFeatureList>(ExperimentalFeatureListParams::default()).await?;
     client.call::<ServerDiagnostics>(ServerDiagnosticsParams {}).await?;

@@ -10,8 +10,8 @@ use skein_protocol::config::{ConfigLayerSource, ConfigReadParams};
 use skein_protocol::methods::{
     AccountBedrockCheckGovCloudRequirements, AccountRateLimitsRead, AccountRead, AccountUsageRead,
     CollaborationModeList, ConfigRead, ConfigRequirementsRead, ExperimentalFeatureList, FeedbackUpload,
-    HooksList, ModelList, ModelProviderCapabilitiesRead, PermissionProfileList, ServerDiagnostics,
-    SkillsList,
+    HooksList, ModelList, ModelProviderCapabilitiesRead, ModelProviderList, PermissionProfileList,
+    ServerDiagnostics, SkillsList,
 };
 use skein_protocol::server::ModelListParams;
 use skein_protocol::table::Method;
@@ -172,5 +172,32 @@ async fn models_are_those_of_a_provider_whether_it_answers_or_not() -> Result<()
         |name: &str| ModelListParams { model_provider: Some(name.to_owned()), ..ModelListParams::default() };
     assert_eq!(models(&mut client, of("echo")).await?, (vec!["echo".to_owned()], false));
     assert_eq!(models(&mut client, of("nobody")).await?, (vec![], false));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn providers_are_shown_without_what_may_be_secret() -> Result<()> {
+    let setup = Home::setup().set("model_provider", "mine").set("model_providers.mine.name", "My own");
+    let setup = setup.set("model_providers.mine.base_url", "http://user:secret@127.0.0.1:9/v1");
+    let setup = setup.set("model_providers.mine.http_headers.authorization", "Bearer secret");
+    let home = setup.start().await?;
+    let mut client = home.client().await?;
+    let listed = bare::<ModelProviderList>(&mut client).await?;
+    assert_eq!((&listed["defaultProviderId"], &listed["canChangeDefault"]), (&json!("mine"), &json!(true)));
+    assert!(!listed.to_string().contains("secret"), "{listed}");
+    let of = |id: &str| {
+        let mut all = listed["data"].as_array().into_iter().flatten();
+        all.find(|provider| provider["id"] == id).cloned().unwrap_or_default()
+    };
+    let gateway = |auth: Value| json!({ "type": "customGateway", "auth": auth });
+    let mine = of("mine");
+    assert_eq!((&mine["name"], &mine["canEdit"]), (&json!("My own"), &json!(false)));
+    assert_eq!(mine["baseUrl"], "http://***@127.0.0.1:9/v1");
+    assert_eq!(mine["settings"], gateway(json!({ "mode": "externallyConfigured" })));
+    assert_eq!(of("openai")["settings"], json!({ "type": "openai" }));
+    let key = json!({ "mode": "environmentVariable", "envKey": "ANTHROPIC_API_KEY" });
+    assert_eq!(of("anthropic")["settings"], gateway(key));
+    assert_eq!(of("echo")["settings"], gateway(json!({ "mode": "none" })));
+    assert_eq!(of("echo")["baseUrl"], Value::Null);
     home.finish().await
 }

@@ -11,9 +11,10 @@ use skein_protocol::{
     methods::{
         AccountBedrockCheckGovCloudRequirements, AccountRateLimitsRead, AccountUsageRead, ConfigBatchWrite,
         ConfigValueWrite, ExperimentalFeatureList, FeedbackUpload, McpServerResourceRead,
-        ModelProviderCapabilitiesRead, ServerDiagnostics, ThreadCompactStart, ThreadGoalClear, ThreadGoalGet,
-        ThreadGoalSet, ThreadInjectItems, ThreadReadStateUpdate, ThreadRevert, ThreadSearchOccurrences,
-        ThreadSettingsUpdate, for_each_client_notification, for_each_method,
+        ModelProviderCapabilitiesRead, ModelProviderList, ServerDiagnostics, ThreadCompactStart,
+        ThreadGoalClear, ThreadGoalGet, ThreadGoalSet, ThreadInjectItems, ThreadReadStateUpdate,
+        ThreadRevert, ThreadSearchOccurrences, ThreadSettingsUpdate, for_each_client_notification,
+        for_each_method,
     },
     notifications::{
         ItemMcpToolCallProgress, ItemReasoningTextDelta, ThreadGoalUpdated, ThreadReverted,
@@ -51,6 +52,7 @@ const NOT_RECORDED: &[&str] = &[
     AccountRateLimitsRead::INFO.wire,
     AccountUsageRead::INFO.wire,
     ModelProviderCapabilitiesRead::INFO.wire,
+    ModelProviderList::INFO.wire,
     ExperimentalFeatureList::INFO.wire,
     ServerDiagnostics::INFO.wire,
     FeedbackUpload::INFO.wire,

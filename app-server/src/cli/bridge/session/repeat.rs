@@ -2,7 +2,7 @@
 
 use skein_protocol::error::WireError;
 use skein_protocol::methods as m;
-use skein_protocol::table::Method;
+use skein_protocol::table::{Lane, Method};
 
 /// Bytes of messages that may wait behind the answer to a message of the user. Origin: the largest answer, which one of
 /// them may be.
@@ -19,14 +19,11 @@ pub enum Rule {
     Never(&'static str),
 }
 
-/// What only reads, or says how something is to be and not what is to change.
+/// What only reads, or says how something is to be and not what is to change. Beside these all that is answered from memory.
 const AGAIN: &[&str] = &[
-    m::Initialize::INFO.wire,
     // Without a message of the user a thread is in memory only: the first one is gone with its server.
     m::ThreadStart::INFO.wire,
     m::ThreadResume::INFO.wire,
-    m::ThreadUnsubscribe::INFO.wire,
-    m::ThreadLoadedList::INFO.wire,
     m::ThreadList::INFO.wire,
     m::ThreadSearch::INFO.wire,
     m::ThreadSearchOccurrences::INFO.wire,
@@ -35,35 +32,28 @@ const AGAIN: &[&str] = &[
     m::ThreadItemsList::INFO.wire,
     m::ThreadNameSet::INFO.wire,
     m::ThreadMetadataUpdate::INFO.wire,
+    m::ThreadSettingsUpdate::INFO.wire,
+    m::ThreadGoalSet::INFO.wire,
+    m::ThreadGoalGet::INFO.wire,
+    m::ThreadGoalClear::INFO.wire,
     m::ThreadArchive::INFO.wire,
     m::ThreadUnarchive::INFO.wire,
     // The server remembers the messages that it has taken, by their ids.
     m::TurnStart::INFO.wire,
     // Its turn has ended with the server, so it is taken at most once.
     m::TurnSteer::INFO.wire,
-    m::McpServerStatusList::INFO.wire,
     m::McpServerResourceRead::INFO.wire,
-    m::ModelList::INFO.wire,
-    m::ConfigRead::INFO.wire,
     m::ConfigMcpServerReload::INFO.wire,
-    m::ConfigRequirementsRead::INFO.wire,
-    m::AccountRead::INFO.wire,
-    m::SkillsList::INFO.wire,
-    m::HooksList::INFO.wire,
-    m::PermissionProfileList::INFO.wire,
-    m::CollaborationModeList::INFO.wire,
     m::SkeinThreadUnload::INFO.wire,
     m::SkeinConnectionLeave::INFO.wire,
-    m::SkeinStatus::INFO.wire,
     m::SkeinHelpersList::INFO.wire,
-    m::SkeinCatalogResume::INFO.wire,
     m::SkeinQuiesce::INFO.wire,
-    m::RpcDiscover::INFO.wire,
 ];
 
 /// The rule for a request. One that nobody has thought of is not repeated.
 pub fn rule(method: &str) -> Rule {
-    if AGAIN.contains(&method) {
+    let is_inline = m::METHODS.iter().any(|known| known.wire == method && known.lane == Lane::Inline);
+    if is_inline || AGAIN.contains(&method) {
         return Rule::Again;
     }
     match method {
@@ -74,10 +64,11 @@ pub fn rule(method: &str) -> Rule {
         _ if method == m::ThreadDelete::INFO.wire => Rule::AgainUnless(&["threadNotFound"]),
         _ if method == m::ThreadFork::INFO.wire => Rule::Never(FORK),
         _ if method == m::McpServerToolCall::INFO.wire => Rule::Never(CALL),
-        _ => Rule::Never("look whether it was done, and ask again where it was not"),
+        _ => Rule::Never(LOOK),
     }
 }
 
+const LOOK: &str = "look whether it was done, and ask again where it was not";
 const FORK: &str = "look whether the copy is in thread/list, and fork again where it is not";
 const CALL: &str = "the tool may have been called; call it again if twice does no harm";
 
@@ -104,5 +95,31 @@ impl Rule {
             Rule::AgainUnless(reasons) => reasons.contains(&error.reason()),
             Rule::Again | Rule::Never(_) => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A new method has to be thought of: it is either here, or can be asked again.
+    #[test]
+    fn what_changes_something_by_a_step_is_never_asked_again() {
+        let rules = m::METHODS.iter().map(|method| (method.wire, rule(method.wire)));
+        let never: Vec<_> =
+            rules.filter(|(_, rule)| *rule == Rule::Never(LOOK)).map(|(wire, _)| wire).collect();
+        let expected = [
+            // The revision that it expects is gone when it was done.
+            m::ThreadReadStateUpdate::INFO.wire,
+            m::ThreadRevert::INFO.wire,
+            m::ThreadRollback::INFO.wire,
+            m::ThreadInjectItems::INFO.wire,
+            m::ThreadCompactStart::INFO.wire,
+            m::ConfigValueWrite::INFO.wire,
+            m::ConfigBatchWrite::INFO.wire,
+            m::FeedbackUpload::INFO.wire,
+        ];
+        assert_eq!(never, expected);
+        assert_eq!(rule("nobody/knows"), Rule::Never(LOOK));
     }
 }

@@ -1,0 +1,123 @@
+//! Which models there are, and who provides them.
+
+use std::sync::Arc;
+
+use skein_protocol::catalogue::{
+    GatewayAuth, ModelProviderCapabilitiesReadParams, ModelProviderCapabilitiesReadResponse,
+    ModelProviderListParams, ModelProviderListResponse, ModelProviderSummary, ProviderSettings,
+};
+use skein_protocol::error::WireError;
+use skein_protocol::server::{InputModality, Model, ModelListParams, ModelListResponse};
+
+use crate::config::{Config, LayerSource};
+use crate::connection::Connection;
+use crate::helpers::shown_url;
+use crate::models;
+use crate::policy;
+use crate::provider::ListedModel;
+use crate::provider::spec::ProviderSpec;
+
+/// `model/list`: what is known of the models of one provider, the configured model first. Their list is fetched beside, for
+/// whoever asks next.
+pub fn list(connection: &Arc<Connection>, params: ModelListParams) -> Result<ModelListResponse, WireError> {
+    let services = &connection.services;
+    let config = services.config();
+    let provider = params.model_provider.as_deref().unwrap_or(&config.model_provider);
+    models::refresh(services, provider);
+    let mut listed = services.providers.models(provider);
+    if provider == policy::DEFAULT_MODEL_PROVIDER {
+        listed.push(ListedModel { id: policy::DEFAULT_MODEL.to_owned(), display_name: None });
+    }
+    let mut models: Vec<Model> = listed.into_iter().map(|listed| model(listed, provider)).collect();
+    if provider == config.model_provider {
+        put_first(&mut models, &config.model, provider);
+    }
+    let from: usize = params.cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
+    let most = params.limit.map_or(usize::MAX, |most| usize::try_from(most.max(1)).unwrap_or(usize::MAX));
+    let next = from.saturating_add(most);
+    let next_cursor = (next < models.len()).then(|| next.to_string());
+    Ok(ModelListResponse { data: models.into_iter().skip(from).take(most).collect(), next_cursor })
+}
+
+/// The configured model, whether it is known or not. One that nobody has chosen is none of another provider.
+fn put_first(models: &mut Vec<Model>, name: &str, provider: &str) {
+    let at = models.iter().position(|model| model.id == name);
+    if at.is_none() && name == policy::DEFAULT_MODEL {
+        return;
+    }
+    let listed = || ListedModel { id: name.to_owned(), display_name: None };
+    let mut first = at.map_or_else(|| model(listed(), provider), |at| models.remove(at));
+    first.is_default = true;
+    models.insert(0, first);
+}
+
+fn model(listed: ListedModel, provider: &str) -> Model {
+    let is_offline = provider == policy::DEFAULT_MODEL_PROVIDER;
+    let description = match is_offline {
+        true => "Answers with what it is told, without a network".to_owned(),
+        false => format!("A model of {provider}"),
+    };
+    let name = listed.display_name.unwrap_or_else(|| listed.id.clone());
+    let mut model = Model::new(listed.id, name, description);
+    if !is_offline {
+        model.input_modalities.push(InputModality::Image);
+    }
+    model
+}
+
+/// `modelProvider/list`: those that are built in, those that are known by their names, and those of the settings.
+pub fn providers(
+    connection: &Arc<Connection>,
+    _params: ModelProviderListParams,
+) -> Result<ModelProviderListResponse, WireError> {
+    let services = &connection.services;
+    let config = services.config();
+    let summary = |id: String| match config.providers.get(&id) {
+        Some(spec) => configured(spec),
+        None => built_in(id),
+    };
+    Ok(ModelProviderListResponse {
+        can_change_default: !is_flag(&config, "model_provider"),
+        data: services.providers.names().into_iter().map(summary).collect(),
+        default_provider_id: config.model_provider.clone(),
+    })
+}
+
+fn configured(spec: &ProviderSpec) -> ModelProviderSummary {
+    let auth = match &spec.env_key {
+        Some(env_key) => GatewayAuth::EnvironmentVariable { env_key: env_key.clone() },
+        None if spec.has_headers() => GatewayAuth::ExternallyConfigured { env_key: None },
+        None => GatewayAuth::None,
+    };
+    ModelProviderSummary {
+        base_url: Some(shown_url(&spec.base_url)),
+        can_edit: false,
+        id: spec.id.clone(),
+        name: spec.name.clone(),
+        settings: if spec.is_openai() {
+            ProviderSettings::Openai
+        } else {
+            ProviderSettings::CustomGateway { auth }
+        },
+    }
+}
+
+/// One that answers without a network.
+fn built_in(id: String) -> ModelProviderSummary {
+    let settings = ProviderSettings::CustomGateway { auth: GatewayAuth::None };
+    ModelProviderSummary { base_url: None, can_edit: false, name: id.clone(), id, settings }
+}
+
+/// Whether a flag of the server's start has this setting, and wins over what is written.
+fn is_flag(config: &Config, key: &str) -> bool {
+    let mut flags = config.layers.iter().filter(|layer| matches!(layer.source, LayerSource::Flags));
+    flags.any(|layer| layer.keys.iter().any(|flag| flag == key))
+}
+
+/// `modelProvider/capabilities/read`: models get the tools of helpers and clients, and no others.
+pub fn capabilities(
+    _connection: &Arc<Connection>,
+    _params: ModelProviderCapabilitiesReadParams,
+) -> Result<ModelProviderCapabilitiesReadResponse, WireError> {
+    Ok(ModelProviderCapabilitiesReadResponse { image_generation: false, web_search: false })
+}
