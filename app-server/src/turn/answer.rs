@@ -82,11 +82,11 @@ impl Running {
                 self.say(text).await;
             }
             ModelEvent::ReasoningDelta { of, part, text } => {
-                self.keep_text(answer).await;
+                self.keep_text(answer);
                 self.think(of, part, text).await;
             }
             ModelEvent::Reasoning(reasoning) => {
-                self.keep_text(answer).await;
+                self.keep_text(answer);
                 self.show_thought(&reasoning).await;
                 answer.said.push(Entry::Reasoning(reasoning));
             }
@@ -95,7 +95,8 @@ impl Running {
                 self.used(usage).await;
             }
             ModelEvent::ToolCall(call) => {
-                self.keep(answer).await;
+                self.complete_thought().await;
+                self.keep_text(answer);
                 answer.said.push(Entry::Call(call.clone()));
                 answer.calls.push(call);
             }
@@ -104,8 +105,7 @@ impl Running {
                 answer.answered.push(self.ask(text).await?);
             }
             ModelEvent::Again(error) => {
-                self.complete_thought().await;
-                self.complete_text().await;
+                self.take_back().await;
                 *answer = Answer::default();
                 self.report(Report::Again(told(error))).await;
             }
@@ -118,28 +118,39 @@ impl Running {
         self.report(Report::Usage(usage)).await;
     }
 
-    /// Completes what is being streamed, and makes its text part of the conversation.
+    /// Completes what was streamed, and makes its text part of the conversation.
     async fn keep(&mut self, answer: &mut Answer) {
         self.complete_thought().await;
-        self.keep_text(answer).await;
+        self.keep_text(answer);
+        self.complete_texts().await;
     }
 
-    async fn keep_text(&mut self, answer: &mut Answer) {
-        if let Some(message) = self.message.as_ref().filter(|message| !message.text.is_empty()) {
+    /// Makes the text that is being streamed part of the conversation. It is completed with the answer, which may yet begin
+    /// anew. A message that waits for its first word, because the user was asked before it, goes on.
+    fn keep_text(&mut self, answer: &mut Answer) {
+        if let Some(message) = self.message.take_if(|message| !message.text.is_empty()) {
             answer.said.push(Entry::Assistant(message.text.clone()));
+            self.texts.push(message);
         }
-        self.complete_text().await;
+    }
+
+    /// What an answer said that begins anew counts no more: not for clients, and not for the model in later turns.
+    async fn take_back(&mut self) {
+        if let Some(thought) = &mut self.thought {
+            (thought.summary, thought.content) = (Vec::new(), Vec::new());
+        }
+        self.complete_thought().await;
+        self.texts.extend(self.message.take_if(|message| !message.text.is_empty()));
+        for text in &mut self.texts {
+            text.text.clear();
+        }
+        self.complete_texts().await;
     }
 
     /// Adds to the thought that is being streamed, or begins one.
     async fn think(&mut self, of: Thoughts, part: usize, text: String) {
-        let Some(thought) = &mut self.thought else {
-            let thought = ReasoningItem { content: Vec::new(), id: self.new_item_id(), summary: Vec::new() };
-            let item = self.begin(ThreadItemBody::Reasoning(thought.clone()).into());
-            self.report(Report::ItemStarted(item)).await;
-            self.thought = Some(thought);
-            return Box::pin(self.think(of, part, text)).await;
-        };
+        self.open_thought().await;
+        let Some(thought) = &mut self.thought else { return };
         let item = thought.id.clone();
         let parts = match of {
             Thoughts::Summary => &mut thought.summary,
@@ -164,18 +175,24 @@ impl Running {
     /// where there is something to see.
     async fn show_thought(&mut self, whole: &Reasoning) {
         let has_words = whole.summary.iter().chain(&whole.content).any(|part| !part.is_empty());
-        if self.thought.is_none() && has_words {
-            let id = self.new_item_id();
-            let thought = ReasoningItem { content: Vec::new(), id, summary: Vec::new() };
-            let item = self.begin(ThreadItemBody::Reasoning(thought.clone()).into());
-            self.report(Report::ItemStarted(item)).await;
-            self.thought = Some(thought);
+        if has_words {
+            self.open_thought().await;
         }
         if let Some(thought) = self.thought.as_mut().filter(|_| has_words) {
             thought.summary.clone_from(&whole.summary);
             thought.content.clone_from(&whole.content);
         }
         self.complete_thought().await;
+    }
+
+    /// Begins a thought, unless one is being streamed.
+    async fn open_thought(&mut self) {
+        if self.thought.is_none() {
+            let thought = ReasoningItem { content: Vec::new(), id: self.new_item_id(), summary: Vec::new() };
+            let item = self.begin(ThreadItemBody::Reasoning(thought.clone()).into());
+            self.report(Report::ItemStarted(item)).await;
+            self.thought = Some(thought);
+        }
     }
 
     /// Completes the thought that is being streamed, if any.
@@ -208,19 +225,16 @@ impl Running {
         id
     }
 
-    /// Completes the message that is being streamed, if it says something. One that waits for its first word, because
-    /// the user was asked before it, goes on.
-    pub(super) async fn complete_text(&mut self) {
-        if self.message.as_ref().is_some_and(|message| !message.text.is_empty()) {
-            self.complete_message().await;
+    /// Completes the texts of this answer that are whole.
+    async fn complete_texts(&mut self) {
+        for text in std::mem::take(&mut self.texts) {
+            self.report(Report::ItemCompleted(ThreadItemBody::AgentMessage(text).into())).await;
         }
     }
 
-    /// Completes the message that is being streamed, if any.
-    pub(super) async fn complete_message(&mut self) {
-        if let Some(message) = self.message.take() {
-            let item = ThreadItemBody::AgentMessage(message).into();
-            self.report(Report::ItemCompleted(item)).await;
-        }
+    /// Completes all messages that were begun.
+    pub(super) async fn complete_messages(&mut self) {
+        self.texts.extend(self.message.take());
+        self.complete_texts().await;
     }
 }

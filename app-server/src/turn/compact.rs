@@ -5,7 +5,7 @@ use skein_protocol::item::{ContextCompactionItem, ThreadItem, ThreadItemBody};
 use skein_protocol::turn::CodexErrorInfo;
 use tokio::sync::mpsc;
 
-use super::{Report, Running, Stop, conversation};
+use super::{Report, Running, Stop, conversation, result};
 use crate::policy;
 use crate::provider::{Content, Entry, ModelEvent, Prompt, ProviderError};
 
@@ -28,15 +28,18 @@ impl Running {
                 "the model {model} is told nothing of earlier turns: there is nothing to compact"
             )));
         }
+        if !is_worth_it(&prompt.history) {
+            return Err(Stop::failed(
+                "there is nothing to compact: nothing was answered since the last summary",
+            ));
+        }
         let id = self.new_item_id();
         let item =
             self.begin(ThreadItem::from(ThreadItemBody::ContextCompaction(ContextCompactionItem { id })));
         self.report(Report::ItemStarted(item.clone())).await;
-        let unanswered =
-            prompt.history.iter().rev().take_while(|entry| matches!(entry, Entry::User(_))).count();
-        let unanswered = prompt.history.split_off(prompt.history.len() - unanswered);
+        let unanswered = prompt.history.split_off(answered(&prompt.history));
         let written = self.summary(prompt).await?;
-        let summary = with_last_words(&written, prompt.history.iter().chain(&unanswered));
+        let summary = with_last_words(&written, &prompt.history);
         prompt.history = vec![conversation::summary(&summary)];
         prompt.history.extend(unanswered);
         self.context_tokens = 0;
@@ -51,14 +54,18 @@ impl Running {
         asked.settings.output_schema = None;
         asked.history.push(Entry::User(vec![Content::Text(TASK.to_owned())]));
         for _ in 0..policy::COMPACTION_TRIES {
-            match self.listen(asked.clone()).await {
+            let heard = self.listen(asked.clone()).await;
+            // What was heard until then is no summary.
+            if self.job.cancel.is_cancelled() {
+                return Err(Stop::Interrupted);
+            }
+            match heard {
                 Ok(text) if text.trim().is_empty() => {
                     return Err(Stop::failed(
                         "the model was asked for a summary and said nothing; try again",
                     ));
                 }
                 Ok(text) => return Ok(text),
-                Err(_) if self.job.cancel.is_cancelled() => return Err(Stop::Interrupted),
                 Err(error) if is_too_long(&error) && asked.history.len() > 2 => {
                     asked.history.drain(..asked.history.len() / 2);
                     asked.history = conversation::paired(asked.history);
@@ -101,22 +108,38 @@ pub(super) fn is_too_long(error: &ProviderError) -> bool {
     matches!(error.info, Some(CodexErrorInfo::ContextWindowExceeded))
 }
 
+/// How many entries were answered: all but what the user said last. A summary is the user's in form only.
+fn answered(history: &[Entry]) -> usize {
+    let is_users =
+        |entry: &Entry| matches!(entry, Entry::User(content) if !conversation::is_summary(content));
+    history.iter().rposition(|entry| !is_users(entry)).map_or(0, |last| last + 1)
+}
+
+/// Whether there is more to replace than a summary.
+pub(super) fn is_worth_it(history: &[Entry]) -> bool {
+    match &history[..answered(history)] {
+        [] => false,
+        [Entry::User(content)] => !conversation::is_summary(content),
+        [..] => true,
+    }
+}
+
 /// The summary, and what the user said last in their own words: a summary is the model's.
-fn with_last_words<'e>(summary: &str, history: impl DoubleEndedIterator<Item = &'e Entry>) -> String {
+fn with_last_words(summary: &str, history: &[Entry]) -> String {
     let mut left = policy::COMPACTION_LAST_WORDS;
     let mut last: Vec<String> = Vec::new();
-    for entry in history.rev() {
+    for entry in history.iter().rev() {
         let Entry::User(content) = entry else { continue };
         if conversation::is_summary(content) {
             continue;
         }
         let texts: Vec<&str> = content.iter().filter_map(Content::as_text).collect();
         let text = texts.join("\n");
-        if text.len() > left {
+        last.push(result::shortened(&text, left));
+        left = left.saturating_sub(text.len());
+        if left == 0 {
             break;
         }
-        left -= text.len();
-        last.push(text);
     }
     last.reverse();
     if last.is_empty() {

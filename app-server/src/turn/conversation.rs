@@ -12,6 +12,7 @@ use skein_protocol::response_item::{
 use skein_protocol::turn::{MediaSource, UserInput};
 
 use super::result;
+use crate::policy;
 use crate::provider::{Callee, Content, Entry, ToolCall, ToolResult, tool_name};
 use crate::rollout::record::{Record, RecordBody, TakenBack};
 
@@ -66,11 +67,7 @@ fn take(told: &mut Conversation, body: &RecordBody) {
             told.pieces.extend(injected.items.iter().filter_map(of_injected));
         }
         RecordBody::Usage(usage) => told.tokens = usage.usage.last.total_tokens,
-        // What the request for the summary itself had stands before it.
-        RecordBody::Compacted(compacted) => {
-            let pieces = vec![Piece::Entry(summary(&compacted.summary))];
-            *told = Conversation { pieces, tokens: 0 };
-        }
+        RecordBody::Compacted(compacted) => *told = summed_up(told, &compacted.summary),
         RecordBody::ThreadCreated(_)
         | RecordBody::ThreadOpened(_)
         | RecordBody::ThreadClosed(_)
@@ -89,6 +86,25 @@ fn take(told: &mut Conversation, body: &RecordBody) {
         | RecordBody::Imported(_)
         | RecordBody::Unknown(_) => {}
     }
+}
+
+/// What is left when a summary replaces what was said: the summary, and what the user had said last, which nobody had
+/// answered. What the request for the summary cost is not what the conversation has now.
+fn summed_up(told: &mut Conversation, text: &str) -> Conversation {
+    let answered = told.pieces.iter().rposition(|piece| !matches!(piece, Piece::Said(_)));
+    let unanswered = told.pieces.split_off(answered.map_or(0, |last| last + 1));
+    let pieces = std::iter::once(Piece::Entry(summary(text))).chain(unanswered).collect();
+    Conversation { pieces, tokens: 0 }
+}
+
+/// Whether a record says something that the user has not said: what stands before it was answered.
+#[must_use]
+pub fn is_answer(body: &RecordBody) -> bool {
+    let mut told = Conversation::default();
+    if !matches!(body, RecordBody::Compacted(_)) {
+        take(&mut told, body);
+    }
+    told.pieces.iter().any(|piece| !matches!(piece, Piece::Said(_)))
 }
 
 /// What an item says to a model.
@@ -111,6 +127,7 @@ fn of_item(item: &ThreadItem) -> Vec<Piece> {
         }
         ThreadItemBody::CommandExecution(command) => {
             let output = command.aggregated_output.as_deref().unwrap_or_default();
+            let output = result::shortened(output, policy::TOOL_RESULT_BYTES);
             vec![note(format!("A command was run: {}\n{output}", command.command))]
         }
         ThreadItemBody::FileChange(change) => {

@@ -3,10 +3,9 @@
 use std::fs::File;
 use std::io::Read;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use skein_protocol::turn::{MediaSource, UserInput};
 
+use super::picture;
 use crate::policy;
 use crate::provider::{Content, Entry, Image};
 use crate::tasks::{Pool, Tasks};
@@ -63,12 +62,12 @@ fn of_url(url: &str) -> Result<Image, String> {
             Err("an image's url has to begin with https:, http: or data:".to_owned())
         };
     };
-    let (kind, base64) = rest.split_once(";base64,").ok_or("an image in a data: url has to be in base64")?;
-    let bytes = STANDARD
-        .decode(base64)
-        .map_err(|error| format!("the image in the data: url is not base64: {error}"))?;
-    check_size("the image in the data: url", bytes.len())?;
-    Ok(Image::Data { media_type: kind.to_owned(), base64: base64.to_owned() })
+    let (_, base64) = rest.split_once(";base64,").ok_or("an image in a data: url has to be in base64")?;
+    // Three bytes are four signs.
+    check_size("the image in the data: url", base64.len() / 4 * 3)?;
+    let kinds = picture::KINDS;
+    picture::of_base64(base64)
+        .ok_or_else(|| format!("the image in the data: url is none that models take: {kinds}, in base64"))
 }
 
 async fn local_image(path: &str, tasks: &Tasks) -> Result<Image, String> {
@@ -87,9 +86,8 @@ fn read_image(path: &str) -> Result<Image, String> {
     let most = u64::try_from(policy::IMAGE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     File::open(path).map_err(cannot)?.take(most).read_to_end(&mut bytes).map_err(cannot)?;
     check_size(&format!("the image {path}"), bytes.len())?;
-    let media_type = media_type(&bytes)
-        .ok_or_else(|| format!("the file {path} is no image that models take: PNG, JPEG, GIF or WebP"))?;
-    Ok(Image::Data { media_type: media_type.to_owned(), base64: STANDARD.encode(bytes) })
+    let kinds = picture::KINDS;
+    picture::of_bytes(&bytes).ok_or_else(|| format!("the file {path} is no image that models take: {kinds}"))
 }
 
 fn check_size(what: &str, bytes: usize) -> Result<(), String> {
@@ -103,20 +101,12 @@ fn check_size(what: &str, bytes: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// The kind of a picture, by how its file begins; of those that every provider takes.
-fn media_type(bytes: &[u8]) -> Option<&'static str> {
-    match bytes {
-        [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
-        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
-        [b'G', b'I', b'F', b'8', ..] => Some("image/gif"),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
 
     use super::*;
 
@@ -164,11 +154,20 @@ mod tests {
 
     #[tokio::test]
     async fn images_in_urls_are_checked() {
-        let data = Image::Data { media_type: "image/png".into(), base64: "aGk=".into() };
-        assert_eq!(one(url("data:image/png;base64,aGk=")).await, Ok(Content::Image(data)));
+        let data = Image::Data { media_type: "image/png".into(), base64: picture::tests::PNG.into() };
+        // What is said of it does not matter.
+        let said = format!("data:image/jpeg;base64,{}", picture::tests::PNG);
+        assert_eq!(one(url(&said)).await, Ok(Content::Image(data)));
         assert!(one(url("https://example.org/a.png")).await.is_ok());
-        for wrong in ["file:///etc/passwd", "data:image/png,xx", "data:image/png;base64,?"] {
-            assert!(one(url(wrong)).await.is_err(), "{wrong}");
+        let large = format!("data:image/png;base64,{}", "A".repeat(policy::IMAGE_BYTES / 3 * 4 + 8));
+        for wrong in [
+            "file:///etc/passwd",
+            "data:image/png,xx",
+            "data:image/png;base64,?",
+            "data:image/png;base64,aGk=",
+            &large,
+        ] {
+            assert!(one(url(wrong)).await.is_err(), "{wrong:.40}");
         }
     }
 

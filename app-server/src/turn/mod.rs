@@ -1,5 +1,5 @@
-//! One turn, as a child task of its thread's owner: model, tools, model, until it ends, is interrupted, or hits the
-//! configured rounds. It owns nothing but what it streams; everything it does it reports to the owner.
+//! One turn, as a child task of its thread's owner: model, tools, model, until it ends, is interrupted, or has had all its
+//! rounds. It owns nothing but what it streams; everything it does it reports to the owner.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,7 @@ mod offer;
 mod own_calls;
 pub mod own_tools;
 mod past;
+mod picture;
 pub mod result;
 mod tools;
 
@@ -203,6 +204,7 @@ pub async fn run(job: Job, wires: Wires) {
         reports: wires.reports,
         steers: wires.steers,
         message: None,
+        texts: Vec::new(),
         thought: None,
         offer: Offer::default(),
         context_tokens: 0,
@@ -213,7 +215,7 @@ pub async fn run(job: Job, wires: Wires) {
         Err(Stop::Failed(error)) => Outcome { status: TurnStatus::Failed, error: Some(*error) },
     };
     turn.complete_thought().await;
-    turn.complete_message().await;
+    turn.complete_messages().await;
     turn.report(Report::Ended(outcome)).await;
 }
 
@@ -223,6 +225,8 @@ struct Running {
     steers: mpsc::Receiver<Vec<UserInput>>,
     /// The agent message that is being streamed.
     message: Option<AgentMessageItem>,
+    /// Texts of the answer at hand that are whole.
+    texts: Vec<AgentMessageItem>,
     /// The thought that is being streamed.
     thought: Option<ReasoningItem>,
     /// What the model may call.
@@ -261,24 +265,25 @@ impl Running {
     /// What was said in the thread, with the input of this turn.
     async fn conversation(&mut self) -> Result<Vec<Entry>, Stop> {
         let past = std::mem::replace(&mut self.job.past, Past::Unneeded);
-        let told = tokio::select! {
-            biased;
-            () = self.job.cancel.cancelled() => return Err(Stop::Interrupted),
-            read = past.read() => read,
-        };
+        let told = self.unless_interrupted(past.read()).await?;
         // Not on disk: the owner says so.
         let cannot = |error| Stop::failed(format!("what was said before cannot be read: {error}"));
         let Conversation { pieces, tokens } = told.map_err(cannot)?.ok_or(Stop::Interrupted)?;
         self.context_tokens = tokens;
         let now = match &self.job.task {
-            Task::Answer(input) => Some(input::said(input, &self.job.tasks).await.map_err(Stop::failed)?),
+            Task::Answer(input) => {
+                let said = self.unless_interrupted(input::said(input, &self.job.tasks)).await?;
+                Some(said.map_err(Stop::failed)?)
+            }
             Task::Compact => None,
         };
         let mut history = Vec::with_capacity(pieces.len() + 1);
         for piece in pieces {
             history.push(match piece {
                 Piece::Entry(entry) => entry,
-                Piece::Said(input) => input::said_before(&input, &self.job.tasks).await,
+                Piece::Said(input) => {
+                    self.unless_interrupted(input::said_before(&input, &self.job.tasks)).await?
+                }
             });
         }
         if let Some(now) = now {
@@ -287,6 +292,11 @@ impl Running {
             history.push(now);
         }
         Ok(conversation::paired(history))
+    }
+
+    /// Waits, but no longer than the turn: files that are read may be on a disk that is gone.
+    async fn unless_interrupted<T>(&self, what: impl Future<Output = T>) -> Result<T, Stop> {
+        self.job.cancel.run_until_cancelled(what).await.ok_or(Stop::Interrupted)
     }
 
     /// The model answers, and is asked again with what came of its calls, until it is done.
@@ -311,7 +321,7 @@ impl Running {
         }
         let most = policy::TURN_ROUNDS;
         Err(Stop::failed(format!(
-            "the model asked for tools {most} times without an end; say what to do next"
+            "the model was asked {most} times in this turn, and had no end; say what to do next"
         )))
     }
 
@@ -321,11 +331,13 @@ impl Running {
 
     /// One answer of the model, with the conversation compacted before where it has little room, or turns out to have none.
     async fn answer_with_room(&mut self, prompt: &mut Prompt) -> Result<Answer, Stop> {
-        if self.is_full() && self.job.provider.reads_context() {
+        if self.is_full() && self.job.provider.reads_context() && compact::is_worth_it(&prompt.history) {
             self.compact(prompt).await?;
         }
         match self.answer(prompt.clone()).await {
-            Err(Unanswered::Error(error)) if compact::is_too_long(&error) && prompt.history.len() > 1 => {
+            Err(Unanswered::Error(error))
+                if compact::is_too_long(&error) && compact::is_worth_it(&prompt.history) =>
+            {
                 self.compact(prompt).await?;
                 self.answer(prompt.clone()).await.map_err(Stop::from)
             }

@@ -1,4 +1,4 @@
-//! What was said in a thread before: read from its rollout, back to where a summary replaced what came before.
+//! What was said in a thread before: read from its rollout, back to what a summary has replaced.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -60,6 +60,7 @@ impl Stored {
             return Ok(None);
         }
         let mut records: VecDeque<Record> = VecDeque::new();
+        let mut summed_up = false;
         let (mut before, mut bytes) = (Some(self.last.next()), 0);
         loop {
             let page = self.store.read_back(self.thread, before, policy::WINDOW_PAGE).await?;
@@ -67,20 +68,17 @@ impl Stored {
             bytes += page.bytes;
             let more = page.more && before.is_some();
             for record in page.records.into_iter().rev() {
-                let ends = is_summary(&record, &self.taken_back);
-                records.push_front(record);
-                if ends {
+                let counts = !self.taken_back.iter().any(|cut| cut.holds(record.seq));
+                // What the user said right before a summary was not answered, and is no part of it.
+                if counts && summed_up && conversation::is_answer(&record.body) {
                     return Ok(Some(conversation::of(records.make_contiguous(), &self.taken_back)));
                 }
+                summed_up |= counts && matches!(record.body, RecordBody::Compacted(_));
+                records.push_front(record);
             }
             if !more || bytes >= policy::CONVERSATION_BYTES {
                 return Ok(Some(conversation::of(records.make_contiguous(), &self.taken_back)));
             }
         }
     }
-}
-
-/// Whether nothing before this record is told to a model.
-fn is_summary(record: &Record, taken_back: &[TakenBack]) -> bool {
-    matches!(record.body, RecordBody::Compacted(_)) && !taken_back.iter().any(|cut| cut.holds(record.seq))
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use skein_protocol::item::{DynamicToolCallOutputContentItem, McpToolCallItem, McpToolCallStatus};
 
+use super::picture;
 use crate::policy;
 use crate::provider::{Content, Image};
 
@@ -63,7 +64,7 @@ fn of_block(block: &Value) -> Piece {
     let text = |key: &str| block.get(key).and_then(Value::as_str);
     match text("type") {
         Some("text") => Piece::Text(text("text").unwrap_or_default().to_owned()),
-        Some("image") => of_data(text("mimeType"), text("data").unwrap_or_default()),
+        Some("image") => of_data(text("data").unwrap_or_default()),
         Some("audio") => Piece::Text(left_out("a sound", text("data").unwrap_or_default().len())),
         Some("resource") => of_resource(block.get("resource").unwrap_or(&Value::Null)),
         Some("resource_link") => Piece::Text(link(block)),
@@ -78,7 +79,7 @@ fn of_resource(resource: &Value) -> Piece {
     let uri = text("uri").unwrap_or("without a name");
     match (text("text"), text("blob")) {
         (Some(said), _) => Piece::Text(format!("[{uri}]\n{said}")),
-        (None, Some(blob)) if text("mimeType").is_some_and(is_picture) => of_data(text("mimeType"), blob),
+        (None, Some(blob)) if text("mimeType").is_some_and(is_picture) => of_data(blob),
         (None, Some(blob)) => Piece::Text(left_out(&format!("the resource {uri}"), blob.len())),
         (None, None) => Piece::Text(format!("[the resource {uri}]")),
     }
@@ -91,21 +92,17 @@ fn link(block: &Value) -> String {
     format!("[link: {}]", parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
 }
 
-fn of_data(media_type: Option<&str>, base64: &str) -> Piece {
-    match media_type {
-        Some(media_type) if is_picture(media_type) && base64.len() <= policy::TOOL_IMAGE_BYTES => {
-            let (media_type, base64) = (media_type.to_owned(), base64.to_owned());
-            Piece::Image(Image::Data { media_type, base64 })
-        }
-        Some(_) | None => Piece::Text(left_out("a picture", base64.len())),
-    }
+fn of_data(base64: &str) -> Piece {
+    let fits = Some(base64).filter(|base64| base64.len() <= policy::TOOL_IMAGE_BYTES);
+    let picture = fits.and_then(picture::of_base64);
+    picture.map_or_else(|| Piece::Text(left_out("a picture", base64.len())), Piece::Image)
 }
 
 /// A picture that the client gives by its address: one elsewhere, or all of it.
 fn of_image_url(url: &str) -> Piece {
     match url.strip_prefix("data:") {
         Some(data) => match data.split_once(";base64,") {
-            Some((media_type, base64)) => of_data(Some(media_type), base64),
+            Some((_, base64)) => of_data(base64),
             None => Piece::Text(left_out("a picture", url.len())),
         },
         None => Piece::Image(Image::Url(url.to_owned())),
@@ -127,26 +124,35 @@ fn says(block: &Value, structured: &Value) -> bool {
 }
 
 /// The pieces as far as they fit, in their order. Texts share one limit, of which each takes what those before it have
-/// left; pictures beyond their number are left out.
+/// left; pictures have a number. What comes after that is left out, and counted at the end.
 fn fitted(pieces: Vec<Piece>) -> Vec<Content> {
     let (mut room, mut pictures) = (policy::TOOL_RESULT_BYTES, policy::TOOL_IMAGES);
+    let mut left_out = 0_usize;
     let mut fit = |piece| match piece {
-        Piece::Text(text) => {
+        Piece::Text(text) if room > 0 => {
             let text = shortened(&text, room);
             room = room.saturating_sub(text.len());
-            Content::Text(text)
+            Some(Content::Text(text))
         }
         Piece::Image(image) if pictures > 0 => {
             pictures -= 1;
-            Content::Image(image)
+            Some(Content::Image(image))
         }
-        Piece::Image(_) => Content::Text("[a picture is left out here; the user has it]".to_owned()),
+        Piece::Text(_) | Piece::Image(_) => {
+            left_out += 1;
+            None
+        }
     };
-    pieces.into_iter().map(&mut fit).collect()
+    let mut fitted: Vec<Content> = pieces.into_iter().filter_map(&mut fit).collect();
+    if left_out > 0 {
+        let note = format!("[{left_out} more parts of the result are left out here; the user has them]");
+        fitted.push(Content::Text(note));
+    }
+    fitted
 }
 
 /// A text of about `most` bytes at most: its beginning and its end, and between them how much is not there.
-fn shortened(text: &str, most: usize) -> String {
+pub(super) fn shortened(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
@@ -168,6 +174,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    use super::super::picture::tests::PNG;
     use super::*;
 
     /// What a note may add to a text.
@@ -185,7 +192,11 @@ mod tests {
     fn each_kind_of_block_has_its_form() {
         for (block, expected) in [
             (json!({"type": "text", "text": "words"}), text("words")),
-            (json!({"type": "image", "mimeType": "image/png", "data": "AAEC"}), picture("AAEC")),
+            (json!({"type": "image", "mimeType": "image/jpeg", "data": PNG}), picture(PNG)),
+            (
+                json!({"type": "image", "mimeType": "image/svg+xml", "data": "PHN2Zy8+"}),
+                text("[a picture of 8 bytes is left out here; the user has it]"),
+            ),
             (
                 json!({"type": "audio", "mimeType": "audio/wav", "data": "AAEC"}),
                 text("[a sound of 4 bytes is left out here; the user has it]"),
@@ -195,8 +206,8 @@ mod tests {
                 text("[memo://one]\nfirst"),
             ),
             (
-                json!({"type": "resource", "resource": {"uri": "a:b", "mimeType": "image/png", "blob": "AAEC"}}),
-                picture("AAEC"),
+                json!({"type": "resource", "resource": {"uri": "a:b", "mimeType": "image/png", "blob": PNG}}),
+                picture(PNG),
             ),
             (
                 json!({"type": "resource", "resource": {"uri": "a:b", "mimeType": "x/y", "blob": "AAEC"}}),
@@ -243,10 +254,9 @@ mod tests {
     #[test]
     fn texts_share_their_room_and_later_ones_still_say_that_they_are_there() {
         let large = json!({"type": "text", "text": "x".repeat(policy::TOOL_RESULT_BYTES)});
-        let read = of_helper(&[large.clone(), large], None);
+        let read = of_helper(&[large.clone(), large.clone(), large], None);
         assert_eq!(read[0].as_text().map(str::len), Some(policy::TOOL_RESULT_BYTES));
-        let second = read[1].as_text().unwrap();
-        assert!(second.starts_with("[... ") && second.len() < NOTE, "{second}");
+        assert_eq!(read[1..], [text("[2 more parts of the result are left out here; the user has them]")]);
     }
 
     #[test]
@@ -254,12 +264,10 @@ mod tests {
         let image = |data: String| json!({"type": "image", "mimeType": "image/png", "data": data});
         let read = of_helper(&[image("A".repeat(policy::TOOL_IMAGE_BYTES + 1))], None);
         assert!(read[0].as_text().unwrap().starts_with("[a picture of"));
-        let many = vec![image("AAEC".to_owned()); policy::TOOL_IMAGES + 1];
+        let many = vec![image(PNG.to_owned()); policy::TOOL_IMAGES + 1];
         let read = of_helper(&many, None);
         assert_eq!(read.iter().filter(|content| content.as_text().is_none()).count(), policy::TOOL_IMAGES);
         assert_eq!(read.len(), many.len());
-        let odd = of_helper(&[json!({"type": "image", "mimeType": "text/html", "data": "AAEC"})], None);
-        assert!(odd[0].as_text().is_some());
     }
 
     #[test]
@@ -267,7 +275,7 @@ mod tests {
         let of = |url: &str| {
             of_client(&[DynamicToolCallOutputContentItem::InputImage { image_url: url.to_owned() }])
         };
-        assert_eq!(of("data:image/png;base64,AAEC"), [picture("AAEC")]);
+        assert_eq!(of(&format!("data:image/png;base64,{PNG}")), [picture(PNG)]);
         assert_eq!(
             of("https://example.org/a.png"),
             [Content::Image(Image::Url("https://example.org/a.png".into()))]

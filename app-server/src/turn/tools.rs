@@ -217,8 +217,9 @@ impl Running {
         let outcome = loop {
             tokio::select! {
                 biased;
-                Some(message) = said.recv() => self.progress(item, message).await,
+                // First: it hears the interrupt, which a helper that never stops talking is not to hold up.
                 outcome = &mut called => break outcome,
+                Some(message) = said.recv() => self.progress(item, message).await,
             }
         };
         while let Ok(message) = said.try_recv() {

@@ -122,7 +122,7 @@ async fn a_model_reads_both_ends_of_a_large_result_and_the_item_has_all() -> Res
     let thread = client.start_said_thread("words").await?;
     let large = format!("BEGIN{}END", "x".repeat(100_000));
     let result = json!({ "result": {
-        "content": [{ "type": "text", "text": large }, { "type": "image", "mimeType": "image/png", "data": "AAEC" }],
+        "content": [{ "type": "text", "text": large }, { "type": "image", "mimeType": "image/png", "data": "iVBORw0KGgo=" }],
         "structuredContent": { "count": 3 },
     } });
     let turn = client.start_turn(thread, &format!("/tool helper result {result}")).await?;

@@ -40,7 +40,7 @@ async fn calls_that_are_decided_about_and_calls_of_the_clients_own_tools() -> Re
         let content_items = vec![
             DynamicToolCallOutputContentItem::InputText { text: "42".to_owned() },
             DynamicToolCallOutputContentItem::InputImage {
-                image_url: "data:image/png;base64,AAEC".to_owned(),
+                image_url: "data:image/png;base64,iVBORw0KGgo=".to_owned(),
             },
         ];
         let answer = DynamicToolCallResponse { content_items, success: true };

@@ -6,6 +6,7 @@
 
 pub(crate) mod bench;
 mod client;
+mod compactions;
 mod conversations;
 pub(crate) mod disk;
 mod model;

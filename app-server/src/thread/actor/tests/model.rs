@@ -123,7 +123,16 @@ pub const LISTENER: &str = "listener";
 #[derive(Default)]
 pub struct Listener {
     asked: Mutex<Vec<Prompt>>,
-    answers: Mutex<VecDeque<Scripted>>,
+    answers: Mutex<VecDeque<(Scripted, Then)>>,
+    hangs: Notify,
+}
+
+/// What it does when it has said what it was given to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    End,
+    /// Nothing more, until it is cut off.
+    Hang,
 }
 
 /// What it is given to say.
@@ -132,7 +141,21 @@ pub type Scripted = Result<Vec<ModelEvent>, ProviderError>;
 impl Listener {
     /// What it says next, behind what it was given before.
     pub fn will_say(&self, answer: Scripted) {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner).push_back(answer);
+        self.will(answer, Then::End);
+    }
+
+    /// The same, without an end.
+    pub fn will_hang_after(&self, said: Vec<ModelEvent>) {
+        self.will(Ok(said), Then::Hang);
+    }
+
+    fn will(&self, answer: Scripted, then: Then) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).push_back((answer, then));
+    }
+
+    /// Waits until it has said all that it says.
+    pub async fn hangs(&self) {
+        self.hangs.notified().await;
     }
 
     /// What it was asked last.
@@ -156,9 +179,15 @@ impl Provider for Listener {
     ) -> Result<(), ProviderError> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(prompt.clone());
         let answer = self.answers.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let Some(answer) = answer else { return Echo::default().answer(prompt, events, cancel).await };
+        let Some((answer, then)) = answer else {
+            return Echo::default().answer(prompt, events, cancel).await;
+        };
         for event in answer? {
             events.send(event).await.ok();
+        }
+        if then == Then::Hang {
+            self.hangs.notify_one();
+            cancel.cancelled().await;
         }
         Ok(())
     }

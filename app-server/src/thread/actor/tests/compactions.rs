@@ -1,0 +1,221 @@
+//! Summaries: what they replace, what they leave, and what becomes of one that is not written to its end.
+
+use skein_protocol::item::{ThreadItem, ThreadItemBody};
+use skein_protocol::notifications::{ItemCompleted, TurnCompleted, TurnStarted};
+use skein_protocol::thread::ThreadCompactStartResponse;
+use skein_protocol::turn::{CodexErrorInfo, TurnStatus};
+
+use super::conversations::{listening, text, told};
+use super::*;
+use crate::provider::{ModelEvent, ProviderError, Usage};
+
+/// A context of so few tokens that an answer of `FULL` fills it.
+fn narrow() -> Bench {
+    Bench::with(|config| {
+        config.model_provider = model::LISTENER.to_owned();
+        config.context.window = Some(1_000);
+    })
+}
+
+const FULL: Usage =
+    Usage { input: 890, output: 20, cached_input: 0, cache_write_input: 0, reasoning_output: 0 };
+
+fn too_long() -> ProviderError {
+    ProviderError { info: Some(CodexErrorInfo::ContextWindowExceeded), ..ProviderError::new("too long") }
+}
+
+/// Has the conversation compacted, and waits for the end of that turn.
+async fn compacted(client: &mut Client, thread: ThreadId) -> TurnStatus {
+    let request = client.compact(thread);
+    client.answer::<ThreadCompactStartResponse>(request).await.unwrap();
+    client.heard::<TurnCompleted>().await.turn.status
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_summary_replaces_what_was_said_for_the_model_only() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    client.turn(thread, "one").await;
+    bench.listener.will_say(Ok(vec![text("they said "), text("one")]));
+    let request = client.compact(thread);
+    client.answer::<ThreadCompactStartResponse>(request).await.unwrap();
+    let done = client.heard::<ItemCompleted>().await;
+    let done = if is_compaction(&done.item) { done } else { heard_compaction(&mut client).await };
+    assert!(is_compaction(&done.item), "{done:?}");
+    client.heard::<TurnCompleted>().await;
+    for again in [false, true] {
+        if again {
+            client.disconnect();
+            bench.gone(thread).await;
+            client = bench.client();
+            let response = client.resume(thread).await;
+            assert_eq!(response.thread.turns.len(), 3, "the history keeps everything");
+        }
+        client.turn(thread, "two").await;
+        let told = told(&bench);
+        assert!(told[0].contains("they said one") && told[0].ends_with("one"), "{told:?}");
+        assert_eq!(told.last().map(String::as_str), Some("user: two"));
+        assert_eq!(told.len(), if again { 4 } else { 2 }, "{told:?}");
+    }
+    bench.finish().await;
+}
+
+fn is_compaction(item: &ThreadItem) -> bool {
+    matches!(item.body, ThreadItemBody::ContextCompaction(_))
+}
+
+async fn heard_compaction(client: &mut Client) -> skein_protocol::event::ItemCompletedNotification {
+    loop {
+        let done = client.heard::<ItemCompleted>().await;
+        if is_compaction(&done.item) {
+            return done;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_compacted_where_nothing_was_said_or_the_model_is_told_nothing() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    let request = client.compact(thread);
+    assert_eq!(client.refusal(request).await, "nothingSaid");
+    bench.finish().await;
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.materialised().await;
+    let request = client.compact(thread);
+    client.answer::<ThreadCompactStartResponse>(request).await.unwrap();
+    let ended = loop {
+        let ended = client.heard::<TurnCompleted>().await;
+        if ended.turn.status != TurnStatus::Completed {
+            break ended;
+        }
+    };
+    assert_eq!(ended.turn.status, TurnStatus::Failed);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_that_fills_its_window_is_compacted_before_the_next_answer() {
+    let bench = narrow();
+    let (mut client, thread) = bench.started().await;
+    bench.listener.will_say(Ok(vec![text("long"), ModelEvent::Usage(FULL)]));
+    client.turn(thread, "one").await;
+    bench.listener.will_say(Ok(vec![text("in short")]));
+    client.turn(thread, "two").await;
+    let told = told(&bench);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("in short"), "{told:?}");
+    assert_eq!(told[1], "user: two");
+    client.turn(thread, "three").await;
+    assert_eq!(bench.listener.times_asked(), 4, "one, the summary, two, three");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_request_for_a_summary_had_is_not_what_the_conversation_has_now() {
+    let bench = narrow();
+    let (mut client, thread) = bench.started().await;
+    client.turn(thread, "one").await;
+    let usage = ModelEvent::Usage(Usage { input: 950, output: 20, ..Usage::default() });
+    bench.listener.will_say(Ok(vec![text("in short"), usage]));
+    let request = client.compact(thread);
+    client.answer::<ThreadCompactStartResponse>(request).await.unwrap();
+    client.heard::<TurnCompleted>().await;
+    client.turn(thread, "two").await;
+    assert_eq!(bench.listener.times_asked(), 3, "one, the summary, two");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_that_the_provider_finds_too_long_is_compacted_and_asked_again() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    client.turn(thread, "one").await;
+    bench.listener.will_say(Err(too_long()));
+    // Too long even with the summary asked for: half of it is left out.
+    bench.listener.will_say(Err(too_long()));
+    bench.listener.will_say(Ok(vec![text("in short")]));
+    let completed = client.turn(thread, "two").await;
+    assert_eq!(completed.turn.status, TurnStatus::Completed);
+    assert!(told(&bench)[0].contains("in short"));
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_summary_that_is_interrupted_replaces_nothing() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    client.turn(thread, "one").await;
+    for said in [vec![], vec![text("half a summ")]] {
+        bench.listener.will_hang_after(said);
+        let request = client.compact(thread);
+        let answer = client.answer::<ThreadCompactStartResponse>(request).await;
+        answer.unwrap();
+        let turn = client.heard::<TurnStarted>().await.turn.id;
+        bench.listener.hangs().await;
+        client.interrupt(thread, &turn);
+        assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Interrupted);
+    }
+    client.turn(thread, "two").await;
+    assert_eq!(told(&bench), ["user: one", "assistant: one", "user: two"]);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_summary_is_not_replaced_by_a_summary_of_nothing() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    client.turn(thread, "one").await;
+    bench.listener.will_say(Ok(vec![text("in short")]));
+    assert_eq!(compacted(&mut client, thread).await, TurnStatus::Completed);
+    let asked = bench.listener.times_asked();
+    assert_eq!(compacted(&mut client, thread).await, TurnStatus::Failed);
+    // Too long by what the user says now.
+    bench.listener.will_say(Err(too_long()));
+    let ended = client.turn(thread, "two").await;
+    assert_eq!(ended.turn.error.unwrap().message, "too long");
+    assert_eq!(bench.listener.times_asked(), asked + 1);
+    client.turn(thread, "three").await;
+    let told = told(&bench);
+    assert!(told[0].contains("in short"), "{told:?}");
+    assert_eq!(told[1..], ["user: two", "user: three"]);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_user_said_before_a_summary_and_nobody_had_answered_is_kept_for_later_turns() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    client.turn(thread, "one").await;
+    bench.listener.will_say(Err(too_long()));
+    bench.listener.will_say(Ok(vec![text("in short")]));
+    let pasted = "a line\n".repeat(5_000);
+    client.turn(thread, &pasted).await;
+    let expected = format!("user: {pasted}");
+    assert_eq!(told(&bench)[1..], [expected.as_str()]);
+    assert!(!told(&bench)[0].contains("a line"), "it is told once");
+    for _ in 0..2 {
+        client.turn(thread, "two").await;
+        let told = told(&bench);
+        assert!(told[0].contains("in short"), "{:.80}", told[0]);
+        assert!(told[1] == expected, "{:.80}", told[1]);
+        client.disconnect();
+        bench.gone(thread).await;
+        client = bench.client();
+        client.resume(thread).await;
+    }
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_long_last_message_a_summary_keeps_the_beginning_and_the_end() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    client.turn(thread, &format!("BEGIN{}END", "x".repeat(crate::policy::COMPACTION_LAST_WORDS))).await;
+    bench.listener.will_say(Ok(vec![text("in short")]));
+    assert_eq!(compacted(&mut client, thread).await, TurnStatus::Completed);
+    client.turn(thread, "two").await;
+    let told = told(&bench);
+    assert!(told[0].contains("BEGINxx") && told[0].ends_with("xxEND"), "{:.200}", told[0]);
+    bench.finish().await;
+}

@@ -1,0 +1,62 @@
+//! Pictures that models are sent: of the kinds that every provider takes, told by how the bytes begin and not by what is said
+//! of them. One of another kind would have the provider refuse the whole conversation, in this turn and in all later ones.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::provider::Image;
+
+/// The kinds, for messages.
+pub const KINDS: &str = "PNG, JPEG, GIF or WebP";
+
+/// A picture by its bytes.
+pub fn of_bytes(bytes: &[u8]) -> Option<Image> {
+    let media_type = media_type(bytes)?.to_owned();
+    Some(Image::Data { media_type, base64: STANDARD.encode(bytes) })
+}
+
+/// A picture by its bytes in base64 (RFC 4648, with padding).
+pub fn of_base64(base64: &str) -> Option<Image> {
+    let media_type = media_type(&STANDARD.decode(base64).ok()?)?.to_owned();
+    Some(Image::Data { media_type, base64: base64.to_owned() })
+}
+
+fn media_type(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
+        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
+        [b'G', b'I', b'F', b'8', ..] => Some("image/gif"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// The beginning of a PNG in base64.
+    pub const PNG: &str = "iVBORw0KGgo=";
+
+    #[test]
+    fn a_picture_is_what_its_bytes_say() {
+        for (bytes, expected) in [
+            (b"\x89PNG\r\n\x1a\n".as_slice(), Some("image/png")),
+            (b"\xff\xd8\xff\xe0", Some("image/jpeg")),
+            (b"GIF89a", Some("image/gif")),
+            (b"RIFF\x00\x00\x00\x00WEBPVP8", Some("image/webp")),
+            (b"RIFF\x00\x00\x00\x00WAVEfmt", None),
+            (b"<svg/>", None),
+            (b"BM", None),
+            (b"", None),
+        ] {
+            let known = |image| match image {
+                Some(Image::Data { media_type, .. }) => Some(media_type),
+                Some(Image::Url(_)) | None => None,
+            };
+            assert_eq!(known(of_bytes(bytes)).as_deref(), expected, "{bytes:?}");
+            assert_eq!(known(of_base64(&STANDARD.encode(bytes))).as_deref(), expected, "{bytes:?}");
+        }
+        assert_eq!(of_base64("iVBORw0KGgo?"), None);
+    }
+}
