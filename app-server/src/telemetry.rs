@@ -32,7 +32,10 @@ pub fn start() {
         .with_env_filter(filter)
         .with_timer(Wall)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // It would tell stderr, of all things, that a line could not be written there, and panic: a program that started us may
+        // have closed it.
+        .log_internal_errors(false);
     // An error says that somebody else has set up logs in this process: theirs stay.
     let _ = lines.try_init();
 }

@@ -105,11 +105,12 @@ impl HelperSet {
     }
 
     /// Takes other specs, without waiting. What is another process now is started, and the old one given back as soon as no
-    /// call uses it; what only has other policies goes on.
-    pub fn change(&self, specs: Vec<HelperSpec>) {
+    /// call uses it; what only has other policies goes on. Returns the names of those that are not there any more, or are
+    /// another process now.
+    pub fn change(&self, specs: Vec<HelperSpec>) -> Vec<String> {
         let mut held = self.held();
         if held.stopped {
-            return;
+            return Vec::new();
         }
         let mut before = std::mem::take(&mut held.members);
         for spec in specs {
@@ -128,8 +129,10 @@ impl HelperSet {
             held.members.push(Arc::new(Member { spec: Arc::new(spec), lease }));
         }
         held.retired.extend(before.iter().map(|member| Arc::downgrade(&member.lease)));
+        let others = before.iter().map(|member| member.spec.name.clone()).collect();
         drop(before);
         held.retired.retain(|lease| lease.strong_count() > 0);
+        others
     }
 
     /// Kills all helpers that nobody else uses, whatever stage of their end they are in. [`HelperSet::stop`] tells when

@@ -32,9 +32,9 @@ impl Hints {
         }
     }
 
-    /// Whether the tool says that it only reads.
+    /// Whether the tool says that it only reads. One that says of itself that it destroys, too, is not believed.
     fn only_reads(self) -> bool {
-        self.read_only == Some(true)
+        self.read_only == Some(true) && self.destructive != Some(true)
     }
 
     /// Whether the tool says that it does what a user may want to be asked about: it destroys, or it changes something and
@@ -125,7 +125,7 @@ pub fn judge(rules: Rules<'_>, call: Judged) -> Verdict {
 /// Whether the user is asked by the policy, where the settings leave it to it.
 fn asks(policy: &AskForApproval, hints: Hints) -> bool {
     match policy {
-        AskForApproval::Untrusted => !hints.only_reads() || hints.destructive == Some(true),
+        AskForApproval::Untrusted => !hints.only_reads(),
         AskForApproval::OnRequest | AskForApproval::Granular(_) | AskForApproval::Never => hints.warns(),
     }
 }
@@ -273,7 +273,7 @@ mod tests {
             (ApprovalMode::Deny, READS, Verdict::Refuse(Refusal::Denied)),
             (ApprovalMode::Prompt, READS, ONCE),
             (ApprovalMode::Writes, READS, Verdict::Go),
-            (ApprovalMode::Writes, CONTRADICTS, Verdict::Go),
+            (ApprovalMode::Writes, CONTRADICTS, ONCE),
             (ApprovalMode::Writes, SILENT, ONCE),
             (ApprovalMode::Writes, ADDS, ONCE),
         ] {

@@ -162,7 +162,7 @@ fn note(text: String) -> Entry {
 }
 
 /// What a client put in, in the words of the model's interface. What a model cannot be told is passed over.
-fn of_injected(item: &Value) -> Option<Piece> {
+pub fn of_injected(item: &Value) -> Option<Piece> {
     let item: ResponseItem = serde_json::from_value(item.clone()).ok()?;
     match item {
         ResponseItem::Message { content, role, .. } => of_message(&role, content),

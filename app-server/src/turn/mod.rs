@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use skein_protocol::ids::{ItemId, ThreadId, TurnId};
 use skein_protocol::item::{AgentMessageItem, ReasoningItem, ThreadItem};
 use skein_protocol::turn::{TurnError, TurnStatus, UserInput};
@@ -48,6 +49,15 @@ pub enum Task {
     Compact,
 }
 
+/// What the user adds while a turn runs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Added {
+    /// What the client says beside it, for the model only, in the words of the model's interface.
+    pub context: Vec<Value>,
+    /// What the user says.
+    pub input: Vec<UserInput>,
+}
+
 /// What a turn is given.
 pub struct Job {
     /// Its thread.
@@ -84,7 +94,7 @@ pub struct Wires {
     /// To the owner. While the disk is behind, the owner does not read it, and the turn waits.
     pub reports: mpsc::Sender<Report>,
     /// What the user adds while the turn runs. Closed by the turn when it takes no more.
-    pub steers: mpsc::Receiver<Vec<UserInput>>,
+    pub steers: mpsc::Receiver<Added>,
 }
 
 /// What a turn tells its owner.
@@ -222,7 +232,7 @@ pub async fn run(job: Job, wires: Wires) {
 struct Running {
     job: Job,
     reports: mpsc::Sender<Report>,
-    steers: mpsc::Receiver<Vec<UserInput>>,
+    steers: mpsc::Receiver<Added>,
     /// The agent message that is being streamed.
     message: Option<AgentMessageItem>,
     /// Texts of the answer at hand that are whole.
@@ -279,12 +289,7 @@ impl Running {
         };
         let mut history = Vec::with_capacity(pieces.len() + 1);
         for piece in pieces {
-            history.push(match piece {
-                Piece::Entry(entry) => entry,
-                Piece::Said(input) => {
-                    self.unless_interrupted(input::said_before(&input, &self.job.tasks)).await?
-                }
-            });
+            history.push(self.entry(piece).await?);
         }
         if let Some(now) = now {
             // It is in the rollout, too.
@@ -310,13 +315,13 @@ impl Running {
             }
             if results.is_empty() {
                 match self.steered().await {
-                    Some(input) => prompt.history.push(self.added(&input).await?),
+                    Some(added) => self.add(&mut prompt.history, added).await?,
                     None => return Ok(()),
                 }
             }
             prompt.history.extend(results.into_iter().map(Entry::Result));
-            while let Ok(input) = self.steers.try_recv() {
-                prompt.history.push(self.added(&input).await?);
+            while let Ok(added) = self.steers.try_recv() {
+                self.add(&mut prompt.history, added).await?;
             }
         }
         let most = policy::TURN_ROUNDS;
@@ -325,8 +330,20 @@ impl Running {
         )))
     }
 
-    async fn added(&self, input: &[UserInput]) -> Result<Entry, Stop> {
-        input::said(input, &self.job.tasks).await.map_err(Stop::failed)
+    /// Puts in what the user has added. The client has been told that it is taken: what cannot be read of it is a note.
+    async fn add(&self, history: &mut Vec<Entry>, added: Added) -> Result<(), Stop> {
+        let pieces = added.context.iter().filter_map(conversation::of_injected);
+        for piece in pieces.chain([Piece::Said(added.input)]) {
+            history.push(self.entry(piece).await?);
+        }
+        Ok(())
+    }
+
+    async fn entry(&self, piece: Piece) -> Result<Entry, Stop> {
+        match piece {
+            Piece::Entry(entry) => Ok(entry),
+            Piece::Said(input) => self.unless_interrupted(input::said_before(&input, &self.job.tasks)).await,
+        }
     }
 
     /// One answer of the model, with the conversation compacted before where it has little room, or turns out to have none.
@@ -347,7 +364,7 @@ impl Running {
 
     /// What the user added meanwhile. When there is nothing, nothing can be added any more: the owner keeps what
     /// comes later for the next turn.
-    async fn steered(&mut self) -> Option<Vec<UserInput>> {
+    async fn steered(&mut self) -> Option<Added> {
         if let Ok(input) = self.steers.try_recv() {
             return Some(input);
         }

@@ -144,10 +144,12 @@ fn fitted(pieces: Vec<Piece>) -> Vec<Content> {
         }
     };
     let mut fitted: Vec<Content> = pieces.into_iter().filter_map(&mut fit).collect();
-    if left_out > 0 {
-        let note = format!("[{left_out} more parts of the result are left out here; the user has them]");
-        fitted.push(Content::Text(note));
-    }
+    let note = match left_out {
+        0 => return fitted,
+        1 => "[1 more part of the result is left out here; the user has it]".to_owned(),
+        many => format!("[{many} more parts of the result are left out here; the user has them]"),
+    };
+    fitted.push(Content::Text(note));
     fitted
 }
 

@@ -2,6 +2,7 @@
 
 mod away;
 mod client_tools;
+mod lasting;
 mod policies;
 mod questions;
 
@@ -129,28 +130,6 @@ async fn a_cancel_ends_the_turn() -> Result<()> {
     assert!(call.error.is_some_and(|error| error.message.contains("the user cancelled")));
     assert_eq!(seen(client, thread).await?, "seen 0");
     assert_eq!(client.say(thread, "still here").await?, "still here");
-    home.finish().await
-}
-
-#[tokio::test]
-async fn what_is_allowed_for_the_session_is_asked_again_only_after_an_unload() -> Result<()> {
-    let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
-    let client = &mut clients[0];
-    let (id, _) = asked(client).await?;
-    let lasting = decision(Action::Accept, Some(json!({ "persist": "session" })));
-    client.answer_request::<Approval>(&id, &lasting).await?;
-    client.turn_end(&turn).await?;
-    assert_eq!(client.say(thread, DESTROY).await?, "done 2", "nobody is asked");
-    let other = client.start_turn(thread, "/tool helper change").await?;
-    let (id, _) = asked(client).await?;
-    decide(client, &id, Action::Accept).await?;
-    client.turn_end(&other).await?;
-    client.unload(thread, true).await?;
-    client.resume(thread).await?;
-    let turn = client.start_turn(thread, DESTROY).await?;
-    let (id, _) = asked(client).await?;
-    decide(client, &id, Action::Accept).await?;
-    client.turn_end(&turn).await?;
     home.finish().await
 }
 

@@ -86,11 +86,15 @@ impl Owner {
     }
 
     /// The settings have changed: the thread's helpers change with them.
-    pub(super) fn change_helpers(&self) {
+    pub(super) fn change_helpers(&mut self) {
         let Some(helpers) = &self.helpers else { return };
         match self.overrides.over(&self.config.helpers) {
             // What is being ended takes nothing new.
-            Ok(specs) => helpers.change(specs.into_values().collect()),
+            Ok(specs) => {
+                let others = helpers.change(specs.into_values().collect());
+                // Another program by the same name is not what the user has allowed.
+                self.allowed_tools.retain(|(server, _)| !others.contains(server));
+            }
             // A client has changed a helper that is not there any more.
             Err(errors) => {
                 tracing::warn!(thread = %self.id, %errors, "its own settings do not fit the new ones; its helpers stay");

@@ -35,9 +35,9 @@ const ALWAYS: &str = "always";
 
 /// A decision about a call that waits for the user.
 pub(super) struct Deciding {
-    tool: ToolOf,
+    pub(super) tool: ToolOf,
     /// Whether the answer may hold for later calls, too.
-    lasting: bool,
+    pub(super) lasting: bool,
     answer: oneshot::Sender<Permission>,
 }
 
@@ -151,7 +151,8 @@ impl Owner {
             Decision::Once => Permission::Granted,
             Decision::Lasting => {
                 if lasting {
-                    self.allowed_tools.insert(tool);
+                    self.allowed_tools.insert(tool.clone());
+                    self.settle_calls_of(&tool);
                 }
                 Permission::Granted
             }

@@ -69,7 +69,9 @@ impl Owner {
             Command::Resume(resume) if self.defers() => self.defer(Command::Resume(resume)),
             Command::Resume(resume) if resume.role == Role::Observer => self.observer(resume),
             Command::Resume(resume) => {
-                if self.helpers.is_none() && resume.helpers != Overrides::default() {
+                // Those that are being ended are not its helpers any more.
+                let ends = self.machine.phase() == Phase::Unloading;
+                if (ends || self.helpers.is_none()) && resume.helpers != Overrides::default() {
                     self.overrides = resume.helpers.clone();
                 }
                 if matches!(self.machine.phase(), Phase::Idle | Phase::Running) {

@@ -82,8 +82,9 @@ impl Owner {
 
     fn end_helpers(&mut self) {
         self.unload_began = Some(self.services.clock.now());
-        // What a turn has asked ends with it.
+        // What a turn has asked ends with it, and what the user has allowed with the load.
         self.drop_questions_of(None);
+        self.allowed_tools.clear();
         match self.helpers.clone() {
             Some(set) => {
                 self.children.spawn(format!("end-helpers/{}", self.id), async move {

@@ -20,7 +20,7 @@ use skein_protocol::thread::ThreadActiveFlag;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::asking::{Deciding, Decision, decision};
+use super::asking::{Deciding, Decision, ToolOf, decision};
 use super::{Child, Owner};
 use crate::connection::outbox::{Frame, Outbox};
 use crate::helpers::HelperQuestion;
@@ -269,6 +269,18 @@ impl Owner {
             (wants, settled) => wants.tell(settled),
         }
         self.question_gone(number);
+    }
+
+    /// The user has allowed this tool for as long as the thread is loaded: other calls of it that wait are made, too.
+    pub(super) fn settle_calls_of(&mut self, tool: &ToolOf) {
+        let same = |question: &&Question| match &question.wants {
+            Wants::Permission(deciding) => deciding.lasting && deciding.tool == *tool,
+            Wants::Words(_) | Wants::Answers(_) | Wants::ToolOutput(_) | Wants::Decision(_) => false,
+        };
+        let numbers: Vec<i64> = self.questions.iter().filter(same).map(|question| question.number).collect();
+        for number in numbers {
+            self.settle_question(number, Settled::Permission(Decision::Once));
+        }
     }
 
     fn question_gone(&mut self, number: i64) {

@@ -1,6 +1,6 @@
 //! The thread's settings: what changes them, and that the change is recorded.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use skein_protocol::JsonObject;
 use skein_protocol::event::ThreadSettingsUpdatedNotification;
 use skein_protocol::notifications::ThreadSettingsUpdated;
@@ -212,10 +212,15 @@ fn choose_mode(settings: &mut ThreadSettings, mode: Option<&CollaborationMode>) 
     settings.collaboration_mode = Some(mode.clone());
 }
 
-/// What the client adds to a turn for the model only (`additionalContext`), as a record behind the turn's beginning: what the
-/// application says is said by who runs the conversation, what is not to be trusted is the user's.
+/// What the client adds to a turn, as a record behind the turn's beginning.
 pub(super) fn context_of(params: &TurnStartParams) -> Option<RecordBody> {
-    let entries = params.additional_context.as_ref().filter(|entries| !entries.is_empty())?;
+    let items = context_items(params);
+    (!items.is_empty()).then(|| ItemsInjected { items }.into())
+}
+
+/// What the client adds to a turn for the model only (`additionalContext`): what the application says is said by who runs the
+/// conversation, what is not to be trusted is the user's.
+pub(super) fn context_items(params: &TurnStartParams) -> Vec<Value> {
     let item = |(key, entry): (&String, &AdditionalContextEntry)| {
         let role = match entry.kind {
             AdditionalContextKind::Application => "developer",
@@ -224,7 +229,7 @@ pub(super) fn context_of(params: &TurnStartParams) -> Option<RecordBody> {
         let text = format!("{}:\n{}", entry.name.as_ref().unwrap_or(key), entry.value);
         json!({ "type": "message", "role": role, "content": [{ "type": "input_text", "text": text }] })
     };
-    Some(ItemsInjected { items: entries.iter().map(item).collect() }.into())
+    params.additional_context.iter().flatten().map(item).collect()
 }
 
 /// The directory that is asked for, or the one that holds.

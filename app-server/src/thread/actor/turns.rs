@@ -15,12 +15,12 @@ use skein_protocol::notifications::{
     ItemStarted as ItemStartedNotice, ThreadTokenUsageUpdated, TurnCompleted as TurnCompletedNotice,
     TurnStarted as TurnStartedNotice,
 };
-use skein_protocol::turn::{Turn, TurnError, TurnItemsView, TurnStartParams, TurnStatus, UserInput};
+use skein_protocol::turn::{Turn, TurnError, TurnItemsView, TurnStartParams, TurnStatus};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::settings::context_of;
+use super::settings::{context_items, context_of};
 use super::{Child, Owner};
 use crate::policy;
 use crate::provider::{self, Thoughts};
@@ -33,7 +33,7 @@ use crate::thread::event::Event;
 use crate::thread::events;
 use crate::thread::machine::{Persistence, Phase};
 use crate::thread::outgoing::{Notice, Outgoing};
-use crate::turn::{Outcome, Report, Task};
+use crate::turn::{Added, Outcome, Report, Task};
 
 mod job;
 
@@ -46,7 +46,7 @@ pub(super) struct RunningTurn {
     /// Whether it takes what the user adds.
     pub takes_more: bool,
     cancel: CancellationToken,
-    steers: mpsc::Sender<Vec<UserInput>>,
+    steers: mpsc::Sender<Added>,
     /// Why it fails whatever it says: its records are not saved.
     failure: Option<String>,
 }
@@ -92,7 +92,8 @@ impl Owner {
             return self.leave_to_next_turn(input);
         }
         let turn_id = turn.id.clone();
-        match turn.steers.try_send(input.params.input.clone()) {
+        let added = Added { context: context_items(&input.params), input: input.params.input.clone() };
+        match turn.steers.try_send(added) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
                 return input.reply.err(&errors::thread(&ThreadError::SteersFull { id: self.id }));
@@ -100,6 +101,10 @@ impl Owner {
             Err(mpsc::error::TrySendError::Closed(_)) => return self.leave_to_next_turn(input),
         }
         let Input { params, reply } = *input;
+        // What it says of how to go on holds from now on: for the questions of this turn, and for the next one.
+        if matches!(reply, InputReply::Start(_)) {
+            self.change_for_turn(&params);
+        }
         let numbers = self.record_input(&turn_id, &params, Beginning::OfSteer);
         let mut turn = self.shown_turn(&turn_id);
         turn.started_at = None;

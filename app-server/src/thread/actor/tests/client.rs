@@ -233,8 +233,12 @@ impl Client {
 
     /// `turn/start` with these pieces of input.
     pub fn input_of(&mut self, thread: ThreadId, input: Vec<UserInput>) -> i64 {
+        self.start_turn(thread, TurnStartParams::new(thread, input))
+    }
+
+    /// `turn/start` with these params.
+    pub fn start_turn(&mut self, thread: ThreadId, params: TurnStartParams) -> i64 {
         let (request, reply) = self.reply();
-        let params = TurnStartParams::new(thread, input);
         self.send(thread, Command::Input(Box::new(Input { params, reply: InputReply::Start(reply) })));
         request
     }

@@ -5,8 +5,9 @@ use skein_protocol::item::ThreadItemBody;
 use skein_protocol::notifications::{
     Error, ItemCompleted, ItemReasoningSummaryPartAdded, ItemReasoningSummaryTextDelta, TurnCompleted,
 };
+use skein_protocol::settings::AskForApproval;
 use skein_protocol::thread::ThreadInjectItemsResponse;
-use skein_protocol::turn::{TurnStartResponse, UserInput};
+use skein_protocol::turn::{TurnStartParams, TurnStartResponse, TurnStatus, UserInput};
 
 use super::*;
 use crate::provider::{Callee, Content, Entry, ModelEvent, ProviderError, Reasoning, Thoughts, ToolCall};
@@ -192,6 +193,30 @@ async fn a_picture_that_cannot_be_read_fails_the_turn_by_name_and_later_turns_go
     client.turn(thread, "and now").await;
     let told = told(&bench);
     assert!(told[0].contains("look|[left out: the image /nowhere/picture.png"), "{told:?}");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_added_to_a_turn_reaches_its_model_with_all_that_was_said_of_it() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    bench.listener.will_hang_after(vec![text("well")]);
+    let request = client.input(thread, "one");
+    client.answer::<TurnStartResponse>(request).await.unwrap();
+    bench.listener.hangs().await;
+    let picture = UserInput::LocalImage { detail: None, path: "/nowhere/picture.png".into() };
+    let mut params = TurnStartParams::new(thread, vec![UserInput::text("and"), picture]);
+    let context = json!({"place": {"value": "Ulm", "kind": "application"}});
+    params.additional_context = serde_json::from_value(context).ok();
+    params.approval_policy = Some(AskForApproval::Never);
+    let request = client.start_turn(thread, params);
+    client.answer::<TurnStartResponse>(request).await.unwrap();
+    bench.listener.let_go();
+    assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    let told = told(&bench);
+    assert_eq!(told[..3], ["user: one", "assistant: well", "developer: place:\nUlm"]);
+    assert!(told[3].starts_with("user: and|[left out: the image /nowhere/picture.png"), "{told:?}");
+    assert_eq!(client.resume(thread).await.approval_policy, AskForApproval::Never);
     bench.finish().await;
 }
 

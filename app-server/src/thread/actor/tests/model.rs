@@ -125,13 +125,14 @@ pub struct Listener {
     asked: Mutex<Vec<Prompt>>,
     answers: Mutex<VecDeque<(Scripted, Then)>>,
     hangs: Notify,
+    goes_on: Notify,
 }
 
 /// What it does when it has said what it was given to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
     End,
-    /// Nothing more, until it is cut off.
+    /// Nothing more, until it is cut off or let go.
     Hang,
 }
 
@@ -151,6 +152,11 @@ impl Listener {
 
     fn will(&self, answer: Scripted, then: Then) {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).push_back((answer, then));
+    }
+
+    /// Ends the answer that hangs.
+    pub fn let_go(&self) {
+        self.goes_on.notify_one();
     }
 
     /// Waits until it has said all that it says.
@@ -187,7 +193,7 @@ impl Provider for Listener {
         }
         if then == Then::Hang {
             self.hangs.notify_one();
-            cancel.cancelled().await;
+            cancel.run_until_cancelled(self.goes_on.notified()).await;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use skein_protocol::ids::{EventSeq, TurnId};
-use skein_protocol::turn::{TurnStartParams, UserInput};
+use skein_protocol::turn::TurnStartParams;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +14,7 @@ use crate::provider::ModelSettings;
 use crate::provider::gone::Gone;
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Outgoing;
-use crate::turn::{self, Job, Past, Stored, Task, Wires};
+use crate::turn::{self, Added, Job, Past, Stored, Task, Wires};
 
 impl Owner {
     /// Starts the turn's task. `last` is the last record of its input.
@@ -57,7 +57,7 @@ impl Owner {
         self.start_task(id, job, added);
     }
 
-    fn start_task(&mut self, id: TurnId, job: Job, steers: mpsc::Receiver<Vec<UserInput>>) {
+    fn start_task(&mut self, id: TurnId, job: Job, steers: mpsc::Receiver<Added>) {
         let wires = Wires { reports: self.reports.0.clone(), steers };
         let task = self.children.spawn(format!("turn/{id}"), async move {
             turn::run(job, wires).await;
