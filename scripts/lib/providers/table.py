@@ -21,6 +21,33 @@ def free_port():
         return taken.getsockname()[1]
 
 
+STARTED = []  # what it is, the process, whether it has to end with 0
+
+
+def start(what, command, well=False, **more):
+    """Starts a program, which `end_all` ends whatever happens."""
+    process = subprocess.Popen(command, **more)
+    STARTED.append((what, process, well))
+    return process
+
+
+def end_all():
+    """Asks all to end, and kills those that do not. Returns what is wrong with that."""
+    wrong = []
+    for _, process, _ in reversed(STARTED):
+        process.send_signal(signal.SIGTERM)
+    for what, process, well in reversed(STARTED):
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            wrong.append(f"{what} did not end within 30 s")
+        if well and process.returncode != 0:
+            wrong.append(f"{what} has ended with {process.returncode}")
+    return wrong
+
+
 def wait_for(what, ready, process):
     end = time.monotonic() + 120
     while time.monotonic() < end:
@@ -41,8 +68,8 @@ def get(url):
 
 def start_upstream(work):
     port = work / "port"
-    process = subprocess.Popen([sys.executable, HERE / "upstream.py", port])
-    return process, wait_for("the provider", lambda: int(port.read_text()), process)
+    process = start("the provider", [sys.executable, HERE / "upstream.py", port])
+    return wait_for("the provider", lambda: int(port.read_text()), process)
 
 
 def start_litellm(work, upstream):
@@ -63,9 +90,9 @@ def start_litellm(work, upstream):
     log = (work / "litellm.log").open("w")
     command = [LITELLM, "--config", file, "--host", "127.0.0.1", "--port", str(port)]
     environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "127.0.0.1", "HF_HUB_OFFLINE": "1"}
-    process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=work)
+    process = start("LiteLLM's proxy", command, stdout=log, stderr=log, env=environment, cwd=work)
     wait_for("LiteLLM's proxy", lambda: get(f"http://127.0.0.1:{port}/health/liveliness"), process)
-    return process, port
+    return port
 
 
 class Server:
@@ -86,8 +113,11 @@ class Server:
         self.log = work / "skein.log"
         with self.log.open("w") as log:
             command = [SKEIN, "serve", "--home", home, "--listen", "ws://127.0.0.1:0"]
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
-        self.ws = websockets.sync.client.connect(json.loads(self.process.stdout.readline())["address"])
+            process = start("the server", command, well=True, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
+        said = process.stdout.readline()
+        if not said:
+            sys.exit(f"the server did not start: {self.log.read_text().strip()[-2000:]}")
+        self.ws = websockets.sync.client.connect(json.loads(said)["address"])
         self.last = 0
         self.call("initialize", {"clientInfo": {"name": "providers", "version": "1"}})
 
@@ -243,27 +273,23 @@ def left():
 
 def main():
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
-    started = []
+    problems = []
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
         try:
-            process, upstream = start_upstream(work)
-            started.append(process)
-            process, litellm = start_litellm(work, upstream)
-            started.append(process)
-            server = Server(work, upstream, litellm)
-            started.append(server.process)
+            upstream = start_upstream(work)
+            server = Server(work, upstream, start_litellm(work, upstream))
             wrong = rows(server)
-            problems = upstream_saw(upstream) + lists(server)
+            problems += upstream_saw(upstream) + lists(server)
             server.ws.close()
             problems += [f"the log has a key: {work}"] if MASTER in server.log.read_text() else []
         finally:
-            for process in reversed(started):
-                process.send_signal(signal.SIGTERM)
-                process.wait(30)
-        problems += [f"process {child} is left" for child in left()]
-        for problem in problems:
-            print(f"  {problem}", file=sys.stderr)
+            problems += end_all()
+            for child in left():
+                problems.append(f"process {child} is left")
+                os.kill(int(child), signal.SIGKILL)
+            for problem in problems:
+                print(f"  {problem}", file=sys.stderr)
     return 1 if wrong or problems else 0
 
 
