@@ -19,6 +19,10 @@ agent = subprocess.Popen(
     env={**os.environ, "CODEX_PATH": codex, "CODEX_HOME": home},
 )
 heard = Heard()
+# What was said in the thread before.
+replayed = []
+# The threads whose agent has spoken since.
+named = set()
 last = 0
 
 
@@ -43,7 +47,10 @@ def call(method, params):
     for line in agent.stdout:
         message = json.loads(line)
         update = message.get("params", {}).get("update", {})
-        if update.get("sessionUpdate") == "agent_message_chunk":
+        if method == "session/load" and update.get("sessionUpdate") in ("user_message_chunk", "agent_message_chunk"):
+            replayed.append(update["content"]["text"])
+        elif update.get("sessionUpdate") == "agent_message_chunk":
+            named.add(message["params"]["sessionId"])
             heard.piece(update["content"]["text"])
             if step == "interrupt" and len(heard.pieces) == 1:
                 say({"method": "session/cancel", "params": {"sessionId": thread}})
@@ -66,12 +73,13 @@ def run():
         call("session/load", {"sessionId": thread, **where})
     else:
         thread = call("session/new", where)["sessionId"]
-    # What was loaded has been said before.
-    heard.pieces.clear(), heard.times.clear()
     status = None
     if step != "start":
         status = call("session/prompt", {"sessionId": thread, "prompt": [{"type": "text", "text": text}]})["stopReason"]
-    heard.tell(thread=thread, text="".join(heard.pieces), status=status)
+        if len(named) != 1:
+            sys.exit(f"the agent has spoken in {named or 'no thread'}")
+        [thread] = named
+    heard.tell(thread=thread, text="".join(heard.pieces), status=status, replayed=replayed)
 
 
 try:

@@ -11,6 +11,8 @@ import uuid
 HERE = os.path.dirname(os.path.abspath(__file__))
 # The most that anything may take, seconds. Some clients start an interpreter and load hundreds of types.
 BOUND = 60
+# How long who was killed may take to be gone.
+KILLED = 5
 MARK = "SKEIN_CLIENTS_MARK"
 
 
@@ -23,10 +25,11 @@ class Programs:
 
 class Home:
     """A home with one client at work. Every process of it, whoever started it, carries a mark of its own, and every message
-    between client and server is in `transcript`, which scripts/lib/peer-conformance.mjs reads."""
+    between client and server is in `transcript`, which scripts/lib/peer-conformance.mjs reads. Nothing runs before `begin`."""
 
     def __init__(self, folder, programs, connects):
         self.path, self.mark, self.programs = os.path.join(folder, "home"), uuid.uuid4().hex, programs
+        self.connects, self.codex = connects, os.path.join(folder, "codex")
         self.transcript = os.path.join(folder, "transcript")
         self.log = os.path.join(folder, "server.log")
         open(self.transcript, "w").close()
@@ -36,16 +39,31 @@ class Home:
             config.write(helper("asks", programs.helper, self.mark) + 'default_tools_approval_mode = "prompt"\n')
         self.server = self.between = None
         self.port = 0
-        if connects:
+
+    def begin(self):
+        """Starts the server that the client connects to, or makes the program that it starts."""
+        if self.connects:
             self.serve()
             self.between = self.python(["wire.py", "websocket", self.transcript, self.address], stdout=subprocess.PIPE)
-            self.codex = json.loads(self.between.stdout.readline())["address"]
+            self.codex = self.address_of("wire.py", self.between)
         else:
-            self.codex = os.path.join(folder, "codex")
             with open(self.codex, "w") as script:
-                words = [sys.executable, os.path.join(HERE, "wire.py"), "streams", self.transcript, programs.codex]
+                words = [sys.executable, os.path.join(HERE, "wire.py"), "streams", self.transcript, self.programs.codex]
                 script.write("#!/bin/sh\nexec " + " ".join(f"'{word}'" for word in words) + ' "$@"\n')
             os.chmod(self.codex, 0o755)
+
+    def address_of(self, what, process):
+        """The address that a program prints when it listens."""
+        said = process.stdout.readline()
+        if not said:
+            log = self.logged() if process is self.server else ""
+            raise AssertionError(f"{what} did not start: exit code {process.wait(BOUND)}{log}")
+        return json.loads(said)["address"]
+
+    def logged(self):
+        """The end of the server's log, for a failure."""
+        with open(self.log) as log:
+            return "\n  | ".join(["; its log:", *log.read().splitlines()[-20:]])
 
     def python(self, arguments, **pipes):
         command = [sys.executable, os.path.join(HERE, arguments[0]), *arguments[1:]]
@@ -61,7 +79,7 @@ class Home:
         with open(self.log, "a") as log:
             pipes = {"stdout": subprocess.PIPE, "stderr": log, "text": True, "env": self.variables()}
             self.server = subprocess.Popen(command, **pipes)
-        self.address = json.loads(self.server.stdout.readline())["address"]
+        self.address = self.address_of("the server", self.server)
         self.port = int(self.address.rsplit(":", 1)[1])
 
     def kill_servers(self):
@@ -70,18 +88,45 @@ class Home:
             os.kill(server, signal.SIGKILL)
         if self.server:
             self.server.wait(BOUND)
+            self.server = None
 
     def close(self):
-        """Ends what was started here, in order."""
+        """Ends what was started here, in order, and kills what does not end."""
         for process in (self.server, self.between):
             if process:
                 process.terminate()
-                process.wait(BOUND)
+                try:
+                    process.wait(BOUND)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+    def kill_all(self):
+        """Kills everything that was started for this home and still lives."""
+        for process in self.processes():
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it has just ended
+        self.close()
+
+    def ended_well(self):
+        """The server that was started here has ended with 0."""
+        if self.server and self.server.returncode != 0:
+            raise AssertionError(f"the server has ended with {self.server.returncode}{self.logged()}")
 
     def start(self, client, step, thread="-", text="-"):
         command = [*client, step, self.codex, self.path, thread, text]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, env=self.variables(), **pipes)
+        return subprocess.Popen(command, env=self.variables(), start_new_session=True, **pipes)
+
+    def stop(self, client):
+        """Kills a client, with what it has started: that holds its pipes, too."""
+        os.killpg(client.pid, signal.SIGKILL)
+        try:
+            client.communicate(timeout=KILLED)
+        except subprocess.TimeoutExpired:
+            client.wait(KILLED)  # who has left its session still holds them, and is found by the mark
 
     def run(self, *arguments):
         """Runs a client to its end. Returns what it has printed last."""
@@ -89,8 +134,7 @@ class Home:
         try:
             said, errors = ran.communicate(timeout=BOUND)
         except subprocess.TimeoutExpired:
-            ran.kill()
-            ran.communicate()
+            self.stop(ran)
             raise
         if ran.returncode != 0:
             raise AssertionError(f"exit code {ran.returncode}: {errors.strip()[-2000:]}")
@@ -116,6 +160,20 @@ class Home:
         """Params of what the server has said by this name, from this line of the transcript on."""
         entries = [entry for entry in self.entries(since) if entry["dir"] == "s2c"]
         return [entry["msg"]["params"] for entry in entries if entry.get("msg", {}).get("method") == method]
+
+    def answers(self, thread, since):
+        """What the server has answered about a thread, from this line of the transcript on, to requests before a prompt."""
+        asked, results = set(), []
+        for entry in self.entries(since):
+            message = entry.get("msg", {})
+            key = (entry["conn"], message.get("id"))
+            if entry["dir"] == "c2s" and message.get("method") == "turn/start":
+                break
+            if entry["dir"] == "c2s" and (message.get("params") or {}).get("threadId") == thread:
+                asked.add(key)
+            elif entry["dir"] == "s2c" and "method" not in message and key in asked:
+                results.append(message.get("result") or {})
+        return results
 
     def entries(self, since=0):
         with open(self.transcript) as lines:

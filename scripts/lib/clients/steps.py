@@ -19,11 +19,9 @@ HANGS = "/tool helper hang"
 APPROVED = '/tool asks pid\n/tool helper sleep {"ms": 500}'
 
 
-def counted(text, count):
-    """The streamed answer is there whole. Some clients pass over a piece that comes before they know the turn's id."""
-    found = [int(number) for number in re.findall(r"\d+", text or "")]
-    if found not in (list(range(count)), list(range(1, count))):
-        raise AssertionError(f"{text!r} is not what was streamed")
+def pieces(count):
+    """The pieces of a streamed answer."""
+    return [f"{number} ".ljust(8, ".") for number in range(count)]
 
 
 def equal(found, wanted):
@@ -49,11 +47,24 @@ def asked(home, since, thread, connections=1):
     equal([(it["serverName"], it["_meta"]["tool_name"]) for it in questions], [("asks", "pid")] * connections)
 
 
-class Program:
-    """A client that a driver runs: each step is one run."""
+def history(home, thread, since):
+    """The texts of a thread's items as the server has told them to a client that came back, in order."""
+    told = []
+    for result in home.answers(thread, since):
+        rows = [*result.get("thread", {}).get("turns", []), *result.get("data", [])]
+        items = [item for row in rows for item in row.get("items", [row.get("item", {})])]
+        # Some ask for the last item before they ask for all.
+        told = max(told, [item for item in items if item.get("type") in ("userMessage", "agentMessage")], key=len)
+    return [item["text"] if "text" in item else "".join(part["text"] for part in item["content"]) for item in told]
 
-    def __init__(self, home, driver):
-        self.home, self.driver, self.thread = home, driver, None
+
+class Program:
+    """A client that a driver runs: each step is one run. One that `passes_over` loses a piece that comes before it knows the
+    turn's id; one that `replays` tells the history when it comes back."""
+
+    def __init__(self, home, driver, passes_over=False, replays=False):
+        self.home, self.driver, self.passes_over, self.replays = home, driver, passes_over, replays
+        self.thread, self.history = None, []
 
     def run(self, step, text="-"):
         return self.home.run(self.driver, step, self.thread or "-", text)
@@ -63,13 +74,23 @@ class Program:
         if not re.fullmatch(r"[0-9a-f-]{36}", thread):
             raise AssertionError(f"{thread!r} is no thread")
 
+    def counted(self, answer, since, count):
+        """The streamed answer is whole as the server has told it, and as the client has it."""
+        items = [it["item"] for it in self.home.said("item/completed", since) if it["threadId"] == answer["thread"]]
+        equal([item["text"] for item in items if item["type"] == "agentMessage"], ["".join(pieces(count))])
+        if not (self.passes_over and answer["text"] == "".join(pieces(count)[1:])):
+            equal(answer["text"], "".join(pieces(count)))
+
     def prompt(self):
+        since = len(self.home.entries())
         answer = self.run("prompt", PROMPT)
-        counted(answer["text"], 5)
-        self.thread = answer["thread"]
+        self.counted(answer, since, 5)
+        self.thread, self.history = answer["thread"], [PROMPT, "".join(pieces(5))]
 
     def streamed(self):
+        since = len(self.home.entries())
         answer = self.run("stream", LONGER)
+        self.counted(answer, since, 12)
         if answer["pieces"] < 10 or answer["seconds"] < 0.8:
             raise AssertionError(f"{answer['pieces']} pieces in {answer['seconds']} s were streamed")
 
@@ -92,24 +113,29 @@ class Program:
             raise AssertionError("nothing was streamed before")
 
     def resume(self):
+        since = len(self.home.entries())
         answer = self.run("resume", PROMPT)
         equal(answer["thread"], self.known())
-        counted(answer["text"], 5)
+        equal(history(self.home, self.thread, since), self.history)
+        if self.replays:
+            equal(answer["replayed"], self.history)
+        self.counted(answer, since, 5)
+        self.history += [PROMPT, "".join(pieces(5))]
 
     def kill(self):
         since = len(self.home.entries())
         hangs = self.home.start(self.driver, "resume", self.known(), HANGS)
         calls = lambda: [it for it in self.home.said("item/started", since) if it["item"]["type"] == "mcpToolCall"]
         until("a helper at work", calls)
+        self.history.append(HANGS)
         self.home.kill_servers()
         try:
             hangs.communicate(timeout=5)
         except subprocess.TimeoutExpired:
             # Some wait for ever for a server that is gone.
-            hangs.kill()
-            hangs.communicate()
+            self.home.stop(hangs)
         until("the end of the helpers", lambda: not self.home.helpers())
-        if self.home.server:
+        if self.home.connects:
             self.home.serve()
         self.resume()
 

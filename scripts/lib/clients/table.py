@@ -7,6 +7,7 @@ CLIENTS_CARGO (driver of the crate), CLIENTS_TUI (the peer's codex), CLIENTS_SCH
 
 import argparse
 import concurrent.futures
+import functools
 import json
 import os
 import re
@@ -23,6 +24,8 @@ from home import HERE, Home, Programs, until
 PYTHON = os.path.join(os.environ["CLIENTS_PYTHON"], "bin", "python")
 TUI = [os.environ["CLIENTS_TUI"]]
 here = lambda name: os.path.join(HERE, name)
+REPLAYS = functools.partial(steps.Program, replays=True)
+PASSES_OVER = functools.partial(steps.Program, passes_over=True)
 
 
 class Row:
@@ -39,10 +42,10 @@ ROWS = [
     Row("openai-codex 0.163.0 (PyPI)", steps.Program, [PYTHON, here("openai-codex.py")]),
     Row("codex-app-server-client 0.1.0 (PyPI)", steps.Program, [PYTHON, here("codex-app-server-client.py")]),
     Row("codex-sdk-python 0.117.0 (PyPI)", steps.Program, [PYTHON, here("codex-sdk-python.py")]),
-    Row("@agentclientprotocol/codex-acp 2.6.0 (npm)", steps.Program, [PYTHON, here("codex-acp.py")]),
+    Row("@agentclientprotocol/codex-acp 2.6.0 (npm)", REPLAYS, [PYTHON, here("codex-acp.py")]),
     Row(
         "ai-sdk-provider-codex-app-server 1.1.7 (npm)",
-        steps.Program,
+        PASSES_OVER,
         ["node", here("ai-sdk.mjs")],
         without={
             "approval": "ai-sdk-provider-codex-app-server passes over every request of a server",
@@ -65,17 +68,22 @@ def play(row, programs, names, show):
     """Runs steps of a client. Returns its cells by name: `result` is ok, not offered or failed; `seconds`; `reason`."""
     cells = {}
 
+    def failed(name, error):
+        cells[name] = {"result": "failed", "reason": f"{type(error).__name__}: {error}"}
+        show(cells[name])
+
     def cell(name, run):
         began = time.monotonic()
         try:
             cells[name] = {"result": "ok", **(run() or {"seconds": round(time.monotonic() - began, 2)})}
         except WRONG as error:
-            cells[name] = {"result": "failed", "reason": f"{type(error).__name__}: {error}"}
+            return failed(name, error)
         show(cells[name])
 
     with tempfile.TemporaryDirectory(prefix="skein-clients-") as folder:
         home = Home(folder, programs, row.connects)
         try:
+            home.begin()
             client = row.kind(home, row.driver)
             for name, run in client.steps().items():
                 if name in names and name in row.without:
@@ -85,18 +93,21 @@ def play(row, programs, names, show):
                     cell(name, run)
             cell(LEFT, lambda: nothing_left(home, client))
             cell(SCHEMA, lambda: held_against_schema(home))
+        except WRONG as error:
+            # No step has begun: each has its own cell.
+            failed(names[0], error)
         finally:
             # Only after a failure there is any; they were started here.
-            for process in home.processes():
-                os.kill(process, signal.SIGKILL)
+            home.kill_all()
     return cells
 
 
 def nothing_left(home, client):
-    """Ends what still runs as a user does. Then there is no process."""
+    """Ends what still runs as a user does. Then there is no process, and the server has ended well."""
     client.close()
     home.close()
     until("the end of every process", lambda: not home.processes(), 10)
+    home.ended_well()
 
 
 def held_against_schema(home):
