@@ -153,6 +153,11 @@ impl Talk {
         ensure!(turn.status == TurnStatus::Completed, "{turn:?}");
         ensure!(calls.len() == 1 && calls[0].status == McpToolCallStatus::Failed, "{calls:?}");
         ensure!(folder.join("notes.txt").exists(), "the file was moved");
+        let words = last_words(&turn)?;
+        ensure!(
+            words.starts_with("Then not: ") && words.contains("the user declined this call"),
+            "{words:?}"
+        );
         Ok(())
     }
 
