@@ -32,13 +32,17 @@ class Home:
         self.connects, self.codex = connects, os.path.join(folder, "codex")
         self.transcript = os.path.join(folder, "transcript")
         self.log = os.path.join(folder, "server.log")
-        open(self.transcript, "w").close()
+        # How the servers ended that clients have started: wire.py writes a line for each.
+        self.ends = os.path.join(folder, "ends")
+        for empty in (self.transcript, self.ends):
+            open(empty, "w").close()
         os.mkdir(self.path, 0o700)
         with open(os.path.join(self.path, "config.toml"), "w") as config:
             config.write(helper("helper", programs.helper, self.mark) + 'default_tools_approval_mode = "approve"\n')
             config.write(helper("asks", programs.helper, self.mark) + 'default_tools_approval_mode = "prompt"\n')
         self.server = self.between = None
         self.port = 0
+        self.killed = []
 
     def begin(self):
         """Starts the server that the client connects to, or makes the program that it starts."""
@@ -48,7 +52,7 @@ class Home:
             self.codex = self.address_of("wire.py", self.between)
         else:
             with open(self.codex, "w") as script:
-                words = [sys.executable, os.path.join(HERE, "wire.py"), "streams", self.transcript, self.programs.codex]
+                words = [sys.executable, os.path.join(HERE, "wire.py"), "streams", self.transcript, self.ends, self.programs.codex]
                 script.write("#!/bin/sh\nexec " + " ".join(f"'{word}'" for word in words) + ' "$@"\n')
             os.chmod(self.codex, 0o755)
 
@@ -85,6 +89,7 @@ class Home:
     def kill_servers(self):
         """kill -9, also of servers that clients have started."""
         for server in until("a server", self.servers):
+            self.killed.append(server)
             os.kill(server, signal.SIGKILL)
         if self.server:
             self.server.wait(BOUND)
@@ -111,9 +116,13 @@ class Home:
         self.close()
 
     def ended_well(self):
-        """The server that was started here has ended with 0."""
+        """Each server has ended with 0, but for those that were killed here."""
         if self.server and self.server.returncode != 0:
             raise AssertionError(f"the server has ended with {self.server.returncode}{self.logged()}")
+        with open(self.ends) as ends:
+            codes = [map(int, line.split()) for line in ends]
+        if wrong := [code for server, code in codes if code != 0 and server not in self.killed]:
+            raise AssertionError(f"servers have ended with {wrong}")
 
     def start(self, client, step, thread="-", text="-"):
         command = [*client, step, self.codex, self.path, thread, text]

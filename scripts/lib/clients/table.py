@@ -103,7 +103,7 @@ def play(row, programs, names, show):
 
 
 def nothing_left(home, client):
-    """Ends what still runs as a user does. Then there is no process, and the server has ended well."""
+    """Ends what still runs as a user does. Then there is no process, and every server has ended well."""
     client.close()
     home.close()
     until("the end of every process", lambda: not home.processes(), 10)

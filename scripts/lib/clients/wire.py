@@ -1,7 +1,8 @@
 """Stands between a client and Skein, and writes down every message that passes, as scripts/lib/peer-conformance.mjs reads it.
 
-usage: wire.py streams TRANSCRIPT CODEX ARGUMENT...    in the place of `codex`; the messages of its `app-server` are written
-       wire.py websocket TRANSCRIPT SERVER             in front of a server; prints {"address"}
+usage: wire.py streams TRANSCRIPT ENDS CODEX ARGUMENT...    in the place of `codex`; the messages of its `app-server` are
+                                                            written, and to ENDS its id and its exit code
+       wire.py websocket TRANSCRIPT SERVER                  in front of a server; prints {"address"}
 
 What a client says may have any shape ("free"); what is answered may not."""
 
@@ -30,7 +31,7 @@ class Transcript:
         os.write(self.file, json.dumps({"conn": connection, **WAY[way], **said}).encode() + b"\n")
 
 
-def streams(transcript, command):
+def streams(transcript, ends, command):
     if "app-server" not in command:
         os.execvp(command[0], command)
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -55,6 +56,8 @@ def streams(transcript, command):
     outward = threading.Thread(target=carry, args=(server.stdout, sys.stdout.buffer, "s2c"), daemon=True)
     outward.start()
     code = server.wait()
+    with open(ends, "a") as file:
+        file.write(f"{server.pid} {code}\n")
     outward.join(1)
     # Python would wait for the thread that reads a client which says nothing more.
     os._exit(code if code >= 0 else 128 - code)
@@ -99,6 +102,6 @@ async def websocket(transcript, server):
 if __name__ == "__main__":
     kind, path, *rest = sys.argv[1:]
     if kind == "streams":
-        streams(Transcript(path), rest)
+        streams(Transcript(path), rest[0], rest[1:])
     else:
         asyncio.run(websocket(Transcript(path), rest[0]))
