@@ -105,13 +105,23 @@ impl Fault {
 
     /// How long to wait before the next try; `None` when there is none.
     pub fn wait(&self, phase: Phase, retries: &mut Retries) -> Option<Duration> {
-        let mut asked = None;
-        if let Self::Refused { wait, .. } = self {
-            asked = *wait;
-        } else if let Self::Wrong(Wrong::Said(said)) = self {
-            asked = retry::asked_in_words(&said.message);
+        self.may_pass().then(|| retries.next(phase, self.asked(), retry::dice())).flatten()
+    }
+
+    /// How long the provider wants us to wait: by its headers, or in its words.
+    fn asked(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { said, wait } => wait.or_else(|| retry::asked_in_words(&said.message)),
+            Self::Wrong(Wrong::Said(said)) => retry::asked_in_words(&said.message),
+            Self::Unreachable(_)
+            | Self::Tls(_)
+            | Self::Broke(_)
+            | Self::Cut
+            | Self::Silent(_)
+            | Self::Moved(_)
+            | Self::NoEvents(_)
+            | Self::Wrong(Wrong::Garbage(_) | Wrong::TooLong | Wrong::Stopped(_)) => None,
         }
-        self.may_pass().then(|| retries.next(phase, asked, retry::dice())).flatten()
     }
 
     /// For the user and for programs. `again`: how often it was tried again.
@@ -190,8 +200,7 @@ impl Fault {
             Self::NoEvents(_) => format!(
                 "{origin} answered, but with no stream of events; look whether model_providers.{id}.base_url and wire_api are right"
             ),
-            Self::Refused { said, wait } => refused(said, *wait, who),
-            Self::Wrong(Wrong::Said(said)) => refused(said, None, who),
+            Self::Refused { said, .. } | Self::Wrong(Wrong::Said(said)) => refused(said, self.asked(), who),
             Self::Wrong(Wrong::Garbage(_)) => {
                 format!(
                     "{origin} sent something in its stream that cannot be read; look whether model_providers.{id}.wire_api is right"

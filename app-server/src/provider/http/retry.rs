@@ -37,9 +37,12 @@ impl Retries {
         self.done
     }
 
-    /// How long to wait before the next try; `None` when there is none any more. `asked` is what the provider wants, `dice` is
+    /// How long to wait before the next try; `None` when there is none any more, or the wait would be too long. `asked` is what the provider wants, `dice` is
     /// between 0 and 1.
     pub fn next(&mut self, phase: Phase, asked: Option<Duration>, dice: f64) -> Option<Duration> {
+        if asked.is_some_and(|asked| asked > policy::MODEL_RETRY_AFTER_MOST) {
+            return None;
+        }
         let left = match phase {
             Phase::Request => &mut self.request,
             Phase::Stream => &mut self.stream,
@@ -50,7 +53,6 @@ impl Retries {
         // Spread over the upper half: all that were cut off by one event do not come back at once.
         let spread = doubled.min(policy::MODEL_RETRY_MOST).mul_f64(0.5 + dice.clamp(0.0, 1.0) / 2.0);
         match asked {
-            Some(asked) if asked > policy::MODEL_RETRY_AFTER_MOST => None,
             // Never before it, and not all at its end.
             Some(asked) => Some(asked + spread.mul_f64(0.1)),
             None => Some(spread),
@@ -143,6 +145,7 @@ mod tests {
         assert_eq!(retries.next(Phase::Request, asked, 0.0), None);
         assert!(retries.next(Phase::Stream, None, 0.0).is_some());
         assert_eq!(retries.next(Phase::Stream, Some(Duration::from_secs(3600)), 0.0), None);
-        assert_eq!(retries.done(), 3, "a wait that is too long is no try, and ends it all");
+        assert_eq!(retries.done(), 2, "a wait that is too long is no try, and ends it all");
+        assert!(retries.next(Phase::Stream, None, 0.0).is_some(), "it takes nothing of the limit");
     }
 }

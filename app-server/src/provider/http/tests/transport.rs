@@ -172,6 +172,10 @@ async fn the_wait_that_a_provider_wants_is_kept() {
     // One that is too long is told.
     let error = Asked::of([refusal("429 Slow", "retry-after: 7200\r\n", "slow")]).await.error().await;
     assert!(error.message.contains("try again in 2 h"), "{error}");
+    assert!(!error.message.contains("tried again"), "{error}");
+    // One that stands in words, too.
+    let error = Asked::of([refusal("429 Slow", "", "Please try again in 7200s.")]).await.error().await;
+    assert!(error.message.contains("try again in 2 h"), "{error}");
 }
 
 #[tokio::test]
