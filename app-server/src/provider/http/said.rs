@@ -75,13 +75,16 @@ impl Said {
         let has = |words: &[&str]| self.words.iter().any(|word| words.contains(&word.as_str()));
         let text = self.message.to_ascii_lowercase();
         let says = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
-        if has(QUOTA) || self.status == Some(402) || says(QUOTA_PHRASES) {
+        // A status may say less than the code: who has no access to a model is told 403.
+        if has(MODEL) {
+            About::Model
+        } else if has(QUOTA) || self.status == Some(402) || says(QUOTA_PHRASES) {
             About::Quota
         } else if has(CONTEXT) || says(CONTEXT_PHRASES) {
             About::Context
         } else if has(KEY) || matches!(self.status, Some(401 | 403 | 407)) {
             About::Key
-        } else if has(MODEL) || (self.status == Some(404) && says(&["model"])) {
+        } else if self.status == Some(404) && says(&["model"]) {
             About::Model
         } else if has(RATE) || self.status == Some(429) {
             About::Rate
@@ -273,6 +276,12 @@ mod tests {
             r#"bad"#,
         ),
         (500, r#"{}"#, About::Server, r#""#),
+        (
+            403,
+            r#"{"error":{"message":"Project has no access to model x","type":"invalid_request_error","code":"model_not_found"}}"#,
+            About::Model,
+            r#"Project has no access to model x"#,
+        ),
         (408, r#"{"detail":"late"}"#, About::Server, r#"late"#),
         (503, r#""busy""#, About::Load, r#""#),
     ];
