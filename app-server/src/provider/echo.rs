@@ -24,6 +24,9 @@ pub const NAME: &str = "echo";
 /// The largest text of one `/stream` delta, in bytes.
 const MOST_DELTA_BYTES: usize = 64 * 1024;
 
+/// The most deltas of a `/stream` in a second.
+const MOST_PER_SECOND: f64 = 1e6;
+
 /// The echo provider.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Echo {
@@ -224,7 +227,7 @@ fn parse_stream(rest: &str) -> Result<Script, ProviderError> {
     let count = words.next().and_then(|w| w.parse().ok()).ok_or_else(wrong)?;
     let bytes: usize = words.next().map_or(Ok(8), str::parse).map_err(|_| wrong())?;
     let per_second: Option<f64> = words.next().map(str::parse).transpose().map_err(|_| wrong())?;
-    let paced = per_second.is_none_or(|rate| rate.is_finite() && rate > 0.001);
+    let paced = per_second.is_none_or(|rate| rate > 0.001 && rate <= MOST_PER_SECOND);
     if bytes > MOST_DELTA_BYTES || !paced || words.next().is_some() {
         return Err(wrong());
     }
@@ -332,6 +335,7 @@ mod tests {
             "/call a {",
             "/stream",
             "/stream 1 2 0",
+            "/stream 1 8 1e12",
             "/ask",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
