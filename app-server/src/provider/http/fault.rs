@@ -1,4 +1,5 @@
-//! What can go wrong with a request to a model, told so that its user can act on it. Never has a secret in it.
+//! What can go wrong with a request to a model, told so that its user can act on it. What others have said may have secrets in
+//! it until [`Fault::shown`] has taken them out.
 
 use std::time::Duration;
 

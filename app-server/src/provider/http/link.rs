@@ -1,6 +1,7 @@
 //! The way to one provider: its client, its address, its headers, and the secrets among them.
 
 use std::ffi::OsString;
+use std::fmt;
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -8,7 +9,7 @@ use reqwest::{Client, RequestBuilder, Url};
 use skein_protocol::turn::CodexErrorInfo;
 
 use super::form::WireForm;
-use crate::helpers::{Hidden, MASK};
+use crate::helpers::{Hidden, MASK, shown_url};
 use crate::policy;
 use crate::provider::ProviderError;
 use crate::provider::spec::ProviderSpec;
@@ -23,13 +24,19 @@ const BEGINNING: usize = 6;
 pub type Variable = fn(&str) -> Option<OsString>;
 
 /// The way to one provider.
-#[derive(Debug)]
 pub struct Link {
     client: Client,
     base: Url,
     headers: HeaderMap,
     hidden: Hidden,
     beginnings: Vec<String>,
+}
+
+impl fmt::Debug for Link {
+    /// Without what may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("base", &shown_url(self.base.as_str())).finish_non_exhaustive()
+    }
 }
 
 impl Link {

@@ -291,6 +291,19 @@ async fn what_a_provider_says_back_has_no_key_in_it() {
     }
 }
 
+#[test]
+fn what_is_known_of_the_way_to_a_provider_is_shown_without_keys() {
+    let mut spec =
+        ProviderSpec::new("x", "http://me:s3cret-word@127.0.0.1/v1?key=s3cret-query", WireApi::Chat);
+    spec.env_key = Some("TEST_KEY".to_owned());
+    let link = Link::new(&spec, &openai_chat::Chat, environment).unwrap();
+    let shown = format!("{link:?}");
+    for secret in [&KEY[..6], "s3cret"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    assert!(shown.contains("127.0.0.1/v1"), "{shown}");
+}
+
 #[tokio::test]
 async fn a_long_word_of_a_provider_does_not_hide_the_way_out_nor_a_key_at_its_cut() {
     let said = format!("{}{KEY} and more", "x ".repeat(policy::MODEL_ERROR_SHOWN / 2 - 6));
