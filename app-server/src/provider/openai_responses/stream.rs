@@ -17,6 +17,8 @@ pub struct Reader {
     answer: Uuid,
     /// Whether the item that is coming has said a text.
     text: bool,
+    /// Whether a message before it has: the next one is a paragraph of its own.
+    said: bool,
     /// How many items were whole.
     items: usize,
 }
@@ -63,13 +65,14 @@ impl StreamReader for Reader {
 impl Reader {
     /// Of the answer that is to come.
     pub fn new(answer: Uuid) -> Self {
-        Self { answer, text: false, items: 0 }
+        Self { answer, text: false, said: false, items: 0 }
     }
 
     fn say(&mut self, delta: Option<&str>, out: &mut Vec<ModelEvent>) {
         if let Some(delta) = delta.filter(|delta| !delta.is_empty()) {
+            let apart = if self.said && !self.text { "\n\n" } else { "" };
             self.text = true;
-            out.push(ModelEvent::TextDelta(delta.to_owned()));
+            out.push(ModelEvent::TextDelta(format!("{apart}{delta}")));
         }
     }
 
@@ -79,15 +82,14 @@ impl Reader {
         match text(item, "type").unwrap_or_default() {
             "reasoning" => out.push(ModelEvent::Reasoning(thought(item))),
             "function_call" => out.push(ModelEvent::ToolCall(self.call(item))),
-            // It was told in pieces, unless the server makes none.
-            "message" if !self.text => {
-                let parts = item["content"].as_array().map(Vec::as_slice).unwrap_or_default();
-                for part in parts {
+            "message" => {
+                // It was told in pieces, unless the server makes none.
+                let parts = item["content"].as_array().filter(|_| !self.text);
+                for part in parts.into_iter().flatten() {
                     self.say(text(part, "text").or_else(|| text(part, "refusal")), out);
                 }
-                self.text = false;
+                self.said |= std::mem::take(&mut self.text);
             }
-            "message" => self.text = false,
             _ => {}
         }
     }

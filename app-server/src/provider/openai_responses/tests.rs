@@ -107,6 +107,30 @@ fn an_answer_that_comes_only_whole_is_heard() {
 }
 
 #[test]
+fn messages_of_one_answer_are_paragraphs() {
+    let delta = |text: &str| json!({ "type": "response.output_text.delta", "delta": text });
+    let item = |item: Value| json!({ "type": "response.output_item.done", "item": item });
+    let message =
+        |text: &str| json!({ "type": "message", "content": [{ "type": "output_text", "text": text }] });
+    let (events, _) = heard_data(
+        &Responses,
+        &[
+            item(message("")),
+            delta("I "),
+            delta("check."),
+            item(message("I check.")),
+            item(json!({ "type": "reasoning" })),
+            delta("Do"),
+            delta("ne"),
+            item(message("Done")),
+            item(message("Whole.")),
+        ],
+    );
+    let said: Vec<_> = events.into_iter().filter(|event| matches!(event, ModelEvent::TextDelta(_))).collect();
+    assert_eq!(said, [text("I "), text("check."), text("\n\nDo"), text("ne"), text("\n\nWhole.")]);
+}
+
+#[test]
 fn an_end_that_is_none_says_why() {
     let end = |event: Value| {
         let (events, result) = heard_data(&Responses, &[event]);
