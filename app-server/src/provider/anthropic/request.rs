@@ -214,26 +214,24 @@ fn is_none(effort: &str) -> bool {
     effort == "none"
 }
 
-/// The models that want a number are known by their names, and are no more to come.
+/// The models that want a number are known by their names, and are no more to come. A model that is not known is one of those
+/// to come: it is told only how hard the user wants it to think, if at all.
 fn manner(model: &str) -> Thinking {
     let has = |names: &[&str]| names.iter().any(|name| model.contains(name));
-    if has(&[
-        "claude-3-7",
-        "claude-3.7",
-        "opus-4-0",
-        "opus-4-1",
-        "opus-4-2025",
-        "opus-4-5",
-        "opus-4.1",
-        "opus-4.5",
-    ]) || has(&["sonnet-4-0", "sonnet-4-2025", "sonnet-4-5", "sonnet-4.5", "haiku-4-5", "haiku-4.5"])
-    {
-        Thinking::Budget
-    } else if has(&["claude-3", "claude-2", "claude-instant"]) {
-        Thinking::Never
-    } else {
-        Thinking::Effort
+    let fourth = ["opus-4", "sonnet-4", "haiku-4"].iter().find_map(|name| Some(model.split_once(name)?.1));
+    match fourth {
+        Some(rest) if minor(rest) <= 5 => Thinking::Budget,
+        None if has(&["claude-3-7", "claude-3.7"]) => Thinking::Budget,
+        None if has(&["claude-3", "claude-2", "claude-instant"]) => Thinking::Never,
+        Some(_) | None => Thinking::Effort,
     }
+}
+
+/// What a version goes on with: `-5-20250929` is 5; nothing, or only a date behind any sign, is 0.
+fn minor(rest: &str) -> u32 {
+    let rest = rest.strip_prefix(['-', '.']).unwrap_or_default();
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    rest.get(..end).filter(|digits| digits.len() < 3).and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
 /// Whether the conversation ends with results of calls that the model did not think before, as far as is known: it cannot

@@ -44,7 +44,23 @@ fn each_generation_of_models_is_told_to_think_in_its_own_words() {
         (body["thinking"].clone(), body["output_config"]["effort"].clone())
     };
     let budget = json!({ "type": "enabled", "budget_tokens": 8192 });
-    assert_eq!(asked(&with_effort("claude-sonnet-4-5", "medium")), (budget, Value::Null));
+    for model in [
+        "claude-sonnet-4-5",
+        "claude-sonnet-4",
+        "claude-sonnet-4-20250514",
+        "claude-opus-4@20250514",
+        "anthropic/claude-opus-4.1",
+        "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+        "claude-3-7-sonnet-latest",
+    ] {
+        assert_eq!(asked(&with_effort(model, "medium")), (budget.clone(), Value::Null), "{model}");
+    }
+    let adaptive = json!({ "type": "adaptive", "display": "summarized" });
+    for model in ["claude-opus-4-6", "claude-opus-4.7", "claude-sonnet-5", "claude-opus-4-10"] {
+        assert_eq!(asked(&with_effort(model, "high")), (adaptive.clone(), json!("high")), "{model}");
+    }
+    // Whether a model that is not known can think is the user's to say.
+    assert_eq!(asked(&prompt("glm-4.7", signed())), (Value::Null, Value::Null));
     assert_eq!(asked(&with_effort("claude-3-5-haiku", "medium")), (Value::Null, Value::Null));
     assert_eq!(asked(&with_effort("claude-opus-5", "none")), (Value::Null, Value::Null));
     let mut silent = with_effort("claude-opus-5", "minimal");

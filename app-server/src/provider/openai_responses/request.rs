@@ -42,7 +42,8 @@ pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
 
 fn thinks(model: &str) -> bool {
     let name = model.rsplit('/').next().unwrap_or(model);
-    !UNTHINKING.iter().any(|beginning| name.starts_with(beginning))
+    // `gpt-5-chat-latest` does not, either.
+    !UNTHINKING.iter().any(|beginning| name.starts_with(beginning)) && !name.contains("-chat")
 }
 
 fn reasoning(settings: &ModelSettings) -> Option<Value> {

@@ -32,11 +32,13 @@ fn a_conversation_is_asked_with_everything_in_it() {
 #[test]
 fn models_that_do_not_think_are_not_asked_for_their_thoughts() {
     let spec = ProviderSpec::new("x", "http://127.0.0.1/v1", WireApi::Responses);
-    let mut prompt = prompt("openai/gpt-4.1", json!({}));
-    prompt.settings.effort = Some("low".to_owned());
-    let body = body(&prompt, &spec);
-    for key in ["include", "reasoning", "prompt_cache_key", "max_output_tokens", "text", "service_tier"] {
-        assert_eq!(body.get(key), None, "{key}");
+    for model in ["openai/gpt-4.1", "gpt-5-chat-latest"] {
+        let mut prompt = prompt(model, json!({}));
+        prompt.settings.effort = Some("low".to_owned());
+        let body = body(&prompt, &spec);
+        for key in ["include", "reasoning", "prompt_cache_key", "max_output_tokens", "text", "service_tier"] {
+            assert_eq!(body.get(key), None, "{model}: {key}");
+        }
     }
 }
 
