@@ -107,7 +107,8 @@ pub struct ListedModel {
 #[async_trait]
 pub trait Provider: Send + Sync {
     /// Streams one answer into `events`, a bounded queue. The end of the future is the end of the answer; it ends
-    /// soon after `cancel`, and nothing of it goes on after it was dropped.
+    /// soon after `cancel`, and nothing of it goes on after it was dropped. `Ok` after `cancel` says nothing of the answer,
+    /// which may have been cut off anywhere: who cancels asks the token before it takes an answer for whole.
     ///
     /// # Errors
     /// The model gave no answer, or not all of it.
