@@ -17,6 +17,8 @@ pub struct Reader {
     answer: Uuid,
     /// Blocks that are coming, by their number.
     blocks: BTreeMap<i64, Block>,
+    /// Bytes of thoughts and calls that came, which are held back until they are whole.
+    held: usize,
     /// Calls so far.
     calls: usize,
     usage: Usage,
@@ -79,7 +81,7 @@ impl StreamReader for Reader {
 impl Reader {
     /// Of the answer that is to come.
     pub fn new(answer: Uuid) -> Self {
-        Self { answer, blocks: BTreeMap::new(), calls: 0, usage: Usage::default(), finished: false }
+        Self { answer, blocks: BTreeMap::new(), held: 0, calls: 0, usage: Usage::default(), finished: false }
     }
 
     fn begin(&mut self, event: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
@@ -98,7 +100,8 @@ impl Reader {
         };
         let index = event["index"].as_i64().unwrap_or(0);
         self.blocks.insert(index, block);
-        if self.blocks.len() > policy::MODEL_OPEN_ITEMS {
+        self.held += content.to_string().len();
+        if self.blocks.len() > policy::MODEL_OPEN_ITEMS || self.held > policy::MODEL_ANSWER_BYTES {
             return Err(Wrong::TooLong);
         }
         // A block may begin with a piece of it.
@@ -115,7 +118,7 @@ impl Reader {
     fn delta(&mut self, event: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
         let delta = &event["delta"];
         let piece = |key: &str| text(delta, key).unwrap_or_default();
-        let length = match self.blocks.get_mut(&event["index"].as_i64().unwrap_or(0)) {
+        self.held += match self.blocks.get_mut(&event["index"].as_i64().unwrap_or(0)) {
             Some(Block::Text) => {
                 let piece = piece("text");
                 if !piece.is_empty() {
@@ -130,15 +133,15 @@ impl Reader {
                     let piece = piece("thinking").to_owned();
                     out.push(ModelEvent::ReasoningDelta { of: Thoughts::Summary, part: 0, text: piece });
                 }
-                text.len() + signature.len()
+                piece("thinking").len() + piece("signature").len()
             }
             Some(Block::Call { arguments, .. }) => {
                 arguments.push_str(piece("partial_json"));
-                arguments.len()
+                piece("partial_json").len()
             }
             Some(Block::Sealed(_) | Block::Other) | None => 0,
         };
-        if length > policy::MODEL_ITEM_BYTES { Err(Wrong::TooLong) } else { Ok(()) }
+        if self.held > policy::MODEL_ANSWER_BYTES { Err(Wrong::TooLong) } else { Ok(()) }
     }
 
     fn end(&mut self, index: i64, out: &mut Vec<ModelEvent>) {

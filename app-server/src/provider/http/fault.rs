@@ -207,7 +207,7 @@ impl Fault {
                     "{origin} sent something in its stream that cannot be read; look whether model_providers.{id}.wire_api is right"
                 )
             }
-            Self::Wrong(Wrong::TooLong) => format!("{origin} sent more in one piece than is taken"),
+            Self::Wrong(Wrong::TooLong) => format!("{origin} sent more than is taken"),
             Self::Wrong(Wrong::Stopped(why)) => stopped(*why, who),
         }
     }

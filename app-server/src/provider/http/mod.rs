@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::spec::{ProviderSpec, WireApi};
 use super::{
-    ListedModel, ModelEvent, Prompt, Provider, ProviderError, anthropic, openai_chat, openai_responses,
+    ListedModel, ModelEvent, Prompt, Provider, ProviderError, Reasoning, anthropic, openai_chat,
+    openai_responses,
 };
 use crate::clock::Clock;
 use crate::helpers::{HttpSpec, shown_url};
@@ -200,6 +201,7 @@ pub async fn read(
 ) -> Result<(), Fault> {
     let mut events =
         std::pin::pin!(events(bytes, policy::MODEL_EVENT_BYTES, || Fault::Wrong(Wrong::TooLong)));
+    let mut told = 0;
     loop {
         let mut out = Vec::new();
         let heard = match events.next().await {
@@ -215,6 +217,10 @@ pub async fn read(
             },
             heard => heard,
         };
+        told += out.iter().map(size).sum::<usize>();
+        if told > policy::MODEL_ANSWER_BYTES {
+            return Err(Fault::Wrong(Wrong::TooLong));
+        }
         for event in out {
             if given.send(event).await.is_err() {
                 return Ok(());
@@ -223,6 +229,21 @@ pub async fn read(
         if heard? == Flow::Over {
             return Ok(());
         }
+    }
+}
+
+/// The bytes of what an event says.
+fn size(event: &ModelEvent) -> usize {
+    match event {
+        ModelEvent::TextDelta(text)
+        | ModelEvent::ReasoningDelta { text, .. }
+        | ModelEvent::Question(text) => text.len(),
+        ModelEvent::Reasoning(Reasoning { summary, content, own_form }) => {
+            let own_form = own_form.as_ref().map_or(0, |own| own.to_string().len());
+            own_form + summary.iter().chain(content).map(String::len).sum::<usize>()
+        }
+        ModelEvent::ToolCall(call) => call.arguments.len(),
+        ModelEvent::Usage(_) | ModelEvent::Again(_) => 0,
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Reader {
     /// What the model thinks, and the server's word for it, until something else comes.
     thought: Option<(&'static str, String)>,
     calls: Vec<Coming>,
+    /// Bytes of thoughts and calls that came, which are held back until they are whole.
+    held: usize,
     usage: Option<Usage>,
     /// Whether it is whole, once the reason of its end has come.
     finished: Option<Result<(), Stopped>>,
@@ -68,7 +70,7 @@ impl StreamReader for Reader {
 impl Reader {
     /// Of the answer that is to come.
     pub fn new(answer: Uuid) -> Self {
-        Self { answer, thought: None, calls: Vec::new(), usage: None, finished: None }
+        Self { answer, thought: None, calls: Vec::new(), held: 0, usage: None, finished: None }
     }
 
     fn delta(&mut self, delta: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
@@ -92,7 +94,12 @@ impl Reader {
         let (_, thought) = self.thought.get_or_insert_with(|| (word, String::new()));
         thought.push_str(piece);
         out.push(ModelEvent::ReasoningDelta { of: Thoughts::Content, part: 0, text: piece.to_owned() });
-        if thought.len() > policy::MODEL_ITEM_BYTES { Err(Wrong::TooLong) } else { Ok(()) }
+        self.hold(piece.len())
+    }
+
+    fn hold(&mut self, bytes: usize) -> Result<(), Wrong> {
+        self.held += bytes;
+        if self.held > policy::MODEL_ANSWER_BYTES { Err(Wrong::TooLong) } else { Ok(()) }
     }
 
     /// A whole thought is given where something else begins.
@@ -116,6 +123,7 @@ impl Reader {
         let index =
             piece["index"].as_i64().unwrap_or(if name.is_some() { last.saturating_add(1) } else { last });
         let call = self.open(index, id)?;
+        let before = call.name.len() + call.arguments.len();
         if let Some(name) = name.filter(|name| *name != call.name) {
             call.name.push_str(name);
         }
@@ -125,7 +133,8 @@ impl Reader {
             whole @ Value::Object(_) => call.arguments = whole.to_string(),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {}
         }
-        if call.arguments.len() > policy::MODEL_ITEM_BYTES { Err(Wrong::TooLong) } else { Ok(()) }
+        let more = (call.name.len() + call.arguments.len()).saturating_sub(before);
+        self.hold(more)
     }
 
     /// The call of this number, unless it has another id; else a new one.

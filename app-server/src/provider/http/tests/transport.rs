@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::server::{Reply, Seen, Server};
@@ -360,4 +360,21 @@ async fn models_are_listed() {
         "{request}"
     );
     assert!(request.contains("anthropic-version: 2023-06-01"), "{request}");
+}
+
+#[tokio::test]
+async fn an_answer_that_never_ends_is_given_up() {
+    let long = "x".repeat(1 << 20);
+    let call = |at: usize| json!({ "index": at, "id": format!("{at}"), "function": { "arguments": long } });
+    let text = |_: usize| json!({ "content": long });
+    let called = |at: usize| json!({ "tool_calls": [call(at)] });
+    // Told, and held back.
+    for (delta, count) in [(&text as &(dyn Fn(usize) -> Value + Sync), 16), (&called, 0)] {
+        let event = |at: usize| format!("data: {}\n\n", json!({ "choices": [{ "delta": delta(at) }] }));
+        let pieces: Vec<_> = (0..20).map(|at| Ok(Bytes::from(event(at)))).collect();
+        let (given, mut events) = mpsc::channel(64);
+        let result = read(stream::iter(pieces), openai_chat::Chat.reader(Uuid::nil()), &given).await;
+        assert_eq!(result, Err(Fault::Wrong(Wrong::TooLong)));
+        assert_eq!(std::iter::from_fn(|| events.try_recv().ok()).count(), count);
+    }
 }
