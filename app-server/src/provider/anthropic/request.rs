@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 use skein_protocol::settings::ReasoningSummary;
 
 use crate::policy;
-use crate::provider::http::talk::{Came, NOTHING, Part, Step, steps};
+use crate::provider::http::talk::{Came, NOTHING, Part, Step, arguments, steps};
 use crate::provider::spec::ProviderSpec;
-use crate::provider::{Content, Image, ModelSettings, Prompt, ToolCall, ToolSpec};
+use crate::provider::{Content, Image, ModelSettings, Prompt, ToolSpec};
 
 /// The least that a model can be told to think, in tokens.
 const LEAST_BUDGET: u32 = 1024;
@@ -128,17 +128,8 @@ fn part(part: &Part<'_>) -> Option<Value> {
             "type": "tool_use",
             "id": call.id,
             "name": call.callee.name(),
-            "input": input(call),
+            "input": arguments(call),
         })),
-    }
-}
-
-/// Arguments are an object here. What the model wrote and is none goes back to it as a text in one.
-fn input(call: &ToolCall) -> Value {
-    match serde_json::from_str(&call.arguments) {
-        Ok(Value::Object(input)) => Value::Object(input),
-        Ok(_) | Err(_) if call.arguments.trim().is_empty() => json!({}),
-        Ok(_) | Err(_) => json!({ "arguments": call.arguments }),
     }
 }
 

@@ -1,6 +1,10 @@
 //! A conversation as all interfaces want it: what a model said in one go is together, and what came of its calls stands right
 //! behind, all of it. Pure.
 
+use std::borrow::Cow;
+
+use serde_json::{Map, Value, json};
+
 use crate::provider::{Content, Entry, Reasoning, ToolCall, ToolResult};
 
 /// A step of a conversation.
@@ -139,9 +143,24 @@ impl Came<'_> {
     }
 }
 
-/// A call's arguments as JSON; what is none is an empty object.
-pub fn arguments(call: &ToolCall) -> &str {
-    if call.arguments.trim().is_empty() { "{}" } else { &call.arguments }
+/// A call's arguments. They are an object everywhere: what the model wrote and is none goes back to it as a text in one.
+pub fn arguments(call: &ToolCall) -> Map<String, Value> {
+    object(call).unwrap_or_else(|| match call.arguments.trim() {
+        "" => Map::new(),
+        _ => Map::from_iter([("arguments".to_owned(), json!(call.arguments))]),
+    })
+}
+
+/// The same as JSON; as the model wrote it where it can be, so that servers find again what they remember.
+pub fn arguments_text(call: &ToolCall) -> Cow<'_, str> {
+    match object(call) {
+        Some(_) => Cow::Borrowed(&call.arguments),
+        None => Cow::Owned(Value::Object(arguments(call)).to_string()),
+    }
+}
+
+fn object(call: &ToolCall) -> Option<Map<String, Value>> {
+    serde_json::from_str(&call.arguments).ok()
 }
 
 #[cfg(test)]

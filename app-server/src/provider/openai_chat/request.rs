@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::provider::http::talk::{Came, Part, Step, arguments, steps};
+use crate::provider::http::talk::{Came, Part, Step, arguments_text, steps};
 use crate::provider::spec::ProviderSpec;
 use crate::provider::{Content, Prompt, ToolSpec};
 
@@ -90,7 +90,7 @@ fn of_model(said: &[Part<'_>]) -> Value {
             Part::Call(call) => calls.push(json!({
                 "id": call.id,
                 "type": "function",
-                "function": { "name": call.callee.name(), "arguments": arguments(call) },
+                "function": { "name": call.callee.name(), "arguments": arguments_text(call) },
             })),
         }
     }

@@ -7,7 +7,7 @@ use crate::provider::http::form::{Stopped, Wrong};
 use crate::provider::http::said::About;
 use crate::provider::http::tests::{call, heard, heard_data, prompt, says_the_same_in_pieces, text};
 use crate::provider::spec::{OPENAI, ProviderSpec, WireApi};
-use crate::provider::{ModelEvent, Reasoning, Thoughts, Usage};
+use crate::provider::{Entry, ModelEvent, Reasoning, Thoughts, Usage};
 
 pub const THOUGHT: &str = include_str!("streams/thought.sse");
 pub const CALLS: &str = include_str!("streams/calls.sse");
@@ -133,4 +133,20 @@ fn an_end_that_is_none_says_why() {
         heard_data(&Chat, &[json!({ "error": { "message": "x", "code": "context_length_exceeded" } })]);
     let Err(Fault::Wrong(Wrong::Said(said))) = result else { panic!("{result:?}") };
     assert_eq!(said.about(), About::Context);
+}
+
+#[test]
+fn arguments_are_an_object_whatever_the_model_wrote() {
+    let mut prompt = prompt("m", json!({}));
+    let spec = ProviderSpec::new("x", "http://127.0.0.1:1/v1", WireApi::Chat);
+    for (wrote, told) in [
+        ("{\"b\": 1, \"a\": 2}", "{\"b\": 1, \"a\": 2}"),
+        (" ", "{}"),
+        ("[1]", "{\"arguments\":\"[1]\"}"),
+        ("{\"cut", "{\"arguments\":\"{\\\"cut\"}"),
+    ] {
+        prompt.history = vec![Entry::Call(call("1", "look", wrote))];
+        let body = body(&prompt, &spec);
+        assert_eq!(body["messages"][1]["tool_calls"][0]["function"]["arguments"], told);
+    }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use skein_protocol::settings::ReasoningSummary;
 
-use crate::provider::http::talk::{Came, Part, Step, arguments, steps};
+use crate::provider::http::talk::{Came, Part, Step, arguments_text, steps};
 use crate::provider::spec::ProviderSpec;
 use crate::provider::{Content, ModelSettings, Prompt, ToolSpec};
 
@@ -102,7 +102,7 @@ fn part(part: &Part<'_>) -> Option<Value> {
             "type": "function_call",
             "call_id": call.id,
             "name": call.callee.name(),
-            "arguments": arguments(call),
+            "arguments": arguments_text(call),
         })),
     }
 }

@@ -8,7 +8,7 @@ use crate::provider::http::form::{Stopped, Wrong};
 use crate::provider::http::said::About;
 use crate::provider::http::tests::{call, heard, heard_data, prompt, says_the_same_in_pieces, text};
 use crate::provider::spec::{OPENAI, ProviderSpec, WireApi};
-use crate::provider::{ModelEvent, Reasoning, Thoughts, Usage};
+use crate::provider::{Entry, ModelEvent, Reasoning, Thoughts, Usage};
 
 pub const THOUGHT: &str = include_str!("streams/thought.sse");
 pub const CALLS: &str = include_str!("streams/calls.sse");
@@ -40,6 +40,14 @@ fn models_that_do_not_think_are_not_asked_for_their_thoughts() {
             assert_eq!(body.get(key), None, "{model}: {key}");
         }
     }
+}
+
+#[test]
+fn arguments_that_are_no_object_go_back_in_one() {
+    let mut prompt = prompt("gpt-5", json!({}));
+    prompt.history = vec![Entry::Call(call("1", "look", "{\"cut"))];
+    let body = body(&prompt, &ProviderSpec::new("x", "http://127.0.0.1/v1", WireApi::Responses));
+    assert_eq!(body["input"][0]["arguments"], "{\"arguments\":\"{\\\"cut\"}");
 }
 
 #[test]
