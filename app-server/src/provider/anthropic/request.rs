@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 use skein_protocol::settings::ReasoningSummary;
 
 use crate::policy;
-use crate::provider::http::talk::{Came, NOTHING, Part, Step, arguments, steps};
+use crate::provider::http::talk::{Came, NOTHING, Part, Step, arguments, in_turns, steps};
 use crate::provider::spec::ProviderSpec;
-use crate::provider::{Content, Image, ModelSettings, Prompt, ToolSpec};
+use crate::provider::{Content, Image, Prompt, ToolSpec};
 
 /// The least that a model can be told to think, in tokens.
 const LEAST_BUDGET: u32 = 1024;
@@ -28,11 +28,9 @@ enum Thinking {
 pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
     let settings = &prompt.settings;
     let most = spec.max_output_tokens.unwrap_or(policy::ANTHROPIC_OUTPUT_TOKENS);
-    let steps = steps(&prompt.history);
-    let first = steps.iter().take_while(|step| matches!(step, Step::Developer(_))).count();
-    let (first, rest) = steps.split_at(first);
-    let system = system(settings, first);
-    let mut messages = messages(rest);
+    let (first, steps) = in_turns(settings.instructions.as_deref(), steps(&prompt.history));
+    let system = system(&first);
+    let mut messages = messages(&steps);
     let mut tools: Vec<Value> = prompt.tools.iter().map(tool).collect();
     mark(&mut messages);
     if system.is_empty()
@@ -60,11 +58,8 @@ pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
 }
 
 /// What holds for the whole conversation. Its end is a mark: tools and this stay the same from answer to answer.
-fn system(settings: &ModelSettings, first: &[Step<'_>]) -> Vec<Value> {
-    let said =
-        first.iter().filter_map(|step| if let Step::Developer(text) = step { Some(*text) } else { None });
-    let texts = settings.instructions.as_deref().into_iter().chain(said).filter(|text| !text.is_empty());
-    let mut blocks: Vec<Value> = texts.map(text_block).collect();
+fn system(first: &[&str]) -> Vec<Value> {
+    let mut blocks: Vec<Value> = first.iter().map(|text| text_block(text)).collect();
     if let Some(block) = blocks.last_mut() {
         block["cache_control"] = json!({ "type": REMEMBERED });
     }
@@ -83,11 +78,9 @@ fn messages(steps: &[Step<'_>]) -> Vec<Value> {
     let mut turns: Vec<(&'static str, Vec<Value>)> = Vec::new();
     for step in steps {
         let (role, blocks) = match step {
-            Step::User(content) => ("user", content.iter().filter_map(block).collect()),
-            // There is no role for it between the others.
-            Step::Developer(text) => {
-                ("user", vec![text_block(&format!("<developer>\n{text}\n</developer>"))])
-            }
+            Step::User(content) => ("user", content.iter().filter_map(|content| block(content)).collect()),
+            // None is left: there is no role for it between the others.
+            Step::Developer(text) => ("user", vec![text_block(text)]),
             Step::Model(said) => ("assistant", said.iter().filter_map(part).collect()),
             Step::Results(came) => ("user", came.iter().map(result).collect()),
         };
@@ -97,10 +90,6 @@ fn messages(steps: &[Step<'_>]) -> Vec<Value> {
             Some((last, there)) if *last == role => there.extend(blocks),
             _ => turns.push((role, blocks)),
         }
-    }
-    // The user has to begin; after what was left out the model might.
-    if turns.first().is_some_and(|(role, _)| *role == "assistant") {
-        turns.insert(0, ("user", vec![text_block("(The conversation goes on.)")]));
     }
     turns.into_iter().map(|(role, content)| json!({ "role": role, "content": content })).collect()
 }

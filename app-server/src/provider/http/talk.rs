@@ -10,8 +10,8 @@ use crate::provider::{Content, Entry, Reasoning, ToolCall, ToolResult};
 /// A step of a conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step<'a> {
-    /// The user said this.
-    User(&'a [Content]),
+    /// The user said this. None follows another, and none is of nothing.
+    User(Vec<Cow<'a, Content>>),
     /// Who runs the conversation said this.
     Developer(&'a str),
     /// The model said this in one go.
@@ -54,9 +54,10 @@ pub fn steps(history: &[Entry]) -> Vec<Step<'_>> {
             Entry::Assistant(text) => said.push(Part::Text(text)),
             Entry::Reasoning(thought) => said.push(Part::Thought(thought)),
             Entry::Call(call) => said.push(Part::Call(call)),
+            Entry::User(content) if content.is_empty() => {}
             Entry::User(content) => {
                 close(&mut said, &mut steps, history, at, &mut taken);
-                steps.push(Step::User(content));
+                push(&mut steps, Step::User(content.iter().map(Cow::Borrowed).collect()));
             }
             Entry::Developer(text) => {
                 close(&mut said, &mut steps, history, at, &mut taken);
@@ -67,6 +68,61 @@ pub fn steps(history: &[Entry]) -> Vec<Step<'_>> {
     }
     close(&mut said, &mut steps, history, history.len(), &mut taken);
     steps
+}
+
+/// Adds a step to its end.
+fn push<'a>(steps: &mut Vec<Step<'a>>, step: Step<'a>) {
+    match (steps.last_mut(), step) {
+        (Some(Step::User(said)), Step::User(more)) => said.extend(more),
+        (_, step) => steps.push(step),
+    }
+}
+
+/// What holds for the whole conversation, and the steps where only the user and the model speak, in turns; the user begins. What
+/// who runs the conversation says in between is said by the user, and marked.
+pub fn in_turns<'a>(instructions: Option<&'a str>, steps: Vec<Step<'a>>) -> (Vec<&'a str>, Vec<Step<'a>>) {
+    let own = |text: String| Step::User(vec![Cow::Owned(Content::Text(text))]);
+    let mut first: Vec<&str> = instructions.into_iter().collect();
+    let mut turns = Vec::new();
+    for step in steps {
+        match step {
+            Step::Developer(text) if turns.is_empty() => first.push(text),
+            Step::Developer(text) => push(&mut turns, own(format!("<developer>\n{text}\n</developer>"))),
+            Step::User(mut said) => {
+                said.retain(|content| content.as_text().is_none_or(|text| !text.trim().is_empty()));
+                if !said.is_empty() {
+                    push(&mut turns, Step::User(said));
+                }
+            }
+            step @ (Step::Model(_) | Step::Results(_)) => turns.push(step),
+        }
+    }
+    // After what was left out the model might.
+    if !matches!(turns.first(), Some(Step::User(_))) {
+        turns.insert(0, own("(The conversation goes on.)".to_owned()));
+    }
+    first.retain(|text| !text.is_empty());
+    (first, turns)
+}
+
+/// The steps with the pictures of `which` results behind these, as if the user had shown them.
+pub fn with_pictures_behind<'a>(steps: Vec<Step<'a>>, which: impl Fn(&Came<'a>) -> bool) -> Vec<Step<'a>> {
+    let mut all = Vec::with_capacity(steps.len());
+    for step in steps {
+        let mut shown = Vec::new();
+        if let Step::Results(came) = &step {
+            for came in came.iter().filter(|came| came.has_image() && which(came)) {
+                shown.push(Cow::Owned(Content::Text(format!("Pictures of the call {}:", came.id()))));
+                let images = came.content().iter().filter(|content| content.as_text().is_none());
+                shown.extend(images.map(Cow::Borrowed));
+            }
+        }
+        push(&mut all, step);
+        if !shown.is_empty() {
+            push(&mut all, Step::User(shown));
+        }
+    }
+    all
 }
 
 /// Ends what the model said in one go, with the results behind `at`.
@@ -103,7 +159,7 @@ fn close<'a>(
     }
 }
 
-impl Came<'_> {
+impl<'a> Came<'a> {
     /// The call's.
     pub fn id(&self) -> &str {
         match self {
@@ -130,7 +186,7 @@ impl Came<'_> {
     }
 
     /// What it has beside texts, or in them.
-    pub fn content(&self) -> &[Content] {
+    pub fn content(&self) -> &'a [Content] {
         match self {
             Self::Result(result) => &result.content,
             Self::Nothing(_) => &[],
@@ -203,7 +259,8 @@ mod tests {
         let again = [call("a"), result("a"), call("a"), result("a")];
         assert_eq!(shape(&again), ["call a", "of a", "call a", "of a"]);
         assert_eq!(shape(&[call("a"), user()]), ["call a", NOTHING, "user"]);
-        assert_eq!(shape(&[user(), result("of nobody"), user()]), ["user", "user"]);
+        assert_eq!(shape(&[user(), result("of nobody"), user()]), ["user"], "in a row");
+        assert_eq!(shape(&[says("x"), Entry::User(vec![]), says("y")]), ["x+y"], "nothing was said between");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What is asked, as Chat Completions wants it. Pure.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
-use crate::provider::http::talk::{Came, Part, Step, arguments_text, steps};
+use crate::provider::http::talk::{Came, Part, Step, arguments_text, in_turns, steps, with_pictures_behind};
 use crate::provider::spec::ProviderSpec;
 use crate::provider::{Content, Prompt, ToolSpec};
 
@@ -16,7 +18,7 @@ pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
         }
     };
     put("model", Some(json!(prompt.model)));
-    put("messages", Some(messages(prompt)));
+    put("messages", Some(messages(prompt, spec)));
     put("stream", Some(json!(true)));
     put("stream_options", Some(json!({ "include_usage": true })));
     put("tools", (!prompt.tools.is_empty()).then(|| prompt.tools.iter().map(tool).collect()));
@@ -40,30 +42,35 @@ fn tool(tool: &ToolSpec) -> Value {
     json!({ "type": "function", "function": function })
 }
 
-fn messages(prompt: &Prompt) -> Value {
-    let instructions = prompt.settings.instructions.as_ref();
-    let first = instructions.map(|text| json!({ "role": "system", "content": text }));
-    let steps = steps(&prompt.history);
+fn messages(prompt: &Prompt, spec: &ProviderSpec) -> Value {
+    let instructions = prompt.settings.instructions.as_deref();
+    // Results are texts here.
+    let steps = with_pictures_behind(steps(&prompt.history), |_| true);
+    let (first, steps) = match spec.is_openai() {
+        true => (Vec::from_iter(instructions), steps),
+        // Templates of models (Gemma, Mistral) fail where roles do not take turns, or the system speaks twice.
+        false => in_turns(instructions, steps),
+    };
+    let first = (!first.is_empty()).then(|| json!({ "role": "system", "content": first.join("\n\n") }));
     first.into_iter().chain(steps.iter().flat_map(of_step)).collect()
 }
 
 fn of_step(step: &Step<'_>) -> Vec<Value> {
     match step {
-        Step::User([]) => Vec::new(),
         Step::User(content) => vec![json!({ "role": "user", "content": of_user(content) })],
-        // Only OpenAI knows the role "developer"; all know this one.
         Step::Developer(text) => vec![json!({ "role": "system", "content": text })],
         Step::Model(said) => vec![of_model(said)],
-        Step::Results(came) => of_results(came),
+        Step::Results(came) => came.iter().map(of_result).collect(),
     }
 }
 
 /// A plain text where it can be one: some servers take nothing else.
-fn of_user(content: &[Content]) -> Value {
-    match content {
-        [Content::Text(text)] => json!(text),
-        content => content.iter().map(part).collect(),
-    }
+fn of_user(content: &[Cow<'_, Content>]) -> Value {
+    let texts: Option<Vec<&str>> = content.iter().map(|content| content.as_text()).collect();
+    texts.map_or_else(
+        || content.iter().map(|content| part(content)).collect(),
+        |texts| json!(texts.join("\n\n")),
+    )
 }
 
 fn part(content: &Content) -> Value {
@@ -102,25 +109,10 @@ fn of_model(said: &[Part<'_>]) -> Value {
     Value::Object(message)
 }
 
-/// Results are texts here; the pictures of all of them follow, as if the user had shown them.
-fn of_results(came: &[Came<'_>]) -> Vec<Value> {
-    let mut messages = Vec::new();
-    let mut pictures = Vec::new();
-    for came in came {
-        let text = match came.has_image() {
-            true => format!("{}\n(Its pictures are in the next message.)", came.text()).trim().to_owned(),
-            false => came.text(),
-        };
-        messages.push(json!({ "role": "tool", "tool_call_id": came.id(), "content": text }));
-        let images = came.content().iter().filter(|content| matches!(content, Content::Image(_)));
-        let mut images = images.map(part).peekable();
-        if images.peek().is_some() {
-            pictures.push(json!({ "type": "text", "text": format!("Pictures of the call {}:", came.id()) }));
-            pictures.extend(images);
-        }
-    }
-    if !pictures.is_empty() {
-        messages.push(json!({ "role": "user", "content": pictures }));
-    }
-    messages
+fn of_result(came: &Came<'_>) -> Value {
+    let text = match came.has_image() {
+        true => format!("{}\n(Its pictures are in the next message.)", came.text()).trim().to_owned(),
+        false => came.text(),
+    };
+    json!({ "role": "tool", "tool_call_id": came.id(), "content": text })
 }

@@ -7,7 +7,7 @@ use crate::provider::http::form::{Stopped, Wrong};
 use crate::provider::http::said::About;
 use crate::provider::http::tests::{call, heard, heard_data, prompt, says_the_same_in_pieces, text};
 use crate::provider::spec::{OPENAI, ProviderSpec, WireApi};
-use crate::provider::{Entry, ModelEvent, Reasoning, Thoughts, Usage};
+use crate::provider::{Content, Entry, Image, ModelEvent, Reasoning, Thoughts, ToolResult, Usage};
 
 pub const THOUGHT: &str = include_str!("streams/thought.sse");
 pub const CALLS: &str = include_str!("streams/calls.sse");
@@ -147,6 +147,38 @@ fn arguments_are_an_object_whatever_the_model_wrote() {
     ] {
         prompt.history = vec![Entry::Call(call("1", "look", wrote))];
         let body = body(&prompt, &spec);
-        assert_eq!(body["messages"][1]["tool_calls"][0]["function"]["arguments"], told);
+        assert_eq!(body["messages"][2]["tool_calls"][0]["function"]["arguments"], told);
     }
+}
+
+#[test]
+fn roles_take_turns_where_servers_want_them_to() {
+    let says = |text: &str| Entry::User(vec![Content::Text(text.to_owned())]);
+    let picture = Content::Image(Image::Url("https://example.org/a.png".to_owned()));
+    let mut prompt = prompt("m", json!({}));
+    prompt.history = vec![
+        Entry::Developer("first".to_owned()),
+        says("one"),
+        says("two"),
+        Entry::Developer("note".to_owned()),
+        Entry::Assistant("I look.".to_owned()),
+        Entry::User(vec![]),
+        Entry::Call(call("1", "look", "{}")),
+        Entry::Result(ToolResult { id: "1".to_owned(), content: vec![picture], failed: false }),
+        says("three"),
+    ];
+    let asked = |spec: &ProviderSpec| body(&prompt, spec)["messages"].as_array().unwrap().clone();
+    let roles = |messages: &[Value]| -> Vec<String> {
+        messages.iter().map(|message| message["role"].as_str().unwrap().to_owned()).collect()
+    };
+    let spec = ProviderSpec::new("x", "http://127.0.0.1:1/v1", WireApi::Chat);
+    let messages = asked(&spec);
+    assert_eq!(roles(&messages), ["system", "user", "assistant", "tool", "user"]);
+    assert_eq!(messages[0]["content"], "Be kind.\n\nfirst");
+    assert_eq!(messages[1]["content"], "one\n\ntwo\n\n<developer>\nnote\n</developer>");
+    let last = messages[4]["content"].as_array().unwrap();
+    assert_eq!(last.iter().filter(|part| part["type"] == "image_url").count(), 1);
+    assert_eq!(last.last().unwrap()["text"], "three");
+    let openai = asked(&ProviderSpec { base_url: OPENAI.to_owned(), ..spec });
+    assert_eq!(roles(&openai), ["system", "system", "user", "system", "assistant", "tool", "user"]);
 }

@@ -73,11 +73,10 @@ fn tool(tool: &ToolSpec) -> Value {
 
 fn items(step: &Step<'_>) -> Vec<Value> {
     match step {
-        Step::User([]) => Vec::new(),
         Step::User(content) => vec![json!({
             "type": "message",
             "role": "user",
-            "content": content.iter().map(input).collect::<Vec<_>>(),
+            "content": content.iter().map(|content| input(content)).collect::<Vec<_>>(),
         })],
         Step::Developer(text) => vec![json!({
             "type": "message",
