@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 use skein_protocol::settings::ReasoningSummary;
 
 use crate::policy;
-use crate::provider::http::talk::{Came, NOTHING, Part, Step, arguments, in_turns, steps};
+use crate::provider::http::talk::{
+    Came, NOTHING, Part, Step, arguments, in_turns, steps, with_pictures_behind,
+};
 use crate::provider::spec::ProviderSpec;
 use crate::provider::{Content, Image, Prompt, ToolSpec};
 
@@ -28,7 +30,8 @@ enum Thinking {
 pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
     let settings = &prompt.settings;
     let most = spec.max_output_tokens.unwrap_or(policy::ANTHROPIC_OUTPUT_TOKENS);
-    let (first, steps) = in_turns(settings.instructions.as_deref(), steps(&prompt.history));
+    let steps = with_pictures_behind(steps(&prompt.history), Came::failed);
+    let (first, steps) = in_turns(settings.instructions.as_deref(), steps);
     let system = system(&first);
     let mut messages = messages(&steps);
     let mut tools: Vec<Value> = prompt.tools.iter().map(tool).collect();
@@ -122,12 +125,15 @@ fn part(part: &Part<'_>) -> Option<Value> {
     }
 }
 
+/// Of a call that failed texts are taken, and at least one; its pictures stand behind.
 fn result(came: &Came<'_>) -> Value {
-    let mut content: Vec<Value> = came.content().iter().filter_map(block).collect();
-    if matches!(came, Came::Nothing(_)) {
-        content.push(text_block(NOTHING));
+    let failed = came.failed();
+    let taken = came.content().iter().filter(|content| !failed || content.as_text().is_some());
+    let mut content: Vec<Value> = taken.filter_map(block).collect();
+    if failed && content.is_empty() {
+        content.push(text_block(if matches!(came, Came::Nothing(_)) { NOTHING } else { "The call failed." }));
     }
-    json!({ "type": "tool_result", "tool_use_id": came.id(), "content": content, "is_error": came.failed() })
+    json!({ "type": "tool_result", "tool_use_id": came.id(), "content": content, "is_error": failed })
 }
 
 /// Blocks of nothing are refused.

@@ -8,7 +8,7 @@ use crate::provider::http::form::{Stopped, Wrong};
 use crate::provider::http::said::About;
 use crate::provider::http::tests::{call, heard, heard_data, prompt, says_the_same_in_pieces, text};
 use crate::provider::spec::{ProviderSpec, WireApi};
-use crate::provider::{Entry, ModelEvent, Prompt, Reasoning, Thoughts, Usage};
+use crate::provider::{Content, Entry, Image, ModelEvent, Prompt, Reasoning, Thoughts, ToolResult, Usage};
 
 pub const THOUGHT: &str = include_str!("streams/thought.sse");
 pub const CALLS: &str = include_str!("streams/calls.sse");
@@ -170,4 +170,30 @@ fn an_end_that_is_none_says_why() {
     }
     assert_eq!(heard(&Messages, "event: ping\ndata: {\"type\":\"ping\"}\n\n").1, Err(Fault::Cut));
     assert_eq!(heard(&Messages, "data: {\n\n").1, Err(Fault::Wrong(Wrong::Garbage("{".to_owned()))));
+}
+
+#[test]
+fn results_of_calls_that_failed_are_texts_and_their_pictures_stand_behind() {
+    let mut prompt = prompt("claude-opus-5", signed());
+    let shown = Content::Image(Image::Url("https://example.org/b.png".to_owned()));
+    let came = |id: &str, content: Vec<Content>, failed: bool| {
+        Entry::Result(ToolResult { id: id.to_owned(), content, failed })
+    };
+    prompt.history = vec![
+        Entry::Call(call("1", "look", "{}")),
+        Entry::Call(call("2", "look", "{}")),
+        Entry::Call(call("3", "look", "{}")),
+        came("1", vec![shown.clone()], true),
+        came("2", vec![shown], false),
+        came("3", vec![Content::Text(" ".to_owned())], true),
+        Entry::User(vec![Content::Text("And now?".to_owned())]),
+    ];
+    let body = body(&prompt, &spec());
+    let blocks = body["messages"][2]["content"].as_array().unwrap();
+    let kinds: Vec<&str> = blocks.iter().map(|block| block["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["tool_result", "tool_result", "tool_result", "text", "image", "text"]);
+    let failed = json!([{ "type": "text", "text": "The call failed." }]);
+    assert_eq!((&blocks[0]["content"], &blocks[2]["content"]), (&failed, &failed));
+    assert_eq!(blocks[1]["content"][0]["type"], "image");
+    assert_eq!(blocks[3]["text"], "Pictures of the call 1:");
 }
