@@ -58,6 +58,7 @@ fn messages(prompt: &Prompt, spec: &ProviderSpec) -> Value {
 fn of_step(step: &Step<'_>) -> Vec<Value> {
     match step {
         Step::User(content) => vec![json!({ "role": "user", "content": of_user(content) })],
+        // Of OpenAI's only, which takes it anywhere.
         Step::Developer(text) => vec![json!({ "role": "system", "content": text })],
         Step::Model(said) => vec![of_model(said)],
         Step::Results(came) => came.iter().map(of_result).collect(),
