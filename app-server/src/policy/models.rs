@@ -71,8 +71,8 @@ pub const MODEL_ERROR_PATIENCE: Duration = Duration::from_secs(10);
 pub const MODEL_ERROR_SHOWN: usize = 600;
 /// Items of one answer's stream that may be open at once: calls, blocks. Origin: guess; far above what models do.
 pub const MODEL_OPEN_ITEMS: usize = 1024;
-/// Bytes of one answer: of what is told of it, and of what is held back until it is whole. Origin: as for one event; a
-/// hundred times what models write.
+/// Bytes of one answer: of what is told of it, and of what is held back until it is whole. Origin: guess, as for
+/// one event; many times what models write.
 pub const MODEL_ANSWER_BYTES: usize = 16 << 20;
 /// Tokens of an answer where the interface wants a bound, and the settings have none. Origin: what all models of the fourth
 /// generation allow.
