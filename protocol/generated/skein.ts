@@ -883,8 +883,12 @@ export type Epoch = number;
 export type ErrorData = {
   /** The turn that runs, when another one was named. */
   activeTurnId?: TurnId | null;
+  /** Which error of a turn it is, with the sentence again as `message`: clients of the peer read a `TurnError` here. */
+  codexErrorInfo?: CodexErrorInfo | null;
   /** The item it is about. */
   itemId?: ItemId | null;
+  /** See `codexErrorInfo`. */
+  message?: string | null;
   /** The method it is about, cut to 64 characters. */
   method?: string | null;
   /** The field it is about, as a path from `params`, such as `input[0].text`. */

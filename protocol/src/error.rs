@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ids::{ItemId, ThreadId, TurnId};
+use crate::turn::CodexErrorInfo;
 
 /// The message is not JSON.
 pub const PARSE_ERROR: i64 = -32_700;
@@ -86,6 +87,12 @@ pub struct ErrorData {
     /// When the same request can work, in milliseconds from now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// Which error of a turn it is, with the sentence again as `message`: clients of the peer read a `TurnError` here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub codex_error_info: Option<CodexErrorInfo>,
+    /// See `codexErrorInfo`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// Longest method name that an error repeats, in characters.
@@ -194,6 +201,13 @@ impl WireError {
     pub fn path(self, path: impl Into<String>) -> Self {
         let path = path.into();
         self.with(|data| data.path = Some(path))
+    }
+
+    /// Says which error of a turn it is.
+    #[must_use]
+    pub fn turn_error(self, info: CodexErrorInfo) -> Self {
+        let message = self.message.clone();
+        self.with(|data| (data.codex_error_info, data.message) = (Some(info), Some(message)))
     }
 
     /// The stable word of this error; empty when a peer sent none.

@@ -18,7 +18,8 @@ pub struct Prompt {
     pub model: String,
     /// How it should answer.
     pub settings: ModelSettings,
-    /// The conversation, oldest first. Its end is what the model is to answer.
+    /// The conversation, oldest first. Its end is what the model is to answer. A call may be without a result, where it was
+    /// cut off, and a result without its call, where older entries were left out: what comes of them is each adapter's to say.
     pub history: Vec<Entry>,
     /// What the model may call.
     pub tools: Arc<[ToolSpec]>,

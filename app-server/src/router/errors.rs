@@ -9,6 +9,7 @@ use skein_protocol::error::WireError;
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::methods::{ThreadItemsList, ThreadRead, ThreadTurnsList};
 use skein_protocol::table::Method;
+use skein_protocol::turn::{CodexErrorInfo, NonSteerableTurnKind};
 
 use crate::config::ConfigErrors;
 use crate::config::edit::EditError;
@@ -37,6 +38,7 @@ pub fn thread(error: &ThreadError) -> WireError {
         ThreadError::Active { id } => WireError::invalid_request("active", text).thread(*id),
         ThreadError::Subscribed { id } => WireError::invalid_request("subscribed", text).thread(*id),
         ThreadError::NoTurn { id } => WireError::invalid_request("noTurn", text).thread(*id),
+        ThreadError::NotSteerable { id, turn } => not_steerable(text, *id, turn),
         ThreadError::OtherTurn { id, named, active } => {
             of_turns("otherTurn", text, *id, Some(named), Some(active))
         }
@@ -78,6 +80,11 @@ fn of_turns(
     let error = WireError::invalid_request(reason, text).thread(thread);
     let error = named.into_iter().fold(error, |error, named| error.turn(named.clone()));
     active.into_iter().fold(error, |error, active| error.active_turn(active.clone()))
+}
+
+fn not_steerable(text: String, thread: ThreadId, active: &TurnId) -> WireError {
+    let info = CodexErrorInfo::ActiveTurnNotSteerable { turn_kind: NonSteerableTurnKind::Compact };
+    of_turns("activeTurnNotSteerable", text, thread, None, Some(active)).turn_error(info)
 }
 
 /// Errors of helpers.

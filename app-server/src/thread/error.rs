@@ -78,6 +78,14 @@ pub enum ThreadError {
         /// The thread.
         id: ThreadId,
     },
+    /// The turn that runs takes nothing more.
+    #[error("turn {turn} of {id} compacts the conversation and takes nothing more; say it when it has ended")]
+    NotSteerable {
+        /// The thread.
+        id: ThreadId,
+        /// The turn.
+        turn: TurnId,
+    },
     /// Another turn runs than the one that is named.
     #[error("turn {named} does not run; the active turn of {id} is {active}")]
     OtherTurn {

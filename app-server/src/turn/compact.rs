@@ -68,7 +68,6 @@ impl Running {
                 Ok(text) => return Ok(text),
                 Err(error) if is_too_long(&error) && asked.history.len() > 2 => {
                     asked.history.drain(..asked.history.len() / 2);
-                    asked.history = conversation::paired(asked.history);
                 }
                 Err(error) => return Err(error.into()),
             }

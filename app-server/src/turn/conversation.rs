@@ -5,7 +5,7 @@
 //! of a file) is told as a note.
 
 use serde_json::Value;
-use skein_protocol::item::{ThreadItem, ThreadItemBody};
+use skein_protocol::item::{CommandExecutionItem, ThreadItem, ThreadItemBody};
 use skein_protocol::response_item::{
     ContentItem, FunctionCallOutputBody, FunctionCallOutputContentItem, InputImageSource, ResponseItem,
 };
@@ -125,11 +125,7 @@ fn of_item(item: &ThreadItem) -> Vec<Piece> {
             let failed = call.success != Some(true);
             called(call.id.to_string(), callee, call.arguments.to_string(), content, failed)
         }
-        ThreadItemBody::CommandExecution(command) => {
-            let output = command.aggregated_output.as_deref().unwrap_or_default();
-            let output = result::shortened(output, policy::TOOL_RESULT_BYTES);
-            vec![note(format!("A command was run: {}\n{output}", command.command))]
-        }
+        ThreadItemBody::CommandExecution(command) => vec![of_command(command)],
         ThreadItemBody::FileChange(change) => {
             let paths: Vec<&str> = change.changes.iter().map(|change| change.path.as_str()).collect();
             vec![note(format!("Files were changed: {}", paths.join(", ")))]
@@ -150,6 +146,13 @@ fn of_item(item: &ThreadItem) -> Vec<Piece> {
         | ThreadItemBody::ContextCompaction(_) => Vec::new(),
     };
     entries.into_iter().map(Piece::Entry).collect()
+}
+
+/// A command that another program has run.
+fn of_command(command: &CommandExecutionItem) -> Entry {
+    let output = command.aggregated_output.as_deref().unwrap_or_default();
+    let output = result::shortened(output, policy::TOOL_RESULT_BYTES);
+    note(format!("A command was run: {}\n{output}", command.command))
 }
 
 fn called(id: String, callee: Callee, arguments: String, content: Vec<Content>, failed: bool) -> Vec<Entry> {
@@ -228,39 +231,4 @@ fn of_output(output: FunctionCallOutputBody) -> Vec<Content> {
             })
             .collect(),
     }
-}
-
-/// The conversation as a model can take it: every call has exactly one result, which stands behind it. A call whose result
-/// is not there (it was cut off before its end) gets one that says so; a result whose call is not there is dropped.
-#[must_use]
-pub fn paired(entries: Vec<Entry>) -> Vec<Entry> {
-    let mut paired: Vec<Entry> = Vec::with_capacity(entries.len());
-    let mut open: Vec<String> = Vec::new();
-    for entry in entries {
-        match entry {
-            Entry::Call(call) => {
-                open.push(call.id.clone());
-                paired.push(Entry::Call(call));
-            }
-            Entry::Result(result) => {
-                if let Some(at) = open.iter().position(|id| *id == result.id) {
-                    open.swap_remove(at);
-                    paired.push(Entry::Result(result));
-                }
-            }
-            // A provider may put thoughts and words between the calls of one answer.
-            entry @ (Entry::Assistant(_) | Entry::Reasoning(_)) => paired.push(entry),
-            entry @ (Entry::User(_) | Entry::Developer(_)) => {
-                close(&mut paired, &mut open);
-                paired.push(entry);
-            }
-        }
-    }
-    close(&mut paired, &mut open);
-    paired
-}
-
-fn close(paired: &mut Vec<Entry>, open: &mut Vec<String>) {
-    let lost = |id| Entry::Result(ToolResult::text(id, "nothing is known of what came of this call", true));
-    paired.extend(open.drain(..).map(lost));
 }

@@ -296,7 +296,7 @@ impl Running {
             history.pop_if(|last| matches!(last, Entry::User(_)));
             history.push(now);
         }
-        Ok(conversation::paired(history))
+        Ok(history)
     }
 
     /// Waits, but no longer than the turn: files that are read may be on a disk that is gone.

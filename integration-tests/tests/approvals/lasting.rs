@@ -54,7 +54,7 @@ async fn it_ends_with_the_load_also_for_who_resumes_while_the_thread_is_unloaded
     allow(client, &id).await?;
     client.turn_end(&turn).await?;
     // Both are there before the helper can have ended.
-    client.start_call::<ThreadUnsubscribe>(&ThreadUnsubscribeParams { thread_id: thread }).await?;
+    drop(client.start_call::<ThreadUnsubscribe>(&ThreadUnsubscribeParams { thread_id: thread }).await?);
     let resume = client.start_call::<ThreadResume>(&resume_params(thread)).await?;
     client.answer(resume).await??;
     is_asked(client, thread).await?;

@@ -163,6 +163,9 @@ impl Owner {
     fn refusal_of_steer(&self, input: &Input) -> Option<ThreadError> {
         let named = input.reply.expected()?;
         match &self.turn {
+            Some(turn) if turn.id == *named && !turn.takes_more => {
+                Some(ThreadError::NotSteerable { id: self.id, turn: turn.id.clone() })
+            }
             Some(turn) if turn.id == *named => None,
             Some(turn) => {
                 Some(ThreadError::OtherTurn { id: self.id, named: named.clone(), active: turn.id.clone() })

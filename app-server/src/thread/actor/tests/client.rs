@@ -243,6 +243,15 @@ impl Client {
         request
     }
 
+    /// `turn/steer`.
+    pub fn steer(&mut self, thread: ThreadId, turn: &TurnId, text: &str) -> i64 {
+        let (request, reply) = self.reply();
+        let params = TurnStartParams::new(thread, vec![UserInput::text(text)]);
+        let reply = InputReply::Steer(turn.clone(), reply);
+        self.send(thread, Command::Input(Box::new(Input { params, reply })));
+        request
+    }
+
     /// `thread/compact/start`.
     pub fn compact(&mut self, thread: ThreadId) -> i64 {
         let (request, reply) = self.reply();

@@ -3,7 +3,7 @@
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::notifications::{ItemCompleted, TurnCompleted, TurnStarted};
 use skein_protocol::thread::ThreadCompactStartResponse;
-use skein_protocol::turn::{CodexErrorInfo, TurnStatus};
+use skein_protocol::turn::{CodexErrorInfo, NonSteerableTurnKind, TurnStatus, TurnSteerResponse};
 
 use super::conversations::{listening, text, told};
 use super::*;
@@ -158,6 +158,26 @@ async fn a_summary_that_is_interrupted_replaces_nothing() {
     }
     client.turn(thread, "two").await;
     assert_eq!(told(&bench), ["user: one", "assistant: one", "user: two"]);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compaction_takes_no_words_of_the_user_and_says_so_as_the_peer_does() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    client.turn(thread, "one").await;
+    bench.listener.will_hang_after(vec![text("in short")]);
+    let request = client.compact(thread);
+    client.answer::<ThreadCompactStartResponse>(request).await.unwrap();
+    let turn = client.heard::<TurnStarted>().await.turn.id;
+    bench.listener.hangs().await;
+    let request = client.steer(thread, &turn, "and");
+    let refused = client.answer::<TurnSteerResponse>(request).await.unwrap_err().data.unwrap();
+    let kind = NonSteerableTurnKind::Compact;
+    assert_eq!(refused.codex_error_info, Some(CodexErrorInfo::ActiveTurnNotSteerable { turn_kind: kind }));
+    assert_eq!((&*refused.reason, refused.active_turn_id), ("activeTurnNotSteerable", Some(turn)));
+    bench.listener.let_go();
+    client.heard::<TurnCompleted>().await;
     bench.finish().await;
 }
 
