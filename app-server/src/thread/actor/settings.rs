@@ -5,7 +5,8 @@ use skein_protocol::JsonObject;
 use skein_protocol::event::ThreadSettingsUpdatedNotification;
 use skein_protocol::notifications::ThreadSettingsUpdated;
 use skein_protocol::settings::{
-    AdditionalContextEntry, AdditionalContextKind, CollaborationMode, Personality,
+    AdditionalContextEntry, AdditionalContextKind, ApprovalsReviewer, AskForApproval, CollaborationMode,
+    Personality, ReasoningEffort, ReasoningSummary, SandboxPolicy,
 };
 use skein_protocol::thread::{
     ThreadForkParams, ThreadResumeParams, ThreadSettingsUpdateParams, ThreadSettingsUpdateResponse,
@@ -14,7 +15,7 @@ use skein_protocol::thread::{
 use skein_protocol::turn::TurnStartParams;
 
 use super::{Owner, Waiter};
-use crate::config;
+use crate::config::{self, Overrides};
 use crate::connection::reply::Reply;
 use crate::policy;
 use crate::rollout::Keep;
@@ -22,13 +23,126 @@ use crate::rollout::record::{ItemsInjected, RecordBody, ThreadMeta, ThreadSettin
 use crate::thread::pictures;
 use crate::thread::subscribers::Role;
 
-/// Sets what the params name, under the same name.
-macro_rules! set_given {
-    ($settings:ident, $params:ident, $($field:ident),+) => {
-        $(if let Some(given) = &$params.$field {
-            $settings.$field = given.clone().into();
-        })+
+/// What a request names of a thread's settings. Each holds from then on.
+#[derive(Debug, Default)]
+struct Given {
+    approval_policy: Option<AskForApproval>,
+    approvals_reviewer: Option<ApprovalsReviewer>,
+    base_instructions: Option<String>,
+    collaboration_mode: Option<CollaborationMode>,
+    config: Option<JsonObject>,
+    cwd: Option<String>,
+    developer_instructions: Option<String>,
+    effort: Option<ReasoningEffort>,
+    model: Option<String>,
+    model_provider: Option<String>,
+    personality: Option<Personality>,
+    sandbox: Option<SandboxPolicy>,
+    service_tier: Option<String>,
+    summary: Option<ReasoningSummary>,
+}
+
+/// What is named there, under the same names.
+macro_rules! named_in {
+    ($place:expr, $($field:ident),+) => {
+        Given { $($field: $place.$field.clone(),)+ ..Given::default() }
     };
+}
+
+impl From<&TurnStartParams> for Given {
+    fn from(params: &TurnStartParams) -> Self {
+        let sandbox = params.sandbox_policy.clone();
+        Self {
+            sandbox,
+            ..named_in!(
+                params,
+                approval_policy,
+                approvals_reviewer,
+                collaboration_mode,
+                cwd,
+                effort,
+                model,
+                personality,
+                service_tier,
+                summary
+            )
+        }
+    }
+}
+
+impl From<&ThreadSettingsUpdateParams> for Given {
+    fn from(params: &ThreadSettingsUpdateParams) -> Self {
+        let sandbox = params.sandbox_policy.clone();
+        Self {
+            sandbox,
+            ..named_in!(
+                params,
+                approval_policy,
+                approvals_reviewer,
+                collaboration_mode,
+                cwd,
+                effort,
+                model,
+                personality,
+                service_tier,
+                summary
+            )
+        }
+    }
+}
+
+impl From<&ThreadResumeParams> for Given {
+    fn from(params: &ThreadResumeParams) -> Self {
+        let sandbox = params.sandbox.map(pictures::sandbox);
+        Self {
+            sandbox,
+            ..named_in!(
+                params,
+                approval_policy,
+                approvals_reviewer,
+                base_instructions,
+                config,
+                cwd,
+                developer_instructions,
+                model,
+                model_provider,
+                personality,
+                service_tier
+            )
+        }
+    }
+}
+
+impl From<&ThreadForkParams> for Given {
+    fn from(params: &ThreadForkParams) -> Self {
+        let sandbox = params.sandbox.map(pictures::sandbox);
+        Self {
+            sandbox,
+            ..named_in!(
+                params,
+                approval_policy,
+                approvals_reviewer,
+                base_instructions,
+                config,
+                cwd,
+                developer_instructions,
+                model,
+                model_provider,
+                service_tier
+            )
+        }
+    }
+}
+
+/// What the `config` of a request says of how the thread answers. Its helpers are no settings.
+impl From<&Overrides> for Given {
+    fn from(said: &Overrides) -> Self {
+        let base_instructions = said.thread.instructions.clone();
+        let beside =
+            named_in!(said.thread, developer_instructions, effort, personality, service_tier, summary);
+        let Overrides { approval_policy, model, model_provider, .. } = said.clone();
+        Self { base_instructions, approval_policy, model, model_provider, ..beside }
+    }
 }
 
 impl Owner {
@@ -46,15 +160,7 @@ impl Owner {
 
     /// Settings that come with a turn hold from then on.
     pub(super) fn change_for_turn(&mut self, params: &TurnStartParams) {
-        self.change_settings(Keep::Process, |settings| {
-            set_given!(settings, params, model, service_tier, approval_policy, approvals_reviewer);
-            set_given!(settings, params, personality);
-            settings.cwd = directory(params.cwd.as_deref(), &settings.cwd);
-            keep_given(&mut settings.reasoning_effort, params.effort.as_ref());
-            keep_given(&mut settings.reasoning_summary, params.summary.as_ref());
-            keep_given(&mut settings.sandbox, params.sandbox_policy.as_ref());
-            choose_mode(settings, params.collaboration_mode.as_ref());
-        });
+        self.change_settings(Keep::Process, params.into());
     }
 
     /// `thread/settings/update`
@@ -63,15 +169,7 @@ impl Owner {
         params: &ThreadSettingsUpdateParams,
         reply: Reply<ThreadSettingsUpdateResponse>,
     ) {
-        let changed = self.change_quietly(Keep::Power, |settings| {
-            set_given!(settings, params, model, service_tier, approval_policy, approvals_reviewer);
-            set_given!(settings, params, personality);
-            settings.cwd = directory(params.cwd.as_deref(), &settings.cwd);
-            keep_given(&mut settings.reasoning_effort, params.effort.as_ref());
-            keep_given(&mut settings.reasoning_summary, params.summary.as_ref());
-            keep_given(&mut settings.sandbox, params.sandbox_policy.as_ref());
-            choose_mode(settings, params.collaboration_mode.as_ref());
-        });
+        let changed = self.change_quietly(Keep::Power, params.into());
         self.acknowledge(reply, ThreadSettingsUpdateResponse {});
         if changed {
             self.tell_settings();
@@ -80,32 +178,7 @@ impl Owner {
 
     /// Settings that come with a resume hold from then on.
     pub(super) fn change_for_resume(&mut self, params: &ThreadResumeParams) {
-        self.change_settings(Keep::Process, |settings| {
-            said_in_config(settings, params.config.as_ref());
-            set_given!(settings, params, model, model_provider, service_tier, approval_policy);
-            set_given!(settings, params, approvals_reviewer, base_instructions, developer_instructions);
-            set_given!(settings, params, personality, config);
-            settings.cwd = directory(params.cwd.as_deref(), &settings.cwd);
-            settings.sandbox = params.sandbox.map(pictures::sandbox).or(settings.sandbox.take());
-        });
-    }
-
-    /// Settings that come with a fork are its own from the beginning.
-    fn change_for_fork(&mut self, params: &ThreadForkParams) {
-        self.change_quietly(Keep::Power, |settings| {
-            said_in_config(settings, params.config.as_ref());
-            set_given!(settings, params, model, model_provider, service_tier, approval_policy);
-            set_given!(
-                settings,
-                params,
-                approvals_reviewer,
-                base_instructions,
-                developer_instructions,
-                config
-            );
-            settings.cwd = directory(params.cwd.as_deref(), &settings.cwd);
-            settings.sandbox = params.sandbox.map(pictures::sandbox).or(settings.sandbox.take());
-        });
+        self.change_settings(Keep::Process, params.into());
     }
 
     /// The settings of the resumes and the fork that wait for the load: before its helpers start, since they may name a directory.
@@ -119,7 +192,8 @@ impl Owner {
             | Waiter::Repair(_) => None,
         });
         if let Some(params) = fork {
-            self.change_for_fork(&params);
+            // They are its own from the beginning.
+            self.change_quietly(Keep::Power, (&params).into());
         }
         let mut waiting: Vec<_> = self
             .waiters
@@ -143,17 +217,17 @@ impl Owner {
     }
 
     /// Changes the settings, and tells who listens.
-    fn change_settings(&mut self, keep: Keep, change: impl FnOnce(&mut ThreadSettings)) {
-        if self.change_quietly(keep, change) {
+    fn change_settings(&mut self, keep: Keep, given: Given) {
+        if self.change_quietly(keep, given) {
             self.tell_settings();
         }
     }
 
     /// Changes the settings, if the change is one.
-    fn change_quietly(&mut self, keep: Keep, change: impl FnOnce(&mut ThreadSettings)) -> bool {
+    fn change_quietly(&mut self, keep: Keep, given: Given) -> bool {
         let before = self.settings();
         let mut after = before.clone();
-        change(&mut after);
+        take(&mut after, given);
         let Some(journal) = self.journal.as_mut().filter(|_| after != before) else { return false };
         let meta = ThreadMeta { settings: Some(after), git_info: None };
         journal.record(vec![meta.into()], keep);
@@ -167,17 +241,33 @@ impl Owner {
     }
 }
 
-/// Sets what the `config` of a request says of how the thread answers. The handler has refused one that cannot be used.
-fn said_in_config(settings: &mut ThreadSettings, config: Option<&JsonObject>) {
-    let Some(Ok(said)) = config.map(config::helpers_from_thread_config) else { return };
-    settings.model = said.model.unwrap_or_else(|| settings.model.clone());
-    settings.model_provider = said.model_provider.unwrap_or_else(|| settings.model_provider.clone());
-    keep_given(&mut settings.reasoning_effort, said.thread.effort.as_ref());
-    keep_given(&mut settings.reasoning_summary, said.thread.summary.as_ref());
-    keep_given(&mut settings.service_tier, said.thread.service_tier.as_ref());
-    keep_given(&mut settings.base_instructions, said.thread.instructions.as_ref());
-    keep_given(&mut settings.developer_instructions, said.thread.developer_instructions.as_ref());
-    keep_given(&mut settings.personality, said.thread.personality.as_ref());
+/// Sets what is given: what its `config` says first, which the handler has refused where it cannot be used.
+fn take(settings: &mut ThreadSettings, given: Given) {
+    let said = given.config.as_ref().map(config::helpers_from_thread_config);
+    if let Some(Ok(said)) = said {
+        take(settings, (&said).into());
+    }
+    set(&mut settings.approval_policy, given.approval_policy);
+    set(&mut settings.approvals_reviewer, given.approvals_reviewer);
+    set(&mut settings.base_instructions, given.base_instructions);
+    set(&mut settings.config, given.config);
+    let own = |cwd: String| pictures::working_directory(Some(&cwd));
+    set(&mut settings.cwd, given.cwd.map(own));
+    set(&mut settings.developer_instructions, given.developer_instructions);
+    set(&mut settings.model, given.model);
+    set(&mut settings.model_provider, given.model_provider);
+    set(&mut settings.personality, given.personality);
+    set(&mut settings.reasoning_effort, given.effort);
+    set(&mut settings.reasoning_summary, given.summary);
+    set(&mut settings.sandbox, given.sandbox);
+    set(&mut settings.service_tier, given.service_tier);
+    choose_mode(settings, given.collaboration_mode.as_ref());
+}
+
+fn set<T>(setting: &mut T, given: Option<impl Into<T>>) {
+    if let Some(given) = given {
+        *setting = given.into();
+    }
 }
 
 /// What a model is told before everything else: the instructions, `usual` where the thread has none of its own, those beside
@@ -193,13 +283,6 @@ pub(super) fn instructions(settings: &ThreadSettings, usual: &str) -> Option<Str
     let parts = [Some(base), beside, settings.mode_instructions(), tone];
     let parts: Vec<&str> = parts.into_iter().flatten().filter(|part| !part.trim().is_empty()).collect();
     (!parts.is_empty()).then(|| parts.join("\n\n"))
-}
-
-/// Sets what is named.
-fn keep_given<T: Clone>(setting: &mut Option<T>, given: Option<&T>) {
-    if let Some(given) = given {
-        *setting = Some(given.clone());
-    }
 }
 
 /// The mode's model and effort are the thread's; without an effort the model thinks as hard as it does by itself.
@@ -230,11 +313,6 @@ pub(super) fn context_items(params: &TurnStartParams) -> Vec<Value> {
         json!({ "type": "message", "role": role, "content": [{ "type": "input_text", "text": text }] })
     };
     params.additional_context.iter().flatten().map(item).collect()
-}
-
-/// The directory that is asked for, or the one that holds.
-fn directory(asked: Option<&str>, now: &str) -> String {
-    asked.map_or_else(|| now.to_owned(), |asked| pictures::working_directory(Some(asked)))
 }
 
 #[cfg(test)]

@@ -123,16 +123,21 @@ async fn what_a_requests_config_says_of_the_answers_holds_and_a_param_wins_over_
     let config = json!({
         "model": "said", "model_reasoning_effort": "low", "model_reasoning_summary": "concise",
         "instructions": "other", "developer_instructions": "more", "personality": "pragmatic",
-        "service_tier": "slow",
+        "service_tier": "slow", "approval_policy": "never",
     });
     let mut client = bench.client();
     let asked = json!({ "config": config, "serviceTier": "flex" });
+    let mut fork = asked.clone();
+    fork["threadId"] = json!(thread);
+    let fork = client.fork(serde_json::from_value(fork).unwrap()).await.thread.id;
     client.resume_with_settings(thread, asked).await;
     client.fence(thread).await;
     let wanted = json!({
         "model": "said", "reasoningEffort": "low", "reasoningSummary": "concise", "baseInstructions": "other",
         "developerInstructions": "more", "personality": "pragmatic", "serviceTier": "flex",
+        "approvalPolicy": "never",
     });
     hold(&bench, thread, wanted.as_object().unwrap()).await;
+    hold(&bench, fork, wanted.as_object().unwrap()).await;
     bench.finish().await;
 }
