@@ -35,7 +35,6 @@ const AGAIN: &[&str] = &[
     m::ThreadSettingsUpdate::INFO.wire,
     m::ThreadGoalSet::INFO.wire,
     m::ThreadGoalGet::INFO.wire,
-    m::ThreadGoalClear::INFO.wire,
     m::ThreadArchive::INFO.wire,
     m::ThreadUnarchive::INFO.wire,
     // The server remembers the messages that it has taken, by their ids.
@@ -111,6 +110,8 @@ mod tests {
         let expected = [
             // The revision that it expects is gone when it was done.
             m::ThreadReadStateUpdate::INFO.wire,
+            // Its answer says whether there was one.
+            m::ThreadGoalClear::INFO.wire,
             m::ThreadRevert::INFO.wire,
             m::ThreadRollback::INFO.wire,
             m::ThreadInjectItems::INFO.wire,
