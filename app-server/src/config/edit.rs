@@ -15,10 +15,11 @@ use crate::helpers::{HelperLimits, HelperSpec, Secrets, Size, Transport};
 use crate::home::{durable, make_root};
 
 mod set;
+mod take;
 #[cfg(test)]
 mod tests;
 
-pub use set::Merge;
+pub use set::{Merge, segments};
 
 /// The table of helpers.
 const SERVERS: &str = "mcp_servers";
@@ -187,14 +188,7 @@ impl SettingsFile {
         if !there.iter().any(|known| known == name) {
             return Err(EditError::Absent { name: name.to_owned(), path, there });
         }
-        let removed = self.servers()?.remove(name);
-        let mut tables = Vec::new();
-        if let Some(removed) = &removed {
-            headed(removed, &mut |table| tables.push((table.position(), stays(table))));
-        }
-        for (position, comments) in tables.into_iter().rev().filter(|(_, text)| !text.is_empty()) {
-            self.give_on(position, &comments);
-        }
+        self.take_out(&[SERVERS.to_owned(), name.to_owned()]);
         Ok(())
     }
 
@@ -225,27 +219,6 @@ impl SettingsFile {
         // The check at the opening has let nothing else pass.
         let other = || io::Error::new(io::ErrorKind::InvalidData, format!("{SERVERS} is not a table"));
         item.as_table_like_mut().ok_or_else(|| EditError::Io { path: path.clone(), source: other() })
-    }
-
-    /// Puts comments that stood before a table that is gone before the next one, or at the end.
-    fn give_on(&mut self, position: Option<isize>, comments: &str) {
-        let mut next: Option<isize> = None;
-        headed(self.document.as_item(), &mut |table| {
-            let here = table.position().filter(|here| Some(*here) > position);
-            next = [next, here].into_iter().flatten().min();
-        });
-        let mut given = false;
-        headed_mut(self.document.as_item_mut(), &mut |table| {
-            if next.is_some() && table.position() == next && !given {
-                let prefix = text_before(table);
-                table.decor_mut().set_prefix(format!("{comments}{prefix}"));
-                given = true;
-            }
-        });
-        if !given {
-            let trailing = self.document.trailing().as_str().unwrap_or_default().to_owned();
-            self.document.set_trailing(format!("{comments}{trailing}"));
-        }
     }
 }
 
@@ -314,51 +287,4 @@ fn limits(limits: &HelperLimits) -> Option<Value> {
     ];
     let table: InlineTable = said.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
     (!table.is_empty()).then_some(Value::InlineTable(table))
-}
-
-/// Every table with a header of its own, in the order of the tree.
-fn headed(item: &Item, see: &mut dyn FnMut(&Table)) {
-    match item {
-        Item::Table(table) => {
-            see(table);
-            table.iter().for_each(|(_, inner)| headed(inner, see));
-        }
-        Item::ArrayOfTables(tables) => {
-            for table in tables {
-                see(table);
-                table.iter().for_each(|(_, inner)| headed(inner, see));
-            }
-        }
-        Item::None | Item::Value(_) => {}
-    }
-}
-
-/// The same, to change them.
-fn headed_mut(item: &mut Item, change: &mut dyn FnMut(&mut Table)) {
-    match item {
-        Item::Table(table) => {
-            change(table);
-            table.iter_mut().for_each(|(_, inner)| headed_mut(inner, change));
-        }
-        Item::ArrayOfTables(tables) => {
-            for table in tables.iter_mut() {
-                change(table);
-                table.iter_mut().for_each(|(_, inner)| headed_mut(inner, change));
-            }
-        }
-        Item::None | Item::Value(_) => {}
-    }
-}
-
-fn text_before(table: &Table) -> String {
-    table.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or("\n").to_owned()
-}
-
-/// What stands before a table and is not about it: everything above the last blank line.
-fn stays(table: &Table) -> String {
-    let before = text_before(table);
-    let lines: Vec<&str> = before.split_inclusive('\n').collect();
-    let blank = lines.iter().rposition(|line| line.trim().is_empty()).unwrap_or(0);
-    let kept: String = lines.into_iter().take(blank).collect();
-    if kept.trim().is_empty() { String::new() } else { kept }
 }

@@ -20,46 +20,68 @@ impl SettingsFile {
     /// # Errors
     /// [`EditError::Key`], [`EditError::Value`]; the file that is in hand may have changed in part then.
     pub fn set(&mut self, path: &str, value: &Json, merge: Merge) -> Result<(), EditError> {
-        let wrong = |why: String| EditError::Key { key: path.to_owned(), why };
-        let keys = Key::parse(path).map_err(|error| wrong(error.to_string()))?;
-        let Some((last, tables)) = keys.split_last() else { return Err(wrong("it is empty".to_owned())) };
-        let mut table: &mut dyn TableLike = self.document.as_table_mut();
-        for key in tables {
-            if value.is_null() && !table.contains_key(key.get()) {
-                return Ok(());
+        self.put(&segments(path)?, value, merge).map_err(|wrong| match wrong {
+            Wrong::Key(why) => EditError::Key { key: path.to_owned(), why },
+            Wrong::Value(why) => EditError::Value { key: path.to_owned(), why },
+        })
+    }
+
+    fn put(&mut self, keys: &[String], value: &Json, merge: Merge) -> Result<(), Wrong> {
+        if value.is_null() {
+            self.take_out(keys);
+            return Ok(());
+        }
+        let Some((last, tables)) = keys.split_last() else { return Ok(()) };
+        let table = self.made(tables)?;
+        let is_table = table.get(last).is_some_and(Item::is_table_like);
+        if let (Merge::Upsert, Json::Object(members), true) = (merge, value, is_table) {
+            let inner = |key: &String| [keys, std::slice::from_ref(key)].concat();
+            return members.iter().try_for_each(|(key, value)| self.put(&inner(key), value, merge));
+        }
+        let mut now = item(value).map_err(Wrong::Value)?;
+        // In its place, so that comments about the key stay.
+        match table.get_mut(last) {
+            Some(before) => {
+                keep_looks(before, &mut now);
+                *before = now;
             }
-            let inner = table.entry(key.get()).or_insert_with(|| {
+            None => drop(table.insert(last, now)),
+        }
+        Ok(())
+    }
+
+    /// The table at `keys`, with the tables on the way.
+    fn made(&mut self, keys: &[String]) -> Result<&mut dyn TableLike, Wrong> {
+        let mut table: &mut dyn TableLike = self.document.as_table_mut();
+        for key in keys {
+            let inner = table.entry(key).or_insert_with(|| {
                 let mut made = Table::new();
                 made.set_implicit(true);
                 Item::Table(made)
             });
-            table = inner.as_table_like_mut().ok_or_else(|| wrong(format!("{key} is not a table")))?;
+            let other = || Wrong::Key(format!("{key} is not a table"));
+            table = inner.as_table_like_mut().ok_or_else(other)?;
         }
-        put(table, last.get(), value, merge).map_err(|why| EditError::Value { key: path.to_owned(), why })
+        Ok(table)
     }
 }
 
-/// Sets one member.
-fn put(table: &mut dyn TableLike, key: &str, value: &Json, merge: Merge) -> Result<(), String> {
-    if value.is_null() {
-        table.remove(key);
-        return Ok(());
-    }
-    if let (Merge::Upsert, Json::Object(members)) = (merge, value)
-        && let Some(there) = table.get_mut(key).and_then(Item::as_table_like_mut)
-    {
-        return members.iter().try_for_each(|(key, value)| put(there, key, value, merge));
-    }
-    let mut now = item(value)?;
-    // In its place, so that comments about the key stay.
-    match table.get_mut(key) {
-        Some(before) => {
-            keep_looks(before, &mut now);
-            *before = now;
-        }
-        None => drop(table.insert(key, now)),
-    }
-    Ok(())
+/// Why a value is not set.
+enum Wrong {
+    /// There is no such place.
+    Key(String),
+    /// It cannot be written.
+    Value(String),
+}
+
+/// The keys of a dotted key, without quotes; at least one.
+///
+/// # Errors
+/// [`EditError::Key`].
+pub fn segments(path: &str) -> Result<Vec<String>, EditError> {
+    let keys = Key::parse(path);
+    let keys = keys.map_err(|error| EditError::Key { key: path.to_owned(), why: error.to_string() })?;
+    Ok(keys.iter().map(|key| key.get().to_owned()).collect())
 }
 
 /// Comments, and the place in the file.
@@ -116,8 +138,12 @@ mod tests {
                           [mcp_servers.files]\ncommand = \"files\"\nargs = [\"--root\"]\n";
 
     fn changed(edits: &[(&str, Json, Merge)]) -> Result<String, EditError> {
+        changed_in(BEFORE, edits)
+    }
+
+    fn changed_in(before: &str, edits: &[(&str, Json, Merge)]) -> Result<String, EditError> {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(FILE), BEFORE).unwrap();
+        fs::write(dir.path().join(FILE), before).unwrap();
         let mut file = SettingsFile::open(dir.path(), Access::Change)?;
         for (key, value, merge) in edits {
             file.set(key, value, *merge)?;
@@ -125,7 +151,7 @@ mod tests {
         let written = file.write();
         let text = fs::read_to_string(dir.path().join(FILE)).unwrap();
         if written.is_err() {
-            assert_eq!(text, BEFORE, "what is refused is not written");
+            assert_eq!(text, before, "what is refused is not written");
         }
         written.map(|()| text)
     }
@@ -155,6 +181,29 @@ mod tests {
         let made = changed(&[("mcp_servers.\"new\".command", json!("x"), Merge::Replace)]).unwrap();
         assert!(made.contains("[mcp_servers.new]") && made.contains("command = \"x\""), "{made}");
         assert_eq!(changed(&[("search.index", Json::Null, Merge::Replace)]).unwrap(), BEFORE);
+    }
+
+    #[test]
+    fn what_is_taken_away_takes_its_own_comments_along_and_no_others() {
+        let null = |key: &str, text: &str| changed_in(text, &[(key, Json::Null, Merge::Replace)]).unwrap();
+        let text = "# Mine.\n\n# cheap\nmodel = \"m\" # now\nunload.grace = \"1s\"\n\n# Far.\n\n[search]\nindex = true\n";
+        let gone = "# Mine.\n\nunload.grace = \"1s\"\n\n# Far.\n\n[search]\nindex = true\n";
+        assert_eq!(null("model", text), gone);
+        // Before the next table, where nothing else follows in its own; and at the end.
+        let text = "[unload]\n# All of it.\n\n# short\ngrace = \"1s\"\n\n[search]\nindex = true\n";
+        assert_eq!(null("unload.grace", text), "[unload]\n# All of it.\n\n[search]\nindex = true\n");
+        let text = "[search]\nindex = true\n# All of it.\n\n# short\npage_time = \"1s\"\n";
+        assert_eq!(null("search.page_time", text), "[search]\nindex = true\n# All of it.\n");
+        let text =
+            "# a\n\n# b\nunload.grace = \"1s\"\n# c\n\nunload.unmaterialised_grace = \"1s\"\nmodel = \"m\"\n";
+        assert_eq!(null("unload", text), "# a\n# c\n\nmodel = \"m\"\n");
+        // A table with all that is in it.
+        let text = "model = \"m\"\n\n# Helpers.\n\n# a\n[mcp_servers.a]\ncommand = \"a\"\n\n[unload]\ngrace = \"1s\"\n";
+        let gone = "model = \"m\"\n\n# Helpers.\n\n[unload]\ngrace = \"1s\"\n";
+        assert_eq!(null("mcp_servers.a", text), gone);
+        assert_eq!(null("mcp_servers", text), gone);
+        let merged = [("mcp_servers", json!({ "a": null }), Merge::Upsert)];
+        assert_eq!(changed_in(text, &merged).unwrap(), gone);
     }
 
     #[test]
