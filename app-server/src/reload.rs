@@ -19,11 +19,13 @@ use crate::thread::outgoing::Notice;
 use crate::thread::subscribers::Broadcast;
 
 /// Why settings that were looked at again are not in force.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// They are wrong.
+    #[error(transparent)]
     Wrong(ConfigErrors),
     /// Reading them broke off.
+    #[error("reading them broke off, and the server's log has more")]
     BrokeOff,
 }
 

@@ -10,7 +10,7 @@ use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
 use super::helpers::{NAMES, is_name};
 use super::problem::Problems;
-use super::{Config, ConfigErrors, FILE, keys, tree};
+use super::{Config, ConfigErrors, FILE, keys, origin, tree};
 use crate::helpers::{HelperLimits, HelperSpec, Secrets, Size, Transport};
 use crate::home::{durable, make_root};
 
@@ -63,6 +63,14 @@ pub enum EditError {
     /// The file would have mistakes after the change.
     #[error("this cannot be written into the settings:\n{0}")]
     Refused(ConfigErrors),
+    /// The file is not the one that the change was meant for.
+    #[error("the settings are version {now:?}, not {expected:?}: read them again")]
+    Moved {
+        /// The version that was expected.
+        expected: String,
+        /// The one that is there.
+        now: String,
+    },
     /// There is no such place in the file.
     #[error("{key:?} cannot be set: {why}")]
     Key {
@@ -114,6 +122,10 @@ fn known(there: &[String]) -> String {
 pub struct SettingsFile {
     path: PathBuf,
     document: DocumentMut,
+    /// Of what is in the file; empty where there is none.
+    version: String,
+    /// What the server that reads it is told by `-c` flags.
+    flags: Vec<String>,
     /// Held for as long as others have to wait: of the folder, as the file itself is replaced.
     _alone: Option<Flock<File>>,
 }
@@ -124,22 +136,49 @@ impl SettingsFile {
     /// # Errors
     /// [`EditError::Io`], [`EditError::Home`], [`EditError::Broken`].
     pub fn open(home: &Path, access: Access) -> Result<Self, EditError> {
+        Self::open_under(&[], home, access)
+    }
+
+    /// The same for a server that has these `-c` flags: whether the settings can be used is asked with them.
+    ///
+    /// # Errors
+    /// As [`SettingsFile::open`].
+    pub fn open_under(flags: &[String], home: &Path, access: Access) -> Result<Self, EditError> {
         let alone = match access {
             Access::Look => None,
             Access::Change => Some(alone(home)?),
         };
         let path = home.join(FILE);
         let text = match tree::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            read => read.map_err(|source| EditError::Io { path: path.clone(), source })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            read => Some(read.map_err(|source| EditError::Io { path: path.clone(), source })?),
         };
-        check(&path, &text).map_err(EditError::Broken)?;
+        let version = text.as_deref().map(origin::version).unwrap_or_default();
+        let text = text.unwrap_or_default();
+        check(&path, &text, flags).map_err(EditError::Broken)?;
         // Whatever our reader takes this one takes, too: they share a parser.
         let document = text.parse().map_err(|error: toml_edit::TomlError| EditError::Io {
             path: path.clone(),
             source: io::Error::new(io::ErrorKind::InvalidData, error.to_string()),
         })?;
-        Ok(Self { path, document, _alone: alone })
+        Ok(Self { path, document, version, flags: flags.to_owned(), _alone: alone })
+    }
+
+    /// The version of what is in the file, as `config/read` shows it; empty where there is none.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Whether that is `expected`.
+    ///
+    /// # Errors
+    /// [`EditError::Moved`].
+    pub fn expect(&self, expected: &str) -> Result<(), EditError> {
+        if self.version == expected {
+            return Ok(());
+        }
+        Err(EditError::Moved { expected: expected.to_owned(), now: self.version.clone() })
     }
 
     /// Where it lies.
@@ -196,10 +235,13 @@ impl SettingsFile {
     ///
     /// # Errors
     /// [`EditError::Refused`], [`EditError::Io`].
-    pub fn write(&self) -> Result<(), EditError> {
+    pub fn write(&mut self) -> Result<(), EditError> {
         self.check()?;
-        let written = durable::replace(&self.path, self.document.to_string().as_bytes());
-        written.map_err(|source| EditError::Io { path: self.path.clone(), source })
+        let text = self.document.to_string();
+        let written = durable::replace(&self.path, text.as_bytes());
+        written.map_err(|source| EditError::Io { path: self.path.clone(), source })?;
+        self.version = origin::version(&text);
+        Ok(())
     }
 
     /// Whether a server would take it as it is now.
@@ -207,7 +249,7 @@ impl SettingsFile {
     /// # Errors
     /// [`EditError::Refused`].
     pub fn check(&self) -> Result<(), EditError> {
-        check(&self.path, &self.document.to_string()).map_err(EditError::Refused)
+        check(&self.path, &self.document.to_string(), &self.flags).map_err(EditError::Refused)
     }
 
     /// The table of helpers, which may be written in any way that TOML has.
@@ -230,10 +272,11 @@ fn alone(home: &Path) -> Result<Flock<File>, EditError> {
     Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, error)| fault(error.into()))
 }
 
-/// What a server would say to it.
-fn check(path: &Path, text: &str) -> Result<(), ConfigErrors> {
+/// What a server with these flags would say to it.
+fn check(path: &Path, text: &str, flags: &[String]) -> Result<(), ConfigErrors> {
     let mut problems = Problems::default();
-    let settings = tree::from_text(path, text, &mut problems);
+    let mut settings = tree::from_text(path, text, &mut problems);
+    tree::lay_over(&mut settings, flags, &mut problems);
     keys::apply(&mut Config::new(PathBuf::new()), settings, &mut problems);
     problems.finish().map(|_no_warnings| ())
 }

@@ -323,21 +323,14 @@ impl Config {
         let text = tree::read(&file);
         config.origin = Some(Origin::new(flags, &file, &text));
         let mut settings = tree::from_file(&file, text, &mut problems);
-        let (in_file, mut in_flags) = (settings.clone(), tree::Table::new());
-        for setting in &flags.settings {
-            match tree::from_flag(setting) {
-                Ok((key, node)) => {
-                    tree::put(&mut in_flags, &key, node.clone());
-                    tree::put(&mut settings, &key, node);
-                }
-                Err(error) => problems.push(error),
-            }
-        }
+        let in_file = settings.clone();
+        let in_flags = tree::lay_over(&mut settings, &flags.settings, &mut problems);
         keys::apply(&mut config, settings, &mut problems);
         config.warnings = problems.finish()?;
-        let layers = [(LayerSource::File(file), in_file), (LayerSource::Flags, in_flags)];
-        let layers = layers.into_iter().filter_map(|(source, table)| Layer::of(source, &table, &config));
-        config.layers = layers.collect();
+        let version = config.origin.as_ref().and_then(Origin::version);
+        let in_file = version.map(|version| Layer::of_file(file, version, &in_file, &config));
+        let in_flags = Layer::of_flags(&in_flags, &config);
+        config.layers = in_file.into_iter().chain(in_flags).collect();
         Ok(config)
     }
 }

@@ -29,6 +29,17 @@ impl Origin {
         Self { flags: flags.clone(), file: file.to_owned(), hash: hash(text) }
     }
 
+    /// What the file said, in short: another one for each other text; `None` where there is none.
+    pub(super) fn version(&self) -> Option<String> {
+        self.hash.as_ref().map(shown)
+    }
+
+    /// The `-c` flags that win over the file.
+    #[must_use]
+    pub fn flags(&self) -> &[String] {
+        &self.flags.settings
+    }
+
     /// The settings that stand there now; `None` when they are the same. The text is compared and not its date: a file that
     /// is written twice within one tick of the clock may have the same.
     ///
@@ -47,4 +58,14 @@ impl Origin {
 
 fn hash(text: &io::Result<String>) -> Option<[u8; 32]> {
     text.as_ref().ok().map(|text| Sha256::digest(text).into())
+}
+
+/// The version of a file with this text.
+pub(super) fn version(text: &str) -> String {
+    shown(&Sha256::digest(text).into())
+}
+
+fn shown(hash: &[u8; 32]) -> String {
+    let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{digits}")
 }

@@ -38,7 +38,7 @@ impl Settings {
 
     /// One after the other: nobody else of this server writes the file until this is dropped.
     pub async fn writing(&self) -> Option<SemaphorePermit<'_>> {
-        // Never closed; were it, a version might change between the look and the write.
+        // Never closed; were it, writers would wait for the file itself.
         self.write.acquire().await.ok()
     }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::helpers::{APPROVAL_MODES, ISOLATIONS};
 use super::tree::{self, Table};
-use super::{Config, Containment, Durability, Heartbeat, Limits, OrphanPolicy, RunningOrphans};
+use super::{Config, Containment, Durability, Heartbeat, Limits, OrphanPolicy, RunningOrphans, origin};
 use crate::helpers::{
     ApprovalMode, HelperLimits, HelperSpec, MASK, OnUnresponsive, Secrets, Size, Transport, shown_args,
     shown_url,
@@ -38,26 +38,43 @@ pub struct Layer {
     pub settings: Map<String, Value>,
     /// The dotted keys of its values.
     pub keys: Vec<String>,
-    /// Changes with what it says.
+    /// Changes with what stands there, also where that is not shown.
     pub version: String,
 }
 
 impl Layer {
-    /// What `table` says of the settings that are in force in `config`; `None` when that is nothing.
-    pub(super) fn of(source: LayerSource, table: &Table, config: &Config) -> Option<Self> {
-        let mut known = others(config);
-        known.insert("model".to_owned(), json!(config.model));
-        known.insert("model_provider".to_owned(), json!(config.model_provider));
-        let mut keys = Vec::new();
-        let settings = visible(table, &known, "", &mut keys);
-        let version = format!("crc32c:{:08x}", crc32c::crc32c(json!(settings).to_string().as_bytes()));
-        (!keys.is_empty()).then_some(Self { source, settings, keys, version })
+    /// What a file says of the settings that are in force in `config`, which may be nothing.
+    pub(super) fn of_file(file: PathBuf, version: String, table: &Table, config: &Config) -> Self {
+        let (settings, keys) = seen(table, config);
+        Self { source: LayerSource::File(file), settings, keys, version }
+    }
+
+    /// The same of flags; `None` when that is nothing.
+    pub(super) fn of_flags(table: &Table, config: &Config) -> Option<Self> {
+        let (settings, keys) = seen(table, config);
+        // They stay as they are for as long as the server runs.
+        let version = origin::version(&json!(settings).to_string());
+        (!keys.is_empty()).then_some(Self { source: LayerSource::Flags, settings, keys, version })
     }
 }
 
-/// The settings in force beside model and provider, by the keys of the file.
+fn seen(table: &Table, config: &Config) -> (Map<String, Value>, Vec<String>) {
+    let mut keys = Vec::new();
+    let settings = visible(table, &in_force(config), "", &mut keys);
+    (settings, keys)
+}
+
+/// The settings in force, by the keys of the file.
 #[must_use]
-pub fn others(config: &Config) -> Map<String, Value> {
+pub fn in_force(config: &Config) -> Map<String, Value> {
+    let mut shown = others(config);
+    shown.insert("model".to_owned(), json!(config.model));
+    shown.insert("model_provider".to_owned(), json!(config.model_provider));
+    shown
+}
+
+/// Those beside model and provider.
+fn others(config: &Config) -> Map<String, Value> {
     let helpers: Map<String, Value> =
         config.helpers.iter().map(|(name, spec)| (name.clone(), helper(spec))).collect();
     let providers: Map<String, Value> =

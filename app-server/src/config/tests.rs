@@ -62,8 +62,24 @@ fn what_each_place_says_is_kept_without_secrets() {
     let in_flags = owned(&["limits.mailbox", "mcp_servers.a.env.OTHER", "model"]);
     assert_eq!(said, [(false, in_file), (true, in_flags)]);
     assert_ne!(config.layers[0].version, config.layers[1].version);
-    let shown = format!("{:?} {:?}", config.layers, super::shown::others(&config));
+    let shown = format!("{:?} {:?}", config.layers, super::shown::in_force(&config));
     assert!(!shown.contains("s3cret") && shown.contains("***"), "{shown}");
+}
+
+#[test]
+fn the_version_of_a_file_changes_with_whatever_is_in_it() {
+    let version = |text: &str| load(text, &[]).1.unwrap().layers[0].version.clone();
+    let text = "key = \"s3cret\"\n[mcp_servers.a]\ncommand = \"x\"\nenv.TOKEN = \"s3cret\"\n";
+    let other = [
+        text.replacen("s3cret", "other", 1),
+        text.replace("TOKEN = \"s3cret\"", "TOKEN = \"other\""),
+        format!("# new\n{text}"),
+    ];
+    assert_eq!(version(text), version(text));
+    for other in other {
+        assert_ne!(version(text), version(&other), "{other}");
+    }
+    assert!(!version("# nothing but words\n").is_empty());
 }
 
 #[test]

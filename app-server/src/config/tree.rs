@@ -92,7 +92,7 @@ pub(super) fn from_text(path: &Path, text: &str, problems: &mut Problems) -> Tab
 
 /// Reads one `-c KEY=VALUE`. The value is TOML; what TOML does not know is taken as text, so that a shell's user
 /// need not quote twice.
-pub(super) fn from_flag(setting: &str) -> Result<(String, Node), ConfigError> {
+fn from_flag(setting: &str) -> Result<(String, Node), ConfigError> {
     let place = Place::Flag("-c".to_owned());
     let Some((key, value)) = setting.split_once('=') else {
         let what = format!("{setting:?} has no value");
@@ -104,6 +104,21 @@ pub(super) fn from_flag(setting: &str) -> Result<(String, Node), ConfigError> {
         Err(_) => Value::Text(value.trim().to_owned()),
     };
     Ok((key.trim().to_owned(), Node { place: place.clone(), value }))
+}
+
+/// Lays what `-c` flags say over `settings`. What they say by themselves is returned.
+pub(super) fn lay_over(settings: &mut Table, flags: &[String], problems: &mut Problems) -> Table {
+    let mut said = Table::new();
+    for flag in flags {
+        match from_flag(flag) {
+            Ok((key, node)) => {
+                put(&mut said, &key, node.clone());
+                put(settings, &key, node);
+            }
+            Err(error) => problems.push(error),
+        }
+    }
+    said
 }
 
 /// Reads the `config` member of a request. A dotted key reaches into tables; null is as good as absent.
@@ -118,7 +133,7 @@ pub(super) fn from_json(members: &serde_json::Map<String, serde_json::Value>) ->
 }
 
 /// Puts a node at a dotted key, making the tables on the way.
-pub(super) fn put(table: &mut Table, key: &str, node: Node) {
+fn put(table: &mut Table, key: &str, node: Node) {
     match key.split_once('.') {
         None => merge(table, key.to_owned(), node),
         Some((first, rest)) => {

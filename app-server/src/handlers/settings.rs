@@ -3,16 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
 use skein_protocol::config::{
     ConfigBatchWriteParams, ConfigEdit, ConfigLayerMetadata, ConfigLayerSource, ConfigValueWriteParams,
     ConfigWriteResponse, MergeStrategy, OverriddenMetadata, WriteStatus,
 };
 use skein_protocol::error::WireError;
 
-use crate::config::edit::{Access, EditError, Merge, SettingsFile};
-use crate::config::{Config, FILE, Layer, LayerSource};
+use crate::config::edit::{Access, EditError, Merge, SettingsFile, segments};
+use crate::config::{Config, FILE, Layer, LayerSource, Origin, shown};
 use crate::connection::Connection;
-use crate::reload::{self, Refused};
+use crate::reload;
 use crate::router::errors;
 use crate::services::Services;
 use crate::tasks::Pool;
@@ -24,7 +25,7 @@ pub async fn write_value(
 ) -> Result<ConfigWriteResponse, WireError> {
     let ConfigValueWriteParams { expected_version, file_path, key_path, merge_strategy, value } = params;
     let edits = vec![ConfigEdit { key_path, merge_strategy, value }];
-    write(&connection.services, edits, expected_version.as_deref(), file_path.as_deref()).await
+    write(&connection.services, edits, expected_version, file_path.as_deref()).await
 }
 
 /// `config/batchWrite`
@@ -33,14 +34,14 @@ pub async fn write_batch(
     params: ConfigBatchWriteParams,
 ) -> Result<ConfigWriteResponse, WireError> {
     let ConfigBatchWriteParams { edits, expected_version, file_path, .. } = params;
-    write(&connection.services, edits, expected_version.as_deref(), file_path.as_deref()).await
+    write(&connection.services, edits, expected_version, file_path.as_deref()).await
 }
 
-/// All of the edits, or none. One write after the other, so that a version that is expected is still there when it is written.
+/// All of the edits, or none. One write after the other: those that wait for the file hold no thread up.
 async fn write(
     services: &Arc<Services>,
     edits: Vec<ConfigEdit>,
-    expected: Option<&str>,
+    expected: Option<String>,
     file: Option<&str>,
 ) -> Result<ConfigWriteResponse, WireError> {
     let _turn = services.settings.writing().await;
@@ -50,26 +51,22 @@ async fn write(
         let text = format!("only {} is written; leave filePath out", path.display());
         return Err(WireError::invalid_params("otherFile", text).path("filePath"));
     }
-    // What is on disk, also where nobody has asked for it to be read.
-    reload(services).await?;
-    let now = version(&services.config());
-    if let Some(expected) = expected.filter(|expected| *expected != now) {
-        let text = format!("the settings are version {now}, not {expected}: read them again");
-        return Err(WireError::invalid_request("versionConflict", text).path("expectedVersion"));
-    }
-    let (home, keys) = (config.home.clone(), edits.iter().map(|edit| edit.key_path.clone()).collect());
-    match services.tasks.blocking("write-settings", Pool::Sync, move || change(&home, &edits)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return Err(errors::edit(&error)),
+    let keys = edits.iter().map(|edit| edit.key_path.clone()).collect();
+    let change = move || change(&config, &edits, expected.as_deref());
+    let version = match services.tasks.blocking("write-settings", Pool::Sync, change).await {
+        Ok(changed) => changed.map_err(|error| errors::edit(&error))?,
         // The tracker has logged it.
         Err(_) => return Err(WireError::internal("settingsUnwritten", "writing the settings broke off")),
-    }
-    reload(services).await?;
-    Ok(written(&services.config(), keys))
+    };
+    reload::reload(services).await.map_err(|refused| errors::reload(&refused))?;
+    Ok(written(&services.config(), version, keys))
 }
 
-fn change(home: &Path, edits: &[ConfigEdit]) -> Result<(), EditError> {
-    let mut file = SettingsFile::open(home, Access::Change)?;
+/// Nobody else changes the file between the look at its version and the write. The version that it has then.
+fn change(config: &Config, edits: &[ConfigEdit], expected: Option<&str>) -> Result<String, EditError> {
+    let flags = config.origin.as_ref().map_or(&[][..], Origin::flags);
+    let mut file = SettingsFile::open_under(flags, &config.home, Access::Change)?;
+    expected.map_or(Ok(()), |expected| file.expect(expected))?;
     for edit in edits {
         let merge = match edit.merge_strategy {
             MergeStrategy::Replace => Merge::Replace,
@@ -77,54 +74,81 @@ fn change(home: &Path, edits: &[ConfigEdit]) -> Result<(), EditError> {
         };
         file.set(&edit.key_path, &edit.value, merge)?;
     }
-    file.write()
-}
-
-async fn reload(services: &Arc<Services>) -> Result<(), WireError> {
-    reload::reload(services).await.map_err(|refused| match refused {
-        Refused::Wrong(wrong) => errors::settings(&wrong),
-        Refused::BrokeOff => WireError::internal("settingsUnreadable", "reading the settings broke off"),
-    })
-}
-
-/// The version of the user's file, as `config/read` shows it; a file that says nothing has an empty one.
-fn version(config: &Config) -> String {
-    let file = config.layers.iter().find(|layer| matches!(layer.source, LayerSource::File(_)));
-    file.map(|layer| layer.version.clone()).unwrap_or_default()
+    file.write()?;
+    Ok(file.version().to_owned())
 }
 
 /// The answer. Flags of the start win over the file, whatever is written.
-fn written(config: &Config, keys: Vec<String>) -> ConfigWriteResponse {
+fn written(config: &Config, version: String, keys: Vec<String>) -> ConfigWriteResponse {
     let flags = config.layers.iter().find(|layer| matches!(layer.source, LayerSource::Flags));
     let overriding = flags.and_then(|flags| {
-        let key = keys.into_iter().find(|key| flags.keys.iter().any(|flag| covers(flag, key)))?;
-        Some(overridden(flags, &key))
+        let key = keys.into_iter().find(|key| is_said(&flags.settings, &parts(key)))?;
+        Some(overridden(flags, config, &key))
     });
     ConfigWriteResponse {
         file_path: config.home.join(FILE).display().to_string(),
         status: if overriding.is_some() { WriteStatus::OkOverridden } else { WriteStatus::Ok },
         overridden_metadata: overriding,
-        version: version(config),
+        version,
     }
 }
 
-/// Whether one of two dotted keys is the other, or within it.
-fn covers(one: &str, other: &str) -> bool {
-    let within = |inner: &str, outer: &str| {
-        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    within(one, other) || within(other, one)
+/// Without quotes. One that cannot be read was not written either.
+fn parts(key: &str) -> Vec<String> {
+    segments(key).unwrap_or_default()
 }
 
-fn overridden(flags: &Layer, key: &str) -> OverriddenMetadata {
-    let pointer = format!("/{}", key.replace('.', "/"));
-    let said = serde_json::Value::Object(flags.settings.clone());
+/// Whether something is said of the key, of what is in it, or of what it is in.
+fn is_said(settings: &Map<String, Value>, key: &[String]) -> bool {
+    let Some((first, rest)) = key.split_first() else { return !settings.is_empty() };
+    match settings.get(first) {
+        None => false,
+        Some(Value::Object(inner)) => is_said(inner, rest),
+        Some(_) => true,
+    }
+}
+
+fn overridden(flags: &Layer, config: &Config, key: &str) -> OverriddenMetadata {
+    let all = Value::Object(shown::in_force(config));
+    let effective = parts(key).iter().try_fold(&all, |table, key| table.get(key));
     OverriddenMetadata {
-        effective_value: said.pointer(&pointer).cloned().unwrap_or_default(),
+        effective_value: effective.cloned().unwrap_or_default(),
         message: format!("{key} is written, and a flag of the server's start (-c) wins over it"),
         overriding_layer: ConfigLayerMetadata {
             name: ConfigLayerSource::SessionFlags,
             version: flags.version.clone(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::Flags;
+
+    #[test]
+    fn a_flag_that_wins_is_told_however_the_key_is_written() {
+        let home = tempfile::tempdir().unwrap();
+        let settings =
+            ["mcp_servers.files.command=own", "mcp_servers.files.args=[\"-x\"]", "unload={grace=\"1s\"}"];
+        let settings = settings.map(ToString::to_string).to_vec();
+        let config =
+            Config::load(&Flags { home: Some(home.path().to_owned()), settings, ..Flags::default() });
+        let config = config.unwrap();
+        let told = |key: &str| {
+            let told = written(&config, String::new(), vec![key.to_owned()]).overridden_metadata;
+            told.map(|told| told.effective_value)
+        };
+        assert_eq!(told("mcp_servers.\"files\".command"), Some(json!("own")));
+        assert_eq!(told("mcp_servers.files").unwrap()["args"], json!(["-x"]), "all that is in force");
+        assert_eq!(told("mcp_servers.files").unwrap()["enabled"], json!(true));
+        assert_eq!(told("unload.grace"), Some(json!("1s")));
+        assert_eq!(told("mcp_servers.files.args.more"), Some(Value::Null));
+        for key in ["mcp_servers.files.enabled", "mcp_servers.other", "unload.unmaterialised_grace", "model"]
+        {
+            assert_eq!(told(key), None, "{key}");
+        }
     }
 }

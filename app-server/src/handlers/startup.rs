@@ -18,7 +18,7 @@ use skein_protocol::error::WireError;
 
 use crate::config::{LayerSource, shown};
 use crate::connection::Connection;
-use crate::reload::{self, Refused};
+use crate::reload;
 use crate::router::errors;
 use crate::thread::pictures;
 
@@ -27,14 +27,8 @@ pub async fn reload_config(
     connection: Arc<Connection>,
     _params: ConfigMcpServerReloadParams,
 ) -> Result<McpServerRefreshResponse, WireError> {
-    match reload::reload(&connection.services).await {
-        Ok(()) => Ok(McpServerRefreshResponse {}),
-        Err(Refused::Wrong(errors)) => Err(errors::settings(&errors)),
-        Err(Refused::BrokeOff) => {
-            let text = "reading the settings broke off; nothing has changed, and the server's log has more";
-            Err(WireError::internal("settingsUnreadable", text))
-        }
-    }
+    reload::reload(&connection.services).await.map_err(|refused| errors::reload(&refused))?;
+    Ok(McpServerRefreshResponse {})
 }
 
 /// `config/read`: the same for every directory, as there are no settings of projects.
@@ -70,11 +64,8 @@ pub fn config(
 
 /// The settings in force: those that the protocol names in its own members, the others beside them.
 fn in_force(config: &crate::config::Config) -> Result<Config, WireError> {
-    let mut shown = shown::others(config);
-    shown.insert("model".to_owned(), config.model.clone().into());
-    shown.insert("model_provider".to_owned(), config.model_provider.clone().into());
-    let read = serde_json::from_value(serde_json::Value::Object(shown));
-    read.map_err(|error| WireError::internal("settingsUnreadable", error.to_string()))
+    let read = serde_json::from_value(serde_json::Value::Object(shown::in_force(config)));
+    read.map_err(|error| WireError::internal("settingsUnshown", error.to_string()))
 }
 
 /// `configRequirements/read`: nobody requires anything.

@@ -17,6 +17,7 @@ use crate::feedback::FeedbackError;
 use crate::helpers::HelperError;
 use crate::index::IndexError;
 use crate::policy;
+use crate::reload::Refused;
 use crate::rollout::ReadError;
 use crate::search::{SearchError, TermError};
 use crate::thread::error::ThreadError;
@@ -192,6 +193,9 @@ pub fn edit(error: &EditError) -> WireError {
     let text = error.to_string();
     match error {
         EditError::Io { .. } | EditError::Home(_) => WireError::internal("settingsUnwritten", text),
+        EditError::Moved { .. } => {
+            WireError::invalid_request("versionConflict", text).path("expectedVersion")
+        }
         EditError::Broken(_) => WireError::invalid_request("badConfig", text),
         EditError::Refused(_) | EditError::Value { .. } => {
             WireError::invalid_params("badConfig", text).path("value")
@@ -203,13 +207,14 @@ pub fn edit(error: &EditError) -> WireError {
     }
 }
 
-/// Settings that were read again and cannot be used.
+/// Settings that were read again and are not in force.
 #[must_use]
-pub fn settings(errors: &ConfigErrors) -> WireError {
-    WireError::invalid_request(
-        "badConfig",
-        format!("the settings cannot be used, nothing has changed: {errors}"),
-    )
+pub fn reload(refused: &Refused) -> WireError {
+    let text = format!("the settings cannot be used, nothing has changed: {refused}");
+    match refused {
+        Refused::Wrong(_) => WireError::invalid_request("badConfig", text),
+        Refused::BrokeOff => WireError::internal("settingsUnreadable", text),
+    }
 }
 
 /// A request before `initialize`.

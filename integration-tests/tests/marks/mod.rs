@@ -103,3 +103,27 @@ async fn settings_that_a_client_writes_are_in_the_file_and_in_force() -> Result<
     assert_eq!(refused.data.context("data")?.reason, "otherFile");
     home.finish().await
 }
+
+#[tokio::test]
+async fn a_write_notices_changes_that_are_not_shown() -> Result<()> {
+    let home = Home::setup().set("key", "s3cret").start().await?;
+    let mut client = home.client().await?;
+    let file = home.path().join("config.toml");
+    let set = |version: &str| {
+        let set = json!({ "keyPath": "trash.keep", "mergeStrategy": "replace", "value": "2h", "expectedVersion": version });
+        serde_json::from_value(set)
+    };
+    let read = serde_json::from_value(json!({ "includeLayers": true }))?;
+    let version = client.call::<ConfigRead>(read).await?.layers.unwrap_or_default()[0].version.clone();
+    let changed = std::fs::read_to_string(&file)?.replace("s3cret", "other");
+    std::fs::write(&file, &changed)?;
+    let refused = client.refusal::<ConfigValueWrite>(set(&version)?).await?;
+    let now = refused.message.split('"').nth(1).unwrap_or_default().to_owned();
+    let data = refused.data.context("data")?;
+    assert_eq!((&*data.reason, data.path.as_deref()), ("versionConflict", Some("expectedVersion")));
+    assert_eq!(std::fs::read_to_string(&file)?, changed, "nothing is written");
+    let written = client.call::<ConfigValueWrite>(set(&now)?).await?;
+    assert_ne!(written.version, now);
+    client.call::<ConfigValueWrite>(set(&written.version)?).await?;
+    home.finish().await
+}

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use serde_json::json;
+
 use super::*;
 use crate::helpers::{HttpSpec, StdioSpec};
 
@@ -201,4 +203,23 @@ fn a_home_that_is_not_there_is_made_by_a_change_only() {
     file.add(&HelperSpec::new("a", "b"), Present::Keep).unwrap();
     file.write().unwrap();
     assert_eq!(fs::read_to_string(home.join(FILE)).unwrap(), "[mcp_servers.a]\ncommand = \"b\"\n");
+}
+
+#[test]
+fn whether_a_change_can_be_used_is_asked_with_the_flags_of_the_server() {
+    let desk = Desk::with("connections.ping = \"1s\"\n");
+    let open = |flag: &str| SettingsFile::open_under(&[flag.to_owned()], desk.dir.path(), Access::Change);
+    let mut file = open("connections.dead_after=10s").unwrap();
+    file.set("connections.ping", &json!("20s"), Merge::Replace).unwrap();
+    let refused = file.write().unwrap_err().to_string();
+    assert!(refused.contains("-c: connections.dead_after"), "{refused}");
+    drop(file);
+    assert_eq!(desk.text(), "connections.ping = \"1s\"\n");
+    // Of a helper that only a flag has.
+    let mut file = open("mcp_servers.x.command=run").unwrap();
+    file.set("mcp_servers.x.enabled", &json!(false), Merge::Replace).unwrap();
+    file.write().unwrap();
+    drop(file);
+    assert!(desk.text().ends_with("[mcp_servers.x]\nenabled = false\n"), "{}", desk.text());
+    assert!(open("mcp_servers.x.command=run").is_ok() && open("model=m").is_err());
 }

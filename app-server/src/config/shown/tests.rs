@@ -98,7 +98,7 @@ fn every_key_that_is_read_is_shown_with_its_origin() {
     let read = read.into_iter().flat_map(names);
     let missing: Vec<_> = read.filter(|name| !shown.contains(name) && !REFUSED.contains(name)).collect();
     assert!(missing.is_empty() && keys.len() >= 30, "no origin of {missing:?} in {keys:?}");
-    let all = format!("{:?} {:?} {config:?}", config.layers, others(&config));
+    let all = format!("{:?} {:?} {config:?}", config.layers, in_force(&config));
     assert!(!all.contains("s3cret") && all.contains("https://***@models.example.org/v1?***"), "{all}");
 }
 
@@ -108,6 +108,6 @@ fn arguments_that_may_be_secret_are_masked() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("config.toml"), toml).unwrap();
     let config = Config::load(&Flags { home: Some(home.path().to_owned()), ..Flags::default() }).unwrap();
-    let all = format!("{:?} {:?} {config:?}", config.layers, others(&config));
+    let all = format!("{:?} {:?} {config:?}", config.layers, in_force(&config));
     assert!(!all.contains("s3cret") && all.contains("--token"), "{all}");
 }

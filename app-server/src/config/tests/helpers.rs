@@ -110,7 +110,7 @@ fn a_helper_behind_a_url_stops_neither_the_server_nor_a_thread() {
     let config = load(toml, &[]).1.unwrap();
     assert_eq!(config.warnings, []);
     assert_eq!(config.helpers["docs"].startup_timeout, Duration::from_secs(20));
-    let shown = format!("{:?} {:?} {config:?}", config.layers, crate::config::shown::others(&config));
+    let shown = format!("{:?} {:?} {config:?}", config.layers, crate::config::shown::in_force(&config));
     assert!(!shown.contains("s3cret") && shown.contains("DOCS_TOKEN") && shown.contains("***"), "{shown}");
     let json = serde_json::json!({"mcp_servers": {"more": {"url": "http://127.0.0.1:1/mcp"}}});
     let overrides = helpers_from_thread_config(&thread_config(json)).unwrap();
