@@ -8,7 +8,8 @@ use super::problem::Problems;
 use super::section::Section;
 use super::tree::Table;
 use super::{
-    Config, Containment, Durability, Heartbeat, Limits, RunningOrphans, ThreadConfig, helpers, providers,
+    Config, Containment, Durability, Heartbeat, Limits, OrphanPolicy, RunningOrphans, ThreadConfig, helpers,
+    providers,
 };
 use crate::policy;
 
@@ -24,6 +25,7 @@ const MOST_TOKENS: i64 = 1_000_000_000;
 pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problems) {
     let mut root = Section::new("", settings, problems);
     set(&mut config.model, root.text("model"));
+    let provider_place = root.place("model_provider");
     set(&mut config.model_provider, root.text("model_provider"));
     config.thread = ThreadConfig::read(&mut root);
     set(&mut config.context.window, root.whole("model_context_window", 1, MOST_TOKENS).map(Some));
@@ -42,12 +44,7 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
         set(&mut config.unload.grace, section.duration("grace"));
         set(&mut config.unload.unmaterialised_grace, section.duration("unmaterialised_grace"));
     });
-    root.section("orphans", |section| {
-        let running = [("continue", RunningOrphans::Continue), ("interrupt", RunningOrphans::Interrupt)];
-        set(&mut config.orphans.running, section.choice("running", &running));
-        set(&mut config.orphans.running_limit, section.duration("running_limit").map(Some));
-        set(&mut config.orphans.pending_grace, section.duration("pending_grace"));
-    });
+    root.section("orphans", |section| apply_orphans(&mut config.orphans, section));
     root.section("helpers", |section| apply_helpers(config, section));
     root.section("limits", |section| apply_limits(&mut config.limits, section));
     root.section("connections", |section| apply_heartbeat(&mut config.heartbeat, section));
@@ -59,6 +56,9 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
     let read = providers::read(&mut root);
     root.finish();
     config.providers = providers::lay_over(read, problems);
+    if let Some(place) = provider_place {
+        providers::check_default(&config.model_provider, &config.providers, place, problems);
+    }
     helpers::lay_over(&mut config.helpers, overrides, problems);
 }
 
@@ -94,6 +94,13 @@ pub(super) fn asks(root: &mut Section<'_>) -> Option<bool> {
     let mut asks = None;
     root.section("features", |section| asks = section.flag("default_mode_request_user_input"));
     asks
+}
+
+fn apply_orphans(orphans: &mut OrphanPolicy, section: &mut Section<'_>) {
+    let running = [("continue", RunningOrphans::Continue), ("interrupt", RunningOrphans::Interrupt)];
+    set(&mut orphans.running, section.choice("running", &running));
+    set(&mut orphans.running_limit, section.duration("running_limit").map(Some));
+    set(&mut orphans.pending_grace, section.duration("pending_grace"));
 }
 
 fn apply_helpers(config: &mut Config, section: &mut Section<'_>) {

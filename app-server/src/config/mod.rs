@@ -31,6 +31,7 @@ pub use crate::helpers::HelperSpec;
 pub use helpers::{HelperOverride, Overrides, helpers_from_thread_config};
 pub use origin::Origin;
 pub use problem::{ConfigError, ConfigErrors, ConfigWarning, Place};
+pub use providers::OFFLINE;
 pub(crate) use section::parse_duration;
 pub use settings::Settings;
 pub use shown::{Layer, LayerSource};

@@ -12,6 +12,8 @@ use crate::provider::{echo, scripted};
 
 /// The longest silence that can be set, in milliseconds: a day.
 const LONGEST_SILENCE_MS: u64 = 86_400_000;
+/// Those that answer without a network, and have no settings.
+pub const OFFLINE: [&str; 2] = [echo::NAME, scripted::NAME];
 /// The variable that `requires_openai_auth` stands for.
 const OPENAI_KEY: &str = "OPENAI_API_KEY";
 
@@ -20,7 +22,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<(Place, ProviderSpec)> {
     let mut read = Vec::new();
     let known = ProviderSpec::built_in();
     root.named("model_providers", |id, place, section| {
-        if [echo::NAME, scripted::NAME].contains(&id) {
+        if OFFLINE.contains(&id) {
             section.wrong(
                 place.clone(),
                 format!("{id} is built in, and has no settings"),
@@ -50,6 +52,26 @@ pub(super) fn lay_over(
         providers.insert(spec.id.clone(), spec);
     }
     providers
+}
+
+/// Whether the provider of threads that name none is there.
+pub(super) fn check_default(
+    name: &str,
+    providers: &BTreeMap<String, ProviderSpec>,
+    place: Place,
+    problems: &mut Problems,
+) {
+    let known: Vec<&str> = OFFLINE.into_iter().chain(providers.keys().map(String::as_str)).collect();
+    if !known.contains(&name) {
+        let known: Vec<String> = known.iter().map(|name| format!("{name:?}")).collect();
+        let expected = format!("write one of {}, or add [model_providers.{name}]", known.join(", "));
+        problems.push(ConfigError::new(
+            place,
+            "model_provider",
+            format!("{name:?} is no provider"),
+            expected,
+        ));
+    }
 }
 
 /// Without the address itself, which may have secrets in it.

@@ -177,6 +177,11 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Where a value stands that has not been read yet.
+    pub(super) fn place(&self, key: &str) -> Option<Place> {
+        self.table.get(key).map(|node| node.place.clone())
+    }
+
     /// Reports an error about this table as a whole.
     pub(super) fn wrong(&mut self, place: Place, what: impl Into<String>, expected: impl Into<String>) {
         self.problems.push(ConfigError::new(place, self.path.clone(), what, expected));

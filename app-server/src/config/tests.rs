@@ -83,10 +83,23 @@ fn the_version_of_a_file_changes_with_whatever_is_in_it() {
 }
 
 #[test]
+fn a_provider_that_is_not_there_is_an_error_that_names_those_that_are() {
+    let own = "[model_providers.mine]\nbase_url = \"http://a/v1\"\n";
+    for name in ["echo", "scripted", "openai", "mine"] {
+        load(&format!("model_provider = \"{name}\"\n{own}"), &[]).1.unwrap();
+    }
+    let found = errors(&format!("model = \"m\"\nmodel_provider = \"open-ai\"\n{own}"));
+    let wanted = "FILE:2: model_provider: \"open-ai\" is no provider; write one of \"echo\", \"scripted\", \"anthropic\", ";
+    assert!(found.len() == 1 && found[0].starts_with(wanted) && found[0].contains("\"mine\""), "{found:?}");
+    let flag = load(own, &["model_provider=nobody"]).1.unwrap_err().to_string();
+    assert!(flag.starts_with("-c: model_provider: \"nobody\""), "{flag}");
+}
+
+#[test]
 fn every_key_sets_what_it_names() {
     let toml = r#"
         model = "m"
-        model_provider = "p"
+        model_provider = "openai"
         durability = "event"
         [unload]
         grace = "2s"
@@ -104,7 +117,7 @@ fn every_key_sets_what_it_names() {
         limit = "3 s"
     "#;
     let config = load(toml, &[]).1.unwrap();
-    assert_eq!((config.model.as_str(), config.model_provider.as_str()), ("m", "p"));
+    assert_eq!((config.model.as_str(), config.model_provider.as_str()), ("m", "openai"));
     assert_eq!((config.durability, config.containment), (Durability::Event, Containment::Guard));
     let waits = [config.unload.grace, config.unload.unmaterialised_grace, config.orphans.pending_grace];
     assert_eq!(waits, [Duration::from_secs(2), Duration::from_millis(500), Duration::from_hours(1)]);
