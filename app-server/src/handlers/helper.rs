@@ -11,6 +11,7 @@ use skein_protocol::helper::{
 };
 use skein_protocol::ids::ThreadId;
 
+use super::paging;
 use crate::connection::Connection;
 use crate::helpers::{Census, HelperCall, HelperSet, HelperSpec};
 use crate::router::errors;
@@ -40,11 +41,8 @@ pub fn status_list(
     if let Some(cursor) = &params.cursor {
         statuses.retain(|status| status.name > *cursor);
     }
-    let most = params.limit.map_or(usize::MAX, |limit| usize::try_from(limit.max(1)).unwrap_or(usize::MAX));
-    let more = statuses.len() > most;
-    statuses.truncate(most);
-    let next_cursor = if more { statuses.last().map(|status| status.name.clone()) } else { None };
-    Ok(ListMcpServerStatusResponse { data: statuses, next_cursor })
+    let (data, next_cursor) = paging::page(statuses, params.limit, |status| status.name.clone());
+    Ok(ListMcpServerStatusResponse { data, next_cursor })
 }
 
 fn statuses(services: &Services, thread: Option<ThreadId>) -> Result<Vec<McpServerStatus>, WireError> {

@@ -14,6 +14,7 @@ use skein_protocol::thread::{
     ThreadLoadedListResponse, ThreadSortKey,
 };
 
+use super::paging;
 use super::thread::status_of;
 use crate::connection::Connection;
 use crate::connection::reply::Reply;
@@ -30,23 +31,15 @@ pub fn loaded(
     params: ThreadLoadedListParams,
 ) -> Result<ThreadLoadedListResponse, WireError> {
     let services = &connection.services;
-    let after: Option<ThreadId> = match params.cursor.as_deref().map(str::parse) {
-        None => None,
-        Some(Ok(id)) => Some(id),
-        Some(Err(_)) => {
-            let text = "this cursor does not belong to this list; begin without one";
-            return Err(WireError::invalid_params("badCursor", text).path("cursor"));
-        }
-    };
+    let after: Option<ThreadId> =
+        params.cursor.as_deref().map(str::parse).transpose().map_err(|_| errors::bad_cursor())?;
     let mut handles = services.registry.handles();
     handles.sort_by_key(ThreadHandle::id);
     let listed = handles.iter().filter(|handle| after.is_none_or(|after| handle.id() > after));
-    let mut threads: Vec<LoadedThread> = listed.filter_map(|handle| details(services, handle)).collect();
-    let most = params.limit.map_or(usize::MAX, |limit| usize::try_from(limit.max(1)).unwrap_or(usize::MAX));
-    let more = threads.len() > most;
-    threads.truncate(most);
-    let data: Vec<ThreadId> = threads.iter().map(|thread| thread.thread_id).collect();
-    let next_cursor = if more { data.last().map(ThreadId::to_string) } else { None };
+    let threads = listed.filter_map(|handle| details(services, handle)).collect();
+    let id = |thread: &LoadedThread| thread.thread_id.to_string();
+    let (threads, next_cursor) = paging::page(threads, params.limit, id);
+    let data = threads.iter().map(|thread| thread.thread_id).collect();
     Ok(ThreadLoadedListResponse { data, next_cursor, skein: Some(LoadedDetails { threads }) })
 }
 

@@ -25,6 +25,7 @@ mod list;
 mod marks;
 mod models;
 mod pages;
+mod paging;
 mod search;
 mod server;
 mod settings;

@@ -9,18 +9,22 @@ use skein_protocol::catalogue::{
 use skein_protocol::error::WireError;
 use skein_protocol::server::{InputModality, Model, ModelListParams, ModelListResponse};
 
-use crate::config::{Config, LayerSource};
+use super::paging;
+use super::thread::check_provider;
+use crate::config::{Config, LayerSource, OFFLINE};
 use crate::connection::Connection;
 use crate::helpers::shown_url;
 use crate::models;
 use crate::policy;
-use crate::provider::ListedModel;
 use crate::provider::spec::ProviderSpec;
+use crate::provider::{ListedModel, echo, scripted};
+use crate::router::errors;
 
 /// `model/list`: what is known of the models of one provider, the configured model first. Their list is fetched beside, for
 /// whoever asks next.
 pub fn list(connection: &Arc<Connection>, params: ModelListParams) -> Result<ModelListResponse, WireError> {
     let services = &connection.services;
+    check_provider(services, params.model_provider.as_ref())?;
     let config = services.config();
     let provider = params.model_provider.as_deref().unwrap_or(&config.model_provider);
     models::refresh(services, provider);
@@ -32,11 +36,12 @@ pub fn list(connection: &Arc<Connection>, params: ModelListParams) -> Result<Mod
     if provider == config.model_provider {
         put_first(&mut models, &config.model, provider);
     }
-    let from: usize = params.cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
-    let most = params.limit.map_or(usize::MAX, |most| usize::try_from(most.max(1)).unwrap_or(usize::MAX));
-    let next = from.saturating_add(most);
-    let next_cursor = (next < models.len()).then(|| next.to_string());
-    Ok(ModelListResponse { data: models.into_iter().skip(from).take(most).collect(), next_cursor })
+    if let Some(cursor) = params.cursor {
+        let at = models.iter().position(|model| model.id == cursor).ok_or_else(errors::bad_cursor)?;
+        models.drain(..=at);
+    }
+    let (data, next_cursor) = paging::page(models, params.limit, |model| model.id.clone());
+    Ok(ModelListResponse { data, next_cursor })
 }
 
 /// The configured model, whether it is known or not. One that nobody has chosen is none of another provider.
@@ -52,14 +57,15 @@ fn put_first(models: &mut Vec<Model>, name: &str, provider: &str) {
 }
 
 fn model(listed: ListedModel, provider: &str) -> Model {
-    let is_offline = provider == policy::DEFAULT_MODEL_PROVIDER;
-    let description = match is_offline {
-        true => "Answers with what it is told, without a network".to_owned(),
-        false => format!("A model of {provider}"),
+    let description = match provider {
+        echo::NAME => "Answers with what it is told, without a network".to_owned(),
+        scripted::NAME => "Says what its scenario file says, without a network".to_owned(),
+        _ => format!("A model of {provider}"),
     };
     let name = listed.display_name.unwrap_or_else(|| listed.id.clone());
     let mut model = Model::new(listed.id, name, description);
-    if !is_offline {
+    // What a model takes is not known of any; clients let nobody send a picture to one that does not say that it takes them.
+    if !OFFLINE.contains(&provider) {
         model.input_modalities.push(InputModality::Image);
     }
     model
@@ -120,4 +126,22 @@ pub fn capabilities(
     _params: ModelProviderCapabilitiesReadParams,
 ) -> Result<ModelProviderCapabilitiesReadResponse, WireError> {
     Ok(ModelProviderCapabilitiesReadResponse { image_generation: false, web_search: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_needs_a_network_may_take_pictures() {
+        for (provider, said, pictures) in [
+            ("echo", "is told", false),
+            ("scripted", "scenario", false),
+            ("openai", "A model of openai", true),
+        ] {
+            let shown = model(ListedModel { id: "m".to_owned(), display_name: None }, provider);
+            assert!(shown.description.contains(said), "{shown:?}");
+            assert_eq!(shown.input_modalities.contains(&InputModality::Image), pictures, "{provider}");
+        }
+    }
 }

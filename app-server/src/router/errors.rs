@@ -118,6 +118,13 @@ pub fn helper(error: &HelperError) -> WireError {
     }
 }
 
+/// A cursor of a list in memory that is not in it.
+#[must_use]
+pub fn bad_cursor() -> WireError {
+    let text = "this cursor does not belong to this list; begin without one";
+    WireError::invalid_params("badCursor", text).path("cursor")
+}
+
 /// Errors of lists.
 #[must_use]
 pub fn index(error: &IndexError) -> WireError {

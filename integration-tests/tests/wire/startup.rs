@@ -171,7 +171,12 @@ async fn models_are_those_of_a_provider_whether_it_answers_or_not() -> Result<()
     let of =
         |name: &str| ModelListParams { model_provider: Some(name.to_owned()), ..ModelListParams::default() };
     assert_eq!(models(&mut client, of("echo")).await?, (vec!["echo".to_owned()], false));
-    assert_eq!(models(&mut client, of("nobody")).await?, (vec![], false));
+    let refused = client.refusal::<ModelList>(of("nobody")).await?;
+    assert!(refused.reason() == "noProvider" && refused.message.contains("mine"), "{refused:?}");
+    let none = ModelListParams { cursor: Some("none".to_owned()), ..ModelListParams::default() };
+    let refused = client.refusal::<ModelList>(none).await?;
+    let path = refused.data.as_ref().and_then(|data| data.path.as_deref());
+    assert_eq!((refused.reason(), path), ("badCursor", Some("cursor")));
     home.finish().await
 }
 
