@@ -406,6 +406,11 @@ pub const IMPORT_DEPTH: usize = 12;
 /// Records of a page of an export. Origin: as [`FOLD_PAGE`].
 pub const EXPORT_PAGE: usize = 1_000;
 
+// --- goals ---
+
+/// Bytes of what a thread is to reach: each change of it is a record, and everybody is told all of it. Origin: guess; some pages.
+pub const GOAL_BYTES: usize = 16 << 10;
+
 // --- feedback ---
 
 /// Bytes of one user's report. Origin: guess; more than anybody writes.

@@ -3075,7 +3075,7 @@ export type ThreadGoalGetResponse = {
 /** Who changes a goal. */
 export type ThreadGoalMutationOrigin = "user" | "automatic";
 
-/** Params of `thread/goal/set`. */
+/** Params of `thread/goal/set`: a member that is missing stays, and a `tokenBudget` of null takes it away. */
 export type ThreadGoalSetParams = {
   objective?: string | null;
   origin?: ThreadGoalMutationOrigin | null;

@@ -12,6 +12,7 @@ use skein_protocol::thread::{
 use super::thread::unwritten;
 use crate::connection::Connection;
 use crate::connection::reply::Reply;
+use crate::policy;
 use crate::router::errors;
 use crate::thread::command::{Command, Edit};
 use crate::thread::dispatch;
@@ -46,17 +47,30 @@ pub fn set_goal(
 ) {
     let id = params.thread_id;
     params.objective = params.objective.map(|objective| objective.trim().to_owned());
-    if params.objective.as_ref().is_some_and(String::is_empty) {
-        let error =
-            WireError::invalid_params("emptyObjective", "an objective needs at least one visible character");
-        return reply.err(&error.path("objective").thread(id));
-    }
-    if params.token_budget.is_some_and(|budget| budget <= 0) {
-        let error =
-            WireError::invalid_params("badBudget", "tokenBudget has to be above 0; leave it out for none");
-        return reply.err(&error.path("tokenBudget").thread(id));
+    if let Err(error) = check_goal(&params) {
+        return reply.err(&error.thread(id));
     }
     dispatch::deliver(&connection.services, id, Command::Edit(Edit::SetGoal(params, reply)));
+}
+
+fn check_goal(params: &ThreadGoalSetParams) -> Result<(), WireError> {
+    let most = policy::GOAL_BYTES;
+    match params.objective.as_deref().map(str::len) {
+        Some(0) => {
+            let text = "an objective needs at least one visible character";
+            return Err(WireError::invalid_params("emptyObjective", text).path("objective"));
+        }
+        Some(bytes) if bytes > most => {
+            let text = format!("this objective has {bytes} bytes, more than {most}; shorten it");
+            return Err(WireError::invalid_params("objectiveTooLong", text).path("objective"));
+        }
+        Some(_) | None => {}
+    }
+    if params.token_budget.flatten().is_some_and(|budget| budget <= 0) {
+        let text = "tokenBudget has to be above 0; null is none, and without it it stays";
+        return Err(WireError::invalid_params("badBudget", text).path("tokenBudget"));
+    }
+    Ok(())
 }
 
 /// `thread/goal/clear`

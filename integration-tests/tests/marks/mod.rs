@@ -65,6 +65,14 @@ async fn a_goal_and_settings_are_kept_with_their_thread() -> Result<()> {
     let bad = json!({ "threadId": thread, "objective": "  " });
     let refused = client.refusal::<ThreadGoalSet>(serde_json::from_value(bad)?).await?;
     assert_eq!(refused.data.context("data")?.reason, "emptyObjective");
+    let long = json!({ "threadId": thread, "objective": "x".repeat(20_000) });
+    let refused = client.refusal::<ThreadGoalSet>(serde_json::from_value(long)?).await?;
+    assert!(refused.message.contains("20000 bytes") && refused.message.contains("16384"), "{refused:?}");
+    let data = refused.data.context("data")?;
+    assert_eq!((&*data.reason, data.path.as_deref()), ("objectiveTooLong", Some("objective")));
+    let free = json!({ "threadId": thread, "tokenBudget": null });
+    let free = client.call::<ThreadGoalSet>(serde_json::from_value(free)?).await?.goal;
+    assert_eq!((free.token_budget, free.tokens_used), (None, nearer.tokens_used));
     home.finish().await
 }
 

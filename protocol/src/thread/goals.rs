@@ -8,6 +8,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::edits::named;
 use crate::ids::ThreadId;
 
 /// What a thread is to reach, and what that has taken so far. Times are Unix seconds.
@@ -45,7 +46,7 @@ pub enum ThreadGoalMutationOrigin {
     Automatic,
 }
 
-/// Params of `thread/goal/set`.
+/// Params of `thread/goal/set`: a member that is missing stays, and a `tokenBudget` of null takes it away.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadGoalSetParams {
@@ -56,8 +57,9 @@ pub struct ThreadGoalSetParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<ThreadGoalStatus>,
     pub thread_id: ThreadId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token_budget: Option<i64>,
+    #[serde(default, deserialize_with = "named", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i64>")]
+    pub token_budget: Option<Option<i64>>,
 }
 
 /// Response of `thread/goal/set`.

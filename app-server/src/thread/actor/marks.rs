@@ -125,7 +125,7 @@ fn changed_goal(before: Option<&Goal>, params: ThreadGoalSetParams, now_ms: i64)
         (None, None) => return None,
     };
     goal.status = status.unwrap_or(goal.status);
-    goal.token_budget = token_budget.or(goal.token_budget);
+    goal.token_budget = token_budget.unwrap_or(goal.token_budget);
     goal.updated_at_ms = now_ms;
     Some(goal)
 }

@@ -1,5 +1,6 @@
 //! What a thread works with, what the user has read of it, what it is to reach: changed, told, and there after a reload.
 
+use serde_json::json;
 use skein_protocol::notifications::{
     ThreadGoalCleared, ThreadGoalUpdated, ThreadReadStateChanged, ThreadSettingsUpdated,
 };
@@ -88,6 +89,27 @@ async fn a_thread_is_marked_as_unread_from_its_last_turn_on_and_what_is_taken_ba
 fn goal(thread_id: ThreadId, objective: Option<&str>) -> ThreadGoalSetParams {
     let objective = objective.map(str::to_owned);
     ThreadGoalSetParams { objective, origin: None, status: None, thread_id, token_budget: None }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_goals_budget_stays_until_null_takes_it_away() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, _) = talked(&bench, &["one"]).await;
+    for (named, token_budget) in [
+        (json!({ "objective": "the moon", "tokenBudget": 7 }), Some(7)),
+        (json!({ "objective": "the moon" }), Some(7)),
+        (json!({ "tokenBudget": null }), None),
+        (json!({ "tokenBudget": 9 }), Some(9)),
+        (json!({ "objective": "the sun" }), None),
+    ] {
+        let mut params = named.clone();
+        params["threadId"] = json!(thread);
+        let params = serde_json::from_value(params).unwrap();
+        let request = client.edit(thread, |reply| Edit::SetGoal(params, reply));
+        let goal = client.answer::<ThreadGoalSetResponse>(request).await.unwrap().goal;
+        assert_eq!(goal.token_budget, token_budget, "{named}");
+    }
+    bench.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
