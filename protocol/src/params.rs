@@ -22,6 +22,8 @@ pub struct Param {
 pub enum Taken {
     /// It does what it says.
     Honoured,
+    /// It decides this, and nothing else.
+    HonouredFor(&'static str),
     /// The request is answered as if it were not there, for this reason.
     PassedOver(&'static str),
     /// The request is an error, for this reason.
@@ -42,6 +44,10 @@ const fn honoured(method: &'static str, name: &'static str) -> Param {
     Param { method, name, taken: Taken::Honoured }
 }
 
+const fn honoured_for(method: &'static str, name: &'static str, what: &'static str) -> Param {
+    Param { method, name, taken: Taken::HonouredFor(what) }
+}
+
 const fn passed_over(method: &'static str, name: &'static str, reason: &'static str) -> Param {
     Param { method, name, taken: Taken::PassedOver(reason) }
 }
@@ -51,7 +57,7 @@ const fn refused(method: &'static str, name: &'static str, reason: &'static str)
 }
 
 const REVIEWER: &str = "there is no automatic reviewer: every question goes to the user, and answers say so";
-const SANDBOX: &str = "kept and shown; Skein runs no commands of its own, and confines no helper";
+const SANDBOX: &str = "whether calls that the user would be asked about are made or refused under `approvalPolicy: never`; Skein runs no commands of its own, and confines no helper";
 const PERMISSIONS: &str = "there is one profile, as Skein confines nobody";
 const ROOTS: &str = "the working directory is the only root";
 const ENVIRONMENTS: &str = "turns run on the machine of the server; there are no remote environments";
@@ -87,7 +93,7 @@ const START: &[Param] = &{
         honoured(M, "personality"),
         passed_over(M, "projectId", "threads are grouped by working directory, not by project"),
         passed_over(M, "runtimeWorkspaceRoots", ROOTS),
-        passed_over(M, "sandbox", SANDBOX),
+        honoured_for(M, "sandbox", SANDBOX),
         passed_over(M, "selectedCapabilityRoots", PLUGINS),
         passed_over(M, "serviceName", "the client's name is the one of initialize"),
         honoured(M, "serviceTier"),
@@ -114,7 +120,7 @@ const RESUME: &[Param] = &{
         passed_over(M, "permissions", PERMISSIONS),
         honoured(M, "personality"),
         passed_over(M, "runtimeWorkspaceRoots", ROOTS),
-        passed_over(M, "sandbox", SANDBOX),
+        honoured_for(M, "sandbox", SANDBOX),
         honoured(M, "serviceTier"),
         honoured(M, "threadId"),
     ]
@@ -142,7 +148,7 @@ const FORK: &[Param] = &{
         refused(M, "path", OWN_HISTORY),
         passed_over(M, "permissions", PERMISSIONS),
         passed_over(M, "runtimeWorkspaceRoots", ROOTS),
-        passed_over(M, "sandbox", SANDBOX),
+        honoured_for(M, "sandbox", SANDBOX),
         honoured(M, "serviceTier"),
         honoured(M, "threadId"),
         honoured(M, "threadSource"),
@@ -173,7 +179,7 @@ const TURN: &[Param] = &{
         passed_over(M, "responsesapiClientMetadataPatch", METADATA),
         passed_over(M, "rootTurnId", TREE),
         passed_over(M, "runtimeWorkspaceRoots", ROOTS),
-        passed_over(M, "sandboxPolicy", SANDBOX),
+        honoured_for(M, "sandboxPolicy", SANDBOX),
         honoured(M, "serviceTier"),
         honoured(M, "serviceTierForTurn"),
         honoured(M, "summary"),

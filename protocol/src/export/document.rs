@@ -108,10 +108,11 @@ impl Page {
         }
     }
 
-    /// The params of a method that have no effect, with the reasons.
+    /// The params of a method that do not do all that they say, with the reasons.
     fn not_honoured(&mut self, method: &str) {
         let rows = params::of(method).filter_map(|row| match row.taken {
             Taken::Honoured => None,
+            Taken::HonouredFor(what) => Some(format!("- `{}` is honoured for this: {what}", row.name)),
             Taken::PassedOver(reason) => Some(format!("- `{}` is passed over: {reason}", row.name)),
             Taken::Refused(reason) => Some(format!("- `{}` is refused: {reason}", row.name)),
         });

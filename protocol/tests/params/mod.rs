@@ -30,7 +30,7 @@ impl MethodVisitor for Params {
         for row in rows {
             match row.taken {
                 Taken::Honoured => {}
-                Taken::PassedOver(reason) | Taken::Refused(reason) => {
+                Taken::HonouredFor(reason) | Taken::PassedOver(reason) | Taken::Refused(reason) => {
                     assert!(reason.len() > 10, "{}: {reason:?} is no reason", row.name);
                 }
             }

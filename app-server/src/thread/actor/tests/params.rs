@@ -44,6 +44,7 @@ fn setting(param: &str) -> Option<(&'static str, Value)> {
         "model" => ("model", json!("another")),
         "modelProvider" => ("modelProvider", json!("elsewhere")),
         "personality" => ("personality", json!("friendly")),
+        "sandbox" | "sandboxPolicy" => ("sandbox", json!({ "type": "readOnly", "networkAccess": false })),
         "serviceTier" => ("serviceTier", json!("flex")),
         "summary" => ("reasoningSummary", json!("detailed")),
         _ => return None,
@@ -53,11 +54,14 @@ fn setting(param: &str) -> Option<(&'static str, Value)> {
 /// Params of `M` with every setting that is honoured, and what the thread's settings have to be.
 fn all<M: Method>() -> (Map<String, Value>, Map<String, Value>) {
     let (mut asked, mut wanted) = (Map::new(), Map::new());
-    for row in params::of(M::INFO.wire).filter(|row| row.taken == Taken::Honoured) {
+    let honoured = |taken: Taken| matches!(taken, Taken::Honoured | Taken::HonouredFor(_));
+    for row in params::of(M::INFO.wire).filter(|row| honoured(row.taken)) {
         match setting(row.name) {
             Some((name, value)) => {
-                asked.insert(row.name.to_owned(), value.clone());
-                wanted.insert(name.to_owned(), value);
+                wanted.insert(name.to_owned(), value.clone());
+                // The word for this policy.
+                let is_word = row.name == "sandbox";
+                asked.insert(row.name.to_owned(), if is_word { json!("read-only") } else { value });
             }
             None => assert!(NO_SETTINGS.contains(&row.name), "{} {} has no test", M::INFO.wire, row.name),
         }
