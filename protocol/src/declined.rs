@@ -261,9 +261,18 @@ pub const DECLINED: &[Declined] = &[
     out_of_scope("windowsSandbox/setupStart", "belongs to Windows; Skein runs on Linux"),
     out_of_scope("windowsSandbox/readiness", "belongs to Windows; Skein runs on Linux"),
     out_of_scope("account/login/start", "Skein has no accounts to sign in to"),
-    out_of_scope("account/bedrock/discover", "cloud credentials come from the environment"),
-    out_of_scope("account/bedrock/setup", "cloud credentials come from the environment"),
-    out_of_scope("account/gcp/setup", "cloud credentials come from the environment"),
+    out_of_scope(
+        "account/bedrock/discover",
+        "no provider signs in with a cloud account; keys of providers come from the environment",
+    ),
+    out_of_scope(
+        "account/bedrock/setup",
+        "no provider signs in with a cloud account; keys of providers come from the environment",
+    ),
+    out_of_scope(
+        "account/gcp/setup",
+        "no provider signs in with a cloud account; keys of providers come from the environment",
+    ),
     out_of_scope("account/login/cancel", "Skein has no accounts to sign in to"),
     out_of_scope("accountSession/list", "Skein has no accounts to switch between"),
     out_of_scope("accountSession/switch", "Skein has no accounts to switch between"),
@@ -287,15 +296,21 @@ pub const DECLINED: &[Declined] = &[
     out_of_scope("process/writeStdin", "Skein starts no processes for clients; only configured helpers"),
     out_of_scope("process/kill", "Skein starts no processes for clients; only configured helpers"),
     out_of_scope("process/resizePty", "Skein starts no processes for clients; only configured helpers"),
-    out_of_scope("externalAgentConfig/detect", "the settings and histories of other agents are not imported"),
-    out_of_scope("externalAgentConfig/import", "the settings and histories of other agents are not imported"),
+    out_of_scope(
+        "externalAgentConfig/detect",
+        "other agents' histories and helpers are taken over at the command line: skein import and skein mcp import",
+    ),
+    out_of_scope(
+        "externalAgentConfig/import",
+        "other agents' histories and helpers are taken over at the command line: skein import and skein mcp import",
+    ),
     out_of_scope(
         "externalAgentConfig/import/recordHistory",
-        "the settings and histories of other agents are not imported",
+        "other agents' histories and helpers are taken over at the command line: skein import and skein mcp import",
     ),
     out_of_scope(
         "externalAgentConfig/import/readHistories",
-        "the settings and histories of other agents are not imported",
+        "other agents' histories and helpers are taken over at the command line: skein import and skein mcp import",
     ),
     out_of_scope("getConversationSummary", "replaced in the peer itself by thread/read"),
     out_of_scope("gitDiffToRemote", "Skein knows no repositories; git is a tool of a helper"),
