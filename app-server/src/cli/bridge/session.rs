@@ -277,7 +277,8 @@ impl Session {
         self.asked.push(Asked { id, method, line, kind, rule, again: false });
     }
 
-    /// The server asks. A question that the client has already is not put twice; its answer may have been lost.
+    /// The server asks. A question that the client has already is not put twice by a change of servers; its answer may have
+    /// been lost.
     fn asks(&mut self, id: RequestId, params: Option<&RawValue>, text: Utf8Bytes) {
         if let Some(known) = self.questions.iter().find(|question| question.id == id) {
             self.to_server.extend(known.answer.clone());
@@ -373,18 +374,24 @@ impl Session {
             }
             Kind::Unsubscribe(thread) => {
                 thread.map(|thread| self.threads.remove(&thread));
+                self.questions.retain(|question| question.thread.is_none() || question.thread != thread);
             }
-            Kind::Leave => self.threads.clear(),
+            Kind::Leave => {
+                self.threads.clear();
+                self.questions.retain(|question| question.thread.is_none());
+            }
             Kind::TurnStart | Kind::Other => {}
         }
         None
     }
 
-    /// The client is subscribed by an answer of its own. What it names of the client's questions is still open.
+    /// The client is subscribed by an answer of its own. What it names of the client's questions is still open, and is put again
+    /// behind it: who has come back shows what it is asked, whatever it showed before.
     fn follow(&mut self, result: &RawValue, observes: bool, now: i64) -> Option<ThreadId> {
         let picture = Picture::read(result)?;
         let thread = picture.id();
         self.void(thread, picture.pending(), now);
+        self.questions.retain(|question| question.thread != Some(thread));
         self.threads.insert(thread, picture.followed(observes));
         Some(thread)
     }

@@ -221,6 +221,25 @@ fn a_question_is_put_once_and_an_answer_that_was_lost_is_given_again() {
 }
 
 #[test]
+fn a_question_is_put_again_to_who_comes_back_by_itself() {
+    let mut world = world(false);
+    let question = world.question(0);
+    world.settle();
+    world.unsubscribe(0);
+    world.settle();
+    assert_eq!(world.shown_questions(), [0; 0], "the dialog is closed");
+    world.resume(0);
+    world.settle();
+    assert_eq!(world.shown_questions(), [question], "the turn waits for it");
+    // Somebody else may still answer: what this client has said is not said again for it.
+    world.refuse_question(question);
+    world.settle();
+    world.resume(0);
+    world.settle();
+    assert_eq!(world.shown_questions(), [question]);
+}
+
+#[test]
 fn when_nobody_is_there_any_more_everything_is_answered() {
     let mut world = world(false);
     let sent = world.ask(m::ThreadList::INFO.wire, &json!({}));

@@ -16,6 +16,7 @@ enum Happens {
     List,
     Message(usize),
     Resume(usize),
+    Unsubscribe(usize),
     Fork(usize),
     Send,
     Receive,
@@ -33,6 +34,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         1 => Just(Happens::List),
         2 => thread.clone().prop_map(Happens::Message),
         1 => thread.clone().prop_map(Happens::Resume),
+        1 => thread.clone().prop_map(Happens::Unsubscribe),
         1 => thread.prop_map(Happens::Fork),
         8 => Just(Happens::Send),
         8 => Just(Happens::Receive),
@@ -68,13 +70,10 @@ fn play(world: &mut World, happens: &Happens, step: usize) {
         }
         Happens::Message(thread) => message(world, *thread, step),
         Happens::Resume(thread) => {
-            let told = world.events_told(*thread).last().copied().unwrap_or(0);
-            // By number, so that what it is told goes on.
-            let skein = json!({"afterSeq": told, "epoch": 1});
-            world
-                .ask(m::ThreadResume::INFO.wire, &json!({"threadId": world.thread(*thread), "skein": skein}));
+            world.resume(*thread);
             world.settle();
         }
+        Happens::Unsubscribe(thread) => world.unsubscribe(*thread),
         Happens::Fork(thread) => {
             world.ask(m::ThreadFork::INFO.wire, &json!({"threadId": world.thread(*thread)}));
         }
@@ -118,7 +117,12 @@ proptest! {
             world.link();
         }
         world.settle();
-        for thread in 0..world.threads().min(2) {
+        // Whom it does not follow any more it asks for what it has missed.
+        for thread in 0..2 {
+            world.resume(thread);
+            world.settle();
+        }
+        for thread in 0..2 {
             let told = world.events_told(thread);
             prop_assert_eq!(told, (1..=world.events(thread)).collect::<Vec<_>>());
         }

@@ -50,6 +50,8 @@ pub struct World {
     /// Open questions and their threads.
     questions: BTreeMap<i64, usize>,
     from_server: VecDeque<Value>,
+    /// The client's requests whose answers close its dialogs of a thread: what is open is put again behind them.
+    closing: BTreeMap<i64, usize>,
     linked: bool,
     /// The server refuses.
     stops: bool,
@@ -93,6 +95,25 @@ impl World {
         self.last_id
     }
 
+    /// The client's own resume of a thread, from what it was told.
+    pub fn resume(&mut self, thread: usize) {
+        let told = self.events_told(thread).last().copied().unwrap_or(0);
+        let params = json!({"threadId": id_of(thread), "skein": {"afterSeq": told, "epoch": 1}});
+        let id = self.ask(m::ThreadResume::INFO.wire, &params);
+        self.closing.insert(id, thread);
+    }
+
+    /// The client wants to hear no more of a thread.
+    pub fn unsubscribe(&mut self, thread: usize) {
+        let id = self.ask(m::ThreadUnsubscribe::INFO.wire, &json!({"threadId": id_of(thread)}));
+        self.closing.insert(id, thread);
+    }
+
+    /// The client cannot answer a question; somebody else may.
+    pub fn refuse_question(&mut self, question: i64) {
+        self.say(&json!({"id": question, "error": {"code": -32601, "message": "no"}}));
+    }
+
     /// The client answers a question.
     pub fn answer(&mut self, question: i64) {
         self.say(&json!({"id": question, "result": {}}));
@@ -114,14 +135,18 @@ impl World {
     pub fn shown_questions(&self) -> Vec<i64> {
         let mut shown = Vec::new();
         for told in &self.told {
+            let id = told["id"].as_i64().unwrap_or_default();
             if told["params"]["q"] == true {
-                assert!(!shown.contains(&told["id"].as_i64().unwrap()), "put twice: {told}");
-                shown.push(told["id"].as_i64().unwrap());
+                let thread = index_of(&told["params"]["threadId"]).unwrap();
+                assert!(!shown.contains(&(id, thread)), "put twice: {told}");
+                shown.push((id, thread));
             } else if told["method"] == n::ServerRequestResolved::INFO.wire {
-                shown.retain(|question| told["params"]["requestId"] != *question);
+                shown.retain(|(question, _)| told["params"]["requestId"] != *question);
+            } else if let Some(closed) = self.closing.get(&id) {
+                shown.retain(|(_, thread)| thread != closed);
             }
         }
-        shown
+        shown.into_iter().map(|(question, _)| question).collect()
     }
 
     pub fn open_questions(&self) -> Vec<i64> {
@@ -254,6 +279,7 @@ impl World {
     fn take(&mut self, message: &Value) {
         let (id, params) = (&message["id"], &message["params"]);
         match message["method"].as_str() {
+            None if message["error"].is_object() => {}
             None => self.settled(id.as_i64().unwrap()),
             Some(_) if id.is_null() => {}
             Some(method) if method == m::Initialize::INFO.wire => {
@@ -280,6 +306,10 @@ impl World {
                     return self.refuse(id, "threadNotFound");
                 }
                 self.subscribe(id, thread, params["skein"]["afterSeq"].as_u64());
+            }
+            Some(method) if method == m::ThreadUnsubscribe::INFO.wire => {
+                self.subscribed.remove(&index_of(&params["threadId"]).unwrap());
+                self.reply(id, json!({}));
             }
             Some(method) if method == m::TurnStart::INFO.wire => self.turn(id, params),
             Some(method) if method == m::TurnInterrupt::INFO.wire => self.refuse(id, "noTurn"),
@@ -326,11 +356,6 @@ impl World {
             let method = n::ServerRequestResolved::INFO.wire;
             self.from_server.push_back(json!({"method": method, "params": params}));
         }
-    }
-
-    /// How many threads there are.
-    pub fn threads(&self) -> usize {
-        self.threads.len()
     }
 
     /// How many events a thread has.
