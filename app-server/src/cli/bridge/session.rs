@@ -24,7 +24,7 @@ use skein_protocol::event::ServerRequestResolvedNotification;
 use skein_protocol::ids::{RequestId, ThreadId};
 use skein_protocol::methods::{
     Initialize, Initialized, SkeinConnectionLeave, ThreadFork, ThreadResume, ThreadStart, ThreadUnsubscribe,
-    TurnStart,
+    TurnStart, TurnSteer,
 };
 use skein_protocol::notifications::{ServerRequestResolved, SkeinHeartbeat, ThreadStarted};
 use skein_protocol::table::{ClientNotification, Method, Notification};
@@ -99,6 +99,7 @@ enum Kind {
     Unsubscribe(Option<ThreadId>),
     Leave,
     TurnStart,
+    TurnSteer,
     Other,
 }
 
@@ -260,10 +261,10 @@ impl Session {
         let kind = kind(method, params);
         let line = match kind {
             Kind::Initialize => self.hello.ask(&id, params).unwrap_or(line),
-            Kind::TurnStart => {
+            Kind::TurnStart | Kind::TurnSteer => {
                 self.last_id += 1;
                 let unique = format!("{}-{}", self.name, self.last_id);
-                names::named(&id, params, &unique).map_or(line, Utf8Bytes::from)
+                names::named(&id, method, params, &unique).map_or(line, Utf8Bytes::from)
             }
             Kind::Start
             | Kind::Fork
@@ -380,7 +381,7 @@ impl Session {
                 self.threads.clear();
                 self.questions.retain(|question| question.thread.is_none());
             }
-            Kind::TurnStart | Kind::Other => {}
+            Kind::TurnStart | Kind::TurnSteer | Kind::Other => {}
         }
         None
     }
@@ -434,6 +435,7 @@ fn kind(method: &str, params: Option<&RawValue>) -> Kind {
         }
         _ if method == SkeinConnectionLeave::INFO.wire => Kind::Leave,
         _ if method == TurnStart::INFO.wire => Kind::TurnStart,
+        _ if method == TurnSteer::INFO.wire => Kind::TurnSteer,
         _ => Kind::Other,
     }
 }

@@ -230,9 +230,13 @@ impl Asked {
     fn is_about(&self, id: ThreadId) -> bool {
         match self.kind {
             Kind::Resume { thread, .. } | Kind::Unsubscribe(thread) => thread == Some(id),
-            Kind::Initialize | Kind::Start | Kind::Fork | Kind::Leave | Kind::TurnStart | Kind::Other => {
-                false
-            }
+            Kind::Initialize
+            | Kind::Start
+            | Kind::Fork
+            | Kind::Leave
+            | Kind::TurnStart
+            | Kind::TurnSteer
+            | Kind::Other => false,
         }
     }
 }

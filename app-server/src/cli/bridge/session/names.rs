@@ -7,8 +7,6 @@ use memchr::memmem;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use skein_protocol::ids::RequestId;
-use skein_protocol::methods::TurnStart;
-use skein_protocol::table::Method;
 
 /// The member of the params.
 const MEMBER: &str = "clientUserMessageId";
@@ -22,19 +20,19 @@ const PRINTED: &str = r#""clientId":"skein-bridge-message-"#;
 #[derive(Serialize)]
 struct Request<'a> {
     id: &'a RequestId,
-    method: &'static str,
+    method: &'a str,
     params: BTreeMap<&'a str, &'a RawValue>,
 }
 
-/// The request to begin a turn with an id for its message, made from `unique`; none where it has one, or cannot be read.
-pub fn named(id: &RequestId, params: Option<&RawValue>, unique: &str) -> Option<String> {
+/// The request with a message, to begin a turn or to add to one, with an id for the message, made from `unique`; none where it has one, or cannot be read.
+pub fn named(id: &RequestId, method: &str, params: Option<&RawValue>, unique: &str) -> Option<String> {
     let mut members: BTreeMap<&str, &RawValue> = serde_json::from_str(params?.get()).ok()?;
     if members.get(MEMBER).is_some_and(|name| name.get() != "null") {
         return None;
     }
     let name = serde_json::value::to_raw_value(&format!("{PREFIX}{unique}")).ok()?;
     members.insert(MEMBER, &name);
-    serde_json::to_string(&Request { id, method: TurnStart::INFO.wire, params: members }).ok()
+    serde_json::to_string(&Request { id, method, params: members }).ok()
 }
 
 /// A message without these ids; none where it has none.
@@ -57,6 +55,9 @@ pub fn without(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use skein_protocol::methods::{TurnStart, TurnSteer};
+    use skein_protocol::table::Method;
+
     use super::*;
 
     fn raw(text: &str) -> Box<RawValue> {
@@ -66,14 +67,16 @@ mod tests {
     #[test]
     fn a_message_without_an_id_gets_one_and_one_with_an_id_keeps_it() {
         let id = RequestId::Integer(7);
-        let named = |text| named(&id, Some(&raw(text)), "u-1");
-        let params = r#"{"clientUserMessageId":"skein-bridge-message-u-1","input":[ 1.50 ]}"#;
-        let expected = format!(r#"{{"id":7,"method":"{}","params":{params}}}"#, TurnStart::INFO.wire);
-        assert_eq!(named(r#"{"input":[ 1.50 ]}"#).as_ref(), Some(&expected), "the rest is as it was");
-        let null = named(r#"{"input":[ 1.50 ],"clientUserMessageId":null}"#);
-        assert_eq!(null.as_ref(), Some(&expected));
-        assert_eq!(named(r#"{"clientUserMessageId":"mine"}"#), None);
-        assert_eq!(named("[]"), None);
+        for method in [TurnStart::INFO.wire, TurnSteer::INFO.wire] {
+            let named = |text| named(&id, method, Some(&raw(text)), "u-1");
+            let params = r#"{"clientUserMessageId":"skein-bridge-message-u-1","input":[ 1.50 ]}"#;
+            let expected = format!(r#"{{"id":7,"method":"{method}","params":{params}}}"#);
+            assert_eq!(named(r#"{"input":[ 1.50 ]}"#).as_ref(), Some(&expected), "the rest is as it was");
+            let null = named(r#"{"input":[ 1.50 ],"clientUserMessageId":null}"#);
+            assert_eq!(null.as_ref(), Some(&expected));
+            assert_eq!(named(r#"{"clientUserMessageId":"mine"}"#), None);
+            assert_eq!(named("[]"), None);
+        }
     }
 
     #[test]

@@ -39,7 +39,6 @@ const AGAIN: &[&str] = &[
     m::ThreadUnarchive::INFO.wire,
     // The server remembers the messages that it has taken, by their ids.
     m::TurnStart::INFO.wire,
-    // Its turn has ended with the server, so it is taken at most once.
     m::TurnSteer::INFO.wire,
     m::McpServerResourceRead::INFO.wire,
     m::ConfigMcpServerReload::INFO.wire,

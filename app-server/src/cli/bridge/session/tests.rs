@@ -198,6 +198,19 @@ fn the_answer_to_a_message_that_is_sent_again_comes_before_its_turn() {
 }
 
 #[test]
+fn a_word_to_a_running_turn_is_taken_once_though_only_the_link_was_lost() {
+    let mut world = world(false);
+    let params = json!({"threadId": world.thread(0), "expectedTurnId": "t", "input": []});
+    let id = world.ask(m::TurnSteer::INFO.wire, &params);
+    world.send_all();
+    world.lose(Link::Broken);
+    world.link();
+    world.settle();
+    assert!(world.answer_to(id).unwrap()["result"].is_object());
+    assert_eq!(world.events_told(0), [1]);
+}
+
+#[test]
 fn a_question_is_put_once_and_an_answer_that_was_lost_is_given_again() {
     let mut world = world(false);
     let (first, second) = (world.question(0), world.question(0));

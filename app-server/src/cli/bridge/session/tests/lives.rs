@@ -15,6 +15,7 @@ enum Happens {
     Answer,
     List,
     Message(usize),
+    Steer(usize),
     Resume(usize),
     Unsubscribe(usize),
     Fork(usize),
@@ -33,6 +34,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         1 => Just(Happens::Answer),
         1 => Just(Happens::List),
         2 => thread.clone().prop_map(Happens::Message),
+        1 => thread.clone().prop_map(Happens::Steer),
         1 => thread.clone().prop_map(Happens::Resume),
         1 => thread.clone().prop_map(Happens::Unsubscribe),
         1 => thread.prop_map(Happens::Fork),
@@ -68,7 +70,8 @@ fn play(world: &mut World, happens: &Happens, step: usize) {
         Happens::List => {
             world.ask(m::ThreadList::INFO.wire, &json!({}));
         }
-        Happens::Message(thread) => message(world, *thread, step),
+        Happens::Message(thread) => message(world, m::TurnStart::INFO.wire, *thread, step),
+        Happens::Steer(thread) => message(world, m::TurnSteer::INFO.wire, *thread, step),
         Happens::Resume(thread) => {
             world.resume(*thread);
             world.settle();
@@ -90,12 +93,12 @@ fn play(world: &mut World, happens: &Happens, step: usize) {
 }
 
 /// A message of the user; every other one has an id of the client's.
-fn message(world: &mut World, thread: usize, step: usize) {
+fn message(world: &mut World, method: &str, thread: usize, step: usize) {
     let mut params = json!({"threadId": world.thread(thread), "input": []});
     if step.is_multiple_of(2) {
         params["clientUserMessageId"] = format!("m-{step}").into();
     }
-    world.ask(m::TurnStart::INFO.wire, &params);
+    world.ask(method, &params);
 }
 
 proptest! {

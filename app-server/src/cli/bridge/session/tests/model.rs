@@ -311,7 +311,9 @@ impl World {
                 self.subscribed.remove(&index_of(&params["threadId"]).unwrap());
                 self.reply(id, json!({}));
             }
-            Some(method) if method == m::TurnStart::INFO.wire => self.turn(id, params),
+            Some(method) if [m::TurnStart::INFO.wire, m::TurnSteer::INFO.wire].contains(&method) => {
+                self.turn(id, params);
+            }
             Some(method) if method == m::TurnInterrupt::INFO.wire => self.refuse(id, "noTurn"),
             Some(NEVER_ANSWERED) => {}
             Some(_) => self.reply(id, json!({"it": "is so"})),
