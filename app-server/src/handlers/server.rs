@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::Value;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
@@ -19,8 +20,9 @@ use crate::policy;
 use crate::reload;
 use crate::router::errors;
 use crate::thread::command::{Command, Unload};
-use crate::thread::event::{Force, Materialised};
+use crate::thread::event::Force;
 use crate::thread::machine::Phase;
+use crate::thread::registry::ThreadHandle;
 use crate::thread::subscribers::{ClientWishes, Left};
 
 /// `initialize`
@@ -98,34 +100,30 @@ pub fn leave(
         if left == Left::Nothing {
             continue;
         }
-        if services.subscribers.counts(thread).subscribers == 0
-            && let Some(handle) = services.registry.handle(thread)
-        {
-            if let Some(turn) = handle.seen(|seen| seen.turn.clone()) {
-                handle.interrupt(turn);
-            } else if handle.seen(|seen| seen.materialised == Materialised::No) {
-                // It would be kept for a client that comes back, and this one does not. Refused where somebody has come.
-                let unload = Unload { force: Force::No, reply: Reply::to_nobody() };
-                handle.send(Command::Unload(unload)).ok();
-            }
-            alone.push(handle);
+        if services.subscribers.counts(thread).subscribers == 0 {
+            alone.extend(services.registry.handle(thread));
         }
         services.registry.wake(thread);
     }
     let tasks = services.tasks.clone();
     tasks.spawn("leave", async move {
-        let all = alone.len();
+        let left = u64::try_from(alone.len()).unwrap_or(u64::MAX);
         let end = services.clock.now() + policy::LEAVE_LIMIT;
-        let mut loaded = 0;
-        for handle in alone {
-            let mut seen = handle.watch();
-            let gone = seen.wait_for(|seen| seen.phase == Phase::Gone);
-            // An owner that is gone tells no more, which is the other end of this wait.
-            loaded += u64::from(tokio::time::timeout_at(end, gone).await.is_err());
-        }
-        let left = u64::try_from(all).unwrap_or(u64::MAX);
+        let ends = alone.into_iter().map(|handle| tokio::time::timeout_at(end, end_of(handle)));
+        let loaded = join_all(ends).await.into_iter().filter(Result::is_err).count();
+        let loaded = u64::try_from(loaded).unwrap_or(u64::MAX);
         reply.ok(&SkeinConnectionLeaveResponse { left, loaded });
     });
+}
+
+/// Has a thread end that only somebody had who does not come back, and waits for its end. This goes behind what that user has asked
+/// of the owner, which may not have begun yet, and is refused where somebody else has come.
+async fn end_of(handle: ThreadHandle) {
+    let mut seen = handle.watch();
+    let unload = Unload { force: Force::IfDeserted, reply: Reply::to_nobody() };
+    // An owner that is gone takes, and tells, no more: the other end of both waits.
+    handle.mailbox().send(Command::Unload(unload)).await.ok();
+    seen.wait_for(|seen| seen.phase == Phase::Gone).await.ok();
 }
 
 /// `skein/quiesce`: asks every owner, and waits for all of them in a task of its own.

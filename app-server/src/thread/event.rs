@@ -30,6 +30,8 @@ pub enum Materialised {
 pub enum Force {
     /// Refused while the thread is active or somebody else is subscribed.
     No,
+    /// Refused while somebody is subscribed: whoever was has gone for good.
+    IfDeserted,
     /// Whatever it does and whoever listens.
     Yes,
 }

@@ -1,6 +1,7 @@
 //! `skein app-server`: the protocol on standard streams, as the server of a home or as a bridge to it.
 
 mod ends;
+mod leaving;
 mod takeover;
 
 use anyhow::{Context, Result};

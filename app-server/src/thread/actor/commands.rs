@@ -18,7 +18,7 @@ use crate::router::errors;
 use crate::thread::command::{Command, Input, InputReply, Repaired, Resume, SetName, Unload};
 use crate::thread::effect::Effect;
 use crate::thread::error::ThreadError;
-use crate::thread::event::{Event, WaiterId};
+use crate::thread::event::{Event, Force, WaiterId};
 use crate::thread::machine::Phase;
 use crate::thread::outgoing::Outgoing;
 use crate::thread::subscribers::{Role, Ticket};
@@ -248,7 +248,11 @@ impl Owner {
             Phase::Loading => self.defer(Command::Unload(unload)),
             Phase::Gone => unload.reply.ok(&SkeinThreadUnloadResponse { state: UnloadOutcome::NotLoaded }),
             Phase::Idle | Phase::Running | Phase::Unloading => {
-                let counts = self.services.subscribers.counts(self.id);
+                let counts = match unload.force {
+                    // Also those whose subscription stands in line.
+                    Force::IfDeserted => self.counts(),
+                    Force::No | Force::Yes => self.services.subscribers.counts(self.id),
+                };
                 let own = unload
                     .reply
                     .connection()

@@ -26,13 +26,13 @@ impl Machine {
             // The actor keeps an unload until the load is over.
             State::Loading { .. } | State::Gone => return Vec::new(),
         };
-        if force == Force::No {
-            if runs || self.active() {
-                return vec![Effect::RefuseUnload(waiter, UnloadRefusal::Active)];
-            }
-            if others > 0 {
-                return vec![Effect::RefuseUnload(waiter, UnloadRefusal::Subscribed)];
-            }
+        let refusal = match force {
+            Force::No if runs || self.active() => Some(UnloadRefusal::Active),
+            Force::No | Force::IfDeserted if others > 0 => Some(UnloadRefusal::Subscribed),
+            Force::No | Force::IfDeserted | Force::Yes => None,
+        };
+        if let Some(refusal) = refusal {
+            return vec![Effect::RefuseUnload(waiter, refusal)];
         }
         let mut effects = vec![Effect::LeaveAsker(waiter)];
         effects.extend(self.unload(now, UnloadReason::Asked));

@@ -356,6 +356,15 @@ fn an_unload_is_refused_while_the_thread_is_active_or_shared_unless_forced() {
 }
 
 #[test]
+fn what_only_a_user_had_who_is_gone_ends_whatever_it_does() {
+    let unload = |others| Event::Unload { waiter: V, force: Force::IfDeserted, others };
+    let mut life = Life::subscribed();
+    life.step(Event::Input);
+    assert_eq!(life.step(unload(1)), [Effect::RefuseUnload(V, UnloadRefusal::Subscribed)]);
+    assert_eq!(life.step(unload(0)), [Effect::LeaveAsker(V), Effect::StopTurn, Effect::EndHelpers]);
+}
+
+#[test]
 fn the_disk_is_given_up_after_the_limit_and_a_living_helper_never() {
     let mut life = Life::subscribed();
     life.step(Event::Unload { waiter: V, force: Force::Yes, others: 0 });
