@@ -5,6 +5,7 @@
 mod session;
 
 use std::cell::RefCell;
+use std::time::Duration;
 use std::{fmt, io};
 
 use anyhow::Context;
@@ -152,7 +153,7 @@ impl Bridge {
             }
             Ended::Server(_) => shared.with(Session::lost),
         }
-        Ok(ended)
+        unreadable.map_or(Ok(ended), Err)
     }
 
     /// Waits for a link, and hears meanwhile whether the client is still there.
@@ -233,6 +234,7 @@ async fn pass_on(
                 None => return Ok(()),
             },
         }
+            () = again(shared) => shared.with(Session::resume_again),
     }
 }
 

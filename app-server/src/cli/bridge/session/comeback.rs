@@ -36,15 +36,36 @@ pub const SERVER_STOPS: &str = "serverStops";
 /// Resumes that wait for their answers at a time. Origin: guess; below what a connection may have under way.
 const AT_ONCE: usize = 16;
 
+/// How long to wait with a resume for which the server has no room, where it does not say so. Origin: guess.
+const RETRY_MS: u64 = 100;
+
 /// How far it is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Comeback {
     left: VecDeque<ThreadId>,
     /// Resumes that were asked for.
     asked: HashMap<String, ThreadId>,
+    /// How many may be asked for at a time: fewer where the server has no room for more.
+    at_once: usize,
+    /// When to ask again (Unix milliseconds), while it has no room for a single one.
+    again_at: Option<i64>,
 }
 
 impl Comeback {
+    fn new(left: VecDeque<ThreadId>) -> Self {
+        Self { left, asked: HashMap::new(), at_once: AT_ONCE, again_at: None }
+    }
+
+    /// The server has no room for one more: its turn comes when another one is answered, or when the server says.
+    fn put_off(&mut self, thread: ThreadId, error: &WireError, now: i64) {
+        self.left.push_back(thread);
+        self.at_once = self.asked.len();
+        if self.at_once == 0 {
+            let retry = error.data.as_ref().and_then(|data| data.retry_after_ms).unwrap_or(RETRY_MS);
+            self.again_at = Some(now.saturating_add(i64::try_from(retry).unwrap_or(i64::MAX)));
+        }
+    }
+
     fn ask(
         &mut self,
         thread: ThreadId,
@@ -72,6 +93,9 @@ impl Session {
             State::Greeting if id == HELLO => self.greeted(answer.err(), now),
             State::Resuming(comeback) => {
                 if let Some(thread) = comeback.asked.remove(id) {
+                    if answer.is_ok() {
+                        comeback.at_once = AT_ONCE.min(comeback.at_once + 1);
+                    }
                     self.resumed(thread, answer, now);
                     self.resume_more();
                 }
@@ -96,13 +120,29 @@ impl Session {
         let starts = self.asked.iter().filter(|asked| asked.kind == Kind::TurnStart);
         let behind: Vec<RequestId> = starts.map(|asked| asked.id.clone()).collect();
         self.held = (!behind.is_empty()).then(|| Held { behind, ..Held::default() });
-        self.state = State::Resuming(Comeback { left, asked: HashMap::new() });
+        self.state = State::Resuming(Comeback::new(left));
+        self.resume_more();
+    }
+
+    /// When [`Session::resume_again`] is due (Unix milliseconds), if ever.
+    pub fn again_at(&self) -> Option<i64> {
+        match &self.state {
+            State::Resuming(comeback) => comeback.again_at,
+            State::Apart | State::Greeting | State::Live => None,
+        }
+    }
+
+    /// The server may have room now.
+    pub fn resume_again(&mut self) {
+        if let State::Resuming(comeback) = &mut self.state {
+            (comeback.again_at, comeback.at_once) = (None, 1);
+        }
         self.resume_more();
     }
 
     fn resume_more(&mut self) {
         let State::Resuming(comeback) = &mut self.state else { return };
-        while comeback.asked.len() < AT_ONCE
+        while comeback.asked.len() < comeback.at_once
             && let Some(thread) = comeback.left.pop_front()
         {
             let Some(followed) = self.threads.get(&thread) else { continue };
@@ -111,7 +151,7 @@ impl Session {
                 envelope::request::<ThreadResume>(id, &params)
             });
         }
-        if comeback.asked.is_empty() {
+        if comeback.asked.is_empty() && comeback.left.is_empty() {
             self.go_live();
         }
     }
@@ -124,7 +164,7 @@ impl Session {
             }
             Err(error) if error.code == OVERLOADED => {
                 if let State::Resuming(comeback) = &mut self.state {
-                    comeback.left.push_back(thread);
+                    comeback.put_off(thread, &error, now);
                 }
             }
             // Its client is told nothing: the link goes with the server.

@@ -253,6 +253,28 @@ fn a_question_is_put_again_to_who_comes_back_by_itself() {
 }
 
 #[test]
+fn a_server_that_has_no_room_is_asked_again_when_it_says() {
+    let mut world = world(false);
+    world.ask(m::ThreadStart::INFO.wire, &json!({}));
+    world.settle();
+    world.room = Some(1);
+    world.lose(Link::Broken);
+    world.link();
+    let steps = (0..100).take_while(|_| world.send() || world.receive()).count();
+    assert!(steps < 100, "it is asked without end");
+    assert_eq!((world.turned_away, world.again_at()), (1, Some(1_200)));
+    world.room = None;
+    world.resume_again();
+    world.settle();
+    assert_eq!(world.again_at(), None);
+    for thread in 0..2 {
+        world.event(thread);
+    }
+    world.settle();
+    assert_eq!((world.events_told(0), world.events_told(1)), (vec![1], vec![1]));
+}
+
+#[test]
 fn when_nobody_is_there_any_more_everything_is_answered() {
     let mut world = world(false);
     let sent = world.ask(m::ThreadList::INFO.wire, &json!({}));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Value, json};
+use skein_protocol::error::OVERLOADED;
 use skein_protocol::extension::{EVENTS_EXTENSION, EVENTS_VERSION};
 use skein_protocol::methods as m;
 use skein_protocol::notifications as n;
@@ -55,6 +56,10 @@ pub struct World {
     linked: bool,
     /// The server refuses.
     stops: bool,
+    /// For so many resumes it has room; for all without one.
+    pub room: Option<usize>,
+    /// Resumes for which it had none.
+    pub turned_away: usize,
 }
 
 fn id_of(thread: usize) -> String {
@@ -210,6 +215,15 @@ impl World {
         true
     }
 
+    /// When the session wants to be asked again.
+    pub fn again_at(&self) -> Option<i64> {
+        self.session.again_at()
+    }
+
+    pub fn resume_again(&mut self) {
+        self.session.resume_again();
+    }
+
     /// Until nobody has anything to say.
     pub fn settle(&mut self) {
         while self.send() || self.receive() {}
@@ -304,6 +318,12 @@ impl World {
                 let thread = index_of(&params["threadId"]).unwrap();
                 if self.threads[thread].gone {
                     return self.refuse(id, "threadNotFound");
+                }
+                if self.room.is_some_and(|room| self.subscribed.len() >= room) {
+                    self.turned_away += 1;
+                    let data = json!({"reason": "resumesUnderWay", "retryAfterMs": 200});
+                    let error = json!({"code": OVERLOADED, "message": "later", "data": data});
+                    return self.from_server.push_back(json!({"id": id, "error": error}));
                 }
                 self.subscribe(id, thread, params["skein"]["afterSeq"].as_u64());
             }
