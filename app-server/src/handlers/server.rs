@@ -23,7 +23,7 @@ use crate::thread::command::{Command, Unload};
 use crate::thread::event::Force;
 use crate::thread::machine::Phase;
 use crate::thread::registry::ThreadHandle;
-use crate::thread::subscribers::{ClientWishes, Left};
+use crate::thread::subscribers::{ClientWishes, Left, Role};
 
 /// `initialize`
 pub fn initialize(
@@ -96,11 +96,12 @@ pub fn leave(
     let services = Arc::clone(&connection.services);
     let mut alone = Vec::new();
     for thread in services.subscribers.threads_of(connection.id()) {
+        let watched = services.subscribers.role(connection.id(), thread) == Some(Role::Observer);
         let left = services.subscribers.leave(connection.id(), thread);
         if left == Left::Nothing {
             continue;
         }
-        if services.subscribers.counts(thread).subscribers == 0 {
+        if !watched && services.subscribers.counts(thread).subscribers == 0 {
             alone.extend(services.registry.handle(thread));
         }
         services.registry.wake(thread);

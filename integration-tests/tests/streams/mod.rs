@@ -132,5 +132,11 @@ async fn who_leaves_for_good_ends_its_turns_unless_somebody_else_listens() -> Re
     assert_eq!((answer.left, answer.loaded), (1, 0));
     let again = one.call::<SkeinConnectionLeave>(SkeinConnectionLeaveParams {}).await?;
     assert_eq!((again.left, again.loaded), (0, 0));
+    // Who has only watched takes nothing with it.
+    one.observe(both).await?;
+    other.close().await?;
+    let watched = one.call::<SkeinConnectionLeave>(SkeinConnectionLeaveParams {}).await?;
+    assert_eq!((watched.left, watched.loaded), (0, 0));
+    assert_eq!(ended_turn(&home, both).await?, TurnStatus::InProgress);
     home.finish().await
 }
