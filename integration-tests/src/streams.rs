@@ -213,7 +213,15 @@ impl Streams {
     /// # Errors
     /// When it has not ended within `bound`.
     pub async fn exit(self, bound: Duration) -> anyhow::Result<(Option<i32>, String)> {
-        let Self { mut child, input, output, mut errors, .. } = self;
+        self.rest(bound).await.map(|(code, said, _)| (code, said))
+    }
+
+    /// The same, with the messages that nobody has taken yet.
+    ///
+    /// # Errors
+    /// When it has not ended within `bound`, or prints what is no message.
+    pub async fn rest(self, bound: Duration) -> anyhow::Result<(Option<i32>, String, Vec<Value>)> {
+        let Self { mut child, input, output, mut errors, heard, .. } = self;
         drop(input);
         let mut rest = output.into_inner();
         let (mut said, mut shown) = (String::new(), Vec::new());
@@ -223,6 +231,10 @@ impl Streams {
         };
         let status =
             tokio::time::timeout(bound, end).await.with_context(|| format!("not within {bound:?}"))??;
-        Ok((status.code(), said))
+        let mut messages = Vec::from(heard);
+        for line in shown.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            messages.push(serde_json::from_slice(line)?);
+        }
+        Ok((status.code(), said, messages))
     }
 }

@@ -14,7 +14,7 @@ use tokio::runtime;
 use super::bridge::{Bridge, Ended};
 use super::client;
 use super::home_alone;
-use super::serve::{self, Asked, Serve, Signals, Start};
+use super::serve::{self, Serve, Signals, Start, stopped};
 
 #[derive(Debug, Args)]
 pub struct AppServer {
@@ -60,10 +60,10 @@ async fn speak(mut place: Place) -> anyhow::Result<()> {
     }
     if let Some(server) = &place.server {
         // Others need it for as long as nobody wants this process itself to end.
-        if matches!(spoken, Ok(Over::Input)) {
+        if !matches!(spoken, Ok(Over::Signal)) {
             tokio::select! {
                 () = server.deserted() => {}
-                () = stopped(&mut signals) => {}
+                () = stopped(&mut signals, Some(server)) => {}
             }
         }
         serve::stop(server, &mut signals).await;
@@ -81,10 +81,10 @@ async fn carry(place: &mut Place, bridge: &mut Bridge, signals: &mut Signals) ->
     // Links that were lost soon, one after the other.
     let mut lost = 0;
     loop {
-        let found = bridge.meanwhile(place.link(lost), stopped(signals)).await?;
+        let found = bridge.meanwhile(place.link(lost), stopped(signals, None)).await?;
         let since = Clock.now();
         let ended = match found {
-            Ok(link) => bridge.carry(link?, stopped(signals)).await?,
+            Ok(link) => bridge.carry(link?, stopped(signals, place.server.as_ref())).await?,
             Err(ended) => ended,
         };
         let reason = match ended {
@@ -169,9 +169,4 @@ enum Refused {
     Yet(anyhow::Error),
     /// It will not, unless this is a change of servers.
     Now(anyhow::Error),
-}
-
-/// Until a signal asks for the end.
-async fn stopped(signals: &mut Signals) {
-    while let Asked::Reload = signals.next().await {}
 }

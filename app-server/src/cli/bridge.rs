@@ -15,9 +15,9 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use skein_app_server::clock::Clock;
 use skein_app_server::policy;
 use skein_protocol::envelope::{self, Incoming};
+use skein_protocol::extension::{SkeinConnectionLeaveParams, SkeinConnectionLeaveResponse};
 use skein_protocol::ids::RequestId;
 use skein_protocol::methods::SkeinConnectionLeave;
-use skein_protocol::table::Method;
 use tokio::io::{AsyncWriteExt, Stdin, Stdout};
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -140,16 +140,21 @@ impl Bridge {
         let Self { lines, printer, shared } = self;
         let (mut to_server, mut from_server) = link.split();
         shared.with(Session::linked);
-        let ended = tokio::select! {
-            input = pass_on(lines, &mut to_server, shared) => input.map(|()| Ended::Input)?,
-            output = show(&mut from_server, printer, shared) => output,
-            () = stopped => Ended::Signal,
+        let (ended, unreadable) = tokio::select! {
+            input = pass_on(lines, &mut to_server, shared) => (Ended::Input, input.err()),
+            output = show(&mut from_server, printer, shared) => (output, None),
+            () = stopped => (Ended::Signal, None),
         };
         match ended {
             Ended::Input | Ended::Signal => {
                 // Bounded, whatever server and client do. What is left is the server's business then.
                 let leave = leave(&mut to_server, &mut from_server, printer, shared);
-                tokio::time::timeout(policy::LEAVE_LIMIT + policy::LEAVE_MARGIN, leave).await.ok();
+                let bound = policy::LEAVE_LIMIT + policy::LEAVE_MARGIN;
+                if tokio::time::timeout(bound, leave).await.is_err() {
+                    tracing::warn!(
+                        "not everything that this client waits for has come in time; it is given up"
+                    );
+                }
             }
             Ended::Server(_) => shared.with(Session::lost),
         }
@@ -229,12 +234,21 @@ async fn pass_on(
         tokio::select! {
             biased;
             () = shared.for_server.notified() => {}
+            () = again(shared) => shared.with(Session::resume_again),
             line = next_line(lines, shared) => match line? {
                 Some(line) => shared.with(|session| session.client_says(line)),
                 None => return Ok(()),
             },
         }
-            () = again(shared) => shared.with(Session::resume_again),
+    }
+}
+
+/// Until the server is to be asked again for what it had no room for.
+async fn again(shared: &Shared) {
+    let at = shared.session.borrow().again_at();
+    match at.map(|at| u64::try_from(at.saturating_sub(Clock.wall().0)).unwrap_or_default()) {
+        Some(wait) => tokio::time::sleep(Duration::from_millis(wait)).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -294,32 +308,55 @@ fn take(
     }
 }
 
-/// Tells the server that the user is gone, and waits until what only this user had has ended.
+/// Tells the server that the user is gone, and waits until what only this user had has ended, and until what was asked before is
+/// answered.
 async fn leave(
     to_server: &mut SplitSink<Box<dyn Link>, Message>,
     from_server: &mut SplitStream<Box<dyn Link>>,
     printer: &mut Printer,
     shared: &Shared,
 ) {
-    let request = serde_json::json!({"id": LEAVE, "method": SkeinConnectionLeave::INFO.wire, "params": {}});
-    if to_server.send(Message::text(request.to_string())).await.is_err() {
-        return;
-    }
-    loop {
-        let message = from_server.next().await;
-        // The error: it was not even initialised.
-        if let Some(Ok(Message::Text(text))) = &message
-            && let Ok(Incoming::Response { id, .. } | Incoming::Error { id, .. }) = envelope::parse(text)
-            && matches!(id, RequestId::String(id) if id == LEAVE)
-        {
-            break;
+    let mut goodbye = Some(envelope::request::<SkeinConnectionLeave>(
+        &RequestId::String(LEAVE.to_owned()),
+        &SkeinConnectionLeaveParams {},
+    ));
+    let (mut left, mut read) = (false, true);
+    while !left || read && shared.session.borrow().waits() {
+        let said = if shared.session.borrow().is_live() { goodbye.take() } else { None };
+        let asked = std::iter::from_fn(|| shared.next_to_server());
+        for text in asked.chain(said.map(Utf8Bytes::from)) {
+            if to_server.send(Message::Text(text)).await.is_err() {
+                return;
+            }
         }
-        if take(message, shared).is_some() {
+        let message = from_server.next().await;
+        if let Some(Ok(Message::Text(text))) = &message
+            && let Some(loaded) = left_behind(text)
+        {
+            if loaded > 0 {
+                tracing::warn!(loaded, "threads that only this client had take longer to end");
+            }
+            left = true;
+        } else if take(message, shared).is_some() {
             break;
         }
         // Somebody may still listen.
-        printer.print(shared).await.ok();
+        read &= printer.print(shared).await.is_ok();
     }
     // It has been told all; that it is gone already is fine.
     to_server.close().await.ok();
+}
+
+/// How many threads still run that only this client had, where it is the answer to that it leaves. Who was not even initialised had
+/// none.
+fn left_behind(text: &str) -> Option<u64> {
+    let ours = |id: &RequestId| matches!(id, RequestId::String(id) if id == LEAVE);
+    match envelope::parse(text) {
+        Ok(Incoming::Response { id, result }) if ours(&id) => {
+            let left = serde_json::from_str::<SkeinConnectionLeaveResponse>(result.get());
+            Some(left.map_or(0, |left| left.loaded))
+        }
+        Ok(Incoming::Error { id, .. }) if ours(&id) => Some(0),
+        Ok(_) | Err(_) => None,
+    }
 }

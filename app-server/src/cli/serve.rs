@@ -89,16 +89,27 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     });
     print_line(&ready.to_string())?;
 
+    stopped(&mut signals, Some(&server)).await;
+    stop(&server, &mut signals).await;
+    Ok(())
+}
+
+/// Until a signal asks for the end. Where one asks for that meanwhile a server looks at its settings again; who has none has nothing
+/// to do.
+pub(super) async fn stopped(signals: &mut Signals, server: Option<&Server>) {
     let mut asked = signals.next().await;
     while let Asked::Reload = asked {
+        let reload = async {
+            if let Some(server) = server {
+                server.reload().await;
+            }
+        };
         asked = tokio::select! {
-            () = server.reload() => signals.next().await,
+            () = reload => signals.next().await,
             // A disk that hangs keeps nobody from stopping; a newer look at the settings replaces this one.
             sooner = signals.next() => sooner,
         };
     }
-    stop(&server, &mut signals).await;
-    Ok(())
 }
 
 /// Stops the server; a signal that comes meanwhile shortens every wait.
@@ -133,7 +144,7 @@ impl Signals {
     }
 
     /// What the next one asks for. The end of a terminal (SIGHUP) does not end the server.
-    pub(super) async fn next(&mut self) -> Asked {
+    async fn next(&mut self) -> Asked {
         let (signal, asked) = tokio::select! {
             _ = self.term.recv() => ("SIGTERM", Asked::Stop),
             _ = self.int.recv() => ("SIGINT", Asked::Stop),
@@ -146,7 +157,7 @@ impl Signals {
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
+enum Asked {
     Stop,
     Reload,
 }

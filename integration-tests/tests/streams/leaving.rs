@@ -1,15 +1,22 @@
 //! What a bridge does between the end of its input and its own: what only its user had ends, soon, and what is owed is told.
 
+use std::fs;
+
 use anyhow::Result;
+use nix::sys::signal::Signal;
 use serde_json::json;
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_integration_tests::requests::{tool_params, turn_params};
 use skein_integration_tests::streams::Streams;
-use skein_protocol::methods::{McpServerToolCall, ThreadStart, TurnStart};
+use skein_protocol::methods::{
+    Initialize, Initialized, McpServerToolCall, ThreadList, ThreadStart, TurnStart,
+};
+use skein_protocol::notifications::ConfigWarning;
+use skein_protocol::table::{ClientNotification, Method};
 use skein_protocol::thread::ThreadStartParams;
 use skein_protocol::turn::TurnStatus;
 
-use super::{HANGS, ended_turn};
+use super::{HANGS, ended_turn, unserved};
 
 #[tokio::test]
 async fn a_turn_that_is_the_last_word_ends_with_its_user() -> Result<()> {
@@ -20,7 +27,7 @@ async fn a_turn_that_is_the_last_word_ends_with_its_user() -> Result<()> {
         let mut streams = Streams::start(&home.path()).await?;
         let thread = streams.call::<ThreadStart>(ThreadStartParams::default()).await?.thread.id;
         streams.ask::<TurnStart>(turn_params(thread, HANGS)).await?;
-        streams.end(PATIENCE).await?;
+        in_time(streams).await?;
         assert_eq!(other.loaded().await?, []);
         assert_eq!(ended_turn(&home, thread).await?, TurnStatus::Interrupted);
     }
@@ -35,7 +42,64 @@ async fn a_call_of_a_tool_that_is_under_way_does_not_hold_the_end() -> Result<()
     let thread = streams.call::<ThreadStart>(ThreadStartParams::default()).await?.thread.id;
     streams.ask::<McpServerToolCall>(tool_params(thread, "helper", "hang", json!({}))).await?;
     home.until_helpers(2, PATIENCE).await?;
-    streams.end(PATIENCE).await?;
+    in_time(streams).await?;
     assert_eq!(other.loaded().await?, []);
     home.finish().await
+}
+
+#[tokio::test]
+async fn what_was_asked_before_the_end_of_the_input_is_answered() -> Result<()> {
+    let home = Home::start().await?;
+    let hello = json!({"clientInfo": {"name": "hasty", "version": "1"}});
+    for _ in 0..4 {
+        let mut streams = Streams::silent(&home.path())?;
+        streams.say(&json!({"id": "hello", "method": Initialize::INFO.wire, "params": hello})).await?;
+        streams.say(&json!({"method": Initialized::INFO.wire})).await?;
+        for id in 0..50 {
+            streams.say(&json!({"id": id, "method": ThreadList::INFO.wire, "params": {}})).await?;
+        }
+        let (code, said, heard) = streams.rest(PATIENCE).await?;
+        assert_eq!(code, Some(0), "{said}");
+        let answers = heard.iter().filter(|message| message["id"].is_i64() && message["result"].is_object());
+        assert_eq!(answers.count(), 50, "{said}");
+    }
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_line_that_cannot_be_read_is_an_end_like_any_other() -> Result<()> {
+    let home = Home::setup()
+        .set("limits.message_bytes", 65_536)
+        .helper(Helper::with("helper", &["--stubborn"])?)
+        .start()
+        .await?;
+    let mut streams = Streams::start(&home.path()).await?;
+    let thread = streams.hanging_turn(HANGS).await?;
+    streams.say(&json!({"id": 7, "method": "x", "params": {"text": "x".repeat(70_000)}})).await?;
+    let (code, said) = streams.exit(PATIENCE).await?;
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(home.client().await?.loaded().await?, []);
+    assert_eq!(ended_turn(&home, thread).await?, TurnStatus::Interrupted);
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_hangup_has_a_server_on_standard_streams_read_its_settings_again() -> Result<()> {
+    let home = unserved().await?;
+    let mut streams = Streams::start(&home.path()).await?;
+    let file = home.path().join("config.toml");
+    fs::write(&file, fs::read_to_string(&file)? + "\n[limits]\nmailboxes = 7\n")?;
+    streams.signal(Signal::SIGHUP)?;
+    let said = "limits.mailboxes: unknown key";
+    streams.next::<ConfigWarning>(|warning| warning.summary.contains(said)).await?;
+    streams.end(PATIENCE).await?;
+    home.finish().await
+}
+
+/// A bridge says so where it had to give up a wait, or where something still runs that only its user had.
+pub async fn in_time(streams: Streams) -> Result<()> {
+    let (code, said) = streams.exit(PATIENCE).await?;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("WARN"), "{said}");
+    Ok(())
 }

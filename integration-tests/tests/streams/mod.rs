@@ -64,7 +64,7 @@ async fn a_bridge_ends_what_its_user_alone_was_at_and_nothing_else() -> Result<(
     streams.call::<ThreadResume>(resume_params(elsewhere)).await?;
     // A guard, a helper and its grandchild for each thread.
     home.until_helpers(4, PATIENCE).await?;
-    streams.end(PATIENCE).await?;
+    leaving::in_time(streams).await?;
 
     // The bridge has waited for that.
     assert_eq!(other.loaded().await?, [elsewhere]);

@@ -142,6 +142,16 @@ impl Session {
         self.waiting_bytes
     }
 
+    /// Whether everything passes.
+    pub fn is_live(&self) -> bool {
+        matches!(self.state, State::Live)
+    }
+
+    /// Whether the client waits for an answer.
+    pub fn waits(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
     /// Takes a line of the client.
     pub fn client_says(&mut self, line: Utf8Bytes) {
         match &self.state {
