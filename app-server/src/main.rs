@@ -4,7 +4,6 @@ mod cli;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use skein_app_server::helpers::guard;
 
 fn main() -> ExitCode {
@@ -13,7 +12,7 @@ fn main() -> ExitCode {
         return code;
     }
     if cli::codex::is_called() {
-        return cli::code(cli::codex::Codex::parse().run());
+        return cli::code(cli::codex::parse().run());
     }
     cli::run(cli::parse())
 }

@@ -31,6 +31,16 @@ impl AppServer {
     }
 
     pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.speak().map_err(anyhow::Error::downcast) {
+            Ok(code) => Ok(code),
+            Err(Ok(error @ HomeError::Served { .. })) => home_alone::refused(error, false),
+            Err(Ok(error)) => Err(error.into()),
+            Err(Err(error)) => Err(error),
+        }
+    }
+
+    /// The same, for who prints no word of its own.
+    pub fn speak(self) -> anyhow::Result<ExitCode> {
         if let Some(listen) = self.listen.filter(|listen| listen != STDIO) {
             return Serve::new(listen, self.start).run();
         }
@@ -40,12 +50,7 @@ impl AppServer {
         let done = runtime.block_on(speak(Place::new(self.start, config)));
         // A read of standard input may be under way for ever; it must not hold the exit.
         runtime.shutdown_background();
-        match done.map_err(anyhow::Error::downcast) {
-            Ok(()) => Ok(ExitCode::SUCCESS),
-            Err(Ok(error @ HomeError::Served { .. })) => home_alone::refused(error, false),
-            Err(Ok(error)) => Err(error.into()),
-            Err(Err(error)) => Err(error),
-        }
+        done.map(|()| ExitCode::SUCCESS)
     }
 }
 

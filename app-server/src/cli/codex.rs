@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
+use skein_app_server::telemetry;
 
 use super::app_server::AppServer;
 use super::print_line;
@@ -82,6 +83,19 @@ pub fn is_called() -> bool {
     called.as_deref().and_then(Path::file_name).is_some_and(|name| name == NAME)
 }
 
+/// Reads the command line; ends the program where it asks for help, or cannot be understood.
+pub fn parse() -> Codex {
+    Codex::try_parse().unwrap_or_else(|error| {
+        let is_server = std::env::args_os().any(|word| word == "app-server");
+        if is_server && error.use_stderr() {
+            telemetry::start_in_lines();
+            tracing::warn!("{error}");
+            std::process::exit(error.exit_code());
+        }
+        error.exit()
+    })
+}
+
 impl Codex {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
@@ -110,7 +124,13 @@ impl Asked {
         let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let home = if named("SKEIN_HOME").is_some() { None } else { named("CODEX_HOME") };
         let start = Start { home: home.map(PathBuf::from), settings: settings.collect(), ..Start::default() };
-        AppServer::new(self.listen, start).run()
+        // Who starts this shows its user every line on stderr that is no record of a log.
+        telemetry::start_in_lines();
+        let spoken = AppServer::new(self.listen, start).speak();
+        Ok(spoken.unwrap_or_else(|error| {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }))
     }
 }
 

@@ -82,8 +82,28 @@ fn its_app_server_speaks_on_standard_streams_in_the_home_of_codex() {
     drop(input);
     let Output { status, stderr, .. } = server.wait_with_output().unwrap();
     assert!(status.success());
-    // Such programs show their user every other line.
-    for line in String::from_utf8(stderr).unwrap().lines() {
+    is_a_log(&String::from_utf8(stderr).unwrap());
+}
+
+#[test]
+fn what_is_wrong_with_its_settings_or_its_words_is_said_in_its_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = shim(dir.path());
+    std::fs::write(dir.path().join("config.toml"), "model = 3\n[unload]\ngrace = \"soon\"\n").unwrap();
+    let refused =
+        [(&["app-server"][..], 1, "unload.grace"), (&["app-server", "--no-such-flag"], 2, "such-flag")];
+    for (arguments, expected, word) in refused {
+        let output = codex(&link).args(arguments).env("CODEX_HOME", dir.path()).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(expected), &b""[..]));
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(errors.contains(word), "{errors}");
+        is_a_log(&errors);
+    }
+}
+
+/// Programs that start a codex show their user every other line.
+fn is_a_log(errors: &str) {
+    for line in errors.lines() {
         let mut words = line.split_whitespace();
         let time = words.next().unwrap_or_default();
         assert!(time.ends_with('Z') && time.contains('T'), "{line}");
