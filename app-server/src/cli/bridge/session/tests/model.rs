@@ -302,31 +302,9 @@ impl World {
                 let skein = json!({"version": "model", "extensions": {EVENTS_EXTENSION: {}}});
                 self.reply(id, json!({"skein": skein}));
             }
-            Some(method) if method == m::ThreadStart::INFO.wire => {
-                let named = index_of(&params["skein"]["threadId"]);
-                let thread = named.unwrap_or_else(|| {
-                    self.threads.push(Thread::default());
-                    self.threads.len() - 1
-                });
-                self.threads[thread].gone = false;
-                self.subscribe(id, thread, None);
-                let begun = json!({"thread": {"id": id_of(thread)}});
-                self.from_server.push_back(json!({"method": n::ThreadStarted::INFO.wire, "params": begun}));
-            }
+            Some(method) if method == m::ThreadStart::INFO.wire => self.start(id, params),
             Some(REFUSED_BY_WHO_STOPS) if self.stops => self.refuse(id, "serverStops"),
-            Some(method) if method == m::ThreadResume::INFO.wire => {
-                let thread = index_of(&params["threadId"]).unwrap();
-                if self.threads[thread].gone {
-                    return self.refuse(id, "threadNotFound");
-                }
-                if self.room.is_some_and(|room| self.subscribed.len() >= room) {
-                    self.turned_away += 1;
-                    let data = json!({"reason": "resumesUnderWay", "retryAfterMs": 200});
-                    let error = json!({"code": OVERLOADED, "message": "later", "data": data});
-                    return self.from_server.push_back(json!({"id": id, "error": error}));
-                }
-                self.subscribe(id, thread, params["skein"]["afterSeq"].as_u64());
-            }
+            Some(method) if method == m::ThreadResume::INFO.wire => self.resumed(id, params),
             Some(method) if method == m::ThreadUnsubscribe::INFO.wire => {
                 self.subscribed.remove(&index_of(&params["threadId"]).unwrap());
                 self.reply(id, json!({}));
@@ -338,6 +316,32 @@ impl World {
             Some(NEVER_ANSWERED) => {}
             Some(_) => self.reply(id, json!({"it": "is so"})),
         }
+    }
+
+    fn start(&mut self, id: &Value, params: &Value) {
+        let named = index_of(&params["skein"]["threadId"]);
+        let thread = named.unwrap_or_else(|| {
+            self.threads.push(Thread::default());
+            self.threads.len() - 1
+        });
+        self.threads[thread].gone = false;
+        self.subscribe(id, thread, None);
+        let begun = json!({"thread": {"id": id_of(thread)}});
+        self.from_server.push_back(json!({"method": n::ThreadStarted::INFO.wire, "params": begun}));
+    }
+
+    fn resumed(&mut self, id: &Value, params: &Value) {
+        let thread = index_of(&params["threadId"]).unwrap();
+        if self.threads[thread].gone {
+            return self.refuse(id, "threadNotFound");
+        }
+        if self.room.is_some_and(|room| self.subscribed.len() >= room) {
+            self.turned_away += 1;
+            let data = json!({"reason": "resumesUnderWay", "retryAfterMs": 200});
+            let error = json!({"code": OVERLOADED, "message": "later", "data": data});
+            return self.from_server.push_back(json!({"id": id, "error": error}));
+        }
+        self.subscribe(id, thread, params["skein"]["afterSeq"].as_u64());
     }
 
     fn turn(&mut self, id: &Value, params: &Value) {
