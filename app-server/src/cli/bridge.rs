@@ -227,8 +227,14 @@ async fn pass_on(
     loop {
         while let Some(text) = shared.next_to_server() {
             if to_server.send(Message::Text(text)).await.is_err() {
-                // Why the connection broke is told to who reads it.
-                std::future::pending::<()>().await;
+                // Why the connection broke is told to who reads it. Until then only the end of the input counts.
+                shared.with(Session::unheard);
+                while let Some(line) = next_line(lines, shared).await? {
+                    shared.with(|session| session.client_says(line));
+                }
+                // Another server may still answer, unless who reads is stuck behind a client that takes nothing.
+                tokio::time::sleep(policy::LEAVE_MARGIN).await;
+                return Ok(());
             }
         }
         tokio::select! {

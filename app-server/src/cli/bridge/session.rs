@@ -43,6 +43,8 @@ pub struct Session {
     state: State,
     /// Requests of the client that were sent and not answered, in their order.
     asked: Vec<Asked>,
+    /// The link takes nothing more, though what the server has said may still come.
+    unheard: bool,
     /// Lines of the client that wait for a link, in their order, and their bytes.
     waiting: VecDeque<Utf8Bytes>,
     waiting_bytes: usize,
@@ -155,8 +157,8 @@ impl Session {
     /// Takes a line of the client.
     pub fn client_says(&mut self, line: Utf8Bytes) {
         match &self.state {
-            State::Live => self.pass(line),
-            State::Apart | State::Greeting | State::Resuming(_) => {
+            State::Live if !self.unheard => self.pass(line),
+            State::Live | State::Apart | State::Greeting | State::Resuming(_) => {
                 self.waiting_bytes += line.len();
                 self.waiting.push_back(line);
             }
@@ -191,9 +193,15 @@ impl Session {
         }
     }
 
+    /// Nothing that is sent on the link arrives any more. What the client says waits for the next one.
+    pub fn unheard(&mut self) {
+        self.unheard = true;
+    }
+
     /// The link is lost. Requests that cannot be repeated are answered, unless they were not even sent.
     pub fn lost(&mut self) {
         self.state = State::Apart;
+        self.unheard = false;
         self.release();
         let unsent = std::mem::take(&mut self.to_server);
         for asked in std::mem::take(&mut self.asked) {

@@ -253,6 +253,22 @@ fn a_question_is_put_again_to_who_comes_back_by_itself() {
 }
 
 #[test]
+fn what_is_said_to_who_hears_nothing_any_more_waits_for_the_next_link() {
+    let mut world = world(false);
+    world.fall_silent();
+    let fork = world.ask(m::ThreadFork::INFO.wire, &json!({"threadId": world.thread(0)}));
+    assert!(!world.send(), "it waits");
+    world.event(0);
+    world.receive();
+    assert_eq!(world.events_told(0), [1], "what comes is told");
+    world.lose(Link::Broken);
+    assert_eq!(world.answer_to(fork), None, "no server has seen it");
+    world.link();
+    world.settle();
+    assert!(world.answer_to(fork).unwrap()["result"].is_object());
+}
+
+#[test]
 fn a_server_that_has_no_room_is_asked_again_when_it_says() {
     let mut world = world(false);
     world.ask(m::ThreadStart::INFO.wire, &json!({}));

@@ -215,6 +215,11 @@ impl World {
         true
     }
 
+    /// The server hears no more; what it has said still comes.
+    pub fn fall_silent(&mut self) {
+        self.session.unheard();
+    }
+
     /// When the session wants to be asked again.
     pub fn again_at(&self) -> Option<i64> {
         self.session.again_at()
