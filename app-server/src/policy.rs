@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use skein_protocol::settings::AskForApproval;
+use skein_protocol::settings::{AskForApproval, SandboxMode};
 
 mod helpers;
 mod models;
@@ -90,6 +90,8 @@ pub const DEFAULT_PORT: u16 = 4500;
 pub const DEFAULT_MODEL_PROVIDER: &str = "echo";
 /// When the user of a thread is asked that says nothing of it. Origin: the peer's default.
 pub const DEFAULT_APPROVAL_POLICY: AskForApproval = AskForApproval::OnRequest;
+/// What a thread may touch where nobody says it. Origin: Skein runs no commands and confines no helper.
+pub const DEFAULT_SANDBOX_MODE: SandboxMode = SandboxMode::DangerFullAccess;
 /// The model of a fresh installation.
 pub const DEFAULT_MODEL: &str = "echo";
 

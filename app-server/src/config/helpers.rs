@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use skein_protocol::settings::AskForApproval;
+use skein_protocol::settings::{AskForApproval, SandboxMode};
 
 use super::problem::{ConfigError, ConfigErrors, ConfigWarning, Place, Problems};
 use super::section::Section;
@@ -82,6 +82,8 @@ pub struct Overrides {
     pub model_provider: Option<String>,
     /// When the user is asked.
     pub approval_policy: Option<AskForApproval>,
+    /// What it may touch.
+    pub sandbox_mode: Option<SandboxMode>,
     /// Whether models may ask the user by a tool, also where they do not plan.
     pub asks: Option<bool>,
     /// How the thread answers.
@@ -105,6 +107,7 @@ pub fn helpers_from_thread_config(
     let model = section.text("model");
     let model_provider = section.text("model_provider");
     let approval_policy = section.choice("approval_policy", &keys::APPROVAL_POLICIES).map(Into::into);
+    let sandbox_mode = section.choice("sandbox_mode", &keys::SANDBOX_MODES);
     let asks = keys::asks(&mut section);
     let thread = ThreadConfig::read(&mut section);
     let helpers = read(&mut section);
@@ -113,6 +116,7 @@ pub fn helpers_from_thread_config(
         model,
         model_provider,
         approval_policy,
+        sandbox_mode,
         asks,
         thread,
         helpers,

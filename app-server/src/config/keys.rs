@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skein_protocol::settings::AskForApproval;
+use skein_protocol::settings::{AskForApproval, SandboxMode};
 
 use super::problem::Problems;
 use super::section::Section;
@@ -31,6 +31,7 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
     set(&mut config.context.window, root.whole("model_context_window", 1, MOST_TOKENS).map(Some));
     set(&mut config.context.limit, root.whole("model_auto_compact_token_limit", 1, MOST_TOKENS).map(Some));
     set(&mut config.approval_policy, root.choice("approval_policy", &APPROVAL_POLICIES).map(Into::into));
+    set(&mut config.sandbox_mode, root.choice("sandbox_mode", &SANDBOX_MODES));
     set(&mut config.asks, asks(&mut root));
     let durability =
         [("turn", Durability::Turn), ("event", Durability::Event), ("process", Durability::Process)];
@@ -69,6 +70,13 @@ pub(super) const APPROVAL_POLICIES: [(&str, Asking); 4] = [
     ("never", Asking::Never),
     // What the peer had before `on-request`, and still reads.
     ("on-failure", Asking::OnRequest),
+];
+
+/// The words of `sandbox_mode`.
+pub(super) const SANDBOX_MODES: [(&str, SandboxMode); 3] = [
+    ("read-only", SandboxMode::ReadOnly),
+    ("workspace-write", SandboxMode::WorkspaceWrite),
+    ("danger-full-access", SandboxMode::DangerFullAccess),
 ];
 
 /// When the user is asked, as far as one word says it.

@@ -24,7 +24,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use skein_protocol::settings::AskForApproval;
+use skein_protocol::settings::{AskForApproval, SandboxMode};
 
 use crate::helpers::Containment;
 pub use crate::helpers::HelperSpec;
@@ -70,6 +70,8 @@ pub struct Config {
     pub context: ContextPolicy,
     /// When the user of a thread is asked that says nothing of it.
     pub approval_policy: AskForApproval,
+    /// What a thread may touch that says nothing of it; Skein confines nobody, but it decides with the policy.
+    pub sandbox_mode: SandboxMode,
     /// Whether models may ask the user by a tool, also where they do not plan.
     pub asks: bool,
     /// Providers over HTTP, by name.
@@ -275,6 +277,7 @@ impl Config {
             thread: ThreadConfig::default(),
             context: ContextPolicy::default(),
             approval_policy: policy::DEFAULT_APPROVAL_POLICY,
+            sandbox_mode: policy::DEFAULT_SANDBOX_MODE,
             asks: false,
             providers: ProviderSpec::built_in(),
             helpers: BTreeMap::new(),

@@ -81,6 +81,7 @@ fn others(config: &Config) -> Map<String, Value> {
         config.providers.iter().map(|(name, spec)| (name.clone(), provider(spec))).collect();
     let shown = json!({
         "approval_policy": config.approval_policy,
+        "sandbox_mode": config.sandbox_mode,
         "features": { "default_mode_request_user_input": config.asks },
         "durability": match config.durability {
             Durability::Turn => "turn",

@@ -270,13 +270,13 @@ fn values_of_the_wrong_kind_are_refused_wherever_they_stand() {
 
 #[test]
 fn unknown_keys_are_warnings_that_name_them_and_the_nearest_known_one() {
-    let toml = "modle = \"m\"\nsandbox_mode = \"x\"\n[unload]\ngrase = \"1s\"\n[mcp_servers.a]\ncommand = \"x\"\nscopes = []\n";
+    let toml = "modle = \"m\"\nsandbox_modes = \"x\"\n[unload]\ngrase = \"1s\"\n[mcp_servers.a]\ncommand = \"x\"\nscopes = []\n";
     let (file, config) = load(toml, &[]);
     let warnings: Vec<String> = config.unwrap().warnings.iter().map(ToString::to_string).collect();
     let shown = |rest: &str| format!("{}:{rest}", file.display());
     let expected = [
         shown("1: modle: unknown key, it has no effect; did you mean model?"),
-        shown("2: sandbox_mode: unknown key, it has no effect"),
+        shown("2: sandbox_modes: unknown key, it has no effect; did you mean sandbox_mode?"),
         shown("4: unload.grase: unknown key, it has no effect; did you mean unload.grace?"),
         shown("7: mcp_servers.a.scopes: unknown key, it has no effect"),
     ];

@@ -111,7 +111,7 @@ pub fn new_settings(params: &ThreadStartParams, overrides: &Overrides, config: &
                 .unwrap_or_else(|| config.approval_policy.clone()),
         ),
         approvals_reviewer: params.approvals_reviewer,
-        sandbox: params.sandbox.map(sandbox),
+        sandbox: Some(sandbox(params.sandbox.or(overrides.sandbox_mode).unwrap_or(config.sandbox_mode))),
         base_instructions: params.base_instructions.clone().or(said.instructions),
         developer_instructions: params.developer_instructions.clone().or(said.developer_instructions),
         personality: params.personality.or(said.personality),
@@ -129,7 +129,7 @@ pub fn approval_policy(settings: &ThreadSettings) -> AskForApproval {
 /// What commands of a thread may touch; as Skein runs none, nothing is confined where nobody has asked for it.
 #[must_use]
 pub fn sandbox_of(settings: &ThreadSettings) -> SandboxPolicy {
-    settings.sandbox.clone().unwrap_or(SandboxPolicy::DangerFullAccess)
+    settings.sandbox.clone().unwrap_or_else(|| sandbox(policy::DEFAULT_SANDBOX_MODE))
 }
 
 /// The thread's directory: absolute, the server's own where none is named.

@@ -9,7 +9,9 @@ use skein_protocol::approval::McpServerElicitationAction as Action;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{ThreadStart, TurnStart};
 use skein_protocol::server_requests::McpServerElicitationRequest;
-use skein_protocol::settings::{ApprovalsReviewer, AskForApproval, GranularApproval, SandboxMode};
+use skein_protocol::settings::{
+    ApprovalsReviewer, AskForApproval, GranularApproval, SandboxMode, SandboxPolicy,
+};
 use skein_protocol::thread::ThreadStartParams;
 use skein_protocol::turn::TurnStartParams;
 
@@ -131,5 +133,13 @@ async fn the_default_is_the_users_to_set_and_the_user_is_who_decides() -> Result
     assert_eq!(started.approval_policy, AskForApproval::Never);
     assert_eq!(started.approvals_reviewer, ApprovalsReviewer::User, "nobody else reviews here");
     assert_eq!(client.say(started.thread.id, DESTROY).await?, "done 1");
+    home.finish().await?;
+    let confined = Home::setup().helper(Helper::named("helper")?).set("approval_policy", "never");
+    let home = confined.set("sandbox_mode", "read-only").start().await?;
+    let mut client = home.client().await?;
+    let started = client.call::<ThreadStart>(ThreadStartParams::default()).await?;
+    assert_eq!(started.sandbox, SandboxPolicy::ReadOnly { network_access: false });
+    let said = client.say(started.thread.id, DESTROY).await?;
+    assert!(said.contains("the approval policy is never to ask"), "{said}");
     home.finish().await
 }

@@ -140,8 +140,9 @@ impl From<&Overrides> for Given {
         let base_instructions = said.thread.instructions.clone();
         let beside =
             named_in!(said.thread, developer_instructions, effort, personality, service_tier, summary);
+        let sandbox = said.sandbox_mode.map(pictures::sandbox);
         let Overrides { approval_policy, model, model_provider, .. } = said.clone();
-        Self { base_instructions, approval_policy, model, model_provider, ..beside }
+        Self { base_instructions, approval_policy, model, model_provider, sandbox, ..beside }
     }
 }
 

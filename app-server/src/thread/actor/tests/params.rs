@@ -127,7 +127,7 @@ async fn what_a_requests_config_says_of_the_answers_holds_and_a_param_wins_over_
     let config = json!({
         "model": "said", "model_reasoning_effort": "low", "model_reasoning_summary": "concise",
         "instructions": "other", "developer_instructions": "more", "personality": "pragmatic",
-        "service_tier": "slow", "approval_policy": "never",
+        "service_tier": "slow", "approval_policy": "never", "sandbox_mode": "read-only",
     });
     let mut client = bench.client();
     let asked = json!({ "config": config, "serviceTier": "flex" });
@@ -139,7 +139,7 @@ async fn what_a_requests_config_says_of_the_answers_holds_and_a_param_wins_over_
     let wanted = json!({
         "model": "said", "reasoningEffort": "low", "reasoningSummary": "concise", "baseInstructions": "other",
         "developerInstructions": "more", "personality": "pragmatic", "serviceTier": "flex",
-        "approvalPolicy": "never",
+        "approvalPolicy": "never", "sandbox": { "type": "readOnly", "networkAccess": false },
     });
     hold(&bench, thread, wanted.as_object().unwrap()).await;
     hold(&bench, fork, wanted.as_object().unwrap()).await;
