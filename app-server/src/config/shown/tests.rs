@@ -13,6 +13,7 @@ const ALL: &str = r#"
     model_auto_compact_token_limit = 90000
     durability = "turn"
     approval_policy = "never"
+    sandbox_mode = "read-only"
     features = { default_mode_request_user_input = true }
     search = { index = false, page_time = "1s" }
     trash = { keep = "1h" }

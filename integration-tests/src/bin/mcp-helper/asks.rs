@@ -17,7 +17,7 @@ pub const TOOLS: &[Tool] = &[
     ),
     (
         "ask_many",
-        "Asks so many questions at once, and answers with how many were refused.",
+        "Asks so many questions at once, and answers with how many were refused, when it is `refused` of them.",
         Some(("count", "integer")),
     ),
     ("withdraw", "Withdraws every question that was not answered.", None),
@@ -75,8 +75,11 @@ impl Asks {
         }
     }
 
-    fn refused(&self) -> usize {
-        self.lock().values().flatten().filter(|answer| !answer["error"].is_null()).count()
+    /// Waits until so many are refused.
+    fn until_refused(&self, least: usize) -> usize {
+        let few = |all: &mut BTreeMap<String, Option<Value>>| refused(all) < least;
+        let all = self.answered.wait_while(self.lock(), few).unwrap_or_else(PoisonError::into_inner);
+        refused(&all)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Option<Value>>> {
@@ -84,12 +87,16 @@ impl Asks {
     }
 }
 
+fn refused(all: &BTreeMap<String, Option<Value>>) -> usize {
+    all.values().flatten().filter(|answer| !answer["error"].is_null()).count()
+}
+
 /// Plays a tool of this room; `false` where there is none of that name.
 pub fn call(asks: &Arc<Asks>, id: &Value, tool: &str, arguments: &Value) -> bool {
     let number = |name: &str| arguments[name].as_u64().unwrap_or_default();
     match tool {
         "ask" => ask(asks, id, arguments["request"].clone()),
-        "ask_many" => ask_many(asks, id, number("count")),
+        "ask_many" => ask_many(asks, id, number("count"), number("refused")),
         "withdraw" => {
             asks.withdraw();
             say(id, "withdrawn");
@@ -127,16 +134,16 @@ pub fn form(message: &str) -> Value {
     json!({ "mode": "form", "message": message, "requestedSchema": schema })
 }
 
-fn ask_many(asks: &Arc<Asks>, id: &Value, count: u64) {
+fn ask_many(asks: &Arc<Asks>, id: &Value, count: u64, least: u64) {
     let (asks, id) = (Arc::clone(asks), id.clone());
     std::thread::spawn(move || {
         for number in 0..count {
             asks.ask("elicitation/create", &form(&format!("question {number}")));
         }
-        // Answered behind everything that was refused at once.
         let ping = asks.ask("ping", &json!({}));
         asks.wait(&ping);
-        say(&id, &asks.refused().to_string());
+        // Answers overtake each other.
+        say(&id, &asks.until_refused(usize::try_from(least).unwrap_or(usize::MAX)).to_string());
     });
 }
 
