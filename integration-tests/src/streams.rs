@@ -29,7 +29,8 @@ pub struct Streams {
     child: Child,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
-    errors: ChildStderr,
+    /// None: nobody reads them.
+    errors: Option<ChildStderr>,
     heard: VecDeque<Value>,
     record: Vec<Value>,
     last_id: i64,
@@ -67,7 +68,7 @@ impl Streams {
         let mut child = piped.spawn().context("skein app-server does not start")?;
         let input = child.stdin.take().context("no stdin")?;
         let output = BufReader::new(child.stdout.take().context("no stdout")?).lines();
-        let errors = child.stderr.take().context("no stderr")?;
+        let errors = Some(child.stderr.take().context("no stderr")?);
         Ok(Self { child, input, output, errors, heard: VecDeque::new(), record: Vec::new(), last_id: 0 })
     }
 
@@ -148,6 +149,11 @@ impl Streams {
         &self.record
     }
 
+    /// Closes its stderr, as programs do that want nothing of it.
+    pub fn close_errors(&mut self) {
+        self.errors = None;
+    }
+
     /// Sends a signal to its process.
     ///
     /// # Errors
@@ -221,12 +227,18 @@ impl Streams {
     /// # Errors
     /// When it has not ended within `bound`, or prints what is no message.
     pub async fn rest(self, bound: Duration) -> anyhow::Result<(Option<i32>, String, Vec<Value>)> {
-        let Self { mut child, input, output, mut errors, heard, .. } = self;
+        let Self { mut child, input, output, errors, heard, .. } = self;
         drop(input);
         let mut rest = output.into_inner();
         let (mut said, mut shown) = (String::new(), Vec::new());
         let end = async {
-            tokio::try_join!(errors.read_to_string(&mut said), rest.read_to_end(&mut shown))?;
+            let errors = async {
+                match errors {
+                    Some(mut errors) => errors.read_to_string(&mut said).await,
+                    None => Ok(0),
+                }
+            };
+            tokio::try_join!(errors, rest.read_to_end(&mut shown))?;
             child.wait().await
         };
         let status =

@@ -47,6 +47,25 @@ async fn of_many_that_start_at_once_one_is_the_server() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_server_whose_stderr_nobody_reads_goes_on_and_ends_as_told() -> Result<()> {
+    let home = unserved().await?;
+    for signal in [None, Some(Signal::SIGTERM)] {
+        let mut streams = Streams::start(&home.path()).await?;
+        let server = streams.pid()?;
+        streams.close_errors();
+        streams.hanging_turn(HANGS).await?;
+        if let Some(signal) = signal {
+            streams.signal(signal)?;
+            // Its input is still open.
+            wait_until("its end", PATIENCE, || Process::read(server).is_none().then_some(())).await?;
+        }
+        streams.end(PATIENCE).await.with_context(|| format!("{signal:?}"))?;
+        assert_eq!(Family::of(server, home.mark()).count(), 0);
+    }
+    home.finish().await
+}
+
+#[tokio::test]
 async fn a_bridge_whose_input_ends_while_the_server_changes_ends_soon() -> Result<()> {
     let home = unserved().await?;
     for signal in [Signal::SIGKILL, Signal::SIGTERM] {
