@@ -128,6 +128,9 @@ pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 /// How long a client that leaves for good waits until its threads have ended. Origin: programs that start one on standard streams
 /// kill it 2 s after they asked it to end; it ends within 1.5 s.
 pub const LEAVE_LIMIT: Duration = Duration::from_millis(1200);
+/// How long of that a bridge that came to another server lets it resume the client's threads, so that what was asked is answered.
+/// Origin: guess; a resume takes milliseconds, and most of the time is for the threads' ends.
+pub const LEAVE_PATIENCE: Duration = Duration::from_millis(300);
 /// What of the time above the way there and back may take. Origin: guess; what is left of the 1.5 s is the exit's.
 pub const LEAVE_MARGIN: Duration = Duration::from_millis(100);
 /// How long `skein app-server` tries to reach the server of a home, or to become it. Origin: guess; above any stop.

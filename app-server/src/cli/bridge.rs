@@ -5,6 +5,7 @@
 mod session;
 
 use std::cell::RefCell;
+use std::pin::Pin;
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -20,8 +21,9 @@ use skein_protocol::ids::RequestId;
 use skein_protocol::methods::SkeinConnectionLeave;
 use tokio::io::{AsyncWriteExt, Stdin, Stdout};
 use tokio::sync::Notify;
+use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 
 use super::client::Link;
@@ -285,11 +287,11 @@ async fn show(from_server: &mut SplitStream<Box<dyn Link>>, printer: &mut Printe
     }
 }
 
+/// What comes on a link; none when it is over.
+type Heard = Option<Result<Message, tungstenite::Error>>;
+
 /// Takes what came on the link; the reason when it is lost.
-fn take(
-    message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>,
-    shared: &Shared,
-) -> Option<Reason> {
+fn take(message: Heard, shared: &Shared) -> Option<Reason> {
     match message {
         Some(Ok(Message::Text(text))) => {
             shared.session.borrow_mut().server_says(text, Clock.wall().0);
@@ -327,20 +329,28 @@ async fn leave(
         &SkeinConnectionLeaveParams {},
     ));
     let (mut left, mut read) = (false, true);
+    // A server that takes its time with what the client came back to is not waited for: whatever it has, it then lets go.
+    let mut patience = std::pin::pin!(tokio::time::sleep(policy::LEAVE_PATIENCE));
+    let mut hurry = false;
     while !left || read && shared.session.borrow().waits() {
-        let said = if shared.session.borrow().is_live() { goodbye.take() } else { None };
+        let may = shared.session.borrow_mut().can_leave(hurry);
+        let said = goodbye.take_if(|_| may);
         let asked = std::iter::from_fn(|| shared.next_to_server());
         for text in asked.chain(said.map(Utf8Bytes::from)) {
             if to_server.send(Message::Text(text)).await.is_err() {
                 return;
             }
         }
-        let message = from_server.next().await;
+        let heard = hear(from_server, shared, patience.as_mut(), &mut hurry).await;
+        let Some(message) = heard else { continue };
         if let Some(Ok(Message::Text(text))) = &message
             && let Some(loaded) = left_behind(text)
         {
             if loaded > 0 {
-                tracing::warn!(loaded, "threads that only this client had take longer to end");
+                tracing::warn!(
+                    loaded,
+                    "threads that only this client had take longer to end, or somebody else has come to them"
+                );
             }
             left = true;
         } else if take(message, shared).is_some() {
@@ -351,6 +361,22 @@ async fn leave(
     }
     // It has been told all; that it is gone already is fine.
     to_server.close().await.ok();
+}
+
+/// What the server says next. None: there is something to say to it first, maybe because the time for patience is over.
+async fn hear(
+    from_server: &mut SplitStream<Box<dyn Link>>,
+    shared: &Shared,
+    patience: Pin<&mut Sleep>,
+    hurry: &mut bool,
+) -> Option<Heard> {
+    tokio::select! {
+        biased;
+        message = from_server.next() => return Some(message),
+        () = again(shared) => shared.with(Session::resume_again),
+        () = patience, if !*hurry => *hurry = true,
+    }
+    None
 }
 
 /// How many threads still run that only this client had, where it is the answer to that it leaves. Who was not even initialised had

@@ -144,9 +144,17 @@ impl Session {
         self.waiting_bytes
     }
 
-    /// Whether everything passes.
-    pub fn is_live(&self) -> bool {
-        matches!(self.state, State::Live)
+    /// Whether the server can be told that the client leaves: behind all that the client has said, or, in a hurry, as soon as it
+    /// knows who the client is. Then no more is resumed.
+    pub fn can_leave(&mut self, hurry: bool) -> bool {
+        match &mut self.state {
+            State::Live => true,
+            State::Resuming(comeback) if hurry => {
+                comeback.give_up();
+                true
+            }
+            State::Resuming(_) | State::Greeting | State::Apart => false,
+        }
     }
 
     /// Whether the client waits for an answer.

@@ -49,21 +49,28 @@ pub struct Comeback {
     at_once: usize,
     /// When to ask again (Unix milliseconds), while it has no room for a single one.
     again_at: Option<i64>,
+    /// Whether the client leaves: nothing more is asked for.
+    given_up: bool,
 }
 
 impl Comeback {
     fn new(left: VecDeque<ThreadId>) -> Self {
-        Self { left, asked: HashMap::new(), at_once: AT_ONCE, again_at: None }
+        Self { left, asked: HashMap::new(), at_once: AT_ONCE, again_at: None, given_up: false }
     }
 
     /// The server has no room for one more: its turn comes when another one is answered, or when the server says.
     fn put_off(&mut self, thread: ThreadId, error: &WireError, now: i64) {
         self.left.push_back(thread);
         self.at_once = self.asked.len();
-        if self.at_once == 0 {
+        if self.at_once == 0 && !self.given_up {
             let retry = error.data.as_ref().and_then(|data| data.retry_after_ms).unwrap_or(RETRY_MS);
             self.again_at = Some(now.saturating_add(i64::try_from(retry).unwrap_or(i64::MAX)));
         }
+    }
+
+    /// The client leaves.
+    pub(super) fn give_up(&mut self) {
+        (self.given_up, self.again_at) = (true, None);
     }
 
     fn ask(
@@ -142,7 +149,8 @@ impl Session {
 
     fn resume_more(&mut self) {
         let State::Resuming(comeback) = &mut self.state else { return };
-        while comeback.asked.len() < comeback.at_once
+        while !comeback.given_up
+            && comeback.asked.len() < comeback.at_once
             && let Some(thread) = comeback.left.pop_front()
         {
             let Some(followed) = self.threads.get(&thread) else { continue };

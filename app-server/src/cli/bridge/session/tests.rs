@@ -291,6 +291,25 @@ fn a_server_that_has_no_room_is_asked_again_when_it_says() {
 }
 
 #[test]
+fn who_leaves_while_threads_are_resumed_waits_for_none_that_there_is_no_room_for() {
+    let mut world = world(false);
+    world.ask(m::ThreadStart::INFO.wire, &json!({}));
+    world.settle();
+    world.room = Some(1);
+    world.lose(Link::Broken);
+    assert!(!world.can_leave(true), "nobody is there");
+    world.link();
+    assert!(!world.can_leave(true), "it does not know yet who the client is");
+    while world.send() || world.receive() {}
+    assert!(world.again_at().is_some() && !world.can_leave(false));
+    assert!(world.can_leave(true));
+    world.room = None;
+    world.resume_again();
+    assert!(!world.send(), "nothing is resumed for who leaves");
+    assert_eq!(world.again_at(), None);
+}
+
+#[test]
 fn when_nobody_is_there_any_more_everything_is_answered() {
     let mut world = world(false);
     let sent = world.ask(m::ThreadList::INFO.wire, &json!({}));

@@ -220,6 +220,10 @@ impl World {
         self.session.unheard();
     }
 
+    pub fn can_leave(&mut self, hurry: bool) -> bool {
+        self.session.can_leave(hurry)
+    }
+
     /// When the session wants to be asked again.
     pub fn again_at(&self) -> Option<i64> {
         self.session.again_at()
