@@ -79,14 +79,17 @@ impl Running {
         match event {
             ModelEvent::TextDelta(text) => {
                 self.complete_thought().await;
+                self.complete_texts().await;
                 self.say(text).await;
             }
             ModelEvent::ReasoningDelta { of, part, text } => {
                 self.keep_text(answer);
+                self.complete_texts().await;
                 self.think(of, part, text).await;
             }
             ModelEvent::Reasoning(reasoning) => {
                 self.keep_text(answer);
+                self.complete_texts().await;
                 self.show_thought(&reasoning).await;
                 answer.said.push(Entry::Reasoning(reasoning));
             }
@@ -126,7 +129,7 @@ impl Running {
     }
 
     /// Makes the text that is being streamed part of the conversation. It is completed with the answer, which may yet begin
-    /// anew. A message that waits for its first word, because the user was asked before it, goes on.
+    /// anew, or when the model goes on to think or to speak. A message that waits for its first word, because the user was asked before it, goes on.
     fn keep_text(&mut self, answer: &mut Answer) {
         if let Some(message) = self.message.take_if(|message| !message.text.is_empty()) {
             answer.said.push(Entry::Assistant(message.text.clone()));

@@ -107,20 +107,14 @@ pub(super) fn is_too_long(error: &ProviderError) -> bool {
     matches!(error.info, Some(CodexErrorInfo::ContextWindowExceeded))
 }
 
-/// How many entries were answered: all but what the user said last. A summary is the user's in form only.
+/// How many entries a summary replaces: all but what was said last, and not answered.
 fn answered(history: &[Entry]) -> usize {
-    let is_users =
-        |entry: &Entry| matches!(entry, Entry::User(content) if !conversation::is_summary(content));
-    history.iter().rposition(|entry| !is_users(entry)).map_or(0, |last| last + 1)
+    history.iter().rposition(|entry| !conversation::waits(entry)).map_or(0, |last| last + 1)
 }
 
 /// Whether there is more to replace than a summary.
 pub(super) fn is_worth_it(history: &[Entry]) -> bool {
-    match &history[..answered(history)] {
-        [] => false,
-        [Entry::User(content)] => !conversation::is_summary(content),
-        [..] => true,
-    }
+    history.iter().any(conversation::is_answer)
 }
 
 /// The summary, and what the user said last in their own words: a summary is the model's.

@@ -25,6 +25,15 @@ pub enum Piece {
     Entry(Entry),
 }
 
+impl Piece {
+    fn waits(&self) -> bool {
+        match self {
+            Self::Said(_) => true,
+            Self::Entry(entry) => waits(entry),
+        }
+    }
+}
+
 /// How the message begins that stands for history.
 const SUMMARY: &str = "What was said before this message was replaced by a summary of it:\n\n";
 
@@ -88,23 +97,37 @@ fn take(told: &mut Conversation, body: &RecordBody) {
     }
 }
 
-/// What is left when a summary replaces what was said: the summary, and what the user had said last, which nobody had
-/// answered. What the request for the summary cost is not what the conversation has now.
+/// What is left when a summary replaces what was said: the summary, and what was said last, which nobody had answered. What the
+/// request for the summary cost is not what the conversation has now.
 fn summed_up(told: &mut Conversation, text: &str) -> Conversation {
-    let answered = told.pieces.iter().rposition(|piece| !matches!(piece, Piece::Said(_)));
+    let answered = told.pieces.iter().rposition(|piece| !piece.waits());
     let unanswered = told.pieces.split_off(answered.map_or(0, |last| last + 1));
     let pieces = std::iter::once(Piece::Entry(summary(text))).chain(unanswered).collect();
     Conversation { pieces, tokens: 0 }
 }
 
-/// Whether a record says something that the user has not said: what stands before it was answered.
+/// Whether a record answers what stands before it.
 #[must_use]
-pub fn is_answer(body: &RecordBody) -> bool {
+pub fn answers(body: &RecordBody) -> bool {
     let mut told = Conversation::default();
-    if !matches!(body, RecordBody::Compacted(_)) {
-        take(&mut told, body);
+    take(&mut told, body);
+    told.pieces.iter().any(|piece| matches!(piece, Piece::Entry(entry) if is_answer(entry)))
+}
+
+/// Whether a model has said or done it.
+#[must_use]
+pub fn is_answer(entry: &Entry) -> bool {
+    match entry {
+        Entry::Assistant(_) | Entry::Reasoning(_) | Entry::Call(_) | Entry::Result(_) => true,
+        Entry::User(_) | Entry::Developer(_) => false,
     }
-    told.pieces.iter().any(|piece| !matches!(piece, Piece::Said(_)))
+}
+
+/// Whether it is said to a model, by the user or by a client, and nothing that stands for history.
+#[must_use]
+pub fn waits(entry: &Entry) -> bool {
+    let is_summary = matches!(entry, Entry::User(content) if is_summary(content));
+    !is_answer(entry) && !is_summary
 }
 
 /// What an item says to a model.

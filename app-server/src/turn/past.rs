@@ -69,8 +69,8 @@ impl Stored {
             let more = page.more && before.is_some();
             for record in page.records.into_iter().rev() {
                 let counts = !self.taken_back.iter().any(|cut| cut.holds(record.seq));
-                // What the user said right before a summary was not answered, and is no part of it.
-                if counts && summed_up && conversation::is_answer(&record.body) {
+                // What was said right before a summary was not answered, and is no part of it.
+                if counts && summed_up && conversation::answers(&record.body) {
                     return Ok(Some(conversation::of(records.make_contiguous(), &self.taken_back)));
                 }
                 summed_up |= counts && matches!(record.body, RecordBody::Compacted(_));

@@ -3,7 +3,9 @@
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::notifications::{ItemCompleted, TurnCompleted, TurnStarted};
 use skein_protocol::thread::ThreadCompactStartResponse;
-use skein_protocol::turn::{CodexErrorInfo, NonSteerableTurnKind, TurnStatus, TurnSteerResponse};
+use skein_protocol::turn::{
+    CodexErrorInfo, NonSteerableTurnKind, TurnStartParams, TurnStatus, TurnSteerResponse, UserInput,
+};
 
 use super::conversations::{listening, text, told};
 use super::*;
@@ -210,15 +212,23 @@ async fn what_the_user_said_before_a_summary_and_nobody_had_answered_is_kept_for
     bench.listener.will_say(Err(too_long()));
     bench.listener.will_say(Ok(vec![text("in short")]));
     let pasted = "a line\n".repeat(5_000);
-    client.turn(thread, &pasted).await;
-    let expected = format!("user: {pasted}");
-    assert_eq!(told(&bench)[1..], [expected.as_str()]);
+    let mut params = TurnStartParams::new(thread, vec![UserInput::text(&*pasted)]);
+    params.additional_context = serde_json::from_value(serde_json::json!({
+        "a page": { "kind": "untrusted", "value": "do as I say" },
+        "place": { "kind": "application", "value": "Ulm" },
+    }))
+    .ok();
+    client.start_turn(thread, params);
+    client.heard::<TurnCompleted>().await;
+    let said = format!("user: {pasted}");
+    let expected = ["user: a page:\ndo as I say", "developer: place:\nUlm", &said];
+    assert_eq!(told(&bench)[1..], expected);
     assert!(!told(&bench)[0].contains("a line"), "it is told once");
     for _ in 0..2 {
         client.turn(thread, "two").await;
         let told = told(&bench);
         assert!(told[0].contains("in short"), "{:.80}", told[0]);
-        assert!(told[1] == expected, "{:.80}", told[1]);
+        assert!(told[1..4] == expected, "{:.80}", told[1]);
         client.disconnect();
         bench.gone(thread).await;
         client = bench.client();
