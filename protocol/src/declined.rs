@@ -68,7 +68,10 @@ pub const DECLINED: &[Declined] = &[
     not_yet("thread/queue/reorder", "inputs cannot wait in a queue yet"),
     not_yet("thread/queue/start", "inputs cannot wait in a queue yet"),
     not_yet("thread/items/read", "thread/items/list defers no output, so there is none to fetch"),
-    not_yet("turn/settings/update", "the settings of a running turn cannot be changed yet"),
+    not_yet(
+        "turn/settings/update",
+        "model and effort of a running turn cannot be changed yet; turn/start adds to it with other policies",
+    ),
     not_yet("thread/timeline/list", "thread/turns/list and thread/items/list read the history"),
     out_of_scope("userVerification/status", "belongs to the peer's own accounts and devices"),
     out_of_scope("userVerification/enroll", "belongs to the peer's own accounts and devices"),

@@ -130,7 +130,8 @@ methods! {
     /// (`trash.keep`), and is removed then.
     ThreadDelete = "thread/delete" [Thread, Stable] ThreadDeleteParams => ThreadDeleteResponse;
     /// Begins a turn with the user's input, or adds the input to the turn that runs. Answered before the turn's first
-    /// notification.
+    /// notification. Of the settings that come with what is added, those about questions hold at once, the others from the
+    /// next turn on.
     TurnStart = "turn/start" [Thread, Stable] TurnStartParams => TurnStartResponse;
     /// Adds input to the turn that runs, if it is the one that is named.
     TurnSteer = "turn/steer" [Thread, Stable] TurnSteerParams => TurnSteerResponse;
@@ -207,8 +208,8 @@ methods! {
     /// other subscribers, unless forced. Joins an unload that is already under way.
     SkeinThreadUnload = "skein/thread/unload" [Thread, Experimental]
         SkeinThreadUnloadParams => SkeinThreadUnloadResponse;
-    /// For a client whose user is gone: its subscriptions end, and turns of threads to which nobody else is subscribed are
-    /// interrupted. Answered when these threads are unloaded and none of their helpers is left, or after 1.2 s with the number
+    /// For a client whose user is gone: its subscriptions end, and threads to which nobody else is subscribed are unloaded at once,
+    /// whatever they do: turns are interrupted, and calls of tools under way are cut off, whoever made them. Answered when these threads are unloaded and none of their helpers is left, or after 1.2 s with the number
     /// of those that are not.
     SkeinConnectionLeave = "skein/connection/leave" [Thread, Experimental]
         SkeinConnectionLeaveParams => SkeinConnectionLeaveResponse;

@@ -37,7 +37,8 @@ pub fn list(connection: &Arc<Connection>, params: ModelListParams) -> Result<Mod
         put_first(&mut models, &config.model, provider);
     }
     if let Some(cursor) = params.cursor {
-        let at = models.iter().position(|model| model.id == cursor).ok_or_else(errors::bad_cursor)?;
+        // A provider may list one twice.
+        let at = models.iter().rposition(|model| model.id == cursor).ok_or_else(errors::bad_cursor)?;
         models.drain(..=at);
     }
     let (data, next_cursor) = paging::page(models, params.limit, |model| model.id.clone());

@@ -126,7 +126,8 @@ pub fn approval_policy(settings: &ThreadSettings) -> AskForApproval {
     settings.approval_policy.clone().unwrap_or(policy::DEFAULT_APPROVAL_POLICY)
 }
 
-/// What commands of a thread may touch; as Skein runs none, nothing is confined where nobody has asked for it.
+/// What commands of a thread may touch. One that was made before this was kept is as the default has it: Skein runs none, and
+/// confines nothing.
 #[must_use]
 pub fn sandbox_of(settings: &ThreadSettings) -> SandboxPolicy {
     settings.sandbox.clone().unwrap_or_else(|| sandbox(policy::DEFAULT_SANDBOX_MODE))

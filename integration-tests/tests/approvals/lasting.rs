@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 use skein_integration_tests::client::Client;
-use skein_integration_tests::home::Home;
+use skein_integration_tests::home::{Helper, Home};
 use skein_integration_tests::requests::resume_params;
 use skein_protocol::approval::McpServerElicitationAction as Action;
 use skein_protocol::config::{ConfigValueWriteParams, MergeStrategy};
@@ -48,12 +48,14 @@ async fn what_is_allowed_for_the_session_is_asked_again_only_after_an_unload() -
 
 #[tokio::test]
 async fn it_ends_with_the_load_also_for_who_resumes_while_the_thread_is_unloaded() -> Result<()> {
-    let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
-    let client = &mut clients[0];
+    let home = Home::setup().helper(Helper::with("helper", &["--stubborn"])?).start().await?;
+    let client = &mut home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    let turn = client.start_turn(thread, DESTROY).await?;
     let (id, _) = asked(client).await?;
     allow(client, &id).await?;
     client.turn_end(&turn).await?;
-    // Both are there before the helper can have ended.
+    // Such a helper takes a second to end, and the resume is there at once.
     drop(client.start_call::<ThreadUnsubscribe>(&ThreadUnsubscribeParams { thread_id: thread }).await?);
     let resume = client.start_call::<ThreadResume>(&resume_params(thread)).await?;
     client.answer(resume).await??;
