@@ -29,6 +29,8 @@ const STOP_GRACE: &str = "2s";
 const CONNECTED: &str = "echo default";
 /// What stands in its field for input while that is empty.
 const EMPTY_INPUT: &str = "Ask Codex to do anything";
+/// The first choice of a question about a call.
+const ALLOW: &str = "1. Allow";
 /// What it shows below an answer that is done.
 const DONE: &str = "Worked for";
 const DISCONNECTED: &str = "Reconnecting to server";
@@ -171,7 +173,7 @@ async fn tool_in_progress(stage: &mut Stage) -> Result<()> {
 /// The user allows a call, then does not want another one.
 async fn decided(stage: &mut Stage) -> Result<()> {
     let asked = |screen: &str| {
-        let choices = ["tool destroy?", "1. Allow", "2. Allow for this session", "3. Cancel"];
+        let choices = ["tool destroy?", ALLOW, "2. Allow for this session", "3. Cancel"];
         choices.iter().all(|choice| screen.contains(choice)).then_some(())
     };
     let prompt = stage.ask("::tool stubborn destroy {\"path\":\"a\"}").await?;
@@ -227,7 +229,9 @@ impl Stage {
     async fn ask(&self, text: &str) -> Result<String> {
         self.tui.type_text(text).await?;
         self.tui.until("the prompt", BOUND, |screen| screen.contains(text).then_some(())).await?;
-        self.tui.press_until("Enter", BOUND, |screen| screen.contains(EMPTY_INPUT)).await?;
+        // A question stands where the input was, and would take another Enter for its answer.
+        let taken = |screen: &str| screen.contains(EMPTY_INPUT) || screen.contains(ALLOW);
+        self.tui.press_until("Enter", BOUND, taken).await?;
         Ok(text.to_owned())
     }
 
