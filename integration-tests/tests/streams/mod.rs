@@ -64,9 +64,9 @@ async fn a_bridge_ends_what_its_user_alone_was_at_and_nothing_else() -> Result<(
     streams.call::<ThreadResume>(resume_params(elsewhere)).await?;
     // A guard, a helper and its grandchild for each thread.
     home.until_helpers(4, PATIENCE).await?;
-    leaving::in_time(streams).await?;
+    streams.end(PATIENCE).await?;
 
-    // The bridge has waited for that.
+    other.until_status("the end of what was its alone", |status| status.threads.loaded == 1).await?;
     assert_eq!(other.loaded().await?, [elsewhere]);
     assert_eq!(home.family().count(), 3, "what the other thread has");
     assert_eq!(ended_turn(&home, alone).await?, TurnStatus::Interrupted);
