@@ -5,6 +5,7 @@ use serde_json::json;
 use skein_integration_tests::client::{Client, Pending};
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_integration_tests::process::resident;
+use skein_integration_tests::process::wait_until;
 use skein_integration_tests::requests::tool_params;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::McpServerToolCall;
@@ -116,13 +117,16 @@ async fn answers_that_nobody_asked_for_and_second_answers_are_passed_over() -> R
 #[tokio::test]
 async fn a_helper_that_closes_its_input_and_lives_on_is_ended() -> Result<()> {
     let (home, mut client, thread) = beside_another().await?;
+    let before: Vec<u32> = home.family().helpers.iter().map(|helper| helper.pid).collect();
     client.tool(thread, "wrong", "close_stdin", json!({})).await?;
     let call = tool_params(thread, "wrong", "echo", json!({ "text": "to nobody" }));
     let error = client.refusal::<McpServerToolCall>(call).await?;
     assert!(["helperEnded", "helperNotRunning"].contains(&error.reason()), "{error}");
     assert!(error.message.contains("it closed its input"), "{error}");
     others_work(&mut client, thread).await?;
-    home.until_helpers(1, PATIENCE).await?;
+    // It may have been started again by now.
+    let left = || home.family().helpers.iter().filter(|helper| before.contains(&helper.pid)).count();
+    wait_until("the end of the process", PATIENCE, || (left() == before.len() - 1).then_some(())).await?;
     home.finish().await
 }
 
