@@ -24,10 +24,6 @@ pub const SEARCH_THREADS: usize = 2;
 /// Threads that make the text index at once: it writes one file.
 pub const TEXTS_THREADS: usize = 1;
 
-/// Each wait between the stages of ending a helper: close of stdin, SIGTERM, SIGKILL. Origin: of eleven real
-/// servers SIGTERM ended all within 0.5 s.
-pub const HELPER_STOP_GRACE: Duration = Duration::from_millis(500);
-
 // --- thread ---
 
 /// Reports of a turn that may wait for its owner. Origin: guess; the turn waits when it is full.
@@ -43,8 +39,6 @@ pub const TURN_ROUNDS: usize = 100;
 /// Batches that may wait for a thread's writer. When half of it is full the turn waits and input is refused; the
 /// other half is for what an owner adds by itself, such as the last reports of a turn.
 pub const WRITER_BATCHES: usize = 256;
-/// Helper events that may wait for the owner. Origin: guess; a helper has a handful in its life.
-pub const HELPER_EVENTS: usize = 64;
 /// Before the first retry of a failed write; doubles up to the next constant. Origin: guess.
 pub const WRITE_RETRY_FIRST: Duration = Duration::from_millis(250);
 /// Between retries of a failed write, at most. Origin: guess; a person who makes room on the disk waits this long.
@@ -102,13 +96,6 @@ pub const UNLOAD_GRACE: Duration = Duration::ZERO;
 pub const UNMATERIALISED_GRACE: Duration = Duration::from_mins(1);
 /// How long a question to the user stays open with nobody there. Origin: guess; a lunch break.
 pub const PENDING_GRACE: Duration = Duration::from_mins(30);
-
-/// How long a helper may take to start. Origin: guess; package runners download on their first start.
-pub const HELPER_STARTUP_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Time for which a helper is kept that no thread uses any more, unless its `linger` says otherwise. Origin: nothing is to
-/// be left of a thread that was unloaded; who has an expensive helper says so.
-pub const HELPER_LINGER: Duration = Duration::ZERO;
 
 /// The largest message a client may send, in bytes. Origin: a picture in a message fits.
 pub const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
@@ -251,45 +238,6 @@ pub const SOCKETS_BEFORE_HANDSHAKE: usize = 256;
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A connection's read buffer, bytes. Origin: the default of 128 KiB is most of what a connection costs.
 pub const READ_BUFFER: usize = 8 << 10;
-/// A line of a helper's output above this fails the helper. Origin: limits.md.
-pub const HELPER_LONGEST_LINE: usize = 16 << 20;
-/// Bytes of garbage that are shown to the user. Origin: guess; enough to recognise a banner.
-pub const HELPER_GARBAGE_SHOWN: usize = 200;
-/// Tools, and resources, that one helper may list. Origin: guess; the largest real servers have hundreds.
-pub const HELPER_MOST_TOOLS: usize = 10_000;
-/// Pages of one list of a helper. Origin: guess; one in which each page has a single tool is long already.
-pub const HELPER_MOST_PAGES: usize = 1_000;
-/// Bytes of one list of a helper, all pages together. Origin: guess; twice the longest line, which one page may have.
-pub const HELPER_LIST_BYTES: usize = 32 << 20;
-/// From one listing that a helper has asked for, by telling of a change, to the next. Origin: guess; there are helpers that
-/// tell of a change whenever they are listed, and a person sees no difference.
-pub const HELPER_LIST_PAUSE: Duration = Duration::from_secs(1);
-/// How long the exit of a helper that closed its output is waited for, to say why. Origin: guess; only the texts of
-/// errors wait for it.
-pub const HELPER_LAST_WORDS: Duration = Duration::from_millis(100);
-/// How long a helper may leave `initialize` without any answer before it is asked `server/discover` too. With the answer
-/// to that the revision is known within a second. Origin: guess, below the second that the design asks for; who is slower is
-/// not misjudged, only asked once more.
-pub const HELPER_ERA_PATIENCE: Duration = Duration::from_millis(700);
-/// How long a connection to a helper over HTTP, with TLS, may take. Origin: guess; a host that drops packets is no host.
-pub const HELPER_HTTP_CONNECT: Duration = Duration::from_secs(10);
-/// Calls of one helper over HTTP that wait for the head of an answer; more wait for their turn. Origin: what one client may
-/// have under way.
-pub const HELPER_HTTP_REQUESTS: usize = 64;
-/// Redirects on the same server that are followed for one request. Origin: guess; `/mcp` to `/mcp/` is one.
-pub const HELPER_HTTP_REDIRECTS: usize = 3;
-/// Bytes of an answer that is an error. Origin: guess; an error of JSON-RPC is in it, 200 bytes of it are shown.
-pub const HELPER_HTTP_ERROR_BYTES: usize = 64 << 10;
-/// Times that a stream of events which broke is asked for again, before the call in it fails. Origin: guess; with the two
-/// numbers below some 13 s, in which a server is started again.
-pub const HELPER_HTTP_RETRIES: usize = 6;
-/// Before the first of these; doubles up to the next constant, and is the least that a server can ask for. Origin: guess.
-pub const HELPER_HTTP_RETRY_FIRST: Duration = Duration::from_millis(250);
-/// Between two of these, at most. Origin: guess.
-pub const HELPER_HTTP_RETRY_MOST: Duration = Duration::from_secs(5);
-/// How long the end of a session waits for a helper over HTTP to hear of it. Origin: below the 1.5 s in which an unload
-/// of processes is over.
-pub const HELPER_HTTP_GOODBYE: Duration = Duration::from_secs(1);
 
 // --- markers, trash, lines ---
 
@@ -434,3 +382,11 @@ pub const BACKUP_LOOK: usize = 64 << 10;
 pub const BACKUP_LINE: u64 = 4096;
 /// Characters of a strange name in a backup that are shown. Origin: as long as a name in a tar header may be.
 pub const BACKUP_NAME_SHOWN: usize = 100;
+/// Upper bounds of the buckets in which durations are counted, in milliseconds. Origin: an unload without helpers takes a few,
+/// a stubborn helper 500 for each stage of its end, zero is promised within 1500, and a rollout is given up after 5000.
+pub const DURATION_BUCKETS_MS: [u64; 11] = [1, 5, 10, 25, 50, 100, 250, 500, 1000, 1500, 5000];
+/// How long the doctor waits for a helper that only says its version. Origin: guess; it takes milliseconds.
+pub const DOCTOR_PATIENCE: Duration = Duration::from_secs(10);
+/// Descriptors below which the doctor warns. Origin: what most systems give a program, enough for some 100 helpers beside
+/// some 100 connections.
+pub const DOCTOR_DESCRIPTORS: u64 = 1024;

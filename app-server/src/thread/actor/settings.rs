@@ -49,13 +49,13 @@ macro_rules! named_in {
     };
 }
 
-impl From<&TurnStartParams> for Given {
-    fn from(params: &TurnStartParams) -> Self {
-        let sandbox = params.sandbox_policy.clone();
-        Self {
-            sandbox,
+/// What requests about turns name, and the settings alone.
+macro_rules! named_for_turns {
+    ($params:expr) => {
+        Given {
+            sandbox: $params.sandbox_policy.clone(),
             ..named_in!(
-                params,
+                $params,
                 approval_policy,
                 approvals_reviewer,
                 collaboration_mode,
@@ -67,70 +67,51 @@ impl From<&TurnStartParams> for Given {
                 summary
             )
         }
+    };
+}
+
+/// What requests for a thread name.
+macro_rules! named_for_a_thread {
+    ($params:expr) => {
+        Given {
+            sandbox: $params.sandbox.map(pictures::sandbox),
+            ..named_in!(
+                $params,
+                approval_policy,
+                approvals_reviewer,
+                base_instructions,
+                config,
+                cwd,
+                developer_instructions,
+                model,
+                model_provider,
+                service_tier
+            )
+        }
+    };
+}
+
+impl From<&TurnStartParams> for Given {
+    fn from(params: &TurnStartParams) -> Self {
+        named_for_turns!(params)
     }
 }
 
 impl From<&ThreadSettingsUpdateParams> for Given {
     fn from(params: &ThreadSettingsUpdateParams) -> Self {
-        let sandbox = params.sandbox_policy.clone();
-        Self {
-            sandbox,
-            ..named_in!(
-                params,
-                approval_policy,
-                approvals_reviewer,
-                collaboration_mode,
-                cwd,
-                effort,
-                model,
-                personality,
-                service_tier,
-                summary
-            )
-        }
+        named_for_turns!(params)
     }
 }
 
 impl From<&ThreadResumeParams> for Given {
     fn from(params: &ThreadResumeParams) -> Self {
-        let sandbox = params.sandbox.map(pictures::sandbox);
-        Self {
-            sandbox,
-            ..named_in!(
-                params,
-                approval_policy,
-                approvals_reviewer,
-                base_instructions,
-                config,
-                cwd,
-                developer_instructions,
-                model,
-                model_provider,
-                personality,
-                service_tier
-            )
-        }
+        Self { personality: params.personality, ..named_for_a_thread!(params) }
     }
 }
 
 impl From<&ThreadForkParams> for Given {
     fn from(params: &ThreadForkParams) -> Self {
-        let sandbox = params.sandbox.map(pictures::sandbox);
-        Self {
-            sandbox,
-            ..named_in!(
-                params,
-                approval_policy,
-                approvals_reviewer,
-                base_instructions,
-                config,
-                cwd,
-                developer_instructions,
-                model,
-                model_provider,
-                service_tier
-            )
-        }
+        named_for_a_thread!(params)
     }
 }
 
