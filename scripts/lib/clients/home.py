@@ -32,6 +32,8 @@ class Home:
         self.connects, self.codex = connects, os.path.join(folder, "codex")
         self.transcript = os.path.join(folder, "transcript")
         self.log = os.path.join(folder, "server.log")
+        # Where a browser keeps what is its own.
+        self.profile = os.path.join(folder, "profile")
         # How the servers ended that clients have started: wire.py writes a line for each.
         self.ends = os.path.join(folder, "ends")
         for empty in (self.transcript, self.ends):
@@ -150,10 +152,11 @@ class Home:
         return json.loads(said.strip().splitlines()[-1])
 
     def processes(self):
-        """Everything that lives and was started for this home, whoever started it."""
+        """Everything that lives and was started for this home, whoever started it. A browser writes over its variables."""
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-        mark = f"{MARK}={self.mark}".encode()
-        return [pid for pid in pids if mark in read(pid, "environ").split(b"\0")]
+        mark, profile = f"{MARK}={self.mark}".encode(), self.profile.encode()
+        ours = lambda pid: mark in read(pid, "environ").split(b"\0") or profile in read(pid, "cmdline")
+        return [pid for pid in pids if ours(pid)]
 
     def helpers(self):
         """Processes of helpers. They have no variables but those of the configuration, and a few that every program has."""

@@ -3,7 +3,9 @@
 usage: table.py SKEIN CODEX HELPER [--quick] [--only WORD] [--json] [--write FILE]
 
 Called by scripts/clients, which says where what was installed lies: CLIENTS_PYTHON and CLIENTS_NPM (folders of packages),
-CLIENTS_CARGO (driver of the crate), CLIENTS_TUI (the peer's codex), CLIENTS_SCHEMA (what that wrote), CLIENTS_AJV."""
+CLIENTS_CARGO (driver of the crate), CLIENTS_TUI (the peer's codex), CLIENTS_SCHEMA (what that wrote), CLIENTS_AJV,
+CLIENTS_PAGES (a venv of pages), CLIENTS_BROWSER (playwright-core), CLIENTS_CHROMIUM. CLIENTS_PICTURES: a folder for
+pictures of the pages."""
 
 import argparse
 import concurrent.futures
@@ -19,10 +21,12 @@ import time
 
 import steps
 import tui
+import web
 from home import HERE, Home, Programs, until
 
 PYTHON = os.path.join(os.environ["CLIENTS_PYTHON"], "bin", "python")
 TUI = [os.environ["CLIENTS_TUI"]]
+page = lambda name: [os.path.join(os.environ["CLIENTS_PAGES"], "bin", name)]
 here = lambda name: os.path.join(HERE, name)
 REPLAYS = functools.partial(steps.Program, replays=True)
 PASSES_OVER = functools.partial(steps.Program, passes_over=True)
@@ -53,13 +57,46 @@ ROWS = [
         },
     ),
 ]
+# These answer each request of a server with `{}` that they do not know, and so the question whether a tool may be called.
+NEVER_ASKS = {web.QUESTION: "open-codex-ui and codex-partner show no question of a helper, with Codex as well"}
+PAGES = [
+    Row("open-codex-ui 0.1.20 (PyPI)", web.OpenCodexUi, page("open-codex-ui"), without=NEVER_ASKS),
+    Row("codex-partner 0.0.19 (PyPI)", web.CodexPartner, page("codex-partner"), without=NEVER_ASKS),
+]
 # What is judged when the client is done.
 LEFT, SCHEMA = "nothing left", "schema"
 # What --quick leaves out is like something that it has: a resume is a part of the one after kill -9.
-QUICK = [name for name in steps.NAMES if name not in ("streamed answer", "resume", "list")]
+LEFT_OUT = ("streamed answer", "resume", "list", "second prompt", "second tab", "list and reopen")
+
+
+class Table:
+    """Clients with the same steps."""
+
+    def __init__(self, heading, names, rows, quick):
+        self.heading, self.rows = heading, rows
+        self.names = [name for name in names if name not in LEFT_OUT] if quick else names
+
+
+def tables(quick, word):
+    """Those that have clients with the word in their name."""
+    rows = lambda all_rows: [row for row in all_rows if word in row.name]
+    both = [Table("client", steps.NAMES, rows(ROWS), quick), Table("page", web.NAMES, rows(PAGES), quick)]
+    return [table for table in both if table.rows]
+
+
 # Clients at a time with --quick. They wait for the most part; times are not to be compared then.
 AT_A_TIME = 3
-SHORT = {"streamed answer": "streamed", "MCP tool call": "tool", "resume after kill -9": "kill -9", LEFT: "left"}
+SHORT = {
+    "streamed answer": "streamed",
+    "MCP tool call": "tool",
+    "resume after kill -9": "kill -9",
+    "second prompt": "2nd prompt",
+    "reload in mid-stream": "reload",
+    "list and reopen": "reopen",
+    web.KILL: "kill -9",
+    web.QUESTION: "question",
+    LEFT: "left",
+}
 WIDTHS = (46, 12)
 WRONG = (AssertionError, OSError, subprocess.SubprocessError, ValueError, KeyError, IndexError, TypeError)
 
@@ -134,27 +171,37 @@ def printed(row, cells):
     return f"{row.name:<{WIDTHS[0]}}" + "".join(f"{word(cell):>{WIDTHS[1]}}" for cell in cells)
 
 
-def one_by_one(rows, programs, names, out):
-    """Prints each cell when it is known."""
-    table = {}
-    for row in rows:
-        print(f"{row.name:<{WIDTHS[0]}}", end="", file=out, flush=True)
-        show = lambda cell: print(f"{word(cell):>{WIDTHS[1]}}", end="", file=out, flush=True)
-        table[row.name] = play(row, programs, names, show)
-        print(file=out, flush=True)
-    return table
+def begin(table, out):
+    headings = [SHORT.get(name, name) for name in [*table.names, LEFT, SCHEMA]]
+    print(f"{table.heading:<{WIDTHS[0]}}" + "".join(f"{heading:>{WIDTHS[1]}}" for heading in headings), file=out, flush=True)
 
 
-def some_at_a_time(rows, programs, names, out):
-    """Prints each row when it is done."""
+def one_by_one(asked, programs, out):
+    """Prints each cell when it is known. Returns the cells of each client by name."""
+    played = {}
+    for table in asked:
+        begin(table, out)
+        for row in table.rows:
+            print(f"{row.name:<{WIDTHS[0]}}", end="", file=out, flush=True)
+            show = lambda cell: print(f"{word(cell):>{WIDTHS[1]}}", end="", file=out, flush=True)
+            played[row.name] = play(row, programs, table.names, show)
+            print(file=out, flush=True)
+    return played
 
-    def run(row):
-        cells = play(row, programs, names, lambda _: None)
-        print(printed(row, cells.values()), file=out, flush=True)
-        return row.name, cells
 
+def some_at_a_time(asked, programs, out):
+    """Prints each row when it and those before it are done."""
+    played = {}
     with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
-        return dict(pool.map(run, rows))
+        run = lambda row, table: pool.submit(play, row, programs, table.names, lambda _: None)
+        # Pages take longest, so that they begin first.
+        running = {row.name: run(row, table) for table in reversed(asked) for row in table.rows}
+        for table in asked:
+            begin(table, out)
+            for row in table.rows:
+                played[row.name] = running[row.name].result()
+                print(printed(row, played[row.name].values()), file=out, flush=True)
+    return played
 
 
 def footnotes(table):
@@ -163,18 +210,21 @@ def footnotes(table):
     return list(dict.fromkeys(cell["reason"] for cell in cells))
 
 
-def write(path, table):
-    """Puts the table between the two marks of the document."""
-    notes = footnotes(table)
+def write(path, asked, played):
+    """Puts the tables between the two marks of the document."""
+    notes = footnotes(played)
 
     def shown(cell):
         return f"not offered [{notes.index(cell['reason']) + 1}]" if cell["result"] == "not offered" else word(cell)
 
-    names = [*steps.NAMES, LEFT, "violations, of messages of the server"]
-    lines = ["| client | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]
-    for name, cells in table.items():
-        lines.append(f"| {name} | " + " | ".join(shown(cell) for cell in cells.values()) + " |")
-    lines += ["", *(f"[{number}] {note}.  " for number, note in enumerate(notes, 1))]
+    lines = []
+    for table in asked:
+        names = [*table.names, LEFT, "violations, of messages of the server"]
+        lines += [f"| {table.heading} | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]
+        for row in table.rows:
+            lines.append(f"| {row.name} | " + " | ".join(shown(cell) for cell in played[row.name].values()) + " |")
+        lines.append("")
+    lines += [f"[{number}] {note}.  " for number, note in enumerate(notes, 1)]
     with open(path) as document:
         before, mark, rest = document.read().partition("<!-- table -->\n")
         _, end, after = rest.partition("<!-- end of the table -->\n")
@@ -194,14 +244,11 @@ def main():
     given = parser.parse_args()
     if given.write and (given.quick or given.only):
         parser.error("what is written is the whole table")
-    rows = [row for row in ROWS if given.only in row.name]
-    names = QUICK if given.quick else steps.NAMES
+    asked = tables(given.quick, given.only)
     out = sys.stderr if given.json else sys.stdout
-    headings = [SHORT.get(name, name) for name in [*names, LEFT, SCHEMA]]
-    print(f"{'client':<{WIDTHS[0]}}" + "".join(f"{heading:>{WIDTHS[1]}}" for heading in headings), file=out, flush=True)
     began = time.monotonic()
     way = some_at_a_time if given.quick else one_by_one
-    table = way(rows, Programs(*given.programs), names, out)
+    table = way(asked, Programs(*given.programs), out)
     for note in footnotes(table):
         print(f"not offered: {note}", file=out)
     failures = [(row, name, cell["reason"]) for row, cells in table.items() for name, cell in cells.items() if cell["result"] == "failed"]
@@ -210,7 +257,7 @@ def main():
     if given.json:
         print(json.dumps(table, indent=1))
     if given.write and not failures:
-        write(given.write, table)
+        write(given.write, asked, table)
     verdict = "FAILED" if failures or not table else "ok"
     print(f"clients: {verdict}, {len(table)} clients in {time.monotonic() - began:.0f} s", file=out)
     sys.exit(0 if verdict == "ok" else 1)
