@@ -6,7 +6,7 @@ use skein_protocol::error::WireError;
 use skein_protocol::thread::{ThreadCompactStartParams, ThreadCompactStartResponse};
 use skein_protocol::turn::{
     TurnInterruptParams, TurnInterruptResponse, TurnStartParams, TurnStartResponse, TurnSteerParams,
-    TurnSteerResponse,
+    TurnSteerResponse, UserInput,
 };
 
 use crate::connection::Connection;
@@ -53,13 +53,19 @@ pub fn compact(
 }
 
 fn input(connection: &Arc<Connection>, params: TurnStartParams, reply: InputReply) {
-    if params.input.is_empty() {
-        let error =
-            WireError::invalid_params("emptyInput", "a turn needs input: a list with at least one element");
+    if is_blank(&params.input) {
+        let text = "a turn needs input: at least one element that is not a blank text";
+        let error = WireError::invalid_params("emptyInput", text);
         return reply.err(&error.path("input").thread(params.thread_id));
     }
     let id = params.thread_id;
     dispatch::deliver(&connection.services, id, Command::Input(Box::new(Input { params, reply })));
+}
+
+/// Whether the input says nothing. A model's provider refuses a request whose last message is not the user's, and a blank
+/// text is no message.
+fn is_blank(input: &[UserInput]) -> bool {
+    input.iter().all(|piece| piece.as_text().is_some_and(|text| text.trim().is_empty()))
 }
 
 /// `turn/interrupt`: a flag that the owner reads when it is woken. What is running is known from what the owner

@@ -15,7 +15,7 @@ use skein_protocol::notifications::{
     TurnCompleted, TurnStarted,
 };
 use skein_protocol::thread::ThreadStatus;
-use skein_protocol::turn::{TurnInterruptParams, TurnStartParams, TurnStatus};
+use skein_protocol::turn::{TurnInterruptParams, TurnStartParams, TurnStatus, UserInput};
 
 #[tokio::test]
 async fn the_answer_to_a_turn_goes_before_its_first_notification_a_thousand_times() -> Result<()> {
@@ -186,9 +186,12 @@ async fn a_turn_without_input_is_refused() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
-    let empty = TurnStartParams { input: Vec::new(), ..turn_params(thread, "") };
-    let error = client.refusal::<TurnStart>(empty).await?;
-    assert_eq!(error.reason(), "emptyInput");
-    assert_eq!(error.data.unwrap().path.as_deref(), Some("input"));
+    for input in [Vec::new(), vec![UserInput::text("")], vec![UserInput::text(" \n"), UserInput::text("\t")]]
+    {
+        let empty = TurnStartParams { input, ..turn_params(thread, "") };
+        let error = client.refusal::<TurnStart>(empty).await?;
+        assert_eq!(error.reason(), "emptyInput");
+        assert_eq!(error.data.unwrap().path.as_deref(), Some("input"));
+    }
     home.finish().await
 }

@@ -44,8 +44,10 @@ async fn a_steer_is_taken_by_the_turn_that_it_names_and_by_no_other() -> Result<
     assert_eq!(client.call::<TurnSteer>(params).await?.turn_id, turn, "also when the turn is over");
     let late = client.refusal::<TurnSteer>(steer_params(thread, &turn.to_string(), "too late")).await?;
     assert_eq!(late.reason(), "noTurn");
-    let empty = TurnSteerParams { input: Vec::new(), ..steer_params(thread, &turn.to_string(), "") };
-    assert_eq!(client.refusal::<TurnSteer>(empty).await?.reason(), "emptyInput");
+    for input in [Vec::new(), vec![UserInput::text("   ")]] {
+        let empty = TurnSteerParams { input, ..steer_params(thread, &turn.to_string(), "") };
+        assert_eq!(client.refusal::<TurnSteer>(empty).await?.reason(), "emptyInput");
+    }
     let turns = client.read_thread(thread).await?.turns;
     let users: Vec<String> = turns.iter().flat_map(|turn| &turn.items).filter_map(user_text).collect();
     assert_eq!(users, ["begin", "/stream 100000 8 100", "one more thing"]);
