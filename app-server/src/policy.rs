@@ -34,8 +34,6 @@ pub const MODEL_EVENTS: usize = 64;
 pub const TURN_STEERS: usize = 64;
 /// Progress messages of one tool call that may wait. Origin: guess; more is dropped by the helper's side.
 pub const CALL_PROGRESS: usize = 16;
-/// How often a model may ask for tools within one turn. Origin: guess; far above what real turns need.
-pub const TURN_ROUNDS: usize = 100;
 /// Batches that may wait for a thread's writer. When half of it is full the turn waits and input is refused; the
 /// other half is for what an owner adds by itself, such as the last reports of a turn.
 pub const WRITER_BATCHES: usize = 256;

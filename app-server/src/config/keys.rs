@@ -19,6 +19,7 @@ const MOST_BYTES: usize = 1024 * 1024 * 1024;
 const MOST_QUEUED: usize = 65_536;
 const MOST_REPLAYED: usize = 1_000_000;
 const MOST_THREADS: usize = 1_000_000;
+const MOST_ROUNDS: usize = 1_000_000;
 const MOST_TOKENS: i64 = 1_000_000_000;
 
 /// Changes `config` by what `settings` say.
@@ -130,9 +131,11 @@ fn apply_limits(limits: &mut Limits, section: &mut Section<'_>) {
     set(&mut limits.requests_in_flight, section.number("requests_in_flight", 1, MOST_QUEUED));
     set(&mut limits.replay, section.number("replay", 0, MOST_REPLAYED));
     set(&mut limits.mailbox, section.number("mailbox", 1, MOST_QUEUED));
-    // Zero is no limit, here and for memory.
+    // Zero is no limit, here and for the next two.
     let threads = section.number("loaded_threads", 0, MOST_THREADS);
     set(&mut limits.loaded_threads, threads.map(|most| Some(most).filter(|most| *most > 0)));
+    let rounds = section.number("turn_rounds", 0, MOST_ROUNDS);
+    set(&mut limits.turn_rounds, rounds.map(|most| Some(most).filter(|most| *most > 0)));
     set(&mut limits.memory, section.size("memory").map(|most| Some(most).filter(|most| *most > 0)));
 }
 

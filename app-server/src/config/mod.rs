@@ -182,6 +182,8 @@ pub struct Limits {
     pub loaded_threads: Option<usize>,
     /// Resident memory of the server, in bytes, before the longest idle threads have to make room.
     pub memory: Option<u64>,
+    /// How often the model may be asked in one turn; `None` for no bound.
+    pub turn_rounds: Option<usize>,
 }
 
 /// How dead connections are found.
@@ -241,6 +243,7 @@ impl Default for Limits {
             replay: policy::REPLAY,
             loaded_threads: None,
             memory: None,
+            turn_rounds: None,
         }
     }
 }

@@ -147,6 +147,7 @@ fn limits(limits: &Limits) -> Value {
         "replay": limits.replay,
         "mailbox": limits.mailbox,
         "loaded_threads": limits.loaded_threads.unwrap_or(0),
+        "turn_rounds": limits.turn_rounds.unwrap_or(0),
         "memory": limits.memory.map_or_else(|| "0".to_owned(), |bytes| format!("{}KiB", bytes / 1024)),
     })
 }

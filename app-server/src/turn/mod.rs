@@ -1,5 +1,5 @@
-//! One turn, as a child task of its thread's owner: model, tools, model, until it ends, is interrupted, or has had all its
-//! rounds. It owns nothing but what it streams; everything it does it reports to the owner.
+//! One turn, as a child task of its thread's owner: model, tools, model, until it ends, is interrupted, or has had all
+//! the rounds that the settings allow. It owns nothing but what it streams; everything it does it reports to the owner.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::helpers::HelperSet;
-use crate::policy;
 use crate::provider::{Entry, ModelSettings, Prompt, Provider, ProviderError, Thoughts, ToolResult, Usage};
 use crate::tasks::Tasks;
 
@@ -72,6 +71,8 @@ pub struct Job {
     pub model: String,
     /// How it should answer.
     pub settings: ModelSettings,
+    /// How often the model may be asked; `None` for no bound.
+    pub rounds: Option<usize>,
     /// From how many tokens on the conversation is compacted.
     pub compact_at: i64,
     /// The model's adapter.
@@ -306,7 +307,9 @@ impl Running {
 
     /// The model answers, and is asked again with what came of its calls, until it is done.
     async fn rounds(&mut self, prompt: &mut Prompt) -> Result<(), Stop> {
-        for _ in 0..policy::TURN_ROUNDS {
+        let mut round = 0;
+        while self.job.rounds.is_none_or(|most| round < most) {
+            round += 1;
             let answer = self.answer_with_room(prompt).await?;
             prompt.history.extend(answer.said);
             let mut results = answer.answered;
@@ -326,7 +329,7 @@ impl Running {
         }
         let most = policy::TURN_ROUNDS;
         Err(Stop::failed(format!(
-            "the model was asked {most} times in this turn, and had no end; say what to do next"
+            "the model was asked {round} times in this turn, the most that limits.turn_rounds allows; say how to go on"
         )))
     }
 

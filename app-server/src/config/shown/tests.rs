@@ -31,6 +31,7 @@ const ALL: &str = r#"
     replay = 9
     mailbox = 9
     loaded_threads = 9
+    turn_rounds = 9
     memory = "2GiB"
 
     [model_providers.mine]

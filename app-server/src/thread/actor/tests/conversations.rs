@@ -233,3 +233,26 @@ async fn settings_of_thread_and_turn_reach_the_model() {
     assert_eq!(asked.thread, thread);
     bench.finish().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_model_is_asked_as_often_as_it_calls_and_as_the_settings_allow() {
+    for (allowed, asked, status) in [(None, 131, TurnStatus::Completed), (Some(7), 7, TurnStatus::Failed)] {
+        let bench = Bench::with(|config| {
+            config.model_provider = model::LISTENER.to_owned();
+            config.limits.turn_rounds = allowed;
+        });
+        let (mut client, thread) = bench.started().await;
+        let callee = Callee::Offered("none".into());
+        let call = ToolCall { id: "1".into(), callee, arguments: "{}".into() };
+        for _ in 0..130 {
+            bench.listener.will_say(Ok(vec![ModelEvent::ToolCall(call.clone())]));
+        }
+        let ended = client.turn(thread, "one").await.turn;
+        assert_eq!((bench.listener.times_asked(), ended.status), (asked, status));
+        assert_eq!(
+            ended.error.is_some_and(|error| error.message.contains("limits.turn_rounds")),
+            allowed.is_some()
+        );
+        bench.finish().await;
+    }
+}

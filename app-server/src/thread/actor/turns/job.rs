@@ -46,6 +46,7 @@ impl Owner {
             past,
             model: settings.model,
             settings: model,
+            rounds: self.services.config().limits.turn_rounds,
             compact_at: self.services.config().context.compact_at(),
             provider,
             needs_helpers,
