@@ -10,20 +10,8 @@ use crate::policy;
 use crate::provider::{Content, Entry, Image};
 use crate::tasks::{Pool, Tasks};
 
-/// What the user says now. What cannot be given to the model is an error that names it.
-///
-/// # Errors
-/// For the user: what cannot be given to the model, and why.
-pub(super) async fn said(input: &[UserInput], tasks: &Tasks) -> Result<Entry, String> {
-    let mut content = Vec::with_capacity(input.len());
-    for piece in input {
-        content.push(given(piece, tasks).await?);
-    }
-    Ok(Entry::User(content))
-}
-
-/// What the user said in an earlier turn. What cannot be given to the model any more is told as a note.
-pub(super) async fn said_before(input: &[UserInput], tasks: &Tasks) -> Entry {
+/// What the user said, now or in an earlier turn. The model reads a note in place of a piece that it cannot be given.
+pub(super) async fn said(input: &[UserInput], tasks: &Tasks) -> Entry {
     let mut content = Vec::with_capacity(input.len());
     for piece in input {
         let given = given(piece, tasks).await;
@@ -172,11 +160,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_missing_from_an_earlier_turn_is_a_note() {
-        let Entry::User(content) = said_before(&[local("/nowhere.png")], &Tasks::new()).await else {
-            panic!()
-        };
-        assert!(content[0].as_text().unwrap().contains("/nowhere.png"), "{content:?}");
-        assert!(said(&[local("/nowhere.png")], &Tasks::new()).await.is_err());
+    async fn a_note_stands_for_what_cannot_be_given() {
+        let input =
+            [UserInput::text("look"), local("/nowhere.png"), UserInput::LocalAudio { path: "/a.wav".into() }];
+        let Entry::User(content) = said(&input, &Tasks::new()).await else { panic!() };
+        assert_eq!(content[0].as_text(), Some("look"));
+        assert!(content[1].as_text().unwrap().contains("/nowhere.png"), "{content:?}");
+        assert!(content[2].as_text().unwrap().contains("/a.wav"), "{content:?}");
     }
 }

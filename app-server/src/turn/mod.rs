@@ -282,10 +282,7 @@ impl Running {
         let Conversation { pieces, tokens } = told.map_err(cannot)?.ok_or(Stop::Interrupted)?;
         self.context_tokens = tokens;
         let now = match &self.job.task {
-            Task::Answer(input) => {
-                let said = self.unless_interrupted(input::said(input, &self.job.tasks)).await?;
-                Some(said.map_err(Stop::failed)?)
-            }
+            Task::Answer(input) => Some(self.unless_interrupted(input::said(input, &self.job.tasks)).await?),
             Task::Compact => None,
         };
         let mut history = Vec::with_capacity(pieces.len() + 1);
@@ -327,7 +324,6 @@ impl Running {
                 self.add(&mut prompt.history, added).await?;
             }
         }
-        let most = policy::TURN_ROUNDS;
         Err(Stop::failed(format!(
             "the model was asked {round} times in this turn, the most that limits.turn_rounds allows; say how to go on"
         )))
@@ -345,7 +341,7 @@ impl Running {
     async fn entry(&self, piece: Piece) -> Result<Entry, Stop> {
         match piece {
             Piece::Entry(entry) => Ok(entry),
-            Piece::Said(input) => self.unless_interrupted(input::said_before(&input, &self.job.tasks)).await,
+            Piece::Said(input) => self.unless_interrupted(input::said(&input, &self.job.tasks)).await,
         }
     }
 
