@@ -148,7 +148,7 @@ pub enum ThreadError {
     },
     /// Nothing is on disk that could be archived.
     #[error(
-        "nobody has said anything in {id} yet, so there is nothing to archive or to compact; begin a turn, or unsubscribe to drop it"
+        "nobody has said anything in {id} yet, so there is nothing to archive; begin a turn, or unsubscribe to drop it"
     )]
     NothingSaid {
         /// The thread.

@@ -20,23 +20,21 @@ impl Running {
         self.context_tokens >= self.job.compact_at
     }
 
-    /// Replaces what was said by a summary. What the user said last, and nobody has answered, stays as it is.
+    /// Replaces what was said by a summary. What the user said last, and nobody has answered, stays as it is. Where nothing was
+    /// answered since the last summary, nothing is replaced, and the item says that this is done.
     pub(super) async fn compact(&mut self, prompt: &mut Prompt) -> Result<(), Stop> {
-        if !self.job.provider.reads_context() {
-            let model = &self.job.model;
-            return Err(Stop::failed(format!(
-                "the model {model} is told nothing of earlier turns: there is nothing to compact"
-            )));
-        }
-        if !is_worth_it(&prompt.history) {
-            return Err(Stop::failed(
-                "there is nothing to compact: nothing was answered since the last summary",
-            ));
-        }
         let id = self.new_item_id();
         let item =
             self.begin(ThreadItem::from(ThreadItemBody::ContextCompaction(ContextCompactionItem { id })));
         self.report(Report::ItemStarted(item.clone())).await;
+        if is_worth_it(&prompt.history) {
+            self.replace(prompt).await?;
+        }
+        self.report(Report::ItemCompleted(item)).await;
+        Ok(())
+    }
+
+    async fn replace(&mut self, prompt: &mut Prompt) -> Result<(), Stop> {
         let unanswered = prompt.history.split_off(answered(&prompt.history));
         let written = self.summary(prompt).await?;
         let summary = with_last_words(&written, &prompt.history);
@@ -44,7 +42,6 @@ impl Running {
         prompt.history.extend(unanswered);
         self.context_tokens = 0;
         self.report(Report::Compacted(summary)).await;
-        self.report(Report::ItemCompleted(item)).await;
         Ok(())
     }
 

@@ -144,19 +144,11 @@ impl Owner {
             let known = self.services.providers.names().join(", ");
             return Some(Refusal::Error(ThreadError::NoProvider { name: provider, known }));
         }
-        if matches!(input.reply, InputReply::Compact(_)) && self.is_empty() {
-            return Some(Refusal::Error(ThreadError::NothingSaid { id: self.id }));
-        }
         let client_id = input.params.client_user_message_id.as_deref();
         if let Some(turn) = client_id.and_then(|client_id| journal.history.seen_message(client_id)) {
             return Some(Refusal::Seen(turn.clone()));
         }
         self.refusal_of_steer(input).map(Refusal::Error)
-    }
-
-    /// Whether nobody has said anything.
-    fn is_empty(&self) -> bool {
-        self.journal.as_ref().is_none_or(|journal| !journal.history.is_materialised())
     }
 
     /// Why the turn that a steer names does not take it.

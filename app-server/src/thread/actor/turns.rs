@@ -57,7 +57,9 @@ impl Owner {
         let Some(input) = self.input.take() else { return };
         let Input { params, reply } = *input;
         let turn_id = TurnId::from(self.services.clock.new_id().to_string());
-        if self.persistence == Persistence::Durable && !self.is_materialised() {
+        // A compaction says nothing: a thread in which nobody has said anything stays in memory.
+        let speaks = !matches!(reply, InputReply::Compact(_));
+        if speaks && self.persistence == Persistence::Durable && !self.is_materialised() {
             self.follow_ups.push_back(Event::Materialised);
             if let Some(journal) = &mut self.journal {
                 journal.materialise();

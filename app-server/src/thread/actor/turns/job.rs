@@ -88,6 +88,9 @@ impl Owner {
         if let Some(records) = journal.kept() {
             return Past::Kept { records: records.to_vec(), taken_back };
         }
+        if journal.is_unwritten() {
+            return Past::Unneeded;
+        }
         let (on_disk, written) = oneshot::channel();
         journal.publish(Outgoing::Acknowledge(Box::new(move |saved| {
             // The turn may be over already. Dropped, it says that the record is not on disk.
