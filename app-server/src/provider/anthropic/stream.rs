@@ -58,10 +58,7 @@ impl StreamReader for Reader {
                 self.count(&event["usage"]);
                 self.finish(text(&event["delta"], "stop_reason"), out)?;
             }
-            "message_stop" => {
-                self.give_usage(out);
-                return Ok(Flow::Over);
-            }
+            "message_stop" => return if self.cut(out)? { Ok(Flow::Over) } else { Err(Wrong::Cut) },
             "error" => return Err(Wrong::Said(Said::of(&event))),
             "" if event.get("error").is_some() => return Err(Wrong::Said(Said::of(&event))),
             "" if !event.is_object() => return Err(Wrong::garbage(data)),
@@ -72,6 +69,10 @@ impl StreamReader for Reader {
 
     fn cut(&mut self, out: &mut Vec<ModelEvent>) -> Result<bool, Wrong> {
         if self.finished {
+            // Servers that leave out the ends of blocks have given the reason of the whole answer's.
+            while let Some(index) = self.blocks.keys().next().copied() {
+                self.end(index, out);
+            }
             self.give_usage(out);
         }
         Ok(self.finished)

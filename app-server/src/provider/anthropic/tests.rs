@@ -173,6 +173,18 @@ fn an_end_that_is_none_says_why() {
 }
 
 #[test]
+fn a_last_word_without_a_reason_is_a_cut() {
+    let begun = json!({ "type": "content_block_start", "index": 0,
+        "content_block": { "type": "tool_use", "id": "a", "name": "look", "input": {} } });
+    let reason = json!({ "type": "message_delta", "delta": { "stop_reason": "tool_use" } });
+    let stop = json!({ "type": "message_stop" });
+    assert_eq!(heard_data(&Messages, &[begun.clone(), stop.clone()]), (vec![], Err(Fault::Cut)));
+    assert_eq!(heard_data(&Messages, &[begun.clone(), reason.clone()]).0.len(), 1, "no end of its block");
+    let whole = vec![ModelEvent::ToolCall(call("a", "look", "{}"))];
+    assert_eq!(heard_data(&Messages, &[begun, reason, stop]), (whole, Ok(())));
+}
+
+#[test]
 fn results_of_calls_that_failed_are_texts_and_their_pictures_stand_behind() {
     let mut prompt = prompt("claude-opus-5", signed());
     let shown = Content::Image(Image::Url("https://example.org/b.png".to_owned()));

@@ -64,6 +64,15 @@ pub struct Who {
     pub max_output_tokens: Option<u32>,
 }
 
+impl From<Wrong> for Fault {
+    fn from(wrong: Wrong) -> Self {
+        match wrong {
+            Wrong::Cut => Self::Cut,
+            Wrong::Said(_) | Wrong::Garbage(_) | Wrong::TooLong | Wrong::Stopped(_) => Self::Wrong(wrong),
+        }
+    }
+}
+
 impl Fault {
     /// A request that failed before, or while, its answer came.
     pub fn of(error: &reqwest::Error) -> Self {
@@ -86,7 +95,7 @@ impl Fault {
                 said.message = show(&said.message);
                 said.words.iter_mut().for_each(|word| *word = show(word));
             }
-            Self::Cut | Self::Silent(_) | Self::Wrong(Wrong::TooLong | Wrong::Stopped(_)) => {}
+            Self::Cut | Self::Silent(_) | Self::Wrong(Wrong::TooLong | Wrong::Stopped(_) | Wrong::Cut) => {}
         }
         self
     }
@@ -96,7 +105,7 @@ impl Fault {
         match self {
             Self::Unreachable(_) | Self::Broke(_) | Self::Cut | Self::Silent(_) => true,
             Self::Refused { said, .. } | Self::Wrong(Wrong::Said(said)) => said.about().may_pass(),
-            Self::Wrong(Wrong::Garbage(_)) => true,
+            Self::Wrong(Wrong::Garbage(_) | Wrong::Cut) => true,
             Self::Tls(_)
             | Self::Moved(_)
             | Self::NoEvents(_)
@@ -121,7 +130,7 @@ impl Fault {
             | Self::Silent(_)
             | Self::Moved(_)
             | Self::NoEvents(_)
-            | Self::Wrong(Wrong::Garbage(_) | Wrong::TooLong | Wrong::Stopped(_)) => None,
+            | Self::Wrong(Wrong::Garbage(_) | Wrong::TooLong | Wrong::Stopped(_) | Wrong::Cut) => None,
         }
     }
 
@@ -144,7 +153,7 @@ impl Fault {
             Self::Broke(_)
             | Self::Cut
             | Self::Silent(_)
-            | Self::Wrong(Wrong::Garbage(_) | Wrong::TooLong) => {
+            | Self::Wrong(Wrong::Garbage(_) | Wrong::TooLong | Wrong::Cut) => {
                 CodexErrorInfo::ResponseStreamDisconnected { http_status_code }
             }
             Self::Moved(_) | Self::NoEvents(_) => CodexErrorInfo::BadRequest,
@@ -175,7 +184,7 @@ impl Fault {
             | Self::Cut
             | Self::Silent(_)
             | Self::Moved(_) => String::new(),
-            Self::Wrong(Wrong::TooLong | Wrong::Stopped(_)) => String::new(),
+            Self::Wrong(Wrong::TooLong | Wrong::Stopped(_) | Wrong::Cut) => String::new(),
         };
         Some(text).filter(|text| !text.is_empty())
     }
@@ -190,7 +199,7 @@ impl Fault {
                 format!("cannot connect to {origin}, the address of model provider {id}: {why}")
             }
             Self::Broke(why) => format!("the connection to {origin} broke: {why}"),
-            Self::Cut => format!("the stream from {origin} ended before the answer did"),
+            Self::Cut | Self::Wrong(Wrong::Cut) => format!("the stream from {origin} ended before the answer did"),
             Self::Silent(wait) => format!(
                 "{origin} has sent nothing for {}; a model that needs longer gets it by model_providers.{id}.stream_idle_timeout_ms",
                 words(*wait)

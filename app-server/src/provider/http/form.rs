@@ -67,6 +67,8 @@ pub enum Wrong {
     TooLong,
     /// It is over, and not all that there was to say.
     Stopped(Stopped),
+    /// It says that it is over, and nothing of why: what made it broke off.
+    Cut,
 }
 
 /// Why an answer is over before all was said.

@@ -213,7 +213,7 @@ pub async fn read(
             Err(cut @ (Fault::Cut | Fault::Broke(_) | Fault::Silent(_))) => match reader.cut(&mut out) {
                 Ok(true) => Ok(Flow::Over),
                 Ok(false) => Err(cut),
-                Err(wrong) => Err(Fault::Wrong(wrong)),
+                Err(wrong) => Err(wrong.into()),
             },
             heard => heard,
         };
@@ -254,7 +254,7 @@ fn hear(
 ) -> Result<Flow, Fault> {
     match event {
         Ok(event) => match event.data.as_deref().map(str::trim).filter(|data| !data.is_empty()) {
-            Some(data) => reader.hear(data, out).map_err(Fault::Wrong),
+            Some(data) => reader.hear(data, out).map_err(Fault::from),
             None => Ok(Flow::On),
         },
         Err(SseError::Body(error)) => Err(match error.downcast::<Fault>() {

@@ -22,7 +22,7 @@ pub struct Reader {
     /// Bytes of thoughts and calls that came, which are held back until they are whole.
     held: usize,
     usage: Option<Usage>,
-    /// Whether it is whole, once the reason of its end has come.
+    /// Whether it is whole, once the reason of its end has come. Without one it broke off, whatever else says that it is over.
     finished: Option<Result<(), Stopped>>,
 }
 
@@ -169,8 +169,8 @@ impl Reader {
 
     /// Gives what was held back. Calls of an answer that is cut off may be cut off, too.
     fn end(&mut self, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+        let whole = self.finished.ok_or(Wrong::Cut)?;
         self.thought_is_over(out);
-        let whole = self.finished.unwrap_or(Ok(()));
         for call in self.calls.drain(..).filter(|_| whole.is_ok()) {
             let arguments = if call.arguments.trim().is_empty() { "{}".to_owned() } else { call.arguments };
             out.push(ModelEvent::ToolCall(ToolCall {

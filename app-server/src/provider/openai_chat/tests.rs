@@ -136,6 +136,23 @@ fn an_end_that_is_none_says_why() {
 }
 
 #[test]
+fn a_last_word_without_a_reason_is_a_cut() {
+    let call = |arguments: &str| {
+        delta(json!({ "tool_calls": [{ "index": 0, "id": "a", "function": { "name": "x", "arguments": arguments } }] }))
+    };
+    let usage = json!({ "choices": [], "usage": { "prompt_tokens": 1, "completion_tokens": 2 } });
+    for (cut, said) in [
+        (vec![delta(json!({ "content": "the answer is not " }))], vec![text("the answer is not ")]),
+        (vec![call("")], vec![]),
+        (vec![call("{}"), usage], vec![]),
+        (vec![], vec![]),
+    ] {
+        let stream: String = cut.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
+        assert_eq!(heard(&Chat, &format!("{stream}data: [DONE]\n\n")), (said, Err(Fault::Cut)), "{stream}");
+    }
+}
+
+#[test]
 fn arguments_are_an_object_whatever_the_model_wrote() {
     let mut prompt = prompt("m", json!({}));
     let spec = ProviderSpec::new("x", "http://127.0.0.1:1/v1", WireApi::Chat);

@@ -25,9 +25,9 @@ pub struct Reader {
 
 impl StreamReader for Reader {
     fn hear(&mut self, data: &str, out: &mut Vec<ModelEvent>) -> Result<Flow, Wrong> {
-        // Not of this interface, but of servers that speak several.
+        // Not of this interface, but of servers that speak several. The end that it stands behind is missing.
         if data == "[DONE]" {
-            return if self.items > 0 { Ok(Flow::Over) } else { Err(Wrong::garbage(data)) };
+            return Err(Wrong::Cut);
         }
         let event: Value = serde_json::from_str(data).map_err(|_| Wrong::garbage(data))?;
         match text(&event, "type").unwrap_or_default() {
@@ -38,13 +38,16 @@ impl StreamReader for Reader {
             "response.reasoning_text.delta" => think(&event, Thoughts::Content, "/content_index", out),
             "response.output_item.done" => self.item(&event["item"], out),
             "response.completed" | "response.done" => {
-                self.whole(&event["response"], out);
+                let response = &event["response"];
+                match text(response, "status").unwrap_or_default() {
+                    "incomplete" => return Err(incomplete(response, out)),
+                    "failed" => return Err(Wrong::Said(Said::of(&event))),
+                    "cancelled" => return Err(Wrong::Cut),
+                    _ => self.whole(response, out),
+                }
                 return Ok(Flow::Over);
             }
-            "response.incomplete" => {
-                usage(&event["response"], out);
-                return Err(incomplete(&event["response"]));
-            }
+            "response.incomplete" => return Err(incomplete(&event["response"], out)),
             "response.failed" | "error" => {
                 usage(&event["response"], out);
                 return Err(Wrong::Said(Said::of(&event)));
@@ -151,7 +154,8 @@ fn usage(response: &Value, out: &mut Vec<ModelEvent>) {
     }
 }
 
-fn incomplete(response: &Value) -> Wrong {
+fn incomplete(response: &Value, out: &mut Vec<ModelEvent>) -> Wrong {
+    usage(response, out);
     match response.pointer("/incomplete_details/reason").and_then(Value::as_str) {
         Some("content_filter") => Wrong::Stopped(Stopped::Filter),
         Some("max_output_tokens" | "max_tokens") | None => Wrong::Stopped(Stopped::Length),

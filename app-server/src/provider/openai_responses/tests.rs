@@ -183,6 +183,25 @@ fn an_end_that_is_none_says_why() {
 }
 
 #[test]
+fn a_last_word_without_an_end_is_a_cut() {
+    let item = json!({ "type": "function_call", "call_id": "c", "name": "look", "arguments": "{}" });
+    let item = json!({ "type": "response.output_item.done", "item": item });
+    let (_, result) = heard(&Responses, &format!("data: {item}\n\ndata: [DONE]\n\n"));
+    assert_eq!(result, Err(Fault::Cut));
+    assert_eq!(heard(&Responses, "data: [DONE]\n\n").1, Err(Fault::Cut));
+    // An end that says itself that it is none.
+    let end = |response: Value| {
+        heard_data(&Responses, &[json!({ "type": "response.completed", "response": response })]).1
+    };
+    let incomplete = json!({ "status": "incomplete", "incomplete_details": { "reason": "max_output_tokens" } });
+    assert_eq!(end(incomplete), Err(Fault::Wrong(Wrong::Stopped(Stopped::Length))));
+    assert_eq!(end(json!({ "status": "cancelled" })), Err(Fault::Cut));
+    let failed = end(json!({ "status": "failed", "error": { "code": "server_error", "message": "x" } }));
+    assert!(matches!(&failed, Err(Fault::Wrong(Wrong::Said(said))) if said.message == "x"), "{failed:?}");
+    assert_eq!(end(json!({ "status": "completed" })), Ok(()));
+}
+
+#[test]
 fn a_stream_that_ends_early_or_is_none_is_known() {
     assert_eq!(heard(&Responses, "data: {\"type\":\"response.created\"}\n\n").1, Err(Fault::Cut));
     assert_eq!(heard(&Responses, "data: what?\n\n").1, Err(Fault::Wrong(Wrong::Garbage("what?".to_owned()))));
