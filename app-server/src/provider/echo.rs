@@ -278,7 +278,9 @@ mod tests {
     fn said(events: &[ModelEvent]) -> String {
         let text = |event: &ModelEvent| match event {
             ModelEvent::TextDelta(delta) => Some(delta.clone()),
-            ModelEvent::ReasoningDelta { .. }
+            ModelEvent::MessageStarted(_)
+            | ModelEvent::Message(_)
+            | ModelEvent::ReasoningDelta { .. }
             | ModelEvent::Reasoning(_)
             | ModelEvent::ToolCall(_)
             | ModelEvent::Question(_)

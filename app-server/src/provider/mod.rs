@@ -2,6 +2,7 @@
 //! of threads, connections or files. One file, or folder, a provider.
 
 use async_trait::async_trait;
+use skein_protocol::response_item::MessagePhase;
 use skein_protocol::turn::CodexErrorInfo;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -20,14 +21,20 @@ pub mod tool_name;
 
 pub use known::Providers;
 pub use prompt::{
-    Callee, Content, Entry, Image, ModelSettings, Prompt, Reasoning, ToolCall, ToolResult, ToolSpec,
+    AssistantMessage, Callee, Content, Entry, Image, ModelSettings, Prompt, Reasoning, ToolCall, ToolResult,
+    ToolSpec,
 };
 
 /// One event of a model's stream.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ModelEvent {
-    /// The next piece of the answer's text.
+    /// A message begins, of this phase where the provider names one. Text without it begins a message, too.
+    MessageStarted(Option<MessagePhase>),
+    /// The next piece of the message's text.
     TextDelta(String),
+    /// The message is whole. Its text is the provider's last word and replaces the pieces; an empty one leaves them as they are.
+    /// Text behind it belongs to the next message.
+    Message(AssistantMessage),
     /// The next piece of what the model thinks, for the user.
     ReasoningDelta {
         /// Whether it is of a summary, or of the thoughts themselves.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use skein_protocol::ids::ThreadId;
+use skein_protocol::response_item::MessagePhase;
 use skein_protocol::settings::{ReasoningEffort, ReasoningSummary};
 
 use super::tool_name;
@@ -91,7 +92,7 @@ pub enum Entry {
     /// Who runs the conversation said this, between the others.
     Developer(String),
     /// The model said this.
-    Assistant(String),
+    Assistant(AssistantMessage),
     /// The model thought this, in an answer that is part of the same turn.
     Reasoning(Reasoning),
     /// The model wanted this. Calls that follow each other were wanted together; each has its result behind it, after
@@ -99,6 +100,27 @@ pub enum Entry {
     Call(ToolCall),
     /// This came of a call.
     Result(ToolResult),
+}
+
+/// A message of the model.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AssistantMessage {
+    /// What it says.
+    pub text: String,
+    /// Which part of the answer it is, where the provider says so. It goes back to the model with the text.
+    pub phase: Option<MessagePhase>,
+}
+
+impl From<String> for AssistantMessage {
+    fn from(text: String) -> Self {
+        Self { text, phase: None }
+    }
+}
+
+impl From<&str> for AssistantMessage {
+    fn from(text: &str) -> Self {
+        Self::from(text.to_owned())
+    }
 }
 
 /// A piece of what the user said, or of what came of a call.

@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 use super::{Report, Running, Stop, told};
 use crate::policy;
 use crate::provider::{
-    Entry, ModelEvent, Prompt, ProviderError, Reasoning, Thoughts, ToolCall, ToolResult, Usage,
+    AssistantMessage, Entry, ModelEvent, Prompt, ProviderError, Reasoning, Thoughts, ToolCall, ToolResult,
+    Usage,
 };
 
 /// What one answer of the model has said so far.
@@ -77,22 +78,18 @@ impl Running {
     /// Takes one event of the model's stream.
     async fn heard(&mut self, event: ModelEvent, answer: &mut Answer) -> Result<(), Stop> {
         match event {
-            ModelEvent::TextDelta(text) => {
-                self.complete_thought().await;
-                self.complete_texts().await;
-                self.say(text).await;
+            ModelEvent::TextDelta(text) => self.say(text).await,
+            ModelEvent::MessageStarted(phase) => {
+                self.keep_text(answer);
+                self.phase = phase;
             }
+            ModelEvent::Message(whole) => self.show_message(whole, answer).await,
             ModelEvent::ReasoningDelta { of, part, text } => {
                 self.keep_text(answer);
                 self.complete_texts().await;
                 self.think(of, part, text).await;
             }
-            ModelEvent::Reasoning(reasoning) => {
-                self.keep_text(answer);
-                self.complete_texts().await;
-                self.show_thought(&reasoning).await;
-                answer.said.push(Entry::Reasoning(reasoning));
-            }
+            ModelEvent::Reasoning(whole) => self.show_thought(whole, answer).await,
             ModelEvent::Usage(usage) => {
                 self.keep(answer).await;
                 self.used(usage).await;
@@ -125,6 +122,7 @@ impl Running {
     async fn keep(&mut self, answer: &mut Answer) {
         self.complete_thought().await;
         self.keep_text(answer);
+        self.phase = None;
         self.complete_texts().await;
     }
 
@@ -132,7 +130,8 @@ impl Running {
     /// anew, or when the model goes on to think or to speak. A message that waits for its first word, because the user was asked before it, goes on.
     fn keep_text(&mut self, answer: &mut Answer) {
         if let Some(message) = self.message.take_if(|message| !message.text.is_empty()) {
-            answer.said.push(Entry::Assistant(message.text.clone()));
+            let said = AssistantMessage { text: message.text.clone(), phase: message.phase };
+            answer.said.push(Entry::Assistant(said));
             self.texts.push(message);
         }
     }
@@ -143,6 +142,7 @@ impl Running {
             (thought.summary, thought.content) = (Vec::new(), Vec::new());
         }
         self.complete_thought().await;
+        self.phase = None;
         self.texts.extend(self.message.take_if(|message| !message.text.is_empty()));
         for text in &mut self.texts {
             text.text.clear();
@@ -176,7 +176,9 @@ impl Running {
 
     /// Completes the thought that is being streamed with the whole of it; one of which nothing was streamed is shown now,
     /// where there is something to see.
-    async fn show_thought(&mut self, whole: &Reasoning) {
+    async fn show_thought(&mut self, whole: Reasoning, answer: &mut Answer) {
+        self.keep_text(answer);
+        self.complete_texts().await;
         let has_words = whole.summary.iter().chain(&whole.content).any(|part| !part.is_empty());
         if has_words {
             self.open_thought().await;
@@ -186,6 +188,7 @@ impl Running {
             thought.content.clone_from(&whole.content);
         }
         self.complete_thought().await;
+        answer.said.push(Entry::Reasoning(whole));
     }
 
     /// Begins a thought, unless one is being streamed.
@@ -205,7 +208,27 @@ impl Running {
         }
     }
 
+    /// Ends the message that is being streamed, with what the provider said last; one of which nothing was streamed is shown now.
+    async fn show_message(&mut self, whole: AssistantMessage, answer: &mut Answer) {
+        self.phase = whole.phase.or(self.phase);
+        let is_streamed = self.message.as_ref().is_some_and(|message| !message.text.is_empty());
+        if !is_streamed && !whole.text.is_empty() {
+            self.say(whole.text.clone()).await;
+        }
+        let phase = self.phase.take();
+        if let Some(message) = &mut self.message {
+            message.phase = phase.or(message.phase);
+            if !whole.text.is_empty() {
+                message.text = whole.text;
+            }
+        }
+        self.keep_text(answer);
+    }
+
+    /// Adds to the message that is being streamed, or begins one behind what is whole.
     async fn say(&mut self, text: String) {
+        self.complete_thought().await;
+        self.complete_texts().await;
         self.open_message().await;
         if let Some(message) = &mut self.message {
             message.text.push_str(&text);
@@ -219,7 +242,11 @@ impl Running {
         if let Some(message) = &self.message {
             return message.id.clone();
         }
-        let item = self.begin(ThreadItem::agent_message(self.new_item_id(), ""));
+        let mut item = ThreadItem::agent_message(self.new_item_id(), "");
+        if let ThreadItemBody::AgentMessage(message) = &mut item.body {
+            message.phase = self.phase.take();
+        }
+        let item = self.begin(item);
         let id = item.id().clone();
         self.report(Report::ItemStarted(item.clone())).await;
         if let ThreadItemBody::AgentMessage(message) = item.body {

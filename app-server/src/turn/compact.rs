@@ -80,19 +80,30 @@ impl Running {
         let provider = std::sync::Arc::clone(&self.job.provider);
         let answering = provider.answer(prompt, events, self.job.cancel.clone());
         let listening = async {
-            let mut text = String::new();
+            // Messages of an answer are paragraphs; the last one is coming.
+            let mut texts = vec![String::new()];
             while let Some(event) = heard.recv().await {
                 match event {
-                    ModelEvent::TextDelta(delta) => text.push_str(&delta),
-                    ModelEvent::Again(_) => text.clear(),
+                    ModelEvent::TextDelta(delta) => {
+                        texts.last_mut().into_iter().for_each(|text| text.push_str(&delta))
+                    }
+                    ModelEvent::Message(message) => {
+                        if let Some(text) = texts.last_mut().filter(|_| !message.text.is_empty()) {
+                            *text = message.text;
+                        }
+                        texts.push(String::new());
+                    }
+                    ModelEvent::Again(_) => texts = vec![String::new()],
                     ModelEvent::Usage(usage) => self.report(Report::Usage(usage)).await,
-                    ModelEvent::ReasoningDelta { .. }
+                    ModelEvent::MessageStarted(_)
+                    | ModelEvent::ReasoningDelta { .. }
                     | ModelEvent::Reasoning(_)
                     | ModelEvent::ToolCall(_)
                     | ModelEvent::Question(_) => {}
                 }
             }
-            text
+            texts.retain(|text| !text.is_empty());
+            texts.join("\n\n")
         };
         let (ended, text) = tokio::join!(answering, listening);
         ended.map(|()| text)

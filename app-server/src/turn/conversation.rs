@@ -7,13 +7,14 @@
 use serde_json::Value;
 use skein_protocol::item::{CommandExecutionItem, ThreadItem, ThreadItemBody};
 use skein_protocol::response_item::{
-    ContentItem, FunctionCallOutputBody, FunctionCallOutputContentItem, InputImageSource, ResponseItem,
+    ContentItem, FunctionCallOutputBody, FunctionCallOutputContentItem, InputImageSource, MessagePhase,
+    ResponseItem,
 };
 use skein_protocol::turn::{MediaSource, UserInput};
 
 use super::result;
 use crate::policy;
-use crate::provider::{Callee, Content, Entry, ToolCall, ToolResult, tool_name};
+use crate::provider::{AssistantMessage, Callee, Content, Entry, ToolCall, ToolResult, tool_name};
 use crate::rollout::record::{Record, RecordBody, TakenBack};
 
 /// A piece of a conversation before files that it names are read.
@@ -135,8 +136,10 @@ fn of_item(item: &ThreadItem) -> Vec<Piece> {
     let entries = match &item.body {
         ThreadItemBody::UserMessage(message) => return vec![Piece::Said(message.content.clone())],
         ThreadItemBody::AgentMessage(message) if message.text.is_empty() => Vec::new(),
-        ThreadItemBody::AgentMessage(message) => vec![Entry::Assistant(message.text.clone())],
-        ThreadItemBody::Plan(plan) => vec![Entry::Assistant(plan.text.clone())],
+        ThreadItemBody::AgentMessage(message) => {
+            vec![Entry::Assistant(AssistantMessage { text: message.text.clone(), phase: message.phase })]
+        }
+        ThreadItemBody::Plan(plan) => vec![Entry::Assistant(plan.text.as_str().into())],
         ThreadItemBody::McpToolCall(call) => {
             let callee = Callee::Helper { server: call.server.clone(), tool: call.tool.clone() };
             let (content, failed) = result::of_call(call);
@@ -191,7 +194,7 @@ fn note(text: String) -> Entry {
 pub fn of_injected(item: &Value) -> Option<Piece> {
     let item: ResponseItem = serde_json::from_value(item.clone()).ok()?;
     match item {
-        ResponseItem::Message { content, role, .. } => of_message(&role, content),
+        ResponseItem::Message { content, role, phase, .. } => of_message(&role, phase, content),
         ResponseItem::FunctionCall { arguments, call_id, name, namespace, .. } => {
             let callee = Callee::Offered(tool_name::of_client(namespace.as_deref(), &name));
             Some(Piece::Entry(Entry::Call(ToolCall { id: call_id, callee, arguments })))
@@ -219,12 +222,14 @@ pub fn of_injected(item: &Value) -> Option<Piece> {
     }
 }
 
-fn of_message(role: &str, content: Vec<ContentItem>) -> Option<Piece> {
+fn of_message(role: &str, phase: Option<MessagePhase>, content: Vec<ContentItem>) -> Option<Piece> {
     let said: Vec<UserInput> = content.into_iter().filter_map(of_content).collect();
     let texts: Vec<&str> = said.iter().filter_map(UserInput::as_text).collect();
     match role {
         "user" => Some(Piece::Said(said)),
-        "assistant" => Some(Piece::Entry(Entry::Assistant(texts.join("\n")))),
+        "assistant" => {
+            Some(Piece::Entry(Entry::Assistant(AssistantMessage { text: texts.join("\n"), phase })))
+        }
         "developer" | "system" => Some(Piece::Entry(note(texts.join("\n")))),
         _ => None,
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use skein_protocol::ids::{ItemId, ThreadId, TurnId};
 use skein_protocol::item::{AgentMessageItem, ReasoningItem, ThreadItem};
+use skein_protocol::response_item::MessagePhase;
 use skein_protocol::turn::{TurnError, TurnStatus, UserInput};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -216,6 +217,7 @@ pub async fn run(job: Job, wires: Wires) {
         steers: wires.steers,
         message: None,
         texts: Vec::new(),
+        phase: None,
         thought: None,
         offer: Offer::default(),
         context_tokens: 0,
@@ -236,6 +238,8 @@ struct Running {
     steers: mpsc::Receiver<Added>,
     /// The agent message that is being streamed.
     message: Option<AgentMessageItem>,
+    /// The phase of the message that is to begin.
+    phase: Option<MessagePhase>,
     /// Texts of the answer at hand that are whole.
     texts: Vec<AgentMessageItem>,
     /// The thought that is being streamed.

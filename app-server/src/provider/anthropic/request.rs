@@ -110,7 +110,7 @@ fn mark(messages: &mut [Value]) {
 
 fn part(part: &Part<'_>) -> Option<Value> {
     match part {
-        Part::Text(text) => (!text.trim().is_empty()).then(|| text_block(text)),
+        Part::Text(message) => (!message.text.trim().is_empty()).then(|| text_block(&message.text)),
         Part::Thought(thought) => {
             let own = thought.own_form.as_ref();
             // Of another provider it would be something else.

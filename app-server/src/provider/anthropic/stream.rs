@@ -21,6 +21,8 @@ pub struct Reader {
     held: usize,
     /// Calls so far.
     calls: usize,
+    /// Whether any block has come.
+    begun: bool,
     usage: Usage,
     /// The reason of the end has come.
     finished: bool,
@@ -58,7 +60,10 @@ impl StreamReader for Reader {
                 self.count(&event["usage"]);
                 self.finish(text(&event["delta"], "stop_reason"), out)?;
             }
-            "message_stop" => return if self.cut(out)? { Ok(Flow::Over) } else { Err(Wrong::Cut) },
+            "message_stop" => {
+                self.last_word(&event["message"], out)?;
+                return if self.cut(out)? { Ok(Flow::Over) } else { Err(Wrong::Cut) };
+            }
             "error" => return Err(Wrong::Said(Said::of(&event))),
             "" if event.get("error").is_some() => return Err(Wrong::Said(Said::of(&event))),
             "" if !event.is_object() => return Err(Wrong::garbage(data)),
@@ -82,10 +87,39 @@ impl StreamReader for Reader {
 impl Reader {
     /// Of the answer that is to come.
     pub fn new(answer: Uuid) -> Self {
-        Self { answer, blocks: BTreeMap::new(), held: 0, calls: 0, usage: Usage::default(), finished: false }
+        Self {
+            answer,
+            blocks: BTreeMap::new(),
+            held: 0,
+            calls: 0,
+            begun: false,
+            usage: Usage::default(),
+            finished: false,
+        }
+    }
+
+    /// Takes a message that is whole, from servers that say it at the end: all of it where no piece came, else the text that
+    /// it ends with, which holds whatever the pieces said.
+    fn last_word(&mut self, message: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+        let blocks: &[Value] = message["content"].as_array().map_or(&[], Vec::as_slice);
+        if self.begun {
+            let last = blocks.iter().rposition(|block| block["type"] != "text").map_or(0, |other| other + 1);
+            let text: String = blocks[last..].iter().filter_map(|block| text(block, "text")).collect();
+            if !text.is_empty() {
+                out.push(ModelEvent::Message(text.into()));
+            }
+            return Ok(());
+        }
+        for (index, block) in (0_i64..).zip(blocks) {
+            self.begin(&json!({ "index": index, "content_block": block }), out)?;
+            self.end(index, out);
+        }
+        self.count(&message["usage"]);
+        self.finish(text(message, "stop_reason"), out)
     }
 
     fn begin(&mut self, event: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+        self.begun = true;
         let content = &event["content_block"];
         let block = match text(content, "type").unwrap_or_default() {
             "text" => Block::Text,

@@ -84,9 +84,9 @@ fn turns_follow_each_other_whatever_the_history_has() {
     prompt.settings.instructions = None;
     prompt.history = vec![
         Entry::Developer("first".to_owned()),
-        Entry::Assistant("I begin".to_owned()),
+        Entry::Assistant("I begin".into()),
         Entry::User(vec![]),
-        Entry::Assistant("and go on".to_owned()),
+        Entry::Assistant("and go on".into()),
         Entry::Call(call("1", "look", "no object")),
     ];
     let body = body(&prompt, &spec());
@@ -170,6 +170,28 @@ fn an_end_that_is_none_says_why() {
     }
     assert_eq!(heard(&Messages, "event: ping\ndata: {\"type\":\"ping\"}\n\n").1, Err(Fault::Cut));
     assert_eq!(heard(&Messages, "data: {\n\n").1, Err(Fault::Wrong(Wrong::Garbage("{".to_owned()))));
+}
+
+#[test]
+fn a_message_that_is_said_whole_at_the_end_is_the_last_word() {
+    let message = json!({
+        "content": [
+            { "type": "text", "text": "I look." },
+            { "type": "tool_use", "id": "a", "name": "look", "input": { "at": "sky" } },
+            { "type": "text", "text": "So." },
+        ],
+        "stop_reason": "tool_use",
+        "usage": { "input_tokens": 1, "output_tokens": 2 },
+    });
+    let stop = json!({ "type": "message_stop", "message": message });
+    let called = ModelEvent::ToolCall(call("a", "look", "{\"at\":\"sky\"}"));
+    let counted = ModelEvent::Usage(Usage { input: 1, output: 2, ..Usage::default() });
+    let (events, result) = heard_data(&Messages, std::slice::from_ref(&stop));
+    assert_eq!((events, result), (vec![text("I look."), called, text("So."), counted], Ok(())));
+    let piece = json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "Sou" } });
+    let reason = json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn" } });
+    let (events, result) = heard_data(&Messages, &[piece, reason, stop]);
+    assert_eq!((events, result), (vec![text("Sou"), ModelEvent::Message("So.".into())], Ok(())));
 }
 
 #[test]

@@ -199,7 +199,9 @@ impl Fault {
                 format!("cannot connect to {origin}, the address of model provider {id}: {why}")
             }
             Self::Broke(why) => format!("the connection to {origin} broke: {why}"),
-            Self::Cut | Self::Wrong(Wrong::Cut) => format!("the stream from {origin} ended before the answer did"),
+            Self::Cut | Self::Wrong(Wrong::Cut) => {
+                format!("the stream from {origin} ended before the answer did")
+            }
             Self::Silent(wait) => format!(
                 "{origin} has sent nothing for {}; a model that needs longer gets it by model_providers.{id}.stream_idle_timeout_ms",
                 words(*wait)

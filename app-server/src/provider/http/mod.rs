@@ -238,12 +238,13 @@ fn size(event: &ModelEvent) -> usize {
         ModelEvent::TextDelta(text)
         | ModelEvent::ReasoningDelta { text, .. }
         | ModelEvent::Question(text) => text.len(),
+        ModelEvent::Message(message) => message.text.len(),
         ModelEvent::Reasoning(Reasoning { summary, content, own_form }) => {
             let own_form = own_form.as_ref().map_or(0, |own| own.to_string().len());
             own_form + summary.iter().chain(content).map(String::len).sum::<usize>()
         }
         ModelEvent::ToolCall(call) => call.arguments.len(),
-        ModelEvent::Usage(_) | ModelEvent::Again(_) => 0,
+        ModelEvent::MessageStarted(_) | ModelEvent::Usage(_) | ModelEvent::Again(_) => 0,
     }
 }
 

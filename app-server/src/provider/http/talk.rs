@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use crate::provider::{Content, Entry, Reasoning, ToolCall, ToolResult};
+use crate::provider::{AssistantMessage, Content, Entry, Reasoning, ToolCall, ToolResult};
 
 /// A step of a conversation.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,8 +23,8 @@ pub enum Step<'a> {
 /// A piece of what a model said.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Part<'a> {
-    /// A text; never empty.
-    Text(&'a str),
+    /// A message; never empty.
+    Text(&'a AssistantMessage),
     /// A thought. Something follows it.
     Thought(&'a Reasoning),
     /// A call.
@@ -50,8 +50,8 @@ pub fn steps(history: &[Entry]) -> Vec<Step<'_>> {
     let mut taken = vec![false; history.len()];
     for (at, entry) in history.iter().enumerate() {
         match entry {
-            Entry::Assistant(text) if text.is_empty() => {}
-            Entry::Assistant(text) => said.push(Part::Text(text)),
+            Entry::Assistant(message) if message.text.is_empty() => {}
+            Entry::Assistant(message) => said.push(Part::Text(message)),
             Entry::Reasoning(thought) => said.push(Part::Thought(thought)),
             Entry::Call(call) => said.push(Part::Call(call)),
             Entry::User(content) if content.is_empty() => {}
@@ -235,7 +235,7 @@ mod tests {
 
     fn shape(history: &[Entry]) -> Vec<String> {
         let part = |part: &Part<'_>| match part {
-            Part::Text(text) => (*text).to_owned(),
+            Part::Text(message) => message.text.clone(),
             Part::Thought(_) => "thought".to_owned(),
             Part::Call(call) => format!("call {}", call.id),
         };
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn results_stand_behind_their_calls_wherever_they_were() {
         let user = || Entry::User(vec![Content::Text("hello".to_owned())]);
-        let says = |text: &str| Entry::Assistant(text.to_owned());
+        let says = |text: &str| Entry::Assistant(text.into());
         let together = [user(), says("x"), call("a"), call("b"), result("b"), user(), result("a"), says("y")];
         assert_eq!(shape(&together), ["user", "x+call a+call b", "of a+of b", "user", "y"]);
         let apart = [call("a"), result("a"), call("b"), result("b")];
@@ -266,9 +266,9 @@ mod tests {
     #[test]
     fn a_thought_is_kept_with_what_follows_it() {
         let thought = || Entry::Reasoning(Reasoning::default());
-        let says = || Entry::Assistant("x".to_owned());
+        let says = || Entry::Assistant("x".into());
         assert_eq!(shape(&[thought(), says(), thought()]), ["thought+x"]);
         assert_eq!(shape(&[thought(), Entry::Developer("d".to_owned())]), ["d"]);
-        assert_eq!(shape(&[Entry::Assistant(String::new())]), [""; 0]);
+        assert_eq!(shape(&[Entry::Assistant("".into())]), [""; 0]);
     }
 }

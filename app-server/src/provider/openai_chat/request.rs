@@ -86,7 +86,7 @@ fn of_model(said: &[Part<'_>]) -> Value {
     message.insert("role".to_owned(), json!("assistant"));
     for part in said {
         match part {
-            Part::Text(text) => texts.push(*text),
+            Part::Text(message) => texts.push(message.text.as_str()),
             Part::Thought(thought) => {
                 // By the word that the server has for it.
                 for (word, text) in

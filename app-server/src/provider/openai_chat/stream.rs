@@ -19,6 +19,8 @@ pub struct Reader {
     /// What the model thinks, and the server's word for it, until something else comes.
     thought: Option<(&'static str, String)>,
     calls: Vec<Coming>,
+    /// The whole message, from servers that say it beside its pieces or instead of them; the last one counts.
+    message: Value,
     /// Bytes of thoughts and calls that came, which are held back until they are whole.
     held: usize,
     usage: Option<Usage>,
@@ -53,6 +55,9 @@ impl StreamReader for Reader {
         }
         let Some(choice) = chunk.pointer("/choices/0") else { return Ok(Flow::On) };
         self.delta(&choice["delta"], out)?;
+        if choice["message"].is_object() {
+            self.message = choice["message"].clone();
+        }
         match some_text(choice, "finish_reason") {
             Some(reason) => self.finish(reason).map(|()| Flow::On),
             None => Ok(Flow::On),
@@ -70,7 +75,15 @@ impl StreamReader for Reader {
 impl Reader {
     /// Of the answer that is to come.
     pub fn new(answer: Uuid) -> Self {
-        Self { answer, thought: None, calls: Vec::new(), held: 0, usage: None, finished: None }
+        Self {
+            answer,
+            thought: None,
+            calls: Vec::new(),
+            message: Value::Null,
+            held: 0,
+            usage: None,
+            finished: None,
+        }
     }
 
     fn delta(&mut self, delta: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
@@ -167,9 +180,26 @@ impl Reader {
         Ok(())
     }
 
+    /// Takes the message that was said whole: its text holds, whatever the pieces said, its calls if none came in pieces.
+    fn last_word(&mut self, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+        let message = std::mem::take(&mut self.message);
+        let text = some_text(&message, "content").or_else(|| some_text(&message, "refusal"));
+        if let Some(text) = text {
+            self.thought_is_over(out);
+            out.push(ModelEvent::Message(text.into()));
+        }
+        if self.calls.is_empty() {
+            for call in message["tool_calls"].as_array().into_iter().flatten() {
+                self.call(call)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Gives what was held back. Calls of an answer that is cut off may be cut off, too.
     fn end(&mut self, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
         let whole = self.finished.ok_or(Wrong::Cut)?;
+        self.last_word(out)?;
         self.thought_is_over(out);
         for call in self.calls.drain(..).filter(|_| whole.is_ok()) {
             let arguments = if call.arguments.trim().is_empty() { "{}".to_owned() } else { call.arguments };

@@ -136,9 +136,31 @@ fn an_end_that_is_none_says_why() {
 }
 
 #[test]
+fn a_message_that_is_said_whole_is_the_last_word() {
+    let beside =
+        |delta: Value, message: Value| json!({ "choices": [{ "delta": delta, "message": message }] });
+    let said = |text: &str| json!({ "role": "assistant", "content": text });
+    // Each chunk has all that was said so far beside its piece.
+    let (events, result) = heard_data(
+        &Chat,
+        &[beside(said("Helo"), said("Helo")), beside(said(" you"), said("Hello you")), end("stop")],
+    );
+    let whole = ModelEvent::Message("Hello you".into());
+    assert_eq!((events, result), (vec![text("Helo"), text(" you"), whole], Ok(())));
+    // There is nothing else.
+    let function = json!({ "name": "look", "arguments": "{}" });
+    let message = json!({ "content": "I look.", "tool_calls": [{ "id": "a", "function": function }] });
+    let only = json!({ "choices": [{ "message": message, "finish_reason": "tool_calls" }] });
+    let expected = [ModelEvent::Message("I look.".into()), ModelEvent::ToolCall(call("a", "look", "{}"))];
+    assert_eq!(heard_data(&Chat, &[only]), (expected.to_vec(), Ok(())));
+}
+
+#[test]
 fn a_last_word_without_a_reason_is_a_cut() {
     let call = |arguments: &str| {
-        delta(json!({ "tool_calls": [{ "index": 0, "id": "a", "function": { "name": "x", "arguments": arguments } }] }))
+        delta(
+            json!({ "tool_calls": [{ "index": 0, "id": "a", "function": { "name": "x", "arguments": arguments } }] }),
+        )
     };
     let usage = json!({ "choices": [], "usage": { "prompt_tokens": 1, "completion_tokens": 2 } });
     for (cut, said) in [
@@ -178,7 +200,7 @@ fn roles_take_turns_where_servers_want_them_to() {
         says("one"),
         says("two"),
         Entry::Developer("note".to_owned()),
-        Entry::Assistant("I look.".to_owned()),
+        Entry::Assistant("I look.".into()),
         Entry::User(vec![]),
         Entry::Call(call("1", "look", "{}")),
         Entry::Result(ToolResult { id: "1".to_owned(), content: vec![picture], failed: false }),

@@ -5,7 +5,7 @@ use skein_protocol::settings::ReasoningSummary;
 
 use crate::provider::http::talk::{Came, Part, Step, arguments_text, steps};
 use crate::provider::spec::ProviderSpec;
-use crate::provider::{Content, ModelSettings, Prompt, ToolSpec};
+use crate::provider::{AssistantMessage, Content, ModelSettings, Prompt, ToolSpec};
 
 /// Models that do not think, by the beginning of their names: they refuse a question that asks for their thoughts.
 const UNTHINKING: [&str; 4] = ["gpt-3", "gpt-4", "chatgpt-", "davinci"];
@@ -90,11 +90,7 @@ fn items(step: &Step<'_>) -> Vec<Value> {
 
 fn part(part: &Part<'_>) -> Option<Value> {
     match part {
-        Part::Text(text) => Some(json!({
-            "type": "message",
-            "role": "assistant",
-            "content": [{ "type": "output_text", "text": text }],
-        })),
+        Part::Text(message) => Some(said(message)),
         // Of another provider it would be something else.
         Part::Thought(thought) => thought.own_form.as_ref().filter(|own| own["type"] == "reasoning").cloned(),
         Part::Call(call) => Some(json!({
@@ -104,6 +100,16 @@ fn part(part: &Part<'_>) -> Option<Value> {
             "arguments": arguments_text(call),
         })),
     }
+}
+
+/// A message of the model's; its phase goes back to who has named it.
+fn said(message: &AssistantMessage) -> Value {
+    let content = json!([{ "type": "output_text", "text": message.text }]);
+    let mut said = json!({ "type": "message", "role": "assistant", "content": content });
+    if let Some(phase) = message.phase {
+        said["phase"] = json!(phase);
+    }
+    said
 }
 
 fn input(content: &Content) -> Value {

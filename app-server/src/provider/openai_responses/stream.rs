@@ -1,11 +1,13 @@
 //! What an answer of Responses says, event by event. Pure.
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use skein_protocol::response_item::MessagePhase;
 use uuid::Uuid;
 
 use crate::provider::http::form::{Flow, Stopped, StreamReader, Wrong, call_id, count, some_text, text};
 use crate::provider::http::said::Said;
-use crate::provider::{Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
+use crate::provider::{AssistantMessage, Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
 
 /// Members of a thought that go back to the model.
 const SEALED: [&str; 5] = ["type", "id", "summary", "content", "encrypted_content"];
@@ -15,10 +17,6 @@ const SEALED: [&str; 5] = ["type", "id", "summary", "content", "encrypted_conten
 pub struct Reader {
     /// The answer, for calls without an id.
     answer: Uuid,
-    /// Whether the item that is coming has said a text.
-    text: bool,
-    /// Whether a message before it has: the next one is a paragraph of its own.
-    said: bool,
     /// How many items were whole.
     items: usize,
 }
@@ -31,7 +29,12 @@ impl StreamReader for Reader {
         }
         let event: Value = serde_json::from_str(data).map_err(|_| Wrong::garbage(data))?;
         match text(&event, "type").unwrap_or_default() {
-            "response.output_text.delta" | "response.refusal.delta" => self.say(text(&event, "delta"), out),
+            "response.output_text.delta" | "response.refusal.delta" => {
+                out.extend(some_text(&event, "delta").map(|delta| ModelEvent::TextDelta(delta.to_owned())));
+            }
+            "response.output_item.added" if event["item"]["type"] == "message" => {
+                out.push(ModelEvent::MessageStarted(phase(&event["item"])));
+            }
             "response.reasoning_summary_text.delta" => {
                 think(&event, Thoughts::Summary, "/summary_index", out);
             }
@@ -68,15 +71,7 @@ impl StreamReader for Reader {
 impl Reader {
     /// Of the answer that is to come.
     pub fn new(answer: Uuid) -> Self {
-        Self { answer, text: false, said: false, items: 0 }
-    }
-
-    fn say(&mut self, delta: Option<&str>, out: &mut Vec<ModelEvent>) {
-        if let Some(delta) = delta.filter(|delta| !delta.is_empty()) {
-            let apart = if self.said && !self.text { "\n\n" } else { "" };
-            self.text = true;
-            out.push(ModelEvent::TextDelta(format!("{apart}{delta}")));
-        }
+        Self { answer, items: 0 }
     }
 
     /// An item is whole.
@@ -86,12 +81,10 @@ impl Reader {
             "reasoning" => out.push(ModelEvent::Reasoning(thought(item))),
             "function_call" => out.push(ModelEvent::ToolCall(self.call(item))),
             "message" => {
-                // It was told in pieces, unless the server makes none.
-                let parts = item["content"].as_array().filter(|_| !self.text);
-                for part in parts.into_iter().flatten() {
-                    self.say(text(part, "text").or_else(|| text(part, "refusal")), out);
-                }
-                self.said |= std::mem::take(&mut self.text);
+                let parts = item["content"].as_array().into_iter().flatten();
+                let texts = parts.filter_map(|part| text(part, "text").or_else(|| text(part, "refusal")));
+                let message = AssistantMessage { text: texts.collect(), phase: phase(item) };
+                out.push(ModelEvent::Message(message));
             }
             _ => {}
         }
@@ -115,6 +108,11 @@ impl Reader {
         }
         usage(response, out);
     }
+}
+
+/// Which part of the answer a message is. A word that is not known says nothing.
+fn phase(item: &Value) -> Option<MessagePhase> {
+    MessagePhase::deserialize(&item["phase"]).ok()
 }
 
 fn think(event: &Value, of: Thoughts, index: &str, out: &mut Vec<ModelEvent>) {

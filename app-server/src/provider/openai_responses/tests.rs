@@ -1,4 +1,5 @@
 use serde_json::{Value, json};
+use skein_protocol::response_item::MessagePhase;
 use skein_protocol::settings::ReasoningSummary;
 
 use super::Responses;
@@ -8,7 +9,7 @@ use crate::provider::http::form::{Stopped, Wrong};
 use crate::provider::http::said::About;
 use crate::provider::http::tests::{call, heard, heard_data, prompt, says_the_same_in_pieces, text};
 use crate::provider::spec::{OPENAI, ProviderSpec, WireApi};
-use crate::provider::{Entry, ModelEvent, Reasoning, Thoughts, Usage};
+use crate::provider::{AssistantMessage, Entry, ModelEvent, Reasoning, Thoughts, Usage};
 
 pub const THOUGHT: &str = include_str!("streams/thought.sse");
 pub const CALLS: &str = include_str!("streams/calls.sse");
@@ -67,8 +68,10 @@ fn thoughts_come_as_a_summary_and_sealed() {
             ModelEvent::ReasoningDelta { of, part: 0, text: "A greeting".to_owned() },
             ModelEvent::ReasoningDelta { of, part: 1, text: "in two parts".to_owned() },
             ModelEvent::Reasoning(Reasoning { summary, content: vec![], own_form: Some(own_form) }),
+            ModelEvent::MessageStarted(None),
             text("Grüß"),
             text(" dich 🌍"),
+            ModelEvent::Message("Grüß dich 🌍".into()),
             ModelEvent::Usage(Usage {
                 input: 75,
                 cached_input: 32,
@@ -110,34 +113,63 @@ fn an_answer_that_comes_only_whole_is_heard() {
     ]);
     let (events, _) =
         heard_data(&Responses, &[json!({ "type": "response.completed", "response": { "output": output } })]);
-    assert_eq!(events, [text("Hello"), ModelEvent::ToolCall(call("c", "look", "{}"))]);
+    assert_eq!(events, [ModelEvent::Message("Hello".into()), ModelEvent::ToolCall(call("c", "look", "{}"))]);
     let item = json!({ "type": "message", "content": [{ "type": "refusal", "refusal": "I will not" }] });
     let (events, _) = heard_data(&Responses, &[json!({ "type": "response.output_item.done", "item": item })]);
-    assert_eq!(events, [text("I will not")]);
+    assert_eq!(events, [ModelEvent::Message("I will not".into())]);
 }
 
 #[test]
-fn messages_of_one_answer_are_paragraphs() {
+fn messages_of_one_answer_are_apart_each_with_its_phase_and_its_last_word() {
     let delta = |text: &str| json!({ "type": "response.output_text.delta", "delta": text });
-    let item = |item: Value| json!({ "type": "response.output_item.done", "item": item });
-    let message =
-        |text: &str| json!({ "type": "message", "content": [{ "type": "output_text", "text": text }] });
+    let message = |phase: &str, text: &str| json!({ "type": "message", "phase": phase, "content": [{ "type": "output_text", "text": text }] });
+    let added = |item: Value| json!({ "type": "response.output_item.added", "item": item });
+    let done = |item: Value| json!({ "type": "response.output_item.done", "item": item });
     let (events, _) = heard_data(
         &Responses,
         &[
-            item(message("")),
+            added(message("commentary", "")),
             delta("I "),
-            delta("check."),
-            item(message("I check.")),
-            item(json!({ "type": "reasoning" })),
-            delta("Do"),
-            delta("ne"),
-            item(message("Done")),
-            item(message("Whole.")),
+            delta("chekc."),
+            done(message("commentary", "I check.")),
+            done(json!({ "type": "reasoning" })),
+            added(message("final_answer", "")),
+            delta("Done"),
+            done(message("final_answer", "Done")),
+            done(message("some_new_phase", "Whole.")),
+            done(json!({ "type": "message", "content": [] })),
         ],
     );
-    let said: Vec<_> = events.into_iter().filter(|event| matches!(event, ModelEvent::TextDelta(_))).collect();
-    assert_eq!(said, [text("I "), text("check."), text("\n\nDo"), text("ne"), text("\n\nWhole.")]);
+    let started = |phase| ModelEvent::MessageStarted(Some(phase));
+    let whole = |text: &str, phase| ModelEvent::Message(AssistantMessage { text: text.to_owned(), phase });
+    let (commentary, last) = (MessagePhase::Commentary, MessagePhase::FinalAnswer);
+    let expected = [
+        started(commentary),
+        text("I "),
+        text("chekc."),
+        whole("I check.", Some(commentary)),
+        ModelEvent::Reasoning(Reasoning::default()),
+        started(last),
+        text("Done"),
+        whole("Done", Some(last)),
+        whole("Whole.", None),
+        whole("", None),
+    ];
+    assert_eq!(events, expected);
+}
+
+#[test]
+fn a_message_goes_back_with_its_phase() {
+    let mut prompt = prompt("gpt-5", json!({}));
+    let said = AssistantMessage { text: "I look.".to_owned(), phase: Some(MessagePhase::Commentary) };
+    prompt.history = vec![Entry::Assistant(said), Entry::Assistant("Blue.".into())];
+    let body = body(&prompt, &ProviderSpec::new("x", "http://127.0.0.1/v1", WireApi::Responses));
+    let input = &body["input"];
+    assert_eq!((&input[0]["phase"], input[1].get("phase")), (&json!("commentary"), None));
+    assert_eq!(
+        (&input[0]["content"][0]["text"], &input[1]["content"][0]["text"]),
+        (&json!("I look."), &json!("Blue."))
+    );
 }
 
 #[test]
@@ -193,7 +225,8 @@ fn a_last_word_without_an_end_is_a_cut() {
     let end = |response: Value| {
         heard_data(&Responses, &[json!({ "type": "response.completed", "response": response })]).1
     };
-    let incomplete = json!({ "status": "incomplete", "incomplete_details": { "reason": "max_output_tokens" } });
+    let incomplete =
+        json!({ "status": "incomplete", "incomplete_details": { "reason": "max_output_tokens" } });
     assert_eq!(end(incomplete), Err(Fault::Wrong(Wrong::Stopped(Stopped::Length))));
     assert_eq!(end(json!({ "status": "cancelled" })), Err(Fault::Cut));
     let failed = end(json!({ "status": "failed", "error": { "code": "server_error", "message": "x" } }));

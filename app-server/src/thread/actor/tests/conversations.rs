@@ -1,16 +1,20 @@
 //! What a model is told of a thread: what was said before, from disk or from memory, and what replaces it.
 
 use serde_json::{Value, json};
-use skein_protocol::item::ThreadItemBody;
+use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::notifications::{
-    Error, ItemCompleted, ItemReasoningSummaryPartAdded, ItemReasoningSummaryTextDelta, TurnCompleted,
+    Error, ItemAgentMessageDelta, ItemCompleted, ItemReasoningSummaryPartAdded,
+    ItemReasoningSummaryTextDelta, ItemStarted, TurnCompleted,
 };
+use skein_protocol::response_item::MessagePhase;
 use skein_protocol::settings::AskForApproval;
 use skein_protocol::thread::ThreadInjectItemsResponse;
 use skein_protocol::turn::{TurnStartParams, TurnStartResponse, TurnStatus, UserInput};
 
 use super::*;
-use crate::provider::{Callee, Content, Entry, ModelEvent, ProviderError, Reasoning, Thoughts, ToolCall};
+use crate::provider::{
+    AssistantMessage, Callee, Content, Entry, ModelEvent, ProviderError, Reasoning, Thoughts, ToolCall,
+};
 use crate::thread::command::Edit;
 
 pub fn listening() -> Bench {
@@ -30,7 +34,7 @@ fn shown(history: &[Entry]) -> Vec<String> {
     let one = |entry: &Entry| match entry {
         Entry::User(content) => format!("user: {}", texts(content)),
         Entry::Developer(text) => format!("developer: {text}"),
-        Entry::Assistant(text) => format!("assistant: {text}"),
+        Entry::Assistant(said) => format!("assistant: {}", said.text),
         Entry::Reasoning(thought) => format!("thought: {}", thought.summary.join("|")),
         Entry::Call(call) => format!("call: {}", call.callee.name()),
         Entry::Result(result) => format!("result: {}", result.texts()),
@@ -140,6 +144,49 @@ async fn an_answer_that_begins_anew_is_told_and_what_it_said_before_is_not_the_m
         Some(message.text)
     });
     assert_eq!(texts.take(2).collect::<Vec<_>>(), ["", "whole"]);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_of_one_answer_are_items_with_their_phases_and_their_last_word() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    let whole = |text: &str, phase| AssistantMessage { text: text.into(), phase };
+    let (first, second) = (
+        whole("I check.", Some(MessagePhase::Commentary)),
+        whole("All is well.", Some(MessagePhase::FinalAnswer)),
+    );
+    let call = ToolCall { id: "1".into(), callee: Callee::Offered("none".into()), arguments: "{}".into() };
+    bench.listener.will_say(Ok(vec![
+        ModelEvent::MessageStarted(first.phase),
+        text("I chekc."),
+        ModelEvent::Message(first.clone()),
+        // Nothing of this one comes in pieces.
+        ModelEvent::Message(second.clone()),
+        ModelEvent::ToolCall(call),
+    ]));
+    client.turn(thread, "one").await;
+    let message = |item: ThreadItem| match item.body {
+        ThreadItemBody::AgentMessage(message) => Some((message.text, message.phase)),
+        _ => None,
+    };
+    let started = client.log.iter().filter_map(Message::params::<ItemStarted>);
+    let started: Vec<_> = started.filter_map(|begun| message(begun.item)).take(2).collect();
+    assert_eq!(started, [(String::new(), first.phase), (String::new(), second.phase)]);
+    let done = client.log.iter().filter_map(Message::params::<ItemCompleted>);
+    let done: Vec<_> = done.filter_map(|done| message(done.item)).take(2).collect();
+    assert_eq!(done, [(first.text.clone(), first.phase), (second.text.clone(), second.phase)]);
+    let deltas: Vec<String> = client
+        .log
+        .iter()
+        .filter_map(Message::params::<ItemAgentMessageDelta>)
+        .map(|delta| delta.delta)
+        .collect();
+    assert_eq!(deltas[..2], ["I chekc.", "All is well."]);
+    let entries = [Entry::Assistant(first), Entry::Assistant(second)];
+    assert_eq!(bench.listener.last_asked().history[1..3], entries, "within the turn");
+    client.turn(thread, "two").await;
+    assert_eq!(bench.listener.last_asked().history[1..3], entries, "in the next turn");
     bench.finish().await;
 }
 
