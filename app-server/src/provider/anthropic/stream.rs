@@ -65,8 +65,11 @@ impl StreamReader for Reader {
                 return if self.cut(out)? { Ok(Flow::Over) } else { Err(Wrong::Cut) };
             }
             "error" => return Err(Wrong::Said(Said::of(&event))),
-            "" if event.get("error").is_some() => return Err(Wrong::Said(Said::of(&event))),
-            "" if !event.is_object() => return Err(Wrong::garbage(data)),
+            "" => match Said::in_place_of_answer(&event) {
+                Some(said) => return Err(Wrong::Said(said)),
+                None if !event.is_object() => return Err(Wrong::garbage(data)),
+                None => {}
+            },
             _ => {}
         }
         Ok(Flow::On)

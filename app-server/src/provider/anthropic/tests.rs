@@ -3,9 +3,9 @@ use skein_protocol::settings::ReasoningSummary;
 
 use super::Messages;
 use super::request::body;
+use crate::provider::http::about::About;
 use crate::provider::http::fault::Fault;
 use crate::provider::http::form::{Stopped, Wrong};
-use crate::provider::http::said::About;
 use crate::provider::http::tests::{call, heard, heard_data, prompt, says_the_same_in_pieces, text};
 use crate::provider::spec::{ProviderSpec, WireApi};
 use crate::provider::{Content, Entry, Image, ModelEvent, Prompt, Reasoning, Thoughts, ToolResult, Usage};

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use skein_protocol::turn::CodexErrorInfo;
 
+use super::about::About;
 use super::form::{Stopped, Wrong};
 use super::retry::{self, Phase, Retries};
-use super::said::{About, Said};
+use super::said::Said;
 use crate::policy;
 use crate::provider::ProviderError;
 use crate::web;
@@ -121,8 +122,8 @@ impl Fault {
     /// How long the provider wants us to wait: by its headers, or in its words.
     fn asked(&self) -> Option<Duration> {
         match self {
-            Self::Refused { said, wait } => wait.or_else(|| retry::asked_in_words(&said.message)),
-            Self::Wrong(Wrong::Said(said)) => retry::asked_in_words(&said.message),
+            Self::Refused { said, wait } => wait.or_else(|| said.asked()),
+            Self::Wrong(Wrong::Said(said)) => said.asked(),
             Self::Unreachable(_)
             | Self::Tls(_)
             | Self::Broke(_)
@@ -161,7 +162,7 @@ impl Fault {
                 if said.about() == About::Server && again > 0 {
                     return CodexErrorInfo::ResponseTooManyFailedAttempts { http_status_code: said.status };
                 }
-                said.about().info()
+                said.about().info(said.status)
             }
             Self::Wrong(Wrong::Stopped(Stopped::Context)) => CodexErrorInfo::ContextWindowExceeded,
             Self::Wrong(Wrong::Stopped(_)) => CodexErrorInfo::Other,
@@ -235,6 +236,11 @@ fn refused(said: &Said, wait: Option<Duration>, who: &Who) -> String {
         (About::Key, None) => format!(
             "{origin} wants a key{status}{what}; name the variable of the server's environment that has it by model_providers.{id}.env_key"
         ),
+        (About::Forbidden, _) => {
+            format!(
+                "{origin} does not allow this{status}{what}; look whether the account there may use {model}"
+            )
+        }
         (About::Quota, _) => {
             format!("what is paid for at {origin} is used up{status}{what}; look at the account there")
         }

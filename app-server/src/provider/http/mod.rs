@@ -28,6 +28,7 @@ use crate::helpers::{HttpSpec, shown_url};
 use crate::policy;
 use crate::web::events::{SseError, events};
 
+pub mod about;
 pub mod fault;
 pub mod form;
 mod link;
@@ -144,20 +145,26 @@ async fn head(link: &Link, path: &str, body: Bytes, idle: Duration) -> Result<Re
     }
     let kind = kind.to_owned();
     let body = beginning(response).await;
-    match serde_json::from_slice(&body) {
+    match serde_json::from_slice::<serde_json::Value>(&body) {
         // Servers between us and the model put errors into answers that are called a success.
-        Ok(value) if is_error(&value) => Err(Fault::Refused { said: Said::of(&value), wait: None }),
-        _ => Err(Fault::NoEvents(format!("{kind}: {}", String::from_utf8_lossy(&body)))),
+        Ok(value) => {
+            let detail = || value.get("detail").map(|_| Said::of(&value));
+            match Said::in_place_of_answer(&value).or_else(detail) {
+                Some(said) => Err(Fault::Refused { said, wait: None }),
+                None => Err(Fault::NoEvents(format!("{kind}: {value}"))),
+            }
+        }
+        Err(_) => Err(Fault::NoEvents(format!("{kind}: {}", String::from_utf8_lossy(&body)))),
     }
-}
-
-fn is_error(value: &serde_json::Value) -> bool {
-    value.get("error").is_some_and(|error| !error.is_null()) || value.get("detail").is_some()
 }
 
 async fn refused(response: Response, status: StatusCode) -> Fault {
     let wait = retry::retry_after(response.headers(), Clock.wall());
-    let said = Said::of_body(status.as_u16(), &beginning(response).await);
+    // AWS says in a header what is wrong, and where that is described.
+    let kind = response.headers().get("x-amzn-errortype").and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(':').next()).map(str::to_ascii_lowercase);
+    let mut said = Said::of_body(status.as_u16(), &beginning(response).await);
+    said.words.extend(kind);
     Fault::Refused { said, wait }
 }
 

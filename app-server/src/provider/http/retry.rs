@@ -82,18 +82,40 @@ pub fn retry_after(headers: &HeaderMap, now: WallMs) -> Option<Duration> {
     Some(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
 }
 
-/// How long a message asks to wait: "try again in 1.3s", "in 250ms".
+/// What stands before a time to wait in the messages of providers.
+const WAITS: [&str; 5] = ["try again in ", "retry in ", "retry after ", "try again after ", "wait "];
+
+/// How long a message asks to wait: "try again in 1.3s", "retry in 250ms", "retry after 20 seconds".
 pub fn asked_in_words(message: &str) -> Option<Duration> {
-    let (_, rest) = message.split_once("try again in ")?;
-    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-    let (number, unit) = rest.split_at(end);
-    let number: f64 = number.parse().ok()?;
-    let seconds = match unit.trim_start() {
-        unit if unit.starts_with("ms") => number / 1000.0,
-        unit if unit.starts_with('s') => number,
-        _ => return None,
-    };
-    Duration::try_from_secs_f64(seconds).ok()
+    let message = message.to_ascii_lowercase();
+    WAITS.iter().find_map(|before| span(message.split_once(before)?.1))
+}
+
+/// The time that a text begins with: "34s", "1m2.5s", "250ms", "20 seconds". A number needs its unit.
+pub fn span(text: &str) -> Option<Duration> {
+    let (mut seconds, mut rest, mut found) = (0.0, text, false);
+    loop {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let (number, behind) = rest.split_at(end);
+        let behind = behind.trim_start();
+        let unit = behind.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(behind.len());
+        let (Ok(number), Some(unit_seconds)) = (number.parse::<f64>(), in_seconds(&behind[..unit])) else {
+            break;
+        };
+        seconds += number * unit_seconds;
+        (rest, found) = (&behind[unit..], true);
+    }
+    found.then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()
+}
+
+fn in_seconds(unit: &str) -> Option<f64> {
+    match unit {
+        "ms" | "millisecond" | "milliseconds" => Some(0.001),
+        "s" | "sec" | "secs" | "second" | "seconds" => Some(1.0),
+        "m" | "min" | "mins" | "minute" | "minutes" => Some(60.0),
+        "h" | "hour" | "hours" => Some(3600.0),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -123,6 +145,13 @@ mod tests {
         assert_eq!(asked_in_words("Please try again in 1.5s."), Some(Duration::from_millis(1500)));
         assert_eq!(asked_in_words("Please try again in 20ms"), Some(Duration::from_millis(20)));
         assert_eq!(asked_in_words("try again in a while"), None);
+        assert_eq!(asked_in_words("Please retry in 34.5s."), Some(Duration::from_millis(34_500)));
+        assert_eq!(asked_in_words("Please retry after 20 seconds, or wait."), Some(Duration::from_secs(20)));
+        assert_eq!(asked_in_words("Please try again in 6m0s"), Some(Duration::from_mins(6)));
+        assert_eq!(asked_in_words("try again in 5"), None);
+        assert_eq!(span("1h2m3.5s"), Some(Duration::from_millis(3_723_500)));
+        assert_eq!(span("34s"), Some(Duration::from_secs(34)));
+        assert_eq!(span("soon"), None);
     }
 
     #[test]

@@ -1,38 +1,22 @@
-//! What a provider says of an error, whatever its form, and what that means. Pure.
+//! What a provider says of an error, whatever its form. Pure. What it means is in [`super::about`].
+
+use std::time::Duration;
 
 use serde_json::Value;
-use skein_protocol::turn::CodexErrorInfo;
+
+use super::retry;
 
 /// A provider's word for an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
-    /// The status of HTTP, where there was one.
+    /// The status of HTTP, or what stands for it in an error that came without one.
     pub status: Option<u16>,
-    /// Its words for programs, in lower case: type and code.
+    /// Its words for programs, in lower case: type, code, reason.
     pub words: Vec<String>,
     /// Its words for people.
     pub message: String,
-}
-
-/// What an error is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum About {
-    /// Who we are.
-    Key,
-    /// What was paid for is used up.
-    Quota,
-    /// Too many requests, or tokens, for now.
-    Rate,
-    /// Too much to do, there.
-    Load,
-    /// The conversation does not fit.
-    Context,
-    /// There is no such model.
-    Model,
-    /// What was asked.
-    Request,
-    /// What is there behaves as it should not.
-    Server,
+    /// How long it wants us to wait, in a member of its own.
+    pub wait: Option<Duration>,
 }
 
 impl Said {
@@ -47,152 +31,107 @@ impl Said {
         Self { status: Some(status), ..said }
     }
 
+    /// The error that an event, or a body that is called a success, has in place of an answer.
+    pub fn in_place_of_answer(value: &Value) -> Option<Self> {
+        let inner = single(value);
+        let has_error = inner.get("error").is_some_and(|error| !error.is_null());
+        let is_error = inner["object"] == "error" || inner["type"] == "error";
+        // Of vLLM behind some hubs.
+        let has_message = inner["error_message"].is_string();
+        (has_error || is_error || has_message).then(|| Self::of(inner))
+    }
+
     /// Reads an error in any of the forms that are known.
     pub fn of(value: &Value) -> Self {
-        let error = ["error", "detail", "response"]
+        let value = single(value);
+        let found = ["error", "detail", "response"]
             .iter()
             .find_map(|key| value.get(key).filter(|error| !error.is_null()));
-        match error {
-            Some(Value::String(message)) => {
-                let words = words(value);
-                Self { status: None, words, message: message.clone() }
-            }
+        let (error, message) = match found {
+            Some(Value::String(message)) => (value, message.clone()),
             Some(inner @ Value::Object(_))
                 if ["error", "message", "type", "code"].iter().any(|key| inner.get(key).is_some()) =>
             {
                 let inner = inner.get("error").filter(|error| error.is_object()).unwrap_or(inner);
-                Self { status: None, words: words(inner), message: message(inner) }
+                (inner, message(inner))
             }
-            Some(other @ (Value::Array(_) | Value::Object(_))) => {
-                Self { status: None, words: words(value), message: other.to_string() }
-            }
-            _ => Self { status: None, words: words(value), message: message(value) },
+            Some(other @ (Value::Array(_) | Value::Object(_))) => (value, other.to_string()),
+            _ => (value, message(value)),
+        };
+        let said = Self { status: status(error), words: words(error), message, wait: wait(error) };
+        match error.pointer("/metadata/raw").and_then(cause) {
+            Some(cause) => said.because(cause),
+            None => said,
         }
     }
 
-    /// What it is about.
-    pub fn about(&self) -> About {
-        let has = |words: &[&str]| self.words.iter().any(|word| words.contains(&word.as_str()));
-        let text = self.message.to_ascii_lowercase();
-        let says = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
-        // A status may say less than the code: who has no access to a model is told 403.
-        if has(MODEL) {
-            About::Model
-        } else if has(QUOTA) || self.status == Some(402) || says(QUOTA_PHRASES) {
-            About::Quota
-        } else if has(CONTEXT) || says(CONTEXT_PHRASES) {
-            About::Context
-        } else if has(KEY) || matches!(self.status, Some(401 | 403 | 407)) {
-            About::Key
-        } else if self.status == Some(404) && says(&["model"]) {
-            About::Model
-        } else if has(RATE) || self.status == Some(429) {
-            About::Rate
-        } else if has(LOAD) || matches!(self.status, Some(503 | 529)) {
-            About::Load
-        } else if has(REQUEST)
-            || matches!(self.status, Some(400..500)) && !matches!(self.status, Some(408 | 409))
-        {
-            About::Request
-        } else {
-            About::Server
+    /// How long it wants us to wait: in a member of its own, or in its words.
+    pub fn asked(&self) -> Option<Duration> {
+        self.wait.or_else(|| retry::asked_in_words(&self.message))
+    }
+
+    /// The error with what a server behind the one that was asked says of it.
+    fn because(mut self, cause: Self) -> Self {
+        if !self.message.contains(&cause.message) {
+            let parts = [self.message, cause.message];
+            let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+            self.message = parts.join(": ");
         }
+        self.words.extend(cause.words);
+        self.status = self.status.or(cause.status);
+        self.wait = self.wait.or(cause.wait);
+        self
     }
 }
 
-impl About {
-    /// Whether the same request may be answered later.
-    pub fn may_pass(self) -> bool {
-        match self {
-            Self::Rate | Self::Load | Self::Server => true,
-            Self::Key | Self::Quota | Self::Context | Self::Model | Self::Request => false,
-        }
-    }
+/// Google's servers put an error into a list.
+fn single(value: &Value) -> &Value {
+    value.as_array().and_then(|list| list.first()).unwrap_or(value)
+}
 
-    /// For programs.
-    pub fn info(self) -> CodexErrorInfo {
-        match self {
-            Self::Key => CodexErrorInfo::Unauthorized,
-            Self::Quota => CodexErrorInfo::UsageLimitExceeded,
-            Self::Rate => CodexErrorInfo::RateLimitExceeded,
-            Self::Load => CodexErrorInfo::ServerOverloaded,
-            Self::Context => CodexErrorInfo::ContextWindowExceeded,
-            Self::Model => CodexErrorInfo::ModelNotFound,
-            Self::Request => CodexErrorInfo::BadRequest,
-            Self::Server => CodexErrorInfo::InternalServerError,
+/// What the provider behind a hub has said: a text, JSON in a text, or JSON.
+fn cause(raw: &Value) -> Option<Said> {
+    let of = |value: &Value| Some(Said::of(value)).filter(|said| !said.message.is_empty());
+    match raw {
+        Value::String(text) => {
+            let read = serde_json::from_str(text).ok().and_then(|value| of(&value));
+            let plainly = || Said { message: plain(text.as_bytes()), ..Said::default() };
+            Some(read.unwrap_or_else(plainly))
         }
+        Value::Object(_) | Value::Array(_) => of(raw),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }
 
-const QUOTA: &[&str] = &[
-    "insufficient_quota",
-    "billing_hard_limit_reached",
-    "billing_not_active",
-    "billing_error",
-    "usage_limit_reached",
-    "usage_not_included",
-    "exceeded_budget",
-    "budget_exceeded",
-];
-const QUOTA_PHRASES: &[&str] =
-    &["credit balance is too low", "exceeded your current quota", "insufficient credits"];
-const CONTEXT: &[&str] = &[
-    "context_length_exceeded",
-    "context_window_exceeded",
-    "exceed_context_size_error",
-    "model_context_window_exceeded",
-];
-const CONTEXT_PHRASES: &[&str] = &[
-    "maximum context length",
-    "context length exceeded",
-    "context window",
-    "prompt is too long",
-    "exceeds the available context size",
-    "input length and `max_tokens` exceed",
-];
-const KEY: &[&str] =
-    &["invalid_api_key", "authentication_error", "permission_error", "permission_denied", "unauthorized"];
-const MODEL: &[&str] = &["model_not_found", "model_not_available"];
-const RATE: &[&str] = &[
-    "rate_limit_exceeded",
-    "rate_limit_error",
-    "tokens",
-    "requests",
-    "too_many_requests",
-    "throttling_error",
-];
-const LOAD: &[&str] = &[
-    "overloaded_error",
-    "overloaded",
-    "server_overloaded",
-    "server_is_overloaded",
-    "slow_down",
-    "engine_overloaded",
-];
-const REQUEST: &[&str] = &[
-    "invalid_request_error",
-    "invalid_prompt",
-    "bad_request",
-    "badrequesterror",
-    "request_too_large",
-    "not_found_error",
-    "content_policy_violation",
-    "content_filter",
-    "image_parse_error",
-    "invalid_image",
-    "invalid_image_format",
-    "image_too_large",
-    "unsupported_value",
-    "unsupported_parameter",
-];
+/// A code that is a status of HTTP, from servers that have sent another one, or none, before.
+fn status(error: &Value) -> Option<u16> {
+    let number = |value: &Value| match value {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    };
+    let codes = ["code", "status"].iter().filter_map(|key| number(error.get(key)?));
+    codes.filter(|code| (400..600).contains(code)).find_map(|code| u16::try_from(code).ok())
+}
 
 fn words(error: &Value) -> Vec<String> {
-    let said = ["type", "code", "status"].iter().filter_map(|key| error.get(key).and_then(Value::as_str));
-    said.map(str::to_ascii_lowercase).collect()
+    let own = ["type", "code", "status", "__type", "error_type"].iter().filter_map(|key| error.get(key));
+    let kind = error.pointer("/metadata/error_type");
+    let reasons = error["details"].as_array().into_iter().flatten().filter_map(|detail| detail.get("reason"));
+    let said = own.chain(kind).chain(reasons).filter_map(Value::as_str);
+    // AWS names a type behind the name of its service.
+    let said = said.map(|word| word.rsplit('#').next().unwrap_or(word).to_ascii_lowercase());
+    said.filter(|word| word != "none" && !word.chars().all(|letter| letter.is_ascii_digit())).collect()
+}
+
+/// As Google says it: a detail with `retryDelay`.
+fn wait(error: &Value) -> Option<Duration> {
+    let details = error["details"].as_array().into_iter().flatten();
+    details.filter_map(|detail| detail["retryDelay"].as_str()).find_map(retry::span)
 }
 
 fn message(error: &Value) -> String {
-    let said = ["message", "error_description", "title"]
+    let said = ["message", "error_message", "error_description", "title"]
         .iter()
         .find_map(|key| error.get(key).and_then(Value::as_str));
     said.map_or_else(String::new, ToOwned::to_owned)
@@ -210,6 +149,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::provider::http::about::About;
 
     /// Status, body, what it is about, its words for people.
     const BODIES: &[(u16, &str, About, &str)] = &[
@@ -282,6 +222,37 @@ mod tests {
             About::Model,
             r#"Project has no access to model x"#,
         ),
+        (
+            403,
+            r#"{"type":"error","error":{"type":"permission_error","message":"not yours"}}"#,
+            About::Forbidden,
+            "not yours",
+        ),
+        (403, r#"{"error":{"message":"gone","code":"invalid_api_key"}}"#, About::Key, "gone"),
+        (
+            400,
+            r#"[{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}]"#,
+            About::Key,
+            "API key not valid.",
+        ),
+        (
+            429,
+            r#"[{"error":{"code":429,"message":"You exceeded your current quota","status":"RESOURCE_EXHAUSTED","details":[{"@type":"RetryInfo","retryDelay":"34s"}]}}]"#,
+            About::Rate,
+            "You exceeded your current quota",
+        ),
+        (
+            429,
+            r#"{"error":{"message":"You exceeded your current quota, please check your plan"}}"#,
+            About::Quota,
+            "You exceeded your current quota, please check your plan",
+        ),
+        (
+            400,
+            r#"{"__type":"com.amazon.coral.service#ThrottlingException","message":"slow"}"#,
+            About::Rate,
+            "slow",
+        ),
         (408, r#"{"detail":"late"}"#, About::Server, r#"late"#),
         (503, r#""busy""#, About::Load, r#""#),
     ];
@@ -296,6 +267,108 @@ mod tests {
         let event = b"data: {\"error\": {\"message\": \"gone\"}}\n\ndata: [DONE]\n\n";
         assert_eq!(Said::of_body(500, event).message, "gone");
         assert_eq!(Said::of_body(502, b" upstream is gone\n").message, "upstream is gone");
+    }
+
+    /// Status, body: a conversation that does not fit, in the words of each provider.
+    const TOO_LONG: &[(u16, &str)] = &[
+        (
+            400,
+            r#"[{"error":{"code":400,"message":"The input token count (1300000) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}]"#,
+        ),
+        (
+            400,
+            r#"{"code":"Client specified an invalid argument","error":"This model's maximum prompt length is 131072 but the request contains 140000 tokens."}"#,
+        ),
+        (400, r#"{"message":"Input is too long for requested model."}"#),
+        (
+            400,
+            r#"{"error":{"message":"Invalid request: Your request exceeded model token limit: 262144","type":"invalid_request_error"}}"#,
+        ),
+        (
+            400,
+            r#"{"error":"Trying to keep the first 9000 tokens when context the overflows. However, the model is loaded with context length of only 4096 tokens, which is not enough."}"#,
+        ),
+        (
+            400,
+            r#"{"error":{"message":"prompt token count of 131000 exceeds the limit of 128000","code":"model_max_prompt_tokens_exceeded"}}"#,
+        ),
+        (
+            413,
+            r#"{"type":"error","error":{"type":"request_too_large","message":"Request exceeds the maximum size"}}"#,
+        ),
+        (413, "<html>Request Entity Too Large</html>"),
+        (
+            400,
+            r#"{"object":"error","message":"The decoder prompt (length 9000) is longer than the maximum model length of 4096.","type":"BadRequestError","code":400}"#,
+        ),
+        (
+            400,
+            r#"{"error":{"code":400,"message":"the request exceeds the available context size, try increasing it","type":"exceed_context_size_error"}}"#,
+        ),
+        (
+            400,
+            r#"{"error":{"message":"<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 129024]"}}"#,
+        ),
+        (400, r#"{"error":{"code":"1261","message":"Prompt exceeds max length"}}"#),
+        (
+            400,
+            r#"{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"{\"error\":{\"code\":\"context_length_exceeded\",\"message\":\"x\"}}"}}}"#,
+        ),
+        (
+            400,
+            r#"{"error":{"message":"litellm.ContextWindowExceededError: AnthropicException - too much","type":null,"code":"400"}}"#,
+        ),
+        (
+            429,
+            r#"{"error":{"message":"Request too large for gpt-4.1 on tokens per min (TPM): Limit 30000, Requested 40000.","type":"tokens","code":"rate_limit_exceeded"}}"#,
+        ),
+    ];
+
+    #[test]
+    fn a_conversation_that_does_not_fit_is_known_whoever_says_so() {
+        for (status, body) in TOO_LONG {
+            assert_eq!(Said::of_body(*status, body.as_bytes()).about(), About::Context, "{status} {body}");
+        }
+        let rate = r#"{"error":{"message":"Rate limit reached on tokens per min (TPM): Limit 30000, Used 20000, Requested 20000.","code":"rate_limit_exceeded"}}"#;
+        assert_eq!(Said::of_body(429, rate.as_bytes()).about(), About::Rate);
+    }
+
+    #[test]
+    fn the_cause_behind_a_hub_is_told_with_its_meaning() {
+        let raw = |raw: Value| json!({ "error": { "message": "Provider returned error", "code": 400, "metadata": { "raw": raw } } });
+        let inner = json!({ "error": { "type": "invalid_request_error", "code": "model_not_found", "message": "no m" } });
+        for whole in [raw(json!(inner.to_string())), raw(inner)] {
+            let said = Said::of(&whole);
+            assert_eq!(
+                (said.message.as_str(), said.about()),
+                ("Provider returned error: no m", About::Model)
+            );
+        }
+        let said = Said::of(&raw(json!("m is rate-limited upstream")));
+        assert_eq!(said.message, "Provider returned error: m is rate-limited upstream");
+        assert_eq!(Said::of(&raw(json!(7))).message, "Provider returned error");
+        // A code stands for the status that did not come.
+        let limited = json!({ "error": { "message": "slow", "code": 429 } });
+        assert_eq!((Said::of(&limited).about(), Said::of(&limited).status), (About::Rate, Some(429)));
+    }
+
+    #[test]
+    fn an_error_in_place_of_an_answer_is_found_whatever_its_form() {
+        for error in [
+            json!({ "error": { "message": "x" } }),
+            json!([{ "error": { "message": "x" } }]),
+            json!({ "error": "x" }),
+            json!({ "object": "error", "message": "x", "code": 400 }),
+            json!({ "type": "error", "error": { "message": "x" } }),
+            json!({ "error_type": "context_length_exceeded", "error_message": "x" }),
+        ] {
+            let said = Said::in_place_of_answer(&error).map(|said| said.message);
+            assert_eq!(said.as_deref(), Some("x"), "{error}");
+        }
+        for answer in [json!({ "error": null }), json!({ "object": "chat.completion" }), json!([]), json!(3)]
+        {
+            assert_eq!(Said::in_place_of_answer(&answer), None, "{answer}");
+        }
     }
 
     #[test]

@@ -44,11 +44,11 @@ impl StreamReader for Reader {
             return self.end(out).map(|()| Flow::Over);
         }
         let chunk: Value = serde_json::from_str(data).map_err(|_| Wrong::garbage(data))?;
+        if let Some(said) = Said::in_place_of_answer(&chunk) {
+            return Err(Wrong::Said(said));
+        }
         if !chunk.is_object() {
             return Err(Wrong::garbage(data));
-        }
-        if chunk.get("error").is_some_and(|error| !error.is_null()) {
-            return Err(Wrong::Said(Said::of(&chunk)));
         }
         if chunk["usage"].is_object() {
             self.usage = Some(usage(&chunk["usage"]));

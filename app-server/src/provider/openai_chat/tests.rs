@@ -2,9 +2,9 @@ use serde_json::{Value, json};
 
 use super::Chat;
 use super::request::body;
+use crate::provider::http::about::About;
 use crate::provider::http::fault::Fault;
 use crate::provider::http::form::{Stopped, Wrong};
-use crate::provider::http::said::About;
 use crate::provider::http::tests::{call, heard, heard_data, prompt, says_the_same_in_pieces, text};
 use crate::provider::spec::{OPENAI, ProviderSpec, WireApi};
 use crate::provider::{Content, Entry, Image, ModelEvent, Reasoning, Thoughts, ToolResult, Usage};

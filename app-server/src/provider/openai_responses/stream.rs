@@ -56,8 +56,11 @@ impl StreamReader for Reader {
                 return Err(Wrong::Said(Said::of(&event)));
             }
             // Servers between us and the model name no type for an error of their own.
-            "" if event.get("error").is_some() => return Err(Wrong::Said(Said::of(&event))),
-            "" if !event.is_object() => return Err(Wrong::garbage(data)),
+            "" => match Said::in_place_of_answer(&event) {
+                Some(said) => return Err(Wrong::Said(said)),
+                None if !event.is_object() => return Err(Wrong::garbage(data)),
+                None => {}
+            },
             _ => {}
         }
         Ok(Flow::On)
@@ -160,7 +163,7 @@ fn incomplete(response: &Value, out: &mut Vec<ModelEvent>) -> Wrong {
         Some(other) => Wrong::Said(Said {
             message: format!("the answer is not complete: {other}"),
             words: vec!["bad_request".to_owned()],
-            status: None,
+            ..Said::default()
         }),
     }
 }

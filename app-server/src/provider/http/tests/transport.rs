@@ -144,7 +144,8 @@ async fn what_may_pass_is_asked_again_and_what_may_not_is_said_at_once() {
     for (status, info, says) in [
         ("400 Bad", CodexErrorInfo::BadRequest, "refused the request (400): no"),
         ("401 Who", CodexErrorInfo::Unauthorized, "the key in TEST_KEY was refused (401)"),
-        ("403 No", CodexErrorInfo::Unauthorized, "set TEST_KEY in the server's environment"),
+        ("403 No", CodexErrorInfo::HttpConnectionFailed { http_status_code: Some(403) }, "may use a-model"),
+        ("413 Big", CodexErrorInfo::ContextWindowExceeded, "too long for a-model"),
         ("402 Pay", CodexErrorInfo::UsageLimitExceeded, "used up"),
         ("404 What", CodexErrorInfo::BadRequest, "base_url and wire_api"),
         ("422 Odd", CodexErrorInfo::BadRequest, "(422)"),
@@ -324,6 +325,13 @@ async fn an_answer_that_is_no_stream_is_told() {
         "{\"error\":{\"code\":\"context_length_exceeded\"}}",
     );
     assert_eq!(Asked::of([hidden]).await.error().await.info, Some(CodexErrorInfo::ContextWindowExceeded));
+    let listed = "[{\"error\":{\"code\":400,\"message\":\"no such word\",\"status\":\"INVALID_ARGUMENT\"}}]";
+    for status in ["200 OK", "400 Bad"] {
+        let listed = Reply::with(status, "content-type: application/json\r\n", listed);
+        let error = Asked::of([listed]).await.error().await;
+        assert!(error.message.contains("no such word"), "{error}");
+        assert_eq!(error.info, Some(CodexErrorInfo::BadRequest));
+    }
     let asked = Asked::with([], |spec| {
         spec.base_url = "http://127.0.0.1:9/v1".to_owned();
         spec.request_max_retries = 1;
