@@ -2,8 +2,6 @@
 //! them gets "method not found", as for any name that is not in the table. And what the tables have, but the server never
 //! sends yet.
 
-use crate::{notifications::Warning, table::Notification};
-
 /// A method of the peer that is not offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Declined {
@@ -41,15 +39,8 @@ pub struct Unraised {
     pub reason: &'static str,
 }
 
-const fn unraised(wire: &'static str, reason: &'static str) -> Unraised {
-    Unraised { wire, reason }
-}
-
 /// Every such row.
-pub const UNRAISED: &[Unraised] = &[unraised(
-    Warning::INFO.wire,
-    "what goes wrong in a thread ends a turn or a request with an error so far",
-)];
+pub const UNRAISED: &[Unraised] = &[];
 
 /// Every declined method, in the peer's order within each outlook.
 pub const DECLINED: &[Declined] = &[

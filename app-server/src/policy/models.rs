@@ -53,6 +53,8 @@ pub const MODEL_RETRIES_MOST: u32 = 100;
 /// How long a model may show no sign of life. Origin: the peer's default; the keep-alives of hosted models come each few
 /// seconds, while a local one that reads a long conversation says nothing before its first word.
 pub const MODEL_STREAM_IDLE: Duration = Duration::from_mins(5);
+/// How long the last word of an answer may take once the reason of its end has come. Origin: guess; what it cost comes at once.
+pub const MODEL_LAST_WORD: Duration = Duration::from_secs(5);
 /// Before the first of these retries; doubles up to the next constant. Origin: guess; with the peer's numbers some 4 s for a
 /// request and 8 s for a stream.
 pub const MODEL_RETRY_FIRST: Duration = Duration::from_millis(250);

@@ -24,6 +24,17 @@ pub(super) struct Answer {
     pub answered: Vec<ToolResult>,
 }
 
+impl Answer {
+    /// Whether there is nothing in it for the user, and nothing to do.
+    pub fn is_silent(&self) -> bool {
+        let says = |entry: &Entry| match entry {
+            Entry::Assistant(_) | Entry::Call(_) => true,
+            Entry::User(_) | Entry::Developer(_) | Entry::Reasoning(_) | Entry::Result(_) => false,
+        };
+        self.answered.is_empty() && !self.said.iter().any(says)
+    }
+}
+
 /// Why there is no answer.
 pub(super) enum Unanswered {
     /// The turn does not go on.

@@ -122,6 +122,8 @@ pub enum Report {
         /// The piece. Empty where a part begins.
         text: String,
     },
+    /// The user is to know this; the turn goes on.
+    Warning(String),
     /// An answer broke off, and the model is asked again.
     Again(TurnError),
     /// What was said so far is replaced, for the model, by this summary.
@@ -312,6 +314,10 @@ impl Running {
         while self.job.rounds.is_none_or(|most| round < most) {
             round += 1;
             let answer = self.answer_with_room(prompt).await?;
+            if answer.is_silent() {
+                let message = format!("the model {} has said nothing in its answer", self.job.model);
+                self.report(Report::Warning(message)).await;
+            }
             prompt.history.extend(answer.said);
             let mut results = answer.answered;
             if !answer.calls.is_empty() {

@@ -7,6 +7,7 @@ use skein_protocol::extension::{SkeinConnectionLeaveParams, SkeinHelpersListPara
 use skein_protocol::methods::{SkeinConnectionLeave, SkeinHelpersList, ThreadCompactStart};
 use skein_protocol::notifications::{
     ItemReasoningSummaryPartAdded, ItemReasoningSummaryTextDelta, ItemReasoningTextDelta, TurnCompleted,
+    Warning,
 };
 use skein_protocol::thread::ThreadCompactStartParams;
 use skein_protocol::turn::TurnStatus;
@@ -23,6 +24,11 @@ steps = [
 ]
 
 [[turn]]
+when = "silence"
+[[turn.answer]]
+steps = [{ think = "Nothing to say." }]
+
+[[turn]]
 [[turn.answer]]
 steps = [{ say = "They wanted thoughts." }]
 "#;
@@ -37,6 +43,8 @@ async fn thoughts_are_told_and_a_conversation_is_compacted() -> Result<()> {
     assert_eq!(client.heard::<ItemReasoningSummaryTextDelta>()?.len(), 2);
     assert_eq!(client.heard::<ItemReasoningSummaryPartAdded>()?.len(), 1);
     assert_eq!(client.heard::<ItemReasoningTextDelta>()?.len(), 1);
+    client.turn(thread, "silence").await?;
+    assert_eq!(client.heard::<Warning>()?.len(), 1);
     client.call::<ThreadCompactStart>(ThreadCompactStartParams { thread_id: thread }).await?;
     let done = client.next::<TurnCompleted>(|_| true).await?;
     assert_eq!(done.turn.status, TurnStatus::Completed, "{done:?}");

@@ -218,8 +218,10 @@ impl Page {
                 self.line(format!("- `{}`: {}", row.wire, row.reason));
             }
         }
-        self.heading(3, "Described here, and not sent yet");
-        for row in UNRAISED {
+        for (place, row) in UNRAISED.iter().enumerate() {
+            if place == 0 {
+                self.heading(3, "Described here, and not sent yet");
+            }
             self.line(format!("- `{}`: {}", row.wire, row.reason));
         }
     }

@@ -85,6 +85,20 @@ impl StreamReader for Reader {
         }
         Ok(self.finished)
     }
+
+    fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    fn whole(&mut self, body: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+        if !body["content"].is_array() {
+            return Err(Wrong::garbage(&body.to_string()));
+        }
+        self.last_word(body, out)?;
+        // It cannot have broken off.
+        self.finished = true;
+        self.cut(out).map(|_| ())
+    }
 }
 
 impl Reader {

@@ -45,6 +45,15 @@ pub trait StreamReader: Send {
     /// # Errors
     /// It is over, and not all that there was to say.
     fn cut(&mut self, out: &mut Vec<ModelEvent>) -> Result<bool, Wrong>;
+
+    /// Whether the reason of the end has come: what may follow is what the answer cost, and the last word.
+    fn is_finished(&self) -> bool;
+
+    /// Takes an answer that came whole, from a server that makes no stream of it.
+    ///
+    /// # Errors
+    /// It is no answer, or not all of one.
+    fn whole(&mut self, body: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong>;
 }
 
 /// Whether there is more.

@@ -12,10 +12,11 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Response, StatusCode};
+use serde_json::Value;
 use skein_protocol::turn::CodexErrorInfo;
 use sse_stream::Sse;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::spec::{ProviderSpec, WireApi};
@@ -116,15 +117,26 @@ impl HttpProvider {
         given: &mpsc::Sender<ModelEvent>,
     ) -> Result<(), (Phase, Fault)> {
         let idle = self.spec.stream_idle_timeout;
-        let response =
-            head(link, self.form.path(), body, idle).await.map_err(|fault| (Phase::Request, fault))?;
-        let stream = chunks(response, idle);
-        read(stream, self.form.reader(Clock.new_id()), given).await.map_err(|fault| (Phase::Stream, fault))
+        let head = head(link, self.form.path(), body, idle).await.map_err(|fault| (Phase::Request, fault))?;
+        let reader = self.form.reader(Clock.new_id());
+        let heard = match head {
+            Head::Stream(response) => read(chunks(response, idle), reader, given).await,
+            Head::Whole(body) => read_whole(&body, reader, given).await,
+        };
+        heard.map_err(|fault| (Phase::Stream, fault))
     }
 }
 
-/// The answer's head, when it is a stream of events.
-async fn head(link: &Link, path: &str, body: Bytes, idle: Duration) -> Result<Response, Fault> {
+/// An answer that is called a success.
+enum Head {
+    /// A stream of events.
+    Stream(Response),
+    /// All of it, from a server that makes no stream of it.
+    Whole(Value),
+}
+
+/// The answer's head, and its body when it is no stream of events.
+async fn head(link: &Link, path: &str, body: Bytes, idle: Duration) -> Result<Head, Fault> {
     let sent = timeout(idle, link.post(path, body).send()).await.map_err(|_| Fault::Silent(idle))?;
     let response = sent.map_err(|error| Fault::of(&error))?;
     let status = response.status();
@@ -141,20 +153,25 @@ async fn head(link: &Link, path: &str, body: Bytes, idle: Duration) -> Result<Re
         .and_then(|kind| kind.to_str().ok())
         .unwrap_or("text/event-stream");
     if kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream") {
-        return Ok(response);
+        return Ok(Head::Stream(response));
     }
     let kind = kind.to_owned();
-    let body = beginning(response).await;
-    match serde_json::from_slice::<serde_json::Value>(&body) {
+    let (most, patience) = match kind.contains("json") {
+        true => (policy::MODEL_EVENT_BYTES, idle),
+        false => (policy::MODEL_ERROR_BYTES, policy::MODEL_ERROR_PATIENCE),
+    };
+    let body = beginning(response, most, patience).await;
+    match serde_json::from_slice::<Value>(&body) {
         // Servers between us and the model put errors into answers that are called a success.
         Ok(value) => {
             let detail = || value.get("detail").map(|_| Said::of(&value));
             match Said::in_place_of_answer(&value).or_else(detail) {
                 Some(said) => Err(Fault::Refused { said, wait: None }),
-                None => Err(Fault::NoEvents(format!("{kind}: {value}"))),
+                None if value.is_object() => Ok(Head::Whole(value)),
+                None => Err(no_events(&kind, &body)),
             }
         }
-        Err(_) => Err(Fault::NoEvents(format!("{kind}: {}", String::from_utf8_lossy(&body)))),
+        Err(_) => Err(no_events(&kind, &body)),
     }
 }
 
@@ -163,25 +180,31 @@ async fn refused(response: Response, status: StatusCode) -> Fault {
     // AWS says in a header what is wrong, and where that is described.
     let kind = response.headers().get("x-amzn-errortype").and_then(|kind| kind.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(':').next()).map(str::to_ascii_lowercase);
-    let mut said = Said::of_body(status.as_u16(), &beginning(response).await);
+    let body = beginning(response, policy::MODEL_ERROR_BYTES, policy::MODEL_ERROR_PATIENCE).await;
+    let mut said = Said::of_body(status.as_u16(), &body);
     said.words.extend(kind);
     Fault::Refused { said, wait }
 }
 
-/// So much of a body as an error may take.
-async fn beginning(mut response: Response) -> Vec<u8> {
+fn no_events(kind: &str, body: &[u8]) -> Fault {
+    let body = &body[..body.len().min(policy::MODEL_ERROR_BYTES)];
+    Fault::NoEvents(format!("{kind}: {}", String::from_utf8_lossy(body)))
+}
+
+/// The beginning of a body: so much of it as came in time.
+async fn beginning(mut response: Response, most: usize, patience: Duration) -> Vec<u8> {
     let mut body = Vec::new();
     let whole = async {
         while let Ok(Some(chunk)) = response.chunk().await {
             body.extend_from_slice(&chunk);
-            if body.len() > policy::MODEL_ERROR_BYTES {
+            if body.len() > most {
                 break;
             }
         }
     };
     // What has come by then has to do.
-    timeout(policy::MODEL_ERROR_PATIENCE, whole).await.ok();
-    body.truncate(policy::MODEL_ERROR_BYTES);
+    timeout(patience, whole).await.ok();
+    body.truncate(most);
     body
 }
 
@@ -209,9 +232,15 @@ pub async fn read(
     let mut events =
         std::pin::pin!(events(bytes, policy::MODEL_EVENT_BYTES, || Fault::Wrong(Wrong::TooLong)));
     let mut told = 0;
+    // Until when the last word may come.
+    let mut until = None;
     loop {
         let mut out = Vec::new();
-        let heard = match events.next().await {
+        let next = match until {
+            Some(until) => timeout_at(until, events.next()).await.unwrap_or(None),
+            None => events.next().await,
+        };
+        let heard = match next {
             Some(event) => hear(event, reader.as_mut(), &mut out),
             None => Err(Fault::Cut),
         };
@@ -236,7 +265,29 @@ pub async fn read(
         if heard? == Flow::Over {
             return Ok(());
         }
+        if until.is_none() && reader.is_finished() {
+            until = Some(Clock.now() + policy::MODEL_LAST_WORD);
+        }
     }
+}
+
+/// Reads an answer that came whole.
+async fn read_whole(
+    body: &Value,
+    mut reader: Box<dyn StreamReader>,
+    given: &mpsc::Sender<ModelEvent>,
+) -> Result<(), Fault> {
+    let mut out = Vec::new();
+    let heard = reader.whole(body, &mut out);
+    for event in out {
+        if given.send(event).await.is_err() {
+            return Ok(());
+        }
+    }
+    heard.map_err(|wrong| match wrong {
+        Wrong::Garbage(what) => Fault::NoEvents(what),
+        wrong @ (Wrong::Said(_) | Wrong::TooLong | Wrong::Stopped(_) | Wrong::Cut) => wrong.into(),
+    })
 }
 
 /// The bytes of what an event says.

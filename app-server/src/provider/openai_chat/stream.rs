@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::policy;
-use crate::provider::http::form::{Flow, Stopped, StreamReader, Wrong, call_id, count, some_text};
+use crate::provider::http::form::{Flow, Stopped, StreamReader, Wrong, call_id, count, some_text, text};
 use crate::provider::http::said::Said;
 use crate::provider::{Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
 
@@ -16,8 +16,10 @@ const THOUGHTS: [&str; 2] = ["reasoning_content", "reasoning"];
 pub struct Reader {
     /// The answer, for calls without an id.
     answer: Uuid,
-    /// What the model thinks, and the server's word for it, until something else comes.
-    thought: Option<(&'static str, String)>,
+    /// What the model thinks, and the server's word for it, until something else comes. Without a word it stood in the content.
+    thought: Option<(Option<&'static str>, String)>,
+    /// Whether it has thought at all.
+    has_thought: bool,
     calls: Vec<Coming>,
     /// The whole message, from servers that say it beside its pieces or instead of them; the last one counts.
     message: Value,
@@ -44,24 +46,7 @@ impl StreamReader for Reader {
             return self.end(out).map(|()| Flow::Over);
         }
         let chunk: Value = serde_json::from_str(data).map_err(|_| Wrong::garbage(data))?;
-        if let Some(said) = Said::in_place_of_answer(&chunk) {
-            return Err(Wrong::Said(said));
-        }
-        if !chunk.is_object() {
-            return Err(Wrong::garbage(data));
-        }
-        if chunk["usage"].is_object() {
-            self.usage = Some(usage(&chunk["usage"]));
-        }
-        let Some(choice) = chunk.pointer("/choices/0") else { return Ok(Flow::On) };
-        self.delta(&choice["delta"], out)?;
-        if choice["message"].is_object() {
-            self.message = choice["message"].clone();
-        }
-        match some_text(choice, "finish_reason") {
-            Some(reason) => self.finish(reason).map(|()| Flow::On),
-            None => Ok(Flow::On),
-        }
+        self.chunk(&chunk, out).map(|()| Flow::On)
     }
 
     fn cut(&mut self, out: &mut Vec<ModelEvent>) -> Result<bool, Wrong> {
@@ -69,6 +54,20 @@ impl StreamReader for Reader {
             Some(_) => self.end(out).map(|()| true),
             None => Ok(false),
         }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.finished.is_some()
+    }
+
+    fn whole(&mut self, body: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+        if !body["choices"].is_array() {
+            return Err(Wrong::garbage(&body.to_string()));
+        }
+        self.chunk(body, out)?;
+        // It cannot have broken off.
+        self.finished.get_or_insert(Ok(()));
+        self.end(out)
     }
 }
 
@@ -78,6 +77,7 @@ impl Reader {
         Self {
             answer,
             thought: None,
+            has_thought: false,
             calls: Vec::new(),
             message: Value::Null,
             held: 0,
@@ -86,15 +86,31 @@ impl Reader {
         }
     }
 
-    fn delta(&mut self, delta: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
-        if let Some((word, piece)) = THOUGHTS.iter().find_map(|word| Some((*word, some_text(delta, word)?))) {
-            self.think(word, piece, out)?;
+    fn chunk(&mut self, chunk: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+        if let Some(said) = Said::in_place_of_answer(chunk) {
+            return Err(Wrong::Said(said));
         }
+        if !chunk.is_object() {
+            return Err(Wrong::garbage(&chunk.to_string()));
+        }
+        if chunk["usage"].is_object() {
+            self.usage = Some(usage(&chunk["usage"]));
+        }
+        let Some(choice) = chunk.pointer("/choices/0") else { return Ok(()) };
+        self.delta(&choice["delta"], out)?;
+        if choice["message"].is_object() {
+            self.message = choice["message"].clone();
+        }
+        if let Some(said) = Said::in_place_of_answer(choice) {
+            return Err(Wrong::Said(said));
+        }
+        some_text(choice, "finish_reason").map_or(Ok(()), |reason| self.finish(reason))
+    }
+
+    fn delta(&mut self, delta: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+        self.think_of(delta, out)?;
         for word in ["content", "refusal"] {
-            if let Some(piece) = some_text(delta, word) {
-                self.thought_is_over(out);
-                out.push(ModelEvent::TextDelta(piece.to_owned()));
-            }
+            self.say(&delta[word], out)?;
         }
         for piece in delta["tool_calls"].as_array().into_iter().flatten() {
             self.thought_is_over(out);
@@ -103,9 +119,42 @@ impl Reader {
         Ok(())
     }
 
-    fn think(&mut self, word: &'static str, piece: &str, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+    /// Thoughts that stand beside the content.
+    fn think_of(&mut self, delta: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+        let piece = THOUGHTS.iter().find_map(|word| Some((*word, some_text(delta, word)?)));
+        piece.map_or(Ok(()), |(word, piece)| self.think(Some(word), piece, out))
+    }
+
+    /// A piece of the content: a text, or a list of texts and thoughts.
+    fn say(&mut self, content: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+        if let Some(piece) = content.as_str().filter(|piece| !piece.is_empty()) {
+            self.thought_is_over(out);
+            out.push(ModelEvent::TextDelta(piece.to_owned()));
+        }
+        for part in content.as_array().into_iter().flatten() {
+            match text(part, "type") {
+                Some("thinking") => {
+                    let thought = texts(&part["thinking"]);
+                    if !thought.is_empty() {
+                        self.think(None, &thought, out)?;
+                    }
+                }
+                Some("text" | "output_text") | None => self.say(&part["text"], out)?,
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn think(
+        &mut self,
+        word: Option<&'static str>,
+        piece: &str,
+        out: &mut Vec<ModelEvent>,
+    ) -> Result<(), Wrong> {
         let (_, thought) = self.thought.get_or_insert_with(|| (word, String::new()));
         thought.push_str(piece);
+        self.has_thought = true;
         out.push(ModelEvent::ReasoningDelta { of: Thoughts::Content, part: 0, text: piece.to_owned() });
         self.hold(piece.len())
     }
@@ -118,7 +167,7 @@ impl Reader {
     /// A whole thought is given where something else begins.
     fn thought_is_over(&mut self, out: &mut Vec<ModelEvent>) {
         if let Some((word, thought)) = self.thought.take() {
-            let own_form = Some(json!({ word: thought }));
+            let own_form = word.map(|word| json!({ word: thought }));
             out.push(ModelEvent::Reasoning(Reasoning {
                 summary: Vec::new(),
                 content: vec![thought],
@@ -183,8 +232,16 @@ impl Reader {
     /// Takes the message that was said whole: its text holds, whatever the pieces said, its calls if none came in pieces.
     fn last_word(&mut self, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
         let message = std::mem::take(&mut self.message);
-        let text = some_text(&message, "content").or_else(|| some_text(&message, "refusal"));
-        if let Some(text) = text {
+        if !self.has_thought {
+            self.think_of(&message, out)?;
+            let parts = message["content"].as_array().into_iter().flatten();
+            let thought: String = parts.map(|part| texts(&part["thinking"])).collect();
+            if !thought.is_empty() {
+                self.think(None, &thought, out)?;
+            }
+        }
+        let text = Some(texts(&message["content"])).filter(|text| !text.is_empty());
+        if let Some(text) = text.or_else(|| some_text(&message, "refusal").map(ToOwned::to_owned)) {
             self.thought_is_over(out);
             out.push(ModelEvent::Message(text.into()));
         }
@@ -211,6 +268,17 @@ impl Reader {
         }
         out.extend(self.usage.take().map(ModelEvent::Usage));
         whole.map_err(Wrong::Stopped)
+    }
+}
+
+/// The texts of a content, whatever its form.
+fn texts(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => {
+            parts.iter().filter_map(|part| part.as_str().or_else(|| text(part, "text"))).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => String::new(),
     }
 }
 

@@ -156,6 +156,24 @@ fn a_message_that_is_said_whole_is_the_last_word() {
 }
 
 #[test]
+fn content_may_be_a_list_of_texts_and_thoughts() {
+    let thinks = |text: &str| json!({ "type": "thinking", "thinking": [{ "type": "text", "text": text }] });
+    let says = json!({ "type": "text", "text": "Hello" });
+    let parts = |parts: Value| delta(json!({ "content": parts }));
+    let stream = [
+        parts(json!([thinks("A gree")])),
+        parts(json!([thinks("ting"), says])),
+        parts(json!(" you")),
+        end("stop"),
+    ];
+    let (events, result) = heard_data(&Chat, &stream);
+    let whole = Reasoning { content: vec!["A greeting".to_owned()], ..Reasoning::default() };
+    let expected =
+        [thinking("A gree"), thinking("ting"), ModelEvent::Reasoning(whole), text("Hello"), text(" you")];
+    assert_eq!((events, result), (expected.to_vec(), Ok(())));
+}
+
+#[test]
 fn a_last_word_without_a_reason_is_a_cut() {
     let call = |arguments: &str| {
         delta(

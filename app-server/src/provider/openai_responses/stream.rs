@@ -41,14 +41,7 @@ impl StreamReader for Reader {
             "response.reasoning_text.delta" => think(&event, Thoughts::Content, "/content_index", out),
             "response.output_item.done" => self.item(&event["item"], out),
             "response.completed" | "response.done" => {
-                let response = &event["response"];
-                match text(response, "status").unwrap_or_default() {
-                    "incomplete" => return Err(incomplete(response, out)),
-                    "failed" => return Err(Wrong::Said(Said::of(&event))),
-                    "cancelled" => return Err(Wrong::Cut),
-                    _ => self.whole(response, out),
-                }
-                return Ok(Flow::Over);
+                return self.end(&event["response"], out).map(|()| Flow::Over);
             }
             "response.incomplete" => return Err(incomplete(&event["response"], out)),
             "response.failed" | "error" => {
@@ -68,6 +61,18 @@ impl StreamReader for Reader {
 
     fn cut(&mut self, _out: &mut Vec<ModelEvent>) -> Result<bool, Wrong> {
         Ok(false)
+    }
+
+    /// The end and its reason are one event.
+    fn is_finished(&self) -> bool {
+        false
+    }
+
+    fn whole(&mut self, body: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+        if !body["output"].is_array() {
+            return Err(Wrong::garbage(&body.to_string()));
+        }
+        self.end(body, out)
     }
 }
 
@@ -103,13 +108,22 @@ impl Reader {
     }
 
     /// The answer is whole. It has all items once more; they count where none came before.
-    fn whole(&mut self, response: &Value, out: &mut Vec<ModelEvent>) {
+    fn end(&mut self, response: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+        match text(response, "status").unwrap_or_default() {
+            "failed" => return Err(Wrong::Said(Said::of(response))),
+            "cancelled" => return Err(Wrong::Cut),
+            _ => {}
+        }
         if self.items == 0 {
             for item in response["output"].as_array().into_iter().flatten() {
                 self.item(item, out);
             }
         }
+        if text(response, "status") == Some("incomplete") {
+            return Err(incomplete(response, out));
+        }
         usage(response, out);
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use skein_protocol::event::{
     AgentMessageDeltaNotification, ErrorNotification, McpToolCallProgressNotification,
     ReasoningSummaryPartAddedNotification, ReasoningSummaryTextDeltaNotification,
     ReasoningTextDeltaNotification, ThreadTokenUsage, ThreadTokenUsageUpdatedNotification,
-    TokenUsageBreakdown, TurnStartedNotification,
+    TokenUsageBreakdown, TurnStartedNotification, WarningNotification,
 };
 use skein_protocol::extension::TurnSaved;
 use skein_protocol::ids::{EventSeq, ItemId, TurnId};
@@ -13,7 +13,7 @@ use skein_protocol::notifications::{
     Error as ErrorNotice, ItemCompleted as ItemCompletedNotice, ItemMcpToolCallProgress,
     ItemReasoningSummaryPartAdded, ItemReasoningSummaryTextDelta, ItemReasoningTextDelta,
     ItemStarted as ItemStartedNotice, ThreadTokenUsageUpdated, TurnCompleted as TurnCompletedNotice,
-    TurnStarted as TurnStartedNotice,
+    TurnStarted as TurnStartedNotice, Warning,
 };
 use skein_protocol::turn::{Turn, TurnError, TurnItemsView, TurnStartParams, TurnStatus};
 use tokio::sync::mpsc;
@@ -141,6 +141,7 @@ impl Owner {
             Report::ItemStarted(item) => self.item_started(item),
             Report::Delta { item, text } => self.delta(item, text),
             Report::ReasoningDelta { item, of, part, text } => self.reasoning(item, of, part, text),
+            Report::Warning(message) => self.warn(message),
             Report::Again(error) => self.tell_error(error, true),
             Report::Compacted(summary) => self.compacted(summary),
             Report::Progress { item, message } => self.progress(item, message),
@@ -298,6 +299,11 @@ impl Owner {
     fn compacted(&mut self, summary: String) {
         let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
         self.record_one(Compacted { turn_id, summary }.into(), Keep::Process);
+    }
+
+    fn warn(&mut self, message: String) {
+        let params = WarningNotification { message, thread_id: Some(self.id) };
+        self.notify::<Warning>(&params, None);
     }
 
     fn tell_error(&mut self, error: TurnError, will_retry: bool) {

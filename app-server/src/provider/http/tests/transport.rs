@@ -234,10 +234,17 @@ async fn a_stream_that_is_silent_is_given_up_and_one_that_lives_is_not() {
 #[tokio::test]
 async fn a_server_that_does_not_close_ends_its_answer_all_the_same() {
     let end = END.replace("data: [DONE]\n\n", "");
-    let mut asked = Asked::of([Reply::events(&format!("{HELLO}{end}")).hold()]).await;
-    assert_eq!(asked.next().await, text("Hello"));
-    pass(policy::MODEL_STREAM_IDLE + Duration::from_millis(1)).await;
-    assert_eq!(asked.end().await, (vec![], Ok(())));
+    let anthropic = "data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"Hello\"}}\n\n\
+        data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n";
+    for (api, stream) in
+        [(WireApi::Chat, format!("{HELLO}{end}")), (WireApi::Anthropic, anthropic.to_owned())]
+    {
+        let reply = Reply::events(&stream).hold();
+        let mut asked = Asked::with([reply], |spec| spec.wire_api = api).await;
+        assert_eq!(asked.next().await, text("Hello"));
+        pass(policy::MODEL_LAST_WORD + Duration::from_millis(1)).await;
+        assert_eq!(asked.end().await, (vec![], Ok(())));
+    }
 }
 
 #[tokio::test]
@@ -342,6 +349,39 @@ async fn an_answer_that_is_no_stream_is_told() {
         error.message.contains("http://127.0.0.1:9") && error.message.contains("tried again once"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_whole_is_taken_by_every_interface() {
+    let chat = json!({
+        "object": "chat.completion",
+        "choices": [{ "message": { "content": "Hello", "reasoning_content": "hm" }, "finish_reason": "stop" }],
+        "usage": { "prompt_tokens": 1, "completion_tokens": 2 },
+    });
+    let item = json!({ "type": "message", "content": [{ "type": "output_text", "text": "Hello" }] });
+    let responses = json!({ "object": "response", "status": "completed", "output": [item] });
+    let block = json!({ "type": "text", "text": "Hello" });
+    let messages = json!({ "type": "message", "content": [block], "stop_reason": "end_turn" });
+    for (api, body) in
+        [(WireApi::Chat, chat), (WireApi::Responses, responses), (WireApi::Anthropic, messages)]
+    {
+        let reply = Reply::with("200 OK", "content-type: application/json\r\n", &body.to_string());
+        let (events, result) = Asked::with([reply], |spec| spec.wire_api = api).await.end().await;
+        assert_eq!(result, Ok(()), "{body}");
+        let says = [text("Hello"), ModelEvent::Message("Hello".into())];
+        assert!(events.iter().any(|event| says.contains(event)), "{events:?}");
+        let thinks = events.iter().any(|event| matches!(event, ModelEvent::Reasoning(_)));
+        assert_eq!(thinks, api == WireApi::Chat, "{events:?}");
+    }
+    // One that is no answer, and one that is not all of it.
+    let other = Reply::with("200 OK", "content-type: application/json\r\n", "{\"object\":\"list\"}");
+    for api in [WireApi::Chat, WireApi::Responses, WireApi::Anthropic] {
+        let error = Asked::with([other.clone()], |spec| spec.wire_api = api).await.error().await;
+        assert!(error.message.contains("no stream of events"), "{error}");
+    }
+    let half = json!({ "choices": [{ "message": { "content": "Hel" }, "finish_reason": "length" }] });
+    let half = Reply::with("200 OK", "content-type: application/json\r\n", &half.to_string());
+    assert!(Asked::of([half]).await.error().await.message.contains("cut off"));
 }
 
 #[tokio::test]

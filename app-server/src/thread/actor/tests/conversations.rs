@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::notifications::{
     Error, ItemAgentMessageDelta, ItemCompleted, ItemReasoningSummaryPartAdded,
-    ItemReasoningSummaryTextDelta, ItemStarted, TurnCompleted,
+    ItemReasoningSummaryTextDelta, ItemStarted, TurnCompleted, Warning,
 };
 use skein_protocol::response_item::MessagePhase;
 use skein_protocol::settings::AskForApproval;
@@ -187,6 +187,23 @@ async fn messages_of_one_answer_are_items_with_their_phases_and_their_last_word(
     assert_eq!(bench.listener.last_asked().history[1..3], entries, "within the turn");
     client.turn(thread, "two").await;
     assert_eq!(bench.listener.last_asked().history[1..3], entries, "in the next turn");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_says_nothing_is_told() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    let thought = Reasoning { content: vec!["hm".into()], ..Reasoning::default() };
+    for silent in [vec![], vec![ModelEvent::Reasoning(thought)]] {
+        bench.listener.will_say(Ok(silent));
+        client.turn(thread, "one").await;
+    }
+    client.turn(thread, "two").await;
+    let warnings: Vec<String> =
+        client.log.iter().filter_map(Message::params::<Warning>).map(|warning| warning.message).collect();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings.iter().all(|warning| warning.contains("has said nothing")), "{warnings:?}");
     bench.finish().await;
 }
 
