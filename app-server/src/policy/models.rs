@@ -60,6 +60,14 @@ pub const MODEL_LAST_WORD: Duration = Duration::from_secs(5);
 pub const MODEL_RETRY_FIRST: Duration = Duration::from_millis(250);
 /// Between two of them, at most, where the provider does not say how long to wait. Origin: guess.
 pub const MODEL_RETRY_MOST: Duration = Duration::from_secs(8);
+/// Before the first retry after a rate limit, where the provider does not say how long to wait. Origin: guess; some limits are
+/// those of a second.
+pub const MODEL_RATE_FIRST: Duration = Duration::from_secs(2);
+/// By this each further wait grows. Origin: guess; with the numbers beside it and the usual four retries most of two minutes,
+/// and limits are counted per minute.
+pub const MODEL_RATE_GROWTH: u32 = 4;
+/// Between two of these retries, at most. Origin: as above.
+pub const MODEL_RATE_MOST: Duration = Duration::from_mins(1);
 /// The longest wait that a provider may ask for; one that wants more is taken at its word, and the turn ends. Origin: guess; limits
 /// are counted in minutes, and who waits longer wants to know.
 pub const MODEL_RETRY_AFTER_MOST: Duration = Duration::from_mins(2);

@@ -30,6 +30,9 @@ pub enum About {
 impl Said {
     /// What it is about.
     pub fn about(&self) -> About {
+        if let Some(settled) = self.settled {
+            return settled;
+        }
         let has = |words: &[&str]| self.words.iter().any(|word| words.contains(&word.as_str()));
         let text = self.message.to_ascii_lowercase();
         let says = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));

@@ -7,7 +7,7 @@ use skein_protocol::turn::CodexErrorInfo;
 
 use super::about::About;
 use super::form::{Stopped, Wrong};
-use super::retry::{self, Phase, Retries};
+use super::retry::{self, Pace, Phase, Retries, Retry};
 use super::said::Said;
 use crate::policy;
 use crate::provider::ProviderError;
@@ -93,6 +93,7 @@ impl Fault {
             }
             Self::NoEvents(text) | Self::Wrong(Wrong::Garbage(text)) => *text = show(text),
             Self::Refused { said, .. } | Self::Wrong(Wrong::Said(said)) => {
+                said.settle();
                 said.message = show(&said.message);
                 said.words.iter_mut().for_each(|word| *word = show(word));
             }
@@ -114,16 +115,29 @@ impl Fault {
         }
     }
 
-    /// How long to wait before the next try; `None` when there is none.
-    pub fn wait(&self, phase: Phase, retries: &mut Retries) -> Option<Duration> {
-        self.may_pass().then(|| retries.next(phase, self.asked(), retry::dice())).flatten()
+    /// The next try; `None` when there is none.
+    pub fn retry(&self, phase: Phase, retries: &mut Retries) -> Option<Retry> {
+        let pace = if self.about() == Some(About::Rate) { Pace::RateLimit } else { Pace::Usual };
+        self.may_pass().then(|| retries.next(phase, pace, self.asked(), retry::dice())).flatten()
     }
 
-    /// How long the provider wants us to wait: by its headers, or in its words.
-    fn asked(&self) -> Option<Duration> {
+    /// What a user can do about what may pass, once it is not tried again.
+    fn advice(&self) -> Option<String> {
+        let wait = self.asked().filter(|wait| *wait > policy::MODEL_RETRY_AFTER_MOST);
+        match (self.about()?, wait) {
+            (About::Rate, Some(wait)) => Some(format!("try again in {}", words(wait))),
+            (About::Rate | About::Load | About::Server, _) => Some("try again later".to_owned()),
+            (
+                About::Key | About::Forbidden | About::Quota | About::Context | About::Model | About::Request,
+                _,
+            ) => None,
+        }
+    }
+
+    /// The provider's own word, where there is one.
+    fn said(&self) -> Option<&Said> {
         match self {
-            Self::Refused { said, wait } => wait.or_else(|| said.asked()),
-            Self::Wrong(Wrong::Said(said)) => said.asked(),
+            Self::Refused { said, .. } | Self::Wrong(Wrong::Said(said)) => Some(said),
             Self::Unreachable(_)
             | Self::Tls(_)
             | Self::Broke(_)
@@ -135,9 +149,38 @@ impl Fault {
         }
     }
 
+    fn about(&self) -> Option<About> {
+        self.said().map(Said::about)
+    }
+
+    /// That it is tried again, in the peer's words, which clients know. What went wrong stands in the details.
+    pub fn reconnecting(&self, who: &Who, retry: &Retry) -> ProviderError {
+        let Retry { wait, number, of } = retry;
+        let mut message = format!("Reconnecting... {number}/{of}");
+        let info = match (self.about(), self.info(0)) {
+            (Some(About::Rate), info) => {
+                message = format!("{message} (waiting {} for the rate limit)", words(*wait));
+                info
+            }
+            (Some(About::Server), _) => {
+                let http_status_code = self.said().and_then(|said| said.status);
+                CodexErrorInfo::ResponseStreamDisconnected { http_status_code }
+            }
+            (_, info) => info,
+        };
+        ProviderError { message, info: Some(info), details: Some(self.message(who)) }
+    }
+
+    /// How long the provider wants us to wait: by its headers, or in its words.
+    fn asked(&self) -> Option<Duration> {
+        let in_headers = if let Self::Refused { wait, .. } = self { *wait } else { None };
+        in_headers.or_else(|| self.said().and_then(Said::asked))
+    }
+
     /// For the user and for programs. `again`: how often it was tried again.
     pub fn told(&self, who: &Who, again: u32) -> ProviderError {
-        let message = self.message(who);
+        let advice = self.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
+        let message = format!("{}{advice}", self.message(who));
         let tries = match again {
             0 => String::new(),
             1 => "; it was tried again once".to_owned(),
@@ -213,7 +256,7 @@ impl Fault {
             Self::NoEvents(_) => format!(
                 "{origin} answered, but with no stream of events; look whether model_providers.{id}.base_url and wire_api are right"
             ),
-            Self::Refused { said, .. } | Self::Wrong(Wrong::Said(said)) => refused(said, self.asked(), who),
+            Self::Refused { said, .. } | Self::Wrong(Wrong::Said(said)) => refused(said, who),
             Self::Wrong(Wrong::Garbage(_)) => {
                 format!(
                     "{origin} sent something in its stream that cannot be read; look whether model_providers.{id}.wire_api is right"
@@ -225,7 +268,7 @@ impl Fault {
     }
 }
 
-fn refused(said: &Said, wait: Option<Duration>, who: &Who) -> String {
+fn refused(said: &Said, who: &Who) -> String {
     let Who { id, origin, model, env_key, .. } = who;
     let status = said.status.map(|status| format!(" ({status})")).unwrap_or_default();
     let what = if said.message.is_empty() { String::new() } else { format!(": {}", said.message) };
@@ -244,13 +287,8 @@ fn refused(said: &Said, wait: Option<Duration>, who: &Who) -> String {
         (About::Quota, _) => {
             format!("what is paid for at {origin} is used up{status}{what}; look at the account there")
         }
-        (About::Rate, _) => match wait.filter(|wait| *wait > policy::MODEL_RETRY_AFTER_MOST) {
-            Some(wait) => {
-                format!("{origin} takes no more requests for now{status}{what}; try again in {}", words(wait))
-            }
-            None => format!("{origin} takes no more requests for now{status}{what}; try again later"),
-        },
-        (About::Load, _) => format!("{origin} has too much to do{status}{what}; try again later"),
+        (About::Rate, _) => format!("{origin} takes no more requests for now{status}{what}"),
+        (About::Load, _) => format!("{origin} has too much to do{status}{what}"),
         (About::Context, _) => {
             format!(
                 "the conversation is too long for {model}{status}{what}; begin a new thread, or let this one be compacted"
@@ -265,7 +303,7 @@ fn refused(said: &Said, wait: Option<Duration>, who: &Who) -> String {
             )
         }
         (About::Request, _) => format!("{origin} refused the request{status}{what}"),
-        (About::Server, _) => format!("{origin} has failed{status}{what}; try again later"),
+        (About::Server, _) => format!("{origin} has failed{status}{what}"),
     }
 }
 

@@ -40,6 +40,7 @@ pub mod talk;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use about::About;
 use fault::{Fault, Who};
 use form::{Flow, StreamReader, WireForm, Wrong};
 use link::Link;
@@ -82,11 +83,6 @@ impl HttpProvider {
         }
     }
 
-    /// The error without secrets, whoever said them, and with the way out behind a word of any length.
-    fn error(link: &Link, fault: &Fault, who: &Who, again: u32) -> ProviderError {
-        fault.clone().shown(|said| link.shown(said)).told(who, again)
-    }
-
     /// Asks until there is an answer, or no use in asking again.
     async fn ask(&self, prompt: &Prompt, given: &mpsc::Sender<ModelEvent>) -> Result<(), ProviderError> {
         let (link, who) = (self.link()?, self.who(&prompt.model));
@@ -97,15 +93,16 @@ impl HttpProvider {
                 Ok(()) => return Ok(()),
                 Err(failed) => failed,
             };
-            let Some(wait) = fault.wait(phase, &mut retries) else {
-                return Err(Self::error(&link, &fault, &who, retries.done()));
+            let fault = fault.shown(|said| link.shown(said));
+            let Some(retry) = fault.retry(phase, &mut retries) else {
+                return Err(fault.told(&who, retries.done()));
             };
-            let error = Self::error(&link, &fault, &who, 0);
-            tracing::info!(provider = self.spec.id, error = error.message, ?wait, "a model is asked again");
+            let error = fault.reconnecting(&who, &retry);
+            tracing::info!(provider = self.spec.id, error = error.details, wait = ?retry.wait, "a model is asked again");
             if given.send(ModelEvent::Again(error)).await.is_err() {
                 return Ok(());
             }
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep(retry.wait).await;
         }
     }
 
@@ -176,13 +173,16 @@ async fn head(link: &Link, path: &str, body: Bytes, idle: Duration) -> Result<He
 }
 
 async fn refused(response: Response, status: StatusCode) -> Fault {
-    let wait = retry::retry_after(response.headers(), Clock.wall());
+    let now = Clock.wall();
+    let (wait, reset) = (retry::retry_after(response.headers(), now), retry::reset(response.headers(), now));
     // AWS says in a header what is wrong, and where that is described.
     let kind = response.headers().get("x-amzn-errortype").and_then(|kind| kind.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(':').next()).map(str::to_ascii_lowercase);
     let body = beginning(response, policy::MODEL_ERROR_BYTES, policy::MODEL_ERROR_PATIENCE).await;
     let mut said = Said::of_body(status.as_u16(), &body);
     said.words.extend(kind);
+    // Headers say when the whole limit is there again: the last of those who know.
+    let wait = wait.or_else(|| said.asked()).or_else(|| reset.filter(|_| said.about() == About::Rate));
     Fault::Refused { said, wait }
 }
 
@@ -361,6 +361,6 @@ impl Provider for HttpProvider {
         let link = self.link()?;
         let listed = timeout(policy::MODEL_LIST_PATIENCE, list::fetch(&link)).await;
         let listed = listed.unwrap_or(Err(Fault::Silent(policy::MODEL_LIST_PATIENCE)));
-        listed.map(Some).map_err(|fault| Self::error(&link, &fault, &self.who("?"), 0))
+        listed.map(Some).map_err(|fault| fault.shown(|said| link.shown(said)).told(&self.who("?"), 0))
     }
 }

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use jiff::fmt::rfc2822;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
 
 use crate::clock::WallMs;
 use crate::policy;
@@ -18,45 +18,87 @@ pub enum Phase {
     Stream,
 }
 
-/// What is left of both limits.
+/// How waits grow, where the provider does not say how long to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// What failed may be there again at once.
+    Usual,
+    /// Limits are counted per minute.
+    RateLimit,
+}
+
+/// A try that is to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// After this long.
+    pub wait: Duration,
+    /// Which one of its limit it is, counted from 1.
+    pub number: u32,
+    /// How many the limit allows.
+    pub of: u32,
+}
+
+/// What was used of a limit.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    used: u32,
+    most: u32,
+}
+
+/// What was used of both limits.
 #[derive(Debug, Clone, Copy)]
 pub struct Retries {
-    request: u32,
-    stream: u32,
-    done: u32,
+    request: Limit,
+    stream: Limit,
+    /// Waits so far, by their pace.
+    usual: u32,
+    rate: u32,
 }
 
 impl Retries {
     /// None was used.
     pub fn new(request: u32, stream: u32) -> Self {
-        Self { request, stream, done: 0 }
+        let limit = |most| Limit { used: 0, most };
+        Self { request: limit(request), stream: limit(stream), usual: 0, rate: 0 }
     }
 
     /// How often it was tried again.
     pub fn done(&self) -> u32 {
-        self.done
+        self.request.used + self.stream.used
     }
 
-    /// How long to wait before the next try; `None` when there is none any more, or the wait would be too long. `asked` is what the provider wants, `dice` is
-    /// between 0 and 1.
-    pub fn next(&mut self, phase: Phase, asked: Option<Duration>, dice: f64) -> Option<Duration> {
+    /// The next try; `None` when there is none any more, or the wait would be too long. `asked` is what the provider wants, `dice`
+    /// is between 0 and 1.
+    pub fn next(&mut self, phase: Phase, pace: Pace, asked: Option<Duration>, dice: f64) -> Option<Retry> {
         if asked.is_some_and(|asked| asked > policy::MODEL_RETRY_AFTER_MOST) {
             return None;
         }
-        let left = match phase {
+        let limit = match phase {
             Phase::Request => &mut self.request,
             Phase::Stream => &mut self.stream,
         };
-        *left = left.checked_sub(1)?;
-        let doubled = policy::MODEL_RETRY_FIRST.saturating_mul(2_u32.saturating_pow(self.done));
-        self.done += 1;
-        // Spread over the upper half: all that were cut off by one event do not come back at once.
-        let spread = doubled.min(policy::MODEL_RETRY_MOST).mul_f64(0.5 + dice.clamp(0.0, 1.0) / 2.0);
-        match asked {
-            // Never before it, and not all at its end.
-            Some(asked) => Some(asked + spread.mul_f64(0.1)),
-            None => Some(spread),
+        if limit.used == limit.most {
+            return None;
         }
+        limit.used += 1;
+        let (number, of) = (limit.used, limit.most);
+        // Spread over the upper half: all that were cut off by one event do not come back at once.
+        let spread = self.grown(pace).mul_f64(0.5 + dice.clamp(0.0, 1.0) / 2.0);
+        // Never before what is asked for, and not all at its end.
+        let wait = asked.map_or(spread, |asked| asked + spread.mul_f64(0.1));
+        Some(Retry { wait, number, of })
+    }
+
+    fn grown(&mut self, pace: Pace) -> Duration {
+        let (first, growth, most, waits) = match pace {
+            Pace::Usual => (policy::MODEL_RETRY_FIRST, 2_u32, policy::MODEL_RETRY_MOST, &mut self.usual),
+            Pace::RateLimit => {
+                (policy::MODEL_RATE_FIRST, policy::MODEL_RATE_GROWTH, policy::MODEL_RATE_MOST, &mut self.rate)
+            }
+        };
+        let grown = first.saturating_mul(growth.saturating_pow(*waits));
+        *waits += 1;
+        grown.min(most)
     }
 }
 
@@ -80,6 +122,41 @@ pub fn retry_after(headers: &HeaderMap, now: WallMs) -> Option<Duration> {
     let then = rfc2822::DateTimeParser::new().parse_timestamp(said.replace(" GMT", " +0000")).ok()?;
     let wait = then.as_millisecond().saturating_sub(now.0);
     Some(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
+}
+
+/// When the limit that is used up begins anew, by the headers of an answer: `x-ratelimit-reset-tokens: 6m0s`,
+/// `anthropic-ratelimit-requests-reset: 2026-01-02T03:04:05Z`, `ratelimit-reset: 30`, or a time in seconds or milliseconds since 1970.
+pub fn reset(headers: &HeaderMap, now: WallMs) -> Option<Duration> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let resets = headers.keys().map(HeaderName::as_str).filter(|name| name.contains("ratelimit"));
+    let used_up = resets.filter(|name| name.contains("reset")).filter(|name| {
+        let left = text(&name.replacen("reset", "remaining", 1)).and_then(|left| left.parse::<f64>().ok());
+        left.is_none_or(|left| left <= 0.0)
+    });
+    used_up.filter_map(|name| until(text(name)?, now)).max()
+}
+
+fn until(text: &str, now: WallMs) -> Option<Duration> {
+    /// Beyond this many seconds a number is a time since 1970, beyond a thousand times as many one in milliseconds.
+    const ERA: f64 = 1e9;
+    let from_now = |then: f64| {
+        Duration::try_from_secs_f64(((then * 1000.0).round() - now_ms(now)).max(0.0) / 1000.0).ok()
+    };
+    match text.parse::<f64>() {
+        Ok(number) if number >= ERA * 1000.0 => from_now(number / 1000.0),
+        Ok(number) if number >= ERA => from_now(number),
+        Ok(number) => Duration::try_from_secs_f64(number).ok(),
+        Err(_) => span(text).or_else(|| {
+            let then: jiff::Timestamp = text.parse().ok()?;
+            let wait = then.as_millisecond().saturating_sub(now.0);
+            Some(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
+        }),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are far below 2^53")]
+fn now_ms(now: WallMs) -> f64 {
+    now.0 as f64
 }
 
 /// What stands before a time to wait in the messages of providers.
@@ -155,14 +232,53 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_a_bound_and_are_spread() {
-        let mut retries = Retries::new(9, 0);
-        let waits: Vec<u128> = std::iter::from_fn(|| retries.next(Phase::Request, None, 1.0))
-            .map(|wait| wait.as_millis())
-            .collect();
-        assert_eq!(waits, [250, 500, 1000, 2000, 4000, 8000, 8000, 8000, 8000]);
-        let mut retries = Retries::new(1, 0);
-        assert_eq!(retries.next(Phase::Request, None, 0.0), Some(Duration::from_millis(125)));
+    fn a_limit_that_is_used_up_says_when_it_begins_anew() {
+        // 2026-01-02T03:04:05Z
+        let now = WallMs(1_767_323_045_000);
+        let after = |pairs: &[(&'static str, &str)]| reset(&headers(pairs), now);
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let openai = [
+            ("x-ratelimit-remaining-requests", "0"),
+            ("x-ratelimit-reset-requests", "12s"),
+            ("x-ratelimit-remaining-tokens", "149"),
+            ("x-ratelimit-reset-tokens", "6m0s"),
+        ];
+        assert_eq!(after(&openai), seconds(12));
+        assert_eq!(after(&openai[2..]), None, "there is something left of it");
+        assert_eq!(after(&openai[3..]), seconds(360), "what is left is not said");
+        let anthropic = [
+            ("anthropic-ratelimit-input-tokens-remaining", "0"),
+            ("anthropic-ratelimit-input-tokens-reset", "2026-01-02T03:04:45Z"),
+            ("anthropic-ratelimit-requests-remaining", "0"),
+            ("anthropic-ratelimit-requests-reset", "2026-01-02T03:04:15Z"),
+        ];
+        assert_eq!(after(&anthropic), seconds(40));
+        assert_eq!(after(&[("x-ratelimit-reset", "1767323105000")]), seconds(60));
+        assert_eq!(after(&[("x-ratelimit-reset", "1767323075")]), seconds(30));
+        assert_eq!(after(&[("ratelimit-reset", "7")]), seconds(7));
+        assert_eq!(after(&[("x-ratelimit-reset-tokens", "soon"), ("x-ratelimit-limit-tokens", "9")]), None);
+    }
+
+    #[test]
+    fn waits_grow_up_to_a_bound_and_are_spread() {
+        let waits = |pace| -> Vec<u128> {
+            let mut retries = Retries::new(9, 0);
+            std::iter::from_fn(|| retries.next(Phase::Request, pace, None, 1.0))
+                .map(|retry| retry.wait.as_millis())
+                .collect()
+        };
+        assert_eq!(waits(Pace::Usual), [250, 500, 1000, 2000, 4000, 8000, 8000, 8000, 8000]);
+        let rate = [2000, 8000, 32_000, 60_000, 60_000, 60_000, 60_000, 60_000, 60_000];
+        assert_eq!(waits(Pace::RateLimit), rate);
+        let mut retries = Retries::new(2, 0);
+        let first = Retry { wait: Duration::from_millis(125), number: 1, of: 2 };
+        assert_eq!(retries.next(Phase::Request, Pace::Usual, None, 0.0), Some(first));
+        let second = Retry { wait: Duration::from_secs(1), number: 2, of: 2 };
+        assert_eq!(
+            retries.next(Phase::Request, Pace::RateLimit, None, 0.0),
+            Some(second),
+            "each pace from its beginning"
+        );
         assert!((0..100).map(|_| dice()).all(|dice| (0.0..=1.0).contains(&dice)));
     }
 
@@ -170,11 +286,16 @@ mod tests {
     fn each_phase_has_its_own_limit_and_a_provider_is_never_asked_too_early() {
         let mut retries = Retries::new(1, 2);
         let asked = Some(Duration::from_secs(3));
-        assert!(retries.next(Phase::Request, asked, 0.0).is_some_and(|wait| wait >= Duration::from_secs(3)));
-        assert_eq!(retries.next(Phase::Request, asked, 0.0), None);
-        assert!(retries.next(Phase::Stream, None, 0.0).is_some());
-        assert_eq!(retries.next(Phase::Stream, Some(Duration::from_secs(3600)), 0.0), None);
+        let mut next = |phase, asked| retries.next(phase, Pace::Usual, asked, 0.0);
+        assert!(next(Phase::Request, asked).is_some_and(|retry| retry.wait >= Duration::from_secs(3)));
+        assert_eq!(next(Phase::Request, asked), None);
+        assert!(next(Phase::Stream, None).is_some_and(|retry| (retry.number, retry.of) == (1, 2)));
+        assert_eq!(next(Phase::Stream, Some(Duration::from_secs(3600))), None);
         assert_eq!(retries.done(), 2, "a wait that is too long is no try, and ends it all");
-        assert!(retries.next(Phase::Stream, None, 0.0).is_some(), "it takes nothing of the limit");
+        let last = retries.next(Phase::Stream, Pace::Usual, None, 0.0);
+        assert!(
+            last.is_some_and(|retry| (retry.number, retry.of) == (2, 2)),
+            "it takes nothing of the limit"
+        );
     }
 }

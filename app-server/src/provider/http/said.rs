@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::about::About;
 use super::retry;
 
 /// A provider's word for an error.
@@ -17,6 +18,8 @@ pub struct Said {
     pub message: String,
     /// How long it wants us to wait, in a member of its own.
     pub wait: Option<Duration>,
+    /// What it is about, once that is settled.
+    pub settled: Option<About>,
 }
 
 impl Said {
@@ -58,7 +61,13 @@ impl Said {
             Some(other @ (Value::Array(_) | Value::Object(_))) => (value, other.to_string()),
             _ => (value, message(value)),
         };
-        let said = Self { status: status(error), words: words(error), message, wait: wait(error) };
+        let said = Self {
+            status: status(error),
+            words: words(error),
+            message,
+            wait: wait(error),
+            ..Self::default()
+        };
         match error.pointer("/metadata/raw").and_then(cause) {
             Some(cause) => said.because(cause),
             None => said,
@@ -68,6 +77,12 @@ impl Said {
     /// How long it wants us to wait: in a member of its own, or in its words.
     pub fn asked(&self) -> Option<Duration> {
         self.wait.or_else(|| retry::asked_in_words(&self.message))
+    }
+
+    /// Settles what it means, before its words are shortened to be shown.
+    pub fn settle(&mut self) {
+        self.wait = self.asked();
+        self.settled = Some(self.about());
     }
 
     /// The error with what a server behind the one that was asked says of it.
@@ -149,7 +164,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::provider::http::about::About;
 
     /// Status, body, what it is about, its words for people.
     const BODIES: &[(u16, &str, About, &str)] = &[

@@ -73,7 +73,7 @@ impl Asked {
         let mut events = Vec::new();
         while let Some(event) = self.events.recv().await {
             if matches!(event, ModelEvent::Again(_)) {
-                pass(policy::MODEL_RETRY_MOST).await;
+                pass(policy::MODEL_RATE_MOST).await;
             }
             events.push(event);
         }
@@ -180,6 +180,40 @@ async fn the_wait_that_a_provider_wants_is_kept() {
 }
 
 #[tokio::test]
+async fn a_retry_is_told_in_the_peers_words_and_a_wait_for_a_limit_with_its_length() {
+    let refusals = ["500 Oops", "429 Slow", "503 Busy"].map(|status| refusal(status, "", "not now"));
+    let (events, _) = Asked::of(refusals.into_iter().chain([whole()])).await.end().await;
+    let [ModelEvent::Again(failed), ModelEvent::Again(limited), ModelEvent::Again(loaded), _] = &events[..]
+    else {
+        panic!("{events:?}")
+    };
+    assert_eq!(failed.message, "Reconnecting... 1/4");
+    let http_status_code = Some(500);
+    assert_eq!(failed.info, Some(CodexErrorInfo::ResponseStreamDisconnected { http_status_code }));
+    assert!(failed.details.as_ref().is_some_and(|details| details.contains("(500): not now")), "{failed:?}");
+    let waits = |seconds: u8| format!("Reconnecting... 2/4 (waiting {seconds} s for the rate limit)");
+    assert!([1, 2].map(waits).contains(&limited.message), "{limited:?}");
+    assert_eq!(limited.info, Some(CodexErrorInfo::RateLimitExceeded));
+    assert_eq!(loaded.message, "Reconnecting... 3/4");
+    assert_eq!(loaded.info, Some(CodexErrorInfo::ServerOverloaded));
+}
+
+#[tokio::test]
+async fn a_limit_that_is_used_up_is_waited_for() {
+    let headers = "x-ratelimit-remaining-tokens: 0\r\nx-ratelimit-reset-tokens: 40s\r\n";
+    let mut asked = Asked::of([refusal("429 Slow", headers, "slow"), whole()]).await;
+    asked.server.request().await;
+    let error = asked.again().await;
+    assert!(error.message.contains("(waiting 40 s for the rate limit)"), "{error}");
+    pass(Duration::from_millis(39_900)).await;
+    pass(Duration::ZERO).await;
+    assert!(asked.server.is_quiet(), "too early");
+    pass(Duration::from_secs(2)).await;
+    asked.server.request().await;
+    assert_eq!(asked.end().await, (vec![text("Hello")], Ok(())));
+}
+
+#[tokio::test]
 async fn tries_come_to_an_end() {
     let refusals = std::iter::repeat_n(refusal("502 Bad", "", "gone"), 3);
     let asked = Asked::with(refusals, |spec| spec.request_max_retries = 2).await;
@@ -219,7 +253,7 @@ async fn a_stream_that_is_silent_is_given_up_and_one_that_lives_is_not() {
     assert_eq!(asked.next().await, text("Hello"));
     pass(policy::MODEL_STREAM_IDLE + Duration::from_millis(1)).await;
     let error = asked.again().await;
-    assert!(error.message.contains("has sent nothing for 5 min"), "{error}");
+    assert!(error.details.is_some_and(|details| details.contains("has sent nothing for 5 min")));
     assert_eq!(asked.server.next().await, Seen::Closed);
     assert_eq!(asked.end().await, (vec![text("Hello")], Ok(())));
     // Where the head does not come, too.
@@ -317,6 +351,13 @@ async fn a_long_word_of_a_provider_does_not_hide_the_way_out_nor_a_key_at_its_cu
     let said = format!("{}{KEY} and more", "x ".repeat(policy::MODEL_ERROR_SHOWN / 2 - 6));
     let error = Asked::of([refusal("401 Who", "", &said)]).await.error().await;
     assert!(error.message.ends_with("to a key that is valid there"), "{error}");
+    let long = format!("{}the maximum context length is passed", "x ".repeat(policy::MODEL_ERROR_SHOWN));
+    let error = Asked::of([refusal("400 Bad", "", &long)]).await.error().await;
+    assert_eq!(
+        error.info,
+        Some(CodexErrorInfo::ContextWindowExceeded),
+        "its meaning stands behind what is shown"
+    );
     assert!(!format!("{error:?}").contains(&KEY[..8]), "{error:?}");
 }
 
