@@ -195,7 +195,7 @@ ROWS = (  # what is shown; provider; model; what is right; the interfaces that h
     ("LiteLLM, 400 of a provider", "litellm", "e400", fails("400")),
     ("LiteLLM, 401 of a provider", "litellm", "e401", fails("GOOD_KEY", "401", "unauthorized")),
     ("LiteLLM, 429 again and again", "litellm", "mock-429", fails("429", "rateLimitExceeded"), ("chat", "anthropic")),
-    ("LiteLLM, 500 again and again", "litellm", "mock-500", fails("500", "tried again 2 times")),
+    ("LiteLLM, 500 again and again", "litellm", "mock-500", fails("500", "tried again 4 times")),
     ("LiteLLM, context too long", "litellm", "mock-context", fails("contextWindowExceeded"), ("chat", "anthropic")),
     ("LiteLLM, 429 once", "litellm", "e429", says_hello),
     ("LiteLLM, 500 once", "litellm", "e500", says_hello),

@@ -45,6 +45,16 @@ struct Limit {
     most: u32,
 }
 
+impl Limit {
+    /// Which try it is, and of how many.
+    fn take(&mut self) -> Option<(u32, u32)> {
+        (self.used < self.most).then(|| {
+            self.used += 1;
+            (self.used, self.most)
+        })
+    }
+}
+
 /// What was used of both limits.
 #[derive(Debug, Clone, Copy)]
 pub struct Retries {
@@ -73,15 +83,15 @@ impl Retries {
         if asked.is_some_and(|asked| asked > policy::MODEL_RETRY_AFTER_MOST) {
             return None;
         }
-        let limit = match phase {
-            Phase::Request => &mut self.request,
-            Phase::Stream => &mut self.stream,
+        let (number, of) = match (phase, pace) {
+            (Phase::Stream, _) => self.stream.take()?,
+            (Phase::Request, Pace::RateLimit) => self.request.take()?,
+            // As with the peer: a server that fails is asked on by the limit of answers that broke off.
+            (Phase::Request, Pace::Usual) => {
+                self.request.take().or_else(|| self.stream.take())?;
+                (self.done(), self.request.most.saturating_add(self.stream.most))
+            }
         };
-        if limit.used == limit.most {
-            return None;
-        }
-        limit.used += 1;
-        let (number, of) = (limit.used, limit.most);
         // Spread over the upper half: all that were cut off by one event do not come back at once.
         let spread = self.grown(pace).mul_f64(0.5 + dice.clamp(0.0, 1.0) / 2.0);
         // Never before what is asked for, and not all at its end.
@@ -288,14 +298,15 @@ mod tests {
         let asked = Some(Duration::from_secs(3));
         let mut next = |phase, asked| retries.next(phase, Pace::Usual, asked, 0.0);
         assert!(next(Phase::Request, asked).is_some_and(|retry| retry.wait >= Duration::from_secs(3)));
-        assert_eq!(next(Phase::Request, asked), None);
         assert!(next(Phase::Stream, None).is_some_and(|retry| (retry.number, retry.of) == (1, 2)));
         assert_eq!(next(Phase::Stream, Some(Duration::from_secs(3600))), None);
         assert_eq!(retries.done(), 2, "a wait that is too long is no try, and ends it all");
-        let last = retries.next(Phase::Stream, Pace::Usual, None, 0.0);
+        assert_eq!(retries.next(Phase::Request, Pace::RateLimit, None, 0.0), None, "requests have none left");
+        let last = retries.next(Phase::Request, Pace::Usual, None, 0.0);
         assert!(
-            last.is_some_and(|retry| (retry.number, retry.of) == (2, 2)),
-            "it takes nothing of the limit"
+            last.is_some_and(|retry| (retry.number, retry.of) == (3, 3)),
+            "one of the other limit is left"
         );
+        assert_eq!(retries.next(Phase::Stream, Pace::Usual, None, 0.0), None);
     }
 }

@@ -187,14 +187,14 @@ async fn a_retry_is_told_in_the_peers_words_and_a_wait_for_a_limit_with_its_leng
     else {
         panic!("{events:?}")
     };
-    assert_eq!(failed.message, "Reconnecting... 1/4");
+    assert_eq!(failed.message, "Reconnecting... 1/9");
     let http_status_code = Some(500);
     assert_eq!(failed.info, Some(CodexErrorInfo::ResponseStreamDisconnected { http_status_code }));
     assert!(failed.details.as_ref().is_some_and(|details| details.contains("(500): not now")), "{failed:?}");
     let waits = |seconds: u8| format!("Reconnecting... 2/4 (waiting {seconds} s for the rate limit)");
     assert!([1, 2].map(waits).contains(&limited.message), "{limited:?}");
     assert_eq!(limited.info, Some(CodexErrorInfo::RateLimitExceeded));
-    assert_eq!(loaded.message, "Reconnecting... 3/4");
+    assert_eq!(loaded.message, "Reconnecting... 3/9");
     assert_eq!(loaded.info, Some(CodexErrorInfo::ServerOverloaded));
 }
 
@@ -216,7 +216,9 @@ async fn a_limit_that_is_used_up_is_waited_for() {
 #[tokio::test]
 async fn tries_come_to_an_end() {
     let refusals = std::iter::repeat_n(refusal("502 Bad", "", "gone"), 3);
-    let asked = Asked::with(refusals, |spec| spec.request_max_retries = 2).await;
+    // As with the peer, a server that fails is asked by both limits.
+    let limits = |spec: &mut ProviderSpec| (spec.request_max_retries, spec.stream_max_retries) = (0, 2);
+    let asked = Asked::with(refusals, limits).await;
     let (events, result) = asked.end().await;
     assert_eq!(events.len(), 2);
     let error = result.expect_err("an end");
@@ -382,7 +384,7 @@ async fn an_answer_that_is_no_stream_is_told() {
     }
     let asked = Asked::with([], |spec| {
         spec.base_url = "http://127.0.0.1:9/v1".to_owned();
-        spec.request_max_retries = 1;
+        (spec.request_max_retries, spec.stream_max_retries) = (1, 0);
     });
     let error = asked.await.error().await;
     assert_eq!(error.info, Some(CodexErrorInfo::HttpConnectionFailed { http_status_code: None }));
