@@ -54,6 +54,7 @@ impl Said {
         } else if has(LOAD) || matches!(self.status, Some(503 | 529)) {
             About::Load
         } else if has(REQUEST)
+            || says(REQUEST_PHRASES)
             || matches!(self.status, Some(400..500)) && !matches!(self.status, Some(408 | 409))
         {
             About::Request
@@ -198,3 +199,5 @@ const REQUEST: &[&str] = &[
     "unsupported_value",
     "unsupported_parameter",
 ];
+/// LM Studio's, in a 200.
+const REQUEST_PHRASES: &[&str] = &["unexpected endpoint"];

@@ -68,9 +68,22 @@ impl Said {
             wait: wait(error),
             ..Self::default()
         };
-        match error.pointer("/metadata/raw").and_then(cause) {
+        let said = match error.pointer("/metadata/raw").and_then(cause) {
             Some(cause) => said.because(cause),
             None => said,
+        };
+        said.unfolded()
+    }
+
+    /// The error in whose message another one stands as JSON, with the words of that one.
+    fn unfolded(self) -> Self {
+        let inner = serde_json::from_str(&self.message).ok();
+        match inner
+            .and_then(|inner| Self::in_place_of_answer(&inner))
+            .filter(|inner| !inner.message.is_empty())
+        {
+            Some(inner) => Self { message: String::new(), ..self }.because(inner),
+            None => self,
         }
     }
 
@@ -87,7 +100,7 @@ impl Said {
 
     /// The error with what a server behind the one that was asked says of it.
     fn because(mut self, cause: Self) -> Self {
-        if !self.message.contains(&cause.message) {
+        if self.message.is_empty() || !self.message.contains(&cause.message) {
             let parts = [self.message, cause.message];
             let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
             self.message = parts.join(": ");
@@ -146,10 +159,13 @@ fn wait(error: &Value) -> Option<Duration> {
 }
 
 fn message(error: &Value) -> String {
-    let said = ["message", "error_message", "error_description", "title"]
-        .iter()
-        .find_map(|key| error.get(key).and_then(Value::as_str));
-    said.map_or_else(String::new, ToOwned::to_owned)
+    let keys = ["message", "error_message", "error_description", "title"];
+    match keys.iter().find_map(|key| error.get(key).filter(|said| !said.is_null())) {
+        Some(Value::String(message)) => message.clone(),
+        // Mistral's has what is wrong with which member.
+        Some(other @ (Value::Array(_) | Value::Object(_))) => other.to_string(),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_)) | None => String::new(),
+    }
 }
 
 /// A body that is meant for people; nothing of a page.
@@ -361,6 +377,8 @@ mod tests {
         let said = Said::of(&raw(json!("m is rate-limited upstream")));
         assert_eq!(said.message, "Provider returned error: m is rate-limited upstream");
         assert_eq!(Said::of(&raw(json!(7))).message, "Provider returned error");
+        let folded = json!({ "error": { "message": "{\"error\":{\"message\":\"no m\",\"code\":\"model_not_found\"}}" } });
+        assert_eq!((Said::of(&folded).message.as_str(), Said::of(&folded).about()), ("no m", About::Model));
         // A code stands for the status that did not come.
         let limited = json!({ "error": { "message": "slow", "code": 429 } });
         assert_eq!((Said::of(&limited).about(), Said::of(&limited).status), (About::Rate, Some(429)));

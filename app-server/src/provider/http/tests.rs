@@ -12,6 +12,7 @@ use crate::provider::{
     Callee, Content, Entry, Image, ModelSettings, Reasoning, ToolCall, ToolResult, ToolSpec,
 };
 
+mod dialects;
 mod server;
 mod transport;
 

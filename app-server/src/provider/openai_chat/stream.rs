@@ -217,11 +217,20 @@ impl Reader {
 
     /// The reason of the end. What the answer cost comes behind it.
     fn finish(&mut self, reason: &str) -> Result<(), Wrong> {
-        self.finished = Some(match reason {
-            "length" => Err(Stopped::Length),
-            "content_filter" => Err(Stopped::Filter),
-            "error" => {
-                let message = "the model has failed".to_owned();
+        // Some have the provider's own word behind it: "content_filter: RECITATION".
+        let kind = reason.split(':').next().unwrap_or(reason).to_ascii_lowercase();
+        self.finished = Some(match kind.as_str() {
+            "length" | "max_tokens" => Err(Stopped::Length),
+            "content_filter" | "sensitive" | "safety" | "recitation" => Err(Stopped::Filter),
+            "refusal" => Err(Stopped::Refusal),
+            "model_length" | "model_context_window_exceeded" => Err(Stopped::Context),
+            "abort" => return Err(Wrong::Cut),
+            "error"
+            | "network_error"
+            | "insufficient_system_resource"
+            | "function_call_filter"
+            | "malformed_function_call" => {
+                let message = format!("the answer ended with {reason:?}");
                 return Err(Wrong::Said(Said { message, ..Said::default() }));
             }
             _ => Ok(()),
@@ -284,12 +293,15 @@ fn texts(content: &Value) -> String {
 
 fn usage(usage: &Value) -> Usage {
     let cached = count(usage, "/prompt_tokens_details/cached_tokens");
+    // xAI and Google count thoughts in the total only.
+    let (read, written) = (count(usage, "/prompt_tokens"), count(usage, "/completion_tokens"));
+    let written = written.max(count(usage, "/total_tokens").saturating_sub(read));
     Usage {
-        input: count(usage, "/prompt_tokens"),
+        input: read,
         // DeepSeek's word.
         cached_input: cached.max(count(usage, "/prompt_cache_hit_tokens")),
         cache_write_input: count(usage, "/prompt_tokens_details/cache_write_tokens"),
-        output: count(usage, "/completion_tokens"),
+        output: written,
         reasoning_output: count(usage, "/completion_tokens_details/reasoning_tokens"),
     }
 }

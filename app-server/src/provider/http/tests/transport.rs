@@ -30,8 +30,8 @@ fn refusal(status: &str, headers: &str, message: &str) -> Reply {
 }
 
 /// An answer on its way.
-struct Asked {
-    server: Server,
+pub struct Asked {
+    pub server: Server,
     events: mpsc::Receiver<ModelEvent>,
     cancel: CancellationToken,
     task: JoinHandle<Result<(), ProviderError>>,
@@ -42,7 +42,10 @@ impl Asked {
         Self::with(replies, |_| {}).await
     }
 
-    async fn with(replies: impl IntoIterator<Item = Reply>, change: impl FnOnce(&mut ProviderSpec)) -> Self {
+    pub async fn with(
+        replies: impl IntoIterator<Item = Reply>,
+        change: impl FnOnce(&mut ProviderSpec),
+    ) -> Self {
         let server = Server::start(replies).await;
         let mut spec = ProviderSpec::new("test", &server.base_url, WireApi::Chat);
         spec.env_key = Some("TEST_KEY".to_owned());
@@ -69,11 +72,11 @@ impl Asked {
     }
 
     /// Waits for the end, letting all waits pass.
-    async fn end(mut self) -> (Vec<ModelEvent>, Result<(), ProviderError>) {
+    pub async fn end(mut self) -> (Vec<ModelEvent>, Result<(), ProviderError>) {
         let mut events = Vec::new();
         while let Some(event) = self.events.recv().await {
             if matches!(event, ModelEvent::Again(_)) {
-                pass(policy::MODEL_RATE_MOST).await;
+                pass(policy::MODEL_RETRY_AFTER_MOST + policy::MODEL_RATE_MOST).await;
             }
             events.push(event);
         }
