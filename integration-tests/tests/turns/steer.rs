@@ -5,7 +5,7 @@ use skein_integration_tests::home::Home;
 use skein_integration_tests::requests::{steer_params, user_text};
 use skein_protocol::methods::TurnSteer;
 use skein_protocol::notifications::{ItemAgentMessageDelta, ItemCompleted, TurnCompleted};
-use skein_protocol::turn::{TurnStatus, TurnSteerParams};
+use skein_protocol::turn::{TurnStatus, TurnSteerParams, UserInput};
 
 #[tokio::test]
 async fn input_while_a_turn_runs_is_added_to_it() -> Result<()> {
