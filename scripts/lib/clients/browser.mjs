@@ -9,7 +9,8 @@ import { createInterface } from "node:readline";
 const [executablePath, profile] = process.argv.slice(2);
 const { chromium } = createRequire(join(process.env.CLIENTS_BROWSER, "package.json"))("playwright-core");
 // No word to anybody but the page's server.
-const quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"];
+const alone = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1";
+const quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic", alone];
 const args = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", ...quiet];
 const browser = await chromium.launchPersistentContext(profile, { executablePath, args, viewport: { width: 1400, height: 900 } });
 const tabs = {};

@@ -73,7 +73,10 @@ class Page:
         os.makedirs(self.folder)
         # Pages that start the `codex` of their path, and one that starts that of a package.
         path = os.path.dirname(home.codex) + os.pathsep + os.environ["PATH"]
-        self.variables = {**home.variables(), "HOME": self.own, "CODEX_HOME": home.path, "PATH": path, "CLIENTS_CODEX": home.codex}
+        codex = {"HOME": self.own, "CODEX_HOME": home.path, "PATH": path, "CLIENTS_CODEX": home.codex}
+        # Some look for newer versions of themselves: nobody leaves this machine.
+        nowhere = {name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")}
+        self.variables = {**home.variables(), **codex, **nowhere, "NO_PROXY": "127.0.0.1,localhost"}
 
     def serve(self, *words, **variables):
         with open(self.home.log, "a") as log:
