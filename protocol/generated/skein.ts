@@ -12,7 +12,10 @@ export type Methods = {
    * an ephemeral one is never on disk and never listed.
    */
   "thread/start": { params: ThreadStartParams; result: ThreadStartResponse };
-  /** Loads a thread if it is not loaded, and subscribes the connection to it. */
+  /**
+   * Loads a thread if it is not loaded, and subscribes the connection to it. The settings that it names hold if it loads
+   * the thread; a loaded thread keeps its own, and the answer has those in force.
+   */
   "thread/resume": { params: ThreadResumeParams; result: ThreadResumeResponse };
   /** Ends the connection's subscription. A thread that nobody is subscribed to is unloaded and its helpers end. */
   "thread/unsubscribe": { params: ThreadUnsubscribeParams; result: ThreadUnsubscribeResponse };

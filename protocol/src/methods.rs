@@ -61,7 +61,8 @@ methods! {
     /// Makes a new thread and subscribes the connection to it. The thread is on disk from its first user message on;
     /// an ephemeral one is never on disk and never listed.
     ThreadStart = "thread/start" [Thread, Stable] ThreadStartParams => ThreadStartResponse;
-    /// Loads a thread if it is not loaded, and subscribes the connection to it.
+    /// Loads a thread if it is not loaded, and subscribes the connection to it. The settings that it names hold if it loads
+    /// the thread; a loaded thread keeps its own, and the answer has those in force.
     ThreadResume = "thread/resume" [Thread, Stable] ThreadResumeParams => ThreadResumeResponse;
     /// Ends the connection's subscription. A thread that nobody is subscribed to is unloaded and its helpers end.
     ThreadUnsubscribe = "thread/unsubscribe" [Inline, Stable] ThreadUnsubscribeParams => ThreadUnsubscribeResponse;

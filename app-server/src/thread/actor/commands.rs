@@ -9,7 +9,6 @@ use skein_protocol::turn::{Turn, TurnStartResponse, TurnSteerResponse};
 use tokio::sync::oneshot;
 
 use super::{Owner, Waiter};
-use crate::config::Overrides;
 use crate::connection::reply::Reply;
 use crate::helpers::HelperSet;
 use crate::rollout::Keep;
@@ -69,13 +68,8 @@ impl Owner {
             Command::Resume(resume) if self.defers() => self.defer(Command::Resume(resume)),
             Command::Resume(resume) if resume.role == Role::Observer => self.observer(resume),
             Command::Resume(resume) => {
-                // Those that are being ended are not its helpers any more.
-                let ends = self.machine.phase() == Phase::Unloading;
-                if (ends || self.helpers.is_none()) && resume.helpers != Overrides::default() {
-                    self.overrides = resume.helpers.clone();
-                }
-                if matches!(self.machine.phase(), Phase::Idle | Phase::Running) {
-                    self.change_for_resume(&resume.params);
+                if self.is_unused() {
+                    self.change_for_resume(&resume.params, &resume.helpers);
                 }
                 let waiter = self.new_waiter(Waiter::Resume(resume));
                 self.step(Event::Resume(waiter));
@@ -172,6 +166,17 @@ impl Owner {
             Some(why) => Some(ThreadError::NotSaved { id: self.id, why: why.clone() }),
             None if !journal.has_room() => Some(ThreadError::Busy { id: self.id }),
             None => None,
+        }
+    }
+
+    /// Whether the thread is loaded and nobody uses it yet: a request that needs no helpers, such as a rename, has loaded it.
+    /// A thread in use keeps its settings, whatever a resume names.
+    fn is_unused(&self) -> bool {
+        match self.machine.phase() {
+            Phase::Idle => self.helpers.is_none() && self.counts().subscribers == 0,
+            // The load takes the settings of the resume that it is for.
+            Phase::Loading | Phase::Unloading => false,
+            Phase::Running | Phase::Gone => false,
         }
     }
 

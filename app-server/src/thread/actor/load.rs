@@ -77,6 +77,7 @@ impl Owner {
                 let cut_off = history.open_turn().map(|turn| turn.id.clone());
                 self.seat.publish.send_modify(|snapshot| snapshot.cut_off = cut_off);
                 self.note_mended(cut || !closing.is_empty());
+                self.take_helpers_of_the_load();
                 self.recall_overrides(&history);
                 let materialised = match self.persistence {
                     Persistence::Durable => Materialised::Yes,
@@ -85,7 +86,7 @@ impl Owner {
                 };
                 self.open_journal(history, head, epoch, materialised);
                 self.record_closing(closing);
-                self.change_for_waiting_resumes();
+                self.take_settings_of_the_load();
                 self.step(Event::Loaded(materialised));
             }
             Err(error) => {
@@ -105,7 +106,8 @@ impl Owner {
 
     /// The load of a thread that is only in memory: it is as it was.
     pub(super) fn loaded_from_memory(&mut self) {
-        self.change_for_waiting_resumes();
+        self.take_helpers_of_the_load();
+        self.take_settings_of_the_load();
         self.step(Event::Loaded(Materialised::No));
         self.go_on();
     }

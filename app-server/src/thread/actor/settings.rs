@@ -20,6 +20,7 @@ use crate::connection::reply::Reply;
 use crate::policy;
 use crate::rollout::Keep;
 use crate::rollout::record::{ItemsInjected, RecordBody, ThreadMeta, ThreadSettings};
+use crate::thread::command::Resume;
 use crate::thread::pictures;
 use crate::thread::subscribers::Role;
 
@@ -158,13 +159,25 @@ impl Owner {
         }
     }
 
-    /// Settings that come with a resume hold from then on.
-    pub(super) fn change_for_resume(&mut self, params: &ThreadResumeParams) {
+    /// Settings and helpers that come with a resume hold from then on.
+    pub(super) fn change_for_resume(&mut self, params: &ThreadResumeParams, helpers: &Overrides) {
+        if *helpers != Overrides::default() {
+            self.overrides = helpers.clone();
+        }
         self.change_settings(Keep::Process, params.into());
     }
 
-    /// The settings of the resumes and the fork that wait for the load: before its helpers start, since they may name a directory.
-    pub(super) fn change_for_waiting_resumes(&mut self) {
+    /// The helpers that the load is for, before the thread's own are recalled: those of the resume that has brought it about.
+    pub(super) fn take_helpers_of_the_load(&mut self) {
+        let helpers = self.resume_of_the_load().map(|resume| resume.helpers.clone());
+        if let Some(helpers) = helpers.filter(|helpers| *helpers != Overrides::default()) {
+            self.overrides = helpers;
+        }
+    }
+
+    /// The settings of the fork or the resume that the load is for: before its helpers start, since they may name a directory.
+    /// Resumes that have joined the load change nothing, as those of a loaded thread.
+    pub(super) fn take_settings_of_the_load(&mut self) {
         let fork = self.waiters.values().find_map(|waiter| match waiter {
             Waiter::Fork(fork) => Some(fork.params.clone()),
             Waiter::Start(_)
@@ -176,26 +189,23 @@ impl Owner {
         if let Some(params) = fork {
             // They are its own from the beginning.
             self.change_quietly(Keep::Power, (&params).into());
+        } else if let Some(params) = self.resume_of_the_load().map(|resume| resume.params.clone()) {
+            self.change_settings(Keep::Process, (&params).into());
         }
-        let mut waiting: Vec<_> = self
-            .waiters
-            .iter()
-            .filter_map(|(id, waiter)| match waiter {
-                Waiter::Resume(resume) if resume.role == Role::Subscriber => {
-                    Some((*id, resume.params.clone()))
-                }
-                Waiter::Resume(_)
-                | Waiter::Start(_)
-                | Waiter::Fork(_)
-                | Waiter::Unload(_)
-                | Waiter::PutElsewhere(_)
-                | Waiter::Repair(_) => None,
-            })
-            .collect();
-        waiting.sort_by_key(|(id, _)| *id);
-        for (_, params) in waiting {
-            self.change_for_resume(&params);
-        }
+    }
+
+    /// The first subscriber's resume that waits for the load.
+    fn resume_of_the_load(&self) -> Option<&Resume> {
+        let waiting = self.waiters.iter().filter_map(|(id, waiter)| match waiter {
+            Waiter::Resume(resume) if resume.role == Role::Subscriber => Some((*id, &**resume)),
+            Waiter::Resume(_)
+            | Waiter::Start(_)
+            | Waiter::Fork(_)
+            | Waiter::Unload(_)
+            | Waiter::PutElsewhere(_)
+            | Waiter::Repair(_) => None,
+        });
+        waiting.min_by_key(|(id, _)| *id).map(|(_, resume)| resume)
     }
 
     /// Changes the settings, and tells who listens.

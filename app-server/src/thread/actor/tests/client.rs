@@ -181,6 +181,11 @@ impl Client {
         thread: ThreadId,
         settings: serde_json::Value,
     ) -> ThreadResumeResponse {
+        let request = self.ask_resume_with_settings(thread, settings);
+        self.answer(request).await.unwrap()
+    }
+
+    pub fn ask_resume_with_settings(&mut self, thread: ThreadId, settings: serde_json::Value) -> i64 {
         let mut params = settings;
         params["threadId"] = serde_json::json!(thread);
         let ticket = self.services.subscribers.begin_resume(self.id(), thread).unwrap();
@@ -188,7 +193,7 @@ impl Client {
         let (params, role) = (serde_json::from_value(params).unwrap(), Role::Subscriber);
         let resume = Resume { params, helpers: Overrides::default(), role, ticket, reply };
         self.send(thread, Command::Resume(Box::new(resume)));
-        self.answer(request).await.unwrap()
+        request
     }
 
     pub async fn observe(&mut self, thread: ThreadId) -> ThreadResumeResponse {

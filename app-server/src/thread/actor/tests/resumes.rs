@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
-use skein_protocol::notifications::{ItemAgentMessageDelta, ItemCompleted, TurnCompleted};
+use skein_protocol::notifications::{
+    ItemAgentMessageDelta, ItemCompleted, ThreadSettingsUpdated, TurnCompleted,
+};
+use skein_protocol::settings::{AskForApproval, SandboxPolicy};
 use skein_protocol::thread::ThreadResumeResponse;
 
 use super::*;
@@ -144,9 +148,62 @@ async fn a_stream_over_a_slow_disk_waits_for_it_while_commands_are_answered() {
 #[tokio::test(start_paused = true)]
 async fn a_directory_that_a_resume_names_is_taken_from_the_servers_own() {
     let bench = Bench::in_memory();
+    let thread = bench.stored().await;
     let mut client = bench.client();
-    let thread = client.start().await;
-    let here = client.resume_with_settings(thread, serde_json::json!({ "cwd": "beside" })).await.cwd;
+    let here = client.resume_with_settings(thread, json!({ "cwd": "beside" })).await.cwd;
     assert_eq!(std::path::Path::new(&here), std::env::current_dir().unwrap().join("beside"));
+    bench.finish().await;
+}
+
+/// What a client sends that wants everything done.
+fn lax() -> serde_json::Value {
+    json!({ "approvalPolicy": "never", "sandbox": "danger-full-access" })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resume_of_a_thread_in_use_changes_no_settings_and_is_answered_with_those_in_force() {
+    let bench = Bench::in_memory();
+    let mut client = bench.client();
+    let strict = json!({ "approvalPolicy": "untrusted", "sandbox": "read-only" });
+    let thread = client.start_with(strict).await;
+    let resumed = bench.client().resume_with_settings(thread, lax()).await;
+    assert_eq!(resumed.approval_policy, AskForApproval::Untrusted, "the thread is idle");
+    client.turn(thread, "hello").await;
+    client.input(thread, model::PUPPET);
+    let strings = bench.strings().await;
+    let resumed = bench.client().resume_with_settings(thread, lax()).await;
+    assert_eq!(resumed.approval_policy, AskForApproval::Untrusted, "a turn runs");
+    assert_eq!(resumed.sandbox, SandboxPolicy::ReadOnly { network_access: false });
+    strings.end();
+    client.heard::<TurnCompleted>().await;
+    assert_eq!(client.count(Message::is::<ThreadSettingsUpdated>), 0);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_resume_of_a_load_names_the_settings_and_those_that_join_it_do_not() {
+    let bench = Bench::in_memory();
+    let thread = bench.stored().await;
+    bench.disk.hold_loads();
+    let (mut first, mut second) = (bench.client(), bench.client());
+    let of_first = first.ask_resume_with_settings(thread, json!({ "approvalPolicy": "untrusted" }));
+    let of_second = second.ask_resume_with_settings(thread, lax());
+    bench.disk.release_loads();
+    for (client, request) in [(&mut first, of_first), (&mut second, of_second)] {
+        let resumed: ThreadResumeResponse = client.answer(request).await.unwrap();
+        assert_eq!(resumed.approval_policy, AskForApproval::Untrusted);
+    }
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thread_that_only_a_rename_has_loaded_takes_the_settings_of_a_resume() {
+    let bench = Bench::with(|config| config.unload.grace = Duration::from_hours(1));
+    let thread = bench.stored().await;
+    let mut client = bench.client();
+    let name = client.set_name(thread, "renamed");
+    client.answer::<serde_json::Value>(name).await.unwrap();
+    let resumed = client.resume_with_settings(thread, json!({ "approvalPolicy": "untrusted" })).await;
+    assert_eq!(resumed.approval_policy, AskForApproval::Untrusted);
     bench.finish().await;
 }
