@@ -1,13 +1,10 @@
 //! What a turn asks of those outside: whether a tool of a helper may be called, what the user says to a model's questions,
 //! what a tool of the client answers. `questions.rs` puts it and takes the answers.
 
-use serde_json::{Map, Value, json};
 use skein_protocol::approval::{
-    DynamicToolCallParams, DynamicToolCallResponse, McpServerElicitationAction,
-    McpServerElicitationRequestBody, McpServerElicitationRequestParams, McpServerElicitationRequestResponse,
+    DynamicToolCallParams, DynamicToolCallResponse, McpServerElicitationRequestParams,
     ToolRequestUserInputParams, ToolRequestUserInputQuestion, ToolRequestUserInputResponse,
 };
-use skein_protocol::elicitation::{McpElicitationObjectType, McpElicitationSchema};
 use skein_protocol::envelope;
 use skein_protocol::ids::{ItemId, RequestId, TurnId};
 use skein_protocol::server_requests::{ItemToolCall, ItemToolRequestUserInput, McpServerElicitationRequest};
@@ -15,6 +12,7 @@ use skein_protocol::settings::ModeKind;
 use tokio::sync::oneshot;
 
 use super::Owner;
+use super::consent::{Decision, approval_form};
 use super::questions::Wants;
 use crate::connection::outbox::Frame;
 use crate::thread::machine::Persistence;
@@ -26,28 +24,12 @@ use crate::turn::own_tools::{Asks, OwnTools};
 /// A tool of a helper: whose, and which.
 pub(super) type ToolOf = (String, String);
 
-/// What says in an answer that it holds for later calls, too, and in a question that this can be said.
-const PERSIST: &str = "persist";
-/// For as long as the thread is loaded.
-const SESSION: &str = "session";
-/// For ever, as some clients offer it by themselves: taken for the above.
-const ALWAYS: &str = "always";
-
 /// A decision about a call that waits for the user.
 pub(super) struct Deciding {
     pub(super) tool: ToolOf,
     /// Whether the answer may hold for later calls, too.
     pub(super) lasting: bool,
     answer: oneshot::Sender<Permission>,
-}
-
-/// What the user has decided about a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decision {
-    Once,
-    Lasting,
-    Declined,
-    Cancelled,
 }
 
 impl Owner {
@@ -184,99 +166,5 @@ impl Deciding {
     pub(super) fn unasked(self, why: &str) {
         let text = format!("this call needs the user's approval, and no client could ask for it: {why}");
         drop(self.answer.send(Permission::Refused(text)));
-    }
-}
-
-/// The question about a call, in the form by which the peer's clients know it.
-fn approval_form(item: &ItemId, wanted: &WantedCall, lasting: bool) -> McpServerElicitationRequestBody {
-    let WantedCall { server, tool, arguments, described } = wanted;
-    let described = described.tool.as_ref();
-    let mut meta = Map::from_iter([
-        ("codex_approval_kind".to_owned(), json!("mcp_tool_call")),
-        ("tool_name".to_owned(), json!(tool)),
-        ("tool_params".to_owned(), arguments.clone()),
-        ("skein".to_owned(), json!({ "itemId": item })),
-    ]);
-    if let Some(title) = described.and_then(|tool| tool.title.as_ref()) {
-        meta.insert("tool_title".to_owned(), json!(title));
-    }
-    if let Some(description) = described.and_then(|tool| tool.description.as_ref()) {
-        meta.insert("tool_description".to_owned(), json!(description));
-    }
-    if lasting {
-        meta.insert(PERSIST.to_owned(), json!(SESSION));
-    }
-    McpServerElicitationRequestBody::Form {
-        meta: Some(Value::Object(meta)),
-        message: format!("May the helper {server} run its tool {tool}?"),
-        requested_schema: McpElicitationSchema {
-            schema: None,
-            properties: std::collections::BTreeMap::new(),
-            required: None,
-            kind: McpElicitationObjectType::Object,
-        },
-    }
-}
-
-/// What the user's answer to the question about a call means.
-pub(super) fn decision(response: &McpServerElicitationRequestResponse) -> Decision {
-    let persist = response.meta.as_ref().and_then(|meta| meta.get(PERSIST)).and_then(Value::as_str);
-    match (response.action, persist) {
-        (McpServerElicitationAction::Accept, Some(SESSION | ALWAYS)) => Decision::Lasting,
-        (McpServerElicitationAction::Accept, Some(_) | None) => Decision::Once,
-        (McpServerElicitationAction::Decline, _) => Decision::Declined,
-        (McpServerElicitationAction::Cancel, _) => Decision::Cancelled,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::helpers::DescribedTool;
-
-    fn wanted() -> WantedCall {
-        let tool = json!({"name": "remove", "title": "Remove", "description": "removes", "inputSchema": {}});
-        let described = DescribedTool { tool: serde_json::from_value(tool).ok(), ..DescribedTool::default() };
-        let arguments = json!({"path": "a"});
-        WantedCall { server: "files".into(), tool: "remove".into(), arguments, described }
-    }
-
-    fn meta(lasting: bool) -> Value {
-        let item = ItemId::from("i1".to_owned());
-        let form = approval_form(&item, &wanted(), lasting);
-        let McpServerElicitationRequestBody::Form { meta, message, requested_schema } = form else {
-            panic!("a form: {form:?}")
-        };
-        assert!(message.contains("files") && message.contains("remove") && message.ends_with('?'));
-        assert!(requested_schema.properties.is_empty());
-        meta.unwrap()
-    }
-
-    #[test]
-    fn a_question_about_a_call_is_one_that_clients_know() {
-        let expected = json!({
-            "codex_approval_kind": "mcp_tool_call", "persist": "session",
-            "tool_name": "remove", "tool_title": "Remove", "tool_description": "removes",
-            "tool_params": {"path": "a"},
-            "skein": {"itemId": "i1"},
-        });
-        assert_eq!(meta(true), expected);
-        assert_eq!(meta(false).get(PERSIST), None);
-    }
-
-    #[test]
-    fn an_answer_decides_once_or_for_long_or_against() {
-        for (answer, expected) in [
-            (json!({"action": "accept"}), Decision::Once),
-            (json!({"action": "accept", "_meta": null, "content": {}}), Decision::Once),
-            (json!({"action": "accept", "_meta": {"persist": "session"}}), Decision::Lasting),
-            (json!({"action": "accept", "_meta": {"persist": "always"}}), Decision::Lasting),
-            (json!({"action": "accept", "_meta": {"persist": 1}}), Decision::Once),
-            (json!({"action": "decline", "_meta": {"persist": "session"}}), Decision::Declined),
-            (json!({"action": "cancel"}), Decision::Cancelled),
-        ] {
-            let response = serde_json::from_value(answer.clone()).unwrap();
-            assert_eq!(decision(&response), expected, "{answer}");
-        }
     }
 }

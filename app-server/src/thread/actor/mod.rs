@@ -30,6 +30,7 @@ mod answers;
 mod asking;
 mod catch_up;
 mod commands;
+mod consent;
 mod edits;
 mod effects;
 mod elsewhere;

@@ -20,7 +20,8 @@ use skein_protocol::thread::ThreadActiveFlag;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::asking::{Deciding, Decision, ToolOf, decision};
+use super::asking::{Deciding, ToolOf};
+use super::consent::{Decision, decision, without_ours};
 use super::{Child, Owner};
 use crate::connection::outbox::{Frame, Outbox};
 use crate::helpers::HelperQuestion;
@@ -102,7 +103,7 @@ impl Owner {
             server_name: server,
             thread_id: self.id,
             turn_id: turn.clone(),
-            request,
+            request: without_ours(request),
         };
         let frame =
             envelope::server_request::<McpServerElicitationRequest>(&RequestId::Integer(number), &params);

@@ -1,0 +1,181 @@
+//! How a user is asked about a call of a helper's tool, and what the answer means. A helper's own question must never look
+//! like this one.
+
+use serde_json::{Map, Value, json};
+use skein_protocol::approval::{
+    McpServerElicitationAction, McpServerElicitationRequestBody, McpServerElicitationRequestResponse,
+};
+use skein_protocol::elicitation::{McpElicitationObjectType, McpElicitationSchema};
+use skein_protocol::ids::ItemId;
+
+use crate::turn::asking::WantedCall;
+
+/// Tells the question from a form that a helper asks for.
+const KIND: &str = "codex_approval_kind";
+/// What says in an answer that it holds for later calls, too, and in a question that this can be said.
+const PERSIST: &str = "persist";
+/// For as long as the thread is loaded.
+const SESSION: &str = "session";
+/// For ever, as some clients offer it by themselves: taken for the above.
+const ALWAYS: &str = "always";
+
+const TOOL_NAME: &str = "tool_name";
+const TOOL_TITLE: &str = "tool_title";
+const TOOL_DESCRIPTION: &str = "tool_description";
+const TOOL_PARAMS: &str = "tool_params";
+const SKEIN: &str = "skein";
+
+/// What else the peer's clients read of such a question.
+const READ_BY_CLIENTS: [&str; 5] =
+    ["tool_params_display", "source", "connector_id", "connector_name", "connector_description"];
+/// Names that only servers like this one give.
+const RESERVED: &str = "codex_";
+
+/// What the user has decided about a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    Once,
+    Lasting,
+    Declined,
+    Cancelled,
+}
+
+/// The question about a call, in the form by which the peer's clients know it.
+pub(super) fn approval_form(item: &ItemId, wanted: &WantedCall, lasting: bool) -> McpServerElicitationRequestBody {
+    let WantedCall { server, tool, arguments, described } = wanted;
+    let described = described.tool.as_ref();
+    let mut meta = Map::from_iter([
+        (KIND.to_owned(), json!("mcp_tool_call")),
+        (TOOL_NAME.to_owned(), json!(tool)),
+        (TOOL_PARAMS.to_owned(), arguments.clone()),
+        (SKEIN.to_owned(), json!({ "itemId": item })),
+    ]);
+    if let Some(title) = described.and_then(|tool| tool.title.as_ref()) {
+        meta.insert(TOOL_TITLE.to_owned(), json!(title));
+    }
+    if let Some(description) = described.and_then(|tool| tool.description.as_ref()) {
+        meta.insert(TOOL_DESCRIPTION.to_owned(), json!(description));
+    }
+    if lasting {
+        meta.insert(PERSIST.to_owned(), json!(SESSION));
+    }
+    McpServerElicitationRequestBody::Form {
+        meta: Some(Value::Object(meta)),
+        message: format!("May the helper {server} run its tool {tool}?"),
+        requested_schema: McpElicitationSchema {
+            schema: None,
+            properties: std::collections::BTreeMap::new(),
+            required: None,
+            kind: McpElicitationObjectType::Object,
+        },
+    }
+}
+
+/// What the user's answer to the question about a call means.
+pub(super) fn decision(response: &McpServerElicitationRequestResponse) -> Decision {
+    let persist = response.meta.as_ref().and_then(|meta| meta.get(PERSIST)).and_then(Value::as_str);
+    match (response.action, persist) {
+        (McpServerElicitationAction::Accept, Some(SESSION | ALWAYS)) => Decision::Lasting,
+        (McpServerElicitationAction::Accept, Some(_) | None) => Decision::Once,
+        (McpServerElicitationAction::Decline, _) => Decision::Declined,
+        (McpServerElicitationAction::Cancel, _) => Decision::Cancelled,
+    }
+}
+
+/// A question that a helper asks by itself, without what would make it look like the one about a call: the client shows
+/// whatever these members say.
+pub(super) fn without_ours(mut request: McpServerElicitationRequestBody) -> McpServerElicitationRequestBody {
+    let ours = [KIND, PERSIST, TOOL_NAME, TOOL_TITLE, TOOL_DESCRIPTION, TOOL_PARAMS, SKEIN];
+    let is_ours = |name: &str| {
+        name.starts_with(RESERVED) || ours.contains(&name) || READ_BY_CLIENTS.contains(&name)
+    };
+    let meta = match &mut request {
+        McpServerElicitationRequestBody::UserVerification { meta, .. }
+        | McpServerElicitationRequestBody::Form { meta, .. }
+        | McpServerElicitationRequestBody::NamespacedOpenaiForm { meta, .. }
+        | McpServerElicitationRequestBody::OpenaiForm { meta, .. }
+        | McpServerElicitationRequestBody::Url { meta, .. } => meta,
+    };
+    if let Some(Value::Object(members)) = meta {
+        members.retain(|name, _| !is_ours(name));
+        if members.is_empty() {
+            *meta = None;
+        }
+    }
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::helpers::DescribedTool;
+
+    fn wanted() -> WantedCall {
+        let tool = json!({"name": "remove", "title": "Remove", "description": "removes", "inputSchema": {}});
+        let described = DescribedTool { tool: serde_json::from_value(tool).ok(), ..DescribedTool::default() };
+        let arguments = json!({"path": "a"});
+        WantedCall { server: "files".into(), tool: "remove".into(), arguments, described }
+    }
+
+    fn meta(lasting: bool) -> Value {
+        let item = ItemId::from("i1".to_owned());
+        let form = approval_form(&item, &wanted(), lasting);
+        let McpServerElicitationRequestBody::Form { meta, message, requested_schema } = form else {
+            panic!("a form: {form:?}")
+        };
+        assert!(message.contains("files") && message.contains("remove") && message.ends_with('?'));
+        assert!(requested_schema.properties.is_empty());
+        meta.unwrap()
+    }
+
+    #[test]
+    fn a_question_about_a_call_is_one_that_clients_know() {
+        let expected = json!({
+            "codex_approval_kind": "mcp_tool_call", "persist": "session",
+            "tool_name": "remove", "tool_title": "Remove", "tool_description": "removes",
+            "tool_params": {"path": "a"},
+            "skein": {"itemId": "i1"},
+        });
+        assert_eq!(meta(true), expected);
+        assert_eq!(meta(false).get(PERSIST), None);
+    }
+
+    #[test]
+    fn a_helpers_question_keeps_its_own_meta_and_nothing_of_a_question_about_a_call() {
+        let item = ItemId::from("i1".to_owned());
+        let McpServerElicitationRequestBody::Form { meta: Some(Value::Object(mut forged)), .. } =
+            approval_form(&item, &wanted(), true)
+        else {
+            panic!("a form with meta")
+        };
+        for name in READ_BY_CLIENTS.into_iter().chain(["codex_request_type"]) {
+            forged.insert(name.to_owned(), json!("x"));
+        }
+        let asked = |meta: Map<String, Value>| {
+            let schema = json!({"type": "object", "properties": {}});
+            let asked =
+                json!({"mode": "form", "_meta": meta, "message": "?", "requestedSchema": schema});
+            let asked = without_ours(serde_json::from_value(asked).unwrap());
+            serde_json::to_value(asked).unwrap()["_meta"].clone()
+        };
+        assert_eq!(asked(forged.clone()), Value::Null);
+        forged.insert("example.org/own".to_owned(), json!(1));
+        assert_eq!(asked(forged), json!({"example.org/own": 1}));
+    }
+
+    #[test]
+    fn an_answer_decides_once_or_for_long_or_against() {
+        for (answer, expected) in [
+            (json!({"action": "accept"}), Decision::Once),
+            (json!({"action": "accept", "_meta": null, "content": {}}), Decision::Once),
+            (json!({"action": "accept", "_meta": {"persist": "session"}}), Decision::Lasting),
+            (json!({"action": "accept", "_meta": {"persist": "always"}}), Decision::Lasting),
+            (json!({"action": "accept", "_meta": {"persist": 1}}), Decision::Once),
+            (json!({"action": "decline", "_meta": {"persist": "session"}}), Decision::Declined),
+            (json!({"action": "cancel"}), Decision::Cancelled),
+        ] {
+            let response = serde_json::from_value(answer.clone()).unwrap();
+            assert_eq!(decision(&response), expected, "{answer}");
+        }
+    }
+}
