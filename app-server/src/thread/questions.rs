@@ -43,9 +43,20 @@ impl QuestionNumbers {
     }
 }
 
+/// Whom a question is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// Everyone: whoever answers first decides.
+    #[default]
+    Everyone,
+    /// One connection at a time, since whoever is asked acts: the next one is asked after an error or the end of the last.
+    OneAtATime,
+}
+
 /// Who was asked one question, and what came back so far.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
+    reach: Reach,
     asked: HashSet<ConnectionId>,
     errors: Vec<(ConnectionId, WireError)>,
 }
@@ -60,6 +71,43 @@ pub enum Verdict {
 }
 
 impl Asked {
+    /// Nobody is asked yet.
+    #[must_use]
+    pub fn new(reach: Reach) -> Self {
+        Self { reach, ..Self::default() }
+    }
+
+    /// Who of `candidates`, in the order in which they come into question, has to be asked now.
+    #[must_use]
+    pub fn next(&self, candidates: &[ConnectionId], still: &HashSet<ConnectionId>) -> Vec<ConnectionId> {
+        match self.reach {
+            Reach::Everyone => candidates.to_vec(),
+            Reach::OneAtATime if self.holder(still).is_some() => Vec::new(),
+            Reach::OneAtATime => {
+                let next = candidates.iter().find(|who| !self.has_refused(**who));
+                next.copied().into_iter().collect()
+            }
+        }
+    }
+
+    /// Whether the question is this connection's to answer, once it has joined.
+    #[must_use]
+    pub fn is_for(&self, connection: ConnectionId, still: &HashSet<ConnectionId>) -> bool {
+        match self.reach {
+            Reach::Everyone => true,
+            Reach::OneAtATime => self.holder(still).is_none_or(|holder| holder == connection),
+        }
+    }
+
+    /// The one that acts now, where only one may.
+    fn holder(&self, still: &HashSet<ConnectionId>) -> Option<ConnectionId> {
+        self.asked.intersection(still).find(|who| !self.has_refused(**who)).copied()
+    }
+
+    fn has_refused(&self, connection: ConnectionId) -> bool {
+        self.errors.iter().any(|(by, _)| *by == connection)
+    }
+
     /// This connection is asked, perhaps again.
     pub fn ask(&mut self, connection: ConnectionId) {
         self.asked.insert(connection);
@@ -84,10 +132,13 @@ impl Asked {
     /// disconnection settles nothing: with nobody left the question waits.
     #[must_use]
     pub fn refused(&self, still: &HashSet<ConnectionId>) -> Option<&WireError> {
-        let mut left = self.asked.intersection(still).peekable();
-        left.peek()?;
-        let refused = |who: &ConnectionId| self.errors.iter().any(|(by, _)| by == who);
-        if left.all(refused) { self.errors.first().map(|(_, error)| error) } else { None }
+        let left: Vec<ConnectionId> = match self.reach {
+            Reach::Everyone => self.asked.intersection(still).copied().collect(),
+            // The others come into question, too.
+            Reach::OneAtATime => still.iter().copied().collect(),
+        };
+        let all = !left.is_empty() && left.into_iter().all(|who| self.has_refused(who));
+        self.errors.first().filter(|_| all).map(|(_, error)| error)
     }
 }
 
@@ -138,6 +189,25 @@ mod tests {
         assert!(asked.refused(&still(&[])).is_none(), "a disconnection settles nothing");
         asked.refuse(B, error());
         assert!(asked.refused(&still(&[A, B])).is_some());
+    }
+
+    #[test]
+    fn where_one_acts_the_next_is_asked_after_an_error_or_the_end_of_the_last() {
+        let mut asked = Asked::new(Reach::OneAtATime);
+        let both = still(&[A, B]);
+        assert_eq!(asked.next(&[A, B], &both), [A]);
+        asked.ask(A);
+        assert_eq!(asked.next(&[A, B], &both), []);
+        assert!(asked.is_for(A, &both) && !asked.is_for(B, &both));
+        assert_eq!(asked.next(&[B], &still(&[B])), [B], "A has left");
+        asked.refuse(A, error());
+        assert!(asked.refused(&both).is_none(), "B comes into question");
+        assert_eq!(asked.next(&[A, B], &both), [B]);
+        asked.ask(B);
+        asked.refuse(B, error());
+        assert_eq!(asked.next(&[A, B], &both), []);
+        assert!(asked.refused(&both).is_some());
+        assert!(asked.refused(&still(&[])).is_none(), "a disconnection settles nothing");
     }
 
     #[test]

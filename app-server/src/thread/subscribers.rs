@@ -101,6 +101,8 @@ impl Connection {
 #[derive(Debug)]
 struct Listener {
     role: Role,
+    /// The number of the ticket that it joined with: the latest has the highest.
+    joined: u64,
     receiver: Arc<Receiver>,
     hears: Hears,
 }
@@ -234,7 +236,8 @@ impl Subscribers {
             return false;
         }
         connection.end_catch_up(thread);
-        self.seat(&mut connection, thread, role, Hears::Everything).is_some()
+        let joins = (thread, role, ticket.number);
+        self.seat(&mut connection, joins, Hears::Everything).is_some()
     }
 
     /// Subscribes the one who waits with this ticket, but it receives nothing yet: it is being told what it missed.
@@ -250,7 +253,8 @@ impl Subscribers {
             connection.end_catch_up(thread);
         }
         connection.catching_up.insert(thread, ticket.number);
-        self.seat(&mut connection, thread, role, Hears::NothingYet(AtomicBool::new(false)))
+        let joins = (thread, role, ticket.number);
+        self.seat(&mut connection, joins, Hears::NothingYet(AtomicBool::new(false)))
     }
 
     /// Lets the one who catches up with this ticket receive everything from now on, unless something was published
@@ -351,7 +355,7 @@ impl Subscribers {
         self.connections.get(&id).map_or(0, |connection| connection.catching_up.len())
     }
 
-    /// The outboxes of those who may be asked a question about a thread.
+    /// The outboxes of those who may be asked a question about a thread; first who has joined last.
     #[must_use]
     pub fn askable(&self, thread: ThreadId) -> Vec<Outbox> {
         let Some(side) = self.threads.get(&thread) else { return Vec::new() };
@@ -359,7 +363,9 @@ impl Subscribers {
             Hears::Everything => listener.role.keeps_loaded(),
             Hears::NothingYet(_) => false,
         });
-        asked.map(|listener| listener.receiver.outbox.clone()).collect()
+        let mut asked: Vec<_> = asked.map(|one| (one.joined, one.receiver.outbox.clone())).collect();
+        asked.sort_by_key(|(joined, _)| std::cmp::Reverse(*joined));
+        asked.into_iter().map(|(_, outbox)| outbox).collect()
     }
 
     /// Closes the connection of everyone who listens to a thread: what they were told of it cannot be made good.
@@ -398,14 +404,13 @@ impl Subscribers {
     fn seat(
         &self,
         connection: &mut Connection,
-        thread: ThreadId,
-        role: Role,
+        (thread, role, joined): (ThreadId, Role, u64),
         hears: Hears,
     ) -> Option<Arc<Receiver>> {
         let receiver = connection.receiver.clone()?;
         let id = receiver.outbox.connection();
         connection.threads.insert(thread, role);
-        let listener = Listener { role, receiver: Arc::clone(&receiver), hears };
+        let listener = Listener { role, joined, receiver: Arc::clone(&receiver), hears };
         self.threads.entry(thread).or_default().insert(id, listener);
         Some(receiver)
     }

@@ -112,12 +112,15 @@ async fn a_client_without_the_tool_leaves_it_to_the_one_that_has_it() -> Result<
     let home = Home::start().await?;
     let mut client = home.client().await?;
     let thread = start(&mut client).await?;
+    client.unload(thread, true).await?;
+    client.resume(thread).await?;
     let mut other = home.client().await?;
     other.resume(thread).await?;
     let turn = client.start_turn(thread, "/call lookup").await?;
     let (id, _) = called(&mut other).await?;
+    client.quiesce().await?;
+    assert!(!super::was_asked(&client), "one at a time");
     other.refuse_request(&id, "no such method").await?;
-    other.quiesce().await?;
     let (same, _) = called(&mut client).await?;
     assert_eq!(same, id);
     answer(&mut client, &id, &says("42", true)).await?;

@@ -26,7 +26,8 @@ impl Owner {
         self.tell_status();
         let continuation = self.continuation(&params);
         // Those who only watch are asked nothing.
-        let open_questions = if role.keeps_loaded() { self.question_numbers() } else { Vec::new() };
+        let open_questions =
+            if role.keeps_loaded() { self.questions_for(ticket.connection) } else { Vec::new() };
         let response = self.resume_response(continuation, &params, &open_questions);
         let answer = self.late_answer(reply, response);
         let items = if params.exclude_turns { self.open_items() } else { Vec::new() };
@@ -199,7 +200,7 @@ impl Owner {
         for event in missing.chain(items) {
             catch_up.receiver.tell(event);
         }
-        let open = self.question_numbers();
+        let open = self.questions_for(catch_up.ticket.connection);
         let settled = catch_up.open_questions.iter().filter(|number| !open.contains(number));
         for number in settled {
             catch_up.receiver.tell(&self.resolved_notice(*number).broadcast);

@@ -57,6 +57,7 @@ impl Owner {
             command if self.machine.phase() == Phase::Gone => self.deferred.push_back(command),
             Command::Start(start) => {
                 self.overrides = start.helpers.clone();
+                self.brought_tools = Some(start.ticket.connection);
                 let waiter = self.new_waiter(Waiter::Start(start));
                 self.step(Event::Resume(waiter));
             }
@@ -79,6 +80,7 @@ impl Owner {
             Command::Edit(edit) => self.edit(edit),
             Command::Fork(fork) => {
                 self.overrides = fork.helpers.clone();
+                self.brought_tools = Some(fork.ticket.connection);
                 let waiter = self.new_waiter(Waiter::Fork(fork));
                 self.step(Event::Resume(waiter));
             }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use skein_protocol::ids::{ThreadId, TurnId};
+use skein_protocol::ids::{ConnectionId, ThreadId, TurnId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -130,6 +130,8 @@ struct Owner {
     config: Arc<Config>,
     turn: Option<RunningTurn>,
     questions: Vec<Question>,
+    /// The connection that has started or forked the thread, with the tools of its client.
+    brought_tools: Option<ConnectionId>,
     /// What the user lets models call without being asked again, while the thread is loaded.
     allowed_tools: HashSet<ToolOf>,
     /// Since when nobody is there for a question outside of a turn.
@@ -198,6 +200,7 @@ impl Owner {
             config,
             turn: None,
             questions: Vec::new(),
+            brought_tools: None,
             allowed_tools: HashSet::new(),
             unanswerable_since: None,
             faulted: false,
@@ -295,6 +298,7 @@ impl Owner {
         self.withdraw_the_left();
         self.step(Event::Requests(self.seat.requests()));
         self.recount();
+        self.pass_questions_on();
         self.settle_refused_questions();
         if woken.squeeze {
             self.squeeze();

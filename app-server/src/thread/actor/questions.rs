@@ -1,5 +1,5 @@
 //! Questions to clients, of a turn or of a helper: put to every subscriber, put again to whoever resumes, settled by the
-//! first real answer. What a helper asks outside of a turn ends with its call, or when nobody is there for too long.
+//! first real answer. The call of a client's tool goes to one connection at a time. What a helper asks outside of a turn ends with its call, or when nobody is there for too long.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -29,7 +29,7 @@ use crate::thread::event::Event;
 use crate::thread::machine::Phase;
 use crate::thread::outgoing::{Notice, Outgoing};
 use crate::thread::pictures;
-use crate::thread::questions::{Asked, Verdict};
+use crate::thread::questions::{Asked, Reach, Verdict};
 use crate::thread::registry::ClientAnswer;
 use crate::turn::Answered;
 use crate::turn::approval::lets_helpers_ask;
@@ -116,7 +116,8 @@ impl Owner {
 
     /// It is put when its turn in the line has come.
     pub(super) fn open_question(&mut self, number: i64, frame: Frame, turn: Option<TurnId>, wants: Wants) {
-        self.questions.push(Question { number, frame, asked: Asked::default(), put: false, turn, wants });
+        let asked = Asked::new(wants.reach());
+        self.questions.push(Question { number, frame, asked, put: false, turn, wants });
         self.tell_status();
         if let Some(journal) = &mut self.journal {
             journal.publish(Outgoing::Ask(number));
@@ -149,24 +150,25 @@ impl Owner {
         }
     }
 
-    /// The question's place in the line has come: everyone who is subscribed is asked.
+    /// The question's place in the line has come.
     pub(super) fn put_question(&mut self, number: i64) {
-        let outboxes = self.services.subscribers.askable(self.id);
+        let candidates = self.candidates();
+        let still = self.services.subscribers.subscribed(self.id);
         if let Some(question) = self.questions.iter_mut().find(|question| question.number == number) {
             question.put = true;
-            for outbox in outboxes {
-                question.put_to(&outbox);
-            }
+            question.put_to_next(&candidates, &still);
         }
     }
 
-    /// A connection has joined: it is asked what is open, under the same ids.
+    /// A connection has joined: it is asked what is open and its to answer, under the same ids.
     pub(super) fn ask_again(&mut self, connection: ConnectionId) {
-        let outboxes = self.services.subscribers.askable(self.id);
-        let Some(outbox) = outboxes.into_iter().find(|outbox| outbox.connection() == connection) else {
+        let candidates = self.candidates();
+        let Some(outbox) = candidates.into_iter().find(|outbox| outbox.connection() == connection) else {
             return;
         };
-        for question in self.questions.iter_mut().filter(|question| question.put) {
+        let still = self.services.subscribers.subscribed(self.id);
+        let open = self.questions.iter_mut().filter(|question| question.put);
+        for question in open.filter(|question| question.asked.is_for(connection, &still)) {
             question.put_to(&outbox);
         }
     }
@@ -176,6 +178,26 @@ impl Owner {
         for question in self.questions.iter_mut().filter(|question| numbers.contains(&question.number)) {
             question.asked.ask(connection);
         }
+    }
+
+    /// What one connection at a time is asked goes to the next one where the last has left or cannot do it.
+    pub(super) fn pass_questions_on(&mut self) {
+        let passes = |question: &Question| question.put && question.wants.reach() == Reach::OneAtATime;
+        if !self.questions.iter().any(passes) {
+            return;
+        }
+        let candidates = self.candidates();
+        let still = self.services.subscribers.subscribed(self.id);
+        for question in self.questions.iter_mut().filter(|question| passes(question)) {
+            question.put_to_next(&candidates, &still);
+        }
+    }
+
+    /// Those who can be asked: first the connection that has brought the thread's tools, then who has joined last.
+    fn candidates(&self) -> Vec<Outbox> {
+        let mut candidates = self.services.subscribers.askable(self.id);
+        candidates.sort_by_key(|outbox| Some(outbox.connection()) != self.brought_tools);
+        candidates
     }
 
     /// A client has answered. Only those who were asked count; the first real answer settles.
@@ -303,9 +325,11 @@ impl Owner {
         Notice::new::<ServerRequestResolved>(Scope::Subscribers, &params, at, None)
     }
 
-    /// The questions that wait for an answer.
-    pub(super) fn question_numbers(&self) -> Vec<i64> {
-        self.questions.iter().map(|question| question.number).collect()
+    /// The questions that wait for an answer and are this connection's to answer.
+    pub(super) fn questions_for(&self, connection: ConnectionId) -> Vec<i64> {
+        let still = self.services.subscribers.subscribed(self.id);
+        let open = self.questions.iter().filter(|question| question.asked.is_for(connection, &still));
+        open.map(|question| question.number).collect()
     }
 
     /// What the thread waits for, as the peer says it.
@@ -317,6 +341,14 @@ impl Owner {
 }
 
 impl Question {
+    fn put_to_next(&mut self, candidates: &[Outbox], still: &HashSet<ConnectionId>) {
+        let known: Vec<ConnectionId> = candidates.iter().map(Outbox::connection).collect();
+        let next = self.asked.next(&known, still);
+        for outbox in candidates.iter().filter(|outbox| next.contains(&outbox.connection())) {
+            self.put_to(outbox);
+        }
+    }
+
     fn put_to(&mut self, outbox: &Outbox) {
         self.asked.ask(outbox.connection());
         outbox.push(self.frame.clone());
@@ -324,6 +356,14 @@ impl Question {
 }
 
 impl Wants {
+    /// A call of a client's tool is an act: only one client carries it out.
+    fn reach(&self) -> Reach {
+        match self {
+            Self::ToolOutput(_) => Reach::OneAtATime,
+            Self::Words(_) | Self::Answers(_) | Self::Permission(_) | Self::Decision(_) => Reach::Everyone,
+        }
+    }
+
     /// What an answer says; one of another shape counts as an error.
     fn read(&self, raw: &RawValue) -> Result<Settled, WireError> {
         match self {

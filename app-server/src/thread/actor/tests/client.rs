@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::to_raw_value;
+use serde_json::value::{RawValue, to_raw_value};
 use skein_protocol::approval::{ToolRequestUserInputAnswer, ToolRequestUserInputResponse};
 use skein_protocol::error::WireError;
 use skein_protocol::event::TurnCompletedNotification;
@@ -350,6 +350,11 @@ impl Client {
             }
             Err(text) => Err(WireError::internal("refused", text)),
         };
+        self.say_raw(question, answer);
+    }
+
+    /// Answers a question with this, or with an error.
+    pub fn say_raw(&self, question: i64, answer: Result<Box<RawValue>, WireError>) {
         let thread = self.services.questions.thread(question);
         if let Some(handle) = thread.and_then(|thread| self.services.registry.handle(thread)) {
             handle.answer(self.id(), question, answer);

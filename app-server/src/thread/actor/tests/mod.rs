@@ -14,6 +14,7 @@ mod model;
 mod agreement;
 mod answers;
 mod checkpoints;
+mod client_tools;
 mod edits;
 mod failures;
 mod forks;

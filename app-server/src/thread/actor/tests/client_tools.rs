@@ -1,0 +1,89 @@
+//! Calls of a client's tool: one connection at a time carries them out.
+
+use serde_json::json;
+use serde_json::value::to_raw_value;
+use skein_protocol::ids::ThreadId;
+use skein_protocol::notifications::{ServerRequestResolved, TurnCompleted};
+use skein_protocol::turn::TurnStatus;
+
+use super::*;
+
+/// A client with a thread whose tool is `pay`, and another client that has resumed it.
+async fn two(bench: &Bench) -> (Client, Client, ThreadId) {
+    let mut client = bench.client();
+    let pay = json!({ "type": "function", "name": "pay", "description": "", "inputSchema": { "type": "object" } });
+    let thread = client.start_with(json!({ "dynamicTools": [pay] })).await;
+    client.turn(thread, "hello").await;
+    let mut other = bench.client();
+    other.resume(thread).await;
+    (client, other, thread)
+}
+
+/// Carries the call out.
+fn pay(client: &Client, question: i64) {
+    let paid = json!({ "contentItems": [{ "type": "inputText", "text": "paid" }], "success": true });
+    client.say_raw(question, Ok(to_raw_value(&paid).unwrap()));
+}
+
+fn times_asked(client: &mut Client) -> usize {
+    client.count(|message| matches!(message, Message::Question { .. }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_client_that_brought_the_tool_carries_out_its_call() {
+    let bench = Bench::in_memory();
+    let (mut client, mut other, thread) = two(&bench).await;
+    client.input(thread, "/call pay");
+    let question = client.asked().await;
+    assert!(other.fence(thread).await);
+    let mut late = bench.client();
+    let picture = late.resume(thread).await.skein.unwrap();
+    assert_eq!(picture.pending_requests, [], "it is not theirs to answer");
+    pay(&other, question);
+    assert!(other.fence(thread).await);
+    assert_eq!(client.count(Message::is::<ServerRequestResolved>), 0, "nobody has asked the other");
+    client.resume(thread).await;
+    assert_eq!(client.asked().await, question, "whoever does it is asked again");
+    pay(&client, question);
+    assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    other.heard::<ServerRequestResolved>().await;
+    assert_eq!((times_asked(&mut other), times_asked(&mut late)), (0, 0));
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_client_is_asked_after_an_error_and_the_call_fails_after_the_last() {
+    let bench = Bench::in_memory();
+    let (mut client, mut other, thread) = two(&bench).await;
+    let mut late = bench.client();
+    late.resume(thread).await;
+    client.input(thread, "/call pay");
+    let question = client.asked().await;
+    client.say(question, Err("not I"));
+    assert_eq!(late.asked().await, question, "who has joined last comes next");
+    assert!(other.fence(thread).await);
+    assert_eq!(times_asked(&mut other), 0);
+    late.say(question, Err("nor I"));
+    assert_eq!(other.asked().await, question);
+    assert_eq!(client.count(Message::is::<ServerRequestResolved>), 0);
+    other.say(question, Err("nor I"));
+    client.heard::<ServerRequestResolved>().await;
+    assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_client_is_asked_when_the_one_that_was_asked_has_left() {
+    let bench = Bench::in_memory();
+    let (mut client, mut other, thread) = two(&bench).await;
+    client.input(thread, "/call pay");
+    let question = client.asked().await;
+    client.disconnect();
+    assert_eq!(other.asked().await, question);
+    let mut back = bench.client();
+    back.resume(thread).await;
+    assert_eq!(times_asked(&mut back), 0, "another client does it now");
+    pay(&other, question);
+    other.heard::<TurnCompleted>().await;
+    bench.finish().await;
+}
