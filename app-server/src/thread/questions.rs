@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use skein_protocol::error::WireError;
 use skein_protocol::ids::{ConnectionId, ThreadId};
 
 use crate::clock::WallMs;
@@ -53,12 +52,40 @@ pub enum Reach {
     OneAtATime,
 }
 
+/// Why an answer settles nothing by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// An error: the client cannot ask. Its text.
+    Cannot(String),
+    /// A client has answered, and not with what was asked for. What is wrong with the answer.
+    Unreadable(String),
+}
+
+impl Refusal {
+    /// For whoever asked: `cannot` or `unreadable`, and why.
+    #[must_use]
+    pub fn told(&self, cannot: &str, unreadable: &str) -> String {
+        match self {
+            Self::Cannot(why) => format!("{cannot}: {why}"),
+            Self::Unreadable(why) => format!("{unreadable}: {why}"),
+        }
+    }
+
+    /// The text alone.
+    #[must_use]
+    pub fn why(self) -> String {
+        match self {
+            Self::Cannot(why) | Self::Unreadable(why) => why,
+        }
+    }
+}
+
 /// Who was asked one question, and what came back so far.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
     reach: Reach,
     asked: HashSet<ConnectionId>,
-    errors: Vec<(ConnectionId, WireError)>,
+    errors: Vec<(ConnectionId, Refusal)>,
 }
 
 /// What an answer means for the question.
@@ -121,24 +148,25 @@ impl Asked {
         if self.asked.contains(&by) { Verdict::Counts } else { Verdict::NotAsked }
     }
 
-    /// Notes an error of somebody who was asked.
-    pub fn refuse(&mut self, by: ConnectionId, error: WireError) {
-        if self.judge(by) == Verdict::Counts && !self.errors.iter().any(|(who, _)| *who == by) {
-            self.errors.push((by, error));
+    /// Notes what somebody who was asked has answered in place of a decision.
+    pub fn refuse(&mut self, by: ConnectionId, refusal: Refusal) {
+        if self.judge(by) == Verdict::Counts && !self.has_refused(by) {
+            self.errors.push((by, refusal));
         }
     }
 
-    /// The first error, once every one who was asked and is `still` subscribed has answered with one. A
-    /// disconnection settles nothing: with nobody left the question waits.
+    /// The first refusal, once every one who was asked and is `still` subscribed has refused; an answer that cannot be read
+    /// says more than an error. A disconnection settles nothing: with nobody left the question waits.
     #[must_use]
-    pub fn refused(&self, still: &HashSet<ConnectionId>) -> Option<&WireError> {
+    pub fn refused(&self, still: &HashSet<ConnectionId>) -> Option<&Refusal> {
         let left: Vec<ConnectionId> = match self.reach {
             Reach::Everyone => self.asked.intersection(still).copied().collect(),
             // The others come into question, too.
             Reach::OneAtATime => still.iter().copied().collect(),
         };
         let all = !left.is_empty() && left.into_iter().all(|who| self.has_refused(who));
-        self.errors.first().filter(|_| all).map(|(_, error)| error)
+        let answered = self.errors.iter().find(|(_, refusal)| matches!(refusal, Refusal::Unreadable(_)));
+        answered.or(self.errors.first()).filter(|_| all).map(|(_, refusal)| refusal)
     }
 }
 
@@ -149,8 +177,8 @@ mod tests {
     const A: ConnectionId = ConnectionId(1);
     const B: ConnectionId = ConnectionId(2);
 
-    fn error() -> WireError {
-        WireError::internal("test", "no")
+    fn error() -> Refusal {
+        Refusal::Cannot("no".to_owned())
     }
 
     fn still(who: &[ConnectionId]) -> HashSet<ConnectionId> {
@@ -189,6 +217,17 @@ mod tests {
         assert!(asked.refused(&still(&[])).is_none(), "a disconnection settles nothing");
         asked.refuse(B, error());
         assert!(asked.refused(&still(&[A, B])).is_some());
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_told_before_an_error() {
+        let mut asked = Asked::default();
+        asked.ask(A);
+        asked.ask(B);
+        asked.refuse(A, error());
+        let unreadable = Refusal::Unreadable("missing field".to_owned());
+        asked.refuse(B, unreadable.clone());
+        assert_eq!(asked.refused(&still(&[A, B])), Some(&unreadable));
     }
 
     #[test]

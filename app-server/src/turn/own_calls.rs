@@ -47,7 +47,7 @@ impl Running {
             self.answer_to(&item, |answer| About::ClientCall(ClientCall { tool, arguments }, answer));
         let response = match answered.await {
             Some(Ok(response)) => response,
-            Some(Err(why)) => said(format!("no client has carried out the call: {why}"), false),
+            Some(Err(why)) => said(why, false),
             None => said("the call was interrupted".to_owned(), false),
         };
         self.end_own_call(item, response, since).await
@@ -60,9 +60,7 @@ impl Running {
             Ok(questions) => {
                 match self.answer_to(&item, |answer| About::Questions(questions, answer)).await {
                     Some(Ok(response)) => said(own_tools::answers(&response), true),
-                    Some(Err(why)) => {
-                        said(format!("no client has put the questions to the user: {why}"), false)
-                    }
+                    Some(Err(why)) => said(why, false),
                     None => said("the questions were interrupted".to_owned(), false),
                 }
             }

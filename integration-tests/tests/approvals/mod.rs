@@ -198,3 +198,16 @@ async fn a_call_about_which_no_client_can_ask_is_not_made() -> Result<()> {
     assert_eq!(seen(client, thread).await?, "seen 0");
     home.finish().await
 }
+
+#[tokio::test]
+async fn an_answer_that_decides_nothing_is_no_consent_and_the_model_hears_so() -> Result<()> {
+    let (home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
+    let client = &mut clients[0];
+    let (id, _) = asked(client).await?;
+    client.send_raw(&json!({ "id": id, "result": {} }).to_string()).await?;
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
+    let said = client.said(&turn)?.unwrap_or_default();
+    assert!(said.contains("answer was not a consent") && !said.contains("no client could"), "{said}");
+    assert_eq!(seen(client, thread).await?, "seen 0");
+    home.finish().await
+}

@@ -17,6 +17,7 @@ use super::questions::Wants;
 use crate::connection::outbox::Frame;
 use crate::thread::machine::Persistence;
 use crate::thread::pictures;
+use crate::thread::questions::Refusal;
 use crate::turn::approval::{self, Hints, Judged, Rules, Verdict};
 use crate::turn::asking::{About, Asking, ClientCall, Permission, WantedCall};
 use crate::turn::own_tools::{Asks, OwnTools};
@@ -162,9 +163,12 @@ impl Owner {
 }
 
 impl Deciding {
-    /// Nobody who was asked could put the question.
-    pub(super) fn unasked(self, why: &str) {
-        let text = format!("this call needs the user's approval, and no client could ask for it: {why}");
+    /// No client that was asked has decided.
+    pub(super) fn undecided(self, refusal: &Refusal) {
+        let text = refusal.told(
+            "this call needs the user's approval, and no client could ask for it",
+            "this call needs the user's approval, and the client's answer was not a consent; the call was not made",
+        );
         drop(self.answer.send(Permission::Refused(text)));
     }
 }

@@ -41,7 +41,11 @@ pub(super) enum Decision {
 }
 
 /// The question about a call, in the form by which the peer's clients know it.
-pub(super) fn approval_form(item: &ItemId, wanted: &WantedCall, lasting: bool) -> McpServerElicitationRequestBody {
+pub(super) fn approval_form(
+    item: &ItemId,
+    wanted: &WantedCall,
+    lasting: bool,
+) -> McpServerElicitationRequestBody {
     let WantedCall { server, tool, arguments, described } = wanted;
     let described = described.tool.as_ref();
     let mut meta = Map::from_iter([
@@ -86,9 +90,8 @@ pub(super) fn decision(response: &McpServerElicitationRequestResponse) -> Decisi
 /// whatever these members say.
 pub(super) fn without_ours(mut request: McpServerElicitationRequestBody) -> McpServerElicitationRequestBody {
     let ours = [KIND, PERSIST, TOOL_NAME, TOOL_TITLE, TOOL_DESCRIPTION, TOOL_PARAMS, SKEIN];
-    let is_ours = |name: &str| {
-        name.starts_with(RESERVED) || ours.contains(&name) || READ_BY_CLIENTS.contains(&name)
-    };
+    let is_ours =
+        |name: &str| name.starts_with(RESERVED) || ours.contains(&name) || READ_BY_CLIENTS.contains(&name);
     let meta = match &mut request {
         McpServerElicitationRequestBody::UserVerification { meta, .. }
         | McpServerElicitationRequestBody::Form { meta, .. }
@@ -153,8 +156,7 @@ mod tests {
         }
         let asked = |meta: Map<String, Value>| {
             let schema = json!({"type": "object", "properties": {}});
-            let asked =
-                json!({"mode": "form", "_meta": meta, "message": "?", "requestedSchema": schema});
+            let asked = json!({"mode": "form", "_meta": meta, "message": "?", "requestedSchema": schema});
             let asked = without_ours(serde_json::from_value(asked).unwrap());
             serde_json::to_value(asked).unwrap()["_meta"].clone()
         };

@@ -29,7 +29,7 @@ use crate::thread::event::Event;
 use crate::thread::machine::Phase;
 use crate::thread::outgoing::{Notice, Outgoing};
 use crate::thread::pictures;
-use crate::thread::questions::{Asked, Reach, Verdict};
+use crate::thread::questions::{Asked, Reach, Refusal, Verdict};
 use crate::thread::registry::ClientAnswer;
 use crate::turn::Answered;
 use crate::turn::approval::lets_helpers_ask;
@@ -71,8 +71,8 @@ enum Settled {
     Permission(Decision),
     ToolOutput(DynamicToolCallResponse),
     Decision(McpServerElicitationRequestResponse),
-    /// Every client that was asked answered with an error: the first one's text.
-    Refused(String),
+    /// No client that was asked has decided.
+    Refused(Refusal),
 }
 
 impl Owner {
@@ -209,9 +209,9 @@ impl Owner {
             (Verdict::NotAsked, _) => {}
             (Verdict::Counts, Ok(raw)) => match question.wants.read(&raw) {
                 Ok(settled) => self.settle_question(number, settled),
-                Err(error) => question.asked.refuse(by, error),
+                Err(error) => question.asked.refuse(by, Refusal::Unreadable(error.message)),
             },
-            (Verdict::Counts, Err(error)) => question.asked.refuse(by, error),
+            (Verdict::Counts, Err(error)) => question.asked.refuse(by, Refusal::Cannot(error.message)),
         }
     }
 
@@ -226,8 +226,8 @@ impl Owner {
             .questions
             .iter()
             .filter_map(|question| {
-                let error = question.asked.refused(&still)?;
-                Some((question.number, Settled::Refused(error.message.clone())))
+                let refusal = question.asked.refused(&still)?;
+                Some((question.number, Settled::Refused(refusal.clone())))
             })
             .collect();
         for (number, settled) in refused {
@@ -393,7 +393,7 @@ impl Wants {
     /// Whoever does not want it any more, is gone.
     fn tell(self, settled: Settled) {
         match (self, settled) {
-            (wants, Settled::Refused(why)) => wants.tell_refused(why),
+            (wants, Settled::Refused(refusal)) => wants.tell_refused(refusal),
             (Self::Words(answer), Settled::Words(words)) => drop(answer.send(words)),
             (Self::Answers(answer), Settled::Answers(answers)) => drop(answer.send(Ok(answers))),
             (Self::ToolOutput(answer), Settled::ToolOutput(output)) => drop(answer.send(Ok(output))),
@@ -414,13 +414,21 @@ impl Wants {
         }
     }
 
-    /// Everyone has answered with an error.
-    fn tell_refused(self, why: String) {
+    /// No client has decided.
+    fn tell_refused(self, refusal: Refusal) {
         match self {
-            Self::Words(answer) => drop(answer.send(Answered::Refused(why))),
-            Self::Answers(answer) => drop(answer.send(Err(why))),
-            Self::Permission(deciding) => deciding.unasked(&why),
-            Self::ToolOutput(answer) => drop(answer.send(Err(why))),
+            Self::Words(answer) => drop(answer.send(Answered::Refused(refusal.why()))),
+            Self::Answers(answer) => {
+                let cannot = "no client has put the questions to the user";
+                let told = refusal.told(cannot, "a client answered the questions with something else");
+                drop(answer.send(Err(told)));
+            }
+            Self::Permission(deciding) => deciding.undecided(&refusal),
+            Self::ToolOutput(answer) => {
+                let cannot = "no client has carried out the call";
+                let told = refusal.told(cannot, "a client answered the call with something else");
+                drop(answer.send(Err(told)));
+            }
             Self::Decision(answer) => drop(answer.send(declined())),
         }
     }

@@ -11,7 +11,8 @@ use super::*;
 /// A client with a thread whose tool is `pay`, and another client that has resumed it.
 async fn two(bench: &Bench) -> (Client, Client, ThreadId) {
     let mut client = bench.client();
-    let pay = json!({ "type": "function", "name": "pay", "description": "", "inputSchema": { "type": "object" } });
+    let pay =
+        json!({ "type": "function", "name": "pay", "description": "", "inputSchema": { "type": "object" } });
     let thread = client.start_with(json!({ "dynamicTools": [pay] })).await;
     client.turn(thread, "hello").await;
     let mut other = bench.client();
