@@ -26,6 +26,10 @@ pub const TEXTS_THREADS: usize = 1;
 
 // --- thread ---
 
+/// How often one call is judged, where its tool changes between the decision and the call. Origin: a guess; twice is rare, and
+/// a helper that changes its tools all the time must not keep its user answering.
+pub const CALL_JUDGED: usize = 3;
+
 /// Reports of a turn that may wait for its owner. Origin: guess; the turn waits when it is full.
 pub const TURN_REPORTS: usize = 64;
 /// Events of a model that may wait for their turn. Origin: guess.

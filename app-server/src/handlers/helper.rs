@@ -66,7 +66,8 @@ pub async fn call(
     let _under_way = handle.begin_request();
     let set = helpers(&connection, &handle, &server).await?;
     let arguments = arguments.unwrap_or_else(|| Value::Object(Map::new()));
-    let call = HelperCall { server, tool, arguments, meta: meta.unwrap_or_default(), turn: None };
+    let call =
+        HelperCall { server, tool, arguments, meta: meta.unwrap_or_default(), turn: None, judged: None };
     let called = set.call_with_progress(call, connection.ended.child_token(), None).await;
     called.map_err(|error| errors::helper(&error).thread(id))
 }

@@ -28,6 +28,24 @@ pub enum HelperError {
         /// The tool.
         tool: String,
     },
+    /// The helper does not list this tool, perhaps not any more: nobody knows what it does.
+    #[error("helper {server:?} does not offer a tool {tool:?} now; the call was not made")]
+    ToolNotOffered {
+        /// The helper.
+        server: String,
+        /// The tool.
+        tool: String,
+    },
+    /// The tool, its settings or its helper are not what the call was allowed for.
+    #[error(
+        "tool {tool:?} of helper {server:?} has changed since this call was allowed; the call was not made"
+    )]
+    ToolChanged {
+        /// The helper.
+        server: String,
+        /// The tool.
+        tool: String,
+    },
     /// Arguments of a tool, and what is sent beside them, are an object or nothing.
     #[error("{what} of tool {tool:?} of helper {server:?} must be an object, got {got}")]
     BadArguments {

@@ -56,7 +56,7 @@ pub(crate) use limits::Size;
 pub use mark::HomeMark;
 pub(crate) use masks::Hidden;
 pub use masks::{MASK, shown_args};
-pub use pool::PoolCounts;
+pub use pool::{PoolCounts, Program};
 pub(crate) use proc::Process;
 pub use process::{ExitReport, HelperProcess, Life, Pipes};
 pub use questions::HelperQuestion;

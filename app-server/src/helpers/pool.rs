@@ -25,7 +25,7 @@ mod listing;
 pub mod tests;
 
 use book::{Book, Entry, LeaseId, Left, Number, Standing};
-pub use key::{Key, Scope};
+pub use key::{Key, Program, Scope};
 pub use lease::{Hold, Lease};
 
 /// The instances of one server.

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::mcp::{Caller, ToolCall};
-use super::pool::{Instance, Key, Lease, Pool};
+use super::pool::{Instance, Key, Lease, Pool, Program};
 use super::supervisor::HelperEvent;
 use super::{ApprovalMode, ExitReport, HelperError, HelperQuestion, HelperSpec, ProcessHost};
 
@@ -61,6 +61,8 @@ pub struct HelperCall {
     pub meta: Value,
     /// The turn that makes the call, if one does.
     pub turn: Option<TurnId>,
+    /// What the tool was when the call was allowed; none for a call of a client, about which nobody is asked.
+    pub judged: Option<Box<DescribedTool>>,
 }
 
 /// A tool and whose it is.
@@ -73,12 +75,23 @@ pub struct HelperTool {
 }
 
 /// What is known of a tool before it is called.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DescribedTool {
-    /// The tool as its helper describes it; `None` where the helper has not said so.
-    pub tool: Option<Tool>,
+    /// The tool as its helper describes it.
+    pub tool: Tool,
     /// When the user is asked, by the settings.
     pub approval: ApprovalMode,
+    /// What the helper's name stands for.
+    pub program: Program,
+}
+
+impl DescribedTool {
+    /// Whether a call that was judged by the one may be made of the other.
+    fn is_as_judged(&self, judged: &Self) -> bool {
+        self.tool.annotations == judged.tool.annotations
+            && self.approval == judged.approval
+            && self.program == judged.program
+    }
 }
 
 impl HelperSet {
@@ -190,7 +203,7 @@ impl HelperSet {
     /// What is known of a tool, for who decides whether it may be called. Waits for its helper as a call does.
     ///
     /// # Errors
-    /// [`HelperError`]: a call could not be made.
+    /// [`HelperError`]: a call could not be made, or of a tool of which nothing is known.
     pub async fn describe(
         &self,
         server: &str,
@@ -200,9 +213,7 @@ impl HelperSet {
         let member = self.member(server)?;
         let hold = member.hold()?;
         member.while_held(&hold, member.session(&hold, cancel)).await?;
-        let tools = &hold.instance.seen.borrow().status.tools;
-        let known = tools.get(tool).filter(|_| member.spec.offers(tool)).cloned();
-        Ok(DescribedTool { tool: known, approval: member.spec.approval_of(tool) })
+        member.describe(&hold, tool)
     }
 
     /// Calls a tool, without a limit of time. See [`HelperSet::call_with_progress`].
@@ -217,7 +228,7 @@ impl HelperSet {
         cancel: CancellationToken,
     ) -> Result<McpServerToolCallResponse, HelperError> {
         let (server, tool) = (server.to_owned(), tool.to_owned());
-        let call = HelperCall { server, tool, arguments, meta: Value::Null, turn: None };
+        let call = HelperCall { server, tool, arguments, meta: Value::Null, turn: None, judged: None };
         self.call_with_progress(call, cancel, None).await
     }
 
@@ -235,11 +246,20 @@ impl HelperSet {
     ) -> Result<McpServerToolCallResponse, HelperError> {
         let member = self.member(&call.server)?;
         let caller = self.caller(&call.server, call.turn.clone());
+        let judged = call.judged.clone();
         let call = ToolCall { caller: Some(caller), ..member.check(call, progress)? };
         let (tool, limit) = (call.tool.clone(), member.spec.tool_timeout);
         let hold = member.hold()?;
         let answered = async {
             let session = member.session(&hold, &cancel).await?;
+            if let Some(judged) = judged {
+                // The last moment: a start, a new list or a reload may lie between the decision and the call.
+                let now = self.member(&member.spec.name)?;
+                let same = Arc::ptr_eq(&now.lease, &member.lease);
+                if !same || !now.describe(&hold, &tool)?.is_as_judged(&judged) {
+                    return Err(member.tool_changed(tool));
+                }
+            }
             let called = session.call(call, &cancel);
             let answer = match limit {
                 Some(limit) => match tokio::time::timeout(limit, called).await {

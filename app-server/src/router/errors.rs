@@ -98,6 +98,12 @@ pub fn helper(error: &HelperError) -> WireError {
         HelperError::ToolNotEnabled { server, tool } => {
             WireError::invalid_request("toolNotEnabled", text).server(server).tool(tool)
         }
+        HelperError::ToolNotOffered { server, tool } => {
+            WireError::invalid_params("toolNotOffered", text).server(server).tool(tool)
+        }
+        HelperError::ToolChanged { server, tool } => {
+            WireError::invalid_request("toolChanged", text).server(server).tool(tool)
+        }
         HelperError::BadArguments { server, tool, what, .. } => {
             WireError::invalid_params("badArguments", text).server(server).tool(tool).path(*what)
         }

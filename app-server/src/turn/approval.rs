@@ -33,7 +33,8 @@ impl Hints {
     }
 
     /// Whether the tool says that it only reads. One that says of itself that it destroys, too, is not believed.
-    fn only_reads(self) -> bool {
+    #[must_use]
+    pub fn only_reads(self) -> bool {
         self.read_only == Some(true) && self.destructive != Some(true)
     }
 

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::asking::{About, Asking, Permission, WantedCall};
 use super::offer::{HelperTarget, Offer, Target};
 use super::{Report, Running, Stop, result, took};
-use crate::helpers::{HelperCall, HelperError, HelperSet};
+use crate::helpers::{DescribedTool, HelperCall, HelperError, HelperSet};
 use crate::policy;
 use crate::provider::{Content, ToolCall, ToolResult};
 
@@ -141,30 +141,56 @@ impl Running {
         mut item: ThreadItem,
         target: HelperTarget,
     ) -> (Vec<Content>, bool) {
-        if let Err(not_made) = self.permission(helpers, item.id(), &target).await {
-            let message = not_made.text();
-            if let ThreadItemBody::McpToolCall(body) = &mut item.body {
-                body.status = McpToolCallStatus::Failed;
-                body.error = Some(McpToolCallError { message: message.clone() });
+        let made = self.call_as_allowed(helpers, item.id(), &target).await;
+        let mut read = (Vec::new(), true);
+        if let ThreadItemBody::McpToolCall(body) = &mut item.body {
+            match made {
+                Ok((outcome, duration_ms)) => {
+                    complete(body, outcome, duration_ms);
+                    read = result::of_call(body);
+                }
+                Err(not_made) => {
+                    let message = not_made.text();
+                    read = (result::of_text(&message), true);
+                    body.status = McpToolCallStatus::Failed;
+                    body.error = Some(McpToolCallError { message });
+                }
             }
-            self.report(Report::ItemCompleted(item)).await;
-            return (result::of_text(&message), true);
         }
-        self.call_tool(helpers, item, target).await
+        self.report(Report::ItemCompleted(item)).await;
+        read
+    }
+
+    /// Makes a call as it was allowed. Where the tool has changed by then the call is judged anew, as another one.
+    async fn call_as_allowed(
+        &self,
+        helpers: &Arc<HelperSet>,
+        item: &ItemId,
+        target: &HelperTarget,
+    ) -> Result<(Called, i64), NotMade> {
+        let mut rounds = policy::CALL_JUDGED;
+        loop {
+            rounds -= 1;
+            let judged = self.permission(helpers, item, target).await?;
+            match self.call_tool(helpers, item, target.clone(), judged).await {
+                (Err(HelperError::ToolChanged { .. }), _) if rounds > 0 => {}
+                made => return Ok(made),
+            }
+        }
     }
 
     /// Waits until it is known whether a call may be made: until its helper is there, which says what the tool is, and, where
-    /// the user is asked, until the answer. A user who wants the turn to end ends it.
+    /// the user is asked, until the answer. A user who wants the turn to end ends it. Returns what the call was allowed for.
     async fn permission(
         &self,
         helpers: &Arc<HelperSet>,
         item: &ItemId,
         target: &HelperTarget,
-    ) -> Result<(), NotMade> {
+    ) -> Result<DescribedTool, NotMade> {
         let HelperTarget { server, tool, arguments } = target.clone();
         let described = helpers.describe(&server, &tool, &self.job.cancel).await.map_err(NotMade::Helper)?;
         let (answer, answered) = oneshot::channel();
-        let wanted = WantedCall { server, tool, arguments, described };
+        let wanted = WantedCall { server, tool, arguments, described: described.clone() };
         let about = About::Permission(Box::new(wanted), answer);
         self.report(Report::Ask(Box::new(Asking { item: item.clone(), about }))).await;
         let answered = tokio::select! {
@@ -174,7 +200,7 @@ impl Running {
             answered = answered => answered.ok(),
         };
         let not_made = match answered {
-            Some(Permission::Granted) => return Ok(()),
+            Some(Permission::Granted) => return Ok(described),
             Some(Permission::Refused(why)) => return Err(NotMade::Refused(why)),
             Some(Permission::Cancelled) => NotMade::Cancelled,
             None => NotMade::TurnEnds,
@@ -183,27 +209,22 @@ impl Running {
         Err(not_made)
     }
 
-    /// Calls one tool and reports its end, whatever it is.
+    /// Calls one tool, and says how long that took, in milliseconds.
     async fn call_tool(
         &self,
         helpers: &Arc<HelperSet>,
-        item: ThreadItem,
+        item: &ItemId,
         target: HelperTarget,
-    ) -> (Vec<Content>, bool) {
+        judged: DescribedTool,
+    ) -> (Called, i64) {
         let since = self.job.clock.now();
         let (progress, said) = mpsc::channel(policy::CALL_PROGRESS);
         let HelperTarget { server, tool, arguments } = target;
-        let turn = Some(self.job.turn.clone());
-        let call = HelperCall { server, tool, arguments, meta: Value::Null, turn };
+        let (turn, judged) = (Some(self.job.turn.clone()), Some(Box::new(judged)));
+        let call = HelperCall { server, tool, arguments, meta: Value::Null, turn, judged };
         let called = helpers.call_with_progress(call, self.job.cancel.clone(), Some(progress));
-        let outcome = self.pass_on_until(item.id(), said, called).await;
-        let (mut item, mut read) = (item, (Vec::new(), true));
-        if let ThreadItemBody::McpToolCall(body) = &mut item.body {
-            complete(body, outcome, took(self.job.clock, since));
-            read = result::of_call(body);
-        }
-        self.report(Report::ItemCompleted(item)).await;
-        read
+        let outcome = self.pass_on_until(item, said, called).await;
+        (outcome, took(self.job.clock, since))
     }
 
     /// Reports what a call says of its progress, until the call is over; the queue's other end may live longer.

@@ -19,6 +19,17 @@ pub struct Key {
     hash: [u8; 32],
 }
 
+/// Which program a name stands for: equal where a living process is as good as a new one.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Program([u8; 32]);
+
+impl fmt::Debug for Program {
+    /// A few bytes tell two of them apart.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Program({:02x?})", &self.0[..4])
+    }
+}
+
 /// Who shares an instance.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
@@ -33,6 +44,13 @@ impl Key {
     pub fn of(spec: &HelperSpec, thread: ThreadId, cwd: &Path) -> Self {
         let scope = Scope::of(spec.isolation, thread, cwd);
         Self { name: spec.name.clone(), hash: hash(spec, &scope.directory(cwd)), scope }
+    }
+}
+
+impl Key {
+    /// The program.
+    pub fn program(&self) -> Program {
+        Program(self.hash)
     }
 }
 

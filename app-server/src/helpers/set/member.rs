@@ -9,7 +9,7 @@ use skein_protocol::helper::McpServerStatus;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::HelperCall;
+use super::{DescribedTool, HelperCall};
 use crate::helpers::mcp::{CallFault, Session, ToolCall};
 use crate::helpers::pool::{Hold, Instance, Lease};
 use crate::helpers::supervisor::Snapshot;
@@ -103,6 +103,26 @@ impl Member {
         }
     }
 
+    /// What is known of a tool now, of a helper that is up.
+    pub fn describe(&self, hold: &Hold, tool: &str) -> Result<DescribedTool, HelperError> {
+        let named = || (self.spec.name.clone(), tool.to_owned());
+        if !self.spec.offers(tool) {
+            let (server, tool) = named();
+            return Err(HelperError::ToolNotEnabled { server, tool });
+        }
+        let known = hold.instance.seen.borrow().status.tools.get(tool).cloned();
+        let known = known.ok_or_else(|| {
+            let (server, tool) = named();
+            HelperError::ToolNotOffered { server, tool }
+        })?;
+        let (approval, program) = (self.spec.approval_of(tool), self.lease.key.program());
+        Ok(DescribedTool { tool: known, approval, program })
+    }
+
+    pub fn tool_changed(&self, tool: String) -> HelperError {
+        HelperError::ToolChanged { server: self.spec.name.clone(), tool }
+    }
+
     pub fn timed_out(&self, tool: String, limit: Duration) -> HelperError {
         HelperError::TimedOut { server: self.spec.name.clone(), tool, limit }
     }
@@ -122,7 +142,7 @@ impl Member {
         call: HelperCall,
         progress: Option<mpsc::Sender<String>>,
     ) -> Result<ToolCall, HelperError> {
-        let HelperCall { server, tool, arguments, meta, turn: _ } = call;
+        let HelperCall { server, tool, arguments, meta, turn: _, judged: _ } = call;
         if !self.spec.offers(&tool) {
             return Err(HelperError::ToolNotEnabled { server, tool });
         }

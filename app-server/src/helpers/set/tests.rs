@@ -1,5 +1,7 @@
 //! Calls in paused time: whose limit they have, and what a helper hears of one that was given up.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use skein_protocol::extension::HelperState;
 use tokio::io::AsyncWriteExt;
@@ -48,6 +50,7 @@ impl Fake {
         double.seen.send_modify(|seen| {
             seen.state = HelperState::Ready;
             seen.session = Some(session);
+            seen.status.tools = listed(&json!({ "destructiveHint": true }));
         });
         Self { set, heard, tasks, house, double }
     }
@@ -55,6 +58,23 @@ impl Fake {
     async fn call(&self, seconds: u64) -> Result<Value, HelperError> {
         let called = self.set.call("fake", "wait", json!({ "s": seconds }), CancellationToken::new()).await;
         called.map(|answer| answer.content[0]["text"].clone())
+    }
+
+    /// It lists these tools from now on.
+    fn lists(&self, tools: BTreeMap<String, Tool>) {
+        self.double.seen.send_modify(|seen| seen.status.tools = tools);
+    }
+
+    async fn describe(&self) -> Result<DescribedTool, HelperError> {
+        self.set.describe("fake", "wait", &CancellationToken::new()).await
+    }
+
+    /// Calls the tool as it was when the call was allowed.
+    async fn call_judged(&self, judged: &DescribedTool) -> Result<(), HelperError> {
+        let (server, tool) = ("fake".to_owned(), "wait".to_owned());
+        let judged = Some(Box::new(judged.clone()));
+        let call = HelperCall { server, tool, arguments: json!({}), meta: Value::Null, turn: None, judged };
+        self.set.call_with_progress(call, CancellationToken::new(), None).await.map(drop)
     }
 
     /// The next message of this method that the helper hears.
@@ -73,6 +93,12 @@ impl Fake {
         house.finish().await;
         tasks.finish().await;
     }
+}
+
+/// The tool `wait`, which says this of itself.
+fn listed(annotations: &Value) -> BTreeMap<String, Tool> {
+    let tool = json!({ "name": "wait", "inputSchema": {}, "annotations": annotations });
+    BTreeMap::from([("wait".to_owned(), serde_json::from_value(tool).expect("a tool"))])
 }
 
 async fn answer(mut asked: InputEnd, mut output: pipe::Sender, hear: mpsc::Sender<Value>, tasks: Tasks) {
@@ -154,6 +180,7 @@ async fn what_is_sent_beside_the_arguments_reaches_the_helper_and_our_token_wins
         arguments: Value::Null,
         meta,
         turn: None,
+        judged: None,
     };
     let meta = json!({ "example.org/trace": "t", "progressToken": "theirs" });
     let called = fake.set.call_with_progress(call(meta), CancellationToken::new(), None).await;
@@ -164,5 +191,40 @@ async fn what_is_sent_beside_the_arguments_reaches_the_helper_and_our_token_wins
     let refused = fake.set.call_with_progress(call(json!(7)), CancellationToken::new(), None).await;
     let refused = refused.expect_err("it is no object").to_string();
     assert!(refused.starts_with("_meta of tool \"wait\""), "{refused}");
+    fake.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_that_is_not_listed_has_no_description_and_is_not_called_as_it_was() {
+    let mut fake = Fake::start(None).await;
+    let judged = fake.describe().await.unwrap();
+    fake.call_judged(&judged).await.unwrap();
+    fake.heard("tools/call").await;
+    fake.lists(BTreeMap::new());
+    let (server, tool) = ("fake".to_owned(), "wait".to_owned());
+    let gone = HelperError::ToolNotOffered { server, tool };
+    assert_eq!(fake.describe().await, Err(gone.clone()));
+    assert_eq!(fake.call_judged(&judged).await, Err(gone));
+    assert_eq!(fake.call(0).await, Ok(json!("late")), "a client's own call is nobody's to judge");
+    fake.heard("tools/call").await;
+    fake.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_made_only_of_the_tool_that_it_was_allowed_for() {
+    let mut fake = Fake::start(None).await;
+    let judged = fake.describe().await.unwrap();
+    let (server, tool) = ("fake".to_owned(), "wait".to_owned());
+    let changed = Err(HelperError::ToolChanged { server, tool });
+    fake.lists(listed(&json!({ "readOnlyHint": true })));
+    assert_eq!(fake.call_judged(&judged).await, changed, "it says something else of itself");
+    fake.lists(listed(&json!({ "destructiveHint": true })));
+    fake.call_judged(&judged).await.unwrap();
+    fake.heard("tools/call").await;
+    let mut spec = HelperSpec::new("fake", "/nowhere");
+    spec.default_tools_approval = ApprovalMode::Deny;
+    fake.set.change(vec![spec]);
+    assert_eq!(fake.call_judged(&judged).await, changed, "the settings deny it");
+    assert!(fake.heard.try_recv().is_err());
     fake.finish().await;
 }

@@ -91,9 +91,10 @@ impl Owner {
         match self.overrides.over(&self.config.helpers) {
             // What is being ended takes nothing new.
             Ok(specs) => {
-                let others = helpers.change(specs.into_values().collect());
-                // Another program by the same name is not what the user has allowed.
-                self.allowed_tools.retain(|(server, _)| !others.contains(server));
+                let others = helpers.change(specs.values().cloned().collect());
+                // Another program by the same name is not what the user has allowed, or is asked about.
+                self.allowed_tools.retain(|(server, _), _| !others.contains(server));
+                self.judge_open_questions(&specs, &others);
             }
             // A client has changed a helper that is not there any more.
             Err(errors) => {

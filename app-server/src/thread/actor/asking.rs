@@ -1,6 +1,8 @@
 //! What a turn asks of those outside: whether a tool of a helper may be called, what the user says to a model's questions,
 //! what a tool of the client answers. `questions.rs` puts it and takes the answers.
 
+use std::collections::BTreeMap;
+
 use skein_protocol::approval::{
     DynamicToolCallParams, DynamicToolCallResponse, McpServerElicitationRequestParams,
     ToolRequestUserInputParams, ToolRequestUserInputQuestion, ToolRequestUserInputResponse,
@@ -15,19 +17,25 @@ use super::Owner;
 use super::consent::{Decision, approval_form};
 use super::questions::Wants;
 use crate::connection::outbox::Frame;
+use crate::helpers::{ApprovalMode, HelperSpec};
 use crate::thread::machine::Persistence;
 use crate::thread::pictures;
 use crate::thread::questions::Refusal;
-use crate::turn::approval::{self, Hints, Judged, Rules, Verdict};
+use crate::turn::approval::{self, Hints, Judged, Refusal as Refused, Rules, Verdict};
 use crate::turn::asking::{About, Asking, ClientCall, Permission, WantedCall};
 use crate::turn::own_tools::{Asks, OwnTools};
 
 /// A tool of a helper: whose, and which.
 pub(super) type ToolOf = (String, String);
 
+/// For the model, where nobody can answer a question any more.
+const CHANGED: &str = "the settings have changed this helper while the user was asked; the call was not made";
+
 /// A decision about a call that waits for the user.
 pub(super) struct Deciding {
     pub(super) tool: ToolOf,
+    /// What the tool said of itself when the user was asked.
+    pub(super) hints: Hints,
     /// Whether the answer may hold for later calls, too.
     pub(super) lasting: bool,
     answer: oneshot::Sender<Permission>,
@@ -56,12 +64,13 @@ impl Owner {
         let settings = self.settings();
         let (policy, sandbox) = (pictures::approval_policy(&settings), pictures::sandbox_of(&settings));
         let tool = (wanted.server.clone(), wanted.tool.clone());
-        let said = wanted.described.tool.as_ref().and_then(|tool| tool.annotations.as_ref());
-        let judged = Judged {
-            approval: wanted.described.approval,
-            hints: Hints::of(said),
-            allowed: self.allowed_tools.contains(&tool),
-        };
+        let hints = Hints::of(wanted.described.tool.annotations.as_ref());
+        // The user has allowed the tool as it was.
+        if self.allowed_tools.get(&tool).is_some_and(|allowed| *allowed != hints) {
+            self.allowed_tools.remove(&tool);
+        }
+        let allowed = self.allowed_tools.contains_key(&tool);
+        let judged = Judged { approval: wanted.described.approval, hints, allowed };
         match approval::judge(Rules { policy: &policy, sandbox: &sandbox }, judged) {
             Verdict::Go => drop(answer.send(Permission::Granted)),
             Verdict::Refuse(why) => drop(answer.send(Permission::Refused(why.for_model().to_owned()))),
@@ -72,7 +81,7 @@ impl Owner {
                     turn_id: Some(turn.clone()),
                     request: approval_form(item, wanted, lasting),
                 };
-                self.put(turn, Wants::Permission(Deciding { tool, lasting, answer }), |id| {
+                self.put(turn, Wants::Permission(Deciding { tool, hints, lasting, answer }), |id| {
                     envelope::server_request::<McpServerElicitationRequest>(id, &params).into()
                 });
             }
@@ -129,13 +138,13 @@ impl Owner {
 
     /// The user has decided. What is to last does so until the thread is unloaded.
     pub(super) fn decided(&mut self, deciding: Deciding, decision: Decision) {
-        let Deciding { tool, lasting, answer } = deciding;
+        let Deciding { tool, hints, lasting, answer } = deciding;
         let permission = match decision {
             Decision::Once => Permission::Granted,
             Decision::Lasting => {
                 if lasting {
-                    self.allowed_tools.insert(tool.clone());
-                    self.settle_calls_of(&tool);
+                    self.allowed_tools.insert(tool.clone(), hints);
+                    self.settle_calls_of(&tool, hints);
                 }
                 Permission::Granted
             }
@@ -163,6 +172,30 @@ impl Owner {
 }
 
 impl Deciding {
+    /// What changed settings say of the call, where they leave nothing to the user. `others` are the helpers that are another
+    /// program now, or gone: no answer to this question is about them.
+    pub(super) fn judge_again(
+        &self,
+        specs: &BTreeMap<String, HelperSpec>,
+        others: &[String],
+    ) -> Option<Permission> {
+        let (server, tool) = &self.tool;
+        let spec = specs.get(server).filter(|spec| !others.contains(server) && spec.offers(tool));
+        match spec.map(|spec| spec.approval_of(tool)) {
+            None => Some(Permission::Refused(CHANGED.to_owned())),
+            Some(ApprovalMode::Deny) => Some(Permission::Refused(Refused::Denied.for_model().to_owned())),
+            Some(ApprovalMode::Approve) => Some(Permission::Granted),
+            Some(ApprovalMode::Writes) if self.hints.only_reads() => Some(Permission::Granted),
+            // Somebody was asked, and may answer.
+            Some(ApprovalMode::Auto | ApprovalMode::Prompt | ApprovalMode::Writes) => None,
+        }
+    }
+
+    /// The settings have decided.
+    pub(super) fn judged(self, permission: Permission) {
+        drop(self.answer.send(permission));
+    }
+
     /// No client that was asked has decided.
     pub(super) fn undecided(self, refusal: &Refusal) {
         let text = refusal.told(

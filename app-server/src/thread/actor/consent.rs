@@ -47,17 +47,17 @@ pub(super) fn approval_form(
     lasting: bool,
 ) -> McpServerElicitationRequestBody {
     let WantedCall { server, tool, arguments, described } = wanted;
-    let described = described.tool.as_ref();
+    let described = &described.tool;
     let mut meta = Map::from_iter([
         (KIND.to_owned(), json!("mcp_tool_call")),
         (TOOL_NAME.to_owned(), json!(tool)),
         (TOOL_PARAMS.to_owned(), arguments.clone()),
         (SKEIN.to_owned(), json!({ "itemId": item })),
     ]);
-    if let Some(title) = described.and_then(|tool| tool.title.as_ref()) {
+    if let Some(title) = &described.title {
         meta.insert(TOOL_TITLE.to_owned(), json!(title));
     }
-    if let Some(description) = described.and_then(|tool| tool.description.as_ref()) {
+    if let Some(description) = &described.description {
         meta.insert(TOOL_DESCRIPTION.to_owned(), json!(description));
     }
     if lasting {
@@ -111,11 +111,13 @@ pub(super) fn without_ours(mut request: McpServerElicitationRequestBody) -> McpS
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::helpers::DescribedTool;
+    use crate::helpers::{ApprovalMode, DescribedTool, Program};
 
     fn wanted() -> WantedCall {
         let tool = json!({"name": "remove", "title": "Remove", "description": "removes", "inputSchema": {}});
-        let described = DescribedTool { tool: serde_json::from_value(tool).ok(), ..DescribedTool::default() };
+        let tool = serde_json::from_value(tool).unwrap();
+        let described =
+            DescribedTool { tool, approval: ApprovalMode::default(), program: Program::default() };
         let arguments = json!({"path": "a"});
         WantedCall { server: "files".into(), tool: "remove".into(), arguments, described }
     }

@@ -1,7 +1,7 @@
 //! The owner of one thread: one task, the machine's only driver. It never awaits anything that can stall: the load,
 //! the turn, the writer, the end of the helpers are child tasks that report back as events.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use crate::policy;
 use crate::services::Services;
 use crate::tasks::Group;
 use crate::turn::Report;
+use crate::turn::approval::Hints;
 
 mod answers;
 mod asking;
@@ -132,8 +133,8 @@ struct Owner {
     questions: Vec<Question>,
     /// The connection that has started or forked the thread, with the tools of its client.
     brought_tools: Option<ConnectionId>,
-    /// What the user lets models call without being asked again, while the thread is loaded.
-    allowed_tools: HashSet<ToolOf>,
+    /// What the user lets models call without being asked again, while the thread is loaded, and what each tool said of itself.
+    allowed_tools: HashMap<ToolOf, Hints>,
     /// Since when nobody is there for a question outside of a turn.
     unanswerable_since: Option<Instant>,
     /// The last turn failed.
@@ -201,7 +202,7 @@ impl Owner {
             turn: None,
             questions: Vec::new(),
             brought_tools: None,
-            allowed_tools: HashSet::new(),
+            allowed_tools: HashMap::new(),
             unanswerable_since: None,
             faulted: false,
             unload_began: None,

@@ -24,7 +24,7 @@ use super::asking::{Deciding, ToolOf};
 use super::consent::{Decision, decision, without_ours};
 use super::{Child, Owner};
 use crate::connection::outbox::{Frame, Outbox};
-use crate::helpers::HelperQuestion;
+use crate::helpers::{HelperQuestion, HelperSpec};
 use crate::thread::event::Event;
 use crate::thread::machine::Phase;
 use crate::thread::outgoing::{Notice, Outgoing};
@@ -32,7 +32,8 @@ use crate::thread::pictures;
 use crate::thread::questions::{Asked, Reach, Refusal, Verdict};
 use crate::thread::registry::ClientAnswer;
 use crate::turn::Answered;
-use crate::turn::approval::lets_helpers_ask;
+use crate::turn::approval::{Hints, lets_helpers_ask};
+use crate::turn::asking::Permission;
 
 /// The id of the one question in the request.
 const QUESTION: &str = "q1";
@@ -69,6 +70,8 @@ enum Settled {
     Words(Answered),
     Answers(ToolRequestUserInputResponse),
     Permission(Decision),
+    /// The settings have decided in the place of the user.
+    Judged(Permission),
     ToolOutput(DynamicToolCallResponse),
     Decision(McpServerElicitationRequestResponse),
     /// No client that was asked has decided.
@@ -289,20 +292,38 @@ impl Owner {
         let Some(at) = self.questions.iter().position(|question| question.number == number) else { return };
         match (self.questions.swap_remove(at).wants, settled) {
             (Wants::Permission(deciding), Settled::Permission(decision)) => self.decided(deciding, decision),
+            (Wants::Permission(deciding), Settled::Judged(permission)) => deciding.judged(permission),
             (wants, settled) => wants.tell(settled),
         }
         self.question_gone(number);
     }
 
     /// The user has allowed this tool for as long as the thread is loaded: other calls of it that wait are made, too.
-    pub(super) fn settle_calls_of(&mut self, tool: &ToolOf) {
+    pub(super) fn settle_calls_of(&mut self, tool: &ToolOf, hints: Hints) {
         let same = |question: &&Question| match &question.wants {
-            Wants::Permission(deciding) => deciding.lasting && deciding.tool == *tool,
+            Wants::Permission(deciding) => {
+                deciding.lasting && deciding.tool == *tool && deciding.hints == hints
+            }
             Wants::Words(_) | Wants::Answers(_) | Wants::ToolOutput(_) | Wants::Decision(_) => false,
         };
         let numbers: Vec<i64> = self.questions.iter().filter(same).map(|question| question.number).collect();
         for number in numbers {
             self.settle_question(number, Settled::Permission(Decision::Once));
+        }
+    }
+
+    /// The settings have changed: what they decide about calls that the user is asked about needs no answer any more.
+    pub(super) fn judge_open_questions(&mut self, specs: &BTreeMap<String, HelperSpec>, others: &[String]) {
+        let judged: Vec<(i64, Permission)> = self
+            .questions
+            .iter()
+            .filter_map(|question| match &question.wants {
+                Wants::Permission(deciding) => Some((question.number, deciding.judge_again(specs, others)?)),
+                Wants::Words(_) | Wants::Answers(_) | Wants::ToolOutput(_) | Wants::Decision(_) => None,
+            })
+            .collect();
+        for (number, permission) in judged {
+            self.settle_question(number, Settled::Judged(permission));
         }
     }
 
@@ -408,6 +429,7 @@ impl Wants {
                 Settled::Words(_)
                 | Settled::Answers(_)
                 | Settled::Permission(_)
+                | Settled::Judged(_)
                 | Settled::ToolOutput(_)
                 | Settled::Decision(_),
             ) => {}
