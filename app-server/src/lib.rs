@@ -1,5 +1,6 @@
 //! Skein: a websocket app-server that owns the life of threads. ARCHITECTURE.md is the map of these rooms.
 
+pub mod approved;
 pub mod backup;
 pub mod clock;
 pub mod config;

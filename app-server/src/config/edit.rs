@@ -14,11 +14,13 @@ use super::{Config, ConfigErrors, FILE, keys, origin, tree};
 use crate::helpers::{HelperLimits, HelperSpec, Secrets, Size, Transport};
 use crate::home::{durable, make_root};
 
+mod approve;
 mod set;
 mod take;
 #[cfg(test)]
 mod tests;
 
+pub use approve::NotWritten;
 pub use set::{Merge, segments};
 
 /// The table of helpers.
@@ -252,6 +254,11 @@ impl SettingsFile {
         check(&self.path, &self.document.to_string(), &self.flags).map_err(EditError::Refused)
     }
 
+    /// The settings that a server would have of it.
+    fn config(&self) -> Result<Config, ConfigErrors> {
+        read(&self.path, &self.document.to_string(), &self.flags)
+    }
+
     /// The table of helpers, which may be written in any way that TOML has.
     fn servers(&mut self) -> Result<&mut dyn TableLike, EditError> {
         let mut none = Table::new();
@@ -274,11 +281,17 @@ fn alone(home: &Path) -> Result<Flock<File>, EditError> {
 
 /// What a server with these flags would say to it.
 fn check(path: &Path, text: &str, flags: &[String]) -> Result<(), ConfigErrors> {
+    read(path, text, flags).map(drop)
+}
+
+/// The settings that a server with these flags would have.
+fn read(path: &Path, text: &str, flags: &[String]) -> Result<Config, ConfigErrors> {
     let mut problems = Problems::default();
     let mut settings = tree::from_text(path, text, &mut problems);
     tree::lay_over(&mut settings, flags, &mut problems);
-    keys::apply(&mut Config::new(PathBuf::new()), settings, &mut problems);
-    problems.finish().map(|_no_warnings| ())
+    let mut config = Config::new(PathBuf::new());
+    keys::apply(&mut config, settings, &mut problems);
+    problems.finish().map(|_no_warnings| config)
 }
 
 /// A helper by the keys of the file; what is as by default is left out.

@@ -8,9 +8,10 @@ use skein_integration_tests::requests::resume_params;
 use skein_protocol::approval::McpServerElicitationAction as Action;
 use skein_protocol::config::{ConfigValueWriteParams, MergeStrategy};
 use skein_protocol::ids::{RequestId, ThreadId};
-use skein_protocol::methods::{ConfigValueWrite, ThreadResume, ThreadUnsubscribe};
+use skein_protocol::methods::{ConfigValueWrite, ThreadResume, ThreadStart, ThreadUnsubscribe};
+use skein_protocol::notifications::ConfigWarning;
 use skein_protocol::server_requests::McpServerElicitationRequest as Approval;
-use skein_protocol::thread::ThreadUnsubscribeParams;
+use skein_protocol::thread::{ThreadStartParams, ThreadUnsubscribeParams};
 
 use super::{DESTROY, asked, calls, decide, decision, resolved};
 
@@ -110,5 +111,73 @@ async fn calls_of_the_tool_that_wait_already_are_made_too() -> Result<()> {
     client.turn_end(&turn).await?;
     let made = calls(client, &turn)?.iter().filter(|call| call.result.is_some()).count();
     assert_eq!(made, 2);
+    home.finish().await
+}
+
+async fn allow_always(client: &mut Client, id: &RequestId) -> Result<()> {
+    let always = decision(Action::Accept, Some(json!({ "persist": "always" })));
+    client.answer_request::<Approval>(id, &always).await
+}
+
+fn settings(home: &Home) -> Result<String> {
+    Ok(std::fs::read_to_string(home.path().join("config.toml"))?)
+}
+
+const APPROVED: &str = "[mcp_servers.helper.tools.destroy]\napproval_mode = \"approve\"";
+
+#[tokio::test]
+async fn what_is_allowed_for_ever_stands_in_the_settings_and_can_be_taken_back_there() -> Result<()> {
+    let (mut home, mut clients, thread, turn) = Home::with_turn(1, DESTROY).await?;
+    let client = &mut clients[0];
+    let mut other = home.client().await?;
+    let beside = other.start_said_thread("words").await?;
+    let waits = other.start_turn(beside, DESTROY).await?;
+    let (open, _) = asked(&mut other).await?;
+    let (id, params) = asked(client).await?;
+    assert_eq!(super::meta(&params)?["persist"], json!(["session", "always"]));
+    allow_always(client, &id).await?;
+    client.turn_end(&turn).await?;
+    // Another thread's question about the same tool is settled by what the settings say now.
+    resolved(&mut other, &open).await?;
+    other.turn_end(&waits).await?;
+    assert_eq!(other.said(&waits)?.as_deref(), Some("done 1"));
+    assert!(settings(&home)?.contains(APPROVED), "{}", settings(&home)?);
+    assert_eq!(client.say(thread, DESTROY).await?, "done 2");
+    drop((other, clients));
+    home.stop().await?;
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    client.resume(thread).await?;
+    assert_eq!(client.say(thread, DESTROY).await?, "done 1", "also after a restart");
+    let write = ConfigValueWriteParams {
+        expected_version: None,
+        file_path: None,
+        key_path: "mcp_servers.helper.tools.destroy".to_owned(),
+        merge_strategy: MergeStrategy::Replace,
+        value: json!(null),
+    };
+    client.call::<ConfigValueWrite>(write).await?;
+    is_asked(&mut client, thread).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn what_is_allowed_for_ever_of_a_threads_own_helper_holds_for_the_session_and_the_client_hears_so()
+-> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let own = json!({ "mcp_servers": { "helper": { "env": { "OTHER": "1" } } } });
+    let params = ThreadStartParams { config: own.as_object().cloned(), ..ThreadStartParams::default() };
+    let thread = client.call::<ThreadStart>(params).await?.thread.id;
+    let before = settings(&home)?;
+    let turn = client.start_turn(thread, DESTROY).await?;
+    let (id, params) = asked(&mut client).await?;
+    assert_eq!(super::meta(&params)?["persist"], json!("session"), "only that is offered");
+    allow_always(&mut client, &id).await?;
+    let told = client.next::<ConfigWarning>(|warning| warning.summary.contains("destroy")).await?;
+    assert!(told.summary.contains("until this thread is unloaded"), "{}", told.summary);
+    client.turn_end(&turn).await?;
+    assert_eq!(client.say(thread, DESTROY).await?, "done 2", "it holds for the session");
+    assert_eq!(settings(&home)?, before);
     home.finish().await
 }

@@ -86,7 +86,7 @@ async fn a_call_that_the_user_accepts_is_made() -> Result<()> {
     let item = call.context("the call is known before the question")?.item.id();
     let meta = meta(&params)?;
     assert_eq!(meta["codex_approval_kind"], "mcp_tool_call");
-    assert_eq!((&meta["persist"], &meta["tool_title"]), (&json!("session"), &json!("DESTROY")));
+    assert_eq!((&meta["persist"], &meta["tool_title"]), (&json!(["session", "always"]), &json!("DESTROY")));
     assert_eq!(meta["skein"]["itemId"], json!(item));
     client.next::<ThreadStatusChanged>(|changed| changed.status == waits()).await?;
     assert_eq!(seen(client, thread).await?, "seen 0", "it is not made before the answer");

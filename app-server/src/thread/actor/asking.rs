@@ -2,23 +2,30 @@
 //! what a tool of the client answers. `questions.rs` puts it and takes the answers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use skein_protocol::approval::{
     DynamicToolCallParams, DynamicToolCallResponse, McpServerElicitationRequestParams,
     ToolRequestUserInputParams, ToolRequestUserInputQuestion, ToolRequestUserInputResponse,
 };
 use skein_protocol::envelope;
+use skein_protocol::event::ConfigWarningNotification;
 use skein_protocol::ids::{ItemId, RequestId, TurnId};
+use skein_protocol::notifications::ConfigWarning;
 use skein_protocol::server_requests::{ItemToolCall, ItemToolRequestUserInput, McpServerElicitationRequest};
 use skein_protocol::settings::ModeKind;
+use skein_protocol::table::Scope;
 use tokio::sync::oneshot;
 
-use super::Owner;
-use super::consent::{Decision, approval_form};
+use super::consent::{Decision, Lasts, approval_form};
 use super::questions::Wants;
+use super::{Child, Owner};
+use crate::approved::{self, Approved};
+use crate::config;
 use crate::connection::outbox::Frame;
-use crate::helpers::{ApprovalMode, HelperSpec};
+use crate::helpers::{ApprovalMode, HelperSpec, Transport};
 use crate::thread::machine::Persistence;
+use crate::thread::outgoing::Notice;
 use crate::thread::pictures;
 use crate::thread::questions::Refusal;
 use crate::turn::approval::{self, Hints, Judged, Refusal as Refused, Rules, Verdict};
@@ -75,11 +82,12 @@ impl Owner {
             Verdict::Go => drop(answer.send(Permission::Granted)),
             Verdict::Refuse(why) => drop(answer.send(Permission::Refused(why.for_model().to_owned()))),
             Verdict::Ask { lasting } => {
+                let lasts = self.lasts(&wanted.server, lasting);
                 let params = McpServerElicitationRequestParams {
                     server_name: wanted.server.clone(),
                     thread_id: self.id,
                     turn_id: Some(turn.clone()),
-                    request: approval_form(item, wanted, lasting),
+                    request: approval_form(item, wanted, lasts),
                 };
                 self.put(turn, Wants::Permission(Deciding { tool, hints, lasting, answer }), |id| {
                     envelope::server_request::<McpServerElicitationRequest>(id, &params).into()
@@ -141,10 +149,14 @@ impl Owner {
         let Deciding { tool, hints, lasting, answer } = deciding;
         let permission = match decision {
             Decision::Once => Permission::Granted,
-            Decision::Lasting => {
+            Decision::Session | Decision::Always => {
                 if lasting {
                     self.allowed_tools.insert(tool.clone(), hints);
                     self.settle_calls_of(&tool, hints);
+                }
+                // Settings know no hints: they keep no consent to what the tool was before.
+                if lasting && decision == Decision::Always && self.hints_of(&tool) == Some(hints) {
+                    self.keep_approval(tool);
                 }
                 Permission::Granted
             }
@@ -155,6 +167,71 @@ impl Owner {
         };
         // Who does not want it any more, is gone.
         drop(answer.send(permission));
+    }
+
+    /// For how long the answer to a question about this helper's tool may hold.
+    fn lasts(&self, server: &str, lasting: bool) -> Lasts {
+        let settings = self.services.config().helpers.get(server).map(|spec| spec.transport.clone());
+        match lasting {
+            false => Lasts::Not,
+            true if settings.is_some() && settings == self.transport_of(server) => Lasts::Always,
+            true => Lasts::Session,
+        }
+    }
+
+    /// What a tool says of itself now.
+    fn hints_of(&self, (server, tool): &ToolOf) -> Option<Hints> {
+        let statuses = self.helpers.as_ref()?.statuses();
+        let status = statuses.iter().find(|status| status.name == *server)?;
+        Some(Hints::of(status.tools.get(tool)?.annotations.as_ref()))
+    }
+
+    /// What a helper's name stands for in this thread.
+    fn transport_of(&self, server: &str) -> Option<Transport> {
+        let specs = self.overrides.over(&self.config.helpers).ok()?;
+        specs.get(server).map(|spec| spec.transport.clone())
+    }
+
+    /// Has the settings keep what the user allows. Until they do it holds for the session.
+    fn keep_approval(&mut self, tool: ToolOf) {
+        let Some(transport) = self.transport_of(&tool.0) else { return };
+        let approved = Approved { server: tool.0.clone(), tool: tool.1.clone(), transport };
+        let (services, (done, kept)) = (Arc::clone(&self.services), oneshot::channel());
+        // Not a child: the thread may end before the disk has it.
+        self.services.tasks.spawn(format!("approve/{}", self.id), async move {
+            let result = approved::keep(&services, approved).await.map_err(|error| error.to_string());
+            if let Err(why) = &result {
+                tracing::warn!(%why, "an approval does not outlive its thread's load");
+            }
+            // Nobody hears it whose thread is gone.
+            done.send(result).ok();
+        });
+        self.children.spawn(format!("approved/{}", self.id), async move {
+            let broke_off = || Err("writing it broke off".to_owned());
+            Child::Approved(tool, kept.await.unwrap_or_else(|_| broke_off()))
+        });
+    }
+
+    /// The settings have an approval by now, or will never have it.
+    pub(super) fn approval_kept(&mut self, tool: &ToolOf, kept: Result<(), String>) {
+        match kept {
+            Ok(()) => {
+                // What the user takes out of the settings is not to hold on here.
+                self.take_policy();
+                self.allowed_tools.remove(tool);
+            }
+            Err(why) => {
+                let (server, tool) = tool;
+                let summary = format!(
+                    "tool {tool:?} of helper {server:?} is allowed only until this thread is unloaded: {why}"
+                );
+                let path = self.services.config().home.join(config::FILE).display().to_string();
+                let params =
+                    ConfigWarningNotification { details: None, path: Some(path), range: None, summary };
+                let at = self.services.clock.wall();
+                self.put_in_line(Notice::new::<ConfigWarning>(Scope::Subscribers, &params, at, None));
+            }
+        }
     }
 
     /// The tools of the next turn that no helper has.

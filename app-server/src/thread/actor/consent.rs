@@ -16,7 +16,7 @@ const KIND: &str = "codex_approval_kind";
 const PERSIST: &str = "persist";
 /// For as long as the thread is loaded.
 const SESSION: &str = "session";
-/// For ever, as some clients offer it by themselves: taken for the above.
+/// For ever, in the settings.
 const ALWAYS: &str = "always";
 
 const TOOL_NAME: &str = "tool_name";
@@ -31,11 +31,23 @@ const READ_BY_CLIENTS: [&str; 5] =
 /// Names that only servers like this one give.
 const RESERVED: &str = "codex_";
 
+/// For how long an answer may hold for later calls, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lasts {
+    /// For this call only.
+    Not,
+    /// As long as the thread is loaded.
+    Session,
+    /// For ever, too: the settings have the helper, and say nothing else of the tool.
+    Always,
+}
+
 /// What the user has decided about a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
     Once,
-    Lasting,
+    Session,
+    Always,
     Declined,
     Cancelled,
 }
@@ -44,7 +56,7 @@ pub(super) enum Decision {
 pub(super) fn approval_form(
     item: &ItemId,
     wanted: &WantedCall,
-    lasting: bool,
+    lasts: Lasts,
 ) -> McpServerElicitationRequestBody {
     let WantedCall { server, tool, arguments, described } = wanted;
     let described = &described.tool;
@@ -60,8 +72,10 @@ pub(super) fn approval_form(
     if let Some(description) = &described.description {
         meta.insert(TOOL_DESCRIPTION.to_owned(), json!(description));
     }
-    if lasting {
-        meta.insert(PERSIST.to_owned(), json!(SESSION));
+    match lasts {
+        Lasts::Not => {}
+        Lasts::Session => drop(meta.insert(PERSIST.to_owned(), json!(SESSION))),
+        Lasts::Always => drop(meta.insert(PERSIST.to_owned(), json!([SESSION, ALWAYS]))),
     }
     McpServerElicitationRequestBody::Form {
         meta: Some(Value::Object(meta)),
@@ -79,7 +93,8 @@ pub(super) fn approval_form(
 pub(super) fn decision(response: &McpServerElicitationRequestResponse) -> Decision {
     let persist = response.meta.as_ref().and_then(|meta| meta.get(PERSIST)).and_then(Value::as_str);
     match (response.action, persist) {
-        (McpServerElicitationAction::Accept, Some(SESSION | ALWAYS)) => Decision::Lasting,
+        (McpServerElicitationAction::Accept, Some(SESSION)) => Decision::Session,
+        (McpServerElicitationAction::Accept, Some(ALWAYS)) => Decision::Always,
         (McpServerElicitationAction::Accept, Some(_) | None) => Decision::Once,
         (McpServerElicitationAction::Decline, _) => Decision::Declined,
         (McpServerElicitationAction::Cancel, _) => Decision::Cancelled,
@@ -122,9 +137,9 @@ mod tests {
         WantedCall { server: "files".into(), tool: "remove".into(), arguments, described }
     }
 
-    fn meta(lasting: bool) -> Value {
+    fn meta(lasts: Lasts) -> Value {
         let item = ItemId::from("i1".to_owned());
-        let form = approval_form(&item, &wanted(), lasting);
+        let form = approval_form(&item, &wanted(), lasts);
         let McpServerElicitationRequestBody::Form { meta, message, requested_schema } = form else {
             panic!("a form: {form:?}")
         };
@@ -141,15 +156,16 @@ mod tests {
             "tool_params": {"path": "a"},
             "skein": {"itemId": "i1"},
         });
-        assert_eq!(meta(true), expected);
-        assert_eq!(meta(false).get(PERSIST), None);
+        assert_eq!(meta(Lasts::Session), expected);
+        assert_eq!(meta(Lasts::Not).get(PERSIST), None);
+        assert_eq!(meta(Lasts::Always)[PERSIST], json!(["session", "always"]));
     }
 
     #[test]
     fn a_helpers_question_keeps_its_own_meta_and_nothing_of_a_question_about_a_call() {
         let item = ItemId::from("i1".to_owned());
         let McpServerElicitationRequestBody::Form { meta: Some(Value::Object(mut forged)), .. } =
-            approval_form(&item, &wanted(), true)
+            approval_form(&item, &wanted(), Lasts::Always)
         else {
             panic!("a form with meta")
         };
@@ -172,8 +188,8 @@ mod tests {
         for (answer, expected) in [
             (json!({"action": "accept"}), Decision::Once),
             (json!({"action": "accept", "_meta": null, "content": {}}), Decision::Once),
-            (json!({"action": "accept", "_meta": {"persist": "session"}}), Decision::Lasting),
-            (json!({"action": "accept", "_meta": {"persist": "always"}}), Decision::Lasting),
+            (json!({"action": "accept", "_meta": {"persist": "session"}}), Decision::Session),
+            (json!({"action": "accept", "_meta": {"persist": "always"}}), Decision::Always),
             (json!({"action": "accept", "_meta": {"persist": 1}}), Decision::Once),
             (json!({"action": "decline", "_meta": {"persist": "session"}}), Decision::Declined),
             (json!({"action": "cancel"}), Decision::Cancelled),

@@ -69,6 +69,8 @@ enum Child {
     Moved(Box<elsewhere::Outcome>),
     /// This turn's task has ended; its last report tells how.
     Turn(TurnId),
+    /// The settings keep what the user has allowed for ever, or why not.
+    Approved(ToolOf, Result<(), String>),
     /// Nobody wants an answer to this question of a helper any more.
     GivenUp(i64),
 }
@@ -352,6 +354,7 @@ impl Owner {
             Ok(Child::Sought(sought)) => self.sought(*sought),
             Ok(Child::Moved(outcome)) => self.rollout_moved(*outcome),
             Ok(Child::Turn(turn)) => self.turn_task_ended(&turn),
+            Ok(Child::Approved(tool, kept)) => self.approval_kept(&tool, kept),
             Ok(Child::GivenUp(question)) => self.question_given_up(question),
             // The tracker has logged the panic.
             Err(error) if error.is_panic() => self.child_panicked(error.id()),
