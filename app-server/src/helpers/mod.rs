@@ -17,6 +17,8 @@ mod cgroup;
 mod control;
 mod environment;
 mod error;
+#[cfg(test)]
+pub mod fake;
 pub mod guard;
 mod host;
 mod hunt;

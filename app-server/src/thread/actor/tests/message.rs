@@ -11,7 +11,7 @@ use skein_protocol::table::Notification;
 pub enum Message {
     Answer { id: i64, result: Result<Box<RawValue>, WireError> },
     Notice { method: String, params: Box<RawValue>, stamp: Stamp },
-    Question { id: i64, thread: ThreadId },
+    Question { id: i64, thread: ThreadId, params: serde_json::Value },
 }
 
 impl Message {
@@ -31,7 +31,9 @@ impl Message {
                 stamp: envelope::stamp(text).unwrap(),
             },
             Incoming::Request { id, params, .. } => {
-                Self::Question { id: number(id), thread: thread_of(params.unwrap()).unwrap() }
+                let thread = thread_of(params.unwrap()).unwrap();
+                let params = serde_json::from_str(params.unwrap().get()).unwrap();
+                Self::Question { id: number(id), thread, params }
             }
         }
     }

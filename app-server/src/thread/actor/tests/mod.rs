@@ -7,6 +7,7 @@
 pub(crate) mod bench;
 mod client;
 mod compactions;
+mod consent;
 mod conversations;
 pub(crate) mod disk;
 mod model;

@@ -249,7 +249,7 @@ impl Person {
         match message {
             Message::Answer { id, result: Ok(result) } => self.take_answer(*id, result.get()),
             Message::Answer { .. } => Ok(()),
-            Message::Question { id, thread } => match self.views.get_mut(thread) {
+            Message::Question { id, thread, .. } => match self.views.get_mut(thread) {
                 Some(view) => view.asked(*id),
                 None => Err("a question about a thread that it does not know".to_owned()),
             },

@@ -1,0 +1,96 @@
+//! The rules by which a call needs no answer, as docs/approvals.md has them: written apart from the product, for what the story
+//! has of them.
+
+use serde_json::{Value, json};
+
+use crate::helpers::ApprovalMode;
+
+/// What a tool says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hints {
+    Silent,
+    Reads,
+    Destroys,
+}
+
+/// What the settings say of a tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Auto,
+    Prompt,
+    Writes,
+    Approve,
+    Deny,
+}
+
+/// What a thread has settled, with its sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    OnRequest,
+    Untrusted,
+    NeverConfined,
+    NeverFree,
+}
+
+impl Hints {
+    pub fn annotations(self) -> Value {
+        match self {
+            Self::Silent => json!({}),
+            Self::Reads => json!({ "readOnlyHint": true }),
+            Self::Destroys => json!({ "destructiveHint": true }),
+        }
+    }
+}
+
+impl Mode {
+    pub fn setting(self) -> ApprovalMode {
+        match self {
+            Self::Auto => ApprovalMode::Auto,
+            Self::Prompt => ApprovalMode::Prompt,
+            Self::Writes => ApprovalMode::Writes,
+            Self::Approve => ApprovalMode::Approve,
+            Self::Deny => ApprovalMode::Deny,
+        }
+    }
+}
+
+impl Policy {
+    /// As `thread/start` and `thread/resume` have it.
+    pub fn params(self) -> Value {
+        let (policy, sandbox) = match self {
+            Self::OnRequest => ("on-request", "danger-full-access"),
+            Self::Untrusted => ("untrusted", "danger-full-access"),
+            Self::NeverConfined => ("never", "read-only"),
+            Self::NeverFree => ("never", "danger-full-access"),
+        };
+        json!({ "approvalPolicy": policy, "sandbox": sandbox })
+    }
+
+    /// As `thread/settings/update` has it.
+    pub fn update(self) -> Value {
+        let mut params = self.params();
+        let sandbox = match self {
+            Self::NeverConfined => json!({ "type": "readOnly", "networkAccess": false }),
+            Self::OnRequest | Self::Untrusted | Self::NeverFree => json!({ "type": "dangerFullAccess" }),
+        };
+        params["sandboxPolicy"] = sandbox;
+        params
+    }
+}
+
+/// Whether a call needs nobody's answer. `granted`: the user has allowed this tool, as it is, for the session.
+pub fn need_no_answer(policy: Policy, mode: Mode, hints: Hints, granted: bool) -> bool {
+    if policy == Policy::NeverFree && mode != Mode::Deny {
+        return true;
+    }
+    match mode {
+        Mode::Approve => true,
+        Mode::Deny | Mode::Prompt => false,
+        Mode::Writes => hints == Hints::Reads,
+        Mode::Auto if granted => true,
+        Mode::Auto => match policy {
+            Policy::Untrusted => hints == Hints::Reads,
+            Policy::OnRequest | Policy::NeverConfined | Policy::NeverFree => hints != Hints::Destroys,
+        },
+    }
+}

@@ -1,0 +1,301 @@
+//! A server, its people and its helper, and what has been said so far.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
+use skein_protocol::error::WireError;
+use skein_protocol::ids::{ThreadId, TurnId};
+
+use super::super::bench::Bench;
+use super::super::client::Client;
+use super::super::message::Message;
+use super::rules::{Hints, Mode, Policy, need_no_answer};
+use crate::config::Config;
+use crate::helpers::fake::{Fakes, Tools};
+use crate::helpers::{HelperSpec, Isolation};
+use crate::reload;
+use crate::rollout::memory::MemoryStore;
+use crate::thread::command::Edit;
+use crate::thread::event::Force;
+
+/// The first is the threads' user, and the last is subscribed to nothing but by `Resume`.
+pub const CLIENTS: usize = 3;
+pub const THREADS: usize = 2;
+pub const TOOLS: [&str; 3] = ["one", "two", "three"];
+
+/// What somebody says to a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    Accept,
+    Session,
+    Always,
+    Decline,
+    Cancel,
+    /// `{}`
+    Nothing,
+    Error,
+}
+
+/// What a tool is now: a call is allowed for exactly that.
+type Form = (Hints, u32);
+
+/// A call of a model, by the number in its arguments.
+#[derive(Debug, Default)]
+struct Call {
+    thread: usize,
+    tool: usize,
+    /// What the tool was when the user was asked last.
+    asked: Option<Form>,
+    /// What it was when somebody who was asked has accepted the call.
+    accepted: Option<Form>,
+}
+
+pub struct World {
+    bench: Bench,
+    store: std::sync::Arc<MemoryStore>,
+    fakes: Fakes,
+    clients: Vec<Client>,
+    threads: Vec<ThreadId>,
+    shared: bool,
+    program: u32,
+    modes: [Mode; TOOLS.len()],
+    listed: [Option<Hints>; TOOLS.len()],
+    policies: [Policy; THREADS],
+    subscribed: BTreeSet<(usize, usize)>,
+    granted: BTreeMap<(usize, usize), Form>,
+    calls: BTreeMap<u64, Call>,
+    /// Questions by their number: which call each is about.
+    questions: BTreeMap<i64, u64>,
+}
+
+impl World {
+    /// Two threads whose user wants to be asked.
+    pub async fn begin(shared: bool) -> Self {
+        let store = std::sync::Arc::new(MemoryStore::default());
+        let (modes, listed) = ([Mode::Auto; TOOLS.len()], [Some(Hints::Destroys); TOOLS.len()]);
+        let bench = Bench::on_store(store.clone(), |config| settings(config, shared, 0, modes));
+        let fakes = Fakes::of(&bench.services.host, tools(listed));
+        let clients = (0..CLIENTS).map(|_| bench.client()).collect();
+        let mut world = Self {
+            bench,
+            store,
+            fakes,
+            clients,
+            threads: Vec::new(),
+            shared,
+            program: 0,
+            modes,
+            listed,
+            policies: [Policy::OnRequest; THREADS],
+            subscribed: BTreeSet::new(),
+            granted: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            questions: BTreeMap::new(),
+        };
+        for thread in 0..THREADS {
+            let id = world.clients[0].start_with(Policy::OnRequest.params()).await;
+            world.clients[0].turn(id, "hello").await;
+            world.threads.push(id);
+            world.subscribed.insert((0, thread));
+        }
+        world
+    }
+
+    fn turn_of(&self, thread: usize) -> Option<TurnId> {
+        self.bench.services.registry.handle(self.threads[thread])?.seen(|seen| seen.turn.clone())
+    }
+
+    /// A turn of the user, who is there, calls these tools at once.
+    pub fn turn(&mut self, thread: usize, tools: &[usize]) {
+        if self.turn_of(thread).is_some() || !self.subscribed.contains(&(0, thread)) {
+            return;
+        }
+        let mut lines = String::new();
+        for tool in tools {
+            let number = self.calls.len() as u64;
+            self.calls.insert(number, Call { thread, tool: *tool, ..Call::default() });
+            lines.push_str(&format!("/tool helper {} {{\"n\":{number}}}\n", TOOLS[*tool]));
+        }
+        self.clients[0].input(self.threads[thread], &lines);
+    }
+
+    /// Somebody answers the latest question but so many.
+    pub fn answer(&mut self, who: usize, question: usize, answer: Answer) {
+        let Some((number, call)) = self.questions.iter().rev().nth(question) else { return };
+        let is_open = self.bench.services.questions.thread(*number).is_some();
+        let call = self.calls.get_mut(call).expect("a call");
+        if is_open && self.subscribed.contains(&(who, call.thread)) {
+            match answer {
+                Answer::Accept => call.accepted = call.asked,
+                Answer::Session | Answer::Always => {
+                    call.accepted = call.asked;
+                    let form = call.asked.expect("it was asked about");
+                    self.granted.insert((call.thread, call.tool), form);
+                }
+                Answer::Decline | Answer::Cancel | Answer::Nothing | Answer::Error => {}
+            }
+        }
+        let said = match answer {
+            Answer::Accept => Ok(json!({ "action": "accept" })),
+            Answer::Session => Ok(json!({ "action": "accept", "_meta": { "persist": "session" } })),
+            Answer::Always => Ok(json!({ "action": "accept", "_meta": { "persist": "always" } })),
+            Answer::Decline => Ok(json!({ "action": "decline" })),
+            Answer::Cancel => Ok(json!({ "action": "cancel" })),
+            Answer::Nothing => Ok(json!({})),
+            Answer::Error => Err(WireError::internal("refused", "no")),
+        };
+        self.clients[who].say_raw(*number, said.map(|said| to_raw_value(&said).unwrap()));
+    }
+
+    pub fn list(&mut self, tool: usize, hints: Option<Hints>) {
+        self.listed[tool] = hints;
+        self.fakes.list(tools(self.listed));
+    }
+
+    pub fn mode(&mut self, tool: usize, mode: Mode) {
+        self.modes[tool] = mode;
+        self.read_settings();
+    }
+
+    pub fn other_program(&mut self) {
+        self.program += 1;
+        self.read_settings();
+    }
+
+    fn read_settings(&self) {
+        let mut config = Config::clone(&self.bench.services.config());
+        settings(&mut config, self.shared, self.program, self.modes);
+        reload::take(&self.bench.services, Ok(config)).unwrap();
+    }
+
+    pub async fn policy(&mut self, thread: usize, policy: Policy) {
+        if !self.subscribed.contains(&(0, thread)) {
+            return;
+        }
+        let (id, mut params) = (self.threads[thread], policy.update());
+        params["threadId"] = json!(id);
+        let params = serde_json::from_value(params).unwrap();
+        let request = self.clients[0].edit(id, |reply| Edit::Settings(Box::new(params), reply));
+        self.clients[0].answer::<Value>(request).await.unwrap();
+        self.policies[thread] = policy;
+    }
+
+    /// Somebody resumes, and wants everything done: that holds only where it loads the thread.
+    pub async fn resume(&mut self, who: usize, thread: usize) {
+        let id = self.threads[thread];
+        let loads = self.bench.services.registry.handle(id).is_none();
+        self.clients[who].resume_with_settings(id, Policy::NeverFree.params()).await;
+        if loads {
+            self.policies[thread] = Policy::NeverFree;
+        }
+        self.subscribed.insert((who, thread));
+    }
+
+    /// Somebody leaves; who is the last takes the thread along.
+    pub async fn leave(&mut self, who: usize, thread: usize) {
+        if !self.subscribed.remove(&(who, thread)) {
+            return;
+        }
+        self.clients[who].unsubscribe(self.threads[thread]);
+        if !self.subscribed.iter().any(|(_, other)| *other == thread) {
+            self.bench.gone(self.threads[thread]).await;
+            self.granted.retain(|(of, _), _| *of != thread);
+        }
+    }
+
+    pub fn interrupt(&mut self, thread: usize) {
+        if let Some(turn) = self.turn_of(thread) {
+            self.clients[0].interrupt(self.threads[thread], &turn);
+        }
+    }
+
+    pub async fn reload(&mut self, thread: usize) {
+        let id = self.threads[thread];
+        self.clients[0].unload(id, Force::Yes);
+        self.bench.gone(id).await;
+        self.granted.retain(|(of, _), _| *of != thread);
+        self.subscribed.retain(|(_, of)| *of != thread);
+        self.clients[0].resume(id).await;
+        self.subscribed.insert((0, thread));
+    }
+
+    /// The server ends and begins anew on the same store; only the user comes back.
+    pub async fn restart(mut self) -> Self {
+        self.settle().await;
+        let Self { bench, fakes, clients, .. } = self;
+        drop(clients);
+        bench.finish().await;
+        fakes.finish().await;
+        let (shared, program, modes) = (self.shared, self.program, self.modes);
+        self.bench = Bench::on_store(self.store.clone(), |config| settings(config, shared, program, modes));
+        self.fakes = Fakes::of(&self.bench.services.host, tools(self.listed));
+        self.clients = (0..CLIENTS).map(|_| self.bench.client()).collect();
+        (self.granted, self.questions) = (BTreeMap::new(), BTreeMap::new());
+        self.subscribed = (0..THREADS).map(|thread| (0, thread)).collect();
+        for thread in &self.threads {
+            self.clients[0].resume(*thread).await;
+        }
+        self
+    }
+
+    /// Lets everything happen that follows from the last step, and holds what has reached the helper against the rules.
+    pub async fn settle(&mut self) {
+        self.bench.pass(Duration::from_secs(1)).await;
+        for params in self.fakes.reached() {
+            let number = params["arguments"]["n"].as_u64().expect("a number");
+            let call = &self.calls[&number];
+            assert!(self.is_allowed(call), "call {number} was made: {call:?}");
+        }
+        self.note_questions();
+    }
+
+    fn is_allowed(&self, call: &Call) -> bool {
+        let Some(hints) = self.listed[call.tool] else { return false };
+        let (form, mode) = ((hints, self.program), self.modes[call.tool]);
+        if mode == Mode::Deny {
+            return false;
+        }
+        let granted = self.granted.get(&(call.thread, call.tool)) == Some(&form);
+        need_no_answer(self.policies[call.thread], mode, hints, granted) || call.accepted == Some(form)
+    }
+
+    /// What was asked in this step, and for what the tool is now.
+    fn note_questions(&mut self) {
+        for client in &mut self.clients {
+            for message in client.received() {
+                let Message::Question { id, params, .. } = message else { continue };
+                let number = params["_meta"]["tool_params"]["n"].as_u64().expect("a call");
+                if self.questions.insert(*id, number).is_some() {
+                    continue;
+                }
+                let call = self.calls.get_mut(&number).expect("a call");
+                call.asked = self.listed[call.tool].map(|hints| (hints, self.program));
+            }
+        }
+    }
+
+    pub async fn finish(self) {
+        let Self { bench, fakes, clients, .. } = self;
+        drop(clients);
+        bench.finish().await;
+        fakes.finish().await;
+    }
+}
+
+fn settings(config: &mut Config, shared: bool, program: u32, modes: [Mode; TOOLS.len()]) {
+    let isolation = if shared { Isolation::Shared } else { Isolation::Thread };
+    let mut spec = HelperSpec { isolation, ..HelperSpec::new("helper", format!("program-{program}")) };
+    let modes = TOOLS.iter().zip(modes).map(|(tool, mode)| ((*tool).to_owned(), mode.setting()));
+    spec.tool_approvals = modes.collect();
+    config.helpers = BTreeMap::from([(spec.name.clone(), spec)]);
+}
+
+fn tools(listed: [Option<Hints>; TOOLS.len()]) -> Tools {
+    let tools = TOOLS.iter().zip(listed).filter_map(|(name, hints)| {
+        let tool = json!({ "name": name, "inputSchema": {}, "annotations": hints?.annotations() });
+        Some(((*name).to_owned(), serde_json::from_value(tool).expect("a tool")))
+    });
+    tools.collect()
+}
