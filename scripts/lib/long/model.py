@@ -16,6 +16,9 @@ import sys
 
 SUMMARY = "What was said before this message was replaced by a summary of it:"
 TASK = "Write a summary of this conversation"
+# What the model's own summary says: the messages of the user, and how many calls of the last one were made.
+LISTED = re.compile(r"Messages of the user so far: ([\d ]*)\.")
+MADE = re.compile(r"Of #(\d+) (\d+) results\.")
 MESSAGE = re.compile(r"^#(\d+) (\{.*\})$", re.MULTILINE)
 
 
@@ -82,10 +85,10 @@ class Request:
         said = [(int(number), json.loads(plan)) for number, plan in MESSAGE.findall(text)]
         if SUMMARY in text:
             # It repeats the last messages word for word. Where it is one message with what is asked, that is the last of them.
-            listed = text.partition("The user's last messages, word for word:")[0]
-            self.known = {number for number, _ in said} | {int(number) for number in re.findall(r"\b\d+\b", listed)}
+            listed = " ".join(LISTED.findall(text))
+            self.known = {number for number, _ in said} | {int(number) for number in listed.split()}
             said = said[-1:]
-            made = re.findall(r"Of #(\d+) (\d+) results.", listed)
+            made = MADE.findall(text)
         if said and (self.fresh or SUMMARY in text):
             self.turns = []
         for number, plan in said:

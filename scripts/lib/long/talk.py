@@ -12,6 +12,9 @@ LIMIT = 90  # seconds that anything may take
 # What is compared of an item, beside its type and its id.
 COMPARED = ("text", "status", "server", "tool", "arguments", "error")
 
+# A call that takes a minute.
+ENDLESS = [["pictures", "trigger-long-running-operation", {"duration": 60, "steps": 60}]]
+
 
 def shape(item):
     """What has to be the same wherever an item is shown."""
@@ -190,13 +193,22 @@ class Talk:
         self.figures["calls"] += len(made)
         self.whole.add(self.number)
 
-    def interrupt(self):
+    def begin_endless(self):
+        """Begins a turn that would go on for a while. Returns its id when both clients see its answer, or its call, under way."""
         client, other = self.either()
-        turn = self.begin(client, self.calls()[:1], 2000, 0.05)
-        other.hear(delta(turn), "a piece of the answer")
+        if self.draw.random() < 0.5:
+            turn, under_way = self.begin(client, self.calls()[:1], 2000, 0.05), delta
+        else:
+            turn, under_way = self.begin(client, [ENDLESS], 1), call
+        for each in (client, other):
+            each.hear(under_way(turn), "what a turn does")
+        self.cut.add(self.number)
+        return turn, other
+
+    def interrupt(self):
+        turn, other = self.begin_endless()
         other.call("turn/interrupt", {"threadId": self.thread, "turnId": turn})
         self.see(turn, "interrupted")
-        self.cut.add(self.number)
         self.figures["interrupts"] += 1
 
     def add(self):
@@ -238,14 +250,10 @@ class Talk:
 
     def killed(self):
         """The server is killed in the middle of a turn. What was said is there afterwards, and the turn has ended."""
-        client, other = self.either()
-        turn = self.begin(client, self.calls()[:1], 2000, 0.05)
-        for each in (client, other):
-            each.hear(delta(turn), "a piece of the answer")
+        turn, _ = self.begin_endless()
         self.place.killing.wait(LIMIT)
         self.come_back()
         self.see(turn, "interrupted")
-        self.cut.add(self.number)
         self.figures["kills"] += 1
 
     # What has to be true in the end.
@@ -280,6 +288,12 @@ class Talk:
         equal("what is resumed after a cold start", client.shown(), shown)
         numbers = [int(text.split()[0][1:]) for text in exported]
         equal("the messages of the user in the export", numbers, list(range(1, self.number + 1)))
+
+
+def call(turn):
+    """That a call of the endless kind has been made, beside which there is nothing."""
+    tool = ENDLESS[0][1]
+    return lambda message: message.get("method") == "item/started" and message["params"]["turnId"] == turn and message["params"]["item"].get("tool") == tool
 
 
 def delta(turn):
