@@ -93,7 +93,10 @@ impl Running {
                         }
                         texts.push(String::new());
                     }
-                    ModelEvent::Again(_) => texts = vec![String::new()],
+                    ModelEvent::Again(error) => {
+                        texts = vec![String::new()];
+                        self.report(Report::Again(super::told(error))).await;
+                    }
                     ModelEvent::Usage(usage) => self.report(Report::Usage(usage)).await,
                     ModelEvent::MessageStarted(_)
                     | ModelEvent::ReasoningDelta { .. }

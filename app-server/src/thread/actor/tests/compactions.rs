@@ -1,7 +1,7 @@
 //! Summaries: what they replace, what they leave, and what becomes of one that is not written to its end.
 
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
-use skein_protocol::notifications::{ItemCompleted, TurnCompleted, TurnStarted};
+use skein_protocol::notifications::{Error, ItemCompleted, TurnCompleted, TurnStarted};
 use skein_protocol::thread::ThreadCompactStartResponse;
 use skein_protocol::turn::{
     CodexErrorInfo, NonSteerableTurnKind, TurnStartParams, TurnStatus, TurnSteerResponse, UserInput,
@@ -59,6 +59,27 @@ async fn a_summary_replaces_what_was_said_for_the_model_only() {
         assert_eq!(told.last().map(String::as_str), Some("user: two"));
         assert_eq!(told.len(), if again { 4 } else { 2 }, "{told:?}");
     }
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_summary_is_the_last_word_of_its_last_try_and_its_retries_are_told() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    client.turn(thread, "one").await;
+    bench.listener.will_say(Ok(vec![
+        text("they said not"),
+        ModelEvent::Again(ProviderError::new("Reconnecting... 1/2")),
+        text("they siad "),
+        ModelEvent::Message("they said".into()),
+        ModelEvent::Message("one".into()),
+    ]));
+    assert_eq!(compacted(&mut client, thread).await, TurnStatus::Completed);
+    let error = client.log.iter().find_map(Message::params::<Error>).expect("the user hears of it");
+    assert!(error.will_retry && error.error.message == "Reconnecting... 1/2", "{error:?}");
+    client.turn(thread, "two").await;
+    let told = told(&bench);
+    assert!(told[0].contains("they said\n\none") && !told[0].contains("not"), "{told:?}");
     bench.finish().await;
 }
 
