@@ -28,6 +28,12 @@ pub const HELPER_NOTICE_PATIENCE: Duration = Duration::from_secs(1);
 pub const HELPER_REQUESTS: usize = 32;
 /// Questions of a helper to users that may be open, of one of 2026-07-28 for each call; others are refused. Origin: guess; more than a person can look at.
 pub const HELPER_QUESTIONS: usize = 8;
+/// How long a cancelled call that has no answer makes it doubtful what a helper asks about. Origin: guess; MCP lets a helper
+/// leave such a call without an answer, and few work on for longer.
+pub const HELPER_CANCELLED_KEEP: Duration = Duration::from_mins(10);
+/// Cancelled calls without an answer that are told apart; with more of them every question is in doubt. Origin: guess; many
+/// times what one turn has under way.
+pub const HELPER_CANCELLED_CALLS: usize = 64;
 /// How often a call is made again because its helper (MCP 2026-07-28) wants to know something first. Origin: what rmcp does; a
 /// form that leads to ten more is no form.
 pub const HELPER_ROUNDS: usize = 10;

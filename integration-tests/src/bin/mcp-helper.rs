@@ -305,7 +305,7 @@ fn call(server: &Arc<Server>, manners: &Manners, id: Value, params: &Value) {
             }
             say(&id, "done");
         }
-        other if asks::call(&server.asks, &id, other, arguments) => {}
+        other if asks::call(&server.asks, &id, other, params) => {}
         other if hints::call(&id, other, arguments) => {}
         unknown => result(&id, &format!("no tool {unknown:?}"), true),
     }

@@ -221,6 +221,7 @@ async fn a_question_outside_of_a_turn_ends_with_its_call_or_by_the_helper() -> R
     assert_eq!(client.read_thread(thread).await?.status, waits, "no turn runs");
     drop(caller);
     resolved(&mut client, &id).await?;
+    client.tool(thread, "helper", "settled", json!({})).await?;
     let withdrawn = client.start_call::<McpServerToolCall>(&call).await?;
     let (id, _) = question(&mut client).await?;
     client.tool(thread, "helper", "withdraw", json!({})).await?;

@@ -1,15 +1,22 @@
 //! Whose calls are outstanding on one line: what a helper asks goes to the thread whose call caused it. Over HTTP it is the call on
 //! whose stream it asks. MCP does not say on stdio which call a request of the helper belongs to; where several threads are in
 //! question nobody is asked.
+//!
+//! A cancelled call counts until the helper answers it: the helper may go on working and ask about it later. MCP lets a
+//! helper leave a cancelled call without an answer, so it counts for [`policy::HELPER_CANCELLED_KEEP`] at most.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rmcp::model::RequestId;
 use skein_protocol::ids::{ThreadId, TurnId};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
+use crate::clock::Clock;
 use crate::helpers::HelperQuestion;
+use crate::policy;
 
 /// Who waits for the answer to a call.
 #[derive(Debug, Clone)]
@@ -38,6 +45,20 @@ pub struct Callers {
 struct Open {
     next: u64,
     calls: Vec<Call>,
+    /// Cancelled calls without an answer, the oldest first.
+    cancelled: VecDeque<Cancelled>,
+    /// Until then a cancelled call counts that there was no room to keep.
+    crowded_until: Option<Instant>,
+}
+
+/// A call that nobody waits for any more, and that the helper may still work on.
+#[derive(Debug)]
+struct Cancelled {
+    request: RequestId,
+    thread: ThreadId,
+    cwd: Arc<Path>,
+    turn: Option<TurnId>,
+    until: Instant,
 }
 
 #[derive(Debug)]
@@ -80,11 +101,27 @@ impl Callers {
         open.calls.iter().find(|call| call.request.as_ref() == Some(request)).map(|call| call.caller.clone())
     }
 
+    /// Whose call a question is about: the one on whose stream it came, where that is known.
+    ///
+    /// # Errors
+    /// Why nobody can be asked, for the helper.
+    pub fn asked(&self, came_with: Option<&RequestId>) -> Result<Caller, &'static str> {
+        match came_with {
+            Some(request) => self.of(request).ok_or("no user waits for the call that it came with"),
+            None => self.the_one(),
+        }
+    }
+
+    /// The helper has answered this request, or never got it.
+    pub fn is_answered(&self, request: &RequestId) {
+        self.open.send_if_modified(|open| open.is_answered(request));
+    }
+
     /// Whose call it must be that a question is about; its turn, when all its calls are of one.
     ///
     /// # Errors
     /// Why nobody can be asked, for the helper.
-    pub fn the_one(&self) -> Result<Caller, &'static str> {
+    fn the_one(&self) -> Result<Caller, &'static str> {
         let open = self.open.borrow();
         let mut calls = open.calls.iter().map(|call| &call.caller);
         let Some(first) = calls.next() else {
@@ -101,7 +138,10 @@ impl Callers {
                 one.turn = None;
             }
         }
-        Ok(one)
+        match open.may_be_about_another(&one, Clock.now()) {
+            true => Err("it may be about a call that was cancelled and has no answer yet"),
+            false => Ok(one),
+        }
     }
 
     /// The directory that the helper works for now.
@@ -110,7 +150,9 @@ impl Callers {
     /// Why there is not one, for the helper.
     pub fn folder(&self) -> Result<PathBuf, &'static str> {
         let open = self.open.borrow();
-        let mut folders = open.calls.iter().map(|call| &*call.caller.cwd);
+        let now = Clock.now();
+        let cancelled = open.cancelled.iter().filter(|call| call.until > now).map(|call| &*call.cwd);
+        let mut folders = open.calls.iter().map(|call| &*call.caller.cwd).chain(cancelled);
         let Some(first) = folders.next() else { return Ok(self.home.to_path_buf()) };
         match folders.all(|other| other == first) {
             true => Ok(first.to_owned()),
@@ -135,6 +177,41 @@ impl Callers {
     }
 }
 
+impl Open {
+    fn is_answered(&mut self, request: &RequestId) -> bool {
+        let own = self.calls.iter_mut().find(|call| call.request.as_ref() == Some(request));
+        own.map(|call| call.request = None).is_some() || {
+            let before = self.cancelled.len();
+            self.cancelled.retain(|call| call.request != *request);
+            self.cancelled.len() < before
+        }
+    }
+
+    /// The call is over for its caller. One without an answer is remembered: the helper may still work on it.
+    fn leave(&mut self, number: u64, now: Instant) {
+        let Some(at) = self.calls.iter().position(|call| call.number == number) else { return };
+        let Call { number: _, caller, request } = self.calls.remove(at);
+        self.cancelled.retain(|call| call.until > now);
+        let Some(request) = request else { return };
+        if self.cancelled.len() == policy::HELPER_CANCELLED_CALLS
+            && let Some(oldest) = self.cancelled.pop_front()
+        {
+            self.crowded_until = Some(oldest.until);
+        }
+        let Caller { thread, cwd, turn, server: _, questions: _ } = caller;
+        let until = now + policy::HELPER_CANCELLED_KEEP;
+        self.cancelled.push_back(Cancelled { request, thread, cwd, turn, until });
+    }
+
+    /// Whether a cancelled call of another thread, or of another turn, may be what a question is about.
+    fn may_be_about_another(&self, one: &Caller, now: Instant) -> bool {
+        let same =
+            |call: &Cancelled| call.thread == one.thread && one.turn.is_some() && call.turn == one.turn;
+        self.crowded_until.is_some_and(|until| until > now)
+            || self.cancelled.iter().any(|call| call.until > now && !same(call))
+    }
+}
+
 impl Entered {
     /// This request is made for it, behind others that were answered.
     pub fn asks(&self, request: &RequestId) {
@@ -148,7 +225,7 @@ impl Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         let Some(number) = self.number else { return };
-        self.callers.open.send_modify(|open| open.calls.retain(|call| call.number != number));
+        self.callers.open.send_modify(|open| open.leave(number, Clock.now()));
     }
 }
 
@@ -167,21 +244,21 @@ mod tests {
     #[test]
     fn a_question_goes_to_the_one_thread_that_calls_and_to_nobody_among_several() {
         let callers = Callers::new("/home".into());
-        assert!(callers.the_one().unwrap_err().starts_with("no call"));
+        assert!(callers.asked(None).unwrap_err().starts_with("no call"));
         let own = callers.enter(None);
-        assert!(callers.the_one().is_err(), "what the server itself asks is nobody's call");
+        assert!(callers.asked(None).is_err(), "what the server itself asks is nobody's call");
         let first = callers.enter(caller(1, "/a", Some("t")));
-        assert_eq!(callers.the_one().unwrap().turn, Some(TurnId::from("t".to_owned())));
+        assert_eq!(callers.asked(None).unwrap().turn, Some(TurnId::from("t".to_owned())));
         let second = callers.enter(caller(1, "/a", None));
-        let one = callers.the_one().unwrap();
+        let one = callers.asked(None).unwrap();
         assert_eq!((one.thread.to_string().pop(), one.turn), (Some('1'), None), "one thread, no one turn");
         let other = callers.enter(caller(2, "/b", None));
-        assert!(callers.the_one().unwrap_err().starts_with("calls of several conversations"));
+        assert!(callers.asked(None).unwrap_err().starts_with("calls of several conversations"));
         drop((first, own));
         assert!(callers.gone(one.thread).now_or_never().is_none());
         drop(second);
         assert!(callers.gone(one.thread).now_or_never().is_some());
-        assert_eq!(callers.the_one().unwrap().thread.to_string().pop(), Some('2'));
+        assert_eq!(callers.asked(None).unwrap().thread.to_string().pop(), Some('2'));
         drop(other);
     }
 
@@ -201,6 +278,60 @@ mod tests {
         assert!(callers.answered(&two).now_or_never().is_some());
         drop(second);
         assert_eq!((of(&one), of(&three)), (Some("/a".into()), None));
+        assert!(callers.asked(Some(&one)).is_ok());
+        let gone = callers.asked(Some(&three)).unwrap_err();
+        assert!(gone.starts_with("no user waits"), "{gone}");
+    }
+
+    /// A call that makes this request and is cancelled.
+    fn cancelled(callers: &Callers, caller: Option<Caller>, request: i64) {
+        callers.enter(caller).asks(&RequestId::Number(request));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancelled_call_leaves_others_in_doubt_until_the_helper_answers_it() {
+        let callers = Callers::new("/home".into());
+        let doubt = || callers.asked(None).is_err_and(|why| why.contains("cancelled"));
+        cancelled(&callers, caller(1, "/a", Some("t")), 1);
+        assert!(callers.asked(None).unwrap_err().starts_with("no call"));
+        assert_eq!(callers.folder(), Ok("/a".into()));
+        for (other, in_doubt) in [
+            (caller(2, "/b", Some("t")), true),
+            (caller(1, "/a", Some("u")), true),
+            (caller(1, "/a", None), true),
+            (caller(1, "/a", Some("t")), false),
+        ] {
+            let shown = format!("{other:?}");
+            let _open = callers.enter(other);
+            assert_eq!(doubt(), in_doubt, "{shown}");
+        }
+        let other = callers.enter(caller(2, "/b", None));
+        assert!(doubt() && callers.folder().is_err());
+        callers.is_answered(&RequestId::Number(1));
+        assert!(!doubt() && callers.folder() == Ok("/b".into()));
+        // Calls of clients have no turn to tell them apart.
+        cancelled(&callers, caller(2, "/b", None), 2);
+        assert!(doubt());
+        tokio::time::advance(policy::HELPER_CANCELLED_KEEP).await;
+        assert!(!doubt(), "the helper may leave it without an answer");
+        drop(other);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answered_call_leaves_no_doubt_and_too_many_cancelled_ones_do() {
+        let callers = Callers::new("/home".into());
+        let _open = callers.enter(caller(1, "/a", Some("t")));
+        let call = callers.enter(caller(2, "/b", None));
+        call.asks(&RequestId::Number(0));
+        callers.is_answered(&RequestId::Number(0));
+        drop((call, callers.enter(caller(3, "/c", None))));
+        assert!(callers.asked(None).is_ok(), "one was answered, the other one never made");
+        let most = i64::try_from(policy::HELPER_CANCELLED_CALLS).unwrap();
+        (0..=most).for_each(|request| cancelled(&callers, caller(2, "/b", None), request));
+        (0..=most).for_each(|request| callers.is_answered(&RequestId::Number(request)));
+        assert!(callers.asked(None).is_err(), "the first one was not kept");
+        tokio::time::advance(policy::HELPER_CANCELLED_KEEP).await;
+        assert!(callers.asked(None).is_ok());
     }
 
     #[test]

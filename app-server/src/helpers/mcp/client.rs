@@ -64,12 +64,10 @@ impl Client {
             ))
         })?;
         let callers = &self.line.callers;
-        let known = call.and_then(|call| Some((call, callers.of(call)?)));
-        let caller = known.as_ref().map_or_else(|| callers.the_one(), |(_, caller)| Ok(caller.clone()));
-        let caller = caller.map_err(|why| refused(format!("nobody was asked: {why}")))?;
+        let caller = callers.asked(call).map_err(|why| refused(format!("nobody was asked: {why}")))?;
         let ended = async {
-            match known {
-                Some((call, _)) => callers.answered(call).await,
+            match call {
+                Some(call) => callers.answered(call).await,
                 None => callers.gone(caller.thread).await,
             }
         };

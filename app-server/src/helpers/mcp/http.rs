@@ -143,6 +143,13 @@ impl HttpTransport {
                 (self.begun, self.first) = (true, None);
             }
         }
+        match &message {
+            JsonRpcMessage::Response(answer) => self.line.callers.is_answered(&answer.id),
+            JsonRpcMessage::Error(error) => {
+                error.id.iter().for_each(|id| self.line.callers.is_answered(id));
+            }
+            JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => {}
+        }
         self.sinks.heed(&message);
         self.may_ask(&message).then_some(message)
     }

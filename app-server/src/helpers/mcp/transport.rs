@@ -147,6 +147,7 @@ impl LineTransport {
         let wanted = match heard::hear(line)? {
             Heard::Answer(id) => {
                 self.open = true;
+                self.line.callers.is_answered(&id);
                 awaited = self.outstanding.answered(&id);
                 awaited
             }
@@ -231,7 +232,12 @@ impl LineTransport {
                 let ClientNotification::CancelledNotification(cancelled) = &notification.notification else {
                     return Turn::Waits;
                 };
-                cancelled.params.request_id.as_ref().map_or(Turn::Never, |id| self.outstanding.give_up(id))
+                let Some(id) = &cancelled.params.request_id else { return Turn::Never };
+                let turn = self.outstanding.give_up(id);
+                if matches!(turn, Turn::Never) {
+                    self.line.callers.is_answered(id);
+                }
+                turn
             }
             JsonRpcMessage::Response(answer) => self.asked.answered(Some(&answer.id)),
             JsonRpcMessage::Error(error) => self.asked.answered(error.id.as_ref()),

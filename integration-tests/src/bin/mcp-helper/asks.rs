@@ -20,6 +20,13 @@ pub const TOOLS: &[Tool] = &[
         "Asks so many questions at once, and answers with how many were refused, when it is `refused` of them.",
         Some(("count", "integer")),
     ),
+    (
+        "ask_later",
+        "Tells its progress, asks the client once `ask_now` is called, cancelled or not, and answers.",
+        Some(("request", "object")),
+    ),
+    ("ask_now", "Lets `ask_later` ask, and answers with the client's answer to it as JSON.", None),
+    ("settled", "Answers once every call of `ask` is answered.", None),
     ("withdraw", "Withdraws every question that was not answered.", None),
     (
         "stdout_flood",
@@ -36,6 +43,11 @@ pub const TOOLS: &[Tool] = &[
 pub struct Asks {
     all: Mutex<BTreeMap<String, Option<Value>>>,
     answered: Condvar,
+    /// Calls of `ask_later` and what they ask.
+    later: Mutex<Vec<(Value, Value)>>,
+    /// Calls of `ask` without an answer.
+    under_way: Mutex<usize>,
+    settled: Condvar,
 }
 
 impl Asks {
@@ -75,6 +87,10 @@ impl Asks {
         }
     }
 
+    fn under_way(&self) -> std::sync::MutexGuard<'_, usize> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits until so many are refused.
     fn until_refused(&self, least: usize) -> usize {
         let few = |all: &mut BTreeMap<String, Option<Value>>| refused(all) < least;
@@ -92,10 +108,22 @@ fn refused(all: &BTreeMap<String, Option<Value>>) -> usize {
 }
 
 /// Plays a tool of this room; `false` where there is none of that name.
-pub fn call(asks: &Arc<Asks>, id: &Value, tool: &str, arguments: &Value) -> bool {
+pub fn call(asks: &Arc<Asks>, id: &Value, tool: &str, params: &Value) -> bool {
+    let arguments = &params["arguments"];
     let number = |name: &str| arguments[name].as_u64().unwrap_or_default();
     match tool {
         "ask" => ask(asks, id, arguments["request"].clone()),
+        "ask_later" => {
+            let mut later = asks.later.lock().unwrap_or_else(PoisonError::into_inner);
+            later.push((id.clone(), arguments["request"].clone()));
+            let about = json!({ "progressToken": params["_meta"]["progressToken"], "progress": 1 });
+            send(&json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": about }));
+        }
+        "ask_now" => {
+            let later = asks.later.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            ask_now(asks, id, later.unwrap_or_default());
+        }
+        "settled" => settled(asks, id),
         "ask_many" => ask_many(asks, id, number("count"), number("refused")),
         "withdraw" => {
             asks.withdraw();
@@ -118,12 +146,36 @@ pub fn call(asks: &Arc<Asks>, id: &Value, tool: &str, arguments: &Value) -> bool
     true
 }
 
+fn settled(asks: &Arc<Asks>, id: &Value) {
+    let (asks, id) = (Arc::clone(asks), id.clone());
+    std::thread::spawn(move || {
+        let waited = asks.settled.wait_while(asks.under_way(), |calls| *calls > 0);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        say(&id, "settled");
+    });
+}
+
 fn ask(asks: &Arc<Asks>, id: &Value, request: Value) {
+    let (asks, id) = (Arc::clone(asks), id.clone());
+    *asks.under_way() += 1;
+    std::thread::spawn(move || {
+        let asked = asks.ask(request["method"].as_str().unwrap_or_default(), &request["params"]);
+        let answer = asks.wait(&asked);
+        let told = if answer["error"].is_null() { &answer["result"] } else { &answer["error"] };
+        say(&id, &told.to_string());
+        *asks.under_way() -= 1;
+        asks.settled.notify_all();
+    });
+}
+
+/// Asks what an earlier call wanted to know, answers that call, and only then this one.
+fn ask_now(asks: &Arc<Asks>, id: &Value, (earlier, request): (Value, Value)) {
     let (asks, id) = (Arc::clone(asks), id.clone());
     std::thread::spawn(move || {
         let asked = asks.ask(request["method"].as_str().unwrap_or_default(), &request["params"]);
         let answer = asks.wait(&asked);
         let told = if answer["error"].is_null() { &answer["result"] } else { &answer["error"] };
+        say(&earlier, &told.to_string());
         say(&id, &told.to_string());
     });
 }

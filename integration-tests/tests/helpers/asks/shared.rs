@@ -5,10 +5,12 @@ use serde_json::json;
 use skein_integration_tests::home::{Helper, Home};
 use skein_integration_tests::requests::tool_params;
 use skein_protocol::methods::McpServerToolCall;
+use skein_protocol::notifications::ItemMcpToolCallProgress;
 use skein_protocol::server_requests::McpServerElicitationRequest as Question;
 use skein_protocol::table::ServerRequest;
+use skein_protocol::turn::TurnStatus;
 
-use super::{accept, form, question, resolved, told_in};
+use super::{accept, form, question, resolved, told, told_in};
 
 #[tokio::test]
 async fn a_shared_helpers_question_goes_to_the_one_thread_that_calls_and_to_nobody_among_two() -> Result<()> {
@@ -60,6 +62,44 @@ async fn a_shared_helpers_question_goes_to_the_one_thread_that_calls_and_to_nobo
         one.answer_request::<Question>(&id, &accept()).await?;
         resolved(&mut one, &id).await?;
         assert_eq!(told_in(&mut one, call).await?["action"], "accept");
+        home.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_question_about_an_interrupted_call_is_put_to_nobody() -> Result<()> {
+    for isolation in ["thread", "project", "shared"] {
+        let helper = Helper::named("helper")?.set("isolation", isolation);
+        let home = Home::setup().helper(helper).start().await?;
+        let (mut one, mut other) = (home.client().await?, home.client().await?);
+        let first = one.start_said_thread("words").await?;
+        let second = match isolation {
+            "thread" => first,
+            _ => other.start_said_thread("words").await?,
+        };
+        let turn = one.start_turn(first, &format!("/tool helper ask_later {}", form())).await?;
+        one.next::<ItemMcpToolCallProgress>(|progress| progress.turn_id == turn).await?;
+        one.interrupt(first, &turn).await?;
+        assert_eq!(one.turn_end(&turn).await?.status, TurnStatus::Interrupted);
+        other.resume(second).await?;
+        // The next turn of the same thread, or a turn of another one.
+        let turn = other.start_turn(second, "/tool helper ask_now {}").await?;
+        assert_eq!(other.turn_end(&turn).await?.status, TurnStatus::Completed);
+        let refused = told(&other, &turn)?;
+        assert!(
+            refused["message"].as_str().is_some_and(|why| why.contains("was cancelled")),
+            "{isolation}: {refused}"
+        );
+        one.quiesce().await?;
+        assert_eq!((asked(&one), asked(&other)), (0, 0));
+        // The helper has answered the interrupted call: nothing is in doubt any more.
+        let turn = other.start_turn(second, &format!("/tool helper ask {}", form())).await?;
+        let (id, params) = question(&mut other).await?;
+        assert_eq!(params.turn_id.as_ref(), Some(&turn));
+        other.answer_request::<Question>(&id, &accept()).await?;
+        assert_eq!(other.turn_end(&turn).await?.status, TurnStatus::Completed);
+        assert_eq!(told(&other, &turn)?["action"], "accept");
         home.finish().await?;
     }
     Ok(())
