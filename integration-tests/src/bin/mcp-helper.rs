@@ -71,6 +71,8 @@ struct Manners {
     start_delay: Duration,
     /// `--wait-for-ever`: no server at all, but the child that `--grandchild` and the tool `spawn` start.
     wait_for_ever: bool,
+    /// `--no-tools`: declares none, and refuses to list them.
+    no_tools: bool,
     /// `--speaks HOW`.
     speaks: era::Speaks,
     /// `--zoo MODE MARK`: one of the modes of [`zoo`].
@@ -137,6 +139,7 @@ impl Manners {
                 "--start-delay-ms" => {
                     manners.start_delay = Duration::from_millis(number()?.unsigned_abs().into())
                 }
+                "--no-tools" => manners.no_tools = true,
                 "--wait-for-ever" => manners.wait_for_ever = true,
                 "--speaks" => manners.speaks = era::Speaks::named(&args.next().unwrap_or_default()),
                 "--zoo" => {
@@ -176,9 +179,15 @@ fn serve(server: &Arc<Server>, manners: &Manners) {
         }
         let id = message["id"].clone();
         match message["method"].as_str() {
-            Some("initialize") => answer(&id, &hello(&message["params"]["protocolVersion"])),
+            Some("initialize") => {
+                let mut hello = hello(&message["params"]["protocolVersion"]);
+                if manners.no_tools {
+                    hello["capabilities"] = json!({ "resources": {} });
+                }
+                answer(&id, &hello);
+            }
             Some("ping") => answer(&id, &json!({})),
-            Some("tools/list") => {
+            Some("tools/list") if !manners.no_tools => {
                 let silent = TOOLS.iter().chain(asks::TOOLS).chain(rounds::TOOLS).map(tool);
                 let tools: Vec<Value> = silent.chain(hints::tools()).collect();
                 answer(&id, &json!({ "tools": tools }));

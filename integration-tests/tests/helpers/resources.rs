@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use skein_integration_tests::home::{Helper, Home};
 use skein_integration_tests::requests::tool_params;
 use skein_protocol::error::INVALID_PARAMS;
-use skein_protocol::helper::{McpResourceReadParams, ResourceContent};
+use skein_protocol::helper::{McpResourceReadParams, McpServerStartupState, ResourceContent};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{McpServerResourceRead, McpServerToolCall};
+use skein_protocol::notifications::McpServerStartupStatusUpdated;
 
 use super::{statuses, text};
 
@@ -45,6 +46,22 @@ async fn resources_are_listed_from_all_pages_and_read() -> Result<()> {
     assert_eq!(uris, ["memo://one", "memo://two"]);
     assert_eq!(status.resource_templates[0].uri_template, "memo://{name}");
     assert!(status.tools.contains_key("echo"));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_helper_without_tools_is_ready_and_its_resources_are_read() -> Result<()> {
+    let home = Home::setup().helper(Helper::with("helper", &["--no-tools"])?).start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let wanted = [McpServerStartupState::Starting, McpServerStartupState::Ready];
+    for state in wanted {
+        let told = client.next::<McpServerStartupStatusUpdated>(|_| true).await?;
+        assert_eq!(told.status, state, "{told:?}");
+    }
+    let answer = client.call::<McpServerResourceRead>(read(Some(thread), "memo://one")).await?;
+    assert_eq!(answer.contents.len(), 1);
+    assert!(statuses(&mut client, thread).await?[0].tools.is_empty());
     home.finish().await
 }
 

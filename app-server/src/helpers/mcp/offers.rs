@@ -27,7 +27,8 @@ pub struct Offers {
 }
 
 impl Session {
-    /// All that it lists, anew. Resources that cannot be listed are left out: tools are what it is needed for.
+    /// All that it lists, anew. A list is asked for only if the helper declares it. Resources that cannot be listed are left
+    /// out: tools are what it is needed for.
     ///
     /// # Errors
     /// What went wrong with the tools, for the user.
@@ -47,14 +48,21 @@ impl Session {
 
     /// Whether it says that it has resources.
     pub fn has_resources(&self) -> bool {
-        self.capabilities.as_ref().is_some_and(|offered| offered.get("resources").is_some())
+        self.declares("resources")
     }
 
-    /// All tools, from all pages.
+    fn declares(&self, capability: &str) -> bool {
+        self.capabilities.as_ref().is_some_and(|offered| offered.get(capability).is_some())
+    }
+
+    /// All tools, from all pages; none of a helper that does not declare the capability.
     ///
     /// # Errors
     /// What went wrong, for the user.
     pub async fn tools(&self) -> Result<Vec<Tool>, String> {
+        if !self.declares("tools") {
+            return Ok(Vec::new());
+        }
         self.list("tools", |params| ClientRequest::ListToolsRequest(ListToolsRequest::with_param(params)))
             .await
     }

@@ -71,8 +71,13 @@ fn result(question: &str, result: Value) -> Value {
 }
 
 fn shakes() -> Value {
+    shakes_with(json!({ "tools": {} }))
+}
+
+fn shakes_with(capabilities: Value) -> Value {
     let info = json!({ "name": "fake", "version": "1" });
-    result(INITIALIZE, json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": info }))
+    let begun = json!({ "protocolVersion": "2025-06-18", "capabilities": capabilities, "serverInfo": info });
+    result(INITIALIZE, begun)
 }
 
 fn discovered(version: &str) -> Value {
@@ -149,8 +154,17 @@ async fn a_ping_before_the_handshake_is_answered_and_silence_lasts_to_the_end_of
     assert_eq!(begun, Err("closed".to_owned()));
 }
 
-/// A session with a helper that answers each request by its method, in paused time.
-async fn with_helper<T>(mut answers: impl FnMut(&str) -> Value, deed: impl AsyncFnOnce(&Session) -> T) -> T {
+/// A session with a helper that has tools and answers each request by its method, in paused time.
+async fn with_helper<T>(answers: impl FnMut(&str) -> Value, deed: impl AsyncFnOnce(&Session) -> T) -> T {
+    with_helper_that(json!({ "tools": {} }), answers, deed).await
+}
+
+/// The same with a helper that has these capabilities.
+async fn with_helper_that<T>(
+    has: Value,
+    mut answers: impl FnMut(&str) -> Value,
+    deed: impl AsyncFnOnce(&Session) -> T,
+) -> T {
     let (heard, mut hears) = mpsc::channel::<Value>(16);
     let (say, said) = mpsc::channel(16);
     let helper = async {
@@ -159,7 +173,8 @@ async fn with_helper<T>(mut answers: impl FnMut(&str) -> Value, deed: impl Async
             if id.is_null() {
                 continue;
             }
-            let result = if method == "initialize" { shakes()["result"].clone() } else { answers(method) };
+            let shaken = || shakes_with(has.clone())["result"].clone();
+            let result = if method == "initialize" { shaken() } else { answers(method) };
             let answer = json!({ "jsonrpc": "2.0", "id": id, "result": result });
             let _ = say.send(serde_json::from_value(answer).expect("a message")).await;
         }
@@ -193,6 +208,17 @@ async fn a_list_that_has_no_end_or_is_too_large_is_given_up() {
     };
     let why = with_helper(heavy, async |session| session.tools().await).await.unwrap_err();
     assert!(why.contains("more than 33554432 bytes"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_helper_is_asked_only_for_what_it_has() {
+    let answers = |method: &str| {
+        assert!(method.starts_with("resources/"), "it has no tools: {method}");
+        json!({ "resources": [{ "name": "one", "uri": "memo://one" }], "resourceTemplates": [] })
+    };
+    let has = json!({ "resources": {} });
+    let offers = with_helper_that(has, answers, async |session| session.offers().await).await.unwrap();
+    assert_eq!((offers.tools.len(), offers.resources.len()), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]
