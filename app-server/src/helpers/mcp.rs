@@ -203,7 +203,7 @@ impl Session {
         call: &Entered,
         cancel: &CancellationToken,
     ) -> Result<ServerResult, CallFault> {
-        let mut underway = self.activity.begin();
+        let mut underway = self.activity.begin(call.rule());
         let handle = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(CallFault::Cancelled),

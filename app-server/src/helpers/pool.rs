@@ -60,6 +60,7 @@ pub struct Instance {
 pub struct Lessee {
     pub thread: ThreadId,
     events: mpsc::Sender<HelperEvent>,
+    terms: Terms,
 }
 
 /// Instances that no thread uses, in numbers.
@@ -94,10 +95,10 @@ impl Pool {
             ..spec.clone()
         };
         let make = |number| Instance::start(host, Arc::new(open), key.scope.directory(cwd), number);
-        let lessee = Lessee { thread, events };
+        let lessee = Lessee { thread, events, terms: Terms::of(spec) };
         let (id, number) = book.lease(&key, lessee, make);
         if let Some(entry) = book.entry(number) {
-            entry.what.goes_by(spec);
+            goes_by_all(entry);
             entry.what.tell_again(entry.lessees.get(&id));
         }
         Lease::new(host, id, key)
@@ -105,6 +106,15 @@ impl Pool {
 
     fn of(&self, lease: LeaseId) -> Option<Arc<Instance>> {
         self.book().of(lease).map(|entry| Arc::clone(&entry.what))
+    }
+
+    /// What of `spec` may change while an instance lives, counts for this lease from now on.
+    fn goes_by(&self, lease: LeaseId, spec: &HelperSpec) {
+        let mut book = self.book();
+        if let Some(lessee) = book.lessee(lease) {
+            lessee.terms = Terms::of(spec);
+        }
+        book.of(lease).into_iter().for_each(goes_by_all);
     }
 
     /// The instance that takes a call now. Where the one of the lease does not respond and is not the thread's alone, all
@@ -125,7 +135,13 @@ impl Pool {
     }
 
     fn give_back(host: &Arc<ProcessHost>, lease: LeaseId, linger: Duration) -> Vec<Arc<Instance>> {
-        let (left, mut ends) = host.pool.book().give_back(lease, !linger.is_zero());
+        let (left, mut ends) = {
+            let mut book = host.pool.book();
+            let number = book.number_of(lease);
+            let given_back = book.give_back(lease, !linger.is_zero());
+            number.and_then(|number| book.entry(number)).into_iter().for_each(goes_by_all);
+            given_back
+        };
         match left {
             Left::Already | Left::LivesOn(None) => {}
             Left::LivesOn(Some((number, awaited))) => {
@@ -236,11 +252,6 @@ impl Instance {
         self.seen.borrow().is_unresponsive()
     }
 
-    /// What counts from now on for its starts and its silence: who comes last says so.
-    pub fn goes_by(&self, spec: &HelperSpec) {
-        self.terms.send_replace(Terms::of(spec));
-    }
-
     /// The spec of another one like it.
     fn spec(&self) -> HelperSpec {
         let Terms { startup_timeout, on_unresponsive } = *self.terms.borrow();
@@ -295,6 +306,14 @@ impl Lessee {
         if let Err(lost) = self.events.try_send(event) {
             tracing::debug!(thread = %self.thread, %lost, "a thread does not hear what a helper tells");
         }
+    }
+}
+
+/// What counts from now on for the starts and the silence of an instance: the mildest of all who hold it. One that nobody holds
+/// keeps what it has.
+fn goes_by_all(entry: &Entry<Arc<Instance>, Lessee>) {
+    if let Some(terms) = entry.lessees.values().map(|lessee| lessee.terms).reduce(Terms::mildest) {
+        entry.what.terms.send_replace(terms);
     }
 }
 

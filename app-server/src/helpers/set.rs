@@ -245,7 +245,7 @@ impl HelperSet {
         progress: Option<mpsc::Sender<String>>,
     ) -> Result<McpServerToolCallResponse, HelperError> {
         let member = self.member(&call.server)?;
-        let caller = self.caller(&call.server, call.turn.clone());
+        let caller = self.caller(&member, call.turn.clone());
         let judged = call.judged.clone();
         let call = ToolCall { caller: Some(caller), ..member.check(call, progress)? };
         let (tool, limit) = (call.tool.clone(), member.spec.tool_timeout);
@@ -289,16 +289,17 @@ impl HelperSet {
         let hold = member.hold()?;
         let answered = async {
             let session = member.session(&hold, &cancel).await?;
-            let caller = Some(self.caller(server, None));
+            let caller = Some(self.caller(&member, None));
             let answer = session.read_resource(uri, meta, caller, &cancel).await;
             member.answered(&hold, session, answer).await
         };
         member.while_held(&hold, answered).await
     }
 
-    fn caller(&self, server: &str, turn: Option<TurnId>) -> Caller {
+    fn caller(&self, member: &Member, turn: Option<TurnId>) -> Caller {
         let (cwd, questions) = (Arc::clone(&self.cwd), self.questions.clone());
-        Caller { thread: self.thread, cwd, server: server.to_owned(), turn, questions }
+        let (server, on_unresponsive) = (member.spec.name.clone(), member.spec.on_unresponsive);
+        Caller { thread: self.thread, cwd, server, turn, questions, on_unresponsive }
     }
 
     fn member(&self, server: &str) -> Result<Arc<Member>, HelperError> {

@@ -75,6 +75,16 @@ impl Terms {
     pub fn of(spec: &HelperSpec) -> Self {
         Self { startup_timeout: spec.startup_timeout, on_unresponsive: spec.on_unresponsive }
     }
+
+    /// The mildest that suit two who share a helper. A restart ends everybody's calls, so both have to want it; `fail` ends
+    /// only the calls of those who want it.
+    pub fn mildest(self, other: Self) -> Self {
+        let on_unresponsive = match self.on_unresponsive == other.on_unresponsive {
+            true => self.on_unresponsive,
+            false => OnUnresponsive::Fail,
+        };
+        Self { startup_timeout: self.startup_timeout.max(other.startup_timeout), on_unresponsive }
+    }
 }
 
 /// Drives one helper.

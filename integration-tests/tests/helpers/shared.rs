@@ -14,8 +14,9 @@ use skein_protocol::extension::{HelperIsolation, HelperState, SkeinHelpersListPa
 use skein_protocol::helper::McpServerStartupState as State;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::item::ThreadItemBody;
-use skein_protocol::methods::{McpServerToolCall, SkeinHelpersList};
+use skein_protocol::methods::{McpServerToolCall, SkeinHelpersList, ThreadStart};
 use skein_protocol::notifications::{ItemStarted, McpServerStartupStatusUpdated};
+use skein_protocol::thread::ThreadStartParams;
 use skein_protocol::turn::TurnStatus;
 
 use super::text;
@@ -161,5 +162,28 @@ async fn who_comes_back_in_time_gets_the_living_one_and_the_end_of_the_server_wa
     assert_eq!(home.exited(PATIENCE).await?, Exit::Code(0));
     assert_eq!(home.family().count(), 0);
     home.start_again().await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_thread_that_gives_up_on_a_silent_helper_ends_its_own_calls_only() -> Result<()> {
+    let helper = Helper::named("helper")?.set("isolation", "shared");
+    let home = Home::setup().helper(helper).set("helpers.liveness", "1s").start().await?;
+    let mut patient = home.client().await?;
+    let mut strict = home.client().await?;
+    let first = patient.start_said_thread("words").await?;
+    let own = json!({ "mcp_servers": { "helper": { "on_unresponsive": "fail" } } });
+    let params = ThreadStartParams { config: serde_json::from_value(own)?, ..ThreadStartParams::default() };
+    let second = strict.call::<ThreadStart>(params).await?.thread.id;
+    assert_eq!(pid(&mut patient, first).await?, pid(&mut strict, second).await?);
+    let waits =
+        patient.start_call::<McpServerToolCall>(&tool_params(first, "helper", "deaf", json!({}))).await?;
+    patient.quiesce().await?;
+    let hangs = tool_params(second, "helper", "hang", json!({}));
+    assert_eq!(strict.refusal::<McpServerToolCall>(hangs).await?.reason(), "helperUnresponsive");
+    patient.quiesce().await?;
+    assert!(patient.record().iter().all(|message| !message.answers(waits.id())), "its call goes on");
+    drop((waits, patient, strict));
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }

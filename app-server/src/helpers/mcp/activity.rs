@@ -1,16 +1,17 @@
-//! Who waits for a helper: its outstanding calls are counted here, and can be ended here.
+//! Who waits for a helper: its outstanding calls are counted here, and those that do not wait for a silent helper end here.
 
 use rmcp::model::{ClientRequest, PingRequest};
 use rmcp::service::ServiceError;
 use tokio::sync::watch;
 
 use super::{Outstanding, Session};
+use crate::helpers::OnUnresponsive;
 
 /// The outstanding calls of one session.
 #[derive(Debug)]
 pub struct Activity {
     calls: watch::Sender<usize>,
-    /// How often all of them were ended.
+    /// How often those were ended that do not wait for a silent helper.
     given_up: watch::Sender<u64>,
 }
 
@@ -18,7 +19,8 @@ pub struct Activity {
 #[derive(Debug)]
 pub struct Underway<'a> {
     activity: &'a Activity,
-    given_up: watch::Receiver<u64>,
+    /// `None`: it waits also for a silent helper.
+    given_up: Option<watch::Receiver<u64>>,
 }
 
 impl Default for Activity {
@@ -28,18 +30,25 @@ impl Default for Activity {
 }
 
 impl Activity {
-    /// One more call.
-    pub fn begin(&self) -> Underway<'_> {
+    /// One more call, and what its caller does about a helper that shows no life.
+    pub fn begin(&self, rule: OnUnresponsive) -> Underway<'_> {
         self.calls.send_modify(|calls| *calls += 1);
-        Underway { activity: self, given_up: self.given_up.subscribe() }
+        let given_up = match rule {
+            OnUnresponsive::Report => None,
+            OnUnresponsive::Fail | OnUnresponsive::Restart => Some(self.given_up.subscribe()),
+        };
+        Underway { activity: self, given_up }
     }
 }
 
 impl Underway<'_> {
-    /// Until all calls are ended because the helper shows no life.
+    /// Until it is ended because the helper shows no life.
     pub async fn given_up(&mut self) {
-        // The sender lives as long as the reference to it.
-        let _ = self.given_up.changed().await;
+        match &mut self.given_up {
+            // The sender lives as long as the reference to it.
+            Some(given_up) => drop(given_up.changed().await),
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -55,7 +64,7 @@ impl Session {
         self.activity.calls.subscribe()
     }
 
-    /// Ends all outstanding calls; the helper is told.
+    /// Ends the outstanding calls that do not wait for a silent helper; it is told.
     pub fn give_up_calls(&self) {
         self.activity.given_up.send_modify(|times| *times += 1);
     }
@@ -71,5 +80,25 @@ impl Session {
             Ok(_) | Err(ServiceError::McpError(_)) => true,
             Err(_) => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn only_calls_that_do_not_wait_for_a_silent_helper_end_with_its_silence() {
+        let activity = Activity::default();
+        let rules = [OnUnresponsive::Report, OnUnresponsive::Fail, OnUnresponsive::Restart];
+        let mut calls = rules.map(|rule| activity.begin(rule));
+        assert_eq!(*activity.calls.borrow(), 3);
+        activity.given_up.send_modify(|times| *times += 1);
+        let ended = calls.each_mut().map(|call| call.given_up().now_or_never().is_some());
+        assert_eq!(ended, [false, true, true]);
+        drop(calls);
+        assert_eq!(*activity.calls.borrow(), 0);
     }
 }

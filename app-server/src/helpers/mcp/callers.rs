@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::helpers::HelperQuestion;
+use crate::helpers::{HelperQuestion, OnUnresponsive};
 use crate::policy;
 
 /// Who waits for the answer to a call.
@@ -31,6 +31,8 @@ pub struct Caller {
     pub turn: Option<TurnId>,
     /// Where the thread takes questions to its user. None: it takes none.
     pub questions: Option<mpsc::Sender<HelperQuestion>>,
+    /// What the thread does about a helper that shows no life.
+    pub on_unresponsive: OnUnresponsive,
 }
 
 /// The callers of one line. Clones share them.
@@ -74,6 +76,7 @@ struct Call {
 pub struct Entered {
     callers: Callers,
     number: Option<u64>,
+    rule: OnUnresponsive,
 }
 
 impl Callers {
@@ -85,6 +88,7 @@ impl Callers {
     /// A call begins. Without a caller it is one of the server's own.
     pub fn enter(&self, caller: Option<Caller>) -> Entered {
         let mut number = None;
+        let rule = caller.as_ref().map(|caller| caller.on_unresponsive).unwrap_or_default();
         if let Some(caller) = caller {
             self.open.send_modify(|open| {
                 open.calls.push(Call { number: open.next, caller, request: None });
@@ -92,7 +96,7 @@ impl Callers {
                 open.next += 1;
             });
         }
-        Entered { callers: self.clone(), number }
+        Entered { callers: self.clone(), number, rule }
     }
 
     /// Who has made this request, while it is outstanding.
@@ -198,7 +202,7 @@ impl Open {
         {
             self.crowded_until = Some(oldest.until);
         }
-        let Caller { thread, cwd, turn, server: _, questions: _ } = caller;
+        let Caller { thread, cwd, turn, server: _, questions: _, on_unresponsive: _ } = caller;
         let until = now + policy::HELPER_CANCELLED_KEEP;
         self.cancelled.push_back(Cancelled { request, thread, cwd, turn, until });
     }
@@ -213,6 +217,11 @@ impl Open {
 }
 
 impl Entered {
+    /// What its caller does about a helper that shows no life.
+    pub fn rule(&self) -> OnUnresponsive {
+        self.rule
+    }
+
     /// This request is made for it, behind others that were answered.
     pub fn asks(&self, request: &RequestId) {
         self.callers.open.send_if_modified(|open| {
@@ -238,7 +247,9 @@ mod tests {
     fn caller(thread: u128, cwd: &str, turn: Option<&str>) -> Option<Caller> {
         let thread = ThreadId::new(uuid::Uuid::from_u128(thread));
         let turn = turn.map(|turn| TurnId::from(turn.to_owned()));
-        Some(Caller { thread, cwd: Path::new(cwd).into(), server: "a".into(), turn, questions: None })
+        let (cwd, server) = (Path::new(cwd).into(), "a".to_owned());
+        let on_unresponsive = OnUnresponsive::default();
+        Some(Caller { thread, cwd, server, turn, questions: None, on_unresponsive })
     }
 
     #[test]

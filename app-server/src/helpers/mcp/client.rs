@@ -270,6 +270,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+    use crate::helpers::OnUnresponsive;
 
     /// A session, and where the thread with this number hears what is asked.
     fn session() -> Client {
@@ -280,7 +281,8 @@ mod tests {
         let (questions, heard) = mpsc::channel(16);
         let thread = ThreadId::new(uuid::Uuid::from_u128(thread));
         let (cwd, server) = (Path::new("/").into(), "a".to_owned());
-        (Caller { thread, cwd, server, turn: None, questions: Some(questions) }, heard)
+        let on_unresponsive = OnUnresponsive::default();
+        (Caller { thread, cwd, server, turn: None, questions: Some(questions), on_unresponsive }, heard)
     }
 
     fn question() -> McpServerElicitationRequestBody {

@@ -93,6 +93,12 @@ impl<T: Clone, L> Book<T, L> {
         self.leases.get(&lease).and_then(|number| self.entries.get(number))
     }
 
+    /// Who has this lease.
+    pub fn lessee(&mut self, lease: LeaseId) -> Option<&mut L> {
+        let number = self.leases.get(&lease)?;
+        self.entries.get_mut(number)?.lessees.get_mut(&lease)
+    }
+
     /// The instance that takes the next lessee of `key`.
     pub fn current(&self, key: &Key) -> Option<(Number, &Entry<T, L>)> {
         let number = *self.current.get(key)?;

@@ -33,9 +33,7 @@ impl Lease {
 
     /// What of `spec` may change while the instance lives, counts for it from now on.
     pub fn goes_by(&self, spec: &HelperSpec) {
-        if let Some(instance) = self.host.pool.of(self.id) {
-            instance.goes_by(spec);
-        }
+        self.host.pool.goes_by(self.id, spec);
     }
 
     /// The instance that takes a call now, held for as long as the call takes. `None` when the lease was given back.

@@ -378,6 +378,37 @@ async fn a_caller_is_enough_to_replace_it_and_a_thread_that_leaves_ends_its_call
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_mildest_terms_of_all_who_hold_it_count_for_an_instance() {
+    use super::super::OnUnresponsive::{self, Fail, Report, Restart};
+
+    let mut house = House::new();
+    let spec = |on_unresponsive: OnUnresponsive, seconds| HelperSpec {
+        on_unresponsive,
+        startup_timeout: Duration::from_secs(seconds),
+        ..helper(Isolation::Shared)
+    };
+    let (one, _heard) = house.thread("/a", vec![spec(Restart, 60)]);
+    let double = house.next();
+    let instance = Arc::clone(&one.hold_for_tests("a").instance);
+    let terms = || {
+        let terms = *instance.terms.borrow();
+        (terms.on_unresponsive, terms.startup_timeout.as_secs())
+    };
+    assert_eq!(terms(), (Restart, 60));
+    let (two, _heard) = house.thread("/b", vec![spec(Report, 5)]);
+    assert_eq!(terms(), (Fail, 60), "only calls of those who want it end");
+    one.change(vec![spec(Report, 1)]);
+    assert_eq!(terms(), (Report, 5));
+    two.change(vec![spec(Restart, 3)]);
+    assert_eq!(terms(), (Fail, 3));
+    drop(one);
+    assert_eq!(terms(), (Restart, 3), "who has left has no say");
+    house.nothing_more();
+    drop((two, double, instance));
+    house.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_has_lost_its_task_is_started_again_for_all_who_hold_it_and_nothing_else() {
     let mut house = House::new();
     let sets = ["/a", "/b"]
