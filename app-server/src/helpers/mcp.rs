@@ -11,6 +11,7 @@ mod outstanding;
 mod pace;
 mod progress;
 mod rounds;
+mod sign_in;
 mod transport;
 
 use std::path::PathBuf;
@@ -36,6 +37,7 @@ use activity::Activity;
 use callers::{Callers, Entered};
 use client::Client;
 use rounds::Request;
+use sign_in::Pages;
 
 pub use callers::Caller;
 pub use http::{Trouble, Web};
@@ -75,6 +77,8 @@ pub struct Line {
     callers: Callers,
     /// Questions of the helper that its users have not answered.
     asking: Arc<Count>,
+    /// Pages that its calls wait for.
+    pages: Pages,
     hidden: Hidden,
 }
 
@@ -97,6 +101,8 @@ pub enum CallFault {
         code: i32,
         /// Its message.
         message: String,
+        /// What it says beside it.
+        data: Option<Value>,
     },
 }
 
@@ -119,8 +125,9 @@ impl Line {
     /// Of a helper that is started for this directory.
     pub fn new(home: PathBuf) -> Self {
         let (why, suspected, heard) = (Arc::default(), Arc::default(), Arc::default());
-        let (callers, asking, hidden) = (Callers::new(home), Arc::default(), Hidden::default());
-        Self { closed: CancellationToken::new(), why, suspected, heard, callers, asking, hidden }
+        let (callers, asking, pages) = (Callers::new(home), Arc::default(), Pages::default());
+        let (closed, hidden) = (CancellationToken::new(), Hidden::default());
+        Self { closed, why, suspected, heard, callers, asking, pages, hidden }
     }
 
     /// The same, which shows none of these.
@@ -286,6 +293,7 @@ impl CallFault {
         Self::Refused {
             code: rmcp::model::ErrorCode::INTERNAL_ERROR.0,
             message: "its answer is not what was asked for".to_owned(),
+            data: None,
         }
     }
 }
@@ -294,7 +302,8 @@ fn read_answer(answer: Result<ServerResult, ServiceError>) -> Result<ServerResul
     match answer {
         Ok(result) => Ok(result),
         Err(ServiceError::McpError(error)) => {
-            Err(CallFault::Refused { code: error.code.0, message: error.message.into_owned() })
+            let (code, message) = (error.code.0, error.message.into_owned());
+            Err(CallFault::Refused { code, message, data: error.data })
         }
         Err(ServiceError::TransportSend(error)) => {
             Err(http::told(&error).map_or(CallFault::Closed, CallFault::Lost))

@@ -42,6 +42,9 @@ pub const HELPER_ROUNDS: usize = 10;
 pub const HELPER_ROUND_PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// The longest of these pauses. Origin: guess.
 pub const HELPER_ROUND_PAUSE_MOST: Duration = Duration::from_secs(5);
+/// How long a call waits for the end of a page that the user has agreed to open. Origin: guess; a sign-in with a second factor
+/// takes a few minutes, and the user can interrupt.
+pub const HELPER_SIGN_IN: Duration = Duration::from_mins(10);
 /// Questions of helpers that may wait for their thread's owner. Origin: guess; a session that finds no room waits.
 pub const HELPER_QUESTIONS_WAITING: usize = 16;
 /// Bytes of a request of a helper. Origin: guess; a form that a person can fill in has less.

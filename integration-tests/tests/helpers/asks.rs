@@ -163,6 +163,44 @@ async fn a_question_with_an_address_is_passed_on() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_page_that_a_helper_requires_is_shown_and_the_call_made_again() -> Result<()> {
+    // The second refusal is for a user who is not done there yet.
+    for refusals in [1, 2] {
+        let home = Home::start().await?;
+        let mut client = home.client().await?;
+        let thread = client.start_thread().await?.id;
+        let turn =
+            client.start_turn(thread, &format!("/tool helper sign_in {{\"refusals\":{refusals}}}")).await?;
+        let (id, params) = question(&mut client).await?;
+        assert_eq!(params.turn_id.as_ref(), Some(&turn));
+        let McpServerElicitationRequestBody::Url { url, .. } = &params.request else {
+            panic!("an address: {params:?}")
+        };
+        assert_eq!(url, "https://a.example/in");
+        client.answer_request::<Question>(&id, &answer(McpServerElicitationAction::Accept, None)).await?;
+        assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Completed);
+        let call = calls(&client, &turn)?.pop().context("one call")?;
+        assert_eq!(call.result.context("a result")?.content[0]["text"], "signed in");
+        home.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_page_that_the_user_does_not_open_ends_the_call() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let call = tool_params(thread, "helper", "sign_in", json!({ "refusals": 1 }));
+    let call = client.start_call::<McpServerToolCall>(&call).await?;
+    let (id, _) = question(&mut client).await?;
+    client.answer_request::<Question>(&id, &answer(McpServerElicitationAction::Decline, None)).await?;
+    let refused = client.answer(call).await?.expect_err("it is not made again");
+    assert!(refused.message.contains("does not open the page"), "{refused:?}");
+    home.finish().await
+}
+
+#[tokio::test]
 async fn a_disconnect_settles_nothing_and_who_resumes_answers_under_the_same_id() -> Result<()> {
     let (home, mut client, thread, turn) = asking().await?;
     let (id, _) = question(&mut client).await?;

@@ -6,6 +6,9 @@ use serde_json::value::RawValue;
 
 use crate::policy;
 
+/// How a helper tells that the user is done at a page.
+pub const PAGE_COMPLETED: &str = "notifications/elicitation/complete";
+
 /// A message of a helper, by who it is for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard {
@@ -22,6 +25,8 @@ pub enum Heard {
     Progress(ProgressNotificationParam),
     /// It does not want the answer to a request of its own any more.
     Cancelled(RequestId),
+    /// The user is done at the page of this id.
+    PageCompleted(String),
     /// What it offers has changed.
     Changed,
     /// Nothing for anybody: an empty line, a notification that we do not need, an answer without an id that we could have
@@ -47,6 +52,12 @@ struct Head<'a> {
 #[serde(rename_all = "camelCase")]
 struct CancelledParams {
     request_id: Option<RequestId>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageParams {
+    elicitation_id: String,
 }
 
 /// Reads a line.
@@ -92,6 +103,9 @@ fn notification(method: &str, params: Option<&RawValue>) -> Heard {
             .and_then(read)
             .and_then(|params: CancelledParams| params.request_id)
             .map_or(Heard::Nothing, Heard::Cancelled),
+        PAGE_COMPLETED => params
+            .and_then(read)
+            .map_or(Heard::Nothing, |PageParams { elicitation_id }| Heard::PageCompleted(elicitation_id)),
         "notifications/tools/list_changed" | "notifications/resources/list_changed" => Heard::Changed,
         _ => Heard::Nothing,
     }
@@ -140,6 +154,11 @@ mod tests {
             (r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#, Heard::Changed),
             (r#"{"jsonrpc":"2.0","method":"notifications/progress","params":7}"#, Heard::Nothing),
             (r#"{"method":"notifications/strange","id":null}"#, Heard::Nothing),
+            (
+                r#"{"method":"notifications/elicitation/complete","params":{"elicitationId":"e"}}"#,
+                Heard::PageCompleted("e".to_owned()),
+            ),
+            (r#"{"method":"notifications/elicitation/complete"}"#, Heard::Nothing),
             (" \r", Heard::Nothing),
             // Ids that nobody can have asked with.
             (r#"{"jsonrpc":"2.0","id":1.5,"result":{}}"#, Heard::Nothing),

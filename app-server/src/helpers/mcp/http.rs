@@ -28,6 +28,7 @@ use rmcp::transport::streamable_http_client::{
 use rmcp::transport::worker::WorkerTransport;
 
 use super::Line;
+use super::heard::PAGE_COMPLETED;
 use super::open::UNASKED;
 use super::outstanding::{Incoming, Turn};
 use super::progress::Sinks;
@@ -148,7 +149,15 @@ impl HttpTransport {
             JsonRpcMessage::Error(error) => {
                 error.id.iter().for_each(|id| self.line.callers.is_answered(id));
             }
-            JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => {}
+            JsonRpcMessage::Notification(notification) => {
+                if let ServerNotification::CustomNotification(own) = &notification.notification
+                    && own.method == PAGE_COMPLETED
+                    && let Some(id) = own.params.as_ref().and_then(|params| params["elicitationId"].as_str())
+                {
+                    self.line.pages.completed(id);
+                }
+            }
+            JsonRpcMessage::Request(_) => {}
         }
         self.sinks.heed(&message);
         self.may_ask(&message).then_some(message)
@@ -293,6 +302,22 @@ mod tests {
 
     fn message<T: serde::de::DeserializeOwned>(text: serde_json::Value) -> T {
         serde_json::from_value(text).expect("a message")
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_page_reaches_the_call_that_waits_for_it() {
+        let mut transport = transport();
+        let awaited = transport.line.pages.await_all(["e".to_owned()].into_iter());
+        let done = |id: &str| {
+            let params = json!({ "elicitationId": id });
+            message(
+                json!({ "jsonrpc": "2.0", "method": "notifications/elicitation/complete", "params": params }),
+            )
+        };
+        transport.said(0, Some(done("other")));
+        assert!(futures_util::FutureExt::now_or_never(awaited.done()).is_none());
+        transport.said(0, Some(done("e")));
+        assert!(futures_util::FutureExt::now_or_never(awaited.done()).is_some());
     }
 
     #[tokio::test]

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{self, NO_SAMPLING};
 use super::progress::Progress;
+use super::sign_in::SignIn;
 use super::{CallFault, Caller, Session, reread};
 use crate::policy;
 
@@ -100,28 +101,46 @@ impl Session {
         cancel: &CancellationToken,
     ) -> Result<T, CallFault> {
         let call = self.line.callers.enter(caller.clone());
-        // With a handshake there are requests for that.
-        let again = (!self.version.has_initialize()).then(|| request.clone());
-        let mut message = request.message();
+        // With a handshake there are requests for that, and pages that a refusal names.
+        let has_requests = self.version.has_initialize();
+        let mut message = request.clone().message();
         let mut rounds = Rounds { done: 0, pause: policy::HELPER_ROUND_PAUSE_FIRST };
+        let mut sign_in = SignIn::default();
         loop {
-            let result = self.ask_once(message, meta.clone(), &call, cancel).await?;
-            let result = serde_json::to_value(&result).unwrap_or_default();
-            let Some(again) = again.as_ref().filter(|_| result["resultType"] == "input_required") else {
-                return serde_json::from_value(result).map_err(|_| CallFault::strange());
+            let result = match self.ask_once(message, meta.clone(), &call, cancel).await {
+                Err(refused @ CallFault::Refused { .. }) if has_requests => {
+                    let signed_in = self.signed_in(sign_in, refused, caller.as_ref());
+                    sign_in = self.unless_over(cancel, signed_in).await?;
+                    message = request.clone().message();
+                    continue;
+                }
+                result => serde_json::to_value(&result?).unwrap_or_default(),
             };
+            if has_requests || result["resultType"] != "input_required" {
+                return serde_json::from_value(result).map_err(|_| CallFault::strange());
+            }
             let told = async {
                 let wanted = Wanted::read(result)?;
                 rounds.next(wanted.wishes.is_empty()).await?;
                 self.tell(wanted, caller.as_ref()).await
             };
-            let (inputs, state) = tokio::select! {
-                biased;
-                () = cancel.cancelled() => return Err(CallFault::Cancelled),
-                () = self.line.closed.cancelled() => return Err(CallFault::Closed),
-                told = told => told.map_err(CallFault::Unanswerable)?,
-            };
-            message = again.again(inputs, state);
+            let told = async { told.await.map_err(CallFault::Unanswerable) };
+            let (inputs, state) = self.unless_over(cancel, told).await?;
+            message = request.again(inputs, state);
+        }
+    }
+
+    /// Waits while nothing is outstanding at the helper, no longer than the call and the line.
+    async fn unless_over<T>(
+        &self,
+        cancel: &CancellationToken,
+        told: impl Future<Output = Result<T, CallFault>>,
+    ) -> Result<T, CallFault> {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(CallFault::Cancelled),
+            () = self.line.closed.cancelled() => Err(CallFault::Closed),
+            told = told => told,
         }
     }
 

@@ -162,6 +162,10 @@ impl LineTransport {
                 false
             }
             Heard::Cancelled(id) => self.asked.withdrawn(&id),
+            Heard::PageCompleted(id) => {
+                self.line.pages.completed(&id);
+                false
+            }
             Heard::Changed => {
                 // One is as good as a thousand.
                 self.rest_until = self.pace.stray(Clock.now());

@@ -94,7 +94,9 @@ impl Member {
             Err(CallFault::Cancelled) => Err(HelperError::Cancelled { server }),
             Err(CallFault::Lost(reason)) => Err(HelperError::Lost { server, reason }),
             Err(CallFault::Unanswerable(reason)) => Err(HelperError::Unanswerable { server, reason }),
-            Err(CallFault::Refused { code, message }) => Err(HelperError::Refused { server, code, message }),
+            Err(CallFault::Refused { code, message, data: _ }) => {
+                Err(HelperError::Refused { server, code, message })
+            }
             Err(CallFault::Unresponsive) => Err(HelperError::Unresponsive { server }),
             Err(CallFault::Closed) => {
                 let reason = end_reason(&hold.instance, &session).await;

@@ -26,6 +26,11 @@ pub const TOOLS: &[Tool] = &[
         Some(("request", "object")),
     ),
     ("ask_now", "Lets `ask_later` ask, and answers with the client's answer to it as JSON.", None),
+    (
+        "sign_in",
+        "Is refused until the user was at a page: so many times, the last time with word that the page is done.",
+        Some(("refusals", "integer")),
+    ),
     ("settled", "Answers once every call of `ask` is answered.", None),
     ("withdraw", "Withdraws every question that was not answered.", None),
     (
@@ -45,6 +50,8 @@ pub struct Asks {
     answered: Condvar,
     /// Calls of `ask_later` and what they ask.
     later: Mutex<Vec<(Value, Value)>>,
+    /// How often `sign_in` was refused.
+    refused: Mutex<u64>,
     /// Calls of `ask` without an answer.
     under_way: Mutex<usize>,
     settled: Condvar,
@@ -124,6 +131,7 @@ pub fn call(asks: &Arc<Asks>, id: &Value, tool: &str, params: &Value) -> bool {
             ask_now(asks, id, later.unwrap_or_default());
         }
         "settled" => settled(asks, id),
+        "sign_in" => sign_in(asks, id, number("refusals")),
         "ask_many" => ask_many(asks, id, number("count"), number("refused")),
         "withdraw" => {
             asks.withdraw();
@@ -144,6 +152,23 @@ pub fn call(asks: &Arc<Asks>, id: &Value, tool: &str, params: &Value) -> bool {
         _ => return false,
     }
     true
+}
+
+fn sign_in(asks: &Asks, id: &Value, refusals: u64) {
+    let mut refused = asks.refused.lock().unwrap_or_else(PoisonError::into_inner);
+    if *refused == refusals {
+        say(id, "signed in");
+        return;
+    }
+    *refused += 1;
+    let page =
+        json!({ "mode": "url", "message": "Sign in", "url": "https://a.example/in", "elicitationId": "e" });
+    let error = json!({ "code": -32042, "message": "sign in first", "data": { "elicitations": [page] } });
+    send(&json!({ "jsonrpc": "2.0", "id": id, "error": error }));
+    if *refused == 2 {
+        let about = json!({ "elicitationId": "e" });
+        send(&json!({ "jsonrpc": "2.0", "method": "notifications/elicitation/complete", "params": about }));
+    }
 }
 
 fn settled(asks: &Arc<Asks>, id: &Value) {
