@@ -1,6 +1,7 @@
 //! One helper's life, from its start until no process of it is left: a task that nobody waits for, and a snapshot that
 //! everybody may look at. What is done when is decided by `life.rs`.
 
+mod announced;
 mod running;
 mod snapshot;
 
@@ -22,6 +23,7 @@ use super::link::{Link, Wire};
 use super::mcp::{Asked, Line, Offers, Session};
 use super::{ExitReport, HelperSpec, OnUnresponsive, ProcessHost};
 use crate::policy;
+use announced::{Announced, Failure};
 use running::{Running, Woken, until};
 pub use snapshot::Snapshot;
 
@@ -101,6 +103,8 @@ pub struct Supervisor {
     running: Option<Running>,
     /// How its starts went about finding out what it speaks.
     asked: Asked,
+    /// What clients have heard of its starts.
+    announced: Announced,
     /// Why it failed last, with the last lines of its stderr.
     why: String,
     fault: Fault,
@@ -140,6 +144,7 @@ impl Supervisor {
             life: Life::new(rules),
             running: None,
             asked: Asked::default(),
+            announced: Announced::default(),
             why: String::new(),
             fault: Fault::Passing,
             report: None,
@@ -180,7 +185,9 @@ impl Supervisor {
             Effect::Start => {
                 self.counted = Some(self.host.counters.starting.one_more());
                 self.seen.send_modify(|seen| seen.starts(&self.spec));
-                self.announce(McpServerStartupState::Starting, None);
+                if self.announced.starts() {
+                    self.announce(McpServerStartupState::Starting, None);
+                }
             }
             Effect::End => self.begin_end(),
             Effect::Ping => {
@@ -289,6 +296,7 @@ impl Supervisor {
         self.counted = Some(self.host.counters.ready.one_more());
         self.publish(Ok(Offers { tools, ..Offers::default() }));
         self.seen.send_modify(|seen| seen.is_up(session));
+        self.announced.ready();
         self.announce(McpServerStartupState::Ready, None);
     }
 
@@ -379,9 +387,13 @@ impl Supervisor {
             seen.unauthorized = unauthorized;
             seen.ends(state, reason.clone());
         });
+        let ended = if was_ready { Failure::OfReady } else { Failure::OfStart };
+        let failure = if state == HelperState::Broken { Failure::Final } else { ended };
         if state != HelperState::Stopping {
             tracing::info!(helper = self.spec.name, why = self.why, "it has failed");
-            self.announce(McpServerStartupState::Failed, Some(reason));
+            if self.announced.fails(failure) {
+                self.announce(McpServerStartupState::Failed, Some(reason));
+            }
         } else if !was_ready {
             self.announce(McpServerStartupState::Cancelled, None);
         }

@@ -52,6 +52,24 @@ async fn a_program_that_is_not_there_is_told_and_stops_no_turn() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_start_that_fails_again_and_again_is_told_once_until_it_is_given_up() -> Result<()> {
+    let failing = Helper::with("failing", &["--exit-at-start", "3"])?;
+    let home = Home::setup().helper(failing).start().await?;
+    let mut client = home.client().await?;
+    client.start_thread().await?;
+    let given_up = |told: &skein_protocol::event::McpServerStatusUpdatedNotification| {
+        told.error.as_ref().is_some_and(|error| error.contains("it failed 5 times"))
+    };
+    client.next::<McpServerStartupStatusUpdated>(given_up).await?;
+    let told = client.heard::<McpServerStartupStatusUpdated>()?.into_iter().map(|told| told.status);
+    let wanted =
+        [McpServerStartupState::Starting, McpServerStartupState::Failed, McpServerStartupState::Failed];
+    assert_eq!(told.collect::<Vec<_>>(), wanted);
+    home.until_zero(PATIENCE).await?;
+    home.finish().await
+}
+
+#[tokio::test]
 async fn what_a_helper_says_of_its_secrets_is_shown_to_nobody() -> Result<()> {
     const SECRETS: [&str; 2] = ["named-s3cret-s3cret", "plain-s3cret-s3cret"];
     let says = |what: &str| ["-c".to_owned(), format!("echo \"no such key: $NAMED $PLAIN\" {what}; exit 3")];
