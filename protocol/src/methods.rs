@@ -138,12 +138,14 @@ methods! {
     TurnSteer = "turn/steer" [Thread, Stable] TurnSteerParams => TurnSteerResponse;
     /// Ends the turn that runs.
     TurnInterrupt = "turn/interrupt" [Thread, Stable] TurnInterruptParams => TurnInterruptResponse;
-    /// The helpers of a thread and how each is doing. Never waits for a helper.
+    /// The helpers of a thread and how each is doing, from memory. Without a thread: those of the settings. A helper that runs
+    /// is looked at; another one is started for the answer, which waits for its start, and ends with it.
     McpServerStatusList = "mcpServerStatus/list" [Inline, Stable]
         ListMcpServerStatusParams => ListMcpServerStatusResponse;
     /// Calls a tool of one of the thread's helpers. Answered when the tool is done, however long that takes.
     McpServerToolCall = "mcpServer/tool/call" [Helper, Stable] McpServerToolCallParams => McpServerToolCallResponse;
-    /// Reads a resource of one of the thread's helpers. Answered when the helper does.
+    /// Reads a resource of one of the thread's helpers. Answered when the helper does. Without a thread the helper of the
+    /// settings is started for the answer, and what it asks the user is refused.
     McpServerResourceRead = "mcpServer/resource/read" [Helper, Stable]
         McpResourceReadParams => McpResourceReadResponse;
     /// The models that turns can use.

@@ -13,21 +13,53 @@ use skein_protocol::ids::ThreadId;
 
 use super::paging;
 use crate::connection::Connection;
-use crate::helpers::{Census, HelperCall, HelperSet, HelperSpec};
+use crate::connection::reply::Reply;
+use crate::helpers::{Census, HelperCall, HelperError, HelperSet, HelperSpec};
+use crate::policy;
 use crate::router::errors;
 use crate::services::Services;
 use crate::tasks::Pool;
 use crate::thread::dispatch;
 use crate::thread::error::ThreadError;
 use crate::thread::machine::Phase;
+use crate::thread::pictures;
 use crate::thread::registry::ThreadHandle;
 
-/// `mcpServerStatus/list`: the helpers of a thread; without a thread, those that the configuration names.
+/// `mcpServerStatus/list`: the helpers of a thread, at once; without a thread, those that the configuration names, started for the
+/// answer where they do not run.
 pub fn status_list(
     connection: &Arc<Connection>,
     params: ListMcpServerStatusParams,
-) -> Result<ListMcpServerStatusResponse, WireError> {
-    let mut statuses = statuses(&connection.services, params.thread_id)?;
+    reply: Reply<ListMcpServerStatusResponse>,
+) {
+    let services = Arc::clone(&connection.services);
+    if let Some(id) = params.thread_id {
+        return reply.send(statuses(&services, id).map(|statuses| page(statuses, params)));
+    }
+    let Ok(place) = Arc::clone(&connection.in_flight).try_acquire_owned() else {
+        services.counters.overloaded.add_one();
+        let most = services.config().limits.requests_in_flight;
+        return reply.err(&errors::too_many_requests(most, policy::BUSY_RETRY));
+    };
+    let ended = connection.ended.clone();
+    let tasks = services.tasks.clone();
+    tasks.spawn("helpers-of-the-settings", async move {
+        let config = services.config();
+        let mut specs: Vec<_> = config.helpers.values().cloned().collect();
+        specs.retain(|spec| params.server_name.as_ref().is_none_or(|name| spec.name == *name));
+        let cwd = pictures::working_directory(None);
+        let looked = ended.run_until_cancelled(services.host.offered(specs, cwd.as_ref())).await;
+        drop(place);
+        if let Some(statuses) = looked {
+            reply.ok(&page(statuses.to_vec(), params));
+        }
+    });
+}
+
+fn page(
+    mut statuses: Vec<McpServerStatus>,
+    params: ListMcpServerStatusParams,
+) -> ListMcpServerStatusResponse {
     if let Some(name) = &params.server_name {
         statuses.retain(|status| status.name == *name);
     }
@@ -42,15 +74,13 @@ pub fn status_list(
         statuses.retain(|status| status.name > *cursor);
     }
     let (data, next_cursor) = paging::page(statuses, params.limit, |status| status.name.clone());
-    Ok(ListMcpServerStatusResponse { data, next_cursor })
+    ListMcpServerStatusResponse { data, next_cursor }
 }
 
-fn statuses(services: &Services, thread: Option<ThreadId>) -> Result<Vec<McpServerStatus>, WireError> {
-    if let Some(id) = thread {
-        let handle = loaded(services, id)?;
-        if let Some(set) = handle.seen(|snapshot| snapshot.helpers.clone()) {
-            return Ok(set.statuses());
-        }
+fn statuses(services: &Services, id: ThreadId) -> Result<Vec<McpServerStatus>, WireError> {
+    let handle = loaded(services, id)?;
+    if let Some(set) = handle.seen(|snapshot| snapshot.helpers.clone()) {
+        return Ok(set.statuses());
     }
     let config = services.config();
     Ok(config.helpers.values().map(HelperSpec::status).collect())
@@ -72,22 +102,35 @@ pub async fn call(
     called.map_err(|error| errors::helper(&error).thread(id))
 }
 
-/// `mcpServer/resource/read`: waits for the helper, as a call of a tool does.
+/// `mcpServer/resource/read`: waits for the helper, as a call of a tool does. Without a thread the helper is started for the answer.
 pub async fn read_resource(
     connection: Arc<Connection>,
     params: McpResourceReadParams,
 ) -> Result<McpResourceReadResponse, WireError> {
-    let Some(id) = params.thread_id else {
-        let text = "helpers belong to threads; name one that is loaded with threadId";
-        return Err(WireError::invalid_params("threadRequired", text).path("threadId"));
-    };
-    let handle = loaded(&connection.services, id)?;
-    let _under_way = handle.begin_request();
-    let set = helpers(&connection, &handle, &params.server).await?;
     let meta = params.meta.map(|meta| meta.into_iter().collect());
     let cancel = connection.ended.child_token();
-    let read = set.read_resource(&params.server, params.uri, meta, cancel).await;
-    let answer = read.map_err(|error| errors::helper(&error).thread(id))?;
+    let answer = match params.thread_id {
+        Some(id) => {
+            let handle = loaded(&connection.services, id)?;
+            let _under_way = handle.begin_request();
+            let set = helpers(&connection, &handle, &params.server).await?;
+            let read = set.read_resource(&params.server, params.uri, meta, cancel).await;
+            read.map_err(|error| errors::helper(&error).thread(id))?
+        }
+        None => {
+            let services = &connection.services;
+            let spec = services.config().helpers.get(&params.server).cloned();
+            let cwd = pictures::working_directory(None);
+            let set = HelperSet::for_an_answer(&services.host, spec.into_iter().collect(), cwd.as_ref());
+            let read = set.read_resource(&params.server, params.uri, meta, cancel.clone());
+            let read = tokio::select! {
+                biased;
+                () = services.host.closing() => Err(HelperError::Cancelled { server: params.server.clone() }),
+                read = read => read,
+            };
+            read.map_err(|error| errors::helper(&error))?
+        }
+    };
     Ok(McpResourceReadResponse { origin_call_id: params.origin_call_id, ..answer })
 }
 

@@ -106,7 +106,7 @@ fn add_startup(router: &mut Router) {
 }
 
 fn add_helpers(router: &mut Router) {
-    router.inline::<McpServerStatusList>(helper::status_list);
+    router.in_step::<McpServerStatusList>(helper::status_list);
     router.helper::<McpServerToolCall, _>(helper::call);
     router.helper::<McpServerResourceRead, _>(helper::read_resource);
     router.store::<SkeinHelpersList, _>(helper::processes);

@@ -12,10 +12,13 @@ use skein_protocol::thread::{
     ThreadUnsubscribeParams, ThreadUnsubscribeResponse, ThreadUnsubscribeStatus,
 };
 
+use tokio::sync::mpsc;
+
 use super::pages;
 use crate::config::{Overrides, helpers_from_thread_config};
 use crate::connection::Connection;
 use crate::connection::reply::Reply;
+use crate::helpers::{HelperSet, HelperSpec};
 use crate::policy;
 use crate::rollout::ReadError;
 use crate::router::errors;
@@ -26,6 +29,7 @@ use crate::thread::error::ThreadError;
 use crate::thread::event::{Force, Materialised};
 use crate::thread::history::History;
 use crate::thread::machine::{Persistence, Phase};
+use crate::thread::pictures;
 use crate::thread::snapshot::Snapshot;
 use crate::thread::subscribers::{Left, Role};
 use crate::turn::own_tools;
@@ -47,29 +51,70 @@ pub fn start(connection: &Arc<Connection>, params: ThreadStartParams, reply: Rep
     // A connection that is gone gets no thread.
     let Some(ticket) = services.subscribers.begin_resume(connection.id(), id) else { return };
     let originator = connection.client().map(|client| client.name.clone()).unwrap_or_default();
-    let start = Start { params, helpers, ticket, originator, reply };
-    match named {
-        None => dispatch::deliver(services, id, Command::Start(Box::new(start))),
-        Some(_) => {
-            let started = start_anew(Arc::clone(services), id, start);
-            services.tasks.spawn(format!("start/{id}"), started);
+    let required = required_helpers(services, &helpers);
+    let start = Start { params, helpers, required: None, ticket, originator, reply };
+    if named.is_none() && required.is_empty() {
+        return dispatch::deliver(services, id, Command::Start(Box::new(start)));
+    }
+    let (services, ended) = (Arc::clone(services), connection.ended.clone());
+    let tasks = services.tasks.clone();
+    tasks.spawn(format!("start/{id}"), async move {
+        let mut start = start;
+        let allowed = async {
+            if named.is_some() {
+                is_nowhere(&services, id).await?;
+            }
+            start.required = require(&services, id, &start, required).await?;
+            Ok::<_, WireError>(())
+        };
+        match ended.run_until_cancelled(allowed).await {
+            Some(Ok(())) => dispatch::deliver(&services, id, Command::Start(Box::new(start))),
+            Some(Err(refusal)) => Command::Start(Box::new(start)).refuse(&services, &refusal),
+            // Nobody is left to be answered.
+            None => services.subscribers.end_resume(start.ticket),
         }
+    });
+}
+
+/// Whether a thread of an earlier server's is nowhere any more, so that it can begin anew.
+async fn is_nowhere(services: &Services, id: ThreadId) -> Result<(), WireError> {
+    let exists = services.registry.handle(id).is_some();
+    match services.store.exists(id).await {
+        Ok(on_disk) if exists || on_disk => {
+            let text = format!("{id} exists; resume it (thread/resume)");
+            Err(WireError::invalid_params("threadExists", text).path("skein.threadId").thread(id))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(errors::read(error, id)),
     }
 }
 
-/// Begins a thread of an earlier server's, which is nowhere any more.
-async fn start_anew(services: Arc<Services>, id: ThreadId, start: Start) {
-    let exists = services.registry.handle(id).is_some();
-    let refusal = match services.store.exists(id).await {
-        Ok(on_disk) if exists || on_disk => {
-            let text = format!("{id} exists; resume it (thread/resume)");
-            WireError::invalid_params("threadExists", text).path("skein.threadId").thread(id)
-        }
-        Ok(_) => return dispatch::deliver(&services, id, Command::Start(Box::new(start))),
-        Err(error) => errors::read(error, id),
+/// The helpers without which a thread with these settings does not start.
+fn required_helpers(services: &Services, own: &Overrides) -> Vec<HelperSpec> {
+    let helpers = own.over(&services.config().helpers).unwrap_or_default();
+    helpers.into_values().filter(|spec| spec.required && spec.enabled).collect()
+}
+
+/// Starts these helpers for the thread that is to be, and waits for them. The thread's owner takes them over: they are its own.
+async fn require(
+    services: &Arc<Services>,
+    id: ThreadId,
+    start: &Start,
+    required: Vec<HelperSpec>,
+) -> Result<Option<HelperSet>, WireError> {
+    if required.is_empty() {
+        return Ok(None);
+    }
+    let cwd = pictures::new_settings(&start.params, &start.helpers, &services.config()).cwd;
+    let (events, _nobody_hears) = mpsc::channel(policy::HELPER_EVENTS);
+    let set = HelperSet::start(&services.host, id, required, cwd.into(), events);
+    let there = tokio::select! {
+        biased;
+        () = services.host.closing() => Err(errors::thread(&ThreadError::Stopping { id })),
+        there = set.tools() => there.map_err(|error| errors::helper(&error)).map(|_tools| ()),
     };
-    services.subscribers.end_resume(start.ticket);
-    start.reply.err(&refusal);
+    there?;
+    Ok(Some(set))
 }
 
 /// `thread/resume`

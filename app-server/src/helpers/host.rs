@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::census::Census;
 use super::liveness::Looks;
+use super::lookup::Lookups;
 use super::mark::{HomeMark, Mark, StartMark};
 use super::pool::{Pool, PoolCounts};
 use super::rungs::Lacking;
@@ -103,6 +104,8 @@ pub struct ProcessHost {
     /// Pids of the guards that live. Held while one is started or reaped, and while orphans are looked for: a child
     /// that is not in here while the lock is held is no guard.
     guards: Mutex<HashSet<i32>>,
+    /// What is looked up at helpers without a thread.
+    pub(super) lookups: Lookups,
     pub(super) counters: Counters,
     pub(super) hurry: CancellationToken,
     pub(super) start: StartMark,
@@ -146,6 +149,7 @@ impl ProcessHost {
             only_helpers,
             lacking,
             guards: Mutex::default(),
+            lookups: Lookups::default(),
             counters: Counters::default(),
             hurry: CancellationToken::new(),
             pool: Pool::default(),
@@ -258,6 +262,11 @@ impl ProcessHost {
     /// Starts helpers again that are given up or wait for their next start, where threads use them. Waits for none.
     pub fn revive(self: &Arc<Self>) {
         Pool::revive(self);
+    }
+
+    /// Until the server stops.
+    pub async fn closing(&self) {
+        self.pool.closing().await;
     }
 
     /// Ends the helpers that are kept for who comes back, and keeps none from now on. Returns when no helper is left: those

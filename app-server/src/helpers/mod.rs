@@ -28,6 +28,7 @@ mod life;
 mod limits;
 mod link;
 mod liveness;
+mod lookup;
 mod mark;
 mod masks;
 mod mcp;

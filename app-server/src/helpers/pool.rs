@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use skein_protocol::extension::HelperState;
-use skein_protocol::helper::McpServerStartupState;
+use skein_protocol::helper::{McpServerStartupState, McpServerStatus};
 use skein_protocol::ids::ThreadId;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,8 @@ pub struct Pool {
     book: Mutex<Book<Arc<Instance>, Lessee>>,
     /// An instance has left.
     left: Notify,
+    /// Cancelled when the server stops: nobody waits for helpers any more.
+    closing: CancellationToken,
     /// Stand for the processes in tests.
     #[cfg(test)]
     pub doubles: std::sync::OnceLock<mpsc::Sender<tests::Double>>,
@@ -102,6 +104,24 @@ impl Pool {
             entry.what.tell_again(entry.lessees.get(&id));
         }
         Lease::new(host, id, key)
+    }
+
+    /// The status of an instance of this program, or server, that takes calls, whoever holds it.
+    pub fn up(host: &Arc<ProcessHost>, spec: &HelperSpec) -> Option<McpServerStatus> {
+        let book = host.pool.book();
+        let alike = |entry: &&Entry<Arc<Instance>, Lessee>| {
+            let (one, takes) = (&entry.what.spec, &entry.what.seen.borrow().state);
+            one.name == spec.name && one.transport == spec.transport && takes.is_up()
+        };
+        let entry = book.entries().map(|(_, entry)| entry).find(alike)?;
+        let mut status = entry.what.seen.borrow().shown();
+        status.tools.retain(|name, _| spec.offers(name));
+        Some(status)
+    }
+
+    /// Until the server stops.
+    pub async fn closing(&self) {
+        self.closing.cancelled().await;
     }
 
     fn of(&self, lease: LeaseId) -> Option<Arc<Instance>> {
@@ -182,6 +202,7 @@ impl Pool {
     /// Ends what is kept for who comes back, and keeps nothing more. Returns when no instance is left: those that threads
     /// hold end with their threads.
     pub async fn close(&self) {
+        self.closing.cancel();
         end(self.book().close());
         loop {
             let mut left = std::pin::pin!(self.left.notified());

@@ -14,6 +14,7 @@ use super::mcp::{Caller, ToolCall};
 use super::pool::{Instance, Key, Lease, Pool, Program};
 use super::supervisor::HelperEvent;
 use super::{ApprovalMode, ExitReport, HelperError, HelperQuestion, HelperSpec, ProcessHost};
+use crate::policy;
 
 mod member;
 #[cfg(test)]
@@ -171,6 +172,15 @@ impl HelperSet {
     #[must_use]
     pub fn statuses(&self) -> Vec<McpServerStatus> {
         self.members().iter().map(|member| member.status()).collect()
+    }
+
+    /// How a helper is after its start, with all that it lists, and at last when the time for a start is over.
+    pub(super) async fn offered(&self, server: &str) -> Option<McpServerStatus> {
+        let member = self.member(server).ok()?;
+        let most = member.spec.startup_timeout.min(policy::HELPER_STARTUP_TIMEOUT);
+        // What it has not listed by then is left out.
+        let _ = tokio::time::timeout(most, member.listed()).await;
+        Some(member.status())
     }
 
     /// Of how many helpers a process may be left. Waits for nothing.

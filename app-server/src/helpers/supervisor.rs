@@ -318,7 +318,10 @@ impl Supervisor {
                         return Event::Sign;
                     }
                 }
-                Woken::Listed(listed) => self.publish(listed),
+                Woken::Listed(listed) => {
+                    self.publish(listed);
+                    self.seen.send_modify(|seen| seen.listed = true);
+                }
                 Woken::Broken => {
                     let why = running.reason().await;
                     return self.failed(why, Fault::Passing);

@@ -76,6 +76,8 @@ pub struct Start {
     pub params: ThreadStartParams,
     /// The helpers of its `config`.
     pub helpers: Overrides,
+    /// Helpers without which the thread does not start; held until its owner holds them.
+    pub required: Option<HelperSet>,
     /// The subscription that is to be made.
     pub ticket: Ticket,
     /// The client's name.

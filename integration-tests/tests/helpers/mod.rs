@@ -13,6 +13,7 @@ mod resources;
 mod shared;
 mod stalled;
 mod start;
+mod threadless;
 
 use anyhow::Result;
 use serde_json::json;

@@ -2,9 +2,8 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use skein_integration_tests::home::{Helper, Home};
+use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_integration_tests::requests::tool_params;
-use skein_protocol::error::INVALID_PARAMS;
 use skein_protocol::helper::{McpResourceReadParams, McpServerStartupState, ResourceContent};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{McpServerResourceRead, McpServerToolCall};
@@ -73,10 +72,22 @@ async fn a_resource_that_cannot_be_read_says_why() -> Result<()> {
     let refused = client.refusal::<McpServerResourceRead>(read(Some(thread), "memo://three")).await?;
     assert_eq!(refused.reason(), "helperRefused");
     assert!(refused.message.contains("-32002: no resource memo://three"), "{refused:?}");
-    let refused = client.refusal::<McpServerResourceRead>(read(None, "memo://one")).await?;
-    assert_eq!((refused.code, refused.reason()), (INVALID_PARAMS, "threadRequired"));
     let stranger = McpResourceReadParams { server: "nobody".to_owned(), ..read(Some(thread), "memo://one") };
     assert_eq!(client.refusal::<McpServerResourceRead>(stranger).await?.reason(), "unknownHelper");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_resource_is_read_without_a_thread_and_nothing_is_left() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let answer = client.call::<McpServerResourceRead>(read(None, "memo://one")).await?;
+    assert_eq!((answer.contents.len(), answer.origin_call_id.as_deref()), (1, Some("call")));
+    let refused = client.refusal::<McpServerResourceRead>(read(None, "memo://three")).await?;
+    assert_eq!(refused.reason(), "helperRefused");
+    let stranger = McpResourceReadParams { server: "nobody".to_owned(), ..read(None, "memo://one") };
+    assert_eq!(client.refusal::<McpServerResourceRead>(stranger).await?.reason(), "unknownHelper");
+    home.until_zero(PATIENCE).await?;
     home.finish().await
 }
 

@@ -101,10 +101,20 @@ async fn what_a_helper_says_of_its_secrets_is_shown_to_nobody() -> Result<()> {
 
 #[tokio::test]
 async fn a_required_helper_that_is_not_there_fails_the_turn_with_its_last_words() -> Result<()> {
-    let required = Helper::with("needed", &["--exit-at-start", "7"])?.set("required", true);
+    // It starts while the flag is there.
+    let folder = tempfile::tempdir()?;
+    let flag = folder.path().join("flag");
+    std::fs::write(&flag, "")?;
+    let program = skein_integration_tests::paths::mcp_helper()?;
+    let script =
+        format!("test -e {} && exec {}; echo as told >&2; exit 7", flag.display(), program.display());
+    let required = Helper::program("needed", "sh", &["-c".to_owned(), script]).set("required", true);
     let home = Home::setup().helper(required).start().await?;
     let mut client = home.client().await?;
-    let thread = client.start_thread().await?.id;
+    let thread = client.start_said_thread("words").await?;
+    client.unload(thread, true).await?;
+    std::fs::remove_file(&flag)?;
+    client.resume(thread).await?;
     let turn = client.turn(thread, "any words").await?;
     assert_eq!(turn.status, TurnStatus::Failed);
     let message = turn.error.unwrap().message;

@@ -41,6 +41,12 @@ impl Member {
         }
     }
 
+    /// Until its start is over, and all that it has is listed, where it takes calls.
+    pub async fn listed(&self) {
+        let Some(instance) = self.lease.instance() else { return };
+        wait(&instance, |seen| is_settled(seen) && (!seen.state.is_up() || seen.listed)).await;
+    }
+
     /// The instance that a call goes to.
     pub fn hold(&self) -> Result<Hold, HelperError> {
         self.lease.hold().ok_or_else(|| match self.lease.instance() {
@@ -158,7 +164,11 @@ impl Member {
 
 /// As it is after its start, however that went; where there is little hope of one, as it is now.
 async fn settled(instance: &Instance) -> Snapshot {
-    wait(instance, |seen| match seen.state {
+    wait(instance, is_settled).await
+}
+
+fn is_settled(seen: &Snapshot) -> bool {
+    match seen.state {
         HelperState::Starting | HelperState::Restarting => !seen.hopeful,
         HelperState::Disabled
         | HelperState::Ready
@@ -167,8 +177,7 @@ async fn settled(instance: &Instance) -> Snapshot {
         | HelperState::Broken
         | HelperState::Stopping
         | HelperState::Stopped => true,
-    })
-    .await
+    }
 }
 
 /// As it is when it takes calls, or after the start that is under way, or the next one, has failed. One that shows no life

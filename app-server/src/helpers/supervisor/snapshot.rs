@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub failed_starts: u64,
     /// The start that is under way, or the next one, may well succeed: it is the first, or follows a life that was ready.
     pub hopeful: bool,
+    /// All that it has is listed: resources are, behind its start.
+    pub listed: bool,
     /// Nothing happens but that it has a connection open.
     pub waits_for_others: bool,
     /// Calls that wait for it to start, or to show life.
@@ -57,6 +59,7 @@ impl Snapshot {
             over: (!spec.enabled).then(|| ExitReport::nothing(&spec.name)),
             failed_starts: 0,
             hopeful: true,
+            listed: false,
             waits_for_others: false,
             waiting: Arc::default(),
         };
@@ -101,7 +104,7 @@ impl Snapshot {
 
     /// Another try begins.
     pub(super) fn starts(&mut self, spec: &HelperSpec) {
-        self.unauthorized = false;
+        (self.unauthorized, self.listed) = (false, false);
         self.alive = spec.stdio().is_some();
         self.is_now(HelperState::Starting);
     }
@@ -110,6 +113,7 @@ impl Snapshot {
         self.status.server_info.clone_from(&session.info);
         self.status.server_capabilities.clone_from(&session.capabilities);
         self.protocol_version = Some(session.protocol_version().to_owned());
+        self.listed = !session.has_resources();
         self.session = Some(session);
         self.reason = None;
         self.is_now(HelperState::Ready);
