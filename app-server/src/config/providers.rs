@@ -114,6 +114,7 @@ fn over(base: ProviderSpec, place: &Place, section: &mut Section<'_>) -> Provide
         stream_max_retries: retries(section, "stream_max_retries").unwrap_or(base.stream_max_retries),
         stream_idle_timeout: silence.unwrap_or(base.stream_idle_timeout),
         max_output_tokens: section.whole("max_output_tokens", 1, u32::MAX).or(base.max_output_tokens),
+        max_tools: section.whole("max_tools", 1, u32::MAX).or(base.max_tools),
         models: section.texts("models").unwrap_or(base.models),
         named: true,
         id: base.id,
@@ -161,6 +162,7 @@ mod tests {
             stream_idle_timeout_ms = 1500
             requires_openai_auth = true
             max_output_tokens = 100
+            max_tools = 200
             models = ["one", "two"]
         "#;
         let map = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
@@ -178,6 +180,7 @@ mod tests {
             stream_max_retries: 0,
             stream_idle_timeout: Duration::from_millis(1500),
             max_output_tokens: Some(100),
+            max_tools: Some(200),
             models: vec!["one".to_owned(), "two".to_owned()],
             named: true,
         };

@@ -219,6 +219,7 @@ fn provider(spec: &ProviderSpec) -> Value {
         "stream_idle_timeout_ms": u64::try_from(spec.stream_idle_timeout.as_millis()).unwrap_or(u64::MAX),
         "requires_openai_auth": false,
         "max_output_tokens": spec.max_output_tokens,
+        "max_tools": spec.most_tools(),
         "models": spec.models,
     })
 }

@@ -38,6 +38,9 @@ pub const TOOL_IMAGE_BYTES: usize = 5_000_000;
 pub const TOOL_IMAGES: usize = 16;
 /// Tools that a client may bring along for one thread. Origin: the limit of the strictest known provider.
 pub const CLIENT_TOOLS: usize = 128;
+/// Tools that a model with an interface of OpenAI's takes, unless `max_tools` of its provider says otherwise. Origin: OpenAI
+/// refuses a request with more.
+pub const MODEL_TOOLS: u32 = 128;
 /// Questions that a model may put to the user at once. Origin: the peer's limit.
 pub const QUESTIONS_AT_ONCE: usize = 3;
 /// How long a connection to a model's provider, with TLS, may take. Origin: as for helpers.

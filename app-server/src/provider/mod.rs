@@ -132,6 +132,11 @@ pub trait Provider: Send + Sync {
         true
     }
 
+    /// How many of [`Prompt::tools`] it takes; `None` is no bound.
+    fn most_tools(&self) -> Option<usize> {
+        None
+    }
+
     /// Its models. None where it does not list them.
     ///
     /// # Errors

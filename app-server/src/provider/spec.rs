@@ -36,6 +36,8 @@ pub struct ProviderSpec {
     pub stream_idle_timeout: Duration,
     /// The most that an answer may take, in tokens. None: what the provider allows.
     pub max_output_tokens: Option<u32>,
+    /// The most tools that a request may have. None: what its interface takes.
+    pub max_tools: Option<u32>,
     /// Names of its models, for lists.
     pub models: Vec<String>,
     /// Whether the settings have a word of it. Nobody asks the others for their models.
@@ -88,6 +90,7 @@ impl ProviderSpec {
             stream_max_retries: policy::MODEL_STREAM_RETRIES,
             stream_idle_timeout: policy::MODEL_STREAM_IDLE,
             max_output_tokens: None,
+            max_tools: None,
             models: Vec::new(),
             named: false,
         }
@@ -114,6 +117,15 @@ impl ProviderSpec {
             (id.to_owned(), Self { name, env_key, ..Self::new(id, base_url, wire_api) })
         };
         known.into_iter().map(spec).collect()
+    }
+
+    /// The most tools that a request may have; `None` is no bound.
+    #[must_use]
+    pub fn most_tools(&self) -> Option<u32> {
+        self.max_tools.or(match self.wire_api {
+            WireApi::Responses | WireApi::Chat => Some(policy::MODEL_TOOLS),
+            WireApi::Anthropic => None,
+        })
     }
 
     /// Whether the settings give it headers, which may have its key.

@@ -124,6 +124,8 @@ pub enum Report {
     },
     /// The user is to know this; the turn goes on.
     Warning(String),
+    /// The same, said once for each load of the thread.
+    WarningOnce(String),
     /// An answer broke off, and the model is asked again.
     Again(TurnError),
     /// What was said so far is replaced, for the model, by this summary.

@@ -39,7 +39,43 @@ pub(super) struct HelperTarget {
     pub arguments: Value,
 }
 
+/// Tools of one helper that the model is not offered, because it does not take so many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LeftOut {
+    /// The helper.
+    pub server: String,
+    /// How many tools it has.
+    pub of: usize,
+    /// How many of them are left out.
+    pub count: usize,
+}
+
 impl Offer {
+    /// What a model is offered that takes at most so many tools: those that no helper has first, then those of the helpers, of
+    /// the largest ones the first so many. Beside it, what is left out.
+    pub fn within(most: Option<usize>, mut tools: Vec<HelperTool>, own: &OwnTools) -> (Self, Vec<LeftOut>) {
+        let Some(most) = most else { return (Self::of(tools, own), Vec::new()) };
+        let mut sizes: Vec<(String, usize)> = Vec::new();
+        for tool in &tools {
+            match sizes.iter_mut().find(|(server, _)| *server == tool.server) {
+                Some((_, size)) => *size += 1,
+                None => sizes.push((tool.server.clone(), 1)),
+            }
+        }
+        let mut shares = shares(&sizes, most.saturating_sub(own.offered().len()));
+        let left_out = sizes.into_iter().zip(&shares).filter(|((_, of), share)| share.1 < *of);
+        let left_out = left_out.map(|((server, of), (_, share))| LeftOut { server, of, count: of - share });
+        let left_out = left_out.collect();
+        tools.retain(|tool| match shares.iter_mut().find(|(server, _)| *server == tool.server) {
+            Some((_, left)) if *left > 0 => {
+                *left -= 1;
+                true
+            }
+            Some(_) | None => false,
+        });
+        (Self::of(tools, own), left_out)
+    }
+
     /// These: of the helpers, and those that no helper has.
     pub fn of(tools: Vec<HelperTool>, own: &OwnTools) -> Self {
         let own = own.offered();
@@ -70,6 +106,19 @@ impl Offer {
             },
         }
     }
+}
+
+/// How many tools of each helper there is room for: the small ones keep theirs, the large ones share what is left.
+fn shares(sizes: &[(String, usize)], mut room: usize) -> Vec<(String, usize)> {
+    let mut by_size: Vec<usize> = (0..sizes.len()).collect();
+    by_size.sort_by_key(|at| sizes[*at].1);
+    let mut shares: Vec<(String, usize)> = sizes.iter().map(|(server, _)| (server.clone(), 0)).collect();
+    for (done, at) in by_size.iter().enumerate() {
+        let share = sizes[*at].1.min(room / (sizes.len() - done));
+        shares[*at].1 = share;
+        room -= share;
+    }
+    shares
 }
 
 fn spec(tool: &HelperTool) -> ToolSpec {
@@ -138,6 +187,30 @@ mod tests {
         let tool = ClientTool { namespace: None, name: "look".into() };
         assert_eq!(offer.resolve(&call("look", "{\"a\":1}")), Ok(Target::Client(tool, json!({"a": 1}))));
         assert_eq!(offer.resolve(&call(ASK_THE_USER, "")), Ok(Target::AskTheUser(json!({}))));
+    }
+
+    fn tools(server: &str, count: usize) -> Vec<HelperTool> {
+        let tool = |number| {
+            serde_json::from_value(json!({"name": format!("t{number}"), "inputSchema": {}})).unwrap()
+        };
+        (0..count).map(|number| HelperTool { server: server.into(), tool: tool(number) }).collect()
+    }
+
+    #[test]
+    fn a_model_is_offered_as_many_tools_as_it_takes_and_the_largest_helper_gives_way() {
+        let own = OwnTools { client: Vec::new(), asks: Asks::Yes };
+        let all = || [tools("big", 300), tools("small", 3), tools("middle", 60)].concat();
+        let (offer, left_out) = Offer::within(None, all(), &own);
+        assert_eq!((offer.specs().len(), left_out), (364, vec![]));
+        let (offer, left_out) = Offer::within(Some(128), all(), &own);
+        let left = |server: &str, of, count| LeftOut { server: server.into(), of, count };
+        assert_eq!(offer.specs().len(), 128);
+        assert_eq!(left_out, [left("big", 300, 236)]);
+        assert!(offer.resolve(&call("mcp__big__t0", "")).is_ok());
+        assert!(offer.resolve(&call("mcp__big__t63", "")).is_ok());
+        assert!(offer.resolve(&call("mcp__big__t64", "")).is_err());
+        let (offer, left_out) = Offer::within(Some(1), all(), &own);
+        assert_eq!((offer.specs().len(), left_out.len()), (1, 3));
     }
 
     #[test]

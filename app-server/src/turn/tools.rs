@@ -12,7 +12,7 @@ use skein_protocol::item::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::asking::{About, Asking, Permission, WantedCall};
-use super::offer::{HelperTarget, Offer, Target};
+use super::offer::{HelperTarget, LeftOut, Offer, Target};
 use super::{Report, Running, Stop, result, took};
 use crate::helpers::{DescribedTool, HelperCall, HelperError, HelperSet};
 use crate::policy;
@@ -75,7 +75,17 @@ impl Running {
             () = self.job.cancel.cancelled() => return Err(Stop::Interrupted),
             tools = helpers.tools() => tools.map_err(|error| Stop::failed(error.to_string()))?,
         };
-        self.offer = Offer::of(tools, &self.job.own_tools);
+        let most = self.job.provider.most_tools();
+        let (offer, left_out) = Offer::within(most, tools, &self.job.own_tools);
+        self.offer = offer;
+        let most = most.unwrap_or_default();
+        for LeftOut { server, of, count } in left_out {
+            let message = format!(
+                "{count} of the {of} tools of the helper {server} are not offered to the model, which takes {most} tools at most; \
+                 name those that it needs in mcp_servers.{server}.enabled_tools, or set max_tools of the provider higher"
+            );
+            self.report(Report::WarningOnce(message)).await;
+        }
         Ok(())
     }
 

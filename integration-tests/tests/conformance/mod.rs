@@ -6,7 +6,7 @@ mod thoughts;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 use skein_integration_tests::client::{Client, Received};
 use skein_integration_tests::home::{Helper, Home};
@@ -48,7 +48,7 @@ use skein_protocol::notifications::{
     ConfigWarning, Error, ItemAgentMessageDelta, ItemMcpToolCallProgress, McpServerStartupStatusUpdated,
     ServerRequestResolved, SkeinHeartbeat, SkeinRepairUpdated, ThreadArchived, ThreadDeleted,
     ThreadGoalCleared, ThreadGoalUpdated, ThreadNameUpdated, ThreadReadStateChanged, ThreadReverted,
-    ThreadSettingsUpdated, ThreadStarted, ThreadTokenUsageUpdated, ThreadUnarchived,
+    ThreadSettingsUpdated, ThreadStarted, ThreadTokenUsageUpdated, ThreadUnarchived, Warning,
 };
 use skein_protocol::server::{InitializeCapabilities, ModelListParams, ServerDiagnosticsParams};
 use skein_protocol::server_requests::{ItemToolRequestUserInput, McpServerElicitationRequest};
@@ -272,6 +272,36 @@ async fn tools_that_work_and_a_helper_that_does_not() -> Result<()> {
         ListMcpServerStatusParams { thread_id: Some(thread), ..ListMcpServerStatusParams::default() };
     client.call::<McpServerStatusList>(of_thread).await?;
     client.read_thread(thread).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn tools_that_a_model_does_not_take_are_left_out_and_the_user_is_warned_once() -> Result<()> {
+    let of = |key: &str| format!("model_providers.few.{key}");
+    let home = Home::setup()
+        .helper(Helper::named("helper")?)
+        .set(&of("base_url"), "http://127.0.0.1:9/v1")
+        .set(&of("wire_api"), "chat")
+        .set(&of("request_max_retries"), 0)
+        .set(&of("max_tools"), 3)
+        .start()
+        .await?;
+    let mut client = home.client().await?;
+    let few = Some("few".to_owned());
+    let params = ThreadStartParams {
+        model_provider: few,
+        model: Some("m".to_owned()),
+        ..ThreadStartParams::default()
+    };
+    let thread = client.call::<ThreadStart>(params).await?.thread.id;
+    for _ in 0..2 {
+        ensure!(client.turn(thread, "words").await?.status == TurnStatus::Failed, "nobody is there");
+    }
+    let warnings = client.heard::<Warning>()?;
+    let [warning] = &warnings[..] else { bail!("{warnings:?}") };
+    for part in ["helper", "3 tools", "mcp_servers.helper.enabled_tools"] {
+        ensure!(warning.message.contains(part), "{part} is not in {warning:?}");
+    }
     home.finish().await
 }
 

@@ -48,6 +48,7 @@ const ALL: &str = r#"
     stream_idle_timeout_ms = 1500
     requires_openai_auth = true
     max_output_tokens = 100
+    max_tools = 200
     models = ["one"]
 
     [mcp_servers.files]

@@ -357,6 +357,10 @@ impl Provider for HttpProvider {
         }
     }
 
+    fn most_tools(&self) -> Option<usize> {
+        self.spec.most_tools().map(|most| usize::try_from(most).unwrap_or(usize::MAX))
+    }
+
     async fn models(&self) -> Result<Option<Vec<ListedModel>>, ProviderError> {
         let link = self.link()?;
         let listed = timeout(policy::MODEL_LIST_PATIENCE, list::fetch(&link)).await;

@@ -85,6 +85,7 @@ impl Owner {
         // What a turn has asked ends with it, and what the user has allowed with the load.
         self.drop_questions_of(None);
         self.allowed_tools.clear();
+        self.warned.clear();
         match self.helpers.clone() {
             Some(set) => {
                 self.children.spawn(format!("end-helpers/{}", self.id), async move {

@@ -137,6 +137,8 @@ struct Owner {
     brought_tools: Option<ConnectionId>,
     /// What the user lets models call without being asked again, while the thread is loaded, and what each tool said of itself.
     allowed_tools: HashMap<ToolOf, Hints>,
+    /// What clients were warned of since the load.
+    warned: HashSet<String>,
     /// Since when nobody is there for a question outside of a turn.
     unanswerable_since: Option<Instant>,
     /// The last turn failed.
@@ -205,6 +207,7 @@ impl Owner {
             questions: Vec::new(),
             brought_tools: None,
             allowed_tools: HashMap::new(),
+            warned: HashSet::new(),
             unanswerable_since: None,
             faulted: false,
             unload_began: None,

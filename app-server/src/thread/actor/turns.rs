@@ -142,6 +142,7 @@ impl Owner {
             Report::Delta { item, text } => self.delta(item, text),
             Report::ReasoningDelta { item, of, part, text } => self.reasoning(item, of, part, text),
             Report::Warning(message) => self.warn(message),
+            Report::WarningOnce(message) => self.warn_once(message),
             Report::Again(error) => self.tell_error(error, true),
             Report::Compacted(summary) => self.compacted(summary),
             Report::Progress { item, message } => self.progress(item, message),
@@ -299,6 +300,12 @@ impl Owner {
     fn compacted(&mut self, summary: String) {
         let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
         self.record_one(Compacted { turn_id, summary }.into(), Keep::Process);
+    }
+
+    fn warn_once(&mut self, message: String) {
+        if self.warned.insert(message.clone()) {
+            self.warn(message);
+        }
     }
 
     fn warn(&mut self, message: String) {
