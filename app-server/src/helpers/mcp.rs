@@ -60,6 +60,8 @@ pub struct Session {
     activity: Activity,
     /// What the helper says about itself.
     pub info: Option<McpServerInfo>,
+    /// What it says of the use of its tools.
+    pub instructions: Option<String>,
     /// What it says it can do.
     pub capabilities: Option<Value>,
 }

@@ -64,7 +64,7 @@ pub(crate) use proc::Process;
 pub use process::{ExitReport, HelperProcess, Life, Pipes};
 pub use questions::HelperQuestion;
 pub use reaper::reap_strangers;
-pub use set::{DescribedTool, HelperCall, HelperSet, HelperTool};
+pub use set::{DescribedTool, HelperCall, HelperNote, HelperSet, HelperTool, Offered};
 pub use spec::{ApprovalMode, HelperSpec, HttpSpec, Isolation, Secrets, StdioSpec, Transport, shown_url};
 pub use stages::Stage;
 pub use supervisor::HelperEvent;

@@ -75,6 +75,30 @@ pub struct HelperTool {
     pub tool: Tool,
 }
 
+/// What a model is told of a helper beside its tools.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HelperNote {
+    /// The helper's name.
+    pub server: String,
+    /// What it offers.
+    pub offered: Offered,
+}
+
+/// Whether a helper offers anything now.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Offered {
+    /// Its tools.
+    Tools {
+        /// What it said of their use when it began.
+        instructions: Option<String>,
+    },
+    /// It is not there.
+    Nothing {
+        /// Why not.
+        reason: String,
+    },
+}
+
 /// What is known of a tool before it is called.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DescribedTool {
@@ -208,6 +232,12 @@ impl HelperSet {
             tools.extend(own.map(|tool| HelperTool { server: member.spec.name.clone(), tool }));
         }
         Ok(tools)
+    }
+
+    /// What a model is told of each helper beside its tools. Waits for nothing.
+    #[must_use]
+    pub fn notes(&self) -> Vec<HelperNote> {
+        self.members().iter().map(|member| member.note()).collect()
     }
 
     /// What is known of a tool, for who decides whether it may be called. Waits for its helper as a call does.

@@ -124,6 +124,12 @@ pub const HELPER_LONGEST_LINE: usize = 16 << 20;
 pub const HELPER_GARBAGE_SHOWN: usize = 200;
 /// Tools, and resources, that one helper may list. Origin: guess; the largest real servers have hundreds.
 pub const HELPER_MOST_TOOLS: usize = 10_000;
+/// Bytes of the instructions of one helper that a model reads. Origin: guess; a page, and a thousand tokens.
+pub const HELPER_INSTRUCTIONS_BYTES: usize = 4 << 10;
+/// Bytes of the instructions of all helpers of a thread together. Origin: guess; eight thousand tokens.
+pub const HELPER_NOTES_BYTES: usize = 32 << 10;
+/// Bytes of the reason that a model reads why a helper is not there. Origin: guess; a line.
+pub const HELPER_REASON_BYTES: usize = 200;
 /// Pages of one list of a helper. Origin: guess; one in which each page has a single tool is long already.
 pub const HELPER_MOST_PAGES: usize = 1_000;
 /// Bytes of one list of a helper, all pages together. Origin: guess; twice the longest line, which one page may have.

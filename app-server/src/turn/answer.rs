@@ -56,6 +56,7 @@ impl Running {
     /// One answer of the model.
     pub(super) async fn answer(&mut self, prompt: Prompt) -> Result<Answer, Unanswered> {
         let (events, mut stream) = mpsc::channel(policy::MODEL_EVENTS);
+        let prompt = self.as_sent(prompt);
         let provider = Arc::clone(&self.job.provider);
         let cancel = self.job.cancel.clone();
         let mut answering = std::pin::pin!(provider.answer(prompt, events, cancel));

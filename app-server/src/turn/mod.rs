@@ -23,6 +23,7 @@ pub mod approval;
 pub mod asking;
 mod compact;
 mod conversation;
+mod helper_notes;
 mod input;
 mod offer;
 mod own_calls;
@@ -224,6 +225,7 @@ pub async fn run(job: Job, wires: Wires) {
         phase: None,
         thought: None,
         offer: Offer::default(),
+        before: Vec::new(),
         context_tokens: 0,
     };
     let outcome = match turn.carry_out().await {
@@ -250,6 +252,8 @@ struct Running {
     thought: Option<ReasoningItem>,
     /// What the model may call.
     offer: Offer,
+    /// What the model is told before the conversation. It is no part of it: nothing of it is recorded or summarised.
+    before: Vec<Entry>,
     /// Tokens that the conversation had when it was last sent.
     context_tokens: i64,
 }
@@ -382,6 +386,12 @@ impl Running {
         self.steers.close();
         // Ends at once, but waits for what the owner is putting in at this very moment.
         self.steers.recv().await
+    }
+
+    /// The prompt as it is sent: with what stands before the conversation.
+    fn as_sent(&self, mut prompt: Prompt) -> Prompt {
+        prompt.history.splice(0..0, self.before.iter().cloned());
+        prompt
     }
 
     /// Asks the user. The question belongs to the message that the answer is for: clients know it before they are asked.

@@ -12,11 +12,12 @@ use skein_protocol::item::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::asking::{About, Asking, Permission, WantedCall};
+use super::helper_notes;
 use super::offer::{HelperTarget, LeftOut, Offer, Target};
 use super::{Report, Running, Stop, result, took};
 use crate::helpers::{DescribedTool, HelperCall, HelperError, HelperSet};
 use crate::policy;
-use crate::provider::{Content, ToolCall, ToolResult};
+use crate::provider::{Content, Entry, ToolCall, ToolResult};
 
 /// A call that has begun, at a helper, at the client or at the user.
 struct Begun {
@@ -75,6 +76,7 @@ impl Running {
             () = self.job.cancel.cancelled() => return Err(Stop::Interrupted),
             tools = helpers.tools() => tools.map_err(|error| Stop::failed(error.to_string()))?,
         };
+        self.before.extend(helper_notes::text(&helpers.notes()).map(Entry::Developer));
         let most = self.job.provider.most_tools();
         let (offer, left_out) = Offer::within(most, tools, &self.job.own_tools);
         self.offer = offer;

@@ -73,6 +73,8 @@ struct Manners {
     wait_for_ever: bool,
     /// `--no-tools`: declares none, and refuses to list them.
     no_tools: bool,
+    /// `--instructions TEXT`: said when the session begins.
+    instructions: Option<String>,
     /// `--speaks HOW`.
     speaks: era::Speaks,
     /// `--zoo MODE MARK`: one of the modes of [`zoo`].
@@ -139,6 +141,7 @@ impl Manners {
                 "--start-delay-ms" => {
                     manners.start_delay = Duration::from_millis(number()?.unsigned_abs().into())
                 }
+                "--instructions" => manners.instructions = args.next(),
                 "--no-tools" => manners.no_tools = true,
                 "--wait-for-ever" => manners.wait_for_ever = true,
                 "--speaks" => manners.speaks = era::Speaks::named(&args.next().unwrap_or_default()),
@@ -183,6 +186,9 @@ fn serve(server: &Arc<Server>, manners: &Manners) {
                 let mut hello = hello(&message["params"]["protocolVersion"]);
                 if manners.no_tools {
                     hello["capabilities"] = json!({ "resources": {} });
+                }
+                if let Some(text) = &manners.instructions {
+                    hello["instructions"] = json!(text);
                 }
                 answer(&id, &hello);
             }

@@ -101,6 +101,7 @@ impl Session {
         let info = about.server_info.as_ref().and_then(reread);
         let capabilities = serde_json::to_value(&about.capabilities).ok();
         let version = about.protocol_version.clone();
+        let instructions = about.instructions.clone();
         let service = serve_directly(client, transport, Some(about));
         let peer = service.peer().clone();
         let session = Self {
@@ -111,6 +112,7 @@ impl Session {
             changed,
             rest_until: Mutex::default(),
             info,
+            instructions,
             capabilities,
             version,
             trouble: None,

@@ -9,7 +9,7 @@ use skein_protocol::helper::McpServerStatus;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{DescribedTool, HelperCall};
+use super::{DescribedTool, HelperCall, HelperNote, Offered};
 use crate::helpers::mcp::{CallFault, Session, ToolCall};
 use crate::helpers::pool::{Hold, Instance, Lease};
 use crate::helpers::supervisor::Snapshot;
@@ -30,6 +30,28 @@ impl Member {
             instance.map_or_else(|| self.spec.status(), |instance| instance.seen.borrow().shown());
         status.tools.retain(|name, _| self.spec.offers(name));
         status
+    }
+
+    /// As a model is told of it.
+    pub fn note(&self) -> HelperNote {
+        let instance = self.lease.instance();
+        let seen =
+            instance.map_or_else(|| Snapshot::first(&self.spec), |instance| instance.seen.borrow().clone());
+        let offered = match &seen.session {
+            Some(session) if seen.state.is_up() => {
+                Offered::Tools { instructions: session.instructions.clone() }
+            }
+            Some(_) | None => Offered::Nothing { reason: self.absence(&seen) },
+        };
+        HelperNote { server: self.spec.name.clone(), offered }
+    }
+
+    fn absence(&self, seen: &Snapshot) -> String {
+        match (seen.state, &seen.reason) {
+            (HelperState::Disabled, _) => "it is disabled in the settings".to_owned(),
+            (_, Some(reason)) => reason.clone(),
+            (_, None) => "it has not started yet".to_owned(),
+        }
     }
 
     /// As it is after its start, however that went; where there is little hope of one, as it is now.

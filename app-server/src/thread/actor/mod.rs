@@ -1,7 +1,7 @@
 //! The owner of one thread: one task, the machine's only driver. It never awaits anything that can stall: the load,
 //! the turn, the writer, the end of the helpers are child tasks that report back as events.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 

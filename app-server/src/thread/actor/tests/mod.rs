@@ -19,6 +19,7 @@ mod client_tools;
 mod edits;
 mod failures;
 mod forks;
+mod helper_notes;
 mod last_words;
 mod loads;
 mod marks;

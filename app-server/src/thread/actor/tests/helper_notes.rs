@@ -1,0 +1,29 @@
+//! What a model is told of helpers beside their tools.
+
+use skein_protocol::notifications::TurnCompleted;
+use skein_protocol::thread::ThreadCompactStartResponse;
+
+use super::conversations::told;
+use super::*;
+use crate::helpers::HelperSpec;
+
+#[tokio::test(start_paused = true)]
+async fn a_model_is_told_of_a_helper_that_is_not_there_in_the_same_words_each_time() {
+    let bench = Bench::with(|config| {
+        config.model_provider = model::LISTENER.to_owned();
+        config.helpers.insert("one".to_owned(), HelperSpec::new("one", "/nowhere/program"));
+    });
+    let (mut client, thread) = bench.started().await;
+    client.turn(thread, "one").await;
+    let first = told(&bench);
+    assert!(first[0].starts_with("developer: ") && first[0].contains("\n- one: "), "{first:?}");
+    assert_eq!(first[1..], ["user: one"]);
+    client.turn(thread, "two").await;
+    assert_eq!(told(&bench)[..2], first[..]);
+    let request = client.compact(thread);
+    client.answer::<ThreadCompactStartResponse>(request).await.unwrap();
+    client.heard::<TurnCompleted>().await;
+    client.turn(thread, "three").await;
+    assert_eq!(told(&bench)[0], first[0], "it is not summarised");
+    bench.finish().await;
+}
