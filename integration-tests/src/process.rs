@@ -1,8 +1,9 @@
 //! Processes as the kernel sees them: who descends from whom, who carries a mark, and what memory they take.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,6 +11,14 @@ use tokio::time::MissedTickBehavior;
 
 /// The variable whose value marks every process of one test, from the server to the helpers' own children.
 pub const MARK: &str = "SKEIN_TEST_MARK";
+
+/// The variable that helpers and guards carry, which begins with their home.
+const OF_HELPER: &str = "SKEIN_HELPER";
+/// Digits of a home in it.
+const HOME_DIGITS: usize = 16;
+
+/// Homes whose helpers have been seen, by the mark that these carried.
+static HOMES: Mutex<BTreeMap<String, BTreeSet<String>>> = Mutex::new(BTreeMap::new());
 
 /// Between two looks at the kernel's tables.
 const LOOK: Duration = Duration::from_millis(2);
@@ -65,9 +74,22 @@ impl Process {
         if self.command.iter().any(is_mark) {
             return true;
         }
-        let wanted = format!("{MARK}={mark}");
+        self.variable(MARK).is_some_and(|value| value == mark)
+    }
+
+    /// A variable of its environment, as it was when it began.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<String> {
         let environment = fs::read(format!("/proc/{}/environ", self.pid)).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
+        let mut variables = environment.split(|byte| *byte == 0);
+        let value =
+            variables.find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    }
+
+    /// The home of the server whose helper, or guard, it is.
+    fn home(&self) -> Option<String> {
+        self.variable(OF_HELPER).map(|mark| mark.chars().take(HOME_DIGITS).collect())
     }
 }
 
@@ -104,10 +126,18 @@ pub fn below(all: &[Process], ancestors: Vec<u32>) -> HashSet<u32> {
     found
 }
 
-/// Every process that carries the mark, wherever it descends from now.
+/// Every process that carries the mark, wherever it descends from now, and the guards of homes whose helpers carried it: a
+/// guard has no variables of its server's.
 #[must_use]
 pub fn marked(mark: &str) -> Vec<Process> {
-    all().into_iter().filter(|process| process.carries(mark)).collect()
+    let all = all();
+    let mut homes = HOMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = homes.entry(mark.to_owned()).or_default();
+    let named = all.iter().filter(|process| process.variable(MARK).is_some_and(|value| value == mark));
+    known.extend(named.filter_map(Process::home));
+    let guards =
+        |process: &Process| process.is_guard() && process.home().is_some_and(|home| known.contains(&home));
+    all.into_iter().filter(|process| process.carries(mark) || guards(process)).collect()
 }
 
 /// The processes of a server and of everything it started: those that descend from it and those that carry its mark.

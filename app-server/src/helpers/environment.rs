@@ -1,4 +1,4 @@
-//! What of the server's environment a helper may see.
+//! What of the server's environment a helper may see, and its guard.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -7,6 +7,8 @@ use std::ffi::OsString;
 const ALLOWED: &[&str] = &["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"];
 /// Beginnings of names that are passed on.
 const ALLOWED_BEGINNINGS: &[&str] = &["LC_"];
+/// Names that a guard gets: where the libraries of its program are.
+const OF_GUARDS: &[&str] = &["LD_LIBRARY_PATH"];
 /// Carries a value that only one helper's tree has, so that its processes can be told from others.
 pub const MARK: &str = "SKEIN_HELPER";
 
@@ -22,6 +24,17 @@ pub fn build(
             name.to_str().is_some_and(is_allowed) || named.iter().any(|named| name == named.as_str())
         })
         .chain(configured.iter().map(|(name, value)| (name.into(), value.into())))
+        .chain([(MARK.into(), mark.into())])
+        .collect()
+}
+
+/// The environment of a guard: of `inherited` what its program cannot start without, and the mark of its helper.
+pub fn of_guard(
+    inherited: impl Iterator<Item = (OsString, OsString)>,
+    mark: &str,
+) -> BTreeMap<OsString, OsString> {
+    inherited
+        .filter(|(name, _)| name.to_str().is_some_and(|name| OF_GUARDS.contains(&name)))
         .chain([(MARK.into(), mark.into())])
         .collect()
 }
@@ -50,5 +63,8 @@ mod tests {
         let named = ["PATHX", "TZ", "TOKEN", "NOWHERE"].map(ToOwned::to_owned);
         wanted.extend([pair("PATHX", "1")]);
         assert_eq!(build(all(), &named, &configured, "m"), wanted);
+        let libraries = pair("LD_LIBRARY_PATH", "/lib");
+        let guard = of_guard(all().chain([libraries.clone()]), "m");
+        assert_eq!(guard, BTreeMap::from([libraries, pair(MARK, "m")]));
     }
 }

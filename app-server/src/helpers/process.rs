@@ -134,7 +134,7 @@ impl HelperProcess {
         let (input_read, input) = io::pipe()?;
         let (output, output_write) = io::pipe()?;
         let (error, error_write) = io::pipe()?;
-        let guard = start_guard(host)?;
+        let guard = start_guard(host, mark)?;
         let (told, life) = watch::channel(Life::default());
         let (stop, gone) = (CancellationToken::new(), CancellationToken::new());
         let stderr = Arc::new(Mutex::new(Ring::new(policy::HELPER_STDERR_BYTES, spec.hidden())));
@@ -262,7 +262,7 @@ fn plan(
 
 /// Starts a guard and registers it in the same breath: nobody may take it for an orphan.
 #[expect(clippy::disallowed_methods, reason = "the one permitted caller")]
-fn start_guard(host: &ProcessHost) -> io::Result<GuardHandle> {
+fn start_guard(host: &ProcessHost, mark: Mark) -> io::Result<GuardHandle> {
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let control = UnixStream::from_std(ours)?;
@@ -270,6 +270,8 @@ fn start_guard(host: &ProcessHost) -> io::Result<GuardHandle> {
     command
         .arg0("skein")
         .arg(guard::COMMAND)
+        .env_clear()
+        .envs(environment::of_guard(std::env::vars_os(), &mark.to_string()))
         .stdin(OwnedFd::from(theirs))
         .stdout(Stdio::null())
         .stderr(Stdio::null());

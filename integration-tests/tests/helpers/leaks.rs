@@ -38,6 +38,11 @@ async fn the_servers_secrets_and_descriptors_stay_with_the_server() -> Result<()
             .await?
     );
     assert!(shown.contains("BY_NAME") && !shown.contains("s3cret"), "{shown}");
+    let guards = home.family().guards;
+    assert_eq!(guards.len(), 1);
+    for name in ["SECRET_OF_THE_SERVER", "BY_NAME", "TOKEN", "PATH"] {
+        assert_eq!(guards[0].variable(name), None, "{name}");
+    }
     let open = text(&client.tool(thread, "helper", "fds", json!({})).await?);
     assert_eq!(open, "[0,1,2]");
     home.finish().await
