@@ -10,7 +10,9 @@ use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
 use super::finding::Kind;
 use crate::clock::WallMs;
 use crate::rollout::file::Marks;
-use crate::rollout::record::{Record, RecordBody, TakenBack, ThreadOpened, TurnCompleted, TurnStarted};
+use crate::rollout::record::{
+    ModelAnswer, Record, RecordBody, Said, TakenBack, ThreadOpened, TurnCompleted, TurnStarted,
+};
 use crate::thread::history::History;
 
 /// What is wrong at one record.
@@ -163,6 +165,7 @@ impl Story {
             RecordBody::ItemStarted(started) => self.item_started(&started.turn_id, started.item.id()),
             RecordBody::ItemCheckpoint(more) => self.item_goes_on(&more.turn_id, &more.item_id, "more text"),
             RecordBody::ItemCompleted(done) => self.item_completed(&done.turn_id, done.item.id()),
+            RecordBody::ModelAnswer(answer) => self.answered(answer),
             RecordBody::TurnCompleted(completed) => self.turn_completed(completed),
             RecordBody::Reverted(reverted) => {
                 self.turn = None;
@@ -172,6 +175,19 @@ impl Story {
                 self.forked = true;
                 self.epoch_is(forked.epoch);
             }
+        }
+    }
+
+    /// The items that an answer names belong to its turn. Texts may have ended by then, calls have begun.
+    fn answered(&mut self, answer: &ModelAnswer) {
+        let Some(open) = self.in_turn(&answer.turn_id, "an answer") else { return };
+        let calls = answer.said.iter().filter_map(|said| match said {
+            Said::Call(call) => call.item_id.as_ref(),
+            Said::Text { .. } | Said::Thought { .. } => None,
+        });
+        let strange: Vec<ItemId> = calls.filter(|id| !open.items.contains(*id)).cloned().collect();
+        for item in strange {
+            self.says(Kind::Item, format!("an answer names the call {item}, which is not open"));
         }
     }
 

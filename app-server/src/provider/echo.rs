@@ -218,7 +218,7 @@ fn calling(
     if !read.is_object() {
         return Err(usage(&format!("{line} {{json}}, the arguments being an object")));
     }
-    Ok(ToolCall { id: format!("call-{number}"), callee, arguments: arguments.to_owned() })
+    Ok(ToolCall::new(format!("call-{number}"), callee, arguments))
 }
 
 fn parse_stream(rest: &str) -> Result<Script, ProviderError> {

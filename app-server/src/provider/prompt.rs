@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::response_item::MessagePhase;
 use skein_protocol::settings::{ReasoningEffort, ReasoningSummary};
@@ -93,7 +93,7 @@ pub enum Entry {
     Developer(String),
     /// The model said this.
     Assistant(AssistantMessage),
-    /// The model thought this, in an answer that is part of the same turn.
+    /// The model thought this, in an answer of the same turn, or in one that called tools.
     Reasoning(Reasoning),
     /// The model wanted this. Calls that follow each other were wanted together; each has its result behind it, after
     /// other calls or not.
@@ -187,6 +187,16 @@ pub struct ToolCall {
     pub callee: Callee,
     /// The arguments as the model wrote them: JSON, or what it took for JSON.
     pub arguments: String,
+    /// Members that only the provider knows, such as signatures. They go back as they came.
+    pub more: Map<String, Value>,
+}
+
+impl ToolCall {
+    /// A call of which the provider says nothing else.
+    #[must_use]
+    pub fn new(id: impl Into<String>, callee: Callee, arguments: impl Into<String>) -> Self {
+        Self { id: id.into(), callee, arguments: arguments.into(), more: Map::new() }
+    }
 }
 
 /// What a call calls.

@@ -13,8 +13,10 @@ use skein_protocol::turn::{TurnError, TurnStatus, UserInput};
 
 use crate::clock::WallMs;
 
+mod answer;
 mod thread;
 
+pub use answer::*;
 pub use thread::*;
 
 /// One record of a rollout.
@@ -132,6 +134,8 @@ records! {
     ItemCheckpoint = "item.checkpoint";
     /// An item is done.
     ItemCompleted = "item.completed";
+    /// A model's answer calls tools.
+    ModelAnswer = "model.answer";
     /// A turn is done.
     TurnCompleted = "turn.completed";
     /// What the model has used.

@@ -174,6 +174,7 @@ impl Replayer {
             | RecordBody::ItemCheckpoint(_)
             | RecordBody::Compacted(_)
             | RecordBody::ItemsInjected(_)
+            | RecordBody::ModelAnswer(_)
             | RecordBody::Archived(_)
             | RecordBody::Unarchived(_)
             | RecordBody::Imported(_)

@@ -379,6 +379,7 @@ fn matters_to_a_model(body: &RecordBody) -> bool {
         body,
         RecordBody::ItemCompleted(_)
             | RecordBody::ItemsInjected(_)
+            | RecordBody::ModelAnswer(_)
             | RecordBody::Compacted(_)
             | RecordBody::Usage(_)
     )
@@ -436,6 +437,7 @@ fn changes_row(body: &RecordBody) -> bool {
         | RecordBody::Usage(_)
         | RecordBody::Compacted(_)
         | RecordBody::ItemsInjected(_)
+        | RecordBody::ModelAnswer(_)
         | RecordBody::Unknown(_) => false,
     }
 }

@@ -12,12 +12,15 @@ use crate::provider::{
     AssistantMessage, Entry, ModelEvent, Prompt, ProviderError, Reasoning, Thoughts, ToolCall, ToolResult,
     Usage,
 };
+use crate::rollout::record::{Said, SaidCall};
 
 /// What one answer of the model has said so far.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     /// For the conversation: texts, thoughts and calls in their order.
     pub said: Vec<Entry>,
+    /// The same for the record of an answer that calls tools.
+    pub recorded: Vec<Said>,
     /// What it wants called.
     pub calls: Vec<ToolCall>,
     /// What the user answered to its questions.
@@ -49,6 +52,18 @@ impl From<Unanswered> for Stop {
             Unanswered::Stop(stop) => stop,
             Unanswered::Error(error) => error.into(),
         }
+    }
+}
+
+/// A call as the model wrote it. What becomes of it is not known yet.
+fn said_call(call: &ToolCall) -> SaidCall {
+    SaidCall {
+        item_id: None,
+        refused: None,
+        id: call.id.clone(),
+        name: call.callee.name(),
+        arguments: call.arguments.clone(),
+        more: call.more.clone(),
     }
 }
 
@@ -109,6 +124,7 @@ impl Running {
             ModelEvent::ToolCall(call) => {
                 self.complete_thought().await;
                 self.keep_text(answer);
+                answer.recorded.push(Said::Call(Box::new(said_call(&call))));
                 answer.said.push(Entry::Call(call.clone()));
                 answer.calls.push(call);
             }
@@ -142,6 +158,7 @@ impl Running {
     /// anew, or when the model goes on to think or to speak. A message that waits for its first word, because the user was asked before it, goes on.
     fn keep_text(&mut self, answer: &mut Answer) {
         if let Some(message) = self.message.take_if(|message| !message.text.is_empty()) {
+            answer.recorded.push(Said::Text { item_id: message.id.clone() });
             let said = AssistantMessage { text: message.text.clone(), phase: message.phase };
             answer.said.push(Entry::Assistant(said));
             self.texts.push(message);
@@ -200,6 +217,8 @@ impl Running {
             thought.content.clone_from(&whole.content);
         }
         self.complete_thought().await;
+        let own_form = whole.own_form.clone();
+        answer.recorded.extend(own_form.map(|own_form| Said::Thought { own_form }));
         answer.said.push(Entry::Reasoning(whole));
     }
 

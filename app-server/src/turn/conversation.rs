@@ -1,10 +1,14 @@
 //! What the records of a thread are for a model: who said what, what was called and what came of it. Pure.
 //!
-//! Items are taken as they were completed. What a model thought is left out: providers want it back within the turn only,
-//! and there it never leaves the memory. What the conversation knows of things that other programs did (a command, a change
+//! Items are taken as they were completed. An answer that called tools is told in the words of its provider, with its thoughts:
+//! so a request begins with what an earlier one had, which providers remember. What a model thought in other answers is left
+//! out: it was never sent, and providers do not want it. What the conversation knows of things that other programs did (a command, a change
 //! of a file) is told as a note.
 
-use serde_json::Value;
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+use skein_protocol::ids::ItemId;
 use skein_protocol::item::{CommandExecutionItem, ThreadItem, ThreadItemBody};
 use skein_protocol::response_item::{
     ContentItem, FunctionCallOutputBody, FunctionCallOutputContentItem, InputImageSource, MessagePhase,
@@ -14,8 +18,8 @@ use skein_protocol::turn::{MediaSource, UserInput};
 
 use super::result;
 use crate::policy;
-use crate::provider::{AssistantMessage, Callee, Content, Entry, ToolCall, ToolResult, tool_name};
-use crate::rollout::record::{Record, RecordBody, TakenBack};
+use crate::provider::{AssistantMessage, Callee, Content, Entry, Reasoning, ToolCall, ToolResult, tool_name};
+use crate::rollout::record::{ModelAnswer, Record, RecordBody, Said, TakenBack};
 
 /// A piece of a conversation before files that it names are read.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,42 +63,126 @@ pub struct Conversation {
     pub tokens: i64,
 }
 
-/// The conversation of these records, which are in their order, without what was taken back.
-#[must_use]
-pub fn of(records: &[Record], taken_back: &[TakenBack]) -> Conversation {
-    let mut conversation = Conversation::default();
-    let counts = |record: &&Record| !taken_back.iter().any(|cut| cut.holds(record.seq));
-    for record in records.iter().filter(counts) {
-        take(&mut conversation, &record.body);
-    }
-    conversation
+/// Whom a conversation is told to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// The provider, by its name in the settings.
+    pub provider: String,
+    /// The model's name.
+    pub model: String,
 }
 
-fn take(told: &mut Conversation, body: &RecordBody) {
-    match body {
-        RecordBody::ItemCompleted(completed) => told.pieces.extend(of_item(&completed.item)),
-        RecordBody::ItemsInjected(injected) => {
-            told.pieces.extend(injected.items.iter().filter_map(of_injected));
+/// The conversation of these records, which are in their order, without what was taken back, as `to` is told it.
+#[must_use]
+pub fn of(records: &[Record], taken_back: &[TakenBack], to: &Recipient) -> Conversation {
+    let mut reader = Reader { to: Some(to), ..Reader::default() };
+    let counts = |record: &&Record| !taken_back.iter().any(|cut| cut.holds(record.seq));
+    for record in records.iter().filter(counts) {
+        reader.take(&record.body);
+    }
+    reader.told
+}
+
+/// Takes the records of a conversation.
+#[derive(Debug, Default)]
+struct Reader<'a> {
+    told: Conversation,
+    /// Who gets its own forms back.
+    to: Option<&'a Recipient>,
+    /// Messages that no answer has named yet: their items, and where they stand.
+    messages: Vec<(&'a ItemId, usize)>,
+    /// What providers call the calls of items that follow.
+    calls: HashMap<&'a ItemId, &'a str>,
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, body: &'a RecordBody) {
+        match body {
+            RecordBody::ItemCompleted(completed) => self.take_item(&completed.item),
+            RecordBody::ModelAnswer(answer) => self.take_answer(answer),
+            RecordBody::ItemsInjected(injected) => {
+                self.told.pieces.extend(injected.items.iter().filter_map(of_injected));
+            }
+            RecordBody::Usage(usage) => self.told.tokens = usage.usage.last.total_tokens,
+            RecordBody::Compacted(compacted) => {
+                self.messages.clear();
+                self.told = summed_up(&mut self.told, &compacted.summary);
+            }
+            RecordBody::ThreadCreated(_)
+            | RecordBody::ThreadOpened(_)
+            | RecordBody::ThreadClosed(_)
+            | RecordBody::ThreadNamed(_)
+            | RecordBody::ThreadMeta(_)
+            | RecordBody::ThreadRead(_)
+            | RecordBody::ThreadGoal(_)
+            | RecordBody::TurnStarted(_)
+            | RecordBody::ItemStarted(_)
+            | RecordBody::ItemCheckpoint(_)
+            | RecordBody::TurnCompleted(_)
+            | RecordBody::Reverted(_)
+            | RecordBody::Archived(_)
+            | RecordBody::Unarchived(_)
+            | RecordBody::Forked(_)
+            | RecordBody::Imported(_)
+            | RecordBody::Unknown(_) => {}
         }
-        RecordBody::Usage(usage) => told.tokens = usage.usage.last.total_tokens,
-        RecordBody::Compacted(compacted) => *told = summed_up(told, &compacted.summary),
-        RecordBody::ThreadCreated(_)
-        | RecordBody::ThreadOpened(_)
-        | RecordBody::ThreadClosed(_)
-        | RecordBody::ThreadNamed(_)
-        | RecordBody::ThreadMeta(_)
-        | RecordBody::ThreadRead(_)
-        | RecordBody::ThreadGoal(_)
-        | RecordBody::TurnStarted(_)
-        | RecordBody::ItemStarted(_)
-        | RecordBody::ItemCheckpoint(_)
-        | RecordBody::TurnCompleted(_)
-        | RecordBody::Reverted(_)
-        | RecordBody::Archived(_)
-        | RecordBody::Unarchived(_)
-        | RecordBody::Forked(_)
-        | RecordBody::Imported(_)
-        | RecordBody::Unknown(_) => {}
+    }
+
+    /// An item. Of a call that an answer has told there is only the result.
+    fn take_item(&mut self, item: &'a ThreadItem) {
+        let mut pieces = of_item(item);
+        if let Some(id) = self.calls.remove(item.id()) {
+            pieces.retain(|piece| !matches!(piece, Piece::Entry(Entry::Call(_))));
+            for piece in &mut pieces {
+                if let Piece::Entry(Entry::Result(result)) = piece {
+                    id.clone_into(&mut result.id);
+                }
+            }
+        }
+        if matches!(item.body, ThreadItemBody::AgentMessage(_)) && !pieces.is_empty() {
+            self.messages.push((item.id(), self.told.pieces.len()));
+        }
+        self.told.pieces.extend(pieces);
+    }
+
+    /// An answer in its order. Its texts stand before, as items, and its calls follow.
+    fn take_answer(&mut self, answer: &'a ModelAnswer) {
+        let mut texts = self.texts_of(answer);
+        let own = self.to.is_some_and(|to| to.provider == answer.provider && to.model == answer.model);
+        let mut refused = Vec::new();
+        for said in &answer.said {
+            match said {
+                Said::Text { item_id } => self.told.pieces.extend(texts.remove(item_id)),
+                Said::Thought { own_form } if own => {
+                    let own_form = Some(own_form.clone());
+                    let thought = Reasoning { own_form, ..Reasoning::default() };
+                    self.told.pieces.push(Piece::Entry(Entry::Reasoning(thought)));
+                }
+                Said::Thought { .. } => {}
+                Said::Call(call) => {
+                    if let Some(item) = &call.item_id {
+                        self.calls.insert(item, &call.id);
+                    }
+                    let more = if own { call.more.clone() } else { Map::new() };
+                    let callee = Callee::Offered(call.name.clone());
+                    let entry = ToolCall { more, ..ToolCall::new(&call.id, callee, &call.arguments) };
+                    self.told.pieces.push(Piece::Entry(Entry::Call(entry)));
+                    let why = call.refused.as_ref();
+                    refused.extend(why.map(|why| Entry::Result(ToolResult::text(&call.id, why, true))));
+                }
+            }
+        }
+        self.told.pieces.extend(refused.into_iter().map(Piece::Entry));
+    }
+
+    /// Takes the texts of an answer out of where they stand.
+    fn texts_of(&mut self, answer: &ModelAnswer) -> HashMap<&'a ItemId, Piece> {
+        let named = |id: &ItemId| {
+            answer.said.iter().any(|said| matches!(said, Said::Text { item_id } if item_id == id))
+        };
+        let messages = std::mem::take(&mut self.messages);
+        let texts = messages.into_iter().rev().filter(|(id, _)| named(id));
+        texts.map(|(id, at)| (id, self.told.pieces.remove(at))).collect()
     }
 }
 
@@ -110,9 +198,9 @@ fn summed_up(told: &mut Conversation, text: &str) -> Conversation {
 /// Whether a record answers what stands before it.
 #[must_use]
 pub fn answers(body: &RecordBody) -> bool {
-    let mut told = Conversation::default();
-    take(&mut told, body);
-    told.pieces.iter().any(|piece| matches!(piece, Piece::Entry(entry) if is_answer(entry)))
+    let mut reader = Reader::default();
+    reader.take(body);
+    reader.told.pieces.iter().any(|piece| matches!(piece, Piece::Entry(entry) if is_answer(entry)))
 }
 
 /// Whether a model has said or done it.
@@ -182,7 +270,7 @@ fn of_command(command: &CommandExecutionItem) -> Entry {
 }
 
 fn called(id: String, callee: Callee, arguments: String, content: Vec<Content>, failed: bool) -> Vec<Entry> {
-    let call = ToolCall { id: id.clone(), callee, arguments };
+    let call = ToolCall::new(&id, callee, arguments);
     vec![Entry::Call(call), Entry::Result(ToolResult { id, content, failed })]
 }
 
@@ -197,7 +285,7 @@ pub fn of_injected(item: &Value) -> Option<Piece> {
         ResponseItem::Message { content, role, phase, .. } => of_message(&role, phase, content),
         ResponseItem::FunctionCall { arguments, call_id, name, namespace, .. } => {
             let callee = Callee::Offered(tool_name::of_client(namespace.as_deref(), &name));
-            Some(Piece::Entry(Entry::Call(ToolCall { id: call_id, callee, arguments })))
+            Some(Piece::Entry(Entry::Call(ToolCall::new(call_id, callee, arguments))))
         }
         ResponseItem::FunctionCallOutput { call_id: Some(id), output, .. } => {
             let content = of_output(output);

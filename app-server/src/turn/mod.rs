@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::helpers::HelperSet;
 use crate::provider::{Entry, ModelSettings, Prompt, Provider, ProviderError, Thoughts, ToolResult, Usage};
+use crate::rollout::record::ModelAnswer;
 use crate::tasks::Tasks;
 
 mod answer;
@@ -33,6 +34,7 @@ mod picture;
 pub mod result;
 mod tools;
 
+pub use conversation::Recipient;
 pub use past::{Past, Stored};
 
 use answer::{Answer, Unanswered};
@@ -69,8 +71,8 @@ pub struct Job {
     pub task: Task,
     /// What was said before, with the input of this turn.
     pub past: Past,
-    /// The model's name.
-    pub model: String,
+    /// The model, and who has it.
+    pub recipient: Recipient,
     /// How it should answer.
     pub settings: ModelSettings,
     /// How often the model may be asked; `None` for no bound.
@@ -140,6 +142,8 @@ pub enum Report {
     },
     /// An item is done.
     ItemCompleted(ThreadItem),
+    /// An answer calls tools, whose items have begun.
+    Answered(Box<ModelAnswer>),
     /// What an answer of the model cost.
     Usage(Usage),
     /// The user is asked. The owner answers with what the user says.
@@ -278,7 +282,7 @@ impl Running {
         }
         Ok(Prompt {
             thread: self.job.thread,
-            model: self.job.model.clone(),
+            model: self.job.recipient.model.clone(),
             settings: self.job.settings.clone(),
             history,
             tools: self.offer.specs(),
@@ -288,7 +292,7 @@ impl Running {
     /// What was said in the thread, with the input of this turn.
     async fn conversation(&mut self) -> Result<Vec<Entry>, Stop> {
         let past = std::mem::replace(&mut self.job.past, Past::Unneeded);
-        let told = self.unless_interrupted(past.read()).await?;
+        let told = self.unless_interrupted(past.read(&self.job.recipient)).await?;
         // Not on disk: the owner says so.
         let cannot = |error| Stop::failed(format!("what was said before cannot be read: {error}"));
         let Conversation { pieces, tokens } = told.map_err(cannot)?.ok_or(Stop::Interrupted)?;
@@ -321,13 +325,14 @@ impl Running {
             round += 1;
             let answer = self.answer_with_room(prompt).await?;
             if answer.is_silent() {
-                let message = format!("the model {} has said nothing in its answer", self.job.model);
+                let message =
+                    format!("the model {} has said nothing in its answer", self.job.recipient.model);
                 self.report(Report::Warning(message)).await;
             }
             prompt.history.extend(answer.said);
             let mut results = answer.answered;
             if !answer.calls.is_empty() {
-                results.extend(self.call_tools(answer.calls).await?);
+                results.extend(self.call_tools(answer.calls, answer.recorded).await?);
             }
             if results.is_empty() {
                 match self.steered().await {

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     fn call(name: &str, arguments: &str) -> ToolCall {
-        ToolCall { id: "1".into(), callee: Callee::Offered(name.into()), arguments: arguments.into() }
+        ToolCall::new("1", Callee::Offered(name.into()), arguments)
     }
 
     fn offer() -> Offer {

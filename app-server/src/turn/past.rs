@@ -6,7 +6,7 @@ use std::sync::Arc;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::sync::oneshot;
 
-use super::conversation::{self, Conversation};
+use super::conversation::{self, Conversation, Recipient};
 use crate::policy;
 use crate::rollout::record::{Record, RecordBody, TakenBack};
 use crate::rollout::{ReadError, RolloutStore};
@@ -41,21 +41,21 @@ pub struct Stored {
 }
 
 impl Past {
-    /// The conversation, oldest first. `None` when the disk does not take the turn's input: then its owner ends the turn.
+    /// The conversation as `to` is told it, oldest first. `None` when the disk does not take the turn's input: then its owner ends the turn.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn read(self) -> Result<Option<Conversation>, ReadError> {
+    pub async fn read(self, to: &Recipient) -> Result<Option<Conversation>, ReadError> {
         match self {
             Self::Unneeded => Ok(Some(Conversation::default())),
-            Self::Kept { records, taken_back } => Ok(Some(conversation::of(&records, &taken_back))),
-            Self::Stored(stored) => stored.read().await,
+            Self::Kept { records, taken_back } => Ok(Some(conversation::of(&records, &taken_back, to))),
+            Self::Stored(stored) => stored.read(to).await,
         }
     }
 }
 
 impl Stored {
-    async fn read(self) -> Result<Option<Conversation>, ReadError> {
+    async fn read(self, to: &Recipient) -> Result<Option<Conversation>, ReadError> {
         if self.written.await.is_err() {
             return Ok(None);
         }
@@ -71,13 +71,13 @@ impl Stored {
                 let counts = !self.taken_back.iter().any(|cut| cut.holds(record.seq));
                 // What was said right before a summary was not answered, and is no part of it.
                 if counts && summed_up && conversation::answers(&record.body) {
-                    return Ok(Some(conversation::of(records.make_contiguous(), &self.taken_back)));
+                    return Ok(Some(conversation::of(records.make_contiguous(), &self.taken_back, to)));
                 }
                 summed_up |= counts && matches!(record.body, RecordBody::Compacted(_));
                 records.push_front(record);
             }
             if !more || bytes >= policy::CONVERSATION_BYTES {
-                return Ok(Some(conversation::of(records.make_contiguous(), &self.taken_back)));
+                return Ok(Some(conversation::of(records.make_contiguous(), &self.taken_back, to)));
             }
         }
     }

@@ -12,12 +12,14 @@ use skein_protocol::item::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::asking::{About, Asking, Permission, WantedCall};
+use super::conversation::Recipient;
 use super::helper_notes;
 use super::offer::{HelperTarget, LeftOut, Offer, Target};
 use super::{Report, Running, Stop, result, took};
 use crate::helpers::{DescribedTool, HelperCall, HelperError, HelperSet};
 use crate::policy;
 use crate::provider::{Content, Entry, ToolCall, ToolResult};
+use crate::rollout::record::{ModelAnswer, Said};
 
 /// A call that has begun, at a helper, at the client or at the user.
 struct Begun {
@@ -91,8 +93,13 @@ impl Running {
         Ok(())
     }
 
-    /// Carries out calls, all at once. Returns their results in the order of the calls.
-    pub(super) async fn call_tools(&mut self, calls: Vec<ToolCall>) -> Result<Vec<ToolResult>, Stop> {
+    /// Carries out calls, all at once. Returns their results in the order of the calls. `said` is the answer that they are
+    /// from, which is recorded with what becomes of each call.
+    pub(super) async fn call_tools(
+        &mut self,
+        calls: Vec<ToolCall>,
+        said: Vec<Said>,
+    ) -> Result<Vec<ToolResult>, Stop> {
         let targets: Vec<_> = calls.iter().map(|call| self.offer.resolve(call)).collect();
         let helpers = match targets.iter().any(|target| matches!(target, Ok(Target::Helper(_)))) {
             true => Some(self.helpers().await?),
@@ -102,6 +109,7 @@ impl Running {
         for (call, target) in calls.into_iter().zip(targets) {
             running.push(self.begin_call(call, target).await);
         }
+        self.record_answer(said, &running).await;
         let this = &*self;
         let results = running.into_iter().map(|call| this.end_call(helpers.as_ref(), call));
         let results = join_all(results).await;
@@ -109,6 +117,23 @@ impl Running {
             return Err(Stop::Interrupted);
         }
         Ok(results)
+    }
+
+    /// Has the answer recorded, each call with its item, or with why it is not made.
+    async fn record_answer(&self, mut said: Vec<Said>, begun: &[Result<Begun, ToolResult>]) {
+        let calls = said.iter_mut().filter_map(|said| match said {
+            Said::Call(call) => Some(call),
+            Said::Text { .. } | Said::Thought { .. } => None,
+        });
+        for (call, begun) in calls.zip(begun) {
+            match begun {
+                Ok(begun) => call.item_id = Some(begun.item.id().clone()),
+                Err(not_made) => call.refused = Some(not_made.texts()),
+            }
+        }
+        let Recipient { provider, model } = self.job.recipient.clone();
+        let answer = ModelAnswer { turn_id: self.job.turn.clone(), provider, model, said };
+        self.report(Report::Answered(Box::new(answer))).await;
     }
 
     /// Shows that a call begins. One that cannot be made is not shown: the model hears why.

@@ -4,8 +4,9 @@ use serde_json::{Map, Value, json};
 use skein_protocol::settings::ReasoningSummary;
 
 use crate::policy;
+use crate::provider::http::ids::Ids;
 use crate::provider::http::talk::{
-    Came, NOTHING, Part, Step, arguments, in_turns, steps, with_pictures_behind,
+    Came, NOTHING, Part, Step, arguments, in_turns, steps, with_more, with_pictures_behind,
 };
 use crate::provider::spec::ProviderSpec;
 use crate::provider::{Content, Image, Prompt, ToolSpec};
@@ -14,6 +15,9 @@ use crate::provider::{Content, Image, Prompt, ToolSpec};
 const LEAST_BUDGET: u32 = 1024;
 /// Up to here the model's provider is to remember the conversation.
 const REMEMBERED: &str = "ephemeral";
+
+/// The ids that it takes.
+const IDS: Ids = Ids::Plain(64);
 
 /// How a model is told to think.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,12 +120,15 @@ fn part(part: &Part<'_>) -> Option<Value> {
             // Of another provider it would be something else.
             own.filter(|own| own["type"] == "thinking" || own["type"] == "redacted_thinking").cloned()
         }
-        Part::Call(call) => Some(json!({
-            "type": "tool_use",
-            "id": call.id,
-            "name": call.callee.name(),
-            "input": arguments(call),
-        })),
+        Part::Call(call) => Some(with_more(
+            json!({
+                "type": "tool_use",
+                "id": IDS.own(&call.id),
+                "name": call.callee.name(),
+                "input": arguments(call),
+            }),
+            call,
+        )),
     }
 }
 
@@ -133,7 +140,7 @@ fn result(came: &Came<'_>) -> Value {
     if failed && content.is_empty() {
         content.push(text_block(if matches!(came, Came::Nothing(_)) { NOTHING } else { "The call failed." }));
     }
-    json!({ "type": "tool_result", "tool_use_id": came.id(), "content": content, "is_error": failed })
+    json!({ "type": "tool_result", "tool_use_id": IDS.own(came.id()), "content": content, "is_error": failed })
 }
 
 /// Blocks of nothing are refused.

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::policy;
-use crate::provider::http::form::{Flow, Stopped, StreamReader, Wrong, call_id, count, some_text, text};
+use crate::provider::http::form::{
+    Flow, Stopped, StreamReader, Wrong, call_id, count, more, some_text, text,
+};
 use crate::provider::http::said::Said;
 use crate::provider::{Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
+
+/// Members of a call that are not its server's own.
+const CALL: [&str; 4] = ["type", "id", "name", "input"];
 
 /// Reads one answer.
 #[derive(Debug)]
@@ -43,6 +48,7 @@ enum Block {
         name: String,
         input: Value,
         arguments: String,
+        more: Map<String, Value>,
     },
     /// Of a kind that we do not ask for.
     Other,
@@ -147,6 +153,7 @@ impl Reader {
                 name: text(content, "name").unwrap_or_default().to_owned(),
                 input: content["input"].clone(),
                 arguments: String::new(),
+                more: more(content, &CALL),
             },
             _ => Block::Other,
         };
@@ -208,7 +215,7 @@ impl Reader {
             Some(Block::Sealed(block)) => {
                 out.push(ModelEvent::Reasoning(Reasoning { own_form: Some(block), ..Reasoning::default() }));
             }
-            Some(Block::Call { id, name, input, arguments }) => {
+            Some(Block::Call { id, name, input, arguments, more }) => {
                 let id = id.unwrap_or_else(|| call_id(self.answer, self.calls));
                 self.calls += 1;
                 // Servers that send a call whole have it in the beginning of its block.
@@ -217,7 +224,12 @@ impl Reader {
                     true => "{}".to_owned(),
                     false => arguments,
                 };
-                out.push(ModelEvent::ToolCall(ToolCall { id, callee: Callee::Offered(name), arguments }));
+                out.push(ModelEvent::ToolCall(ToolCall {
+                    id,
+                    callee: Callee::Offered(name),
+                    arguments,
+                    more,
+                }));
             }
             Some(Block::Text | Block::Other) | None => {}
         }

@@ -1,7 +1,7 @@
 //! What the interfaces of providers have in common for the transport: a request is built, and a stream is read, each without
 //! I/O.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::said::Said;
@@ -103,6 +103,13 @@ impl Wrong {
 /// The id of a call that its server gave none: that of its answer, and which one of it it is.
 pub fn call_id(answer: Uuid, number: usize) -> String {
     format!("call_{}_{number}", answer.simple())
+}
+
+/// The members of an object that are none of these, and not null: what only its server knows.
+pub fn more(value: &Value, known: &[&str]) -> Map<String, Value> {
+    let members = value.as_object().into_iter().flatten();
+    let unknown = members.filter(|(key, value)| !known.contains(&key.as_str()) && !value.is_null());
+    unknown.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// A member that is a text.

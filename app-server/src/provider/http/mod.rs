@@ -32,6 +32,7 @@ use crate::web::events::{SseError, events};
 pub mod about;
 pub mod fault;
 pub mod form;
+pub mod ids;
 mod link;
 mod list;
 mod retry;

@@ -199,6 +199,16 @@ impl<'a> Came<'a> {
     }
 }
 
+/// A call with what only its provider knows of it, which goes back as it came.
+pub fn with_more(mut written: Value, call: &ToolCall) -> Value {
+    if let Some(written) = written.as_object_mut() {
+        for (key, value) in &call.more {
+            written.entry(key.as_str()).or_insert_with(|| value.clone());
+        }
+    }
+    written
+}
+
 /// A call's arguments. They are an object everywhere: what the model wrote and is none goes back to it as a text in one.
 pub fn arguments(call: &ToolCall) -> Map<String, Value> {
     object(call).unwrap_or_else(|| match call.arguments.trim() {
@@ -226,7 +236,7 @@ mod tests {
 
     fn call(id: &str) -> Entry {
         let callee = Callee::Offered("tool".to_owned());
-        Entry::Call(ToolCall { id: id.to_owned(), callee, arguments: String::new() })
+        Entry::Call(ToolCall::new(id, callee, ""))
     }
 
     fn result(id: &str) -> Entry {

@@ -67,7 +67,7 @@ pub fn text(text: &str) -> ModelEvent {
 }
 
 pub fn call(id: &str, name: &str, arguments: &str) -> ToolCall {
-    ToolCall { id: id.to_owned(), callee: Callee::Offered(name.to_owned()), arguments: arguments.to_owned() }
+    ToolCall::new(id, Callee::Offered(name.to_owned()), arguments)
 }
 
 /// A conversation with everything that there is: `thought` is in the provider's own form.

@@ -12,6 +12,7 @@ mod request;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod thought;
 
 /// The interface.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use crate::provider::http::talk::{Came, Part, Step, arguments_text, in_turns, steps, with_pictures_behind};
+use crate::provider::http::ids::Ids;
+use crate::provider::http::talk::{
+    Came, Part, Step, arguments_text, in_turns, steps, with_more, with_pictures_behind,
+};
 use crate::provider::spec::ProviderSpec;
 use crate::provider::{Content, Prompt, ToolSpec};
 
@@ -52,16 +55,17 @@ fn messages(prompt: &Prompt, spec: &ProviderSpec) -> Value {
         false => in_turns(instructions, steps),
     };
     let first = (!first.is_empty()).then(|| json!({ "role": "system", "content": first.join("\n\n") }));
-    first.into_iter().chain(steps.iter().flat_map(of_step)).collect()
+    let ids = Ids::of_chat(&spec.base_url, &prompt.model);
+    first.into_iter().chain(steps.iter().flat_map(|step| of_step(step, ids))).collect()
 }
 
-fn of_step(step: &Step<'_>) -> Vec<Value> {
+fn of_step(step: &Step<'_>, ids: Ids) -> Vec<Value> {
     match step {
         Step::User(content) => vec![json!({ "role": "user", "content": of_user(content) })],
         // Of OpenAI's only, which takes it anywhere.
         Step::Developer(text) => vec![json!({ "role": "system", "content": text })],
-        Step::Model(said) => vec![of_model(said)],
-        Step::Results(came) => came.iter().map(of_result).collect(),
+        Step::Model(said) => vec![of_model(said, ids)],
+        Step::Results(came) => came.iter().map(|came| of_result(came, ids)).collect(),
     }
 }
 
@@ -81,25 +85,21 @@ fn part(content: &Content) -> Value {
     }
 }
 
-fn of_model(said: &[Part<'_>]) -> Value {
+fn of_model(said: &[Part<'_>], ids: Ids) -> Value {
     let (mut texts, mut calls, mut message) = (Vec::new(), Vec::new(), Map::new());
     message.insert("role".to_owned(), json!("assistant"));
     for part in said {
         match part {
             Part::Text(message) => texts.push(message.text.as_str()),
             Part::Thought(thought) => {
-                // By the word that the server has for it.
-                for (word, text) in
-                    thought.own_form.as_ref().and_then(super::stream::thoughts).into_iter().flatten()
-                {
-                    message.insert(word.to_owned(), json!(text));
-                }
+                let own = thought.own_form.as_ref().and_then(super::thought::own);
+                super::thought::put(&mut message, own);
             }
-            Part::Call(call) => calls.push(json!({
-                "id": call.id,
-                "type": "function",
-                "function": { "name": call.callee.name(), "arguments": arguments_text(call) },
-            })),
+            Part::Call(call) => {
+                let function = json!({ "name": call.callee.name(), "arguments": arguments_text(call) });
+                let written = json!({ "id": ids.own(&call.id), "type": "function", "function": function });
+                calls.push(with_more(written, call));
+            }
         }
     }
     let content = if texts.is_empty() { Value::Null } else { json!(texts.join("\n\n")) };
@@ -110,10 +110,10 @@ fn of_model(said: &[Part<'_>]) -> Value {
     Value::Object(message)
 }
 
-fn of_result(came: &Came<'_>) -> Value {
+fn of_result(came: &Came<'_>, ids: Ids) -> Value {
     let text = match came.has_image() {
         true => format!("{}\n(Its pictures are in the next message.)", came.text()).trim().to_owned(),
         false => came.text(),
     };
-    json!({ "role": "tool", "tool_call_id": came.id(), "content": text })
+    json!({ "role": "tool", "tool_call_id": ids.own(came.id()), "content": text })
 }

@@ -3,13 +3,16 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::thought::{self, DETAILS, THOUGHTS};
 use crate::policy;
-use crate::provider::http::form::{Flow, Stopped, StreamReader, Wrong, call_id, count, some_text, text};
+use crate::provider::http::form::{
+    Flow, Stopped, StreamReader, Wrong, call_id, count, more, some_text, text,
+};
 use crate::provider::http::said::Said;
 use crate::provider::{Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
 
-/// What servers call the thoughts of a model.
-const THOUGHTS: [&str; 2] = ["reasoning_content", "reasoning"];
+/// Members of a call that are not its server's own.
+const CALL: [&str; 4] = ["index", "id", "type", "function"];
 
 /// Reads one answer.
 #[derive(Debug)]
@@ -20,6 +23,8 @@ pub struct Reader {
     thought: Option<(Option<&'static str>, String)>,
     /// Whether it has thought at all.
     has_thought: bool,
+    /// The same in a form of the server's own (`reasoning_details`), piece by piece.
+    details: Vec<Value>,
     calls: Vec<Coming>,
     /// The whole message, from servers that say it beside its pieces or instead of them; the last one counts.
     message: Value,
@@ -38,6 +43,8 @@ struct Coming {
     id: String,
     name: String,
     arguments: String,
+    /// What only the server knows of it.
+    more: Map<String, Value>,
 }
 
 impl StreamReader for Reader {
@@ -80,6 +87,7 @@ impl Reader {
             has_thought: false,
             calls: Vec::new(),
             message: Value::Null,
+            details: Vec::new(),
             held: 0,
             usage: None,
             finished: None,
@@ -121,6 +129,10 @@ impl Reader {
 
     /// Thoughts that stand beside the content.
     fn think_of(&mut self, delta: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Wrong> {
+        for piece in delta[DETAILS].as_array().into_iter().flatten() {
+            thought::join(&mut self.details, piece);
+            self.hold(piece.to_string().len())?;
+        }
         let piece = THOUGHTS.iter().find_map(|word| Some((*word, some_text(delta, word)?)));
         piece.map_or(Ok(()), |(word, piece)| self.think(Some(word), piece, out))
     }
@@ -184,7 +196,11 @@ impl Reader {
         // Servers that send each call whole leave the number out.
         let index =
             piece["index"].as_i64().unwrap_or(if name.is_some() { last.saturating_add(1) } else { last });
+        let more = more(piece, &CALL);
+        let bytes: usize = more.values().map(|value| value.to_string().len()).sum();
+        self.hold(bytes)?;
         let call = self.open(index, id)?;
+        call.more.extend(more);
         let before = call.name.len() + call.arguments.len();
         if let Some(name) = name.filter(|name| *name != call.name) {
             call.name.push_str(name);
@@ -195,8 +211,8 @@ impl Reader {
             whole @ Value::Object(_) => call.arguments = whole.to_string(),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {}
         }
-        let more = (call.name.len() + call.arguments.len()).saturating_sub(before);
-        self.hold(more)
+        let added = (call.name.len() + call.arguments.len()).saturating_sub(before);
+        self.hold(added)
     }
 
     /// The call of this number, unless it has another id; else a new one.
@@ -210,7 +226,13 @@ impl Reader {
         }
         if at == self.calls.len() {
             let id = id.map_or_else(|| call_id(self.answer, at), ToOwned::to_owned);
-            self.calls.push(Coming { index, id, name: String::new(), arguments: String::new() });
+            self.calls.push(Coming {
+                index,
+                id,
+                name: String::new(),
+                arguments: String::new(),
+                more: Map::new(),
+            });
         }
         Ok(&mut self.calls[at])
     }
@@ -267,12 +289,18 @@ impl Reader {
         let whole = self.finished.ok_or(Wrong::Cut)?;
         self.last_word(out)?;
         self.thought_is_over(out);
+        if !self.details.is_empty() {
+            // Of the whole answer: servers give some of it beside the calls that it is for.
+            let own_form = Some(json!({ DETAILS: std::mem::take(&mut self.details) }));
+            out.push(ModelEvent::Reasoning(Reasoning { own_form, ..Reasoning::default() }));
+        }
         for call in self.calls.drain(..).filter(|_| whole.is_ok()) {
             let arguments = if call.arguments.trim().is_empty() { "{}".to_owned() } else { call.arguments };
             out.push(ModelEvent::ToolCall(ToolCall {
                 id: call.id,
                 callee: Callee::Offered(call.name),
                 arguments,
+                more: call.more,
             }));
         }
         out.extend(self.usage.take().map(ModelEvent::Usage));
@@ -304,12 +332,4 @@ fn usage(usage: &Value) -> Usage {
         output: written,
         reasoning_output: count(usage, "/completion_tokens_details/reasoning_tokens"),
     }
-}
-
-/// What goes back of a thought: the word for it, and it.
-pub fn thoughts(own_form: &Value) -> Option<Vec<(&'static str, &str)>> {
-    let own: &Map<String, Value> = own_form.as_object()?;
-    let known = THOUGHTS.iter().filter_map(|word| Some((*word, own.get(*word)?.as_str()?)));
-    // Of another provider it would be something else.
-    (own.len() == 1).then(|| known.collect())
 }

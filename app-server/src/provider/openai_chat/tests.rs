@@ -239,3 +239,76 @@ fn roles_take_turns_where_servers_want_them_to() {
     let openai = asked(&ProviderSpec { base_url: OPENAI.to_owned(), ..spec });
     assert_eq!(roles(&openai), ["system", "system", "user", "system", "assistant", "tool", "user"]);
 }
+
+/// What is sent back of what was heard in one answer, with a result for each call.
+fn sent_back(heard: &[Value], model: &str) -> Value {
+    let (events, result) = heard_data(&Chat, heard);
+    assert_eq!(result, Ok(()));
+    let mut history = vec![Entry::User(vec![Content::Text("go".to_owned())])];
+    let mut results = Vec::new();
+    for event in events {
+        match event {
+            ModelEvent::TextDelta(text) => history.push(Entry::Assistant(text.into())),
+            ModelEvent::Message(message) => history.push(Entry::Assistant(message)),
+            ModelEvent::Reasoning(thought) => history.push(Entry::Reasoning(thought)),
+            ModelEvent::ToolCall(call) => {
+                results.push(Entry::Result(ToolResult::text(&call.id, "done", false)));
+                history.push(Entry::Call(call));
+            }
+            ModelEvent::MessageStarted(_)
+            | ModelEvent::ReasoningDelta { .. }
+            | ModelEvent::Question(_)
+            | ModelEvent::Usage(_)
+            | ModelEvent::Again(_) => {}
+        }
+    }
+    history.extend(results);
+    let mut prompt = prompt(model, json!({}));
+    prompt.history = history;
+    body(&prompt, &ProviderSpec::new("x", "http://127.0.0.1:1/v1", WireApi::Chat))["messages"].take()
+}
+
+#[test]
+fn what_only_the_provider_knows_of_a_call_goes_back_as_it_came() {
+    let signed = json!({ "google": { "thought_signature": "SIG123" } });
+    let call = json!({ "index": 0, "id": "a", "type": "function", "extra_content": signed,
+        "function": { "name": "look", "arguments": "{}" } });
+    let other = json!({ "index": 1, "id": "b", "function": { "name": "look", "arguments": "{}" } });
+    let sent = sent_back(&[delta(json!({ "tool_calls": [call, other] })), end("tool_calls")], "m");
+    let calls = &sent[2]["tool_calls"];
+    assert_eq!(calls[0]["extra_content"], signed);
+    assert_eq!(calls[0].get("index"), None);
+    assert_eq!(calls[1].as_object().unwrap().len(), 3, "{calls}");
+}
+
+#[test]
+fn reasoning_details_go_back_whole_in_their_order() {
+    let text = |text: &str| json!({ "type": "reasoning.text", "text": text, "index": 0, "format": "x" });
+    let signed = json!({ "type": "reasoning.text", "signature": "S", "index": 0 });
+    let sealed = json!({ "type": "reasoning.encrypted", "data": "D", "id": "a" });
+    let call = json!({ "index": 0, "id": "a", "function": { "name": "look", "arguments": "{}" } });
+    let sent = sent_back(
+        &[
+            delta(json!({ "reasoning": "hm", "reasoning_details": [text("hm")] })),
+            delta(json!({ "reasoning": ", so", "reasoning_details": [text(", so")] })),
+            delta(json!({ "reasoning_details": [signed] })),
+            delta(json!({ "content": "I look." })),
+            delta(json!({ "tool_calls": [call], "reasoning_details": [sealed.clone()] })),
+            end("tool_calls"),
+        ],
+        "m",
+    );
+    let whole =
+        json!({ "type": "reasoning.text", "text": "hm, so", "index": 0, "format": "x", "signature": "S" });
+    assert_eq!(sent[2]["reasoning_details"], json!([whole, sealed]));
+    assert_eq!((&sent[2]["reasoning"], &sent[2]["content"]), (&json!("hm, so"), &json!("I look.")));
+}
+
+#[test]
+fn a_model_of_mistral_gets_ids_of_nine_letters_and_digits() {
+    let call = json!({ "index": 0, "id": "call_of_another_form", "function": { "name": "look", "arguments": "{}" } });
+    let sent = sent_back(&[delta(json!({ "tool_calls": [call] })), end("tool_calls")], "devstral-small");
+    let id = sent[2]["tool_calls"][0]["id"].as_str().unwrap();
+    assert!(id.len() == 9 && id.bytes().all(|b| b.is_ascii_alphanumeric()), "{id}");
+    assert_eq!(sent[3]["tool_call_id"], id);
+}

@@ -3,12 +3,16 @@
 use serde_json::{Map, Value, json};
 use skein_protocol::settings::ReasoningSummary;
 
-use crate::provider::http::talk::{Came, Part, Step, arguments_text, steps};
+use crate::provider::http::ids::Ids;
+use crate::provider::http::talk::{Came, Part, Step, arguments_text, steps, with_more};
 use crate::provider::spec::ProviderSpec;
 use crate::provider::{AssistantMessage, Content, ModelSettings, Prompt, ToolSpec};
 
 /// Models that do not think, by the beginning of their names: they refuse a question that asks for their thoughts.
 const UNTHINKING: [&str; 4] = ["gpt-3", "gpt-4", "chatgpt-", "davinci"];
+
+/// The ids that it takes.
+const IDS: Ids = Ids::Short(64);
 
 /// The body of a request.
 pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
@@ -93,12 +97,15 @@ fn part(part: &Part<'_>) -> Option<Value> {
         Part::Text(message) => Some(said(message)),
         // Of another provider it would be something else.
         Part::Thought(thought) => thought.own_form.as_ref().filter(|own| own["type"] == "reasoning").cloned(),
-        Part::Call(call) => Some(json!({
-            "type": "function_call",
-            "call_id": call.id,
-            "name": call.callee.name(),
-            "arguments": arguments_text(call),
-        })),
+        Part::Call(call) => Some(with_more(
+            json!({
+                "type": "function_call",
+                "call_id": IDS.own(&call.id),
+                "name": call.callee.name(),
+                "arguments": arguments_text(call),
+            }),
+            call,
+        )),
     }
 }
 
@@ -128,5 +135,5 @@ fn output(came: &Came<'_>) -> Value {
         }
         true => came.content().iter().map(input).collect(),
     };
-    json!({ "type": "function_call_output", "call_id": came.id(), "output": output })
+    json!({ "type": "function_call_output", "call_id": IDS.own(came.id()), "output": output })
 }

@@ -5,12 +5,17 @@ use serde_json::{Map, Value, json};
 use skein_protocol::response_item::MessagePhase;
 use uuid::Uuid;
 
-use crate::provider::http::form::{Flow, Stopped, StreamReader, Wrong, call_id, count, some_text, text};
+use crate::provider::http::form::{
+    Flow, Stopped, StreamReader, Wrong, call_id, count, more, some_text, text,
+};
 use crate::provider::http::said::Said;
 use crate::provider::{AssistantMessage, Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
 
 /// Members of a thought that go back to the model.
 const SEALED: [&str; 5] = ["type", "id", "summary", "content", "encrypted_content"];
+
+/// Members of a call that are not its server's own: its id there is known to nobody where nothing is stored.
+const CALL: [&str; 6] = ["type", "id", "call_id", "name", "arguments", "status"];
 
 /// Reads one answer.
 #[derive(Debug)]
@@ -104,6 +109,7 @@ impl Reader {
             id: id.map_or_else(|| call_id(self.answer, self.items), ToOwned::to_owned),
             callee: Callee::Offered(text(item, "name").unwrap_or_default().to_owned()),
             arguments: some_text(item, "arguments").unwrap_or("{}").to_owned(),
+            more: more(item, &CALL),
         }
     }
 

@@ -145,7 +145,7 @@ impl Playing<'_> {
         self.calls += 1;
         let id = format!("scripted-{}-{}", self.prompt.history.len(), self.calls);
         let arguments = serde_json::to_string(&call.arguments).unwrap_or_default();
-        self.give(ModelEvent::ToolCall(ToolCall { id, callee: call.callee(), arguments })).await;
+        self.give(ModelEvent::ToolCall(ToolCall::new(id, call.callee(), arguments))).await;
     }
 
     async fn cost(&mut self, tokens: Tokens) {

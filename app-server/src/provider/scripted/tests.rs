@@ -41,7 +41,7 @@ fn said(text: &str) -> Entry {
 
 fn call(id: &str) -> Entry {
     let callee = Callee::Helper { server: "sky".into(), tool: "look".into() };
-    Entry::Call(ToolCall { id: id.into(), callee, arguments: "{}".into() })
+    Entry::Call(ToolCall::new(id, callee, "{}"))
 }
 
 async fn answer(scenario: &str, history: Vec<Entry>) -> (Vec<ModelEvent>, Result<(), ProviderError>) {
@@ -70,11 +70,7 @@ async fn steps_become_events_in_their_order() {
         ModelEvent::ReasoningDelta { of: Thoughts::Summary, part: 0, text: "Where?".into() },
         ModelEvent::Reasoning(thought),
         ModelEvent::TextDelta("Let me look. ".into()),
-        ModelEvent::ToolCall(ToolCall {
-            id: "scripted-1-1".into(),
-            callee,
-            arguments: "{\"where\":\"here\"}".into(),
-        }),
+        ModelEvent::ToolCall(ToolCall::new("scripted-1-1", callee, "{\"where\":\"here\"}")),
         ModelEvent::Usage(usage),
     ];
     assert_eq!(events, expected);

@@ -147,6 +147,9 @@ impl Owner {
             Report::Compacted(summary) => self.compacted(summary),
             Report::Progress { item, message } => self.progress(item, message),
             Report::ItemCompleted(item) => self.item_completed(item),
+            Report::Answered(answer) => {
+                self.record_one((*answer).into(), Keep::Process);
+            }
             Report::Usage(usage) => self.usage(usage),
             Report::Question { item, text, answer } => self.ask(item, text, answer),
             Report::Ask(asking) => self.ask_outside(*asking),

@@ -65,6 +65,7 @@ impl History {
             // the model is in the records for who sends it to one; here it would only take memory.
             RecordBody::Archived(_)
             | RecordBody::ItemsInjected(_)
+            | RecordBody::ModelAnswer(_)
             | RecordBody::Unarchived(_)
             | RecordBody::Imported(_)
             | RecordBody::ThreadClosed(_)

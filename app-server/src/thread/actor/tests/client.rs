@@ -7,11 +7,14 @@ use futures_util::FutureExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
-use skein_protocol::approval::{ToolRequestUserInputAnswer, ToolRequestUserInputResponse};
+use skein_protocol::approval::{
+    DynamicToolCallResponse, ToolRequestUserInputAnswer, ToolRequestUserInputResponse,
+};
 use skein_protocol::error::WireError;
 use skein_protocol::event::TurnCompletedNotification;
 use skein_protocol::extension::ResumeOptions;
 use skein_protocol::ids::{ConnectionId, Epoch, EventSeq, RequestId, ThreadId, TurnId};
+use skein_protocol::item::DynamicToolCallOutputContentItem;
 use skein_protocol::notifications::{TurnCompleted, TurnStarted};
 use skein_protocol::table::Notification;
 use skein_protocol::thread::{
@@ -358,6 +361,16 @@ impl Client {
         let thread = self.services.questions.thread(question);
         if let Some(handle) = thread.and_then(|thread| self.services.registry.handle(thread)) {
             handle.answer(self.id(), question, answer);
+        }
+    }
+
+    /// Carries out the call of a client's tool that is asked for by this question.
+    pub fn carries_out(&self, question: i64, text: &str) {
+        let content_items = vec![DynamicToolCallOutputContentItem::InputText { text: text.to_owned() }];
+        let response = DynamicToolCallResponse { content_items, success: true };
+        let thread = self.services.questions.thread(question);
+        if let Some(handle) = thread.and_then(|thread| self.services.registry.handle(thread)) {
+            handle.answer(self.id(), question, Ok(to_raw_value(&response).unwrap()));
         }
     }
 

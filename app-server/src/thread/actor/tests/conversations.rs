@@ -125,7 +125,7 @@ async fn what_a_client_puts_in_is_told_in_its_place() {
 async fn an_answer_that_begins_anew_is_told_and_what_it_said_before_is_not_the_models() {
     let bench = listening();
     let (mut client, thread) = bench.started().await;
-    let call = ToolCall { id: "1".into(), callee: Callee::Offered("none".into()), arguments: "{}".into() };
+    let call = ToolCall::new("1", Callee::Offered("none".into()), "{}");
     bench.listener.will_say(Ok(vec![
         text("half a "),
         ModelEvent::Again(ProviderError::new("the stream was cut")),
@@ -156,7 +156,7 @@ async fn messages_of_one_answer_are_items_with_their_phases_and_their_last_word(
         whole("I check.", Some(MessagePhase::Commentary)),
         whole("All is well.", Some(MessagePhase::FinalAnswer)),
     );
-    let call = ToolCall { id: "1".into(), callee: Callee::Offered("none".into()), arguments: "{}".into() };
+    let call = ToolCall::new("1", Callee::Offered("none".into()), "{}");
     bench.listener.will_say(Ok(vec![
         ModelEvent::MessageStarted(first.phase),
         text("I chekc."),
@@ -208,7 +208,7 @@ async fn an_answer_that_says_nothing_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn thoughts_are_shown_and_go_back_to_the_model_within_the_turn_only() {
+async fn thoughts_of_an_answer_with_calls_are_shown_and_go_back_to_the_model() {
     let bench = listening();
     let (mut client, thread) = bench.started().await;
     let piece =
@@ -218,7 +218,7 @@ async fn thoughts_are_shown_and_go_back_to_the_model_within_the_turn_only() {
         content: Vec::new(),
         own_form: Some(json!({"sealed": "x"})),
     };
-    let call = ToolCall { id: "1".into(), callee: Callee::Offered("none".into()), arguments: "[".into() };
+    let call = ToolCall::new("1", Callee::Offered("none".into()), "[");
     bench.listener.will_say(Ok(vec![
         piece(0, "fir"),
         piece(0, "st"),
@@ -240,8 +240,12 @@ async fn thoughts_are_shown_and_go_back_to_the_model_within_the_turn_only() {
         })
         .collect();
     assert_eq!(thoughts, [["first", "second"]]);
+    let last = Reasoning { own_form: Some(json!({"sealed": "y"})), ..Reasoning::default() };
+    bench.listener.will_say(Ok(vec![ModelEvent::Reasoning(last), text("done")]));
     client.turn(thread, "two").await;
-    assert!(!told(&bench).iter().any(|entry| entry.starts_with("thought")), "{:?}", told(&bench));
+    client.turn(thread, "three").await;
+    let sent = told(&bench).into_iter().filter(|entry| entry.starts_with("thought")).count();
+    assert_eq!(sent, 1, "that of an answer without calls was never sent");
     bench.finish().await;
 }
 
@@ -313,7 +317,7 @@ async fn a_model_is_asked_as_often_as_it_calls_and_as_the_settings_allow() {
         });
         let (mut client, thread) = bench.started().await;
         let callee = Callee::Offered("none".into());
-        let call = ToolCall { id: "1".into(), callee, arguments: "{}".into() };
+        let call = ToolCall::new("1", callee, "{}");
         for _ in 0..130 {
             bench.listener.will_say(Ok(vec![ModelEvent::ToolCall(call.clone())]));
         }

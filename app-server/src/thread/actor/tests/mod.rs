@@ -34,6 +34,7 @@ mod questions;
 mod rebuilds;
 mod reloads;
 mod repairs;
+mod repeats;
 mod replays;
 mod resumes;
 mod shelves;

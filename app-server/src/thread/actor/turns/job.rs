@@ -14,7 +14,7 @@ use crate::provider::ModelSettings;
 use crate::provider::gone::Gone;
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Outgoing;
-use crate::turn::{self, Added, Job, Past, Stored, Task, Wires};
+use crate::turn::{self, Added, Job, Past, Recipient, Stored, Task, Wires};
 
 impl Owner {
     /// Starts the turn's task. `last` is the last record of its input.
@@ -44,7 +44,7 @@ impl Owner {
             turn: id.clone(),
             task,
             past,
-            model: settings.model,
+            recipient: Recipient { provider: settings.model_provider, model: settings.model },
             settings: model,
             rounds: self.services.config().limits.turn_rounds,
             compact_at: self.services.config().context.compact_at(),
