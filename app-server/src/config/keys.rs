@@ -8,8 +8,8 @@ use super::problem::Problems;
 use super::section::Section;
 use super::tree::Table;
 use super::{
-    Config, Containment, Durability, Heartbeat, Limits, OrphanPolicy, RunningOrphans, ThreadConfig, helpers,
-    providers,
+    Config, Containment, Durability, Heartbeat, Limits, ModelConfig, OrphanPolicy, RunningOrphans,
+    ThreadConfig, helpers, providers,
 };
 use crate::policy;
 
@@ -20,7 +20,6 @@ const MOST_QUEUED: usize = 65_536;
 const MOST_REPLAYED: usize = 1_000_000;
 const MOST_THREADS: usize = 1_000_000;
 const MOST_ROUNDS: usize = 1_000_000;
-const MOST_TOKENS: i64 = 1_000_000_000;
 
 /// Changes `config` by what `settings` say.
 pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problems) {
@@ -29,8 +28,8 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
     let provider_place = root.place("model_provider");
     set(&mut config.model_provider, root.text("model_provider"));
     config.thread = ThreadConfig::read(&mut root);
-    set(&mut config.context.window, root.whole("model_context_window", 1, MOST_TOKENS).map(Some));
-    set(&mut config.context.limit, root.whole("model_auto_compact_token_limit", 1, MOST_TOKENS).map(Some));
+    config.every_model = ModelConfig::read(&mut root);
+    config.models = ModelConfig::read_each(&mut root);
     set(&mut config.approval_policy, root.choice("approval_policy", &APPROVAL_POLICIES).map(Into::into));
     set(&mut config.sandbox_mode, root.choice("sandbox_mode", &SANDBOX_MODES));
     set(&mut config.asks, asks(&mut root));

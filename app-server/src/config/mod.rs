@@ -6,6 +6,7 @@ pub mod desktop;
 pub mod edit;
 mod helpers;
 mod keys;
+mod models;
 mod origin;
 mod problem;
 mod providers;
@@ -29,6 +30,7 @@ use skein_protocol::settings::{AskForApproval, SandboxMode};
 use crate::helpers::Containment;
 pub use crate::helpers::HelperSpec;
 pub use helpers::{HelperOverride, Overrides, helpers_from_thread_config};
+pub use models::{ModelConfig, ModelTerms};
 pub use origin::Origin;
 pub use problem::{ConfigError, ConfigErrors, ConfigWarning, Place};
 pub use providers::OFFLINE;
@@ -66,8 +68,10 @@ pub struct Config {
     pub model_provider: String,
     /// How threads answer that say nothing of it.
     pub thread: ThreadConfig,
-    /// How long a conversation may become.
-    pub context: ContextPolicy,
+    /// What holds for every model that has no entry of its own.
+    pub every_model: ModelConfig,
+    /// What holds for single models, by name.
+    pub models: BTreeMap<String, ModelConfig>,
     /// When the user of a thread is asked that says nothing of it.
     pub approval_policy: AskForApproval,
     /// What a thread may touch that says nothing of it; Skein confines nobody, but it decides with the policy.
@@ -248,24 +252,6 @@ impl Default for Limits {
     }
 }
 
-/// How long a conversation may become, in tokens of the model.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ContextPolicy {
-    /// What the model takes, where the user says so (`model_context_window`).
-    pub window: Option<i64>,
-    /// From how many on it is compacted, where the user says so (`model_auto_compact_token_limit`).
-    pub limit: Option<i64>,
-}
-
-impl ContextPolicy {
-    /// From how many tokens on a conversation is compacted.
-    #[must_use]
-    pub fn compact_at(&self) -> i64 {
-        let window = self.window.unwrap_or(policy::CONTEXT_WINDOW);
-        self.limit.unwrap_or_else(|| window.saturating_mul(policy::COMPACT_AT_PERCENT) / 100)
-    }
-}
-
 impl Config {
     /// The defaults, on `home`.
     #[must_use]
@@ -278,7 +264,8 @@ impl Config {
             model: policy::DEFAULT_MODEL.to_owned(),
             model_provider: policy::DEFAULT_MODEL_PROVIDER.to_owned(),
             thread: ThreadConfig::default(),
-            context: ContextPolicy::default(),
+            every_model: ModelConfig::default(),
+            models: BTreeMap::new(),
             approval_policy: policy::DEFAULT_APPROVAL_POLICY,
             sandbox_mode: policy::DEFAULT_SANDBOX_MODE,
             asks: false,

@@ -32,9 +32,9 @@ pub fn list(connection: &Arc<Connection>, params: ModelListParams) -> Result<Mod
     if provider == policy::DEFAULT_MODEL_PROVIDER {
         listed.push(ListedModel { id: policy::DEFAULT_MODEL.to_owned(), display_name: None });
     }
-    let mut models: Vec<Model> = listed.into_iter().map(|listed| model(listed, provider)).collect();
+    let mut models: Vec<Model> = listed.into_iter().map(|listed| model(listed, provider, &config)).collect();
     if provider == config.model_provider {
-        put_first(&mut models, &config.model, provider);
+        put_first(&mut models, provider, &config);
     }
     if let Some(cursor) = params.cursor {
         // A provider may list one twice.
@@ -46,27 +46,29 @@ pub fn list(connection: &Arc<Connection>, params: ModelListParams) -> Result<Mod
 }
 
 /// The configured model, whether it is known or not. One that nobody has chosen is none of another provider.
-fn put_first(models: &mut Vec<Model>, name: &str, provider: &str) {
+fn put_first(models: &mut Vec<Model>, provider: &str, config: &Config) {
+    let name = config.model.as_str();
     let at = models.iter().position(|model| model.id == name);
     if at.is_none() && name == policy::DEFAULT_MODEL {
         return;
     }
     let listed = || ListedModel { id: name.to_owned(), display_name: None };
-    let mut first = at.map_or_else(|| model(listed(), provider), |at| models.remove(at));
+    let mut first = at.map_or_else(|| model(listed(), provider, config), |at| models.remove(at));
     first.is_default = true;
     models.insert(0, first);
 }
 
-fn model(listed: ListedModel, provider: &str) -> Model {
+fn model(listed: ListedModel, provider: &str, config: &Config) -> Model {
     let description = match provider {
         echo::NAME => "Answers with what it is told, without a network".to_owned(),
         scripted::NAME => "Says what its scenario file says, without a network".to_owned(),
         _ => format!("A model of {provider}"),
     };
     let name = listed.display_name.unwrap_or_else(|| listed.id.clone());
+    let images = config.model_terms(provider, &listed.id).images;
     let mut model = Model::new(listed.id, name, description);
-    // What a model takes is not known of any; clients let nobody send a picture to one that does not say that it takes them.
-    if !OFFLINE.contains(&provider) {
+    // Clients let nobody send a picture to a model that does not say that it takes them: one that is not known may take them.
+    if images.unwrap_or(!OFFLINE.contains(&provider)) {
         model.input_modalities.push(InputModality::Image);
     }
     model
@@ -134,15 +136,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_needs_a_network_may_take_pictures() {
-        for (provider, said, pictures) in [
-            ("echo", "is told", false),
-            ("scripted", "scenario", false),
-            ("openai", "A model of openai", true),
+    fn a_model_is_shown_to_take_what_it_takes_as_far_as_that_is_known() {
+        let config = Config::new("/nowhere".into());
+        for (provider, id, said, pictures) in [
+            ("echo", "m", "is told", false),
+            ("scripted", "gpt-5", "scenario", false),
+            ("openai", "gpt-5", "A model of openai", true),
+            ("openai", "nobody-knows-it", "A model of openai", true),
+            ("openai", "o3-mini", "A model of openai", false),
         ] {
-            let shown = model(ListedModel { id: "m".to_owned(), display_name: None }, provider);
+            let shown = model(ListedModel { id: id.to_owned(), display_name: None }, provider, &config);
             assert!(shown.description.contains(said), "{shown:?}");
-            assert_eq!(shown.input_modalities.contains(&InputModality::Image), pictures, "{provider}");
+            assert_eq!(shown.input_modalities.contains(&InputModality::Image), pictures, "{provider} {id}");
         }
     }
 }

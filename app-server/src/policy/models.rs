@@ -13,8 +13,8 @@ pub const PRAGMATIC: &str = "Be matter-of-fact: say what is needed, and nothing 
 /// Bytes of a rollout that a conversation is read back over, while no summary stands before. Origin: guess; above what the
 /// largest context windows take, so that the window is what bounds it.
 pub const CONVERSATION_BYTES: usize = 16 * 1024 * 1024;
-/// Tokens that a model takes, unless `model_context_window` says otherwise. Origin: what the current models of every
-/// provider take at the least.
+/// Tokens that a model takes of which nothing is known, and the settings say nothing. Origin: what the current models of
+/// every provider take at the least.
 pub const CONTEXT_WINDOW: i64 = 128_000;
 /// A conversation that fills this part of the window is compacted, in percent. Origin: guess; room for an answer and its
 /// calls is left.
@@ -87,8 +87,8 @@ pub const MODEL_OPEN_ITEMS: usize = 1024;
 /// Bytes of one answer: of what is told of it, and of what is held back until it is whole. Origin: guess, as for
 /// one event; many times what models write.
 pub const MODEL_ANSWER_BYTES: usize = 16 << 20;
-/// Tokens of an answer where the interface wants a bound, and the settings have none. Origin: what all models of the fourth
-/// generation allow.
+/// Tokens of an answer where the interface wants a bound, and neither the settings nor the table of models has one; where
+/// the table has a larger one, at least so many. Origin: what all models of the fourth generation allow.
 pub const ANTHROPIC_OUTPUT_TOKENS: u32 = 32_000;
 /// How long a list of models that was fetched is taken for true. Origin: guess.
 pub const MODEL_LIST_KEEP: Duration = Duration::from_mins(5);

@@ -1,8 +1,8 @@
 //! All providers: those that are built in, and those of the settings, with the models that they list. Keeps what has been made
 //! while its settings are the same: connections, and lists, which are fetched beside and never waited for.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,8 @@ pub struct Providers {
     built_in: Vec<(&'static str, Arc<dyn Provider>)>,
     configured: RwLock<BTreeMap<String, Configured>>,
     variable: Variable,
+    /// Models of which nothing is known, and the log has said so.
+    unknown: Mutex<BTreeSet<String>>,
     /// Ends what is fetched beside.
     pub stop: CancellationToken,
 }
@@ -44,6 +46,7 @@ impl Providers {
             built_in,
             configured: RwLock::default(),
             variable: |name| std::env::var_os(name),
+            unknown: Mutex::default(),
             stop: CancellationToken::new(),
         }
     }
@@ -62,6 +65,13 @@ impl Providers {
             };
             configured.insert(name.clone(), kept.unwrap_or_else(made));
         }
+    }
+
+    /// Whether this is the first time that nothing is known of a model. Of very many only the first are remembered, and
+    /// the others are not told apart from them.
+    pub fn is_news(&self, model: &str) -> bool {
+        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        unknown.len() < policy::MODEL_LIST_MOST && unknown.insert(model.to_owned())
     }
 
     /// The provider of this name.

@@ -7,6 +7,7 @@ use skein_protocol::turn::CodexErrorInfo;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub mod abilities;
 pub mod anthropic;
 pub mod echo;
 pub mod gone;

@@ -71,6 +71,12 @@ pub struct ModelSettings {
     pub service_tier: Option<String>,
     /// A JSON schema that the answer's text has to meet.
     pub output_schema: Option<Value>,
+    /// The most tokens that the user lets an answer take.
+    pub wanted_output: Option<u32>,
+    /// The same for interfaces that want a bound; what the model writes where the user has none.
+    pub output: Option<u32>,
+    /// Whether the model is to make one call at a time.
+    pub one_call: bool,
 }
 
 /// A tool on offer.

@@ -17,7 +17,7 @@ const TASK: &str = "Write a summary of this conversation for whoever goes on wit
 impl Running {
     /// Whether the conversation has little room left.
     pub(super) fn is_full(&self) -> bool {
-        self.context_tokens >= self.job.compact_at
+        self.context_tokens >= self.job.terms.compact_at
     }
 
     /// Replaces what was said by a summary. What the user said last, and nobody has answered, stays as it is. Where nothing was
@@ -78,7 +78,7 @@ impl Running {
     async fn listen(&mut self, prompt: Prompt) -> Result<String, ProviderError> {
         let (events, mut heard) = mpsc::channel(policy::MODEL_EVENTS);
         let provider = std::sync::Arc::clone(&self.job.provider);
-        let answering = provider.answer(prompt, events, self.job.cancel.clone());
+        let answering = provider.answer(self.as_taken(prompt), events, self.job.cancel.clone());
         let listening = async {
             // Messages of an answer are paragraphs; the last one is coming.
             let mut texts = vec![String::new()];

@@ -14,11 +14,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::config::ModelTerms;
 use crate::helpers::HelperSet;
 use crate::provider::{Entry, ModelSettings, Prompt, Provider, ProviderError, Thoughts, ToolResult, Usage};
 use crate::rollout::record::ModelAnswer;
 use crate::tasks::Tasks;
 
+mod abilities;
 mod answer;
 pub mod approval;
 pub mod asking;
@@ -77,8 +79,8 @@ pub struct Job {
     pub settings: ModelSettings,
     /// How often the model may be asked; `None` for no bound.
     pub rounds: Option<usize>,
-    /// From how many tokens on the conversation is compacted.
-    pub compact_at: i64,
+    /// What holds for the model.
+    pub terms: ModelTerms,
     /// The model's adapter.
     pub provider: Arc<dyn Provider>,
     /// Whether a helper that is required has to be there first.

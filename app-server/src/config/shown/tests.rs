@@ -11,6 +11,8 @@ const ALL: &str = r#"
     model_provider = "echo"
     model_context_window = 100000
     model_auto_compact_token_limit = 90000
+    model_max_output_tokens = 9000
+    models = { m = { context_window = 1, auto_compact_token_limit = 1, max_output_tokens = 1, images = true, parallel_tool_calls = true } }
     durability = "turn"
     approval_policy = "never"
     sandbox_mode = "read-only"

@@ -33,7 +33,8 @@ enum Thinking {
 /// The body of a request.
 pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
     let settings = &prompt.settings;
-    let most = spec.max_output_tokens.unwrap_or(policy::ANTHROPIC_OUTPUT_TOKENS);
+    let most = settings.wanted_output.or(spec.max_output_tokens).or(settings.output);
+    let most = most.unwrap_or(policy::ANTHROPIC_OUTPUT_TOKENS);
     let steps = with_pictures_behind(steps(&prompt.history), Came::failed);
     let (first, steps) = in_turns(settings.instructions.as_deref(), steps);
     let system = system(&first);

@@ -73,20 +73,20 @@ impl HttpProvider {
         self.link.get_or_init(|| Link::new(&self.spec, self.form, self.variable).map(Arc::new)).clone()
     }
 
-    fn who(&self, model: &str) -> Who {
+    fn who(&self, model: &str, wanted_output: Option<u32>) -> Who {
         let origin = HttpSpec { url: self.spec.base_url.clone(), ..HttpSpec::default() }.origin();
         Who {
             id: self.spec.id.clone(),
             origin,
             model: model.to_owned(),
             env_key: self.spec.env_key.clone(),
-            max_output_tokens: self.spec.max_output_tokens,
+            max_output_tokens: wanted_output.or(self.spec.max_output_tokens),
         }
     }
 
     /// Asks until there is an answer, or no use in asking again.
     async fn ask(&self, prompt: &Prompt, given: &mpsc::Sender<ModelEvent>) -> Result<(), ProviderError> {
-        let (link, who) = (self.link()?, self.who(&prompt.model));
+        let (link, who) = (self.link()?, self.who(&prompt.model, prompt.settings.wanted_output));
         let body = Bytes::from(self.form.request(prompt, &self.spec).to_string());
         let mut retries = Retries::new(self.spec.request_max_retries, self.spec.stream_max_retries);
         loop {
@@ -366,6 +366,6 @@ impl Provider for HttpProvider {
         let link = self.link()?;
         let listed = timeout(policy::MODEL_LIST_PATIENCE, list::fetch(&link)).await;
         let listed = listed.unwrap_or(Err(Fault::Silent(policy::MODEL_LIST_PATIENCE)));
-        listed.map(Some).map_err(|fault| fault.shown(|said| link.shown(said)).told(&self.who("?"), 0))
+        listed.map(Some).map_err(|fault| fault.shown(|said| link.shown(said)).told(&self.who("?", None), 0))
     }
 }

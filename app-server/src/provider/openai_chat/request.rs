@@ -30,7 +30,7 @@ pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
     put("response_format", settings.output_schema.as_ref().map(format));
     // OpenAI has another word for it, which most others do not know.
     let most = if spec.is_openai() { "max_completion_tokens" } else { "max_tokens" };
-    put(most, spec.max_output_tokens.map(|most| json!(most)));
+    put(most, settings.wanted_output.or(spec.max_output_tokens).map(|most| json!(most)));
     put("prompt_cache_key", spec.is_openai().then(|| json!(prompt.thread)));
     Value::Object(body)
 }

@@ -29,7 +29,7 @@ pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
     if !prompt.tools.is_empty() {
         put("tools", Some(prompt.tools.iter().map(tool).collect()));
         put("tool_choice", Some(json!("auto")));
-        put("parallel_tool_calls", Some(json!(true)));
+        put("parallel_tool_calls", Some(json!(!settings.one_call)));
     }
     put("store", Some(json!(false)));
     put("stream", Some(json!(true)));
@@ -40,7 +40,7 @@ pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
     put("service_tier", settings.service_tier.as_ref().map(|tier| json!(tier)));
     put("prompt_cache_key", spec.is_openai().then(|| json!(prompt.thread)));
     put("text", settings.output_schema.as_ref().map(format));
-    put("max_output_tokens", spec.max_output_tokens.map(|most| json!(most)));
+    put("max_output_tokens", settings.wanted_output.or(spec.max_output_tokens).map(|most| json!(most)));
     Value::Object(body)
 }
 

@@ -43,6 +43,8 @@ pub(super) struct RunningTurn {
     pub id: TurnId,
     /// Its task, which ends by itself soon after a cancel.
     pub task: Option<AbortHandle>,
+    /// Tokens that its model takes.
+    window: i64,
     /// Whether it takes what the user adds.
     pub takes_more: bool,
     cancel: CancellationToken,
@@ -323,7 +325,8 @@ impl Owner {
     }
 
     fn usage(&mut self, usage: provider::Usage) {
-        let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
+        let running = self.turn.as_ref().map(|turn| (turn.id.clone(), turn.window));
+        let Some((turn_id, window)) = running else { return };
         let last = TokenUsageBreakdown {
             cache_write_input_tokens: usage.cache_write_input,
             cached_input_tokens: usage.cached_input,
@@ -334,8 +337,7 @@ impl Owner {
         };
         let before = self.journal.as_ref().and_then(|journal| journal.history.usage().copied());
         let total = before.map_or(last, |before| sum(&before.total, &last));
-        let window = self.services.config().context.window;
-        let token_usage = ThreadTokenUsage { last, model_context_window: window, total };
+        let token_usage = ThreadTokenUsage { last, model_context_window: Some(window), total };
         let number =
             self.record_one(Usage { turn_id: turn_id.clone(), usage: token_usage }.into(), Keep::Process);
         let params = ThreadTokenUsageUpdatedNotification { thread_id: self.id, token_usage, turn_id };

@@ -1,7 +1,9 @@
 //! Summaries: what they replace, what they leave, and what becomes of one that is not written to its end.
 
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
-use skein_protocol::notifications::{Error, ItemCompleted, TurnCompleted, TurnStarted};
+use skein_protocol::notifications::{
+    Error, ItemCompleted, ThreadTokenUsageUpdated, TurnCompleted, TurnStarted,
+};
 use skein_protocol::thread::ThreadCompactStartResponse;
 use skein_protocol::turn::{
     CodexErrorInfo, NonSteerableTurnKind, TurnStartParams, TurnStatus, TurnSteerResponse, UserInput,
@@ -9,13 +11,14 @@ use skein_protocol::turn::{
 
 use super::conversations::{listening, text, told};
 use super::*;
+use crate::policy;
 use crate::provider::{ModelEvent, ProviderError, Usage};
 
 /// A context of so few tokens that an answer of `FULL` fills it.
 fn narrow() -> Bench {
     Bench::with(|config| {
         config.model_provider = model::LISTENER.to_owned();
-        config.context.window = Some(1_000);
+        config.every_model.window = Some(1_000);
     })
 }
 
@@ -275,4 +278,16 @@ async fn of_a_long_last_message_a_summary_keeps_the_beginning_and_the_end() {
     let told = told(&bench);
     assert!(told[0].contains("BEGINxx") && told[0].ends_with("xxEND"), "{:.200}", told[0]);
     bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_are_told_the_window_that_a_conversation_is_compacted_by() {
+    for (bench, window) in [(listening(), policy::CONTEXT_WINDOW), (narrow(), 1_000)] {
+        let (mut client, thread) = bench.started().await;
+        bench.listener.will_say(Ok(vec![text("well"), ModelEvent::Usage(Usage::default())]));
+        client.turn(thread, "one").await;
+        let told = client.heard::<ThreadTokenUsageUpdated>().await;
+        assert_eq!(told.token_usage.model_context_window, Some(window));
+        bench.finish().await;
+    }
 }

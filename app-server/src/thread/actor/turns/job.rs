@@ -9,9 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::settings::instructions;
 use super::{Child, Owner, RunningTurn};
+use crate::config::ModelTerms;
 use crate::policy;
 use crate::provider::ModelSettings;
 use crate::provider::gone::Gone;
+use crate::rollout::record::ThreadSettings;
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Outgoing;
 use crate::turn::{self, Added, Job, Past, Recipient, Stored, Task, Wires};
@@ -26,8 +28,10 @@ impl Owner {
         let cancel = CancellationToken::new();
         let (steers, added) = mpsc::channel(policy::TURN_STEERS);
         let takes_more = matches!(task, Task::Answer(_));
+        let terms = self.model_terms(&settings);
         let turn = RunningTurn {
             id: id.clone(),
+            window: terms.window,
             task: None,
             takes_more,
             cancel: cancel.clone(),
@@ -47,7 +51,7 @@ impl Owner {
             recipient: Recipient { provider: settings.model_provider, model: settings.model },
             settings: model,
             rounds: self.services.config().limits.turn_rounds,
-            compact_at: self.services.config().context.compact_at(),
+            terms,
             provider,
             needs_helpers,
             own_tools,
@@ -69,15 +73,34 @@ impl Owner {
         }
     }
 
+    /// What holds for the thread's model. The log says once of which one nothing is known.
+    pub(super) fn model_terms(&self, settings: &ThreadSettings) -> ModelTerms {
+        let ThreadSettings { model, model_provider, .. } = settings;
+        let terms = self.services.config().model_terms(model_provider, model);
+        if !terms.known && self.services.providers.is_news(model) {
+            tracing::warn!(
+                model,
+                window = terms.window,
+                "nothing is known of this model; the default window is taken for its own. \
+                 model_context_window of the settings says it for all, [models.\"NAME\"] context_window for one"
+            );
+        }
+        terms
+    }
+
     /// How the model is to answer in this turn.
     pub(super) fn model_settings(&self, params: &TurnStartParams) -> ModelSettings {
         let settings = self.settings();
+        let terms = self.services.config().model_terms(&settings.model_provider, &settings.model);
         ModelSettings {
             instructions: instructions(&settings, policy::INSTRUCTIONS),
             effort: settings.reasoning_effort,
             summary: settings.reasoning_summary,
             service_tier: params.service_tier_for_turn.clone().or(settings.service_tier),
             output_schema: params.output_schema.clone(),
+            wanted_output: terms.wanted_output,
+            output: Some(terms.output),
+            one_call: !terms.parallel_calls,
         }
     }
 
