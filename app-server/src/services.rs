@@ -16,6 +16,7 @@ use crate::durations::Durations;
 use crate::helpers::ProcessHost;
 use crate::home::Term;
 use crate::index::ThreadIndex;
+use crate::policy;
 use crate::pressure::Pressure;
 pub use crate::provider::Providers;
 use crate::repair::Repair;
@@ -26,6 +27,8 @@ use crate::thread::holes::Holes;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::Registry;
 use crate::thread::subscribers::Subscribers;
+use crate::turn::context;
+use crate::turn::surroundings::Surroundings;
 
 /// Where clients come in, once they can.
 #[derive(Debug, Default)]
@@ -101,6 +104,15 @@ impl Services {
     #[must_use]
     pub fn config(&self) -> Arc<Config> {
         self.settings.now()
+    }
+
+    /// What is found in a thread's directory, if that answers soon, and models are to read it.
+    pub async fn look_around(&self, cwd: &str) -> Option<Arc<Surroundings>> {
+        let docs = self.config().docs();
+        if docs.most == 0 || cwd.is_empty() {
+            return None;
+        }
+        context::look(&self.tasks, cwd.to_owned(), docs, policy::CONTEXT_PATIENCE_OF_ANSWERS).await
     }
 }
 

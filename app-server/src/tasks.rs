@@ -37,6 +37,8 @@ pub enum Pool {
     Processes,
     /// Reading files that users name.
     Inputs,
+    /// Looking around in the directories of threads.
+    Context,
 }
 
 /// Starts tasks and waits for their end. Clones share one tracker.
@@ -51,6 +53,7 @@ pub struct Tasks {
     texts: Arc<Semaphore>,
     processes: Arc<Semaphore>,
     inputs: Arc<Semaphore>,
+    context: Arc<Semaphore>,
     #[cfg(test)]
     inline: Option<Arc<AtomicBool>>,
 }
@@ -75,6 +78,7 @@ impl Tasks {
             texts: Arc::new(Semaphore::new(policy::TEXTS_THREADS)),
             processes: Arc::new(Semaphore::new(policy::PROCESSES_THREADS)),
             inputs: Arc::new(Semaphore::new(policy::INPUT_THREADS)),
+            context: Arc::new(Semaphore::new(policy::CONTEXT_THREADS)),
             #[cfg(test)]
             inline: None,
         }
@@ -122,6 +126,7 @@ impl Tasks {
             Pool::Texts => &self.texts,
             Pool::Processes => &self.processes,
             Pool::Inputs => &self.inputs,
+            Pool::Context => &self.context,
         };
         // The semaphore is never closed; were it, the work would merely run unbounded.
         let permit = Arc::clone(threads).acquire_owned().await.ok();

@@ -8,8 +8,8 @@ use super::problem::Problems;
 use super::section::Section;
 use super::tree::Table;
 use super::{
-    Config, Containment, Durability, Heartbeat, Limits, ModelConfig, OrphanPolicy, RunningOrphans,
-    ThreadConfig, helpers, providers,
+    Config, Containment, ContextConfig, Durability, Heartbeat, Limits, ModelConfig, OrphanPolicy,
+    RunningOrphans, ThreadConfig, helpers, providers,
 };
 use crate::policy;
 
@@ -33,6 +33,7 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
     set(&mut config.approval_policy, root.choice("approval_policy", &APPROVAL_POLICIES).map(Into::into));
     set(&mut config.sandbox_mode, root.choice("sandbox_mode", &SANDBOX_MODES));
     set(&mut config.asks, asks(&mut root));
+    config.context = ContextConfig::read(&mut root);
     let durability =
         [("turn", Durability::Turn), ("event", Durability::Event), ("process", Durability::Process)];
     set(&mut config.durability, root.choice("durability", &durability));

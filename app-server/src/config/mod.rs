@@ -2,6 +2,7 @@
 //!
 //! Must never start anything, and holds no number of its own: defaults stand in `policy.rs`.
 
+mod context;
 pub mod desktop;
 pub mod edit;
 mod helpers;
@@ -29,6 +30,7 @@ use skein_protocol::settings::{AskForApproval, SandboxMode};
 
 use crate::helpers::Containment;
 pub use crate::helpers::HelperSpec;
+pub use context::ContextConfig;
 pub use helpers::{HelperOverride, Overrides, helpers_from_thread_config};
 pub use models::{ModelConfig, ModelTerms};
 pub use origin::Origin;
@@ -42,6 +44,7 @@ pub use thread::ThreadConfig;
 use crate::home::{Variable, default_home};
 use crate::policy;
 use crate::provider::spec::ProviderSpec;
+use crate::turn::surroundings::DocsPolicy;
 use problem::Problems;
 
 /// The user's settings, a file in the home.
@@ -78,6 +81,8 @@ pub struct Config {
     pub sandbox_mode: SandboxMode,
     /// Whether models may ask the user by a tool, also where they do not plan.
     pub asks: bool,
+    /// What models are told before a conversation.
+    pub context: ContextConfig,
     /// Providers over HTTP, by name.
     pub providers: BTreeMap<String, ProviderSpec>,
     /// Helpers of every thread, by name.
@@ -269,6 +274,7 @@ impl Config {
             approval_policy: policy::DEFAULT_APPROVAL_POLICY,
             sandbox_mode: policy::DEFAULT_SANDBOX_MODE,
             asks: false,
+            context: ContextConfig::default(),
             providers: ProviderSpec::built_in(),
             helpers: BTreeMap::new(),
             containment: Containment::Auto,
@@ -295,6 +301,13 @@ impl Config {
             layers: Vec::new(),
             origin: None,
         }
+    }
+
+    /// Which files models read of a thread's directory.
+    #[must_use]
+    pub fn docs(&self) -> DocsPolicy {
+        let (home, fallback) = (self.home.clone(), self.context.doc_fallback.clone());
+        DocsPolicy { home, most: self.context.doc_bytes, fallback }
     }
 
     /// The settings of this start: `flags`, over the file in the home, over the defaults.

@@ -9,9 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::helpers::{APPROVAL_MODES, ISOLATIONS};
 use super::tree::{self, Table};
-use super::{
-    Config, Containment, Durability, Heartbeat, Limits, ModelConfig, OrphanPolicy, RunningOrphans, origin,
-};
+use super::{Config, Containment, Durability, Heartbeat, Limits, OrphanPolicy, RunningOrphans, origin};
 use crate::helpers::{
     ApprovalMode, HelperLimits, HelperSpec, MASK, OnUnresponsive, Secrets, Size, Transport, shown_args,
     shown_url,
@@ -102,16 +100,12 @@ fn others(config: &Config) -> Map<String, Value> {
         "connections": connections(&config.heartbeat),
         "shutdown": { "drain": duration(config.shutdown_drain), "limit": duration(config.shutdown_limit) },
         "mcp_servers": helpers,
-        "model_context_window": config.every_model.window,
-        "model_auto_compact_token_limit": config.every_model.limit,
-        "model_max_output_tokens": config.every_model.output,
-        "models": config.models.iter().map(|(name, said)| (name.clone(), model(said))).collect::<Map<_, _>>(),
         "model_providers": providers,
     });
     match shown {
         Value::Object(shown) => {
             let said = shown.into_iter().filter(|(_, value)| !value.is_null());
-            said.chain(config.thread.shown()).collect()
+            said.chain(config.thread.shown()).chain(config.shown_of_models()).collect()
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
     }
@@ -205,18 +199,6 @@ pub fn helper(spec: &HelperSpec) -> Value {
 /// The word of a choice.
 fn word<'w, T: PartialEq>(words: &[(&'w str, T)], chosen: T) -> Option<&'w str> {
     words.iter().find(|(_, choice)| *choice == chosen).map(|(word, _)| *word)
-}
-
-/// What is said of one model.
-fn model(said: &ModelConfig) -> Value {
-    let members = [
-        ("context_window", json!(said.window)),
-        ("auto_compact_token_limit", json!(said.limit)),
-        ("max_output_tokens", json!(said.output)),
-        ("images", json!(said.images)),
-        ("parallel_tool_calls", json!(said.parallel_calls)),
-    ];
-    members.into_iter().filter(|(_, value)| !value.is_null()).collect()
 }
 
 /// A provider by the keys of the file, without secrets.

@@ -52,8 +52,9 @@ pub fn start(connection: &Arc<Connection>, params: ThreadStartParams, reply: Rep
     let Some(ticket) = services.subscribers.begin_resume(connection.id(), id) else { return };
     let originator = connection.client().map(|client| client.name.clone()).unwrap_or_default();
     let required = required_helpers(services, &helpers);
-    let start = Start { params, helpers, required: None, ticket, originator, reply };
-    if named.is_none() && required.is_empty() {
+    let start = Start { params, helpers, required: None, surroundings: None, ticket, originator, reply };
+    let looks = services.config().docs().most > 0;
+    if named.is_none() && required.is_empty() && !looks {
         return dispatch::deliver(services, id, Command::Start(Box::new(start)));
     }
     let (services, ended) = (Arc::clone(services), connection.ended.clone());
@@ -64,6 +65,9 @@ pub fn start(connection: &Arc<Connection>, params: ThreadStartParams, reply: Rep
             if named.is_some() {
                 is_nowhere(&services, id).await?;
             }
+            // The answer names the files that models read there.
+            let cwd = pictures::working_directory(start.params.cwd.as_deref());
+            start.surroundings = services.look_around(&cwd).await;
             start.required = require(&services, id, &start, required).await?;
             Ok::<_, WireError>(())
         };

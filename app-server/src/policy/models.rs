@@ -29,6 +29,17 @@ pub const IMAGE_BYTES: usize = 10 * 1024 * 1024;
 pub const SCENARIO_BYTES: u64 = 1024 * 1024;
 /// Threads that may read files which users name at once. Origin: guess; a file on a dead network disk holds up no rollout.
 pub const INPUT_THREADS: usize = 2;
+/// Threads that may look around in directories of threads at once. Origin: guess; some of them may be on dead disks.
+pub const CONTEXT_THREADS: usize = 4;
+/// How long a turn waits for its directory, before its model is told nothing of it. Origin: guess; a disk that sleeps wakes up
+/// in that time.
+pub const CONTEXT_PATIENCE: Duration = Duration::from_secs(10);
+/// The same for an answer that names the files. Origin: guess; a user waits for it.
+pub const CONTEXT_PATIENCE_OF_ANSWERS: Duration = Duration::from_secs(1);
+/// Bytes of the `AGENTS.md` files of a repository that a model reads. Origin: the peer's default.
+pub const PROJECT_DOC_BYTES: usize = 32 * 1024;
+/// The most that the settings may have for it. Origin: guess; a model reads it with every request.
+pub const PROJECT_DOC_MOST: usize = 1024 * 1024;
 /// Bytes of text of one tool result that a model reads; of more it gets the beginning and the end. Origin: the peer's limit
 /// of 10,000 tokens, at four bytes a token.
 pub const TOOL_RESULT_BYTES: usize = 40_000;

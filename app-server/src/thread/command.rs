@@ -24,6 +24,7 @@ use super::subscribers::{Role, Ticket};
 use crate::config::Overrides;
 use crate::connection::reply::Reply;
 use crate::helpers::HelperSet;
+use crate::turn::surroundings::Surroundings;
 
 /// One request to an owner.
 #[derive(Debug)]
@@ -78,6 +79,8 @@ pub struct Start {
     pub helpers: Overrides,
     /// Helpers without which the thread does not start; held until its owner holds them.
     pub required: Option<HelperSet>,
+    /// What was found in its directory.
+    pub surroundings: Option<Arc<Surroundings>>,
     /// The subscription that is to be made.
     pub ticket: Ticket,
     /// The client's name.

@@ -70,7 +70,6 @@ fn said_call(call: &ToolCall) -> SaidCall {
 impl Running {
     /// One answer of the model.
     pub(super) async fn answer(&mut self, prompt: Prompt) -> Result<Answer, Unanswered> {
-        let prompt = self.as_taken(prompt);
         let (events, mut stream) = mpsc::channel(policy::MODEL_EVENTS);
         let prompt = self.as_sent(prompt);
         let provider = Arc::clone(&self.job.provider);

@@ -78,7 +78,7 @@ impl Running {
     async fn listen(&mut self, prompt: Prompt) -> Result<String, ProviderError> {
         let (events, mut heard) = mpsc::channel(policy::MODEL_EVENTS);
         let provider = std::sync::Arc::clone(&self.job.provider);
-        let answering = provider.answer(self.as_taken(prompt), events, self.job.cancel.clone());
+        let answering = provider.answer(self.as_sent(prompt), events, self.job.cancel.clone());
         let listening = async {
             // Messages of an answer are paragraphs; the last one is coming.
             let mut texts = vec![String::new()];

@@ -25,6 +25,7 @@ mod answer;
 pub mod approval;
 pub mod asking;
 mod compact;
+pub mod context;
 mod conversation;
 mod helper_notes;
 mod input;
@@ -34,8 +35,10 @@ pub mod own_tools;
 mod past;
 mod picture;
 pub mod result;
+pub mod surroundings;
 mod tools;
 
+pub use context::Context;
 pub use conversation::Recipient;
 pub use past::{Past, Stored};
 
@@ -44,6 +47,7 @@ use asking::Asking;
 use conversation::{Conversation, Piece};
 use offer::Offer;
 use own_tools::OwnTools;
+use surroundings::Surroundings;
 
 /// What a turn is for.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +87,8 @@ pub struct Job {
     pub terms: ModelTerms,
     /// The model's adapter.
     pub provider: Arc<dyn Provider>,
+    /// What the model is told before the conversation.
+    pub context: Context,
     /// Whether a helper that is required has to be there first.
     pub needs_helpers: bool,
     /// The tools that no helper has.
@@ -159,6 +165,8 @@ pub enum Report {
     },
     /// A call asks: whether it may be made, what the user says, what the client's tool answers.
     Ask(Box<Asking>),
+    /// What was found where the thread works.
+    Surroundings(Arc<Surroundings>),
     /// The turn needs tools. The owner starts the helpers if they are not there yet.
     WantsHelpers(oneshot::Sender<Arc<HelperSet>>),
     /// The last report.
@@ -279,6 +287,7 @@ impl Running {
     /// What the model is asked first.
     async fn prompt(&mut self) -> Result<Prompt, Stop> {
         let history = self.conversation().await?;
+        self.look_around().await?;
         if self.job.task != Task::Compact {
             self.offer_tools().await?;
         }
@@ -393,12 +402,6 @@ impl Running {
         self.steers.close();
         // Ends at once, but waits for what the owner is putting in at this very moment.
         self.steers.recv().await
-    }
-
-    /// The prompt as it is sent: with what stands before the conversation.
-    fn as_sent(&self, mut prompt: Prompt) -> Prompt {
-        prompt.history.splice(0..0, self.before.iter().cloned());
-        prompt
     }
 
     /// Asks the user. The question belongs to the message that the answer is for: clients know it before they are asked.

@@ -12,6 +12,9 @@ const ALL: &str = r#"
     model_context_window = 100000
     model_auto_compact_token_limit = 90000
     model_max_output_tokens = 9000
+    include_environment_context = false
+    project_doc_max_bytes = 9
+    project_doc_fallback_filenames = ["CLAUDE.md"]
     models = { m = { context_window = 1, auto_compact_token_limit = 1, max_output_tokens = 1, images = true, parallel_tool_calls = true } }
     durability = "turn"
     approval_policy = "never"

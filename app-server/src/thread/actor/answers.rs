@@ -2,6 +2,7 @@
 
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, TurnId};
+use skein_protocol::settings::LegacyAppPathString;
 use skein_protocol::thread::{SessionSource, Thread, ThreadStatus};
 use skein_protocol::turn::{Turn, TurnItemsView};
 
@@ -29,7 +30,8 @@ impl Owner {
 
     fn answer_start(&mut self, start: Start) {
         let Start { ticket, reply, .. } = start;
-        let response = pictures::response(&self.settings(), self.thread(), self.picture());
+        let mut response = pictures::response(&self.settings(), self.thread(), self.picture());
+        response.instruction_sources = self.instruction_sources();
         let answer: LateAnswer = Box::new(move |_| Ok(reply.prepare(&response)));
         if let Some(journal) = &mut self.journal {
             let items = Vec::new();
@@ -37,6 +39,13 @@ impl Owner {
         }
         self.seat.publish.send_modify(|snapshot| snapshot.status = ThreadStatus::Idle);
         self.announce_started();
+    }
+
+    /// The files that the model reads of the thread's directory, as far as that was looked at.
+    pub(super) fn instruction_sources(&self) -> Vec<LegacyAppPathString> {
+        let cwd = self.settings().cwd;
+        let found = self.surroundings.as_ref().filter(|found| found.cwd == cwd);
+        found.map(|found| found.sources()).unwrap_or_default()
     }
 
     /// Input that was taken before: the same answer, and nothing begins.

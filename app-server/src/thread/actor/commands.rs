@@ -58,6 +58,7 @@ impl Owner {
             Command::Start(start) => {
                 self.overrides = start.helpers.clone();
                 self.brought_tools = Some(start.ticket.connection);
+                self.surroundings.clone_from(&start.surroundings);
                 let waiter = self.new_waiter(Waiter::Start(start));
                 self.step(Event::Resume(waiter));
             }

@@ -64,6 +64,7 @@ impl Owner {
         let Fork { params, ticket, reply, .. } = fork;
         let mut response: ThreadForkResponse =
             pictures::response(&self.settings(), self.thread(), self.picture()).into();
+        response.instruction_sources = self.instruction_sources();
         let most = self.most_shown();
         if let Some(journal) = &self.journal
             && !params.exclude_turns
@@ -143,7 +144,13 @@ impl Copy {
         for record in self.beginning(services, cut) {
             history.apply(&record);
         }
-        Ok(LoadedThread { head: history.seq(), epoch: history.epoch(), history, cut: false })
+        Ok(LoadedThread {
+            head: history.seq(),
+            epoch: history.epoch(),
+            history,
+            cut: false,
+            surroundings: None,
+        })
     }
 
     /// What stands behind the copied records.

@@ -17,6 +17,7 @@ use crate::thread::event::{Event, Materialised};
 use crate::thread::history::History;
 use crate::thread::journal::Journal;
 use crate::thread::machine::{Persistence, Phase};
+use crate::turn::surroundings::Surroundings;
 
 /// A thread as its rollout has it.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(super) struct LoadedThread {
     pub epoch: Epoch,
     /// A torn end was cut off.
     pub cut: bool,
+    /// What was found in its directory.
+    pub surroundings: Option<Arc<Surroundings>>,
 }
 
 impl Owner {
@@ -54,7 +57,7 @@ impl Owner {
         if let Some(copy) = self.fork_to_make() {
             let services = Arc::clone(&self.services);
             self.children.spawn(format!("fork/{}", self.id), async move {
-                Child::Loaded(Box::new(copy.make(&services).await))
+                Child::Loaded(Box::new(with_surroundings(&services, copy.make(&services).await).await))
             });
             return;
         }
@@ -64,15 +67,17 @@ impl Owner {
             return;
         }
         let (services, id) = (Arc::clone(&self.services), self.id);
-        self.children
-            .spawn(format!("load/{id}"), async move { Child::Loaded(Box::new(read(&services, id).await)) });
+        self.children.spawn(format!("load/{id}"), async move {
+            Child::Loaded(Box::new(with_surroundings(&services, read(&services, id).await).await))
+        });
     }
 
     /// The load has ended. An open turn is closed before anybody sees the thread.
     pub(super) fn loaded(&mut self, result: Result<LoadedThread, ThreadError>) {
         match result {
             Ok(loaded) => {
-                let LoadedThread { history, head, epoch, cut } = loaded;
+                let LoadedThread { history, head, epoch, cut, surroundings } = loaded;
+                self.surroundings = surroundings;
                 let closing = history.closing_records(self.services.clock.wall());
                 let cut_off = history.open_turn().map(|turn| turn.id.clone());
                 self.seat.publish.send_modify(|snapshot| snapshot.cut_off = cut_off);
@@ -184,6 +189,16 @@ fn of_read(error: ReadError, id: ThreadId) -> ThreadError {
     }
 }
 
+/// A thread with what is found in its directory, if that answers soon.
+async fn with_surroundings(
+    services: &Services,
+    loaded: Result<LoadedThread, ThreadError>,
+) -> Result<LoadedThread, ThreadError> {
+    let mut loaded = loaded?;
+    loaded.surroundings = services.look_around(&loaded.history.settings().cwd).await;
+    Ok(loaded)
+}
+
 /// The thread as the store has it.
 pub(super) async fn read(services: &Services, id: ThreadId) -> Result<LoadedThread, ThreadError> {
     let loaded = services.store.load(id).await.map_err(|error| of_read(error, id))?;
@@ -199,5 +214,5 @@ pub(super) async fn read(services: &Services, id: ThreadId) -> Result<LoadedThre
     let mut history = read.map_err(|source| ThreadError::Unreadable { id, source })?;
     history.skip_to(loaded.head);
     history.set_archived(shelf == Shelf::Archive);
-    Ok(LoadedThread { history, head: loaded.head, epoch, cut: loaded.repair.cut > 0 })
+    Ok(LoadedThread { history, head: loaded.head, epoch, cut: loaded.repair.cut > 0, surroundings: None })
 }

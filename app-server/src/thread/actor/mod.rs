@@ -26,6 +26,7 @@ use crate::services::Services;
 use crate::tasks::Group;
 use crate::turn::Report;
 use crate::turn::approval::Hints;
+use crate::turn::surroundings::Surroundings;
 
 mod answers;
 mod asking;
@@ -129,6 +130,8 @@ struct Owner {
     /// What the client wants different for this thread's helpers.
     overrides: Overrides,
     helpers: Option<Arc<HelperSet>>,
+    /// What was found in the thread's directory.
+    surroundings: Option<Arc<Surroundings>>,
     /// The settings that were looked at last.
     config: Arc<Config>,
     turn: Option<RunningTurn>,
@@ -202,6 +205,7 @@ impl Owner {
             load_error: None,
             overrides: Overrides::default(),
             helpers: None,
+            surroundings: None,
             config,
             turn: None,
             questions: Vec::new(),

@@ -155,6 +155,7 @@ impl Owner {
             Report::Usage(usage) => self.usage(usage),
             Report::Question { item, text, answer } => self.ask(item, text, answer),
             Report::Ask(asking) => self.ask_outside(*asking),
+            Report::Surroundings(found) => self.surroundings = Some(found),
             Report::WantsHelpers(give) => self.give_helpers(give),
             Report::Ended(outcome) => self.end_turn(outcome),
         }

@@ -105,7 +105,7 @@ impl Client {
         let ticket = self.services.subscribers.begin_resume(self.id(), thread).unwrap();
         let (request, reply) = self.reply();
         let (helpers, originator) = (Overrides::default(), "test".to_owned());
-        let start = Start { params, helpers, required: None, ticket, originator, reply };
+        let start = Start { params, helpers, required: None, surroundings: None, ticket, originator, reply };
         self.send(thread, Command::Start(Box::new(start)));
         (request, thread)
     }

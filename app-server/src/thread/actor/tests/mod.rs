@@ -39,6 +39,7 @@ mod replays;
 mod resumes;
 mod shelves;
 mod simulation;
+mod surroundings;
 mod turns;
 mod unloads;
 

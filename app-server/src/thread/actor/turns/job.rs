@@ -16,7 +16,7 @@ use crate::provider::gone::Gone;
 use crate::rollout::record::ThreadSettings;
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Outgoing;
-use crate::turn::{self, Added, Job, Past, Recipient, Stored, Task, Wires};
+use crate::turn::{self, Added, Context, Job, Past, Recipient, Stored, Task, Wires};
 
 impl Owner {
     /// Starts the turn's task. `last` is the last record of its input.
@@ -52,6 +52,7 @@ impl Owner {
             settings: model,
             rounds: self.services.config().limits.turn_rounds,
             terms,
+            context: self.turn_context(&settings.cwd),
             provider,
             needs_helpers,
             own_tools,
@@ -70,6 +71,19 @@ impl Owner {
         });
         if let Some(turn) = &mut self.turn {
             turn.task = Some(task);
+        }
+    }
+
+    /// What the model is told before the conversation.
+    fn turn_context(&self, cwd: &str) -> Context {
+        let config = self.services.config();
+        Context {
+            cwd: cwd.to_owned(),
+            environment: config.context.environment,
+            docs: config.docs(),
+            known: self.surroundings.clone(),
+            // The place for what helpers say of themselves (`instructions`), and for those that cannot be had.
+            notes: Vec::new(),
         }
     }
 

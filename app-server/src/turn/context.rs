@@ -1,0 +1,181 @@
+//! What a model is told before a conversation: where the thread works, what `AGENTS.md` files say, which mode it is in. It stands
+//! before the history in each request and is no part of it: nothing of it is recorded or summarised, and it changes only when
+//! what it says does, so that providers find the prompt again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::surroundings::{Doc, DocsPolicy, Surroundings};
+use super::{Report, Running, Stop};
+use crate::clock::{Clock, WallMs};
+use crate::policy;
+use crate::provider::{Content, Entry, Prompt};
+use crate::tasks::{Pool, Tasks};
+
+/// What a turn tells its model before the conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Context {
+    /// The thread's directory.
+    pub cwd: String,
+    /// Whether the model is told where and when it works.
+    pub environment: bool,
+    /// Which files are read for it.
+    pub docs: DocsPolicy,
+    /// What is known of the directory from before.
+    pub known: Option<Arc<Surroundings>>,
+    /// Notes of who runs the conversation, such as those on helpers; each is a text of its own.
+    pub notes: Vec<String>,
+}
+
+/// Looks around in `cwd`, for at most `patience`: a disk may be gone.
+pub async fn look(
+    tasks: &Tasks,
+    cwd: String,
+    docs: DocsPolicy,
+    patience: Duration,
+) -> Option<Arc<Surroundings>> {
+    let at = cwd.clone();
+    let looking = tasks.blocking("context", Pool::Context, move || Surroundings::read(&at, &docs));
+    match tokio::time::timeout(patience, looking).await {
+        Ok(found) => found.ok().map(Arc::new),
+        Err(_) => {
+            tracing::warn!(cwd, ?patience, "the directory does not answer; a model is told nothing of it");
+            None
+        }
+    }
+}
+
+impl Running {
+    /// Gathers what stands before the conversation. A directory that was looked at before is not looked at again.
+    pub(super) async fn look_around(&mut self) -> Result<(), Stop> {
+        let Context { cwd, environment, docs, known, .. } = self.job.context.clone();
+        let wanted = environment || docs.most > 0;
+        let known = known.filter(|known| known.cwd == cwd);
+        let found = match known {
+            None if wanted && self.job.provider.reads_context() => {
+                let looking = look(&self.job.tasks, cwd, docs, policy::CONTEXT_PATIENCE);
+                let found = self.unless_interrupted(looking).await?;
+                if let Some(found) = &found {
+                    self.report(Report::Surroundings(Arc::clone(found))).await;
+                }
+                found
+            }
+            known => known.filter(|_| wanted),
+        };
+        self.before = entries(&self.job.context, found.as_deref(), &today(self.job.clock));
+        Ok(())
+    }
+
+    /// The prompt as it is sent: with what stands before the conversation, and without what the model does not take.
+    pub(super) fn as_sent(&self, mut prompt: Prompt) -> Prompt {
+        prompt.history.splice(0..0, self.before.iter().cloned());
+        self.as_taken(prompt)
+    }
+}
+
+/// The day, in UTC; by the day only, so that a prompt stays the same.
+fn today(clock: Clock) -> String {
+    let WallMs(now) = clock.wall();
+    let now = Timestamp::from_millisecond(now).unwrap_or_default();
+    now.to_zoned(TimeZone::UTC).date().to_string()
+}
+
+/// What changes least stands first.
+fn entries(context: &Context, found: Option<&Surroundings>, today: &str) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    if context.environment {
+        entries.push(Entry::Developer(environment(context, found, today)));
+    }
+    entries.extend(context.notes.iter().cloned().map(Entry::Developer));
+    let docs = found.map(|found| found.docs.as_slice()).unwrap_or_default();
+    if !docs.is_empty() {
+        entries.push(Entry::User(vec![Content::Text(instructions(&context.cwd, docs))]));
+    }
+    entries
+}
+
+fn environment(context: &Context, found: Option<&Surroundings>, today: &str) -> String {
+    let repository = match found.map(|found| &found.repository) {
+        Some(Some(root)) => {
+            format!("\n  <git_repository>{}</git_repository>", plain(&root.to_string_lossy()))
+        }
+        Some(None) => "\n  <git_repository>none</git_repository>".to_owned(),
+        None => String::new(),
+    };
+    format!(
+        "<environment_context>\n  <cwd>{}</cwd>{repository}\n  <platform>{} {}</platform>\n  \
+         <current_date>{today}</current_date>\n  <timezone>UTC</timezone>\n</environment_context>",
+        plain(&context.cwd),
+        std::env::consts::OS,
+        std::env::consts::ARCH,
+    )
+}
+
+/// A path that cannot end the tag that it stands in.
+fn plain(path: &str) -> String {
+    let one = |c: char| if c.is_control() || matches!(c, '<' | '>') { '?' } else { c };
+    path.chars().map(one).collect()
+}
+
+/// As the peer has it: the home's file, a line, then those of the repository.
+fn instructions(cwd: &str, docs: &[Doc]) -> String {
+    let texts = |of_home: bool| {
+        let texts = docs.iter().filter(|doc| doc.of_home == of_home).map(|doc| doc.text.as_str());
+        texts.collect::<Vec<_>>().join("\n\n")
+    };
+    let parts: Vec<String> =
+        [texts(true), texts(false)].into_iter().filter(|text| !text.is_empty()).collect();
+    let text = parts.join("\n\n--- project-doc ---\n\n");
+    format!("# AGENTS.md instructions for {}\n\n<INSTRUCTIONS>\n{text}\n</INSTRUCTIONS>", plain(cwd))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context() -> Context {
+        Context {
+            cwd: "/repo/sub".to_owned(),
+            environment: true,
+            docs: DocsPolicy { home: "/home".into(), most: 1, fallback: Vec::new() },
+            known: None,
+            notes: vec!["a note".to_owned()],
+        }
+    }
+
+    fn found() -> Surroundings {
+        let doc = |path: &str, of_home| Doc { path: path.into(), text: format!("of {path}"), of_home };
+        let docs = vec![doc("/home/AGENTS.md", true), doc("/repo/AGENTS.md", false)];
+        Surroundings { cwd: "/repo/sub".to_owned(), repository: Some("/repo".into()), docs }
+    }
+
+    #[test]
+    fn a_model_is_told_where_it_works_and_what_the_files_say() {
+        let told = entries(&context(), Some(&found()), "2026-11-21");
+        let [Entry::Developer(environment), Entry::Developer(note), Entry::User(docs)] = &told[..] else {
+            panic!("{told:?}")
+        };
+        for part in ["<cwd>/repo/sub</cwd>", "<git_repository>/repo</", "<current_date>2026-11-21</"] {
+            assert!(environment.contains(part), "{environment}");
+        }
+        assert!(environment.contains(std::env::consts::OS));
+        assert_eq!(note, "a note");
+        let docs = docs[0].as_text().unwrap();
+        assert!(docs.starts_with("# AGENTS.md instructions for /repo/sub\n"), "{docs}");
+        assert!(docs.contains("of /home/AGENTS.md\n\n--- project-doc ---\n\nof /repo/AGENTS.md"), "{docs}");
+    }
+
+    #[test]
+    fn what_is_not_wanted_or_not_known_is_not_told() {
+        let nothing = Context { environment: false, notes: Vec::new(), ..context() };
+        assert_eq!(entries(&nothing, None, "2026-11-21"), []);
+        let told = entries(&context(), None, "2026-11-21");
+        let Entry::Developer(environment) = &told[0] else { panic!("{told:?}") };
+        assert!(!environment.contains("git_repository"), "{environment}");
+        let odd = Context { cwd: "/a\n</cwd>".to_owned(), ..nothing };
+        assert!(super::environment(&odd, None, "").contains("<cwd>/a??/cwd?</cwd>"));
+    }
+}
