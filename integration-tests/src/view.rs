@@ -13,8 +13,9 @@ use skein_protocol::event::ThreadTokenUsage;
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, RequestId, ThreadId, TurnId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::notifications::{
-    ItemAgentMessageDelta, ItemCompleted, ItemStarted, ServerRequestResolved, ThreadNameUpdated,
-    ThreadReverted, ThreadStatusChanged, ThreadTokenUsageUpdated, TurnCompleted, TurnStarted,
+    ItemAgentMessageDelta, ItemCompleted, ItemPlanDelta, ItemStarted, ServerRequestResolved,
+    ThreadNameUpdated, ThreadReverted, ThreadStatusChanged, ThreadTokenUsageUpdated, TurnCompleted,
+    TurnStarted,
 };
 use skein_protocol::server_requests::ItemToolRequestUserInput;
 use skein_protocol::table::Notification;
@@ -179,11 +180,9 @@ impl View {
         } else if let Some(params) = notice::<ItemCompleted>(method, params)? {
             self.item_completed(&params.turn_id, params.item)?;
         } else if let Some(params) = notice::<ItemAgentMessageDelta>(method, params)? {
-            self.followed.insert(params.item_id.clone());
-            let item = self.item(&params.turn_id, &params.item_id)?;
-            ensure!(is_open(item), "text for an item that is complete");
-            let ThreadItemBody::AgentMessage(message) = &mut item.body else { bail!("text for {item:?}") };
-            message.text.push_str(&params.delta);
+            self.more(&params.turn_id, &params.item_id, &params.delta)?;
+        } else if let Some(params) = notice::<ItemPlanDelta>(method, params)? {
+            self.more(&params.turn_id, &params.item_id, &params.delta)?;
         } else if let Some(params) = notice::<ThreadNameUpdated>(method, params)? {
             self.name = params.thread_name;
         } else if let Some(params) = notice::<ThreadReverted>(method, params)? {
@@ -197,6 +196,20 @@ impl View {
         } else if let Some(params) = notice::<ServerRequestResolved>(method, params)? {
             self.questions.remove(&params.request_id);
         }
+        Ok(())
+    }
+
+    /// More text of a message or a plan.
+    fn more(&mut self, turn: &TurnId, item: &ItemId, delta: &str) -> anyhow::Result<()> {
+        self.followed.insert(item.clone());
+        let item = self.item(turn, item)?;
+        ensure!(is_open(item), "text for an item that is complete");
+        if let ThreadItemBody::Plan(plan) = &mut item.body {
+            plan.text.push_str(delta);
+            return Ok(());
+        }
+        let ThreadItemBody::AgentMessage(message) = &mut item.body else { bail!("text for {item:?}") };
+        message.text.push_str(delta);
         Ok(())
     }
 

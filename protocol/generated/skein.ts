@@ -258,6 +258,8 @@ export type Notifications = {
   "item/reasoning/summaryPartAdded": ReasoningSummaryPartAddedNotification;
   /** More text of the model's reasoning. */
   "item/reasoning/textDelta": ReasoningTextDeltaNotification;
+  /** More text of a plan. */
+  "item/plan/delta": PlanDeltaNotification;
   /** A word from a tool that is at work. */
   "item/mcpToolCall/progress": McpToolCallProgressNotification;
   /** The tokens that a thread has used. */
@@ -2035,6 +2037,14 @@ export type PermissionProfileSummary = {
 
 /** The tone of the agent. */
 export type Personality = "none" | "friendly" | "pragmatic";
+
+/** Params of `item/plan/delta`. */
+export type PlanDeltaNotification = {
+  delta: string;
+  itemId: ItemId;
+  threadId: ThreadId;
+  turnId: TurnId;
+};
 
 /** A plan that the agent proposes. */
 export type PlanItem = {

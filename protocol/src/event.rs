@@ -219,6 +219,16 @@ pub struct ReasoningTextDeltaNotification {
     pub turn_id: TurnId,
 }
 
+/// Params of `item/plan/delta`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanDeltaNotification {
+    pub delta: String,
+    pub item_id: ItemId,
+    pub thread_id: ThreadId,
+    pub turn_id: TurnId,
+}
+
 /// Params of `item/mcpToolCall/progress`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

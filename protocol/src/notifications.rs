@@ -4,7 +4,7 @@ use crate::{
     event::{
         AgentMessageDeltaNotification, ConfigWarningNotification, ErrorNotification,
         ItemCompletedNotification, ItemStartedNotification, McpServerStatusUpdatedNotification,
-        McpToolCallProgressNotification, ReasoningSummaryPartAddedNotification,
+        McpToolCallProgressNotification, PlanDeltaNotification, ReasoningSummaryPartAddedNotification,
         ReasoningSummaryTextDeltaNotification, ReasoningTextDeltaNotification,
         ServerRequestResolvedNotification, ThreadArchivedNotification, ThreadClosedNotification,
         ThreadDeletedNotification, ThreadGoalClearedNotification, ThreadGoalUpdatedNotification,
@@ -60,6 +60,8 @@ notifications! {
         ReasoningSummaryPartAddedNotification;
     /// More text of the model's reasoning.
     ItemReasoningTextDelta = "item/reasoning/textDelta" [Subscribers, Transient] ReasoningTextDeltaNotification;
+    /// More text of a plan.
+    ItemPlanDelta = "item/plan/delta" [Subscribers, Transient] PlanDeltaNotification;
     /// A word from a tool that is at work.
     ItemMcpToolCallProgress = "item/mcpToolCall/progress" [Subscribers, Transient] McpToolCallProgressNotification;
     /// The tokens that a thread has used.

@@ -183,7 +183,7 @@ impl Story {
         let Some(open) = self.in_turn(&answer.turn_id, "an answer") else { return };
         let calls = answer.said.iter().filter_map(|said| match said {
             Said::Call(call) => call.item_id.as_ref(),
-            Said::Text { .. } | Said::Thought { .. } => None,
+            Said::Text { .. } | Said::Raw { .. } | Said::Thought { .. } => None,
         });
         let strange: Vec<ItemId> = calls.filter(|id| !open.items.contains(*id)).cloned().collect();
         for item in strange {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use skein_protocol::catalogue::{
-    CollaborationModeListParams, CollaborationModeListResponse, ExperimentalFeatureListParams,
-    ExperimentalFeatureListResponse, HooksListEntry, HooksListParams, HooksListResponse,
-    PermissionProfileListParams, PermissionProfileListResponse, PermissionProfileSummary, SkillsListEntry,
-    SkillsListParams, SkillsListResponse,
+    CollaborationModeListParams, CollaborationModeListResponse, CollaborationModeMask,
+    ExperimentalFeatureListParams, ExperimentalFeatureListResponse, HooksListEntry, HooksListParams,
+    HooksListResponse, PermissionProfileListParams, PermissionProfileListResponse, PermissionProfileSummary,
+    SkillsListEntry, SkillsListParams, SkillsListResponse,
 };
 use skein_protocol::config::{
     Config, ConfigLayer, ConfigLayerMetadata, ConfigLayerSource, ConfigMcpServerReloadParams,
@@ -15,6 +15,7 @@ use skein_protocol::config::{
     McpServerRefreshResponse,
 };
 use skein_protocol::error::WireError;
+use skein_protocol::settings::ModeKind;
 
 use crate::config::{LayerSource, shown};
 use crate::connection::Connection;
@@ -105,12 +106,19 @@ pub fn permission_profiles(
     Ok(PermissionProfileListResponse { data: vec![summary], next_cursor: None })
 }
 
-/// `collaborationMode/list`
+/// `collaborationMode/list`: the modes of the peer, in its order.
 pub fn collaboration_modes(
     _connection: &Arc<Connection>,
     _params: CollaborationModeListParams,
 ) -> Result<CollaborationModeListResponse, WireError> {
-    Ok(CollaborationModeListResponse { data: Vec::new() })
+    let mode = |name: &str, mode, effort: Option<&str>| CollaborationModeMask {
+        mode: Some(mode),
+        model: None,
+        name: name.to_owned(),
+        reasoning_effort: effort.map(str::to_owned),
+    };
+    let data = vec![mode("Plan", ModeKind::Plan, Some("medium")), mode("Default", ModeKind::Default, None)];
+    Ok(CollaborationModeListResponse { data })
 }
 
 /// `experimentalFeature/list`

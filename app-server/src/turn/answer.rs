@@ -55,6 +55,14 @@ impl From<Unanswered> for Stop {
     }
 }
 
+impl Answer {
+    fn called(&mut self, call: ToolCall) {
+        self.recorded.push(Said::Call(Box::new(said_call(&call))));
+        self.said.push(Entry::Call(call.clone()));
+        self.calls.push(call);
+    }
+}
+
 /// A call as the model wrote it. What becomes of it is not known yet.
 fn said_call(call: &ToolCall) -> SaidCall {
     SaidCall {
@@ -104,6 +112,9 @@ impl Running {
 
     /// Takes one event of the model's stream.
     async fn heard(&mut self, event: ModelEvent, answer: &mut Answer) -> Result<(), Stop> {
+        if !matches!(event, ModelEvent::TextDelta(_) | ModelEvent::Again(_)) {
+            self.say_rest().await;
+        }
         match event {
             ModelEvent::TextDelta(text) => self.say(text).await,
             ModelEvent::MessageStarted(phase) => {
@@ -124,9 +135,7 @@ impl Running {
             ModelEvent::ToolCall(call) => {
                 self.complete_thought().await;
                 self.keep_text(answer);
-                answer.recorded.push(Said::Call(Box::new(said_call(&call))));
-                answer.said.push(Entry::Call(call.clone()));
-                answer.calls.push(call);
+                answer.called(call);
             }
             ModelEvent::Question(text) => {
                 self.keep(answer).await;
@@ -149,6 +158,7 @@ impl Running {
     /// Completes what was streamed, and makes its text part of the conversation.
     async fn keep(&mut self, answer: &mut Answer) {
         self.complete_thought().await;
+        self.say_rest().await;
         self.keep_text(answer);
         self.phase = None;
         self.complete_texts().await;
@@ -157,7 +167,16 @@ impl Running {
     /// Makes the text that is being streamed part of the conversation. It is completed with the answer, which may yet begin
     /// anew, or when the model goes on to think or to speak. A message that waits for its first word, because the user was asked before it, goes on.
     fn keep_text(&mut self, answer: &mut Answer) {
-        if let Some(message) = self.message.take_if(|message| !message.text.is_empty()) {
+        let message = self.message.take_if(|message| !message.text.is_empty());
+        if let Some((text, plan)) = self.planned() {
+            let items = [plan].into_iter().chain(message.iter().map(|message| message.id.clone()));
+            answer.recorded.push(Said::Raw { text: text.clone(), item_ids: items.collect() });
+            let phase = message.as_ref().and_then(|message| message.phase);
+            answer.said.push(Entry::Assistant(AssistantMessage { text, phase }));
+            self.texts.extend(message);
+            return;
+        }
+        if let Some(message) = message {
             answer.recorded.push(Said::Text { item_id: message.id.clone() });
             let said = AssistantMessage { text: message.text.clone(), phase: message.phase };
             answer.said.push(Entry::Assistant(said));
@@ -172,6 +191,7 @@ impl Running {
         }
         self.complete_thought().await;
         self.phase = None;
+        self.take_plan_back();
         self.texts.extend(self.message.take_if(|message| !message.text.is_empty()));
         for text in &mut self.texts {
             text.text.clear();
@@ -242,24 +262,23 @@ impl Running {
     /// Ends the message that is being streamed, with what the provider said last; one of which nothing was streamed is shown now.
     async fn show_message(&mut self, whole: AssistantMessage, answer: &mut Answer) {
         self.phase = whole.phase.or(self.phase);
-        let is_streamed = self.message.as_ref().is_some_and(|message| !message.text.is_empty());
-        if !is_streamed && !whole.text.is_empty() {
+        if !self.is_saying() && !whole.text.is_empty() {
             self.say(whole.text.clone()).await;
+            self.say_rest().await;
         }
         let phase = self.phase.take();
+        let text = self.last_word(whole.text);
         if let Some(message) = &mut self.message {
             message.phase = phase.or(message.phase);
-            if !whole.text.is_empty() {
-                message.text = whole.text;
+            if !text.is_empty() {
+                message.text = text;
             }
         }
         self.keep_text(answer);
     }
 
-    /// Adds to the message that is being streamed, or begins one behind what is whole.
-    async fn say(&mut self, text: String) {
-        self.complete_thought().await;
-        self.complete_texts().await;
+    /// Adds to the message that is being streamed, or begins one.
+    pub(super) async fn say_beside(&mut self, text: String) {
         self.open_message().await;
         if let Some(message) = &mut self.message {
             message.text.push_str(&text);
@@ -287,7 +306,8 @@ impl Running {
     }
 
     /// Completes the texts of this answer that are whole.
-    async fn complete_texts(&mut self) {
+    pub(super) async fn complete_texts(&mut self) {
+        self.complete_plan().await;
         for text in std::mem::take(&mut self.texts) {
             self.report(Report::ItemCompleted(ThreadItemBody::AgentMessage(text).into())).await;
         }
@@ -295,6 +315,8 @@ impl Running {
 
     /// Completes all messages that were begun.
     pub(super) async fn complete_messages(&mut self) {
+        // What a plan has so far, where it was cut off.
+        self.planned();
         self.texts.extend(self.message.take());
         self.complete_texts().await;
     }

@@ -139,7 +139,8 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        if matches!(item.body, ThreadItemBody::AgentMessage(_)) && !pieces.is_empty() {
+        let is_text = matches!(item.body, ThreadItemBody::AgentMessage(_) | ThreadItemBody::Plan(_));
+        if is_text && !pieces.is_empty() {
             self.messages.push((item.id(), self.told.pieces.len()));
         }
         self.told.pieces.extend(pieces);
@@ -153,6 +154,11 @@ impl<'a> Reader<'a> {
         for said in &answer.said {
             match said {
                 Said::Text { item_id } => self.told.pieces.extend(texts.remove(item_id)),
+                Said::Raw { text, item_ids } => {
+                    let phase = item_ids.iter().filter_map(|id| texts.remove(id)).find_map(phase_of);
+                    let message = AssistantMessage { text: text.clone(), phase };
+                    self.told.pieces.push(Piece::Entry(Entry::Assistant(message)));
+                }
                 Said::Thought { own_form } if own => {
                     let own_form = Some(own_form.clone());
                     let thought = Reasoning { own_form, ..Reasoning::default() };
@@ -178,12 +184,20 @@ impl<'a> Reader<'a> {
     /// Takes the texts of an answer out of where they stand.
     fn texts_of(&mut self, answer: &ModelAnswer) -> HashMap<&'a ItemId, Piece> {
         let named = |id: &ItemId| {
-            answer.said.iter().any(|said| matches!(said, Said::Text { item_id } if item_id == id))
+            answer.said.iter().any(|said| match said {
+                Said::Text { item_id } => item_id == id,
+                Said::Raw { item_ids, .. } => item_ids.contains(id),
+                Said::Thought { .. } | Said::Call(_) => false,
+            })
         };
         let messages = std::mem::take(&mut self.messages);
         let texts = messages.into_iter().rev().filter(|(id, _)| named(id));
         texts.map(|(id, at)| (id, self.told.pieces.remove(at))).collect()
     }
+}
+
+fn phase_of(piece: Piece) -> Option<MessagePhase> {
+    if let Piece::Entry(Entry::Assistant(message)) = piece { message.phase } else { None }
 }
 
 /// What is left when a summary replaces what was said: the summary, and what was said last, which nobody had answered. What the

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::ModelTerms;
 use crate::helpers::HelperSet;
 use crate::provider::{Entry, ModelSettings, Prompt, Provider, ProviderError, Thoughts, ToolResult, Usage};
-use crate::rollout::record::ModelAnswer;
+use crate::rollout::record::{ModelAnswer, Said};
 use crate::tasks::Tasks;
 
 mod abilities;
@@ -34,6 +34,8 @@ mod own_calls;
 pub mod own_tools;
 mod past;
 mod picture;
+pub mod plan;
+mod planning;
 pub mod result;
 pub mod surroundings;
 mod tools;
@@ -47,6 +49,7 @@ use asking::Asking;
 use conversation::{Conversation, Piece};
 use offer::Offer;
 use own_tools::OwnTools;
+use planning::Planning;
 use surroundings::Surroundings;
 
 /// What a turn is for.
@@ -89,6 +92,8 @@ pub struct Job {
     pub provider: Arc<dyn Provider>,
     /// What the model is told before the conversation.
     pub context: Context,
+    /// Whether the model plans, and its plans are items.
+    pub plans: bool,
     /// Whether a helper that is required has to be there first.
     pub needs_helpers: bool,
     /// The tools that no helper has.
@@ -118,6 +123,13 @@ pub enum Report {
     /// The next piece of an agent message's text.
     Delta {
         /// The message.
+        item: ItemId,
+        /// The piece.
+        text: String,
+    },
+    /// The next piece of a plan.
+    PlanDelta {
+        /// The plan.
         item: ItemId,
         /// The piece.
         text: String,
@@ -230,11 +242,13 @@ fn told(error: ProviderError) -> TurnError {
 
 /// Runs a turn to its end. The last report is [`Report::Ended`].
 pub async fn run(job: Job, wires: Wires) {
+    let planning = job.plans.then(Planning::default);
     let mut turn = Running {
         job,
         reports: wires.reports,
         steers: wires.steers,
         message: None,
+        planning,
         texts: Vec::new(),
         phase: None,
         thought: None,
@@ -260,6 +274,8 @@ struct Running {
     message: Option<AgentMessageItem>,
     /// The phase of the message that is to begin.
     phase: Option<MessagePhase>,
+    /// In plan mode: the plans in it.
+    planning: Option<Planning>,
     /// Texts of the answer at hand that are whole.
     texts: Vec<AgentMessageItem>,
     /// The thought that is being streamed.
@@ -334,7 +350,7 @@ impl Running {
         let mut round = 0;
         while self.job.rounds.is_none_or(|most| round < most) {
             round += 1;
-            let answer = self.answer_with_room(prompt).await?;
+            let mut answer = self.answer_with_room(prompt).await?;
             if answer.is_silent() {
                 let message =
                     format!("the model {} has said nothing in its answer", self.job.recipient.model);
@@ -344,6 +360,10 @@ impl Running {
             let mut results = answer.answered;
             if !answer.calls.is_empty() {
                 results.extend(self.call_tools(answer.calls, answer.recorded).await?);
+            } else if answer.recorded.iter().any(|said| matches!(said, Said::Raw { .. })) {
+                // Thoughts of an answer without calls end with the turn.
+                answer.recorded.retain(|said| !matches!(said, Said::Thought { .. }));
+                self.record_answer(answer.recorded, &[]).await;
             }
             if results.is_empty() {
                 match self.steered().await {

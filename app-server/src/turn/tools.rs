@@ -22,7 +22,7 @@ use crate::provider::{Content, Entry, ToolCall, ToolResult};
 use crate::rollout::record::{ModelAnswer, Said};
 
 /// A call that has begun, at a helper, at the client or at the user.
-struct Begun {
+pub(super) struct Begun {
     /// The provider's name for it.
     id: String,
     /// As the user sees it.
@@ -120,10 +120,10 @@ impl Running {
     }
 
     /// Has the answer recorded, each call with its item, or with why it is not made.
-    async fn record_answer(&self, mut said: Vec<Said>, begun: &[Result<Begun, ToolResult>]) {
+    pub(super) async fn record_answer(&self, mut said: Vec<Said>, begun: &[Result<Begun, ToolResult>]) {
         let calls = said.iter_mut().filter_map(|said| match said {
             Said::Call(call) => Some(call),
-            Said::Text { .. } | Said::Thought { .. } => None,
+            Said::Text { .. } | Said::Raw { .. } | Said::Thought { .. } => None,
         });
         for (call, begun) in calls.zip(begun) {
             match begun {

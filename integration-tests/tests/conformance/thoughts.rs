@@ -4,13 +4,13 @@ use anyhow::Result;
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::Home;
 use skein_protocol::extension::{SkeinConnectionLeaveParams, SkeinHelpersListParams};
-use skein_protocol::methods::{SkeinConnectionLeave, SkeinHelpersList, ThreadCompactStart};
+use skein_protocol::methods::{SkeinConnectionLeave, SkeinHelpersList, ThreadCompactStart, TurnStart};
 use skein_protocol::notifications::{
-    ItemReasoningSummaryPartAdded, ItemReasoningSummaryTextDelta, ItemReasoningTextDelta, TurnCompleted,
-    Warning,
+    ItemPlanDelta, ItemReasoningSummaryPartAdded, ItemReasoningSummaryTextDelta, ItemReasoningTextDelta,
+    TurnCompleted, Warning,
 };
 use skein_protocol::thread::ThreadCompactStartParams;
-use skein_protocol::turn::TurnStatus;
+use skein_protocol::turn::{TurnStartParams, TurnStatus, UserInput};
 
 const SCENARIO: &str = r#"
 [[turn]]
@@ -29,6 +29,11 @@ when = "silence"
 steps = [{ think = "Nothing to say." }]
 
 [[turn]]
+when = "plan"
+[[turn.answer]]
+steps = [{ say = "So:\n<proposed_plan>\n- one\n</proposed_plan>" }]
+
+[[turn]]
 [[turn.answer]]
 steps = [{ say = "They wanted thoughts." }]
 "#;
@@ -45,6 +50,12 @@ async fn thoughts_are_told_and_a_conversation_is_compacted() -> Result<()> {
     assert_eq!(client.heard::<ItemReasoningTextDelta>()?.len(), 1);
     client.turn(thread, "silence").await?;
     assert_eq!(client.heard::<Warning>()?.len(), 1);
+    let mut params = TurnStartParams::new(thread, vec![UserInput::text("plan")]);
+    let mode = serde_json::json!({"mode": "plan", "settings": {"model": ""}});
+    params.collaboration_mode = serde_json::from_value(mode)?;
+    client.call::<TurnStart>(params).await?;
+    client.next::<TurnCompleted>(|_| true).await?;
+    assert_eq!(client.heard::<ItemPlanDelta>()?.len(), 1);
     client.call::<ThreadCompactStart>(ThreadCompactStartParams { thread_id: thread }).await?;
     let done = client.next::<TurnCompleted>(|_| true).await?;
     assert_eq!(done.turn.status, TurnStatus::Completed, "{done:?}");

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use skein_protocol::ids::{ItemId, TurnId};
 
-/// `model.answer`: an answer that calls tools, in its order. Clients are not told of it.
+/// `model.answer`: an answer that calls tools, or has a plan, in its order. Clients are not told of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelAnswer {
@@ -27,6 +27,14 @@ pub enum Said {
     Text {
         /// The message with the text.
         item_id: ItemId,
+    },
+    /// A text with a plan in it, with the tags around that.
+    #[serde(rename_all = "camelCase")]
+    Raw {
+        /// What the model wrote.
+        text: String,
+        /// The items that show it: the plan, and the message beside it.
+        item_ids: Vec<ItemId>,
     },
     /// A thought.
     #[serde(rename_all = "camelCase")]

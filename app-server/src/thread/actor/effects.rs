@@ -453,8 +453,10 @@ impl Owner {
     pub(super) fn append_to_snapshot(&mut self, item: &ItemId, text: &str) {
         self.seat.publish.send_modify(|snapshot| {
             let open = snapshot.open_items.iter_mut().find(|open| open.id() == item);
-            if let Some(ThreadItemBody::AgentMessage(message)) = open.map(|open| &mut open.body) {
-                message.text.push_str(text);
+            match open.map(|open| &mut open.body) {
+                Some(ThreadItemBody::AgentMessage(message)) => message.text.push_str(text),
+                Some(ThreadItemBody::Plan(plan)) => plan.text.push_str(text),
+                _ => {}
             }
         });
     }

@@ -1,7 +1,7 @@
 //! The owner's side of a turn: it begins it, numbers what it reports, and ends it in the books.
 
 use skein_protocol::event::{
-    AgentMessageDeltaNotification, ErrorNotification, McpToolCallProgressNotification,
+    AgentMessageDeltaNotification, ErrorNotification, McpToolCallProgressNotification, PlanDeltaNotification,
     ReasoningSummaryPartAddedNotification, ReasoningSummaryTextDeltaNotification,
     ReasoningTextDeltaNotification, ThreadTokenUsage, ThreadTokenUsageUpdatedNotification,
     TokenUsageBreakdown, TurnStartedNotification, WarningNotification,
@@ -10,7 +10,7 @@ use skein_protocol::extension::TurnSaved;
 use skein_protocol::ids::{EventSeq, ItemId, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::notifications::{
-    Error as ErrorNotice, ItemCompleted as ItemCompletedNotice, ItemMcpToolCallProgress,
+    Error as ErrorNotice, ItemCompleted as ItemCompletedNotice, ItemMcpToolCallProgress, ItemPlanDelta,
     ItemReasoningSummaryPartAdded, ItemReasoningSummaryTextDelta, ItemReasoningTextDelta,
     ItemStarted as ItemStartedNotice, ThreadTokenUsageUpdated, TurnCompleted as TurnCompletedNotice,
     TurnStarted as TurnStartedNotice, Warning,
@@ -142,6 +142,7 @@ impl Owner {
         match report {
             Report::ItemStarted(item) => self.item_started(item),
             Report::Delta { item, text } => self.delta(item, text),
+            Report::PlanDelta { item, text } => self.plan_delta(item, text),
             Report::ReasoningDelta { item, of, part, text } => self.reasoning(item, of, part, text),
             Report::Warning(message) => self.warn(message),
             Report::WarningOnce(message) => self.warn_once(message),
@@ -258,6 +259,17 @@ impl Owner {
         if let Some(journal) = &mut self.journal {
             journal.publish(Outgoing::Notify(notice));
         }
+    }
+
+    fn plan_delta(&mut self, item_id: ItemId, delta: String) {
+        let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
+        if let Some(journal) = &mut self.journal {
+            journal.history.hear(&item_id, &delta);
+        }
+        self.append_to_snapshot(&item_id, &delta);
+        self.checkpoint_soon();
+        let params = PlanDeltaNotification { delta, item_id, thread_id: self.id, turn_id };
+        self.notify::<ItemPlanDelta>(&params, None);
     }
 
     fn progress(&mut self, item_id: ItemId, message: String) {

@@ -7,8 +7,8 @@ use skein_protocol::event::{ItemCompletedNotification, ItemStartedNotification, 
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, TurnId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::notifications::{
-    ItemAgentMessageDelta, ItemCompleted, ItemStarted, ServerRequestResolved, ThreadNameUpdated,
-    ThreadReverted, ThreadTokenUsageUpdated, TurnCompleted, TurnStarted,
+    ItemAgentMessageDelta, ItemCompleted, ItemPlanDelta, ItemStarted, ServerRequestResolved,
+    ThreadNameUpdated, ThreadReverted, ThreadTokenUsageUpdated, TurnCompleted, TurnStarted,
 };
 use skein_protocol::table::Notification;
 use skein_protocol::turn::{Turn, TurnItemsView};
@@ -102,6 +102,8 @@ impl View {
         } else if let Some(p) = told.params::<ItemStarted>() {
             self.item_started(p, told)?;
         } else if let Some(p) = told.params::<ItemAgentMessageDelta>() {
+            self.delta(&p.turn_id, &p.item_id, &p.delta)?;
+        } else if let Some(p) = told.params::<ItemPlanDelta>() {
             self.delta(&p.turn_id, &p.item_id, &p.delta)?;
         } else if let Some(p) = told.params::<ItemCompleted>() {
             self.item_completed(p, told)?;
@@ -213,10 +215,12 @@ impl View {
     fn delta(&mut self, turn: &TurnId, item: &ItemId, delta: &str) -> Result<(), String> {
         let found = self.items(turn)?.iter_mut().find(|known| known.id() == item);
         let open = found.filter(|item| item.completed_at_ms.is_none());
-        let Some(ThreadItemBody::AgentMessage(message)) = open.map(|item| &mut item.body) else {
-            return Err(format!("a delta of item {item}, which is not in progress"));
+        let text = match open.map(|item| &mut item.body) {
+            Some(ThreadItemBody::AgentMessage(message)) => &mut message.text,
+            Some(ThreadItemBody::Plan(plan)) => &mut plan.text,
+            _ => return Err(format!("a delta of item {item}, which is not in progress")),
         };
-        message.text.push_str(delta);
+        text.push_str(delta);
         Ok(())
     }
 

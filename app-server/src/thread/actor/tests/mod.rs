@@ -28,6 +28,7 @@ mod numbers;
 mod observers;
 mod panics;
 mod params;
+mod plans;
 mod power;
 mod pressure;
 mod questions;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use skein_protocol::ids::{EventSeq, TurnId};
+use skein_protocol::settings::ModeKind;
 use skein_protocol::turn::TurnStartParams;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,13 @@ use crate::provider::gone::Gone;
 use crate::rollout::record::ThreadSettings;
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Outgoing;
+use crate::turn::plan::PLAN_MODE;
 use crate::turn::{self, Added, Context, Job, Past, Recipient, Stored, Task, Wires};
+
+/// Whether the thread is in plan mode.
+fn plans(settings: &ThreadSettings) -> bool {
+    settings.mode() == Some(ModeKind::Plan)
+}
 
 impl Owner {
     /// Starts the turn's task. `last` is the last record of its input.
@@ -48,11 +55,12 @@ impl Owner {
             turn: id.clone(),
             task,
             past,
-            recipient: Recipient { provider: settings.model_provider, model: settings.model },
             settings: model,
             rounds: self.services.config().limits.turn_rounds,
             terms,
-            context: self.turn_context(&settings.cwd),
+            plans: plans(&settings),
+            context: self.turn_context(&settings),
+            recipient: Recipient { provider: settings.model_provider, model: settings.model },
             provider,
             needs_helpers,
             own_tools,
@@ -75,15 +83,18 @@ impl Owner {
     }
 
     /// What the model is told before the conversation.
-    fn turn_context(&self, cwd: &str) -> Context {
+    fn turn_context(&self, settings: &ThreadSettings) -> Context {
         let config = self.services.config();
+        // A client's own words for the mode stand among the instructions.
+        let has_words = settings.mode_instructions().is_some_and(|words| !words.trim().is_empty());
+        let plan_mode = (plans(settings) && !has_words).then_some(PLAN_MODE);
         Context {
-            cwd: cwd.to_owned(),
+            cwd: settings.cwd.clone(),
             environment: config.context.environment,
             docs: config.docs(),
             known: self.surroundings.clone(),
             // The place for what helpers say of themselves (`instructions`), and for those that cannot be had.
-            notes: Vec::new(),
+            notes: plan_mode.map(str::to_owned).into_iter().collect(),
         }
     }
 

@@ -1,0 +1,184 @@
+//! Plans in what a model says: the lines between `<proposed_plan>` and `</proposed_plan>`, which stand on lines of their own, as
+//! the peer has them. Pure; a tag may come in any number of pieces.
+
+/// What a model is told in plan mode, where the client has no words of its own for it.
+pub const PLAN_MODE: &str = "You are in plan mode, until a developer message says otherwise. The user wants a plan now, and no \
+    changes: a request to do something is a request to plan it. Look at what you need by tools that only read. Call no tool that \
+    changes files, settings or anything outside, also where the user asks for it.\n\n\
+    First find out what is there. Then settle with the user what is wanted and what is open; ask about what you cannot find out \
+    and what would change the plan. When nothing is left to decide, write the plan: what is done, in which order, what changes \
+    where, how it is tested, and what was taken for granted. Somebody else can carry it out without asking.\n\n\
+    Write the finished plan in Markdown between these two tags, each on a line of its own, once in an answer:\n\n\
+    <proposed_plan>\n(the plan)\n</proposed_plan>\n\n\
+    When the user wants it otherwise, write the whole plan anew in the same way. Do not ask whether you may carry it out: the \
+    user's client does.";
+
+const OPEN: &str = "<proposed_plan>";
+const CLOSE: &str = "</proposed_plan>";
+
+/// A piece of what is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Text beside the plan.
+    Beside(String),
+    /// A plan begins. One before it counts no more.
+    Begins,
+    /// Text of the plan.
+    Plan(String),
+}
+
+/// The text beside the plans of a whole message, and its last plan.
+#[must_use]
+pub fn whole(text: &str) -> (String, Option<String>) {
+    let mut splitter = Splitter::default();
+    let mut pieces = splitter.take(text);
+    pieces.extend(splitter.end());
+    let (mut beside, mut plan) = (String::new(), None);
+    for piece in pieces {
+        match piece {
+            Piece::Beside(text) => beside.push_str(&text),
+            Piece::Begins => plan = Some(String::new()),
+            Piece::Plan(text) => plan.get_or_insert_default().push_str(&text),
+        }
+    }
+    (beside, plan)
+}
+
+/// Takes what a model says, piece by piece.
+#[derive(Debug, Default)]
+pub struct Splitter {
+    /// The beginning of a line that may yet be a tag.
+    line: String,
+    /// Whether the line that comes cannot be a tag any more.
+    inside_line: bool,
+    in_plan: bool,
+}
+
+impl Splitter {
+    /// What these words are, as far as that is known.
+    pub fn take(&mut self, words: &str) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        for part in words.split_inclusive('\n') {
+            if self.inside_line {
+                self.say(part, &mut pieces);
+                self.inside_line = !part.ends_with('\n');
+                continue;
+            }
+            self.line.push_str(part);
+            if part.ends_with('\n') {
+                self.end_line(&mut pieces);
+            } else if !self.may_be_tag() {
+                self.inside_line = true;
+                let line = std::mem::take(&mut self.line);
+                self.say(&line, &mut pieces);
+            }
+        }
+        pieces
+    }
+
+    /// What was held back, at the end of what is said.
+    pub fn end(&mut self) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        self.end_line(&mut pieces);
+        *self = Self::default();
+        pieces
+    }
+
+    fn tag(&self) -> &'static str {
+        if self.in_plan { CLOSE } else { OPEN }
+    }
+
+    fn may_be_tag(&self) -> bool {
+        let line = self.line.trim();
+        self.tag().starts_with(line)
+    }
+
+    fn end_line(&mut self, pieces: &mut Vec<Piece>) {
+        let line = std::mem::take(&mut self.line);
+        self.inside_line = false;
+        if line.trim() != self.tag() {
+            return self.say(&line, pieces);
+        }
+        self.in_plan = !self.in_plan;
+        if self.in_plan {
+            pieces.push(Piece::Begins);
+        }
+    }
+
+    fn say(&self, text: &str, pieces: &mut Vec<Piece>) {
+        if text.is_empty() {
+            return;
+        }
+        match (pieces.last_mut(), self.in_plan) {
+            (Some(Piece::Plan(there)), true) | (Some(Piece::Beside(there)), false) => there.push_str(text),
+            (_, true) => pieces.push(Piece::Plan(text.to_owned())),
+            (_, false) => pieces.push(Piece::Beside(text.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What is beside the plans, and the plans.
+    fn split<'t>(parts: impl IntoIterator<Item = &'t str>) -> (String, Vec<String>) {
+        let mut splitter = Splitter::default();
+        let mut pieces: Vec<Piece> = parts.into_iter().flat_map(|part| splitter.take(part)).collect();
+        pieces.extend(splitter.end());
+        let (mut beside, mut plans) = (String::new(), Vec::new());
+        for piece in pieces {
+            match piece {
+                Piece::Beside(text) => beside.push_str(&text),
+                Piece::Begins => plans.push(String::new()),
+                Piece::Plan(text) => plans.last_mut().expect("a plan has begun").push_str(&text),
+            }
+        }
+        (beside, plans)
+    }
+
+    #[test]
+    fn lines_between_the_tags_are_the_plan() {
+        for (said, beside, plans) in [
+            ("A\n<proposed_plan>\n- 1\n- 2\n</proposed_plan>\nB", "A\nB", vec!["- 1\n- 2\n"]),
+            ("<proposed_plan>\n- 1\n</proposed_plan>", "", vec!["- 1\n"]),
+            (" <proposed_plan> \r\n- 1\n\t</proposed_plan>\n", "", vec!["- 1\n"]),
+            ("<proposed_plan>\n- open", "", vec!["- open"]),
+            ("say <proposed_plan>\nno", "say <proposed_plan>\nno", vec![]),
+            ("<proposed_plan> no\n", "<proposed_plan> no\n", vec![]),
+            ("</proposed_plan>\n", "</proposed_plan>\n", vec![]),
+            ("<proposed_pl", "<proposed_pl", vec![]),
+            ("<proposed_plan>\na\n</proposed_plan>\n<proposed_plan>\nb", "", vec!["a\n", "b"]),
+            ("  \n\nx", "  \n\nx", vec![]),
+        ] {
+            assert_eq!(split([said]), (beside.to_owned(), plans.into_iter().map(str::to_owned).collect()));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_tag_is_said_at_once() {
+        let mut splitter = Splitter::default();
+        assert_eq!(splitter.take("Hel"), [Piece::Beside("Hel".to_owned())]);
+        assert_eq!(splitter.take("lo\n<pro"), [Piece::Beside("lo\n".to_owned())]);
+        assert_eq!(splitter.take("se>"), [Piece::Beside("<prose>".to_owned())]);
+        assert_eq!(
+            splitter.take("\n<proposed_plan>\nx"),
+            [Piece::Beside("\n".to_owned()), Piece::Begins, Piece::Plan("x".to_owned())]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_do_not_matter(cuts in proptest::collection::vec(0usize..90, 0..12)) {
+            let said = "Ü <\n<proposed_plan>\n- 1\n</propose\n</proposed_plan>\nB <proposed_plan>\n<proposed_plan>\nß";
+            let mut at: Vec<usize> = cuts.into_iter().filter(|cut| said.is_char_boundary(*cut)).collect();
+            at.sort_unstable();
+            let ends = at.iter().copied().chain([said.len()]);
+            let begins = [0].into_iter().chain(at.iter().copied());
+            let parts: Vec<&str> = begins.zip(ends).map(|(from, to)| &said[from..to]).collect();
+            prop_assert_eq!(split(parts), split([said]));
+        }
+    }
+}
