@@ -288,6 +288,8 @@ pub const SEARCHES: usize = SEARCH_THREADS;
 /// How long a page of a search takes before it is answered with what was found. One thread is looked at in any case,
 /// however large it is. Origin: guess; a person who types sees the first hits within that time.
 pub const SEARCH_PAGE_TIME: Duration = Duration::from_millis(500);
+/// Characters of a cursor that an error repeats. Origin: guess; above the length of any cursor that Skein makes.
+pub const SHOWN_CURSOR: usize = 300;
 /// Bytes of a text that is searched for, at most. Origin: guess; far above what a person types.
 pub const SEARCH_TERM: usize = 4096;
 /// Threads that are looked at in the first step of a page of a search, and at most in a later one; each step is twice the

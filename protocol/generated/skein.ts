@@ -891,6 +891,8 @@ export type ErrorData = {
   activeTurnId?: TurnId | null;
   /** Which error of a turn it is, with the sentence again as `message`: clients of the peer read a `TurnError` here. */
   codexErrorInfo?: CodexErrorInfo | null;
+  /** What to do next, where `message` does not say it. */
+  hint?: string | null;
   /** The item it is about. */
   itemId?: ItemId | null;
   /** See `codexErrorInfo`. */
@@ -899,6 +901,8 @@ export type ErrorData = {
   method?: string | null;
   /** The field it is about, as a path from `params`, such as `input[0].text`. */
   path?: string | null;
+  /** What the user has read, when it is not what the request expects. */
+  readState?: ThreadReadState | null;
   /** A stable word that clients can compare. */
   reason: string;
   /** When the same request can work, in milliseconds from now. */
@@ -4094,7 +4098,10 @@ export type WireError = {
   code: number;
   /** The same for programs. Always sent by this server; data of another shape is read as none. */
   data?: ErrorData | null;
-  /** A sentence that names the thing it is about and what to do next. */
+  /**
+   * A sentence that names the thing it is about. Clients of the peer compare it: an error that the peer has, too, has
+   * the peer's sentence, word for word.
+   */
   message: string;
 };
 

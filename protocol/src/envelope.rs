@@ -19,7 +19,7 @@ pub use print::{
 
 use crate::{
     error::WireError,
-    ids::{Epoch, EventSeq, RequestId},
+    ids::{BAD_THREAD_ID, Epoch, EventSeq, RequestId},
 };
 
 /// A message that was received.
@@ -101,7 +101,16 @@ pub fn params<T: DeserializeOwned>(raw: Option<&RawValue>) -> Result<T, WireErro
     if !text.starts_with('{') {
         return Err(WireError::invalid_params("invalidParams", "params must be an object, or left out"));
     }
-    fit(text, "params", "invalidParams")
+    fit(text).map_err(|misfit| {
+        // The peer's clients know these words. What is wrong with an id needs no more of them.
+        let known = misfit.detail.starts_with(BAD_THREAD_ID);
+        let text = if known { misfit.detail.clone() } else { format!("Invalid request: {}", misfit.detail) };
+        let error = WireError::invalid_params("invalidParams", text);
+        match misfit.path {
+            Some(path) => error.hint(format!("look at params.{path}")).path(path),
+            None => error,
+        }
+    })
 }
 
 /// Reads the answer to a question, for whoever asked it.
@@ -109,20 +118,31 @@ pub fn params<T: DeserializeOwned>(raw: Option<&RawValue>) -> Result<T, WireErro
 /// # Errors
 /// Invalid params, with the path of the field in `data.path`, when the answer does not fit `T`.
 pub fn result<T: DeserializeOwned>(raw: &RawValue) -> Result<T, WireError> {
-    fit(raw.get(), "result", "invalidResult")
+    fit(raw.get()).map_err(|Misfit { path, detail }| match path {
+        Some(path) => {
+            WireError::invalid_params("invalidResult", format!("result.{path}: {detail}")).path(path)
+        }
+        None => WireError::invalid_params("invalidResult", format!("result: {detail}")),
+    })
 }
 
-/// Reads the member `member` of a message. Texts of the message that come up in the error are cut.
-fn fit<T: DeserializeOwned>(text: &str, member: &str, reason: &'static str) -> Result<T, WireError> {
+/// Why a text does not fit a type. Both parts are cut.
+struct Misfit {
+    /// The field, where it is not the whole.
+    path: Option<String>,
+    /// What is wrong with it.
+    detail: String,
+}
+
+fn fit<T: DeserializeOwned>(text: &str) -> Result<T, Misfit> {
     let mut reader = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path: String = error.path().to_string().chars().take(DETAIL_LIMIT).collect();
-        let detail: String = error.inner().to_string().chars().take(DETAIL_LIMIT).collect();
-        if path == "." {
-            WireError::invalid_params(reason, format!("{member}: {detail}"))
-        } else {
-            WireError::invalid_params(reason, format!("{member}.{path}: {detail}")).path(path)
-        }
+        let detail = error.inner().to_string();
+        // A place in a text that the client has not seen in this form.
+        let detail = detail.rsplit_once(" at line ").map_or(detail.as_str(), |(detail, _place)| detail);
+        let detail = detail.chars().take(DETAIL_LIMIT).collect();
+        Misfit { path: Some(path).filter(|path| path != "."), detail }
     })
 }
 

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ids::{ItemId, ThreadId, TurnId};
+use crate::missing;
+use crate::thread::ThreadReadState;
 use crate::turn::CodexErrorInfo;
 
 /// The message is not JSON.
@@ -20,6 +22,13 @@ pub const INVALID_PARAMS: i64 = -32_602;
 pub const INTERNAL_ERROR: i64 = -32_603;
 /// Too much is under way; the same request works after `data.retryAfterMs`.
 pub const OVERLOADED: i64 = -32_001;
+
+/// The reason of an error about a thread that exists nowhere.
+pub const THREAD_NOT_FOUND: &str = "threadNotFound";
+/// The reason of an error about a thread that has to be loaded, and is not.
+pub const NOT_LOADED: &str = "notLoaded";
+/// The reason of an error about a search for nothing.
+pub const EMPTY_SEARCH: &str = "emptySearch";
 
 /// Every code that is sent, with its name and meaning, for documents and tests.
 pub const CODES: &[(i64, &str, &str)] = &[
@@ -37,11 +46,12 @@ pub const CODES: &[(i64, &str, &str)] = &[
 
 /// The `error` member of an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
-#[error("{message} ({code})")]
+#[error("{message}{} ({code})", self.shown_hint())]
 pub struct WireError {
     /// One of the codes of this module; other peers may send others.
     pub code: i64,
-    /// A sentence that names the thing it is about and what to do next.
+    /// A sentence that names the thing it is about. Clients of the peer compare it: an error that the peer has, too, has
+    /// the peer's sentence, word for word.
     pub message: String,
     /// The same for programs. Always sent by this server; data of another shape is read as none.
     #[serde(default, deserialize_with = "known_data", skip_serializing_if = "Option::is_none")]
@@ -60,6 +70,9 @@ fn known_data<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<E
 pub struct ErrorData {
     /// A stable word that clients can compare.
     pub reason: Cow<'static, str>,
+    /// What to do next, where `message` does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<Cow<'static, str>>,
     /// The thread it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thread_id: Option<ThreadId>,
@@ -90,6 +103,9 @@ pub struct ErrorData {
     /// Which error of a turn it is, with the sentence again as `message`: clients of the peer read a `TurnError` here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub codex_error_info: Option<CodexErrorInfo>,
+    /// What the user has read, when it is not what the request expects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_state: Option<ThreadReadState>,
     /// See `codexErrorInfo`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -122,7 +138,8 @@ impl WireError {
     #[must_use]
     pub fn method_not_found(method: &str) -> Self {
         let name: String = method.chars().take(METHOD_LIMIT).collect();
-        let message = format!("method {name:?} is not known; METHODS.md lists those that are");
+        let message =
+            format!("Invalid request: unknown variant `{name}`, expected one of those in METHODS.md");
         Self::new(METHOD_NOT_FOUND, "methodNotFound", message).method(method)
     }
 
@@ -146,6 +163,29 @@ impl WireError {
         retry_after_ms: u64,
     ) -> Self {
         Self::new(OVERLOADED, reason, message).with(|data| data.retry_after_ms = Some(retry_after_ms))
+    }
+
+    /// Says what to do next.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
+        let hint = hint.into();
+        self.with(|data| data.hint = Some(hint))
+    }
+
+    /// The same error as the answer of `method`. Two sentences of the peer depend on the method.
+    #[must_use]
+    pub fn answered_by(&self, method: &str) -> Cow<'_, Self> {
+        let id = self.data.as_ref().and_then(|data| data.thread_id);
+        match (self.reason(), id) {
+            (THREAD_NOT_FOUND | NOT_LOADED, Some(id)) => {
+                Cow::Owned(Self { message: missing::sentence(method, id), ..self.clone() })
+            }
+            (EMPTY_SEARCH, _) => {
+                let message = format!("{method} requires a non-empty searchTerm");
+                Cow::Owned(Self { message, ..self.clone() })
+            }
+            _other => Cow::Borrowed(self),
+        }
     }
 
     /// Names the thread it is about.
@@ -210,10 +250,21 @@ impl WireError {
         self.with(|data| (data.codex_error_info, data.message) = (Some(info), Some(message)))
     }
 
+    /// Says what the user has read.
+    #[must_use]
+    pub fn read_state(self, state: ThreadReadState) -> Self {
+        self.with(|data| data.read_state = Some(state))
+    }
+
     /// The stable word of this error; empty when a peer sent none.
     #[must_use]
     pub fn reason(&self) -> &str {
         self.data.as_ref().map_or("", |data| &data.reason)
+    }
+
+    fn shown_hint(&self) -> String {
+        let hint = self.data.as_ref().and_then(|data| data.hint.as_deref());
+        hint.map(|hint| format!("; {hint}")).unwrap_or_default()
     }
 
     fn with(mut self, change: impl FnOnce(&mut ErrorData)) -> Self {

@@ -17,10 +17,13 @@ const UUID_LENGTH: usize = 36;
 #[serde(transparent)]
 pub struct ThreadId(Uuid);
 
+/// How the message of [`BadThreadId`] begins, as the peer's does.
+pub const BAD_THREAD_ID: &str = "invalid thread id: ";
+
 /// A text that is no thread id. The message says what was expected and never repeats more than the start of the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected a thread id (a hyphenated UUID such as 01890a5d-ac96-774b-bcce-b302099a8057), found {found:?}"
+    "{BAD_THREAD_ID}expected a hyphenated UUID such as 01890a5d-ac96-774b-bcce-b302099a8057, found {found:?}"
 )]
 pub struct BadThreadId {
     /// The first characters of what was found.

@@ -8,7 +8,7 @@
 //! | [`methods`], [`notifications`], [`server_requests`] | what messages exist: one row each |
 //! | [`table`] | how a row becomes types and constants |
 //! | [`envelope`] | how a text frame is read and printed |
-//! | [`error`] | which codes and data errors carry |
+//! | [`error`], [`missing`] | which codes, sentences and data errors carry |
 //! | [`ids`] | how things are named |
 //! | [`thread`], [`turn`], [`item`], [`helper`], [`server`], [`approval`], [`event`], [`account`], [`config`], [`catalogue`], [`feedback`] | what messages carry, by subject |
 //! | [`settings`], [`elicitation`], [`response_item`] | what several of them share |
@@ -35,6 +35,7 @@ pub mod helper;
 pub mod ids;
 pub mod item;
 pub mod methods;
+pub mod missing;
 pub mod notifications;
 pub mod params;
 pub mod response_item;

@@ -16,11 +16,17 @@ use super::outbox::{Frame, Outbox};
 struct Address {
     outbox: Outbox,
     id: RequestId,
+    /// Name of the method on the wire. Some sentences of errors depend on it.
+    method: &'static str,
     /// The request's place among those in flight of its connection.
     in_flight: Option<OwnedSemaphorePermit>,
 }
 
 impl Address {
+    fn error(&self, error: &WireError) -> Frame {
+        envelope::error_reply(Some(&self.id), &error.answered_by(self.method)).into()
+    }
+
     fn send(self, frame: Frame) {
         // First: whoever has read the answer may ask the next at once, and its place must be free by then.
         drop(self.in_flight);
@@ -32,7 +38,7 @@ impl Address {
 #[derive(Debug)]
 #[must_use = "a request that is not answered is answered with an internal error"]
 pub struct Reply<R> {
-    address: Option<Address>,
+    address: Option<Box<Address>>,
     answers_with: PhantomData<fn(R)>,
 }
 
@@ -40,14 +46,19 @@ pub struct Reply<R> {
 #[derive(Debug)]
 #[must_use = "an answer has to be sent"]
 pub struct Answer {
-    address: Option<Address>,
+    address: Option<Box<Address>>,
     frame: Frame,
 }
 
 impl<R: Serialize> Reply<R> {
-    /// The reply to request `id` of the connection that owns the outbox.
-    pub fn new(outbox: Outbox, id: RequestId, in_flight: Option<OwnedSemaphorePermit>) -> Self {
-        let address = Some(Address { outbox, id, in_flight });
+    /// The reply to request `id` for `method`, of the connection that owns the outbox.
+    pub fn new(
+        outbox: Outbox,
+        id: RequestId,
+        method: &'static str,
+        in_flight: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        let address = Some(Box::new(Address { outbox, id, method, in_flight }));
         Self { address, answers_with: PhantomData }
     }
 
@@ -105,8 +116,8 @@ impl<R: Serialize> Reply<R> {
     /// Serialises an error, to be sent later.
     pub fn prepare_err(mut self, error: &WireError) -> Answer {
         let address = self.address.take();
-        let frame = address.as_ref().map(|a| envelope::error_reply(Some(&a.id), error)).unwrap_or_default();
-        Answer { address, frame: frame.into() }
+        let frame = address.as_ref().map(|address| address.error(error)).unwrap_or_default();
+        Answer { address, frame }
     }
 }
 
@@ -138,7 +149,7 @@ impl Answer {
     /// An error in place of the answer.
     pub fn replace_with(mut self, error: &WireError) -> Self {
         if let Some(address) = &self.address {
-            self.frame = envelope::error_reply(Some(&address.id), error).into();
+            self.frame = address.error(error);
         }
         self
     }

@@ -105,8 +105,9 @@ fn repository(params: ThreadMetadataUpdateParams) -> Result<ThreadMetadataGitInf
     }
     let mut change = params.git_info.unwrap_or_default();
     if change == ThreadMetadataGitInfoUpdateParams::default() {
-        let text = "gitInfo has to name what is to be changed: branch, originUrl or sha";
-        return Err(WireError::invalid_params("nothingToChange", text).path("gitInfo"));
+        let text = "thread metadata update must include at least one field";
+        let error = WireError::invalid_params("nothingToChange", text).path("gitInfo");
+        return Err(error.hint("name gitInfo.branch, gitInfo.originUrl or gitInfo.sha"));
     }
     let members = [
         ("gitInfo.branch", &mut change.branch),
@@ -140,12 +141,12 @@ pub fn inject_items(
 /// Whether a model's interface would know each of them. They are kept as they came.
 fn check_items(items: &[Value]) -> Result<(), WireError> {
     if items.is_empty() {
-        let text = "items is empty; name at least one";
+        let text = "items must not be empty";
         return Err(WireError::invalid_params("noItems", text).path("items"));
     }
     for (at, item) in items.iter().enumerate() {
         if let Err(error) = ResponseItem::deserialize(item) {
-            let text = format!("items[{at}] is no item of a model's history: {error}");
+            let text = format!("items[{at}] is not a valid response item: {error}");
             return Err(WireError::invalid_params("badItem", text).path(format!("items[{at}]")));
         }
     }

@@ -57,7 +57,7 @@ fn check_goal(params: &ThreadGoalSetParams) -> Result<(), WireError> {
     let most = policy::GOAL_BYTES;
     match params.objective.as_deref().map(str::len) {
         Some(0) => {
-            let text = "an objective needs at least one visible character";
+            let text = "goal objective must not be empty";
             return Err(WireError::invalid_params("emptyObjective", text).path("objective"));
         }
         Some(bytes) if bytes > most => {
@@ -67,8 +67,8 @@ fn check_goal(params: &ThreadGoalSetParams) -> Result<(), WireError> {
         Some(_) | None => {}
     }
     if params.token_budget.flatten().is_some_and(|budget| budget <= 0) {
-        let text = "tokenBudget has to be above 0; null is none, and without it it stays";
-        return Err(WireError::invalid_params("badBudget", text).path("tokenBudget"));
+        let error = WireError::invalid_params("badBudget", "goal budgets must be positive when provided");
+        return Err(error.path("tokenBudget").hint("null is none, and without it the budget stays"));
     }
     Ok(())
 }

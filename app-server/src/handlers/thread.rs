@@ -182,7 +182,7 @@ pub fn set_name(
 ) {
     let name = params.name.trim().to_owned();
     if name.is_empty() {
-        let error = WireError::invalid_params("emptyName", "a name needs at least one visible character");
+        let error = WireError::invalid_params("emptyName", "thread name must not be empty");
         return reply.err(&error.path("name").thread(params.thread_id));
     }
     let command = Command::SetName(SetName { name, reply });

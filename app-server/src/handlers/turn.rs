@@ -85,7 +85,9 @@ pub fn interrupt(
             reply.ok(&TurnInterruptResponse {});
             handle.interrupt(turn_id);
         }
-        Some(active) => reply.err(&errors::thread(&ThreadError::OtherTurn { id, named: turn_id, active })),
-        None => reply.err(&errors::thread(&ThreadError::NoTurn { id })),
+        Some(active) => {
+            reply.err(&errors::thread(&ThreadError::InterruptsOther { id, named: turn_id, active }))
+        }
+        None => reply.err(&errors::thread(&ThreadError::NothingToInterrupt { id })),
     }
 }

@@ -7,9 +7,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HelperError {
     /// No helper of this name is configured for the thread.
-    #[error(
-        "no helper named {server:?} is configured for this thread; mcpServerStatus/list names those that are"
-    )]
+    #[error("unknown MCP server '{server}'")]
     Unknown {
         /// The name that was asked for.
         server: String,

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use skein_protocol::envelope;
-use skein_protocol::error::WireError;
+use skein_protocol::error::{EMPTY_SEARCH, NOT_LOADED, THREAD_NOT_FOUND, WireError};
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::methods::{ThreadItemsList, ThreadRead, ThreadTurnsList};
 use skein_protocol::table::Method;
@@ -23,43 +24,75 @@ use crate::search::{SearchError, TermError};
 use crate::thread::error::ThreadError;
 use crate::thread::pages::PageError;
 
+/// The reason of an error about a cursor.
+const BAD_CURSOR: &str = "badCursor";
+/// Reasons of errors of threads whose sentence is the peer's.
+const NO_TURN: &str = "noTurn";
+const UNKNOWN_TURN: &str = "unknownTurn";
+const NOTHING_TO_FORK: &str = "nothingToFork";
+const READ_STATE_CONFLICT: &str = "readStateConflict";
+const NO_GOAL: &str = "noGoal";
+
 /// Errors of threads.
 #[must_use]
 pub fn thread(error: &ThreadError) -> WireError {
+    let error = coded(error);
+    match hint(error.reason()) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+/// What to do after an error whose sentence is the peer's.
+fn hint(reason: &str) -> Option<&'static str> {
+    match reason {
+        THREAD_NOT_FOUND => Some("it is neither on disk nor loaded"),
+        NOT_LOADED => Some("not loaded: resume it first (thread/resume)"),
+        NO_TURN => Some("turn/start begins a turn"),
+        UNKNOWN_TURN => Some("thread/turns/list has the turns that there are"),
+        NOTHING_TO_FORK => Some("nothing was said in it yet: thread/start makes another new one"),
+        READ_STATE_CONFLICT => Some("data.readState has what is unread now"),
+        NO_GOAL => Some("name an objective to set one"),
+        _other => None,
+    }
+}
+
+fn coded(error: &ThreadError) -> WireError {
     let text = error.to_string();
+    let refused = |reason, id: &ThreadId, text| WireError::invalid_request(reason, text).thread(*id);
     match error {
-        ThreadError::NotFound { id } => WireError::invalid_request("threadNotFound", text).thread(*id),
-        ThreadError::NotLoaded { id } => WireError::invalid_request("notLoaded", text).thread(*id),
+        ThreadError::NotFound { id } => refused(THREAD_NOT_FOUND, id, text),
+        ThreadError::NotLoaded { id } => refused(NOT_LOADED, id, text),
         ThreadError::Unreadable { id, .. } => WireError::internal("unreadable", text).thread(*id),
         ThreadError::BrokeOff { id } => WireError::internal("brokeOff", text).thread(*id),
         ThreadError::Busy { id } => overloaded("busy", text, *id),
-        ThreadError::Ephemeral { id, .. } => WireError::invalid_request("ephemeral", text).thread(*id),
-        ThreadError::Withdrawn { id } => WireError::invalid_request("withdrawn", text).thread(*id),
-        ThreadError::Stopping { id } => WireError::invalid_request("serverStops", text).thread(*id),
-        ThreadError::Active { id } => WireError::invalid_request("active", text).thread(*id),
-        ThreadError::Subscribed { id } => WireError::invalid_request("subscribed", text).thread(*id),
-        ThreadError::NoTurn { id } => WireError::invalid_request("noTurn", text).thread(*id),
+        ThreadError::Ephemeral { id, .. } => refused("ephemeral", id, text),
+        ThreadError::Withdrawn { id } => refused("withdrawn", id, text),
+        ThreadError::Stopping { id } => refused("serverStops", id, text),
+        ThreadError::Active { id } => refused("active", id, text),
+        ThreadError::Subscribed { id } => refused("subscribed", id, text),
+        ThreadError::NothingToSteer { id } | ThreadError::NothingToInterrupt { id } => {
+            refused(NO_TURN, id, text)
+        }
+        ThreadError::NoTurnNamed { id } => refused("noTurnNamed", id, text).path("expectedTurnId"),
         ThreadError::NotSteerable { id, turn } => not_steerable(text, *id, turn),
-        ThreadError::OtherTurn { id, named, active } => {
+        ThreadError::SteersOther { id, named, active }
+        | ThreadError::InterruptsOther { id, named, active } => {
             of_turns("otherTurn", text, *id, Some(named), Some(active))
         }
         ThreadError::TurnRuns { id, turn } => of_turns("active", text, *id, None, Some(turn)),
-        ThreadError::UnknownTurn { id, turn } => of_turns("unknownTurn", text, *id, Some(turn), None),
-        ThreadError::NoTurns { id } => WireError::invalid_request("noTurns", text).thread(*id),
-        ThreadError::NothingToFork { id } => WireError::invalid_request("nothingToFork", text).thread(*id),
+        ThreadError::UnknownTurn { id, turn } => of_turns(UNKNOWN_TURN, text, *id, Some(turn), None),
+        ThreadError::NoTurns { id } => refused("noTurns", id, text),
+        ThreadError::NothingToFork { id } => refused(NOTHING_TO_FORK, id, text),
         ThreadError::NotForked { id, .. } => WireError::internal("notForked", text).thread(*id),
         ThreadError::SteersFull { id } => overloaded("steersFull", text, *id),
         ThreadError::NotSaved { id, .. } => WireError::internal("notSaved", text).thread(*id),
-        ThreadError::NothingSaid { id } => WireError::invalid_request("nothingSaid", text).thread(*id),
-        ThreadError::ReadStateMoved { id, .. } => {
-            WireError::invalid_request("revisionConflict", text).path("expectedRevision").thread(*id)
+        ThreadError::NothingSaid { id } => refused("nothingSaid", id, text),
+        ThreadError::ReadStateMoved { id, now } => {
+            refused(READ_STATE_CONFLICT, id, text).path("expectedRevision").read_state(now.clone())
         }
-        ThreadError::NoGoal { id } => {
-            WireError::invalid_request("noGoal", text).path("objective").thread(*id)
-        }
-        ThreadError::ArchivedMeanwhile { id } => {
-            WireError::invalid_request("archivedMeanwhile", text).thread(*id)
-        }
+        ThreadError::NoGoal { id } => refused(NO_GOAL, id, text).path("objective"),
+        ThreadError::ArchivedMeanwhile { id } => refused("archivedMeanwhile", id, text),
         ThreadError::NotMoved { id, .. } => WireError::internal("notMoved", text).thread(*id),
         ThreadError::MoveUnknown { id } => WireError::internal("moveUnknown", text).thread(*id),
         ThreadError::NoProvider { .. } => WireError::invalid_params("noProvider", text).path("modelProvider"),
@@ -93,7 +126,9 @@ fn not_steerable(text: String, thread: ThreadId, active: &TurnId) -> WireError {
 pub fn helper(error: &HelperError) -> WireError {
     let text = error.to_string();
     match error {
-        HelperError::Unknown { server } => WireError::invalid_params("unknownHelper", text).server(server),
+        HelperError::Unknown { server } => WireError::invalid_params("unknownHelper", text)
+            .hint("mcpServerStatus/list names those that are configured for the thread")
+            .server(server),
         HelperError::Disabled { server } => WireError::invalid_request("helperDisabled", text).server(server),
         HelperError::ToolNotEnabled { server, tool } => {
             WireError::invalid_request("toolNotEnabled", text).server(server).tool(tool)
@@ -128,14 +163,14 @@ pub fn helper(error: &HelperError) -> WireError {
 #[must_use]
 pub fn bad_cursor() -> WireError {
     let text = "this cursor does not belong to this list; begin without one";
-    WireError::invalid_params("badCursor", text).path("cursor")
+    WireError::invalid_params(BAD_CURSOR, text).path("cursor")
 }
 
 /// Errors of lists.
 #[must_use]
 pub fn index(error: &IndexError) -> WireError {
     match error {
-        IndexError::Cursor(_) => WireError::invalid_params("badCursor", error.to_string()).path("cursor"),
+        IndexError::Cursor(_) => WireError::invalid_params(BAD_CURSOR, error.to_string()).path("cursor"),
         IndexError::Unavailable(_) => WireError::internal("indexUnavailable", error.to_string()),
     }
 }
@@ -146,13 +181,13 @@ pub fn search(error: &SearchError) -> WireError {
     let text = error.to_string();
     match error {
         SearchError::Term(TermError::Empty) => {
-            WireError::invalid_params("emptySearch", text).path("searchTerm")
+            WireError::invalid_params(EMPTY_SEARCH, text).path("searchTerm")
         }
         SearchError::Term(TermError::TooLong) => {
             WireError::invalid_params("searchTooLong", text).path("searchTerm")
         }
         SearchError::Index(error) => index(error),
-        SearchError::BadCursor => WireError::invalid_params("badCursor", text).path("cursor"),
+        SearchError::BadCursor => WireError::invalid_params(BAD_CURSOR, text).path("cursor"),
         SearchError::Read(_) => WireError::internal("unreadable", text),
     }
 }
@@ -162,7 +197,7 @@ pub fn search(error: &SearchError) -> WireError {
 pub fn page(error: &PageError, id: ThreadId) -> WireError {
     let text = error.to_string();
     match error {
-        PageError::BadCursor => WireError::invalid_params("badCursor", text).path("cursor").thread(id),
+        PageError::BadCursor => WireError::invalid_params(BAD_CURSOR, text).path("cursor").thread(id),
         PageError::NoTurn { turn } => {
             WireError::invalid_params("noSuchTurn", text).path("turnId").thread(id).turn(turn.clone())
         }
@@ -233,16 +268,14 @@ pub fn reload(refused: &Refused) -> WireError {
 /// A request before `initialize`.
 #[must_use]
 pub fn not_initialised() -> WireError {
-    WireError::invalid_request("notInitialized", "not initialized: send initialize first")
+    WireError::invalid_request("notInitialized", "Not initialized").hint("send initialize first")
 }
 
 /// `initialize` twice.
 #[must_use]
 pub fn already_initialised() -> WireError {
-    WireError::invalid_request(
-        "alreadyInitialized",
-        "already initialized: open another connection to begin anew",
-    )
+    WireError::invalid_request("alreadyInitialized", "Already initialized")
+        .hint("open another connection to begin anew")
 }
 
 /// Above the cap of requests in flight.
@@ -284,11 +317,13 @@ pub fn history_too_large(id: ThreadId, most: usize) -> WireError {
     WireError::invalid_request("answerTooLarge", text).thread(id)
 }
 
-/// The thread that a request is about, where it names one.
+/// What a request names that an error says again.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct About {
     thread_id: Option<ThreadId>,
+    /// A text, or a place in another form.
+    cursor: Option<Value>,
 }
 
 impl About {
@@ -296,6 +331,19 @@ impl About {
     #[must_use]
     pub fn of(params: Option<&RawValue>) -> Self {
         envelope::params(params).unwrap_or_default()
+    }
+
+    /// An error about the cursor says it again, as the peer does.
+    #[must_use]
+    pub fn explain(&self, error: WireError) -> WireError {
+        match &self.cursor {
+            Some(Value::String(cursor)) if error.reason() == BAD_CURSOR => {
+                let shown: String = cursor.chars().take(policy::SHOWN_CURSOR).collect();
+                let hint = error.message.clone();
+                WireError { message: format!("invalid cursor: {shown}"), ..error }.hint(hint)
+            }
+            Some(_) | None => error,
+        }
     }
 }
 

@@ -63,9 +63,10 @@ impl Router {
     pub fn inline<M: Method>(&mut self, handler: AtOnce<M>) {
         const { assert!(matches!(M::INFO.lane, Lane::Inline), "this row is of another lane") };
         self.add::<M>(Box::new(move |request| {
-            let Request { connection, id, params } = request;
-            let reply = Reply::<M::Response>::new(connection.outbox.clone(), id, None);
-            reply.send(envelope::params(params).and_then(|params| handler(connection, params)));
+            let Request { connection, id, params: raw } = request;
+            let reply = Reply::<M::Response>::new(connection.outbox.clone(), id, M::INFO.wire, None);
+            let answer = envelope::params(raw).and_then(|params| handler(connection, params));
+            reply.send(answer.map_err(|error| errors::About::of(raw).explain(error)));
             None
         }));
     }
@@ -96,7 +97,7 @@ impl Router {
     fn uncounted<M: Method>(&mut self, handler: HandOn<M>) {
         self.add::<M>(Box::new(move |request| {
             let Request { connection, id, params } = request;
-            let reply = Reply::new(connection.outbox.clone(), id, None);
+            let reply = Reply::new(connection.outbox.clone(), id, M::INFO.wire, None);
             match envelope::params(params) {
                 Ok(params) => handler(connection, params, reply),
                 Err(error) => reply.err(&error),
@@ -114,10 +115,9 @@ impl Router {
         const { assert!(matches!(M::INFO.lane, Lane::Store), "this row is of another lane") };
         self.add::<M>(Box::new(move |request| {
             let Request { connection, id, params } = request;
-            let reply = Reply::<M::Response>::new(connection.outbox.clone(), id, None);
+            let reply = Reply::<M::Response>::new(connection.outbox.clone(), id, M::INFO.wire, None);
             let most = connection.services.config().limits.answer_bytes;
             let about = errors::About::of(params);
-            let too_large = move || errors::page_too_large(M::INFO.wire, &about, most);
             match envelope::params(params) {
                 Ok(params) => {
                     let tasks = connection.services.tasks.clone();
@@ -125,9 +125,10 @@ impl Router {
                     let job = async move {
                         match answer.await {
                             Ok(response) => {
+                                let too_large = || errors::page_too_large(M::INFO.wire, &about, most);
                                 reply.prepare_within(most, &response, too_large).send();
                             }
-                            Err(error) => reply.err(&error),
+                            Err(error) => reply.err(&about.explain(error)),
                         }
                     };
                     // The lane takes the next request also after one that panics.
@@ -246,7 +247,7 @@ fn admit<M: Method>(request: Request<'_>) -> Option<Admitted<'_, M>> {
     let Request { connection, id, params } = request;
     let permit: Option<OwnedSemaphorePermit> = Arc::clone(&connection.in_flight).try_acquire_owned().ok();
     let admitted = permit.is_some();
-    let reply = Reply::<M::Response>::new(connection.outbox.clone(), id, permit);
+    let reply = Reply::<M::Response>::new(connection.outbox.clone(), id, M::INFO.wire, permit);
     if !admitted {
         connection.services.counters.overloaded.add_one();
         let most = connection.services.config().limits.requests_in_flight;

@@ -1,20 +1,21 @@
 //! What can be wrong with a request to a thread.
 
 use skein_protocol::ids::{ThreadId, TurnId};
+use skein_protocol::thread::ThreadReadState;
 
 use crate::rollout::ReadError;
 
 /// Why a thread does not do what it is asked. The text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ThreadError {
-    /// It exists nowhere. (The one error whose text says so in the words that make clients start a new thread.)
-    #[error("thread not found: {id}; no rollout found for it, and it is not loaded")]
+    /// It exists nowhere. On the wire the sentence depends on the method.
+    #[error("thread not found: {id}")]
     NotFound {
         /// The thread.
         id: ThreadId,
     },
-    /// It is on disk, and has no owner now.
-    #[error("{id} is not loaded; resume it first (thread/resume)")]
+    /// It has no owner now. On the wire the sentence depends on the method.
+    #[error("thread not found: {id}")]
     NotLoaded {
         /// The thread.
         id: ThreadId,
@@ -72,9 +73,21 @@ pub enum ThreadError {
         /// The thread.
         id: ThreadId,
     },
-    /// No turn runs.
-    #[error("no turn of {id} runs, so there is none to interrupt or to add to; turn/start begins one")]
-    NoTurn {
+    /// No turn runs that could be added to. A terminal client compares the sentence, and begins a turn.
+    #[error("no active turn to steer")]
+    NothingToSteer {
+        /// The thread.
+        id: ThreadId,
+    },
+    /// No turn runs that could be interrupted.
+    #[error("no active turn to interrupt")]
+    NothingToInterrupt {
+        /// The thread.
+        id: ThreadId,
+    },
+    /// A steer names the empty text as its turn.
+    #[error("expectedTurnId must not be empty")]
+    NoTurnNamed {
         /// The thread.
         id: ThreadId,
     },
@@ -86,9 +99,19 @@ pub enum ThreadError {
         /// The turn.
         turn: TurnId,
     },
-    /// Another turn runs than the one that is named.
-    #[error("turn {named} does not run; the active turn of {id} is {active}")]
-    OtherTurn {
+    /// Another turn runs than the one that a steer names. Clients take the id of the other from the sentence.
+    #[error("expected active turn id `{named}` but found `{active}`")]
+    SteersOther {
+        /// The thread.
+        id: ThreadId,
+        /// What the client named.
+        named: TurnId,
+        /// What runs.
+        active: TurnId,
+    },
+    /// Another turn runs than the one that an interrupt names.
+    #[error("expected active turn id {named} but found {active}")]
+    InterruptsOther {
         /// The thread.
         id: ThreadId,
         /// What the client named.
@@ -105,7 +128,7 @@ pub enum ThreadError {
         turn: TurnId,
     },
     /// Its history has no such turn.
-    #[error("turn {turn} is not in the history of {id}; thread/turns/list has those that are")]
+    #[error("turn not found: {turn}")]
     UnknownTurn {
         /// The thread.
         id: ThreadId,
@@ -119,7 +142,7 @@ pub enum ThreadError {
         id: ThreadId,
     },
     /// There is nothing on disk yet that a fork could begin with.
-    #[error("{id} has no message yet, so there is nothing to fork; thread/start makes another new one")]
+    #[error("no rollout found for thread id {id}")]
     NothingToFork {
         /// The thread.
         id: ThreadId,
@@ -155,19 +178,15 @@ pub enum ThreadError {
         id: ThreadId,
     },
     /// What the user has read was changed by somebody else.
-    #[error(
-        "what was read of {id} has changed since revision {named}; it is revision {now} now: read the thread again"
-    )]
+    #[error("read state changed")]
     ReadStateMoved {
         /// The thread.
         id: ThreadId,
-        /// The revision that was named.
-        named: String,
-        /// The one that it has.
-        now: String,
+        /// What is read now.
+        now: ThreadReadState,
     },
     /// It has no goal.
-    #[error("{id} has no goal; name its objective to set one")]
+    #[error("cannot update goal for thread {id}: no goal exists")]
     NoGoal {
         /// The thread.
         id: ThreadId,

@@ -26,7 +26,7 @@ async fn what_is_read_is_read_for_every_client_and_after_a_restart() -> Result<(
     assert_eq!(now.first_unread, None);
     client.next::<ThreadReadStateChanged>(|told| told.read_state == now).await?;
     let refused = client.refusal::<ThreadReadStateUpdate>(serde_json::from_value(read)?).await?;
-    assert_eq!(refused.data.context("data")?.reason, "revisionConflict");
+    assert_eq!(refused.data.context("data")?.reason, "readStateConflict");
     home.kill().await?;
     home.start_again().await?;
     let mut client = home.client().await?;

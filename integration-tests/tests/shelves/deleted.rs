@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_integration_tests::process::wait_until;
 use skein_integration_tests::requests::{resume_params, turn_params};
@@ -35,7 +35,7 @@ async fn a_deleted_thread_is_found_by_nobody_and_leaves_no_process() -> Result<(
     }
     let refused = client.refusal::<ThreadResume>(resume_params(thread)).await?;
     assert_eq!(refused.code, INVALID_REQUEST);
-    ensure!(refused.message.contains("thread not found"), "clients begin a new one: {}", refused.message);
+    assert_eq!(refused.reason(), "threadNotFound", "clients begin a new one: {refused}");
     let params = ThreadReadParams { include_turns: true, thread_id: thread };
     client.refusal::<ThreadRead>(params).await?;
     client.refusal::<TurnStart>(turn_params(thread, "anybody?")).await?;

@@ -5,6 +5,7 @@ mod hostile;
 mod http;
 mod metrics;
 mod startup;
+mod words;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};

@@ -169,7 +169,9 @@ fn bad_params_name_the_field() {
         );
     }
     let error = read::<ThreadReadParams>(r#"{"threadId":"nope"}"#).expect_err("no thread id");
-    assert!(error.message.contains("hyphenated UUID"), "{error}");
+    assert!(error.message.starts_with("invalid thread id: expected a hyphenated UUID"), "{error}");
+    let missing = read::<ThreadReadParams>("{}").expect_err("no threadId");
+    assert_eq!(missing.message, "Invalid request: missing field `threadId`");
     let twice = read::<ThreadReadParams>(&format!(r#"{{"threadId":"{THREAD}","threadId":"{THREAD}"}}"#));
     assert!(twice.expect_err("twice").message.contains("duplicate"));
 }

@@ -184,7 +184,9 @@ impl Page {
 
     fn errors(&mut self, schemas: &Schemas) {
         self.heading(2, "Errors");
-        self.line("Every error has `data.reason`, a stable word, and names what it is about.\n");
+        self.line("Every error has `data.reason`, a stable word, and names what it is about. Clients of the peer compare the");
+        self.line("sentence in `message`: an error that the peer has, too, has the peer's sentence, word for word, and");
+        self.line("`data.hint` says what to do.\n");
         self.line("| code | name | meaning |\n| --- | --- | --- |");
         for (code, name, meaning) in CODES {
             self.line(format!("| {code} | {name} | {meaning} |"));

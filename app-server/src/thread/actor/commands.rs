@@ -152,14 +152,15 @@ impl Owner {
     fn refusal_of_steer(&self, input: &Input) -> Option<ThreadError> {
         let named = input.reply.expected()?;
         match &self.turn {
+            _ if named.as_str().is_empty() => Some(ThreadError::NoTurnNamed { id: self.id }),
             Some(turn) if turn.id == *named && !turn.takes_more => {
                 Some(ThreadError::NotSteerable { id: self.id, turn: turn.id.clone() })
             }
             Some(turn) if turn.id == *named => None,
             Some(turn) => {
-                Some(ThreadError::OtherTurn { id: self.id, named: named.clone(), active: turn.id.clone() })
+                Some(ThreadError::SteersOther { id: self.id, named: named.clone(), active: turn.id.clone() })
             }
-            None => Some(ThreadError::NoTurn { id: self.id }),
+            None => Some(ThreadError::NothingToSteer { id: self.id }),
         }
     }
 

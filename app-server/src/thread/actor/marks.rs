@@ -29,8 +29,7 @@ impl Owner {
         let Some(journal) = &mut self.journal else { return };
         let now = journal.history.read_mark().state();
         if now.revision != params.expected_revision {
-            let named = params.expected_revision.clone();
-            return reply.err(&errors::thread(&ThreadError::ReadStateMoved { id, named, now: now.revision }));
+            return reply.err(&errors::thread(&ThreadError::ReadStateMoved { id, now }));
         }
         let wanted = match params.operation {
             ThreadReadStateOperation::Read => ThreadRead::default(),

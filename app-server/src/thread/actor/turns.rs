@@ -119,7 +119,7 @@ impl Owner {
     fn leave_to_next_turn(&mut self, input: Box<Input>) {
         match input.reply.expected() {
             None => self.defer(Command::Input(input)),
-            Some(_) => input.reply.err(&errors::thread(&ThreadError::NoTurn { id: self.id })),
+            Some(_) => input.reply.err(&errors::thread(&ThreadError::NothingToSteer { id: self.id })),
         }
     }
 

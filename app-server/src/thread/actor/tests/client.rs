@@ -93,7 +93,7 @@ impl Client {
     fn reply<R: Serialize>(&mut self) -> (i64, Reply<R>) {
         self.last_request += 1;
         let id = RequestId::Integer(self.last_request);
-        (self.last_request, Reply::new(self.outbox.clone(), id, None))
+        (self.last_request, Reply::new(self.outbox.clone(), id, "test", None))
     }
 
     fn send(&self, thread: ThreadId, command: Command) {

@@ -55,7 +55,7 @@ async fn what_nobody_has_read_is_unread_from_its_first_turn_on_until_somebody_re
     // Another turn ends meanwhile: whoever has not seen it cannot mark it as read.
     let two = client.turn(thread, "two").await.turn.id;
     let stale = mark(&mut client, thread, read, &now.revision);
-    assert_eq!(client.refusal(stale).await, "revisionConflict");
+    assert_eq!(client.refusal(stale).await, "readStateConflict");
     let seen = stored(&bench, thread).await.read_mark().state();
     assert_eq!(seen.first_unread, from(&two));
     client.turn(thread, "three").await;

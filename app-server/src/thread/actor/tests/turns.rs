@@ -203,8 +203,11 @@ async fn input_for_a_thread_that_is_not_loaded_is_an_error_that_says_to_resume()
     let mut client = bench.client();
     let request = client.input(thread, "hello");
     let error = client.answer::<TurnStartResponse>(request).await.unwrap_err();
-    assert_eq!(error.data.unwrap().reason, "notLoaded");
-    assert!(error.message.contains("resume"), "{}", error.message);
+    assert_eq!(
+        (error.message.as_str(), error.reason()),
+        (&*format!("thread not found: {thread}"), "notLoaded")
+    );
+    assert!(error.to_string().contains("thread/resume"), "{error}");
     assert_eq!(bench.disk.loads(), 0);
     bench.finish().await;
 }
