@@ -69,25 +69,26 @@ fn is_blank(input: &[UserInput]) -> bool {
 }
 
 /// `turn/interrupt`: a flag that the owner reads when it is woken. What is running is known from what the owner
-/// published before it answered the turn's start.
+/// published before it answered the turn's start. An empty turn id means whichever turn runs, and there may be none: a client
+/// that does not know the id yet says so.
 pub fn interrupt(
     connection: &Arc<Connection>,
     params: TurnInterruptParams,
     reply: Reply<TurnInterruptResponse>,
 ) {
-    let TurnInterruptParams { thread_id: id, turn_id } = params;
+    let TurnInterruptParams { thread_id: id, turn_id: named } = params;
     let Some(handle) = connection.services.registry.handle(id) else {
         return reply.err(&errors::thread(&ThreadError::NotLoaded { id }));
     };
+    let any = named.as_str().is_empty();
     match handle.seen(|snapshot| snapshot.turn.clone()) {
-        Some(active) if active == turn_id => {
+        Some(active) if any || active == named => {
             // The answer goes before the end of the turn.
             reply.ok(&TurnInterruptResponse {});
-            handle.interrupt(turn_id);
+            handle.interrupt(active);
         }
-        Some(active) => {
-            reply.err(&errors::thread(&ThreadError::InterruptsOther { id, named: turn_id, active }))
-        }
+        Some(active) => reply.err(&errors::thread(&ThreadError::InterruptsOther { id, named, active })),
+        None if any => reply.ok(&TurnInterruptResponse {}),
         None => reply.err(&errors::thread(&ThreadError::NothingToInterrupt { id })),
     }
 }

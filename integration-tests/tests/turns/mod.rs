@@ -125,6 +125,20 @@ async fn an_interrupt_of_another_turn_or_of_none_says_which_one_runs() -> Result
 }
 
 #[tokio::test]
+async fn an_interrupt_that_names_no_turn_ends_whichever_runs() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let any = || TurnInterruptParams { thread_id: thread, turn_id: "".into() };
+    client.call::<TurnInterrupt>(any()).await?;
+    let turn = client.start_turn(thread, "/hang").await?;
+    client.call::<TurnInterrupt>(any()).await?;
+    assert_eq!(client.turn_end(&turn).await?.status, TurnStatus::Interrupted);
+    client.call::<TurnInterrupt>(any()).await?;
+    home.finish().await
+}
+
+#[tokio::test]
 async fn a_message_that_was_sent_before_starts_nothing_and_is_answered_the_same() -> Result<()> {
     let home = Home::start().await?;
     let mut client = home.client().await?;
