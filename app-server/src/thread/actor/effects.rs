@@ -297,9 +297,10 @@ impl Owner {
 
     /// Tells about a new thread.
     pub(super) fn announce_started(&mut self) {
-        let status = self.status();
-        let Some(journal) = &self.journal else { return };
-        let params = ThreadStartedNotification { thread: journal.history.thread(status), skein: None };
+        if self.journal.is_none() {
+            return;
+        }
+        let params = ThreadStartedNotification { thread: self.thread(), skein: None };
         self.notify::<ThreadStarted>(&params, None);
     }
 
