@@ -11,6 +11,8 @@ mod doctor;
 mod killed;
 #[path = "cli/mcp.rs"]
 mod mcp;
+#[path = "cli/sockets.rs"]
+mod sockets;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;

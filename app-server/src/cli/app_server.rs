@@ -1,33 +1,46 @@
 //! `skein app-server`: the protocol on standard streams, for programs that start a server of their own. There is one server for
 //! a home: whoever comes second is a bridge to the first.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, Subcommand};
 use skein_app_server::clock::Clock;
 use skein_app_server::config::{Config, STDIO};
 use skein_app_server::home::{HomeError, SERVE};
 use skein_app_server::{Server, StartError, policy, telemetry};
+use tokio::net::UnixStream;
 use tokio::runtime;
 
 use super::bridge::{Bridge, Ended};
 use super::client;
 use super::home_alone;
 use super::serve::{self, Serve, Signals, Start, stopped};
+use super::socket::{self, Proxy};
 
 #[derive(Debug, Args)]
 pub struct AppServer {
-    /// stdio://, or ws://127.0.0.1:PORT, which is skein serve [default: stdio://].
+    /// stdio://; unix://PATH, a socket for websockets; unix://, the same in the home; or ws://127.0.0.1:PORT, which is skein serve
+    /// [default: stdio://].
     #[arg(long, value_name = "URL")]
     listen: Option<String>,
     #[command(flatten)]
     start: Start,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What an app-server is asked for beside serving.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Carry bytes between standard input and output and the socket of an app-server that listens at unix://PATH.
+    Proxy(Proxy),
 }
 
 impl AppServer {
-    pub fn new(listen: Option<String>, start: Start) -> Self {
-        Self { listen, start }
+    pub fn new(listen: Option<String>, start: Start, command: Option<Command>) -> Self {
+        Self { listen, start, command }
     }
 
     pub fn run(self) -> anyhow::Result<ExitCode> {
@@ -41,13 +54,21 @@ impl AppServer {
 
     /// The same, for who prints no word of its own.
     pub fn speak(self) -> anyhow::Result<ExitCode> {
+        if let Some(Command::Proxy(proxy)) = self.command {
+            telemetry::start();
+            return proxy.run(&self.start);
+        }
+        if let Some(path) = self.listen.as_deref().and_then(socket::named) {
+            telemetry::start();
+            return socket::listen(path, self.start, Others::Join);
+        }
         if let Some(listen) = self.listen.filter(|listen| listen != STDIO) {
             return Serve::new(listen, self.start).run();
         }
         telemetry::start();
         let config = self.start.clone().load(Some(STDIO.to_owned()))?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-        let done = runtime.block_on(speak(Place::new(self.start, config)));
+        let done = runtime.block_on(speak(Place::new(self.start, config, Others::Join)));
         // A read of standard input may be under way for ever; it must not hold the exit.
         runtime.shutdown_background();
         done.map(|()| ExitCode::SUCCESS)
@@ -105,17 +126,45 @@ async fn carry(place: &mut Place, bridge: &mut Bridge, signals: &mut Signals) ->
     }
 }
 
+/// What to do when another process serves the home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Others {
+    /// Messages go there.
+    Join,
+    /// It has to be this process.
+    Refuse,
+}
+
 /// Where a client's messages go.
-struct Place {
+pub(super) struct Place {
     start: Start,
     config: Config,
+    others: Others,
     /// The server of the home, once it is this process.
     server: Option<Server>,
 }
 
 impl Place {
-    fn new(start: Start, config: Config) -> Self {
-        Self { start, config, server: None }
+    pub(super) fn new(start: Start, config: Config, others: Others) -> Self {
+        Self { start, config, others, server: None }
+    }
+
+    /// The home.
+    pub(super) fn home(&self) -> &Path {
+        &self.config.home
+    }
+
+    /// The server of the home, if it is this process.
+    pub(super) fn server(&self) -> Option<&Server> {
+        self.server.as_ref()
+    }
+
+    /// A connection to the control socket of the server of the home, which this process becomes where there is none.
+    ///
+    /// # Errors
+    /// When the home cannot be had, or its server does not answer within a while.
+    pub(super) async fn stream(&mut self) -> anyhow::Result<UnixStream> {
+        self.until_reached(false, async |home| client::stream(home).await).await
     }
 
     /// A link to the server of the home, which this process becomes where there is none. `lost` links were lost before.
@@ -124,11 +173,20 @@ impl Place {
             tokio::time::sleep(policy::RELINK_FIRST * 2_u32.saturating_pow(lost - 1)).await;
             self.look_again();
         }
+        self.until_reached(lost > 0, async |home| client::link(home).await).await
+    }
+
+    /// Tries for a while. What is refused for good may be so only while servers change.
+    async fn until_reached<T>(
+        &mut self,
+        servers_change: bool,
+        connect: impl AsyncFn(&Path) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         let until = Clock.now() + policy::OWNER_WAIT;
         loop {
-            let refused = match self.reach().await {
+            let refused = match self.reach(&connect).await {
                 Ok(link) => return Ok(link),
-                Err(Refused::Now(error)) if lost > 0 => error,
+                Err(Refused::Now(error)) if servers_change => error,
                 Err(Refused::Now(error)) => return Err(error),
                 Err(Refused::Yet(error)) => error,
             };
@@ -150,13 +208,13 @@ impl Place {
         }
     }
 
-    async fn reach(&mut self) -> Result<Box<dyn client::Link>, Refused> {
+    async fn reach<T>(&mut self, connect: impl AsyncFn(&Path) -> anyhow::Result<T>) -> Result<T, Refused> {
         if self.server.is_none() {
             match Server::start(self.config.clone()).await {
                 Ok(server) => self.server = Some(server),
                 Err(StartError::Home(HomeError::Served { holder, home })) => {
                     let serves = holder.doing.as_deref().is_none_or(|doing| doing == SERVE);
-                    if !serves {
+                    if !serves || self.others == Others::Refuse {
                         return Err(Refused::Now(HomeError::Served { holder, home }.into()));
                     }
                 }
@@ -164,7 +222,7 @@ impl Place {
             }
         }
         // Who serves may have ended meanwhile: then the home is free.
-        client::link(&self.config.home).await.map_err(Refused::Yet)
+        connect(&self.config.home).await.map_err(Refused::Yet)
     }
 }
 

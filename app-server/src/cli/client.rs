@@ -167,6 +167,13 @@ pub(super) async fn link(root: &Path) -> anyhow::Result<Box<dyn Link>> {
     opened.await.with_context(|| silence(&paths))
 }
 
+/// A connection to the control socket of a home's server; nothing was said yet.
+pub(super) async fn stream(root: &Path) -> anyhow::Result<UnixStream> {
+    let paths = HomePaths::new(root);
+    let opened = in_time(async { knock(&paths).await.context("control.sock") });
+    opened.await.with_context(|| silence(&paths))
+}
+
 /// The control socket of a home.
 async fn knock(paths: &HomePaths) -> io::Result<UnixStream> {
     let reach = Reach::of(paths)?;

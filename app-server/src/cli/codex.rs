@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use skein_app_server::telemetry;
 
-use super::app_server::AppServer;
+use super::app_server::{self, AppServer};
 use super::print_line;
 use super::serve::Start;
 
@@ -57,7 +57,7 @@ enum LoginCommand {
 /// What such programs say to an app-server.
 #[derive(Debug, Args)]
 struct Asked {
-    /// stdio://, or ws://127.0.0.1:PORT [default: stdio://].
+    /// stdio://, unix://PATH, unix:// for a socket in the home, or ws://127.0.0.1:PORT [default: stdio://].
     #[arg(long, value_name = "URL")]
     listen: Option<String>,
     /// The same as --listen stdio://.
@@ -75,6 +75,8 @@ struct Asked {
     /// Skein tells nobody anything; this changes nothing.
     #[arg(long)]
     analytics_default_enabled: bool,
+    #[command(subcommand)]
+    command: Option<app_server::Command>,
 }
 
 /// Whether this program was called by the name.
@@ -126,7 +128,7 @@ impl Asked {
         let start = Start { home: home.map(PathBuf::from), settings: settings.collect(), ..Start::default() };
         // Who starts this shows its user every line on stderr that is no record of a log.
         telemetry::start_in_lines();
-        let spoken = AppServer::new(self.listen, start).speak();
+        let spoken = AppServer::new(self.listen, start, self.command).speak();
         Ok(spoken.unwrap_or_else(|error| {
             tracing::error!("{error:#}");
             ExitCode::FAILURE

@@ -18,6 +18,7 @@ mod progress;
 mod reindex;
 mod restore;
 mod serve;
+mod socket;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -12,11 +12,13 @@ use skein_app_server::{Server, StartError};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{home_alone, print_line};
+use super::app_server::Others;
+use super::{home_alone, print_line, socket};
 
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Where to listen: ws://127.0.0.1:PORT; port 0 takes a free one [default: ws://127.0.0.1:4500].
+    /// Where to listen: ws://127.0.0.1:PORT (port 0 takes a free one), or unix://PATH, or unix:// for a socket in the home
+    /// [default: ws://127.0.0.1:4500].
     #[arg(long, value_name = "URL")]
     listen: Option<String>,
     #[command(flatten)]
@@ -64,6 +66,14 @@ impl Serve {
             self.listen.as_deref() != Some(STDIO),
             "skein serve does not speak on standard streams; skein app-server does"
         );
+        if let Some(path) = self.listen.as_deref().and_then(socket::named) {
+            let served = socket::listen(path, self.start, Others::Refuse).map_err(anyhow::Error::downcast);
+            return match served {
+                Ok(code) => Ok(code),
+                Err(Ok(error)) => home_alone::refused(error, false),
+                Err(Err(error)) => Err(error),
+            };
+        }
         let config = self.start.load(self.listen)?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
         let served = runtime.block_on(serve(config));

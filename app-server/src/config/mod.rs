@@ -364,7 +364,7 @@ fn parse_listen(text: &str) -> Result<Option<SocketAddr>, ConfigError> {
     if text == STDIO {
         return Ok(None);
     }
-    let expected = "write ws://127.0.0.1:PORT (port 0 takes a free one)";
+    let expected = "write ws://127.0.0.1:PORT (port 0 takes a free one) or unix://PATH";
     let wrong = |what: String| ConfigError::new(Place::Flag("--listen".to_owned()), "", what, expected);
     let Some(rest) = text.strip_prefix("ws://") else {
         return Err(wrong(format!("{text:?} is not a websocket address")));

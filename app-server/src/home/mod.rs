@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::helpers::HomeMark;
 
+pub mod doorway;
 pub mod durable;
 pub mod folders;
 mod lock;

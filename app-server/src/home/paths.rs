@@ -109,6 +109,12 @@ impl HomePaths {
         self.root.join("control.sock")
     }
 
+    /// Where `--listen unix://` without a path listens; the peer has it at the same place in its home.
+    #[must_use]
+    pub fn named_socket(&self) -> PathBuf {
+        self.root.join("app-server-control").join("app-server-control.sock")
+    }
+
     /// What a restore unpacks.
     #[must_use]
     pub fn restore_new(&self) -> PathBuf {

@@ -28,7 +28,7 @@ use super::{FILE_MODE, HomePaths};
 use crate::policy;
 
 /// Bytes of the longest path that an address takes (`sun_path` without its end).
-const LONGEST: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+pub(super) const LONGEST: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 /// A path of the socket that is short enough for an address, for as long as this lives.
 #[derive(Debug)]
@@ -81,16 +81,17 @@ impl Reach {
 /// When something else has the name, or the file system has no sockets.
 pub fn listen_at(paths: &HomePaths) -> io::Result<UnixListener> {
     remove(paths)?;
-    listener(&Reach::of(paths)?)
+    let reach = Reach::of(paths)?;
+    listener(reach.path())
 }
 
 #[cfg(target_os = "linux")]
-fn listener(reach: &Reach) -> io::Result<UnixListener> {
+pub(super) fn listener(path: &Path) -> io::Result<UnixListener> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let made = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     // The name takes over the mode that the socket has when it is bound.
     fchmod(&made, Mode::from_bits_truncate(FILE_MODE))?;
-    bind(made.as_raw_fd(), &UnixAddr::new(reach.path())?)?;
+    bind(made.as_raw_fd(), &UnixAddr::new(path)?)?;
     let backlog = i32::try_from(policy::SOCKETS_BEFORE_HANDSHAKE).unwrap_or(i32::MAX);
     listen(&made, Backlog::new(backlog)?)?;
     Ok(UnixListener::from(made))
@@ -98,9 +99,9 @@ fn listener(reach: &Reach) -> io::Result<UnixListener> {
 
 /// Elsewhere a socket has no mode of its own before it is bound: until it gets one, the folder keeps others out.
 #[cfg(not(target_os = "linux"))]
-fn listener(reach: &Reach) -> io::Result<UnixListener> {
-    let made = UnixListener::bind(reach.path())?;
-    fs::set_permissions(reach.path(), fs::Permissions::from_mode(FILE_MODE))?;
+pub(super) fn listener(path: &Path) -> io::Result<UnixListener> {
+    let made = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(FILE_MODE))?;
     made.set_nonblocking(true)?;
     Ok(made)
 }

@@ -1,0 +1,262 @@
+//! A unix socket at a path that a user names. Unlike the control socket it has no home around it that keeps others out, and
+//! another server may listen there: the folder and whatever has the name are looked at first.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::geteuid;
+
+use super::socket::{self, LONGEST};
+use super::{FOLDER_MODE, HomePaths};
+use crate::policy;
+
+/// The bits of a folder's mode that let others make and remove files in it.
+const OTHERS_WRITE: u32 = 0o022;
+/// The bit that lets only its owner remove a file.
+const STICKY: u32 = 0o1000;
+
+/// Why nobody can listen at a path.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorwayError {
+    /// An address has no room for the path.
+    #[error("{path} has {bytes} bytes and the address of a socket holds {LONGEST}; choose a shorter path")]
+    TooLong {
+        /// The path.
+        path: PathBuf,
+        /// Its length.
+        bytes: usize,
+    },
+    /// Others could put a socket of theirs in its place.
+    #[error("other users may write to {folder}; choose a folder of your own, or one with the sticky bit")]
+    OpenFolder {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// It would have to be removed, and it is not known to be a socket that was left behind.
+    #[error("{path} is there and {what}; remove it, or choose another path")]
+    Taken {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// A server listens there.
+    #[error("another server listens at {path}; stop it, or choose another path")]
+    Served {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The system does not make the socket.
+    #[error("cannot listen at {path}: {source}")]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A socket that is listened at, mode 0600 from its first moment. It is removed when this is dropped.
+#[derive(Debug)]
+pub struct Doorway {
+    path: PathBuf,
+    /// Device and inode: whatever has the name later is somebody else's.
+    made: (u64, u64),
+    listener: UnixListener,
+}
+
+impl Doorway {
+    /// Makes the socket and listens, never blocking. A socket of this user that nobody answers at is replaced; nothing else
+    /// is.
+    ///
+    /// # Errors
+    /// [`DoorwayError`].
+    pub fn open(path: &Path) -> Result<Self, DoorwayError> {
+        let failed = |source| DoorwayError::Io { path: path.to_owned(), source };
+        let bytes = path.as_os_str().as_bytes().len();
+        if bytes > LONGEST {
+            return Err(DoorwayError::TooLong { path: path.to_owned(), bytes });
+        }
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let opened = File::open(folder).map_err(failed)?;
+        if !is_ours_to_use(&opened.metadata().map_err(failed)?) {
+            return Err(DoorwayError::OpenFolder { folder: folder.to_owned() });
+        }
+        // Of two that find the same socket left behind, one would remove what the other has just made.
+        let _alone = alone(opened).map_err(failed)?;
+        make_room(path)?;
+        let listener = socket::listener(path).map_err(failed)?;
+        let made = identity(&fs::symlink_metadata(path).map_err(failed)?);
+        Ok(Self { path: path.to_owned(), made, listener })
+    }
+
+    /// The same in the folder of a home that is for such a socket; it is made where it is missing.
+    ///
+    /// # Errors
+    /// As [`Doorway::open`].
+    pub fn open_in(paths: &HomePaths) -> Result<Self, DoorwayError> {
+        let path = paths.named_socket();
+        if let Some(folder) = path.parent() {
+            let made = fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder);
+            made.map_err(|source| DoorwayError::Io { path: path.clone(), source })?;
+        }
+        Self::open(&path)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What accepts.
+    ///
+    /// # Errors
+    /// When the system has no further descriptor.
+    pub fn listener(&self) -> io::Result<UnixListener> {
+        self.listener.try_clone()
+    }
+}
+
+impl Drop for Doorway {
+    fn drop(&mut self) {
+        let ours = fs::symlink_metadata(&self.path).is_ok_and(|seen| identity(&seen) == self.made);
+        if ours && let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "the socket stays behind");
+        }
+    }
+}
+
+fn identity(seen: &Metadata) -> (u64, u64) {
+    (seen.dev(), seen.ino())
+}
+
+/// Whether nobody but its owner, who is this user or the system's, can take a file out of the folder.
+fn is_ours_to_use(folder: &Metadata) -> bool {
+    let owner = folder.uid() == geteuid().as_raw() || folder.uid() == 0;
+    owner && (folder.mode() & OTHERS_WRITE == 0 || folder.mode() & STICKY != 0)
+}
+
+/// Keeps others of us out of the folder for as long as the lock lives. Blocks for up to a second.
+fn alone(mut folder: File) -> io::Result<Flock<File>> {
+    for _ in 0..policy::HOME_LOOKS {
+        match Flock::lock(folder, FlockArg::LockExclusiveNonblock) {
+            Err((back, Errno::EWOULDBLOCK)) => folder = back,
+            locked => return locked.map_err(|(_, error)| error.into()),
+        }
+        std::thread::sleep(policy::HOME_LOOK);
+    }
+    Err(io::Error::new(io::ErrorKind::WouldBlock, "another program has its folder locked; try again"))
+}
+
+/// Removes what a server that was killed has left at the path.
+fn make_room(path: &Path) -> Result<(), DoorwayError> {
+    let taken = |what| DoorwayError::Taken { path: path.to_owned(), what };
+    let failed = |source| DoorwayError::Io { path: path.to_owned(), source };
+    let seen = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        seen => seen.map_err(failed)?,
+    };
+    if !seen.file_type().is_socket() {
+        return Err(taken("is no socket"));
+    }
+    if seen.uid() != geteuid().as_raw() {
+        return Err(taken("belongs to another user"));
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(failed)
+        }
+        // A server that has no place for another connection is one all the same.
+        Ok(_) | Err(_) => Err(DoorwayError::Served { path: path.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().mode() & 0o7777
+    }
+
+    fn allow(folder: &Path, mode: u32) {
+        fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_socket_is_private_and_goes_with_its_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.sock");
+        let door = Doorway::open(&path).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        UnixStream::connect(&path).unwrap();
+        drop(door);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_socket_that_somebody_answers_at_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.sock");
+        let door = Doorway::open(&path).unwrap();
+        assert!(matches!(Doorway::open(&path), Err(DoorwayError::Served { .. })));
+        drop(door);
+        Doorway::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_socket_that_was_left_behind_is_replaced_and_nothing_else_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.sock");
+        drop(UnixListener::bind(&path).unwrap());
+        drop(Doorway::open(&path).unwrap());
+        fs::write(&path, "mine").unwrap();
+        assert!(matches!(Doorway::open(&path), Err(DoorwayError::Taken { .. })));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+        fs::remove_file(&path).unwrap();
+        symlink("/nowhere", &path).unwrap();
+        assert!(matches!(Doorway::open(&path), Err(DoorwayError::Taken { .. })));
+    }
+
+    #[test]
+    fn who_has_taken_the_name_meanwhile_keeps_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.sock");
+        let door = Doorway::open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "mine").unwrap();
+        drop(door);
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn a_folder_that_others_write_to_has_to_be_sticky() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.sock");
+        for open in [0o777, 0o770, 0o722] {
+            allow(dir.path(), open);
+            assert!(matches!(Doorway::open(&path), Err(DoorwayError::OpenFolder { .. })), "{open:o}");
+        }
+        for kept in [0o1777, 0o755, 0o700] {
+            allow(dir.path(), kept);
+            Doorway::open(&path).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_path_that_no_address_holds_is_refused_with_the_limit() {
+        let path = Path::new("/tmp").join("x".repeat(LONGEST));
+        let error = Doorway::open(&path).unwrap_err().to_string();
+        assert!(error.contains(&LONGEST.to_string()), "{error}");
+    }
+}
