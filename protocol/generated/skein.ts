@@ -134,7 +134,9 @@ export type Methods = {
   /**
    * Sets one value in the user's file of settings by its dotted key, or takes it away where it is null; comments and
    * everything else stay. It is in force when this is answered. Settings that a server would not take are refused with
-   * each reason, and nothing is written; so is a write whose `expectedVersion` is not that of the file's layer now.
+   * each reason, and nothing is written; so is a write whose `expectedVersion` is not that of the file's layer now. A value that
+   * `config/read` has masked (`***`, or an address without user and query) stands for what is in the file; with nothing there the write
+   * is refused.
    */
   "config/value/write": { params: ConfigValueWriteParams; result: ConfigWriteResponse };
   /** Sets several values in the user's file of settings: all of them, or none. */

@@ -11,7 +11,7 @@ use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 use super::helpers::{NAMES, is_name};
 use super::problem::Problems;
 use super::{Config, ConfigErrors, FILE, keys, origin, tree};
-use crate::helpers::{HelperLimits, HelperSpec, Secrets, Size, Transport};
+use crate::helpers::{HelperLimits, HelperSpec, MASK, Secrets, Size, Transport};
 use crate::home::{durable, make_root};
 
 mod approve;
@@ -89,6 +89,14 @@ pub enum EditError {
         /// Why not.
         why: String,
     },
+    /// A mask is to be written where no secret stands.
+    #[error(
+        "{key}: {MASK} stands for a secret that is not shown, and the file has none there; write the value itself"
+    )]
+    Masked {
+        /// The dotted key.
+        key: String,
+    },
     /// A helper cannot be called so.
     #[error("{name:?} cannot be the name of a helper; {NAMES}")]
     Name {
@@ -124,6 +132,8 @@ fn known(there: &[String]) -> String {
 pub struct SettingsFile {
     path: PathBuf,
     document: DocumentMut,
+    /// What was in the file.
+    opened: String,
     /// Of what is in the file; empty where there is none.
     version: String,
     /// What the server that reads it is told by `-c` flags.
@@ -163,7 +173,7 @@ impl SettingsFile {
             path: path.clone(),
             source: io::Error::new(io::ErrorKind::InvalidData, error.to_string()),
         })?;
-        Ok(Self { path, document, version, flags: flags.to_owned(), _alone: alone })
+        Ok(Self { path, document, opened: text, version, flags: flags.to_owned(), _alone: alone })
     }
 
     /// The version of what is in the file, as `config/read` shows it; empty where there is none.

@@ -11,6 +11,7 @@ mod models;
 mod origin;
 mod problem;
 mod providers;
+pub mod secrets;
 mod section;
 mod settings;
 pub mod shown;

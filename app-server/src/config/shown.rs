@@ -273,7 +273,7 @@ fn visible(
             }
             (tree::Value::List(args), _) if key == "args" => {
                 keys.push(path);
-                let args: Vec<Value> = args.iter().map(|arg| plain(&arg.value)).collect();
+                let args: Vec<Value> = args.iter().map(|arg| tree::plain(&arg.value)).collect();
                 json!(shown_args(args.iter().filter_map(Value::as_str)))
             }
             (tree::Value::Text(url), _) if key == "url" || key == "base_url" => {
@@ -282,23 +282,10 @@ fn visible(
             }
             (value, _) => {
                 keys.push(path);
-                plain(value)
+                tree::plain(value)
             }
         };
         shown.insert(key.clone(), value);
     }
     shown
-}
-
-fn plain(value: &tree::Value) -> Value {
-    match value {
-        tree::Value::Text(text) | tree::Value::Other(text) => json!(text),
-        tree::Value::Integer(number) => json!(number),
-        tree::Value::Float(number) => json!(number),
-        tree::Value::Bool(value) => json!(value),
-        tree::Value::List(values) => values.iter().map(|node| plain(&node.value)).collect(),
-        tree::Value::Table(table) => {
-            table.iter().map(|(key, node)| (key.clone(), plain(&node.value))).collect()
-        }
-    }
 }

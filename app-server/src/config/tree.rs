@@ -221,3 +221,15 @@ fn from_json_value(value: &serde_json::Value) -> Option<Node> {
     };
     Some(Node { place: Place::Request, value })
 }
+
+/// A value as JSON.
+pub(super) fn plain(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Text(text) | Value::Other(text) => text.as_str().into(),
+        Value::Integer(number) => (*number).into(),
+        Value::Float(number) => (*number).into(),
+        Value::Bool(value) => (*value).into(),
+        Value::List(values) => values.iter().map(|node| plain(&node.value)).collect(),
+        Value::Table(table) => table.iter().map(|(key, node)| (key.clone(), plain(&node.value))).collect(),
+    }
+}

@@ -39,6 +39,15 @@ pub fn shown_args<'a>(args: impl Iterator<Item = &'a str>) -> Vec<String> {
     .collect()
 }
 
+/// Which arguments end with a mask in the place of what would be masked. Another text that looks like a mask is none.
+#[must_use]
+pub fn masked_args(args: &[&str]) -> Vec<bool> {
+    let unmasked = |arg: &&str| arg.strip_suffix(MASK).map_or((*arg).to_owned(), |front| format!("{front}x"));
+    let unmasked: Vec<String> = args.iter().map(unmasked).collect();
+    let shown = shown_args(unmasked.iter().map(String::as_str));
+    args.iter().zip(shown).map(|(arg, shown)| arg.ends_with(MASK) && *arg == shown).collect()
+}
+
 /// Secrets that must not be shown, whoever says them. Clones share them.
 #[derive(Clone, Default)]
 pub struct Hidden(Arc<[String]>);

@@ -58,7 +58,7 @@ pub use limits::HelperLimits;
 pub(crate) use limits::Size;
 pub use mark::HomeMark;
 pub(crate) use masks::Hidden;
-pub use masks::{MASK, shown_args};
+pub use masks::{MASK, masked_args, shown_args};
 pub use pool::{PoolCounts, Program};
 pub(crate) use proc::Process;
 pub use process::{ExitReport, HelperProcess, Life, Pipes};

@@ -245,7 +245,7 @@ pub fn edit(error: &EditError) -> WireError {
             WireError::invalid_request("versionConflict", text).path("expectedVersion")
         }
         EditError::Broken(_) => WireError::invalid_request("badConfig", text),
-        EditError::Refused(_) | EditError::Value { .. } => {
+        EditError::Refused(_) | EditError::Value { .. } | EditError::Masked { .. } => {
             WireError::invalid_params("badConfig", text).path("value")
         }
         EditError::Key { .. }

@@ -4,6 +4,9 @@ use serde_json::Value as Json;
 use toml_edit::{Array, InlineTable, Item, Key, Table, TableLike, Value};
 
 use super::{EditError, SettingsFile};
+use crate::config::problem::Problems;
+use crate::config::secrets::{self, Filled, Keys};
+use crate::config::tree;
 
 /// What becomes of what stands at the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,10 +23,32 @@ impl SettingsFile {
     /// # Errors
     /// [`EditError::Key`], [`EditError::Value`]; the file that is in hand may have changed in part then.
     pub fn set(&mut self, path: &str, value: &Json, merge: Merge) -> Result<(), EditError> {
-        self.put(&segments(path)?, value, merge).map_err(|wrong| match wrong {
+        let keys = segments(path)?;
+        let value = self.unmasked(&keys, value)?;
+        self.put(&keys, &value, merge).map_err(|wrong| match wrong {
             Wrong::Key(why) => EditError::Key { key: path.to_owned(), why },
             Wrong::Value(why) => EditError::Value { key: path.to_owned(), why },
         })
+    }
+
+    /// The value with the secrets of the file in the place of masks: of what it says now, or said when it was opened.
+    fn unmasked(&self, keys: &[String], value: &Json) -> Result<Json, EditError> {
+        let both = [self.said(&self.document.to_string()), self.said(&self.opened)];
+        let at = |said| keys.iter().try_fold(said, |table: &Json, key| table.get(key));
+        let before: Vec<&Json> = both.iter().filter_map(at).collect();
+        let path: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let Filled { value, lacking } = secrets::fill(&path, value, &before, Keys::Plain);
+        match lacking.into_iter().next() {
+            None => Ok(value),
+            Some(key) => Err(EditError::Masked { key }),
+        }
+    }
+
+    /// What a text of the file says.
+    fn said(&self, text: &str) -> Json {
+        // It has none: it could not have been opened, or could not be written.
+        let mut problems = Problems::default();
+        tree::plain(&tree::Value::Table(tree::from_text(&self.path, text, &mut problems)))
     }
 
     fn put(&mut self, keys: &[String], value: &Json, merge: Merge) -> Result<(), Wrong> {
@@ -204,6 +229,53 @@ mod tests {
         assert_eq!(null("mcp_servers", text), gone);
         let merged = [("mcp_servers", json!({ "a": null }), Merge::Upsert)];
         assert_eq!(changed_in(text, &merged).unwrap(), gone);
+    }
+
+    /// A helper and a provider with secrets.
+    const SECRETS: &str = "[mcp_servers.t]\ncommand = \"t\"\nargs = [\"--token\", \"tok\"]\n\
+                           env = { TOKEN = \"real\" }\n\n[model_providers.p]\n\
+                           base_url = \"https://me:real@models.example.org/v1?key=real\"\n\
+                           http_headers = { X-A = \"real\" }\nquery_params = { k = \"real\" }\n";
+
+    #[test]
+    fn settings_that_are_saved_as_they_were_shown_keep_their_secrets() {
+        let shown = json!({
+            "command": "t", "args": ["--token", "***"], "env": { "TOKEN": "***", "NEW": "n" }, "enabled": false,
+        });
+        for merge in [Merge::Replace, Merge::Upsert] {
+            let text = changed_in(SECRETS, &[("mcp_servers.t", shown.clone(), merge)]).unwrap();
+            for kept in ["\"--token\", \"tok\"", "TOKEN = \"real\"", "NEW = \"n\"", "enabled = false"] {
+                assert!(text.contains(kept), "{kept}: {text}");
+            }
+            assert!(!text.contains("***"), "{text}");
+        }
+        let provider = json!({
+            "base_url": "https://***@models.example.org/v1?***", "http_headers": { "X-A": "***" },
+            "query_params": { "k": "***" }, "wire_api": "chat",
+        });
+        let text = changed_in(SECRETS, &[("model_providers.p", provider, Merge::Replace)]).unwrap();
+        assert!(
+            text.contains("me:real@") && text.matches("real").count() == 5 && !text.contains("***"),
+            "{text}"
+        );
+        // One write after the other: what the file had when it was opened.
+        let again = [("mcp_servers.t", Json::Null, Merge::Replace), ("mcp_servers.t", shown, Merge::Replace)];
+        assert!(changed_in(SECRETS, &again).unwrap().contains("TOKEN = \"real\""));
+    }
+
+    #[test]
+    fn a_mask_for_which_the_file_has_no_value_is_refused() {
+        for (key, value) in [
+            ("mcp_servers.t.env.OTHER", json!("***")),
+            ("mcp_servers.new", json!({ "command": "t", "env": { "TOKEN": "***" } })),
+            ("mcp_servers.t.args", json!(["--key=***"])),
+            ("model_providers.p.base_url", json!("https://***@other.example.org/v1?***")),
+        ] {
+            let refused = changed_in(SECRETS, &[(key, value, Merge::Replace)]);
+            assert!(matches!(refused, Err(EditError::Masked { .. })), "{key}: {refused:?}");
+        }
+        let free = changed_in(SECRETS, &[("instructions", json!("***"), Merge::Replace)]).unwrap();
+        assert!(free.contains("instructions = \"***\""), "{free}");
     }
 
     #[test]

@@ -1,0 +1,296 @@
+//! Which values of settings are secret, what is shown in their place, and how the secrets come back; pure.
+//!
+//! A mask never becomes a value: it stands for what was there before, or for a secret that is missing.
+
+use serde_json::{Map, Value, json};
+
+use crate::helpers::{MASK, shown_args, shown_url};
+
+#[cfg(test)]
+mod tests;
+
+/// How keys are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keys {
+    /// As in a file that was read: one key for each table.
+    Plain,
+    /// As in the `config` of a request: a key may have dots, which reach into tables.
+    Dotted,
+}
+
+/// What may be shown of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// All of it.
+    Open,
+    /// Nothing.
+    Secret,
+    /// The list, without the arguments that may be secret.
+    Args,
+    /// The address, without user and query.
+    Address,
+    /// Nothing: Skein does not read it, so nobody knows what it is.
+    Unread,
+}
+
+/// Keys of the root that Skein reads out of the `config` of a request.
+const READ: &[&str] = &[
+    "model",
+    "model_provider",
+    "approval_policy",
+    "sandbox_mode",
+    "model_reasoning_effort",
+    "model_reasoning_summary",
+    "service_tier",
+    "instructions",
+    "developer_instructions",
+    "personality",
+    "features",
+];
+/// Keys of a helper that Skein reads, beside those with secrets.
+const READ_OF_HELPERS: &[&str] = &[
+    "command",
+    "env_vars",
+    "cwd",
+    "limits",
+    "bearer_token_env_var",
+    "env_http_headers",
+    "enabled",
+    "isolation",
+    "linger",
+    "required",
+    "startup_timeout_sec",
+    "tool_timeout_sec",
+    "on_unresponsive",
+    "enabled_tools",
+    "disabled_tools",
+    "default_tools_approval_mode",
+    "tools",
+];
+
+impl Kind {
+    /// Of the value at these keys.
+    fn of(path: &[&str]) -> Self {
+        match path {
+            ["mcp_servers", _, "env" | "http_headers", _] => Self::Secret,
+            ["mcp_servers", _, "args"] => Self::Args,
+            ["mcp_servers", _, "url"] => Self::Address,
+            ["model_providers", _, "http_headers" | "query_params", _] => Self::Secret,
+            ["model_providers", _, "base_url"] => Self::Address,
+            [key, ..] if READ.contains(key) => Self::Open,
+            ["mcp_servers", _, key, ..] if READ_OF_HELPERS.contains(key) => Self::Open,
+            _ => Self::Unread,
+        }
+    }
+
+    /// Whether something below these keys is read.
+    fn is_table(path: &[&str]) -> bool {
+        match path {
+            [] | ["mcp_servers" | "model_providers"] | ["mcp_servers" | "model_providers", _] => true,
+            ["mcp_servers", _, key] => matches!(*key, "env" | "http_headers"),
+            ["model_providers", _, key] => matches!(*key, "http_headers" | "query_params"),
+            _ => false,
+        }
+    }
+}
+
+/// The keys on the way to a member.
+fn inner<'k>(path: &[&'k str], key: &'k str, keys: Keys) -> Vec<&'k str> {
+    let more: Vec<&str> = match keys {
+        Keys::Plain => vec![key],
+        Keys::Dotted => key.split('.').collect(),
+    };
+    path.iter().copied().chain(more).collect()
+}
+
+/// The `config` of a request without its secrets, and those alone under the same keys. What Skein does not read is secret, too.
+#[must_use]
+pub fn take_out(config: &Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
+    // What looks like a mask in a request was written so, and has to come back.
+    split(config, &[], |value, kind| kind == Kind::Args && is_masked(value, kind))
+}
+
+/// The same of a `config` that was stored, in which a mask is one.
+#[must_use]
+pub fn take_out_stored(config: &Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
+    split(config, &[], |_, _| false)
+}
+
+fn split(
+    members: &Map<String, Value>,
+    path: &[&str],
+    is_literal: fn(&Value, Kind) -> bool,
+) -> (Map<String, Value>, Map<String, Value>) {
+    let (mut shown, mut secrets) = (Map::new(), Map::new());
+    for (key, value) in members {
+        let path = inner(path, key, Keys::Dotted);
+        let (open, secret) = match value {
+            Value::Object(members) if Kind::is_table(&path) => {
+                let (open, secret) = split(members, &path, is_literal);
+                (Value::Object(open), (!secret.is_empty()).then_some(Value::Object(secret)))
+            }
+            value @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_)) => {
+                let kind = Kind::of(&path);
+                let open = masked(value, kind);
+                let secret = (open != *value || is_literal(value, kind)).then(|| value.clone());
+                (open, secret)
+            }
+        };
+        shown.insert(key.clone(), open);
+        secrets.extend(secret.map(|secret| (key.clone(), secret)));
+    }
+    (shown, secrets)
+}
+
+/// The `config` that was stored, with its secrets. A mask for which there is none stays, for whoever reads it to see; what Skein
+/// does not read is left out then.
+#[must_use]
+pub fn put_back(config: &Map<String, Value>, secrets: &Map<String, Value>) -> Map<String, Value> {
+    let (config, secrets) = (Value::Object(config.clone()), Value::Object(secrets.clone()));
+    let mut filled = fill(&[], &config, &[&secrets], Keys::Dotted);
+    mark_args(&mut filled.value, &[]);
+    match filled.value {
+        Value::Object(mut config) => {
+            config.retain(|key, value| {
+                value != MASK || Kind::of(&inner(&[], key, Keys::Dotted)) != Kind::Unread
+            });
+            config
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
+    }
+}
+
+/// Makes one mask of the arguments of which one is missing: at the end of an argument it might be taken for a pattern.
+fn mark_args(value: &mut Value, path: &[&str]) {
+    let Value::Object(members) = value else { return };
+    for (key, value) in members {
+        let path = inner(path, key, Keys::Dotted);
+        match Kind::of(&path) {
+            Kind::Args if is_masked(value, Kind::Args) => *value = json!([MASK]),
+            Kind::Args | Kind::Open | Kind::Secret | Kind::Address | Kind::Unread => mark_args(value, &path),
+        }
+    }
+}
+
+/// What may be shown of a value.
+fn masked(value: &Value, kind: Kind) -> Value {
+    match (kind, value) {
+        (Kind::Open, value) => value.clone(),
+        (_, Value::Null) => Value::Null,
+        (Kind::Address, Value::String(url)) => json!(shown_url(url)),
+        (Kind::Args, Value::Array(args)) if args.iter().all(Value::is_string) => {
+            json!(shown_args(args.iter().filter_map(Value::as_str)))
+        }
+        _ => json!(MASK),
+    }
+}
+
+/// What came of a value with masks in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Filled {
+    /// The value. A mask for which there is nothing stays.
+    pub value: Value,
+    /// The dotted keys of those.
+    pub lacking: Vec<String>,
+}
+
+/// `value`, which is to stand at `path`, with what one of `before` has in the place of each mask; the first that has it counts.
+/// Masks of what Skein does not read are left alone.
+#[must_use]
+pub fn fill(path: &[&str], value: &Value, before: &[&Value], keys: Keys) -> Filled {
+    let mut lacking = Vec::new();
+    let value = filled(path, value, before, keys, &mut lacking);
+    Filled { value, lacking }
+}
+
+fn filled(path: &[&str], value: &Value, before: &[&Value], keys: Keys, lacking: &mut Vec<String>) -> Value {
+    if let Value::Object(members) = value {
+        let member = |(key, value): (&String, &Value)| {
+            let before: Vec<&Value> = before.iter().filter_map(|table| table.get(key)).collect();
+            (key.clone(), filled(&inner(path, key, keys), value, &before, keys, lacking))
+        };
+        return Value::Object(members.iter().map(member).collect());
+    }
+    let kind = Kind::of(path);
+    if !is_masked(value, kind) {
+        return value.clone();
+    }
+    let found = before.iter().find_map(|before| match (kind, value, before) {
+        (Kind::Args, Value::Array(args), Value::Array(before)) => args_like(args, before),
+        (Kind::Args, ..) => None,
+        _ => (masked(before, kind) == *value).then(|| (*before).clone()),
+    });
+    found.unwrap_or_else(|| {
+        if kind != Kind::Unread {
+            lacking.push(path.join("."));
+        }
+        value.clone()
+    })
+}
+
+/// Whether there is a mask in a value.
+fn is_masked(value: &Value, kind: Kind) -> bool {
+    match (kind, value) {
+        (Kind::Open, _) => false,
+        (Kind::Address, Value::String(text)) => text.contains(MASK),
+        (Kind::Args, Value::Array(args)) => args.iter().filter_map(Value::as_str).any(ends_masked),
+        (_, Value::String(text)) => text == MASK,
+        _ => false,
+    }
+}
+
+/// Whether an argument is a mask, or has one in the place of its end.
+fn ends_masked(arg: &str) -> bool {
+    arg.ends_with(MASK)
+}
+
+/// Arguments with those of `before` in the place of masks. A mask is known by its text and the argument in front of it. `None` where
+/// it is not certain which one is meant.
+fn args_like(args: &[Value], before: &[Value]) -> Option<Value> {
+    let texts = |args: &[Value]| args.iter().map(|arg| arg.as_str().map(str::to_owned)).collect();
+    let (args, before): (Option<Vec<String>>, Option<Vec<String>>) = (texts(args), texts(before));
+    args_with(&args?, &before?).map(|args| json!(args))
+}
+
+/// The same of texts.
+pub(super) fn args_with(args: &[String], before: &[String]) -> Option<Vec<String>> {
+    let shown = shown_args(before.iter().map(String::as_str));
+    let one = |(at, arg): (usize, &String)| {
+        if !ends_masked(arg) {
+            return Some(arg.clone());
+        }
+        let by_place = the_one(args, &shown, before, at, |list, at| {
+            (at.checked_sub(1).and_then(|at| list.get(at)), list.get(at))
+        });
+        // One that names itself is known without what stands in front of it.
+        let by_itself = || the_one(args, &shown, before, at, |list, at| list.get(at)).filter(|_| arg != MASK);
+        by_place.or_else(by_itself)
+    };
+    args.iter().enumerate().map(one).collect()
+}
+
+/// The argument of `before` that `args[at]` stands for: the only one that looks like it, or, of as many as there are in `args`, the
+/// one in the same order.
+fn the_one<'l, K: PartialEq>(
+    args: &'l [String],
+    shown: &'l [String],
+    before: &[String],
+    at: usize,
+    key: impl Fn(&'l [String], usize) -> K,
+) -> Option<String> {
+    let wanted = key(args, at);
+    let like = |list: &'l [String]| (0..list.len()).filter(|at| key(list, *at) == wanted).collect::<Vec<_>>();
+    let (ours, theirs) = (like(args), like(shown));
+    let first = before.get(*theirs.first()?)?;
+    if theirs.iter().all(|at| before.get(*at) == Some(first)) {
+        return Some(first.clone());
+    }
+    let order = ours.iter().position(|ours| *ours == at)?;
+    let same = ours.len() == theirs.len();
+    same.then(|| before.get(*theirs.get(order)?).cloned()).flatten()
+}
