@@ -266,6 +266,9 @@ pub const BLOB_TEXT: usize = READ_BLOCK;
 /// Texts of which is remembered that their names are on disk. Origin: guess; a turn says the same text three times, and 32
 /// bytes are remembered of each.
 pub const BLOBS_REMEMBERED: usize = 4_096;
+/// The most that is read of a thread's secrets, bytes. Origin: guess; a `config` has a few hundred bytes of them, and its message is
+/// bounded.
+pub const SECRETS_BYTES: usize = 16 * 1024 * 1024;
 /// How often clients hear how far the repair is, at most, besides its beginning and end. Origin: guess; a person sees it move.
 pub const REPAIR_TELL: Duration = Duration::from_secs(1);
 /// Rollouts that are read at once to make the index. Origin: half of the threads that read; the other half is for clients.

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use skein_protocol::ids::ThreadId;
 use tar::{Archive, Entry, EntryType};
 
-use super::{BackupError, Contents, FIRST, Head, Kept, Name, VERSION, hex};
+use super::{BackupError, Contents, FIRST, Head, Kept, Name, VERSION, VERSION_WITH_SECRETS, hex};
 use crate::policy;
 
 type Unzipped = GzDecoder<BufReader<File>>;
@@ -71,7 +71,7 @@ pub(super) fn walk(
                 let id = compare(&mut entry, &mut seen.contents).map_err(|reason| damaged(&reason))?;
                 checked = Some(Checked { id, files: seen.files, bytes: seen.bytes });
             }
-            Name::Config | Name::Rollout(_) | Name::Blob => {
+            Name::Config | Name::Rollout(_) | Name::Blob | Name::Secrets(_) => {
                 seen.pass(path, &name, kind, &mut entry, each)?;
                 progress(seen.files);
             }
@@ -163,11 +163,11 @@ fn head(entry: &mut dyn Read) -> Result<(), String> {
     let mut text = Vec::new();
     entry.take(policy::BACKUP_LINE).read_to_end(&mut text).map_err(|error| error.to_string())?;
     let head: Head = serde_json::from_slice(&text).map_err(|error| format!("{FIRST}: {error}"))?;
-    if head.version == VERSION {
+    if (VERSION..=VERSION_WITH_SECRETS).contains(&head.version) {
         return Ok(());
     }
     Err(format!(
-        "it is of version {}, and this skein reads version {VERSION}: use skein {}",
+        "it is of version {}, and this skein reads version {VERSION_WITH_SECRETS} and earlier: use skein {}",
         head.version, head.skein
     ))
 }

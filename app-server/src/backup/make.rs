@@ -20,7 +20,8 @@ use skein_protocol::ids::ThreadId;
 use tar::{Builder, EntryType, Header};
 
 use super::{
-    BackupError, CONFIG, FIRST, Head, Kept, MANIFEST, Name, Progress, SHELVES, VERSION, hex, rollout,
+    BackupError, CONFIG, FIRST, Head, Kept, MANIFEST, Name, Progress, SHELVES, VERSION, VERSION_WITH_SECRETS,
+    hex, rollout, secrets,
 };
 use crate::clock::Clock;
 use crate::home::{FILE_MODE, HomePaths, durable, existing, no_surprises, only_regular};
@@ -36,6 +37,8 @@ pub struct Order<'a> {
     pub file: &'a Path,
     /// Whether a file that is there is replaced.
     pub force: bool,
+    /// Whether the secrets of threads are in it.
+    pub secrets: bool,
 }
 
 /// What was written.
@@ -64,7 +67,7 @@ pub fn make(order: Order<'_>, progress: impl FnMut(Progress)) -> Result<Made, Ba
     }
     let part = part_of(order.file);
     let open = lock_part(open_part(&part)?, &part)?;
-    let written = write(&paths, &open, progress).and_then(|made| {
+    let written = write(&paths, &open, order.secrets, progress).and_then(|made| {
         put_in_place(&part, order)?;
         Ok(made)
     });
@@ -133,14 +136,20 @@ fn put_in_place(part: &Path, order: Order<'_>) -> Result<(), BackupError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(BackupError::io(folder))
 }
 
-fn write(paths: &HomePaths, file: &File, progress: impl FnMut(Progress)) -> Result<Made, BackupError> {
+fn write(
+    paths: &HomePaths,
+    file: &File,
+    secrets: bool,
+    progress: impl FnMut(Progress),
+) -> Result<Made, BackupError> {
     let zip = GzEncoder::new(BufWriter::new(file), Compression::new(policy::BACKUP_LEVEL));
     let mut archive = Archive { tar: Builder::new(zip), manifest: Vec::new(), made: Made::default() };
     let failed = || BackupError::io("the backup");
-    let head = Head { version: VERSION, skein: env!("CARGO_PKG_VERSION").to_owned(), at: Clock.wall().0 };
+    let version = if secrets { VERSION_WITH_SECRETS } else { VERSION };
+    let head = Head { version, skein: env!("CARGO_PKG_VERSION").to_owned(), at: Clock.wall().0 };
     let head = serde_json::to_vec(&head).map_err(io::Error::from).map_err(failed())?;
     archive.add_bytes(FIRST, &head).map_err(failed())?;
-    archive.add_home(paths, progress)?;
+    archive.add_home(paths, secrets, progress)?;
     let manifest = std::mem::take(&mut archive.manifest);
     archive.add_bytes(MANIFEST, &manifest).map_err(failed())?;
     let finished = archive.tar.into_inner().and_then(GzEncoder::finish);
@@ -157,13 +166,21 @@ struct Archive<W: Write> {
 }
 
 impl<W: Write> Archive<W> {
-    fn add_home(&mut self, paths: &HomePaths, mut progress: impl FnMut(Progress)) -> Result<(), BackupError> {
+    fn add_home(
+        &mut self,
+        paths: &HomePaths,
+        with_secrets: bool,
+        mut progress: impl FnMut(Progress),
+    ) -> Result<(), BackupError> {
         self.add_whole(paths, CONFIG)?;
         let threads = threads(paths)?;
         let total = threads.len() as u64;
         progress(Progress { done: 0, total });
         for (done, thread) in (1..).zip(threads) {
             self.add_rollout(paths, thread)?;
+            if with_secrets {
+                self.add_whole(paths, &secrets(thread))?;
+            }
             progress(Progress { done, total });
         }
         // Behind the rollouts: what these refer to was there before them.

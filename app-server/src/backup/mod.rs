@@ -2,7 +2,8 @@
 //!
 //! A backup is a tar archive under gzip: [`FIRST`] says what it is, then come settings, rollouts and blobs under the names
 //! that they have in a home, then [`MANIFEST`] with the length and the SHA-256 of each. Open markers and the index are
-//! not in it: they follow from the rollouts. Neither are threads that were deleted.
+//! not in it: they follow from the rollouts. Neither are threads that were deleted. The secrets of threads are in it only where that
+//! was asked for.
 //!
 //! Everything here blocks, but [`restore::put`]: it is the work of a program of its own beside the server.
 
@@ -27,14 +28,18 @@ mod tests;
 pub const FIRST: &str = "skein-backup.json";
 /// The last entry: a line of JSON ([`Kept`]) for each of the others.
 pub const MANIFEST: &str = "manifest.jsonl";
-/// The form of a backup that this program writes and reads.
+/// The form of a backup without secrets of threads, which every version of Skein reads.
 const VERSION: u32 = 1;
+/// The form of one that has them.
+const VERSION_WITH_SECRETS: u32 = 2;
 /// The settings, in a home and in a backup.
 const CONFIG: &str = "config.toml";
 /// Shelves of rollouts, in a home and in a backup.
 const SHELVES: [Shelf; 2] = [Shelf::Threads, Shelf::Archive];
 /// What is too large for a line of a rollout, in a home and in a backup.
 const BLOBS: &str = "blobs";
+/// The secrets of threads, in a home and in a backup that was asked for them.
+const SECRETS: &str = "secrets";
 
 /// How far the work is, in files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +83,8 @@ enum Name {
     /// A rollout, on one of the two shelves.
     Rollout(ThreadId),
     Blob,
+    /// The secrets of a thread.
+    Secrets(ThreadId),
     Manifest,
 }
 
@@ -92,6 +99,10 @@ impl Name {
             (BLOBS, Some(folder), Some(hash), None) => {
                 let is_hash = hash.len() == 64 && hash.bytes().all(is_hex);
                 (is_hash && folder.len() == 2 && hash.starts_with(folder)).then_some(Self::Blob)?
+            }
+            (SECRETS, Some(_), Some(file), None) => {
+                let thread: ThreadId = file.strip_suffix(".json")?.parse().ok()?;
+                (secrets(thread) == path).then_some(Self::Secrets(thread))?
             }
             (_, Some(_), Some(file), None) => {
                 let thread: ThreadId = file.strip_suffix(".jsonl")?.parse().ok()?;
@@ -111,6 +122,11 @@ fn is_hex(digit: u8) -> bool {
 /// The name of a rollout in a home.
 fn rollout(shelf: Shelf, thread: ThreadId) -> String {
     HomePaths::new(Path::new("")).rollout(shelf, thread).to_string_lossy().into_owned()
+}
+
+/// The name of a thread's secrets in a home.
+fn secrets(thread: ThreadId) -> String {
+    HomePaths::new(Path::new("")).secrets_of(thread).to_string_lossy().into_owned()
 }
 
 fn hex(digest: Sha256) -> String {

@@ -123,8 +123,14 @@ fn stage(
     remove_folder(&root)?;
     let mut staged = Staged { root: root.clone(), rollouts: Vec::new(), there: 0 };
     let inside = HomePaths::new(&root);
-    for folder in [root.clone(), inside.threads(), inside.archived(), root.join(BLOBS), inside.open_markers()]
-    {
+    for folder in [
+        root.clone(),
+        inside.threads(),
+        inside.archived(),
+        root.join(BLOBS),
+        inside.secrets(),
+        inside.open_markers(),
+    ] {
         DiskLayer.make_folder(&folder).map_err(BackupError::io(&folder))?;
     }
     let mut told = |done| progress("unpacked", Progress { done, total: checked.files });
@@ -243,7 +249,8 @@ fn finish(
     let mut files = Vec::new();
     let unpacked = HomePaths::new(&ready);
     let shelves = SHELVES.map(|shelf| (unpacked.shelf(shelf), true));
-    for (root, is_rollout) in [(unpacked.blobs(), false)].into_iter().chain(shelves) {
+    let beside = [(unpacked.blobs(), false), (unpacked.secrets(), false)];
+    for (root, is_rollout) in beside.into_iter().chain(shelves) {
         for folder in folders_in(&root)? {
             let found = DiskLayer.entries(&folder).map_err(BackupError::io(&folder))?;
             files.extend(found.into_iter().map(|file| (file.path, is_rollout)));

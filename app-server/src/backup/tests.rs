@@ -74,7 +74,7 @@ async fn saved() -> (TempDir, PathBuf, PathBuf) {
 }
 
 fn backup(home: &Path, file: &Path, force: bool) -> Result<Made, BackupError> {
-    make(Order { home, file, force }, |_| {})
+    make(Order { home, file, force, secrets: false }, |_| {})
 }
 
 /// As the sub-command does it.
@@ -111,6 +111,23 @@ async fn what_was_saved_is_there_again_on_its_shelf_and_begins_a_new_epoch() {
 }
 
 #[tokio::test]
+async fn secrets_of_threads_are_in_it_only_where_that_was_asked_for() {
+    let (dir, home, file) = saved().await;
+    let at = secrets(thread(1));
+    fs::create_dir_all(home.join(&at).parent().unwrap()).unwrap();
+    fs::write(home.join(&at), "{\"model\":\"s3cret\"}").unwrap();
+    backup(&home, &file, true).unwrap();
+    let without = dir.path().join("without");
+    restore(&without, &file, false).await.unwrap();
+    assert!(!without.join(&at).exists());
+    make(Order { home: &home, file: &file, force: true, secrets: true }, |_| {}).unwrap();
+    let with = dir.path().join("with");
+    restore(&with, &file, false).await.unwrap();
+    assert_eq!(fs::read(with.join(&at)).unwrap(), fs::read(home.join(&at)).unwrap());
+    assert_eq!(fs::metadata(with.join(&at)).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
 async fn a_thread_that_is_put_elsewhere_meanwhile_is_in_it_once() {
     let dir = tempfile::tempdir().unwrap();
     let (home, file) = (dir.path().join("home"), dir.path().join("backup"));
@@ -118,7 +135,7 @@ async fn a_thread_that_is_put_elsewhere_meanwhile_is_in_it_once() {
     for number in 0..20 {
         write(&store, thread(number), "n").await;
     }
-    let order = Order { home: &home, file: &file, force: false };
+    let order = Order { home: &home, file: &file, force: false, secrets: false };
     let made = make(order, |Progress { done, .. }| {
         let (from, to) = if done % 2 == 0 { (SHELVES[0], SHELVES[1]) } else { (SHELVES[1], SHELVES[0]) };
         for number in 0..20 {
@@ -266,7 +283,7 @@ async fn archives_that_are_put_together_otherwise_are_refused() {
     archive(&file, &[HEAD, file_of(&good)], true);
     assert_eq!(check::check(&file, &mut |_| {}).unwrap().files, 1);
 
-    let later = (FIRST, EntryType::Regular, r#"{"version":2,"skein":"9.9","at":0}"#);
+    let later = (FIRST, EntryType::Regular, r#"{"version":3,"skein":"9.9","at":0}"#);
     let table: [(&[Given], bool, &str); 6] = [
         (&[HEAD, file_of(&good), file_of(&good)], true, "twice"),
         (&[HEAD, file_of(&good), file_of(&twin)], true, "twice"),

@@ -20,6 +20,10 @@ pub struct Backup {
     /// Replace the file if it is there.
     #[arg(long)]
     force: bool,
+    /// Add the secrets that clients gave with threads (`config`): keep the file as you keep those. Without this, such helpers start
+    /// only once a client names the secrets again.
+    #[arg(long)]
+    with_secrets: bool,
     /// Print the progress, and at the end the outcome, as a line of JSON each.
     #[arg(long)]
     json: bool,
@@ -28,7 +32,7 @@ pub struct Backup {
 impl Backup {
     pub fn run(self) -> anyhow::Result<()> {
         let home = home(self.home.as_ref())?;
-        let order = Order { home: &home, file: &self.file, force: self.force };
+        let order = Order { home: &home, file: &self.file, force: self.force, secrets: self.with_secrets };
         let mut shown = Shown::in_steps("files", self.json);
         let made = make::make(order, |Progress { done, total }| shown.at_step("saved", done, total))?;
         shown.end();

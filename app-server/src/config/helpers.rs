@@ -11,10 +11,10 @@ use skein_protocol::settings::{AskForApproval, SandboxMode};
 use super::problem::{ConfigError, ConfigErrors, ConfigWarning, Place, Problems};
 use super::section::Section;
 use super::thread::ThreadConfig;
-use super::{keys, tree};
+use super::{keys, secrets, tree};
 use crate::helpers::{
-    ApprovalMode, HelperLimits, HelperSpec, HttpSpec, Isolation, OnUnresponsive, Secrets, StdioSpec,
-    Transport,
+    ApprovalMode, HelperLimits, HelperSpec, HttpSpec, Isolation, MASK, OnUnresponsive, Secrets, StdioSpec,
+    Transport, shown_url,
 };
 use crate::policy;
 
@@ -325,15 +325,25 @@ impl StdioOverride {
     }
 
     fn over(self, base: StdioSpec) -> StdioSpec {
+        let args = self.args.map(|args| secrets::args_with(&args, &base.args).unwrap_or(args));
         let mut env = base.env;
-        env.0.extend(self.env.unwrap_or_default().0);
+        lay_secrets_over(&mut env, self.env);
         StdioSpec {
             command: self.command.unwrap_or(base.command),
-            args: self.args.unwrap_or(base.args),
+            args: args.unwrap_or(base.args),
             env,
             env_vars: self.env_vars.unwrap_or(base.env_vars),
             cwd: self.cwd.or(base.cwd),
             limits: self.limits.unwrap_or_default().over(base.limits),
+        }
+    }
+}
+
+/// Adds what is said to `base`. A mask says nothing where there is a value: that is what it was shown for.
+fn lay_secrets_over(base: &mut Secrets, said: Option<Secrets>) {
+    for (name, value) in said.unwrap_or_default().0 {
+        if value != MASK || !base.0.contains_key(&name) {
+            base.0.insert(name, value);
         }
     }
 }
@@ -376,13 +386,15 @@ impl HttpOverride {
 
     /// A new address takes no secrets of the old one along.
     fn over(self, base: HttpSpec) -> HttpSpec {
-        let moved = self.url.as_ref().is_some_and(|url| *url != base.url);
+        // An address as it was shown is the same one.
+        let url = self.url.filter(|url| *url != shown_url(&base.url));
+        let moved = url.as_ref().is_some_and(|url| *url != base.url);
         let base = if moved { HttpSpec::default() } else { base };
         let (mut headers, mut named) = (base.http_headers, base.env_http_headers);
-        headers.0.extend(self.http_headers.unwrap_or_default().0);
+        lay_secrets_over(&mut headers, self.http_headers);
         named.extend(self.env_http_headers.unwrap_or_default());
         HttpSpec {
-            url: self.url.unwrap_or(base.url),
+            url: url.unwrap_or(base.url),
             bearer_token_env_var: self.bearer_token_env_var.or(base.bearer_token_env_var),
             http_headers: headers,
             env_http_headers: named,

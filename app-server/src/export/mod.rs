@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use skein_protocol::ids::{EventSeq, ThreadId};
 
+use crate::config::secrets;
 use crate::home::{HomeError, existing};
 use crate::policy;
 use crate::rollout::file::FileStore;
@@ -21,7 +22,7 @@ pub mod markdown;
 /// In which words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// The records, a line each, as the rollout has them.
+    /// The records, a line each, as the rollout has them, but without the secrets of a client's `config`.
     Jsonl,
     /// A conversation for people.
     Markdown,
@@ -93,7 +94,7 @@ pub async fn run(
         for record in &page.records {
             exported.note(&mut last, record.seq);
             match format {
-                Format::Jsonl => write_line(record, out).map_err(refused)?,
+                Format::Jsonl => write_line(record.clone(), out).map_err(refused)?,
                 Format::Markdown => history.apply(record),
             }
         }
@@ -109,9 +110,13 @@ pub async fn run(
     Ok(exported)
 }
 
-fn write_line(record: &Record, out: &mut impl Write) -> io::Result<()> {
+/// Without secrets, also where the rollout of an earlier version has some.
+fn write_line(mut record: Record, out: &mut impl Write) -> io::Result<()> {
+    if let Some(settings) = record.body.settings_mut() {
+        settings.config = secrets::take_out_stored(&settings.config).0;
+    }
     let mut bytes = Vec::new();
-    line::encode(record, &mut bytes)?;
+    line::encode(&record, &mut bytes)?;
     out.write_all(&bytes)
 }
 

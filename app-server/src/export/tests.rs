@@ -1,8 +1,13 @@
 use std::fs;
 
+use serde_json::json;
+
 use super::*;
+use crate::clock::WallMs;
 use crate::home::Home;
 use crate::import::{self, tests::peer};
+use crate::rollout::record::{RecordBody, ThreadMeta, ThreadSettings};
+use crate::rollout::{Keep, Lease};
 
 const TALK: &str = "01a1f9a4-f790-7202-b781-7c170e66903c";
 const TOOLS: &str = "01a1f9a4-f928-7e70-ba37-371aab1fed25";
@@ -30,6 +35,22 @@ async fn the_records_are_told_as_the_rollout_has_them_while_the_home_is_served()
     assert!(matches!(unknown, Err(ExportError::Unknown { .. })), "{unknown:?}");
     let nowhere = told(&dir.path().join("nowhere"), TALK, Format::Jsonl).await;
     assert!(matches!(nowhere, Err(ExportError::Home(HomeError::NoHome(_)))), "{nowhere:?}");
+}
+
+#[tokio::test]
+async fn secrets_of_a_rollout_of_an_earlier_version_are_masked() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::open(dir.path()).unwrap();
+    let store = FileStore::open(home.paths(), Arc::new(DiskLayer), Tasks::new()).unwrap();
+    let config = json!({ "mcp_servers": { "t": { "command": "t", "args": ["--token", "s3cret"], "env": { "T": "s3cret" } } } });
+    // In clear, as it was written then.
+    let settings =
+        ThreadSettings { config: config.as_object().unwrap().clone(), ..ThreadSettings::default() };
+    let body = RecordBody::from(ThreadMeta { settings: Some(settings), git_info: None });
+    let (thread, record) = (TALK.parse().unwrap(), Record { seq: EventSeq(1), at: WallMs(0), body });
+    store.append(Lease { thread, term: home.term() }, EventSeq(0), vec![record], Keep::Power).await.unwrap();
+    let text = told(dir.path(), TALK, Format::Jsonl).await.unwrap();
+    assert!(!text.contains("s3cret") && text.contains("--token") && text.contains("\"T\":\"***\""), "{text}");
 }
 
 #[tokio::test]

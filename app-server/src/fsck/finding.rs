@@ -18,6 +18,8 @@ pub enum Kind {
     Damage,
     /// A record whose large text is not in `blobs/`, or not as it was written.
     LostText,
+    /// The secrets of a thread cannot be read: its helpers start without.
+    Secrets,
     /// Not one line of a rollout can be read.
     Unreadable,
     /// A rollout without one whole line: its first write never came to its end, and nothing of it was acknowledged.

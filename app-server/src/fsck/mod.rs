@@ -9,6 +9,7 @@ use skein_protocol::ids::ThreadId;
 
 use crate::home::{HomeError, HomePaths, Idle};
 use crate::index::IndexError;
+use crate::rollout::Shelf;
 use crate::rollout::file::FileStore;
 use crate::tasks::{Pool, Tasks};
 
@@ -157,7 +158,7 @@ impl Check<'_> {
         let (paths, mend, idle) = (self.paths.clone(), self.order.mend, self.idle.is_some());
         let only = Some(self.order.threads.clone()).filter(|threads| !threads.is_empty());
         let walked = self.blocking(move || walk::walk(&paths, mend, idle, only.as_ref())).await?;
-        let Walked { rollouts, mut marked, blobs, findings } = walked;
+        let Walked { rollouts, mut marked, blobs, secrets, findings } = walked;
         findings.into_iter().for_each(|finding| self.say(finding));
         let total = rollouts.iter().map(|place| place.bytes).sum();
         let mut there = BTreeSet::new();
@@ -171,7 +172,40 @@ impl Check<'_> {
         }
         self.markers(&marked, &there);
         self.rows(&rollouts, &marked).await?;
+        if self.idle.is_some() {
+            self.secrets_alone(secrets, &rollouts);
+        }
         self.unnamed(blobs).await
+    }
+
+    /// Secrets of threads that are nowhere, not even in the trash or in a restore that was cut off.
+    fn secrets_alone(&mut self, secrets: Vec<(ThreadId, Stored)>, rollouts: &[Place]) {
+        let there: BTreeSet<ThreadId> = rollouts.iter().map(|place| place.thread).collect();
+        let restored = HomePaths::new(&self.paths.restore_ready());
+        let is_restored = |thread| {
+            [Shelf::Threads, Shelf::Archive].iter().any(|shelf| restored.rollout(*shelf, thread).exists())
+        };
+        for (thread, stored) in secrets {
+            if !there.contains(&thread) && !is_restored(thread) {
+                self.alone(stored);
+            }
+        }
+    }
+
+    /// A file beside the rollouts that belongs to none.
+    fn alone(&mut self, Stored { path, bytes, name: _ }: Stored) {
+        let mut unnamed = Unnamed { path, bytes, removed: false };
+        if self.order.gc == Gc::Yes {
+            match std::fs::remove_file(self.paths.root().join(&unnamed.path)) {
+                Ok(()) => unnamed.removed = true,
+                Err(error) => {
+                    let detail = format!("no rollout names it, and it cannot be removed: {error}");
+                    self.say(Finding::new(Kind::Leftover, &unnamed.path, detail));
+                }
+            }
+        }
+        self.summary.blobs.count(&unnamed);
+        (self.told)(Told::Unnamed(&unnamed));
     }
 
     /// Texts that no rollout names, where nobody writes any: one is there before the line that names it.
@@ -192,20 +226,7 @@ impl Check<'_> {
                 return Ok(());
             }
         };
-        for Stored { path, bytes, name: _ } in unnamed {
-            let mut unnamed = Unnamed { path, bytes, removed: false };
-            if self.order.gc == Gc::Yes {
-                match std::fs::remove_file(self.paths.root().join(&unnamed.path)) {
-                    Ok(()) => unnamed.removed = true,
-                    Err(error) => {
-                        let detail = format!("no rollout names it, and it cannot be removed: {error}");
-                        self.say(Finding::new(Kind::Leftover, &unnamed.path, detail));
-                    }
-                }
-            }
-            self.summary.blobs.count(&unnamed);
-            (self.told)(Told::Unnamed(&unnamed));
-        }
+        unnamed.into_iter().for_each(|stored| self.alone(stored));
         Ok(())
     }
 

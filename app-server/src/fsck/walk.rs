@@ -27,6 +27,8 @@ pub struct Walked {
     pub marked: BTreeSet<ThreadId>,
     /// Texts that are too large for a line, and what is left of such.
     pub blobs: Vec<Stored>,
+    /// Secrets of threads.
+    pub secrets: Vec<(ThreadId, Stored)>,
     /// What is wrong.
     pub findings: Vec<Finding>,
 }
@@ -61,6 +63,7 @@ pub fn walk(paths: &HomePaths, mend: Mend, idle: bool, only: Option<&BTreeSet<Th
         walk.root();
         walk.blobs();
     }
+    walk.secrets();
     for shelf in [Shelf::Threads, Shelf::Archive] {
         walk.shelf(&paths.shelf(shelf));
     }
@@ -159,6 +162,56 @@ impl Walk<'_> {
                 self.found.blobs.push(Stored { path: self.below(&path), bytes: seen.len(), name });
             }
         }
+    }
+
+    /// Secrets of threads, in folders by the last two digits of their ids.
+    fn secrets(&mut self) {
+        for (folder, seen) in self.entries(&self.paths.secrets()) {
+            let digits = name_of(&folder).filter(|name| is_two_digits(name)).map(str::to_owned);
+            match digits {
+                Some(digits) if seen.is_dir() => self.secrets_in(&folder, &digits),
+                Some(_) => self.odd(&folder),
+                None => self.foreign(&folder),
+            }
+        }
+    }
+
+    fn secrets_in(&mut self, folder: &Path, digits: &str) {
+        for (path, seen) in self.entries(folder) {
+            let text = name_of(&path).unwrap_or_default();
+            let thread =
+                text.strip_suffix(".json").and_then(|stem| Some((stem, stem.parse::<ThreadId>().ok()?)));
+            if self.only.is_some_and(|only| thread.is_none_or(|(_, thread)| !only.contains(&thread))) {
+                continue;
+            }
+            match thread {
+                None if is_leftover(text) => self.leftover(&path),
+                Some((stem, thread)) if thread.to_string() == stem => {
+                    self.secrets_of(thread, &path, &seen, stem.ends_with(digits));
+                }
+                None | Some(_) => self.foreign(&path),
+            }
+        }
+    }
+
+    fn secrets_of(&mut self, thread: ThreadId, path: &Path, seen: &Metadata, is_here: bool) {
+        if !seen.is_file() {
+            return self.odd(path);
+        }
+        if !is_here {
+            return self.says(Kind::WrongFolder, path, "nobody looks for it in this folder".to_owned(), None);
+        }
+        self.is_private(path, FILE_MODE);
+        match fs::read(path)
+            .map(|bytes| serde_json::from_slice::<serde_json::Map<_, serde_json::Value>>(&bytes))
+        {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => self.says(Kind::Unreachable, path, error.to_string(), None),
+            Ok(Err(error)) => self.says(Kind::Secrets, path, error.to_string(), None),
+            Ok(Ok(_)) => {}
+        }
+        let stored = Stored { path: self.below(path), bytes: seen.len(), name: None };
+        self.found.secrets.push((thread, stored));
     }
 
     /// A folder of files.

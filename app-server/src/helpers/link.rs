@@ -9,7 +9,7 @@ use super::census::View;
 use super::life::Fault;
 use super::mcp::{Line, Trouble, Web};
 use super::proc::Process;
-use super::{ExitReport, HelperProcess, HelperSpec, Pipes, ProcessError, ProcessHost, Transport};
+use super::{ExitReport, HelperProcess, HelperSpec, MASK, Pipes, ProcessError, ProcessHost, Transport};
 use crate::policy;
 
 /// A helper that has been started, or can be asked.
@@ -53,6 +53,10 @@ impl Link {
         kill: CancellationToken,
         line: &Line,
     ) -> Result<(Self, Wire), (String, Fault)> {
+        let lacking = spec.lacking();
+        if !lacking.is_empty() {
+            return Err((no_secrets(&lacking), Fault::Lasting));
+        }
         match &spec.transport {
             Transport::Stdio(_) => {
                 let started = HelperProcess::start_killable(host, spec, cwd, kill);
@@ -172,6 +176,15 @@ impl Link {
             }
         }
     }
+}
+
+/// Why a helper is not started whose settings have masks.
+fn no_secrets(lacking: &[String]) -> String {
+    format!(
+        "the secrets of {} are not in this home: a mask ({MASK}) stands in their place. A backup has the secrets of threads only with \
+         --with-secrets; resume the thread with a `config` that has them, or write them into the settings",
+        lacking.join(", ")
+    )
 }
 
 impl Drop for HttpLink {

@@ -10,7 +10,7 @@ use skein_protocol::helper::{McpAuthStatus, McpServerConnectionStatus, McpServer
 
 use super::life::OnUnresponsive;
 use super::limits::HelperLimits;
-use super::masks::Hidden;
+use super::masks::{Hidden, MASK, masked_args};
 use super::{environment, shown_args};
 use crate::policy;
 
@@ -264,6 +264,27 @@ impl HelperSpec {
             }
         }
         status
+    }
+
+    /// The settings of it that are masks and no values: their secrets are not there.
+    #[must_use]
+    pub fn lacking(&self) -> Vec<String> {
+        let named = |key: &str, secrets: &Secrets| {
+            let masks = secrets.0.iter().filter(|(_, value)| *value == MASK);
+            masks.map(|(name, _)| format!("{key}.{name}")).collect::<Vec<_>>()
+        };
+        match &self.transport {
+            Transport::Stdio(stdio) => {
+                let args: Vec<&str> = stdio.args.iter().map(String::as_str).collect();
+                let is_lacking = args.contains(&MASK) || masked_args(&args).contains(&true);
+                let args = is_lacking.then(|| "args".to_owned());
+                named("env", &stdio.env).into_iter().chain(args).collect()
+            }
+            Transport::Http(http) => {
+                let url = (http.url.contains(MASK) && http.url == http.shown_url()).then(|| "url".to_owned());
+                named("http_headers", &http.http_headers).into_iter().chain(url).collect()
+            }
+        }
     }
 
     /// What is masked in all that the helper says of itself and of what goes wrong with it.

@@ -57,8 +57,7 @@ impl HomePaths {
     /// every UUID.
     #[must_use]
     pub fn rollout(&self, shelf: Shelf, thread: ThreadId) -> PathBuf {
-        let last = thread.uuid().as_bytes().last().copied().unwrap_or_default();
-        self.shelf(shelf).join(format!("{last:02x}")).join(format!("{thread}.jsonl"))
+        self.shelf(shelf).join(folder_of(thread)).join(format!("{thread}.jsonl"))
     }
 
     /// Rollouts of deleted threads, until they are purged.
@@ -77,6 +76,18 @@ impl HomePaths {
     #[must_use]
     pub fn blobs(&self) -> PathBuf {
         self.root.join("blobs")
+    }
+
+    /// Secrets of threads, in folders as those of their rollouts.
+    #[must_use]
+    pub fn secrets(&self) -> PathBuf {
+        self.root.join("secrets")
+    }
+
+    /// The secrets of a thread.
+    #[must_use]
+    pub fn secrets_of(&self, thread: ThreadId) -> PathBuf {
+        self.secrets().join(folder_of(thread)).join(format!("{thread}.json"))
     }
 
     /// One empty file for each rollout whose end is not known to be closed and indexed.
@@ -132,6 +143,12 @@ impl HomePaths {
     pub fn lock(&self) -> PathBuf {
         self.root.join("lock")
     }
+}
+
+/// The folder of what is a thread's.
+fn folder_of(thread: ThreadId) -> String {
+    let last = thread.uuid().as_bytes().last().copied().unwrap_or_default();
+    format!("{last:02x}")
 }
 
 /// The home when no flag names one: `$SKEIN_HOME`, else `$XDG_DATA_HOME/skein`, else `~/.local/share/skein`. An empty

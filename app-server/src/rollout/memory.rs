@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::time::Instant;
 
-use super::record::Record;
+use super::record::{Record, SecretValues};
 use super::sift::Sift;
 use super::{
     AppendError, Appended, CopyError, Keep, Lease, Loaded, MayHold, MoveError, Page, ReadError, Repair,
@@ -133,6 +133,15 @@ impl RolloutStore for MemoryStore {
         state.written.push(thread);
         state.counts.appends += 1;
         Ok(Appended { head })
+    }
+
+    async fn secrets(&self, thread: ThreadId) -> SecretValues {
+        let state = self.state();
+        let settings =
+            state.rollouts.get(&thread).into_iter().flatten().filter_map(|record| record.body.settings());
+        let mut secrets = SecretValues::default();
+        settings.for_each(|settings| secrets.add(settings.secrets.0.clone()));
+        secrets
     }
 
     async fn head(&self, thread: ThreadId) -> Result<EventSeq, ReadError> {

@@ -26,7 +26,7 @@ pub mod order;
 pub mod record;
 pub mod sift;
 
-use record::Record;
+use record::{Record, SecretValues};
 pub use sift::MayHold;
 
 /// How much an [`append`](RolloutStore::append) promises before it returns.
@@ -300,6 +300,9 @@ pub trait RolloutStore: Send + Sync {
     /// # Errors
     /// [`ReadError`].
     async fn head(&self, thread: ThreadId) -> Result<EventSeq, ReadError>;
+
+    /// The secrets of the thread's settings; none where there are none, or they cannot be read.
+    async fn secrets(&self, thread: ThreadId) -> SecretValues;
 
     /// The end of the rollout, mended: a torn end is cut off (and the rollout marked open first). What it costs depends on
     /// the last turn, not on the rollout. From here on the store holds what it needs to append, until

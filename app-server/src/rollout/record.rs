@@ -30,6 +30,35 @@ pub struct Record {
     pub body: RecordBody,
 }
 
+impl RecordBody {
+    /// The settings of the thread, where the record says them.
+    #[must_use]
+    pub fn settings(&self) -> Option<&ThreadSettings> {
+        if let Self::ThreadCreated(created) = self {
+            Some(&created.settings)
+        } else if let Self::ThreadMeta(meta) = self {
+            meta.settings.as_ref()
+        } else if let Self::TurnCompleted(completed) = self {
+            Some(&completed.header.settings)
+        } else {
+            None
+        }
+    }
+
+    /// The same, to change them.
+    pub fn settings_mut(&mut self) -> Option<&mut ThreadSettings> {
+        if let Self::ThreadCreated(created) = self {
+            Some(&mut created.settings)
+        } else if let Self::ThreadMeta(meta) = self {
+            meta.settings.as_mut()
+        } else if let Self::TurnCompleted(completed) = self {
+            Some(&mut completed.header.settings)
+        } else {
+            None
+        }
+    }
+}
+
 impl Record {
     /// Whether a reader that comes from the end has to read no further back to know the thread.
     #[must_use]

@@ -11,10 +11,11 @@ use skein_protocol::turn::{Turn, TurnError, TurnItemsView, TurnStatus};
 use uuid::Uuid;
 
 use crate::clock::WallMs;
+use crate::config::secrets;
 use crate::index::ThreadRow;
 use crate::rollout::record::{
     ForkOrigin, Goal, ItemCheckpoint, ItemCompleted, ItemStarted, ItemText, ReadMark, Record, RecordBody,
-    TakenBack, ThreadCreated, ThreadHeader, ThreadOpened, ThreadSettings, TurnCompleted,
+    SecretValues, TakenBack, ThreadCreated, ThreadHeader, ThreadOpened, ThreadSettings, TurnCompleted,
 };
 
 mod cut;
@@ -235,6 +236,14 @@ impl History {
     #[must_use]
     pub fn settings(&self) -> &ThreadSettings {
         &self.settings
+    }
+
+    /// Adds the secrets of the thread, which are in none of its records; of a rollout of an earlier version, which has some, they
+    /// are taken out.
+    pub fn add_secrets(&mut self, mut stored: SecretValues) {
+        let (config, found) = secrets::take_out_stored(&self.settings.config);
+        stored.add(found);
+        (self.settings.config, self.settings.secrets) = (config, stored);
     }
 
     /// What the model has used.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use serde_json::{Map, Value};
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_protocol::settings::{
@@ -13,9 +14,9 @@ use skein_protocol::thread::{
 };
 
 use crate::clock::WallMs;
-use crate::config::{Config, Overrides};
+use crate::config::{Config, Overrides, secrets};
 use crate::policy;
-use crate::rollout::record::{Goal, ThreadSettings};
+use crate::rollout::record::{Goal, SecretValues, ThreadSettings};
 
 /// The response of `thread/start`: whoever the client wants to decide on approvals, it is the user. As of `thread/resume`, it has no turns yet.
 #[must_use]
@@ -95,7 +96,7 @@ pub fn new_settings(params: &ThreadStartParams, overrides: &Overrides, config: &
     let or = |given: &Option<String>, over: &Option<String>, base: &str| {
         given.clone().or_else(|| over.clone()).unwrap_or_else(|| base.to_owned())
     };
-    ThreadSettings {
+    let mut settings = ThreadSettings {
         cwd: working_directory(params.cwd.as_deref()),
         model: or(&params.model, &overrides.model, &config.model),
         model_provider: or(&params.model_provider, &overrides.model_provider, &config.model_provider),
@@ -115,9 +116,19 @@ pub fn new_settings(params: &ThreadStartParams, overrides: &Overrides, config: &
         base_instructions: params.base_instructions.clone().or(said.instructions),
         developer_instructions: params.developer_instructions.clone().or(said.developer_instructions),
         personality: params.personality.or(said.personality),
-        config: params.config.clone().unwrap_or_default(),
+        config: Map::new(),
+        secrets: SecretValues::default(),
         dynamic_tools: params.dynamic_tools.clone().unwrap_or_default(),
-    }
+    };
+    params.config.iter().for_each(|config| set_config(&mut settings, config));
+    settings
+}
+
+/// Keeps the `config` of a request, its secrets apart. Those of an earlier one stay: a fork may begin before it.
+pub fn set_config(settings: &mut ThreadSettings, config: &Map<String, Value>) {
+    let (shown, found) = secrets::take_out(config);
+    settings.config = shown;
+    settings.secrets.add(found);
 }
 
 /// When the user of a thread is asked. One that was made before this could be chosen is as the default has it.

@@ -10,6 +10,7 @@ mod leaks;
 mod lines;
 mod reload;
 mod resources;
+mod secrets;
 mod shared;
 mod stalled;
 mod start;

@@ -188,3 +188,29 @@ async fn what_does_not_belong_among_the_texts_is_named_and_stays() {
     assert_eq!(found, [(Kind::Foreign, false), (Kind::WrongFolder, false), (Kind::Mode, true)].into());
     assert_eq!((findings.len(), unnamed), (5, vec![(at("open to others"), true)]), "{findings:#?}");
 }
+
+#[tokio::test]
+async fn secrets_of_a_thread_that_is_nowhere_are_removed_and_those_of_others_stay() {
+    let made = Made::new();
+    let (kept, trashed, gone) = (thread(0x0f), thread(0x1f), thread(0x2f));
+    made.says("threads/0f", &format!("{kept}.jsonl"), kept, "words");
+    made.says("trash", &format!("{trashed}.1.jsonl"), trashed, "words");
+    let at = |id: ThreadId| HomePaths::new(Path::new("")).secrets_of(id);
+    for (id, text) in [(kept, "{}"), (trashed, "{}"), (gone, "{}")] {
+        let path = at(id);
+        made.write(path.parent().unwrap().to_str().unwrap(), &format!("{id}.json"), text.as_bytes());
+    }
+    let unnamed = vec![(at(gone).display().to_string(), false)];
+    assert_eq!(made.gc(&Order::default()).await.2, unnamed);
+    let order = Order { gc: Gc::Yes, ..Order::default() };
+    let (_, _, unnamed) = made.gc(&order).await;
+    assert_eq!(unnamed, [(at(gone).display().to_string(), true)]);
+    let is_there = |id| made.dir.path().join(at(id)).exists();
+    assert_eq!([kept, trashed, gone].map(is_there), [true, true, false]);
+    fs::write(made.dir.path().join(at(kept)), "half").unwrap();
+    let (_, findings, _) = made.gc(&Order::default()).await;
+    assert!(
+        findings.iter().any(|finding| finding.kind == Kind::Secrets && finding.thread == Some(kept)),
+        "{findings:?}"
+    );
+}

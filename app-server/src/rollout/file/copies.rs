@@ -9,7 +9,7 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 use super::layer::{LayerFile, Open};
 use super::places::Places;
 use super::writer::encode;
-use super::{Marks, blobs, pages, scan};
+use super::{Marks, blobs, pages, scan, secrets};
 use crate::rollout::record::Record;
 use crate::rollout::{AppendError, Appended, CopyError, DiskKind, Lease, ReadError, Shelf, line};
 
@@ -37,7 +37,9 @@ pub(super) fn copy(
     if places.open_rollout(thread, Open::Read).is_ok() {
         return Err(AppendError::Conflict { thread, head: EventSeq(0) }.into());
     }
-    let kept = blobs::keep(places, thread, &texts);
+    let kept = blobs::keep(places, thread, &texts)
+        .and_then(|()| secrets::copy(places, from, thread))
+        .and_then(|()| secrets::keep(places, thread, then));
     if let Err(error) = kept.and_then(|()| make(places, &*source, length, thread, &bytes)) {
         // What cannot be removed now is no rollout, and is removed at the next start.
         places.layer.remove(&places.part(thread)).ok();
@@ -71,6 +73,7 @@ pub(super) fn put(
     let (layer, part) = (&places.layer, places.part(thread));
     let lines = encode(&mut records, 0, Marks::default())?;
     blobs::keep(places, thread, &lines.blobs)?;
+    secrets::keep(places, thread, &records)?;
     layer.remove(&part)?;
     let file = layer.open(&part, Open::New)?;
     let made = file.write_at(&lines.bytes, 0).and_then(|()| places.sync(&*file)).and_then(|()| {

@@ -1,6 +1,6 @@
 //! Rollouts as files: `threads/<last two digits of the id>/<id>.jsonl`, `archived/` likewise, `trash/<id>.<deleted, Unix
 //! ms>.jsonl` for deleted ones, and `open/<id>` for those that may not be closed. Texts that are too large for a line stand in
-//! `blobs/`.
+//! `blobs/`, and secrets of threads in `secrets/`.
 //!
 //! Each thread has one writer while it is held (from its first append or load to `release`); reads open the file
 //! for themselves and see no further than what was acknowledged. All blocking work runs on the bounded pools.
@@ -11,12 +11,13 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use async_trait::async_trait;
+use serde_json::Map;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::task::JoinError;
 use tokio::time::Instant;
 
 use super::blob::Texts;
-use super::record::Record;
+use super::record::{Record, SecretValues};
 use super::sift::Sift;
 use super::{
     AppendError, Appended, CopyError, Keep, Lease, Loaded, MayHold, MoveError, Page, ReadError, RolloutStore,
@@ -35,6 +36,7 @@ mod lines;
 mod pages;
 mod places;
 mod scan;
+mod secrets;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -176,6 +178,15 @@ impl RolloutStore for FileStore {
         done.await.unwrap_or_else(|panic| {
             Err(AppendError::Unknown { thread: lease.thread, reason: panic.to_string() }.into())
         })
+    }
+
+    async fn secrets(&self, thread: ThreadId) -> SecretValues {
+        let read = self.naming(Pool::Read, move |shared| secrets::read(&shared.places, thread)).await;
+        let none = |error: io::Error| {
+            tracing::warn!(%thread, %error, "the secrets of a thread cannot be read; its helpers start without");
+            Map::new()
+        };
+        SecretValues(read.unwrap_or_else(none))
     }
 
     async fn head(&self, thread: ThreadId) -> Result<EventSeq, ReadError> {

@@ -13,6 +13,7 @@ use skein_protocol::ids::ThreadId;
 use super::Counters;
 use super::blobs::Blobs;
 use super::layer::{FileLayer, LayerFile, Open};
+use super::secrets;
 use crate::clock::{Clock, WallMs};
 use crate::home::HomePaths;
 use crate::policy;
@@ -86,6 +87,11 @@ impl Places {
         self.paths.rollout(shelf, thread)
     }
 
+    /// Where the secrets of a thread stand.
+    pub fn secrets(&self, thread: ThreadId) -> PathBuf {
+        self.paths.secrets_of(thread)
+    }
+
     /// Where a new rollout is made.
     pub fn rollout(&self, thread: ThreadId) -> PathBuf {
         self.on(Shelf::Threads, thread)
@@ -143,13 +149,19 @@ impl Places {
         self.carry(thread, &self.on(there, thread), &self.trash.join(format!("{thread}.{}.jsonl", at.0)))
     }
 
-    /// Removes what was put into the trash before this time. Files whose names are not ours are passed over.
+    /// Removes what was put into the trash before this time, with its secrets. Files whose names are not ours are passed over.
     pub fn purge(&self, before: WallMs) -> io::Result<usize> {
         let mut removed = 0;
         for entry in self.layer.entries(&self.trash)? {
-            if entry.regular && deleted_at(&entry.path).is_some_and(|at| at < before) {
-                removed += usize::from(self.layer.remove(&entry.path)?);
+            let Some((thread, _)) = deleted(&entry.path).filter(|(_, at)| entry.regular && *at < before)
+            else {
+                continue;
+            };
+            // An import may have brought a thread back that was deleted here.
+            if self.shelf(thread).is_none() {
+                secrets::remove(self, thread)?;
             }
+            removed += usize::from(self.layer.remove(&entry.path)?);
         }
         Ok(removed)
     }
@@ -342,11 +354,10 @@ fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// When a file of the trash was put there: `<thread>.<Unix ms>.jsonl`.
-fn deleted_at(path: &Path) -> Option<WallMs> {
+/// Whose rollout a file of the trash is, and when it was put there: `<thread>.<Unix ms>.jsonl`.
+fn deleted(path: &Path) -> Option<(ThreadId, WallMs)> {
     let (thread, at) = path.file_name()?.to_str()?.strip_suffix(".jsonl")?.split_once('.')?;
-    thread.parse::<ThreadId>().ok()?;
-    at.parse().ok().map(WallMs)
+    Some((thread.parse().ok()?, WallMs(at.parse().ok()?)))
 }
 
 /// The thread that a file is named after.

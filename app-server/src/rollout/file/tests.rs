@@ -17,6 +17,7 @@ mod ends;
 mod evasive;
 mod faults;
 mod power;
+mod secrets;
 mod shelves;
 
 /// A home with a file store over a fault layer.

@@ -10,7 +10,7 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::layer::{LayerFile, Open};
 use super::scan::{self, Marks, Scan};
-use super::{Counters, Places, blobs, pages};
+use super::{Counters, Places, blobs, pages, secrets};
 use crate::home::Term;
 use crate::policy;
 use crate::rollout::blob::Blob;
@@ -118,6 +118,7 @@ impl Writer {
         let Lines { bytes, marks, blobs } =
             encode(&mut records, self.end(), self.marks).map_err(|error| self.refused(error.into()))?;
         blobs::keep(&self.places, self.thread, &blobs).map_err(|error| self.refused(error))?;
+        secrets::keep(&self.places, self.thread, &records).map_err(|error| self.refused(error))?;
         self.write(bytes, keep).map_err(|error| self.refused(error))?;
         self.head = head;
         self.marks = marks;

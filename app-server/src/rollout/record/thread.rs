@@ -1,5 +1,7 @@
 //! Records that are about the thread as a whole: what it is, what it works with, where it stands, where it comes from.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
@@ -54,12 +56,41 @@ pub struct ThreadSettings {
     /// The tone of the agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub personality: Option<Personality>,
-    /// What the client sent as `config`, such as its helpers.
+    /// What the client sent as `config`, such as its helpers, without the secrets. Rollouts of earlier versions have them here.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub config: Map<String, Value>,
+    /// The secrets of that `config`. They are in no line: a store keeps them in a file of their own.
+    #[serde(skip)]
+    pub secrets: SecretValues,
     /// The tools that the client carries out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dynamic_tools: Vec<DynamicToolSpec>,
+}
+
+/// Secrets by the keys of a `config`. It prints as how many there are.
+#[derive(Clone, Default, PartialEq)]
+pub struct SecretValues(pub Map<String, Value>);
+
+impl fmt::Debug for SecretValues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SecretValues").field(&self.0.len()).finish()
+    }
+}
+
+impl SecretValues {
+    /// Adds secrets; a newer one of the same key takes the place.
+    pub fn add(&mut self, newer: Map<String, Value>) {
+        merge(&mut self.0, newer);
+    }
+}
+
+fn merge(there: &mut Map<String, Value>, newer: Map<String, Value>) {
+    for (key, value) in newer {
+        match (there.get_mut(&key), value) {
+            (Some(Value::Object(there)), Value::Object(newer)) => merge(there, newer),
+            (_, value) => drop(there.insert(key, value)),
+        }
+    }
 }
 
 impl ThreadSettings {

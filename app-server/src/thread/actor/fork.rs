@@ -141,6 +141,7 @@ impl Copy {
         let read = History::read_as(store, self.from, self.id, cut.up_to).await;
         let mut history = read.map_err(|error| self.unreadable(error))?;
         history.skip_to(cut.up_to);
+        history.add_secrets(store.secrets(self.from).await);
         for record in self.beginning(services, cut) {
             history.apply(&record);
         }

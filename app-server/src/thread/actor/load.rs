@@ -6,7 +6,7 @@ use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use tokio::sync::mpsc;
 
 use super::{Child, Owner};
-use crate::config::{Overrides, helpers_from_thread_config};
+use crate::config::{Overrides, helpers_from_thread_config, secrets};
 use crate::policy;
 use crate::rollout::record::RecordBody;
 use crate::rollout::{Keep, ReadError, Shelf};
@@ -137,11 +137,11 @@ impl Owner {
 
     /// The thread's own helpers, as its first client named them, unless who resumes names others.
     fn recall_overrides(&mut self, history: &History) {
-        let config = &history.settings().config;
-        if self.overrides != Overrides::default() || config.is_empty() {
+        let settings = history.settings();
+        if self.overrides != Overrides::default() || settings.config.is_empty() {
             return;
         }
-        match helpers_from_thread_config(config) {
+        match helpers_from_thread_config(&secrets::put_back(&settings.config, &settings.secrets.0)) {
             Ok(overrides) => self.overrides = overrides,
             Err(errors) => {
                 tracing::warn!(thread = %self.id, %errors, "the thread's own settings are left out")
@@ -213,6 +213,7 @@ pub(super) async fn read(services: &Services, id: ThreadId) -> Result<LoadedThre
     let read = History::read_end(services.store.as_ref(), id, policy::HISTORY_WINDOW).await;
     let mut history = read.map_err(|source| ThreadError::Unreadable { id, source })?;
     history.skip_to(loaded.head);
+    history.add_secrets(services.store.secrets(id).await);
     history.set_archived(shelf == Shelf::Archive);
     Ok(LoadedThread { history, head: loaded.head, epoch, cut: loaded.repair.cut > 0, surroundings: None })
 }

@@ -242,7 +242,9 @@ fn take(settings: &mut ThreadSettings, given: Given) {
     set(&mut settings.approval_policy, given.approval_policy);
     set(&mut settings.approvals_reviewer, given.approvals_reviewer);
     set(&mut settings.base_instructions, given.base_instructions);
-    set(&mut settings.config, given.config);
+    if let Some(config) = given.config {
+        pictures::set_config(settings, &config);
+    }
     let own = |cwd: String| pictures::working_directory(Some(&cwd));
     set(&mut settings.cwd, given.cwd.map(own));
     set(&mut settings.developer_instructions, given.developer_instructions);

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::clock::WallMs;
-use crate::rollout::record::Record;
+use crate::rollout::record::{Record, SecretValues};
 use crate::rollout::{
     AppendError, Appended, CopyError, DiskKind, Keep, Lease, Loaded, MayHold, MoveError, Page, ReadError,
     RolloutStore, Shelf, StoreCounts,
@@ -272,6 +272,10 @@ impl RolloutStore for Disk {
     fn release(&self, thread: ThreadId) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&thread);
         self.inner.release(thread);
+    }
+
+    async fn secrets(&self, thread: ThreadId) -> SecretValues {
+        self.inner.secrets(thread).await
     }
 
     async fn head(&self, thread: ThreadId) -> Result<EventSeq, ReadError> {

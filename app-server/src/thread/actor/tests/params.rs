@@ -37,7 +37,7 @@ fn setting(param: &str) -> Option<(&'static str, Value)> {
         "approvalPolicy" => ("approvalPolicy", json!("on-request")),
         "baseInstructions" => ("baseInstructions", json!("base")),
         "collaborationMode" => ("collaborationMode", mode),
-        "config" => ("config", json!({ "some": "thing" })),
+        "config" => ("config", json!({ "features": { "default_mode_request_user_input": false } })),
         "cwd" => ("cwd", json!("/")),
         "developerInstructions" => ("developerInstructions", json!("beside")),
         "effort" => ("reasoningEffort", json!("high")),

@@ -1,0 +1,89 @@
+//! Secrets of threads: `secrets/<last two digits of the id>/<id>.json`, each replaced as a whole. Everything here blocks.
+//!
+//! Secrets are on disk before the record whose settings they belong to. They stay as long as the thread, and go when it is removed
+//! from the trash: a fork has a copy.
+
+use std::io;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use skein_protocol::ids::ThreadId;
+
+use super::layer::Open;
+use super::places::Places;
+use crate::policy;
+use crate::rollout::record::{Record, SecretValues};
+
+/// The secrets of a thread. A file that is damaged has none.
+///
+/// # Errors
+/// When the disk refuses.
+pub(super) fn read(places: &Places, thread: ThreadId) -> io::Result<Map<String, Value>> {
+    let path = places.secrets(thread);
+    let file = match places.layer.open(&path, Open::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Map::new()),
+        opened => opened?,
+    };
+    let length = usize::try_from(file.len()?).unwrap_or(usize::MAX).min(policy::SECRETS_BYTES);
+    let mut bytes = vec![0; length];
+    let came = file.read_at(&mut bytes, 0)?;
+    serde_json::from_slice(bytes.get(..came).unwrap_or_default()).or_else(|error| {
+        tracing::warn!(%thread, %error, path = %path.display(), "the secrets of a thread cannot be read");
+        Ok(Map::new())
+    })
+}
+
+/// Sees to it that the secrets of these records are on disk.
+pub(super) fn keep(places: &Places, thread: ThreadId, records: &[Record]) -> io::Result<()> {
+    let new = of(records);
+    if new.is_empty() {
+        return Ok(());
+    }
+    let before = read(places, thread)?;
+    let mut after = SecretValues(before.clone());
+    after.add(new);
+    if after.0 == before { Ok(()) } else { write(places, thread, &after.0) }
+}
+
+/// Gives a fork the secrets of the thread that it begins as.
+pub(super) fn copy(places: &Places, from: ThreadId, to: ThreadId) -> io::Result<()> {
+    let secrets = read(places, from)?;
+    if secrets.is_empty() { Ok(()) } else { write(places, to, &secrets) }
+}
+
+/// Removes the secrets of a thread that is gone.
+pub(super) fn remove(places: &Places, thread: ThreadId) -> io::Result<()> {
+    places.layer.remove(&places.secrets(thread)).map(drop)
+}
+
+/// The secrets of records, the newest of each key.
+pub(in crate::rollout) fn of(records: &[Record]) -> Map<String, Value> {
+    let mut all = SecretValues::default();
+    for settings in records.iter().filter_map(|record| record.body.settings()) {
+        all.add(settings.secrets.0.clone());
+    }
+    all.0
+}
+
+fn write(places: &Places, thread: ThreadId, secrets: &Map<String, Value>) -> io::Result<()> {
+    let path = places.secrets(thread);
+    let folders: Vec<&Path> = path.ancestors().skip(1).take(2).collect();
+    folders.into_iter().rev().try_for_each(|folder| places.make_folder(folder))?;
+    let (layer, part) = (&places.layer, path.with_extension(PART));
+    layer.remove(&part)?;
+    let bytes = serde_json::to_vec(secrets)?;
+    let made = layer.open(&part, Open::New).and_then(|file| {
+        file.write_at(&bytes, 0)?;
+        places.sync(&*file)?;
+        layer.rename(&part, &path)?;
+        path.parent().map_or(Ok(()), |folder| layer.sync_folder(folder))
+    });
+    if made.is_err() {
+        // What cannot be removed now goes with the next write, or with `skein fsck --mend`.
+        layer.remove(&part).ok();
+    }
+    made
+}
+
+/// What the names of files end with that are not whole yet.
+const PART: &str = "part";
