@@ -166,9 +166,9 @@ async fn messages_of_one_answer_are_items_with_their_phases_and_their_last_word(
         ModelEvent::ToolCall(call),
     ]));
     client.turn(thread, "one").await;
-    let message = |item: ThreadItem| match item.body {
-        ThreadItemBody::AgentMessage(message) => Some((message.text, message.phase)),
-        _ => None,
+    let message = |item: ThreadItem| {
+        let ThreadItemBody::AgentMessage(message) = item.body else { return None };
+        Some((message.text, message.phase))
     };
     let started = client.log.iter().filter_map(Message::params::<ItemStarted>);
     let started: Vec<_> = started.filter_map(|begun| message(begun.item)).take(2).collect();
