@@ -206,7 +206,7 @@ impl Home {
     /// When it does not end.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         // Guards are known by their helpers, which may be gone before them.
-        self.family();
+        let _ = self.family();
         self.signal(Signal::SIGKILL)?;
         self.exited(PATIENCE).await?;
         Ok(())
@@ -218,7 +218,7 @@ impl Home {
     /// # Errors
     /// When they do not end.
     pub async fn kill_with_guards(&mut self) -> anyhow::Result<()> {
-        self.family();
+        let _ = self.family();
         self.signal(Signal::SIGSTOP)?;
         let guards = self.family().guards;
         for order in [Signal::SIGSTOP, Signal::SIGKILL] {
