@@ -131,7 +131,10 @@ impl Lines {
                 self.push(format!("has thought {summary:?} {content:?}, and gets back {back}"));
             }
             ModelEvent::ToolCall(call) => {
-                self.push(format!("calls {} {} {}", call.id, call.callee.name(), call.arguments));
+                let more = serde_json::to_string(&call.more).unwrap();
+                let more =
+                    if call.more.is_empty() { String::new() } else { format!(", and gets back {more}") };
+                self.push(format!("calls {} {} {}{more}", call.id, call.callee.name(), call.arguments));
             }
             ModelEvent::Usage(usage) => self.push(format!(
                 "has read {} ({} from its cache, {} into it) and written {} ({} of them thoughts)",
