@@ -101,7 +101,7 @@ class Walk:
             wishes["model"] = "another-model"
         self.steps.append(start(client, thread, **wishes))
         # The first message puts it on disk; without one it is another kind of thread, which a story shows.
-        self.threads[thread] = {"place": "active", "held": None, "by": {client}, "turns": []}
+        self.threads[thread] = {"place": "active", "held": None, "by": {client}, "turns": [], "whole": True}
         self.say(client, thread, "@say hello")
 
     def say(self, client, thread, words, answer="accept"):
@@ -132,6 +132,7 @@ class Walk:
     def fail(self):
         client, thread = self.mine()
         if thread:
+            self.threads[thread]["whole"] = False
             self.say(client, thread, self.dice.choice(["@fail 400", "@fail 401", "@fail 500", "@cut half a"]))
 
     def held(self):
@@ -149,6 +150,7 @@ class Walk:
         if self.dice.random() < 0.5:
             end = ask(client, "turn/interrupt", {"threadId": thread, "turnId": self.dice.choice([name, ""])})
             self.steps.append(then_end(end, heard))
+            self.threads[thread]["whole"] = False
         else:
             self.steps.append(release(gate, heard))
         self.threads[thread]["turns"].append(name)
@@ -180,6 +182,9 @@ class Walk:
         client, thread = self.client(), self.dice.choice(there)
         params = {"threadId": thread}
         kind = self.dice.choice(["thread/read", "thread/turns/list", "thread/items/list", "thread/loaded/list"])
+        # What is kept of a turn that was cut off is on a page more.
+        if kind == "thread/items/list" and not self.threads[thread]["whole"]:
+            kind = "thread/turns/list"
         if kind == "thread/read":
             return self.steps.append(ask(client, kind, {**params, "includeTurns": self.dice.random() < 0.5}))
         if kind == "thread/loaded/list":
@@ -211,11 +216,14 @@ class Walk:
         if thread:
             copy = self.new("T")
             self.steps.append(ask(client, "thread/fork", {"threadId": thread}, {copy: ["thread", "id"]}))
-            self.threads[copy] = {"place": "active", "held": None, "by": {client}, "turns": []}
+            self.threads[thread]["forked"] = True
+            whole = self.threads[thread]["whole"]
+            self.threads[copy] = {"place": "active", "held": None, "by": {client}, "turns": [], "whole": whole}
 
     def archive(self):
         client = self.client()
         active, archived = self.said(place="active", held=None), self.said(place="archived")
+        active = [name for name in active if not self.threads[name].get("reverted")]
         if active and self.dice.random() < 0.6:
             thread = self.dice.choice(active)
             self.steps.append(ask(client, "thread/archive", {"threadId": thread}))
@@ -226,7 +234,8 @@ class Walk:
             self.threads[thread]["place"] = "active"
 
     def delete(self):
-        there = self.said(held=None)
+        # The peer deletes no thread that another one was forked from.
+        there = [name for name in self.said(held=None) if not self.threads[name].get("forked")]
         if len(there) > 2:
             thread = self.dice.choice(there)
             self.steps.append(ask(self.client(), "thread/delete", {"threadId": thread}))
@@ -264,6 +273,8 @@ class Walk:
             at = self.dice.randrange(1, len(turns))
             self.steps.append(ask(client, "thread/revert", {"threadId": thread, "beforeTurnId": turns[at]}))
             del turns[at:]
+            # The peer lists one twice that is archived then.
+            self.threads[thread]["reverted"] = True
 
     def wrong(self):
         self.steps.append(self.dice.choice(wrong_requests(self.client(), self.dice.choice([NOWHERE, NOWHERE, BAD]))))
