@@ -111,11 +111,17 @@ export type Methods = {
   "turn/steer": { params: TurnSteerParams; result: TurnSteerResponse };
   /** Ends the turn that runs. */
   "turn/interrupt": { params: TurnInterruptParams; result: TurnInterruptResponse };
-  /** The helpers of a thread and how each is doing. Never waits for a helper. */
+  /**
+   * The helpers of a thread and how each is doing, from memory. Without a thread: those of the settings. A helper that runs
+   * is looked at; another one is started for the answer, which waits for its start, and ends with it.
+   */
   "mcpServerStatus/list": { params: ListMcpServerStatusParams; result: ListMcpServerStatusResponse };
   /** Calls a tool of one of the thread's helpers. Answered when the tool is done, however long that takes. */
   "mcpServer/tool/call": { params: McpServerToolCallParams; result: McpServerToolCallResponse };
-  /** Reads a resource of one of the thread's helpers. Answered when the helper does. */
+  /**
+   * Reads a resource of one of the thread's helpers. Answered when the helper does. Without a thread the helper of the
+   * settings is started for the answer, and what it asks the user is refused.
+   */
   "mcpServer/resource/read": { params: McpResourceReadParams; result: McpResourceReadResponse };
   /** The models that turns can use. */
   "model/list": { params: ModelListParams; result: ModelListResponse };
