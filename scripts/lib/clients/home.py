@@ -32,6 +32,8 @@ class Home:
         self.connects, self.codex = connects, os.path.join(folder, "codex")
         self.transcript = os.path.join(folder, "transcript")
         self.log = os.path.join(folder, "server.log")
+        # While it is there, the end of a turn waits: wire.py.
+        self.hold = os.path.join(folder, "hold")
         # Where a browser keeps what is its own.
         self.profile = os.path.join(folder, "profile")
         # How the servers ended that clients have started: wire.py writes a line for each.
@@ -50,7 +52,7 @@ class Home:
         """Starts the server that the client connects to, or makes the program that it starts."""
         if self.connects:
             self.serve()
-            self.between = self.python(["wire.py", "websocket", self.transcript, self.address], stdout=subprocess.PIPE)
+            self.between = self.python(["wire.py", "websocket", self.transcript, self.address, self.hold], stdout=subprocess.PIPE)
             self.codex = self.address_of("wire.py", self.between)
         else:
             with open(self.codex, "w") as script:
@@ -167,6 +169,11 @@ class Home:
         ours = [os.path.basename(program).encode() for program in (self.programs.codex, self.programs.skein)]
         serves = lambda line: os.path.basename(line[0]) in ours and line[1:2] in ([b"app-server"], [b"serve"])
         return [pid for pid, line in words.items() if serves(line)]
+
+    def requested(self, method, since=0):
+        """Params of what clients have requested by this name, from this line of the transcript on."""
+        entries = [entry for entry in self.entries(since) if entry["dir"] == "c2s"]
+        return [entry["msg"]["params"] for entry in entries if entry.get("msg", {}).get("method") == method]
 
     def said(self, method, since=0):
         """Params of what the server has said by this name, from this line of the transcript on."""

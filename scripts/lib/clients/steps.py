@@ -5,7 +5,8 @@ import subprocess
 
 from home import until
 
-NAMES = ["start", "prompt", "streamed answer", "MCP tool call", "approval", "interrupt", "resume", "resume after kill -9", "list"]
+LATE = "message at the end"
+NAMES = ["start", "prompt", "streamed answer", "MCP tool call", "approval", "interrupt", LATE, "resume", "resume after kill -9", "list"]
 # The model without a network streams numbered pieces: so many, of so many bytes, so many a second. A turn that is over
 # within milliseconds is lost on some clients, which wait for the end of a turn whose id they do not know yet, with Codex
 # as well.
@@ -153,5 +154,5 @@ class Program:
 
     def steps(self):
         """Each step by its name, in order; each builds on those before it."""
-        ways = [self.start, self.prompt, self.streamed, self.tool, self.approval, self.interrupt, self.resume, self.kill, self.listed]
+        ways = [self.start, self.prompt, self.streamed, self.tool, self.approval, self.interrupt, None, self.resume, self.kill, self.listed]
         return dict(zip(NAMES, ways))

@@ -32,16 +32,20 @@ REPLAYS = functools.partial(steps.Program, replays=True)
 PASSES_OVER = functools.partial(steps.Program, passes_over=True)
 
 
+# Only the terminal client has a user who types while a turn runs.
+WAITS = {steps.LATE: "a program waits for the end of a turn before it sends the next message"}
+
+
 class Row:
     """A client: its name, how it is run, whether it connects to a server, and the reasons why it has no cell for some steps."""
 
-    def __init__(self, name, kind, driver, connects=False, without={}):
+    def __init__(self, name, kind, driver, connects=False, without=WAITS):
         self.name, self.kind, self.driver, self.connects, self.without = name, kind, driver, connects, without
 
 
 ROWS = [
-    Row("codex --remote 0.169.0 (npm, websocket)", tui.Tui, TUI, connects=True),
-    Row("codex --remote 0.169.0, two on one thread", tui.Two, TUI, connects=True),
+    Row("codex --remote 0.169.0 (npm, websocket)", tui.Tui, TUI, connects=True, without={}),
+    Row("codex --remote 0.169.0, two on one thread", tui.Two, TUI, connects=True, without={}),
     Row("codex-app-server-sdk 0.5.1 (crate, websocket)", steps.Program, [os.environ["CLIENTS_CARGO"]], connects=True),
     Row("openai-codex 0.163.0 (PyPI)", steps.Program, [PYTHON, here("openai-codex.py")]),
     Row("codex-app-server-client 0.1.0 (PyPI)", steps.Program, [PYTHON, here("codex-app-server-client.py")]),
@@ -52,6 +56,7 @@ ROWS = [
         PASSES_OVER,
         ["node", here("ai-sdk.mjs")],
         without={
+            **WAITS,
             "approval": "ai-sdk-provider-codex-app-server passes over every request of a server",
             "list": "ai-sdk-provider-codex-app-server is a provider of models: it has no list of threads",
         },
@@ -89,6 +94,7 @@ AT_A_TIME = 3
 SHORT = {
     "streamed answer": "streamed",
     "MCP tool call": "tool",
+    steps.LATE: "at the end",
     "resume after kill -9": "kill -9",
     "second prompt": "2nd prompt",
     "reload in mid-stream": "reload",

@@ -159,6 +159,21 @@ class Tui:
         self.all_show(prompt, "the end of the turn", lambda answer: "Conversation interrupted" in answer)
         steps.interrupted(self.home, since)
 
+    def late(self):
+        """The terminal shows that a turn runs, while its end is on the way: what is sent then is answered, once."""
+        since, first, second = len(self.home.entries()), "::stream 4 8 10", "::stream 9 8 10"
+        open(self.home.hold, "w").close()
+        self.ask(first)
+        self.all_show(first, "the whole answer", lambda answer: numbers(answer) == list(range(4)))
+        steers = lambda: self.home.requested("turn/steer", since)
+        self.ask(second, taken=lambda screen: steers())
+        os.remove(self.home.hold)
+        self.counted(second, 9)
+        # The client may have a title made in a thread of its own.
+        items = [message["item"] for message in self.home.said("item/completed", since) if message["threadId"] == self.thread]
+        heard = [item["content"][0]["text"] for item in items if item["type"] == "userMessage"]
+        steps.equal(sorted(heard), sorted([first, second] * self.count))
+
     def resume(self):
         ended = self.terminals.pop()
         ended.type("/quit")
@@ -190,7 +205,7 @@ class Tui:
             terminal.end()
 
     def steps(self):
-        ways = [self.start, self.prompt, self.streamed, self.tool, self.approval, self.interrupt, self.resume, self.kill, self.listed]
+        ways = [self.start, self.prompt, self.streamed, self.tool, self.approval, self.interrupt, self.late, self.resume, self.kill, self.listed]
         return dict(zip(steps.NAMES, ways))
 
 

@@ -2,7 +2,9 @@
 
 usage: wire.py streams TRANSCRIPT ENDS CODEX ARGUMENT...    in the place of `codex`; the messages of its `app-server` are
                                                             written, and to ENDS its id and its exit code
-       wire.py websocket TRANSCRIPT SERVER                  in front of a server; prints {"address"}
+       wire.py websocket TRANSCRIPT SERVER HOLD             in front of a server; prints {"address"}. While there is a
+                                                            file HOLD, the end of a turn waits until its client has
+                                                            added a message to that turn, and what comes behind it, too
 
 What a client says may have any shape ("free"); what is answered may not."""
 
@@ -63,15 +65,31 @@ def streams(transcript, ends, command):
     os._exit(code if code >= 0 else 128 - code)
 
 
-async def websocket(transcript, server):
+class EndOfTurn:
+    """Holds messages of the server from the end of a turn on, once, until a message of a client has crossed that end."""
+
+    def __init__(self, file):
+        self.file, self.crossed = file, asyncio.Event()
+
+    async def sent(self, text):
+        if '"turn/steer"' in text:
+            self.crossed.set()
+
+    async def received(self, text):
+        if '"turn/completed"' in text and os.path.exists(self.file):
+            await self.crossed.wait()
+
+
+async def websocket(transcript, server, hold):
     from websockets.asyncio.client import connect
     from websockets.asyncio.server import serve
     from websockets.exceptions import WebSocketException
 
-    count = 0
+    count, end = 0, EndOfTurn(hold)
 
-    async def carry(source, sink, name, way):
+    async def carry(source, sink, name, way, passes):
         async for text in source:
+            await passes(text)
             transcript.write(name, way, text)
             await sink.send(text)
 
@@ -81,7 +99,7 @@ async def websocket(transcript, server):
         name = f"websocket-{count}"
         try:
             async with connect(server, max_size=None, compression=None, user_agent_header=None) as far:
-                ways = [carry(client, far, name, "c2s"), carry(far, client, name, "s2c")]
+                ways = [carry(client, far, name, "c2s", end.sent), carry(far, client, name, "s2c", end.received)]
                 tasks = [asyncio.ensure_future(way) for way in ways]
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 for task in tasks:
@@ -104,4 +122,4 @@ if __name__ == "__main__":
     if kind == "streams":
         streams(Transcript(path), rest[0], rest[1:])
     else:
-        asyncio.run(websocket(Transcript(path), rest[0]))
+        asyncio.run(websocket(Transcript(path), *rest))
