@@ -283,6 +283,7 @@ async fn tools_that_a_model_does_not_take_are_left_out_and_the_user_is_warned_on
         .set(&of("base_url"), "http://127.0.0.1:9/v1")
         .set(&of("wire_api"), "chat")
         .set(&of("request_max_retries"), 0)
+        .set(&of("stream_max_retries"), 0)
         .set(&of("max_tools"), 3)
         .start()
         .await?;
