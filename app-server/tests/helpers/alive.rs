@@ -126,9 +126,8 @@ async fn a_required_helper_that_never_started_is_not_waited_for_again_and_again(
 async fn a_helper_that_waits_for_its_restart_is_stopped_at_once() {
     let mut thread =
         Thread::start(|house| vec![HelperSpec { name: "a".into(), ..house.script("trap '' TERM; exit 9") }]);
-    for _ in 0..3 {
-        thread.failure().await;
-    }
+    thread.failure().await;
+    until("it waits", || thread.state() == HelperState::Restarting).await;
     let reports = thread.set.stop().await;
     assert_eq!(reports[0].survivors, 0);
     assert_eq!((thread.state(), thread.set.alive()), (HelperState::Stopped, 0));
