@@ -128,7 +128,9 @@ class Talk:
         plan = ["plain"] * self.turns
         for at in range(kills):
             plan[self.turns * (at + 1) // (kills + 1)] = "killed"
-        for kind, share in (("interrupt", 0.08), ("add", 0.05), ("compact", 0.04), ("leave", 0.03)):
+        # A message that is added in mid-answer, and compacted in the same turn, is not told to later turns: a known fault.
+        kinds = [("interrupt", 0.08), ("compact", 0.04), ("leave", 0.03)] + [("add", 0.05)] * self.place.adds
+        for kind, share in kinds:
             # The first turns are plain: a compaction needs something that was said.
             free = [at for at, planned in enumerate(plan) if planned == "plain" and at > 1]
             for at in self.draw.sample(free, min(len(free), max(1, round(share * self.turns)))):
