@@ -1,7 +1,5 @@
 //! A thread's helpers as the server sees them: sessions over MCP with servers written in shell, good and bad.
 
-use skein_protocol::methods::McpServerStatusList;
-use skein_protocol::table::Method;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -144,7 +142,7 @@ async fn a_call_that_cannot_be_asked_is_refused_with_what_to_do() {
         let call = thread.call(server, arguments);
         async { call.await.expect_err("it is refused").to_string() }
     };
-    assert!(reason("nobody", json!({})).await.contains(McpServerStatusList::INFO.wire));
+    assert_eq!(reason("nobody", json!({})).await, "unknown MCP server 'nobody'");
     assert!(reason("off", json!({})).await.contains("enabled = true"));
     assert!(reason("filtered", json!({})).await.contains("disabled_tools"));
     assert!(reason("a", json!([1])).await.contains("must be an object, got an array"));

@@ -9,6 +9,7 @@ use skein_protocol::extension::{SkeinThreadUnloadParams, UnloadOutcome};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{SkeinThreadUnload, ThreadResume, TurnStart};
 use skein_protocol::notifications::ThreadClosed;
+use skein_protocol::table::Method;
 use skein_protocol::turn::TurnStatus;
 use uuid::Uuid;
 
@@ -90,7 +91,7 @@ async fn a_turn_on_a_thread_that_is_not_loaded_is_refused_with_what_to_do() -> R
         (error.message.as_str(), error.reason()),
         (&*format!("thread not found: {thread}"), "notLoaded")
     );
-    assert!(error.to_string().contains("thread/resume"), "{error}");
+    assert!(error.to_string().contains(ThreadResume::INFO.wire), "{error}");
     assert_eq!(control.loaded().await?, []);
     home.finish().await
 }

@@ -1,9 +1,11 @@
 //! Turns: their answers, steers, interrupts, and what becomes of one that panics.
 
 use skein_protocol::item::ThreadItemBody;
+use skein_protocol::methods::ThreadResume;
 use skein_protocol::notifications::{
     ItemAgentMessageDelta, ItemCompleted, ItemStarted, TurnCompleted, TurnStarted,
 };
+use skein_protocol::table::Method;
 use skein_protocol::turn::{TurnStartResponse, TurnStatus};
 
 use super::model::PANIC;
@@ -207,7 +209,7 @@ async fn input_for_a_thread_that_is_not_loaded_is_an_error_that_says_to_resume()
         (error.message.as_str(), error.reason()),
         (&*format!("thread not found: {thread}"), "notLoaded")
     );
-    assert!(error.to_string().contains("thread/resume"), "{error}");
+    assert!(error.to_string().contains(ThreadResume::INFO.wire), "{error}");
     assert_eq!(bench.disk.loads(), 0);
     bench.finish().await;
 }
