@@ -216,7 +216,7 @@ impl World {
         self.clients[0].unload(id, Force::Yes);
         self.bench.gone(id).await;
         self.granted.retain(|(of, _), _| *of != thread);
-        self.subscribed.retain(|(_, of)| *of != thread);
+        // The others stay subscribed: an unload ends only the subscription of the one who asks for it.
         self.clients[0].resume(id).await;
         self.subscribed.insert((0, thread));
     }
