@@ -24,6 +24,7 @@ pub mod approval;
 pub mod catalogue;
 pub mod config;
 pub mod declined;
+mod dynamic_tools;
 pub mod elicitation;
 pub mod envelope;
 pub mod error;

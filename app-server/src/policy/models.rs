@@ -52,6 +52,10 @@ pub const CLIENT_TOOLS: usize = 128;
 /// Tools that a model with an interface of OpenAI's takes, unless `max_tools` of its provider says otherwise. Origin: OpenAI
 /// refuses a request with more.
 pub const MODEL_TOOLS: u32 = 128;
+/// Characters of the name of such a tool. Origin: the peer's limit.
+pub const CLIENT_TOOL_NAME: usize = 128;
+/// Characters of the name of a namespace of such tools. Origin: the peer's limit.
+pub const CLIENT_NAMESPACE: usize = 64;
 /// Questions that a model may put to the user at once. Origin: the peer's limit.
 pub const QUESTIONS_AT_ONCE: usize = 3;
 /// How long a connection to a model's provider, with TLS, may take. Origin: as for helpers.

@@ -107,29 +107,76 @@ fn of_namespace<'s>(namespace: (&'s str, &'s str), tool: &'s DynamicToolNamespac
     Brought { namespace: Some(namespace), name, description, schema: input_schema }
 }
 
-/// What is wrong with the tools that a client brings: each needs a name, and one of its own.
+/// What is wrong with the tools that a client brings: each needs a name of its own that the Responses API takes.
 ///
 /// # Errors
-/// Why they cannot be offered.
+/// Why they cannot be offered, in the peer's words where it has some.
 pub fn check(specs: &[DynamicToolSpec]) -> Result<(), String> {
     let brought: Vec<Brought<'_>> = specs.iter().flat_map(brought).collect();
     if brought.len() > policy::CLIENT_TOOLS {
         return Err(format!("{} tools are too many; bring at most {}", brought.len(), policy::CLIENT_TOOLS));
     }
+    for spec in specs {
+        if let DynamicToolSpec::Namespace { name, tools, .. } = spec {
+            check_name("namespace", name, policy::CLIENT_NAMESPACE)?;
+            if RESERVED.contains(&name.as_str()) {
+                return Err(format!(
+                    "dynamic tool namespace collides with a reserved Responses API namespace: {name}"
+                ));
+            }
+            if tools.is_empty() {
+                return Err(format!("dynamic tool namespace must contain at least one tool: {name}"));
+            }
+        }
+    }
     let mut known = HashSet::new();
     for tool in &brought {
         let namespace = tool.namespace.map(|(name, _)| name);
-        if tool.name.is_empty() || namespace.is_some_and(str::is_empty) {
-            return Err("a tool, or a namespace of tools, has no name".to_owned());
-        }
+        check_name("name", tool.name, policy::CLIENT_TOOL_NAME)?;
         if !tool.schema.is_object() {
             return Err(format!("the inputSchema of the tool {} is not a JSON object", tool.name));
         }
         if !known.insert((namespace, tool.name)) {
-            return Err(format!("the tool {} is named twice", tool.name));
+            let of = namespace.map(|name| format!(" in namespace {name}")).unwrap_or_default();
+            return Err(format!("duplicate dynamic tool name{of}: {}", tool.name));
         }
     }
     Ok(())
+}
+
+/// Namespaces that the Responses API has itself.
+const RESERVED: &[&str] = &[
+    "api_tool",
+    "browser",
+    "computer",
+    "container",
+    "file_search",
+    "functions",
+    "image_gen",
+    "multi_tool_use",
+    "python",
+    "terminal",
+    "tool_search",
+    "web",
+];
+
+/// Whether the Responses API takes a name of at most so many characters, and no helper's tool has one like it.
+fn check_name(what: &str, name: &str, most: usize) -> Result<(), String> {
+    let is_taken = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let wrong = if name.is_empty() {
+        return Err(format!("dynamic tool {what} must not be empty"));
+    } else if name.trim() != name {
+        "has leading/trailing whitespace".to_owned()
+    } else if !name.chars().all(is_taken) {
+        "must match ^[a-zA-Z0-9_-]+$ to match Responses API".to_owned()
+    } else if name.len() > most {
+        format!("must be at most {most} characters to match Responses API")
+    } else if name == "mcp" || name.starts_with("mcp__") {
+        "is reserved".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(format!("dynamic tool {what} {wrong}: {}", name.escape_default()))
 }
 
 /// The tool by which a model asks the user.
@@ -234,7 +281,7 @@ mod tests {
     #[test]
     fn functions_and_namespaces_are_offered_by_names_that_models_take() {
         let client = specs(json!([
-            function("look.up"),
+            function("look_up_"),
             {"type": "namespace", "name": "app", "description": "The app", "tools": [function("look")]},
         ]));
         check(&client).unwrap();
@@ -242,8 +289,8 @@ mod tests {
         let tool = |namespace: Option<&str>, name: &str| {
             Own::Client(ClientTool { namespace: namespace.map(Into::into), name: name.into() })
         };
-        assert!(offered[0].0.name.starts_with("look_up_"));
-        assert_eq!(offered[0].1, tool(None, "look.up"));
+        assert!(offered[0].0.name.starts_with("look_up__"));
+        assert_eq!(offered[0].1, tool(None, "look_up_"));
         assert_eq!((offered[1].0.name.as_str(), &offered[1].1), ("app__look", &tool(Some("app"), "look")));
         assert_eq!(offered[1].0.description, "The app\n\ndoes it");
         assert_eq!(offered[1].0.parameters, json!({"type": "object", "properties": {}}));
@@ -265,9 +312,11 @@ mod tests {
             |tools: Value| json!({"type": "namespace", "name": "app", "description": "", "tools": tools});
         let many: Vec<Value> = (0..=policy::CLIENT_TOOLS).map(|n| function(&format!("t{n}"))).collect();
         for (wrong, says) in [
-            (json!([function("a"), function("a")]), "twice"),
-            (json!([namespace(json!([function("a"), function("a")]))]), "twice"),
-            (json!([function("")]), "no name"),
+            (json!([function("a"), function("a")]), "duplicate dynamic tool name: a"),
+            (
+                json!([namespace(json!([function("a"), function("a")]))]),
+                "duplicate dynamic tool name in namespace app: a",
+            ),
             (
                 json!([{"type": "function", "name": "a", "description": "", "inputSchema": 5}]),
                 "not a JSON object",
@@ -278,6 +327,45 @@ mod tests {
             assert!(error.contains(says), "{error}");
         }
         check(&specs(json!([function("a"), namespace(json!([function("a")]))]))).unwrap();
+    }
+
+    #[test]
+    fn a_name_that_the_responses_api_does_not_take_is_refused_in_the_peers_words() {
+        let of = |name: &str, tools: Value| json!({"type": "namespace", "name": name, "description": "", "tools": tools});
+        let one = || json!([function("a")]);
+        let long = |length: usize| "x".repeat(length);
+        let taken = json!([function(&long(128)), function("a-b_C9"), of(&long(64), one()), of("app", one())]);
+        check(&specs(taken)).unwrap();
+        for (wrong, says) in [
+            (function("a b"), "dynamic tool name must match ^[a-zA-Z0-9_-]+$ to match Responses API: a b"),
+            (
+                function("\u{e9}"),
+                "dynamic tool name must match ^[a-zA-Z0-9_-]+$ to match Responses API: \\u{e9}",
+            ),
+            (function(" a"), "dynamic tool name has leading/trailing whitespace:  a"),
+            (function(""), "dynamic tool name must not be empty"),
+            (function("mcp"), "dynamic tool name is reserved: mcp"),
+            (function("mcp__x"), "dynamic tool name is reserved: mcp__x"),
+            (
+                function(&long(129)),
+                &format!(
+                    "dynamic tool name must be at most 128 characters to match Responses API: {}",
+                    long(129)
+                ),
+            ),
+            (of("", one()), "dynamic tool namespace must not be empty"),
+            (
+                of("n s", one()),
+                "dynamic tool namespace must match ^[a-zA-Z0-9_-]+$ to match Responses API: n s",
+            ),
+            (of("app", json!([])), "dynamic tool namespace must contain at least one tool: app"),
+            (
+                of("web", one()),
+                "dynamic tool namespace collides with a reserved Responses API namespace: web",
+            ),
+        ] {
+            assert_eq!(check(&specs(json!([wrong]))).unwrap_err(), says);
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    JsonObject,
+    JsonObject, dynamic_tools,
     extension::{
         ListDetails, ListOptions, LoadedDetails, ResumeOptions, ResumePicture, StartOptions, ThreadPicture,
     },
@@ -46,7 +46,7 @@ pub struct ThreadStartParams {
     pub daybreak_enabled: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub developer_instructions: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "dynamic_tools::read", skip_serializing_if = "Option::is_none")]
     pub dynamic_tools: Option<Vec<DynamicToolSpec>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environments: Option<Vec<TurnEnvironmentParams>>,
