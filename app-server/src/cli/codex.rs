@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
+use skein_app_server::home::codex_home;
 use skein_app_server::telemetry;
 
 use super::app_server::{self, AppServer};
@@ -123,9 +124,9 @@ impl Asked {
         let settings = before.into_iter().chain(self.config);
         let settings = settings.chain(self.enable.into_iter().map(set("true")));
         let settings = settings.chain(self.disable.into_iter().map(set("false")));
-        let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-        let home = if named("SKEIN_HOME").is_some() { None } else { named("CODEX_HOME") };
-        let start = Start { home: home.map(PathBuf::from), settings: settings.collect(), ..Start::default() };
+        // Without any of the variables the start says what is missing.
+        let home = codex_home(&|name| std::env::var_os(name)).ok();
+        let start = Start { home, settings: settings.collect(), ..Start::default() };
         // Who starts this shows its user every line on stderr that is no record of a log.
         telemetry::start_in_lines();
         let spoken = AppServer::new(self.listen, start, self.command).speak();

@@ -183,7 +183,11 @@ fn settings(flags: &Flags) -> (Containment, Vec<Finding>) {
             (Containment::Auto, errors.collect())
         }
         Ok(config) if config.warnings.is_empty() => {
-            (config.containment, vec![finding(State::Ok, "they can be used".to_owned())])
+            let unused = match config.unused.as_slice() {
+                [] => String::new(),
+                unused => format!("; these keys of Codex have no effect here: {}", unused.join(", ")),
+            };
+            (config.containment, vec![finding(State::Ok, format!("they can be used{unused}"))])
         }
         Ok(config) => {
             let warnings = config.warnings.iter().map(|warning| finding(State::Warning, warning.to_string()));

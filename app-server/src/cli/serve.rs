@@ -51,6 +51,9 @@ impl Start {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
+        if !config.unused.is_empty() {
+            tracing::info!("these keys of Codex have no effect here: {}", config.unused.join(", "));
+        }
         Ok(config)
     }
 }

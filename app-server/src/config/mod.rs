@@ -9,6 +9,7 @@ mod helpers;
 mod keys;
 mod models;
 mod origin;
+mod peer;
 mod problem;
 mod providers;
 pub mod secrets;
@@ -116,6 +117,8 @@ pub struct Config {
     pub shutdown_limit: Duration,
     /// What was odd in the settings but did not stop the start, in the order of the file.
     pub warnings: Vec<ConfigWarning>,
+    /// Dotted keys of Codex's that have no effect here.
+    pub unused: Vec<String>,
     /// What each place says, the one that wins last; for those who ask where a setting comes from.
     pub layers: Vec<Layer>,
     /// Where it was read; `None` for settings that a program has made.
@@ -162,6 +165,13 @@ pub struct OrphanPolicy {
     /// How long a question to the user stays open with nobody there to answer it. Its turn is kept as long, whatever
     /// the two above say.
     pub pending_grace: Duration,
+}
+
+impl Default for OrphanPolicy {
+    fn default() -> Self {
+        let running = RunningOrphans::Continue;
+        Self { running, running_limit: None, pending_grace: policy::PENDING_GRACE }
+    }
 }
 
 /// What becomes of a running turn that nobody watches.
@@ -285,11 +295,7 @@ impl Config {
                 grace: policy::UNLOAD_GRACE,
                 unmaterialised_grace: policy::UNMATERIALISED_GRACE,
             },
-            orphans: OrphanPolicy {
-                running: RunningOrphans::Continue,
-                running_limit: None,
-                pending_grace: policy::PENDING_GRACE,
-            },
+            orphans: OrphanPolicy::default(),
             durability: Durability::Turn,
             trash_keep: policy::TRASH_KEEP,
             search_index: true,
@@ -299,6 +305,7 @@ impl Config {
             shutdown_drain: policy::SHUTDOWN_DRAIN,
             shutdown_limit: policy::SHUTDOWN_LIMIT,
             warnings: Vec::new(),
+            unused: Vec::new(),
             layers: Vec::new(),
             origin: None,
         }
@@ -334,6 +341,7 @@ impl Config {
         let in_file = settings.clone();
         let in_flags = tree::lay_over(&mut settings, &flags.settings, &mut problems);
         keys::apply(&mut config, settings, &mut problems);
+        config.unused = problems.unused();
         config.warnings = problems.finish()?;
         let version = config.origin.as_ref().and_then(Origin::version);
         let in_file = version.map(|version| Layer::of_file(file, version, &in_file, &config));

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::peer;
+
 /// Where a setting was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -103,6 +105,7 @@ impl fmt::Display for ConfigErrors {
 pub(super) struct Problems {
     errors: Vec<ConfigError>,
     warnings: Vec<ConfigWarning>,
+    unused: Vec<String>,
 }
 
 impl Problems {
@@ -110,8 +113,21 @@ impl Problems {
         self.errors.push(error);
     }
 
+    /// Takes note of a key that nobody reads.
     pub(super) fn warn(&mut self, warning: ConfigWarning) {
-        self.warnings.push(warning);
+        if peer::has(&warning.key) {
+            self.unused.push(warning.key);
+        } else {
+            self.warnings.push(warning);
+        }
+    }
+
+    /// Keys of Codex's that nobody reads, in the order of their names.
+    pub(super) fn unused(&mut self) -> Vec<String> {
+        let mut unused = std::mem::take(&mut self.unused);
+        unused.sort();
+        unused.dedup();
+        unused
     }
 
     /// Whether an error about `key` is among them.

@@ -272,7 +272,7 @@ fn values_of_the_wrong_kind_are_refused_wherever_they_stand() {
 
 #[test]
 fn unknown_keys_are_warnings_that_name_them_and_the_nearest_known_one() {
-    let toml = "modle = \"m\"\nsandbox_modes = \"x\"\n[unload]\ngrase = \"1s\"\n[mcp_servers.a]\ncommand = \"x\"\nscopes = []\n";
+    let toml = "modle = \"m\"\nsandbox_modes = \"x\"\n[unload]\ngrase = \"1s\"\n[mcp_servers.a]\ncommand = \"x\"\nspares = []\n";
     let (file, config) = load(toml, &[]);
     let warnings: Vec<String> = config.unwrap().warnings.iter().map(ToString::to_string).collect();
     let shown = |rest: &str| format!("{}:{rest}", file.display());
@@ -280,9 +280,30 @@ fn unknown_keys_are_warnings_that_name_them_and_the_nearest_known_one() {
         shown("1: modle: unknown key, it has no effect; did you mean model?"),
         shown("2: sandbox_modes: unknown key, it has no effect; did you mean sandbox_mode?"),
         shown("4: unload.grase: unknown key, it has no effect; did you mean unload.grace?"),
-        shown("7: mcp_servers.a.scopes: unknown key, it has no effect"),
+        shown("7: mcp_servers.a.spares: unknown key, it has no effect"),
     ];
     assert_eq!(warnings, expected);
+}
+
+#[test]
+fn keys_of_codex_that_have_no_effect_are_no_warnings() {
+    let toml = "check_for_update_on_startup = false\nprofile = \"work\"\n[features]\nweb_search = true\nnew_one = true\n\
+                [projects.\"/p\"]\ntrust_level = \"trusted\"\n[tui.model_availability_nux]\nm = 1\n\
+                [mcp_servers.a]\ncommand = \"x\"\nscopes = []\n\
+                [model_providers.\"a.b\"]\nbase_url = \"https://a.example/\"\nsupports_websockets = false\n";
+    let config = load(toml, &[]).1.unwrap();
+    let warned: Vec<&str> = config.warnings.iter().map(|warning| warning.key.as_str()).collect();
+    assert_eq!(warned, ["profile"], "what it says is not done");
+    let unused = [
+        "check_for_update_on_startup",
+        "features.new_one",
+        "features.web_search",
+        "mcp_servers.a.scopes",
+        "model_providers.a.b.supports_websockets",
+        "projects",
+        "tui",
+    ];
+    assert_eq!(config.unused, unused);
 }
 
 #[test]

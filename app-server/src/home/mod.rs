@@ -27,7 +27,7 @@ pub mod socket;
 mod tests;
 
 pub use lock::{Holder, Idle, RESTORE, SERVE, UNIX, holder, listens, read_term};
-pub use paths::{HomePaths, default_home};
+pub use paths::{HomePaths, codex_home, default_home};
 
 /// Mode of every folder in a home.
 pub const FOLDER_MODE: u32 = 0o700;

@@ -145,6 +145,17 @@ impl HomePaths {
     }
 }
 
+/// The home by the name of codex, when no flag names one: where Codex has its own, `$CODEX_HOME`, else `~/.codex`; `$SKEIN_HOME` wins.
+/// An empty variable counts as unset.
+///
+/// # Errors
+/// [`HomeError::Unset`] when none of them is set.
+pub fn codex_home(variable: Variable<'_>) -> Result<PathBuf, HomeError> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let named = set("SKEIN_HOME").or_else(|| set("CODEX_HOME"));
+    named.or_else(|| set("HOME").map(|home| home.join(".codex"))).ok_or(HomeError::Unset)
+}
+
 /// The folder of what is a thread's.
 fn folder_of(thread: ThreadId) -> String {
     let last = thread.uuid().as_bytes().last().copied().unwrap_or_default();

@@ -135,6 +135,21 @@ fn the_default_home_follows_the_environment() {
 }
 
 #[test]
+fn the_home_by_the_name_of_codex_is_that_of_codex() {
+    let table = [
+        (&[("SKEIN_HOME", "/s"), ("CODEX_HOME", "/c"), ("HOME", "/h")][..], Some("/s")),
+        (&[("SKEIN_HOME", ""), ("CODEX_HOME", "/c"), ("HOME", "/h")][..], Some("/c")),
+        (&[("CODEX_HOME", ""), ("XDG_DATA_HOME", "/x"), ("HOME", "/h")][..], Some("/h/.codex")),
+        (&[][..], None),
+    ];
+    for (set, expected) in table {
+        let variable =
+            |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
+        assert_eq!(codex_home(&variable).ok(), expected.map(PathBuf::from), "{set:?}");
+    }
+}
+
+#[test]
 fn what_somebody_else_has_left_behind_names_nobody() {
     let dir = tempfile::tempdir().unwrap();
     let first = Home::take(dir.path(), "reindex").unwrap();

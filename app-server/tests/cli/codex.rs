@@ -62,14 +62,11 @@ fn a_link_is_made_once_and_takes_nobodys_place() {
     assert!(errors.contains("leads elsewhere"), "{errors}");
 }
 
-#[test]
-fn its_app_server_speaks_on_standard_streams_in_the_home_of_codex() {
-    let dir = tempfile::tempdir().unwrap();
-    let link = shim(dir.path());
-    let home = dir.path().join("home");
-    let mut command = codex(&link);
-    command.args(["-c", "model=\"echo\"", "app-server", "--listen", "stdio://", "--enable", "apps"]);
-    command.env("CODEX_HOME", &home).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+/// What the app-server says first, in a home that these variables name, and its log once its input has ended.
+fn hello(link: &Path, variables: &[(&str, &Path)]) -> (Value, String) {
+    let mut command = codex(link);
+    command.args(["app-server", "--listen", "stdio://", "--enable", "apps"]).envs(variables.iter().copied());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut server = command.spawn().unwrap();
     let mut input = server.stdin.take().unwrap();
     let client = json!({"name": "test", "version": "1"});
@@ -77,12 +74,50 @@ fn its_app_server_speaks_on_standard_streams_in_the_home_of_codex() {
     writeln!(input, "{hello}").unwrap();
     let mut line = String::new();
     BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let answer: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(answer["result"]["codexHome"], home.display().to_string());
     drop(input);
     let Output { status, stderr, .. } = server.wait_with_output().unwrap();
-    assert!(status.success());
-    is_a_log(&String::from_utf8(stderr).unwrap());
+    assert!(status.success(), "{status}");
+    (serde_json::from_str(&line).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn its_app_server_speaks_on_standard_streams_in_the_home_of_codex() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = shim(dir.path());
+    let home = dir.path().join("home");
+    let (answer, log) = hello(&link, &[("CODEX_HOME", &home)]);
+    assert_eq!(answer["result"]["codexHome"], home.display().to_string());
+    is_a_log(&log);
+}
+
+/// Every file below a folder that is not of Skein's own making, with its bytes.
+fn files(root: &Path, names: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
+    names.iter().map(|name| (root.join(name), std::fs::read(root.join(name)).unwrap())).collect()
+}
+
+#[test]
+fn without_a_variable_its_home_is_that_of_codex_whose_files_stay_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = shim(&dir.path().join("bin"));
+    let home = dir.path().join(".codex");
+    let id = "01a1ff90-7cd5-7a70-babe-1facd936ff32";
+    let rollout = format!("sessions/2026/11/21/rollout-2026-11-21T19-23-41-{id}.jsonl");
+    let archived = format!("archived_sessions/rollout-2026-11-20T19-23-41-{id}.jsonl");
+    let settings = "model = \"m\"\nmodel_provider = \"echo\"\n[tui]\nnotifications = true\n";
+    let theirs = [&*rollout, &*archived, "auth.json", "state_5.sqlite", "config.toml"];
+    for (name, text) in theirs.iter().zip(["{}\n", "{}\n", "{\"tokens\":1}", "SQLite format 3", settings]) {
+        std::fs::create_dir_all(home.join(name).parent().unwrap()).unwrap();
+        std::fs::write(home.join(name), text).unwrap();
+    }
+    let before = files(&home, &theirs);
+    for _ in 0..2 {
+        let (answer, log) = hello(&link, &[("HOME", dir.path())]);
+        assert_eq!(answer["result"]["codexHome"], home.display().to_string());
+        is_a_log(&log);
+        assert_eq!(files(&home, &theirs), before);
+    }
+    let (code, _, errors) = run(&["fsck", "--home", &home.display().to_string()]);
+    assert_eq!(code, Some(0), "{errors}");
 }
 
 #[test]

@@ -129,10 +129,15 @@ fn a_request_names_helpers_in_tables_or_by_dotted_keys() {
         "mcp_servers.a.args": ["1"],
         "mcp_servers.b.enabled": false,
         "web_search": "live",
+        "unheard_of": 1,
     });
     let overrides = helpers_from_thread_config(&thread_config(json)).unwrap();
     assert_eq!(overrides.model, None);
-    assert_eq!(overrides.warnings.iter().map(|w| w.key.as_str()).collect::<Vec<_>>(), ["web_search"]);
+    assert_eq!(
+        overrides.warnings.iter().map(|w| w.key.as_str()).collect::<Vec<_>>(),
+        ["unheard_of"],
+        "a key of Codex's is none"
+    );
     let base = BTreeMap::from([("b".to_owned(), HelperSpec::new("b", "b"))]);
     let helpers = overrides.over(&base).unwrap();
     let a = helpers["a"].stdio().unwrap();
