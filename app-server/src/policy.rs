@@ -162,6 +162,10 @@ pub const REMEMBERED_MESSAGES: usize = 64;
 pub const LIST_DEFAULT: usize = 25;
 /// Rows of a page of threads at most. Origin: the peer's maximum.
 pub const LIST_MOST: usize = 100;
+/// Working directories that a filter by directory compares itself with. Origin: guess; a user has far fewer projects.
+pub const DIRECTORIES: usize = 2_000;
+/// How long a filter by directory waits to learn where links lead. Origin: guess; 2,000 take some 10 ms, and a dead disk never answers.
+pub const DIRECTORIES_LOOK: Duration = Duration::from_millis(500);
 /// Threads that a page of threads looks at, at most, where its filter lets few through. Origin: some 15 µs for each measured in an
 /// index of a million, so that the page takes some 30 ms.
 pub const LIST_PLACES: usize = 2_000;

@@ -19,10 +19,10 @@ use crate::policy;
 use crate::router::errors;
 use crate::services::Services;
 use crate::tasks::Pool;
+use crate::thread::directory;
 use crate::thread::dispatch;
 use crate::thread::error::ThreadError;
 use crate::thread::machine::Phase;
-use crate::thread::pictures;
 use crate::thread::registry::ThreadHandle;
 
 /// `mcpServerStatus/list`: the helpers of a thread, at once; without a thread, those that the configuration names, started for the
@@ -47,7 +47,7 @@ pub fn status_list(
         let config = services.config();
         let mut specs: Vec<_> = config.helpers.values().cloned().collect();
         specs.retain(|spec| params.server_name.as_ref().is_none_or(|name| spec.name == *name));
-        let cwd = pictures::working_directory(None);
+        let cwd = directory::named(None);
         let looked = ended.run_until_cancelled(services.host.offered(specs, cwd.as_ref())).await;
         drop(place);
         if let Some(statuses) = looked {
@@ -120,7 +120,7 @@ pub async fn read_resource(
         None => {
             let services = &connection.services;
             let spec = services.config().helpers.get(&params.server).cloned();
-            let cwd = pictures::working_directory(None);
+            let cwd = directory::named(None);
             let set = HelperSet::for_an_answer(&services.host, spec.into_iter().collect(), cwd.as_ref());
             let read = set.read_resource(&params.server, params.uri, meta, cancel.clone());
             let read = tokio::select! {

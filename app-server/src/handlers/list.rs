@@ -1,6 +1,6 @@
 //! Lists of threads: those in memory, and those on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use skein_protocol::error::WireError;
@@ -14,13 +14,18 @@ use skein_protocol::thread::{
     ThreadLoadedListResponse, ThreadSortKey,
 };
 
+use tokio::time::timeout;
+
 use super::paging;
 use super::thread::status_of;
 use crate::connection::Connection;
 use crate::connection::reply::Reply;
 use crate::index::{self, Cursor, SortKey, Span, ThreadFilter, ThreadRow};
+use crate::policy;
 use crate::router::errors;
 use crate::services::Services;
+use crate::tasks::Pool;
+use crate::thread::directory;
 use crate::thread::event::Materialised;
 use crate::thread::machine::{Persistence, Phase};
 use crate::thread::registry::ThreadHandle;
@@ -80,7 +85,7 @@ pub async fn list(
     let limit = index::page_size(params.limit);
     // Before the look at the index: what is told with a higher number may be missing from the page.
     let place = services.subscribers.catalog_place();
-    let page = services.index.list(filter(params), cursor, limit).await;
+    let page = services.index.list(filter(services, params).await, cursor, limit).await;
     let page = page.map_err(|error| errors::index(&error))?;
     let data = page.rows.iter().map(|row| shown(services, row));
     let read_states = page.rows.iter().map(|row| (row.id.to_string(), row.read_state())).collect();
@@ -144,15 +149,16 @@ fn empty(place: CatalogPlace) -> ThreadListResponse {
 }
 
 /// What a list lets through, and its order.
-pub(super) fn filter(params: ThreadListParams) -> ThreadFilter {
+pub(super) async fn filter(services: &Services, params: ThreadListParams) -> ThreadFilter {
     let times = params.skein.unwrap_or_default();
+    let cwds = match params.cwd {
+        None => Vec::new(),
+        Some(ThreadListCwdFilter::One(cwd)) => vec![cwd],
+        Some(ThreadListCwdFilter::Several(cwds)) => cwds,
+    };
     ThreadFilter {
         archived: params.archived.unwrap_or(false),
-        cwds: match params.cwd {
-            None => Vec::new(),
-            Some(ThreadListCwdFilter::One(cwd)) => vec![cwd],
-            Some(ThreadListCwdFilter::Several(cwds)) => cwds,
-        },
+        cwds: spellings(services, cwds).await,
         model_providers: params.model_providers.unwrap_or_default(),
         originators: params.originators.unwrap_or_default(),
         source_kinds: params.source_kinds.unwrap_or_default(),
@@ -166,5 +172,24 @@ pub(super) fn filter(params: ThreadListParams) -> ThreadFilter {
             | None => SortKey::Updated,
         },
         direction: params.sort_direction.unwrap_or(SortDirection::Desc),
+    }
+}
+
+/// The same folders as the threads' rows spell them. A disk that does not answer holds no list up: then only equal spellings count.
+async fn spellings(services: &Services, asked: Vec<String>) -> Vec<String> {
+    if asked.is_empty() {
+        return asked;
+    }
+    let asked: Vec<String> = asked.iter().map(|cwd| directory::named(Some(cwd))).collect();
+    let known = services.index.directories(policy::DIRECTORIES).await.unwrap_or_default();
+    let folders = asked.clone();
+    let look = move || {
+        let all = folders.iter().flat_map(|cwd| directory::same(cwd, known.iter().cloned()));
+        all.collect::<BTreeSet<String>>()
+    };
+    let looked = services.tasks.blocking("look at directories", Pool::Search, look);
+    match timeout(policy::DIRECTORIES_LOOK, looked).await {
+        Ok(Ok(same)) => same.into_iter().collect(),
+        Ok(Err(_)) | Err(_) => asked,
     }
 }

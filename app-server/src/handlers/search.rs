@@ -30,8 +30,8 @@ pub async fn threads(
     let term = Arc::new(term(&params.search_term)?);
     let cursor = list::cursor(params.cursor.as_deref())?;
     let limit = index::page_size(params.limit);
-    let wanted =
-        Wanted { term, filter: list::filter(as_list(params)), cursor, limit, until: until(services) };
+    let filter = list::filter(services, as_list(params)).await;
+    let wanted = Wanted { term, filter, cursor, limit, until: until(services) };
     let found = services.search.search(services, wanted).await.map_err(|error| failed(&error))?;
     let data = found.threads.iter().map(|(row, snippet)| ThreadSearchResult {
         snippet: snippet.text.clone(),

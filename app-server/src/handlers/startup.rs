@@ -21,7 +21,7 @@ use crate::config::{LayerSource, shown};
 use crate::connection::Connection;
 use crate::reload;
 use crate::router::errors;
-use crate::thread::pictures;
+use crate::thread::directory;
 
 /// `config/mcpServer/reload`: what SIGHUP does. Wrong settings are an error with each place, and change nothing.
 pub async fn reload_config(
@@ -131,5 +131,5 @@ pub fn experimental_features(
 
 /// The directories that a list is asked about; the server's own where none is named.
 fn directories(asked: Option<Vec<String>>) -> Vec<String> {
-    asked.filter(|asked| !asked.is_empty()).unwrap_or_else(|| vec![pictures::working_directory(None)])
+    asked.filter(|asked| !asked.is_empty()).unwrap_or_else(|| vec![directory::named(None)])
 }

@@ -24,6 +24,7 @@ use crate::rollout::ReadError;
 use crate::router::errors;
 use crate::services::Services;
 use crate::thread::command::{Command, Resume, SetName, Start, Unload};
+use crate::thread::directory;
 use crate::thread::dispatch;
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Force, Materialised};
@@ -66,7 +67,7 @@ pub fn start(connection: &Arc<Connection>, params: ThreadStartParams, reply: Rep
                 is_nowhere(&services, id).await?;
             }
             // The answer names the files that models read there.
-            let cwd = pictures::working_directory(start.params.cwd.as_deref());
+            let cwd = directory::named(start.params.cwd.as_deref());
             start.surroundings = services.look_around(&cwd).await;
             start.required = require(&services, id, &start, required).await?;
             Ok::<_, WireError>(())

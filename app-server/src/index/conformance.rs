@@ -128,6 +128,8 @@ async fn every_condition_narrows_the_list(index: &dyn ThreadIndex) {
     for (filter, expected) in table {
         assert_eq!(ids(index, filter.clone()).await, expected, "{filter:?}");
     }
+    assert_eq!(index.directories(9).await.unwrap(), ["/a", "/b"]);
+    assert_eq!(index.directories(1).await.unwrap(), ["/a"]);
 }
 
 async fn a_cursor_belongs_to_its_order(index: &dyn ThreadIndex) {

@@ -1,6 +1,6 @@
 //! An index in memory: for tests of what stands above it, and the order that the other one is compared with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -79,6 +79,13 @@ impl ThreadIndex for MemoryIndex {
         let there = rows.iter().rev().filter(|(_, (row, _))| row.is_some());
         let behind = there.filter(|(thread, _)| below.is_none_or(|below| **thread < below));
         Ok(Some(behind.take(limit).map(|(thread, (_, as_of))| (*thread, *as_of)).collect()))
+    }
+
+    async fn directories(&self, limit: usize) -> Result<Vec<String>, IndexError> {
+        let rows = self.rows();
+        let all: BTreeSet<String> =
+            rows.values().filter_map(|(row, _)| Some(row.as_ref()?.cwd.clone())).collect();
+        Ok(all.into_iter().take(limit).collect())
     }
 
     async fn flush(&self) -> Result<(), IndexError> {

@@ -405,6 +405,12 @@ pub trait ThreadIndex: Send + Sync {
         limit: usize,
     ) -> Result<Option<Vec<(ThreadId, EventSeq)>>, IndexError>;
 
+    /// Working directories that threads have, as their rows spell them, at most `limit`; those that are known so far.
+    ///
+    /// # Errors
+    /// [`IndexError::Unavailable`].
+    async fn directories(&self, limit: usize) -> Result<Vec<String>, IndexError>;
+
     /// Returns when every upsert that has returned before is on disk.
     ///
     /// # Errors

@@ -391,6 +391,20 @@ impl ThreadIndex for SledIndex {
         self.on(&trees, move |trees| trees.ends(below, limit)).await.map(Some)
     }
 
+    async fn directories(&self, limit: usize) -> Result<Vec<String>, IndexError> {
+        let state = self.shared.state.borrow().clone();
+        match state {
+            State::Ready { trees, .. } | State::Building { trees, earlier: None, .. } => {
+                self.on(&trees, move |trees| trees.directories(limit)).await
+            }
+            State::Building { earlier: Some(earlier), .. } => {
+                let read = move |trees: &Trees| trees.directories(limit);
+                Ok(self.on_earlier(&earlier, read).await.unwrap_or_default())
+            }
+            State::Opening | State::Failed(_) => Ok(Vec::new()),
+        }
+    }
+
     async fn flush(&self) -> Result<(), IndexError> {
         let (trees, earlier) = open_of(self.state_when(is_open).await)?;
         if let Some(earlier) = earlier {

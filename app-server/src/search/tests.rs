@@ -53,6 +53,10 @@ impl ThreadIndex for Unfinished {
         Ok(None)
     }
 
+    async fn directories(&self, limit: usize) -> Result<Vec<String>, IndexError> {
+        self.so_far.directories(limit).await
+    }
+
     async fn flush(&self) -> Result<(), IndexError> {
         self.so_far.flush().await
     }

@@ -7,6 +7,7 @@ pub mod actor;
 pub mod catalog;
 pub mod catch_up;
 pub mod command;
+pub mod directory;
 pub mod dispatch;
 pub mod effect;
 pub mod error;

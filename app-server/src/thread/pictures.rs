@@ -1,7 +1,5 @@
 //! What a thread looks like in the answers that show it; pure.
 
-use std::path::PathBuf;
-
 use serde_json::{Map, Value};
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
@@ -17,6 +15,7 @@ use crate::clock::WallMs;
 use crate::config::{Config, Overrides, secrets};
 use crate::policy;
 use crate::rollout::record::{Goal, SecretValues, ThreadSettings};
+use crate::thread::directory;
 
 /// The response of `thread/start`: whoever the client wants to decide on approvals, it is the user. As of `thread/resume`, it has no turns yet.
 #[must_use]
@@ -97,7 +96,7 @@ pub fn new_settings(params: &ThreadStartParams, overrides: &Overrides, config: &
         given.clone().or_else(|| over.clone()).unwrap_or_else(|| base.to_owned())
     };
     let mut settings = ThreadSettings {
-        cwd: working_directory(params.cwd.as_deref()),
+        cwd: directory::named(params.cwd.as_deref()),
         model: or(&params.model, &overrides.model, &config.model),
         model_provider: or(&params.model_provider, &overrides.model_provider, &config.model_provider),
         reasoning_effort: said.effort,
@@ -142,14 +141,6 @@ pub fn approval_policy(settings: &ThreadSettings) -> AskForApproval {
 #[must_use]
 pub fn sandbox_of(settings: &ThreadSettings) -> SandboxPolicy {
     settings.sandbox.clone().unwrap_or_else(|| sandbox(policy::DEFAULT_SANDBOX_MODE))
-}
-
-/// The thread's directory: absolute, the server's own where none is named.
-#[must_use]
-pub fn working_directory(asked: Option<&str>) -> String {
-    let own = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-    let directory = asked.map_or_else(|| own.clone(), |asked| own.join(asked));
-    directory.to_string_lossy().into_owned()
 }
 
 /// The policy that a mode stands for.

@@ -1,6 +1,7 @@
 //! Lists of threads, reading them, and their names.
 
 mod catalog;
+mod folders;
 mod names;
 mod pages;
 mod reindex;

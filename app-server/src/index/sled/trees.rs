@@ -241,6 +241,22 @@ impl Trees {
         rows.rev().take(limit).map(end).collect()
     }
 
+    /// Working directories that rows have, at most `limit`: one look for each, however many rows it has.
+    pub fn directories(&self, limit: usize) -> Result<Vec<String>, Broken> {
+        let Some(order) = self.orders.iter().find(|order| order.of == OrderOf::Directory) else {
+            return Ok(Vec::new());
+        };
+        let (mut found, mut from) = (Vec::new(), Vec::new());
+        while let Some(entry) = order.tree.range(from..).next().filter(|_| found.len() < limit) {
+            let (key, _) = entry?;
+            let cwd = key.split(|byte| *byte == 0).next().unwrap_or_default();
+            // Behind everything that begins with the name and its NUL.
+            from = [cwd, &[1]].concat();
+            found.extend(str::from_utf8(cwd).ok().map(str::to_owned));
+        }
+        Ok(found)
+    }
+
     /// Every thread that has a row.
     pub fn threads(&self) -> Result<Vec<ThreadId>, Broken> {
         let ids = self.rows.iter().keys().map(|key| Ok(ThreadId::new(Uuid::from_slice(&key?)?)));

@@ -21,6 +21,7 @@ use crate::policy;
 use crate::rollout::Keep;
 use crate::rollout::record::{ItemsInjected, RecordBody, ThreadMeta, ThreadSettings};
 use crate::thread::command::Resume;
+use crate::thread::directory;
 use crate::thread::pictures;
 use crate::thread::subscribers::Role;
 
@@ -245,7 +246,7 @@ fn take(settings: &mut ThreadSettings, given: Given) {
     if let Some(config) = given.config {
         pictures::set_config(settings, &config);
     }
-    let own = |cwd: String| pictures::working_directory(Some(&cwd));
+    let own = |cwd: String| directory::named(Some(&cwd));
     set(&mut settings.cwd, given.cwd.map(own));
     set(&mut settings.developer_instructions, given.developer_instructions);
     set(&mut settings.model, given.model);
