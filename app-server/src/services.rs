@@ -14,7 +14,7 @@ use crate::clock::{Clock, WallMs};
 use crate::config::{Config, STDIO, Settings};
 use crate::durations::Durations;
 use crate::helpers::ProcessHost;
-use crate::home::Term;
+use crate::home::{HomePaths, Term};
 use crate::index::ThreadIndex;
 use crate::policy;
 use crate::pressure::Pressure;
@@ -100,6 +100,12 @@ pub struct Services {
 }
 
 impl Services {
+    /// Where things lie in the home.
+    #[must_use]
+    pub fn paths(&self) -> HomePaths {
+        HomePaths::new(&self.config().home)
+    }
+
     /// The settings of this moment. Whoever needs several that belong together asks once.
     #[must_use]
     pub fn config(&self) -> Arc<Config> {

@@ -34,6 +34,7 @@ const LOCAL: &[&str] = &[
     "path",
     "platformFamily",
     "platformOs",
+    "path",
     "runtimeWorkspaceRoots",
     "userAgent",
     "version",

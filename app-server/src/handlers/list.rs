@@ -112,7 +112,7 @@ pub(super) fn cursor(text: Option<&str>) -> Result<Option<Cursor>, WireError> {
 /// A thread as lists show it.
 pub(super) fn shown(services: &Services, row: &ThreadRow) -> Thread {
     let seen = services.registry.handle(row.id).map(|handle| handle.snapshot());
-    let mut thread = row.thread(status_of(seen.as_ref()));
+    let mut thread = row.thread(status_of(seen.as_ref()), &services.paths());
     // The index may be late; an owner is not.
     if let Some(loaded) = seen.and_then(|seen| seen.thread) {
         thread.name = loaded.name;

@@ -220,8 +220,8 @@ pub async fn read(
         return Ok(ThreadReadResponse { read_state: None, thread, skein });
     }
     let failed = |error: ReadError| errors::read(error, id);
-    let history = History::read_end(services.store.as_ref(), id, 0).await.map_err(failed)?;
-    let mut thread = history.thread(status_of(seen.as_ref()));
+    let history = History::read_shown(services.store.as_ref(), id, 0).await.map_err(failed)?;
+    let mut thread = history.thread(status_of(seen.as_ref()), &services.paths());
     thread.can_accept_direct_input = seen.as_ref().map(|_| true);
     if include_turns {
         let most = services.config().limits.answer_bytes;

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -131,6 +131,7 @@ impl Home {
         for folder in [paths.threads(), paths.open_markers()] {
             make_folder(&folder)?;
         }
+        link_archive(&paths);
         // What a server that was killed left behind names nobody any more.
         remove_if_there(&paths.server_json())?;
         let term = lock::raise_term(&lock, doing).map_err(|source| fault(&paths.lock(), source))?;
@@ -302,6 +303,19 @@ pub(crate) fn make_root(root: &Path) -> Result<(), HomeError> {
             .map_err(|source| fault(root, source))?;
     }
     Ok(())
+}
+
+/// Makes the way to the archive for clients. Without it they are told of a place that is not there, and nothing else is lost.
+fn link_archive(paths: &HomePaths) {
+    let link = paths.archive_link();
+    let made = link.parent().map_or(Ok(()), make_folder).map_err(|error| error.to_string());
+    let made = made.and_then(|()| match symlink(Path::new("..").join("archived"), &link) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.to_string()),
+        Ok(()) | Err(_) => Ok(()),
+    });
+    if let Err(error) = made {
+        tracing::warn!(%error, link = %link.display(), "clients cannot open the rollouts of archived threads");
+    }
 }
 
 fn is_empty(folder: &Path) -> io::Result<bool> {

@@ -60,6 +60,25 @@ impl HomePaths {
         self.shelf(shelf).join(folder_of(thread)).join(format!("{thread}.jsonl"))
     }
 
+    /// The way to the archive for clients: a link with the name that Codex's archive has, by which they know an archived thread.
+    #[must_use]
+    pub fn archive_link(&self) -> PathBuf {
+        self.root.join("shown").join("archived_sessions")
+    }
+
+    /// A rollout as clients are told of it: its place, that of an archived thread behind [`HomePaths::archive_link`].
+    #[must_use]
+    pub fn shown_rollout(&self, shelf: Shelf, thread: ThreadId) -> PathBuf {
+        let place = self.rollout(shelf, thread);
+        match shelf {
+            Shelf::Threads => place,
+            Shelf::Archive => {
+                let inside = place.strip_prefix(self.archived()).unwrap_or(&place);
+                self.archive_link().join(inside)
+            }
+        }
+    }
+
     /// Rollouts of deleted threads, until they are purged.
     #[must_use]
     pub fn trash(&self) -> PathBuf {

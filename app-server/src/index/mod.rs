@@ -13,7 +13,9 @@ use skein_protocol::thread::{
 };
 
 use crate::clock::WallMs;
+use crate::home::HomePaths;
 use crate::policy;
+use crate::rollout::Shelf;
 use crate::rollout::record::ReadMark;
 
 pub mod changes;
@@ -69,9 +71,9 @@ pub struct ThreadRow {
 }
 
 impl ThreadRow {
-    /// The thread as lists show it: without turns.
+    /// The thread as lists show it: without turns. Its rollout is in the home at `paths`.
     #[must_use]
-    pub fn thread(&self, status: ThreadStatus) -> Thread {
+    pub fn thread(&self, status: ThreadStatus, paths: &HomePaths) -> Thread {
         let mut thread =
             Thread::new(self.id, self.cwd.clone(), self.model_provider.clone(), self.created.seconds());
         thread.name.clone_from(&self.name);
@@ -87,6 +89,8 @@ impl ThreadRow {
         thread.forked_from_id = self.forked_from;
         thread.git_info.clone_from(&self.git_info);
         thread.status = status;
+        let shelf = if self.archived { Shelf::Archive } else { Shelf::Threads };
+        thread.path = Some(paths.shown_rollout(shelf, self.id).to_string_lossy().into_owned());
         thread
     }
 

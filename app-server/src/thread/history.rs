@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::clock::WallMs;
 use crate::config::secrets;
+use crate::home::HomePaths;
 use crate::index::ThreadRow;
 use crate::rollout::record::{
     ForkOrigin, Goal, ItemCheckpoint, ItemCompleted, ItemStarted, ItemText, ReadMark, Record, RecordBody,
@@ -295,10 +296,10 @@ impl History {
         self.turns.iter().map(|held| items::seen_as(&held.turn, view)).collect()
     }
 
-    /// The thread as a client sees it, without turns.
+    /// The thread as a client sees it, without turns. Its rollout is in the home at `paths`.
     #[must_use]
-    pub fn thread(&self, status: ThreadStatus) -> Thread {
-        self.row().thread(status)
+    pub fn thread(&self, status: ThreadStatus, paths: &HomePaths) -> Thread {
+        self.row().thread(status, paths)
     }
 
     /// The thread as lists show it.

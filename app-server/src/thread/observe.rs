@@ -17,6 +17,7 @@ use super::history::History;
 use super::pages;
 use super::pictures;
 use super::subscribers::Role;
+use crate::home::HomePaths;
 use crate::policy;
 use crate::router::errors;
 use crate::services::Services;
@@ -27,7 +28,7 @@ pub async fn observe(services: Arc<Services>, id: ThreadId, resume: Resume) {
     if services.subscribers.begin_catch_up(ticket, id, Role::Observer).is_none() {
         return resume.reply.err(&errors::thread(&ThreadError::Withdrawn { id }));
     }
-    let history = match History::read_end(services.store.as_ref(), id, policy::HISTORY_WINDOW).await {
+    let history = match History::read_shown(services.store.as_ref(), id, policy::HISTORY_WINDOW).await {
         // What nobody runs is shown as the next load will close it.
         Ok(history) => history.into_closed(),
         Err(error) => {
@@ -43,7 +44,7 @@ pub async fn observe(services: Arc<Services>, id: ThreadId, resume: Resume) {
         Continuation::From(_) if history.is_lost() => Continuation::Gap(GapReason::Damaged),
         other @ (Continuation::From(_) | Continuation::Gap(_) | Continuation::Whole) => other,
     };
-    let response = response(&history, continuation, &resume.params);
+    let response = response(&history, &services.paths(), continuation, &resume.params);
     if let Continuation::From(seq) = continuation {
         let from = ThreadPicture { seq, epoch: now.epoch };
         match CatchUp::begin(&services, id, (ticket, Role::Observer), from, Vec::new()) {
@@ -116,11 +117,12 @@ pub async fn follow(services: Arc<Services>, id: ThreadId, mut catch_up: Box<Cat
 
 fn response(
     history: &History,
+    paths: &HomePaths,
     continuation: Continuation,
     params: &ThreadResumeParams,
 ) -> ThreadResumeResponse {
     let now = picture(history);
-    let thread = history.thread(ThreadStatus::NotLoaded);
+    let thread = history.thread(ThreadStatus::NotLoaded, paths);
     let mut response = pictures::resumed(history.settings(), thread, now);
     response.skein = Some(catch_up::picture(continuation, now, history.told(), &[]));
     match continuation {

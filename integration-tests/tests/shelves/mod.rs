@@ -10,10 +10,13 @@ use skein_integration_tests::client::Client;
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_integration_tests::requests::resume_params;
 use skein_protocol::ids::{EventSeq, ThreadId};
-use skein_protocol::methods::{ThreadArchive, ThreadDelete, ThreadList, ThreadResume, ThreadUnarchive};
+use skein_protocol::methods::{
+    ThreadArchive, ThreadDelete, ThreadList, ThreadResume, ThreadStart, ThreadUnarchive,
+};
 use skein_protocol::notifications::{ThreadArchived, ThreadClosed, ThreadUnarchived, TurnCompleted};
 use skein_protocol::thread::{
-    ThreadArchiveParams, ThreadDeleteParams, ThreadListParams, ThreadStatus, ThreadUnarchiveParams,
+    ThreadArchiveParams, ThreadDeleteParams, ThreadListParams, ThreadStartParams, ThreadStatus,
+    ThreadUnarchiveParams,
 };
 use skein_protocol::turn::{Turn, TurnStatus};
 
@@ -54,6 +57,34 @@ async fn history(client: &mut Client, thread: ThreadId) -> Result<(Vec<Turn>, Ev
 fn aside(home: &Home, thread: ThreadId) -> PathBuf {
     let name = thread.to_string();
     home.path().join("archived").join(&name[name.len() - 2..]).join(format!("{name}.jsonl"))
+}
+
+/// The place of the rollout, as everybody is told: in lists, on its own, and by a resume.
+async fn place(client: &mut Client, thread: ThreadId, archived: bool) -> Result<PathBuf> {
+    let params = ThreadListParams { archived: Some(archived), ..ThreadListParams::default() };
+    let listed = client.call::<ThreadList>(params).await?.data;
+    let listed = listed.into_iter().find(|row| row.id == thread).context("it is listed")?.path;
+    assert_eq!(client.read_thread(thread).await?.path, listed);
+    assert_eq!(client.resume(thread).await?.thread.path, listed);
+    Ok(listed.context("a path")?.into())
+}
+
+#[tokio::test]
+async fn the_path_of_a_thread_is_its_rollout_and_says_whether_it_is_archived() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let params = ThreadStartParams { ephemeral: Some(true), ..ThreadStartParams::default() };
+    assert_eq!(client.call::<ThreadStart>(params).await?.thread.path, None);
+    let thread = client.start_said_thread("words").await?;
+    let shown = place(&mut client, thread, false).await?;
+    assert_eq!(shown, home.rollout(thread));
+    archive(&mut client, thread).await?;
+    let shown = place(&mut client, thread, true).await?;
+    assert!(shown.iter().any(|part| part == "archived_sessions"), "{shown:?}");
+    assert_eq!(shown.canonicalize()?, aside(&home, thread).canonicalize()?);
+    unarchive(&mut client, thread).await?;
+    assert_eq!(place(&mut client, thread, false).await?, home.rollout(thread));
+    home.finish().await
 }
 
 #[tokio::test]

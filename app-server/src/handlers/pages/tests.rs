@@ -1,11 +1,14 @@
 //! Whoever reads page after page has seen the whole, in either direction, with and without a picture to begin from.
 
+use std::path::Path;
+
 use proptest::prelude::*;
 use skein_protocol::ids::TurnId;
 use skein_protocol::thread::{ThreadItemsListCursor, ThreadResumeParams};
 use skein_protocol::turn::TurnItemsView;
 
 use super::*;
+use crate::home::HomePaths;
 use crate::rollout::memory::MemoryStore;
 use crate::thread::history::read::tests::{Life, THREAD, life, wait};
 
@@ -131,7 +134,8 @@ proptest! {
 /// What a resume answers.
 fn answer(history: &History) -> skein_protocol::thread::ThreadResumeResponse {
     let picture = ThreadPicture { seq: history.seq(), epoch: history.epoch() };
-    let thread = history.thread(skein_protocol::thread::ThreadStatus::Idle);
+    let thread =
+        history.thread(skein_protocol::thread::ThreadStatus::Idle, &HomePaths::new(Path::new("/home")));
     let mut response: skein_protocol::thread::ThreadResumeResponse =
         crate::thread::pictures::response(history.settings(), thread, picture).into();
     let params: ThreadResumeParams =

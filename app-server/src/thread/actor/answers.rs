@@ -119,15 +119,20 @@ impl Owner {
     }
 
     pub(super) fn thread(&self) -> Thread {
-        let status = self.status();
+        self.thread_as(self.status())
+    }
+
+    /// The same with another status.
+    pub(super) fn thread_as(&self, status: ThreadStatus) -> Thread {
         let mut thread = match &self.journal {
-            Some(journal) => journal.history.thread(status),
+            Some(journal) => journal.history.thread(status, &self.services.paths()),
             None => Thread::new(self.id, "", "", 0),
         };
-        thread.ephemeral = match self.persistence {
-            Persistence::Ephemeral => true,
-            Persistence::Durable => false,
-        };
+        match self.persistence {
+            // It never has a rollout.
+            Persistence::Ephemeral => (thread.ephemeral, thread.path) = (true, None),
+            Persistence::Durable => {}
+        }
         thread.can_accept_direct_input = Some(true);
         thread
     }

@@ -436,7 +436,7 @@ impl Owner {
             seen.seq != seq || seen.turn != turn || seen.thread.is_none()
         };
         if behind {
-            let thread = journal.history.thread(self.status());
+            let thread = self.thread();
             let goal = journal.history.goal().map(|goal| pictures::goal(self.id, goal));
             let open_items: Vec<ThreadItem> = journal.history.open_items().cloned().collect();
             self.seat.publish.send_modify(|snapshot| {

@@ -144,7 +144,7 @@ impl Owner {
 
     fn say_moved(&self, asked: PutElsewhere, status: ThreadStatus) {
         match &self.journal {
-            Some(journal) => asked.ok(journal.history.thread(status)),
+            Some(_) => asked.ok(self.thread_as(status)),
             // There is one from the load on.
             None => asked.err(&errors::thread(&ThreadError::BrokeOff { id: self.id })),
         }

@@ -8,7 +8,7 @@ use skein_protocol::ids::{EventSeq, ThreadId, TurnId};
 use super::{Held, History};
 use crate::policy;
 use crate::rollout::record::{Record, RecordBody, TakenBack};
-use crate::rollout::{ReadError, RolloutStore};
+use crate::rollout::{ReadError, RolloutStore, Shelf};
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -83,6 +83,20 @@ impl History {
             let left = Turns::of(store, thread, &taken_back, Some(history.seq)).back(oldest, enough).await?;
             history.refill(left.turns, left.more);
         }
+        Ok(history)
+    }
+
+    /// The same, as clients are shown it: with the word whether it is archived, which no record says.
+    ///
+    /// # Errors
+    /// As [`History::read_end`].
+    pub async fn read_shown(
+        store: &dyn RolloutStore,
+        thread: ThreadId,
+        bytes: usize,
+    ) -> Result<Self, ReadError> {
+        let mut history = Self::read_end(store, thread, bytes).await?;
+        history.set_archived(store.shelf(thread).await? == Shelf::Archive);
         Ok(history)
     }
 

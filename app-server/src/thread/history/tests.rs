@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use proptest::prelude::*;
 use skein_protocol::item::{McpToolCallStatus, ReasoningItem, ThreadItemBody};
 use skein_protocol::turn::{TurnError, UserInput};
@@ -119,7 +121,7 @@ fn a_turn_is_read_as_it_was_said() {
     let row = history.row();
     assert_eq!((row.preview.as_str(), row.created, row.updated), ("hello", WallMs(2000), WallMs(7000)));
     assert_eq!(history.seen_message("c"), Some(&"t".into()));
-    let thread = history.thread(ThreadStatus::Idle);
+    let thread = history.thread(ThreadStatus::Idle, &HomePaths::new(Path::new("/home")));
     assert_eq!((thread.id, thread.created_at, thread.updated_at, thread.turns), (id(), 2, 7, vec![]));
 }
 
