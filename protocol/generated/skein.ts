@@ -14,7 +14,8 @@ export type Methods = {
   "thread/start": { params: ThreadStartParams; result: ThreadStartResponse };
   /**
    * Loads a thread if it is not loaded, and subscribes the connection to it. The settings that it names hold if it loads
-   * the thread; a loaded thread keeps its own, and the answer has those in force.
+   * the thread; a loaded thread keeps its own, and the answer has those in force. Behind the answer the connection hears
+   * what the thread has used (`thread/tokenUsage/updated`) and its goal (`thread/goal/updated` or `thread/goal/cleared`).
    */
   "thread/resume": { params: ThreadResumeParams; result: ThreadResumeResponse };
   /** Ends the connection's subscription. A thread that nobody is subscribed to is unloaded and its helpers end. */
@@ -76,7 +77,8 @@ export type Methods = {
   "thread/rollback": { params: ThreadRollbackParams; result: ThreadRevertResponse };
   /**
    * Makes a thread with the history of another one, up to a turn where one is named, and subscribes the connection
-   * to it. The other one is not disturbed, whatever it does. A turn that runs there is interrupted in the copy.
+   * to it. The other one is not disturbed, whatever it does. A turn that runs there is interrupted in the copy,
+   * of which nothing is unread. Behind the answer the connection hears what the history has used.
    */
   "thread/fork": { params: ThreadForkParams; result: ThreadForkResponse };
   /**

@@ -62,7 +62,8 @@ methods! {
     /// an ephemeral one is never on disk and never listed.
     ThreadStart = "thread/start" [Thread, Stable] ThreadStartParams => ThreadStartResponse;
     /// Loads a thread if it is not loaded, and subscribes the connection to it. The settings that it names hold if it loads
-    /// the thread; a loaded thread keeps its own, and the answer has those in force.
+    /// the thread; a loaded thread keeps its own, and the answer has those in force. Behind the answer the connection hears
+    /// what the thread has used (`thread/tokenUsage/updated`) and its goal (`thread/goal/updated` or `thread/goal/cleared`).
     ThreadResume = "thread/resume" [Thread, Stable] ThreadResumeParams => ThreadResumeResponse;
     /// Ends the connection's subscription. A thread that nobody is subscribed to is unloaded and its helpers end.
     ThreadUnsubscribe = "thread/unsubscribe" [Inline, Stable] ThreadUnsubscribeParams => ThreadUnsubscribeResponse;
@@ -112,7 +113,8 @@ methods! {
     /// answer has the turns that stay, the newest that fit.
     ThreadRollback = "thread/rollback" [Thread, Stable] ThreadRollbackParams => ThreadRevertResponse;
     /// Makes a thread with the history of another one, up to a turn where one is named, and subscribes the connection
-    /// to it. The other one is not disturbed, whatever it does. A turn that runs there is interrupted in the copy.
+    /// to it. The other one is not disturbed, whatever it does. A turn that runs there is interrupted in the copy,
+    /// of which nothing is unread. Behind the answer the connection hears what the history has used.
     ThreadFork = "thread/fork" [Thread, Stable] ThreadForkParams => ThreadForkResponse;
     /// Adds items to what the model sees of a thread's history, in the words of its interface, loaded or not. No turn
     /// begins, and no client is told.

@@ -56,6 +56,8 @@ pub const MODEL_TOOLS: u32 = 128;
 pub const CLIENT_TOOL_NAME: usize = 128;
 /// Characters of the name of a namespace of such tools. Origin: the peer's limit.
 pub const CLIENT_NAMESPACE: usize = 64;
+/// Bytes of a text that count as one token where nobody has counted. Origin: the peer's.
+pub const TOKEN_BYTES: usize = 4;
 /// Questions that a model may put to the user at once. Origin: the peer's limit.
 pub const QUESTIONS_AT_ONCE: usize = 3;
 /// How long a connection to a model's provider, with TLS, may take. Origin: as for helpers.

@@ -9,6 +9,7 @@ use skein_protocol::response_item::MessagePhase;
 use skein_protocol::settings::{ReasoningEffort, ReasoningSummary};
 
 use super::tool_name;
+use crate::policy;
 
 /// What a provider is asked: for one answer of a model.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,17 @@ pub struct Prompt {
 }
 
 impl Prompt {
+    /// About how many tokens its texts are. Pictures and thoughts are not counted.
+    #[must_use]
+    pub fn estimated_tokens(&self) -> i64 {
+        let tool =
+            |tool: &ToolSpec| tool.name.len() + tool.description.len() + tool.parameters.to_string().len();
+        let bytes = self.settings.instructions.as_ref().map_or(0, String::len)
+            + self.tools.iter().map(tool).sum::<usize>()
+            + self.history.iter().map(Entry::text_bytes).sum::<usize>();
+        i64::try_from(bytes.div_ceil(policy::TOKEN_BYTES)).unwrap_or(i64::MAX)
+    }
+
     /// What the user said last: its texts, a line each.
     #[must_use]
     pub fn last_words(&self) -> String {
@@ -126,6 +138,21 @@ impl From<String> for AssistantMessage {
 impl From<&str> for AssistantMessage {
     fn from(text: &str) -> Self {
         Self::from(text.to_owned())
+    }
+}
+
+impl Entry {
+    /// Bytes of its texts.
+    fn text_bytes(&self) -> usize {
+        let of = |content: &[Content]| content.iter().filter_map(Content::as_text).map(str::len).sum();
+        match self {
+            Self::User(content) => of(content),
+            Self::Developer(text) => text.len(),
+            Self::Assistant(message) => message.text.len(),
+            Self::Reasoning(_) => 0,
+            Self::Call(call) => call.arguments.len(),
+            Self::Result(result) => of(&result.content),
+        }
     }
 }
 

@@ -72,6 +72,15 @@ pub fn open_items(history: &History, at: WallMs) -> Vec<Broadcast> {
     history.open_items().map(shown).collect()
 }
 
+/// What the model has used so far, for somebody who comes. It has no number, because it is no news.
+#[must_use]
+pub fn usage(history: &History, at: WallMs) -> Option<Broadcast> {
+    let (token_usage, last) = (*history.usage()?, history.held_turns().last()?);
+    let turn_id = last.turn.id.clone();
+    let params = ThreadTokenUsageUpdatedNotification { thread_id: history.id(), token_usage, turn_id };
+    Some(Notice::new::<ThreadTokenUsageUpdated>(Scope::Subscribers, &params, at, None).broadcast)
+}
+
 /// Whether clients are told of a record: whether [`Replayer::event`] makes something of it.
 #[must_use]
 pub fn is_event(body: &RecordBody) -> bool {

@@ -42,6 +42,7 @@ impl Running {
         prompt.history.extend(unanswered);
         self.context_tokens = 0;
         self.report(Report::Compacted(summary)).await;
+        self.report(Report::Context(prompt.estimated_tokens())).await;
         Ok(())
     }
 

@@ -103,7 +103,13 @@ impl<'a> Reader<'a> {
             RecordBody::ItemsInjected(injected) => {
                 self.told.pieces.extend(injected.items.iter().filter_map(of_injected));
             }
-            RecordBody::Usage(usage) => self.told.tokens = usage.usage.last.total_tokens,
+            RecordBody::Usage(usage) => {
+                let last = usage.usage.last;
+                // What a compaction leaves is only estimated, and asks for no other one.
+                if last.input_tokens > 0 || last.output_tokens > 0 {
+                    self.told.tokens = last.total_tokens;
+                }
+            }
             RecordBody::Compacted(compacted) => {
                 self.messages.clear();
                 self.told = summed_up(&mut self.told, &compacted.summary);

@@ -153,6 +153,8 @@ pub enum Report {
     Again(TurnError),
     /// What was said so far is replaced, for the model, by this summary.
     Compacted(String),
+    /// Behind that: about so many tokens the model is told next.
+    Context(i64),
     /// A tool call has something to say before its end.
     Progress {
         /// The call.

@@ -92,11 +92,11 @@ async fn a_revert_is_there_after_a_kill_and_lists_say_so() -> Result<()> {
     let mut client: Client = home.client().await?;
     assert_eq!(client.resume(thread).await?.thread.turns, []);
     let listed = client.call::<ThreadList>(ThreadListParams::default()).await?.data;
-    assert_eq!((listed.len(), listed[0].preview.as_str()), (1, ""));
+    assert_eq!((listed.len(), listed[0].preview.as_str()), (1, "the first"));
     client.turn(thread, "another beginning").await?;
     client.unload(thread, true).await?;
     let listed = client.call::<ThreadList>(ThreadListParams::default()).await?.data;
-    assert_eq!(listed[0].preview, "another beginning");
+    assert_eq!(listed[0].preview, "the first");
     home.finish().await
 }
 

@@ -30,7 +30,10 @@ impl Owner {
             if role.keeps_loaded() { self.questions_for(ticket.connection) } else { Vec::new() };
         let response = self.resume_response(continuation, &params, &open_questions);
         let answer = self.late_answer(reply, response);
-        let items = if params.exclude_turns { self.open_items() } else { Vec::new() };
+        let mut items: Vec<Broadcast> = self.usage_so_far().into_iter().chain([self.goal_now()]).collect();
+        if params.exclude_turns {
+            items.extend(self.open_items());
+        }
         let epoch = self.picture().epoch;
         let outgoing = match continuation {
             Continuation::Whole | Continuation::Gap(_) => Outgoing::Join { ticket, role, answer, items },
@@ -111,6 +114,12 @@ impl Owner {
             (Continuation::Whole | Continuation::Gap(_) | Continuation::From(_), _) => {}
         }
         response
+    }
+
+    /// What the conversation has cost so far, for somebody who comes; nothing where no model has said it.
+    pub(super) fn usage_so_far(&self) -> Option<Broadcast> {
+        let history = &self.journal.as_ref()?.history;
+        events::usage(history, self.services.clock.wall())
     }
 
     fn open_items(&self) -> Vec<Broadcast> {

@@ -71,6 +71,7 @@ impl Owner {
         {
             response.thread.turns = pages::newest_within(&journal.history, most);
         }
+        let usage = self.usage_so_far();
         let answer: LateAnswer = Box::new(move |on_disk| {
             if let (Some(end), Some(picture)) = (on_disk, &mut response.skein) {
                 picture.seq = picture.seq.min(end.seq);
@@ -78,7 +79,7 @@ impl Owner {
             Ok(reply.prepare(&response))
         });
         if let Some(journal) = &mut self.journal {
-            let items = Vec::new();
+            let items = usage.into_iter().collect();
             journal.publish(Outgoing::Join { ticket, role: Role::Subscriber, answer, items });
         }
         self.seat.publish.send_modify(|snapshot| snapshot.status = ThreadStatus::Idle);

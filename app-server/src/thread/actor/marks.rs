@@ -5,6 +5,7 @@ use skein_protocol::event::{
 };
 use skein_protocol::ids::TurnId;
 use skein_protocol::notifications::{ThreadGoalCleared, ThreadGoalUpdated, ThreadReadStateChanged};
+use skein_protocol::table::Scope;
 use skein_protocol::thread::{
     ThreadGoalClearResponse, ThreadGoalSetParams, ThreadGoalSetResponse, ThreadGoalStatus,
     ThreadReadStateOperation, ThreadReadStateUpdateParams, ThreadReadStateUpdateResponse,
@@ -17,7 +18,9 @@ use crate::rollout::record::{Goal, RecordBody, ThreadGoal, ThreadRead};
 use crate::router::errors;
 use crate::thread::error::ThreadError;
 use crate::thread::machine::Persistence;
+use crate::thread::outgoing::Notice;
 use crate::thread::pictures;
+use crate::thread::subscribers::Broadcast;
 
 impl Owner {
     pub(super) fn update_read_state(
@@ -96,6 +99,23 @@ impl Owner {
         let read_state = journal.history.read_mark().state();
         let params = ThreadReadStateChangedNotification { read_state, thread_id: self.id, skein: None };
         self.notify::<ThreadReadStateChanged>(&params, None);
+    }
+
+    /// The goal, or that there is none, for somebody who comes.
+    pub(super) fn goal_now(&self) -> Broadcast {
+        let (at, thread_id) = (self.services.clock.wall(), self.id);
+        let goal = self.journal.as_ref().and_then(|journal| journal.history.goal());
+        let notice = match goal.map(|goal| pictures::goal(thread_id, goal)) {
+            Some(goal) => {
+                let params = ThreadGoalUpdatedNotification { goal, thread_id, turn_id: None };
+                Notice::new::<ThreadGoalUpdated>(Scope::Subscribers, &params, at, None)
+            }
+            None => {
+                let params = ThreadGoalClearedNotification { thread_id };
+                Notice::new::<ThreadGoalCleared>(Scope::Subscribers, &params, at, None)
+            }
+        };
+        notice.broadcast
     }
 
     fn tell_goal(&mut self, turn_id: Option<TurnId>) {

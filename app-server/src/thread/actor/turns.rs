@@ -148,6 +148,7 @@ impl Owner {
             Report::WarningOnce(message) => self.warn_once(message),
             Report::Again(error) => self.tell_error(error, true),
             Report::Compacted(summary) => self.compacted(summary),
+            Report::Context(tokens) => self.context_is(tokens),
             Report::Progress { item, message } => self.progress(item, message),
             Report::ItemCompleted(item) => self.item_completed(item),
             Report::Answered(answer) => {
@@ -348,8 +349,30 @@ impl Owner {
             reasoning_output_tokens: usage.reasoning_output,
             total_tokens: usage.input.saturating_add(usage.output),
         };
-        let before = self.journal.as_ref().and_then(|journal| journal.history.usage().copied());
+        let before = self.used_before();
         let total = before.map_or(last, |before| sum(&before.total, &last));
+        self.record_usage((turn_id, window), last, total);
+    }
+
+    /// After a compaction: about so many tokens are in the next request. They have cost nothing yet.
+    fn context_is(&mut self, total_tokens: i64) {
+        let Some(running) = self.turn.as_ref().map(|turn| (turn.id.clone(), turn.window)) else { return };
+        let last = TokenUsageBreakdown { total_tokens, ..TokenUsageBreakdown::default() };
+        // Where no model says what it uses nobody shows it.
+        let Some(before) = self.used_before() else { return };
+        self.record_usage(running, last, before.total);
+    }
+
+    fn used_before(&self) -> Option<ThreadTokenUsage> {
+        self.journal.as_ref().and_then(|journal| journal.history.usage().copied())
+    }
+
+    fn record_usage(
+        &mut self,
+        (turn_id, window): (TurnId, i64),
+        last: TokenUsageBreakdown,
+        total: TokenUsageBreakdown,
+    ) {
         let token_usage = ThreadTokenUsage { last, model_context_window: Some(window), total };
         let number =
             self.record_one(Usage { turn_id: turn_id.clone(), usage: token_usage }.into(), Keep::Process);

@@ -4,7 +4,7 @@ use skein_protocol::ids::EventSeq;
 
 use super::{Held, History};
 use crate::clock::WallMs;
-use crate::rollout::record::{ForkOrigin, Forked, Reverted, TakenBack, ThreadHeader};
+use crate::rollout::record::{ForkOrigin, Forked, ReadMark, Reverted, TakenBack, ThreadHeader};
 
 impl History {
     /// The turn that begins the newest `count` turns; `None` where fewer are held.
@@ -33,15 +33,15 @@ impl History {
         }
     }
 
-    /// Every turn was taken back.
+    /// Every turn was taken back. Lists show the thread as they did before.
     pub(super) fn nothing_left(&mut self) {
         (self.older, self.emptied) = (false, false);
         self.beginning_reverted = true;
-        self.preview = None;
     }
 
-    /// Everything so far was copied from another thread: this one begins now.
-    pub(super) fn forked(&mut self, forked: &Forked, at: WallMs) {
+    /// Everything so far was copied from another thread: this one begins now, and nothing of it is unread.
+    pub(super) fn forked(&mut self, forked: &Forked, seq: EventSeq, at: WallMs) {
+        self.read = ReadMark { revision: seq, ..ReadMark::default() };
         self.epoch = forked.epoch;
         self.archived = false;
         self.take_fork(&ForkOrigin {

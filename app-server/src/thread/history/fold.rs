@@ -60,7 +60,7 @@ impl History {
                 self.epoch = reverted.epoch;
                 self.revert(reverted, record.seq, at);
             }
-            RecordBody::Forked(forked) => self.forked(forked, at),
+            RecordBody::Forked(forked) => self.forked(forked, record.seq, at),
             // Whether a thread is archived is decided by where its rollout stands: see `set_archived`. What clients add for
             // the model is in the records for who sends it to one; here it would only take memory.
             RecordBody::Archived(_)

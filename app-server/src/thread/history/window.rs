@@ -104,8 +104,9 @@ impl History {
         (self.older, self.emptied) = (more, false);
         if nothing_before {
             self.nothing_left();
-            let first = self.turns.first().and_then(|held| items::first_words(&held.turn));
-            self.preview = first;
+            if self.preview.is_none() {
+                self.preview = self.turns.first().and_then(|held| items::first_words(&held.turn));
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::notifications::{
     Error, ItemCompleted, ThreadTokenUsageUpdated, TurnCompleted, TurnStarted,
 };
-use skein_protocol::thread::ThreadCompactStartResponse;
+use skein_protocol::thread::{ThreadCompactStartResponse, ThreadForkParams};
 use skein_protocol::turn::{
     CodexErrorInfo, NonSteerableTurnKind, TurnStartParams, TurnStatus, TurnSteerResponse, UserInput,
 };
@@ -139,6 +139,39 @@ async fn a_conversation_that_fills_its_window_is_compacted_before_the_next_answe
     assert_eq!(told[1], "user: two");
     client.turn(thread, "three").await;
     assert_eq!(bench.listener.times_asked(), 4, "one, the summary, two, three");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_thread_has_used_is_told_to_who_comes_and_a_compaction_leaves_an_estimate() {
+    let bench = listening();
+    let (mut client, thread) = bench.started().await;
+    let used = |input| ModelEvent::Usage(Usage { input, output: 20, ..Usage::default() });
+    bench.listener.will_say(Ok(vec![text("long"), used(900)]));
+    client.turn(thread, "one").await;
+    let first = client.heard::<ThreadTokenUsageUpdated>().await;
+    let mut second = bench.client();
+    second.resume(thread).await;
+    assert_eq!(second.heard::<ThreadTokenUsageUpdated>().await, first);
+    bench.listener.will_say(Ok(vec![text("in short"), used(950)]));
+    let request = client.compact(thread);
+    client.answer::<ThreadCompactStartResponse>(request).await.unwrap();
+    let cost = client.heard::<ThreadTokenUsageUpdated>().await.token_usage;
+    let left = client.heard::<ThreadTokenUsageUpdated>().await;
+    assert_eq!((cost.last.total_tokens, cost.total.total_tokens), (970, 1890));
+    assert_eq!(left.token_usage.total, cost.total, "it costs nothing by itself");
+    let last = left.token_usage.last;
+    assert!((1..900).contains(&last.total_tokens) && last.input_tokens == 0, "{last:?}");
+    client.heard::<TurnCompleted>().await;
+    client.disconnect();
+    second.disconnect();
+    bench.gone(thread).await;
+    let mut third = bench.client();
+    third.resume(thread).await;
+    assert_eq!(third.heard::<ThreadTokenUsageUpdated>().await, left, "also after a load");
+    let fork = third.fork(ThreadForkParams::of(thread)).await.thread.id;
+    let told = third.heard::<ThreadTokenUsageUpdated>().await;
+    assert_eq!((told.thread_id, told.token_usage), (fork, left.token_usage));
     bench.finish().await;
 }
 

@@ -2,7 +2,9 @@
 
 use skein_protocol::ids::ThreadId;
 use skein_protocol::notifications::{ItemAgentMessageDelta, ThreadStarted, TurnCompleted};
-use skein_protocol::thread::{ThreadForkParams, ThreadForkResponse, ThreadResumeResponse, ThreadStatus};
+use skein_protocol::thread::{
+    ThreadForkParams, ThreadForkResponse, ThreadResumeResponse, ThreadStatus, ThreadUnreadPosition,
+};
 use skein_protocol::turn::{TurnItemsView, TurnStatus};
 
 use super::*;
@@ -54,6 +56,20 @@ async fn a_fork_has_the_history_up_to_where_it_was_wanted_and_goes_on_by_itself(
         assert!(history.epoch().0 > fork.skein.unwrap().epoch.0 - 1 && fork.skein.unwrap().epoch.0 > 1);
     }
     assert_eq!(bench.disk.head(thread).await.unwrap(), head, "nothing happened to it");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_unread_in_a_fork_but_what_was_said_in_it() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, _) = talked(&bench, &["one"]).await;
+    let fork = client.fork(ThreadForkParams::of(thread)).await.thread.id;
+    let (row, _) = bench.services.index.get(fork).await.unwrap().unwrap();
+    assert_eq!(row.read_state().first_unread, None);
+    let turn_id = client.turn(fork, "further").await.turn.id;
+    let history = History::read(bench.disk.as_ref(), fork).await.unwrap();
+    let unread = history.read_mark().first_unread.clone();
+    assert_eq!(unread, Some(ThreadUnreadPosition::Turn { turn_id }));
     bench.finish().await;
 }
 
