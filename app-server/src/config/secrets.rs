@@ -153,7 +153,7 @@ fn split(
 pub fn put_back(config: &Map<String, Value>, secrets: &Map<String, Value>) -> Map<String, Value> {
     let (config, secrets) = (Value::Object(config.clone()), Value::Object(secrets.clone()));
     let mut filled = fill(&[], &config, &[&secrets], Keys::Dotted);
-    mark_args(&mut filled.value, &[]);
+    mark_args(&mut filled.value, &[], &filled.lacking);
     match filled.value {
         Value::Object(mut config) => {
             config.retain(|key, value| {
@@ -166,13 +166,15 @@ pub fn put_back(config: &Map<String, Value>, secrets: &Map<String, Value>) -> Ma
 }
 
 /// Makes one mask of the arguments of which one is missing: at the end of an argument it might be taken for a pattern.
-fn mark_args(value: &mut Value, path: &[&str]) {
+fn mark_args(value: &mut Value, path: &[&str], lacking: &[String]) {
     let Value::Object(members) = value else { return };
     for (key, value) in members {
         let path = inner(path, key, Keys::Dotted);
         match Kind::of(&path) {
-            Kind::Args if is_masked(value, Kind::Args) => *value = json!([MASK]),
-            Kind::Args | Kind::Open | Kind::Secret | Kind::Address | Kind::Unread => mark_args(value, &path),
+            Kind::Args if lacking.contains(&path.join(".")) => *value = json!([MASK]),
+            Kind::Args | Kind::Open | Kind::Secret | Kind::Address | Kind::Unread => {
+                mark_args(value, &path, lacking);
+            }
         }
     }
 }
