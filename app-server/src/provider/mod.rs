@@ -20,10 +20,11 @@ pub mod scripted;
 pub mod spec;
 pub mod tool_name;
 
+pub use http::form::Stopped;
 pub use known::Providers;
 pub use prompt::{
-    AssistantMessage, Callee, Content, Entry, Image, ModelSettings, Prompt, Reasoning, ToolCall, ToolResult,
-    ToolSpec,
+    AssistantMessage, Callee, Content, Entry, Image, ModelSettings, Prompt, Reasoning, ToolCall, ToolChoice,
+    ToolResult, ToolSpec,
 };
 
 /// One event of a model's stream.
@@ -92,13 +93,15 @@ pub struct ProviderError {
     pub info: Option<CodexErrorInfo>,
     /// What the provider said, for whoever looks closer. Without secrets.
     pub details: Option<String>,
+    /// Why the answer was over before all was said, where it had begun and was ended on purpose.
+    pub stopped: Option<Stopped>,
 }
 
 impl ProviderError {
     /// Known by its message only.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), info: None, details: None }
+        Self { message: message.into(), info: None, details: None, stopped: None }
     }
 }
 

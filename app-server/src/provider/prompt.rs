@@ -25,6 +25,18 @@ pub struct Prompt {
     pub history: Vec<Entry>,
     /// What the model may call.
     pub tools: Arc<[ToolSpec]>,
+    /// Whether it may.
+    pub tool_choice: ToolChoice,
+}
+
+/// Whether a model may call the tools that it is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// As it wants.
+    #[default]
+    Auto,
+    /// It may not: they are shown because the conversation has calls, and because what a provider remembers begins with them.
+    None,
 }
 
 impl Prompt {

@@ -9,7 +9,7 @@ use crate::provider::http::talk::{
     Came, NOTHING, Part, Step, arguments, in_turns, steps, with_more, with_pictures_behind,
 };
 use crate::provider::spec::ProviderSpec;
-use crate::provider::{Content, Image, Prompt, ToolSpec};
+use crate::provider::{Content, Image, Prompt, ToolChoice, ToolSpec};
 
 /// The least that a model can be told to think, in tokens.
 const LEAST_BUDGET: u32 = 1024;
@@ -61,6 +61,8 @@ pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
     put("service_tier", settings.service_tier.as_ref().map(|tier| json!(tier)));
     put("system", (!system.is_empty()).then(|| json!(system)));
     put("tools", (!tools.is_empty()).then(|| json!(tools)));
+    let forbidden = !tools.is_empty() && prompt.tool_choice == ToolChoice::None;
+    put("tool_choice", forbidden.then(|| json!({ "type": "none" })));
     put("messages", Some(json!(messages)));
     Value::Object(body)
 }

@@ -231,3 +231,13 @@ fn results_of_calls_that_failed_are_texts_and_their_pictures_stand_behind() {
     assert_eq!(blocks[1]["content"][0]["type"], "image");
     assert_eq!(blocks[3]["text"], "Pictures of the call 1:");
 }
+
+#[test]
+fn a_model_that_may_not_call_is_shown_its_tools_all_the_same() {
+    let may = prompt("claude-opus-5", signed());
+    assert_eq!(body(&may, &spec()).get("tool_choice"), None);
+    let asked =
+        body(&crate::provider::Prompt { tool_choice: crate::provider::ToolChoice::None, ..may }, &spec());
+    let none = json!({ "type": "none" });
+    assert_eq!((asked["tools"].as_array().map(Vec::len), &asked["tool_choice"]), (Some(1), &none));
+}

@@ -168,7 +168,7 @@ impl Fault {
             }
             (_, info) => info,
         };
-        ProviderError { message, info: Some(info), details: Some(self.message(who)) }
+        ProviderError { message, info: Some(info), details: Some(self.message(who)), stopped: None }
     }
 
     /// How long the provider wants us to wait: by its headers, or in its words.
@@ -187,7 +187,16 @@ impl Fault {
             _ => format!("; it was tried again {again} times"),
         };
         let message = if self.may_pass() { format!("{message}{tries}") } else { message };
-        ProviderError { message, info: Some(self.info(again)), details: self.details() }
+        ProviderError {
+            message,
+            info: Some(self.info(again)),
+            details: self.details(),
+            stopped: self.stopped(),
+        }
+    }
+
+    fn stopped(&self) -> Option<Stopped> {
+        if let Self::Wrong(Wrong::Stopped(why)) = self { Some(*why) } else { None }
     }
 
     fn info(&self, again: u32) -> CodexErrorInfo {

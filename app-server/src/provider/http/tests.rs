@@ -103,5 +103,6 @@ pub fn prompt(model: &str, thought: serde_json::Value) -> Prompt {
             description: "Looks.".to_owned(),
             parameters: serde_json::json!({ "type": "object", "properties": {} }),
         }]),
+        tool_choice: crate::provider::ToolChoice::Auto,
     }
 }

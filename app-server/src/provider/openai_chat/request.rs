@@ -9,7 +9,7 @@ use crate::provider::http::talk::{
     Came, Part, Step, arguments_text, in_turns, steps, with_more, with_pictures_behind,
 };
 use crate::provider::spec::ProviderSpec;
-use crate::provider::{Content, Prompt, ToolSpec};
+use crate::provider::{Content, Prompt, ToolChoice, ToolSpec};
 
 /// The body of a request.
 pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
@@ -25,6 +25,8 @@ pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
     put("stream", Some(json!(true)));
     put("stream_options", Some(json!({ "include_usage": true })));
     put("tools", (!prompt.tools.is_empty()).then(|| prompt.tools.iter().map(tool).collect()));
+    let forbidden = !prompt.tools.is_empty() && prompt.tool_choice == ToolChoice::None;
+    put("tool_choice", forbidden.then(|| json!("none")));
     put("reasoning_effort", settings.effort.as_ref().map(|effort| json!(effort)));
     put("service_tier", settings.service_tier.as_ref().map(|tier| json!(tier)));
     put("response_format", settings.output_schema.as_ref().map(format));

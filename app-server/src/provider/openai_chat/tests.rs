@@ -312,3 +312,15 @@ fn a_model_of_mistral_gets_ids_of_nine_letters_and_digits() {
     assert!(id.len() == 9 && id.bytes().all(|b| b.is_ascii_alphanumeric()), "{id}");
     assert_eq!(sent[3]["tool_call_id"], id);
 }
+
+#[test]
+fn a_model_that_may_not_call_is_shown_its_tools_all_the_same() {
+    let spec = ProviderSpec::new("x", "http://127.0.0.1:1/v1", WireApi::Chat);
+    let may = prompt("m", json!({}));
+    assert_eq!(body(&may, &spec).get("tool_choice"), None);
+    let may_not = crate::provider::Prompt { tool_choice: crate::provider::ToolChoice::None, ..may };
+    let asked = body(&may_not, &spec);
+    assert_eq!((asked["tools"].as_array().map(Vec::len), &asked["tool_choice"]), (Some(1), &json!("none")));
+    let without = crate::provider::Prompt { tools: [].into(), ..may_not };
+    assert_eq!(body(&without, &spec).get("tool_choice"), None);
+}

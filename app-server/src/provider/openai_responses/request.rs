@@ -6,7 +6,7 @@ use skein_protocol::settings::ReasoningSummary;
 use crate::provider::http::ids::Ids;
 use crate::provider::http::talk::{Came, Part, Step, arguments_text, steps, with_more};
 use crate::provider::spec::ProviderSpec;
-use crate::provider::{AssistantMessage, Content, ModelSettings, Prompt, ToolSpec};
+use crate::provider::{AssistantMessage, Content, ModelSettings, Prompt, ToolChoice, ToolSpec};
 
 /// Models that do not think, by the beginning of their names: they refuse a question that asks for their thoughts.
 const UNTHINKING: [&str; 4] = ["gpt-3", "gpt-4", "chatgpt-", "davinci"];
@@ -28,7 +28,7 @@ pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
     put("input", Some(steps(&prompt.history).iter().flat_map(items).collect()));
     if !prompt.tools.is_empty() {
         put("tools", Some(prompt.tools.iter().map(tool).collect()));
-        put("tool_choice", Some(json!("auto")));
+        put("tool_choice", Some(tool_choice(prompt.tool_choice)));
         put("parallel_tool_calls", Some(json!(!settings.one_call)));
     }
     put("store", Some(json!(false)));
@@ -42,6 +42,13 @@ pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {
     put("text", settings.output_schema.as_ref().map(format));
     put("max_output_tokens", settings.wanted_output.or(spec.max_output_tokens).map(|most| json!(most)));
     Value::Object(body)
+}
+
+fn tool_choice(choice: ToolChoice) -> Value {
+    match choice {
+        ToolChoice::Auto => json!("auto"),
+        ToolChoice::None => json!("none"),
+    }
 }
 
 fn thinks(model: &str) -> bool {

@@ -240,3 +240,14 @@ fn a_stream_that_ends_early_or_is_none_is_known() {
     assert_eq!(heard(&Responses, "data: what?\n\n").1, Err(Fault::Wrong(Wrong::Garbage("what?".to_owned()))));
     assert_eq!(heard(&Responses, "data: 3\n\n").1, Err(Fault::Wrong(Wrong::Garbage("3".to_owned()))));
 }
+
+#[test]
+fn a_model_that_may_not_call_is_shown_its_tools_all_the_same() {
+    let spec = ProviderSpec::new("x", "http://127.0.0.1/v1", WireApi::Responses);
+    let may_not = crate::provider::Prompt {
+        tool_choice: crate::provider::ToolChoice::None,
+        ..prompt("gpt-5", json!({}))
+    };
+    let asked = body(&may_not, &spec);
+    assert_eq!((asked["tools"].as_array().map(Vec::len), &asked["tool_choice"]), (Some(1), &json!("none")));
+}

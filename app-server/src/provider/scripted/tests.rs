@@ -50,7 +50,14 @@ async fn answer(scenario: &str, history: Vec<Entry>) -> (Vec<ModelEvent>, Result
     let model = Scripted::new(home.path().to_owned(), Tasks::new());
     let (events, mut heard) = mpsc::channel(64);
     let (thread, settings) = (ThreadId::new(Uuid::nil()), ModelSettings::default());
-    let prompt = Prompt { thread, model: "scenario.toml".into(), settings, history, tools: Arc::new([]) };
+    let prompt = Prompt {
+        thread,
+        model: "scenario.toml".into(),
+        settings,
+        history,
+        tools: Arc::new([]),
+        tool_choice: crate::provider::ToolChoice::Auto,
+    };
     let ended = model.answer(prompt, events, CancellationToken::new()).await;
     let mut all = Vec::new();
     while let Some(event) = heard.recv().await {
@@ -116,6 +123,13 @@ async fn a_hang_ends_when_it_is_cancelled() {
     cancel.cancel();
     let (thread, settings) = (ThreadId::new(Uuid::nil()), ModelSettings::default());
     let (model_name, history) = ("s".to_owned(), vec![said("hang")]);
-    let prompt = Prompt { thread, model: model_name, settings, history, tools: Arc::new([]) };
+    let prompt = Prompt {
+        thread,
+        model: model_name,
+        settings,
+        history,
+        tools: Arc::new([]),
+        tool_choice: crate::provider::ToolChoice::Auto,
+    };
     model.answer(prompt, events, cancel).await.unwrap();
 }
