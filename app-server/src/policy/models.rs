@@ -19,8 +19,18 @@ pub const CONTEXT_WINDOW: i64 = 128_000;
 /// A conversation that fills this part of the window is compacted, in percent. Origin: guess; room for an answer and its
 /// calls is left.
 pub const COMPACT_AT_PERCENT: i64 = 90;
-/// How often a summary is asked for, each time of half as much. Origin: guess.
-pub const COMPACTION_TRIES: usize = 4;
+/// How often a model is asked for a summary and writes none, each time of half as much, before the end of the conversation
+/// stands for one. Origin: guess; each try costs an answer.
+pub const COMPACTION_TRIES: usize = 3;
+/// What has to have come since a summary before the next one is written, in percent of the tokens at which a conversation is
+/// compacted. Origin: guess; where the rest alone is above the limit, more summaries make no room.
+pub const COMPACT_AGAIN_PERCENT: i64 = 10;
+/// Bytes of a text that are about a token. Origin: English and code, by the providers' own rule of thumb.
+pub const BYTES_A_TOKEN: usize = 4;
+/// Tokens that a picture is about. Origin: what the largest pictures cost at OpenAI and Anthropic.
+pub const PICTURE_TOKENS: usize = 1_600;
+/// Bytes of a text below which a summary is not asked of half of it. Origin: guess; less fits everywhere.
+pub const COMPACTION_LEAST: usize = 512;
 /// Bytes of what the user said last that a summary keeps word for word. Origin: guess; a few long messages.
 pub const COMPACTION_LAST_WORDS: usize = 16 * 1024;
 /// The largest picture that a model is sent, in bytes. Origin: providers take 5 to 20 MiB; a message of a client fits.

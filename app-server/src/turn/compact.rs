@@ -5,14 +5,18 @@ use skein_protocol::item::{ContextCompactionItem, ThreadItem, ThreadItemBody};
 use skein_protocol::turn::CodexErrorInfo;
 use tokio::sync::mpsc;
 
-use super::{Report, Running, Stop, conversation, result};
+use super::{Report, Running, Stop, conversation, result, size};
 use crate::policy;
-use crate::provider::{Content, Entry, ModelEvent, Prompt, ProviderError};
+use crate::provider::{Content, Entry, ModelEvent, Prompt, ProviderError, Stopped, ToolChoice, ToolSpec};
 
 /// What the model is asked for.
 const TASK: &str = "Write a summary of this conversation for whoever goes on with it and will not see it: what the user \
     wants and has decided, what was done and found (with the names, paths, numbers and results that are still needed), \
     what is under way, and what remains to be done. Answer with the summary only.";
+/// What follows a summary that reached the limit of an answer.
+const CUT: &str = "[The summary was cut off here.]";
+/// How the end of a conversation begins that stands for a summary.
+const NO_SUMMARY: &str = "[The model wrote no summary. This is the end of the conversation, shortened.]";
 
 impl Running {
     /// Whether the conversation has little room left.
@@ -20,8 +24,26 @@ impl Running {
         self.context_tokens >= self.job.terms.compact_at
     }
 
-    /// Replaces what was said by a summary. What the user said last, and nobody has answered, stays as it is. Where nothing was
-    /// answered since the last summary, nothing is replaced, and the item says that this is done.
+    /// Makes room where there is little. Says so where a compaction would make none.
+    pub(super) async fn make_room(&mut self, prompt: &mut Prompt) -> Result<(), Stop> {
+        if !self.is_full() || !self.job.provider.reads_context() {
+            return Ok(());
+        }
+        if makes_room(&prompt.history, self.job.terms.compact_at) {
+            return self.compact(prompt).await;
+        }
+        let at = self.job.terms.compact_at;
+        self.report(Report::WarningOnce(format!(
+            "the conversation has {at} tokens or more, at which it is compacted, and that does not help: instructions, tools and \
+             the last messages take as much. Offer fewer tools (mcp_servers.NAME.enabled_tools), or set \
+             model_auto_compact_token_limit or model_context_window higher"
+        )))
+        .await;
+        Ok(())
+    }
+
+    /// Replaces what was said by a summary. What the user said last, and nobody has answered, stays as it is. Where nothing was answered since the last summary, nothing is replaced, and the
+    /// item says that this is done.
     pub(super) async fn compact(&mut self, prompt: &mut Prompt) -> Result<(), Stop> {
         let id = self.new_item_id();
         let item =
@@ -35,48 +57,47 @@ impl Running {
     }
 
     async fn replace(&mut self, prompt: &mut Prompt) -> Result<(), Stop> {
-        let unanswered = prompt.history.split_off(answered(&prompt.history));
-        let written = self.summary(prompt).await?;
-        let summary = with_last_words(&written, &prompt.history);
+        let stays = prompt.history.split_off(answered(&prompt.history));
+        let summary = self.summary(prompt).await?;
         prompt.history = vec![conversation::summary(&summary)];
-        prompt.history.extend(unanswered);
+        prompt.history.extend(stays);
         self.context_tokens = 0;
         self.report(Report::Compacted(summary)).await;
         self.report(Report::Context(prompt.estimated_tokens())).await;
         Ok(())
     }
 
-    /// The model's own summary. Where the conversation is too long even for that, its older half is left out.
+    /// The model's own summary, with the user's last words. Where the conversation does not fit even for that, or the model
+    /// writes nothing, its older half is left out, and its older half again.
     async fn summary(&mut self, prompt: &Prompt) -> Result<String, Stop> {
-        let mut asked = Prompt { tools: [].into(), ..prompt.clone() };
-        asked.settings.output_schema = None;
-        asked.history.push(Entry::User(vec![Content::Text(TASK.to_owned())]));
-        for _ in 0..policy::COMPACTION_TRIES {
-            let heard = self.listen(asked.clone()).await;
+        let mut sent = Sent { history: prompt.history.clone(), tools: prompt.tools.to_vec() };
+        let mut silent = 0;
+        loop {
+            let (ended, text) = self.listen(sent.asking(prompt)).await;
             // What was heard until then is no summary.
             if self.job.cancel.is_cancelled() {
                 return Err(Stop::Interrupted);
             }
-            match heard {
-                Ok(text) if text.trim().is_empty() => {
-                    return Err(Stop::failed(
-                        "the model was asked for a summary and said nothing; try again",
-                    ));
+            let stopped = ended.as_ref().err().and_then(|error| error.stopped);
+            match (ended, stopped) {
+                (Ok(()), _) if !text.trim().is_empty() => return Ok(with_last_words(&text, &prompt.history)),
+                (Err(_), Some(Stopped::Length)) if !text.trim().is_empty() => {
+                    return Ok(with_last_words(&format!("{text}\n{CUT}"), &prompt.history));
                 }
-                Ok(text) => return Ok(text),
-                Err(error) if is_too_long(&error) && asked.history.len() > 2 => {
-                    asked.history.drain(..asked.history.len() / 2);
+                (Ok(()), _) | (Err(_), Some(Stopped::Length | Stopped::Filter | Stopped::Refusal)) => {
+                    silent += 1;
+                    if silent >= policy::COMPACTION_TRIES || !sent.halve() {
+                        return Ok(shortened(&prompt.history));
+                    }
                 }
-                Err(error) => return Err(error.into()),
+                (Err(error), _) if may_fit_shortened(&error) && sent.leave_out(&error) => {}
+                (Err(error), _) => return Err(error.into()),
             }
         }
-        Err(Stop::failed(
-            "the conversation is too long for the model, even to be summarised; begin a new thread",
-        ))
     }
 
-    /// An answer that nobody is shown.
-    async fn listen(&mut self, prompt: Prompt) -> Result<String, ProviderError> {
+    /// An answer that nobody is shown: how it ended, and its text.
+    async fn listen(&mut self, prompt: Prompt) -> (Result<(), ProviderError>, String) {
         let (events, mut heard) = mpsc::channel(policy::MODEL_EVENTS);
         let provider = std::sync::Arc::clone(&self.job.provider);
         let answering = provider.answer(self.as_sent(prompt), events, self.job.cancel.clone());
@@ -109,14 +130,62 @@ impl Running {
             texts.retain(|text| !text.is_empty());
             texts.join("\n\n")
         };
-        let (ended, text) = tokio::join!(answering, listening);
-        ended.map(|()| text)
+        tokio::join!(answering, listening)
+    }
+}
+
+/// What of a conversation is sent for a summary.
+struct Sent {
+    history: Vec<Entry>,
+    /// As in the turns: providers want them where there are calls, and what they remember begins with them.
+    tools: Vec<ToolSpec>,
+}
+
+impl Sent {
+    fn asking(&self, prompt: &Prompt) -> Prompt {
+        let mut asked = Prompt {
+            history: self.history.clone(),
+            tools: self.tools.clone().into(),
+            tool_choice: ToolChoice::None,
+            ..prompt.clone()
+        };
+        asked.settings.output_schema = None;
+        asked.history.push(Entry::User(vec![Content::Text(TASK.to_owned())]));
+        asked
+    }
+
+    /// Leaves out what the provider may have refused: the tools where no call needs them, then the older half. `false` where
+    /// nothing more can be left out.
+    fn leave_out(&mut self, error: &ProviderError) -> bool {
+        let needs_tools = |entry: &Entry| matches!(entry, Entry::Call(_) | Entry::Result(_));
+        if !self.tools.is_empty() && !self.history.iter().any(needs_tools) {
+            self.tools.clear();
+            return !is_too_long(error) || self.halve();
+        }
+        self.halve()
+    }
+
+    /// Leaves out the older half; of a single entry, half of its text.
+    fn halve(&mut self) -> bool {
+        if let [only] = self.history.as_mut_slice() {
+            return result::halve(only);
+        }
+        let half = self.history.len() / 2;
+        // What an earlier summary says is nowhere else.
+        let from = usize::from(self.history.len() > 2 && self.history.first().is_some_and(is_summary));
+        self.history.drain(from..from + half);
+        half > 0
     }
 }
 
 /// Whether the provider refused because of the conversation's length.
 pub(super) fn is_too_long(error: &ProviderError) -> bool {
     matches!(error.info, Some(CodexErrorInfo::ContextWindowExceeded))
+}
+
+/// Whether less of the conversation may be taken: any refusal may be one of its length, in words that nobody knows.
+fn may_fit_shortened(error: &ProviderError) -> bool {
+    is_too_long(error) || matches!(error.info, Some(CodexErrorInfo::BadRequest))
 }
 
 /// How many entries a summary replaces: all but what was said last, and not answered.
@@ -129,17 +198,53 @@ pub(super) fn is_worth_it(history: &[Entry]) -> bool {
     history.iter().any(conversation::is_answer)
 }
 
+/// Whether a compaction makes room: it replaces everything once, and then again when something of size has come since.
+fn makes_room(history: &[Entry], compact_at: i64) -> bool {
+    let since = history.iter().rposition(is_summary).map(|at| size::tokens(history.iter().skip(at + 1)));
+    let worth = compact_at.saturating_mul(policy::COMPACT_AGAIN_PERCENT) / 100;
+    is_worth_it(history) && since.is_none_or(|tokens| tokens >= worth)
+}
+
+fn is_summary(entry: &Entry) -> bool {
+    matches!(entry, Entry::User(content) if conversation::is_summary(content))
+}
+
 /// The summary, and what the user said last in their own words: a summary is the model's.
 fn with_last_words(summary: &str, history: &[Entry]) -> String {
+    let said = |entry: &Entry| match entry {
+        Entry::User(content) if !conversation::is_summary(content) => Some(texts(content)),
+        Entry::User(_)
+        | Entry::Developer(_)
+        | Entry::Assistant(_)
+        | Entry::Reasoning(_)
+        | Entry::Call(_)
+        | Entry::Result(_) => None,
+    };
+    let last = last_of(history, said);
+    if last.is_empty() {
+        return summary.to_owned();
+    }
+    format!("{summary}\n\nThe user's last messages, word for word:\n\n{}", last.join("\n\n"))
+}
+
+/// The end of the conversation in the place of a summary that the model did not write.
+fn shortened(history: &[Entry]) -> String {
+    let said = |entry: &Entry| match entry {
+        Entry::User(content) => Some(format!("User: {}", texts(content))),
+        Entry::Developer(text) => Some(format!("Note: {text}")),
+        Entry::Assistant(said) => Some(format!("Assistant: {}", said.text)),
+        Entry::Reasoning(_) => None,
+        Entry::Call(call) => Some(format!("Call of {}: {}", call.callee.name(), call.arguments)),
+        Entry::Result(result) => Some(format!("Result: {}", result.texts())),
+    };
+    format!("{NO_SUMMARY}\n\n{}", last_of(history, said).join("\n\n"))
+}
+
+/// What the last entries say, oldest first, as much as a summary keeps word for word.
+fn last_of(history: &[Entry], said: impl Fn(&Entry) -> Option<String>) -> Vec<String> {
     let mut left = policy::COMPACTION_LAST_WORDS;
     let mut last: Vec<String> = Vec::new();
-    for entry in history.iter().rev() {
-        let Entry::User(content) = entry else { continue };
-        if conversation::is_summary(content) {
-            continue;
-        }
-        let texts: Vec<&str> = content.iter().filter_map(Content::as_text).collect();
-        let text = texts.join("\n");
+    for text in history.iter().rev().filter_map(said) {
         last.push(result::shortened(&text, left));
         left = left.saturating_sub(text.len());
         if left == 0 {
@@ -147,8 +252,9 @@ fn with_last_words(summary: &str, history: &[Entry]) -> String {
         }
     }
     last.reverse();
-    if last.is_empty() {
-        return summary.to_owned();
-    }
-    format!("{summary}\n\nThe user's last messages, word for word:\n\n{}", last.join("\n\n"))
+    last
+}
+
+fn texts(content: &[Content]) -> String {
+    content.iter().filter_map(Content::as_text).collect::<Vec<_>>().join("\n")
 }

@@ -1,6 +1,7 @@
 //! One turn, as a child task of its thread's owner: model, tools, model, until it ends, is interrupted, or has had all
 //! the rounds that the settings allow. It owns nothing but what it streams; everything it does it reports to the owner.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,11 +17,14 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::ModelTerms;
 use crate::helpers::HelperSet;
-use crate::provider::{Entry, ModelSettings, Prompt, Provider, ProviderError, Thoughts, ToolResult, Usage};
+use crate::provider::{
+    Entry, ModelSettings, Prompt, Provider, ProviderError, Thoughts, ToolChoice, ToolResult, Usage,
+};
 use crate::rollout::record::{ModelAnswer, Said};
 use crate::tasks::Tasks;
 
 mod abilities;
+mod added;
 mod answer;
 pub mod approval;
 pub mod asking;
@@ -37,6 +41,7 @@ mod picture;
 pub mod plan;
 mod planning;
 pub mod result;
+mod size;
 pub mod surroundings;
 mod tools;
 
@@ -238,7 +243,7 @@ impl From<ProviderError> for Stop {
 
 /// The error as clients are told of it.
 fn told(error: ProviderError) -> TurnError {
-    let ProviderError { message, info, details } = error;
+    let ProviderError { message, info, details, stopped: _ } = error;
     TurnError { codex_error_info: info, additional_details: details, ..TurnError::new(message) }
 }
 
@@ -257,6 +262,7 @@ pub async fn run(job: Job, wires: Wires) {
         offer: Offer::default(),
         before: Vec::new(),
         context_tokens: 0,
+        added: VecDeque::new(),
     };
     let outcome = match turn.carry_out().await {
         Ok(()) => Outcome::ended(TurnStatus::Completed),
@@ -288,6 +294,8 @@ struct Running {
     before: Vec<Entry>,
     /// Tokens that the conversation had when it was last sent.
     context_tokens: i64,
+    /// What the user has added, and the model has not been asked with yet.
+    added: VecDeque<Added>,
 }
 
 impl Running {
@@ -306,8 +314,10 @@ impl Running {
     async fn prompt(&mut self) -> Result<Prompt, Stop> {
         let history = self.conversation().await?;
         self.look_around().await?;
-        if self.job.task != Task::Compact {
-            self.offer_tools().await?;
+        match self.job.task {
+            Task::Answer(_) => self.offer_tools().await?,
+            Task::Compact if compact::is_worth_it(&history) => self.show_tools().await?,
+            Task::Compact => {}
         }
         Ok(Prompt {
             thread: self.job.thread,
@@ -315,6 +325,7 @@ impl Running {
             settings: self.job.settings.clone(),
             history,
             tools: self.offer.specs(),
+            tool_choice: ToolChoice::Auto,
         })
     }
 
@@ -349,14 +360,20 @@ impl Running {
 
     /// The model answers, and is asked again with what came of its calls, until it is done.
     async fn rounds(&mut self, prompt: &mut Prompt) -> Result<(), Stop> {
+        self.make_room(prompt).await?;
         let mut round = 0;
         while self.job.rounds.is_none_or(|most| round < most) {
             round += 1;
-            let mut answer = self.answer_with_room(prompt).await?;
-            if answer.is_silent() {
+            let mut answer = self.answer_that_fits(prompt).await?;
+            // What the user has added may have cut it before its first word.
+            if answer.is_silent() && self.added.is_empty() {
                 let message =
                     format!("the model {} has said nothing in its answer", self.job.recipient.model);
                 self.report(Report::Warning(message)).await;
+            }
+            if !answer.calls.is_empty() {
+                // Before the calls: the model has seen all results that are there.
+                self.make_room(prompt).await?;
             }
             prompt.history.extend(answer.said);
             let mut results = answer.answered;
@@ -367,29 +384,14 @@ impl Running {
                 answer.recorded.retain(|said| !matches!(said, Said::Thought { .. }));
                 self.record_answer(answer.recorded, &[]).await;
             }
-            if results.is_empty() {
-                match self.steered().await {
-                    Some(added) => self.add(&mut prompt.history, added).await?,
-                    None => return Ok(()),
-                }
+            if results.is_empty() && !self.is_steered().await {
+                return Ok(());
             }
             prompt.history.extend(results.into_iter().map(Entry::Result));
-            while let Ok(added) = self.steers.try_recv() {
-                self.add(&mut prompt.history, added).await?;
-            }
         }
         Err(Stop::failed(format!(
             "the model was asked {round} times in this turn, the most that limits.turn_rounds allows; say how to go on"
         )))
-    }
-
-    /// Puts in what the user has added. The client has been told that it is taken: what cannot be read of it is a note.
-    async fn add(&self, history: &mut Vec<Entry>, added: Added) -> Result<(), Stop> {
-        let pieces = added.context.iter().filter_map(conversation::of_injected);
-        for piece in pieces.chain([Piece::Said(added.input)]) {
-            history.push(self.entry(piece).await?);
-        }
-        Ok(())
     }
 
     async fn entry(&self, piece: Piece) -> Result<Entry, Stop> {
@@ -399,31 +401,19 @@ impl Running {
         }
     }
 
-    /// One answer of the model, with the conversation compacted before where it has little room, or turns out to have none.
-    async fn answer_with_room(&mut self, prompt: &mut Prompt) -> Result<Answer, Stop> {
-        if self.is_full() && self.job.provider.reads_context() && compact::is_worth_it(&prompt.history) {
-            self.compact(prompt).await?;
-        }
+    /// One answer of the model to all that was said, with the conversation compacted where it turns out to have no room.
+    async fn answer_that_fits(&mut self, prompt: &mut Prompt) -> Result<Answer, Stop> {
+        self.take_added(&mut prompt.history).await?;
         match self.answer(prompt.clone()).await {
             Err(Unanswered::Error(error))
                 if compact::is_too_long(&error) && compact::is_worth_it(&prompt.history) =>
             {
                 self.compact(prompt).await?;
+                self.take_added(&mut prompt.history).await?;
                 self.answer(prompt.clone()).await.map_err(Stop::from)
             }
             answer => answer.map_err(Stop::from),
         }
-    }
-
-    /// What the user added meanwhile. When there is nothing, nothing can be added any more: the owner keeps what
-    /// comes later for the next turn.
-    async fn steered(&mut self) -> Option<Added> {
-        if let Ok(input) = self.steers.try_recv() {
-            return Some(input);
-        }
-        self.steers.close();
-        // Ends at once, but waits for what the owner is putting in at this very moment.
-        self.steers.recv().await
     }
 
     /// Asks the user. The question belongs to the message that the answer is for: clients know it before they are asked.

@@ -5,7 +5,7 @@ use skein_protocol::item::{DynamicToolCallOutputContentItem, McpToolCallItem, Mc
 
 use super::picture;
 use crate::policy;
-use crate::provider::{Content, Image};
+use crate::provider::{AssistantMessage, Content, Entry, Image, ToolCall, ToolResult};
 
 /// What a model reads of a helper's result: its blocks (MCP's `content`), and what it says in a form of its own
 /// (`structuredContent`) where the blocks do not say the same.
@@ -151,6 +151,34 @@ fn fitted(pieces: Vec<Piece>) -> Vec<Content> {
     };
     fitted.push(Content::Text(note));
     fitted
+}
+
+/// Halves the text of an entry, and leaves out its pictures. `false` where nothing more can be left out.
+pub(super) fn halve(entry: &mut Entry) -> bool {
+    match entry {
+        Entry::User(content) | Entry::Result(ToolResult { content, .. }) => {
+            let pictures = content.iter().any(|content| matches!(content, Content::Image(_)));
+            content.retain(|content| content.as_text().is_some());
+            let texts = content.iter_mut().filter_map(|content| match content {
+                Content::Text(text) => Some(text),
+                Content::Image(_) => None,
+            });
+            let halved = texts.map(halve_text).filter(|halved| *halved).count();
+            halved > 0 || pictures
+        }
+        Entry::Developer(text)
+        | Entry::Assistant(AssistantMessage { text, .. })
+        | Entry::Call(ToolCall { arguments: text, .. }) => halve_text(text),
+        Entry::Reasoning(_) => false,
+    }
+}
+
+fn halve_text(text: &mut String) -> bool {
+    let halves = text.len() >= policy::COMPACTION_LEAST;
+    if halves {
+        *text = shortened(text, text.len() / 2);
+    }
+    halves
 }
 
 /// A text of about `most` bytes at most: its beginning and its end, and between them how much is not there.

@@ -93,6 +93,14 @@ impl Running {
         Ok(())
     }
 
+    /// What the model is shown where it may call nothing. Without the helpers' tools, where one that is required is not there.
+    pub(super) async fn show_tools(&mut self) -> Result<(), Stop> {
+        match self.offer_tools().await {
+            Err(Stop::Interrupted) => Err(Stop::Interrupted),
+            Ok(()) | Err(Stop::Failed(_)) => Ok(()),
+        }
+    }
+
     /// Carries out calls, all at once. Returns their results in the order of the calls. `said` is the answer that they are
     /// from, which is recorded with what becomes of each call.
     pub(super) async fn call_tools(

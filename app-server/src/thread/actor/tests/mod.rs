@@ -40,6 +40,8 @@ mod replays;
 mod resumes;
 mod shelves;
 mod simulation;
+mod steers;
+mod summaries;
 mod surroundings;
 mod turns;
 mod unloads;

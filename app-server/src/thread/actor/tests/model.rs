@@ -8,7 +8,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::provider::echo::Echo;
-use crate::provider::{ModelEvent, Prompt, Provider, ProviderError};
+use crate::provider::{Content, Entry, ModelEvent, Prompt, Provider, ProviderError, ToolChoice};
 
 /// The provider's name.
 pub const NAME: &str = "puppet";
@@ -124,14 +124,19 @@ pub const LISTENER: &str = "listener";
 pub struct Listener {
     asked: Mutex<Vec<Prompt>>,
     answers: Mutex<VecDeque<(Scripted, Then)>>,
+    /// What it says where it may call nothing, which is where a summary is wanted.
+    summary: Mutex<Option<String>>,
+    /// Of how many bytes of text on it refuses what it is asked, and how.
+    refuses: Mutex<Option<(usize, ProviderError)>>,
     hangs: Notify,
     goes_on: Notify,
 }
 
 /// What it does when it has said what it was given to say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 enum Then {
     End,
+    Fail(ProviderError),
     /// Nothing more, until it is cut off or let go.
     Hang,
 }
@@ -152,6 +157,26 @@ impl Listener {
 
     fn will(&self, answer: Scripted, then: Then) {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).push_back((answer, then));
+    }
+
+    /// The same, with an error in the end.
+    pub fn will_fail_after(&self, said: Vec<ModelEvent>, error: ProviderError) {
+        self.will(Ok(said), Then::Fail(error));
+    }
+
+    /// What it says wherever a summary is wanted, before all that it was given to say.
+    pub fn say_of_summaries(&self, text: &str) {
+        *self.summary.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
+    }
+
+    /// From so many bytes of text on it refuses what it is asked.
+    pub fn will_refuse_above(&self, bytes: usize, error: ProviderError) {
+        *self.refuses.lock().unwrap_or_else(PoisonError::into_inner) = Some((bytes, error));
+    }
+
+    /// All that it was asked.
+    pub fn all_asked(&self) -> Vec<Prompt> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Ends the answer that hangs.
@@ -184,6 +209,15 @@ impl Provider for Listener {
         cancel: CancellationToken,
     ) -> Result<(), ProviderError> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(prompt.clone());
+        let refuses = self.refuses.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, error)) = refuses.filter(|(most, _)| text_of(&prompt.history) > *most) {
+            return Err(error);
+        }
+        let summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(summary) = summary.filter(|_| prompt.tool_choice == ToolChoice::None) {
+            events.send(ModelEvent::TextDelta(summary)).await.ok();
+            return Ok(());
+        }
         let answer = self.answers.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let Some((answer, then)) = answer else {
             return Echo::default().answer(prompt, events, cancel).await;
@@ -191,12 +225,28 @@ impl Provider for Listener {
         for event in answer? {
             events.send(event).await.ok();
         }
-        if then == Then::Hang {
-            self.hangs.notify_one();
-            cancel.run_until_cancelled(self.goes_on.notified()).await;
+        match then {
+            Then::End => {}
+            Then::Fail(error) => return Err(error),
+            Then::Hang => {
+                self.hangs.notify_one();
+                cancel.run_until_cancelled(self.goes_on.notified()).await;
+            }
         }
         Ok(())
     }
+}
+
+fn text_of(history: &[Entry]) -> usize {
+    let of = |content: &[Content]| content.iter().filter_map(Content::as_text).map(str::len).sum();
+    let bytes = |entry: &Entry| match entry {
+        Entry::User(content) => of(content),
+        Entry::Developer(text) => text.len(),
+        Entry::Assistant(said) => said.text.len(),
+        Entry::Result(result) => of(&result.content),
+        Entry::Reasoning(_) | Entry::Call(_) => 0,
+    };
+    history.iter().map(bytes).sum()
 }
 
 async fn pass_on(mut said: mpsc::Receiver<ModelEvent>, events: mpsc::Sender<ModelEvent>) {

@@ -1,0 +1,41 @@
+//! What the user adds while a turn runs: it is put in before the model is asked again.
+
+use super::conversation::{self, Piece};
+use super::{Added, Running, Stop};
+use crate::provider::Entry;
+
+impl Running {
+    /// Puts in all that the user has added.
+    pub(super) async fn take_added(&mut self, history: &mut Vec<Entry>) -> Result<(), Stop> {
+        while let Ok(added) = self.steers.try_recv() {
+            self.added.push_back(added);
+        }
+        while let Some(added) = self.added.pop_front() {
+            self.add(history, added).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts in what the user has added. The client has been told that it is taken: what cannot be read of it is a note.
+    pub(super) async fn add(&self, history: &mut Vec<Entry>, added: Added) -> Result<(), Stop> {
+        let pieces = added.context.iter().filter_map(conversation::of_injected);
+        for piece in pieces.chain([Piece::Said(added.input)]) {
+            history.push(self.entry(piece).await?);
+        }
+        Ok(())
+    }
+
+    /// Whether the user added something meanwhile. When there is nothing, nothing can be added any more: the owner keeps what
+    /// comes later for the next turn.
+    pub(super) async fn is_steered(&mut self) -> bool {
+        if let Ok(added) = self.steers.try_recv() {
+            self.added.push_back(added);
+        }
+        if self.added.is_empty() {
+            self.steers.close();
+            // Ends at once, but waits for what the owner is putting in at this very moment.
+            self.added.extend(self.steers.recv().await);
+        }
+        !self.added.is_empty()
+    }
+}

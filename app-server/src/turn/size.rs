@@ -1,0 +1,28 @@
+//! How much a conversation is for a model, estimated without asking one. Pure.
+
+use crate::policy;
+use crate::provider::{AssistantMessage, Content, Entry};
+
+/// About how many tokens these entries are.
+pub fn tokens<'a>(entries: impl Iterator<Item = &'a Entry>) -> i64 {
+    let bytes: usize = entries.map(bytes).sum();
+    i64::try_from(bytes / policy::BYTES_A_TOKEN).unwrap_or(i64::MAX)
+}
+
+/// About as much text as an entry is, in bytes.
+fn bytes(entry: &Entry) -> usize {
+    match entry {
+        Entry::User(content) => content.iter().map(of_content).sum(),
+        Entry::Developer(text) | Entry::Assistant(AssistantMessage { text, .. }) => text.len(),
+        Entry::Reasoning(thought) => thought.summary.iter().chain(&thought.content).map(String::len).sum(),
+        Entry::Call(call) => call.arguments.len(),
+        Entry::Result(result) => result.content.iter().map(of_content).sum(),
+    }
+}
+
+fn of_content(content: &Content) -> usize {
+    match content {
+        Content::Text(text) => text.len(),
+        Content::Image(_) => policy::PICTURE_TOKENS * policy::BYTES_A_TOKEN,
+    }
+}
