@@ -88,6 +88,12 @@ impl Running {
         loop {
             let event = tokio::select! {
                 biased;
+                // What the user adds is for now: what there is of the answer is kept, and the model is asked again.
+                Some(added) = self.steers.recv() => {
+                    self.added.push_back(added);
+                    self.take_what_came(&mut stream, &mut answer).await.map_err(Unanswered::Stop)?;
+                    return Ok(answer);
+                }
                 event = stream.recv() => event,
                 result = &mut answering, if ended.is_none() => {
                     ended = Some(result);
@@ -108,6 +114,19 @@ impl Running {
         }
         self.keep(&mut answer).await;
         result.map(|()| answer).map_err(Unanswered::Error)
+    }
+
+    /// Takes what came of an answer that is not listened to any more. Its calls are those that were whole.
+    async fn take_what_came(
+        &mut self,
+        stream: &mut mpsc::Receiver<ModelEvent>,
+        answer: &mut Answer,
+    ) -> Result<(), Stop> {
+        while let Ok(event) = stream.try_recv() {
+            self.heard(event, answer).await?;
+        }
+        self.keep(answer).await;
+        if self.job.cancel.is_cancelled() { Err(Stop::Interrupted) } else { Ok(()) }
     }
 
     /// Takes one event of the model's stream.

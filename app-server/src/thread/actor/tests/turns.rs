@@ -35,11 +35,11 @@ async fn a_steer_is_an_item_of_the_running_turn_and_reaches_the_model() {
     let running = client.heard::<TurnStarted>().await.turn.id;
     let request = client.input(thread, "and this");
     assert_eq!(client.answer::<TurnStartResponse>(request).await.unwrap().turn.id, running);
-    strings.end();
     let completed = client.heard::<TurnCompleted>().await;
     assert_eq!((completed.turn.id, completed.turn.status), (running.clone(), TurnStatus::Completed));
     let said: Vec<String> = texts(&client, &running);
     assert_eq!(said, [model::PUPPET, "and this", "and this"], "asked, added, echoed");
+    assert!(strings.is_cut());
     bench.finish().await;
 }
 
