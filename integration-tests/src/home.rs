@@ -136,6 +136,16 @@ impl Home {
         Ok(fs::read_to_string(self.folder.path().join(server::LOG))?)
     }
 
+    /// Waits until the server has logged `text` so many times.
+    ///
+    /// # Errors
+    /// When it has not within `bound`.
+    pub async fn until_logged(&self, text: &str, times: usize, bound: Duration) -> anyhow::Result<()> {
+        let what = format!("{text:?} {times} times in the log");
+        let logged = || self.log().is_ok_and(|log| log.matches(text).count() >= times);
+        wait_until(&what, bound, || logged().then_some(())).await
+    }
+
     /// A folder beside the home, for what a test needs.
     #[must_use]
     pub fn beside(&self) -> &Path {

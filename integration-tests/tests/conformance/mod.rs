@@ -331,8 +331,9 @@ async fn turns_that_ask_fail_and_are_interrupted() -> Result<()> {
     ensure!(client.turn_end(&failing).await?.status == TurnStatus::Failed, "a turn that fails ends failed");
     let hanging = client.start_turn(thread, "/hang").await?;
     late.resume(thread).await?;
-    client.call::<TurnStart>(turn_params(thread, "and this")).await?;
-    client.call::<TurnSteer>(steer_params(thread, &hanging.to_string(), "and that")).await?;
+    // What is added is heard at once, and hangs again.
+    client.call::<TurnStart>(turn_params(thread, "/hang")).await?;
+    client.call::<TurnSteer>(steer_params(thread, &hanging.to_string(), "/hang")).await?;
     client.interrupt(thread, &hanging).await?;
     for client in [&mut client, &mut other, &mut observer, &mut late] {
         client.turn_end(&hanging).await?;

@@ -175,6 +175,7 @@ async fn a_thread_that_gives_up_on_a_silent_helper_ends_its_own_calls_only() -> 
     let own = json!({ "mcp_servers": { "helper": { "on_unresponsive": "fail" } } });
     let params = ThreadStartParams { config: serde_json::from_value(own)?, ..ThreadStartParams::default() };
     let second = strict.call::<ThreadStart>(params).await?.thread.id;
+    strict.say(second, "words").await?;
     assert_eq!(pid(&mut patient, first).await?, pid(&mut strict, second).await?);
     let waits =
         patient.start_call::<McpServerToolCall>(&tool_params(first, "helper", "deaf", json!({}))).await?;

@@ -38,6 +38,13 @@ async fn a_shared_helpers_question_goes_to_the_one_thread_that_calls_and_to_nobo
             std::mem::swap(&mut one, &mut other);
         }
         assert_eq!(home.family().helpers.len(), 1, "they share it");
+        // A question that is open when another thread calls stays with whom it was put to.
+        let call = one.start_call::<McpServerToolCall>(&tool_params(first, "helper", "ask", form())).await?;
+        let (id, _) = question(&mut one).await?;
+        other.tool(second, "helper", "echo", json!({ "text": "beside" })).await?;
+        one.answer_request::<Question>(&id, &accept()).await?;
+        resolved(&mut one, &id).await?;
+        assert_eq!(told_in(&mut one, call).await?["action"], "accept");
         let (before, before_other) = (asked(&one), asked(&other));
         // Both call: nobody is asked.
         let hangs = tool_params(second, "helper", "hang", json!({}));
@@ -52,16 +59,7 @@ async fn a_shared_helpers_question_goes_to_the_one_thread_that_calls_and_to_nobo
         one.quiesce().await?;
         other.quiesce().await?;
         assert_eq!((asked(&one), asked(&other)), (before, before_other));
-        // A question that is open when another thread calls stays with whom it was put to.
-        drop((hangs, other));
-        let mut other = home.client().await?;
-        other.resume(second).await?;
-        let call = one.start_call::<McpServerToolCall>(&tool_params(first, "helper", "ask", form())).await?;
-        let (id, _) = question(&mut one).await?;
-        other.tool(second, "helper", "echo", json!({ "text": "beside" })).await?;
-        one.answer_request::<Question>(&id, &accept()).await?;
-        resolved(&mut one, &id).await?;
-        assert_eq!(told_in(&mut one, call).await?["action"], "accept");
+        drop(hangs);
         home.finish().await?;
     }
     Ok(())

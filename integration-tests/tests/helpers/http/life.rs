@@ -32,10 +32,9 @@ async fn a_server_that_is_not_there_yet_is_waited_for_however_long() -> Result<(
     let home = Home::setup().helper(Helper::at("web", &place.url()?)).start().await?;
     let mut client = home.client().await?;
     let thread = client.start_said_thread("words").await?;
-    // More often than a program of ours is started that fails.
-    for _ in 0..6 {
-        fails(&mut client).await?;
-    }
+    // The client hears of the first failure. The log has more than a program of ours is started that fails.
+    fails(&mut client).await?;
+    home.until_logged("cannot connect", 6, PATIENCE).await?;
     let status = &statuses(&mut client, thread).await?[0];
     assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::Failed));
     assert_ne!(status.skein.as_ref().map(|skein| skein.state), Some(HelperState::Broken));
