@@ -35,7 +35,7 @@ async fn a_steer_is_taken_by_the_turn_that_it_names_and_by_no_other() -> Result<
     client.next::<ItemAgentMessageDelta>(|delta| delta.turn_id == turn).await?;
     let wrong = client.refusal::<TurnSteer>(steer_params(thread, "another", "wrong")).await?;
     assert_eq!(wrong.reason(), "otherTurn");
-    let mut params = steer_params(thread, &turn.to_string(), "one more thing");
+    let mut params = steer_params(thread, &turn.to_string(), "/hang");
     params.client_user_message_id = Some("once".to_owned());
     assert_eq!(client.call::<TurnSteer>(params.clone()).await?.turn_id, turn);
     assert_eq!(client.call::<TurnSteer>(params.clone()).await?.turn_id, turn, "the same again adds nothing");
@@ -50,7 +50,7 @@ async fn a_steer_is_taken_by_the_turn_that_it_names_and_by_no_other() -> Result<
     }
     let turns = client.read_thread(thread).await?.turns;
     let users: Vec<String> = turns.iter().flat_map(|turn| &turn.items).filter_map(user_text).collect();
-    assert_eq!(users, ["begin", "/stream 100000 8 100", "one more thing"]);
+    assert_eq!(users, ["begin", "/stream 100000 8 100", "/hang"]);
     home.finish().await
 }
 

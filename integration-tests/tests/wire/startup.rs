@@ -31,7 +31,8 @@ async fn no_account_is_needed_and_nothing_is_required() -> Result<()> {
     assert_eq!((&account["account"], &account["requiresOpenaiAuth"]), (&Value::Null, &json!(false)));
     let requirements = bare::<ConfigRequirementsRead>(&mut client).await?;
     assert_eq!(requirements["requirements"], Value::Null);
-    assert_eq!(bare::<CollaborationModeList>(&mut client).await?, json!({ "data": [] }));
+    let modes = bare::<CollaborationModeList>(&mut client).await?;
+    assert_eq!((&modes["data"][0]["mode"], &modes["data"][1]["mode"]), (&json!("plan"), &json!("default")));
     let profiles = bare::<PermissionProfileList>(&mut client).await?;
     assert_eq!(
         (&profiles["data"][0]["id"], &profiles["data"][1]),
