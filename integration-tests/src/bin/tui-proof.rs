@@ -173,19 +173,19 @@ async fn tool_in_progress(stage: &mut Stage) -> Result<()> {
 /// The user allows a call, then does not want another one.
 async fn decided(stage: &mut Stage) -> Result<()> {
     let asked = |screen: &str| {
-        let choices = ["tool destroy?", ALLOW, "2. Allow for this session", "3. Cancel"];
+        let choices = ["tool destroy?", ALLOW, "2. Allow for this session", "3. Always allow", "4. Cancel"];
         choices.iter().all(|choice| screen.contains(choice)).then_some(())
     };
     let prompt = stage.ask("::tool stubborn destroy {\"path\":\"a\"}").await?;
     stage.tui.until("the question", BOUND, asked).await?;
-    stage.tui.press_until("Enter", BOUND, |screen| !screen.contains("3. Cancel")).await?;
+    stage.tui.press_until("Enter", BOUND, |screen| !screen.contains("4. Cancel")).await?;
     stage.until_done(&prompt).await?;
     let screen = stage.tui.screen().await?;
     let answer = answer_to(&screen, &prompt).unwrap_or_default();
     ensure!(answer.contains("Called stubborn.destroy"), "the call is not shown:\n{}", shown(answer));
     let prompt = stage.ask("::tool stubborn destroy {\"path\":\"b\"}").await?;
     stage.tui.until("the question", BOUND, asked).await?;
-    stage.tui.press_until("Escape", BOUND, |screen| !screen.contains("3. Cancel")).await?;
+    stage.tui.press_until("Escape", BOUND, |screen| !screen.contains("4. Cancel")).await?;
     let not_made = |screen: &str| {
         let answer = answer_to(screen, &prompt)?;
         (answer.contains("the user cancelled") && answer.contains("interrupted")).then_some(())
