@@ -2,8 +2,8 @@
 
 use std::os::unix::fs::symlink;
 
-use anyhow::Result;
-use skein_integration_tests::home::Home;
+use anyhow::{Context, Result};
+use skein_integration_tests::home::{Home, PATIENCE};
 use skein_integration_tests::requests::turn_params;
 use skein_protocol::methods::{ThreadList, ThreadStart, TurnStart};
 use skein_protocol::notifications::TurnCompleted;
@@ -36,7 +36,18 @@ async fn a_folder_is_the_same_with_slashes_dots_and_links() -> Result<()> {
     }
     for (asked, count) in [("sub", 5), ("sub/", 5), ("link", 5), ("sub2/", 1), ("nowhere", 0)] {
         let cwd = Some(ThreadListCwdFilter::One(at(asked)));
-        let list = client.call::<ThreadList>(ThreadListParams { cwd, ..ThreadListParams::default() }).await?;
+        let params = ThreadListParams { cwd, ..ThreadListParams::default() };
+        // A thread's row follows its turn.
+        let listed = async {
+            loop {
+                let list = client.call::<ThreadList>(params.clone()).await?;
+                if list.data.len() >= count {
+                    return anyhow::Ok(list);
+                }
+            }
+        };
+        let list =
+            tokio::time::timeout(PATIENCE, listed).await.with_context(|| format!("{count} in {asked}"))??;
         assert_eq!(list.data.len(), count, "{asked}");
         let spelled = list.data.iter().all(|thread| !thread.cwd.ends_with(['/', '.']));
         assert!(spelled, "{:?}", list.data);
