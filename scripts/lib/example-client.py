@@ -203,7 +203,7 @@ def refused(server, state):
     pathlib.Path(state).write_text(json.dumps({"thread": "nowhere", "seq": 0, "epoch": 0, "view": {}}))
     Client(server.url, state, "one two").end(expected=1)
     log = pathlib.Path(f"{state}.log").read_text()
-    check("thread/resume: " in log and "threadId" in log, f"the client does not say why, but {log!r}")
+    check("thread/resume: " in log and "invalid thread id" in log, f"the client does not say why, but {log!r}")
     return "refused: told, exit code 1"
 
 
