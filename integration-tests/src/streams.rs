@@ -50,7 +50,20 @@ impl Streams {
     /// # Errors
     /// When it does not answer.
     pub async fn start_as(home: &Path, capabilities: Option<InitializeCapabilities>) -> anyhow::Result<Self> {
-        let mut streams = Self::silent(home)?;
+        Self::silent(home)?.introduced(capabilities).await
+    }
+
+    /// The same with these `-c` settings.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn start_with(home: &Path, settings: &[&str]) -> anyhow::Result<Self> {
+        let flags: Vec<&str> = settings.iter().flat_map(|setting| ["-c", setting]).collect();
+        Self::spawn(home, &flags)?.introduced(None).await
+    }
+
+    async fn introduced(self, capabilities: Option<InitializeCapabilities>) -> anyhow::Result<Self> {
+        let mut streams = self;
         let client_info = ClientInfo { name: "streams".to_owned(), title: None, version: "1".to_owned() };
         streams.call::<Initialize>(InitializeParams { capabilities, client_info }).await?;
         streams.say(&json!({"method": Initialized::INFO.wire})).await?;
@@ -62,8 +75,17 @@ impl Streams {
     /// # Errors
     /// When there is no such program.
     pub fn silent(home: &Path) -> anyhow::Result<Self> {
+        Self::spawn(home, &[])
+    }
+
+    fn spawn(home: &Path, flags: &[&str]) -> anyhow::Result<Self> {
         let mut command = Command::new(paths::skein()?);
-        command.args(["app-server", "--home"]).arg(home).env_remove("SKEIN_HOME").kill_on_drop(true);
+        command
+            .args(["app-server", "--home"])
+            .arg(home)
+            .args(flags)
+            .env_remove("SKEIN_HOME")
+            .kill_on_drop(true);
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().context("skein app-server does not start")?;
         let input = child.stdin.take().context("no stdin")?;

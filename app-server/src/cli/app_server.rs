@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use skein_app_server::clock::Clock;
-use skein_app_server::config::{Config, STDIO};
+use skein_app_server::config::{ClientSettings, Config, STDIO};
 use skein_app_server::home::{HomeError, SERVE};
 use skein_app_server::{Server, StartError, policy, telemetry};
 use tokio::net::UnixStream;
 use tokio::runtime;
 
-use super::bridge::{Bridge, Ended};
+use super::bridge::{Bridge, Ended, Whose};
 use super::client;
 use super::home_alone;
 use super::serve::{self, Serve, Signals, Start, stopped};
@@ -79,7 +79,7 @@ impl AppServer {
 /// which then ends with the last other client.
 async fn speak(mut place: Place) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals")?;
-    let mut bridge = Bridge::new(place.config.limits.message_bytes);
+    let mut bridge = Bridge::new(place.start.clone().flags(Some(STDIO.to_owned())), &place.config);
     let spoken = carry(&mut place, &mut bridge, &mut signals).await;
     if let Err(error) = &spoken {
         bridge.give_up(error).await;
@@ -110,7 +110,11 @@ async fn carry(place: &mut Place, bridge: &mut Bridge, signals: &mut Signals) ->
         let found = bridge.meanwhile(place.link(lost), stopped(signals, None)).await?;
         let since = Clock.now();
         let ended = match found {
-            Ok(link) => bridge.carry(link?, stopped(signals, place.server.as_ref())).await?,
+            Ok(link) => {
+                let server = place.server.as_ref();
+                let whose = if server.is_some() { Whose::Ours } else { Whose::Theirs };
+                bridge.carry(link?, whose, stopped(signals, server)).await?
+            }
             Err(ended) => ended,
         };
         let reason = match ended {
@@ -152,6 +156,21 @@ impl Place {
     /// The home.
     pub(super) fn home(&self) -> &Path {
         &self.config.home
+    }
+
+    /// Fails where another process serves the home and this start has `-c` settings about threads, which then hold for nobody.
+    ///
+    /// # Errors
+    /// What would not hold, and what to do.
+    pub(super) fn settings_hold(&self) -> anyhow::Result<()> {
+        if self.server.is_some() || !ClientSettings::of(&self.config, &self.start.settings).of_threads {
+            return Ok(());
+        }
+        anyhow::bail!(
+            "another process serves {}, and the -c settings of this start have no effect there; write them into config.toml, \
+             or give them to that process, and start it again",
+            self.config.home.display()
+        )
     }
 
     /// The server of the home, if it is this process.

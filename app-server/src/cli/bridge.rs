@@ -13,12 +13,15 @@ use anyhow::Context;
 use bytes::BytesMut;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use memchr::memmem;
 use skein_app_server::clock::Clock;
+use skein_app_server::config::{ClientSettings, Config, Flags};
 use skein_app_server::policy;
 use skein_protocol::envelope::{self, Incoming};
 use skein_protocol::extension::{SkeinConnectionLeaveParams, SkeinConnectionLeaveResponse};
 use skein_protocol::ids::RequestId;
-use skein_protocol::methods::SkeinConnectionLeave;
+use skein_protocol::methods::{SkeinConnectionLeave, ThreadStart};
+use skein_protocol::table::Method;
 use tokio::io::{AsyncWriteExt, Stdin, Stdout};
 use tokio::sync::Notify;
 use tokio::time::Sleep;
@@ -28,6 +31,7 @@ use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 
 use super::client::Link;
 use session::Session;
+pub use session::Whose;
 
 /// The id of our own request. No client knows it, so none has it.
 const LEAVE: &str = "skein-bridge-leave";
@@ -68,6 +72,8 @@ pub struct Bridge {
     lines: FramedRead<Stdin, LinesCodec>,
     printer: Printer,
     shared: Shared,
+    /// Whether the log says which settings have no effect.
+    warned: bool,
 }
 
 /// The client's end of what is said. No message is lost or cut where a wait for it is given up.
@@ -105,6 +111,8 @@ struct Shared {
     session: RefCell<Session>,
     for_server: Notify,
     for_client: Notify,
+    /// What the client was started with.
+    flags: Flags,
 }
 
 impl Shared {
@@ -115,33 +123,56 @@ impl Shared {
         self.for_client.notify_one();
     }
 
+    /// Takes a line of the client. A thread starts with the settings that the file has then.
+    fn client_says(&self, line: Utf8Bytes) {
+        let starts = memmem::find(line.as_bytes(), ThreadStart::INFO.wire.as_bytes()).is_some();
+        // A file with mistakes changes nothing, as at a reload of the server.
+        let settings = starts.then(|| Config::load(&self.flags).ok()).flatten();
+        let settings = settings.map(|config| ClientSettings::of(&config, &self.flags.settings));
+        self.with(|session| {
+            if let Some(settings) = settings {
+                session.start_says(settings);
+            }
+            session.client_says(line);
+        });
+    }
+
     fn next_to_server(&self) -> Option<Utf8Bytes> {
         self.session.borrow_mut().next_to_server()
     }
 }
 
 impl Bridge {
-    /// A bridge for lines of at most `longest` bytes.
-    pub fn new(longest: usize) -> Self {
+    /// A bridge for a client that was started with these flags, from which `config` was read.
+    pub fn new(flags: Flags, config: &Config) -> Self {
+        let longest = config.limits.message_bytes;
+        let settings = ClientSettings::of(config, &flags.settings);
         let lines = FramedRead::new(tokio::io::stdin(), LinesCodec::new_with_max_length(longest));
         let printer = Printer { out: tokio::io::stdout(), waits: BytesMut::new() };
-        let session = RefCell::new(Session::new(Clock.new_id().to_string()));
+        let session = RefCell::new(Session::new(Clock.new_id().to_string(), settings));
         Self {
             lines,
             printer,
-            shared: Shared { session, for_server: Notify::new(), for_client: Notify::new() },
+            shared: Shared { session, for_server: Notify::new(), for_client: Notify::new(), flags },
+            warned: false,
         }
     }
 
-    /// Carries messages until the link is lost, or until the input's end, or until `stopped`.
+    /// Carries messages until the link to the server is lost, or until the input's end, or until `stopped`.
     pub async fn carry(
         &mut self,
         link: Box<dyn Link>,
+        server: Whose,
         stopped: impl Future<Output = ()>,
     ) -> anyhow::Result<Ended> {
-        let Self { lines, printer, shared } = self;
+        let Self { lines, printer, shared, warned } = self;
         let (mut to_server, mut from_server) = link.split();
-        shared.with(Session::linked);
+        shared.with(|session| session.linked(server));
+        if let Some(warning) = shared.session.borrow().no_effect()
+            && !std::mem::replace(warned, true)
+        {
+            tracing::warn!("{warning}");
+        }
         let (ended, unreadable) = tokio::select! {
             input = pass_on(lines, &mut to_server, shared) => (Ended::Input, input.err()),
             output = show(&mut from_server, printer, shared) => (output, None),
@@ -169,13 +200,13 @@ impl Bridge {
         found: impl Future<Output = T>,
         stopped: impl Future<Output = ()>,
     ) -> anyhow::Result<Result<T, Ended>> {
-        let Self { lines, printer, shared } = self;
+        let Self { lines, printer, shared, warned: _ } = self;
         let hear = async {
             if printer.print(shared).await.is_err() {
                 return Ok(());
             }
             while let Some(line) = next_line(lines, shared).await? {
-                shared.with(|session| session.client_says(line));
+                shared.client_says(line);
             }
             if shared.session.borrow().waiting_bytes() > 0 {
                 // Who has said something and closed its end still waits for the answer.
@@ -232,7 +263,7 @@ async fn pass_on(
                 // Why the connection broke is told to who reads it. Until then only the end of the input counts.
                 shared.with(Session::unheard);
                 while let Some(line) = next_line(lines, shared).await? {
-                    shared.with(|session| session.client_says(line));
+                    shared.client_says(line);
                 }
                 // Another server may still answer, unless who reads is stuck behind a client that takes nothing.
                 tokio::time::sleep(policy::LEAVE_MARGIN).await;
@@ -244,7 +275,7 @@ async fn pass_on(
             () = shared.for_server.notified() => {}
             () = again(shared) => shared.with(Session::resume_again),
             line = next_line(lines, shared) => match line? {
-                Some(line) => shared.with(|session| session.client_says(line)),
+                Some(line) => shared.client_says(line),
                 None => return Ok(()),
             },
         }

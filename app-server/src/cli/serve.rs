@@ -45,8 +45,7 @@ pub struct Start {
 impl Start {
     /// The settings of this start; what is odd in them is in the log.
     pub fn load(self, listen: Option<String>) -> anyhow::Result<Config> {
-        let Self { home, settings, test_fences, guard } = self;
-        let config = Config::load(&Flags { home, listen, guard, test_fences, settings })
+        let config = Config::load(&self.flags(listen))
             .map_err(|errors| anyhow::anyhow!("these settings cannot be used:\n{errors}"))?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
@@ -55,6 +54,12 @@ impl Start {
             tracing::info!("these keys of Codex have no effect here: {}", config.unused.join(", "));
         }
         Ok(config)
+    }
+
+    /// What the command line says.
+    pub(super) fn flags(self, listen: Option<String>) -> Flags {
+        let Self { home, settings, test_fences, guard } = self;
+        Flags { home, listen, guard, test_fences, settings }
     }
 }
 

@@ -49,6 +49,7 @@ async fn serve_at(path: Option<PathBuf>, mut place: Place) -> anyhow::Result<()>
     let door = open(path.as_deref(), place.home())?;
     let listener = UnixListener::from_std(door.listener()?)?;
     drop(place.stream().await?);
+    place.settings_hold()?;
     let address = format!("{UNIX}{}", door.path().display());
     print_line(&json!({ "address": address, "pid": std::process::id(), "home": place.home() }).to_string())?;
     let mut relays = FuturesUnordered::new();

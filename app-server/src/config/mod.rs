@@ -2,6 +2,7 @@
 //!
 //! Must never start anything, and holds no number of its own: defaults stand in `policy.rs`.
 
+mod client;
 mod context;
 pub mod desktop;
 pub mod edit;
@@ -32,6 +33,7 @@ use skein_protocol::settings::{AskForApproval, SandboxMode};
 
 use crate::helpers::Containment;
 pub use crate::helpers::HelperSpec;
+pub use client::{ClientSettings, Said};
 pub use context::ContextConfig;
 pub use helpers::{HelperOverride, Overrides, helpers_from_thread_config};
 pub use models::{ModelConfig, ModelTerms};

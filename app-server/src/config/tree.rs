@@ -145,14 +145,17 @@ fn put(table: &mut Table, key: &str, node: Node) {
     }
 }
 
+/// Puts what is in `upper` over what is in `table`.
+pub(super) fn merge_all(table: &mut Table, upper: Table) {
+    for (key, node) in upper {
+        merge(table, key, node);
+    }
+}
+
 /// A table goes into the table that is there; anything else replaces what is there.
 fn merge(table: &mut Table, key: String, node: Node) {
     match (table.get_mut(&key).map(|there| &mut there.value), node.value) {
-        (Some(Value::Table(there)), Value::Table(new)) => {
-            for (key, node) in new {
-                merge(there, key, node);
-            }
-        }
+        (Some(Value::Table(there)), Value::Table(new)) => merge_all(there, new),
         (_, value) => {
             table.insert(key, Node { place: node.place, value });
         }
@@ -222,6 +225,11 @@ fn from_json_value(value: &serde_json::Value) -> Option<Node> {
     Some(Node { place: Place::Request, value })
 }
 
+/// A table as JSON.
+pub(super) fn plain_table(table: &Table) -> serde_json::Map<String, serde_json::Value> {
+    table.iter().map(|(key, node)| (key.clone(), plain(&node.value))).collect()
+}
+
 /// A value as JSON.
 pub(super) fn plain(value: &Value) -> serde_json::Value {
     match value {
@@ -230,6 +238,6 @@ pub(super) fn plain(value: &Value) -> serde_json::Value {
         Value::Float(number) => (*number).into(),
         Value::Bool(value) => (*value).into(),
         Value::List(values) => values.iter().map(|node| plain(&node.value)).collect(),
-        Value::Table(table) => table.iter().map(|(key, node)| (key.clone(), plain(&node.value))).collect(),
+        Value::Table(table) => plain_table(table).into(),
     }
 }

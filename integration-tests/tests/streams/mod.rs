@@ -2,6 +2,7 @@
 
 mod ends;
 mod leaving;
+mod settings;
 mod takeover;
 
 use anyhow::{Context, Result};

@@ -11,6 +11,7 @@ mod followed;
 mod hello;
 mod names;
 mod numbers;
+mod own;
 mod repeat;
 #[cfg(test)]
 mod tests;
@@ -18,15 +19,16 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::value::RawValue;
+use skein_app_server::config::ClientSettings;
 use skein_protocol::envelope::{self, Incoming};
 use skein_protocol::error::WireError;
-use skein_protocol::event::ServerRequestResolvedNotification;
+use skein_protocol::event::{ConfigWarningNotification, ServerRequestResolvedNotification};
 use skein_protocol::ids::{RequestId, ThreadId};
 use skein_protocol::methods::{
     Initialize, Initialized, SkeinConnectionLeave, ThreadFork, ThreadResume, ThreadStart, ThreadUnsubscribe,
     TurnStart, TurnSteer,
 };
-use skein_protocol::notifications::{ServerRequestResolved, SkeinHeartbeat, ThreadStarted};
+use skein_protocol::notifications::{ConfigWarning, ServerRequestResolved, SkeinHeartbeat, ThreadStarted};
 use skein_protocol::table::{ClientNotification, Method, Notification};
 use skein_protocol::thread::{ThreadResumeParams, ThreadStartParams, ThreadUnsubscribeParams};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -34,12 +36,15 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use comeback::{Comeback, SERVER_STOPS};
 use followed::{Followed, Picture};
 use hello::Hello;
+pub use own::Whose;
+use own::{ADVICE, Own};
 use repeat::Rule;
 
 /// The conversation of one client.
 #[derive(Debug, Default)]
 pub struct Session {
     hello: Hello,
+    own: Own,
     state: State,
     /// Requests of the client that were sent and not answered, in their order.
     asked: Vec<Asked>,
@@ -124,9 +129,9 @@ struct Held {
 }
 
 impl Session {
-    /// A session with a name that no other one has, and without a link.
-    pub fn new(name: String) -> Self {
-        Self { name, ..Self::default() }
+    /// A session with a name that no other one has, and without a link, for a client with these settings.
+    pub fn new(name: String, settings: ClientSettings) -> Self {
+        Self { name, own: Own::new(settings), ..Self::default() }
     }
 
     /// The next message for the client.
@@ -190,8 +195,19 @@ impl Session {
         }
     }
 
+    /// The settings of the client's start, which may have changed.
+    pub fn start_says(&mut self, settings: ClientSettings) {
+        self.own.settings = settings;
+    }
+
+    /// Which settings of the client's start have no effect, as its server runs elsewhere.
+    pub fn no_effect(&self) -> Option<String> {
+        self.own.no_effect()
+    }
+
     /// A link to a server is open.
-    pub fn linked(&mut self) {
+    pub fn linked(&mut self, server: Whose) {
+        self.own.linked(server);
         match self.hello.again() {
             Some(hello) => {
                 self.state = State::Greeting;
@@ -283,6 +299,15 @@ impl Session {
         self.to_server.push_back(line);
     }
 
+    /// Tells the client once which settings of its start have no effect.
+    fn warn_of_settings(&mut self, now: i64) {
+        if let Some(summary) = self.own.warning() {
+            let details = Some(ADVICE.to_owned());
+            let warning = ConfigWarningNotification { details, path: None, range: None, summary };
+            self.say::<ConfigWarning>(&warning, now);
+        }
+    }
+
     fn ask(&mut self, id: RequestId, method: &str, params: Option<&RawValue>, line: Utf8Bytes) {
         let kind = kind(method, params);
         let line = match kind {
@@ -292,12 +317,11 @@ impl Session {
                 let unique = format!("{}-{}", self.name, self.last_id);
                 names::named(&id, method, params, &unique).map_or(line, Utf8Bytes::from)
             }
-            Kind::Start
-            | Kind::Fork
-            | Kind::Resume { .. }
-            | Kind::Unsubscribe(_)
-            | Kind::Leave
-            | Kind::Other => line,
+            Kind::Start => self.own.start(&id, method, params).map_or(line, Utf8Bytes::from),
+            Kind::Fork | Kind::Resume { .. } => {
+                self.own.come_back(&id, method, params).map_or(line, Utf8Bytes::from)
+            }
+            Kind::Unsubscribe(_) | Kind::Leave | Kind::Other => line,
         };
         let (rule, method) = (repeat::rule(method), method.to_owned());
         self.to_server.push_back(line.clone());
@@ -364,6 +388,9 @@ impl Session {
             Err(_) => text,
         };
         self.tell_answer(id, text);
+        if asked.kind == Kind::Initialize && self.hello.again().is_some() {
+            self.warn_of_settings(now);
+        }
     }
 
     /// Tells an answer. What waits behind it follows.

@@ -17,11 +17,12 @@ const PREFIX: &str = "skein-bridge-message-";
 /// How the server prints it: a text of a user has its quotes escaped, so nothing that was said looks like this.
 const PRINTED: &str = r#""clientId":"skein-bridge-message-"#;
 
+/// A request whose members stay as they were written.
 #[derive(Serialize)]
-struct Request<'a> {
-    id: &'a RequestId,
-    method: &'a str,
-    params: BTreeMap<&'a str, &'a RawValue>,
+pub struct Request<'a> {
+    pub id: &'a RequestId,
+    pub method: &'a str,
+    pub params: BTreeMap<&'a str, &'a RawValue>,
 }
 
 /// The request with a message, to begin a turn or to add to one, with an id for the message, made from `unique`; none where it has one, or cannot be read.

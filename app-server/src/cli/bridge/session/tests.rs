@@ -9,7 +9,7 @@ use skein_protocol::methods as m;
 use skein_protocol::notifications as n;
 use skein_protocol::table::{Method, Notification};
 
-use super::Session;
+use super::{Session, Whose};
 use model::{Link, World};
 
 /// A client that has introduced itself and has one thread; what it was told until then is forgotten.
@@ -328,7 +328,7 @@ fn before_the_client_has_introduced_itself_everything_waits_for_it() {
     let mut session = Session::default();
     session.client_says("{\"id\":1,\"method\":\"x\"}".into());
     assert_eq!(session.next_to_server(), None);
-    session.linked();
+    session.linked(Whose::Theirs);
     assert_eq!(session.next_to_server().as_deref(), Some("{\"id\":1,\"method\":\"x\"}"));
     assert_eq!((session.next_to_server(), session.waiting_bytes()), (None, 0));
 }

@@ -10,7 +10,7 @@ use skein_protocol::notifications as n;
 use skein_protocol::server_requests::ItemToolRequestUserInput;
 use skein_protocol::table::{ClientNotification, Method, Notification, ServerRequest};
 
-use crate::cli::bridge::session::Session;
+use crate::cli::bridge::session::{Session, Whose};
 
 /// What the model has no answer to.
 pub const NEVER_ANSWERED: &str = m::ThreadRead::INFO.wire;
@@ -160,7 +160,7 @@ impl World {
 
     pub fn link(&mut self) {
         self.linked = true;
-        self.session.linked();
+        self.session.linked(Whose::Theirs);
         self.hear();
     }
 

@@ -1,0 +1,118 @@
+//! What the start of this client says about its threads. The server may be another process, which was started with other `-c`
+//! settings: so the client's requests carry these, where the client itself says nothing.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
+use skein_app_server::config::ClientSettings;
+use skein_protocol::ids::RequestId;
+
+use super::names::Request;
+
+/// What to do about settings that have no effect.
+pub const ADVICE: &str =
+    "Write them into config.toml, or give them to the process that serves the home, and start it again.";
+
+/// Where the server of a link runs.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// In this process, with the settings of this start.
+    #[default]
+    Ours,
+    /// In a process that was started by somebody else.
+    Theirs,
+}
+
+/// The settings of this start.
+#[derive(Debug, Default)]
+pub struct Own {
+    pub settings: ClientSettings,
+    server: Whose,
+    /// The client was told what has no effect.
+    warned: bool,
+}
+
+type Members<'a> = BTreeMap<&'a str, &'a RawValue>;
+
+impl Own {
+    pub fn new(settings: ClientSettings) -> Self {
+        Self { settings, ..Self::default() }
+    }
+
+    pub fn linked(&mut self, server: Whose) {
+        self.server = server;
+    }
+
+    /// A request to start a thread, with what this start says; `None` where the server has the same settings, or the request cannot
+    /// be read.
+    pub fn start(&self, id: &RequestId, method: &str, params: Option<&RawValue>) -> Option<String> {
+        if self.server == Whose::Ours {
+            return None;
+        }
+        let mut members = members(params)?;
+        let asked = config(&members)?;
+        let config = to_raw_value(&self.settings.under(asked.as_ref())).ok()?;
+        members.insert("config", &config);
+        request(id, method, members)
+    }
+
+    /// A request to resume or fork a thread, with what the `-c` settings say about consent and model.
+    pub fn come_back(&self, id: &RequestId, method: &str, params: Option<&RawValue>) -> Option<String> {
+        let said = &self.settings.said;
+        let all = [
+            ("approvalPolicy", "approval_policy", said.approval_policy.as_ref().map(to_raw_value)),
+            ("sandbox", "sandbox_mode", said.sandbox_mode.as_ref().map(to_raw_value)),
+            ("model", "model", said.model.as_ref().map(to_raw_value)),
+            ("modelProvider", "model_provider", said.model_provider.as_ref().map(to_raw_value)),
+        ];
+        let mut members = members(params)?;
+        let asked = config(&members)?.unwrap_or_default();
+        let is_said = |key: &str| asked.get(key).is_some_and(|value| !value.is_null());
+        let mut own = Vec::new();
+        for (member, key, value) in all {
+            if let Some(Ok(value)) = value
+                && !is_said(key)
+                && members.get(member).is_none_or(|said| said.get() == "null")
+            {
+                own.push((member, value));
+            }
+        }
+        if own.is_empty() {
+            return None;
+        }
+        members.extend(own.iter().map(|(member, value)| (*member, &**value)));
+        request(id, method, members)
+    }
+
+    /// What has no effect, for the client: once.
+    pub fn warning(&mut self) -> Option<String> {
+        let warning = self.no_effect().filter(|_| !self.warned);
+        self.warned |= warning.is_some();
+        warning
+    }
+
+    /// What has no effect.
+    pub fn no_effect(&self) -> Option<String> {
+        let keys = &self.settings.of_server;
+        if self.server == Whose::Ours || keys.is_empty() {
+            return None;
+        }
+        let keys: Vec<String> = keys.iter().map(|key| format!("-c {key}")).collect();
+        let keys = keys.join(", ");
+        Some(format!("{keys}: no effect, as another process serves this home and was started without it"))
+    }
+}
+
+fn members(params: Option<&RawValue>) -> Option<Members<'_>> {
+    params.map_or(Some(Members::new()), |params| serde_json::from_str(params.get()).ok())
+}
+
+/// The `config` of a request, where it has one; `None` where that cannot be read.
+fn config(members: &Members<'_>) -> Option<Option<Map<String, Value>>> {
+    members.get("config").map_or(Some(None), |config| serde_json::from_str(config.get()).ok())
+}
+
+fn request(id: &RequestId, method: &str, params: Members<'_>) -> Option<String> {
+    serde_json::to_string(&Request { id, method, params }).ok()
+}

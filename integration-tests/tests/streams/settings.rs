@@ -1,0 +1,149 @@
+//! The `-c` settings of two app-servers on one home: each holds for the threads of its own client.
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use skein_integration_tests::home::{Home, PATIENCE};
+use skein_integration_tests::paths;
+use skein_integration_tests::requests::{resume_params, turn_params};
+use skein_integration_tests::streams::Streams;
+use skein_protocol::methods::{ThreadFork, ThreadResume, ThreadStart, TurnStart};
+use skein_protocol::notifications::{ConfigWarning, TurnCompleted};
+use skein_protocol::settings::{AskForApproval, SandboxMode};
+use skein_protocol::thread::{ThreadForkParams, ThreadStartParams};
+
+use tokio::process::Command;
+
+use super::unserved;
+
+/// The settings of a client whose user is never asked.
+const FREE: [&str; 3] = ["approval_policy=never", "sandbox_mode=danger-full-access", "model=other"];
+
+async fn unserved_plain() -> Result<Home> {
+    let mut home = Home::start().await?;
+    home.stop().await?;
+    Ok(home)
+}
+
+#[tokio::test]
+async fn the_second_client_is_asked_as_its_own_start_says() -> Result<()> {
+    let home = unserved_plain().await?;
+    let mut free = Streams::start_with(&home.path(), &FREE).await?;
+    let mut careful = Streams::start_with(&home.path(), &["approval_policy=untrusted"]).await?;
+    let mut silent = Streams::start(&home.path()).await?;
+    let start = ThreadStartParams::default;
+    assert_eq!(free.call::<ThreadStart>(start()).await?.approval_policy, AskForApproval::Never);
+    let begun = careful.call::<ThreadStart>(start()).await?;
+    assert_eq!(begun.approval_policy, AskForApproval::Untrusted);
+    let said = silent.call::<ThreadStart>(start()).await?;
+    assert_eq!((said.approval_policy, said.model.as_str()), (AskForApproval::OnRequest, "echo"));
+
+    careful.call::<TurnStart>(turn_params(begun.thread.id, "/tool helper destroy")).await?;
+    let question = careful.question().await?;
+    assert_eq!(question["params"]["serverName"], "helper", "{question}");
+    careful.say(&json!({"id": question["id"], "result": {"action": "decline"}})).await?;
+    careful.next::<TurnCompleted>(|_| true).await?;
+    finish(home, [free, careful, silent]).await
+}
+
+#[tokio::test]
+async fn what_a_client_says_itself_wins_over_its_start() -> Result<()> {
+    let home = unserved_plain().await?;
+    let free = Streams::start_with(&home.path(), &FREE).await?;
+    let careful = ["approval_policy=untrusted", "sandbox_mode=read-only", "model=mine"];
+    let mut careful = Streams::start_with(&home.path(), &careful).await?;
+    let named = ThreadStartParams {
+        approval_policy: Some(AskForApproval::OnRequest),
+        ..ThreadStartParams::default()
+    };
+    let begun = careful.call::<ThreadStart>(named).await?;
+    assert_eq!((begun.approval_policy, begun.model.as_str()), (AskForApproval::OnRequest, "mine"));
+    let config = json!({"approval_policy": "on-request", "model": "theirs"});
+    let named = ThreadStartParams { config: config.as_object().cloned(), ..ThreadStartParams::default() };
+    let begun = careful.call::<ThreadStart>(named).await?;
+    assert_eq!((begun.approval_policy, begun.model.as_str()), (AskForApproval::OnRequest, "theirs"));
+    let named = ThreadStartParams {
+        sandbox: Some(SandboxMode::DangerFullAccess),
+        model: Some("theirs".to_owned()),
+        ..ThreadStartParams::default()
+    };
+    let begun = careful.call::<ThreadStart>(named).await?;
+    assert_eq!((begun.approval_policy, begun.model.as_str()), (AskForApproval::Untrusted, "theirs"));
+    finish(home, [free, careful]).await
+}
+
+#[tokio::test]
+async fn a_start_holds_for_what_its_client_resumes_and_forks() -> Result<()> {
+    let home = unserved_plain().await?;
+    let mut free = Streams::start_with(&home.path(), &FREE).await?;
+    let thread = free.call::<ThreadStart>(ThreadStartParams::default()).await?.thread.id;
+    free.call::<TurnStart>(turn_params(thread, "words")).await?;
+    free.next::<TurnCompleted>(|_| true).await?;
+    let mut careful = Streams::start_with(&home.path(), &["approval_policy=untrusted"]).await?;
+    let fork = careful.call::<ThreadFork>(ThreadForkParams::of(thread)).await?;
+    assert_eq!(fork.approval_policy, AskForApproval::Untrusted);
+    careful.end(PATIENCE).await?;
+    free.end(PATIENCE).await?;
+
+    // Nobody has the thread loaded.
+    let mut free = Streams::start(&home.path()).await?;
+    let mut careful = Streams::start_with(&home.path(), &["approval_policy=untrusted"]).await?;
+    let resumed = careful.call::<ThreadResume>(resume_params(thread)).await?;
+    assert_eq!(resumed.approval_policy, AskForApproval::Untrusted);
+    // A loaded thread is not changed by who comes to it.
+    let resumed = free.call::<ThreadResume>(resume_params(thread)).await?;
+    assert_eq!(resumed.approval_policy, AskForApproval::Untrusted);
+    finish(home, [free, careful]).await
+}
+
+#[tokio::test]
+async fn helpers_of_a_start_are_those_of_its_client() -> Result<()> {
+    let home = unserved().await?;
+    let first = Streams::start(&home.path()).await?;
+    let off = ["mcp_servers.helper.enabled=false"];
+    let mut second = Streams::start_with(&home.path(), &off).await?;
+    let thread = second.call::<ThreadStart>(ThreadStartParams::default()).await?.thread.id;
+    second.call::<TurnStart>(turn_params(thread, "/tool helper look")).await?;
+    second.next::<TurnCompleted>(|_| true).await?;
+    assert!(!json!(second.record()).to_string().contains("seen 0"), "the helper is off");
+    finish(home, [first, second]).await
+}
+
+#[tokio::test]
+async fn settings_of_the_server_that_cannot_hold_are_told() -> Result<()> {
+    let home = unserved_plain().await?;
+    let first = Streams::start(&home.path()).await?;
+    let mut second =
+        Streams::start_with(&home.path(), &["limits.mailbox=7", "features.web=true", "model=x"]).await?;
+    let warning = second.next::<ConfigWarning>(|_| true).await?;
+    assert!(warning.summary.contains("-c limits"), "{warning:?}");
+    assert!(!warning.summary.contains("features") && !warning.summary.contains("model"), "{warning:?}");
+    let (code, said) = second.exit(PATIENCE).await?;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.lines().any(|line| line.contains("WARN") && line.contains("-c limits")), "{said}");
+    first.end(PATIENCE).await?;
+    home.finish().await
+}
+
+/// The first one ends when nobody needs it any more.
+async fn finish<const COUNT: usize>(home: Home, all: [Streams; COUNT]) -> Result<()> {
+    let ends: Vec<_> = all.into_iter().map(|streams| tokio::spawn(streams.end(PATIENCE))).collect();
+    for end in ends {
+        end.await?.context("an end")?;
+    }
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_socket_that_only_leads_to_a_server_takes_no_settings() -> Result<()> {
+    let home = unserved_plain().await?;
+    let first = Streams::start(&home.path()).await?;
+    let mut second = Command::new(paths::skein()?);
+    let socket = format!("unix://{}", home.path().join("own.sock").display());
+    second.args(["app-server", "--listen", &socket, "-c", "approval_policy=untrusted", "--home"]);
+    let second = second.arg(home.path()).env_remove("SKEIN_HOME").output().await?;
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    assert!(said.contains("the -c settings of this start have no effect there"), "{said}");
+    first.end(PATIENCE).await?;
+    home.finish().await
+}
