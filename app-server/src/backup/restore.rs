@@ -2,11 +2,12 @@
 //!
 //! The backup is read twice: first it is checked, with nothing changed; then it is unpacked into `restore.new` in the home.
 //! When all of that is on disk the folder is renamed to `restore.ready`: from then on the restore is decided. Its files
-//! are moved to their places, and until the last one has come no server starts there. Whoever is cut off runs it again.
+//! are moved to their places, also to another file system, and until the last one has come no server starts there. Whoever is cut off runs it again.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -266,18 +267,18 @@ fn finish(
     let config = ready.join(CONFIG);
     restored.config = config.is_file() && carry(&config, &paths.config())?;
     forget_index(paths)?;
-    sync_all_of(paths.root())?;
+    sync_everything(paths)?;
     fs::rename(&ready, paths.restore_new()).map_err(BackupError::io(&ready))?;
     remove_folder(&paths.restore_new())?;
     Ok(restored)
 }
 
-/// Moves a file to where nothing is; answers whether it did.
+/// Moves a file to where nothing is, which may be on another file system; answers whether it did.
 fn carry(from: &Path, to: &Path) -> Result<bool, BackupError> {
     for folder in to.ancestors().skip(1).take(2).collect::<Vec<_>>().into_iter().rev() {
         DiskLayer.make_folder(folder).map_err(BackupError::io(folder))?;
     }
-    match durable::rename_new(from, to) {
+    match durable::move_new(from, to) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(BackupError::io(to)(error)),
@@ -286,14 +287,22 @@ fn carry(from: &Path, to: &Path) -> Result<bool, BackupError> {
 
 /// The indexes are made anew from the rollouts by the next server.
 fn forget_index(paths: &HomePaths) -> Result<(), BackupError> {
-    remove_folder(&paths.texts())?;
-    for folder in folders_in(paths.root())? {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    remove_index(&paths.texts())?;
+    for entry in DiskLayer.entries(paths.root()).map_err(BackupError::io(paths.root()))? {
+        let name = entry.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.strip_prefix("index-").is_some_and(|version| version.parse::<u32>().is_ok()) {
-            remove_folder(&folder)?;
+            remove_index(&entry.path)?;
         }
     }
     Ok(())
+}
+
+/// Removes a folder, or a link to one. One that is a file system of its own stays, empty.
+fn remove_index(folder: &Path) -> Result<(), BackupError> {
+    match folders::remove(folder) {
+        Err(error) if error.kind() != io::ErrorKind::ResourceBusy => Err(BackupError::io(folder)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn folders_in(path: &Path) -> Result<Vec<PathBuf>, BackupError> {
@@ -304,6 +313,19 @@ fn folders_in(path: &Path) -> Result<Vec<PathBuf>, BackupError> {
 
 fn remove_folder(path: &Path) -> Result<(), BackupError> {
     folders::remove(path).map_err(BackupError::io(path))
+}
+
+/// Brings everything in the home to disk. A folder of it may be a link to another file system, or be one.
+fn sync_everything(paths: &HomePaths) -> Result<(), BackupError> {
+    let device = |folder: &Path| fs::metadata(folder).map(|seen| seen.dev()).ok();
+    let mut synced = HashSet::new();
+    let beside = [paths.root().to_owned(), paths.blobs(), paths.secrets()];
+    for folder in SHELVES.map(|shelf| paths.shelf(shelf)).into_iter().chain(beside) {
+        if device(&folder).is_some_and(|device| synced.insert(device)) {
+            sync_all_of(&folder)?;
+        }
+    }
+    Ok(())
 }
 
 /// Brings everything on the folder's file system to disk: one call, however many files there are.

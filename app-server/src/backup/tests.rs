@@ -1,6 +1,6 @@
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -392,4 +392,40 @@ async fn a_backup_that_ends_while_another_one_begins_stays_whole() {
     drop(third);
     backup(&home, &file, true).unwrap();
     check::check(&file, &mut |_| {}).unwrap();
+}
+
+/// A folder on another file system than the test's, where the machine has one.
+fn on_another_disk(beside: &Path) -> Option<TempDir> {
+    let other = TempDir::new_in("/dev/shm").ok()?;
+    let device = |path: &Path| fs::metadata(path).unwrap().dev();
+    (device(other.path()) != device(beside)).then_some(other)
+}
+
+#[tokio::test]
+async fn a_home_with_a_folder_on_another_disk_is_restored() {
+    let (dir, home, file) = saved().await;
+    for name in ["threads", "archived", BLOBS] {
+        let Some(disk) = on_another_disk(dir.path()) else { return };
+        let other = dir.path().join(name);
+        fs::create_dir(&other).unwrap();
+        std::os::unix::fs::symlink(disk.path(), other.join(name)).unwrap();
+        fs::write(other.join("lock"), "").unwrap();
+        let restored = restore(&other, &file, false).await.unwrap();
+        assert_eq!(restored, Restored { threads: 2, there: 0, config: true, resumed: false }, "{name}");
+        for (shelf, number) in [(Shelf::Threads, 1), (Shelf::Archive, 2)] {
+            let path = rollout(shelf, thread(number));
+            assert!(read(&other, shelf, thread(number)).is_some(), "{name}: {path}");
+            let written = |home: &Path| fs::metadata(home.join(&path)).unwrap().modified().unwrap();
+            let seconds =
+                |time: std::time::SystemTime| time.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+            assert_eq!(seconds(written(&other)), seconds(written(&home)), "{name}");
+        }
+        let below = |folder: PathBuf| folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
+        let blobs: Vec<PathBuf> = below(other.join(BLOBS)).flat_map(below).collect();
+        let mode = fs::metadata(&blobs[0]).unwrap().permissions().mode() & 0o777;
+        assert_eq!((fs::read(&blobs[0]).unwrap(), mode), (b"a picture".to_vec(), 0o600), "{name}");
+        let left: Vec<PathBuf> = below(disk.path().to_owned()).flat_map(below).collect();
+        assert_eq!(left.len(), 1, "nothing else is left there: {left:?}");
+        drop(Home::open(&other).unwrap());
+    }
 }

@@ -17,6 +17,23 @@ use super::{FILE_MODE, no_surprises, only_regular};
 /// # Errors
 /// What the system says; the old content is there then.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_for(path, content, Readers::AsBefore).map(drop)
+}
+
+/// Who may read a file once it is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// Those who may read it now.
+    AsBefore,
+    /// Its owner.
+    Owner,
+}
+
+/// The same for these readers. Returns whether the file had others before.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_for(path: &Path, content: &[u8], readers: Readers) -> io::Result<bool> {
     let path = match path.symlink_metadata() {
         Ok(_) => path.canonicalize()?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
@@ -24,13 +41,16 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     };
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let beside = beside(&path);
-    let written = write(&beside, &path, content).and_then(|()| fs::rename(&beside, &path));
-    if let Err(error) = written {
-        // The error counts; a file that nobody reads may stay.
-        fs::remove_file(&beside).ok();
-        return Err(error);
+    let written = write(&beside, &path, content, readers)
+        .and_then(|closed| fs::rename(&beside, &path).map(|()| closed));
+    match written {
+        Ok(closed) => File::open(folder)?.sync_all().map(|()| closed),
+        Err(error) => {
+            // The error counts; a file that nobody reads may stay.
+            fs::remove_file(&beside).ok();
+            Err(error)
+        }
     }
-    File::open(folder)?.sync_all()
 }
 
 /// Gives the file or folder `from` the name `to`, if nobody has it.
@@ -46,6 +66,39 @@ pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
         },
         other => Ok(other?),
     }
+}
+
+/// Does the same for a file that may be on another file system than `to`. There it is copied: the copy has its content, the mode
+/// [`FILE_MODE`] and its time, and is on the disk before the file goes. Somebody who is cut off does it again.
+///
+/// # Errors
+/// As [`rename_new`]; `from` is there then.
+pub fn move_new(from: &Path, to: &Path) -> io::Result<()> {
+    match rename_new(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
+        other => return other,
+    }
+    if to.symlink_metadata().is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let beside = beside(to);
+    let moved = copy(from, &beside).and_then(|()| rename_new(&beside, to));
+    if let Err(error) = moved {
+        // The error counts; a part of a copy is written over by the next try.
+        fs::remove_file(&beside).ok();
+        return Err(error);
+    }
+    File::open(to.parent().ok_or(io::ErrorKind::InvalidInput)?)?.sync_all()?;
+    fs::remove_file(from)
+}
+
+/// Writes a copy that is on the disk when this returns, over what is there.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let mut from = OpenOptions::new().read(true).custom_flags(no_surprises()).open(from)?;
+    let mut file = open_beside(to)?;
+    io::copy(&mut from, &mut file)?;
+    file.set_modified(from.metadata()?.modified()?)?;
+    file.sync_all()
 }
 
 /// Brings everything on the file system of `folder` to disk: one call, however many files there are.
@@ -68,24 +121,35 @@ fn beside(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn write(beside: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
+/// An empty file that only its user may read.
+fn open_beside(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(FILE_MODE)
         .custom_flags(no_surprises())
-        .open(beside)
-        .and_then(only_regular)?;
+        .open(path)
+        .and_then(only_regular)
+}
+
+fn write(beside: &Path, path: &Path, content: &[u8], readers: Readers) -> io::Result<bool> {
+    let mut file = open_beside(beside)?;
+    let mut closed = false;
     if let Ok(before) = fs::metadata(path) {
         let now = file.metadata()?;
         if (now.uid(), now.gid()) != (before.uid(), before.gid()) {
             fchown(&file, Some(before.uid()), Some(before.gid()))?;
         }
-        file.set_permissions(fs::Permissions::from_mode(before.mode() & 0o777))?;
+        let mode = match readers {
+            Readers::AsBefore => before.mode() & 0o777,
+            Readers::Owner => before.mode() & 0o700,
+        };
+        closed = mode != before.mode() & 0o777;
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
     }
     file.write_all(content)?;
-    file.sync_all()
+    file.sync_all().map(|()| closed)
 }
 
 #[cfg(test)]
