@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Manner, Seen, Shared};
 
 /// The tools: what each does is its name.
-const TOOLS: [&str; 12] = [
+const TOOLS: [&str; 13] = [
     "echo",          // answers with the text
     "progress",      // two progress messages, then an answer, as events
     "mute",          // takes the request and answers nothing
@@ -20,6 +20,7 @@ const TOOLS: [&str; 12] = [
     "garbage_event", // the same as an event
     "slowly",        // a stream of comments for 1.5 s, then an answer
     "ignore_pings",  // answers, and then no ping any more
+    "tabs",          // refuses the call, in words that are about a session of its own
     "ask",           // wants to know a name first, and answers with what it was told
 ];
 
@@ -211,6 +212,13 @@ fn call(seen: &Seen) -> Answer {
             body: "this is no JSON".to_owned(),
         },
         "garbage_event" => Answer::Events { events: vec!["this is no JSON".to_owned()], then_stall: true },
+        "tabs" => {
+            let params = &seen.body["params"]["arguments"];
+            let (status, code) =
+                (params["status"].as_u64().unwrap_or(400), params["code"].as_i64().unwrap_or(-32602));
+            let said = params["text"].as_str().unwrap_or("the browser session has no tab 7");
+            error(status.try_into().unwrap_or(400), &seen.body["id"], code.try_into().unwrap_or(-32602), said)
+        }
         unknown => error(200, &seen.body["id"], -32602, unknown),
     }
 }

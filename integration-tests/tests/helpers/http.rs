@@ -190,6 +190,34 @@ async fn a_session_that_the_helper_has_forgotten_is_begun_anew() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_call_that_the_helper_has_refused_is_made_once_whatever_its_words() -> Result<()> {
+    let mut web = Web::start(Manner::Handshake).await?;
+    let count =
+        |web: &Web, method: &str| web.helper.seen().iter().filter(|seen| seen.method() == method).count();
+    for arguments in [
+        json!({}),
+        json!({ "status": 404 }),
+        json!({ "status": 404, "code": -32601 }),
+        json!({ "code": -32000, "text": "the session of the shell has ended" }),
+    ] {
+        let before = count(&web, "tools/call");
+        let turn = web.client.turn(web.thread, &format!("/tool web tabs {arguments}")).await?;
+        let call = super::calls(&web.client, &turn.id)?.remove(0);
+        let said = call.error.map(|error| error.message).unwrap_or_default();
+        let words = arguments["text"].as_str().unwrap_or("the browser session has no tab 7");
+        assert!(said.contains(words), "{arguments}: {said}");
+        assert_eq!((count(&web, "tools/call") - before, count(&web, "initialize")), (1, 1), "{arguments}");
+    }
+    // Whoever names the call has read it: another session is begun, and the call is not made again.
+    let lost = json!({ "code": -32000, "text": "Bad Request: No valid session ID provided" });
+    web.client.turn(web.thread, &format!("/tool web tabs {lost}")).await?;
+    assert_eq!((count(&web, "tools/call"), count(&web, "initialize")), (5, 1));
+    web.echoes("web").await?;
+    assert_eq!((count(&web, "tools/call"), count(&web, "initialize")), (6, 2));
+    web.finish().await
+}
+
+#[tokio::test]
 async fn tools_that_change_are_listed_again_in_both_eras() -> Result<()> {
     for manner in [Manner::Handshake, Manner::Stateless] {
         let web = Web::start(manner).await?;

@@ -18,6 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::super::Line;
 use super::events::{events, whole};
 use super::fault::Fault;
+use super::refusal::{Refusal, Session};
 use super::secrets::{credentials, headers, secrets};
 use crate::helpers::masks::Hidden;
 use crate::helpers::{HttpSpec, life, shown_url};
@@ -46,6 +47,8 @@ struct Shared {
     line: Line,
     /// Streams that were asked for again since the last event.
     again: AtomicU32,
+    /// A session that the helper has forgotten, while the next request is still to begin another one.
+    lost: Mutex<Option<Arc<str>>>,
     _gone: DropGuard,
 }
 
@@ -109,6 +112,7 @@ impl Web {
             trouble: Trouble::default(),
             line,
             again: AtomicU32::new(0),
+            lost: Mutex::default(),
             _gone: gone.drop_guard(),
         })))
     }
@@ -168,22 +172,31 @@ impl Web {
         }
     }
 
-    /// An answer that is no success: an error of MCP for the request, or one of HTTP.
+    /// An answer that is no success: an error of MCP for the request, or one of HTTP. `session` is that of the request.
     async fn refused(
         &self,
         message: &ClientJsonRpcMessage,
+        session: Option<Arc<str>>,
         response: Response,
-    ) -> Result<StreamableHttpPostResponse, Fault> {
+    ) -> Result<StreamableHttpPostResponse, Error> {
         let (status, is_json) = (response.status(), is(&response, JSON));
         let body = self.body(response, policy::HELPER_HTTP_ERROR_BYTES).await.unwrap_or_default();
-        if let (true, JsonRpcMessage::Request(request)) = (is_json, message)
-            && let Ok(JsonRpcMessage::Error(error)) = serde_json::from_slice::<ServerJsonRpcMessage>(&body)
-        {
+        let error = match serde_json::from_slice::<ServerJsonRpcMessage>(&body) {
+            Ok(JsonRpcMessage::Error(error)) if is_json => Some(error),
+            Ok(_) | Err(_) => None,
+        };
+        let refusal = Refusal { status, error: error.as_ref(), body: &body };
+        match session.and_then(|session| Some((refusal.about_session(message)?, session))) {
+            Some((Session::LostUnread, _)) => return Err(StreamableHttpError::SessionExpired),
+            Some((Session::Lost, session)) => self.0.note_lost(session),
+            None => {}
+        }
+        if let (Some(error), JsonRpcMessage::Request(request)) = (error, message) {
             // Who refuses a request before reading it cannot name it.
             let error = ServerJsonRpcMessage::error(error.error, Some(request.id.clone()));
             return Ok(StreamableHttpPostResponse::Json(error, None));
         }
-        Err(Fault::Status { status: status.as_u16(), said: self.shown(&body) })
+        Err(self.wrong(Fault::Status { status: status.as_u16(), said: self.shown(&body) }))
     }
 
     /// The beginning of a body that is meant for people, with a colon before it; nothing of a page.
@@ -203,6 +216,9 @@ impl Web {
         session: Option<Arc<str>>,
         own: HashMap<HeaderName, HeaderValue>,
     ) -> Result<StreamableHttpPostResponse, Error> {
+        if session.as_ref().is_some_and(|session| self.0.take_lost(session)) {
+            return Err(StreamableHttpError::SessionExpired);
+        }
         let body = serde_json::to_vec(&message)?;
         let request = self.0.client.post(uri).body(body);
         let request = request.header(CONTENT_TYPE, JSON).header(ACCEPT, format!("{JSON}, {EVENTS}"));
@@ -211,14 +227,7 @@ impl Web {
         let awaited = matches!(message, JsonRpcMessage::Request(_));
         match response.status() {
             StatusCode::ACCEPTED | StatusCode::NO_CONTENT => return Ok(StreamableHttpPostResponse::Accepted),
-            StatusCode::NOT_FOUND if session.is_some() => return Err(StreamableHttpError::SessionExpired),
-            status if !status.is_success() => {
-                let answer = self.refused(&message, response).await;
-                if session.is_some() && status == StatusCode::BAD_REQUEST && is_about_session(&answer) {
-                    return Err(StreamableHttpError::SessionExpired);
-                }
-                return answer.map_err(|fault| self.wrong(fault));
-            }
+            status if !status.is_success() => return self.refused(&message, session, response).await,
             _ if !awaited => return Ok(StreamableHttpPostResponse::Accepted),
             _ => {}
         }
@@ -330,16 +339,16 @@ impl StreamableHttpClient for Web {
     }
 }
 
-/// Whether a request was refused for its session. The status for that is 404; servers made after the examples of the most
-/// used SDK answer 400 when they were started again, and a helper would be lost with its session.
-fn is_about_session(answer: &Result<StreamableHttpPostResponse, Fault>) -> bool {
-    let said = match answer {
-        Ok(StreamableHttpPostResponse::Json(JsonRpcMessage::Error(error), _)) => &*error.error.message,
-        Err(Fault::Status { said, .. }) => said,
-        Ok(_) | Err(_) => return false,
-    };
-    let said = said.to_ascii_lowercase();
-    said.contains("session") || said.contains("not initialized")
+impl Shared {
+    fn note_lost(&self, session: Arc<str>) {
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+    }
+
+    /// Whether the session is to be begun anew; each loss is told once.
+    fn take_lost(&self, session: &Arc<str>) -> bool {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.take_if(|lost| lost == session).is_some()
+    }
 }
 
 fn is(response: &Response, kind: &str) -> bool {
