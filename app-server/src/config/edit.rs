@@ -40,7 +40,7 @@ pub enum Access {
 pub enum Present {
     /// It stays, and that is an error.
     Keep,
-    /// The new one takes its place.
+    /// The new way to it takes the place of the old one. What the user has decided about it stays.
     Replace,
 }
 
@@ -206,11 +206,12 @@ impl SettingsFile {
         servers.map(|all| all.iter().map(|(name, _)| name.to_owned()).collect()).unwrap_or_default()
     }
 
-    /// Puts a helper behind the others, or in the place of the one that has its name.
+    /// Puts a helper behind the others, or in the place of the one that has its name. Returns the keys that the user has written
+    /// about that one and that the new one cannot have.
     ///
     /// # Errors
     /// [`EditError::Name`], [`EditError::Exists`].
-    pub fn add(&mut self, spec: &HelperSpec, present: Present) -> Result<(), EditError> {
+    pub fn add(&mut self, spec: &HelperSpec, present: Present) -> Result<Vec<String>, EditError> {
         let name = spec.name.as_str();
         if !is_name(name) {
             return Err(EditError::Name { name: name.to_owned() });
@@ -219,14 +220,12 @@ impl SettingsFile {
         if is_there && present == Present::Keep {
             return Err(EditError::Exists { name: name.to_owned(), path: self.path.clone() });
         }
-        let mut table = written(spec);
         let servers = self.servers()?;
-        if let Some(Item::Table(before)) = servers.get(name) {
-            table.set_position(before.position());
-            *table.decor_mut() = before.decor().clone();
+        if let Some(there) = servers.get_mut(name).and_then(Item::as_table_like_mut) {
+            return Ok(change_way(there, spec));
         }
-        servers.insert(name, Item::Table(table));
-        Ok(())
+        servers.insert(name, Item::Table(written(spec)));
+        Ok(Vec::new())
     }
 
     /// Takes a helper out, with the comments right above it.
@@ -322,6 +321,43 @@ fn written(spec: &HelperSpec) -> Table {
             put("limits", limits(&stdio.limits));
         }
         Transport::Http(http) => {
+/// Keys that say how a helper is reached.
+const WAY: [&str; 9] = [
+    "command",
+    "args",
+    "env",
+    "env_vars",
+    "cwd",
+    "url",
+    "bearer_token_env_var",
+    "http_headers",
+    "env_http_headers",
+];
+
+/// Puts the way to `spec` in the place of the one that is there. Everything else stays; a helper that is off in `spec` is off. Returns
+/// the keys that had to go.
+fn change_way(there: &mut dyn TableLike, spec: &HelperSpec) -> Vec<String> {
+    let new = written(spec);
+    for key in WAY.into_iter().filter(|key| !new.contains_key(key)) {
+        there.remove(key);
+    }
+    let of_processes = "limits";
+    let goes = matches!(spec.transport, Transport::Http(_)) && there.remove(of_processes).is_some();
+    for (key, item) in new {
+        let decided = there.get_mut(&key).filter(|_| !WAY.contains(&&*key)).and_then(Item::as_value_mut);
+        match (decided, item.as_value()) {
+            (Some(before), Some(value)) => {
+                let decor = before.decor().clone();
+                *before = value.clone();
+                *before.decor_mut() = decor;
+            }
+            // A comment about what was there goes with it.
+            (Some(_) | None, _) => drop(there.insert(&key, item)),
+        }
+    }
+    if goes { vec![of_processes.to_owned()] } else { Vec::new() }
+}
+
             put("url", Some(http.url.as_str().into()));
             put("bearer_token_env_var", http.bearer_token_env_var.as_deref().map(Value::from));
             put("http_headers", map(&http.http_headers));

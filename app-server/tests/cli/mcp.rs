@@ -132,8 +132,7 @@ fn the_file_of_a_desktop_client_comes_in_once_and_says_what_it_leaves() {
     let outcome: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(code, Some(1), "{stderr}");
     for said in [&dry, &outcome] {
-        let wanted =
-            json!([{ "name": "my-docs", "said": "my docs", "enabled": false, "passedOver": ["timeout"] }]);
+        let wanted = json!([{ "name": "my-docs", "said": "my docs", "enabled": false, "passedOver": ["timeout"], "dropped": [] }]);
         assert_eq!((&said["taken"], &said["there"]), (&wanted, &json!(["files"])));
         assert_eq!((&said["left"][0]["name"], &said["complete"]), (&json!("old"), &json!(false)));
     }
@@ -183,4 +182,21 @@ fn a_helper_that_does_not_start_is_told_with_its_last_words() {
     let (code, _, stderr) = mcp_says(home.path(), &["test", "nobody"]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("it has files"), "{stderr}");
+}
+
+#[test]
+fn an_import_keeps_what_the_user_has_decided_about_a_helper() {
+    let decided = "[mcp_servers.z]\ncommand = \"old\"\nenabled = false\nenabled_tools = [\"a\"]\nlimits = { files = 64 }\n";
+    let home = home_with(decided);
+    let file = home.path().join("desktop.json");
+    fs::write(&file, json!({ "mcpServers": { "z": { "command": "new" } } }).to_string()).unwrap();
+    let file_name = file.to_str().unwrap().to_owned();
+    let taken = mcp(home.path(), &["import", &file_name, "--replace"]);
+    assert_eq!(taken["taken"][0]["dropped"], json!([]));
+    assert_eq!(settings(home.path()), decided.replace("old", "new"));
+    fs::write(&file, json!({ "mcpServers": { "z": { "url": "http://127.0.0.1/mcp" } } }).to_string())
+        .unwrap();
+    let dry = mcp(home.path(), &["import", &file_name, "--replace", "--dry-run"]);
+    assert_eq!(dry["taken"][0]["dropped"], json!(["limits"]));
+    assert_eq!(settings(home.path()), decided.replace("old", "new"));
 }

@@ -18,7 +18,7 @@ use super::{Settings, tell};
 pub struct Import {
     /// The client's file, such as claude_desktop_config.json or mcp.json.
     file: String,
-    /// Take helpers whose name is configured already in the place of those.
+    /// Take commands and addresses also of helpers that are configured already; what else config.toml says about them stays.
     #[arg(long)]
     replace: bool,
     /// Only say what would be taken.
@@ -31,10 +31,18 @@ pub struct Import {
 /// What became of each helper of the file.
 #[derive(Debug, Default)]
 struct Outcome {
-    taken: Vec<Usable>,
+    taken: Vec<Taken>,
     /// The name of each that is configured already.
     there: Vec<String>,
     left: Vec<desktop::Left>,
+}
+
+/// A helper that was taken.
+#[derive(Debug)]
+struct Taken {
+    usable: Usable,
+    /// Keys about the one in whose place it is that it cannot have.
+    dropped: Vec<String>,
 }
 
 impl Import {
@@ -82,10 +90,10 @@ fn take(settings: &mut SettingsFile, desktop: desktop::Desktop, replace: bool) -
         } else if settings.names().contains(&name) && !replace {
             outcome.there.push(name);
         } else {
-            settings.add(&usable.spec, Present::Replace)?;
+            let dropped = settings.add(&usable.spec, Present::Replace)?;
             settings.check().with_context(|| format!("helper {:?}", usable.said))?;
             new.push(name);
-            outcome.taken.push(usable);
+            outcome.taken.push(Taken { usable, dropped });
         }
     }
     Ok(outcome)
@@ -93,8 +101,8 @@ fn take(settings: &mut SettingsFile, desktop: desktop::Desktop, replace: bool) -
 
 impl Outcome {
     fn tell(&self, path: &Path, dry_run: bool, told: &Told) -> anyhow::Result<()> {
-        for usable in &self.taken {
-            print_line(&taken(usable, dry_run))?;
+        for one in &self.taken {
+            print_line(&taken(one, dry_run))?;
         }
         for name in &self.there {
             print_line(&format!("left {name}: it is configured already; --replace takes the new one"))?;
@@ -110,9 +118,9 @@ impl Outcome {
     }
 
     fn json(&self, path: &Path, dry_run: bool, told: &Told) -> Value {
-        let taken = |usable: &Usable| {
+        let taken = |Taken { usable, dropped }: &Taken| {
             json!({ "name": usable.spec.name, "said": usable.said, "enabled": usable.spec.enabled,
-                "passedOver": usable.passed_over })
+                "passedOver": usable.passed_over, "dropped": dropped })
         };
         let left = |left: &desktop::Left| json!({ "name": left.name, "reason": left.why });
         json!({
@@ -127,8 +135,8 @@ impl Outcome {
     }
 }
 
-fn taken(usable: &Usable, dry_run: bool) -> String {
-    let Usable { said, spec, passed_over } = usable;
+fn taken(taken: &Taken, dry_run: bool) -> String {
+    let Usable { said, spec, passed_over } = &taken.usable;
     let verb = if dry_run { "would take" } else { "took" };
     let renamed = if *said == spec.name { String::new() } else { format!(" as {}", spec.name) };
     let disabled = if spec.enabled { "" } else { ", disabled" };
@@ -136,5 +144,9 @@ fn taken(usable: &Usable, dry_run: bool) -> String {
         [] => String::new(),
         keys => format!(", without {}", keys.join(", ")),
     };
-    format!("{verb} {said}{renamed}{disabled}{without}")
+    let dropped = match taken.dropped.as_slice() {
+        [] => String::new(),
+        keys => format!("; a helper with an address has no {}: dropped", keys.join(", ")),
+    };
+    format!("{verb} {said}{renamed}{disabled}{without}{dropped}")
 }

@@ -223,3 +223,41 @@ fn whether_a_change_can_be_used_is_asked_with_the_flags_of_the_server() {
     assert!(desk.text().ends_with("[mcp_servers.x]\nenabled = false\n"), "{}", desk.text());
     assert!(open("mcp_servers.x.command=run").is_ok() && open("model=m").is_err());
 }
+
+#[test]
+fn a_helper_that_is_replaced_keeps_what_the_user_has_decided() {
+    let decided = "enabled = false # for now\nenabled_tools = [\"a\"]\ndisabled_tools = [\"b\"]\ntool_timeout_sec = 5\n\
+        default_tools_approval_mode = \"prompt\"\nlimits = { files = 64 }\n";
+    let tools = "\n[mcp_servers.z.tools.a]\napproval_mode = \"deny\"\n";
+    let desk = Desk::with(&format!("[mcp_servers.z]\ncommand = \"old\"\nargs = [\"-x\"]\n{decided}{tools}"));
+    let before = desk.helpers()["z"].clone();
+    let mut file = desk.open();
+    let new = StdioSpec { command: "new".into(), env_vars: vec!["TOKEN".into()], ..StdioSpec::default() };
+    let went = file.add(&HelperSpec::reached("z", Transport::Stdio(new)), Present::Replace).unwrap();
+    file.write().unwrap();
+    assert_eq!(went, [] as [&str; 0]);
+    let text = desk.text();
+    assert!(
+        text.contains("enabled = false # for now") && text.contains(tools) && !text.contains("-x"),
+        "{text}"
+    );
+    let after = desk.helpers()["z"].clone();
+    let Transport::Stdio(stdio) = &after.transport else { panic!("{after:?}") };
+    assert_eq!((stdio.command.as_str(), stdio.limits.files, stdio.args.len()), ("new", Some(64), 0));
+    assert_eq!(HelperSpec { transport: before.transport.clone(), ..after }, before);
+
+    drop(file);
+    // What an address cannot have goes, and is named; what is off in the new one is off.
+    let mut file = desk.open();
+    let far = HttpSpec { url: "https://example.org/mcp".into(), ..HttpSpec::default() };
+    let far = HelperSpec::reached("z", Transport::Http(far));
+    assert_eq!(file.add(&far, Present::Replace).unwrap(), ["limits"]);
+    file.write().unwrap();
+    drop(file);
+    assert_eq!(desk.helpers()["z"].enabled_tools, before.enabled_tools);
+    let desk = Desk::with("[mcp_servers.z]\ncommand = \"old\"\nenabled = true\n");
+    let mut file = desk.open();
+    file.add(&HelperSpec { enabled: false, ..far }, Present::Replace).unwrap();
+    file.write().unwrap();
+    assert!(!desk.helpers()["z"].enabled);
+}
