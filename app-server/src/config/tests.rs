@@ -396,3 +396,20 @@ fn the_home_is_named_by_the_flag_or_the_environment_and_is_absolute() {
     assert!(home(Some(Path::new("relative")), &environment).unwrap().is_absolute());
     assert!(home(None, &|_| None).unwrap_err().to_string().contains("$SKEIN_HOME"));
 }
+
+#[test]
+fn a_link_to_a_file_that_is_not_there_is_no_missing_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, target) = (folder.path().join("config.toml"), folder.path().join("dotfile"));
+    std::fs::write(&target, "approval_policy = \"untrusted\"\n").unwrap();
+    std::os::unix::fs::symlink(&target, &file).unwrap();
+    let flags = Flags { home: Some(folder.path().to_owned()), ..Flags::default() };
+    let config = Config::load(&flags).unwrap();
+    std::fs::remove_file(&target).unwrap();
+    let said = Config::load(&flags).unwrap_err().to_string();
+    assert!(said.contains(&format!("it is a link to {}, which is not there", target.display())), "{said}");
+    let looked = config.origin.unwrap().look().expect("a change");
+    assert!(looked.is_err(), "a reload keeps what is in force");
+    super::edit::SettingsFile::open(folder.path(), super::edit::Access::Change).unwrap_err();
+    assert!(file.is_symlink() && !target.exists());
+}

@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{ConfigError, Place, Problems};
+use crate::home::lost_link;
 
 /// The entries of a table, by key.
 pub(super) type Table = BTreeMap<String, Node>;
@@ -162,9 +163,16 @@ fn merge(table: &mut Table, key: String, node: Node) {
     }
 }
 
-/// The text of a file. Only of a regular one: reading a pipe in its place would never end.
+/// The text of a file. Only of a regular one: reading a pipe in its place would never end. A link that leads to nothing is no missing
+/// file: the user's rules stand somewhere, and are not there now.
 pub(super) fn read(path: &Path) -> std::io::Result<String> {
-    if !std::fs::metadata(path)?.is_file() {
+    let seen = std::fs::metadata(path).map_err(|error| match lost_link(path) {
+        Some(lost) if error.kind() == ErrorKind::NotFound => {
+            std::io::Error::new(ErrorKind::InvalidInput, lost)
+        }
+        Some(_) | None => error,
+    })?;
+    if !seen.is_file() {
         return Err(std::io::Error::new(ErrorKind::InvalidInput, "not a regular file"));
     }
     std::fs::read_to_string(path)

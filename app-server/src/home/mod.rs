@@ -228,6 +228,18 @@ impl Home {
     }
 }
 
+/// A link that leads to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("it is a link to {}, which is not there", .0.display())]
+pub struct LostLink(PathBuf);
+
+/// Whether a path that cannot be found has a link in its place.
+#[must_use]
+pub fn lost_link(path: &Path) -> Option<LostLink> {
+    let target = fs::read_link(path).ok()?;
+    (!path.exists()).then_some(LostLink(target))
+}
+
 /// The places of a home that is there.
 ///
 /// # Errors
