@@ -15,6 +15,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use skein_protocol::ids::ThreadId;
 use tar::{Builder, EntryType, Header};
@@ -24,7 +25,7 @@ use super::{
     hex, rollout, secrets,
 };
 use crate::clock::Clock;
-use crate::home::{FILE_MODE, HomePaths, durable, existing, no_surprises, only_regular};
+use crate::home::{self, FILE_MODE, HomePaths, durable, existing, no_surprises, only_regular};
 use crate::policy;
 use crate::rollout::file::layer::{DiskLayer, FileLayer, LayerFile, Open};
 
@@ -52,8 +53,24 @@ pub struct Made {
     pub bytes: u64,
     /// Bytes of the backup.
     pub size: u64,
-    /// Rollouts that have no whole line, and what is no regular file: they are not in it.
-    pub left_out: Vec<PathBuf>,
+    /// What is not in it. Without any it is complete.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Something of a home that is not in the backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Why it is not in the backup.
+    #[serde(rename = "reason")]
+    pub why: String,
+}
+
+impl LeftOut {
+    fn new(path: PathBuf, why: impl Into<String>) -> Self {
+        Self { path, why: why.into() }
+    }
 }
 
 /// Writes a backup: under another name first (the file's with `.part`), then in its place, when it is whole and on disk.
@@ -159,6 +176,9 @@ fn write(
     Ok(Made { size, ..archive.made })
 }
 
+/// Why something that should be a file is left out.
+const NOT_REGULAR: &str = "it is no regular file";
+
 struct Archive<W: Write> {
     tar: Builder<W>,
     manifest: Vec<u8>,
@@ -172,7 +192,7 @@ impl<W: Write> Archive<W> {
         with_secrets: bool,
         mut progress: impl FnMut(Progress),
     ) -> Result<(), BackupError> {
-        self.add_whole(paths, CONFIG)?;
+        self.add_settings(paths)?;
         let threads = threads(paths)?;
         let total = threads.len() as u64;
         progress(Progress { done: 0, total });
@@ -198,9 +218,9 @@ impl<W: Write> Archive<W> {
             let path = paths.root().join(&name);
             match open(&path)? {
                 Found::Nothing => continue,
-                Found::Other => self.made.left_out.push(path),
+                Found::Other => self.made.left_out.push(LeftOut::new(path, NOT_REGULAR)),
                 Found::File(file) => match whole_lines(&*file).map_err(BackupError::io(&path))? {
-                    0 => self.made.left_out.push(path),
+                    0 => self.made.left_out.push(LeftOut::new(path, "it has no whole record")),
                     end => {
                         self.add(&name, &path, &*file, end)?;
                         self.made.threads += 1;
@@ -212,18 +232,37 @@ impl<W: Write> Archive<W> {
         Ok(())
     }
 
+    /// The settings, which may stand behind a link, as the server reads them.
+    fn add_settings(&mut self, paths: &HomePaths) -> Result<(), BackupError> {
+        let path = paths.config();
+        let error = match path.canonicalize() {
+            Ok(real) => return self.add_file(CONFIG, &path, &real),
+            Err(error) => error,
+        };
+        if let Some(lost) = home::lost_link(&path) {
+            self.made.left_out.push(LeftOut::new(path, lost.to_string()));
+            return Ok(());
+        }
+        if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(BackupError::io(path)(error)) }
+    }
+
     /// A file that does not change, when it is there.
     fn add_whole(&mut self, paths: &HomePaths, name: &str) -> Result<(), BackupError> {
         let path = paths.root().join(name);
-        match open(&path)? {
+        self.add_file(name, &path, &path)
+    }
+
+    /// What stands at `real`, by its name in the home.
+    fn add_file(&mut self, name: &str, path: &Path, real: &Path) -> Result<(), BackupError> {
+        match open(real)? {
             Found::Nothing => Ok(()),
             Found::Other => {
-                self.made.left_out.push(path);
+                self.made.left_out.push(LeftOut::new(path.to_owned(), NOT_REGULAR));
                 Ok(())
             }
             Found::File(file) => {
-                let end = file.len().map_err(BackupError::io(&path))?;
-                self.add(name, &path, &*file, end)
+                let end = file.len().map_err(BackupError::io(path))?;
+                self.add(name, path, &*file, end)
             }
         }
     }

@@ -429,3 +429,31 @@ async fn a_home_with_a_folder_on_another_disk_is_restored() {
         drop(Home::open(&other).unwrap());
     }
 }
+
+#[tokio::test]
+async fn settings_behind_a_link_are_saved_and_what_is_left_out_is_said() {
+    let (dir, home, file) = saved().await;
+    let dotfile = dir.path().join("dotfile");
+    fs::rename(home.join(CONFIG), &dotfile).unwrap();
+    std::os::unix::fs::symlink(&dotfile, home.join(CONFIG)).unwrap();
+    let made = backup(&home, &file, true).unwrap();
+    assert!(made.left_out.is_empty(), "{made:?}");
+    let other = dir.path().join("other");
+    assert!(restore(&other, &file, false).await.unwrap().config);
+    assert_eq!(fs::read(other.join(CONFIG)).unwrap(), fs::read(&dotfile).unwrap());
+
+    fs::remove_file(&dotfile).unwrap();
+    let in_the_way = home.join(rollout(Shelf::Threads, thread(1)));
+    fs::remove_file(&in_the_way).unwrap();
+    fs::create_dir(&in_the_way).unwrap();
+    let empty = home.join(rollout(Shelf::Archive, thread(2)));
+    fs::write(&empty, "{").unwrap();
+    let left = backup(&home, &file, true).unwrap().left_out;
+    let said: Vec<(&Path, &str)> = left.iter().map(|left| (&*left.path, &*left.why)).collect();
+    let gone = format!("it is a link to {}, which is not there", dotfile.display());
+    let config = home.join(CONFIG);
+    assert_eq!(
+        said,
+        [(&*config, &*gone), (&*in_the_way, "it is no regular file"), (&*empty, "it has no whole record")]
+    );
+}

@@ -1,11 +1,12 @@
 //! `skein backup`: what a home holds, in one file, whether it is served or not.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
 use skein_app_server::backup::Progress;
-use skein_app_server::backup::make::{self, Made, Order};
+use skein_app_server::backup::make::{self, LeftOut, Made, Order};
 
 use super::progress::Shown;
 use super::{home, print_line};
@@ -30,30 +31,32 @@ pub struct Backup {
 }
 
 impl Backup {
-    pub fn run(self) -> anyhow::Result<()> {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
         let home = home(self.home.as_ref())?;
         let order = Order { home: &home, file: &self.file, force: self.force, secrets: self.with_secrets };
         let mut shown = Shown::in_steps("files", self.json);
         let made = make::make(order, |Progress { done, total }| shown.at_step("saved", done, total))?;
         shown.end();
-        for path in &made.left_out {
-            eprintln!(
-                "skein: {} has no whole record or is no regular file, and is not in the backup",
-                path.display()
-            );
+        for LeftOut { path, why } in &made.left_out {
+            eprintln!("skein: {} is not in the backup: {why}", path.display());
         }
-        self.tell(&made)
+        self.tell(&made)?;
+        Ok(if made.left_out.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     fn tell(&self, made: &Made) -> anyhow::Result<()> {
         let Made { threads, files, bytes, size, left_out } = made;
         if self.json {
             let outcome = json!({
-                "complete": true, "threads": threads, "files": files, "bytes": bytes, "size": size, "leftOut": left_out,
+                "complete": left_out.is_empty(), "threads": threads, "files": files, "bytes": bytes, "size": size, "leftOut": left_out,
             });
             return print_line(&outcome.to_string());
         }
         let file = self.file.display();
-        print_line(&format!("{threads} threads, {bytes} bytes, are in {file} ({size} bytes)"))
+        let rest = match left_out.len() {
+            0 => String::new(),
+            count => format!("; {count} files are not"),
+        };
+        print_line(&format!("{threads} threads, {bytes} bytes, are in {file} ({size} bytes){rest}"))
     }
 }

@@ -107,7 +107,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Serve(serve) => serve.run(),
         Command::AppServer(app_server) => app_server.run(),
-        Command::Backup(backup) => backup.run().map(well),
+        Command::Backup(backup) => backup.run(),
         Command::Call(call) => one_thread().and_then(|runtime| runtime.block_on(call.run())).map(well),
         Command::CodexShim(shim) => shim.run().map(well),
         Command::Doctor(doctor) => one_thread().and_then(|runtime| runtime.block_on(doctor.run())),
