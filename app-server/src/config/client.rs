@@ -33,6 +33,9 @@ pub struct Said {
     pub model_provider: Option<String>,
 }
 
+/// The key that chooses one of the profiles.
+const PROFILE: &str = "profile";
+
 impl ClientSettings {
     /// What `flags` (`-c KEY=VALUE`) say, and what they leave to `config`, the settings of the same start.
     #[must_use]
@@ -46,7 +49,10 @@ impl ClientSettings {
         let unread: Vec<String> =
             std::mem::take(&mut overrides.warnings).into_iter().map(|warning| warning.key).collect();
         unread.iter().for_each(|key| drop(said.remove(key)));
-        let of_server = unread.into_iter().filter(|key| !unknown(key)).collect();
+        // Consent and model of the profile are those of `config`.
+        let profile = |key: &String| key == PROFILE;
+        let of_threads = overrides != Overrides::default() || unread.iter().any(profile);
+        let of_server = unread.into_iter().filter(|key| !unknown(key) && !profile(key)).collect();
         let base = json!({
             "approval_policy": config.approval_policy,
             "sandbox_mode": config.sandbox_mode,
@@ -55,7 +61,7 @@ impl ClientSettings {
         });
         Self {
             config: over(base.as_object(), Some(&said)),
-            of_threads: overrides != Overrides::default(),
+            of_threads,
             said: Said {
                 approval_policy: overrides.approval_policy,
                 sandbox_mode: overrides.sandbox_mode,

@@ -106,7 +106,7 @@ pub fn helpers_from_thread_config(
     let mut section = Section::new("", tree::from_json(config), &mut problems);
     let model = section.text("model");
     let model_provider = section.text("model_provider");
-    let approval_policy = section.choice("approval_policy", &keys::APPROVAL_POLICIES).map(Into::into);
+    let approval_policy = section.approval_policy("approval_policy");
     let sandbox_mode = section.choice("sandbox_mode", &keys::SANDBOX_MODES);
     let asks = keys::asks(&mut section);
     let thread = ThreadConfig::read(&mut section);

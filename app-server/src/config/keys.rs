@@ -30,7 +30,7 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
     config.thread = ThreadConfig::read(&mut root);
     config.every_model = ModelConfig::read(&mut root);
     config.models = ModelConfig::read_each(&mut root);
-    set(&mut config.approval_policy, root.choice("approval_policy", &APPROVAL_POLICIES).map(Into::into));
+    set(&mut config.approval_policy, root.approval_policy("approval_policy"));
     set(&mut config.sandbox_mode, root.choice("sandbox_mode", &SANDBOX_MODES));
     set(&mut config.asks, asks(&mut root));
     config.context = ContextConfig::read(&mut root);

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
+use skein_protocol::settings::AskForApproval;
+
 use super::problem::{ConfigError, ConfigWarning, Place, Problems};
 use super::tree::{Node, Table, Value};
+use super::{keys, tree};
 
 /// How unlike a known key an unknown one may be and still be taken for a slip of the pen: edits.
 const NEAR: usize = 2;
@@ -147,6 +150,20 @@ impl<'a> Section<'a> {
         self.value(key, &expected, |value| {
             let word = text(value)?;
             choices.iter().find(|(known, _)| *known == word).map(|(_, choice)| *choice)
+        })
+    }
+
+    /// When the user is asked: a word, or a table that says it question by question.
+    pub(super) fn approval_policy(&mut self, key: &'static str) -> Option<AskForApproval> {
+        let expected = "write one of \"untrusted\", \"on-request\", \"never\", \"on-failure\", or { granular = { sandbox_approval = \
+            true, rules = true, mcp_elicitations = true } } with true or false for each";
+        self.value(key, expected, |value| match &value {
+            Value::Text(word) => keys::APPROVAL_POLICIES
+                .iter()
+                .find(|(known, _)| known == word)
+                .map(|(_, asking)| (*asking).into()),
+            Value::Table(_) => serde_json::from_value(tree::plain(&value)).ok(),
+            Value::Integer(_) | Value::Float(_) | Value::Bool(_) | Value::List(_) | Value::Other(_) => None,
         })
     }
 

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use skein_protocol::settings::AskForApproval;
+use skein_protocol::settings::{AskForApproval, GranularApproval};
 
 use super::{
     Config, ConfigErrors, Containment, Durability, Flags, GuardProgram, Heartbeat, RunningOrphans, Settings,
@@ -287,13 +287,13 @@ fn unknown_keys_are_warnings_that_name_them_and_the_nearest_known_one() {
 
 #[test]
 fn keys_of_codex_that_have_no_effect_are_no_warnings() {
-    let toml = "check_for_update_on_startup = false\nprofile = \"work\"\n[features]\nweb_search = true\nnew_one = true\n\
+    let toml = "check_for_update_on_startup = false\nprofile_v2 = \"work\"\n[features]\nweb_search = true\nnew_one = true\n\
                 [projects.\"/p\"]\ntrust_level = \"trusted\"\n[tui.model_availability_nux]\nm = 1\n\
                 [mcp_servers.a]\ncommand = \"x\"\nscopes = []\n\
                 [model_providers.\"a.b\"]\nbase_url = \"https://a.example/\"\nsupports_websockets = false\n";
     let config = load(toml, &[]).1.unwrap();
     let warned: Vec<&str> = config.warnings.iter().map(|warning| warning.key.as_str()).collect();
-    assert_eq!(warned, ["profile"], "what it says is not done");
+    assert_eq!(warned, ["profile_v2"], "what it says is not done");
     let unused = [
         "check_for_update_on_startup",
         "features.new_one",
@@ -412,4 +412,47 @@ fn a_link_to_a_file_that_is_not_there_is_no_missing_file() {
     assert!(looked.is_err(), "a reload keeps what is in force");
     super::edit::SettingsFile::open(folder.path(), super::edit::Access::Change).unwrap_err();
     assert!(file.is_symlink() && !target.exists());
+}
+
+const GRANULAR: &str = "{ granular = { sandbox_approval = true, rules = true, mcp_elicitations = false } }";
+
+#[test]
+fn the_user_is_asked_question_by_question_where_the_settings_say_so() {
+    let wanted = AskForApproval::Granular(GranularApproval {
+        mcp_elicitations: false,
+        request_permissions: false,
+        rules: true,
+        sandbox_approval: true,
+        skill_approval: false,
+    });
+    let (_, config) = load(&format!("approval_policy = {GRANULAR}"), &[]);
+    assert_eq!(config.unwrap().approval_policy, wanted);
+    let (_, config) = load("approval_policy = \"never\"", &[&format!("approval_policy={GRANULAR}")]);
+    assert_eq!(config.unwrap().approval_policy, wanted);
+    let config = serde_json::json!({ "approval_policy": wanted });
+    let said = helpers_from_thread_config(config.as_object().unwrap()).unwrap();
+    assert_eq!(said.approval_policy, Some(wanted));
+    for wrong in
+        ["{ granular = { rules = 1 } }", "{ granular = {} }", "{ coarse = true }", "\"sometimes\"", "7"]
+    {
+        let found = errors(&format!("approval_policy = {wrong}"));
+        assert!(found.len() == 1 && found[0].contains("granular = {"), "{wrong}: {found:?}");
+    }
+}
+
+#[test]
+fn a_profile_that_is_chosen_is_in_force() {
+    let toml = "profile = \"p\"\nmodel = \"m\"\napproval_policy = \"never\"\ndurability = \"event\"\n\
+        [profiles.p]\nmodel = \"of p\"\napproval_policy = \"untrusted\"\n[profiles.q]\nmodel = \"of q\"\n";
+    let config = load(toml, &[]).1.unwrap();
+    assert_eq!((config.model.as_str(), config.durability), ("of p", Durability::Event));
+    assert_eq!(config.approval_policy, AskForApproval::Untrusted);
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    let config = load(toml, &["profile=q", "durability=turn"]).1.unwrap();
+    assert_eq!((config.model.as_str(), config.durability), ("of q", Durability::Turn));
+    assert_eq!(config.approval_policy, AskForApproval::Never);
+    assert_eq!(load(toml, &["model=mine"]).1.unwrap().model, "mine", "a flag wins over a profile");
+    let found = errors("model = \"m\"\nprofile = \"r\"\n[profiles.p]\n");
+    assert_eq!(found, ["FILE:2: profile: there is no [profiles.r]; write one of \"p\", or take the key out"]);
+    assert_eq!(errors("profile = 7\n").len(), 1);
 }

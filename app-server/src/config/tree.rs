@@ -107,19 +107,51 @@ fn from_flag(setting: &str) -> Result<(String, Node), ConfigError> {
     Ok((key.trim().to_owned(), Node { place: place.clone(), value }))
 }
 
-/// Lays what `-c` flags say over `settings`. What they say by themselves is returned.
+/// Lays the profile that is chosen, and then what `-c` flags say, over `settings`. What the flags say by themselves is returned.
 pub(super) fn lay_over(settings: &mut Table, flags: &[String], problems: &mut Problems) -> Table {
     let mut said = Table::new();
     for flag in flags {
         match from_flag(flag) {
-            Ok((key, node)) => {
-                put(&mut said, &key, node.clone());
-                put(settings, &key, node);
-            }
+            Ok((key, node)) => put(&mut said, &key, node),
             Err(error) => problems.push(error),
         }
     }
+    let mut over = said.clone();
+    if let Some(profiles) = over.remove("profiles") {
+        merge(settings, "profiles".to_owned(), profiles);
+    }
+    if let Some(chosen) = over.remove("profile").or_else(|| settings.get("profile").cloned()) {
+        settings.remove("profile");
+        choose_profile(settings, chosen, problems);
+    }
+    merge_all(settings, over);
     said
+}
+
+/// Lays one of the `profiles` over the settings; the others say nothing then.
+fn choose_profile(settings: &mut Table, chosen: Node, problems: &mut Problems) {
+    let profiles = match settings.remove("profiles").map(|node| node.value) {
+        Some(Value::Table(profiles)) => profiles,
+        Some(_) | None => Table::new(),
+    };
+    let names: Vec<String> = profiles.keys().map(|name| format!("{name:?}")).collect();
+    let what = match &chosen.value {
+        Value::Text(name) => match profiles.get(name).map(|node| node.value.clone()) {
+            Some(Value::Table(profile)) => return merge_all(settings, profile),
+            Some(_) | None => format!("there is no [profiles.{name}]"),
+        },
+        other @ (Value::Integer(_)
+        | Value::Float(_)
+        | Value::Bool(_)
+        | Value::List(_)
+        | Value::Table(_)
+        | Value::Other(_)) => format!("{} cannot be used", other.shown()),
+    };
+    let expected = match names.as_slice() {
+        [] => "write a table of that name, or take the key out".to_owned(),
+        names => format!("write one of {}, or take the key out", names.join(", ")),
+    };
+    problems.push(ConfigError::new(chosen.place, "profile", what, expected));
 }
 
 /// Reads the `config` member of a request. A dotted key reaches into tables; null is as good as absent.
