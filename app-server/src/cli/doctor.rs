@@ -88,6 +88,7 @@ impl Doctor {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let flags = Flags { home: self.home.clone(), settings: self.settings, ..Flags::default() };
         let (configured, mut findings) = settings(&flags);
+        findings.extend(readers(&flags));
         let mut trials = Vec::new();
         for (rung, containment) in RUNGS {
             trials.push(Trial::of(rung, containment).await);
@@ -194,6 +195,13 @@ fn settings(flags: &Flags) -> (Containment, Vec<Finding>) {
             (config.containment, warnings.collect())
         }
     }
+}
+
+/// Whether somebody else can read secrets in the settings.
+fn readers(flags: &Flags) -> Option<Finding> {
+    let text = "others can read config.toml, and it has secrets".to_owned();
+    let warning = || Finding::warning("settings", text, "chmod 600 it, and renew what they may have read");
+    Config::load(flags).is_ok_and(|config| config.is_open_to_others()).then(warning)
 }
 
 /// Leftovers are looked for, and processes signalled, with its help.

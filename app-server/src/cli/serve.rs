@@ -50,6 +50,9 @@ impl Start {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
+        if config.is_open_to_others() {
+            tracing::warn!(home = %config.home.display(), "others can read config.toml, and it has secrets: chmod 600 it");
+        }
         if !config.unused.is_empty() {
             tracing::info!("these keys of Codex have no effect here: {}", config.unused.join(", "));
         }

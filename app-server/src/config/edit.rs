@@ -12,7 +12,8 @@ use super::helpers::{NAMES, is_name};
 use super::problem::Problems;
 use super::{Config, ConfigErrors, FILE, keys, origin, tree};
 use crate::helpers::{HelperLimits, HelperSpec, MASK, Secrets, Size, Transport};
-use crate::home::{durable, make_root};
+use crate::home::durable::{self, Readers};
+use crate::home::make_root;
 
 mod approve;
 mod set;
@@ -136,6 +137,8 @@ pub struct SettingsFile {
     opened: String,
     /// Of what is in the file; empty where there is none.
     version: String,
+    /// Others could read it and cannot any more.
+    closed: bool,
     /// What the server that reads it is told by `-c` flags.
     flags: Vec<String>,
     /// Held for as long as others have to wait: of the folder, as the file itself is replaced.
@@ -173,7 +176,15 @@ impl SettingsFile {
             path: path.clone(),
             source: io::Error::new(io::ErrorKind::InvalidData, error.to_string()),
         })?;
-        Ok(Self { path, document, opened: text, version, flags: flags.to_owned(), _alone: alone })
+        Ok(Self {
+            path,
+            document,
+            opened: text,
+            version,
+            closed: false,
+            flags: flags.to_owned(),
+            _alone: alone,
+        })
     }
 
     /// The version of what is in the file, as `config/read` shows it; empty where there is none.
@@ -242,15 +253,22 @@ impl SettingsFile {
         Ok(())
     }
 
-    /// Writes it, all or nothing; on the disk when this returns.
+    /// Whether a write has taken the file's rights from others, as it holds secrets.
+    #[must_use]
+    pub fn was_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Writes it, all or nothing; on the disk when this returns. A file with secrets is its owner's only from then on.
     ///
     /// # Errors
     /// [`EditError::Refused`], [`EditError::Io`].
     pub fn write(&mut self) -> Result<(), EditError> {
-        self.check()?;
         let text = self.document.to_string();
-        let written = durable::replace(&self.path, text.as_bytes());
-        written.map_err(|source| EditError::Io { path: self.path.clone(), source })?;
+        let config = read(&self.path, &text, &self.flags).map_err(EditError::Refused)?;
+        let readers = if config.has_secrets() { Readers::Owner } else { Readers::AsBefore };
+        let written = durable::replace_for(&self.path, text.as_bytes(), readers);
+        self.closed |= written.map_err(|source| EditError::Io { path: self.path.clone(), source })?;
         self.version = origin::version(&text);
         Ok(())
     }
@@ -303,24 +321,6 @@ fn read(path: &Path, text: &str, flags: &[String]) -> Result<Config, ConfigError
     problems.finish().map(|_no_warnings| config)
 }
 
-/// A helper by the keys of the file; what is as by default is left out.
-fn written(spec: &HelperSpec) -> Table {
-    let mut table = Table::new();
-    let mut put = |key: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            table.insert(key, Item::Value(value));
-        }
-    };
-    match &spec.transport {
-        Transport::Stdio(stdio) => {
-            put("command", Some(stdio.command.as_str().into()));
-            put("args", list(&stdio.args));
-            put("env", map(&stdio.env));
-            put("env_vars", list(&stdio.env_vars));
-            put("cwd", stdio.cwd.as_ref().map(|cwd| cwd.to_string_lossy().as_ref().into()));
-            put("limits", limits(&stdio.limits));
-        }
-        Transport::Http(http) => {
 /// Keys that say how a helper is reached.
 const WAY: [&str; 9] = [
     "command",
@@ -358,6 +358,24 @@ fn change_way(there: &mut dyn TableLike, spec: &HelperSpec) -> Vec<String> {
     if goes { vec![of_processes.to_owned()] } else { Vec::new() }
 }
 
+/// A helper by the keys of the file; what is as by default is left out.
+fn written(spec: &HelperSpec) -> Table {
+    let mut table = Table::new();
+    let mut put = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            table.insert(key, Item::Value(value));
+        }
+    };
+    match &spec.transport {
+        Transport::Stdio(stdio) => {
+            put("command", Some(stdio.command.as_str().into()));
+            put("args", list(&stdio.args));
+            put("env", map(&stdio.env));
+            put("env_vars", list(&stdio.env_vars));
+            put("cwd", stdio.cwd.as_ref().map(|cwd| cwd.to_string_lossy().as_ref().into()));
+            put("limits", limits(&stdio.limits));
+        }
+        Transport::Http(http) => {
             put("url", Some(http.url.as_str().into()));
             put("bearer_token_env_var", http.bearer_token_env_var.as_deref().map(Value::from));
             put("http_headers", map(&http.http_headers));

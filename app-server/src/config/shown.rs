@@ -2,6 +2,7 @@
 //! and headers are named without their values, addresses are shown without user and query, also as arguments of helpers, of
 //! which those that are named like a secret are masked, and keys that Skein does not read are left out. What an argument is cannot be known for sure: variables are the place for secrets.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::helpers::{APPROVAL_MODES, ISOLATIONS};
 use super::tree::{self, Table};
-use super::{Config, Containment, Durability, Heartbeat, Limits, OrphanPolicy, RunningOrphans, origin};
+use super::{Config, Containment, Durability, FILE, Heartbeat, Limits, OrphanPolicy, RunningOrphans, origin};
 use crate::helpers::{
     ApprovalMode, HelperLimits, HelperSpec, MASK, OnUnresponsive, Secrets, Size, Transport, shown_args,
     shown_url,
@@ -71,6 +72,21 @@ pub fn in_force(config: &Config) -> Map<String, Value> {
     shown.insert("model".to_owned(), json!(config.model));
     shown.insert("model_provider".to_owned(), json!(config.model_provider));
     shown
+}
+
+impl Config {
+    /// Whether a value is masked where the settings are shown.
+    #[must_use]
+    pub fn has_secrets(&self) -> bool {
+        json!(in_force(self)).to_string().contains(MASK)
+    }
+
+    /// Whether others than its owner may read the settings file, which has secrets. A link is followed.
+    #[must_use]
+    pub fn is_open_to_others(&self) -> bool {
+        let mode = std::fs::metadata(self.home.join(FILE)).map_or(0, |seen| seen.mode());
+        mode & 0o077 != 0 && self.has_secrets()
+    }
 }
 
 /// Those beside model and provider.

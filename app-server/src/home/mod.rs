@@ -309,7 +309,7 @@ pub(crate) fn make_root(root: &Path) -> Result<(), HomeError> {
     }
     let seen = fs::metadata(root).map_err(|source| fault(root, source))?;
     let ours =
-        HomePaths::new(root).lock().exists() || is_empty(root).map_err(|source| fault(root, source))?;
+        HomePaths::new(root).lock().exists() || only_settings(root).map_err(|source| fault(root, source))?;
     if ours && seen.mode() & 0o777 != FOLDER_MODE {
         fs::set_permissions(root, fs::Permissions::from_mode(FOLDER_MODE))
             .map_err(|source| fault(root, source))?;
@@ -330,8 +330,11 @@ fn link_archive(paths: &HomePaths) {
     }
 }
 
-fn is_empty(folder: &Path) -> io::Result<bool> {
-    Ok(fs::read_dir(folder)?.next().is_none())
+/// Whether a folder has nothing but settings, if at all: other programs have a `config.toml`, too, beside their own things.
+fn only_settings(folder: &Path) -> io::Result<bool> {
+    let settings = HomePaths::new(folder).config();
+    let mut entries = fs::read_dir(folder)?;
+    entries.try_fold(true, |ours, entry| Ok(ours && entry?.path() == settings))
 }
 
 /// Makes a folder that only its user can use, where it is missing.

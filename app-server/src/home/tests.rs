@@ -211,3 +211,16 @@ fn what_is_no_socket_is_left_where_it_is() {
     drop(home);
     assert_eq!(fs::read_to_string(path).unwrap(), "a letter");
 }
+
+#[test]
+fn a_folder_with_nothing_but_settings_is_ours() {
+    for (other, wanted) in [(None, 0o700), (Some("index.md"), 0o755)] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        for name in [Some("config.toml"), other].into_iter().flatten() {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        make_root(dir.path()).unwrap();
+        assert_eq!(mode(dir.path()), wanted, "{other:?}");
+    }
+}

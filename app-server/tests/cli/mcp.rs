@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
@@ -182,6 +183,29 @@ fn a_helper_that_does_not_start_is_told_with_its_last_words() {
     let (code, _, stderr) = mcp_says(home.path(), &["test", "nobody"]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("it has files"), "{stderr}");
+}
+
+#[test]
+fn settings_that_get_a_secret_are_their_owners_and_the_doctor_names_those_that_are_not() {
+    let home = home_with(BEFORE);
+    let file = home.path().join("config.toml");
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    set(home.path(), 0o755);
+    set(&file, 0o644);
+    let doctor = || run(&["doctor", "--home", home.path().to_str().unwrap()]).1;
+    assert!(doctor().contains("others can look into") && !doctor().contains("has secrets"), "{}", doctor());
+    let added = mcp(home.path(), &["add", "new", "--env", "KEY=s3cret", "--", "run"]);
+    assert_eq!((mode(home.path()), mode(&file), &added["closed"]), (0o700, 0o600, &json!(true)));
+    assert!(!doctor().contains("others can"), "{}", doctor());
+    set(&file, 0o640);
+    assert!(doctor().contains("others can read config.toml, and it has secrets"), "{}", doctor());
+    // A folder in which somebody else has a config.toml, too, is not ours.
+    let site = home_with("title = 1\n");
+    fs::write(site.path().join("index.md"), "").unwrap();
+    set(site.path(), 0o755);
+    mcp(site.path(), &["add", "new", "--", "run"]);
+    assert_eq!(mode(site.path()), 0o755);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What is wrong with a home, who serves it, and what holds the helpers of that server.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::Context;
@@ -52,6 +54,15 @@ pub fn findings(root: &Path) -> Vec<Finding> {
             vec![Finding::error(name, format!("{shown} cannot be used: {error}"), way_out)]
         }
     };
+    let mode = fs::metadata(root).map_or(0, |seen| seen.mode());
+    if mode & 0o077 != 0 {
+        let text = format!("others can look into {shown} (its mode is {:o})", mode & 0o777);
+        found.push(Finding::warning(
+            name,
+            text,
+            "chmod 700 it; a start of the server does so where the folder is its own",
+        ));
+    }
     let marked = home::mark(root).map_or(0, carriers);
     if marked > 0 && holder(&HomePaths::new(root)).is_none() {
         let text = format!("{marked} processes of a former server's helpers are left");

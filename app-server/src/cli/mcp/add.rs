@@ -44,14 +44,16 @@ impl Add {
         let mut file = SettingsFile::open(&home, Access::Change)?;
         file.add(&spec, Present::Keep)?;
         file.write()?;
-        let path = file.path().to_owned();
+        let (path, closed) = (file.path().to_owned(), file.was_closed());
         drop(file);
         let told = tell::reload(&home).await;
         if self.settings.json {
-            let outcome = json!({ "added": self.name, "file": path, "server": told.json() });
+            let outcome =
+                json!({ "added": self.name, "file": path, "closed": closed, "server": told.json() });
             return print_line(&outcome.to_string());
         }
-        print_line(&format!("helper {:?} was added to {}{}", self.name, path.display(), told.words()))
+        let closed = if closed { tell::CLOSED } else { "" };
+        print_line(&format!("helper {:?} was added to {}{}{closed}", self.name, path.display(), told.words()))
     }
 
     fn transport(&self) -> anyhow::Result<Transport> {

@@ -57,13 +57,16 @@ impl Import {
         if changes {
             settings.write()?;
         }
-        let path = settings.path().to_owned();
+        let (path, closed) = (settings.path().to_owned(), settings.was_closed());
         drop(settings);
         let told = if changes { tell::reload(&home).await } else { Told::Nobody };
         if self.settings.json {
             print_line(&outcome.json(&path, self.dry_run, &told).to_string())?;
         } else {
             outcome.tell(&path, self.dry_run, &told)?;
+        }
+        if closed && !self.settings.json {
+            print_line(tell::CLOSED.trim_start_matches("; "))?;
         }
         Ok(if outcome.left.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -9,6 +9,9 @@ use skein_protocol::table::Method;
 
 use super::super::client::Client;
 
+/// What is said where the settings file was closed to others.
+pub const CLOSED: &str = "; only you can read the settings now, as they have secrets";
+
 /// What the server on a home knows of the change.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Told {

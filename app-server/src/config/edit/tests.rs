@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
@@ -260,4 +261,29 @@ fn a_helper_that_is_replaced_keeps_what_the_user_has_decided() {
     file.add(&HelperSpec { enabled: false, ..far }, Present::Replace).unwrap();
     file.write().unwrap();
     assert!(!desk.helpers()["z"].enabled);
+}
+
+#[test]
+fn a_file_that_gets_a_secret_is_closed_to_others() {
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let desk = Desk::with("model = \"m\"\n");
+    let path = desk.dir.path().join(FILE);
+    let real = desk.dir.path().join("dotfile");
+    fs::rename(&path, &real).unwrap();
+    std::os::unix::fs::symlink(&real, &path).unwrap();
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o644)).unwrap();
+    desk.add(&HelperSpec::reached(
+        "plain",
+        Transport::Stdio(StdioSpec { command: "x".into(), ..StdioSpec::default() }),
+    ));
+    assert_eq!(mode(&path), 0o644, "it has no secret");
+    let mut file = desk.open();
+    file.add(&full("secret"), Present::Keep).unwrap();
+    file.write().unwrap();
+    assert!(file.was_closed() && path.is_symlink());
+    drop(file);
+    assert_eq!(mode(&real), 0o600);
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+    desk.remove("plain");
+    assert_eq!(mode(&real), 0o600);
 }
