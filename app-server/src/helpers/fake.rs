@@ -1,4 +1,5 @@
 //! Helpers without processes, for tests of those who use helpers: each answers every call at once, and notes what reached it.
+//! While they are silent, new calls wait.
 
 use std::collections::BTreeMap;
 
@@ -20,9 +21,16 @@ use crate::tasks::Tasks;
 /// What a helper lists, by name.
 pub type Tools = BTreeMap<String, Tool>;
 
+/// How all of them are now.
+#[derive(Clone)]
+struct Now {
+    tools: Tools,
+    state: HelperState,
+}
+
 /// All helpers of one server.
 pub struct Fakes {
-    tools: watch::Sender<Tools>,
+    now: watch::Sender<Now>,
     reached: mpsc::Receiver<Value>,
     end: CancellationToken,
     tasks: Tasks,
@@ -31,18 +39,28 @@ pub struct Fakes {
 impl Fakes {
     /// Takes the place of all processes of this host, before the first.
     pub fn of(host: &ProcessHost, listed: Tools) -> Self {
-        let (tools, listed) = watch::channel(listed);
+        let (now, seen) = watch::channel(Now { tools: listed, state: HelperState::Ready });
         let (reach, reached) = mpsc::channel(1024);
         let (doubles, started) = mpsc::channel(64);
         host.pool.doubles.set(doubles).expect("it is new");
         let (end, tasks) = (CancellationToken::new(), Tasks::new());
-        tasks.spawn("fakes", start(started, (listed, reach), end.clone(), tasks.clone()));
-        Self { tools, reached, end, tasks }
+        tasks.spawn("fakes", start(started, (seen, reach), end.clone(), tasks.clone()));
+        Self { now, reached, end, tasks }
     }
 
     /// What all of them list from now on.
     pub fn list(&self, tools: Tools) {
-        self.tools.send_replace(tools);
+        self.now.send_modify(|now| now.tools = tools);
+    }
+
+    /// None of them shows a sign of life from now on.
+    pub fn fall_silent(&self) {
+        self.now.send_modify(|now| now.state = HelperState::Unresponsive);
+    }
+
+    /// They show life again.
+    pub fn recover(&self) {
+        self.now.send_modify(|now| now.state = HelperState::Ready);
     }
 
     /// The params of the calls that have reached one of them since the last look.
@@ -57,7 +75,7 @@ impl Fakes {
     }
 }
 
-type Ways = (watch::Receiver<Tools>, mpsc::Sender<Value>);
+type Ways = (watch::Receiver<Now>, mpsc::Sender<Value>);
 
 async fn start(mut started: mpsc::Receiver<Double>, ways: Ways, end: CancellationToken, tasks: Tasks) {
     while let Some(Some(double)) = end.run_until_cancelled(started.recv()).await {
@@ -65,7 +83,7 @@ async fn start(mut started: mpsc::Receiver<Double>, ways: Ways, end: Cancellatio
     }
 }
 
-async fn live(double: Double, (mut tools, reach): Ways, tasks: Tasks) {
+async fn live(double: Double, (mut now, reach): Ways, tasks: Tasks) {
     let (stdin, asked) = input();
     let (output, stdout) = pipe::pipe().expect("a pipe");
     tasks.spawn("fake-answers", answer(asked, output, reach));
@@ -73,15 +91,15 @@ async fn live(double: Double, (mut tools, reach): Ways, tasks: Tasks) {
     let session = Session::open(wire, Line::new("/".into()), tasks, &Asked::default()).await;
     let session = session.ok().map(std::sync::Arc::new);
     loop {
-        let listed = tools.borrow_and_update().clone();
+        let Now { tools, state } = now.borrow_and_update().clone();
         double.seen.send_modify(|seen| {
-            seen.state = HelperState::Ready;
+            seen.state = state;
             seen.session.clone_from(&session);
-            seen.status.tools = listed;
+            seen.status.tools = tools;
         });
         tokio::select! {
             () = double.stop.cancelled() => return,
-            changed = tools.changed() => if changed.is_err() { return },
+            changed = now.changed() => if changed.is_err() { return },
         }
     }
 }

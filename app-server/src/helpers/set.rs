@@ -250,10 +250,16 @@ impl HelperSet {
         tool: &str,
         cancel: &CancellationToken,
     ) -> Result<DescribedTool, HelperError> {
-        let member = self.member(server)?;
-        let hold = member.hold()?;
-        member.while_held(&hold, member.session(&hold, cancel)).await?;
-        member.describe(&hold, tool)
+        loop {
+            let member = self.member(server)?;
+            let hold = member.hold()?;
+            member.while_held(&hold, member.session(&hold, cancel)).await?;
+            // The settings may have changed while it was waited for: they decide as they are now.
+            let now = self.member(server)?;
+            if Arc::ptr_eq(&now.lease, &member.lease) {
+                return now.describe(&hold, tool);
+            }
+        }
     }
 
     /// Calls a tool, without a limit of time. See [`HelperSet::call_with_progress`].

@@ -61,6 +61,8 @@ pub struct ClientCall {
 pub enum Permission {
     /// It may.
     Granted,
+    /// The settings have decided while the user was asked: it is judged anew, by what they say now.
+    JudgedAnew,
     /// It may not; why, for the model. The turn goes on.
     Refused(String),
     /// The user wants neither the call nor the turn.

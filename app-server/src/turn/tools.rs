@@ -232,26 +232,39 @@ impl Running {
         item: &ItemId,
         target: &HelperTarget,
     ) -> Result<DescribedTool, NotMade> {
+        let HelperTarget { server, tool, .. } = target;
+        loop {
+            let described = helpers.describe(server, tool, &self.job.cancel).await;
+            let described = described.map_err(NotMade::Helper)?;
+            let not_made = match self.judgement(item, target, &described).await {
+                Some(Permission::Granted) => return Ok(described),
+                Some(Permission::JudgedAnew) => continue,
+                Some(Permission::Refused(why)) => return Err(NotMade::Refused(why)),
+                Some(Permission::Cancelled) => NotMade::Cancelled,
+                None => NotMade::TurnEnds,
+            };
+            self.job.cancel.cancel();
+            return Err(not_made);
+        }
+    }
+
+    /// What the rules, or the user, say of a call. None where the turn, or the thread, is on its way out.
+    async fn judgement(
+        &self,
+        item: &ItemId,
+        target: &HelperTarget,
+        described: &DescribedTool,
+    ) -> Option<Permission> {
         let HelperTarget { server, tool, arguments } = target.clone();
-        let described = helpers.describe(&server, &tool, &self.job.cancel).await.map_err(NotMade::Helper)?;
         let (answer, answered) = oneshot::channel();
         let wanted = WantedCall { server, tool, arguments, described: described.clone() };
         let about = About::Permission(Box::new(wanted), answer);
         self.report(Report::Ask(Box::new(Asking { item: item.clone(), about }))).await;
-        let answered = tokio::select! {
+        tokio::select! {
             biased;
             () = self.job.cancel.cancelled() => None,
-            // None where the thread is on its way out.
             answered = answered => answered.ok(),
-        };
-        let not_made = match answered {
-            Some(Permission::Granted) => return Ok(described),
-            Some(Permission::Refused(why)) => return Err(NotMade::Refused(why)),
-            Some(Permission::Cancelled) => NotMade::Cancelled,
-            None => NotMade::TurnEnds,
-        };
-        self.job.cancel.cancel();
-        Err(not_made)
+        }
     }
 
     /// Calls one tool, and says how long that took, in milliseconds.

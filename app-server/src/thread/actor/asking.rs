@@ -261,8 +261,8 @@ impl Deciding {
         match spec.map(|spec| spec.approval_of(tool)) {
             None => Some(Permission::Refused(CHANGED.to_owned())),
             Some(ApprovalMode::Deny) => Some(Permission::Refused(Refused::Denied.for_model().to_owned())),
-            Some(ApprovalMode::Approve) => Some(Permission::Granted),
-            Some(ApprovalMode::Writes) if self.hints.only_reads() => Some(Permission::Granted),
+            Some(ApprovalMode::Approve) => Some(Permission::JudgedAnew),
+            Some(ApprovalMode::Writes) if self.hints.only_reads() => Some(Permission::JudgedAnew),
             // Somebody was asked, and may answer.
             Some(ApprovalMode::Auto | ApprovalMode::Prompt | ApprovalMode::Writes) => None,
         }

@@ -20,6 +20,8 @@ enum Step {
     Turn { thread: usize, tools: Vec<usize> },
     /// Somebody answers a question, asked or not.
     Answer { who: usize, question: usize, answer: Answer },
+    /// The helper shows no life, so that calls wait which are allowed already; or it shows life again.
+    Silence(bool),
     /// The helper lists a tool with these hints, or no more.
     List { tool: usize, hints: Option<Hints> },
     /// The settings are read again, with another word for a tool.
@@ -34,19 +36,22 @@ enum Step {
     Leave { who: usize, thread: usize },
     /// The turn is interrupted.
     Interrupt { thread: usize },
-    /// The thread is unloaded, and resumed by its user.
-    Reload { thread: usize },
+    /// Somebody unloads the thread, and its user resumes it, then or meanwhile. The resume of another client may join that load,
+    /// and wants everything done.
+    Reload { thread: usize, meanwhile: bool, joined: bool },
     /// The server stops, and starts again.
     Restart,
 }
 
-const HINTS: [Hints; 3] = [Hints::Silent, Hints::Reads, Hints::Destroys];
+const HINTS: [Hints; 5] = [Hints::Silent, Hints::Reads, Hints::Writes, Hints::Destroys, Hints::Contradicts];
 const MODES: [Mode; 5] = [Mode::Auto, Mode::Prompt, Mode::Writes, Mode::Approve, Mode::Deny];
 const POLICIES: [Policy; 4] =
     [Policy::OnRequest, Policy::Untrusted, Policy::NeverConfined, Policy::NeverFree];
-const ANSWERS: [Answer; 8] = [
+const ANSWERS: [Answer; 10] = [
     Answer::Accept,
     Answer::Accept,
+    Answer::Accept,
+    Answer::Session,
     Answer::Session,
     Answer::Always,
     Answer::Decline,
@@ -56,23 +61,39 @@ const ANSWERS: [Answer; 8] = [
 ];
 
 fn step() -> impl Strategy<Value = Step> {
+    // Mostly the user answers, and what was asked last.
+    let (answerer, question) =
+        (prop_oneof![2 => Just(0), 1 => 0..world::CLIENTS], prop_oneof![2 => Just(0), 1 => 0..4_usize]);
     let (who, thread, tool) = (0..world::CLIENTS, 0..world::THREADS, 0..world::TOOLS.len());
     prop_oneof![
         8 => (thread.clone(), prop::collection::vec(tool.clone(), 1..4))
             .prop_map(|(thread, tools)| Step::Turn { thread, tools }),
-        10 => (who.clone(), 0..4_usize, select(&ANSWERS[..]))
+        10 => (answerer, question, select(&ANSWERS[..]))
             .prop_map(|(who, question, answer)| Step::Answer { who, question, answer }),
-        3 => (tool.clone(), prop::option::of(select(&HINTS[..])))
+        5 => (tool.clone(), prop::option::weighted(0.8, select(&HINTS[..])))
             .prop_map(|(tool, hints)| Step::List { tool, hints }),
         3 => (tool, select(&MODES[..])).prop_map(|(tool, mode)| Step::Mode { tool, mode }),
         1 => Just(Step::Program),
+        3 => any::<bool>().prop_map(Step::Silence),
         2 => (thread.clone(), select(&POLICIES[..])).prop_map(|(thread, policy)| Step::Policy { thread, policy }),
         4 => (who.clone(), thread.clone()).prop_map(|(who, thread)| Step::Resume { who, thread }),
         1 => (who, thread.clone()).prop_map(|(who, thread)| Step::Leave { who, thread }),
         1 => thread.clone().prop_map(|thread| Step::Interrupt { thread }),
-        1 => thread.prop_map(|thread| Step::Reload { thread }),
+        2 => (thread, any::<bool>(), any::<bool>())
+            .prop_map(|(thread, meanwhile, joined)| Step::Reload { thread, meanwhile, joined }),
         1 => Just(Step::Restart),
     ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_its_helper_is_judged_by_the_settings_of_then() {
+    let turn = || Step::Turn { thread: 0, tools: vec![0] };
+    let mode = |mode| Step::Mode { tool: 0, mode };
+    let (falls_silent, recovers) = (|| Step::Silence(true), || Step::Silence(false));
+    // Before anybody is asked, and while somebody is.
+    play(false, vec![falls_silent(), turn(), mode(Mode::Approve), recovers()]).await;
+    let taken_back = vec![turn(), falls_silent(), mode(Mode::Approve), mode(Mode::Auto), recovers()];
+    play(false, taken_back).await;
 }
 
 async fn play(shared: bool, steps: Vec<Step>) {
@@ -88,7 +109,8 @@ async fn play(shared: bool, steps: Vec<Step>) {
             Step::Resume { who, thread } => world.resume(who, thread).await,
             Step::Leave { who, thread } => world.leave(who, thread).await,
             Step::Interrupt { thread } => world.interrupt(thread),
-            Step::Reload { thread } => world.reload(thread).await,
+            Step::Silence(silent) => world.silence(silent),
+            Step::Reload { thread, meanwhile, joined } => world.reload(thread, meanwhile, joined).await,
             Step::Restart => world = world.restart().await,
         }
         world.settle().await;
@@ -101,7 +123,7 @@ proptest! {
 
     #[test]
     fn each_call_that_reached_a_helper_was_allowed_by_a_rule_or_by_an_answer_for_that_very_call(
-        shared in any::<bool>(), steps in prop::collection::vec(step(), 1..30),
+        shared in any::<bool>(), steps in prop::collection::vec(step(), 1..40),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
         runtime.unwrap().block_on(play(shared, steps));

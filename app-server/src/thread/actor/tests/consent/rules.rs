@@ -10,7 +10,10 @@ use crate::helpers::ApprovalMode;
 pub enum Hints {
     Silent,
     Reads,
+    Writes,
     Destroys,
+    /// It says that it only reads, and that it destroys.
+    Contradicts,
 }
 
 /// What the settings say of a tool.
@@ -37,7 +40,9 @@ impl Hints {
         match self {
             Self::Silent => json!({}),
             Self::Reads => json!({ "readOnlyHint": true }),
+            Self::Writes => json!({ "readOnlyHint": false }),
             Self::Destroys => json!({ "destructiveHint": true }),
+            Self::Contradicts => json!({ "readOnlyHint": true, "destructiveHint": true }),
         }
     }
 }
@@ -90,7 +95,9 @@ pub fn need_no_answer(policy: Policy, mode: Mode, hints: Hints, granted: bool) -
         Mode::Auto if granted => true,
         Mode::Auto => match policy {
             Policy::Untrusted => hints == Hints::Reads,
-            Policy::OnRequest | Policy::NeverConfined | Policy::NeverFree => hints != Hints::Destroys,
+            Policy::OnRequest | Policy::NeverConfined | Policy::NeverFree => {
+                matches!(hints, Hints::Silent | Hints::Reads)
+            }
         },
     }
 }

@@ -19,6 +19,7 @@ use crate::reload;
 use crate::rollout::memory::MemoryStore;
 use crate::thread::command::Edit;
 use crate::thread::event::Force;
+use crate::thread::subscribers::Role;
 
 /// The first is the threads' user, and the last is subscribed to nothing but by `Resume`.
 pub const CLIENTS: usize = 3;
@@ -62,12 +63,15 @@ pub struct World {
     program: u32,
     modes: [Mode; TOOLS.len()],
     listed: [Option<Hints>; TOOLS.len()],
+    silent: bool,
     policies: [Policy; THREADS],
     subscribed: BTreeSet<(usize, usize)>,
     granted: BTreeMap<(usize, usize), Form>,
     calls: BTreeMap<u64, Call>,
     /// Questions by their number: which call each is about.
     questions: BTreeMap<i64, u64>,
+    /// Who was asked which question.
+    asked: BTreeSet<(usize, i64)>,
 }
 
 impl World {
@@ -88,11 +92,13 @@ impl World {
             program: 0,
             modes,
             listed,
+            silent: false,
             policies: [Policy::OnRequest; THREADS],
             subscribed: BTreeSet::new(),
             granted: BTreeMap::new(),
             calls: BTreeMap::new(),
             questions: BTreeMap::new(),
+            asked: BTreeSet::new(),
         };
         for thread in 0..THREADS {
             let id = world.clients[0].start_with(Policy::OnRequest.params()).await;
@@ -121,12 +127,19 @@ impl World {
         self.clients[0].input(self.threads[thread], &lines);
     }
 
-    /// Somebody answers the latest question but so many.
+    fn is_open(&self, question: i64) -> bool {
+        self.bench.services.questions.thread(question).is_some()
+    }
+
+    /// Somebody answers the latest question but so many: first those that are open.
     pub fn answer(&mut self, who: usize, question: usize, answer: Answer) {
-        let Some((number, call)) = self.questions.iter().rev().nth(question) else { return };
-        let is_open = self.bench.services.questions.thread(*number).is_some();
-        let call = self.calls.get_mut(call).expect("a call");
-        if is_open && self.subscribed.contains(&(who, call.thread)) {
+        let (mut known, closed): (Vec<i64>, Vec<i64>) =
+            self.questions.keys().rev().partition(|number| self.is_open(**number));
+        known.extend(closed);
+        let Some(number) = known.get(question) else { return };
+        let is_open = self.is_open(*number);
+        let call = self.calls.get_mut(&self.questions[number]).expect("a call");
+        if is_open && self.asked.contains(&(who, *number)) {
             match answer {
                 Answer::Accept => call.accepted = call.asked,
                 Answer::Session | Answer::Always => {
@@ -152,6 +165,14 @@ impl World {
     pub fn list(&mut self, tool: usize, hints: Option<Hints>) {
         self.listed[tool] = hints;
         self.fakes.list(tools(self.listed));
+    }
+
+    pub fn silence(&mut self, silent: bool) {
+        self.silent = silent;
+        match silent {
+            true => self.fakes.fall_silent(),
+            false => self.fakes.recover(),
+        }
     }
 
     pub fn mode(&mut self, tool: usize, mode: Mode) {
@@ -184,8 +205,7 @@ impl World {
 
     /// Somebody resumes, and wants everything done: that holds only where it loads the thread.
     pub async fn resume(&mut self, who: usize, thread: usize) {
-        let id = self.threads[thread];
-        let loads = self.bench.services.registry.handle(id).is_none();
+        let (id, loads) = (self.threads[thread], !self.is_loaded(thread));
         self.clients[who].resume_with_settings(id, Policy::NeverFree.params()).await;
         if loads {
             self.policies[thread] = Policy::NeverFree;
@@ -193,16 +213,26 @@ impl World {
         self.subscribed.insert((who, thread));
     }
 
-    /// Somebody leaves; who is the last takes the thread along.
+    /// Somebody leaves; who is the last takes the thread along, unless its turn waits for a helper.
     pub async fn leave(&mut self, who: usize, thread: usize) {
         if !self.subscribed.remove(&(who, thread)) {
             return;
         }
         self.clients[who].unsubscribe(self.threads[thread]);
-        if !self.subscribed.iter().any(|(_, other)| *other == thread) {
+        if !self.silent && !self.subscribed.iter().any(|(_, other)| *other == thread) {
             self.bench.gone(self.threads[thread]).await;
-            self.granted.retain(|(of, _), _| *of != thread);
         }
+    }
+
+    fn is_loaded(&self, thread: usize) -> bool {
+        self.bench.services.registry.handle(self.threads[thread]).is_some()
+    }
+
+    /// What holds as long as a thread is loaded has ended with its load.
+    fn forget_the_unloaded(&mut self) {
+        let unloaded = (0..THREADS).filter(|thread| !self.is_loaded(*thread));
+        let unloaded: BTreeSet<usize> = unloaded.collect();
+        self.granted.retain(|(thread, _), _| !unloaded.contains(thread));
     }
 
     pub fn interrupt(&mut self, thread: usize) {
@@ -211,13 +241,22 @@ impl World {
         }
     }
 
-    pub async fn reload(&mut self, thread: usize) {
-        let id = self.threads[thread];
-        self.clients[0].unload(id, Force::Yes);
-        self.bench.gone(id).await;
-        self.granted.retain(|(of, _), _| *of != thread);
+    /// The last client unloads. Who joins the load of the first one's resume changes nothing.
+    pub async fn reload(&mut self, thread: usize, meanwhile: bool, joined: bool) {
+        let (id, last) = (self.threads[thread], CLIENTS - 1);
+        self.clients[last].unload(id, Force::Yes);
         // The others stay subscribed: an unload ends only the subscription of the one who asks for it.
-        self.clients[0].resume(id).await;
+        self.subscribed.remove(&(last, thread));
+        if !meanwhile {
+            self.bench.gone(id).await;
+        }
+        self.granted.retain(|(of, _), _| *of != thread);
+        let loads = self.clients[0].ask_resume(id, Role::Subscriber);
+        if joined {
+            self.clients[1].resume_with_settings(id, Policy::NeverFree.params()).await;
+            self.subscribed.insert((1, thread));
+        }
+        self.clients[0].answer::<Value>(loads).await.unwrap();
         self.subscribed.insert((0, thread));
     }
 
@@ -232,7 +271,8 @@ impl World {
         self.bench = Bench::on_store(self.store.clone(), |config| settings(config, shared, program, modes));
         self.fakes = Fakes::of(&self.bench.services.host, tools(self.listed));
         self.clients = (0..CLIENTS).map(|_| self.bench.client()).collect();
-        (self.granted, self.questions) = (BTreeMap::new(), BTreeMap::new());
+        self.silence(self.silent);
+        (self.granted, self.questions, self.asked) = Default::default();
         self.subscribed = (0..THREADS).map(|thread| (0, thread)).collect();
         for thread in &self.threads {
             self.clients[0].resume(*thread).await;
@@ -248,7 +288,26 @@ impl World {
             let call = &self.calls[&number];
             assert!(self.is_allowed(call), "call {number} was made: {call:?}");
         }
+        self.forget_the_unloaded();
         self.note_questions();
+        for (number, call) in &self.questions {
+            let call = &self.calls[call];
+            assert!(
+                !self.is_open(*number) || self.is_the_users(call),
+                "a rule decides what is asked: {call:?}"
+            );
+        }
+    }
+
+    /// Whether no rule of the settings decides about what the user was asked.
+    fn is_the_users(&self, call: &Call) -> bool {
+        let Some((hints, program)) = call.asked else { return false };
+        program == self.program
+            && match self.modes[call.tool] {
+                Mode::Auto | Mode::Prompt => true,
+                Mode::Writes => hints != Hints::Reads,
+                Mode::Approve | Mode::Deny => false,
+            }
     }
 
     fn is_allowed(&self, call: &Call) -> bool {
@@ -263,10 +322,11 @@ impl World {
 
     /// What was asked in this step, and for what the tool is now.
     fn note_questions(&mut self) {
-        for client in &mut self.clients {
+        for (who, client) in self.clients.iter_mut().enumerate() {
             for message in client.received() {
                 let Message::Question { id, params, .. } = message else { continue };
                 let number = params["_meta"]["tool_params"]["n"].as_u64().expect("a call");
+                self.asked.insert((who, *id));
                 if self.questions.insert(*id, number).is_some() {
                     continue;
                 }
