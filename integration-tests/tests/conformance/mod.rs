@@ -285,6 +285,7 @@ async fn tools_that_a_model_does_not_take_are_left_out_and_the_user_is_warned_on
         .set(&of("request_max_retries"), 0)
         .set(&of("stream_max_retries"), 0)
         .set(&of("max_tools"), 3)
+        .set("model_context_window", 128_000)
         .start()
         .await?;
     let mut client = home.client().await?;

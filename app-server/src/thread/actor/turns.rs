@@ -84,6 +84,7 @@ impl Owner {
         let params = TurnStartedNotification { thread_id: self.id, turn };
         self.notify::<TurnStartedNotice>(&params, numbers.first().copied());
         self.notify_of_input(&turn_id, &numbers);
+        self.warn_of_unknown_model();
         self.services.counters.turns_started.add_one();
     }
 

@@ -19,6 +19,7 @@ use crate::helpers::{Containment, GuardProgram, HomeMark, HostOptions, ProcessHo
 use crate::home::{Home, Term};
 use crate::index::ThreadIndex;
 use crate::index::memory::MemoryIndex;
+use crate::policy;
 use crate::pressure::Pressure;
 use crate::repair::Repair;
 use crate::rollout::RolloutStore;
@@ -335,6 +336,8 @@ fn tuned(tune: impl FnOnce(&mut Config)) -> Config {
     config.containment = Containment::Guard;
     // What a model is told before the conversation is the thing of tests of its own.
     (config.context.environment, config.context.doc_bytes) = (false, 0);
+    // So is the warning of a model that nobody knows.
+    config.every_model.window = Some(policy::CONTEXT_WINDOW);
     tune(&mut config);
     config
 }

@@ -1,16 +1,20 @@
 //! Turns: their answers, steers, interrupts, and what becomes of one that panics.
 
+use serde_json::json;
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::methods::ThreadResume;
 use skein_protocol::notifications::{
-    ItemAgentMessageDelta, ItemCompleted, ItemStarted, TurnCompleted, TurnStarted,
+    ItemAgentMessageDelta, ItemCompleted, ItemStarted, TurnCompleted, TurnStarted, Warning,
 };
 use skein_protocol::table::Method;
 use skein_protocol::turn::{TurnStartResponse, TurnStatus};
 
 use super::model::PANIC;
 use super::*;
+use crate::config::{Config, ModelConfig};
+use crate::reload;
 use crate::thread::actor::Owner;
+use crate::thread::event::Force;
 use crate::thread::machine::Persistence;
 use crate::thread::registry::Claim;
 
@@ -211,5 +215,37 @@ async fn input_for_a_thread_that_is_not_loaded_is_an_error_that_says_to_resume()
     );
     assert!(error.to_string().contains(ThreadResume::INFO.wire), "{error}");
     assert_eq!(bench.disk.loads(), 0);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_nobody_knows_is_told_once_per_load_with_the_setting_that_says_its_window() {
+    let bench = Bench::with(|config| config.every_model.window = None);
+    let mut client = bench.client();
+    let thread = client.start_with(json!({ "model": "own-model" })).await;
+    let warnings = |client: &mut Client| -> Vec<String> {
+        client.received();
+        let warnings = client.log.iter().filter_map(Message::params::<Warning>);
+        warnings.map(|warning| warning.message).collect()
+    };
+    client.turn(thread, "one").await;
+    client.turn(thread, "two").await;
+    let told = warnings(&mut client);
+    let [warning] = &told[..] else { panic!("{told:?}") };
+    for part in ["own-model", "128000", "[models.\"own-model\"]", "context_window", "model_context_window"] {
+        assert!(warning.contains(part), "{part} is not in {warning}");
+    }
+    client.unload(thread, Force::Yes);
+    bench.gone(thread).await;
+    client.resume(thread).await;
+    client.turn(thread, "three").await;
+    assert_eq!(warnings(&mut client).len(), 2);
+    // The settings say it.
+    let mut config = Config::clone(&bench.services.config());
+    config.models.insert("said".to_owned(), ModelConfig { window: Some(9_000), ..ModelConfig::default() });
+    reload::take(&bench.services, Ok(config)).unwrap();
+    let thread = client.start_with(json!({ "model": "said" })).await;
+    client.turn(thread, "four").await;
+    assert_eq!(warnings(&mut client).len(), 2);
     bench.finish().await;
 }

@@ -98,25 +98,32 @@ impl Owner {
         }
     }
 
-    /// What holds for the thread's model. The log says once of which one nothing is known.
+    /// What holds for the thread's model.
     pub(super) fn model_terms(&self, settings: &ThreadSettings) -> ModelTerms {
-        let ThreadSettings { model, model_provider, .. } = settings;
-        let terms = self.services.config().model_terms(model_provider, model);
-        if !terms.known && self.services.providers.is_news(model) {
-            tracing::warn!(
-                model,
-                window = terms.window,
-                "nothing is known of this model; the default window is taken for its own. \
-                 model_context_window of the settings says it for all, [models.\"NAME\"] context_window for one"
-            );
+        self.services.config().model_terms(&settings.model_provider, &settings.model)
+    }
+
+    /// Tells clients once per load, and the log once per model, that a window is only assumed.
+    pub(super) fn warn_of_unknown_model(&mut self) {
+        let settings = self.settings();
+        let terms = self.model_terms(&settings);
+        if terms.known {
+            return;
         }
-        terms
+        let (model, window) = (settings.model, terms.window);
+        if self.services.providers.is_news(&model) {
+            tracing::warn!(model, window, "the context window of this model is not known; it is assumed");
+        }
+        self.warn_once(format!(
+            "Skein does not know the model {model}, and assumes a context window of {window} tokens. Set context_window in \
+             [models.{model:?}] of config.toml, or model_context_window for every model"
+        ));
     }
 
     /// How the model is to answer in this turn.
     pub(super) fn model_settings(&self, params: &TurnStartParams) -> ModelSettings {
         let settings = self.settings();
-        let terms = self.services.config().model_terms(&settings.model_provider, &settings.model);
+        let terms = self.model_terms(&settings);
         ModelSettings {
             instructions: instructions(&settings, policy::INSTRUCTIONS),
             effort: settings.reasoning_effort,
