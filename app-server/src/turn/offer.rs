@@ -39,15 +39,24 @@ pub(super) struct HelperTarget {
     pub arguments: Value,
 }
 
-/// Tools of one helper that the model is not offered, because it does not take so many.
+/// Tools that the model is not offered, because it does not take so many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LeftOut {
-    /// The helper.
-    pub server: String,
-    /// How many tools it has.
+    /// Whose they are.
+    pub whose: Whose,
+    /// How many tools there are of these.
     pub of: usize,
     /// How many of them are left out.
     pub count: usize,
+}
+
+/// Whose tools they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// A helper's, by its name.
+    Helper(String),
+    /// The client's, and the one by which the model asks the user, which comes last.
+    Thread,
 }
 
 impl Offer {
@@ -55,6 +64,10 @@ impl Offer {
     /// the largest ones the first so many. Beside it, what is left out.
     pub fn within(most: Option<usize>, mut tools: Vec<HelperTool>, own: &OwnTools) -> (Self, Vec<LeftOut>) {
         let Some(most) = most else { return (Self::of(tools, own), Vec::new()) };
+        let mut own = own.offered();
+        let (of, count) = (own.len(), own.len().saturating_sub(most));
+        own.truncate(most);
+        let own_left_out = (count > 0).then_some(LeftOut { whose: Whose::Thread, of, count });
         let mut sizes: Vec<(String, usize)> = Vec::new();
         for tool in &tools {
             match sizes.iter_mut().find(|(server, _)| *server == tool.server) {
@@ -62,10 +75,13 @@ impl Offer {
                 None => sizes.push((tool.server.clone(), 1)),
             }
         }
-        let mut shares = shares(&sizes, most.saturating_sub(own.offered().len()));
+        let mut shares = shares(&sizes, most.saturating_sub(own.len()));
         let left_out = sizes.into_iter().zip(&shares).filter(|((_, of), share)| share.1 < *of);
-        let left_out = left_out.map(|((server, of), (_, share))| LeftOut { server, of, count: of - share });
-        let left_out = left_out.collect();
+        let left_out = left_out.map(|((server, of), (_, share))| {
+            let whose = Whose::Helper(server);
+            LeftOut { whose, of, count: of - share }
+        });
+        let left_out = own_left_out.into_iter().chain(left_out).collect();
         tools.retain(|tool| match shares.iter_mut().find(|(server, _)| *server == tool.server) {
             Some((_, left)) if *left > 0 => {
                 *left -= 1;
@@ -73,12 +89,15 @@ impl Offer {
             }
             Some(_) | None => false,
         });
-        (Self::of(tools, own), left_out)
+        (Self::made(tools, own), left_out)
     }
 
     /// These: of the helpers, and those that no helper has.
     pub fn of(tools: Vec<HelperTool>, own: &OwnTools) -> Self {
-        let own = own.offered();
+        Self::made(tools, own.offered())
+    }
+
+    fn made(tools: Vec<HelperTool>, own: Vec<(ToolSpec, Own)>) -> Self {
         let specs = tools.iter().map(spec).chain(own.iter().map(|(spec, _)| spec.clone())).collect();
         let named = |tool: HelperTool| (tool_name::of_helper(&tool.server, &tool.tool.name), tool);
         let own = own.into_iter().map(|(spec, own)| (spec.name, own));
@@ -203,7 +222,7 @@ mod tests {
         let (offer, left_out) = Offer::within(None, all(), &own);
         assert_eq!((offer.specs().len(), left_out), (364, vec![]));
         let (offer, left_out) = Offer::within(Some(128), all(), &own);
-        let left = |server: &str, of, count| LeftOut { server: server.into(), of, count };
+        let left = |server: &str, of, count| LeftOut { whose: Whose::Helper(server.into()), of, count };
         assert_eq!(offer.specs().len(), 128);
         assert_eq!(left_out, [left("big", 300, 236)]);
         assert!(offer.resolve(&call("mcp__big__t0", "")).is_ok());
@@ -211,6 +230,20 @@ mod tests {
         assert!(offer.resolve(&call("mcp__big__t64", "")).is_err());
         let (offer, left_out) = Offer::within(Some(1), all(), &own);
         assert_eq!((offer.specs().len(), left_out.len()), (1, 3));
+    }
+
+    #[test]
+    fn the_clients_tools_and_the_question_to_the_user_count_too() {
+        let function = |number| json!({"type": "function", "name": format!("c{number}"), "description": "", "inputSchema": {}});
+        let client: Vec<Value> = (0..crate::policy::CLIENT_TOOLS).map(function).collect();
+        let client = serde_json::from_value(Value::Array(client)).unwrap();
+        let own = OwnTools { client, asks: Asks::Yes };
+        let (offer, left_out) = Offer::within(Some(128), tools("small", 2), &own);
+        assert_eq!(offer.specs().len(), 128);
+        let small = LeftOut { whose: Whose::Helper("small".into()), of: 2, count: 2 };
+        assert_eq!(left_out, [LeftOut { whose: Whose::Thread, of: 129, count: 1 }, small]);
+        assert!(offer.resolve(&call("c127", "")).is_ok());
+        assert!(offer.resolve(&call(ASK_THE_USER, "")).is_err());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::asking::{About, Asking, Permission, WantedCall};
 use super::conversation::Recipient;
 use super::helper_notes;
-use super::offer::{HelperTarget, LeftOut, Offer, Target};
+use super::offer::{HelperTarget, LeftOut, Offer, Target, Whose};
 use super::{Report, Running, Stop, result, took};
 use crate::helpers::{DescribedTool, HelperCall, HelperError, HelperSet};
 use crate::policy;
@@ -83,12 +83,8 @@ impl Running {
         let (offer, left_out) = Offer::within(most, tools, &self.job.own_tools);
         self.offer = offer;
         let most = most.unwrap_or_default();
-        for LeftOut { server, of, count } in left_out {
-            let message = format!(
-                "{count} of the {of} tools of the helper {server} are not offered to the model, which takes {most} tools at most; \
-                 name those that it needs in mcp_servers.{server}.enabled_tools, or set max_tools of the provider higher"
-            );
-            self.report(Report::WarningOnce(message)).await;
+        for left_out in left_out {
+            self.report(Report::WarningOnce(not_offered(&left_out, most))).await;
         }
         Ok(())
     }
@@ -317,6 +313,21 @@ impl Running {
         // None are given to a thread that is on its way out.
         given.await.map_err(|_| Stop::Interrupted)
     }
+}
+
+/// What clients are told of tools that are left out.
+fn not_offered(LeftOut { whose, of, count }: &LeftOut, most: usize) -> String {
+    let (of_whom, way_out) = match whose {
+        Whose::Helper(server) => {
+            let way_out = format!("name those that it needs in mcp_servers.{server}.enabled_tools");
+            (format!("the helper {server}"), way_out)
+        }
+        Whose::Thread => ("the client and of Skein".to_owned(), "bring fewer dynamicTools".to_owned()),
+    };
+    format!(
+        "{count} of the {of} tools of {of_whom} are not offered to the model, which takes {most} tools at most; \
+         {way_out}, or set max_tools of the provider higher"
+    )
 }
 
 type Called = Result<McpServerToolCallResponse, HelperError>;
