@@ -11,7 +11,7 @@ use uuid::Uuid;
 use skein_protocol::ids::ThreadId;
 
 use crate::clock::{Clock, WallMs};
-use crate::config::{Config, STDIO, Settings};
+use crate::config::{Config, ContextOverride, STDIO, Settings};
 use crate::durations::Durations;
 use crate::helpers::ProcessHost;
 use crate::home::{HomePaths, Term};
@@ -113,8 +113,8 @@ impl Services {
     }
 
     /// What is found in a thread's directory, if that answers soon, and models are to read it.
-    pub async fn look_around(&self, cwd: &str) -> Option<Arc<Surroundings>> {
-        let docs = self.config().docs();
+    pub async fn look_around(&self, cwd: &str, own: &ContextOverride) -> Option<Arc<Surroundings>> {
+        let docs = self.config().docs(own);
         if docs.most == 0 || cwd.is_empty() {
             return None;
         }

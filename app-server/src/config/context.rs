@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::section::Section;
 use super::{Config, ModelConfig};
 use crate::policy;
+use crate::turn::surroundings::DocsPolicy;
 
 /// What models are told before a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,21 +24,43 @@ impl Default for ContextConfig {
     }
 }
 
-impl ContextConfig {
-    /// Reads the keys out of the root table.
+/// What one place says of it; what it leaves out is said by the place below.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContextOverride {
+    environment: Option<bool>,
+    doc_bytes: Option<usize>,
+    doc_fallback: Option<Vec<String>>,
+}
+
+impl ContextOverride {
+    /// Reads the keys out of a root table.
     pub(super) fn read(root: &mut Section<'_>) -> Self {
-        let usual = Self::default();
         Self {
-            environment: root.flag("include_environment_context").unwrap_or(usual.environment),
-            doc_bytes: root
-                .number("project_doc_max_bytes", 0, policy::PROJECT_DOC_MOST)
-                .unwrap_or(usual.doc_bytes),
-            doc_fallback: root.texts("project_doc_fallback_filenames").unwrap_or_default(),
+            environment: root.flag("include_environment_context"),
+            doc_bytes: root.number("project_doc_max_bytes", 0, policy::PROJECT_DOC_MOST),
+            doc_fallback: root.texts("project_doc_fallback_filenames"),
+        }
+    }
+
+    /// What is said here, and else what `base` says.
+    #[must_use]
+    pub fn over(&self, base: &ContextConfig) -> ContextConfig {
+        ContextConfig {
+            environment: self.environment.unwrap_or(base.environment),
+            doc_bytes: self.doc_bytes.unwrap_or(base.doc_bytes),
+            doc_fallback: self.doc_fallback.clone().unwrap_or_else(|| base.doc_fallback.clone()),
         }
     }
 }
 
 impl Config {
+    /// Which files models read of the directory of a thread that says this itself.
+    #[must_use]
+    pub fn docs(&self, own: &ContextOverride) -> DocsPolicy {
+        let ContextConfig { doc_bytes, doc_fallback, .. } = own.over(&self.context);
+        DocsPolicy { home: self.home.clone(), most: doc_bytes, fallback: doc_fallback }
+    }
+
     /// What is said of models and of what they are told, by the keys of the file.
     pub(super) fn shown_of_models(&self) -> Map<String, Value> {
         let models: Map<String, Value> =

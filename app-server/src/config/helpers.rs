@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use skein_protocol::settings::{AskForApproval, SandboxMode};
 
+use super::context::ContextOverride;
 use super::problem::{ConfigError, ConfigErrors, ConfigWarning, Place, Problems};
 use super::section::Section;
 use super::thread::ThreadConfig;
@@ -86,6 +87,8 @@ pub struct Overrides {
     pub sandbox_mode: Option<SandboxMode>,
     /// Whether models may ask the user by a tool, also where they do not plan.
     pub asks: Option<bool>,
+    /// What its model is told before the conversation.
+    pub context: ContextOverride,
     /// How the thread answers.
     pub thread: ThreadConfig,
     /// Helpers by name, over those of the configuration.
@@ -109,6 +112,7 @@ pub fn helpers_from_thread_config(
     let approval_policy = section.approval_policy("approval_policy");
     let sandbox_mode = section.choice("sandbox_mode", &keys::SANDBOX_MODES);
     let asks = keys::asks(&mut section);
+    let context = ContextOverride::read(&mut section);
     let thread = ThreadConfig::read(&mut section);
     let helpers = read(&mut section);
     section.finish();
@@ -118,6 +122,7 @@ pub fn helpers_from_thread_config(
         approval_policy,
         sandbox_mode,
         asks,
+        context,
         thread,
         helpers,
         warnings: problems.finish()?,

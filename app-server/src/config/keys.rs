@@ -8,7 +8,7 @@ use super::problem::Problems;
 use super::section::Section;
 use super::tree::Table;
 use super::{
-    Config, Containment, ContextConfig, Durability, Heartbeat, Limits, ModelConfig, OrphanPolicy,
+    Config, Containment, ContextOverride, Durability, Heartbeat, Limits, ModelConfig, OrphanPolicy,
     RunningOrphans, ThreadConfig, helpers, providers,
 };
 use crate::policy;
@@ -33,7 +33,7 @@ pub(super) fn apply(config: &mut Config, settings: Table, problems: &mut Problem
     set(&mut config.approval_policy, root.approval_policy("approval_policy"));
     set(&mut config.sandbox_mode, root.choice("sandbox_mode", &SANDBOX_MODES));
     set(&mut config.asks, asks(&mut root));
-    config.context = ContextConfig::read(&mut root);
+    config.context = ContextOverride::read(&mut root).over(&config.context);
     let durability =
         [("turn", Durability::Turn), ("event", Durability::Event), ("process", Durability::Process)];
     set(&mut config.durability, root.choice("durability", &durability));

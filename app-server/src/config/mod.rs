@@ -34,7 +34,7 @@ use skein_protocol::settings::{AskForApproval, SandboxMode};
 use crate::helpers::Containment;
 pub use crate::helpers::HelperSpec;
 pub use client::{ClientSettings, Said};
-pub use context::ContextConfig;
+pub use context::{ContextConfig, ContextOverride};
 pub use helpers::{HelperOverride, Overrides, helpers_from_thread_config};
 pub use models::{ModelConfig, ModelTerms};
 pub use origin::Origin;
@@ -48,7 +48,6 @@ pub use thread::ThreadConfig;
 use crate::home::{Variable, default_home};
 use crate::policy;
 use crate::provider::spec::ProviderSpec;
-use crate::turn::surroundings::DocsPolicy;
 use problem::Problems;
 
 /// The user's settings, a file in the home.
@@ -311,13 +310,6 @@ impl Config {
             layers: Vec::new(),
             origin: None,
         }
-    }
-
-    /// Which files models read of a thread's directory.
-    #[must_use]
-    pub fn docs(&self) -> DocsPolicy {
-        let (home, fallback) = (self.home.clone(), self.context.doc_fallback.clone());
-        DocsPolicy { home, most: self.context.doc_bytes, fallback }
     }
 
     /// The settings of this start: `flags`, over the file in the home, over the defaults.

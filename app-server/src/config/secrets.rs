@@ -45,6 +45,9 @@ const READ: &[&str] = &[
     "instructions",
     "developer_instructions",
     "personality",
+    "include_environment_context",
+    "project_doc_max_bytes",
+    "project_doc_fallback_filenames",
     "features",
 ];
 /// Keys of a helper that Skein reads, beside those with secrets.

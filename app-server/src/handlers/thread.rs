@@ -54,7 +54,7 @@ pub fn start(connection: &Arc<Connection>, params: ThreadStartParams, reply: Rep
     let originator = connection.client().map(|client| client.name.clone()).unwrap_or_default();
     let required = required_helpers(services, &helpers);
     let start = Start { params, helpers, required: None, surroundings: None, ticket, originator, reply };
-    let looks = services.config().docs().most > 0;
+    let looks = services.config().docs(&start.helpers.context).most > 0;
     if named.is_none() && required.is_empty() && !looks {
         return dispatch::deliver(services, id, Command::Start(Box::new(start)));
     }
@@ -68,7 +68,7 @@ pub fn start(connection: &Arc<Connection>, params: ThreadStartParams, reply: Rep
             }
             // The answer names the files that models read there.
             let cwd = directory::named(start.params.cwd.as_deref());
-            start.surroundings = services.look_around(&cwd).await;
+            start.surroundings = services.look_around(&cwd, &start.helpers.context).await;
             start.required = require(&services, id, &start, required).await?;
             Ok::<_, WireError>(())
         };

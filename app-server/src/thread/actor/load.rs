@@ -6,9 +6,9 @@ use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use tokio::sync::mpsc;
 
 use super::{Child, Owner};
-use crate::config::{Overrides, helpers_from_thread_config, secrets};
+use crate::config::{ConfigErrors, Overrides, helpers_from_thread_config, secrets};
 use crate::policy;
-use crate::rollout::record::RecordBody;
+use crate::rollout::record::{RecordBody, ThreadSettings};
 use crate::rollout::{Keep, ReadError, Shelf};
 use crate::router::errors;
 use crate::services::Services;
@@ -55,9 +55,11 @@ impl Owner {
             return;
         }
         if let Some(copy) = self.fork_to_make() {
-            let services = Arc::clone(&self.services);
+            let (services, named) = (Arc::clone(&self.services), self.named_for_the_load());
             self.children.spawn(format!("fork/{}", self.id), async move {
-                Child::Loaded(Box::new(with_surroundings(&services, copy.make(&services).await).await))
+                Child::Loaded(Box::new(
+                    with_surroundings(&services, copy.make(&services).await, &named).await,
+                ))
             });
             return;
         }
@@ -67,8 +69,9 @@ impl Owner {
             return;
         }
         let (services, id) = (Arc::clone(&self.services), self.id);
+        let named = self.named_for_the_load();
         self.children.spawn(format!("load/{id}"), async move {
-            Child::Loaded(Box::new(with_surroundings(&services, read(&services, id).await).await))
+            Child::Loaded(Box::new(with_surroundings(&services, read(&services, id).await, &named).await))
         });
     }
 
@@ -137,12 +140,11 @@ impl Owner {
 
     /// The thread's own helpers, as its first client named them, unless who resumes names others.
     fn recall_overrides(&mut self, history: &History) {
-        let settings = history.settings();
-        if self.overrides != Overrides::default() || settings.config.is_empty() {
+        if self.overrides != Overrides::default() {
             return;
         }
-        match helpers_from_thread_config(&secrets::put_back(&settings.config, &settings.secrets.0)) {
-            Ok(overrides) => self.overrides = overrides,
+        match recall(history.settings()) {
+            Ok(overrides) => self.overrides = overrides.unwrap_or_default(),
             Err(errors) => {
                 tracing::warn!(thread = %self.id, %errors, "the thread's own settings are left out")
             }
@@ -193,10 +195,24 @@ fn of_read(error: ReadError, id: ThreadId) -> ThreadError {
 async fn with_surroundings(
     services: &Services,
     loaded: Result<LoadedThread, ThreadError>,
+    named: &Overrides,
 ) -> Result<LoadedThread, ThreadError> {
     let mut loaded = loaded?;
-    loaded.surroundings = services.look_around(&loaded.history.settings().cwd).await;
+    let recalled = match *named == Overrides::default() {
+        true => recall(loaded.history.settings()).ok().flatten(),
+        false => None,
+    };
+    let own = &recalled.as_ref().unwrap_or(named).context;
+    loaded.surroundings = services.look_around(&loaded.history.settings().cwd, own).await;
     Ok(loaded)
+}
+
+/// What the thread's first client has named in its `config`.
+fn recall(settings: &ThreadSettings) -> Result<Option<Overrides>, ConfigErrors> {
+    if settings.config.is_empty() {
+        return Ok(None);
+    }
+    helpers_from_thread_config(&secrets::put_back(&settings.config, &settings.secrets.0)).map(Some)
 }
 
 /// The thread as the store has it.

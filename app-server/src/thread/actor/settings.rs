@@ -163,9 +163,18 @@ impl Owner {
     /// Settings and helpers that come with a resume hold from then on.
     pub(super) fn change_for_resume(&mut self, params: &ThreadResumeParams, helpers: &Overrides) {
         if *helpers != Overrides::default() {
+            if helpers.context != self.overrides.context {
+                self.surroundings = None;
+            }
             self.overrides = helpers.clone();
         }
         self.change_settings(Keep::Process, params.into());
+    }
+
+    /// What requests have named in their `config` for the load that begins; nothing where the thread's own holds.
+    pub(super) fn named_for_the_load(&self) -> Overrides {
+        let named = self.resume_of_the_load().map(|resume| &resume.helpers);
+        named.filter(|named| **named != Overrides::default()).unwrap_or(&self.overrides).clone()
     }
 
     /// The helpers that the load is for, before the thread's own are recalled: those of the resume that has brought it about.

@@ -24,7 +24,7 @@ use skein_protocol::thread::{
 use skein_protocol::turn::{TurnStartParams, TurnStartResponse, UserInput};
 
 use super::message::Message;
-use crate::config::Overrides;
+use crate::config::{Overrides, helpers_from_thread_config};
 use crate::connection::outbox::{CloseReason, Next, Outbox, OutboxLimits};
 use crate::connection::reply::Reply;
 use crate::services::Services;
@@ -104,7 +104,8 @@ impl Client {
         let thread = ThreadId::new(self.services.clock.new_id());
         let ticket = self.services.subscribers.begin_resume(self.id(), thread).unwrap();
         let (request, reply) = self.reply();
-        let (helpers, originator) = (Overrides::default(), "test".to_owned());
+        let helpers = params.config.as_ref().map(|config| helpers_from_thread_config(config).unwrap());
+        let (helpers, originator) = (helpers.unwrap_or_default(), "test".to_owned());
         let start = Start { params, helpers, required: None, surroundings: None, ticket, originator, reply };
         self.send(thread, Command::Start(Box::new(start)));
         (request, thread)
@@ -125,6 +126,18 @@ impl Client {
 
     /// Starts a thread with these members of the params.
     pub async fn start_with(&mut self, params: serde_json::Value) -> ThreadId {
+        let (request, thread) = self.ask_start(serde_json::from_value(params).unwrap());
+        self.answer::<ThreadStartResponse>(request).await.unwrap();
+        thread
+    }
+
+    /// The same, with what the `config` of the request says.
+    pub async fn start_with_config(
+        &mut self,
+        mut params: serde_json::Value,
+        config: serde_json::Value,
+    ) -> ThreadId {
+        params["config"] = config;
         let (request, thread) = self.ask_start(serde_json::from_value(params).unwrap());
         self.answer::<ThreadStartResponse>(request).await.unwrap();
         thread

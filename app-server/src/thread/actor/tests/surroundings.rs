@@ -62,3 +62,30 @@ async fn a_thread_that_is_loaded_names_the_files_that_its_model_reads() {
     assert_eq!(resumed.instruction_sources, [folder.path().join("AGENTS.md").to_str().unwrap()]);
     bench.finish().await;
 }
+
+#[tokio::test]
+async fn a_thread_says_itself_which_files_its_model_reads_also_after_a_load() {
+    let bench = looking();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("CLAUDE.md", "be kind"), ("AGENTS.md.not", "no")] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let mut client = bench.client();
+    let own = json!({"project_doc_fallback_filenames": ["CLAUDE.md"], "include_environment_context": false});
+    let thread = client.start_with_config(json!({"cwd": folder.path()}), own).await;
+    client.turn(thread, "one").await;
+    let told_first = told(&bench);
+    assert!(told_first[0].contains("be kind") && told_first.len() == 2, "{told_first:?}");
+    client.disconnect();
+    bench.gone(thread).await;
+    let mut client = bench.client();
+    let resumed = client.resume(thread).await;
+    assert_eq!(resumed.instruction_sources, [folder.path().join("CLAUDE.md").to_str().unwrap()]);
+    client.turn(thread, "two").await;
+    assert_eq!(told(&bench)[0], told_first[0]);
+    let none = json!({"project_doc_max_bytes": 0, "include_environment_context": false});
+    let thread = client.start_with_config(json!({"cwd": folder.path()}), none).await;
+    client.turn(thread, "three").await;
+    assert_eq!(told(&bench), ["user: three"]);
+    bench.finish().await;
+}

@@ -90,8 +90,8 @@ impl Owner {
         let plan_mode = (plans(settings) && !has_words).then_some(PLAN_MODE);
         Context {
             cwd: settings.cwd.clone(),
-            environment: config.context.environment,
-            docs: config.docs(),
+            environment: self.overrides.context.over(&config.context).environment,
+            docs: config.docs(&self.overrides.context),
             known: self.surroundings.clone(),
             // The place for what helpers say of themselves (`instructions`), and for those that cannot be had.
             notes: plan_mode.map(str::to_owned).into_iter().collect(),
