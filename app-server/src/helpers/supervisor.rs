@@ -432,13 +432,13 @@ impl Supervisor {
         self.tell(HelperEvent::Liveness { name: self.spec.name.clone(), state, message });
     }
 
+    /// All of its tools: each thread that holds it has a list of its own.
     fn publish(&self, listed: Result<Offers, String>) {
         self.seen.send_modify(|seen| match listed {
             Ok(listed) => {
                 seen.status.resources = listed.resources;
                 seen.status.resource_templates = listed.templates;
-                let offered = listed.tools.into_iter().filter(|tool| self.spec.offers(&tool.name));
-                seen.status.tools = offered.map(|tool| (tool.name.clone(), tool)).collect();
+                seen.status.tools = listed.tools.into_iter().map(|tool| (tool.name.clone(), tool)).collect();
                 seen.status.tools_error = None;
             }
             Err(why) => seen.status.tools_error = Some(why),

@@ -19,10 +19,32 @@ use skein_protocol::notifications::{ItemStarted, McpServerStartupStatusUpdated};
 use skein_protocol::thread::ThreadStartParams;
 use skein_protocol::turn::TurnStatus;
 
-use super::text;
+use super::{statuses, text};
 
 async fn pid(client: &mut Client, thread: ThreadId) -> Result<String> {
     Ok(text(&client.tool(thread, "helper", "pid", json!({})).await?))
+}
+
+#[tokio::test]
+async fn each_thread_has_its_own_list_of_a_shared_helpers_tools() -> Result<()> {
+    let home = Home::setup().helper(Helper::named("helper")?.set("isolation", "shared")).start().await?;
+    let mut client = home.client().await?;
+    // The first one starts the process.
+    for (tools, other) in [(["pid"], "echo"), (["echo"], "pid")] {
+        let config = json!({ "mcp_servers": { "helper": { "enabled_tools": tools } } });
+        let params =
+            ThreadStartParams { config: config.as_object().cloned(), ..ThreadStartParams::default() };
+        let thread = client.call::<ThreadStart>(params).await?.thread.id;
+        client.tool(thread, "helper", tools[0], json!({ "text": "yes" })).await?;
+        let listed = statuses(&mut client, thread).await?;
+        let names: Vec<&String> = listed[0].tools.keys().collect();
+        assert_eq!(names, tools);
+        let refused = tool_params(thread, "helper", other, json!({}));
+        let error = client.refusal::<McpServerToolCall>(refused).await?;
+        assert_eq!(error.reason(), "toolNotEnabled");
+    }
+    assert_eq!(home.family().helpers.len(), 1);
+    home.finish().await
 }
 
 #[tokio::test]
