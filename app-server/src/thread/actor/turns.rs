@@ -1,19 +1,11 @@
 //! The owner's side of a turn: it begins it, numbers what it reports, and ends it in the books.
 
-use skein_protocol::event::{
-    AgentMessageDeltaNotification, ErrorNotification, McpToolCallProgressNotification, PlanDeltaNotification,
-    ReasoningSummaryPartAddedNotification, ReasoningSummaryTextDeltaNotification,
-    ReasoningTextDeltaNotification, ThreadTokenUsage, ThreadTokenUsageUpdatedNotification,
-    TokenUsageBreakdown, TurnStartedNotification, WarningNotification,
-};
+use skein_protocol::event::{ErrorNotification, TurnStartedNotification, WarningNotification};
 use skein_protocol::extension::TurnSaved;
 use skein_protocol::ids::{EventSeq, ItemId, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::notifications::{
-    Error as ErrorNotice, ItemCompleted as ItemCompletedNotice, ItemMcpToolCallProgress, ItemPlanDelta,
-    ItemReasoningSummaryPartAdded, ItemReasoningSummaryTextDelta, ItemReasoningTextDelta,
-    ItemStarted as ItemStartedNotice, ThreadTokenUsageUpdated, TurnCompleted as TurnCompletedNotice,
-    TurnStarted as TurnStartedNotice, Warning,
+    Error as ErrorNotice, TurnCompleted as TurnCompletedNotice, TurnStarted as TurnStartedNotice, Warning,
 };
 use skein_protocol::turn::{Turn, TurnError, TurnItemsView, TurnStartParams, TurnStatus};
 use tokio::sync::mpsc;
@@ -22,10 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::settings::{context_items, context_of};
 use super::{Child, Owner};
-use crate::policy;
-use crate::provider::{self, Thoughts};
 use crate::rollout::Keep;
-use crate::rollout::record::{Compacted, ItemCompleted, ItemStarted, RecordBody, TurnStarted, Usage};
+use crate::rollout::record::{Compacted, ItemCompleted, ItemStarted, RecordBody, TurnStarted};
 use crate::router::errors;
 use crate::thread::command::{Command, Input, InputReply};
 use crate::thread::error::ThreadError;
@@ -35,7 +25,9 @@ use crate::thread::machine::{Persistence, Phase};
 use crate::thread::outgoing::{Notice, Outgoing};
 use crate::turn::{Added, Outcome, Report, Task};
 
+mod items;
 mod job;
+mod usage;
 
 /// The turn that runs.
 pub(super) struct RunningTurn {
@@ -228,95 +220,6 @@ impl Owner {
         self.notify_item_completed(turn_id, item, completed);
     }
 
-    fn item_started(&mut self, item: ThreadItem) {
-        let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
-        let body = ItemStarted { turn_id: turn_id.clone(), item: item.clone() }.into();
-        let number = self.record_one(body, Keep::Process);
-        self.notify_item_started(&turn_id, item, number);
-    }
-
-    fn item_completed(&mut self, mut item: ThreadItem) {
-        let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
-        item.completed_at_ms = Some(self.services.clock.wall().0);
-        if item.started_at_ms.is_none() {
-            let open = self.journal.as_ref().and_then(|journal| {
-                journal.history.open_items().find(|open| open.id() == item.id())?.started_at_ms
-            });
-            item.started_at_ms = open;
-        }
-        let body = ItemCompleted { turn_id: turn_id.clone(), item: item.clone() }.into();
-        let number = self.record_one(body, Keep::Process);
-        self.notify_item_completed(&turn_id, item, number);
-    }
-
-    fn delta(&mut self, item_id: ItemId, delta: String) {
-        let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
-        if let Some(journal) = &mut self.journal {
-            journal.history.hear(&item_id, &delta);
-        }
-        self.append_to_snapshot(&item_id, &delta);
-        self.checkpoint_soon();
-        let params = AgentMessageDeltaNotification { delta, item_id, thread_id: self.id, turn_id };
-        let notice = Notice::text(params, self.services.clock.wall());
-        if let Some(journal) = &mut self.journal {
-            journal.publish(Outgoing::Notify(notice));
-        }
-    }
-
-    fn plan_delta(&mut self, item_id: ItemId, delta: String) {
-        let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
-        if let Some(journal) = &mut self.journal {
-            journal.history.hear(&item_id, &delta);
-        }
-        self.append_to_snapshot(&item_id, &delta);
-        self.checkpoint_soon();
-        let params = PlanDeltaNotification { delta, item_id, thread_id: self.id, turn_id };
-        self.notify::<ItemPlanDelta>(&params, None);
-    }
-
-    fn progress(&mut self, item_id: ItemId, message: String) {
-        let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
-        let params = McpToolCallProgressNotification { item_id, message, thread_id: self.id, turn_id };
-        self.notify::<ItemMcpToolCallProgress>(&params, None);
-    }
-
-    fn reasoning(&mut self, item_id: ItemId, of: Thoughts, part: usize, delta: String) {
-        let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
-        let (thread_id, index) = (self.id, i64::try_from(part).unwrap_or(i64::MAX));
-        match of {
-            Thoughts::Summary if delta.is_empty() => {
-                let params = ReasoningSummaryPartAddedNotification {
-                    item_id,
-                    summary_index: index,
-                    thread_id,
-                    turn_id,
-                };
-                self.notify::<ItemReasoningSummaryPartAdded>(&params, None);
-            }
-            Thoughts::Summary => {
-                let params = ReasoningSummaryTextDeltaNotification {
-                    delta,
-                    item_id,
-                    summary_index: index,
-                    thread_id,
-                    turn_id,
-                };
-                self.notify::<ItemReasoningSummaryTextDelta>(&params, None);
-            }
-            Thoughts::Content if delta.is_empty() => {}
-            Thoughts::Content => {
-                let params = ReasoningTextDeltaNotification {
-                    content_index: index,
-                    delta,
-                    item_id,
-                    thread_id,
-                    turn_id,
-                };
-                self.notify::<ItemReasoningTextDelta>(&params, None);
-            }
-        }
-    }
-
     fn compacted(&mut self, summary: String) {
         let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
         self.record_one(Compacted { turn_id, summary }.into(), Keep::Process);
@@ -337,48 +240,6 @@ impl Owner {
         let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
         let params = ErrorNotification { error, thread_id: self.id, turn_id, will_retry };
         self.notify::<ErrorNotice>(&params, None);
-    }
-
-    fn usage(&mut self, usage: provider::Usage) {
-        let running = self.turn.as_ref().map(|turn| (turn.id.clone(), turn.window));
-        let Some((turn_id, window)) = running else { return };
-        let last = TokenUsageBreakdown {
-            cache_write_input_tokens: usage.cache_write_input,
-            cached_input_tokens: usage.cached_input,
-            input_tokens: usage.input,
-            output_tokens: usage.output,
-            reasoning_output_tokens: usage.reasoning_output,
-            total_tokens: usage.input.saturating_add(usage.output),
-        };
-        let before = self.used_before();
-        let total = before.map_or(last, |before| sum(&before.total, &last));
-        self.record_usage((turn_id, window), last, total);
-    }
-
-    /// After a compaction: about so many tokens are in the next request. They have cost nothing yet.
-    fn context_is(&mut self, total_tokens: i64) {
-        let Some(running) = self.turn.as_ref().map(|turn| (turn.id.clone(), turn.window)) else { return };
-        let last = TokenUsageBreakdown { total_tokens, ..TokenUsageBreakdown::default() };
-        // Where no model says what it uses nobody shows it.
-        let Some(before) = self.used_before() else { return };
-        self.record_usage(running, last, before.total);
-    }
-
-    fn used_before(&self) -> Option<ThreadTokenUsage> {
-        self.journal.as_ref().and_then(|journal| journal.history.usage().copied())
-    }
-
-    fn record_usage(
-        &mut self,
-        (turn_id, window): (TurnId, i64),
-        last: TokenUsageBreakdown,
-        total: TokenUsageBreakdown,
-    ) {
-        let token_usage = ThreadTokenUsage { last, model_context_window: Some(window), total };
-        let number =
-            self.record_one(Usage { turn_id: turn_id.clone(), usage: token_usage }.into(), Keep::Process);
-        let params = ThreadTokenUsageUpdatedNotification { thread_id: self.id, token_usage, turn_id };
-        self.notify::<ThreadTokenUsageUpdated>(&params, Some(number));
     }
 
     /// Ends the turn: what is open is closed, the status changes, the turn is completed.
@@ -412,32 +273,6 @@ impl Owner {
         }
     }
 
-    /// Text that was heard is written within a second.
-    fn checkpoint_soon(&mut self) {
-        self.checkpoint_at.get_or_insert_with(|| self.services.clock.now() + policy::CHECKPOINT);
-    }
-
-    /// Writes the text that was heard since the last time. While the disk does not take it, it waits for the next time.
-    pub(super) fn checkpoint(&mut self) {
-        self.checkpoint_at = None;
-        let Some(journal) = &mut self.journal else { return };
-        let checkpoints = journal.history.checkpoints();
-        if checkpoints.is_empty() {
-            return;
-        }
-        if journal.failure.is_some() || !journal.has_room() {
-            return self.checkpoint_soon();
-        }
-        journal.record(checkpoints, Keep::Process);
-    }
-
-    fn close_open_items(&mut self) {
-        let Some(journal) = &self.journal else { return };
-        let mut closing = journal.history.closing_records(self.services.clock.wall());
-        closing.retain(|body| matches!(body, RecordBody::ItemCompleted(_)));
-        self.record_closing(closing);
-    }
-
     fn record_end(&mut self, turn_id: &TurnId, outcome: &Outcome) -> EventSeq {
         let Some(journal) = &self.journal else { return EventSeq(0) };
         let completed =
@@ -458,16 +293,6 @@ impl Owner {
         if let RecordBody::TurnCompleted(done) = body {
             self.notify_turn_completed(&done.turn_id, number, true);
         }
-    }
-
-    fn notify_item_started(&mut self, turn_id: &TurnId, item: ThreadItem, number: EventSeq) {
-        let params = events::item_started(self.id, turn_id, item);
-        self.notify::<ItemStartedNotice>(&params, Some(number));
-    }
-
-    fn notify_item_completed(&mut self, turn_id: &TurnId, item: ThreadItem, number: EventSeq) {
-        let params = events::item_completed(self.id, turn_id, item);
-        self.notify::<ItemCompletedNotice>(&params, Some(number));
     }
 
     /// The turn with its last item only, as the peer shows it; said to be unsaved where it is.
@@ -505,15 +330,4 @@ impl Owner {
 enum Beginning {
     OfTurn,
     OfSteer,
-}
-
-fn sum(one: &TokenUsageBreakdown, other: &TokenUsageBreakdown) -> TokenUsageBreakdown {
-    TokenUsageBreakdown {
-        cache_write_input_tokens: one.cache_write_input_tokens.saturating_add(other.cache_write_input_tokens),
-        cached_input_tokens: one.cached_input_tokens.saturating_add(other.cached_input_tokens),
-        input_tokens: one.input_tokens.saturating_add(other.input_tokens),
-        output_tokens: one.output_tokens.saturating_add(other.output_tokens),
-        reasoning_output_tokens: one.reasoning_output_tokens.saturating_add(other.reasoning_output_tokens),
-        total_tokens: one.total_tokens.saturating_add(other.total_tokens),
-    }
 }
