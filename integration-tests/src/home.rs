@@ -4,8 +4,8 @@ mod pid_one;
 mod server;
 mod setup;
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -91,7 +91,10 @@ impl Home {
             }
             None => None,
         };
-        fs::write(folder.path().join("home/config.toml"), setup.config())?;
+        let settings = folder.path().join("home/config.toml");
+        fs::write(&settings, setup.config())?;
+        // Its helpers have variables, which may be secrets: a server warns of a file that others can read.
+        fs::set_permissions(&settings, Permissions::from_mode(0o600))?;
         let server = Server::start(&setup, folder.path()).await?;
         Ok(Self { setup, folder, server, histories, finished: false })
     }
