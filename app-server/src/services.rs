@@ -28,6 +28,7 @@ use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::Registry;
 use crate::thread::subscribers::Subscribers;
 use crate::turn::context;
+use crate::turn::conversation_cache::ConversationCache;
 use crate::turn::surroundings::Surroundings;
 
 /// Where clients come in, once they can.
@@ -97,6 +98,8 @@ pub struct Services {
     pub counters: Counters,
     /// The models.
     pub providers: Providers,
+    /// The conversations of loaded threads.
+    pub conversations: Arc<ConversationCache>,
 }
 
 impl Services {

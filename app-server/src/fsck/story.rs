@@ -155,6 +155,7 @@ impl Story {
             | RecordBody::Usage(_)
             | RecordBody::Compacted(_)
             | RecordBody::ItemsInjected(_)
+            | RecordBody::FilesRead(_)
             | RecordBody::Archived(_)
             | RecordBody::Unarchived(_)
             | RecordBody::Imported(_)

@@ -15,7 +15,7 @@ use super::talk::{Talk, TalkTurn};
 use crate::clock::WallMs;
 use crate::home::Term;
 use crate::rollout::record::{
-    Compacted, Imported, ItemCompleted, ItemStarted, Record, RecordBody, ThreadClosed, ThreadMeta,
+    Compacted, Imported, ItemCompleted, ItemStarted, Kept, Record, RecordBody, ThreadClosed, ThreadMeta,
     ThreadNamed, ThreadOpened, TurnStarted, Usage,
 };
 use crate::thread::history::{History, cut_short};
@@ -106,7 +106,7 @@ impl Made {
             self.add(at, ItemCompleted { turn_id: turn_id.clone(), item });
         }
         if let Some(summary) = turn.summary {
-            self.add(turn.last, Compacted { turn_id: turn_id.clone(), summary });
+            self.add(turn.last, Compacted { turn_id: turn_id.clone(), summary, kept: Kept::Messages });
         }
         if let Some(usage) = turn.usage {
             self.add(turn.last, Usage { turn_id: turn_id.clone(), usage });

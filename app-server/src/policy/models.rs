@@ -10,9 +10,20 @@ pub const INSTRUCTIONS: &str = "You are a helpful assistant in a conversation wi
 pub const FRIENDLY: &str = "Be warm and friendly in what you say.";
 /// What a model is told of a pragmatic tone.
 pub const PRAGMATIC: &str = "Be matter-of-fact: say what is needed, and nothing beside it.";
-/// Bytes of a rollout that a conversation is read back over, while no summary stands before. Origin: guess; above what the
-/// largest context windows take, so that the window is what bounds it.
-pub const CONVERSATION_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of pictures in one request, as they are sent. Above it a note replaces the oldest. Origin: Anthropic takes requests of
+/// 32 MB; two of the largest pictures that a message may have fit.
+pub const REQUEST_PICTURE_BYTES: usize = 28 * 1024 * 1024;
+/// Bytes of texts of tool results in one request. Above it a note replaces the oldest. Origin: guess; above what the largest
+/// context windows take, so that compaction comes first.
+pub const REQUEST_RESULT_BYTES: usize = 16 * 1024 * 1024;
+/// Where one of these is exceeded, this part of it is freed beyond that, so that the next picture does not change the beginning
+/// of the request again: one in so many. Origin: guess; providers cache the beginning.
+pub const REQUEST_HEADROOM: usize = 8;
+/// Bytes of a thread's conversation that are kept between its turns; the turn after a longer one reads the rollout. Origin:
+/// guess; the largest context window is about that much text.
+pub const CONVERSATION_CACHED: usize = 4 * 1024 * 1024;
+/// Bytes of such conversations of all threads. Origin: guess; 16 of the longest, or hundreds of usual ones.
+pub const CONVERSATIONS_CACHED: usize = 64 * 1024 * 1024;
 /// Tokens that a model takes of which nothing is known, and the settings say nothing. Origin: what the current models of
 /// every provider take at the least.
 pub const CONTEXT_WINDOW: i64 = 128_000;

@@ -14,9 +14,11 @@ use skein_protocol::turn::{TurnError, TurnStatus, UserInput};
 use crate::clock::WallMs;
 
 mod answer;
+mod files;
 mod thread;
 
 pub use answer::*;
+pub use files::*;
 pub use thread::*;
 
 /// One record of a rollout.
@@ -165,6 +167,8 @@ records! {
     ItemCompleted = "item.completed";
     /// A model's answer calls tools.
     ModelAnswer = "model.answer";
+    /// Files that a message names were read for a model.
+    FilesRead = "files.read";
     /// A turn is done.
     TurnCompleted = "turn.completed";
     /// What the model has used.
@@ -371,6 +375,26 @@ pub struct Compacted {
     pub turn_id: TurnId,
     /// What the model is told instead of everything before.
     pub summary: String,
+    /// What of it stays at the end, word for word. Missing where an earlier version has written it.
+    #[serde(default, skip_serializing_if = "Kept::is_messages")]
+    pub kept: Kept,
+}
+
+/// What a compaction keeps of the end of a conversation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Kept {
+    /// Messages that no model has answered.
+    #[default]
+    Messages,
+    /// These, and before them the last answer with its calls and their results, when no model has read the results.
+    Results,
+}
+
+impl Kept {
+    fn is_messages(&self) -> bool {
+        *self == Self::Messages
+    }
 }
 
 /// `items.injected`.

@@ -20,7 +20,7 @@ use super::history::History;
 use super::outgoing::Notice;
 use super::subscribers::Broadcast;
 use crate::clock::WallMs;
-use crate::rollout::record::{Record, RecordBody, Reverted, TurnCompleted, Usage};
+use crate::rollout::record::{ItemCompleted, Record, RecordBody, Reverted, TurnCompleted, Usage};
 
 #[cfg(test)]
 mod tests;
@@ -161,11 +161,7 @@ impl Replayer {
                 let params = item_started(thread_id, &started.turn_id, started.item.clone());
                 Some(self.notice::<ItemStartedNotice>(&params, seq, at))
             }
-            RecordBody::ItemCompleted(done) => {
-                self.see_completed(&done.item);
-                let params = item_completed(thread_id, &done.turn_id, done.item.clone());
-                Some(self.notice::<ItemCompletedNotice>(&params, seq, at))
-            }
+            RecordBody::ItemCompleted(done) => Some(self.item_completed(done, seq, at)),
             RecordBody::TurnCompleted(done) => {
                 Some(self.notice::<TurnCompletedNotice>(&self.ended(done, at), seq, at))
             }
@@ -184,12 +180,19 @@ impl Replayer {
             | RecordBody::Compacted(_)
             | RecordBody::ItemsInjected(_)
             | RecordBody::ModelAnswer(_)
+            | RecordBody::FilesRead(_)
             | RecordBody::Archived(_)
             | RecordBody::Unarchived(_)
             | RecordBody::Imported(_)
             | RecordBody::Forked(_)
             | RecordBody::Unknown(_) => None,
         }
+    }
+
+    fn item_completed(&mut self, done: &ItemCompleted, seq: EventSeq, at: WallMs) -> Broadcast {
+        self.see_completed(&done.item);
+        let params = item_completed(self.thread, &done.turn_id, done.item.clone());
+        self.notice::<ItemCompletedNotice>(&params, seq, at)
     }
 
     fn usage_told(&self, usage: &Usage, seq: EventSeq, at: WallMs) -> Broadcast {

@@ -377,9 +377,11 @@ fn as_records(history: &History) -> Vec<Record> {
 fn matters_to_a_model(body: &RecordBody) -> bool {
     matches!(
         body,
-        RecordBody::ItemCompleted(_)
+        RecordBody::ItemStarted(_)
+            | RecordBody::ItemCompleted(_)
             | RecordBody::ItemsInjected(_)
             | RecordBody::ModelAnswer(_)
+            | RecordBody::FilesRead(_)
             | RecordBody::Compacted(_)
             | RecordBody::Usage(_)
     )
@@ -438,6 +440,7 @@ fn changes_row(body: &RecordBody) -> bool {
         | RecordBody::Compacted(_)
         | RecordBody::ItemsInjected(_)
         | RecordBody::ModelAnswer(_)
+        | RecordBody::FilesRead(_)
         | RecordBody::Unknown(_) => false,
     }
 }

@@ -1,7 +1,7 @@
 //! What the user adds while a turn runs: it is put in before the model is asked again.
 
-use super::conversation::{self, Piece};
-use super::{Added, Running, Stop};
+use super::conversation::{self, UnreadFile};
+use super::{Added, Running, Stop, input};
 use crate::provider::Entry;
 
 impl Running {
@@ -16,12 +16,17 @@ impl Running {
         Ok(())
     }
 
-    /// Puts in what the user has added. The client has been told that it is taken: what cannot be read of it is a note.
+    /// Puts in what the user has added. The client knows that it is taken: a note stands for a file that cannot be read.
     pub(super) async fn add(&self, history: &mut Vec<Entry>, added: Added) -> Result<(), Stop> {
-        let pieces = added.context.iter().filter_map(conversation::of_injected);
-        for piece in pieces.chain([Piece::Said(added.input)]) {
-            history.push(self.entry(piece).await?);
+        history.extend(added.context.iter().filter_map(conversation::of_injected));
+        let mut message = Entry::User(input::content(&added.input));
+        let named = |file| UnreadFile { item: Some(added.item.clone()), file };
+        for (file, found) in
+            self.read_files(input::files(&added.input).into_iter().map(named).collect()).await?
+        {
+            input::put_file(&mut message, file.file.at, &found);
         }
+        history.push(message);
         Ok(())
     }
 

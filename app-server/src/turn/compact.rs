@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::{Report, Running, Stop, conversation, result, size};
 use crate::policy;
 use crate::provider::{Content, Entry, ModelEvent, Prompt, ProviderError, Stopped, ToolChoice, ToolSpec};
+use crate::rollout::record::Kept;
 
 /// What the model is asked for.
 const TASK: &str = "Write a summary of this conversation for whoever goes on with it and will not see it: what the user \
@@ -30,7 +31,7 @@ impl Running {
             return Ok(());
         }
         if makes_room(&prompt.history, self.job.terms.compact_at) {
-            return self.compact(prompt).await;
+            return self.compact(prompt, Kept::Results).await;
         }
         let at = self.job.terms.compact_at;
         self.report(Report::WarningOnce(format!(
@@ -42,27 +43,27 @@ impl Running {
         Ok(())
     }
 
-    /// Replaces what was said by a summary. What the user said last, and nobody has answered, stays as it is. Where nothing was answered since the last summary, nothing is replaced, and the
-    /// item says that this is done.
-    pub(super) async fn compact(&mut self, prompt: &mut Prompt) -> Result<(), Stop> {
+    /// Replaces the conversation by a summary, but for the end that `kept` names. Where there is nothing to replace, nothing is,
+    /// and the item says that this is done.
+    pub(super) async fn compact(&mut self, prompt: &mut Prompt, kept: Kept) -> Result<(), Stop> {
         let id = self.new_item_id();
         let item =
             self.begin(ThreadItem::from(ThreadItemBody::ContextCompaction(ContextCompactionItem { id })));
         self.report(Report::ItemStarted(item.clone())).await;
-        if is_worth_it(&prompt.history) {
-            self.replace(prompt).await?;
+        if is_worth_it(&prompt.history, kept) {
+            self.replace(prompt, kept).await?;
         }
         self.report(Report::ItemCompleted(item)).await;
         Ok(())
     }
 
-    async fn replace(&mut self, prompt: &mut Prompt) -> Result<(), Stop> {
-        let stays = prompt.history.split_off(answered(&prompt.history));
+    async fn replace(&mut self, prompt: &mut Prompt, kept: Kept) -> Result<(), Stop> {
+        let stays = prompt.history.split_off(replaced(&prompt.history, kept).len());
         let summary = self.summary(prompt).await?;
         prompt.history = vec![conversation::summary(&summary)];
         prompt.history.extend(stays);
         self.context_tokens = 0;
-        self.report(Report::Compacted(summary)).await;
+        self.report(Report::Compacted { summary, kept }).await;
         self.report(Report::Context(prompt.estimated_tokens())).await;
         Ok(())
     }
@@ -188,21 +189,23 @@ fn may_fit_shortened(error: &ProviderError) -> bool {
     is_too_long(error) || matches!(error.info, Some(CodexErrorInfo::BadRequest))
 }
 
-/// How many entries a summary replaces: all but what was said last, and not answered.
-fn answered(history: &[Entry]) -> usize {
-    history.iter().rposition(|entry| !conversation::waits(entry)).map_or(0, |last| last + 1)
+/// The entries that a summary replaces: all but the end that is kept.
+fn replaced(history: &[Entry], kept: Kept) -> &[Entry] {
+    let stays = conversation::kept(history.iter(), kept);
+    history.split_at(history.len().saturating_sub(stays)).0
 }
 
 /// Whether there is more to replace than a summary.
-pub(super) fn is_worth_it(history: &[Entry]) -> bool {
-    history.iter().any(conversation::is_answer)
+pub(super) fn is_worth_it(history: &[Entry], kept: Kept) -> bool {
+    replaced(history, kept).iter().any(conversation::is_answer)
 }
 
 /// Whether a compaction makes room: it replaces everything once, and then again when something of size has come since.
 fn makes_room(history: &[Entry], compact_at: i64) -> bool {
-    let since = history.iter().rposition(is_summary).map(|at| size::tokens(history.iter().skip(at + 1)));
+    let replaced = replaced(history, Kept::Results);
+    let since = replaced.iter().rposition(is_summary).map(|at| size::tokens(replaced.iter().skip(at + 1)));
     let worth = compact_at.saturating_mul(policy::COMPACT_AGAIN_PERCENT) / 100;
-    is_worth_it(history) && since.is_none_or(|tokens| tokens >= worth)
+    replaced.iter().any(conversation::is_answer) && since.is_none_or(|tokens| tokens >= worth)
 }
 
 fn is_summary(entry: &Entry) -> bool {

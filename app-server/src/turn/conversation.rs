@@ -1,69 +1,45 @@
-//! What the records of a thread are for a model: who said what, what was called and what came of it. Pure.
+//! The conversation that a model reads: a fold of a thread's records, oldest first. Pure.
 //!
-//! Items are taken as they were completed. An answer that called tools is told in the words of its provider, with its thoughts:
-//! so a request begins with what an earlier one had, which providers remember. What a model thought in other answers is left
-//! out: it was never sent, and providers do not want it. What the conversation knows of things that other programs did (a command, a change
-//! of a file) is told as a note.
+//! A message stands where its item began, so that a message that the user adds in the middle of an answer follows the text
+//! that it interrupts, as it did in the turn itself. An answer that called tools keeps the provider's own form, with its
+//! thoughts: a request then begins with the bytes of an earlier one, which providers cache. Thoughts of other answers are
+//! left out, because no request had them. Work of other programs (a command, a change of a file) becomes a note.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 use skein_protocol::ids::ItemId;
-use skein_protocol::item::{CommandExecutionItem, ThreadItem, ThreadItemBody};
-use skein_protocol::response_item::{
-    ContentItem, FunctionCallOutputBody, FunctionCallOutputContentItem, InputImageSource, MessagePhase,
-    ResponseItem,
+use skein_protocol::item::{ThreadItem, ThreadItemBody};
+use skein_protocol::response_item::MessagePhase;
+use skein_protocol::turn::UserInput;
+
+use super::budget::{self, Weight};
+use super::input::{self, LocalFile};
+use crate::provider::{AssistantMessage, Callee, Content, Entry, Reasoning, ToolCall, ToolResult};
+use crate::rollout::record::{
+    Compacted, FileContent, FilesRead, ItemsInjected, Kept, ModelAnswer, RecordBody, Said, SaidCall, Usage,
 };
-use skein_protocol::turn::{MediaSource, UserInput};
 
-use super::result;
-use crate::policy;
-use crate::provider::{AssistantMessage, Callee, Content, Entry, Reasoning, ToolCall, ToolResult, tool_name};
-use crate::rollout::record::{ModelAnswer, Record, RecordBody, Said, TakenBack};
+mod items;
 
-/// A piece of a conversation before files that it names are read.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Piece {
-    /// What the user said, as the client sent it.
-    Said(Vec<UserInput>),
-    /// Anything else.
-    Entry(Entry),
-}
-
-impl Piece {
-    fn waits(&self) -> bool {
-        match self {
-            Self::Said(_) => true,
-            Self::Entry(entry) => waits(entry),
-        }
-    }
-}
+pub use items::of_injected;
 
 /// How the message begins that stands for history.
 const SUMMARY: &str = "What was said before this message was replaced by a summary of it:\n\n";
 
-/// What a model is told of history that was replaced by `summary`.
+/// The message that replaces history by `summary`.
 #[must_use]
 pub fn summary(summary: &str) -> Entry {
     Entry::User(vec![Content::Text(format!("{SUMMARY}{summary}"))])
 }
 
-/// Whether it stands for history.
+/// Whether a message is a summary of history.
 #[must_use]
 pub fn is_summary(content: &[Content]) -> bool {
     content.first().and_then(Content::as_text).is_some_and(|text| text.starts_with(SUMMARY))
 }
 
-/// What was said, and how much that is.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Conversation {
-    /// Oldest first.
-    pub pieces: Vec<Piece>,
-    /// Tokens that it had when it was last sent; 0 when it was not since a summary replaced what came before.
-    pub tokens: i64,
-}
-
-/// Whom a conversation is told to.
+/// The model that a conversation is for. Its own forms of an answer go back to it only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipient {
     /// The provider, by its name in the settings.
@@ -72,48 +48,96 @@ pub struct Recipient {
     pub model: String,
 }
 
-/// The conversation of these records, which are in their order, without what was taken back, as `to` is told it.
-#[must_use]
-pub fn of(records: &[Record], taken_back: &[TakenBack], to: &Recipient) -> Conversation {
-    let mut reader = Reader { to: Some(to), ..Reader::default() };
-    let counts = |record: &&Record| !taken_back.iter().any(|cut| cut.holds(record.seq));
-    for record in records.iter().filter(counts) {
-        reader.take(&record.body);
+/// A conversation, folded from records one at a time.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Conversation {
+    /// Oldest first.
+    parts: Vec<Part>,
+    /// The provider's ids of calls whose items have not completed.
+    calls: HashMap<ItemId, String>,
+    /// What counts against the budget.
+    weight: Weight,
+    /// Whether large results or pictures were replaced by notes, to stay within the budget.
+    trimmed: bool,
+    /// Tokens of the last request and its answer; 0 after a summary.
+    tokens: i64,
+}
+
+/// The entries of one item, or the place where those of an open item will stand.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Part {
+    item: Option<ItemId>,
+    entries: Vec<Entry>,
+    /// Files that the message names, and nobody has read yet.
+    files: Vec<LocalFile>,
+}
+
+/// A file that a message names, and nobody has read yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadFile {
+    /// The message; none where no record has it.
+    pub item: Option<ItemId>,
+    /// The file, and its place in the message.
+    pub file: LocalFile,
+}
+
+impl From<Entry> for Part {
+    fn from(entry: Entry) -> Self {
+        Self { entries: vec![entry], ..Self::default() }
     }
-    reader.told
 }
 
-/// Takes the records of a conversation.
-#[derive(Debug, Default)]
-struct Reader<'a> {
-    told: Conversation,
-    /// Who gets its own forms back.
-    to: Option<&'a Recipient>,
-    /// Messages that no answer has named yet: their items, and where they stand.
-    messages: Vec<(&'a ItemId, usize)>,
-    /// What providers call the calls of items that follow.
-    calls: HashMap<&'a ItemId, &'a str>,
+impl Part {
+    /// The place of an item that is open.
+    fn reserved(item: &ItemId) -> Self {
+        Self { item: Some(item.clone()), ..Self::default() }
+    }
+
+    fn is(&self, item: &ItemId) -> bool {
+        self.item.as_ref() == Some(item)
+    }
+
+    fn phase(&self) -> Option<MessagePhase> {
+        self.entries.iter().find_map(|entry| match entry {
+            Entry::Assistant(message) => message.phase,
+            Entry::User(_)
+            | Entry::Developer(_)
+            | Entry::Reasoning(_)
+            | Entry::Call(_)
+            | Entry::Result(_) => None,
+        })
+    }
+
+    /// Keeps only the result of a call, under the provider's id for it: the answer has the call itself.
+    fn answers(&mut self, call: &str) {
+        self.entries.retain(|entry| !matches!(entry, Entry::Call(_)));
+        for entry in &mut self.entries {
+            if let Entry::Result(result) = entry {
+                call.clone_into(&mut result.id);
+            }
+        }
+    }
 }
 
-impl<'a> Reader<'a> {
-    fn take(&mut self, body: &'a RecordBody) {
+impl Conversation {
+    /// A conversation of one message that no record has.
+    #[must_use]
+    pub fn of_input(input: &[UserInput]) -> Self {
+        let files = input::files(input);
+        let part = Part { files, ..Part::from(Entry::User(input::content(input))) };
+        Self { parts: vec![part], ..Self::default() }
+    }
+
+    /// Takes the next record, for the model `to`.
+    pub fn take(&mut self, body: &RecordBody, to: &Recipient) {
         match body {
+            RecordBody::ItemStarted(started) => self.parts.push(Part::reserved(started.item.id())),
             RecordBody::ItemCompleted(completed) => self.take_item(&completed.item),
-            RecordBody::ModelAnswer(answer) => self.take_answer(answer),
-            RecordBody::ItemsInjected(injected) => {
-                self.told.pieces.extend(injected.items.iter().filter_map(of_injected));
-            }
-            RecordBody::Usage(usage) => {
-                let last = usage.usage.last;
-                // What a compaction leaves is only estimated, and asks for no other one.
-                if last.input_tokens > 0 || last.output_tokens > 0 {
-                    self.told.tokens = last.total_tokens;
-                }
-            }
-            RecordBody::Compacted(compacted) => {
-                self.messages.clear();
-                self.told = summed_up(&mut self.told, &compacted.summary);
-            }
+            RecordBody::ModelAnswer(answer) => self.take_answer(answer, to),
+            RecordBody::FilesRead(read) => self.take_files(read),
+            RecordBody::ItemsInjected(injected) => self.take_injected(injected),
+            RecordBody::Usage(usage) => self.take_usage(usage),
+            RecordBody::Compacted(compacted) => self.compact(compacted),
             RecordBody::ThreadCreated(_)
             | RecordBody::ThreadOpened(_)
             | RecordBody::ThreadClosed(_)
@@ -122,7 +146,6 @@ impl<'a> Reader<'a> {
             | RecordBody::ThreadRead(_)
             | RecordBody::ThreadGoal(_)
             | RecordBody::TurnStarted(_)
-            | RecordBody::ItemStarted(_)
             | RecordBody::ItemCheckpoint(_)
             | RecordBody::TurnCompleted(_)
             | RecordBody::Reverted(_)
@@ -132,95 +155,255 @@ impl<'a> Reader<'a> {
             | RecordBody::Imported(_)
             | RecordBody::Unknown(_) => {}
         }
+        self.trim();
     }
 
-    /// An item. Of a call that an answer has told there is only the result.
-    fn take_item(&mut self, item: &'a ThreadItem) {
-        let mut pieces = of_item(item);
-        if let Some(id) = self.calls.remove(item.id()) {
-            pieces.retain(|piece| !matches!(piece, Piece::Entry(Entry::Call(_))));
-            for piece in &mut pieces {
-                if let Piece::Entry(Entry::Result(result)) = piece {
-                    id.clone_into(&mut result.id);
-                }
-            }
-        }
-        let is_text = matches!(item.body, ThreadItemBody::AgentMessage(_) | ThreadItemBody::Plan(_));
-        if is_text && !pieces.is_empty() {
-            self.messages.push((item.id(), self.told.pieces.len()));
-        }
-        self.told.pieces.extend(pieces);
+    /// Its entries, oldest first, for a request.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Entry> {
+        self.all().cloned().collect()
     }
 
-    /// An answer in its order. Its texts stand before, as items, and its calls follow.
-    fn take_answer(&mut self, answer: &'a ModelAnswer) {
-        let mut texts = self.texts_of(answer);
-        let own = self.to.is_some_and(|to| to.provider == answer.provider && to.model == answer.model);
-        let mut refused = Vec::new();
+    /// Tokens of the last request and its answer; 0 when no request was sent since the last summary.
+    #[must_use]
+    pub fn tokens(&self) -> i64 {
+        self.tokens
+    }
+
+    /// Whether notes stand for large results or pictures, because all of them are too much for a request.
+    #[must_use]
+    pub fn is_trimmed(&self) -> bool {
+        self.trimmed
+    }
+
+    /// About its size in memory, bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let of = |part: &Part| size_of::<Part>() + part.entries.iter().map(budget::bytes).sum::<usize>();
+        self.parts.iter().map(of).sum()
+    }
+
+    /// The files that its messages name, and nobody has read yet, oldest first.
+    #[must_use]
+    pub fn unread_files(&self) -> Vec<UnreadFile> {
+        let of = |part: &Part| {
+            let named = |file: &LocalFile| UnreadFile { item: part.item.clone(), file: file.clone() };
+            part.files.iter().map(named).collect::<Vec<_>>()
+        };
+        self.parts.iter().flat_map(of).collect()
+    }
+
+    /// Puts what was found in a file into the place where its message names it.
+    pub fn put_file(&mut self, item: Option<&ItemId>, at: usize, found: &FileContent) {
+        let names =
+            |part: &&mut Part| part.item.as_ref() == item && part.files.iter().any(|file| file.at == at);
+        let Some(part) = self.parts.iter_mut().rev().find(names) else { return };
+        part.files.retain(|file| file.at != at);
+        for entry in &mut part.entries {
+            input::put_file(entry, at, found);
+            self.weight.add(Weight::of([&*entry].into_iter()));
+        }
+        self.trim();
+    }
+
+    fn all(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.parts.iter().flat_map(|part| &part.entries)
+    }
+
+    /// Takes an item at its end. The entries stand where the item began.
+    fn take_item(&mut self, item: &ThreadItem) {
+        let mut part =
+            Part { item: Some(item.id().clone()), entries: items::of_item(item), files: Vec::new() };
+        if let ThreadItemBody::UserMessage(message) = &item.body {
+            part.files = input::files(&message.content);
+        }
+        if let Some(call) = self.calls.remove(item.id()) {
+            part.answers(&call);
+        }
+        self.weight.add(Weight::of(part.entries.iter()));
+        let reserved = self.parts.iter().rposition(|there| there.is(item.id()) && there.entries.is_empty());
+        match reserved {
+            Some(at) if part.entries.is_empty() => drop(self.parts.remove(at)),
+            Some(at) => self.parts.splice(at..=at, [part]).for_each(drop),
+            None if part.entries.is_empty() => {}
+            None => self.parts.push(part),
+        }
+    }
+
+    /// Takes an answer that called tools: its pieces in their order, and then a place for the result of each call. The
+    /// answer stands where its first item began.
+    fn take_answer(&mut self, answer: &ModelAnswer, to: &Recipient) {
+        let own = to.provider == answer.provider && to.model == answer.model;
+        let named = named(answer);
+        let begins = self.begin_of(&named);
+        let cut = answer.cut_by.as_ref().and_then(|message| self.begin_of_message(message));
+        let behind = self.parts.split_off(begins.min(cut.unwrap_or(begins)));
+        let is_named = |part: &Part| part.item.as_ref().is_some_and(|id| named.contains(id));
+        let (its, others): (Vec<Part>, Vec<Part>) = behind.into_iter().partition(is_named);
+        let mut its: HashMap<ItemId, Part> =
+            its.into_iter().filter_map(|part| Some((part.item.clone()?, part))).collect();
+        let mut results = Vec::new();
         for said in &answer.said {
             match said {
-                Said::Text { item_id } => self.told.pieces.extend(texts.remove(item_id)),
+                Said::Text { item_id } => self.parts.extend(its.remove(item_id)),
                 Said::Raw { text, item_ids } => {
-                    let phase = item_ids.iter().filter_map(|id| texts.remove(id)).find_map(phase_of);
+                    let phase = item_ids.iter().filter_map(|id| its.remove(id)).find_map(|part| part.phase());
                     let message = AssistantMessage { text: text.clone(), phase };
-                    self.told.pieces.push(Piece::Entry(Entry::Assistant(message)));
+                    self.parts.push(Entry::Assistant(message).into());
                 }
                 Said::Thought { own_form } if own => {
-                    let own_form = Some(own_form.clone());
-                    let thought = Reasoning { own_form, ..Reasoning::default() };
-                    self.told.pieces.push(Piece::Entry(Entry::Reasoning(thought)));
+                    let thought = Reasoning { own_form: Some(own_form.clone()), ..Reasoning::default() };
+                    self.parts.push(Entry::Reasoning(thought).into());
                 }
                 Said::Thought { .. } => {}
                 Said::Call(call) => {
-                    if let Some(item) = &call.item_id {
-                        self.calls.insert(item, &call.id);
-                    }
-                    let more = if own { call.more.clone() } else { Map::new() };
-                    let callee = Callee::Offered(call.name.clone());
-                    let entry = ToolCall { more, ..ToolCall::new(&call.id, callee, &call.arguments) };
-                    self.told.pieces.push(Piece::Entry(Entry::Call(entry)));
-                    let why = call.refused.as_ref();
-                    refused.extend(why.map(|why| Entry::Result(ToolResult::text(&call.id, why, true))));
+                    self.parts.push(Entry::Call(as_called(call, own)).into());
+                    let shown = call.item_id.as_ref().map(|id| (id, its.remove(id)));
+                    results.extend(self.result(call, shown));
                 }
             }
         }
-        self.told.pieces.extend(refused.into_iter().map(Piece::Entry));
+        self.parts.extend(results);
+        self.parts.extend(others);
     }
 
-    /// Takes the texts of an answer out of where they stand.
-    fn texts_of(&mut self, answer: &ModelAnswer) -> HashMap<&'a ItemId, Piece> {
-        let named = |id: &ItemId| {
-            answer.said.iter().any(|said| match said {
-                Said::Text { item_id } => item_id == id,
-                Said::Raw { item_ids, .. } => item_ids.contains(id),
-                Said::Thought { .. } | Said::Call(_) => false,
-            })
-        };
-        let messages = std::mem::take(&mut self.messages);
-        let texts = messages.into_iter().rev().filter(|(id, _)| named(id));
-        texts.map(|(id, at)| (id, self.told.pieces.remove(at))).collect()
+    /// Where the first of these items stands; the end where none of them does.
+    fn begin_of(&self, items: &HashSet<&ItemId>) -> usize {
+        let is_one = |part: &Part| part.item.as_ref().is_some_and(|id| items.contains(id));
+        let places = (0..self.parts.len()).rev().filter(|at| self.parts.get(*at).is_some_and(is_one));
+        // They are among the newest: the search ends with the last of them.
+        places.take(items.len()).last().unwrap_or(self.parts.len())
+    }
+
+    /// Where a message stands, with what the client has injected beside it.
+    fn begin_of_message(&self, item: &ItemId) -> Option<usize> {
+        let mut at = self.parts.iter().rposition(|part| part.is(item))?;
+        let is_beside = |part: &Part| part.item.is_none() && part.entries.iter().all(waits);
+        while let Some(before) = at.checked_sub(1)
+            && self.parts.get(before).is_some_and(is_beside)
+        {
+            at = before;
+        }
+        Some(at)
+    }
+
+    /// The result of a call, or the place for the result of one that goes on.
+    fn result(&mut self, call: &SaidCall, shown: Option<(&ItemId, Option<Part>)>) -> Option<Part> {
+        if let Some(why) = &call.refused {
+            return Some(Entry::Result(ToolResult::text(&call.id, why, true)).into());
+        }
+        let (item, part) = shown?;
+        let mut part = part.unwrap_or_else(|| Part::reserved(item));
+        if part.entries.is_empty() {
+            self.calls.insert(item.clone(), call.id.clone());
+        } else {
+            part.answers(&call.id);
+        }
+        Some(part)
+    }
+
+    fn take_files(&mut self, read: &FilesRead) {
+        for file in &read.files {
+            self.put_file(Some(&read.item_id), file.at, &file.content);
+        }
+    }
+
+    fn take_injected(&mut self, injected: &ItemsInjected) {
+        for entry in injected.items.iter().filter_map(of_injected) {
+            self.weight.add(Weight::of([&entry].into_iter()));
+            self.parts.push(entry.into());
+        }
+    }
+
+    fn take_usage(&mut self, usage: &Usage) {
+        let last = usage.usage.last;
+        // A compaction only estimates what it leaves, and an estimate does not cause the next compaction.
+        if last.input_tokens > 0 || last.output_tokens > 0 {
+            self.tokens = last.total_tokens;
+        }
+    }
+
+    /// Replaces history by a summary, but for the end that the record says was kept.
+    fn compact(&mut self, compacted: &Compacted) {
+        let mut left = kept(self.all(), compacted.kept);
+        let mut at = self.parts.len();
+        while let Some(part) = at.checked_sub(1).and_then(|before| self.parts.get(before))
+            && (part.entries.is_empty() || left >= part.entries.len())
+        {
+            left = left.saturating_sub(part.entries.len());
+            at -= 1;
+        }
+        let stays = self.parts.split_off(at);
+        self.parts = vec![summary(&compacted.summary).into()];
+        self.parts.extend(stays);
+        self.weight = Weight::of(self.all());
+        self.trimmed = false;
+        self.tokens = 0;
+    }
+
+    fn trim(&mut self) {
+        if !self.weight.is_too_much() {
+            return;
+        }
+        let entries = self.parts.iter_mut().flat_map(|part| &mut part.entries);
+        self.trimmed |= budget::fit(entries.collect());
+        self.weight = Weight::of(self.all());
     }
 }
 
-fn phase_of(piece: Piece) -> Option<MessagePhase> {
-    if let Piece::Entry(Entry::Assistant(message)) = piece { message.phase } else { None }
+fn as_called(call: &SaidCall, own: bool) -> ToolCall {
+    let more = if own { call.more.clone() } else { Map::new() };
+    ToolCall { more, ..ToolCall::new(&call.id, Callee::Offered(call.name.clone()), &call.arguments) }
 }
 
-/// What is left when a summary replaces what was said: the summary, and what was said last, which nobody had answered. What the
-/// request for the summary cost is not what the conversation has now.
-fn summed_up(told: &mut Conversation, text: &str) -> Conversation {
-    let answered = told.pieces.iter().rposition(|piece| !piece.waits());
-    let unanswered = told.pieces.split_off(answered.map_or(0, |last| last + 1));
-    let pieces = std::iter::once(Piece::Entry(summary(text))).chain(unanswered).collect();
-    Conversation { pieces, tokens: 0 }
+/// The items that an answer names.
+fn named(answer: &ModelAnswer) -> HashSet<&ItemId> {
+    answer.said.iter().flat_map(items_of).collect()
 }
 
-/// Whether a record answers what stands before it.
+fn items_of(said: &Said) -> Vec<&ItemId> {
+    match said {
+        Said::Text { item_id } => vec![item_id],
+        Said::Raw { item_ids, .. } => item_ids.iter().collect(),
+        Said::Call(call) => call.item_id.iter().collect(),
+        Said::Thought { .. } => Vec::new(),
+    }
+}
+
+/// How many entries at the end of a conversation a compaction keeps.
+pub fn kept<'a>(entries: impl DoubleEndedIterator<Item = &'a Entry>, what: Kept) -> usize {
+    let mut back = entries.rev().peekable();
+    let mut count = 0;
+    while back.next_if(|entry| waits(entry)).is_some() {
+        count += 1;
+    }
+    let has_results = back.peek().is_some_and(|entry| matches!(entry, Entry::Result(_)));
+    if what == Kept::Messages || !has_results {
+        return count;
+    }
+    while back.next_if(|entry| matches!(entry, Entry::Result(_))).is_some() {
+        count += 1;
+    }
+    let of_the_answer = |entry: &&Entry| match entry {
+        Entry::Assistant(_) | Entry::Reasoning(_) | Entry::Call(_) => true,
+        Entry::User(_) | Entry::Developer(_) | Entry::Result(_) => false,
+    };
+    while back.next_if(of_the_answer).is_some() {
+        count += 1;
+    }
+    count
+}
+
+/// Whether a record adds something that a model said or did.
 #[must_use]
 pub fn answers(body: &RecordBody) -> bool {
-    let mut reader = Reader::default();
-    reader.take(body);
-    reader.told.pieces.iter().any(|piece| matches!(piece, Piece::Entry(entry) if is_answer(entry)))
+    if let RecordBody::ItemCompleted(completed) = body {
+        items::of_item(&completed.item).iter().any(is_answer)
+    } else if let RecordBody::ItemsInjected(injected) = body {
+        injected.items.iter().filter_map(of_injected).any(|entry| is_answer(&entry))
+    } else {
+        matches!(body, RecordBody::ModelAnswer(_))
+    }
 }
 
 /// Whether a model has said or done it.
@@ -232,139 +415,12 @@ pub fn is_answer(entry: &Entry) -> bool {
     }
 }
 
-/// Whether it is said to a model, by the user or by a client, and nothing that stands for history.
+/// Whether the user or a client says it to a model, and it is no summary.
 #[must_use]
 pub fn waits(entry: &Entry) -> bool {
     let is_summary = matches!(entry, Entry::User(content) if is_summary(content));
     !is_answer(entry) && !is_summary
 }
 
-/// What an item says to a model.
-fn of_item(item: &ThreadItem) -> Vec<Piece> {
-    let entries = match &item.body {
-        ThreadItemBody::UserMessage(message) => return vec![Piece::Said(message.content.clone())],
-        ThreadItemBody::AgentMessage(message) if message.text.is_empty() => Vec::new(),
-        ThreadItemBody::AgentMessage(message) => {
-            vec![Entry::Assistant(AssistantMessage { text: message.text.clone(), phase: message.phase })]
-        }
-        ThreadItemBody::Plan(plan) => vec![Entry::Assistant(plan.text.as_str().into())],
-        ThreadItemBody::McpToolCall(call) => {
-            let callee = Callee::Helper { server: call.server.clone(), tool: call.tool.clone() };
-            let (content, failed) = result::of_call(call);
-            called(call.id.to_string(), callee, call.arguments.to_string(), content, failed)
-        }
-        ThreadItemBody::DynamicToolCall(call) => {
-            let callee = Callee::Offered(tool_name::of_client(call.namespace.as_deref(), &call.tool));
-            let content = result::of_client(call.content_items.as_deref().unwrap_or_default());
-            let failed = call.success != Some(true);
-            called(call.id.to_string(), callee, call.arguments.to_string(), content, failed)
-        }
-        ThreadItemBody::CommandExecution(command) => vec![of_command(command)],
-        ThreadItemBody::FileChange(change) => {
-            let paths: Vec<&str> = change.changes.iter().map(|change| change.path.as_str()).collect();
-            vec![note(format!("Files were changed: {}", paths.join(", ")))]
-        }
-        ThreadItemBody::WebSearch(search) => {
-            vec![note(format!("The web was searched for: {}", search.query))]
-        }
-        ThreadItemBody::HookPrompt(_)
-        | ThreadItemBody::FunctionCallOutput(_)
-        | ThreadItemBody::Reasoning(_)
-        | ThreadItemBody::CollabAgentToolCall(_)
-        | ThreadItemBody::SubAgentActivity(_)
-        | ThreadItemBody::ImageView(_)
-        | ThreadItemBody::Sleep(_)
-        | ThreadItemBody::ImageGeneration(_)
-        | ThreadItemBody::EnteredReviewMode(_)
-        | ThreadItemBody::ExitedReviewMode(_)
-        | ThreadItemBody::ContextCompaction(_) => Vec::new(),
-    };
-    entries.into_iter().map(Piece::Entry).collect()
-}
-
-/// A command that another program has run.
-fn of_command(command: &CommandExecutionItem) -> Entry {
-    let output = command.aggregated_output.as_deref().unwrap_or_default();
-    let output = result::shortened(output, policy::TOOL_RESULT_BYTES);
-    note(format!("A command was run: {}\n{output}", command.command))
-}
-
-fn called(id: String, callee: Callee, arguments: String, content: Vec<Content>, failed: bool) -> Vec<Entry> {
-    let call = ToolCall::new(&id, callee, arguments);
-    vec![Entry::Call(call), Entry::Result(ToolResult { id, content, failed })]
-}
-
-fn note(text: String) -> Entry {
-    Entry::Developer(text)
-}
-
-/// What a client put in, in the words of the model's interface. What a model cannot be told is passed over.
-pub fn of_injected(item: &Value) -> Option<Piece> {
-    let item: ResponseItem = serde_json::from_value(item.clone()).ok()?;
-    match item {
-        ResponseItem::Message { content, role, phase, .. } => of_message(&role, phase, content),
-        ResponseItem::FunctionCall { arguments, call_id, name, namespace, .. } => {
-            let callee = Callee::Offered(tool_name::of_client(namespace.as_deref(), &name));
-            Some(Piece::Entry(Entry::Call(ToolCall::new(call_id, callee, arguments))))
-        }
-        ResponseItem::FunctionCallOutput { call_id: Some(id), output, .. } => {
-            let content = of_output(output);
-            Some(Piece::Entry(Entry::Result(ToolResult { id, content, failed: false })))
-        }
-        ResponseItem::AdditionalTools { .. }
-        | ResponseItem::AgentMessage { .. }
-        | ResponseItem::Reasoning { .. }
-        | ResponseItem::LocalShellCall { .. }
-        | ResponseItem::ToolSearchCall { .. }
-        | ResponseItem::FunctionCallOutput { call_id: None, .. }
-        | ResponseItem::CustomToolCall { .. }
-        | ResponseItem::CustomToolCallOutput { .. }
-        | ResponseItem::ToolSearchOutput { .. }
-        | ResponseItem::WebSearchCall { .. }
-        | ResponseItem::ImageGenerationCall { .. }
-        | ResponseItem::Compaction { .. }
-        | ResponseItem::ConfigurationUpdate { .. }
-        | ResponseItem::CompactionTrigger
-        | ResponseItem::ContextCompaction { .. }
-        | ResponseItem::Other => None,
-    }
-}
-
-fn of_message(role: &str, phase: Option<MessagePhase>, content: Vec<ContentItem>) -> Option<Piece> {
-    let said: Vec<UserInput> = content.into_iter().filter_map(of_content).collect();
-    let texts: Vec<&str> = said.iter().filter_map(UserInput::as_text).collect();
-    match role {
-        "user" => Some(Piece::Said(said)),
-        "assistant" => {
-            Some(Piece::Entry(Entry::Assistant(AssistantMessage { text: texts.join("\n"), phase })))
-        }
-        "developer" | "system" => Some(Piece::Entry(note(texts.join("\n")))),
-        _ => None,
-    }
-}
-
-fn of_content(content: ContentItem) -> Option<UserInput> {
-    match content {
-        ContentItem::InputText { text } | ContentItem::OutputText { text, .. } => Some(UserInput::text(text)),
-        ContentItem::InputImage { detail, source: InputImageSource::ImageUrl(url) } => {
-            Some(UserInput::Image { detail, source: MediaSource::Url(url) })
-        }
-        ContentItem::InputImage { source: InputImageSource::FileId(_), .. }
-        | ContentItem::InputAudio { .. } => None,
-    }
-}
-
-fn of_output(output: FunctionCallOutputBody) -> Vec<Content> {
-    match output {
-        FunctionCallOutputBody::Text(text) => vec![Content::Text(text)],
-        FunctionCallOutputBody::Pieces(pieces) => pieces
-            .into_iter()
-            .filter_map(|piece| match piece {
-                FunctionCallOutputContentItem::InputText { text } => Some(Content::Text(text)),
-                FunctionCallOutputContentItem::InputImage { .. }
-                | FunctionCallOutputContentItem::InputAudio { .. }
-                | FunctionCallOutputContentItem::EncryptedContent { .. } => None,
-            })
-            .collect(),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -8,26 +8,60 @@ use skein_protocol::turn::{MediaSource, UserInput};
 use super::picture;
 use crate::policy;
 use crate::provider::{Content, Entry, Image};
+use crate::rollout::record::FileContent;
 use crate::tasks::{Pool, Tasks};
 
-/// What the user said, now or in an earlier turn. The model reads a note in place of a piece that it cannot be given.
-pub(super) async fn said(input: &[UserInput], tasks: &Tasks) -> Entry {
-    let mut content = Vec::with_capacity(input.len());
-    for piece in input {
-        let given = given(piece, tasks).await;
-        content.push(given.unwrap_or_else(|why| Content::Text(format!("[left out: {why}]"))));
-    }
-    Entry::User(content)
+/// A file that a message names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalFile {
+    /// Which piece of the message names it, counted from 0.
+    pub at: usize,
+    /// Its path, as the client gives it.
+    pub path: String,
 }
 
-async fn given(piece: &UserInput, tasks: &Tasks) -> Result<Content, String> {
+/// The pieces of a message. A note stands for each that a model cannot be given, and for each file that is still to be read.
+pub(super) fn content(input: &[UserInput]) -> Vec<Content> {
+    let given = |piece| given(piece).unwrap_or_else(|why| left_out(&why));
+    input.iter().map(given).collect()
+}
+
+/// The files that a message names.
+pub(super) fn files(input: &[UserInput]) -> Vec<LocalFile> {
+    let file = |(at, piece): (usize, &UserInput)| match piece {
+        UserInput::LocalImage { path, .. } => Some(LocalFile { at, path: path.clone() }),
+        UserInput::Text { .. }
+        | UserInput::Image { .. }
+        | UserInput::Audio { .. }
+        | UserInput::LocalAudio { .. }
+        | UserInput::Skill { .. }
+        | UserInput::Mention { .. } => None,
+    };
+    input.iter().enumerate().filter_map(file).collect()
+}
+
+/// Puts what was found in a file into its place in a message.
+pub(super) fn put_file(message: &mut Entry, at: usize, found: &FileContent) {
+    let Entry::User(content) = message else { return };
+    let Some(place) = content.get_mut(at) else { return };
+    *place = match found.clone() {
+        FileContent::Picture { media_type, base64 } => Content::Image(Image::Data { media_type, base64 }),
+        FileContent::LeftOut { why } => left_out(&why),
+    };
+}
+
+fn left_out(why: &str) -> Content {
+    Content::Text(format!("[left out: {why}]"))
+}
+
+fn given(piece: &UserInput) -> Result<Content, String> {
     match piece {
         UserInput::Text { text, .. } => Ok(Content::Text(text.clone())),
         UserInput::Image { source: MediaSource::Url(url), .. } => of_url(url).map(Content::Image),
         UserInput::Image { source: MediaSource::FileId(id), .. } => {
             Err(format!("the image {id} is known to another service only; send it as a url or a local file"))
         }
-        UserInput::LocalImage { path, .. } => local_image(path, tasks).await.map(Content::Image),
+        UserInput::LocalImage { path, .. } => Err(format!("the image {path} is not read yet")),
         UserInput::Audio { .. } => Err("audio cannot be given to a model; send its text".to_owned()),
         UserInput::LocalAudio { path } => {
             Err(format!("the audio file {path} cannot be given to a model; send its text"))
@@ -58,10 +92,17 @@ fn of_url(url: &str) -> Result<Image, String> {
         .ok_or_else(|| format!("the image in the data: url is none that models take: {kinds}, in base64"))
 }
 
-async fn local_image(path: &str, tasks: &Tasks) -> Result<Image, String> {
+/// Reads a picture that a message names.
+pub(super) async fn read_file(path: &str, tasks: &Tasks) -> FileContent {
     let named = path.to_owned();
     let read = tasks.blocking("input/image", Pool::Inputs, move || read_image(&named)).await;
-    read.unwrap_or_else(|_| Err(format!("the image {path} could not be read; the server's log has more")))
+    let failed = || Err(format!("the image {path} could not be read; the server's log has more"));
+    match read.unwrap_or_else(|_| failed()) {
+        Ok(Image::Data { media_type, base64 }) => FileContent::Picture { media_type, base64 },
+        // Not possible: what is read is data.
+        Ok(Image::Url(url)) => FileContent::LeftOut { why: url },
+        Err(why) => FileContent::LeftOut { why },
+    }
 }
 
 fn read_image(path: &str) -> Result<Image, String> {
@@ -100,8 +141,13 @@ mod tests {
 
     const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and more";
 
-    async fn one(piece: UserInput) -> Result<Content, String> {
-        given(&piece, &Tasks::new()).await
+    async fn read(path: &std::path::Path) -> FileContent {
+        read_file(path.to_str().unwrap(), &Tasks::new()).await
+    }
+
+    fn why(found: FileContent) -> String {
+        let FileContent::LeftOut { why } = found else { panic!("{found:?}") };
+        why
     }
 
     fn local(path: impl Into<String>) -> UserInput {
@@ -116,10 +162,13 @@ mod tests {
     async fn a_local_image_is_read_and_its_kind_known_by_its_beginning() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(PNG).unwrap();
-        let path = file.path().to_str().unwrap();
+        let found = read(file.path()).await;
         let base64 = STANDARD.encode(PNG);
-        let image = Image::Data { media_type: "image/png".into(), base64 };
-        assert_eq!(one(local(path)).await, Ok(Content::Image(image)));
+        assert_eq!(found, FileContent::Picture { media_type: "image/png".into(), base64: base64.clone() });
+        let mut message = Entry::User(content(&[UserInput::text("look"), local("a.png")]));
+        put_file(&mut message, 1, &found);
+        let Entry::User(content) = message else { panic!() };
+        assert_eq!(content[1], Content::Image(Image::Data { media_type: "image/png".into(), base64 }));
     }
 
     #[tokio::test]
@@ -130,23 +179,23 @@ mod tests {
         for path in
             [folder.path(), &text, &folder.path().join("missing.png"), std::path::Path::new("/dev/zero")]
         {
-            let path = path.to_str().unwrap();
-            assert!(one(local(path)).await.unwrap_err().contains(path), "{path}");
+            let named = path.to_str().unwrap();
+            assert!(why(read(path).await).contains(named), "{named}");
         }
         let large = folder.path().join("large.png");
         let file = File::create(&large).unwrap();
         (&file).write_all(PNG).unwrap();
         file.set_len(u64::try_from(policy::IMAGE_BYTES).unwrap() + 1).unwrap();
-        assert!(one(local(large.to_str().unwrap())).await.unwrap_err().contains("larger than"));
+        assert!(why(read(&large).await).contains("larger than"));
     }
 
-    #[tokio::test]
-    async fn images_in_urls_are_checked() {
+    #[test]
+    fn images_in_urls_are_checked() {
         let data = Image::Data { media_type: "image/png".into(), base64: picture::tests::PNG.into() };
         // What is said of it does not matter.
         let said = format!("data:image/jpeg;base64,{}", picture::tests::PNG);
-        assert_eq!(one(url(&said)).await, Ok(Content::Image(data)));
-        assert!(one(url("https://example.org/a.png")).await.is_ok());
+        assert_eq!(given(&url(&said)), Ok(Content::Image(data)));
+        assert!(given(&url("https://example.org/a.png")).is_ok());
         let large = format!("data:image/png;base64,{}", "A".repeat(policy::IMAGE_BYTES / 3 * 4 + 8));
         for wrong in [
             "file:///etc/passwd",
@@ -155,17 +204,18 @@ mod tests {
             "data:image/png;base64,aGk=",
             &large,
         ] {
-            assert!(one(url(wrong)).await.is_err(), "{wrong:.40}");
+            assert!(given(&url(wrong)).is_err(), "{wrong:.40}");
         }
     }
 
-    #[tokio::test]
-    async fn a_note_stands_for_what_cannot_be_given() {
+    #[test]
+    fn a_note_stands_for_what_cannot_be_given() {
         let input =
             [UserInput::text("look"), local("/nowhere.png"), UserInput::LocalAudio { path: "/a.wav".into() }];
-        let Entry::User(content) = said(&input, &Tasks::new()).await else { panic!() };
+        let content = content(&input);
         assert_eq!(content[0].as_text(), Some("look"));
         assert!(content[1].as_text().unwrap().contains("/nowhere.png"), "{content:?}");
         assert!(content[2].as_text().unwrap().contains("/a.wav"), "{content:?}");
+        assert_eq!(files(&input), [LocalFile { at: 1, path: "/nowhere.png".into() }]);
     }
 }

@@ -20,7 +20,7 @@ use crate::helpers::HelperSet;
 use crate::provider::{
     Entry, ModelSettings, Prompt, Provider, ProviderError, Thoughts, ToolChoice, ToolResult, Usage,
 };
-use crate::rollout::record::{ModelAnswer, Said};
+use crate::rollout::record::{FileRead, Kept, ModelAnswer, Said};
 use crate::tasks::Tasks;
 
 mod abilities;
@@ -28,9 +28,12 @@ mod added;
 mod answer;
 pub mod approval;
 pub mod asking;
+mod budget;
 mod compact;
 pub mod context;
 mod conversation;
+pub mod conversation_cache;
+mod files;
 mod helper_notes;
 mod input;
 mod offer;
@@ -51,7 +54,6 @@ pub use past::{Past, Stored};
 
 use answer::{Answer, Unanswered};
 use asking::Asking;
-use conversation::{Conversation, Piece};
 use offer::Offer;
 use own_tools::OwnTools;
 use planning::Planning;
@@ -67,8 +69,10 @@ pub enum Task {
 }
 
 /// What the user adds while a turn runs.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Added {
+    /// The item of the message.
+    pub item: ItemId,
     /// What the client says beside it, for the model only, in the words of the model's interface.
     pub context: Vec<Value>,
     /// What the user says.
@@ -156,8 +160,20 @@ pub enum Report {
     WarningOnce(String),
     /// An answer broke off, and the model is asked again.
     Again(TurnError),
-    /// What was said so far is replaced, for the model, by this summary.
-    Compacted(String),
+    /// A summary replaces the conversation for the model.
+    Compacted {
+        /// The summary.
+        summary: String,
+        /// What stays at the end.
+        kept: Kept,
+    },
+    /// Files that a message names were read.
+    FilesRead {
+        /// The message.
+        item: ItemId,
+        /// What was found.
+        files: Vec<FileRead>,
+    },
     /// Behind that: about so many tokens the model is told next.
     Context(i64),
     /// A tool call has something to say before its end.
@@ -306,7 +322,7 @@ impl Running {
         let mut prompt = self.prompt().await?;
         match self.job.task {
             Task::Answer(_) => self.rounds(&mut prompt).await,
-            Task::Compact => self.compact(&mut prompt).await,
+            Task::Compact => self.compact(&mut prompt, Kept::Results).await,
         }
     }
 
@@ -316,7 +332,7 @@ impl Running {
         self.look_around().await?;
         match self.job.task {
             Task::Answer(_) => self.offer_tools().await?,
-            Task::Compact if compact::is_worth_it(&history) => self.show_tools().await?,
+            Task::Compact if compact::is_worth_it(&history, Kept::Results) => self.show_tools().await?,
             Task::Compact => {}
         }
         Ok(Prompt {
@@ -329,28 +345,36 @@ impl Running {
         })
     }
 
-    /// What was said in the thread, with the input of this turn.
+    /// The conversation, with the input of this turn.
     async fn conversation(&mut self) -> Result<Vec<Entry>, Stop> {
-        let past = std::mem::replace(&mut self.job.past, Past::Unneeded);
-        let told = self.unless_interrupted(past.read(&self.job.recipient)).await?;
-        // Not on disk: the owner says so.
-        let cannot = |error| Stop::failed(format!("what was said before cannot be read: {error}"));
-        let Conversation { pieces, tokens } = told.map_err(cannot)?.ok_or(Stop::Interrupted)?;
-        self.context_tokens = tokens;
-        let now = match &self.job.task {
-            Task::Answer(input) => Some(self.unless_interrupted(input::said(input, &self.job.tasks)).await?),
-            Task::Compact => None,
+        let mut past = std::mem::replace(&mut self.job.past, Past::Unneeded);
+        let input: &[UserInput] = match &self.job.task {
+            Task::Answer(input) => input,
+            Task::Compact => &[],
         };
-        let mut history = Vec::with_capacity(pieces.len() + 1);
-        for piece in pieces {
-            history.push(self.entry(piece).await?);
+        let read = self.unless_interrupted(past.read(&self.job.recipient, input)).await?;
+        let cannot = |error| Stop::failed(format!("what was said before cannot be read: {error}"));
+        // Not on disk: the owner says so.
+        let mut conversation = read.map_err(cannot)?.ok_or(Stop::Interrupted)?;
+        self.read_files_of(&mut conversation).await?;
+        if conversation.is_trimmed() {
+            self.warn_of_budget().await;
         }
-        if let Some(now) = now {
-            // It is in the rollout, too.
-            history.pop_if(|last| matches!(last, Entry::User(_)));
-            history.push(now);
-        }
+        self.context_tokens = conversation.tokens();
+        let history = conversation.entries();
+        past.keep(conversation, &self.job.recipient);
         Ok(history)
+    }
+
+    /// Replaces old results and pictures by notes where they are too much for a request.
+    async fn keep_to_budget(&mut self, history: &mut [Entry]) {
+        if budget::fit(history.iter_mut().collect()) {
+            self.warn_of_budget().await;
+        }
+    }
+
+    async fn warn_of_budget(&self) {
+        self.report(Report::WarningOnce(budget::WARNING.to_owned())).await;
     }
 
     /// Waits, but no longer than the turn: files that are read may be on a disk that is gone.
@@ -360,20 +384,16 @@ impl Running {
 
     /// The model answers, and is asked again with what came of its calls, until it is done.
     async fn rounds(&mut self, prompt: &mut Prompt) -> Result<(), Stop> {
-        self.make_room(prompt).await?;
         let mut round = 0;
         while self.job.rounds.is_none_or(|most| round < most) {
             round += 1;
+            self.make_room(prompt).await?;
             let mut answer = self.answer_that_fits(prompt).await?;
             // What the user has added may have cut it before its first word.
             if answer.is_silent() && self.added.is_empty() {
                 let message =
                     format!("the model {} has said nothing in its answer", self.job.recipient.model);
                 self.report(Report::Warning(message)).await;
-            }
-            if !answer.calls.is_empty() {
-                // Before the calls: the model has seen all results that are there.
-                self.make_room(prompt).await?;
             }
             prompt.history.extend(answer.said);
             let mut results = answer.answered;
@@ -394,25 +414,20 @@ impl Running {
         )))
     }
 
-    async fn entry(&self, piece: Piece) -> Result<Entry, Stop> {
-        match piece {
-            Piece::Entry(entry) => Ok(entry),
-            Piece::Said(input) => self.unless_interrupted(input::said(&input, &self.job.tasks)).await,
-        }
-    }
-
-    /// One answer of the model to all that was said, with the conversation compacted where it turns out to have no room.
+    /// One answer of the model to all that was said. Where the provider finds the conversation too long, it is compacted first:
+    /// without the results that no model has read, and then with them.
     async fn answer_that_fits(&mut self, prompt: &mut Prompt) -> Result<Answer, Stop> {
-        self.take_added(&mut prompt.history).await?;
-        match self.answer(prompt.clone()).await {
-            Err(Unanswered::Error(error))
-                if compact::is_too_long(&error) && compact::is_worth_it(&prompt.history) =>
-            {
-                self.compact(prompt).await?;
-                self.take_added(&mut prompt.history).await?;
-                self.answer(prompt.clone()).await.map_err(Stop::from)
-            }
-            answer => answer.map_err(Stop::from),
+        let mut attempts = [Kept::Results, Kept::Messages].into_iter();
+        loop {
+            self.take_added(&mut prompt.history).await?;
+            self.keep_to_budget(&mut prompt.history).await;
+            let error = match self.answer(prompt.clone()).await {
+                Err(Unanswered::Error(error)) if compact::is_too_long(&error) => error,
+                answer => return answer.map_err(Stop::from),
+            };
+            let worth = |kept: &Kept| compact::is_worth_it(&prompt.history, *kept);
+            let Some(kept) = attempts.find(worth) else { return Err(error.into()) };
+            self.compact(prompt, kept).await?;
         }
     }
 

@@ -136,7 +136,8 @@ impl Running {
             }
         }
         let Recipient { provider, model } = self.job.recipient.clone();
-        let answer = ModelAnswer { turn_id: self.job.turn.clone(), provider, model, said };
+        let cut_by = self.added.front().map(|added| added.item.clone());
+        let answer = ModelAnswer { turn_id: self.job.turn.clone(), provider, model, said, cut_by };
         self.report(Report::Answered(Box::new(answer))).await;
     }
 

@@ -85,7 +85,6 @@ class Place:
     def __init__(self, given, work, programs):
         self.given, self.work, self.programs = given, work, programs
         self.folder, self.home, self.log, self.kills = work / "folder", work / "home", work / "skein.log", given.kills
-        self.adds = not given.no_adds
         self.killing = threading.Barrier(len(FORMS), self.kill_and_start)
         self.server = self.listening = None
         self.home.mkdir()
@@ -234,7 +233,6 @@ def main():
     parser.add_argument("--turns", type=int, default=200)
     parser.add_argument("--seed", default="1")
     parser.add_argument("--kills", type=int, default=2)
-    parser.add_argument("--no-adds", action="store_true", help="no messages that are added to a turn")
     parser.add_argument("--keep", action="store_true", help="leave the home and the logs of a run that failed")
     for name in ("skein", "litellm", "npm", "python"):
         parser.add_argument(name, help=argparse.SUPPRESS)

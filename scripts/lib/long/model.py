@@ -36,9 +36,8 @@ class Conversation:
             self.wrong.append(f"#{number}: messages {numbers}")
         if missing := set(range(numbers[0], numbers[-1])) - set(numbers) if numbers else ():
             self.wrong.append(f"#{number}: messages {sorted(missing)} are missing")
-        for at, (said, _) in enumerate(turns[:-1]):
-            # What is added while an answer is being said may stand before it.
-            behind = " ".join(text for _, texts in turns[at:] for text in texts)
+        for said, texts in turns[:-1]:
+            behind = " ".join(texts)
             if said in self.whole and behind.count(self.whole[said]) != 1:
                 self.wrong.append(f"#{number}: the answer to #{said} is there {behind.count(self.whole[said])} times: {behind}")
 

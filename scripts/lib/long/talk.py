@@ -129,7 +129,7 @@ class Talk:
         for at in range(kills):
             plan[self.turns * (at + 1) // (kills + 1)] = "killed"
         # A message that is added in mid-answer, and compacted in the same turn, is not told to later turns: a known fault.
-        kinds = [("interrupt", 0.08), ("compact", 0.04), ("leave", 0.03)] + [("add", 0.05)] * self.place.adds
+        kinds = [("interrupt", 0.08), ("compact", 0.04), ("leave", 0.03), ("add", 0.05)]
         for kind, share in kinds:
             # The first turns are plain: a compaction needs something that was said.
             free = [at for at, planned in enumerate(plan) if planned == "plain" and at > 1]

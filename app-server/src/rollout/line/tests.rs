@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::*;
 use crate::home::Term;
 use crate::rollout::record::{
-    Compacted, ItemCheckpoint, ItemCompleted, ItemText, ThreadClosed, ThreadNamed, ThreadOpened, TurnStarted,
+    Compacted, FileContent, FileRead, FilesRead, ItemCheckpoint, ItemCompleted, ItemText, Kept, ThreadClosed,
+    ThreadNamed, ThreadOpened, TurnStarted,
 };
 
 fn text_of(record: &Record) -> Vec<u8> {
@@ -102,7 +103,15 @@ fn body() -> impl Strategy<Value = RecordBody> {
         (text(), text()).prop_map(|(id, said)| {
             ItemCompleted { turn_id: "t".into(), item: ThreadItem::agent_message(id, said) }.into()
         }),
-        (text(), text()).prop_map(|(turn, summary)| Compacted { turn_id: turn.into(), summary }.into()),
+        (text(), text(), any::<bool>()).prop_map(|(turn, summary, results)| {
+            let kept = if results { Kept::Results } else { Kept::Messages };
+            Compacted { turn_id: turn.into(), summary, kept }.into()
+        }),
+        (text(), text(), 0usize..5).prop_map(|(turn, base64, at)| {
+            let content = FileContent::Picture { media_type: "image/png".into(), base64 };
+            let files = vec![FileRead { at, content }];
+            FilesRead { turn_id: turn.into(), item_id: "i".into(), files }.into()
+        }),
     ]
 }
 

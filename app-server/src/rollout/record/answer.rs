@@ -16,6 +16,9 @@ pub struct ModelAnswer {
     pub model: String,
     /// The pieces of the answer.
     pub said: Vec<Said>,
+    /// The message of the user that cut the answer short: the answer stands before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_by: Option<ItemId>,
 }
 
 /// A piece of an answer.

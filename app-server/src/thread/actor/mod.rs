@@ -26,6 +26,7 @@ use crate::services::Services;
 use crate::tasks::Group;
 use crate::turn::Report;
 use crate::turn::approval::Hints;
+use crate::turn::conversation_cache::Slot;
 use crate::turn::surroundings::Surroundings;
 
 mod answers;
@@ -132,6 +133,8 @@ struct Owner {
     helpers: Option<Arc<HelperSet>>,
     /// What was found in the thread's directory.
     surroundings: Option<Arc<Surroundings>>,
+    /// Its conversation, as the model of the last turn has read it.
+    conversation: Arc<Slot>,
     /// The settings that were looked at last.
     config: Arc<Config>,
     turn: Option<RunningTurn>,
@@ -187,6 +190,7 @@ impl Owner {
         let policy = machine_policy(&config);
         Self {
             id: seat.handle.id(),
+            conversation: services.conversations.slot(seat.handle.id()),
             persistence,
             machine: Machine::new(policy, persistence),
             policy,

@@ -15,7 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::settings::{context_items, context_of};
 use super::{Child, Owner};
 use crate::rollout::Keep;
-use crate::rollout::record::{Compacted, ItemCompleted, ItemStarted, RecordBody, TurnStarted};
+use crate::rollout::record::{
+    Compacted, FileRead, FilesRead, ItemCompleted, ItemStarted, Kept, RecordBody, TurnStarted,
+};
 use crate::router::errors;
 use crate::thread::command::{Command, Input, InputReply};
 use crate::thread::error::ThreadError;
@@ -61,7 +63,8 @@ impl Owner {
         }
         self.faulted = false;
         self.change_for_turn(&params);
-        let numbers = self.record_input(&turn_id, &params, Beginning::OfTurn);
+        let item = self.new_item_id();
+        let numbers = self.record_input(&turn_id, item, &params, Beginning::OfTurn);
         let settings = self.model_settings(&params);
         let task = match &reply {
             InputReply::Start(_) | InputReply::Steer(..) => Task::Answer(params.input),
@@ -89,7 +92,9 @@ impl Owner {
             return self.leave_to_next_turn(input);
         }
         let turn_id = turn.id.clone();
-        let added = Added { context: context_items(&input.params), input: input.params.input.clone() };
+        let item = self.new_item_id();
+        let said = input.params.input.clone();
+        let added = Added { item: item.clone(), context: context_items(&input.params), input: said };
         match turn.steers.try_send(added) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
@@ -102,7 +107,7 @@ impl Owner {
         if matches!(reply, InputReply::Start(_)) {
             self.change_for_turn(&params);
         }
-        let numbers = self.record_input(&turn_id, &params, Beginning::OfSteer);
+        let numbers = self.record_input(&turn_id, item, &params, Beginning::OfSteer);
         let mut turn = self.shown_turn(&turn_id);
         turn.started_at = None;
         self.acknowledge_input(reply, turn);
@@ -140,7 +145,8 @@ impl Owner {
             Report::Warning(message) => self.warn(message),
             Report::WarningOnce(message) => self.warn_once(message),
             Report::Again(error) => self.tell_error(error, true),
-            Report::Compacted(summary) => self.compacted(summary),
+            Report::Compacted { summary, kept } => self.compacted(summary, kept),
+            Report::FilesRead { item, files } => self.files_read(item, files),
             Report::Context(tokens) => self.context_is(tokens),
             Report::Progress { item, message } => self.progress(item, message),
             Report::ItemCompleted(item) => self.item_completed(item),
@@ -173,10 +179,19 @@ impl Owner {
         self.turn.as_ref().is_some_and(|running| running.id == *turn)
     }
 
+    fn new_item_id(&self) -> ItemId {
+        ItemId::from(self.services.clock.new_id().to_string())
+    }
+
     /// Records what the user said. The numbers are those of the turn (if it begins one), the item's start, its end.
-    fn record_input(&mut self, turn_id: &TurnId, params: &TurnStartParams, of: Beginning) -> Vec<EventSeq> {
+    fn record_input(
+        &mut self,
+        turn_id: &TurnId,
+        item_id: ItemId,
+        params: &TurnStartParams,
+        of: Beginning,
+    ) -> Vec<EventSeq> {
         let at = self.services.clock.wall().0;
-        let item_id = ItemId::from(self.services.clock.new_id().to_string());
         let client_id = params.client_user_message_id.clone();
         let mut item = ThreadItem::user_message(item_id.clone(), params.input.clone(), client_id.clone());
         item.started_at_ms = Some(at);
@@ -220,9 +235,14 @@ impl Owner {
         self.notify_item_completed(turn_id, item, completed);
     }
 
-    fn compacted(&mut self, summary: String) {
+    fn compacted(&mut self, summary: String, kept: Kept) {
         let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
-        self.record_one(Compacted { turn_id, summary }.into(), Keep::Process);
+        self.record_one(Compacted { turn_id, summary, kept }.into(), Keep::Process);
+    }
+
+    fn files_read(&mut self, item_id: ItemId, files: Vec<FileRead>) {
+        let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
+        self.record_one(FilesRead { turn_id, item_id, files }.into(), Keep::Process);
     }
 
     fn warn_once(&mut self, message: String) {

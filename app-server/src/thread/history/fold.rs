@@ -66,6 +66,7 @@ impl History {
             RecordBody::Archived(_)
             | RecordBody::ItemsInjected(_)
             | RecordBody::ModelAnswer(_)
+            | RecordBody::FilesRead(_)
             | RecordBody::Unarchived(_)
             | RecordBody::Imported(_)
             | RecordBody::ThreadClosed(_)

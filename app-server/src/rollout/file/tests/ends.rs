@@ -9,7 +9,7 @@ use super::*;
 use crate::clock::WallMs;
 use crate::home::Term;
 use crate::rollout::record::{
-    Compacted, ItemCompleted, RecordBody, ThreadHeader, ThreadOpened, ThreadSettings, TurnCompleted,
+    Compacted, ItemCompleted, Kept, RecordBody, ThreadHeader, ThreadOpened, ThreadSettings, TurnCompleted,
     TurnStarted,
 };
 
@@ -132,7 +132,10 @@ async fn damage_at_the_end_is_found_and_damage_before_it_is_not_looked_for() {
 async fn the_place_of_the_last_summary_is_carried_from_header_to_header() {
     let mut records = long(0, Some(OPENED));
     let next = records.len() as u64 + 1;
-    records.push(record(next, Compacted { turn_id: "t2".into(), summary: "all".to_owned() }));
+    records.push(record(
+        next,
+        Compacted { turn_id: "t2".into(), summary: "all".to_owned(), kept: Kept::Messages },
+    ));
     let end = turn(next - 1, 10, Some(OPENED)).remove(2);
     records.push(end);
     let (fixture, id) = stored(records).await;

@@ -158,6 +158,7 @@ impl Bench {
             started: clock.wall(),
             served_at: ServedAt::default(),
             counters: Counters::default(),
+            conversations: Arc::default(),
             providers: providers(&model, &listener),
             store,
             settings: Settings::new(config),

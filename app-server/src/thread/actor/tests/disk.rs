@@ -20,6 +20,8 @@ use crate::rollout::{
 pub struct Disk {
     inner: Arc<dyn RolloutStore>,
     loads: AtomicUsize,
+    /// Records that pages had.
+    records: AtomicUsize,
     /// The next load panics.
     trap: AtomicBool,
     /// The next append panics.
@@ -43,6 +45,7 @@ impl Disk {
         Self {
             inner,
             loads: AtomicUsize::new(0),
+            records: AtomicUsize::new(0),
             trap: AtomicBool::new(false),
             write_trap: AtomicBool::new(false),
             load_gate: Gate::default(),
@@ -64,6 +67,11 @@ impl Disk {
     /// How many loads were begun.
     pub fn loads(&self) -> usize {
         self.loads.load(Ordering::SeqCst)
+    }
+
+    /// How many records were read since the last call.
+    pub fn records_read(&self) -> usize {
+        self.records.swap(0, Ordering::SeqCst)
     }
 
     /// The next load panics.
@@ -284,7 +292,9 @@ impl RolloutStore for Disk {
 
     async fn read_after(&self, thread: ThreadId, after: EventSeq, limit: usize) -> Result<Page, ReadError> {
         self.read_gate.pass().await;
-        self.inner.read_after(thread, after, limit).await
+        let page = self.inner.read_after(thread, after, limit).await?;
+        self.records.fetch_add(page.records.len(), Ordering::SeqCst);
+        Ok(page)
     }
 
     async fn read_back(
@@ -294,7 +304,9 @@ impl RolloutStore for Disk {
         limit: usize,
     ) -> Result<Page, ReadError> {
         self.back_gate.pass().await;
-        self.inner.read_back(thread, before, limit).await
+        let page = self.inner.read_back(thread, before, limit).await?;
+        self.records.fetch_add(page.records.len(), Ordering::SeqCst);
+        Ok(page)
     }
 
     async fn sift(

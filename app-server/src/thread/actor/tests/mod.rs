@@ -37,6 +37,7 @@ mod reloads;
 mod repairs;
 mod repeats;
 mod replays;
+mod requests;
 mod resumes;
 mod shelves;
 mod simulation;

@@ -156,6 +156,7 @@ impl Owner {
         let last = last.unwrap_or_else(|| journal.seq());
         Past::Stored(Stored {
             store: Arc::clone(&self.services.store),
+            cached: Arc::clone(&self.conversation),
             thread: self.id,
             taken_back,
             last,

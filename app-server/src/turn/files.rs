@@ -1,0 +1,37 @@
+//! The files that messages name: each is read once, when a model first reads its message, and recorded with the thread. A file
+//! that changes later does not change the past.
+
+use super::conversation::{Conversation, UnreadFile};
+use super::{Report, Running, Stop, input};
+use crate::rollout::record::{FileContent, FileRead};
+
+impl Running {
+    /// Reads the files that messages of the conversation name, and nobody has read yet.
+    pub(super) async fn read_files_of(&self, conversation: &mut Conversation) -> Result<(), Stop> {
+        for (file, found) in self.read_files(conversation.unread_files()).await? {
+            conversation.put_file(file.item.as_ref(), file.file.at, &found);
+        }
+        Ok(())
+    }
+
+    /// Reads these files, and has the owner record what is found, one record for each message.
+    pub(super) async fn read_files(
+        &self,
+        files: Vec<UnreadFile>,
+    ) -> Result<Vec<(UnreadFile, FileContent)>, Stop> {
+        let mut all = Vec::with_capacity(files.len());
+        for file in files {
+            let found = self.unless_interrupted(input::read_file(&file.file.path, &self.job.tasks)).await?;
+            all.push((file, found));
+        }
+        for message in all.chunk_by(|(a, _), (b, _)| a.item == b.item) {
+            let Some(item) = message.first().and_then(|(file, _)| file.item.clone()) else { continue };
+            let read = |(file, content): &(UnreadFile, FileContent)| FileRead {
+                at: file.file.at,
+                content: content.clone(),
+            };
+            self.report(Report::FilesRead { item, files: message.iter().map(read).collect() }).await;
+        }
+        Ok(all)
+    }
+}
