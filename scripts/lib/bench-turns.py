@@ -1,0 +1,111 @@
+"""Times turns of threads of several lengths, on one or more builds of Skein, in turns with each other.
+
+A model on loopback answers each request with a few words. A turn has two parts: from `turn/start` to the moment at which the
+model has the whole request (Skein finds the conversation, forms it and sends it), and from there to `turn/completed`. `read` is
+the time until the first byte of the request arrives, `send` the time until the last one does."""
+
+import argparse, asyncio, json, pathlib, statistics, subprocess, sys, tempfile, time
+
+import websockets
+
+CHUNK = "data: " + json.dumps({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": 0, "delta": {"content": "some words "}}]}) + "\n\n"
+END = "data: " + json.dumps({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}) + "\n\ndata: [DONE]\n\n"
+ANSWER = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {len(CHUNK) * 20 + len(END)}\r\n\r\n{CHUNK * 20}{END}".encode()
+
+
+class Model:
+    """Answers each request, and keeps the times of the last one's first and last byte, and its size."""
+
+    async def serve(self, reader, writer):
+        try:
+            while first := await reader.read(1):
+                self.first = time.perf_counter()
+                head = (first + await reader.readuntil(b"\r\n\r\n")).decode().lower()
+                length = next((int(line.split(":")[1]) for line in head.split("\r\n") if line.startswith("content-length:")), 0)
+                await reader.readexactly(length)
+                self.last, self.bytes = time.perf_counter(), length
+                writer.write(ANSWER if head.startswith("post") else b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+                await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+
+
+class Server:
+    def __init__(self, binary, folder):
+        self.binary, self.home, self.model, self.count, self.turns = binary, pathlib.Path(folder), Model(), 0, 0
+
+    async def start(self):
+        listener = await asyncio.start_server(self.model.serve, "127.0.0.1", 0, limit=1 << 26)
+        port = listener.sockets[0].getsockname()[1]
+        self.home.mkdir()
+        (self.home / "config.toml").write_text(
+            f'model = "m"\nmodel_provider = "bench"\nmodel_context_window = 100000000\n[model_providers.bench]\nname = "bench"\n'
+            f'base_url = "http://127.0.0.1:{port}/v1"\nwire_api = "chat"\n'
+        )
+        command = [self.binary, "serve", "--home", self.home, "--listen", "ws://127.0.0.1:0"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        url = json.loads(self.process.stdout.readline())["address"]
+        self.socket = await websockets.connect(url, max_size=None, compression=None)
+        await self.ask("initialize", {"clientInfo": {"name": "bench", "version": "1"}})
+        self.thread = (await self.ask("thread/start", {"cwd": "/tmp"}))["thread"]["id"]
+
+    async def ask(self, method, params):
+        self.count += 1
+        await self.socket.send(json.dumps({"id": self.count, "method": method, "params": params}))
+        while True:
+            message = json.loads(await self.socket.recv())
+            if message.get("id") == self.count and "method" not in message:
+                if "error" in message:
+                    sys.exit(f"{method}: {message['error']}")
+                return message["result"]
+
+    async def turn(self):
+        """One turn: milliseconds until the first byte of the request, until its last, and until the end."""
+        self.turns += 1
+        began = time.perf_counter()
+        await self.ask("turn/start", {"threadId": self.thread, "input": [{"type": "text", "text": f"message {self.turns}: " + "words " * 20}]})
+        while (message := json.loads(await self.socket.recv())).get("method") != "turn/completed":
+            pass
+        if (status := message["params"]["turn"]["status"]) != "completed":
+            sys.exit(f"the turn {status}: {message['params']['turn'].get('error')}")
+        ended = time.perf_counter()
+        return [1000 * (to - of) for of, to in ((began, self.model.first), (self.model.first, self.model.last), (began, ended))]
+
+    async def end(self):
+        await self.socket.close()
+        self.process.terminate()
+        self.process.wait(30)
+
+
+async def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--turns", default="1,100,1000")
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("binaries", nargs="+")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        servers = [Server(binary, f"{folder}/{number}") for number, binary in enumerate(given.binaries)]
+        try:
+            for server in servers:
+                await server.start()
+            print(f"{'turns':>6} {'request':>9}  {'read ms':>8} {'send ms':>8} {'turn ms':>8}  binary (medians of {given.rounds} turns)")
+            for length in map(int, given.turns.split(",")):
+                for server in servers:
+                    while server.turns < length:
+                        await server.turn()
+                times = {server: [] for server in servers}
+                for _ in range(given.rounds):
+                    for server in servers:
+                        times[server].append(await server.turn())
+                for server in servers:
+                    read, send, turn = (statistics.median(column) for column in zip(*times[server]))
+                    print(f"{length:6} {server.model.bytes:9}  {read:8.2f} {send:8.2f} {turn:8.2f}  {server.binary}")
+        finally:
+            for server in servers:
+                if hasattr(server, "socket"):
+                    await server.end()
+
+
+asyncio.run(main())
