@@ -230,7 +230,10 @@ impl Place {
     async fn reach<T>(&mut self, connect: impl AsyncFn(&Path) -> anyhow::Result<T>) -> Result<T, Refused> {
         if self.server.is_none() {
             match Server::start(self.config.clone()).await {
-                Ok(server) => self.server = Some(server),
+                Ok(server) => {
+                    serve::warn_of_readers(&self.config);
+                    self.server = Some(server);
+                }
                 Err(StartError::Home(HomeError::Served { holder, home })) => {
                     let serves = holder.doing.as_deref().is_none_or(|doing| doing == SERVE);
                     if !serves || self.others == Others::Refuse {

@@ -50,9 +50,6 @@ impl Start {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        if config.is_open_to_others() {
-            tracing::warn!(home = %config.home.display(), "others can read config.toml, and it has secrets: chmod 600 it");
-        }
         if !config.unused.is_empty() {
             tracing::info!("these keys of Codex have no effect here: {}", config.unused.join(", "));
         }
@@ -102,6 +99,7 @@ impl Serve {
 async fn serve(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals")?;
     let home = config.home.clone();
+    warn_of_readers(&config);
     let server = Server::start(config).await?;
     let ready = serde_json::json!({
         "address": server.address().map(|address| format!("ws://{address}")),
@@ -113,6 +111,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     stopped(&mut signals, Some(&server)).await;
     stop(&server, &mut signals).await;
     Ok(())
+}
+
+/// Whoever serves says that others can read its secrets; a client of another process has nothing to do with it.
+pub(super) fn warn_of_readers(config: &Config) {
+    if config.is_open_to_others() {
+        tracing::warn!(home = %config.home.display(), "others can read config.toml, and it has secrets: chmod 600 it");
+    }
 }
 
 /// Until a signal asks for the end. Where one asks for that meanwhile a server looks at its settings again; who has none has nothing
