@@ -63,6 +63,26 @@ impl Life {
     }
 }
 
+/// Whether this process stood still itself: stopped by a signal or a debugger, or with its machine. What clients have sent meanwhile
+/// has not been read, so that silence says nothing about them.
+struct StoodStill {
+    /// When the watch wanted to look again.
+    looks_at: Instant,
+    /// Clients are not judged before.
+    fair_from: Instant,
+}
+
+impl StoodStill {
+    /// Whether this look comes more than an interval late. Clients get one more interval then.
+    fn is_new(&mut self, now: Instant, interval: Duration) -> bool {
+        let is_late = now > self.looks_at + interval;
+        if is_late {
+            self.fair_from = now + interval;
+        }
+        is_late
+    }
+}
+
 /// Watches over a client until it has been silent for too long. `beat` tells it that the server is there, from
 /// `opted_in` on.
 pub(super) async fn watch(
@@ -74,13 +94,19 @@ pub(super) async fn watch(
 ) -> CloseReason {
     let mut asked = Clock.now();
     let mut next_beat: Option<Instant> = None;
+    let mut stood_still = StoodStill { looks_at: asked, fair_from: asked };
     loop {
         let now = Clock.now();
+        if stood_still.is_new(now, times.ping) {
+            outbox.ping();
+            asked = now;
+        }
         let last = life.last(now);
-        if now >= last + times.dead_after {
+        let dead = (last + times.dead_after).max(stood_still.fair_from);
+        if now >= dead {
             return CloseReason::Silent;
         }
-        if outbox.is_overdue(now) {
+        if now >= stood_still.fair_from && outbox.is_overdue(now) {
             return CloseReason::SlowClient;
         }
         if now >= last.max(asked) + times.ping {
@@ -91,8 +117,9 @@ pub(super) async fn watch(
             beat();
             next_beat = Some(now + times.heartbeat);
         }
-        let look = (last + times.dead_after).min(last.max(asked) + times.ping);
+        let look = dead.min(last.max(asked) + times.ping);
         let look = next_beat.map_or(look, |due| due.min(look));
+        stood_still.looks_at = look;
         tokio::select! {
             () = tokio::time::sleep_until(look) => {}
             () = opted_in.notified() => next_beat = Some(Clock.now() + times.heartbeat),

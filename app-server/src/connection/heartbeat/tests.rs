@@ -109,3 +109,28 @@ async fn a_client_that_lives_and_takes_nothing_is_given_up_as_slow() {
     }
     panic!("it is still waited for");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_stood_still_looks_whether_its_clients_are_there() {
+    let (life, outbox, opted_in) = (Life::new(Clock.now()), outbox(), Notify::new());
+    let mut watch = std::pin::pin!(watch(&life, &outbox, TIMES, &opted_in, || {}));
+    assert_eq!((&mut watch).now_or_never(), None);
+    // What the client has sent meanwhile is read later.
+    tokio::time::advance(10 * TIMES.dead_after).await;
+    assert_eq!((&mut watch).now_or_never(), None, "it may be there");
+    assert!(asked(&outbox));
+    tokio::time::advance(SECOND).await;
+    life.sign(Clock.now());
+    for _ in 0..30 {
+        tokio::time::advance(SECOND).await;
+        assert_eq!((&mut watch).now_or_never(), None);
+    }
+    // One that is gone is given up one interval after the server goes on.
+    tokio::time::advance(10 * TIMES.dead_after).await;
+    let mut waited = 0;
+    while (&mut watch).now_or_never().is_none() {
+        tokio::time::advance(SECOND).await;
+        waited += 1;
+    }
+    assert_eq!(waited, TIMES.ping.as_secs());
+}
