@@ -153,6 +153,9 @@ pub const HELPER_HTTP_REQUESTS: usize = 64;
 pub const HELPER_HTTP_REDIRECTS: usize = 3;
 /// Bytes of an answer that is an error. Origin: guess; an error of JSON-RPC is in it, 200 bytes of it are shown.
 pub const HELPER_HTTP_ERROR_BYTES: usize = 64 << 10;
+/// Events of a helper over HTTP in a row that are no messages, after which their stream is ended. Origin: guess; a word that keeps
+/// a stream alive comes once or twice between two messages.
+pub const HELPER_HTTP_GARBAGE: u32 = 4;
 /// Times that a stream of events which broke is asked for again, before the call in it fails. Origin: guess; with the two
 /// numbers below some 13 s, in which a server is started again.
 pub const HELPER_HTTP_RETRIES: usize = 6;

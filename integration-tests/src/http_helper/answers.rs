@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Manner, Seen, Shared};
 
 /// The tools: what each does is its name.
-const TOOLS: [&str; 13] = [
+const TOOLS: [&str; 14] = [
     "echo",          // answers with the text
     "progress",      // two progress messages, then an answer, as events
     "mute",          // takes the request and answers nothing
@@ -20,6 +20,7 @@ const TOOLS: [&str; 13] = [
     "garbage_event", // the same as an event
     "slowly",        // a stream of comments for 1.5 s, then an answer
     "ignore_pings",  // answers, and then no ping any more
+    "accept",        // takes the request as if it were a notification
     "tabs",          // refuses the call, in words that are about a session of its own
     "ask",           // wants to know a name first, and answers with what it was told
 ];
@@ -211,7 +212,11 @@ fn call(seen: &Seen) -> Answer {
             headers: String::new(),
             body: "this is no JSON".to_owned(),
         },
-        "garbage_event" => Answer::Events { events: vec!["this is no JSON".to_owned()], then_stall: true },
+        "garbage_event" => Answer::Events { events: vec!["this is no JSON".to_owned(); 4], then_stall: true },
+        "accept" => {
+            let status = params["arguments"]["status"].as_u64().unwrap_or(202);
+            text(status.try_into().unwrap_or(202), String::new())
+        }
         "tabs" => {
             let params = &seen.body["params"]["arguments"];
             let (status, code) =

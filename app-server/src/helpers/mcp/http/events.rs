@@ -36,29 +36,45 @@ pub async fn whole(
     Ok(body)
 }
 
-/// Events of a stream. One that is too long, or no message of MCP, ends it: whoever waits for the answer in it would wait
-/// for ever. `noted` hears why, and `None` at each event that is in order.
+/// Events of a stream. One that is too long ends it, and so do several in a row that are no messages of MCP: whoever waits for the
+/// answer in it would wait for ever. Fewer are passed over, as some servers send a word to keep a stream alive. `noted` hears what is
+/// wrong, and `None` at each event that is in order.
 pub fn events<E: std::error::Error + Send + Sync + 'static>(
     bytes: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
-    noted: impl Fn(Option<String>) + Clone + Send + 'static,
+    noted: impl Fn(Option<String>) + Send + 'static,
 ) -> BoxStream<'static, Result<Sse, SseError>> {
     let bytes = bytes.map(|chunk| chunk.map_err(io::Error::other));
     let too_long = || io::Error::other(Fault::TooLong);
-    let failed = noted.clone();
-    let events = web::events::events(bytes, policy::HELPER_LONGEST_LINE, too_long).map(move |event| {
-        let checked = event.and_then(check);
-        match &checked {
-            Ok(event) if event.data.is_some() || event.id.is_some() => noted(None),
-            Ok(_) => {}
-            Err(error) => failed(Some(root(error))),
-        }
-        checked
+    let events = web::events::events(bytes, policy::HELPER_LONGEST_LINE, too_long);
+    let mut garbage = 0;
+    let events = events.filter_map(move |event| {
+        let checked = match event.map(check) {
+            Ok(Ok(event)) => {
+                if event.data.is_some() || event.id.is_some() {
+                    garbage = 0;
+                    noted(None);
+                }
+                Some(Ok(event))
+            }
+            Ok(Err(wrong)) => {
+                garbage += 1;
+                if garbage == 1 {
+                    noted(Some(wrong.to_string()));
+                }
+                (garbage >= policy::HELPER_HTTP_GARBAGE).then(|| Err(SseError::Body(Box::new(wrong))))
+            }
+            Err(error) => {
+                noted(Some(root(&error)));
+                Some(Err(error))
+            }
+        };
+        std::future::ready(checked)
     });
     events.boxed()
 }
 
-/// The event as it goes on: rmcp passes over what it cannot read, and waits as briefly as a server tells it to.
-fn check(mut event: Sse) -> Result<Sse, SseError> {
+/// The event as it goes on: rmcp waits as briefly as a server tells it to.
+fn check(mut event: Sse) -> Result<Sse, Fault> {
     let least = u64::try_from(policy::HELPER_HTTP_RETRY_FIRST.as_millis()).unwrap_or(u64::MAX);
     event.retry = event.retry.map(|retry| retry.max(least));
     let is_message = matches!(event.event.as_deref(), None | Some("" | "message"));
@@ -66,8 +82,7 @@ fn check(mut event: Sse) -> Result<Sse, SseError> {
     match data {
         Some(data) if !is_known(data) => {
             let shown: String = data.chars().take(policy::HELPER_GARBAGE_SHOWN).collect();
-            let wrong = Fault::NotMcp { what: format!("it sent {shown:?} as an event") };
-            Err(SseError::Body(Box::new(wrong)))
+            Err(Fault::NotMcp { what: format!("it sent {shown:?} as an event") })
         }
         _ => Ok(event),
     }
@@ -128,8 +143,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_word_that_keeps_a_stream_alive_is_passed_over() {
+        let answer = "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n";
+        let keeps = "data: keepalive\n\n";
+        let chunks = [keeps, answer, keeps, keeps, answer].map(Bytes::from).to_vec();
+        let read = read(chunks).await;
+        let came: Vec<&str> = read.iter().filter_map(|event| event.as_ref().ok()?.data.as_deref()).collect();
+        assert_eq!((came.len(), read.iter().all(Result::is_ok)), (2, true), "{read:?}");
+    }
+
+    #[tokio::test]
     async fn garbage_ends_the_stream_and_a_short_pause_is_made_longer() {
-        let read = read(vec![Bytes::from("retry: 0\ndata:\n\ndata: <html>\n\n")]).await;
+        let read =
+            read(vec![Bytes::from("retry: 0\ndata:\n\n"), Bytes::from("data: <html>\n\n".repeat(4))]).await;
         let least = u64::try_from(policy::HELPER_HTTP_RETRY_FIRST.as_millis()).expect("short");
         assert_eq!(read[0].as_ref().expect("an event").retry, Some(least));
         assert!(root(read[1].as_ref().expect_err("garbage")).contains("<html>"));
