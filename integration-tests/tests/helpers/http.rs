@@ -218,6 +218,19 @@ async fn a_call_that_the_helper_has_refused_is_made_once_whatever_its_words() ->
 }
 
 #[tokio::test]
+async fn a_call_that_is_only_accepted_fails() -> Result<()> {
+    let mut web = Web::start(Manner::Stateless).await?;
+    for status in [202, 204] {
+        let arguments = json!({ "status": status });
+        let said = web.client.tool(web.thread, "web", "accept", arguments).await;
+        let said = format!("{said:?}");
+        assert!(said.contains("without a result"), "{status}: {said}");
+    }
+    web.echoes("web").await?;
+    web.finish().await
+}
+
+#[tokio::test]
 async fn tools_that_change_are_listed_again_in_both_eras() -> Result<()> {
     for manner in [Manner::Handshake, Manner::Stateless] {
         let web = Web::start(manner).await?;

@@ -47,6 +47,8 @@ struct Shared {
     line: Line,
     /// Streams that were asked for again since the last event.
     again: AtomicU32,
+    /// Each stream that listens has one more of it.
+    listening: Arc<()>,
     /// A session that the helper has forgotten, while the next request is still to begin another one.
     lost: Mutex<Option<Arc<str>>>,
     _gone: DropGuard,
@@ -112,6 +114,7 @@ impl Web {
             trouble: Trouble::default(),
             line,
             again: AtomicU32::new(0),
+            listening: Arc::default(),
             lost: Mutex::default(),
             _gone: gone.drop_guard(),
         })))
@@ -226,7 +229,14 @@ impl Web {
             self.send(request, session.as_deref(), own).await.map_err(|fault| self.wrong(fault))?;
         let awaited = matches!(message, JsonRpcMessage::Request(_));
         match response.status() {
-            StatusCode::ACCEPTED | StatusCode::NO_CONTENT => return Ok(StreamableHttpPostResponse::Accepted),
+            StatusCode::ACCEPTED | StatusCode::NO_CONTENT => {
+                // An answer may come on the stream that listens, and nowhere else.
+                if awaited && Arc::strong_count(&self.0.listening) == 1 {
+                    let what = format!("it answered HTTP {} without a result", response.status().as_u16());
+                    return Err(self.wrong(Fault::NotMcp { what }));
+                }
+                return Ok(StreamableHttpPostResponse::Accepted);
+            }
             status if !status.is_success() => return self.refused(&message, session, response).await,
             _ if !awaited => return Ok(StreamableHttpPostResponse::Accepted),
             _ => {}
@@ -334,7 +344,14 @@ impl StreamableHttpClient for Web {
                 said: String::new(),
             })),
             _ if !is(&response, EVENTS) => Err(StreamableHttpError::ServerDoesNotSupportSse),
-            _ => Ok(self.events(response)),
+            _ => {
+                let listens = Arc::clone(&self.0.listening);
+                let events = self.events(response).map(move |event| {
+                    let _listens = &listens;
+                    event
+                });
+                Ok(events.boxed())
+            }
         }
     }
 }
