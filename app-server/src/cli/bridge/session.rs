@@ -26,7 +26,7 @@ use skein_protocol::event::{ConfigWarningNotification, ServerRequestResolvedNoti
 use skein_protocol::ids::{RequestId, ThreadId};
 use skein_protocol::methods::{
     Initialize, Initialized, SkeinConnectionLeave, ThreadFork, ThreadResume, ThreadStart, ThreadUnsubscribe,
-    TurnStart, TurnSteer,
+    TurnInterrupt, TurnStart, TurnSteer,
 };
 use skein_protocol::notifications::{ConfigWarning, ServerRequestResolved, SkeinHeartbeat, ThreadStarted};
 use skein_protocol::table::{ClientNotification, Method, Notification};
@@ -87,7 +87,7 @@ struct Asked {
     line: Utf8Bytes,
     kind: Kind,
     rule: Rule,
-    /// It was asked before, of a server that is gone.
+    /// A server that is gone was asked before, or has ended what it is about.
     again: bool,
 }
 
@@ -458,8 +458,14 @@ impl Session {
             self.to_server.push_back(asked.line.clone());
         }
         self.waiting_bytes = 0;
+        let new = self.asked.len();
         for line in std::mem::take(&mut self.waiting) {
             self.pass(line);
+        }
+        // A turn of a lost server has ended with it, whenever the client asked for that.
+        let is_between = self.hello.again().is_some();
+        for asked in self.asked.iter_mut().skip(new) {
+            asked.again = is_between && asked.method == TurnInterrupt::INFO.wire;
         }
     }
 }

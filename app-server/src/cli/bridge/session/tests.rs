@@ -127,6 +127,12 @@ fn a_turn_that_ended_with_its_server_was_interrupted_as_asked() {
     world.link();
     world.settle();
     assert_eq!(world.answer_to(id).unwrap()["result"], json!({}));
+    // Also where the bridge reads the wish only when that server is gone.
+    world.lose(Link::ServerDied);
+    let id = world.ask(m::TurnInterrupt::INFO.wire, &params);
+    world.link();
+    world.settle();
+    assert_eq!(world.answer_to(id).unwrap()["result"], json!({}));
     // Asked for the first time it is the server's to say.
     let id = world.ask(m::TurnInterrupt::INFO.wire, &params);
     world.settle();
