@@ -122,6 +122,10 @@ pub const LEAVE_LIMIT: Duration = Duration::from_millis(1200);
 pub const LEAVE_PATIENCE: Duration = Duration::from_millis(300);
 /// What of the time above the way there and back may take. Origin: guess; what is left of the 1.5 s is the exit's.
 pub const LEAVE_MARGIN: Duration = Duration::from_millis(100);
+/// How long a change of the settings waits for another process that changes them. Origin: guess; a change takes milliseconds.
+pub const SETTINGS_PATIENCE: Duration = Duration::from_secs(5);
+/// Between two looks whether it has ended. Origin: guess; nobody sees it.
+pub const SETTINGS_LOOK: Duration = Duration::from_millis(50);
 /// How long `skein app-server` tries to reach the server of a home, or to become it. Origin: guess; above any stop.
 pub const OWNER_WAIT: Duration = Duration::from_secs(10);
 /// Before a bridge whose link was lost looks for a server again; twice as long each time that a link is lost sooner than in

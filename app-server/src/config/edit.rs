@@ -4,16 +4,20 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
 use super::helpers::{NAMES, is_name};
 use super::problem::Problems;
 use super::{Config, ConfigErrors, FILE, keys, origin, tree};
+use crate::clock::Clock;
 use crate::helpers::{HelperLimits, HelperSpec, MASK, Secrets, Size, Transport};
 use crate::home::durable::{self, Readers};
 use crate::home::make_root;
+use crate::policy;
 
 mod approve;
 mod set;
@@ -56,6 +60,15 @@ pub enum EditError {
         /// What the system said.
         #[source]
         source: io::Error,
+    },
+    /// Another process changes the settings, or has locked the home, and goes on with it.
+    #[error(
+        "another process has locked {}; end it or wait for its end, and try again (fuser names it)",
+        path.display()
+    )]
+    Busy {
+        /// The home.
+        path: PathBuf,
     },
     /// The home cannot be made.
     #[error(transparent)]
@@ -104,6 +117,14 @@ pub enum EditError {
         /// The name.
         name: String,
     },
+    /// A helper could not be started.
+    #[error("helper {name:?} cannot be used: {why}")]
+    Unusable {
+        /// The name.
+        name: String,
+        /// Why not, without secrets.
+        why: String,
+    },
     /// There is one of this name.
     #[error("helper {name:?} is in {} already; remove it first, or use another name", path.display())]
     Exists {
@@ -133,6 +154,8 @@ fn known(there: &[String]) -> String {
 pub struct SettingsFile {
     path: PathBuf,
     document: DocumentMut,
+    /// How the file is written.
+    form: Form,
     /// What was in the file.
     opened: String,
     /// Of what is in the file; empty where there is none.
@@ -146,10 +169,10 @@ pub struct SettingsFile {
 }
 
 impl SettingsFile {
-    /// Opens the file of `home`; a missing one is empty. Waits while another process changes it.
+    /// Opens the file of `home`; a missing one is empty. Waits some seconds while another process changes it.
     ///
     /// # Errors
-    /// [`EditError::Io`], [`EditError::Home`], [`EditError::Broken`].
+    /// [`EditError::Busy`], [`EditError::Io`], [`EditError::Home`], [`EditError::Broken`].
     pub fn open(home: &Path, access: Access) -> Result<Self, EditError> {
         Self::open_under(&[], home, access)
     }
@@ -159,9 +182,18 @@ impl SettingsFile {
     /// # Errors
     /// As [`SettingsFile::open`].
     pub fn open_under(flags: &[String], home: &Path, access: Access) -> Result<Self, EditError> {
+        Self::open_within(policy::SETTINGS_PATIENCE, flags, home, access)
+    }
+
+    fn open_within(
+        patience: Duration,
+        flags: &[String],
+        home: &Path,
+        access: Access,
+    ) -> Result<Self, EditError> {
         let alone = match access {
             Access::Look => None,
-            Access::Change => Some(alone(home)?),
+            Access::Change => Some(alone(home, patience)?),
         };
         let path = home.join(FILE);
         let text = match tree::read(&path) {
@@ -172,6 +204,7 @@ impl SettingsFile {
         let text = text.unwrap_or_default();
         check(&path, &text, flags).map_err(EditError::Broken)?;
         // Whatever our reader takes this one takes, too: they share a parser.
+        let form = Form::of(&text);
         let document = text.parse().map_err(|error: toml_edit::TomlError| EditError::Io {
             path: path.clone(),
             source: io::Error::new(io::ErrorKind::InvalidData, error.to_string()),
@@ -179,6 +212,7 @@ impl SettingsFile {
         Ok(Self {
             path,
             document,
+            form,
             opened: text,
             version,
             closed: false,
@@ -239,6 +273,21 @@ impl SettingsFile {
         Ok(Vec::new())
     }
 
+    /// Does the same if a server would take the file then, and could start the helper. Else nothing is changed.
+    ///
+    /// # Errors
+    /// As [`SettingsFile::add`], [`EditError::Refused`], [`EditError::Unusable`].
+    pub fn add_usable(&mut self, spec: &HelperSpec, present: Present) -> Result<Vec<String>, EditError> {
+        let name = || spec.name.as_str().to_owned();
+        spec.check().map_err(|why| EditError::Unusable { name: name(), why })?;
+        let before = self.document.clone();
+        let added = self.add(spec, present).and_then(|went| self.check().map(|()| went));
+        if added.is_err() {
+            self.document = before;
+        }
+        added
+    }
+
     /// Takes a helper out, with the comments right above it.
     ///
     /// # Errors
@@ -264,7 +313,7 @@ impl SettingsFile {
     /// # Errors
     /// [`EditError::Refused`], [`EditError::Io`].
     pub fn write(&mut self) -> Result<(), EditError> {
-        let text = self.document.to_string();
+        let text = self.form.of_text(&self.document.to_string());
         let config = read(&self.path, &text, &self.flags).map_err(EditError::Refused)?;
         let readers = if config.has_secrets() { Readers::Owner } else { Readers::AsBefore };
         let written = durable::replace_for(&self.path, text.as_bytes(), readers);
@@ -298,12 +347,49 @@ impl SettingsFile {
     }
 }
 
-/// Lets others who change the settings wait until it is dropped.
-fn alone(home: &Path) -> Result<Flock<File>, EditError> {
+/// The byte order mark of some editors.
+const MARK: char = '\u{feff}';
+
+/// What of a file the parser does not keep.
+#[derive(Debug)]
+struct Form {
+    has_mark: bool,
+    /// Most lines end with CRLF.
+    has_returns: bool,
+}
+
+impl Form {
+    fn of(text: &str) -> Self {
+        let returns = text.matches("\r\n").count();
+        Self { has_mark: text.starts_with(MARK), has_returns: 2 * returns > text.matches('\n').count() }
+    }
+
+    fn of_text(&self, text: &str) -> String {
+        let mut text = text.trim_start_matches(MARK).replace("\r\n", "\n");
+        if self.has_returns {
+            text = text.replace('\n', "\r\n");
+        }
+        if self.has_mark { format!("{MARK}{text}") } else { text }
+    }
+}
+
+/// Lets others who change the settings wait until it is dropped. Waits for them at most this long.
+fn alone(home: &Path, patience: Duration) -> Result<Flock<File>, EditError> {
     make_root(home)?;
     let fault = |source| EditError::Io { path: home.to_owned(), source };
-    let folder = File::open(home).map_err(fault)?;
-    Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, error)| fault(error.into()))
+    let mut folder = File::open(home).map_err(fault)?;
+    let until = Clock.now() + patience;
+    loop {
+        match Flock::lock(folder, FlockArg::LockExclusiveNonblock) {
+            Ok(alone) => return Ok(alone),
+            Err((_, Errno::EWOULDBLOCK)) if Clock.now() >= until => {
+                return Err(EditError::Busy { path: home.to_owned() });
+            }
+            Err((again, Errno::EWOULDBLOCK)) => folder = again,
+            Err((_, error)) => return Err(fault(error.into())),
+        }
+        std::thread::sleep(policy::SETTINGS_LOOK);
+    }
 }
 
 /// What a server with these flags would say to it.

@@ -14,6 +14,7 @@
 
 mod census;
 mod cgroup;
+mod check;
 mod control;
 mod environment;
 mod error;

@@ -240,7 +240,9 @@ pub fn feedback(error: &FeedbackError) -> WireError {
 pub fn edit(error: &EditError) -> WireError {
     let text = error.to_string();
     match error {
-        EditError::Io { .. } | EditError::Home(_) => WireError::internal("settingsUnwritten", text),
+        EditError::Io { .. } | EditError::Busy { .. } | EditError::Home(_) => {
+            WireError::internal("settingsUnwritten", text)
+        }
         EditError::Moved { .. } => {
             WireError::invalid_request("versionConflict", text).path("expectedVersion")
         }
@@ -250,6 +252,7 @@ pub fn edit(error: &EditError) -> WireError {
         }
         EditError::Key { .. }
         | EditError::Name { .. }
+        | EditError::Unusable { .. }
         | EditError::Exists { .. }
         | EditError::Absent { .. } => WireError::invalid_params("badKey", text).path("keyPath"),
     }

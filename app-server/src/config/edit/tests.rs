@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -286,4 +287,40 @@ fn a_file_that_gets_a_secret_is_closed_to_others() {
     fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
     desk.remove("plain");
     assert_eq!(mode(&real), 0o600);
+}
+
+#[test]
+fn line_ends_and_the_mark_of_an_editor_stay() {
+    for (mark, end) in [("\u{feff}", "\r\n"), ("", "\r\n"), ("\u{feff}", "\n"), ("", "\n")] {
+        let written = |text: &str| format!("{mark}{}", text.replace('\n', end));
+        let desk = Desk::with(&written(BY_HAND));
+        desk.add(&HelperSpec::reached(
+            "new",
+            Transport::Stdio(StdioSpec { command: "x".into(), ..StdioSpec::default() }),
+        ));
+        let text = desk.text();
+        assert_eq!(text.matches('\n').count(), text.matches(end).count(), "{text:?}");
+        assert!(text.contains(&format!("[mcp_servers.new]{end}")), "{text:?}");
+        desk.remove("new");
+        assert_eq!(desk.text(), written(BY_HAND));
+    }
+    // Of mixed ends the more frequent one.
+    let desk = Desk::with("# a\r\n# b\r\nmodel = \"m\"\n");
+    desk.add(&HelperSpec::reached(
+        "new",
+        Transport::Stdio(StdioSpec { command: "x".into(), ..StdioSpec::default() }),
+    ));
+    assert!(desk.text().starts_with("# a\r\n# b\r\nmodel = \"m\"\r\n"), "{:?}", desk.text());
+}
+
+#[test]
+fn a_home_that_another_process_keeps_locked_is_refused() {
+    let desk = Desk::with(BY_HAND);
+    let other = desk.open();
+    let open = |patience| SettingsFile::open_within(patience, &[], desk.dir.path(), Access::Change);
+    let refused = open(Duration::from_millis(1)).unwrap_err();
+    assert!(matches!(refused, EditError::Busy { .. }), "{refused}");
+    assert!(refused.to_string().contains("another process has locked"), "{refused}");
+    drop(other);
+    open(Duration::from_millis(1)).unwrap();
 }

@@ -120,6 +120,15 @@ impl Web {
         })))
     }
 
+    /// Whether these settings can be used at all.
+    ///
+    /// # Errors
+    /// What is wrong with them, for the user.
+    pub fn check(spec: &HttpSpec) -> Result<(), String> {
+        headers(spec)?;
+        client(spec).map(drop)
+    }
+
     /// What went wrong last.
     pub fn trouble(&self) -> Trouble {
         self.0.trouble.clone()
