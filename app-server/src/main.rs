@@ -1,5 +1,7 @@
 //! The `skein` program: arguments to configuration to exit code.
 
+#![warn(clippy::print_stderr)]
+
 mod cli;
 
 use std::process::ExitCode;

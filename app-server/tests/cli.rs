@@ -13,6 +13,8 @@ mod killed;
 mod mcp;
 #[path = "cli/sockets.rs"]
 mod sockets;
+#[path = "cli/terminal.rs"]
+mod terminal;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;

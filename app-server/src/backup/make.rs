@@ -61,6 +61,7 @@ pub struct Made {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
     /// Where it is.
+    #[serde(serialize_with = "home::lossy")]
     pub path: PathBuf,
     /// Why it is not in the backup.
     #[serde(rename = "reason")]

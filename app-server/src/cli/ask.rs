@@ -6,7 +6,7 @@ use skein_protocol::envelope;
 use skein_protocol::table::Method;
 
 use super::client::Client;
-use super::{Where, call, print_line};
+use super::{Where, call, print_line, print_lines};
 
 #[derive(Debug, Args)]
 pub struct Ask {
@@ -27,6 +27,6 @@ impl Ask {
             return print_line(&call::shown(&answer, true)?);
         }
         let answer = envelope::result(&answer).context("the server is of another version")?;
-        print_line(&table(&answer))
+        print_lines(&table(&answer))
     }
 }

@@ -9,7 +9,7 @@ use skein_app_server::backup::Progress;
 use skein_app_server::backup::make::{self, LeftOut, Made, Order};
 
 use super::progress::Shown;
-use super::{home, print_line};
+use super::{home, print_line, say};
 
 #[derive(Debug, Args)]
 pub struct Backup {
@@ -38,7 +38,7 @@ impl Backup {
         let made = make::make(order, |Progress { done, total }| shown.at_step("saved", done, total))?;
         shown.end();
         for LeftOut { path, why } in &made.left_out {
-            eprintln!("skein: {} is not in the backup: {why}", path.display());
+            say(format_args!("{} is not in the backup: {why}", path.display()));
         }
         self.tell(&made)?;
         Ok(if made.left_out.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

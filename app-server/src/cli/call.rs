@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::value::RawValue;
 
 use super::client::{CallError, Client};
-use super::{Where, print_line};
+use super::{Where, print_line, print_lines};
 
 #[derive(Debug, Args)]
 pub struct Call {
@@ -36,7 +36,7 @@ impl Call {
             Err(CallError::Refused(error)) if self.json => bail!(serde_json::to_string(&error)?),
             Err(error) => return Err(error.into()),
         };
-        print_line(&shown(&answer, self.json)?)?;
+        print_lines(&shown(&answer, self.json)?)?;
         if self.follow {
             follow(&mut client).await?;
         }

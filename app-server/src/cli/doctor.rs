@@ -16,7 +16,8 @@ use skein_app_server::helpers::{Containment, MISSING, rungs};
 use skein_app_server::policy;
 use skein_protocol::extension::{ContainmentRung, HeldDetails, LackDetails};
 
-use super::print_line;
+use super::out::one_line;
+use super::print_lines;
 use home::Server;
 use trial::{RUNGS, Trial};
 
@@ -103,7 +104,7 @@ impl Doctor {
         let ok = findings.iter().all(|finding| finding.state != State::Error);
         let report = Report { ok, held, server, findings };
         let text = if self.json { serde_json::to_string(&report).context("JSON")? } else { table(&report) };
-        print_line(&text)?;
+        print_lines(&text)?;
         Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
@@ -119,7 +120,8 @@ fn table(report: &Report) -> String {
         let way_out = finding.way_out.as_ref().map(|way_out| format!("{:22}{way_out}", ""));
         [Some(format!("{:<12}{state:<10}{}", finding.name, finding.text)), way_out].into_iter().flatten()
     });
-    std::iter::once(rungs::sentence(&report.held)).chain(lines).collect::<Vec<_>>().join("\n")
+    let lines = std::iter::once(rungs::sentence(&report.held)).chain(lines);
+    lines.map(|line| one_line(&line).into_owned()).collect::<Vec<_>>().join("\n")
 }
 
 /// What would hold helpers, by what was tried.

@@ -1,7 +1,7 @@
 //! `skein export`: one thread's history, for other programs or for people.
 
 use std::fs::OpenOptions;
-use std::io::{self, BufWriter, Write};
+use std::io::BufWriter;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,7 +13,8 @@ use skein_app_server::home::FILE_MODE;
 use skein_app_server::telemetry;
 use skein_protocol::ids::ThreadId;
 
-use super::home;
+use super::out::Foreign;
+use super::{home, say};
 
 /// The exit code when there is no such thread.
 const UNKNOWN: u8 = 4;
@@ -28,7 +29,7 @@ pub struct Export {
     /// The records as the rollout has them, or a conversation for people.
     #[arg(long, default_value = "jsonl")]
     format: Words,
-    /// A new file to write to, instead of stdout.
+    /// A new file to write to, instead of stdout. A file has what was said as it is; a terminal gets nothing that controls it.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -60,7 +61,7 @@ impl Export {
                 }
                 done
             }
-            None => export::run(&home, self.thread, format, &mut Stdout(BufWriter::new(io::stdout()))).await,
+            None => export::run(&home, self.thread, format, &mut Foreign::stdout()).await,
         };
         tell(done)
     }
@@ -70,37 +71,17 @@ fn tell(done: Result<Exported, ExportError>) -> anyhow::Result<ExitCode> {
     match done {
         Ok(Exported { missing, lost, .. }) => {
             if missing > 0 {
-                eprintln!("skein: {missing} records are missing, because their lines are damaged");
+                say(format_args!("{missing} records are missing, because their lines are damaged"));
             }
             if lost > 0 {
-                eprintln!("skein: {lost} records lack a text, and say so in its place");
+                say(format_args!("{lost} records lack a text, and say so in its place"));
             }
             Ok(ExitCode::SUCCESS)
         }
         Err(unknown @ ExportError::Unknown { .. }) => {
-            eprintln!("skein: {unknown}");
+            say(unknown);
             Ok(ExitCode::from(UNKNOWN))
         }
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Stdout. A reader that went away, as `head` does, is no error.
-struct Stdout<W>(W);
-
-impl<W: Write> Write for Stdout<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        gone(self.0.write(bytes), bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        gone(self.0.flush(), ())
-    }
-}
-
-fn gone<T>(outcome: io::Result<T>, otherwise: T) -> io::Result<T> {
-    match outcome {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(otherwise),
-        outcome => outcome,
     }
 }

@@ -14,7 +14,7 @@ use skein_app_server::fsck::{self, Gc, Mend, Order, Told};
 use skein_app_server::telemetry;
 use skein_protocol::ids::ThreadId;
 
-use super::{home, print_line};
+use super::{home, print_line, say};
 
 /// The exit code when the check could not be made.
 const OPERATIONAL: u8 = 8;
@@ -48,7 +48,7 @@ impl Fsck {
         match self.check().await {
             Ok(summary) => ExitCode::from(summary.exit_code()),
             Err(error) => {
-                eprintln!("skein: {error:#}");
+                say(format_args!("{error:#}"));
                 ExitCode::from(OPERATIONAL)
             }
         }
@@ -69,9 +69,9 @@ impl Fsck {
         };
         let mut told = |told: Told<'_>| match told {
             Told::Served(served) => bar.suspend(|| {
-                eprintln!(
-                    "skein: {served}. It is read beside the server; its list of threads is not compared"
-                );
+                say(format_args!(
+                    "{served}. It is read beside the server; its list of threads is not compared"
+                ));
             }),
             Told::Progress(done, total) => {
                 bar.set_length(total);

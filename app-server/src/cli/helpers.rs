@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::out::one_line;
 use skein_protocol::extension::{HelperDetail, HelperIsolation, HelperState, SkeinHelpersListResponse};
 
 /// A line for each helper, its processes below it, indented as they descend from each other.
@@ -9,7 +10,7 @@ pub fn table(listed: &SkeinHelpersListResponse) -> String {
     if listed.data.is_empty() {
         return "there are no helpers".to_owned();
     }
-    listed.data.iter().flat_map(lines).collect::<Vec<_>>().join("\n")
+    listed.data.iter().flat_map(lines).map(|line| one_line(&line).into_owned()).collect::<Vec<_>>().join("\n")
 }
 
 fn lines(helper: &HelperDetail) -> Vec<String> {

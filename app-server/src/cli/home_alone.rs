@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde_json::json;
 use skein_app_server::home::{Home, HomeError};
 
-use super::print_line;
+use super::{print_line, say};
 
 /// The exit code when somebody else has the home.
 pub const IN_USE: u8 = 3;
@@ -40,6 +40,6 @@ pub fn refused(error: HomeError, json: bool) -> anyhow::Result<ExitCode> {
         });
         print_line(&json!({ "complete": false, "servedBy": by }).to_string())?;
     }
-    eprintln!("skein: {error}");
+    say(&error);
     Ok(ExitCode::from(IN_USE))
 }

@@ -9,7 +9,7 @@ use skein_app_server::import::{self, ImportError, Progress, Report};
 use skein_app_server::telemetry;
 
 use super::progress::Shown;
-use super::{home, home_alone, print_line};
+use super::{home, home_alone, out, print_line, say};
 
 #[derive(Debug, Args)]
 pub struct Import {
@@ -52,15 +52,15 @@ impl Import {
 fn tell(report: &Report) -> anyhow::Result<()> {
     let Report { imported, updated, unchanged, empty, kept, problems, passed_over } = report;
     for problem in problems {
-        eprintln!("skein: {problem}");
+        say(problem);
     }
     for (thread, why) in kept {
-        eprintln!("skein: thread {thread} was left as it is: {why}");
+        say(format_args!("thread {thread} was left as it is: {why}"));
     }
     if !passed_over.is_empty() {
         let kinds: Vec<String> =
             passed_over.iter().map(|(kind, count)| format!("{kind} ({count})")).collect();
-        eprintln!("skein: lines of kinds that Skein has no word for were passed over: {}", kinds.join(", "));
+        say(format_args!("lines of kinds that Skein has no word for were passed over: {}", kinds.join(", ")));
     }
     if *imported + *updated == 0 && problems.is_empty() {
         return print_line(&format!("nothing to import: {unchanged} threads are there already"));
@@ -78,7 +78,7 @@ fn tell_json(report: &Report) -> anyhow::Result<()> {
     let Report { imported, updated, unchanged, empty, kept, problems, passed_over } = report;
     let kept: Vec<_> =
         kept.iter().map(|(thread, why)| json!({ "threadId": thread, "reason": why })).collect();
-    let told = |problem: &import::Problem| json!({ "file": problem.file, "line": Some(problem.line).filter(|line| *line > 0), "reason": problem.why });
+    let told = |problem: &import::Problem| json!({ "file": out::path(&problem.file), "line": Some(problem.line).filter(|line| *line > 0), "reason": problem.why });
     let problems: Vec<_> = problems.iter().map(told).collect();
     print_line(
         &json!({ "complete": problems.is_empty(), "imported": imported, "updated": updated, "unchanged": unchanged,

@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use skein_app_server::config::edit::{Access, SettingsFile};
 
-use super::{home, print_line};
+use super::{home, out, print_line};
 
 #[derive(Debug, Args)]
 pub struct Mcp {
@@ -79,7 +79,7 @@ impl Remove {
         drop(file);
         let told = tell::reload(&home).await;
         if self.settings.json {
-            let outcome = json!({ "removed": self.name, "file": path, "server": told.json() });
+            let outcome = json!({ "removed": self.name, "file": out::path(&path), "server": told.json() });
             return print_line(&outcome.to_string());
         }
         print_line(&format!("helper {:?} was removed from {}{}", self.name, path.display(), told.words()))

@@ -14,6 +14,7 @@ mod helpers;
 mod home_alone;
 mod import;
 mod mcp;
+mod out;
 mod progress;
 mod reindex;
 mod restore;
@@ -23,7 +24,6 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -32,6 +32,8 @@ use clap::{Args, Parser, Subcommand};
 use skein_app_server::config;
 use skein_protocol::methods::{SkeinHelpersList, SkeinStatus};
 use tokio::runtime;
+
+use out::{print_line, print_lines, say};
 
 /// A websocket app-server that owns the life of threads (conversations with an agent).
 #[derive(Debug, Parser)]
@@ -130,7 +132,7 @@ pub fn run(cli: Cli) -> ExitCode {
 /// The exit code of what was done; says on stderr why it could not be.
 pub fn code(done: anyhow::Result<ExitCode>) -> ExitCode {
     done.unwrap_or_else(|error| {
-        eprintln!("skein: {error:#}");
+        say(format_args!("{error:#}"));
         ExitCode::FAILURE
     })
 }
@@ -143,13 +145,4 @@ fn one_thread() -> anyhow::Result<runtime::Runtime> {
 /// The home that is meant, whether it is there or not.
 fn home(flag: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
     Ok(config::home(flag.map(PathBuf::as_path), &|name| std::env::var_os(name))?)
-}
-
-/// Prints a line to stdout. A reader that went away, as `head` does, is no error.
-fn print_line(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("stdout"),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }

@@ -23,7 +23,7 @@ use tokio::runtime;
 
 use super::app_server::{Others, Place};
 use super::serve::{self, Signals, Start, stopped};
-use super::{client, home, print_line};
+use super::{client, home, out, print_line};
 
 /// The path in `unix://PATH`, or that there is none; `None` for another kind of address.
 pub(super) fn named(listen: &str) -> Option<Option<PathBuf>> {
@@ -44,6 +44,11 @@ pub(super) fn listen(path: Option<PathBuf>, start: Start, others: Others) -> any
     done.map(|()| ExitCode::SUCCESS)
 }
 
+/// The line that says where the server listens.
+fn ready(address: &str, home: &Path) -> String {
+    json!({ "address": address, "pid": std::process::id(), "home": out::path(home) }).to_string()
+}
+
 async fn serve_at(path: Option<PathBuf>, mut place: Place) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals")?;
     let door = open(path.as_deref(), place.home())?;
@@ -51,7 +56,7 @@ async fn serve_at(path: Option<PathBuf>, mut place: Place) -> anyhow::Result<()>
     drop(place.stream().await?);
     place.settings_hold()?;
     let address = format!("{UNIX}{}", door.path().display());
-    print_line(&json!({ "address": address, "pid": std::process::id(), "home": place.home() }).to_string())?;
+    print_line(&ready(&address, place.home()))?;
     let mut relays = FuturesUnordered::new();
     loop {
         let visitor = tokio::select! {

@@ -8,11 +8,13 @@ use skein_protocol::extension::{
     ThreadCounts, TurnCounts, UnloadCounts, ZeroCounts,
 };
 
+use super::out::one_line;
+
 /// One line a subject: its name, then its numbers.
 pub fn table(status: &SkeinStatusResponse) -> String {
     let rows = server(status).into_iter().chain(threads(status)).chain(helpers(status)).chain(work(status));
     let rows = rows.chain(histories(status));
-    let line = |(name, numbers): (&str, String)| format!("{name:<12}{numbers}");
+    let line = |(name, numbers): (&str, String)| format!("{name:<12}{}", one_line(&numbers));
     rows.map(line).collect::<Vec<_>>().join("\n")
 }
 

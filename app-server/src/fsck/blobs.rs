@@ -26,6 +26,7 @@ pub struct Stored {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unnamed {
     /// Below the home.
+    #[serde(serialize_with = "crate::home::lossy")]
     pub path: PathBuf,
     /// Its length.
     pub bytes: u64,

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use nix::fcntl::{Flock, OFlag};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -226,6 +226,14 @@ impl Home {
             Err(source) => Err(fault(&path, source)),
         }
     }
+}
+
+/// Serializes a path as JSON shows it, which has no word for bytes that are no text.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }
 
 /// A link that leads to nothing.

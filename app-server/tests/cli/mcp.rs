@@ -224,3 +224,31 @@ fn an_import_keeps_what_the_user_has_decided_about_a_helper() {
     assert_eq!(dry["taken"][0]["dropped"], json!(["limits"]));
     assert_eq!(settings(home.path()), decided.replace("old", "new"));
 }
+
+#[test]
+fn an_import_takes_what_can_start_and_leaves_the_rest() {
+    let home = home_with(BEFORE);
+    let file = home.path().join("desktop.json");
+    let servers = json!({ "mcpServers": {
+        "good": { "command": "x" },
+        "empty": { "command": "" },
+        "socket": { "url": "ws://127.0.0.1/mcp" },
+        "nul": { "command": "x", "args": ["a\0b"] },
+        "variable": { "command": "x", "env": { "A=B": "1" } },
+        "header": { "url": "http://127.0.0.1/", "headers": { "X Y": "s3cret" } },
+        "folder": { "command": "x", "cwd": "~/p" },
+    } });
+    fs::write(&file, servers.to_string()).unwrap();
+    let (code, out, err) = mcp_says(home.path(), &["import", file.to_str().unwrap()]);
+    let outcome: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
+    let names = |key: &str| {
+        let all = outcome[key].as_array().unwrap().iter();
+        let mut names: Vec<String> = all.map(|one| one["name"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!((code, names("taken")), (Some(1), vec!["good".to_owned()]), "{outcome}");
+    assert_eq!(names("left"), ["empty", "folder", "header", "nul", "socket", "variable"]);
+    assert!(!outcome.to_string().contains("s3cret"), "{outcome}");
+    assert_eq!(settings(home.path()), format!("{BEFORE}\n[mcp_servers.good]\ncommand = \"x\"\n"));
+}

@@ -8,7 +8,7 @@ use serde_json::json;
 use skein_app_server::config::edit::{Access, Present, SettingsFile};
 use skein_app_server::helpers::{HelperSpec, HttpSpec, Secrets, StdioSpec, Transport};
 
-use super::super::{home, print_line};
+use super::super::{home, out, print_line};
 use super::{Settings, tell};
 
 #[derive(Debug, Args)]
@@ -42,14 +42,13 @@ impl Add {
         let spec = HelperSpec::reached(self.name.as_str(), self.transport()?);
         let home = home(self.settings.home.as_ref())?;
         let mut file = SettingsFile::open(&home, Access::Change)?;
-        file.add(&spec, Present::Keep)?;
+        file.add_usable(&spec, Present::Keep)?;
         file.write()?;
         let (path, closed) = (file.path().to_owned(), file.was_closed());
         drop(file);
         let told = tell::reload(&home).await;
         if self.settings.json {
-            let outcome =
-                json!({ "added": self.name, "file": path, "closed": closed, "server": told.json() });
+            let outcome = json!({ "added": self.name, "file": out::path(&path), "closed": closed, "server": told.json() });
             return print_line(&outcome.to_string());
         }
         let closed = if closed { tell::CLOSED } else { "" };

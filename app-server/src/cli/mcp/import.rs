@@ -1,7 +1,7 @@
 //! `skein mcp import`: the helpers of a desktop client, by the words of our settings.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use skein_app_server::config::desktop::{self, Usable};
 use skein_app_server::config::edit::{Access, Present, SettingsFile};
 
-use super::super::{home, print_line};
+use super::super::{home, out, print_line, say};
 use super::tell::Told;
 use super::{Settings, tell};
 
 #[derive(Debug, Args)]
 pub struct Import {
     /// The client's file, such as claude_desktop_config.json or mcp.json.
-    file: String,
+    file: PathBuf,
     /// Take commands and addresses also of helpers that are configured already; what else config.toml says about them stays.
     #[arg(long)]
     replace: bool,
@@ -48,11 +48,11 @@ struct Taken {
 impl Import {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let text = read(&self.file)?;
-        let desktop = desktop::read(&text).with_context(|| self.file.clone())?;
+        let desktop = desktop::read(&text).with_context(|| self.file.display().to_string())?;
         let home = home(self.settings.home.as_ref())?;
         let access = if self.dry_run { Access::Look } else { Access::Change };
         let mut settings = SettingsFile::open(&home, access)?;
-        let outcome = take(&mut settings, desktop, self.replace)?;
+        let outcome = take(&mut settings, desktop, self.replace);
         let changes = !outcome.taken.is_empty() && !self.dry_run;
         if changes {
             settings.write()?;
@@ -72,17 +72,17 @@ impl Import {
     }
 }
 
-fn read(file: &str) -> anyhow::Result<String> {
-    if file == "-" {
+fn read(file: &Path) -> anyhow::Result<String> {
+    if file == Path::new("-") {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).context("stdin")?;
         return Ok(text);
     }
-    std::fs::read_to_string(file).with_context(|| file.to_owned())
+    std::fs::read_to_string(file).with_context(|| file.display().to_string())
 }
 
 /// Puts into the settings what can be used. One that the settings do not take is left, and the others are not.
-fn take(settings: &mut SettingsFile, desktop: desktop::Desktop, replace: bool) -> anyhow::Result<Outcome> {
+fn take(settings: &mut SettingsFile, desktop: desktop::Desktop, replace: bool) -> Outcome {
     let mut outcome = Outcome { left: desktop.left, ..Outcome::default() };
     let mut new: Vec<String> = Vec::new();
     for usable in desktop.usable {
@@ -93,13 +93,18 @@ fn take(settings: &mut SettingsFile, desktop: desktop::Desktop, replace: bool) -
         } else if settings.names().contains(&name) && !replace {
             outcome.there.push(name);
         } else {
-            let dropped = settings.add(&usable.spec, Present::Replace)?;
-            settings.check().with_context(|| format!("helper {:?}", usable.said))?;
+            let dropped = match settings.add_usable(&usable.spec, Present::Replace) {
+                Ok(dropped) => dropped,
+                Err(error) => {
+                    outcome.left.push(desktop::Left { name: usable.said, why: error.to_string() });
+                    continue;
+                }
+            };
             new.push(name);
             outcome.taken.push(Taken { usable, dropped });
         }
     }
-    Ok(outcome)
+    outcome
 }
 
 impl Outcome {
@@ -111,7 +116,7 @@ impl Outcome {
             print_line(&format!("left {name}: it is configured already; --replace takes the new one"))?;
         }
         for left in &self.left {
-            eprintln!("skein: left {}: {}", left.name, left.why);
+            say(format_args!("left {}: {}", left.name, left.why));
         }
         let count = self.taken.len();
         let others = self.there.len() + self.left.len();
@@ -129,7 +134,7 @@ impl Outcome {
         json!({
             "complete": self.left.is_empty(),
             "dryRun": dry_run,
-            "file": path,
+            "file": out::path(path),
             "taken": self.taken.iter().map(taken).collect::<Vec<_>>(),
             "there": self.there,
             "left": self.left.iter().map(left).collect::<Vec<_>>(),

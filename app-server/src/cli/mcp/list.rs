@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use skein_app_server::config::edit::{Access, SettingsFile};
 use skein_app_server::config::{Config, Flags, shown};
 
-use super::super::print_line;
+use super::super::{out, print_line};
 use super::Settings;
 
 #[derive(Debug, Args)]
@@ -41,7 +41,7 @@ impl List {
 }
 
 fn named(name: &str, keys: Value, file: &Path) -> Value {
-    let mut helper = json!({ "name": name, "file": file });
+    let mut helper = json!({ "name": name, "file": out::path(file) });
     if let (Value::Object(helper), Value::Object(keys)) = (&mut helper, keys) {
         helper.extend(keys.into_iter().filter(|(_, value)| !value.is_null()));
     }

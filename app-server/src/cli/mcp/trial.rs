@@ -14,7 +14,8 @@ use skein_app_server::policy::SPINNER;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::super::print_line;
+use super::super::out::one_line;
+use super::super::{print_line, say};
 use super::Settings;
 
 #[derive(Debug, Args)]
@@ -95,7 +96,7 @@ fn spinner(name: &str) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
         spinner.set_style(style);
     }
-    spinner.set_message(format!("{name} is tried"));
+    spinner.set_message(format!("{} is tried", one_line(name)));
     spinner.enable_steady_tick(SPINNER);
     spinner
 }
@@ -119,7 +120,7 @@ fn tell(name: &str, tried: &Tried) -> anyhow::Result<()> {
     row("ended", format!("after {}, {}", ms(end.took), stage_words(end.stage)))?;
     row("left", left_words(left, end.survivors))?;
     if let Err(why) = offered {
-        eprintln!("skein: {why}");
+        say(why);
     }
     Ok(())
 }

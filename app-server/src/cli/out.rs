@@ -1,0 +1,172 @@
+//! What commands print. Texts of helpers, threads and files may have characters that control a terminal: these are shown as
+//! `\u001b`, which is also how JSON writes them, and never printed as they are.
+
+use std::borrow::Cow;
+use std::fmt::{Display, Write as _};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::Path;
+
+use anyhow::Context;
+
+/// Prints a line to stdout; a line feed in it is shown. A reader that went away, as `head` does, is no error.
+///
+/// # Errors
+/// What the system says.
+pub fn print_line(text: &str) -> anyhow::Result<()> {
+    print(&one_line(text))
+}
+
+/// The same for several lines.
+///
+/// # Errors
+/// As [`print_line`].
+pub fn print_lines(text: &str) -> anyhow::Result<()> {
+    print(&lines(text))
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("stdout"),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Says something on stderr. Its further lines are indented, so that none looks like a line of this program. Nobody may read it:
+/// that changes nothing of what the program does.
+pub fn say(what: impl Display) {
+    let text = lines(&format!("skein: {what}")).trim_end().replace('\n', "\n  ");
+    writeln!(io::stderr().lock(), "{text}").ok();
+}
+
+/// A path as JSON shows it, which has no word for bytes that are no text.
+pub fn path(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// A text as one line in which nothing controls a terminal.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    shown(text, |c| c == '\t')
+}
+
+/// Lines in which nothing controls a terminal.
+fn lines(text: &str) -> Cow<'_, str> {
+    shown(text, |c| matches!(c, '\t' | '\n'))
+}
+
+fn shown(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let is_hidden = |c: char| controls(c) && !stays(c);
+    if !text.contains(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match is_hidden(c) {
+            // A text takes whatever is written.
+            true => drop(write!(shown, "\\u{:04x}", u32::from(c))),
+            false => shown.push(c),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Whether a terminal obeys it, or shows what follows in another order (the bidi controls of Unicode).
+fn controls(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Stdout for a text that others have written. A terminal gets nothing that controls it; a file or a pipe gets the text as it is. A
+/// reader that went away, as `head` does, is no error.
+#[derive(Debug)]
+pub struct Foreign<W> {
+    out: W,
+    is_terminal: bool,
+    /// The beginning of a character whose rest has not come.
+    cut: Vec<u8>,
+}
+
+impl Foreign<io::BufWriter<io::Stdout>> {
+    pub fn stdout() -> Self {
+        let stdout = io::stdout();
+        Self { is_terminal: stdout.is_terminal(), out: io::BufWriter::new(stdout), cut: Vec::new() }
+    }
+}
+
+impl<W: Write> Foreign<W> {
+    fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !self.is_terminal {
+            return self.out.write_all(bytes);
+        }
+        self.cut.extend_from_slice(bytes);
+        let whole = match std::str::from_utf8(&self.cut) {
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            Ok(_) | Err(_) => self.cut.len(),
+        };
+        let rest = self.cut.split_off(whole);
+        let text = std::mem::replace(&mut self.cut, rest);
+        self.out.write_all(lines(&String::from_utf8_lossy(&text)).as_bytes())
+    }
+}
+
+impl<W: Write> Write for Foreign<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = self.take(bytes);
+        gone(taken).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.out.flush();
+        gone(flushed)
+    }
+}
+
+fn gone(outcome: io::Result<()>) -> io::Result<()> {
+    match outcome {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Titles, the clipboard, links, colours, the cursor, an erased screen, C1 and bidi controls, a line that begins anew.
+    const EVIL: &str = "a\u{1b}]0;x\u{7}b\u{1b}]52;c;eA==\u{7}c\u{1b}]8;;http://x\u{1b}\\d\u{1b}[2Je\rf\ng\u{7f}h\u{9b}2Ji\u{202e}j\u{2066}\tk";
+
+    #[test]
+    fn nothing_that_controls_a_terminal_is_printed() {
+        let line = one_line(EVIL);
+        assert!(!line.chars().any(|c| controls(c) && c != '\t'), "{line:?}");
+        assert!(
+            line.starts_with("a\\u001b]0;x\\u0007b")
+                && line.contains("f\\u000ag\\u007fh\\u009b2Ji\\u202ej\\u2066\tk")
+        );
+        assert_eq!(lines("one\ntwo\tthree"), "one\ntwo\tthree");
+        assert!(matches!(one_line("wörter 你好 🙂"), Cow::Borrowed(_)));
+        let json = serde_json::json!({ "a": EVIL }).to_string();
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&one_line(&json)).unwrap()["a"],
+            EVIL,
+            "it says the same"
+        );
+    }
+
+    #[test]
+    fn a_text_of_others_goes_to_a_file_as_it_is_and_to_a_terminal_without_controls() {
+        for is_terminal in [true, false] {
+            let mut foreign = Foreign { out: Vec::new(), is_terminal, cut: Vec::new() };
+            for byte in EVIL.as_bytes() {
+                foreign.write_all(&[*byte]).unwrap();
+            }
+            foreign.write_all(b"\xff end\n").unwrap();
+            let said = String::from_utf8_lossy(&foreign.out).into_owned();
+            if is_terminal {
+                assert_eq!(said, format!("{}\u{fffd} end\n", lines(EVIL)));
+            } else {
+                assert_eq!(said, format!("{EVIL}\u{fffd} end\n"));
+            }
+        }
+    }
+}
