@@ -110,6 +110,14 @@ impl Streams {
         Ok(self.input.write_all(format!("{message}\n").as_bytes()).await?)
     }
 
+    /// Sends what may be no message.
+    ///
+    /// # Errors
+    /// When it does not read any more.
+    pub async fn say_bytes(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        Ok(self.input.write_all(bytes).await?)
+    }
+
     /// Calls a method and waits for its result; what comes meanwhile is kept.
     ///
     /// # Errors

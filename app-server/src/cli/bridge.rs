@@ -2,11 +2,11 @@
 //! messages is not read from either. What a client has to be told when its server changes the [`Session`] knows; here it is only
 //! carried.
 
+mod lines;
 mod session;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
-use std::time::Duration;
 use std::{fmt, io};
 
 use anyhow::Context;
@@ -24,12 +24,13 @@ use skein_protocol::methods::{SkeinConnectionLeave, ThreadStart};
 use skein_protocol::table::Method;
 use tokio::io::{AsyncWriteExt, Stdin, Stdout};
 use tokio::sync::Notify;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
-use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
+use tokio_util::codec::FramedRead;
 
 use super::client::Link;
+use lines::{Line, Lines};
 use session::Session;
 pub use session::Whose;
 
@@ -69,7 +70,7 @@ impl fmt::Display for Reason {
 
 /// The standard streams, and what was said on them.
 pub struct Bridge {
-    lines: FramedRead<Stdin, LinesCodec>,
+    lines: FramedRead<Stdin, Lines>,
     printer: Printer,
     shared: Shared,
     /// Whether the log says which settings have no effect.
@@ -111,6 +112,8 @@ struct Shared {
     session: RefCell<Session>,
     for_server: Notify,
     for_client: Notify,
+    /// When the server is to be asked again.
+    again_at: Cell<Option<Instant>>,
     /// What the client was started with.
     flags: Flags,
 }
@@ -147,13 +150,19 @@ impl Bridge {
     pub fn new(flags: Flags, config: &Config) -> Self {
         let longest = config.limits.message_bytes;
         let settings = ClientSettings::of(config, &flags.settings);
-        let lines = FramedRead::new(tokio::io::stdin(), LinesCodec::new_with_max_length(longest));
+        let lines = FramedRead::new(tokio::io::stdin(), Lines::new(longest));
         let printer = Printer { out: tokio::io::stdout(), waits: BytesMut::new() };
         let session = RefCell::new(Session::new(Clock.new_id().to_string(), settings));
         Self {
             lines,
             printer,
-            shared: Shared { session, for_server: Notify::new(), for_client: Notify::new(), flags },
+            shared: Shared {
+                session,
+                for_server: Notify::new(),
+                for_client: Notify::new(),
+                again_at: Cell::default(),
+                flags,
+            },
             warned: false,
         }
     }
@@ -231,29 +240,26 @@ impl Bridge {
 
 /// The next line with something in it, when there is room for it; none at the end of the input.
 async fn next_line(
-    lines: &mut FramedRead<Stdin, LinesCodec>,
+    lines: &mut FramedRead<Stdin, Lines>,
     shared: &Shared,
 ) -> anyhow::Result<Option<Utf8Bytes>> {
-    let longest = lines.decoder().max_length();
+    let longest = lines.decoder().longest();
     loop {
         if shared.session.borrow().waiting_bytes() > longest {
             // They go with the next link.
             std::future::pending::<()>().await;
         }
-        match lines.next().await.transpose() {
-            Ok(Some(line)) if line.trim().is_empty() => {}
-            Ok(line) => return Ok(line.map(Utf8Bytes::from)),
-            Err(LinesCodecError::MaxLineLengthExceeded) => {
-                anyhow::bail!("a message has more than limits.message_bytes ({longest} bytes)")
-            }
-            Err(LinesCodecError::Io(error)) => return Err(error).context("standard input"),
+        match lines.next().await.transpose().context("standard input")? {
+            Some(Line::Text(line)) => return Ok(Some(line)),
+            Some(Line::Bad(why)) => shared.with(|session| session.unreadable(why)),
+            None => return Ok(None),
         }
     }
 }
 
 /// Sends what there is for the server, until the last line of the client was.
 async fn pass_on(
-    lines: &mut FramedRead<Stdin, LinesCodec>,
+    lines: &mut FramedRead<Stdin, Lines>,
     to_server: &mut SplitSink<Box<dyn Link>, Message>,
     shared: &Shared,
 ) -> anyhow::Result<()> {
@@ -284,11 +290,14 @@ async fn pass_on(
 
 /// Until the server is to be asked again for what it had no room for.
 async fn again(shared: &Shared) {
-    let at = shared.session.borrow().again_at();
-    match at.map(|at| u64::try_from(at.saturating_sub(Clock.wall().0)).unwrap_or_default()) {
-        Some(wait) => tokio::time::sleep(Duration::from_millis(wait)).await,
+    let wait = shared.session.borrow().again_in();
+    let at = wait.map(|wait| shared.again_at.get().unwrap_or_else(|| Clock.now() + wait));
+    shared.again_at.set(at);
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
+    shared.again_at.set(None);
 }
 
 /// Prints each message, until the server closes or nobody reads. What is there at once is printed at once.

@@ -13,7 +13,7 @@ use skein_protocol::methods::{
 };
 use skein_protocol::notifications::ConfigWarning;
 use skein_protocol::table::{ClientNotification, Method};
-use skein_protocol::thread::ThreadStartParams;
+use skein_protocol::thread::{ThreadListParams, ThreadStartParams};
 use skein_protocol::turn::TurnStatus;
 
 use super::{HANGS, ended_turn, unserved};
@@ -67,7 +67,7 @@ async fn what_was_asked_before_the_end_of_the_input_is_answered() -> Result<()> 
 }
 
 #[tokio::test]
-async fn a_line_that_cannot_be_read_is_an_end_like_any_other() -> Result<()> {
+async fn a_line_that_cannot_be_read_is_refused_and_everything_goes_on() -> Result<()> {
     let home = Home::setup()
         .set("limits.message_bytes", 65_536)
         .helper(Helper::with("helper", &["--stubborn"])?)
@@ -76,10 +76,13 @@ async fn a_line_that_cannot_be_read_is_an_end_like_any_other() -> Result<()> {
     let mut streams = Streams::start(&home.path()).await?;
     let thread = streams.hanging_turn(HANGS).await?;
     streams.say(&json!({"id": 7, "method": "x", "params": {"text": "x".repeat(70_000)}})).await?;
-    let (code, said) = streams.exit(PATIENCE).await?;
-    assert_eq!(code, Some(1), "{said}");
-    assert_eq!(home.client().await?.loaded().await?, []);
-    assert_eq!(ended_turn(&home, thread).await?, TurnStatus::Interrupted);
+    streams.say_bytes(b"\xff\xfe\n").await?;
+    streams.call::<ThreadList>(ThreadListParams::default()).await?;
+    let refused = streams.record().iter().filter(|message| message["error"]["code"] == -32700);
+    let ids: Vec<bool> = refused.map(|message| message["id"].is_null()).collect();
+    assert_eq!(ids, [true, true]);
+    assert_eq!(home.client().await?.loaded().await?, [thread], "its turn goes on");
+    streams.end(PATIENCE).await?;
     home.finish().await
 }
 

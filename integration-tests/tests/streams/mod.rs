@@ -95,15 +95,17 @@ async fn a_server_on_standard_streams_stays_for_others_and_ends_with_the_last() 
 }
 
 #[tokio::test]
-async fn a_line_above_the_limit_is_an_error_that_names_it() -> Result<()> {
+async fn a_line_above_the_limit_is_refused_by_its_name() -> Result<()> {
     let home = Home::setup().set("limits.message_bytes", 65_536).start().await?;
     let mut streams = Streams::start(&home.path()).await?;
     streams
         .say(&json!({"id": 7, "method": SkeinStatus::INFO.wire, "params": {"text": "x".repeat(70_000)}}))
         .await?;
-    let (code, said) = streams.exit(PATIENCE).await?;
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("limits.message_bytes (65536 bytes)"), "{said}");
+    let (code, said, heard) = streams.rest(PATIENCE).await?;
+    assert_eq!(code, Some(0), "{said}");
+    let refused = heard.iter().find(|message| message["error"]["code"] == -32700).context("a refusal")?;
+    let text = refused["error"]["message"].to_string();
+    assert!(text.contains("limits.message_bytes (65536 bytes)"), "{text}");
     home.finish().await
 }
 

@@ -178,6 +178,11 @@ impl Session {
         }
     }
 
+    /// Refuses a line of the client that cannot be a message; whose it is nobody knows.
+    pub fn unreadable(&mut self, why: String) {
+        self.tell(envelope::error_reply(None, &WireError::parse_error("unreadable", why)).into());
+    }
+
     /// Takes a message of the server, at this time (Unix milliseconds).
     pub fn server_says(&mut self, text: Utf8Bytes, now: i64) {
         if numbers::is_quiet(&text) {

@@ -1,6 +1,7 @@
 //! How a client's conversation comes to another server: its introduction, then its threads by their numbers, then its requests.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 use skein_protocol::envelope;
@@ -47,30 +48,30 @@ pub struct Comeback {
     asked: HashMap<String, ThreadId>,
     /// How many may be asked for at a time: fewer where the server has no room for more.
     at_once: usize,
-    /// When to ask again (Unix milliseconds), while it has no room for a single one.
-    again_at: Option<i64>,
+    /// How long to wait before it is asked again, while it has no room for a single one.
+    again_in: Option<Duration>,
     /// Whether the client leaves: nothing more is asked for.
     given_up: bool,
 }
 
 impl Comeback {
     fn new(left: VecDeque<ThreadId>) -> Self {
-        Self { left, asked: HashMap::new(), at_once: AT_ONCE, again_at: None, given_up: false }
+        Self { left, asked: HashMap::new(), at_once: AT_ONCE, again_in: None, given_up: false }
     }
 
     /// The server has no room for one more: its turn comes when another one is answered, or when the server says.
-    fn put_off(&mut self, thread: ThreadId, error: &WireError, now: i64) {
+    fn put_off(&mut self, thread: ThreadId, error: &WireError) {
         self.left.push_back(thread);
         self.at_once = self.asked.len();
         if self.at_once == 0 && !self.given_up {
             let retry = error.data.as_ref().and_then(|data| data.retry_after_ms).unwrap_or(RETRY_MS);
-            self.again_at = Some(now.saturating_add(i64::try_from(retry).unwrap_or(i64::MAX)));
+            self.again_in = Some(Duration::from_millis(retry));
         }
     }
 
     /// The client leaves.
     pub(super) fn give_up(&mut self) {
-        (self.given_up, self.again_at) = (true, None);
+        (self.given_up, self.again_in) = (true, None);
     }
 
     fn ask(
@@ -131,10 +132,10 @@ impl Session {
         self.resume_more();
     }
 
-    /// When [`Session::resume_again`] is due (Unix milliseconds), if ever.
-    pub fn again_at(&self) -> Option<i64> {
+    /// How long after the refusal [`Session::resume_again`] is due, if ever. No time of day: a clock that is set changes no wait.
+    pub fn again_in(&self) -> Option<Duration> {
         match &self.state {
-            State::Resuming(comeback) => comeback.again_at,
+            State::Resuming(comeback) => comeback.again_in,
             State::Apart | State::Greeting | State::Live => None,
         }
     }
@@ -142,7 +143,7 @@ impl Session {
     /// The server may have room now.
     pub fn resume_again(&mut self) {
         if let State::Resuming(comeback) = &mut self.state {
-            (comeback.again_at, comeback.at_once) = (None, 1);
+            (comeback.again_in, comeback.at_once) = (None, 1);
         }
         self.resume_more();
     }
@@ -172,7 +173,7 @@ impl Session {
             }
             Err(error) if error.code == OVERLOADED => {
                 if let State::Resuming(comeback) = &mut self.state {
-                    comeback.put_off(thread, &error, now);
+                    comeback.put_off(thread, &error);
                 }
             }
             // Its client is told nothing: the link goes with the server.

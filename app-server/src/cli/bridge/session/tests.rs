@@ -3,6 +3,8 @@
 mod lives;
 mod model;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use skein_protocol::extension::EVENTS_EXTENSION;
 use skein_protocol::methods as m;
@@ -284,11 +286,11 @@ fn a_server_that_has_no_room_is_asked_again_when_it_says() {
     world.link();
     let steps = (0..100).take_while(|_| world.send() || world.receive()).count();
     assert!(steps < 100, "it is asked without end");
-    assert_eq!((world.turned_away, world.again_at()), (1, Some(1_200)));
+    assert_eq!((world.turned_away, world.again_in()), (1, Some(Duration::from_millis(200))));
     world.room = None;
     world.resume_again();
     world.settle();
-    assert_eq!(world.again_at(), None);
+    assert_eq!(world.again_in(), None);
     for thread in 0..2 {
         world.event(thread);
     }
@@ -307,12 +309,12 @@ fn who_leaves_while_threads_are_resumed_waits_for_none_that_there_is_no_room_for
     world.link();
     assert!(!world.can_leave(true), "it does not know yet who the client is");
     while world.send() || world.receive() {}
-    assert!(world.again_at().is_some() && !world.can_leave(false));
+    assert!(world.again_in().is_some() && !world.can_leave(false));
     assert!(world.can_leave(true));
     world.room = None;
     world.resume_again();
     assert!(!world.send(), "nothing is resumed for who leaves");
-    assert_eq!(world.again_at(), None);
+    assert_eq!(world.again_in(), None);
 }
 
 #[test]

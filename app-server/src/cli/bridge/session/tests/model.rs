@@ -1,6 +1,7 @@
 //! A client, a session, and a server, with two queues between them that a lost link empties.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use skein_protocol::error::OVERLOADED;
@@ -225,8 +226,8 @@ impl World {
     }
 
     /// When the session wants to be asked again.
-    pub fn again_at(&self) -> Option<i64> {
-        self.session.again_at()
+    pub fn again_in(&self) -> Option<Duration> {
+        self.session.again_in()
     }
 
     pub fn resume_again(&mut self) {
