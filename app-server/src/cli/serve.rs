@@ -13,6 +13,7 @@ use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::app_server::Others;
+use super::out::path;
 use super::{home_alone, print_line, socket};
 
 #[derive(Debug, Args)]
@@ -31,7 +32,8 @@ pub struct Start {
     /// The folder with everything that lasts [default: $SKEIN_HOME, $XDG_DATA_HOME/skein or ~/.local/share/skein].
     #[arg(long, value_name = "DIR")]
     pub home: Option<PathBuf>,
-    /// A setting over those of config.toml, such as -c unload.grace=2s.
+    /// A setting over those of config.toml, such as -c unload.grace=2s. -c @FILE takes settings as TOML from a file that only you can
+    /// read: every user of the machine can read a command line. A secret of a helper is better named in its env_vars.
     #[arg(short = 'c', value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
     /// Serve the method that waits until every thread has caught up; for tests.
@@ -104,7 +106,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let ready = serde_json::json!({
         "address": server.address().map(|address| format!("ws://{address}")),
         "pid": std::process::id(),
-        "home": home,
+        "home": path(&home),
     });
     print_line(&ready.to_string())?;
 
@@ -158,6 +160,9 @@ pub(super) struct Signals {
     term: Signal,
     int: Signal,
     hup: Signal,
+    /// Held, and not looked at: a write above the limit for files (RLIMIT_FSIZE) fails then as on a full disk, and does not end the
+    /// process.
+    _file_size: Signal,
 }
 
 impl Signals {
@@ -166,6 +171,7 @@ impl Signals {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
             hup: signal(SignalKind::hangup())?,
+            _file_size: signal(SignalKind::from_raw(nix::libc::SIGXFSZ))?,
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -455,4 +456,32 @@ fn a_profile_that_is_chosen_is_in_force() {
     let found = errors("model = \"m\"\nprofile = \"r\"\n[profiles.p]\n");
     assert_eq!(found, ["FILE:2: profile: there is no [profiles.r]; write one of \"p\", or take the key out"]);
     assert_eq!(errors("profile = 7\n").len(), 1);
+}
+
+#[test]
+fn a_warning_names_its_line_in_a_long_file() {
+    let toml: String =
+        (0..500).map(|number| format!("[mcp_servers.h{number}]\ncommand = \"x\"\nwrong = 1\n\n")).collect();
+    let config = load(&toml, &[]).1.unwrap();
+    assert_eq!((config.helpers.len(), config.warnings.len()), (500, 500));
+    assert!(config.warnings[0].to_string().contains(":3:"), "{}", config.warnings[0]);
+    assert!(config.warnings[499].to_string().contains(":1999:"), "{}", config.warnings[499]);
+}
+
+#[test]
+fn settings_of_a_flag_may_stand_in_a_file_that_nobody_else_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("flags.toml");
+    std::fs::write(&file, "[mcp_servers.a]\ncommand = \"x\"\nenv = { KEY = \"s3cret\" }\n").unwrap();
+    let flag = format!("@{}", file.display());
+    let set = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    set(0o600);
+    let config = load("model = \"m\"\n", &[&flag, "mcp_servers.a.command=y"]).1.unwrap();
+    let stdio = config.helpers["a"].stdio().unwrap();
+    assert_eq!((stdio.command.as_str(), stdio.env.0["KEY"].as_str()), ("y", "s3cret"));
+    set(0o640);
+    let said = load("", &[&flag]).1.unwrap_err().to_string();
+    assert!(said.contains("others can read it") && !said.contains("s3cret"), "{said}");
+    let said = load("", &["@/nowhere"]).1.unwrap_err().to_string();
+    assert!(said.starts_with("-c: /nowhere: "), "{said}");
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -83,7 +84,8 @@ pub(super) fn from_file(path: &Path, read: std::io::Result<String>, problems: &m
 pub(super) fn from_text(path: &Path, text: &str, problems: &mut Problems) -> Table {
     let file = Arc::new(path.to_owned());
     let (table, errors) = DeTable::parse_recoverable(text);
-    let at = |offset: usize| Place::File(Arc::clone(&file), line_of(text, offset));
+    let feeds: Vec<usize> = memchr::memchr_iter(b'\n', text.as_bytes()).collect();
+    let at = |offset: usize| Place::File(Arc::clone(&file), line_of(&feeds, offset));
     for error in errors {
         let place = error.span().map_or(Place::File(Arc::clone(&file), 0), |span| at(span.start));
         problems.push(ConfigError::new(place, "", error.message().trim(), "write it as TOML"));
@@ -107,10 +109,33 @@ fn from_flag(setting: &str) -> Result<(String, Node), ConfigError> {
     Ok((key.trim().to_owned(), Node { place: place.clone(), value }))
 }
 
+/// Reads the file of a `-c @FILE`, which is there for secrets: every user can read a command line.
+fn from_private_file(path: &Path, problems: &mut Problems) -> Table {
+    let mode = std::fs::metadata(path).map_or(0, |seen| seen.mode());
+    let text = match read(path) {
+        Ok(_) if mode & 0o077 != 0 => Err("others can read it".to_owned()),
+        Ok(text) => Ok(text),
+        Err(error) => Err(error.to_string()),
+    };
+    match text {
+        Ok(text) => from_text(path, &text, problems),
+        Err(what) => {
+            let what = format!("{}: {what}", path.display());
+            let expected = "write -c @FILE with a TOML file that only you can read (chmod 600)";
+            problems.push(ConfigError::new(Place::Flag("-c".to_owned()), "", what, expected));
+            Table::new()
+        }
+    }
+}
+
 /// Lays the profile that is chosen, and then what `-c` flags say, over `settings`. What the flags say by themselves is returned.
 pub(super) fn lay_over(settings: &mut Table, flags: &[String], problems: &mut Problems) -> Table {
     let mut said = Table::new();
     for flag in flags {
+        if let Some(path) = flag.strip_prefix('@') {
+            merge_all(&mut said, from_private_file(Path::new(path), problems));
+            continue;
+        }
         match from_flag(flag) {
             Ok((key, node)) => put(&mut said, &key, node),
             Err(error) => problems.push(error),
@@ -210,8 +235,9 @@ pub(super) fn read(path: &Path) -> std::io::Result<String> {
     std::fs::read_to_string(path)
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+/// The line of an offset, by the offsets of all line feeds.
+fn line_of(feeds: &[usize], offset: usize) -> usize {
+    feeds.partition_point(|feed| *feed < offset) + 1
 }
 
 fn from_toml(table: DeTable<'_>, at: &impl Fn(usize) -> Place) -> Table {

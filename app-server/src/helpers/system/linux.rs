@@ -33,7 +33,17 @@ pub const RECEIVE: MsgFlags = MsgFlags::MSG_CMSG_CLOEXEC;
 /// # Errors
 /// `/proc/self/exe` cannot be opened.
 pub fn own_program() -> io::Result<GuardProgram> {
-    File::open("/proc/self/exe").map(GuardProgram::Opened)
+    open_program("/proc/self/exe")
+}
+
+fn open_program(path: &str) -> io::Result<GuardProgram> {
+    let named = |error: io::Error| {
+        io::Error::new(
+            error.kind(),
+            format!("{path} cannot be opened ({error}); mount /proc, or say --guard PATH"),
+        )
+    };
+    File::open(path).map(GuardProgram::Opened).map_err(named)
 }
 
 /// Has this process inherit the children of every descendant that ends before them.
@@ -281,6 +291,12 @@ fn sum(io: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_cannot_be_opened_is_named() {
+        let said = open_program("/nowhere/self/exe").err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(said.contains("/nowhere/self/exe") && said.contains("mount /proc"), "{said}");
+    }
 
     #[test]
     fn a_stat_line_is_read_whatever_the_process_is_called() {
