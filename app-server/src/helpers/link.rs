@@ -109,21 +109,13 @@ impl Link {
         line.closed.is_cancelled() || ended
     }
 
-    /// Why the line or the process ended. A process that closes its output mostly ends right after, and its exit code
-    /// and last words say more; what it printed wrong says enough.
+    /// Why the line or the process ended, with the last lines of its stderr.
     pub async fn reason(&self, line: &Line) -> String {
         let Self::Process(process) = self else { return line.why() };
-        if !line.ended_quietly() {
-            return self.with_stderr(line.why());
-        }
         let mut life = process.life();
-        // A bound: a helper that closed its output may well live on.
-        let ended =
-            tokio::time::timeout(policy::HELPER_LAST_WORDS, life.wait_for(|life| life.ended.is_some())).await;
-        let ended = ended.ok().and_then(|ended| ended.ok()?.ended.clone());
-        // Its last words may still be in the pipe. A bound: a descendant may hold it open.
-        tokio::time::timeout(policy::HELPER_LAST_WORDS, process.stderr_read()).await.ok();
-        self.with_stderr(ended.unwrap_or_else(|| line.why()))
+        let exit = async { life.wait_for(|life| life.ended.is_some()).await.ok()?.ended.clone() };
+        let why = last_words(line, exit, process.stderr_read()).await;
+        self.with_stderr(why)
     }
 
     /// The same with the last lines of its stderr, where it has one.
@@ -190,5 +182,89 @@ fn no_secrets(lacking: &[String]) -> String {
 impl Drop for HttpLink {
     fn drop(&mut self) {
         self.stop.cancel();
+    }
+}
+
+/// What was wrong with the output of a process, or else how the process ended. The exit may be known before the output is read, and
+/// a process that closes its output mostly ends right after, so this waits for the exit, the output and stderr. A bound: a helper may
+/// live on without its output, and a descendant may hold a pipe open.
+async fn last_words(
+    line: &Line,
+    exit: impl Future<Output = Option<String>>,
+    stderr: impl Future<Output = ()>,
+) -> String {
+    let mut ended = None;
+    let everything = async {
+        let exit = async { ended = exit.await };
+        tokio::join!(line.closed.cancelled(), exit, stderr);
+    };
+    let fault = async {
+        line.closed.cancelled().await;
+        if line.ended_quietly() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let known = async {
+        tokio::select! {
+            () = fault => {}
+            () = everything => {}
+        }
+    };
+    tokio::time::timeout(policy::HELPER_LAST_WORDS, known).await.ok();
+    if line.ended_quietly() { ended.unwrap_or_else(|| line.why()) } else { line.why() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    const EXIT: &str = "it ended with exit code 3";
+
+    fn line() -> Line {
+        Line::new("/".into())
+    }
+
+    fn exit() -> impl Future<Output = Option<String>> {
+        ready(Some(EXIT.to_owned()))
+    }
+
+    /// Some time within the bound.
+    async fn a_while() {
+        tokio::time::advance(policy::HELPER_LAST_WORDS / 2).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn output_that_is_read_after_the_exit_says_why() {
+        let line = line();
+        let late = async {
+            a_while().await;
+            line.close(Some("it has printed no JSON".to_owned()));
+        };
+        let (why, ()) = tokio::join!(last_words(&line, exit(), ready(())), late);
+        assert_eq!(why, "it has printed no JSON");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stderr_that_is_read_after_the_exit_is_waited_for() {
+        let line = line();
+        line.close(None);
+        let mut was_read = false;
+        let stderr = async {
+            a_while().await;
+            was_read = true;
+        };
+        assert_eq!(last_words(&line, exit(), stderr).await, EXIT);
+        assert!(was_read);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pipes_that_stay_open_and_a_process_that_lives_on_are_not_waited_for_long() {
+        let open = line();
+        assert_eq!(last_words(&open, exit(), pending()).await, EXIT);
+        let closed = line();
+        closed.close(None);
+        assert_eq!(last_words(&closed, pending(), pending()).await, "it closed its output");
     }
 }

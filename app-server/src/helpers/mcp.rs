@@ -169,7 +169,7 @@ impl Line {
     }
 
     /// Closes it, because of something that the helper did wrong, or just so.
-    fn close(&self, wrong: Option<String>) {
+    pub(super) fn close(&self, wrong: Option<String>) {
         if let (Some(wrong), false) = (wrong, self.closed.is_cancelled()) {
             // The first reason is the cause, later ones are consequences.
             let _ = self.why.set(self.hidden.text(&wrong));
