@@ -199,6 +199,9 @@ pub const HISTORY_PAGE_BYTES: usize = 1 << 20;
 pub const HISTORY_READ_BYTES: usize = 8 << 20;
 /// Bytes of the newest turns that a loaded thread holds in memory, and that a resume tells. Origin: design section 6.
 pub const HISTORY_WINDOW: usize = 1 << 20;
+/// Bytes of a rollout that are read at most to find those turns, unless one turn has more. Origin: guess; a rollout of an earlier
+/// version repeats long settings with each turn, and a second of reading is enough for it.
+pub const HISTORY_LINES: usize = 256 << 20;
 /// Records of a page when a whole rollout is read. Origin: guess.
 pub const FOLD_PAGE: usize = 1_000;
 /// Records of a page when turns are read. Origin: guess; a few turns.

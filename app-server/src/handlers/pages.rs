@@ -27,7 +27,7 @@ use crate::thread::snapshot::Snapshot;
 mod tests;
 
 /// One turn.
-const ONE: Enough = Enough { turns: 1, items: usize::MAX, bytes: usize::MAX, uncounted: 0 };
+const ONE: Enough = Enough { turns: 1, ..Enough::ALL };
 
 /// `thread/turns/list`
 pub async fn turns(
@@ -134,8 +134,7 @@ pub(super) async fn all_turns(
     let turns = Turns::of(services.store.as_ref(), now.id(), now.taken_back(), Some(now.seq()));
     // A line has less around it than what it says: far more than this is too much in any form.
     let bytes = most.saturating_mul(4);
-    let mut stretch =
-        turns.back(None, Enough { turns: usize::MAX, items: usize::MAX, bytes, uncounted: 0 }).await?;
+    let mut stretch = turns.back(None, Enough { bytes, ..Enough::ALL }).await?;
     show_end(services, &turns, None, seen, &mut stretch).await?;
     let bytes: usize = stretch.turns.iter().map(Held::json_bytes).sum();
     Ok((!stretch.more && bytes <= most).then(|| stretch.turns.into_iter().map(|held| held.turn).collect()))

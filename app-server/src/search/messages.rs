@@ -18,7 +18,7 @@ use crate::thread::history::{DAMAGE_ID, History};
 
 /// What is read at once.
 const ENOUGH: Enough =
-    Enough { turns: policy::SEARCH_TURNS, items: usize::MAX, bytes: policy::SEARCH_TURN_BYTES, uncounted: 0 };
+    Enough { turns: policy::SEARCH_TURNS, bytes: policy::SEARCH_TURN_BYTES, ..Enough::ALL };
 
 /// Whether a line of a rollout may hold the term.
 #[must_use]

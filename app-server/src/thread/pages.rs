@@ -161,7 +161,7 @@ pub fn wanted_turns(params: &ThreadTurnsListParams) -> Result<Wanted, PageError>
     let cursor = params.cursor.as_deref().map(|text| read(text, params.thread_id)).transpose()?;
     // One more tells whether there is a next page.
     let turns = size(params.limit) + 1;
-    let enough = Enough { turns, items: usize::MAX, bytes: policy::HISTORY_READ_BYTES, uncounted: 0 };
+    let enough = Enough { turns, bytes: policy::HISTORY_READ_BYTES, ..Enough::ALL };
     let direction = params.sort_direction.unwrap_or(SortDirection::Desc);
     Ok(wanted(cursor, None, direction, enough))
 }
@@ -172,7 +172,7 @@ pub fn wanted_turns(params: &ThreadTurnsListParams) -> Result<Wanted, PageError>
 /// [`PageError`].
 pub fn wanted_items(params: &ThreadItemsListParams) -> Result<Wanted, PageError> {
     let items = size(params.limit) + 1;
-    let enough = Enough { turns: usize::MAX, items, bytes: policy::HISTORY_READ_BYTES, uncounted: 0 };
+    let enough = Enough { items, bytes: policy::HISTORY_READ_BYTES, ..Enough::ALL };
     let direction = params.sort_direction.unwrap_or(SortDirection::Asc);
     Ok(wanted(cursor_of_items(params)?, params.turn_id.clone(), direction, enough))
 }

@@ -21,8 +21,7 @@ use crate::tasks::Pool;
 use crate::thread::history::read::{Enough, Turns};
 
 /// What is read of a thread at once.
-const ENOUGH: Enough =
-    Enough { turns: usize::MAX, items: usize::MAX, bytes: policy::SEARCH_TURN_BYTES, uncounted: 0 };
+const ENOUGH: Enough = Enough { bytes: policy::SEARCH_TURN_BYTES, ..Enough::ALL };
 
 /// Why the index is not kept any more.
 #[derive(Debug, thiserror::Error)]

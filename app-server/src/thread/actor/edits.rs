@@ -20,8 +20,8 @@ use crate::router::errors;
 use crate::thread::command::{Command, Edit, RevertTo};
 use crate::thread::error::ThreadError;
 use crate::thread::events;
-use crate::thread::history::Held;
 use crate::thread::history::read::{Enough, Stretch, Turns};
+use crate::thread::history::{Held, History};
 use crate::thread::machine::Phase;
 use crate::thread::pages;
 use crate::thread::registry::RequestGuard;
@@ -46,15 +46,43 @@ pub(super) struct Sought {
     _guard: RequestGuard,
 }
 
-/// Looks for the first turn that is to go, and reads what stays before it.
-async fn seek(turns: &Turns<'_>, to: &RevertTo) -> Result<Option<Turning>, ReadError> {
-    let found = match to {
-        RevertTo::Before(turn) => turns.find(turn).await?.map(|at| (turn.clone(), at)),
-        RevertTo::AllBut(count) => oldest_of(turns, usize::try_from(*count).unwrap_or(usize::MAX)).await?,
+/// What is known of a revert before the rollout is read.
+#[derive(Debug, Default)]
+struct Known {
+    /// The first turn that is to go, where it is held.
+    first: Option<(TurnId, EventSeq)>,
+    /// The oldest of the held turns that stay.
+    oldest: Option<EventSeq>,
+    /// What those have as JSON.
+    bytes: usize,
+}
+
+impl Known {
+    fn of(history: &History, first: Option<&Held>) -> Self {
+        let Some(first) = first else { return Self::default() };
+        let stay = || history.held_turns().iter().take_while(|held| held.at < first.at);
+        Self {
+            first: Some((first.turn.id.clone(), first.at)),
+            oldest: stay().next().map(|oldest| oldest.at),
+            bytes: stay().map(Held::json_bytes).sum(),
+        }
+    }
+}
+
+/// Looks for the first turn that is to go, and reads what stays before it, as far as a loaded thread holds it.
+async fn seek(turns: &Turns<'_>, to: &RevertTo, known: Known) -> Result<Option<Turning>, ReadError> {
+    let found = match (known.first, to) {
+        (Some(first), _) => Some(first),
+        (None, RevertTo::Before(turn)) => turns.find(turn).await?.map(|at| (turn.clone(), at)),
+        (None, RevertTo::AllBut(count)) => {
+            oldest_of(turns, usize::try_from(*count).unwrap_or(usize::MAX)).await?
+        }
     };
     let Some((turn, at)) = found else { return Ok(None) };
-    let enough = Enough { turns: usize::MAX, items: usize::MAX, bytes: policy::HISTORY_WINDOW, uncounted: 0 };
-    Ok(Some(Turning { turn, at, before: Some(turns.back(Some(at), enough).await?) }))
+    let json = policy::HISTORY_WINDOW.saturating_sub(known.bytes);
+    let enough = Enough { json, bytes: policy::HISTORY_LINES, ..Enough::ALL };
+    let before = turns.back(Some(known.oldest.unwrap_or(at)), enough).await?;
+    Ok(Some(Turning { turn, at, before: Some(before) }))
 }
 
 /// The oldest of the newest `count` turns, or of all; read in pieces, of which none is kept.
@@ -62,7 +90,7 @@ async fn oldest_of(turns: &Turns<'_>, count: usize) -> Result<Option<(TurnId, Ev
     let (mut oldest, mut left): (Option<(TurnId, EventSeq)>, usize) = (None, count);
     while left > 0 {
         let bytes = policy::HISTORY_READ_BYTES;
-        let enough = Enough { turns: left, items: usize::MAX, bytes, uncounted: 0 };
+        let enough = Enough { turns: left, bytes, ..Enough::ALL };
         let piece = turns.back(oldest.as_ref().map(|(_, at)| *at), enough).await?;
         let surplus = piece.turns.len().saturating_sub(left);
         left = left.saturating_sub(piece.turns.len());
@@ -108,15 +136,14 @@ impl Owner {
             RevertTo::AllBut(count) if history.has_older() => history.newest(*count),
             RevertTo::AllBut(count) => history.newest(*count).or(history.held_turns().first()),
         };
-        // Where nothing that is held would stay, what stays is read first.
-        let oldest = history.held_turns().first().map(|oldest| oldest.at);
-        let stays = |held: &&Held| !history.has_older() || Some(held.at) != oldest;
-        if let Some(held) = held.filter(stays) {
+        if history.has_older() {
+            // A loaded thread holds as many turns as before, where there are so many.
+            let known = Known::of(history, held);
+            return self.look_for(to, known, reply);
+        }
+        if let Some(held) = held {
             let first = Turning { turn: held.turn.id.clone(), at: held.at, before: None };
             return self.revert(first, &to, reply);
-        }
-        if history.has_older() {
-            return self.look_for(to, reply);
         }
         let error = match to {
             RevertTo::Before(turn) => ThreadError::UnknownTurn { id, turn },
@@ -125,14 +152,14 @@ impl Owner {
         reply.err(&errors::thread(&error));
     }
 
-    /// Looks for a turn that is not in memory. The thread stays loaded meanwhile.
-    fn look_for(&mut self, to: RevertTo, reply: Reply<ThreadRevertResponse>) {
+    /// Looks for what is not in memory. The thread stays loaded meanwhile.
+    fn look_for(&mut self, to: RevertTo, known: Known, reply: Reply<ThreadRevertResponse>) {
         let Some(journal) = &self.journal else { return };
         let (services, id, guard) = (Arc::clone(&self.services), self.id, self.seat.handle.begin_request());
         let (taken_back, last) = (journal.history.taken_back().to_vec(), journal.seq());
         self.children.spawn(format!("revert/{id}"), async move {
             let turns = Turns::of(services.store.as_ref(), id, &taken_back, None);
-            let found = seek(&turns, &to).await;
+            let found = seek(&turns, &to, known).await;
             Child::Sought(Box::new(Sought { to, reply, found, last, _guard: guard }))
         });
     }
@@ -173,6 +200,9 @@ impl Owner {
             journal.history.refill(left.turns, left.more);
         }
         let numbers = journal.record(vec![body], Keep::Power);
+        if journal.history.has_older() {
+            journal.history.let_go(policy::HISTORY_WINDOW);
+        }
         // What failed last may be among what is gone.
         self.faulted = false;
         let response = self.revert_response(to);

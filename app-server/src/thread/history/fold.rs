@@ -213,4 +213,19 @@ impl History {
             }
         }
     }
+
+    /// Takes the client ids of messages in turns that stand before those that are held.
+    pub(super) fn remember_messages_of(&mut self, older: &[Held]) {
+        let said = older.iter().rev().flat_map(|held| {
+            held.turn.items.iter().rev().filter_map(|item| Some((items::client_id_of(item)?, &held.turn.id)))
+        });
+        for (client_id, turn) in said {
+            if self.messages.len() >= policy::REMEMBERED_MESSAGES {
+                return;
+            }
+            if self.seen_message(client_id).is_none() {
+                self.messages.push_front((client_id.to_owned(), turn.clone()));
+            }
+        }
+    }
 }

@@ -51,8 +51,8 @@ impl History {
         }
     }
 
-    /// The thread as its rollout has it now, with the newest turns: those of about `bytes` of the rollout, or more. A turn
-    /// whose owner was killed is still open in it.
+    /// The thread as its rollout has it now, with the newest turns: as many as have `bytes` together as JSON, and at least
+    /// one; with 0 it may have none. A turn whose owner was killed is still open in it.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -74,14 +74,11 @@ impl History {
             history.skip_to(EventSeq(history.seq.0.saturating_add(end.taken)));
         }
         report(&history);
-        if history.emptied {
-            // What is left stands further back, if anything is.
-            let turns = if bytes == 0 || !history.turns.is_empty() { 1 } else { usize::MAX };
-            let (taken_back, oldest) =
-                (history.taken_back.clone(), history.turns.first().map(|held| held.at));
-            let enough = Enough { turns, items: usize::MAX, bytes, uncounted: 0 };
-            let left = Turns::of(store, thread, &taken_back, Some(history.seq)).back(oldest, enough).await?;
-            history.refill(left.turns, left.more);
+        if bytes > 0 {
+            history.fill(store, bytes).await?;
+        } else if history.emptied {
+            // Whether anything is left stands further back.
+            history.read_older(store, Enough { turns: 1, ..Enough::ALL }).await?;
         }
         Ok(history)
     }
@@ -98,6 +95,25 @@ impl History {
         let mut history = Self::read_end(store, thread, bytes).await?;
         history.set_archived(store.shelf(thread).await? == Shelf::Archive);
         Ok(history)
+    }
+
+    /// Reads turns before those that are held until they are those of a loaded thread: the newest that have `bytes`
+    /// together, and at least one.
+    async fn fill(&mut self, store: &dyn RolloutStore, bytes: usize) -> Result<(), ReadError> {
+        if self.older && self.held_bytes() <= bytes {
+            let json = bytes - self.held_bytes();
+            self.read_older(store, Enough { json, bytes: policy::HISTORY_LINES, ..Enough::ALL }).await?;
+        }
+        self.let_go(bytes);
+        Ok(())
+    }
+
+    async fn read_older(&mut self, store: &dyn RolloutStore, enough: Enough) -> Result<(), ReadError> {
+        let oldest = self.turns.first().map(|held| held.at);
+        let taken_back = self.taken_back.clone();
+        let older = Turns::of(store, self.id, &taken_back, Some(self.seq)).back(oldest, enough).await?;
+        self.refill(older.turns, older.more);
+        Ok(())
     }
 
     /// What only the beginning says: when and by whom the thread was made, and what the user said first. Damaged lines are
@@ -171,13 +187,16 @@ impl End {
     }
 }
 
-/// When enough of a stretch was read: with so many turns, or so many items, or at a turn's end behind so many bytes.
+/// When enough of a stretch was read: with so many turns, or so many items, or with turns of more than so many bytes as JSON,
+/// or at a turn's end behind so many bytes of the rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Enough {
     /// Turns.
     pub turns: usize,
     /// Items of those turns.
     pub items: usize,
+    /// Bytes of those turns as JSON.
+    pub json: usize,
     /// Bytes of the rollout.
     pub bytes: usize,
     /// So many turns at the beginning do not count.
@@ -185,11 +204,20 @@ pub struct Enough {
 }
 
 impl Enough {
+    /// Everything there is.
+    pub const ALL: Self =
+        Self { turns: usize::MAX, items: usize::MAX, json: usize::MAX, bytes: usize::MAX, uncounted: 0 };
+
     fn is_met<'t>(self, turns: impl ExactSizeIterator<Item = &'t Held>, bytes: usize) -> bool {
         let turns = turns.skip(self.uncounted);
         let count = turns.len();
-        let items: usize = turns.map(|held| held.turn.items.len()).sum();
-        count >= self.turns || items >= self.items || (bytes >= self.bytes && count > 0)
+        let (mut items, mut json) = (0, 0usize);
+        for held in turns {
+            items += held.turn.items.len();
+            // To count a turn that has no end takes time.
+            json = if self.json == usize::MAX { 0 } else { json.saturating_add(held.json_bytes()) };
+        }
+        count >= self.turns || items >= self.items || json > self.json || (bytes >= self.bytes && count > 0)
     }
 }
 

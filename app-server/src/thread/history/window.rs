@@ -63,6 +63,7 @@ impl History {
     /// whole is in `header`. Their turns are not held.
     pub fn leap(&mut self, header: &ThreadHeader, seq: EventSeq) {
         self.begin_at(seq);
+        self.messages.clear();
         self.older = true;
         self.name.clone_from(&header.name);
         self.settings = header.settings.clone();
@@ -98,6 +99,7 @@ impl History {
     pub fn refill(&mut self, older: impl IntoIterator<Item = Held>, more: bool) {
         let mut turns: Vec<Held> = older.into_iter().collect();
         let added = turns.len();
+        self.remember_messages_of(&turns);
         turns.append(&mut self.turns);
         self.turns = turns;
         let nothing_before = added == 0 && !more && self.emptied;
@@ -125,6 +127,12 @@ impl History {
         let newest = self.turns.iter().skip(self.turns.len() - kept);
         let turns = newest.map(|held| seen_as(&held.turn, TurnItemsView::Full)).collect();
         (turns, self.older || kept < self.turns.len())
+    }
+
+    /// Bytes of the turns that are held, as JSON.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.turns.iter().map(Held::json_bytes).sum()
     }
 
     /// How many of the newest turns have `most` bytes together.

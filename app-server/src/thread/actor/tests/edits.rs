@@ -93,6 +93,24 @@ async fn a_turn_that_is_not_in_memory_is_taken_back_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn turns_come_back_into_memory_when_newer_ones_are_taken_back() {
+    let bench = Bench::in_memory();
+    let text = "word ".repeat(policy::HISTORY_WINDOW / 40);
+    let (mut client, thread, turns) = talked(&bench, &[text.as_str(); 7]).await;
+    let mut other = bench.client();
+    assert_eq!(ids(&other.resume(thread).await.thread.turns), turns[4..]);
+    client.rollback(thread, 1).await;
+    assert_eq!(ids(&other.resume(thread).await.thread.turns), turns[3..6]);
+    client.revert(thread, &turns[4]).await;
+    assert_eq!(ids(&other.resume(thread).await.thread.turns), turns[1..4]);
+    client.disconnect();
+    other.disconnect();
+    bench.gone(thread).await;
+    assert_eq!(ids(&bench.client().resume(thread).await.thread.turns), turns[1..4]);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rollback_counts_turns_that_are_not_in_memory() {
     let bench = Bench::in_memory();
     let (mut client, thread, turns) = long(&bench).await;

@@ -40,6 +40,11 @@ pub(crate) struct Life {
 
 impl Life {
     fn new() -> Self {
+        Self::with(ThreadSettings::default())
+    }
+
+    /// A thread that works with these settings.
+    fn with(settings: ThreadSettings) -> Self {
         let mut life = Self { history: History::of(THREAD), records: Vec::new(), turns: 0 };
         life.opened();
         let created = ThreadCreated {
@@ -50,7 +55,7 @@ impl Life {
             cli_version: "1".to_owned(),
             forked_from: None,
             git_info: None,
-            settings: ThreadSettings::default(),
+            settings,
         };
         life.record(created);
         life
@@ -124,7 +129,8 @@ impl Life {
         let turn = format!("t{}", self.turns);
         let input = vec![UserInput::text(&*"said ".repeat(3))];
         let item_id = Some(format!("{turn}-user").into());
-        self.record(TurnStarted { turn_id: turn.as_str().into(), input, item_id, client_id: None });
+        let client_id = Some(format!("m-{turn}"));
+        self.record(TurnStarted { turn_id: turn.as_str().into(), input, item_id, client_id });
         for item in 0..items {
             let message = |text: String| ThreadItem::agent_message(format!("{turn}-{item}"), text);
             self.record(ItemStarted { turn_id: turn.as_str().into(), item: message(String::new()) });
@@ -199,8 +205,39 @@ fn of_held(turns: &[Held]) -> Vec<(EventSeq, Turn)> {
     turns.iter().map(|held| (held.at, held.turn.clone())).collect()
 }
 
+/// What an owner holds that has written all of it: it lets go of old turns at the end of each.
+fn loaded(life: &Life, bytes: usize) -> History {
+    let mut history = History::of(THREAD);
+    for record in &life.records {
+        history.apply(record);
+        if matches!(record.body, RecordBody::TurnCompleted(_)) {
+            history.let_go(bytes);
+        }
+    }
+    history
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_load_shows_the_turns_that_the_owner_before_it_has_shown(
+        happenings in prop::collection::vec(happening(), 0..40), bytes in 1usize..60_000
+    ) {
+        let mut life = Life::new();
+        // An owner that takes turns back reads those before them.
+        let stays = |happening: &&Happening| !matches!(happening, Happening::Revert(_));
+        happenings.iter().filter(stays).for_each(|happening| life.happens(happening));
+        let end = wait(History::read_end(&life.store(), THREAD, bytes)).unwrap();
+        let before = loaded(&life, bytes);
+        let (shown, more) = end.newest_turns(bytes);
+        let (expected, more_before) = before.newest_turns(bytes);
+        prop_assert!(shown == expected, "{} turns, not {}", shown.len(), expected.len());
+        prop_assert_eq!(more, more_before);
+        let known = end.messages.len();
+        prop_assert!(known >= end.held_turns().len().min(policy::REMEMBERED_MESSAGES));
+        prop_assert!(end.messages.iter().rev().eq(before.messages.iter().rev().take(known)));
+    }
 
     #[test]
     fn the_end_of_a_history_says_of_it_what_the_whole_says(life in life(), bytes in 0usize..60_000) {
@@ -227,7 +264,7 @@ proptest! {
         let whole = wait(History::read(&store, THREAD)).unwrap();
         let all = of_held(whole.held_turns());
         let read = Turns::of(&store, THREAD, whole.taken_back(), None);
-        let enough = Enough { turns, items, bytes: usize::MAX, uncounted: 0 };
+        let enough = Enough { turns, items, ..Enough::ALL };
         let (mut seen, mut before) = (Vec::new(), None);
         loop {
             let stretch = wait(read.back(before, enough)).unwrap();
@@ -283,6 +320,26 @@ fn a_history_lets_go_of_its_oldest_turns_and_says_so() {
     assert_eq!((newest, more), (all[9..].to_vec(), true));
 }
 
+#[test]
+fn the_newest_turn_is_shown_however_long_it_is() {
+    let mut life = Life::of_turns(3);
+    let items = policy::WINDOW_PAGE;
+    life.happens(&Happening::Turn(items, 100, Some(TurnStatus::Completed)));
+    let end = wait(History::read_end(&life.store(), THREAD, 1_000)).unwrap();
+    let (newest, more) = end.newest_turns(1_000);
+    let shown: Vec<usize> = newest.iter().map(|turn| turn.items.len()).collect();
+    assert_eq!((shown, more), (vec![items + 1], true));
+}
+
+#[test]
+fn long_settings_take_no_turns_from_what_is_shown() {
+    let long = Some("instructions ".repeat(5_000));
+    let mut life = Life::with(ThreadSettings { developer_instructions: long, ..ThreadSettings::default() });
+    (0..50).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
+    let end = wait(History::read_end(&life.store(), THREAD, policy::HISTORY_WINDOW)).unwrap();
+    assert_eq!((end.held_turns().len(), end.has_older()), (50, false));
+}
+
 /// A store on files that has the records of `life`, but for those whose lines are damaged.
 pub(crate) fn damaged(life: &Life, at: &[u64]) -> (tempfile::TempDir, crate::rollout::file::FileStore) {
     use crate::home::HomePaths;
@@ -328,7 +385,7 @@ async fn damage_is_shown_where_it_is_however_the_history_is_read() {
         assert_eq!(shown, expected);
         let all = of_held(whole.held_turns());
         let read = Turns::of(&store, THREAD, whole.taken_back(), None);
-        let one = Enough { turns: 1, items: usize::MAX, bytes: usize::MAX, uncounted: 0 };
+        let one = Enough { turns: 1, ..Enough::ALL };
         let stretch = read.back(None, Enough { turns: usize::MAX, ..one }).await.unwrap();
         assert_eq!(of_held(&stretch.turns.into_iter().collect::<Vec<_>>()), all, "backwards, {at:?}");
         let stretch = read.forward(EventSeq(1), Enough { turns: usize::MAX, ..one }).await.unwrap();
