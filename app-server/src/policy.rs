@@ -170,8 +170,13 @@ pub const LIST_MOST: usize = 100;
 pub const DIRECTORIES: usize = 2_000;
 /// How long a filter by directory waits to learn where links lead. Origin: guess; 2,000 take some 10 ms, and a dead disk never answers.
 pub const DIRECTORIES_LOOK: Duration = Duration::from_millis(500);
-/// Threads that a page of threads looks at, at most, where its filter lets few through. Origin: some 15 µs for each measured in an
-/// index of a million, so that the page takes some 30 ms.
+/// Bytes of threads as JSON with which a page of a list ends, whatever the client asked for. Origin: guess; 100 usual ones have 100 KB, and
+/// an answer may have 16 times as much.
+pub const LIST_BYTES: usize = 1 << 20;
+/// How long a page of a list looks for threads that its filter lets through. Origin: guess; a person does not notice.
+pub const LIST_TIME: Duration = Duration::from_millis(100);
+/// Threads that a page of a list looks at before it looks at the time. Origin: some 15 µs for each measured in an index of a million, so
+/// that they take some 30 ms.
 pub const LIST_PLACES: usize = 2_000;
 /// The index's cache, bytes. Origin: its default of 1 GiB is more than the server may cost; rows are small.
 pub const INDEX_CACHE: u64 = 8 * 1024 * 1024;
@@ -363,9 +368,6 @@ pub const WRITE_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest line of a foreign rollout that is read, bytes. Origin: two lines can make one item (a call and what it brought),
 /// and its record has to fit into [`ROLLOUT_LINE`] with room for what it is written with.
 pub const IMPORT_LINE: usize = 24 * 1024 * 1024;
-/// The longest name, folder or other word of a foreign rollout that is taken over, bytes: each end of a turn says them
-/// again. Origin: the longest path of Linux.
-pub const IMPORT_WORD: usize = 4_096;
 /// Kinds of foreign lines that are counted by name, and letters of such a name. Origin: guess; the peer has about 100.
 pub const IMPORT_KINDS: usize = 200;
 /// See [`IMPORT_KINDS`].
@@ -377,7 +379,11 @@ pub const IMPORT_DEPTH: usize = 12;
 /// Records of a page of an export. Origin: as [`FOLD_PAGE`].
 pub const EXPORT_PAGE: usize = 1_000;
 
-// --- goals ---
+// --- texts of clients that everybody is told ---
+
+/// Bytes of a name, a folder, a model or another short text of a thread: lists show it, and rollouts repeat it. Origin: the longest path
+/// of Linux.
+pub const WORD_BYTES: usize = 4_096;
 
 /// Bytes of what a thread is to reach: each change of it is a record, and everybody is told all of it. Origin: guess; some pages.
 pub const GOAL_BYTES: usize = 16 << 10;

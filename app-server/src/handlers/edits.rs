@@ -13,7 +13,8 @@ use skein_protocol::thread::{
     ThreadRevertParams, ThreadRevertResponse, ThreadRollbackParams,
 };
 
-use super::thread::{check_provider, overrides};
+use super::thread::overrides;
+use super::words;
 use crate::connection::Connection;
 use crate::connection::reply::Reply;
 use crate::thread::command::{Command, Edit, Fork, RevertTo};
@@ -46,11 +47,12 @@ pub fn fork(connection: &Arc<Connection>, params: ThreadForkParams, reply: Reply
     if let Some(error) = refusal(&params) {
         return reply.err(&error.thread(from));
     }
-    let prepared = overrides(services, params.config.as_ref()).and_then(|helpers| {
-        check_provider(services, params.model_provider.as_ref().or(helpers.model_provider.as_ref()))?;
-        Ok(helpers)
-    });
-    let helpers = match prepared {
+    let words = [
+        ("cwd", params.cwd.as_deref()),
+        ("model", params.model.as_deref()),
+        ("threadSource", params.thread_source.as_deref()),
+    ];
+    let helpers = match overrides(services, params.config.as_ref(), params.model_provider.as_ref(), &words) {
         Ok(helpers) => helpers,
         Err(error) => return reply.err(&error.thread(from)),
     };
@@ -121,6 +123,7 @@ fn repository(params: ThreadMetadataUpdateParams) -> Result<ThreadMetadataGitInf
             let error = WireError::invalid_params("empty", format!("{path} is empty; null takes it away"));
             return Err(error.path(path));
         }
+        words::check(&[(path, Some(text))])?;
     }
     Ok(change)
 }

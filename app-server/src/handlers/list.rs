@@ -167,9 +167,10 @@ pub(super) async fn filter(services: &Services, params: ThreadListParams) -> Thr
         search: params.search_term.filter(|term| !term.is_empty()),
         excluded: params.excluded_thread_ids.unwrap_or_default().into_iter().collect(),
         sort: match params.sort_key {
-            Some(ThreadSortKey::CreatedAt) => SortKey::Created,
-            Some(ThreadSortKey::UpdatedAt | ThreadSortKey::RecencyAt | ThreadSortKey::SectionPosition)
-            | None => SortKey::Updated,
+            Some(ThreadSortKey::CreatedAt) | None => SortKey::Created,
+            Some(ThreadSortKey::UpdatedAt | ThreadSortKey::RecencyAt | ThreadSortKey::SectionPosition) => {
+                SortKey::Updated
+            }
         },
         direction: params.sort_direction.unwrap_or(SortDirection::Desc),
     }

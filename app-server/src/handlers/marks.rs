@@ -10,6 +10,7 @@ use skein_protocol::thread::{
 };
 
 use super::thread::unwritten;
+use super::words;
 use crate::connection::Connection;
 use crate::connection::reply::Reply;
 use crate::policy;
@@ -26,6 +27,14 @@ pub fn update_settings(
     reply: Reply<ThreadSettingsUpdateResponse>,
 ) {
     let id = params.thread_id;
+    let words = [
+        ("cwd", params.cwd.as_deref()),
+        ("model", params.model.as_deref()),
+        ("effort", params.effort.as_deref()),
+    ];
+    if let Err(error) = words::check(&words) {
+        return reply.err(&error.thread(id));
+    }
     dispatch::deliver(&connection.services, id, Command::Edit(Edit::Settings(Box::new(params), reply)));
 }
 
@@ -54,18 +63,12 @@ pub fn set_goal(
 }
 
 fn check_goal(params: &ThreadGoalSetParams) -> Result<(), WireError> {
-    let most = policy::GOAL_BYTES;
-    match params.objective.as_deref().map(str::len) {
-        Some(0) => {
-            let text = "goal objective must not be empty";
-            return Err(WireError::invalid_params("emptyObjective", text).path("objective"));
-        }
-        Some(bytes) if bytes > most => {
-            let text = format!("this objective has {bytes} bytes, more than {most}; shorten it");
-            return Err(WireError::invalid_params("objectiveTooLong", text).path("objective"));
-        }
-        Some(_) | None => {}
+    let objective = params.objective.as_deref();
+    if objective == Some("") {
+        let text = "goal objective must not be empty";
+        return Err(WireError::invalid_params("emptyObjective", text).path("objective"));
     }
+    words::at_most(policy::GOAL_BYTES, "objective", objective.unwrap_or_default())?;
     if params.token_budget.flatten().is_some_and(|budget| budget <= 0) {
         let error = WireError::invalid_params("badBudget", "goal budgets must be positive when provided");
         return Err(error.path("tokenBudget").hint("null is none, and without it the budget stays"));

@@ -34,6 +34,7 @@ mod startup;
 mod status;
 mod thread;
 mod turn;
+mod words;
 
 pub use status::numbers;
 

@@ -14,6 +14,7 @@ use skein_protocol::extension::{
 use skein_protocol::server::{InitializeCapabilities, InitializeParams, InitializeResponse};
 use tokio::sync::oneshot;
 
+use super::words;
 use crate::connection::Connection;
 use crate::connection::reply::Reply;
 use crate::policy;
@@ -31,6 +32,11 @@ pub fn initialize(
     params: InitializeParams,
 ) -> Result<InitializeResponse, WireError> {
     let InitializeParams { capabilities, client_info } = params;
+    words::check(&[
+        ("clientInfo.name", Some(&client_info.name)),
+        ("clientInfo.title", client_info.title.as_deref()),
+        ("clientInfo.version", Some(&client_info.version)),
+    ])?;
     let user_agent = format!(
         "skein/{} ({}; {}) {}/{}",
         env!("CARGO_PKG_VERSION"),

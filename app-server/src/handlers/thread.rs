@@ -15,6 +15,7 @@ use skein_protocol::thread::{
 use tokio::sync::mpsc;
 
 use super::pages;
+use super::words::{self, Word};
 use crate::config::{Overrides, helpers_from_thread_config};
 use crate::connection::Connection;
 use crate::connection::reply::Reply;
@@ -38,12 +39,7 @@ use crate::turn::own_tools;
 /// `thread/start`
 pub fn start(connection: &Arc<Connection>, params: ThreadStartParams, reply: Reply<ThreadStartResponse>) {
     let services = &connection.services;
-    let prepared = overrides(services, params.config.as_ref()).and_then(|helpers| {
-        check_provider(services, params.model_provider.as_ref().or(helpers.model_provider.as_ref()))?;
-        check_tools(params.dynamic_tools.as_deref().unwrap_or_default())?;
-        Ok(helpers)
-    });
-    let helpers = match prepared {
+    let helpers = match wanted(services, &params) {
         Ok(helpers) => helpers,
         Err(error) => return reply.err(&error),
     };
@@ -79,6 +75,18 @@ pub fn start(connection: &Arc<Connection>, params: ThreadStartParams, reply: Rep
             None => services.subscribers.end_resume(start.ticket),
         }
     });
+}
+
+/// The settings of a thread that is to be, if it can have them and the tools that its client brings.
+fn wanted(services: &Services, params: &ThreadStartParams) -> Result<Overrides, WireError> {
+    let words = [
+        ("cwd", params.cwd.as_deref()),
+        ("model", params.model.as_deref()),
+        ("threadSource", params.thread_source.as_deref()),
+    ];
+    let own = overrides(services, params.config.as_ref(), params.model_provider.as_ref(), &words)?;
+    check_tools(params.dynamic_tools.as_deref().unwrap_or_default())?;
+    Ok(own)
 }
 
 /// Whether a thread of an earlier server's is nowhere any more, so that it can begin anew.
@@ -130,11 +138,8 @@ pub fn resume(connection: &Arc<Connection>, params: ThreadResumeParams, reply: R
         let text = format!("{path} is not supported: a thread is resumed by its id, from its own rollout");
         return reply.err(&WireError::invalid_params("unsupported", text).path(path).thread(id));
     }
-    let prepared = overrides(services, params.config.as_ref()).and_then(|helpers| {
-        check_provider(services, params.model_provider.as_ref().or(helpers.model_provider.as_ref()))?;
-        Ok(helpers)
-    });
-    let helpers = match prepared {
+    let words = [("cwd", params.cwd.as_deref()), ("model", params.model.as_deref())];
+    let helpers = match overrides(services, params.config.as_ref(), params.model_provider.as_ref(), &words) {
         Ok(helpers) => helpers,
         Err(error) => return reply.err(&error.thread(id)),
     };
@@ -185,6 +190,9 @@ pub fn set_name(
     if name.is_empty() {
         let error = WireError::invalid_params("emptyName", "thread name must not be empty");
         return reply.err(&error.path("name").thread(params.thread_id));
+    }
+    if let Err(error) = words::check(&[("name", Some(&name))]) {
+        return reply.err(&error.thread(params.thread_id));
     }
     let command = Command::SetName(SetName { name, reply });
     dispatch::deliver(&connection.services, params.thread_id, command);
@@ -269,14 +277,20 @@ pub(super) fn status_of(seen: Option<&Snapshot>) -> ThreadStatus {
     }
 }
 
-/// What the `config` member of a request says, if all of it can be used.
+/// The settings in the `config` member of a request, if they, its model provider and its words can be used.
 pub(super) fn overrides(
     services: &Services,
     config: Option<&serde_json::Map<String, serde_json::Value>>,
+    model_provider: Option<&String>,
+    words: &[Word],
 ) -> Result<Overrides, WireError> {
-    let Some(config) = config else { return Ok(Overrides::default()) };
-    let overrides = helpers_from_thread_config(config).map_err(|wrong| errors::config(&wrong))?;
+    words::check(words)?;
+    let overrides = match config {
+        Some(config) => helpers_from_thread_config(config).map_err(|wrong| errors::config(&wrong))?,
+        None => Overrides::default(),
+    };
     overrides.over(&services.config().helpers).map_err(|wrong| errors::config(&wrong))?;
+    check_provider(services, model_provider.or(overrides.model_provider.as_ref()))?;
     Ok(overrides)
 }
 

@@ -9,6 +9,7 @@ use skein_protocol::turn::{
     TurnSteerResponse, UserInput,
 };
 
+use super::words;
 use crate::connection::Connection;
 use crate::connection::reply::Reply;
 use crate::router::errors;
@@ -59,6 +60,15 @@ fn input(connection: &Arc<Connection>, params: TurnStartParams, reply: InputRepl
         return reply.err(&error.path("input").thread(params.thread_id));
     }
     let id = params.thread_id;
+    let words = [
+        ("clientUserMessageId", params.client_user_message_id.as_deref()),
+        ("cwd", params.cwd.as_deref()),
+        ("effort", params.effort.as_deref()),
+        ("model", params.model.as_deref()),
+    ];
+    if let Err(error) = words::check(&words) {
+        return reply.err(&error.thread(id));
+    }
     dispatch::deliver(&connection.services, id, Command::Input(Box::new(Input { params, reply })));
 }
 

@@ -48,7 +48,8 @@ impl Meta {
         let git = meta.get("git").filter(|git| git.as_object().is_some_and(|git| !git.is_empty()));
         let created = ThreadCreated {
             id,
-            source: meta.get("source").map_or(SessionSource::Unknown, source),
+            // Source: the peer takes an older rollout, which names none, for one of its editor.
+            source: meta.get("source").map_or(SessionSource::VsCode, source),
             thread_source: text(meta, "thread_source"),
             originator: text(meta, "originator"),
             cli_version: text(meta, "cli_version").unwrap_or_default(),
@@ -116,7 +117,7 @@ fn thread(told: Option<&Value>) -> Option<ThreadId> {
 #[must_use]
 pub fn text(told: &Value, name: &str) -> Option<String> {
     let text = told.get(name)?.as_str()?;
-    (text.len() <= policy::IMPORT_WORD).then(|| text.to_owned())
+    (text.len() <= policy::WORD_BYTES).then(|| text.to_owned())
 }
 
 /// A time in RFC 3339, or in seconds since the Unix epoch.

@@ -68,7 +68,8 @@ async fn an_older_row_is_ignored(index: &dyn ThreadIndex) {
     index.flush().await.unwrap();
     assert_eq!(index.get(moved.id).await.unwrap(), Some((moved, EventSeq(6))));
     assert_eq!(index.get(ThreadId::new(Uuid::from_u128(9))).await.unwrap(), None);
-    assert_eq!(ids(index, ThreadFilter::default()).await, [1, 2], "once, at its new place");
+    let by_change = ThreadFilter { sort: SortKey::Updated, ..ThreadFilter::default() };
+    assert_eq!(ids(index, by_change).await, [1, 2], "once, at its new place");
 }
 
 async fn a_removed_row_does_not_come_back(index: &dyn ThreadIndex) {
@@ -93,37 +94,37 @@ fn span(since: i64, before: i64) -> Span {
 
 async fn every_condition_narrows_the_list(index: &dyn ThreadIndex) {
     let review = SessionSource::SubAgent(SubAgentSource::Review);
-    let rows = [
-        row(1, 1, 1),
+    for row in [
+        row(1, 1, 7),
         ThreadRow { cwd: "/b".to_owned(), ..row(2, 2, 2) },
         ThreadRow { model_provider: "other".to_owned(), ..row(3, 3, 3) },
         ThreadRow { source: review, ..row(4, 4, 4) },
         ThreadRow { name: Some("Grüße an ALLE".to_owned()), ..row(5, 5, 5) },
         ThreadRow { archived: true, ..row(6, 6, 6) },
-    ];
-    for row in rows {
+    ] {
         index.upsert(row, EventSeq(1)).await.unwrap();
     }
     let all = ThreadFilter::default;
     let table = [
-        (all(), vec![5, 4, 3, 2, 1]),
-        (ThreadFilter { direction: SortDirection::Asc, ..all() }, vec![1, 2, 3, 4, 5]),
+        (all(), vec![5, 3, 2, 1]),
+        (ThreadFilter { direction: SortDirection::Asc, ..all() }, vec![1, 2, 3, 5]),
         (ThreadFilter { archived: true, ..all() }, vec![6]),
         (ThreadFilter { cwds: vec!["/b".into()], ..all() }, vec![2]),
-        (ThreadFilter { cwds: vec!["/b".into(), "/a".into()], ..all() }, vec![5, 4, 3, 2, 1]),
+        (ThreadFilter { cwds: vec!["/b".into(), "/a".into()], ..all() }, vec![5, 3, 2, 1]),
         (ThreadFilter { model_providers: vec!["other".into()], ..all() }, vec![3]),
         (ThreadFilter { source_kinds: vec![ThreadSourceKind::SubAgent], ..all() }, vec![4]),
         (ThreadFilter { source_kinds: vec![ThreadSourceKind::SubAgentReview], ..all() }, vec![4]),
         (ThreadFilter { source_kinds: vec![ThreadSourceKind::Vscode], ..all() }, vec![5, 3, 2, 1]),
+        (ThreadFilter { sort: SortKey::Updated, ..all() }, vec![1, 5, 3, 2]),
         (ThreadFilter { search: Some("GRÜSSE".into()), ..all() }, vec![]),
         (ThreadFilter { search: Some("grüße an".into()), ..all() }, vec![5]),
         (ThreadFilter { search: Some("Thread 3".into()), ..all() }, vec![3]),
         (ThreadFilter { created: span(2, 4), ..all() }, vec![3, 2]),
         (ThreadFilter { updated: span(2, 4), ..all() }, vec![3, 2]),
         (ThreadFilter { updated: span(4, 2), ..all() }, vec![]),
-        (ThreadFilter { updated: Span { since: Some(WallMs(4)), before: None }, ..all() }, vec![5, 4]),
+        (ThreadFilter { updated: Span { since: Some(WallMs(4)), before: None }, ..all() }, vec![5, 1]),
         (ThreadFilter { created: Span { since: None, before: Some(WallMs(2)) }, ..all() }, vec![1]),
-        (ThreadFilter { excluded: [ThreadId::new(Uuid::from_u128(4))].into(), ..all() }, vec![5, 3, 2, 1]),
+        (ThreadFilter { excluded: [ThreadId::new(Uuid::from_u128(5))].into(), ..all() }, vec![3, 2, 1]),
     ];
     for (filter, expected) in table {
         assert_eq!(ids(index, filter.clone()).await, expected, "{filter:?}");
@@ -139,7 +140,8 @@ async fn a_cursor_belongs_to_its_order(index: &dyn ThreadIndex) {
     for text in ["", "c", "x", "cé", &cursor.to_string().to_uppercase(), &format!("{cursor}0")] {
         assert!(text.parse::<Cursor>().is_err(), "{text}");
     }
-    let refused = index.list(ThreadFilter::default(), Some(cursor), 5).await;
+    let by_change = ThreadFilter { sort: SortKey::Updated, ..ThreadFilter::default() };
+    let refused = index.list(by_change, Some(cursor), 5).await;
     assert!(matches!(refused, Err(IndexError::Cursor(_))));
 }
 

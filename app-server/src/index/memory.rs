@@ -99,7 +99,52 @@ impl ThreadIndex for MemoryIndex {
 
 #[cfg(test)]
 mod tests {
+    use skein_protocol::thread::SortDirection;
+
+    use super::super::conformance::row;
     use super::*;
+    use crate::clock::Clock;
+    use crate::policy;
+
+    /// As many threads, and the one that was made first has a name of its own.
+    async fn threads(count: u128, name: &str) -> MemoryIndex {
+        let index = MemoryIndex::default();
+        for n in 1..=count {
+            let at = i64::try_from(n).unwrap();
+            let name = (n == 1).then(|| name.to_owned());
+            index.upsert(ThreadRow { name, ..row(n, at, at) }, EventSeq(1)).await.unwrap();
+        }
+        index
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_looks_for_what_its_filter_lets_through_as_long_as_it_has_time() {
+        let index = threads(6_001, "the needle").await;
+        let needle = || ThreadFilter { search: Some("needle".to_owned()), ..ThreadFilter::default() };
+        let page = index.list(needle(), None, 25).await.unwrap();
+        assert_eq!((page.rows.len(), page.next), (1, None));
+        let no_time = Clock.now();
+        let (mut cursor, mut found) = (None, Vec::new());
+        loop {
+            let page = index.list_until(needle(), cursor, 25, no_time).await.unwrap();
+            found.push(page.rows.len());
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, [0, 0, 0, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_page_ends_before_it_is_too_large() {
+        let index = threads(4, &"n".repeat(2 * policy::LIST_BYTES)).await;
+        let oldest_first = || ThreadFilter { direction: SortDirection::Asc, ..ThreadFilter::default() };
+        let first = index.list(oldest_first(), None, 25).await.unwrap();
+        assert_eq!(first.rows.len(), 1, "at least one");
+        let second = index.list(oldest_first(), first.next, 25).await.unwrap();
+        assert_eq!((second.rows.len(), second.next), (3, None));
+    }
 
     #[tokio::test]
     async fn keeps_every_promise_of_an_index() {

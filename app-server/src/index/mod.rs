@@ -11,8 +11,9 @@ use skein_protocol::thread::{
     GitInfo, SessionSource, SortDirection, SubAgentSource, Thread, ThreadReadState, ThreadSourceKind,
     ThreadStatus,
 };
+use tokio::time::Instant;
 
-use crate::clock::WallMs;
+use crate::clock::{Clock, WallMs};
 use crate::home::HomePaths;
 use crate::policy;
 use crate::rollout::Shelf;
@@ -94,6 +95,12 @@ impl ThreadRow {
         thread
     }
 
+    /// Bytes that a list needs for it, about.
+    #[must_use]
+    pub fn json_bytes(&self) -> usize {
+        serde_json::to_vec(self).map_or(0, |json| json.len())
+    }
+
     /// What the user has read, as clients see it.
     #[must_use]
     pub fn read_state(&self) -> ThreadReadState {
@@ -105,9 +112,9 @@ impl ThreadRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SortKey {
     /// When the thread was made.
+    #[default]
     Created,
     /// When something was last said in it.
-    #[default]
     Updated,
 }
 
@@ -120,7 +127,7 @@ impl SortKey {
     }
 }
 
-/// Which threads a list shows, and in which order. An empty condition lets everything through.
+/// Which threads a list shows, and in which order. An empty condition lets everything through, but for `source_kinds`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ThreadFilter {
     /// Archived threads only, or the others only.
@@ -131,7 +138,7 @@ pub struct ThreadFilter {
     pub model_providers: Vec<String>,
     /// Names of clients, exact.
     pub originators: Vec<String>,
-    /// Kinds of client.
+    /// Kinds of client; none of them is the interactive ones, see [`is_interactive`].
     pub source_kinds: Vec<ThreadSourceKind>,
     /// When they were made.
     pub created: Span,
@@ -208,12 +215,18 @@ impl ThreadFilter {
             && (self.model_providers.is_empty() || self.model_providers.contains(&row.model_provider))
             && (self.originators.is_empty()
                 || row.originator.as_ref().is_some_and(|by| self.originators.contains(by)))
-            && (self.source_kinds.is_empty()
-                || self.source_kinds.iter().any(|kind| is_of(&row.source, *kind)))
+            && self.shows(&row.source)
             && self.created.contains(row.created)
             && self.updated.contains(row.updated)
             && !self.excluded.contains(&row.id)
             && self.search.as_deref().is_none_or(|text| found(&text.to_lowercase()))
+    }
+
+    fn shows(&self, source: &SessionSource) -> bool {
+        match self.source_kinds.as_slice() {
+            [] => is_interactive(source),
+            kinds => kinds.iter().any(|kind| is_of(source, *kind)),
+        }
     }
 }
 
@@ -238,6 +251,17 @@ impl ThreadFilter {
             }
         }
         Ok(rows)
+    }
+}
+
+/// Whether a person talks to an agent by a client of `source`; lists show only these unless they are asked for others. Source: the
+/// peer's interactive sources. A thread whose source is not known is shown, as nobody could know that it is there.
+#[must_use]
+pub fn is_interactive(source: &SessionSource) -> bool {
+    match source {
+        SessionSource::Cli | SessionSource::VsCode | SessionSource::Unknown => true,
+        SessionSource::Custom(name) => ["atlas", "chatgpt"].contains(&name.as_str()),
+        SessionSource::Exec | SessionSource::AppServer | SessionSource::SubAgent(_) => false,
     }
 }
 
@@ -312,6 +336,30 @@ impl ListPage {
         let back = rows.first().map(|first| Cursor::at(first, sort));
         Self { rows, next, back, indexing: None }
     }
+
+    /// Adds the page that follows.
+    fn append(&mut self, page: Self) {
+        self.rows.extend(page.rows);
+        self.next = page.next;
+        self.back = self.back.or(page.back);
+        self.indexing = page.indexing;
+    }
+
+    /// The rows up to the one with which they have `bytes` as JSON; the others are on the next page.
+    fn within(mut self, bytes: usize, sort: SortKey) -> Self {
+        let mut left = bytes;
+        let fits = |row: &&ThreadRow| {
+            let fits = left > 0;
+            left = left.saturating_sub(row.json_bytes());
+            fits
+        };
+        let count = self.rows.iter().take_while(fits).count();
+        if count < self.rows.len() {
+            self.rows.truncate(count);
+            self.next = self.rows.last().map(|last| Cursor::at(last, sort));
+        }
+        self
+    }
 }
 
 /// Why the index has no answer.
@@ -360,9 +408,9 @@ pub trait ThreadIndex: Send + Sync {
     /// [`IndexError::Unavailable`]: the thread's open marker must stay.
     async fn remove(&self, thread: ThreadId, as_of: EventSeq) -> Result<(), IndexError>;
 
-    /// A page of threads behind `cursor`, at most `limit` (see [`page_size`]). One whose filter lets few through may have
-    /// fewer rows, or none, and a cursor where the next goes on. While the index is not complete it waits for a moment,
-    /// then answers with what is there and says so.
+    /// A page of threads behind `cursor`, at most `limit` (see [`page_size`]), and no more once they have [`policy::LIST_BYTES`].
+    /// One whose filter lets few through has what was found within [`policy::LIST_TIME`], and a cursor where the next goes on.
+    /// While the index is not complete it waits for a moment, then answers with what is there and says so.
     ///
     /// # Errors
     /// [`IndexError`].
@@ -372,7 +420,28 @@ pub trait ThreadIndex: Send + Sync {
         cursor: Option<Cursor>,
         limit: usize,
     ) -> Result<ListPage, IndexError> {
-        self.walk(filter, cursor, Reach { rows: limit, places: policy::LIST_PLACES }).await
+        self.list_until(filter, cursor, limit, Clock.now() + policy::LIST_TIME).await
+    }
+
+    /// The same with another end of the time in which it looks for rows; it looks at [`policy::LIST_PLACES`] in any case.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    async fn list_until(
+        &self,
+        filter: ThreadFilter,
+        cursor: Option<Cursor>,
+        limit: usize,
+        until: Instant,
+    ) -> Result<ListPage, IndexError> {
+        let sort = filter.sort;
+        let reach = |rows| Reach { rows, places: policy::LIST_PLACES };
+        let mut page = self.walk(filter.clone(), cursor, reach(limit)).await?;
+        while page.rows.len() < limit && page.next.is_some() && page.indexing.is_none() && Clock.now() < until
+        {
+            page.append(self.walk(filter.clone(), page.next, reach(limit - page.rows.len())).await?);
+        }
+        Ok(page.within(policy::LIST_BYTES, sort))
     }
 
     /// The same, as far as `reach` says.

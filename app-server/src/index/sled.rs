@@ -233,12 +233,12 @@ impl SledIndex {
         }
     }
 
-    /// Waits until a list can be answered from what is there: until the index is settled, or, as it is made from the
-    /// newest rollout down, until a first page of the newest is full.
+    /// Waits until a list can be answered from what is there: until the index is settled, or until a first page of the newest
+    /// is full. The index is made from the rollout that was written last down: one that is not in it was written, and so made,
+    /// before those that are.
     async fn candidates_are_in(&self, filter: &ThreadFilter, from: Option<Cursor>, limit: usize) {
         let mut states = self.shared.state.subscribe();
-        let newest_first =
-            from.is_none() && (filter.sort, filter.direction) == (SortKey::Updated, SortDirection::Desc);
+        let newest_first = from.is_none() && filter.direction == SortDirection::Desc;
         let mut enough = (limit as u64).saturating_add(1);
         loop {
             let is_enough = |state: &State| match state {
@@ -250,11 +250,18 @@ impl SledIndex {
             let State::Building { trees, earlier: None, at } = state else { return };
             let (filter, most) = (filter.clone(), limit.saturating_add(1));
             let reach = Reach { rows: most, places: policy::LIST_PLACES };
-            match self.on(&trees, move |trees| trees.list(&filter, None, reach)).await {
-                Ok(walked) if walked.rows.len() < most && walked.stopped.is_none() => {
-                    enough = at.done.saturating_mul(2);
-                }
-                Ok(_) | Err(_) => return,
+            let is_there = move |trees: &Trees| {
+                let walked = trees.list(&filter, None, reach)?;
+                let full = walked.rows.len() == most || walked.stopped.is_some();
+                let oldest = trees.first_change(filter.archived)?;
+                let made = |row: &ThreadRow| {
+                    filter.sort == SortKey::Updated || oldest.is_none_or(|at| row.created >= at)
+                };
+                Ok(full && walked.rows.last().is_none_or(made))
+            };
+            match self.on(&trees, is_there).await {
+                Ok(false) => enough = at.done.saturating_mul(2),
+                Ok(true) | Err(_) => return,
             }
         }
     }

@@ -101,7 +101,7 @@ impl ThreadSearch {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await.ok();
         let may_hold = messages::may_hold(&wanted.term);
-        let mut page = Page { services, may_hold, wanted, found: Found::default() };
+        let mut page = Page { services, may_hold, wanted, found: Found::default(), bytes: 0 };
         let candidates = if services.config().search_index {
             let loaded = services.registry.handles().iter().map(ThreadHandle::id).collect();
             self.texts.candidates(&page.wanted.term, loaded).await
@@ -127,6 +127,8 @@ struct Page<'a> {
     may_hold: MayHold,
     wanted: Wanted,
     found: Found,
+    /// Bytes that the threads have as JSON.
+    bytes: usize,
 }
 
 impl Page<'_> {
@@ -174,7 +176,7 @@ impl Page<'_> {
     }
 
     fn is_enough(&self) -> bool {
-        self.found.threads.len() >= self.wanted.limit || self.is_time()
+        self.found.threads.len() >= self.wanted.limit || self.bytes >= policy::LIST_BYTES || self.is_time()
     }
 
     fn is_time(&self) -> bool {
@@ -197,7 +199,11 @@ impl Page<'_> {
                 None => self.hit_in_messages(thread, sifted).await,
             };
             match hit {
-                Ok(hit) => self.found.threads.extend(hit.map(|hit| (row, hit))),
+                Ok(Some(hit)) => {
+                    self.bytes += row.json_bytes();
+                    self.found.threads.push((row, hit));
+                }
+                Ok(None) => {}
                 // What is not there any more was deleted meanwhile.
                 Err(ReadError::Missing(_)) => {}
                 Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })) => {

@@ -10,10 +10,12 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use skein_integration_tests::home::Home;
 use skein_integration_tests::paths;
-use skein_integration_tests::requests::resume_params;
+use skein_integration_tests::requests::{resume_params, search_params};
 use skein_protocol::ids::ThreadId;
-use skein_protocol::methods::{ThreadList, ThreadRead, ThreadResume};
-use skein_protocol::thread::{ThreadListParams, ThreadReadParams, ThreadResumeParams};
+use skein_protocol::methods::{ThreadList, ThreadRead, ThreadResume, ThreadSearch};
+use skein_protocol::thread::{
+    ThreadListParams, ThreadReadParams, ThreadResumeParams, ThreadSearchParams, ThreadSourceKind,
+};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use uuid::Uuid;
@@ -154,5 +156,45 @@ async fn an_export_sees_what_a_server_has_acknowledged() -> Result<()> {
         skein(&home.path(), &["export".as_ref(), "0199a8f0-5b0e-7c53-b0a5-6f0a3d1c2e4b".as_ref()]).await?;
     assert_eq!(unknown.status.code(), Some(4));
     assert!(String::from_utf8(unknown.stderr)?.contains("there is no thread 0199a8f0"));
+    home.finish().await
+}
+
+#[tokio::test]
+async fn threads_of_agents_and_scripts_are_listed_only_for_those_who_ask_for_them() -> Result<()> {
+    let mut home = Home::start().await?;
+    home.stop().await?;
+    let folder = home.beside().join("codex/sessions/2026/01/02");
+    fs::create_dir_all(&folder)?;
+    let sources =
+        [json!("exec"), json!({ "subagent": "review" }), json!("cli"), json!("vscode"), Value::Null];
+    for (number, source) in sources.into_iter().enumerate() {
+        let id = id(u128::try_from(number)?);
+        let line = |kind: &str, payload: Value| json!({ "timestamp": "2026-01-02T03:04:05Z", "type": kind, "payload": payload });
+        let mut meta = json!({ "id": id, "timestamp": "2026-01-02T03:04:05Z", "cwd": "/w" });
+        if !source.is_null() {
+            meta["source"] = source;
+        }
+        let said = line("event_msg", json!({ "type": "user_message", "message": "words" }));
+        let text = format!("{}\n{said}\n", line("session_meta", meta));
+        fs::write(folder.join(format!("rollout-2026-01-02T03-04-05-{id}.jsonl")), text)?;
+    }
+    let (code, told, _) = import(&home.path(), &home.beside().join("codex")).await?;
+    assert_eq!((code, &told["imported"]), (Some(0), &json!(5)), "{told}");
+    home.start_again().await?;
+    let mut client = home.client().await?;
+    let interactive = BTreeSet::from([2, 3, 4].map(id));
+    for (kinds, expected) in [
+        (None, interactive.clone()),
+        (Some(vec![]), interactive.clone()),
+        (Some(vec![ThreadSourceKind::Cli, ThreadSourceKind::Vscode]), interactive),
+        (Some(vec![ThreadSourceKind::Exec, ThreadSourceKind::SubAgent]), BTreeSet::from([0, 1].map(id))),
+    ] {
+        let params = ThreadListParams { source_kinds: kinds.clone(), ..ThreadListParams::default() };
+        let listed = client.call::<ThreadList>(params).await?.data;
+        assert_eq!(listed.iter().map(|thread| thread.id).collect::<BTreeSet<_>>(), expected, "{kinds:?}");
+        let params = ThreadSearchParams { source_kinds: kinds.clone(), ..search_params("words") };
+        let found = client.call::<ThreadSearch>(params).await?.data;
+        assert_eq!(found.iter().map(|found| found.thread.id).collect::<BTreeSet<_>>(), expected, "{kinds:?}");
+    }
     home.finish().await
 }

@@ -46,15 +46,16 @@ async fn a_list_shows_what_is_on_disk_newest_first_whether_loaded_or_not() -> Re
     let _unmaterialised = client.start_thread().await?;
     client.unload(second, false).await?;
     assert_eq!(list(&mut client, ThreadListParams::default()).await?, [third, second, first]);
-    // Said last is newest; made first stays first.
+    // Made first stays the oldest; something was said in it last.
     client.turn(first, "again about trees").await?;
-    assert_eq!(list(&mut client, ThreadListParams::default()).await?[0], first);
-    let by_creation = ThreadListParams {
-        sort_key: Some(ThreadSortKey::CreatedAt),
-        sort_direction: Some(SortDirection::Asc),
-        ..ThreadListParams::default()
-    };
-    assert_eq!(list(&mut client, by_creation).await?, [first, second, third]);
+    let by = |sort_key| ThreadListParams { sort_key: Some(sort_key), ..ThreadListParams::default() };
+    for params in [ThreadListParams::default(), by(ThreadSortKey::CreatedAt)] {
+        assert_eq!(list(&mut client, params).await?, [third, second, first]);
+    }
+    assert_eq!(list(&mut client, by(ThreadSortKey::UpdatedAt)).await?, [first, third, second]);
+    let oldest_first =
+        ThreadListParams { sort_direction: Some(SortDirection::Asc), ..by(ThreadSortKey::CreatedAt) };
+    assert_eq!(list(&mut client, oldest_first).await?, [first, second, third]);
     home.finish().await
 }
 

@@ -1,10 +1,15 @@
 //! Names: given to threads that are loaded and to threads that are not, told to everybody, kept.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use serde_json::json;
 use skein_integration_tests::home::Home;
 use skein_protocol::ids::ThreadId;
-use skein_protocol::methods::ThreadNameSet;
+use skein_protocol::methods::{
+    ThreadFork, ThreadMetadataUpdate, ThreadNameSet, ThreadResume, ThreadSettingsUpdate, ThreadStart,
+    TurnStart,
+};
 use skein_protocol::notifications::ThreadNameUpdated;
+use skein_protocol::table::Method;
 use skein_protocol::thread::ThreadSetNameParams;
 use uuid::Uuid;
 
@@ -58,5 +63,44 @@ async fn a_name_needs_a_thread_and_a_visible_character() -> Result<()> {
     assert_eq!(error.reason(), "threadNotFound");
     let thread = client.start_thread().await?.id;
     assert_eq!(client.refusal::<ThreadNameSet>(name(thread, " \t ")).await?.reason(), "emptyName");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn texts_that_lists_show_have_a_bound() -> Result<()> {
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("words").await?;
+    let (long, longest) = ("n".repeat(5_000_000), "n".repeat(4_096));
+    for (method, path, params) in [
+        (ThreadNameSet::INFO.wire, "name", json!({ "threadId": thread, "name": long })),
+        (ThreadStart::INFO.wire, "cwd", json!({ "cwd": long })),
+        (ThreadStart::INFO.wire, "threadSource", json!({ "threadSource": long })),
+        (ThreadStart::INFO.wire, "model", json!({ "model": long })),
+        (ThreadFork::INFO.wire, "cwd", json!({ "threadId": thread, "cwd": long })),
+        (ThreadResume::INFO.wire, "cwd", json!({ "threadId": thread, "cwd": long })),
+        (ThreadSettingsUpdate::INFO.wire, "model", json!({ "threadId": thread, "model": long })),
+        (
+            ThreadMetadataUpdate::INFO.wire,
+            "gitInfo.branch",
+            json!({ "threadId": thread, "gitInfo": { "branch": long } }),
+        ),
+        (
+            TurnStart::INFO.wire,
+            "cwd",
+            json!({ "threadId": thread, "cwd": long, "input": [{ "type": "text", "text": "x" }] }),
+        ),
+    ] {
+        let error = client.call_raw(method, &params).await?.err().context(method)?;
+        let data = error.data.clone().context("data")?;
+        assert_eq!(
+            (error.code, error.reason(), data.path.as_deref()),
+            (-32602, "tooLong", Some(path)),
+            "{method}"
+        );
+        assert!(error.message.len() < 200, "{}", error.message);
+    }
+    client.call::<ThreadNameSet>(name(thread, &longest)).await?;
+    assert_eq!(listed(&mut client, thread).await?.name, Some(longest));
     home.finish().await
 }

@@ -69,7 +69,7 @@ async fn a_goal_and_settings_are_kept_with_their_thread() -> Result<()> {
     let refused = client.refusal::<ThreadGoalSet>(serde_json::from_value(long)?).await?;
     assert!(refused.message.contains("20000 bytes") && refused.message.contains("16384"), "{refused:?}");
     let data = refused.data.context("data")?;
-    assert_eq!((&*data.reason, data.path.as_deref()), ("objectiveTooLong", Some("objective")));
+    assert_eq!((&*data.reason, data.path.as_deref()), ("tooLong", Some("objective")));
     let free = json!({ "threadId": thread, "tokenBudget": null });
     let free = client.call::<ThreadGoalSet>(serde_json::from_value(free)?).await?.goal;
     assert_eq!((free.token_budget, free.tokens_used), (None, nearer.tokens_used));

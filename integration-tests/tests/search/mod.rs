@@ -58,10 +58,14 @@ async fn threads_are_found_by_what_was_said_in_them_newest_first() -> Result<()>
     );
     assert_eq!(found(&mut client, "rivers").await?, [second], "also in what is not loaded");
     assert_eq!(found(&mut client, "mountains").await?, []);
-    // What is said later is found at once, and brings its thread up.
+    // What is said later is found at once, and brings its thread up where that is the order.
     client.turn(first, "and what of mountains?").await?;
     assert_eq!(found(&mut client, "MOUNTAINS").await?, [first]);
-    assert_eq!(found(&mut client, "trees").await?, [first, third]);
+    assert_eq!(found(&mut client, "trees").await?, [third, first]);
+    let by_change =
+        ThreadSearchParams { sort_key: Some(ThreadSearchSortKey::UpdatedAt), ..search_params("trees") };
+    let threads = search(&mut client, &by_change).await?;
+    assert_eq!(threads.iter().map(|(thread, _)| *thread).collect::<Vec<_>>(), [first, third]);
     let oldest_first = ThreadSearchParams {
         sort_key: Some(ThreadSearchSortKey::CreatedAt),
         sort_direction: Some(SortDirection::Asc),
@@ -176,7 +180,7 @@ async fn what_was_taken_back_is_not_found_and_a_fork_has_what_it_began_with() ->
         assert_eq!(found(&mut client, "rivers").await?, [fork], "restarted: {restarted}");
         assert_eq!(found(&mut client, "stones").await?, [fork]);
         assert_eq!(found(&mut client, "clouds").await?, [thread]);
-        assert_eq!(found(&mut client, "trees").await?, [thread, fork]);
+        assert_eq!(found(&mut client, "trees").await?, [fork, thread]);
         home.kill().await?;
         home.start_again().await?;
         client = home.client().await?;

@@ -66,7 +66,8 @@ impl Fixture {
     }
 
     async fn previews(&self) -> Vec<String> {
-        let page = self.index.list(ThreadFilter::default(), None, 100).await.unwrap();
+        let by_change = ThreadFilter { sort: SortKey::Updated, ..ThreadFilter::default() };
+        let page = self.index.list(by_change, None, 100).await.unwrap();
         assert_eq!(page.indexing, None);
         page.rows.into_iter().map(|row| row.preview).collect()
     }
@@ -82,11 +83,16 @@ async fn threads(count: u128) -> Arc<MemoryStore> {
 }
 
 async fn say(store: &MemoryStore, n: u128) {
+    say_as(store, n, EventSeq(1), WallMs(i64::try_from(n).unwrap())).await;
+}
+
+/// The user says the thread's number, as record `seq`.
+async fn say_as(store: &MemoryStore, n: u128, seq: EventSeq, at: WallMs) {
     let thread = ThreadId::new(Uuid::from_u128(n));
     let input = vec![UserInput::text(format!("said {n}"))];
     let body = TurnStarted { turn_id: "t".into(), input, item_id: None, client_id: None }.into();
-    let record = Record { seq: EventSeq(1), at: WallMs(i64::try_from(n).unwrap()), body };
-    store.append(Lease { thread, term: Term(1) }, EventSeq(0), vec![record], Keep::Power).await.unwrap();
+    let (lease, before) = (Lease { thread, term: Term(seq.0) }, EventSeq(seq.0 - 1));
+    store.append(lease, before, vec![Record { seq, at, body }], Keep::Power).await.unwrap();
     is_known(store, thread).await;
 }
 
@@ -246,6 +252,28 @@ async fn a_comparison_that_is_broken_off_is_made_again() {
     let fixture = Fixture::of_boot(dir, other, disk);
     fixture.until(is_done).await;
     assert_eq!(fixture.previews().await.len(), 3);
+    fixture.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_page_of_old_threads_that_were_written_last_waits_for_newer_ones() {
+    let store = threads(9).await;
+    for n in 1..=3 {
+        say_as(&store, n, EventSeq(2), WallMs(10 + i64::try_from(n).unwrap())).await;
+    }
+    let disk = Arc::new(Disk::over(store));
+    disk.hold_reads_from_the_end();
+    let fixture = Fixture::of_boot(tempfile::tempdir().unwrap(), BOOT, Arc::<Disk>::clone(&disk) as _);
+    fixture.until(|state| matches!(state, State::Building { .. })).await;
+    disk.let_read_from_the_end(3);
+    fixture.until(|state| matches!(state, State::Building { at: Indexing { done: 3, .. }, .. })).await;
+    let two = ThreadFilter::default();
+    let index = fixture.index.clone();
+    let mut enough = std::pin::pin!(index.candidates_are_in(&two, None, 2));
+    // The look at the index is made on another thread; nothing that it finds is enough.
+    assert!(timeout(Duration::from_millis(50), &mut enough).await.is_err(), "1, 2 and 3 are no newest page");
+    disk.release_reads_from_the_end();
+    timeout(Duration::from_secs(20), enough).await.unwrap();
     fixture.stopped().await;
 }
 

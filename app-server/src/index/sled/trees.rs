@@ -17,6 +17,7 @@ use skein_protocol::thread::SortDirection;
 use uuid::Uuid;
 
 use super::schema::Schema;
+use crate::clock::WallMs;
 use crate::home::FOLDER_MODE;
 use crate::index::cursor::{order_key, time_key};
 use crate::index::{Cursor, Reach, SortKey, ThreadFilter, ThreadRow, Walked};
@@ -374,6 +375,19 @@ impl Trees {
             }
         }
         Ok(walked)
+    }
+
+    /// When the row was last changed that was last changed longest ago, of those that are archived or of the others.
+    pub fn first_change(&self, archived: bool) -> Result<Option<WallMs>, Broken> {
+        let oldest = ThreadFilter {
+            archived,
+            sort: SortKey::Updated,
+            direction: SortDirection::Asc,
+            ..ThreadFilter::default()
+        };
+        let Some((order, prefix)) = self.order_for(&oldest) else { return Ok(None) };
+        let first = order.tree.scan_prefix(prefix).keys().next().transpose()?;
+        Ok(first.and_then(|key| Cursor::of_key(&key, SortKey::Updated)).map(|at| at.time))
     }
 
     /// The order that has what a filter lets through closest together, and what its keys there begin with.
