@@ -146,6 +146,10 @@ pub const SPINNER: Duration = Duration::from_millis(100);
 /// dead server needs longer.
 pub const CLIENT_HANDSHAKE: Duration = Duration::from_secs(10);
 
+/// Bytes of an answer that turns leave to its envelope and to the numbers that it gets at its place in the line. Origin: ten times
+/// what was seen.
+pub const ANSWER_ENVELOPE: usize = 4 * 1024;
+
 // --- rollout, index ---
 
 /// Bytes written to a rollout since its last sync that are kept in memory, so that they can be written again after a

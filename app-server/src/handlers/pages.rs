@@ -19,7 +19,7 @@ use crate::router::errors;
 use crate::services::Services;
 use crate::thread::error::ThreadError;
 use crate::thread::history::read::{Enough, Stretch, Turns};
-use crate::thread::history::{Held, History};
+use crate::thread::history::History;
 use crate::thread::pages::{self, PageError, Shown, Wanted};
 use crate::thread::snapshot::Snapshot;
 
@@ -124,7 +124,7 @@ async fn read(turns: &Turns<'_>, wanted: &Wanted) -> Result<(Stretch, bool, bool
     })
 }
 
-/// All turns of a thread as `now` has it, if they have no more than `most` bytes.
+/// All turns of a thread as `now` has it, if they fit into an answer of `most` bytes. A turn that takes half of that is cut.
 pub(super) async fn all_turns(
     services: &Services,
     now: &History,
@@ -132,12 +132,14 @@ pub(super) async fn all_turns(
     most: usize,
 ) -> Result<Option<Vec<Turn>>, ReadError> {
     let turns = Turns::of(services.store.as_ref(), now.id(), now.taken_back(), Some(now.seq()));
-    // A line has less around it than what it says: far more than this is too much in any form.
-    let bytes = most.saturating_mul(4);
-    let mut stretch = turns.back(None, Enough { bytes, ..Enough::ALL }).await?;
+    // What has far more than this does not fit with its largest turns cut either.
+    let (json, bytes) = (most.saturating_mul(4), most.saturating_mul(16));
+    let mut stretch = turns.back(None, Enough { json, bytes, ..Enough::ALL }).await?;
     show_end(services, &turns, None, seen, &mut stretch).await?;
-    let bytes: usize = stretch.turns.iter().map(Held::json_bytes).sum();
-    Ok((!stretch.more && bytes <= most).then(|| stretch.turns.into_iter().map(|held| held.turn).collect()))
+    if stretch.more {
+        return Ok(None);
+    }
+    Ok(pages::all_within(stretch.turns.into_iter().map(|held| held.turn).collect(), pages::room(most)))
 }
 
 /// Makes the last turn what the page shows of it, where it may still be going on.

@@ -34,6 +34,7 @@ pub use cut::{Bound, Cut};
 pub use damage::DAMAGE_ID;
 pub(crate) use items::cut_short;
 pub use items::seen_as;
+pub use window::json_bytes;
 
 /// A thread, as its records up to [`History::seq`] say. Of its turns it may hold only the newest ones.
 #[derive(Debug, Clone, PartialEq)]

@@ -44,7 +44,8 @@ pub async fn observe(services: Arc<Services>, id: ThreadId, resume: Resume) {
         Continuation::From(_) if history.is_lost() => Continuation::Gap(GapReason::Damaged),
         other @ (Continuation::From(_) | Continuation::Gap(_) | Continuation::Whole) => other,
     };
-    let response = response(&history, &services.paths(), continuation, &resume.params);
+    let most = services.config().limits.answer_bytes;
+    let response = response(&history, &services.paths(), continuation, (&resume.params, most));
     if let Continuation::From(seq) = continuation {
         let from = ThreadPicture { seq, epoch: now.epoch };
         match CatchUp::begin(&services, id, (ticket, Role::Observer), from, Vec::new()) {
@@ -119,14 +120,14 @@ fn response(
     history: &History,
     paths: &HomePaths,
     continuation: Continuation,
-    params: &ThreadResumeParams,
+    (params, most): (&ThreadResumeParams, usize),
 ) -> ThreadResumeResponse {
     let now = picture(history);
     let thread = history.thread(ThreadStatus::NotLoaded, paths);
     let mut response = pictures::resumed(history.settings(), thread, now);
     response.skein = Some(catch_up::picture(continuation, now, history.told(), &[]));
     match continuation {
-        Continuation::Whole | Continuation::Gap(_) => pages::show(&mut response, history, params),
+        Continuation::Whole | Continuation::Gap(_) => pages::show(&mut response, history, params, most),
         Continuation::From(_) => {}
     }
     response

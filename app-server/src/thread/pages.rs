@@ -18,11 +18,15 @@ use skein_protocol::thread::{
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
 
 use super::history::read::Enough;
-use super::history::{Held, History, seen_as};
+use super::history::{Held, History, json_bytes, seen_as};
 use crate::policy;
 
+mod fit;
 #[cfg(test)]
 mod tests;
+
+pub use fit::all_within;
+use fit::fit;
 
 /// Why there is no such page.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -271,17 +275,25 @@ pub fn at_turn(held: &Held, thread: ThreadId) -> String {
     print(&held.cursor(thread, true))
 }
 
-/// The newest turns that have at most so many bytes together, with all of their items, oldest first.
+/// The newest turns that have at most so many bytes together, oldest first: with all of their items, but for one that is
+/// too large alone, which is cut.
 #[must_use]
 pub fn newest_within(history: &History, most_bytes: usize) -> Vec<Turn> {
-    let too_large = history.held_turns().last().is_some_and(|last| last.json_bytes() > most_bytes);
-    if too_large { Vec::new() } else { history.newest_turns(most_bytes).0 }
+    let (newest, _) = history.newest_turns(most_bytes);
+    newest.into_iter().map(|turn| fit(turn, most_bytes)).collect()
 }
 
-/// Puts into the answer of a resume what it shows of the history, and the cursors to read it backwards from here.
-pub fn show(response: &mut ThreadResumeResponse, history: &History, params: &ThreadResumeParams) {
+/// Puts into the answer of a resume what it shows of the history, and the cursors to read it backwards from here. The answer
+/// has at most `most` bytes then, unless it has as many without turns.
+pub fn show(
+    response: &mut ThreadResumeResponse,
+    history: &History,
+    params: &ThreadResumeParams,
+    most: usize,
+) {
     let thread = params.thread_id;
     (response.turns_backwards_cursor, response.items_backwards_cursor) = backwards_from_here(history, thread);
+    let mut room = room(most).saturating_sub(json_bytes(response));
     if let Some(asked) = &params.initial_turns_page {
         let (limit, items_view, sort_direction) = (asked.limit, asked.items_view, asked.sort_direction);
         let first =
@@ -289,18 +301,30 @@ pub fn show(response: &mut ThreadResumeResponse, history: &History, params: &Thr
         let shown = Shown::at(history, history);
         // Who wants the oldest turns of a long history asks for them: only the newest ones are at hand.
         let at_hand = sort_direction != Some(SortDirection::Asc) || !shown.older;
-        let page = at_hand.then(|| turns(&shown, &first, policy::HISTORY_PAGE_BYTES).ok());
-        response.initial_turns_page = page.flatten();
+        let most = room / 2;
+        let page =
+            at_hand.then(|| turns(&shown, &first, policy::HISTORY_PAGE_BYTES.min(most)).ok()).flatten();
+        response.initial_turns_page = page.map(|page| TurnsPage {
+            data: page.data.into_iter().map(|turn| fit(turn, most)).collect(),
+            ..page
+        });
+        room = room.saturating_sub(json_bytes(&response.initial_turns_page));
     }
     if !params.exclude_turns {
-        let (newest, more) = history.newest_turns(policy::HISTORY_WINDOW);
+        let (newest, more) = history.newest_turns(policy::HISTORY_WINDOW.min(room));
         let oldest = history.held_turns().iter().rev().nth(newest.len().saturating_sub(1));
         if let Some(picture) = &mut response.skein {
             let older = oldest.filter(|_| more);
             picture.older_turns = older.map(|oldest| print(&oldest.cursor(thread, false)));
         }
-        response.thread.turns = newest;
+        response.thread.turns = newest.into_iter().map(|turn| fit(turn, room)).collect();
     }
+}
+
+/// What turns may have in an answer of `most` bytes: the rest is for its envelope and what stands between them.
+#[must_use]
+pub fn room(most: usize) -> usize {
+    most.saturating_sub(most / 32 + policy::ANSWER_ENVELOPE)
 }
 
 /// Puts the items in progress, as their owner published them, into their turn, unless they are done by now. `turn` is from

@@ -198,11 +198,9 @@ async fn a_page_ends_before_its_answer_is_too_large() -> Result<()> {
         ("answerTooLarge", Some(thread))
     );
     assert!(error.message.contains(ThreadTurnsList::INFO.wire), "{error}");
-    let error = client.refusal::<ThreadResume>(resume_params(thread)).await?;
-    assert!(
-        error.reason() == "answerTooLarge" && error.message.contains(ThreadTurnsList::INFO.wire),
-        "{error}"
-    );
+    let resumed = client.call::<ThreadResume>(resume_params(thread)).await?;
+    let older = resumed.skein.and_then(|picture| picture.older_turns);
+    assert!((1..4).contains(&resumed.thread.turns.len()) && older.is_some(), "as many as fit");
     let (mut seen, mut cursor) = (0, None);
     loop {
         let items_view = Some(TurnItemsView::Full);

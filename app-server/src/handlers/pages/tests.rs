@@ -140,7 +140,7 @@ fn answer(history: &History) -> skein_protocol::thread::ThreadResumeResponse {
         crate::thread::pictures::response(history.settings(), thread, picture).into();
     let params: ThreadResumeParams =
         serde_json::from_value(serde_json::json!({ "threadId": THREAD })).unwrap();
-    pages::show(&mut response, history, &params);
+    pages::show(&mut response, history, &params, policy::ANSWER_BYTES);
     response
 }
 

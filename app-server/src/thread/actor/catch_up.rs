@@ -109,7 +109,8 @@ impl Owner {
         response.skein = Some(catch_up::picture(continuation, now, told, open_questions));
         match (continuation, &self.journal) {
             (Continuation::Whole | Continuation::Gap(_), Some(journal)) => {
-                pages::show(&mut response, &journal.history, params);
+                let most = self.services.config().limits.answer_bytes;
+                pages::show(&mut response, &journal.history, params, most);
             }
             (Continuation::Whole | Continuation::Gap(_) | Continuation::From(_), _) => {}
         }

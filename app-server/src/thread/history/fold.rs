@@ -178,7 +178,7 @@ impl History {
             held.turn.error.clone_from(&completed.error);
             held.turn.completed_at = Some(at.seconds());
             held.turn.duration_ms = Some(at.0.saturating_sub(held.started.0).max(0));
-            held.bytes = Some(window::bytes_of(&held.turn));
+            held.bytes = Some(window::json_bytes(&held.turn));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use serde::Serialize;
 use skein_protocol::ids::EventSeq;
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
 
@@ -9,11 +10,12 @@ use super::{Held, History, items, seen_as};
 use crate::clock::WallMs;
 use crate::rollout::record::{TakenBack, ThreadHeader};
 
-/// What a turn has as JSON.
-pub(super) fn bytes_of(turn: &Turn) -> usize {
+/// Bytes of a value of ours as JSON.
+#[must_use]
+pub fn json_bytes(value: &impl Serialize) -> usize {
     let mut counter = Counter(0);
-    // A counter takes everything, and every member of a turn can be written as JSON.
-    serde_json::to_writer(&mut counter, turn).ok();
+    // A counter takes everything, and all that stands in an answer can be written as JSON.
+    serde_json::to_writer(&mut counter, value).ok();
     counter.0
 }
 
@@ -42,7 +44,7 @@ impl Held {
     /// Bytes of the turn as JSON.
     #[must_use]
     pub fn json_bytes(&self) -> usize {
-        self.bytes.unwrap_or_else(|| bytes_of(&self.turn))
+        self.bytes.unwrap_or_else(|| json_bytes(&self.turn))
     }
 }
 

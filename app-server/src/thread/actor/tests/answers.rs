@@ -1,7 +1,8 @@
 //! What goes to the disk before anything goes to a client.
 
 use skein_protocol::notifications::{ItemCompleted, ThreadNameUpdated, TurnCompleted, TurnStarted};
-use skein_protocol::turn::TurnStartResponse;
+use skein_protocol::thread::ThreadResumeResponse;
+use skein_protocol::turn::{TurnItemsView, TurnStartResponse};
 
 use super::*;
 use crate::config::Durability;
@@ -130,5 +131,27 @@ async fn a_resume_whose_answer_is_too_large_subscribes_nobody() {
         bench.gone(thread).await;
         assert_eq!(bench.services.subscribers.role(client.id(), thread), None);
     }
+    bench.finish().await;
+}
+
+/// Also where the limit is small, and the newest turn has all of it.
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_does_not_fit_into_an_answer_is_shown_in_part() {
+    let bench = Bench::with(|config| config.limits.answer_bytes = 65_536);
+    let (mut client, thread, _) = talked(&bench, &["one", &"\u{1}word ".repeat(20_000)]).await;
+    for role in [Role::Subscriber, Role::Observer] {
+        let mut other = bench.client();
+        let request = other.ask_resume(thread, role);
+        let shown: ThreadResumeResponse = other.answer(request).await.unwrap();
+        let turns = &shown.thread.turns;
+        assert_eq!((turns.len(), turns[0].items_view), (1, TurnItemsView::Summary), "{role:?}");
+        assert!(serde_json::to_vec(&turns[0].items[0]).unwrap().len() > 5_000);
+        assert!(shown.skein.unwrap().older_turns.is_some());
+        other.disconnect();
+    }
+    client.turn(thread, "three").await;
+    assert_eq!(client.rollback(thread, 1).await.thread.turns.len(), 1);
+    client.disconnect();
+    bench.gone(thread).await;
     bench.finish().await;
 }
