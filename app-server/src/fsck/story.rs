@@ -49,6 +49,8 @@ pub struct Story {
     records: u64,
     /// Where turns begin.
     begun: Vec<EventSeq>,
+    /// Which records have said the settings that hold; none where these are not known.
+    said: Vec<EventSeq>,
     marks: Marks,
     wrong: Vec<Wrong>,
 }
@@ -92,6 +94,7 @@ impl Story {
             closed: false,
             records: 0,
             begun: Vec::new(),
+            said: Vec::new(),
             marks: Marks::default(),
             wrong: Vec::new(),
         }
@@ -101,6 +104,7 @@ impl Story {
     pub fn take(&mut self, record: &Record, offset: u64) {
         if record.seq > self.history.seq().next() {
             (self.whole, self.known, self.turn) = (false, false, None);
+            self.said.clear();
         }
         if matches!(record.body, RecordBody::TurnStarted(_)) {
             self.begun.push(record.seq);
@@ -116,13 +120,26 @@ impl Story {
         self.closed = matches!(record.body, RecordBody::ThreadClosed(_));
         self.records += 1;
         self.marks.note(record, offset);
+        self.note_settings(record);
         if let Some(header) = record.header() {
             // From here on only the header counts: so that what is held does not grow with the rollout.
             let mut next = History::of(self.thread);
+            next.take_settings_of(&self.history);
             next.leap(header, record.seq);
             (self.history, self.whole) = (next, true);
         }
         self.history.apply(record);
+    }
+
+    fn note_settings(&mut self, record: &Record) {
+        let Some(settings) = record.body.settings() else { return };
+        if settings != self.history.settings() {
+            self.said.clear();
+        }
+        self.said.push(record.seq);
+        if let RecordBody::TurnCompleted(completed) = &record.body {
+            self.said.extend(completed.header.settings_at);
+        }
     }
 
     /// What was wrong, in order, and the rest: what only the end tells.
@@ -303,6 +320,11 @@ impl Story {
         if says.read.is_none() {
             // Written by an earlier version, or imported: it says nothing of it.
             folded.read = None;
+        }
+        let settings = says.settings.as_ref().map(|_| self.history.settings().clone());
+        folded.settings = if self.said.is_empty() { says.settings.clone() } else { settings };
+        if says.settings_at.is_none_or(|at| self.said.is_empty() || self.said.contains(&at)) {
+            folded.settings_at = says.settings_at;
         }
         if folded != *says {
             let (one, other) = (serde_json::to_value(says), serde_json::to_value(&folded));

@@ -18,8 +18,8 @@ use crate::rollout::ReadError;
 use crate::router::errors;
 use crate::services::Services;
 use crate::thread::error::ThreadError;
-use crate::thread::history::read::{Enough, Stretch, Turns};
 use crate::thread::history::History;
+use crate::thread::history::read::{Enough, Stretch, Turns};
 use crate::thread::pages::{self, PageError, Shown, Wanted};
 use crate::thread::snapshot::Snapshot;
 

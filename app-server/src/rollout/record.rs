@@ -41,7 +41,7 @@ impl RecordBody {
         } else if let Self::ThreadMeta(meta) = self {
             meta.settings.as_ref()
         } else if let Self::TurnCompleted(completed) = self {
-            Some(&completed.header.settings)
+            completed.header.settings.as_ref()
         } else {
             None
         }
@@ -54,7 +54,7 @@ impl RecordBody {
         } else if let Self::ThreadMeta(meta) = self {
             meta.settings.as_mut()
         } else if let Self::TurnCompleted(completed) = self {
-            Some(&mut completed.header.settings)
+            completed.header.settings.as_mut()
         } else {
             None
         }
@@ -279,8 +279,12 @@ pub struct ThreadHeader {
     /// Its name.
     #[serde(default)]
     pub name: Option<String>,
-    /// What it works with.
-    pub settings: ThreadSettings,
+    /// What it works with. Missing where an earlier header has said the same since `settings_at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<ThreadSettings>,
+    /// The record that has said those settings first. Missing where an earlier version has written it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_at: Option<EventSeq>,
     /// What the model has used, in all and last.
     #[serde(default)]
     pub usage: Option<ThreadTokenUsage>,

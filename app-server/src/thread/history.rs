@@ -2,6 +2,7 @@
 //! owner applies every record that it writes, a load applies those it reads, and both come to the same.
 
 use std::collections::VecDeque;
+use std::ops::Not;
 
 use skein_protocol::event::ThreadTokenUsage;
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
@@ -26,6 +27,7 @@ mod fold;
 mod items;
 mod marks;
 pub mod read;
+mod said;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -61,6 +63,8 @@ pub struct History {
     updated_at: WallMs,
     name: Option<String>,
     settings: ThreadSettings,
+    /// Where they are said.
+    said: said::Said,
     git_info: Option<GitInfo>,
     /// Whether the rollout stands in the archive, whatever its records say.
     archived: bool,
@@ -130,6 +134,7 @@ impl History {
             updated_at: WallMs(0),
             name: None,
             settings: ThreadSettings::default(),
+            said: said::Said::default(),
             git_info: None,
             archived: false,
             preview: None,
@@ -337,7 +342,8 @@ impl History {
     pub fn header(&self) -> ThreadHeader {
         ThreadHeader {
             name: self.name.clone(),
-            settings: self.settings.clone(),
+            settings: self.said.is_repeated().not().then(|| self.settings.clone()),
+            settings_at: self.said.at(),
             usage: self.usage,
             epoch: self.epoch,
             git_info: self.git_info.clone(),

@@ -256,7 +256,8 @@ async fn a_completed_turn_says_where_it_began() {
     let id = thread(1);
     let header = ThreadHeader {
         name: None,
-        settings: ThreadSettings::default(),
+        settings: Some(ThreadSettings::default()),
+        settings_at: None,
         usage: None,
         epoch: skein_protocol::ids::Epoch(1),
         git_info: None,

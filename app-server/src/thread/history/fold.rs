@@ -38,13 +38,13 @@ impl History {
     fn take(&mut self, record: &Record) {
         let at = record.at;
         match &record.body {
-            RecordBody::ThreadCreated(created) => self.thread_created(created, at),
+            RecordBody::ThreadCreated(created) => self.thread_created(created, record.seq, at),
             RecordBody::ThreadOpened(opened) => {
                 self.opened = Some(**opened);
                 (self.epoch, self.lost) = (opened.epoch, false);
             }
             RecordBody::ThreadNamed(named) => self.name.clone_from(&named.name),
-            RecordBody::ThreadMeta(meta) => self.thread_meta(meta),
+            RecordBody::ThreadMeta(meta) => self.thread_meta(meta, record.seq),
             RecordBody::ThreadRead(read) => self.marked(read, record.seq),
             RecordBody::ThreadGoal(set) => self.goal.clone_from(&set.goal),
             RecordBody::TurnStarted(started) => self.turn_started(started, record.seq, at),
@@ -75,19 +75,19 @@ impl History {
         }
     }
 
-    fn thread_created(&mut self, created: &ThreadCreated, at: WallMs) {
+    fn thread_created(&mut self, created: &ThreadCreated, seq: EventSeq, at: WallMs) {
         if self.id.uuid().is_nil() {
             self.id = created.id;
         }
-        self.settings = created.settings.clone();
+        self.settings_said(&created.settings, seq);
         self.git_info.clone_from(&created.git_info);
         self.created = Some(created.clone());
         (self.created_at, self.updated_at) = (at, self.updated_at.max(at));
     }
 
-    fn thread_meta(&mut self, meta: &ThreadMeta) {
+    fn thread_meta(&mut self, meta: &ThreadMeta, seq: EventSeq) {
         if let Some(settings) = &meta.settings {
-            self.settings = settings.clone();
+            self.settings_said(settings, seq);
         }
         if let Some(git_info) = &meta.git_info {
             self.git_info = Some(git_info.clone()).filter(|said| *said != GitInfo::default());
@@ -154,7 +154,7 @@ impl History {
 
     fn turn_completed(&mut self, completed: &TurnCompleted, seq: EventSeq, at: WallMs) {
         self.name.clone_from(&completed.header.name);
-        self.settings = completed.header.settings.clone();
+        self.take_settings(&completed.header, seq);
         if completed.header.usage.is_some() {
             self.usage.clone_from(&completed.header.usage);
         }

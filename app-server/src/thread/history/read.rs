@@ -66,7 +66,11 @@ impl History {
         if let Some(base) = end.base() {
             history.read_beginning(store, thread, base.seq).await?;
             if let Some(header) = base.header() {
+                let beginning = history.said.at();
                 history.leap(header, base.seq);
+                if header.settings.is_none() && (beginning.is_none() || beginning != header.settings_at) {
+                    history.read_settings(store, thread, base.seq).await?;
+                }
             }
         }
         end.records.iter().for_each(|record| history.apply(record));

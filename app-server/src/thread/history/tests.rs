@@ -239,7 +239,7 @@ fn names_settings_and_reverts_take_effect() {
     assert!(history.is_closed());
     let turns = history.turns(TurnItemsView::NotLoaded);
     assert_eq!((turns.len(), turns[0].status, turns[0].items.len()), (1, TurnStatus::Interrupted, 0));
-    assert_eq!(history.header().settings, settings);
+    assert_eq!(history.header().settings, Some(settings));
 }
 
 #[test]

@@ -68,7 +68,7 @@ impl History {
         self.messages.clear();
         self.older = true;
         self.name.clone_from(&header.name);
-        self.settings = header.settings.clone();
+        self.begin_with_settings(header, seq);
         self.usage = header.usage;
         self.epoch = header.epoch;
         self.git_info.clone_from(&header.git_info);

@@ -25,7 +25,8 @@ fn turn(first: u64, length: usize, opened: Option<ThreadOpened>) -> Vec<Record> 
     let (item_id, input) = (Some("user".into()), vec![UserInput::text("hello")]);
     let header = ThreadHeader {
         name: None,
-        settings: ThreadSettings::default(),
+        settings: Some(ThreadSettings::default()),
+        settings_at: None,
         usage: None,
         epoch: Epoch(3),
         git_info: None,

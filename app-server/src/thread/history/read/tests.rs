@@ -340,6 +340,55 @@ fn long_settings_take_no_turns_from_what_is_shown() {
     assert_eq!((end.held_turns().len(), end.has_older()), (50, false));
 }
 
+#[test]
+fn settings_that_stay_as_they_are_are_written_once() {
+    let long = |text: &str| Some(text.repeat(20_000));
+    let mut life =
+        Life::with(ThreadSettings { developer_instructions: long("a"), ..ThreadSettings::default() });
+    (0..20).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
+    let settings = ThreadSettings { developer_instructions: long("b"), ..ThreadSettings::default() };
+    life.record(ThreadMeta { settings: Some(settings.clone()), git_info: None });
+    (0..20).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
+    let mut lines = Vec::new();
+    life.records.iter().for_each(|record| crate::rollout::line::encode(record, &mut lines).unwrap());
+    assert!(lines.len() < 150_000, "{} bytes for 40 turns of two words", lines.len());
+    for bytes in [0, 1_000, policy::HISTORY_WINDOW] {
+        let end = wait(History::read_end(&life.store(), THREAD, bytes)).unwrap();
+        assert_eq!(end.settings(), &settings, "{bytes}");
+    }
+}
+
+/// The settings of the thread, wherever the records that say them are damaged.
+#[tokio::test]
+async fn settings_are_known_while_one_record_has_them() {
+    let settings = |model: &str| ThreadSettings { model: model.to_owned(), ..ThreadSettings::default() };
+    let mut life = Life::with(settings("first"));
+    for model in ["second", "third"] {
+        (0..3).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
+        life.record(ThreadMeta { settings: Some(settings(model)), git_info: None });
+    }
+    (0..3).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
+    let say = |record: &&Record| record.body.settings().is_some();
+    let said: Vec<u64> = life.records.iter().filter(say).map(|record| record.seq.0).collect();
+    assert_eq!(said.len(), 6, "each when it is set, and in the next header");
+    let cases = [(vec![], "third"), (vec![said[4]], "third"), (vec![said[5]], "third")];
+    let lost =
+        [(vec![said[4], said[5]], "second"), (said[1..].to_vec(), "first"), (said[2..].to_vec(), "first")];
+    for (at, model) in cases.into_iter().chain(lost) {
+        let (_dir, store) = damaged(&life, &at);
+        let mut end = History::read_end(&store, THREAD, 0).await.unwrap();
+        assert_eq!(end.settings().model, model, "{at:?}");
+        // A header that is written now has them, or names a record that has them.
+        let seq = end.seq().next();
+        let body = end.turn_completed_record("t9".into(), TurnStatus::Completed, None);
+        let header = Record { seq, at: WallMs(0), body };
+        let (named, is_there) = (end.header().settings_at, header.body.settings().is_some());
+        assert!(is_there || !at.contains(&named.unwrap().0) || !at.contains(&said[5]), "{at:?}");
+        end.apply(&header);
+        assert_eq!(end.settings().model, model);
+    }
+}
+
 /// A store on files that has the records of `life`, but for those whose lines are damaged.
 pub(crate) fn damaged(life: &Life, at: &[u64]) -> (tempfile::TempDir, crate::rollout::file::FileStore) {
     use crate::home::HomePaths;
