@@ -36,6 +36,8 @@ pub struct Story {
     history: History,
     /// Whether the fold is of every record: none was missing since.
     whole: bool,
+    /// Whether every record so far was there.
+    complete: bool,
     /// Whether every record since the start of the last turn was there.
     known: bool,
     turn: Option<Open>,
@@ -85,6 +87,7 @@ impl Story {
             thread,
             history: History::of(thread),
             whole: true,
+            complete: true,
             known: true,
             turn: None,
             opened: None,
@@ -103,7 +106,7 @@ impl Story {
     /// Takes the next record, whose line begins at `offset`.
     pub fn take(&mut self, record: &Record, offset: u64) {
         if record.seq > self.history.seq().next() {
-            (self.whole, self.known, self.turn) = (false, false, None);
+            (self.whole, self.complete, self.known, self.turn) = (false, false, false, None);
             self.said.clear();
         }
         if matches!(record.body, RecordBody::TurnStarted(_)) {
@@ -125,10 +128,20 @@ impl Story {
             // From here on only the header counts: so that what is held does not grow with the rollout.
             let mut next = History::of(self.thread);
             next.take_settings_of(&self.history);
+            next.take_preview_of(&self.history);
             next.leap(header, record.seq);
             (self.history, self.whole) = (next, true);
         }
         self.history.apply(record);
+        if matches!(record.body, RecordBody::Reverted(_)) && self.all_taken_back() {
+            self.history.nothing_left();
+        }
+    }
+
+    /// Whether every turn so far was taken back. A fold that began at a header does not know it.
+    fn all_taken_back(&self) -> bool {
+        let all = 0..self.begun.len();
+        self.complete && self.turns_in(self.history.taken_back()) == std::slice::from_ref(&all)
     }
 
     fn note_settings(&mut self, record: &Record) {
@@ -316,6 +329,10 @@ impl Story {
         if self.turns_in(&folded.taken_back) == self.turns_in(&says.taken_back) {
             // The same turns may be said to be taken back in one piece or in several.
             folded.taken_back.clone_from(&says.taken_back);
+        }
+        if !self.complete {
+            // The first message may be among what is missing.
+            folded.preview.clone_from(&says.preview);
         }
         if says.read.is_none() {
             // Written by an earlier version, or imported: it says nothing of it.

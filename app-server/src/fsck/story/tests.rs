@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::*;
 use crate::fsck::tests::{life, record, thread};
 use crate::home::Term;
-use crate::rollout::record::{ItemStarted, RecordBody, ThreadClosed, ThreadNamed};
+use crate::rollout::record::{ItemStarted, RecordBody, Reverted, ThreadClosed, ThreadNamed};
 
 /// What is wrong with these records, each with its place, which is its number here.
 fn judged(records: &[Record]) -> Vec<(Kind, u64)> {
@@ -155,4 +155,41 @@ fn what_is_missing_is_taken_for_said() {
 fn a_turn_that_fails_says_the_same_of_its_thread() {
     let failed = changed(|records| completed(records).status = TurnStatus::Failed);
     assert_eq!(judged(&failed), []);
+}
+
+/// Says some turns and takes some back; `true` is a turn, `false` takes the last one back.
+fn talked(said: &[bool]) -> Vec<Record> {
+    let mut records = life(thread(1), 0);
+    let mut history = History::of(thread(1));
+    records.pop();
+    records.iter().for_each(|record| history.apply(record));
+    let mut say = |history: &mut History, body: RecordBody| {
+        let next = record(history.seq().0 + 1, body);
+        history.apply(&next);
+        records.push(next);
+    };
+    for (number, is_turn) in said.iter().enumerate() {
+        if let (false, Some(last)) = (is_turn, history.held_turns().last()) {
+            let (before_turn_id, from) = (last.turn.id.clone(), Some(last.at));
+            let epoch = Epoch(history.epoch().0 + 1);
+            say(&mut history, Reverted { before_turn_id, from, epoch }.into());
+        } else if *is_turn {
+            let id: TurnId = format!("turn {number}").into();
+            let input = vec![UserInput::text(format!("message {number}"))];
+            let (turn_id, item_id) = (id.clone(), Some(format!("user {number}").into()));
+            say(&mut history, TurnStarted { turn_id, input, item_id, client_id: None }.into());
+            let done = history.turn_completed_record(id, TurnStatus::Completed, None);
+            say(&mut history, done);
+        }
+    }
+    records
+}
+
+#[test]
+fn a_first_message_that_was_taken_back_is_nothing_wrong() {
+    assert_eq!(judged(&talked(&[true, false, true, true])), []);
+    for bits in 0_u32..256 {
+        let said: Vec<bool> = (0..8).map(|bit| bits & (1 << bit) != 0).collect();
+        assert_eq!(judged(&talked(&said)), [], "{said:?}");
+    }
 }
