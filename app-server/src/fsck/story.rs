@@ -338,6 +338,10 @@ impl Story {
             // Written by an earlier version, or imported: it says nothing of it.
             folded.read = None;
         }
+        if says.updated_at_ms < folded.updated_at_ms {
+            // Written by an earlier version when the clock had been set back.
+            folded.updated_at_ms = says.updated_at_ms;
+        }
         let settings = says.settings.as_ref().map(|_| self.history.settings().clone());
         folded.settings = if self.said.is_empty() { says.settings.clone() } else { settings };
         if says.settings_at.is_none_or(|at| self.said.is_empty() || self.said.contains(&at)) {

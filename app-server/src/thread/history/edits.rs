@@ -24,7 +24,7 @@ impl History {
         self.unrecorded.clear();
         let turns = &self.turns;
         self.messages.retain(|(_, into)| turns.iter().any(|held| held.turn.id == *into));
-        self.updated_at = at;
+        self.used(at);
         self.take_back(TakenBack { from, to: seq });
         self.unmark_from(from, seq);
         self.emptied = self.turns.is_empty() && self.older;
@@ -55,7 +55,7 @@ impl History {
             thread_source: forked.thread_source.clone(),
             originator: forked.originator.clone(),
         });
-        self.updated_at = at;
+        self.used(at);
     }
 
     /// What the end of a turn says of the thread's beginning, for who has not read that.

@@ -94,13 +94,18 @@ impl History {
         }
     }
 
+    /// Notes when the thread was used. A clock that was set back does not take it back.
+    pub(super) fn used(&mut self, at: WallMs) {
+        self.updated_at = self.updated_at.max(at);
+    }
+
     fn turn_started(&mut self, started: &TurnStarted, seq: EventSeq, at: WallMs) {
         // A turn that begins while another is open: the end of the other one is among damaged lines.
         self.end_open_turn();
         let turn = Turn::new(started.turn_id.clone(), at.seconds());
         self.turns.push(Held { turn, at: seq, started: at, bytes: None });
         self.show_missing();
-        self.updated_at = at;
+        self.used(at);
         if let Some(item_id) = &started.item_id {
             let mut item =
                 ThreadItem::user_message(item_id.clone(), started.input.clone(), started.client_id.clone());
@@ -119,7 +124,7 @@ impl History {
         let id = item.id().clone();
         if self.unstarted.take_if(|unstarted| *unstarted == id).is_none() {
             // The turn's own message says nothing new, also when it is written after a crash.
-            self.updated_at = at;
+            self.used(at);
         }
         self.put(&started.turn_id, item);
         if self.open_turn().is_some_and(|turn| turn.id == started.turn_id) && !self.open_items.contains(&id) {
@@ -128,7 +133,7 @@ impl History {
     }
 
     fn item_checkpoint(&mut self, checkpoint: &ItemCheckpoint, at: WallMs) {
-        self.updated_at = at;
+        self.used(at);
         // What an owner writes of the text that it has heard is in the item already.
         let heard =
             |(item, text): &(ItemId, String)| *item == checkpoint.item_id && *text == checkpoint.added;
@@ -158,12 +163,16 @@ impl History {
         if completed.header.usage.is_some() {
             self.usage.clone_from(&completed.header.usage);
         }
+        if let Some(updated) = completed.header.updated_at_ms {
+            // So that it is the same for who begins here. Earlier versions have let it fall.
+            self.updated_at = WallMs(updated);
+        }
         self.take_origin(&completed.header);
         self.take_marks(&completed.header);
         self.ended_unread(&completed.turn_id, &completed.header, seq);
         // An interruption says nothing new; what closes a thread after a crash must not move it up in lists.
         if completed.status != TurnStatus::Interrupted {
-            self.updated_at = at;
+            self.used(at);
         }
         if self.open_turn().is_some_and(|turn| turn.id == completed.turn_id) {
             self.open_items.clear();

@@ -82,7 +82,7 @@ fn checkpoint(turn: &str, item: &str, to: ItemText, added: &str) -> RecordBody {
 }
 
 fn turn_completed(turn: &str, status: TurnStatus) -> RecordBody {
-    let header = History::default().header();
+    let header = ThreadHeader { updated_at_ms: None, ..History::default().header() };
     TurnCompleted { turn_id: turn.into(), started_at_ms: None, status, error: None, header, place: None }
         .into()
 }
@@ -240,6 +240,30 @@ fn names_settings_and_reverts_take_effect() {
     let turns = history.turns(TurnItemsView::NotLoaded);
     assert_eq!((turns.len(), turns[0].status, turns[0].items.len()), (1, TurnStatus::Interrupted, 0));
     assert_eq!(history.header().settings, Some(settings));
+}
+
+#[test]
+fn a_thread_in_use_does_not_sink_when_the_clock_was_set_back() {
+    let mut records = records([
+        created(),
+        turn_started("t1", "one", None),
+        turn_completed("t1", TurnStatus::Completed),
+        turn_started("t2", "two", None),
+        item_started("t2", ThreadItem::agent_message("m", "")),
+        checkpoint("t2", "m", ItemText::Body, "Hal"),
+        turn_completed("t2", TurnStatus::Completed),
+        Reverted { before_turn_id: "t2".into(), from: None, epoch: Epoch(2) }.into(),
+        Forked { from: id(), up_to: EventSeq(8), epoch: Epoch(3), thread_source: None, originator: None }
+            .into(),
+    ]);
+    records.iter_mut().skip(3).for_each(|record| record.at = WallMs(500));
+    let mut history = History::default();
+    for record in &records {
+        let before = history.row().updated;
+        history.apply(record);
+        assert!(history.row().updated >= before, "{}", record.body.kind());
+    }
+    assert_eq!(history.row().updated, WallMs(3_000));
 }
 
 #[test]
