@@ -56,7 +56,7 @@ pub fn read(root: &Path, place: &Place) -> Option<Reading> {
         Ok(file) => {
             let mut story = Story::of(place.thread);
             let texts = Blobs::of(&HomePaths::new(root), Arc::new(DiskLayer));
-            let seen = survey(&*file, &texts, place.thread, |record, offset| story.take(&record, offset));
+            let seen = survey(&*file, &texts, place.thread, |record, at| story.take(&record, at));
             Some(judged(place, seen, story.end()))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,

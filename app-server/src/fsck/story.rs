@@ -9,9 +9,9 @@ use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
 
 use super::finding::Kind;
 use crate::clock::WallMs;
-use crate::rollout::file::Marks;
+use crate::rollout::file::{LineAt, Marks};
 use crate::rollout::record::{
-    ModelAnswer, Record, RecordBody, Said, TakenBack, ThreadOpened, TurnCompleted, TurnStarted,
+    ModelAnswer, Record, RecordBody, Said, TakenBack, ThreadOpened, TurnCompleted, TurnPlace, TurnStarted,
 };
 use crate::thread::history::History;
 
@@ -53,7 +53,8 @@ pub struct Story {
     begun: Vec<EventSeq>,
     /// Which records have said the settings that hold; none where these are not known.
     said: Vec<EventSeq>,
-    marks: Marks,
+    /// Where turns and summaries are, and where they would be if nothing had put whitespace before ends of lines.
+    marks: [Marks; 2],
     wrong: Vec<Wrong>,
 }
 
@@ -98,13 +99,14 @@ impl Story {
             records: 0,
             begun: Vec::new(),
             said: Vec::new(),
-            marks: Marks::default(),
+            marks: [Marks::default(); 2],
             wrong: Vec::new(),
         }
     }
 
-    /// Takes the next record, whose line begins at `offset`.
-    pub fn take(&mut self, record: &Record, offset: u64) {
+    /// Takes the next record.
+    pub fn take(&mut self, record: &Record, at: LineAt) {
+        let LineAt { offset, added } = at;
         if record.seq > self.history.seq().next() {
             (self.whole, self.complete, self.known, self.turn) = (false, false, false, None);
             self.said.clear();
@@ -122,7 +124,9 @@ impl Story {
         }
         self.closed = matches!(record.body, RecordBody::ThreadClosed(_));
         self.records += 1;
-        self.marks.note(record, offset);
+        let [is, was] = &mut self.marks;
+        is.note(record, offset);
+        was.note(record, offset.saturating_sub(added));
         self.note_settings(record);
         if let Some(header) = record.header() {
             // From here on only the header counts: so that what is held does not grow with the rollout.
@@ -306,9 +310,11 @@ impl Story {
         if completed.started_at_ms.is_some_and(|started| started != at.0) {
             self.says(Kind::Header, "it says another time for the start of its turn".to_owned());
         }
-        let place = (self.marks.turn, self.marks.compacted);
-        if self.whole && completed.place.is_some_and(|says| (Some(says.turn_at), says.compacted_at) != place)
-        {
+        let agrees = |says: TurnPlace| {
+            self.marks.iter().any(|place| Some(says.turn_at) == place.turn)
+                && self.marks.iter().any(|place| says.compacted_at == place.compacted)
+        };
+        if self.whole && !completed.place.is_none_or(agrees) {
             self.says(
                 Kind::Place,
                 "it names another place than that of its turn or of the last summary".to_owned(),

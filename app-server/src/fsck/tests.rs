@@ -315,3 +315,12 @@ async fn a_folder_that_is_no_home_is_refused() {
     let refused = run(dir.path(), &Order::default(), &mut |_| ()).await;
     assert!(matches!(refused, Err(FsckError::Home(HomeError::NoHome(_)))), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_rollout_that_an_editor_has_saved_with_other_line_ends_is_well() {
+    let made = Made::new();
+    let text = fs::read_to_string(made.kept()).unwrap();
+    fs::write(made.kept(), text.replace('\n', "\r\n")).unwrap();
+    let (_, findings) = made.look(Mend::No).await;
+    assert_eq!(findings, []);
+}

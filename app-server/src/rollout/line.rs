@@ -322,8 +322,9 @@ impl<'l> Line<'l> {
     }
 }
 
-/// The line as text, when its crc is right.
+/// The line as text, when its crc is right. An editor may have put whitespace before its end.
 fn checked(line: &[u8]) -> Result<&str, LineError> {
+    let line = line.trim_ascii_end();
     let (covered, tail) = line
         .len()
         .checked_sub(CRC_LENGTH)

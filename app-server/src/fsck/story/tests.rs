@@ -10,7 +10,7 @@ use crate::rollout::record::{ItemStarted, RecordBody, Reverted, ThreadClosed, Th
 /// What is wrong with these records, each with its place, which is its number here.
 fn judged(records: &[Record]) -> Vec<(Kind, u64)> {
     let mut story = Story::of(thread(1));
-    records.iter().for_each(|record| story.take(record, record.seq.0));
+    records.iter().for_each(|record| story.take(record, LineAt { offset: record.seq.0, added: 0 }));
     story.end().wrong.into_iter().map(|wrong| (wrong.kind, wrong.seq.0)).collect()
 }
 

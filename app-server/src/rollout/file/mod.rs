@@ -44,7 +44,7 @@ mod writer;
 
 use layer::{FileLayer, LayerFile};
 use places::Places;
-pub use scan::{LostText, Marks, Survey, survey};
+pub use scan::{LineAt, LostText, Marks, Survey, survey};
 use slots::{Shared, Unsaved};
 pub use writer::{Lines, encode};
 

@@ -110,6 +110,15 @@ pub struct LostText {
     pub lost: Lost,
 }
 
+/// Where a line begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineAt {
+    /// In the file, bytes.
+    pub offset: u64,
+    /// How much of that is whitespace that something has put before the ends of lines.
+    pub added: u64,
+}
+
 /// Reads a whole rollout with the judgement of a load, and gives each record and the place of its line to `each`. What is
 /// held in memory does not depend on the file's length.
 ///
@@ -119,7 +128,7 @@ pub fn survey(
     file: &dyn LayerFile,
     texts: &dyn Texts,
     thread: ThreadId,
-    each: impl FnMut(Record, u64),
+    each: impl FnMut(Record, LineAt),
 ) -> Result<Survey, ReadError> {
     let length = file.len().map_err(|source| ReadError::Disk { thread, source })?;
     let Scan { head, keep, damage, lost, .. } = walk((file, texts), thread, 0, length, each)?;
@@ -132,7 +141,7 @@ fn walk(
     thread: ThreadId,
     from: u64,
     end: u64,
-    mut each: impl FnMut(Record, u64),
+    mut each: impl FnMut(Record, LineAt),
 ) -> Result<Scan, ReadError> {
     let mut scan = Scan {
         records: Vec::new(),
@@ -145,6 +154,7 @@ fn walk(
     };
     let disk = |source| ReadError::Disk { thread, source };
     let (mut bad, mut any): (Option<Bad>, bool) = (None, false);
+    let mut added = 0;
     let mut lines = Forward::new(file, from, end);
     while let Some(line) = lines.next().map_err(disk)? {
         match judge(&line, scan.head, texts).map_err(disk)? {
@@ -158,7 +168,7 @@ fn walk(
                 let (seq, offset) = (record.seq, line.offset);
                 scan.lost.extend(lost.map(|lost| LostText { seq, offset, lost }));
                 any = true;
-                each(record, line.offset);
+                each(record, LineAt { offset, added });
             }
             Judged::Lost(seq, lost) => {
                 scan.fence(bad.take(), line.offset, seq);
@@ -167,6 +177,7 @@ fn walk(
             }
             Judged::Bad => bad = Some(joined(bad, &line)),
         }
+        added += (line.bytes.len() - line.bytes.trim_ascii_end().len()) as u64;
     }
     if !any {
         return Err(nothing_there(thread, bad, scan.lost.len()));

@@ -81,6 +81,18 @@ fn what_is_no_record_is_refused() {
 }
 
 #[test]
+fn whitespace_that_an_editor_has_put_before_the_line_end_is_no_damage() {
+    let record = Record { seq: EventSeq(1), at: WallMs(0), body: ThreadClosed {}.into() };
+    let line = text_of(&record);
+    let line = line.strip_suffix(b"\n").unwrap();
+    for added in ["\r", " ", "\t \r"] {
+        let saved = [line, added.as_bytes()].concat();
+        assert_eq!(decode(&saved), Ok(record.clone()), "{added:?}");
+        assert_eq!(super::seq(&saved), Ok(EventSeq(1)));
+    }
+}
+
+#[test]
 fn a_time_that_no_calendar_has_is_still_written() {
     for at in [i64::MIN, i64::MAX] {
         let record = Record { seq: EventSeq(1), at: WallMs(at), body: ThreadClosed {}.into() };

@@ -160,3 +160,23 @@ fn offset_of(fixture: &Fixture, id: ThreadId, seq: u64) -> u64 {
     let text = String::from_utf8_lossy(&fs::read(fixture.path(id)).unwrap()).into_owned();
     text.find(&format!("{{\"v\":1,\"seq\":{seq},")).unwrap() as u64
 }
+
+#[tokio::test]
+async fn a_rollout_that_an_editor_has_saved_with_other_line_ends_loses_nothing() {
+    let records = long(3, Some(OPENED));
+    let (fixture, id) = stored(records.clone()).await;
+    let text = String::from_utf8(fs::read(fixture.path(id)).unwrap()).unwrap();
+    fixture.write(id, text.replace('\n', "\r\n").as_bytes());
+    let loaded = fixture.store.load(id).await.unwrap();
+    assert_eq!(
+        (loaded.head, loaded.repair),
+        (records.last().unwrap().seq, crate::rollout::Repair::default())
+    );
+    assert_eq!(fixture.store.read_back(id, None, 99).await.unwrap().records.len(), records.len());
+    assert_eq!(fixture.store.read_after(id, EventSeq(4), 99).await.unwrap().records.len(), records.len() - 4);
+    let next = named(loaded.head.next().0, "next");
+    let lease = Lease { thread: id, term: Term(7) };
+    fixture.store.append(lease, loaded.head, vec![next.clone()], Keep::Power).await.unwrap();
+    fixture.store.release(id);
+    assert_eq!(fixture.store.load(id).await.unwrap().end.last(), Some(&next));
+}
