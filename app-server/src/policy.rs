@@ -404,6 +404,11 @@ pub const FEEDBACK_REPORTS: usize = 1_000;
 /// How hard a backup is compressed, 0 to 9. Origin: guess; JSON shrinks to a fraction at any level, and the lower ones cost
 /// the least time.
 pub const BACKUP_LEVEL: u32 = 3;
+/// How often a rollout is read that its server cuts meanwhile. Origin: guess; a server cuts after an error of its disk, and tries
+/// that again after a pause.
+pub const BACKUP_TRIES: usize = 5;
+/// Bytes of a rollout that wait in memory for the backup; a longer one waits in a file. Origin: guess; nearly all are shorter.
+pub const BACKUP_HELD: u64 = 8 << 20;
 /// Bytes that are looked at in one go for the end of a rollout's last whole line. Origin: guess.
 pub const BACKUP_LOOK: usize = 64 << 10;
 /// The longest line of a backup's manifest, bytes. Origin: names and hashes have less than 300.

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Cursor, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -85,7 +85,8 @@ pub fn make(order: Order<'_>, progress: impl FnMut(Progress)) -> Result<Made, Ba
     }
     let part = part_of(order.file);
     let open = lock_part(open_part(&part)?, &part)?;
-    let written = write(&paths, &open, order.secrets, progress).and_then(|made| {
+    let spool = open_spool(order.file)?;
+    let written = write(&paths, (&open, spool), order.secrets, progress).and_then(|made| {
         put_in_place(&part, order)?;
         Ok(made)
     });
@@ -101,6 +102,16 @@ pub(super) fn part_of(file: &Path) -> PathBuf {
     let mut part = file.as_os_str().to_owned();
     part.push(".part");
     PathBuf::from(part)
+}
+
+/// A file without a name, beside the backup.
+fn open_spool(file: &Path) -> Result<File, BackupError> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".copy");
+    let name = PathBuf::from(name);
+    let spool = open_part(&name)?;
+    fs::remove_file(&name).map_err(BackupError::io(&name))?;
+    Ok(spool)
 }
 
 /// The file under its first name, which another backup may be writing.
@@ -156,12 +167,13 @@ fn put_in_place(part: &Path, order: Order<'_>) -> Result<(), BackupError> {
 
 fn write(
     paths: &HomePaths,
-    file: &File,
+    (file, spool): (&File, File),
     secrets: bool,
     progress: impl FnMut(Progress),
 ) -> Result<Made, BackupError> {
     let zip = GzEncoder::new(BufWriter::new(file), Compression::new(policy::BACKUP_LEVEL));
-    let mut archive = Archive { tar: Builder::new(zip), manifest: Vec::new(), made: Made::default() };
+    let (tar, manifest) = (Builder::new(zip), Vec::new());
+    let mut archive = Archive { tar, manifest, made: Made::default(), spool };
     let failed = || BackupError::io("the backup");
     let version = if secrets { VERSION_WITH_SECRETS } else { VERSION };
     let head = Head { version, skein: env!("CARGO_PKG_VERSION").to_owned(), at: Clock.wall().0 };
@@ -184,6 +196,8 @@ struct Archive<W: Write> {
     tar: Builder<W>,
     manifest: Vec<u8>,
     made: Made,
+    /// Where a long rollout waits.
+    spool: File,
 }
 
 impl<W: Write> Archive<W> {
@@ -220,10 +234,11 @@ impl<W: Write> Archive<W> {
             match open(&path)? {
                 Found::Nothing => continue,
                 Found::Other => self.made.left_out.push(LeftOut::new(path, NOT_REGULAR)),
-                Found::File(file) => match whole_lines(&*file).map_err(BackupError::io(&path))? {
-                    0 => self.made.left_out.push(LeftOut::new(path, "it has no whole record")),
-                    end => {
-                        self.add(&name, &path, &*file, end)?;
+                Found::File(file) => match copied(&*file, &self.spool).map_err(BackupError::io(&path))? {
+                    None => return Err(BackupError::Shrunk(path)),
+                    Some((0, _)) => self.made.left_out.push(LeftOut::new(path, "it has no whole record")),
+                    Some((end, copy)) => {
+                        self.add(&name, &path, copy, end)?;
                         self.made.threads += 1;
                     }
                 },
@@ -263,19 +278,19 @@ impl<W: Write> Archive<W> {
             }
             Found::File(file) => {
                 let end = file.len().map_err(BackupError::io(path))?;
-                self.add(name, path, &*file, end)
+                self.add(name, path, Content { file: &*file, at: 0, end }, end)
             }
         }
     }
 
-    fn add(&mut self, name: &str, path: &Path, file: &dyn LayerFile, end: u64) -> Result<(), BackupError> {
+    fn add(&mut self, name: &str, path: &Path, from: impl Read, end: u64) -> Result<(), BackupError> {
         let written = path.symlink_metadata().and_then(|seen| seen.modified());
         let written = written.unwrap_or(UNIX_EPOCH);
-        let mut content = Content { file, at: 0, end, digest: Sha256::new() };
+        let mut content = Counted { from, bytes: 0, digest: Sha256::new() };
         self.tar
             .append(&header(name, end, written).map_err(BackupError::io(path))?, &mut content)
             .map_err(BackupError::io(path))?;
-        if content.at < end {
+        if content.bytes < end {
             return Err(BackupError::Shrunk(path.to_owned()));
         }
         let kept = Kept { path: name.to_owned(), bytes: end, sha256: hex(content.digest) };
@@ -308,7 +323,6 @@ struct Content<'a> {
     file: &'a dyn LayerFile,
     at: u64,
     end: u64,
-    digest: Sha256,
 }
 
 impl Read for Content<'_> {
@@ -316,10 +330,50 @@ impl Read for Content<'_> {
         let most = usize::try_from(self.end - self.at).unwrap_or(usize::MAX).min(bytes.len());
         let room = bytes.get_mut(..most).unwrap_or_default();
         let came = self.file.read_at(room, self.at)?;
-        self.digest.update(room.get(..came).unwrap_or_default());
         self.at += came as u64;
         Ok(came)
     }
+}
+
+/// Bytes that are counted and hashed as they go by.
+struct Counted<R> {
+    from: R,
+    bytes: u64,
+    digest: Sha256,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let came = self.from.read(bytes)?;
+        self.digest.update(bytes.get(..came).unwrap_or_default());
+        self.bytes += came as u64;
+        Ok(came)
+    }
+}
+
+/// A copy of a rollout up to the end of its last whole line, and how long that is. Its server may cut the rollout meanwhile, after
+/// an error of its disk: then it is read again. `None` when it goes on to cut it.
+pub(super) fn copied(file: &dyn LayerFile, spool: &File) -> io::Result<Option<(u64, Box<dyn Read>)>> {
+    for _ in 0..policy::BACKUP_TRIES {
+        let end = whole_lines(file)?;
+        let mut content = Content { file, at: 0, end };
+        let copy: Box<dyn Read> = if end <= policy::BACKUP_HELD {
+            let mut held = Vec::new();
+            content.read_to_end(&mut held)?;
+            Box::new(Cursor::new(held))
+        } else {
+            let mut spool = spool.try_clone()?;
+            spool.set_len(0)?;
+            spool.rewind()?;
+            io::copy(&mut content, &mut spool)?;
+            spool.rewind()?;
+            Box::new(spool)
+        };
+        if content.at == end {
+            return Ok(Some((end, copy)));
+        }
+    }
+    Ok(None)
 }
 
 /// What is in a place.

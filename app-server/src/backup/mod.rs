@@ -142,7 +142,7 @@ pub enum BackupError {
     /// Another backup is being written to the same file.
     #[error("another backup writes to {}; wait for its end, or choose another name", .0.display())]
     Busy(PathBuf),
-    /// A rollout became shorter while it was copied.
+    /// A file became shorter each time that it was copied.
     #[error("{} became shorter while it was copied: its server's disk fails; run the backup again", .0.display())]
     Shrunk(PathBuf),
     /// The file is no whole backup.

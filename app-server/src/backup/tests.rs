@@ -1,8 +1,9 @@
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -16,8 +17,9 @@ use super::make::{Made, Order, make};
 use super::restore::{Restored, may, put};
 use super::*;
 use crate::home::{Home, Term};
+use crate::policy;
 use crate::rollout::file::FileStore;
-use crate::rollout::file::layer::DiskLayer;
+use crate::rollout::file::layer::{DiskLayer, LayerFile};
 use crate::rollout::record::{Record, RecordBody, ThreadClosed, ThreadNamed, ThreadOpened};
 use crate::rollout::{Keep, Lease, RolloutStore, Shelf};
 use crate::tasks::Tasks;
@@ -456,4 +458,58 @@ async fn settings_behind_a_link_are_saved_and_what_is_left_out_is_said() {
         said,
         [(&*config, &*gone), (&*in_the_way, "it is no regular file"), (&*empty, "it has no whole record")]
     );
+}
+
+/// A file whose end goes away at the first read, as often as `cuts` says.
+struct Shrinking {
+    length: AtomicU64,
+    cuts: AtomicU64,
+}
+
+impl LayerFile for Shrinking {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.length.load(Relaxed))
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        if offset == 0 && self.len()? > 2 && self.cuts.load(Relaxed) > 0 {
+            self.cuts.fetch_sub(1, Relaxed);
+            self.length.fetch_sub(2, Relaxed);
+        }
+        let left = usize::try_from(self.len()?.saturating_sub(offset)).unwrap().min(bytes.len());
+        for (at, byte) in (offset..).zip(&mut bytes[..left]) {
+            *byte = if at % 2 == 0 { b'a' } else { b'\n' };
+        }
+        Ok(left)
+    }
+
+    fn write_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
+        unreachable!("a backup writes to no rollout")
+    }
+
+    fn truncate(&self, _length: u64) -> io::Result<()> {
+        unreachable!("a backup cuts no rollout")
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        unreachable!("a backup syncs no rollout")
+    }
+
+    fn as_file(&self) -> &fs::File {
+        unreachable!("a backup reads what the layer gives")
+    }
+}
+
+#[test]
+fn a_rollout_that_its_server_cuts_meanwhile_is_copied_again() {
+    let spool = tempfile::tempfile().unwrap();
+    for length in [100, policy::BACKUP_HELD + 100] {
+        let cut = |cuts| Shrinking { length: AtomicU64::new(length), cuts: AtomicU64::new(cuts) };
+        let (end, mut copy) = make::copied(&cut(2), &spool).unwrap().unwrap();
+        let mut bytes = Vec::new();
+        copy.read_to_end(&mut bytes).unwrap();
+        assert_eq!((end, bytes.len() as u64), (length - 4, length - 4));
+        assert!(bytes.ends_with(b"a\n"));
+        assert!(make::copied(&cut(u64::MAX), &spool).unwrap().is_none(), "it is cut again and again");
+    }
 }
