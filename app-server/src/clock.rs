@@ -12,6 +12,13 @@ use uuid::Uuid;
 pub struct WallMs(pub i64);
 
 impl WallMs {
+    /// The time that a file system says.
+    #[must_use]
+    pub fn of(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
     /// Whole seconds since the Unix epoch, the unit of the wire's `createdAt` and `updatedAt`.
     #[must_use]
     pub fn seconds(self) -> i64 {
@@ -35,8 +42,7 @@ impl Clock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one permitted caller")]
     pub fn wall(self) -> WallMs {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        WallMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        WallMs::of(SystemTime::now())
     }
 
     /// A new UUID of version 7 (RFC 9562), for threads, turns and items.

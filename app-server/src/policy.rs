@@ -268,6 +268,9 @@ pub const MARKERS_WAITING: usize = 10_000;
 /// How long deleted threads are kept in the trash. Origin: guess; a person notices a slip within days, and who deletes
 /// wants the text gone within weeks.
 pub const TRASH_KEEP: Duration = Duration::from_hours(30 * 24);
+/// How far ahead of what is known of the time the clock is believed when the trash is emptied, if what is in it is kept shorter.
+/// Origin: guess; no time zone is further away.
+pub const TRASH_CLOCK_SLACK: Duration = Duration::from_hours(24);
 /// Between two looks into the trash, unless what is in it is kept shorter. Origin: guess; a look lists one folder.
 pub const TRASH_LOOK: Duration = Duration::from_hours(1);
 /// The least time between two looks into the trash. Origin: guess; also where nothing is to be kept, no disk need spin.

@@ -1,8 +1,12 @@
 //! Removes for good what was deleted long enough ago. It only ever touches the trash.
+//!
+//! What is gone cannot be had back, so a clock that is far ahead of all that is known of the time is not believed: after a
+//! start, of what stands in the home, and later, of the time that has passed since.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::WallMs;
@@ -11,15 +15,24 @@ use crate::services::Services;
 
 /// Looks into the trash at once and then again and again, until `stop`. A purge that is under way then ends by itself.
 pub async fn run(services: Arc<Services>, stop: CancellationToken) {
+    let mut known = match services.store.last_change().await {
+        Ok(last) => Some(Known { at: last.unwrap_or(services.clock.wall()), seen: services.clock.now() }),
+        Err(error) => {
+            tracing::warn!(%error, "the trash is not emptied: the folders of the home cannot be read");
+            None
+        }
+    };
     loop {
         // Asked anew each time: the settings may change.
         let keep = services.config().trash_keep;
         let now = services.clock.wall();
-        let before = now.0.saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
-        match services.store.purge(WallMs(before)).await {
-            Ok(0) => {}
-            Ok(purged) => tracing::info!(purged, ?keep, "deleted threads were removed for good"),
-            Err(error) => tracing::warn!(%error, "the trash cannot be emptied; it is tried again"),
+        if let Some(known) = &mut known {
+            match known.believes(now, services.clock.now(), keep) {
+                true => purge(&services, now, keep).await,
+                false => {
+                    tracing::warn!(clock_ms = now.0, "the clock is far ahead of the home; the trash is kept")
+                }
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(pause(keep)) => {}
@@ -28,6 +41,69 @@ pub async fn run(services: Arc<Services>, stop: CancellationToken) {
     }
 }
 
+async fn purge(services: &Services, now: WallMs, keep: Duration) {
+    match services.store.purge(WallMs(now.0.saturating_sub(millis(keep)))).await {
+        Ok(0) => {}
+        Ok(purged) => tracing::info!(purged, ?keep, "deleted threads were removed for good"),
+        Err(error) => tracing::warn!(%error, "the trash cannot be emptied; it is tried again"),
+    }
+}
+
+/// What is known of the time.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// It was at least this.
+    at: WallMs,
+    /// When that was known.
+    seen: Instant,
+}
+
+impl Known {
+    /// Whether the clock may be right. It may be ahead by `keep`, as nobody may have used the home for a while.
+    fn believes(&mut self, clock: WallMs, now: Instant, keep: Duration) -> bool {
+        let passed = now.saturating_duration_since(self.seen);
+        let at = WallMs(self.at.0.saturating_add(millis(passed)));
+        let slack = keep.max(policy::TRASH_CLOCK_SLACK);
+        let may_be = clock.0 <= at.0.saturating_add(millis(slack));
+        if may_be {
+            *self = Self { at: at.max(clock), seen: now };
+        }
+        may_be
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
 fn pause(keep: Duration) -> Duration {
     keep.clamp(policy::TRASH_LOOK_LEAST, policy::TRASH_LOOK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    #[test]
+    fn a_clock_that_is_years_ahead_is_not_believed() {
+        let (keep, start) = (30 * DAY, Clock.now());
+        let at = |days: u32| WallMs(millis(days * DAY));
+        let known = Known { at: at(1_000), seen: start };
+        // At a start: the home was used lately, or long ago.
+        for (clock, believed) in [(1_000, true), (1_030, true), (1_031, false), (4_650, false), (10, true)] {
+            assert_eq!({ known }.believes(at(clock), start, keep), believed, "{clock}");
+        }
+        // Time goes on, with the clock and without it.
+        let mut known = known;
+        for (passed, clock, believed) in
+            [(1, 1_001, true), (40, 1_040, true), (41, 1_080, false), (42, 1_042, true), (400, 1_430, true)]
+        {
+            assert_eq!(known.believes(at(clock), start + passed * DAY, keep), believed, "{passed}");
+        }
+        // Who keeps nothing is not asked for a clock to the second.
+        assert!(Known { at: at(1), seen: start }.believes(WallMs(at(1).0 + 9_000), start, Duration::ZERO));
+    }
 }

@@ -391,6 +391,15 @@ pub trait RolloutStore: Send + Sync {
     /// When the disk refuses; some of them may be gone.
     async fn purge(&self, before: WallMs) -> io::Result<usize>;
 
+    /// A time that was not long before the last change of what there is: a thread that was made, put elsewhere or deleted.
+    /// `None` where there is nothing, or no such times.
+    ///
+    /// # Errors
+    /// When the folders cannot be read.
+    async fn last_change(&self) -> io::Result<Option<WallMs>> {
+        Ok(None)
+    }
+
     /// Every thread whose rollout stands in the archive, in no order.
     ///
     /// # Errors

@@ -275,6 +275,10 @@ impl RolloutStore for FileStore {
         self.naming(Pool::Sync, move |shared| shared.places.purge(before)).await
     }
 
+    async fn last_change(&self) -> io::Result<Option<WallMs>> {
+        self.naming(Pool::Read, |shared| shared.places.last_change()).await
+    }
+
     async fn archived(&self) -> io::Result<Vec<ThreadId>> {
         self.naming(Pool::Read, |shared| shared.places.archived()).await
     }

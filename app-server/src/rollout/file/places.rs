@@ -166,6 +166,17 @@ impl Places {
         Ok(removed)
     }
 
+    /// The newest time of a folder of rollouts, which changes with the names in it, or in a name in the trash.
+    pub fn last_change(&self) -> io::Result<Option<WallMs>> {
+        let mut last =
+            self.layer.entries(&self.trash)?.iter().filter_map(|entry| Some(deleted(&entry.path)?.1)).max();
+        for shelf in [self.paths.threads(), self.paths.archived()] {
+            let folders = self.layer.entries(&shelf)?;
+            last = last.max(folders.iter().map(|folder| WallMs::of(folder.written)).max());
+        }
+        Ok(last)
+    }
+
     /// Gives a rollout another name, for certain, or leaves it where it is. A look at a name is no promise that nothing
     /// is there when the file comes; but one home has one owner, and that one asks once at a time.
     fn carry(&self, thread: ThreadId, from: &Path, to: &Path) -> io::Result<()> {

@@ -222,6 +222,20 @@ async fn only_what_skein_put_into_the_trash_is_purged() {
     assert_eq!(fs::read_dir(trash).unwrap().count(), others.len() + 1);
 }
 
+#[tokio::test]
+async fn the_last_change_is_that_of_folders_and_of_names_in_the_trash() {
+    let id = thread(1);
+    let fixture = Fixture::new();
+    assert_eq!(fixture.store.last_change().await.unwrap(), None);
+    let before = crate::clock::Clock.wall();
+    fixture.store.append(lease(id), EventSeq(0), said(id), Keep::Power).await.unwrap();
+    // File systems have clocks of their own, which may tick more rarely.
+    assert!(fixture.store.last_change().await.unwrap() > Some(WallMs(before.0 - 60_000)));
+    let later = WallMs(before.0 + 1_000_000);
+    fixture.store.trash(lease(id), later).await.unwrap();
+    assert_eq!(fixture.store.last_change().await.unwrap(), Some(later));
+}
+
 /// Reads, while the thread goes from shelf to shelf.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_always_finds_a_thread_that_is_put_from_shelf_to_shelf() {
