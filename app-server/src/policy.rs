@@ -13,6 +13,9 @@ pub use models::*;
 
 /// Threads that may read rollouts at once. Origin: guess; reads are short.
 pub const READ_THREADS: usize = 16;
+/// Reads of one thread's rollout that may run at once. Origin: a file that hangs holds so many threads, and those of its load,
+/// of [`READ_THREADS`]; a client shows one page at a time.
+pub const READS_OF_ONE: usize = 2;
 /// Threads that may append and sync at once. Origin: syncs of different files run in parallel on the disk; 64
 /// writers were the best of those measured for design section 6.
 pub const SYNC_THREADS: usize = 64;

@@ -18,7 +18,8 @@ use super::layer::{DiskLayer, Entry, FileLayer, LayerFile, Open};
 /// What a disk writes whole or not at all, bytes.
 const SECTOR: usize = 512;
 
-/// A kind of operation that changes something, or that makes a change last. Reads are neither counted nor made to fail.
+/// A kind of operation that changes something, or that makes a change last. Reads are not counted, and can only be held
+/// ([`FaultLayer::hold_reads`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Op {
     /// A file was made.
@@ -86,6 +87,10 @@ struct State {
     /// The operation at which everything stops, and how much of it happens.
     stops: Option<(usize, Fails)>,
     held: BTreeSet<Op>,
+    /// How the paths of files end that cannot be read for now.
+    unreadable: Option<String>,
+    /// Reads that wait for them.
+    reads_waiting: usize,
     /// Of which kinds an operation has come to wait.
     waiting: BTreeSet<Op>,
     files: BTreeMap<PathBuf, OnDisk>,
@@ -253,6 +258,28 @@ impl FaultLayer {
         self.shared.changed.notify_all();
     }
 
+    /// Makes reads of files whose path ends with `name` wait, on the thread that asks for them; none lets all go on.
+    pub fn hold_reads(&self, name: Option<&str>) {
+        self.state().unreadable = name.map(str::to_owned);
+        self.shared.changed.notify_all();
+    }
+
+    /// How many reads wait, as [`FaultLayer::hold_reads`] has told them to.
+    #[must_use]
+    pub fn reads_waiting(&self) -> usize {
+        self.state().reads_waiting
+    }
+
+    fn wait_to_read(&self, path: &Path) {
+        let path = path.to_string_lossy();
+        let mut state = self.state();
+        state.reads_waiting += 1;
+        while state.unreadable.as_ref().is_some_and(|name| path.ends_with(name)) {
+            state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.reads_waiting -= 1;
+    }
+
     /// Leaves on disk what was synced, and nothing else, of all files that were written through this layer. Open files
     /// must not be used afterwards.
     ///
@@ -418,7 +445,10 @@ impl LayerFile for FaultFile {
 impl FileLayer for FaultLayer {
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn LayerFile>> {
         let op = match how {
-            Open::Read => return DiskLayer.open(path, how),
+            Open::Read => {
+                self.wait_to_read(path);
+                return DiskLayer.open(path, how);
+            }
             Open::Write => Op::Open,
             Open::New => Op::Create,
         };

@@ -35,6 +35,7 @@ pub mod layer;
 mod lines;
 mod pages;
 mod places;
+mod reads;
 mod scan;
 mod secrets;
 mod slots;
@@ -44,6 +45,7 @@ mod writer;
 
 use layer::{FileLayer, LayerFile};
 use places::Places;
+use reads::Reads;
 pub use scan::{LineAt, LostText, Marks, Survey, survey};
 use slots::{Shared, Unsaved};
 pub use writer::{Lines, encode};
@@ -51,6 +53,7 @@ pub use writer::{Lines, encode};
 /// The store.
 pub struct FileStore {
     shared: Arc<Shared>,
+    reads: Arc<Reads>,
     tasks: Tasks,
 }
 
@@ -71,7 +74,7 @@ impl FileStore {
     /// When that folder cannot be read.
     pub fn open(paths: &HomePaths, layer: Arc<dyn FileLayer>, tasks: Tasks) -> io::Result<Self> {
         let places = Arc::new(Places::open(paths, layer)?);
-        Ok(Self { shared: Arc::new(Shared::of(places)), tasks })
+        Ok(Self { shared: Arc::new(Shared::of(places)), reads: Arc::default(), tasks })
     }
 
     /// A store to read from, also of a home that a server owns: nothing is made, removed or written by opening it. It sees
@@ -79,7 +82,7 @@ impl FileStore {
     #[must_use]
     pub fn look(paths: &HomePaths, layer: Arc<dyn FileLayer>, tasks: Tasks) -> Self {
         let places = Arc::new(Places::look(paths, layer));
-        Self { shared: Arc::new(Shared::of(places)), tasks }
+        Self { shared: Arc::new(Shared::of(places)), reads: Arc::default(), tasks }
     }
 
     /// Makes a rollout out of all of its records, at once and for certain (as `Keep::Power`), and marks it open; one that is
@@ -97,8 +100,11 @@ impl FileStore {
         thread: ThreadId,
         work: impl FnOnce((&dyn LayerFile, &dyn Texts), u64) -> io::Result<T> + Send + 'static,
     ) -> Result<T, ReadError> {
-        let shared = Arc::clone(&self.shared);
-        let done = self.tasks.blocking("read rollout", Pool::Read, move || shared.read(thread, work));
+        let (shared, place) = (Arc::clone(&self.shared), self.reads.place(thread).await);
+        let done = self.tasks.blocking("read rollout", Pool::Read, move || {
+            let _place = place;
+            shared.read(thread, work)
+        });
         done.await.map_err(|panic| ReadError::Disk { thread, source: panicked(&panic) })?
     }
 

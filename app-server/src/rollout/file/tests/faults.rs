@@ -243,3 +243,26 @@ async fn counts_are_told_while_a_mark_cannot_be_made() {
     });
     assert_eq!(counted.map(|counts| counts.open_markers), Ok(1));
 }
+
+#[tokio::test]
+async fn reads_of_a_file_that_hangs_leave_room_for_those_of_others() {
+    let fixture = Fixture::new();
+    let store = Arc::new(fixture.store);
+    let (stuck, well) = (thread(1), thread(2));
+    for id in [stuck, well] {
+        store.append(lease(id), EventSeq(0), vec![opened(1, 1)], Keep::Process).await.unwrap();
+    }
+    fixture.layer.hold_reads(Some(&format!("{stuck}.jsonl")));
+    let read = async |id| store.read_after(id, EventSeq(0), 10).await.map(|page| page.records.len());
+    let many = futures_util::future::join_all((0..40).map(|_| read(stuck)));
+    let mut many = std::pin::pin!(many);
+    while fixture.layer.reads_waiting() == 0 {
+        assert!(futures_util::poll!(&mut many).is_pending());
+        tokio::task::yield_now().await;
+    }
+    // Longer than any machine needs for a line.
+    let other = tokio::time::timeout(std::time::Duration::from_secs(20), read(well)).await;
+    fixture.layer.hold_reads(None);
+    assert_eq!(other.expect("it does not wait for the other file").unwrap(), 1);
+    assert!(many.await.into_iter().all(|read| read.unwrap() == 1));
+}
