@@ -224,8 +224,8 @@ pub const HEADER_PAGE: usize = 16;
 pub const BEGINNING_PAGE: usize = 4;
 // --- connection ---
 
-/// How long more may wait for a client than its outbox is for, before it is taken for one that does not read. Origin:
-/// guess; a client that reads takes megabytes within milliseconds, and the memory is bounded besides.
+/// How long more may wait for a client than its outbox is for, and the client take nothing, before it is taken for one that does
+/// not read. Origin: guess; a client that reads makes room within milliseconds, and the memory is bounded besides.
 pub const OUTBOX_PATIENCE: Duration = Duration::from_secs(1);
 /// Text is merged for a client for whom more than this part of its outbox waits: one half. Origin: guess; a client that
 /// keeps up never gets there, and the other half is room for what cannot be merged.

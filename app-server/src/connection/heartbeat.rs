@@ -2,7 +2,8 @@
 //! is asked by ping, and given up when nothing comes. Clients that opted in to events hear a heartbeat themselves:
 //! a page in a browser sees no pings, and has to tell a dead link too.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -21,14 +22,15 @@ pub struct Life {
     began: Instant,
     /// Milliseconds from `began` to the last sign.
     last: AtomicU64,
-    held: AtomicBool,
+    /// What the client takes, once its connection is made.
+    outbox: OnceLock<Outbox>,
 }
 
 impl Life {
     /// The client is there now.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { began: now, last: AtomicU64::new(0), held: AtomicBool::new(false) }
+        Self { began: now, last: AtomicU64::new(0), outbox: OnceLock::new() }
     }
 
     /// A sign of life.
@@ -37,28 +39,27 @@ impl Life {
         self.last.fetch_max(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// While the server itself does not read, silence says nothing about the client.
-    pub fn hold(&self) {
-        self.held.store(true, Ordering::Relaxed);
+    /// The client has made room where there was none: it takes what is sent to it.
+    pub fn sign_of_taking(&self, now: Instant) {
+        self.sign(now);
+        if let Some(outbox) = self.outbox.get() {
+            outbox.took(now);
+        }
     }
 
-    /// The server reads again.
-    pub fn go_on(&self, now: Instant) {
-        self.sign(now);
-        self.held.store(false, Ordering::Relaxed);
+    /// The client is sent what waits here.
+    pub fn takes_from(&self, outbox: &Outbox) {
+        // A client has one connection.
+        self.outbox.set(outbox.clone()).ok();
     }
 
     /// The last sign.
     #[cfg(test)]
     pub(crate) fn last_sign(&self) -> Instant {
-        self.last(Clock.now())
+        self.last()
     }
 
-    /// The last sign, as far as it is known at `now`.
-    fn last(&self, now: Instant) -> Instant {
-        if self.held.load(Ordering::Relaxed) {
-            return now;
-        }
+    fn last(&self) -> Instant {
         self.began + Duration::from_millis(self.last.load(Ordering::Relaxed))
     }
 }
@@ -101,7 +102,7 @@ pub(super) async fn watch(
             outbox.ping();
             asked = now;
         }
-        let last = life.last(now);
+        let last = life.last();
         let dead = (last + times.dead_after).max(stood_still.fair_from);
         if now >= dead {
             return CloseReason::Silent;

@@ -27,6 +27,8 @@ pub mod heartbeat;
 pub mod outbox;
 mod reader;
 pub mod reply;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 /// What requests of one connection share.
@@ -126,13 +128,14 @@ impl Connections {
         life: Arc<Life>,
     ) {
         let outbox = Outbox::new(self.next_id(), outbox_limits(&services.config().limits));
+        life.takes_from(&outbox);
         let (store_jobs, jobs) = mpsc::channel(policy::STORE_JOBS);
         let connection = Connection::new(Arc::clone(&services), outbox.clone(), store_jobs, life);
         let connection = Arc::new(connection);
         services.subscribers.connect(outbox.clone());
         // From here on the connection is taken out of the map however this ends, also by a panic.
         let presence = Presence(Arc::clone(&connection));
-        let lane = store_lane(jobs, connection.ended.clone());
+        let lane = store_lane(jobs, connection.ended.clone(), outbox.clone());
         let lane = services.tasks.spawn(format!("store-lane/{}", connection.id().0), lane);
         talk(socket, &connection, router, presence).await;
         if outbox.closed() == Some(CloseReason::SlowClient) {
@@ -190,8 +193,8 @@ async fn watch(connection: &Connection) -> CloseReason {
     reason
 }
 
-/// Runs the connection's requests to the disk, one after the other.
-async fn store_lane(mut jobs: mpsc::Receiver<StoreJob>, ended: CancellationToken) {
+/// Runs the connection's requests to the disk, one after the other, each when the client has taken the answers before it.
+async fn store_lane(mut jobs: mpsc::Receiver<StoreJob>, ended: CancellationToken, outbox: Outbox) {
     loop {
         let job = tokio::select! {
             biased;
@@ -199,10 +202,14 @@ async fn store_lane(mut jobs: mpsc::Receiver<StoreJob>, ended: CancellationToken
             job = jobs.recv() => job,
         };
         let Some(job) = job else { return };
+        let answer = async {
+            outbox.room().await;
+            job.await;
+        };
         tokio::select! {
             biased;
             () = ended.cancelled() => return,
-            () = job => {}
+            () = answer => {}
         }
     }
 }

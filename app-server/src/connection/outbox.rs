@@ -90,7 +90,7 @@ pub enum Next {
 #[derive(Debug, Default)]
 struct Waiting {
     queue: Queue,
-    /// Since when more waits than may.
+    /// Since when more waits than may, and the client takes nothing.
     full_since: Option<Instant>,
     ping: bool,
     close: Option<CloseReason>,
@@ -134,8 +134,8 @@ impl Outbox {
     }
 
     /// Queues a message that stays in order with everything else. A client for whom it is too much is closed with
-    /// 1013: one that has left more than may wait for longer than it may. A client that reads is never closed for a
-    /// large message, or for many at once.
+    /// 1013: one that has taken nothing for as long as more than may wait has waited. A client that reads is never closed for
+    /// a large message, or for many at once.
     pub fn push(&self, frame: Frame) {
         self.put(Piece::Frame(frame, About::Everything));
     }
@@ -173,10 +173,16 @@ impl Outbox {
         self.0.filled.notify_one();
     }
 
-    /// Whether more waits than may, for longer than it may: for those who look when nothing is pushed.
+    /// Whether more waits than may and the client has taken nothing, for longer than that may be: for those who look when nothing is pushed.
     #[must_use]
     pub fn is_overdue(&self, now: Instant) -> bool {
         self.lock().full_since.is_some_and(|since| now >= since + policy::OUTBOX_PATIENCE)
+    }
+
+    /// The client has taken a part of what is being written for it: it reads, however slowly.
+    pub fn took(&self, now: Instant) {
+        let mut waiting = self.lock();
+        waiting.full_since = waiting.full_since.map(|_| now);
     }
 
     /// Asks the client for a sign of life.

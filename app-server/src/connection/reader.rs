@@ -30,9 +30,7 @@ where
         };
         match message {
             Some(Ok(Message::Text(text))) => {
-                connection.life.hold();
-                router.take(&connection, text.as_str()).await;
-                connection.life.go_on(connection.services.clock.now());
+                router.take(&connection, text.as_str());
             }
             Some(Ok(Message::Binary(_))) => return CloseReason::NotText,
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}

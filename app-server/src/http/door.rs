@@ -187,7 +187,7 @@ impl<S> Socket<S> {
             Poll::Pending => self.blocked = true,
             Poll::Ready(_) if self.blocked => {
                 self.blocked = false;
-                self.visitor.0.life.sign(Clock.now());
+                self.visitor.0.life.sign_of_taking(Clock.now());
             }
             Poll::Ready(_) => {}
         }

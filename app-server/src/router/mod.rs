@@ -37,7 +37,7 @@ type AtOnce<M> = fn(&Arc<Connection>, <M as Method>::Params) -> Result<<M as Met
 /// Hands the reply on.
 type HandOn<M> = fn(&Arc<Connection>, <M as Method>::Params, Reply<<M as Method>::Response>);
 
-type Handle = Box<dyn for<'a> Fn(Request<'a>) -> Option<StoreJob> + Send + Sync>;
+type Handle = Box<dyn for<'a> Fn(Request<'a>) + Send + Sync>;
 
 struct Route {
     name: &'static str,
@@ -67,7 +67,6 @@ impl Router {
             let reply = Reply::<M::Response>::new(connection.outbox.clone(), id, M::INFO.wire, None);
             let answer = envelope::params(raw).and_then(|params| handler(connection, params));
             reply.send(answer.map_err(|error| errors::About::of(raw).explain(error)));
-            None
         }));
     }
 
@@ -84,7 +83,6 @@ impl Router {
             if let Some((connection, params, reply)) = admit::<M>(request) {
                 handler(connection, params, reply);
             }
-            None
         }));
     }
 
@@ -102,11 +100,10 @@ impl Router {
                 Ok(params) => handler(connection, params, reply),
                 Err(error) => reply.err(&error),
             }
-            None
         }));
     }
 
-    /// Serves a row of the lane Store: in order with the connection's other requests of this lane.
+    /// Serves a row of the lane Store: in order with the connection's other requests of this lane, as many as may wait.
     pub fn store<M, F>(&mut self, handler: fn(Arc<Connection>, M::Params) -> F)
     where
         M: Method,
@@ -116,31 +113,31 @@ impl Router {
         self.add::<M>(Box::new(move |request| {
             let Request { connection, id, params } = request;
             let reply = Reply::<M::Response>::new(connection.outbox.clone(), id, M::INFO.wire, None);
+            let Ok(place) = connection.store_jobs.try_reserve() else {
+                connection.services.counters.overloaded.add_one();
+                return reply.err(&errors::too_many_requests(policy::STORE_JOBS, policy::BUSY_RETRY));
+            };
             let most = connection.services.config().limits.answer_bytes;
             let about = errors::About::of(params);
-            match envelope::params(params) {
-                Ok(params) => {
-                    let tasks = connection.services.tasks.clone();
-                    let answer = handler(Arc::clone(connection), params);
-                    let job = async move {
-                        match answer.await {
-                            Ok(response) => {
-                                let too_large = || errors::page_too_large(M::INFO.wire, &about, most);
-                                reply.prepare_within(most, &response, too_large).send();
-                            }
-                            Err(error) => reply.err(&about.explain(error)),
-                        }
-                    };
-                    // The lane takes the next request also after one that panics.
-                    Some(Box::pin(
-                        async move { tasks.contain_async(M::INFO.wire, job).await.unwrap_or_default() },
-                    ))
+            let params = match envelope::params(params) {
+                Ok(params) => params,
+                Err(error) => return reply.err(&error),
+            };
+            let tasks = connection.services.tasks.clone();
+            let answer = handler(Arc::clone(connection), params);
+            let job = async move {
+                match answer.await {
+                    Ok(response) => {
+                        let too_large = || errors::page_too_large(M::INFO.wire, &about, most);
+                        reply.prepare_within(most, &response, too_large).send();
+                    }
+                    Err(error) => reply.err(&about.explain(error)),
                 }
-                Err(error) => {
-                    reply.err(&error);
-                    None
-                }
-            }
+            };
+            // The lane takes the next request also after one that panics.
+            place.send(Box::pin(async move {
+                tasks.contain_async(M::INFO.wire, job).await.unwrap_or_default();
+            }));
         }));
     }
 
@@ -164,7 +161,6 @@ impl Router {
                     }
                 });
             }
-            None
         }));
     }
 
@@ -179,48 +175,33 @@ impl Router {
         METHODS.iter().map(|info| info.wire).filter(|wire| !self.routes.contains_key(wire)).collect()
     }
 
-    /// Takes one message of a client. Waits only while the client's own requests to the disk fill their queue.
-    pub async fn take(&self, connection: &Arc<Connection>, text: &str) {
-        let job = match envelope::parse(text) {
+    /// Takes one message of a client.
+    pub fn take(&self, connection: &Arc<Connection>, text: &str) {
+        match envelope::parse(text) {
             Ok(Incoming::Request { id, method, params }) => self.request(connection, id, &method, params),
             Ok(Incoming::Notification { method, .. }) => {
                 // Those that nobody knows are passed over, as the standard says.
                 if let Some(handler) = self.heard.get(method.as_ref()) {
                     connection.services.tasks.contain("notification", || handler(connection));
                 }
-                None
             }
             Ok(Incoming::Response { id, result }) => {
                 answered(connection, &id, Ok(result.to_owned()));
-                None
             }
             Ok(Incoming::Error { id, error }) => {
                 answered(connection, &id, Err(error));
-                None
             }
             Err(bad) => {
                 let reply = envelope::error_reply(bad.id.as_ref(), &bad.error);
                 connection.outbox.push(reply.into());
-                None
             }
-        };
-        if let Some(job) = job {
-            // The lane ends only with the connection.
-            connection.store_jobs.send(job).await.ok();
         }
     }
 
-    fn request(
-        &self,
-        connection: &Arc<Connection>,
-        id: RequestId,
-        method: &str,
-        params: Option<&RawValue>,
-    ) -> Option<StoreJob> {
+    fn request(&self, connection: &Arc<Connection>, id: RequestId, method: &str, params: Option<&RawValue>) {
         let refuse = |error: WireError| {
             let reply = envelope::error_reply(Some(&id), &error.method(method));
             connection.outbox.push(reply.into());
-            None
         };
         let Some(route) = self.routes.get(method) else {
             return refuse(WireError::method_not_found(method));
@@ -231,7 +212,7 @@ impl Router {
         tracing::trace!(connection = connection.id().0, method, lane = ?route.lane, "request");
         // A handler that panics drops its reply, which answers with an error; the connection goes on.
         let work = || (route.handle)(Request { connection, id, params });
-        connection.services.tasks.contain(route.name, work).flatten()
+        connection.services.tasks.contain(route.name, work);
     }
 
     fn add<M: Method>(&mut self, handle: Handle) {

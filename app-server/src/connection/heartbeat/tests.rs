@@ -72,17 +72,6 @@ async fn a_client_that_answers_pings_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_counts_only_while_the_server_reads() {
-    let busy = |second: u64, life: &Life, _: &Notify| match second {
-        10 => life.hold(),
-        200 => life.go_on(Clock.now()),
-        _ => {}
-    };
-    let (_, given_up, _) = live(1_000, busy).await;
-    assert_eq!(given_up, Some(260));
-}
-
-#[tokio::test(start_paused = true)]
 async fn the_heartbeat_is_heard_from_the_opt_in_on() {
     let opts_in = |second: u64, life: &Life, opted_in: &Notify| {
         life.sign(Clock.now());

@@ -55,6 +55,23 @@ async fn a_client_that_takes_what_waits_begins_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_takes_a_little_of_what_waits_keeps_its_connection() {
+    let outbox = outbox();
+    outbox.push("12345678".into());
+    outbox.push("123".into());
+    for _ in 0..5 {
+        tokio::time::advance(policy::OUTBOX_PATIENCE / 2).await;
+        outbox.took(Clock.now());
+        outbox.push("4".into());
+        assert!(!outbox.is_overdue(Clock.now()));
+    }
+    assert_eq!(outbox.closed(), None);
+    tokio::time::advance(policy::OUTBOX_PATIENCE).await;
+    outbox.push("5".into());
+    assert_eq!(outbox.closed(), Some(CloseReason::SlowClient), "it has taken nothing");
+}
+
+#[tokio::test(start_paused = true)]
 async fn large_messages_may_wait_but_not_without_end() {
     let outbox = outbox();
     outbox.push("x".repeat(60).into());

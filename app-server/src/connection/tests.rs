@@ -1,0 +1,28 @@
+use std::sync::atomic::AtomicUsize;
+
+use super::*;
+use crate::connection::outbox::Next;
+
+#[tokio::test(start_paused = true)]
+async fn the_next_answer_from_the_disk_is_made_when_the_client_has_taken_those_before_it() {
+    let limits = OutboxLimits { waiting_bytes: 10, most_bytes: 100, pause_bytes: 5, merge_bytes: 100 };
+    let (outbox, ended) = (Outbox::new(ConnectionId(1), limits), CancellationToken::new());
+    let (store_jobs, jobs) = mpsc::channel(8);
+    let made = Arc::new(AtomicUsize::new(0));
+    for _ in 0..4 {
+        let (outbox, made) = (outbox.clone(), Arc::clone(&made));
+        let job: StoreJob = Box::pin(async move {
+            outbox.push("a whole page".into());
+            made.fetch_add(1, Ordering::SeqCst);
+        });
+        store_jobs.try_send(job).unwrap_or_else(|_| panic!("there is room"));
+    }
+    let mut lane = std::pin::pin!(store_lane(jobs, ended.clone(), outbox.clone()));
+    for answers in 1..=4 {
+        assert!(futures_util::poll!(&mut lane).is_pending());
+        assert_eq!(made.load(Ordering::SeqCst), answers);
+        assert!(matches!(outbox.next().await, Next::Frames(frames) if frames.len() == 1));
+    }
+    drop(store_jobs);
+    lane.await;
+}
