@@ -373,8 +373,11 @@ pub const SNIPPET_BEHIND: usize = 140;
 /// What may wait to be told until the records before it are on disk; above it the turn waits. Origin: guess; deltas of
 /// some seconds of a fast model.
 pub const PUBLICATIONS_WAITING: usize = 4_096;
-/// How long a write or a sync may take before its thread is told to be unsaved. Origin: guess; a person notices.
-pub const WRITE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a write or a sync may take before the log warns of the disk. Origin: guess; a person notices.
+pub const WRITE_WARNING: Duration = Duration::from_secs(5);
+/// How long a write or a sync may take before its thread is told to be unsaved. An unload and a stop do not wait for it.
+/// Origin: guess; a loaded disk needs some seconds for a sync, and a client waits for its answer meanwhile.
+pub const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 /// The longest line of a foreign rollout that is read, bytes. Origin: two lines can make one item (a call and what it brought),
 /// and its record has to fit into [`ROLLOUT_LINE`] with room for what it is written with.
 pub const IMPORT_LINE: usize = 24 * 1024 * 1024;

@@ -178,7 +178,13 @@ impl Writer {
     async fn append(&self, head: EventSeq, owner: &mpsc::Sender<Written>) -> Result<Appended, AppendError> {
         let WriterSetup { store, lease, .. } = &self.setup;
         let mut appended = store.append(*lease, head, self.unsaved.clone(), self.keep);
-        if let Ok(done) = tokio::time::timeout(policy::WRITE_PATIENCE, &mut appended).await {
+        if let Ok(done) = tokio::time::timeout(policy::WRITE_WARNING, &mut appended).await {
+            return done;
+        }
+        let records = self.unsaved.len();
+        tracing::warn!(thread = %lease.thread, records, "the disk is slow to take these records; waiting");
+        let longer = policy::WRITE_PATIENCE.saturating_sub(policy::WRITE_WARNING);
+        if let Ok(done) = tokio::time::timeout(longer, &mut appended).await {
             return done;
         }
         let reason = format!("the disk has not answered for {} s", policy::WRITE_PATIENCE.as_secs());

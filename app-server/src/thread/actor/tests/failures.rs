@@ -60,6 +60,27 @@ async fn a_turn_whose_records_are_refused_fails_unsaved_and_the_thread_recovers_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_disk_that_is_slow_makes_nothing_fail() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, strings) = bench.running().await;
+    bench.drained().await;
+    bench.disk.hold_appends();
+    strings.say("late").await;
+    strings.end();
+    bench.pass(Duration::from_secs(20)).await;
+    let request = client.input(thread, "more");
+    bench.pass(Duration::from_secs(9)).await;
+    bench.disk.release_appends();
+    client.answer::<TurnStartResponse>(request).await.unwrap();
+    for _ in 0..2 {
+        let completed = client.heard::<TurnCompleted>().await;
+        assert_eq!((completed.turn.status, completed.skein), (TurnStatus::Completed, None));
+    }
+    assert!(number_of_last_end(&client).is_some());
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_disk_that_does_not_answer_takes_its_thread_out_until_it_does() {
     let bench = Bench::in_memory();
     let (mut client, thread, strings) = bench.running().await;

@@ -359,7 +359,7 @@ impl World {
     }
 
     async fn time_passes(&mut self, bench: &Bench) {
-        let ms = self.dice.pick(&[1, 1, 1, 20, 300, 1_100, 1_100, 6_000]).unwrap();
+        let ms = self.dice.pick(&[1, 1, 1, 20, 300, 1_100, 1_100, 6_000, 31_000]).unwrap();
         let ms = if self.dice.once_in(60) { 40 * 60 * 1_000 } else { ms };
         self.trace.note(format!("{ms} ms pass"));
         bench.pass(Duration::from_millis(ms)).await;
