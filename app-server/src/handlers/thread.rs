@@ -93,10 +93,7 @@ fn wanted(services: &Services, params: &ThreadStartParams) -> Result<Overrides, 
 async fn is_nowhere(services: &Services, id: ThreadId) -> Result<(), WireError> {
     let exists = services.registry.handle(id).is_some();
     match services.store.exists(id).await {
-        Ok(on_disk) if exists || on_disk => {
-            let text = format!("{id} exists; resume it (thread/resume)");
-            Err(WireError::invalid_params("threadExists", text).path("skein.threadId").thread(id))
-        }
+        Ok(on_disk) if exists || on_disk => Err(errors::thread(&ThreadError::Exists { id })),
         Ok(_) => Ok(()),
         Err(error) => Err(errors::read(error, id)),
     }

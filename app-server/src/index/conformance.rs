@@ -83,6 +83,13 @@ async fn a_removed_row_does_not_come_back(index: &dyn ThreadIndex) {
         assert_eq!(ids(index, ThreadFilter::default()).await, [2], "{late}");
     }
     index.remove(gone.id, EventSeq(6)).await.unwrap();
+    // Another thread begins by its id, and counts from 1.
+    index.begin(gone.id).await.unwrap();
+    index.upsert(gone.clone(), EventSeq(2)).await.unwrap();
+    assert_eq!(index.get(gone.id).await.unwrap(), Some((gone.clone(), EventSeq(2))));
+    index.begin(gone.id).await.unwrap();
+    assert_eq!(index.get(gone.id).await.unwrap(), None, "a row of the one before is not its own");
+    index.remove(gone.id, EventSeq(6)).await.unwrap();
     // It was brought back by hand, and goes on.
     index.upsert(gone.clone(), EventSeq(7)).await.unwrap();
     assert_eq!(index.get(gone.id).await.unwrap(), Some((gone, EventSeq(7))));

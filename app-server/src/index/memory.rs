@@ -41,6 +41,11 @@ impl ThreadIndex for MemoryIndex {
         Ok(())
     }
 
+    async fn begin(&self, thread: ThreadId) -> Result<(), IndexError> {
+        self.rows().remove(&thread);
+        Ok(())
+    }
+
     async fn walk(
         &self,
         filter: ThreadFilter,

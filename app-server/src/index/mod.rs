@@ -408,6 +408,12 @@ pub trait ThreadIndex: Send + Sync {
     /// [`IndexError::Unavailable`]: the thread's open marker must stay.
     async fn remove(&self, thread: ThreadId, as_of: EventSeq) -> Result<(), IndexError>;
 
+    /// A thread is made, perhaps by the id of one that was removed: nothing that was set of that id before counts.
+    ///
+    /// # Errors
+    /// [`IndexError::Unavailable`]: the thread's open marker must stay.
+    async fn begin(&self, thread: ThreadId) -> Result<(), IndexError>;
+
     /// A page of threads behind `cursor`, at most `limit` (see [`page_size`]), and no more once they have [`policy::LIST_BYTES`].
     /// One whose filter lets few through has what was found within [`policy::LIST_TIME`], and a cursor where the next goes on.
     /// While the index is not complete it waits for a moment, then answers with what is there and says so.

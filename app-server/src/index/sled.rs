@@ -70,13 +70,15 @@ struct Costs {
 enum Change {
     Set(Box<ThreadRow>, EventSeq),
     Remove(ThreadId, EventSeq),
+    /// The thread is made.
+    Begin(ThreadId),
 }
 
 impl Change {
     fn thread(&self) -> ThreadId {
         match self {
             Self::Set(row, _) => row.id,
-            Self::Remove(thread, _) => *thread,
+            Self::Remove(thread, _) | Self::Begin(thread) => *thread,
         }
     }
 
@@ -85,7 +87,7 @@ impl Change {
         match (self, there) {
             (Self::Set(_, as_of), Self::Set(_, there)) => as_of >= there,
             (Self::Set(_, as_of), Self::Remove(_, there)) => as_of > there,
-            (Self::Remove(..), _) => true,
+            (Self::Remove(..) | Self::Begin(_), _) | (Self::Set(..), Self::Begin(_)) => true,
         }
     }
 
@@ -93,6 +95,7 @@ impl Change {
         match self {
             Self::Set(row, as_of) => trees.upsert(row, *as_of),
             Self::Remove(thread, as_of) => trees.remove(*thread, *as_of),
+            Self::Begin(thread) => trees.begin(*thread),
         }
     }
 
@@ -321,6 +324,10 @@ impl ThreadIndex for SledIndex {
 
     async fn remove(&self, thread: ThreadId, as_of: EventSeq) -> Result<(), IndexError> {
         self.change(Change::Remove(thread, as_of)).await
+    }
+
+    async fn begin(&self, thread: ThreadId) -> Result<(), IndexError> {
+        self.change(Change::Begin(thread)).await
     }
 
     async fn walk(

@@ -59,12 +59,11 @@ fn hint(reason: &str) -> Option<&'static str> {
 
 fn coded(error: &ThreadError) -> WireError {
     let text = error.to_string();
-    let refused = |reason, id: &ThreadId, text| WireError::invalid_request(reason, text).thread(*id);
     match error {
         ThreadError::NotFound { id } => refused(THREAD_NOT_FOUND, id, text),
         ThreadError::NotLoaded { id } => refused(NOT_LOADED, id, text),
-        ThreadError::Unreadable { id, .. } => WireError::internal("unreadable", text).thread(*id),
-        ThreadError::BrokeOff { id } => WireError::internal("brokeOff", text).thread(*id),
+        ThreadError::Unreadable { id, .. } => failed("unreadable", id, text),
+        ThreadError::BrokeOff { id } => failed("brokeOff", id, text),
         ThreadError::Busy { id } => overloaded("busy", text, *id),
         ThreadError::Ephemeral { id, .. } => refused("ephemeral", id, text),
         ThreadError::Withdrawn { id } => refused("withdrawn", id, text),
@@ -84,19 +83,32 @@ fn coded(error: &ThreadError) -> WireError {
         ThreadError::UnknownTurn { id, turn } => of_turns(UNKNOWN_TURN, text, *id, Some(turn), None),
         ThreadError::NoTurns { id } => refused("noTurns", id, text),
         ThreadError::NothingToFork { id } => refused(NOTHING_TO_FORK, id, text),
-        ThreadError::NotForked { id, .. } => WireError::internal("notForked", text).thread(*id),
+        ThreadError::NotForked { id, .. } => failed("notForked", id, text),
         ThreadError::SteersFull { id } => overloaded("steersFull", text, *id),
-        ThreadError::NotSaved { id, .. } => WireError::internal("notSaved", text).thread(*id),
+        ThreadError::NotSaved { id, .. } => failed("notSaved", id, text),
+        ThreadError::Exists { id } => exists(text, *id),
         ThreadError::NothingSaid { id } => refused("nothingSaid", id, text),
         ThreadError::ReadStateMoved { id, now } => {
             refused(READ_STATE_CONFLICT, id, text).path("expectedRevision").read_state(now.clone())
         }
         ThreadError::NoGoal { id } => refused(NO_GOAL, id, text).path("objective"),
         ThreadError::ArchivedMeanwhile { id } => refused("archivedMeanwhile", id, text),
-        ThreadError::NotMoved { id, .. } => WireError::internal("notMoved", text).thread(*id),
-        ThreadError::MoveUnknown { id } => WireError::internal("moveUnknown", text).thread(*id),
+        ThreadError::NotMoved { id, .. } => failed("notMoved", id, text),
+        ThreadError::MoveUnknown { id } => failed("moveUnknown", id, text),
         ThreadError::NoProvider { .. } => WireError::invalid_params("noProvider", text).path("modelProvider"),
     }
+}
+
+fn refused(reason: &'static str, id: &ThreadId, text: String) -> WireError {
+    WireError::invalid_request(reason, text).thread(*id)
+}
+
+fn failed(reason: &'static str, id: &ThreadId, text: String) -> WireError {
+    WireError::internal(reason, text).thread(*id)
+}
+
+fn exists(text: String, id: ThreadId) -> WireError {
+    WireError::invalid_params("threadExists", text).path("skein.threadId").thread(id)
 }
 
 fn overloaded(reason: &'static str, text: String, thread: ThreadId) -> WireError {

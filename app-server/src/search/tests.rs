@@ -20,6 +20,10 @@ const AT: Indexing = Indexing { done: 1, total: 2 };
 
 #[async_trait]
 impl ThreadIndex for Unfinished {
+    async fn begin(&self, thread: ThreadId) -> Result<(), IndexError> {
+        self.so_far.begin(thread).await
+    }
+
     async fn upsert(&self, row: ThreadRow, as_of: EventSeq) -> Result<(), IndexError> {
         self.so_far.upsert(row, as_of).await
     }

@@ -49,6 +49,12 @@ pub enum ThreadError {
         /// What there is not.
         what: &'static str,
     },
+    /// It is there already, and so does not start.
+    #[error("{id} exists; resume it (thread/resume)")]
+    Exists {
+        /// The thread.
+        id: ThreadId,
+    },
     /// The resume ended because its connection left.
     #[error("the resume of {id} was withdrawn by an unsubscribe; resume again to subscribe")]
     Withdrawn {

@@ -153,7 +153,7 @@ impl Writer {
                 self.unsaved.clear();
                 self.keep = Keep::Process;
                 self.pause = None;
-                self.tell_index(last).await;
+                self.tell_index(last, head == EventSeq(0)).await;
                 Written::UpTo(last, self.listed)
             }
             Err(error) => {
@@ -194,11 +194,17 @@ impl Writer {
         appended.await
     }
 
-    /// The index can only be behind. It is given a moment, so that a list asked for after an event shows it.
-    async fn tell_index(&mut self, as_of: EventSeq) {
+    /// The index can only be behind. It is given a moment, so that a list asked for after an event shows it. A thread that
+    /// `begins` may have the id of one that was deleted.
+    async fn tell_index(&mut self, as_of: EventSeq, begins: bool) {
         let Some(row) = self.row.take() else { return };
         let index = Arc::clone(&self.setup.index);
-        let set = async move { index.upsert(row, as_of).await };
+        let set = async move {
+            if begins {
+                index.begin(row.id).await?;
+            }
+            index.upsert(row, as_of).await
+        };
         self.listed = moment::set(&self.setup.tasks, self.setup.lease.thread, set).await;
     }
 }

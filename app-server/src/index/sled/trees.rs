@@ -274,16 +274,32 @@ impl Trees {
     pub fn remove(&self, thread: ThreadId, as_of: EventSeq) -> Result<(), Broken> {
         self.change(|views| {
             let [rows, gone, orders @ ..] = views else { return Ok((0, 0)) };
-            let taken = match stored(rows, thread)? {
-                Some((there, bytes)) => {
-                    rows.remove(thread.uuid().as_bytes())?;
-                    bytes + self.leave_orders(orders, &there.row)?
-                }
-                None => 0,
-            };
+            let taken = self.leave(rows, orders, thread)?;
             gone.insert(thread.uuid().as_bytes(), &as_of.0.to_be_bytes())?;
             Ok((0, taken))
         })
+    }
+
+    /// Removes what is there of a thread, also the memory of its removal.
+    pub fn begin(&self, thread: ThreadId) -> Result<(), Broken> {
+        self.change(|views| {
+            let [rows, gone, orders @ ..] = views else { return Ok((0, 0)) };
+            let taken = self.leave(rows, orders, thread)?;
+            gone.remove(thread.uuid().as_bytes())?;
+            Ok((0, taken))
+        })
+    }
+
+    /// Takes a row and its places away; answers their bytes.
+    fn leave(
+        &self,
+        rows: &TransactionalTree,
+        orders: &[TransactionalTree],
+        thread: ThreadId,
+    ) -> Result<u64, ConflictableTransactionError<Broken>> {
+        let Some((there, bytes)) = stored(rows, thread)? else { return Ok(0) };
+        rows.remove(thread.uuid().as_bytes())?;
+        Ok(bytes + self.leave_orders(orders, &there.row)?)
     }
 
     /// Runs a transaction over the rows, what is gone, and the orders; it answers how many bytes were added and taken away.

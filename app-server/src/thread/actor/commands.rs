@@ -14,7 +14,7 @@ use crate::helpers::HelperSet;
 use crate::rollout::Keep;
 use crate::rollout::record::ThreadNamed;
 use crate::router::errors;
-use crate::thread::command::{Command, Input, InputReply, Repaired, Resume, SetName, Unload};
+use crate::thread::command::{Command, Input, InputReply, Repaired, Resume, SetName, Start, Unload};
 use crate::thread::effect::Effect;
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Force, WaiterId};
@@ -27,8 +27,8 @@ impl Owner {
     pub(super) fn claimed_by(&mut self, first: Command) {
         match first {
             Command::Repair(done) => self.begin_repair(done),
-            first @ (Command::Start(_)
-            | Command::Resume(_)
+            Command::Start(start) => self.begin(start),
+            first @ (Command::Resume(_)
             | Command::Input(_)
             | Command::SetName(_)
             | Command::Edit(_)
@@ -50,17 +50,24 @@ impl Owner {
         self.send_ready();
     }
 
+    /// The thread is made.
+    fn begin(&mut self, start: Box<Start>) {
+        self.unheard = false;
+        self.overrides = start.helpers.clone();
+        self.brought_tools = Some(start.ticket.connection);
+        self.surroundings.clone_from(&start.surroundings);
+        let waiter = self.new_waiter(Waiter::Start(start));
+        self.step(Event::Resume(waiter));
+    }
+
     pub(super) fn command(&mut self, command: Command) {
         self.unheard &= matches!(command, Command::Repair(_) | Command::Fence(_));
         match command {
             // Taken up after a load that nobody wanted any more: it is handed on.
             command if self.machine.phase() == Phase::Gone => self.deferred.push_back(command),
-            Command::Start(start) => {
-                self.overrides = start.helpers.clone();
-                self.brought_tools = Some(start.ticket.connection);
-                self.surroundings.clone_from(&start.surroundings);
-                let waiter = self.new_waiter(Waiter::Start(start));
-                self.step(Event::Resume(waiter));
+            // Another one was first, and its settings hold.
+            start @ Command::Start(_) => {
+                start.refuse(&self.services, &errors::thread(&ThreadError::Exists { id: self.id }));
             }
             // Its connection has left before its turn came.
             Command::Resume(resume) if !self.services.subscribers.waits(resume.ticket) => {

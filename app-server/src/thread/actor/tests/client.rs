@@ -102,13 +102,18 @@ impl Client {
 
     pub fn ask_start(&mut self, params: ThreadStartParams) -> (i64, ThreadId) {
         let thread = ThreadId::new(self.services.clock.new_id());
+        (self.ask_start_as(thread, params), thread)
+    }
+
+    /// `thread/start` of a thread with this id.
+    pub fn ask_start_as(&mut self, thread: ThreadId, params: ThreadStartParams) -> i64 {
         let ticket = self.services.subscribers.begin_resume(self.id(), thread).unwrap();
         let (request, reply) = self.reply();
         let helpers = params.config.as_ref().map(|config| helpers_from_thread_config(config).unwrap());
         let (helpers, originator) = (helpers.unwrap_or_default(), "test".to_owned());
         let start = Start { params, helpers, required: None, surroundings: None, ticket, originator, reply };
         self.send(thread, Command::Start(Box::new(start)));
-        (request, thread)
+        request
     }
 
     pub async fn start(&mut self) -> ThreadId {

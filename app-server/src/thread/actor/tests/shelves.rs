@@ -7,7 +7,9 @@ use skein_protocol::ids::ThreadId;
 use skein_protocol::notifications::{
     ThreadArchived, ThreadClosed, ThreadDeleted, ThreadStatusChanged, ThreadUnarchived, TurnCompleted,
 };
-use skein_protocol::thread::{Thread, ThreadResumeResponse, ThreadStatus};
+use skein_protocol::thread::{
+    Thread, ThreadResumeResponse, ThreadStartParams, ThreadStartResponse, ThreadStatus,
+};
 use skein_protocol::turn::TurnStatus;
 
 use super::simulation::dice::Dice;
@@ -375,4 +377,37 @@ async fn whatever_is_asked_at_once_record_place_and_lists_agree_and_everybody_is
         bench.finish().await;
     }
     assert!(moves > 300, "only {moves} moves were seen");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thread_that_begins_anew_under_the_id_of_a_deleted_one_is_in_the_list() {
+    let bench = Bench::in_memory();
+    let (mut client, thread, _turns) = talked(&bench, &["one", "two", "three"]).await;
+    let deleted = client.delete(thread);
+    client.answer::<serde_json::Value>(deleted).await.unwrap();
+    bench.gone(thread).await;
+    assert_eq!(lists(&bench).await, [vec![], vec![]]);
+    let started = client.ask_start_as(thread, ThreadStartParams::default());
+    client.answer::<ThreadStartResponse>(started).await.unwrap();
+    client.turn(thread, "anew").await;
+    bench.drained().await;
+    assert_eq!(lists(&bench).await, [vec![thread], vec![]]);
+    let (row, _) = bench.services.index.get(thread).await.unwrap().unwrap();
+    assert_eq!(row.preview, "anew");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_starts_of_one_thread_one_is_refused_and_changes_nothing() {
+    let bench = Bench::in_memory();
+    let (mut first, mut second) = (bench.client(), bench.client());
+    let thread = ThreadId::new(bench.services.clock.new_id());
+    let in_folder = |cwd: &str| ThreadStartParams { cwd: Some(cwd.into()), ..ThreadStartParams::default() };
+    let (one, two) =
+        (first.ask_start_as(thread, in_folder("/a")), second.ask_start_as(thread, in_folder("/b")));
+    first.answer::<ThreadStartResponse>(one).await.unwrap();
+    assert_eq!(second.refusal(two).await, "threadExists");
+    assert_eq!(bench.services.subscribers.role(second.id(), thread), None);
+    assert_eq!(first.resume(thread).await.cwd.to_string(), "/a");
+    bench.finish().await;
 }
