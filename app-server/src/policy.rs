@@ -230,7 +230,7 @@ pub const OUTBOX_PATIENCE: Duration = Duration::from_secs(1);
 /// Text is merged for a client for whom more than this part of its outbox waits: one half. Origin: guess; a client that
 /// keeps up never gets there, and the other half is room for what cannot be merged.
 pub const OUTBOX_MERGE_PART: usize = 2;
-/// Requests of one connection that may wait for the disk. Above it the connection is not read. Origin: guess.
+/// Requests of one connection that may wait for the disk. Others are refused. Origin: guess.
 pub const STORE_JOBS: usize = 64;
 /// What a client that has said goodbye may take to read what it is owed. Origin: the TCP close within 2 s that
 /// limits.md promises.

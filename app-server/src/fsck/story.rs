@@ -295,6 +295,10 @@ impl Story {
     }
 
     fn turn_completed(&mut self, completed: &TurnCompleted) {
+        // It had ended, and clients were told that it is not saved.
+        if completed.unsaved && self.turn.is_none() {
+            return self.header_agrees(completed);
+        }
         let Some(turn) = self.in_turn(&completed.turn_id, "the end").map(|turn| (turn.at, turn.items.len()))
         else {
             self.header_agrees(completed);

@@ -251,6 +251,11 @@ pub struct ItemCompleted {
     pub item: ThreadItem,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 /// `turn.completed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -265,6 +270,9 @@ pub struct TurnCompleted {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TurnError>,
+    /// Whether clients were told that it is not saved: its messages may be sent again.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unsaved: bool,
     /// The thread as it is here, so that a reader from the end need not read the rest.
     pub header: ThreadHeader,
     /// Where to read on backwards. The file store sets it in the line that it writes.

@@ -85,7 +85,7 @@ fn coded(error: &ThreadError) -> WireError {
         ThreadError::NothingToFork { id } => refused(NOTHING_TO_FORK, id, text),
         ThreadError::NotForked { id, .. } => failed("notForked", id, text),
         ThreadError::SteersFull { id } => overloaded("steersFull", text, *id),
-        ThreadError::NotSaved { id, .. } => failed("notSaved", id, text),
+        ThreadError::NotSaved { id, .. } | ThreadError::NotKept { id, .. } => failed("notSaved", id, text),
         ThreadError::Exists { id } => exists(text, *id),
         ThreadError::NothingSaid { id } => refused("nothingSaid", id, text),
         ThreadError::ReadStateMoved { id, now } => {

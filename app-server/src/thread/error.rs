@@ -175,6 +175,16 @@ pub enum ThreadError {
         /// What the disk said.
         why: String,
     },
+    /// The disk did not take what was done.
+    #[error(
+        "{id} has taken this, but could not save it: {why}; send it again when the disk is well, a message with the same clientUserMessageId"
+    )]
+    NotKept {
+        /// The thread.
+        id: ThreadId,
+        /// What the disk said.
+        why: String,
+    },
     /// Nothing is on disk that could be archived.
     #[error(
         "nobody has said anything in {id} yet, so there is nothing to archive; begin a turn, or unsubscribe to drop it"

@@ -1,7 +1,6 @@
 //! What a thread's records add up to: its turns with their items, its name and settings, what is still open. Pure: the
 //! owner applies every record that it writes, a load applies those it reads, and both come to the same.
 
-use std::collections::VecDeque;
 use std::ops::Not;
 
 use skein_protocol::event::ThreadTokenUsage;
@@ -26,6 +25,7 @@ mod edits;
 mod fold;
 mod items;
 mod marks;
+mod messages;
 pub mod read;
 mod said;
 #[cfg(test)]
@@ -36,6 +36,7 @@ pub use cut::{Bound, Cut};
 pub use damage::DAMAGE_ID;
 pub(crate) use items::cut_short;
 pub use items::seen_as;
+use messages::Messages;
 pub use window::json_bytes;
 
 /// A thread, as its records up to [`History::seq`] say. Of its turns it may hold only the newest ones.
@@ -89,8 +90,8 @@ pub struct History {
     unstarted: Option<ItemId>,
     /// Text of open items that was heard, and of which no record tells yet.
     unrecorded: Vec<(ItemId, String)>,
-    /// The newest client ids of user messages, oldest first, with the turns they went into.
-    messages: VecDeque<(String, TurnId)>,
+    /// The newest user messages with ids of their clients.
+    messages: Messages,
 }
 
 /// A turn, and what the wire does not say of it.
@@ -104,6 +105,10 @@ pub struct Held {
     started: WallMs,
     /// What it has as JSON, once it has ended.
     bytes: Option<usize>,
+    /// Whether it has failed because the disk did not take it.
+    unsaved: bool,
+    /// The client's id of the message that it answers, where that stands in a turn that was not saved.
+    answers: Option<String>,
 }
 
 impl Default for History {
@@ -149,7 +154,7 @@ impl History {
             open_items: Vec::new(),
             unstarted: None,
             unrecorded: Vec::new(),
-            messages: VecDeque::new(),
+            messages: Messages::default(),
         }
     }
 
@@ -257,12 +262,6 @@ impl History {
     #[must_use]
     pub fn usage(&self) -> Option<&ThreadTokenUsage> {
         self.usage.as_ref()
-    }
-
-    /// The turn that went on from the user message with this client id, among the last 64.
-    #[must_use]
-    pub fn seen_message(&self, client_id: &str) -> Option<&TurnId> {
-        self.messages.iter().rev().find(|(seen, _)| seen == client_id).map(|(_, turn)| turn)
     }
 
     /// The turn that is not done.
@@ -394,9 +393,21 @@ impl History {
         status: TurnStatus,
         error: Option<TurnError>,
     ) -> RecordBody {
-        let started = self.turns.iter().rev().find(|held| held.turn.id == turn_id).map(|held| held.started.0);
-        TurnCompleted { turn_id, started_at_ms: started, status, error, header: self.header(), place: None }
-            .into()
+        self.end_of_turn(turn_id, status, error).into()
+    }
+
+    /// The record of the end of a turn that the disk does not take: it has failed, also when it has ended before. Its messages
+    /// may be sent again.
+    #[must_use]
+    pub fn turn_unsaved_record(&self, turn_id: TurnId, error: Option<TurnError>) -> RecordBody {
+        let ended = self.end_of_turn(turn_id, TurnStatus::Failed, error);
+        TurnCompleted { unsaved: true, ..ended }.into()
+    }
+
+    fn end_of_turn(&self, turn_id: TurnId, status: TurnStatus, error: Option<TurnError>) -> TurnCompleted {
+        let held = self.turns.iter().rev().find(|held| held.turn.id == turn_id);
+        let (started_at_ms, header) = (held.map(|held| held.started.0), self.header());
+        TurnCompleted { turn_id, started_at_ms, status, error, unsaved: false, header, place: None }
     }
 
     /// Takes the next piece of an open item's text, of which no record tells yet.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use skein_protocol::extension::ThreadPicture;
-use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::table::Scope;
 use tokio::sync::mpsc;
@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use super::event::Materialised;
 use super::history::{Held, History};
 use super::machine::Persistence;
-use super::outgoing::Outgoing;
+use super::outgoing::{Notice, Outgoing};
 use super::publication::PublicationQueue;
 use super::recent::RecentEvents;
 use super::writer::{self, Batch, WriterSetup, Written};
@@ -61,6 +61,10 @@ pub struct Journal {
     opened: bool,
     /// Why the disk does not take records now.
     pub failure: Option<String>,
+    /// Turns that have ended, and whose ends are not on disk yet.
+    ends: Vec<(EventSeq, TurnId)>,
+    /// Those of them that clients are told of as not saved.
+    unsaved_ends: Vec<(EventSeq, TurnId)>,
 }
 
 impl Journal {
@@ -94,6 +98,8 @@ impl Journal {
             reverted: EventSeq(0),
             opened: false,
             failure: None,
+            ends: Vec::new(),
+            unsaved_ends: Vec::new(),
         }
     }
 
@@ -273,9 +279,35 @@ impl Journal {
             Written::UpTo(seq, _) => {
                 self.failure = None;
                 self.queue.advance(*seq);
+                self.ends.retain(|(end, _)| end > seq);
             }
-            Written::Failed(error) => self.failure = Some(error.to_string()),
+            Written::Failed(error) => {
+                self.failure = Some(error.to_string());
+                self.unsaved_ends.append(&mut self.ends);
+            }
         }
+    }
+
+    /// The turns that have ended, and of which clients are told that they have failed after all, as the disk does not take
+    /// their ends. None when nothing is recorded any more.
+    pub fn take_unsaved_ends(&mut self) -> Vec<(EventSeq, TurnId)> {
+        match &self.sink {
+            Sink::Closed { .. } => Vec::new(),
+            Sink::None(_) | Sink::Memory(_) | Sink::Disk { .. } => std::mem::take(&mut self.unsaved_ends),
+        }
+    }
+
+    /// What is said in place of the record `number` while that is not saved, if the word on it still waits.
+    pub fn unsaved_notice(&mut self, number: EventSeq) -> Option<&mut Notice> {
+        self.queue.iter_mut().find_map(|waiting| match waiting {
+            Outgoing::Notify(notice) if notice.number == Some(number) => Some(notice),
+            Outgoing::Notify(_)
+            | Outgoing::Acknowledge(_)
+            | Outgoing::Join { .. }
+            | Outgoing::CatchUp(_)
+            | Outgoing::JoinAt(..)
+            | Outgoing::Ask(_) => None,
+        })
     }
 
     /// The next thing that may go out, and whether the records before it are saved.
@@ -315,7 +347,10 @@ impl Journal {
         }
         let record = Record { seq: self.last, at: self.services.clock.wall(), body };
         self.history.apply(&record);
-        if matches!((&record.body, &self.sink), (RecordBody::TurnCompleted(_), Sink::Disk { .. })) {
+        if let (RecordBody::TurnCompleted(ended), Sink::Disk { .. }) = (&record.body, &self.sink) {
+            if !ended.unsaved {
+                self.ends.push((record.seq, ended.turn_id.clone()));
+            }
             // Who wants older turns reads them from the rollout.
             self.history.let_go(policy::HISTORY_WINDOW);
         }

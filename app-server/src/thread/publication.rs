@@ -61,6 +61,11 @@ impl<T> PublicationQueue<T> {
         self.waiting.iter().map(|(_, what)| what)
     }
 
+    /// What waits, in order, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.waiting.iter_mut().map(|(_, what)| what)
+    }
+
     /// Every record up to this one is durable.
     #[must_use]
     pub fn durable(&self) -> EventSeq {

@@ -251,28 +251,12 @@ async fn a_page_from_the_middle_of_a_large_file_begins_where_it_should() {
 
 #[tokio::test]
 async fn a_completed_turn_says_where_it_began() {
-    use crate::rollout::record::{RecordBody, ThreadHeader, ThreadSettings, TurnCompleted, TurnStarted};
+    use crate::rollout::record::{RecordBody, TurnStarted};
     let fixture = Fixture::new();
     let id = thread(1);
-    let header = ThreadHeader {
-        name: None,
-        settings: Some(ThreadSettings::default()),
-        settings_at: None,
-        usage: None,
-        epoch: skein_protocol::ids::Epoch(1),
-        git_info: None,
-        opened: None,
-        updated_at_ms: None,
-        taken_back: Vec::new(),
-        read: None,
-        goal: None,
-        forked: None,
-        preview: None,
-    };
     let status = skein_protocol::turn::TurnStatus::Completed;
     let start = TurnStarted { turn_id: "t".into(), input: Vec::new(), item_id: None, client_id: None };
-    let end =
-        TurnCompleted { turn_id: "t".into(), started_at_ms: None, status, error: None, header, place: None };
+    let end = crate::thread::history::History::default().turn_completed_record("t".into(), status, None);
     let record = |seq, body| Record { seq: EventSeq(seq), at: crate::clock::WallMs(0), body };
     let first = vec![named(1, "before"), record(2, start.into()), named(3, "between")];
     fixture.store.append(lease(id), EventSeq(0), first, Keep::Process).await.unwrap();
@@ -281,7 +265,7 @@ async fn a_completed_turn_says_where_it_began() {
             fixture.store.load(id).await.unwrap();
         }
         let head = fixture.store.head(id).await.unwrap();
-        let records = vec![record(head.next().0, end.clone().into())];
+        let records = vec![record(head.next().0, end.clone())];
         fixture.store.append(lease(id), head, records, Keep::Process).await.unwrap();
         let last = fixture.store.read_back(id, None, 1).await.unwrap().records.remove(0);
         let RecordBody::TurnCompleted(completed) = last.body else { panic!() };

@@ -149,7 +149,8 @@ impl Owner {
             return Some(Refusal::Error(ThreadError::NoProvider { name: provider, known }));
         }
         let client_id = input.params.client_user_message_id.as_deref();
-        if let Some(turn) = client_id.and_then(|client_id| journal.history.seen_message(client_id)) {
+        let seen = client_id.and_then(|id| journal.history.seen_message(id, &input.params.input));
+        if let Some(turn) = seen {
             return Some(Refusal::Seen(turn.clone()));
         }
         self.refusal_of_steer(input).map(Refusal::Error)

@@ -198,7 +198,10 @@ impl Owner {
                 self.rollout_closed(*listed);
             }
             Written::UpTo(..) => self.unpark(),
-            Written::Failed(error) => self.fail_turn(&error.to_string()),
+            Written::Failed(error) => match &self.turn {
+                Some(_) => self.fail_turn(&error.to_string()),
+                None => self.fail_ended_turns(),
+            },
         }
     }
 
@@ -393,7 +396,7 @@ impl Owner {
                     Saved::Yes => Ok(()),
                     Saved::No => {
                         let why = why.unwrap_or_else(|| "the rollout was given up".to_owned());
-                        Err(errors::thread(&ThreadError::NotSaved { id: self.id, why }))
+                        Err(errors::thread(&ThreadError::NotKept { id: self.id, why }))
                     }
                 };
                 acknowledge(result);

@@ -319,6 +319,13 @@ pub(super) fn context_items(params: &TurnStartParams) -> Vec<Value> {
     params.additional_context.iter().flatten().map(item).collect()
 }
 
+/// What a model is told when it goes on with an answer that broke off.
+pub(super) fn said_again() -> Value {
+    let text =
+        "(The answer to my last message broke off, as the disk was full or failed. Please go on with it.)";
+    json!({ "type": "message", "role": "user", "content": [{ "type": "input_text", "text": text }] })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 use skein_protocol::event::{ErrorNotification, TurnStartedNotification, WarningNotification};
 use skein_protocol::extension::TurnSaved;
 use skein_protocol::ids::{EventSeq, ItemId, TurnId};
-use skein_protocol::item::ThreadItem;
+use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::notifications::{
     Error as ErrorNotice, TurnCompleted as TurnCompletedNotice, TurnStarted as TurnStartedNotice, Warning,
 };
@@ -12,11 +12,11 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::settings::{context_items, context_of};
+use super::settings::{context_items, context_of, said_again};
 use super::{Child, Owner};
 use crate::rollout::Keep;
 use crate::rollout::record::{
-    Compacted, FileRead, FilesRead, ItemCompleted, ItemStarted, Kept, RecordBody, TurnStarted,
+    Compacted, FileRead, FilesRead, ItemCompleted, ItemStarted, ItemsInjected, Kept, RecordBody, TurnStarted,
 };
 use crate::router::errors;
 use crate::thread::command::{Command, Input, InputReply};
@@ -24,7 +24,7 @@ use crate::thread::error::ThreadError;
 use crate::thread::event::Event;
 use crate::thread::events;
 use crate::thread::machine::{Persistence, Phase};
-use crate::thread::outgoing::{Notice, Outgoing};
+use crate::thread::outgoing::Notice;
 use crate::turn::{Added, Outcome, Report, Task};
 
 mod items;
@@ -63,8 +63,10 @@ impl Owner {
         }
         self.faulted = false;
         self.change_for_turn(&params);
-        let item = self.new_item_id();
-        let numbers = self.record_input(&turn_id, item, &params, Beginning::OfTurn);
+        let numbers = match self.goes_on(&turn_id, &params) {
+            Some(records) => self.record_all(records),
+            None => self.record_input(&turn_id, self.new_item_id(), &params, Beginning::OfTurn),
+        };
         let settings = self.model_settings(&params);
         let task = match &reply {
             InputReply::Start(_) | InputReply::Steer(..) => Task::Answer(params.input),
@@ -78,7 +80,9 @@ impl Owner {
         let turn = self.shown_turn(&turn_id);
         let params = TurnStartedNotification { thread_id: self.id, turn };
         self.notify::<TurnStartedNotice>(&params, numbers.first().copied());
-        self.notify_of_input(&turn_id, &numbers);
+        if numbers.len() > 2 {
+            self.notify_of_input(&turn_id, &numbers);
+        }
         self.warn_of_unknown_model();
         self.services.counters.turns_started.add_one();
     }
@@ -199,10 +203,7 @@ impl Owner {
         if params.input.is_empty() {
             let turn_id = turn_id.clone();
             let started = TurnStarted { turn_id, input: Vec::new(), item_id: None, client_id: None };
-            let journal = self.journal.as_mut();
-            return journal
-                .map(|journal| journal.record(vec![started.into()], Keep::Power))
-                .unwrap_or_default();
+            return self.record_all(vec![started.into()]);
         }
         match of {
             Beginning::OfTurn => records.push(
@@ -220,6 +221,24 @@ impl Owner {
         records.push(ItemStarted { turn_id: turn_id.clone(), item: item.clone() }.into());
         item.completed_at_ms = Some(at);
         records.push(ItemCompleted { turn_id: turn_id.clone(), item }.into());
+        self.record_all(records)
+    }
+
+    /// The beginning of a turn that answers the message of the turn before it, which the disk did not take in time: the message is
+    /// there, and is not said twice. None for any other message.
+    fn goes_on(&self, turn_id: &TurnId, params: &TurnStartParams) -> Option<Vec<RecordBody>> {
+        let client_id = params.client_user_message_id.as_deref()?;
+        let before = self.journal.as_ref()?.history.unsaved_turn_of(client_id, &params.input)?;
+        let is_of_user = |item: &ThreadItem| matches!(item.body, ThreadItemBody::UserMessage(_));
+        let answered = before.items.iter().any(|item| !is_of_user(item));
+        let (turn_id, client_id) = (turn_id.clone(), Some(client_id.to_owned()));
+        let started = TurnStarted { turn_id, input: Vec::new(), item_id: None, client_id };
+        let mut records = vec![started.into()];
+        records.extend(answered.then(|| ItemsInjected { items: vec![said_again()] }.into()));
+        Some(records)
+    }
+
+    fn record_all(&mut self, records: Vec<RecordBody>) -> Vec<EventSeq> {
         self.journal.as_mut().map(|journal| journal.record(records, Keep::Power)).unwrap_or_default()
     }
 
@@ -266,15 +285,15 @@ impl Owner {
     fn end_turn(&mut self, outcome: Outcome) {
         let Some(turn) = self.turn.take() else { return };
         let saved = turn.failure.is_none();
-        let outcome = match turn.failure {
-            Some(why) => Outcome::failed(format!("the turn could not be saved: {why}")),
+        let outcome = match &turn.failure {
+            Some(why) => Outcome::failed(unsaved(why)),
             None => outcome,
         };
         self.faulted = outcome.status == TurnStatus::Failed;
         self.drop_questions_of(Some(&turn.id));
         self.step(Event::Questions(0));
         self.close_open_items();
-        let number = self.record_end(&turn.id, &outcome);
+        let number = self.record_end(&turn.id, &outcome, saved);
         self.tell_status();
         if let Some(error) = outcome.error {
             let params =
@@ -285,6 +304,7 @@ impl Owner {
         self.tell_marks(&turn.id);
         self.notify_turn_completed(&turn.id, number, saved);
         self.services.counters.turns_completed.add_one();
+        self.fail_ended_turns();
         self.step(Event::TurnEnded);
         if self.machine.phase() == Phase::Idle {
             for command in std::mem::take(&mut self.deferred) {
@@ -293,11 +313,39 @@ impl Owner {
         }
     }
 
-    fn record_end(&mut self, turn_id: &TurnId, outcome: &Outcome) -> EventSeq {
+    fn record_end(&mut self, turn_id: &TurnId, outcome: &Outcome, saved: bool) -> EventSeq {
         let Some(journal) = &self.journal else { return EventSeq(0) };
-        let completed =
-            journal.history.turn_completed_record(turn_id.clone(), outcome.status, outcome.error.clone());
+        let (turn_id, error) = (turn_id.clone(), outcome.error.clone());
+        let completed = match saved {
+            true => journal.history.turn_completed_record(turn_id, outcome.status, error),
+            false => journal.history.turn_unsaved_record(turn_id, error),
+        };
         self.record_one(completed, Keep::Power)
+    }
+
+    /// The disk does not take the ends of these turns: who hears of them hears that they have failed, and so it is recorded. Not
+    /// while a turn runs: its records stand together.
+    pub(super) fn fail_ended_turns(&mut self) {
+        let Some(journal) = &mut self.journal else { return };
+        let why = unsaved(journal.failure.as_deref().unwrap_or("the disk does not take its end"));
+        let ended = journal.take_unsaved_ends();
+        for (end, turn_id) in &ended {
+            let Some(journal) = &self.journal else { return };
+            let error = journal.history.turn(turn_id).and_then(|turn| turn.error.clone());
+            let error = error.unwrap_or_else(|| TurnError::new(&*why));
+            let failed = journal.history.turn_unsaved_record(turn_id.clone(), Some(error));
+            let number = self.record_one(failed, Keep::Power);
+            let Some(notice) = self.turn_completed_notice(turn_id, number, false) else { continue };
+            let waiting = self.journal.as_mut().and_then(|journal| journal.unsaved_notice(*end));
+            match waiting {
+                Some(waiting) => waiting.unsaved = notice.unsaved,
+                None => self.put_in_line(notice),
+            }
+        }
+        if !ended.is_empty() {
+            self.faulted = true;
+            self.tell_status();
+        }
     }
 
     fn record_one(&mut self, body: RecordBody, keep: Keep) -> EventSeq {
@@ -315,11 +363,16 @@ impl Owner {
         }
     }
 
-    /// The turn with its last item only, as the peer shows it; said to be unsaved where it is.
     fn notify_turn_completed(&mut self, turn_id: &TurnId, number: EventSeq, saved: bool) {
-        let Some(journal) = &mut self.journal else { return };
-        let Some(turn) = journal.history.turn(turn_id).cloned() else { return };
-        let mut params = events::turn_completed(self.id, turn);
+        if let Some(notice) = self.turn_completed_notice(turn_id, number, saved) {
+            self.put_in_line(notice);
+        }
+    }
+
+    /// The turn with its last item only, as the peer shows it; said to be unsaved, and so failed, where it is.
+    fn turn_completed_notice(&mut self, turn_id: &TurnId, number: EventSeq, saved: bool) -> Option<Notice> {
+        let journal = self.journal.as_mut()?;
+        let mut params = events::turn_completed(self.id, journal.history.turn(turn_id)?.clone());
         let (at, scope) = (self.services.clock.wall(), skein_protocol::table::Scope::Subscribers);
         if !saved {
             journal.recent.skip(number);
@@ -327,12 +380,14 @@ impl Owner {
         let number = saved.then(|| (number, journal.epoch()));
         let mut notice = Notice::new::<TurnCompletedNotice>(scope, &params, at, number);
         params.skein = Some(TurnSaved { saved: false });
+        params.turn.status = TurnStatus::Failed;
+        params.turn.error.get_or_insert_with(|| TurnError::new(unsaved("the disk does not take its end")));
         let unsaved = Notice::new::<TurnCompletedNotice>(scope, &params, at, None).broadcast;
         if !saved {
             notice.broadcast.plain = unsaved.plain.clone();
         }
         notice.unsaved = Some(unsaved.plain);
-        journal.publish(Outgoing::Notify(notice));
+        Some(notice)
     }
 
     /// The turn as answers show it: without items.
@@ -343,6 +398,11 @@ impl Owner {
         turn.items_view = TurnItemsView::NotLoaded;
         turn
     }
+}
+
+/// Why a turn has failed that the disk does not take.
+fn unsaved(why: &str) -> String {
+    format!("the turn could not be saved: {why}")
 }
 
 /// What the user's input begins.

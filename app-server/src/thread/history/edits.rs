@@ -23,7 +23,7 @@ impl History {
         self.open_items.clear();
         self.unrecorded.clear();
         let turns = &self.turns;
-        self.messages.retain(|(_, into)| turns.iter().any(|held| held.turn.id == *into));
+        self.messages.retain(|into| turns.iter().any(|held| held.turn.id == *into));
         self.used(at);
         self.take_back(TakenBack { from, to: seq });
         self.unmark_from(from, seq);
@@ -49,6 +49,8 @@ impl History {
         self.read = ReadMark { revision: seq, ..ReadMark::default() };
         self.epoch = forked.epoch;
         self.archived = false;
+        // Its clients may count their messages anew.
+        self.messages.clear();
         self.take_fork(&ForkOrigin {
             from: forked.from,
             at_ms: at.0,

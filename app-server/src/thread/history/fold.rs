@@ -8,7 +8,6 @@ use skein_protocol::turn::{Turn, TurnStatus, UserInput};
 
 use super::{Held, History, items, window};
 use crate::clock::WallMs;
-use crate::policy;
 use crate::rollout::record::{
     ItemCheckpoint, ItemCompleted, ItemStarted, Record, RecordBody, ThreadCreated, ThreadMeta, TurnCompleted,
     TurnStarted,
@@ -103,7 +102,9 @@ impl History {
         // A turn that begins while another is open: the end of the other one is among damaged lines.
         self.end_open_turn();
         let turn = Turn::new(started.turn_id.clone(), at.seconds());
-        self.turns.push(Held { turn, at: seq, started: at, bytes: None });
+        // A turn without input that names a message answers that of the turn before it.
+        let answers = started.client_id.clone().filter(|_| started.input.is_empty());
+        self.turns.push(Held { turn, at: seq, started: at, bytes: None, unsaved: false, answers });
         self.show_missing();
         self.used(at);
         if let Some(item_id) = &started.item_id {
@@ -115,6 +116,8 @@ impl History {
         self.unstarted.clone_from(&started.item_id);
         if !started.input.is_empty() {
             self.user_said(&started.turn_id, &started.input, started.client_id.as_deref());
+        } else if let Some(client_id) = &started.client_id {
+            self.messages.answered_by(&started.turn_id, client_id);
         }
     }
 
@@ -180,9 +183,15 @@ impl History {
         }
         let started = completed.started_at_ms.map(WallMs);
         let started = started.or_else(|| self.held(&completed.turn_id).map(|held| held.started));
+        // The time of a turn that had ended before counts once.
+        let started = started.filter(|_| !completed.unsaved);
         let took_ms = started.map_or(0, |started| at.0.saturating_sub(started.0).max(0));
         self.worked_for_goal(took_ms, at);
+        if completed.unsaved {
+            self.messages.not_saved(&completed.turn_id);
+        }
         if let Some(held) = self.held(&completed.turn_id) {
+            held.unsaved = completed.unsaved;
             held.turn.status = completed.status;
             held.turn.error.clone_from(&completed.error);
             held.turn.completed_at = Some(at.seconds());
@@ -214,27 +223,8 @@ impl History {
         if self.preview.is_none() {
             self.preview = Some(items::preview(content));
         }
-        let Some(client_id) = client_id else { return };
-        if self.seen_message(client_id).is_none() {
-            self.messages.push_back((client_id.to_owned(), turn.clone()));
-            if self.messages.len() > policy::REMEMBERED_MESSAGES {
-                self.messages.pop_front();
-            }
-        }
-    }
-
-    /// Takes the client ids of messages in turns that stand before those that are held.
-    pub(super) fn remember_messages_of(&mut self, older: &[Held]) {
-        let said = older.iter().rev().flat_map(|held| {
-            held.turn.items.iter().rev().filter_map(|item| Some((items::client_id_of(item)?, &held.turn.id)))
-        });
-        for (client_id, turn) in said {
-            if self.messages.len() >= policy::REMEMBERED_MESSAGES {
-                return;
-            }
-            if self.seen_message(client_id).is_none() {
-                self.messages.push_front((client_id.to_owned(), turn.clone()));
-            }
+        if let Some(client_id) = client_id {
+            self.messages.said(turn, content, client_id);
         }
     }
 }

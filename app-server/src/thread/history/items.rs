@@ -91,12 +91,6 @@ pub fn seen_as(turn: &Turn, view: TurnItemsView) -> Turn {
     }
 }
 
-/// The client's own id of a message of the user.
-pub(super) fn client_id_of(item: &ThreadItem) -> Option<&str> {
-    let ThreadItemBody::UserMessage(message) = &item.body else { return None };
-    message.client_id.as_deref()
-}
-
 /// The beginning of what the user said first in a turn.
 pub(super) fn first_words(turn: &Turn) -> Option<String> {
     turn.items.iter().find_map(|item| {

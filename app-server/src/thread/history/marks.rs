@@ -124,7 +124,7 @@ mod tests {
             self.add(Usage { turn_id: turn_id.clone(), usage });
             let header = self.0.header();
             let (started_at_ms, status, error, place) = (None, TurnStatus::Completed, None, None);
-            self.add(TurnCompleted { turn_id, started_at_ms, status, error, header, place });
+            self.add(TurnCompleted { turn_id, started_at_ms, status, error, unsaved: false, header, place });
         }
 
         fn goal(&mut self, token_budget: Option<i64>) {
@@ -182,7 +182,7 @@ mod tests {
         let turn_id: TurnId = "old".into();
         let header = ThreadHeader { read: None, ..story.0.header() };
         let (started_at_ms, status, error, place) = (None, TurnStatus::Completed, None, None);
-        story.add(TurnCompleted { turn_id, started_at_ms, status, error, header, place });
+        story.add(TurnCompleted { turn_id, started_at_ms, status, error, unsaved: false, header, place });
         assert_eq!(story.0.read_mark(), &ReadMark::default());
         story.turn("new", 2);
         let turn_id: TurnId = "new".into();

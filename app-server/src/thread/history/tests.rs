@@ -83,8 +83,16 @@ fn checkpoint(turn: &str, item: &str, to: ItemText, added: &str) -> RecordBody {
 
 fn turn_completed(turn: &str, status: TurnStatus) -> RecordBody {
     let header = ThreadHeader { updated_at_ms: None, ..History::default().header() };
-    TurnCompleted { turn_id: turn.into(), started_at_ms: None, status, error: None, header, place: None }
-        .into()
+    TurnCompleted {
+        turn_id: turn.into(),
+        started_at_ms: None,
+        status,
+        error: None,
+        unsaved: false,
+        header,
+        place: None,
+    }
+    .into()
 }
 
 fn reasoning(id: &str) -> ThreadItem {
@@ -120,7 +128,7 @@ fn a_turn_is_read_as_it_was_said() {
     assert_eq!((said.started_at_ms, said.completed_at_ms), (Some(4000), Some(6000)));
     let row = history.row();
     assert_eq!((row.preview.as_str(), row.created, row.updated), ("hello", WallMs(2000), WallMs(7000)));
-    assert_eq!(history.seen_message("c"), Some(&"t".into()));
+    assert_eq!(history.seen_message("c", &[UserInput::text("  hello\n")]), Some(&"t".into()));
     let thread = history.thread(ThreadStatus::Idle, &HomePaths::new(Path::new("/home")));
     assert_eq!((thread.id, thread.created_at, thread.updated_at, thread.turns), (id(), 2, 7, vec![]));
 }
@@ -216,9 +224,10 @@ fn the_last_64_messages_are_remembered() {
         bodies.push(turn_completed(&format!("t{n}"), TurnStatus::Completed));
     }
     let history = fold(&records(bodies));
-    assert_eq!(history.seen_message("c5"), None);
-    assert_eq!(history.seen_message("c6"), Some(&"t6".into()));
-    assert_eq!(history.seen_message("c69"), Some(&"t69".into()));
+    let x = [UserInput::text("x")];
+    assert_eq!(history.seen_message("c5", &x), None);
+    assert_eq!(history.seen_message("c6", &x), Some(&"t6".into()));
+    assert_eq!(history.seen_message("c69", &x), Some(&"t69".into()));
 }
 
 #[test]
@@ -401,6 +410,7 @@ fn a_failed_turn_says_why_and_usage_is_kept() {
         started_at_ms: None,
         status: TurnStatus::Failed,
         error: error.clone(),
+        unsaved: false,
         header,
         place: None,
     };

@@ -38,7 +38,7 @@ impl Held {
     #[cfg(test)]
     pub fn of(turn: Turn, at: EventSeq) -> Self {
         let started = WallMs(turn.started_at.unwrap_or_default() * 1_000);
-        Self { turn, at, started, bytes: None }
+        Self { turn, at, started, bytes: None, unsaved: false, answers: None }
     }
 
     /// Bytes of the turn as JSON.
@@ -101,9 +101,9 @@ impl History {
     pub fn refill(&mut self, older: impl IntoIterator<Item = Held>, more: bool) {
         let mut turns: Vec<Held> = older.into_iter().collect();
         let added = turns.len();
-        self.remember_messages_of(&turns);
         turns.append(&mut self.turns);
         self.turns = turns;
+        self.remember_messages();
         let nothing_before = added == 0 && !more && self.emptied;
         (self.older, self.emptied) = (more, false);
         if nothing_before {

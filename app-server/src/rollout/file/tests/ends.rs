@@ -47,7 +47,15 @@ fn turn(first: u64, length: usize, opened: Option<ThreadOpened>) -> Vec<Record> 
         ),
         record(
             first + 2,
-            TurnCompleted { turn_id: turn(), started_at_ms: None, status, error: None, header, place: None },
+            TurnCompleted {
+                turn_id: turn(),
+                started_at_ms: None,
+                status,
+                error: None,
+                unsaved: false,
+                header,
+                place: None,
+            },
         ),
     ]
 }

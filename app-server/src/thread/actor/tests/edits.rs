@@ -131,7 +131,7 @@ async fn a_message_that_was_taken_back_may_be_said_again() {
     client.revert(thread, &first.turn.id).await;
     let (row, _) = bench.services.index.get(thread).await.unwrap().unwrap();
     assert_eq!(row.preview, "hello");
-    let again = client.input_as(thread, "good day", Some("m-1"));
+    let again = client.input_as(thread, "hello", Some("m-1"));
     let again: TurnStartResponse = client.answer(again).await.unwrap();
     assert_ne!(again.turn.id, first.turn.id);
     client.heard::<skein_protocol::notifications::TurnCompleted>().await;

@@ -24,6 +24,7 @@ mod last_words;
 mod loads;
 mod marks;
 mod message;
+mod messages;
 mod numbers;
 mod observers;
 mod panics;

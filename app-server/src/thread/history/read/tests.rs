@@ -234,9 +234,9 @@ proptest! {
         let (expected, more_before) = before.newest_turns(bytes);
         prop_assert!(shown == expected, "{} turns, not {}", shown.len(), expected.len());
         prop_assert_eq!(more, more_before);
-        let known = end.messages.len();
+        let known = end.messages.0.len();
         prop_assert!(known >= end.held_turns().len().min(policy::REMEMBERED_MESSAGES));
-        prop_assert!(end.messages.iter().rev().eq(before.messages.iter().rev().take(known)));
+        prop_assert!(end.messages.0.iter().rev().eq(before.messages.0.iter().rev().take(known)));
     }
 
     #[test]

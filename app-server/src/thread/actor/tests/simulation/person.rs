@@ -53,10 +53,11 @@ pub struct Person {
     ties: BTreeMap<ThreadId, Tie>,
     /// It was refused there, and leaves.
     doubts: BTreeSet<ThreadId>,
-    /// For each message that it has named: the turn that the server says it went into.
+    /// For each message that it has named, with its text: the turn that the server says it went into.
     messages: BTreeMap<String, String>,
-    /// Threads of which somebody has taken turns back, as messages name them: what is said again may be a new turn.
-    pub taken_back: BTreeSet<String>,
+    /// Threads of which somebody has taken turns back, or whose disk has let them down, as messages name them: what is said
+    /// again may be a new turn.
+    pub may_say_anew: BTreeSet<String>,
 }
 
 impl Person {
@@ -74,7 +75,7 @@ impl Person {
             ties: BTreeMap::new(),
             doubts: BTreeSet::new(),
             messages: BTreeMap::new(),
-            taken_back: BTreeSet::new(),
+            may_say_anew: BTreeSet::new(),
         }
     }
 
@@ -285,7 +286,7 @@ impl Person {
                 let response: TurnStartResponse = serde_json::from_str(result).unwrap();
                 let turn = response.turn.id.as_str().to_owned();
                 let before = self.messages.insert(message.clone(), turn.clone());
-                let again = self.taken_back.iter().any(|thread| message.contains(thread));
+                let again = self.may_say_anew.iter().any(|thread| message.contains(thread));
                 if !again && before.is_some_and(|before| before != turn) {
                     return Err(format!("message {message} went into two turns"));
                 }

@@ -241,6 +241,8 @@ impl World {
         let Some(client) = &mut self.people[at].client else { return };
         let request = client.input_as(thread, text, message.as_deref());
         self.note(at, thread, &format!("says {text:?} ({message:?}) as {request}"));
+        // Another text by the same id is another message.
+        let message = message.map(|id| format!("{id} {text}"));
         self.people[at].asked(request, Request::Input { message });
     }
 
@@ -289,7 +291,7 @@ impl World {
         self.people[at].asked(request, Request::Revert);
         let number = self.threads.iter().position(|known| *known == thread).unwrap();
         for person in &mut self.people {
-            person.taken_back.insert(format!("-T{number}-"));
+            person.may_say_anew.insert(format!("-T{number}-"));
         }
         self.note(at, thread, &format!("takes {count} turns back as {request}"));
     }
@@ -355,6 +357,9 @@ impl World {
             _ => bench.disk.recover(thread),
         }
         self.ever_troubled.extend(&self.troubled);
+        for number in (0..).zip(&self.threads).filter_map(|(n, id)| self.troubled.contains(id).then_some(n)) {
+            self.people.iter_mut().for_each(|person| person.may_say_anew.extend([format!("-T{number}-")]));
+        }
         self.trace.note(format!("the disk does {what}"));
     }
 

@@ -1,0 +1,152 @@
+//! Messages of the user that have ids of their client: each is taken once, and another one by the same id is another message.
+
+use std::time::Duration;
+
+use skein_protocol::item::ThreadItemBody;
+use skein_protocol::notifications::TurnCompleted;
+use skein_protocol::thread::ThreadForkParams;
+use skein_protocol::turn::{TurnItemsView, TurnStartResponse, TurnStatus};
+
+use super::*;
+use crate::thread::history::History;
+
+/// Says something under the id `m-1`, and returns the turn that it is answered with.
+async fn says(client: &mut Client, thread: ThreadId, text: &str) -> TurnId {
+    let request = client.input_as(thread, text, Some("m-1"));
+    client.answer::<TurnStartResponse>(request).await.unwrap().turn.id
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_message_by_the_id_of_an_earlier_one_begins_a_turn() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.started().await;
+    let first = says(&mut client, thread, "one").await;
+    client.heard::<TurnCompleted>().await;
+    let mut other = bench.client();
+    other.resume(thread).await;
+    let second = says(&mut other, thread, "two").await;
+    assert_ne!(second, first);
+    assert_eq!(other.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    assert_eq!(says(&mut client, thread, "one").await, first, "the same message begins nothing");
+    assert_eq!(says(&mut client, thread, "two").await, second, "nor does the other one");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_takes_the_messages_that_its_origin_has_taken() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.started().await;
+    let first = says(&mut client, thread, "one").await;
+    client.heard::<TurnCompleted>().await;
+    let fork = client.fork(ThreadForkParams::of(thread)).await.thread.id;
+    assert_ne!(says(&mut client, fork, "one").await, first);
+    client.unsubscribe(fork);
+    bench.gone(fork).await;
+    client.resume(fork).await;
+    assert_ne!(says(&mut client, fork, "one").await, first);
+    bench.finish().await;
+}
+
+/// The turns that the disk has: how each ended, and how many messages of the user it has.
+async fn on_disk(bench: &Bench, thread: ThreadId) -> Vec<(TurnStatus, usize)> {
+    let history = History::read(bench.disk.as_ref(), thread).await.unwrap();
+    let of_user = |turn: &Turn| {
+        turn.items.iter().filter(|item| matches!(item.body, ThreadItemBody::UserMessage(_))).count()
+    };
+    history.turns(TurnItemsView::Full).iter().map(|turn| (turn.status, of_user(turn))).collect()
+}
+
+/// Says it until the disk works again, and waits for the answer.
+async fn says_when_well(bench: &Bench, client: &mut Client, thread: ThreadId, text: &str) -> TurnId {
+    bench.disk.recover(thread);
+    bench.pass(Duration::from_mins(1)).await;
+    let turn = says(client, thread, text).await;
+    let done = client.heard::<TurnCompleted>().await.turn;
+    assert_eq!((&done.id, done.status), (&turn, TurnStatus::Completed));
+    turn
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_the_disk_refused_is_answered_when_it_is_sent_again() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.materialised().await;
+    bench.disk.refuse(thread);
+    let request = client.input_as(thread, "one", Some("m-1"));
+    let error = client.answer::<TurnStartResponse>(request).await.unwrap_err();
+    assert!(error.message.contains("clientUserMessageId"), "{}", error.message);
+    let failed = client.heard::<TurnCompleted>().await;
+    assert_eq!((failed.turn.status, failed.skein.map(|said| said.saved)), (TurnStatus::Failed, Some(false)));
+    let again = says_when_well(&bench, &mut client, thread, "one").await;
+    assert_ne!(again, failed.turn.id);
+    let turns = [(TurnStatus::Completed, 1), (TurnStatus::Failed, 1), (TurnStatus::Completed, 0)];
+    assert_eq!(on_disk(&bench, thread).await, turns, "the message is there once");
+    assert_eq!(says(&mut client, thread, "one").await, again, "now it is taken");
+    client.unsubscribe(thread);
+    bench.gone(thread).await;
+    client.resume(thread).await;
+    assert_eq!(says(&mut client, thread, "one").await, again, "also after a load");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_broke_off_unsaved_goes_on_when_its_message_is_sent_again() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.materialised().await;
+    let failed = says(&mut client, thread, model::PUPPET).await;
+    let strings = bench.strings().await;
+    strings.say("half").await;
+    bench.disk.refuse(thread);
+    let ended = client.heard::<TurnCompleted>().await;
+    assert_eq!((ended.turn.id, ended.turn.status), (failed.clone(), TurnStatus::Failed));
+    bench.disk.recover(thread);
+    bench.pass(Duration::from_mins(1)).await;
+    assert_ne!(says(&mut client, thread, model::PUPPET).await, failed);
+    bench.strings().await.end();
+    assert_eq!(client.heard::<TurnCompleted>().await.turn.status, TurnStatus::Completed);
+    let turns = [(TurnStatus::Completed, 1), (TurnStatus::Failed, 1), (TurnStatus::Completed, 0)];
+    assert_eq!(on_disk(&bench, thread).await, turns);
+    let kinds = bench.kinds(thread).await;
+    assert!(kinds.iter().any(|kind| kind == "items.injected"), "the model is told: {kinds:?}");
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_between_makes_the_one_before_it_be_said_anew() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.materialised().await;
+    bench.disk.refuse(thread);
+    let request = client.input_as(thread, "one", Some("m-1"));
+    assert_eq!(client.refusal(request).await, "notSaved");
+    client.heard::<TurnCompleted>().await;
+    bench.disk.recover(thread);
+    bench.pass(Duration::from_mins(1)).await;
+    client.turn(thread, "other").await;
+    let again = says_when_well(&bench, &mut client, thread, "one").await;
+    assert_eq!(on_disk(&bench, thread).await.last(), Some(&(TurnStatus::Completed, 1)));
+    assert_eq!(says(&mut client, thread, "one").await, again);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_whose_end_is_not_saved_has_failed_for_everybody() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.materialised().await;
+    let failed = says(&mut client, thread, model::PUPPET).await;
+    let strings = bench.strings().await;
+    bench.drained().await;
+    bench.disk.hold_appends();
+    strings.say("an answer").await;
+    strings.end();
+    bench.pass(crate::policy::WRITE_PATIENCE * 2).await;
+    let ends =
+        |message: &Message| message.params::<TurnCompleted>().is_some_and(|done| done.turn.id == failed);
+    let at = client.take("the end of the turn", ends).await;
+    let ended = client.log[at].params::<TurnCompleted>().unwrap();
+    assert_eq!((ended.turn.status, ended.skein.map(|said| said.saved)), (TurnStatus::Failed, Some(false)));
+    assert!(ended.turn.error.is_some());
+    bench.disk.release_appends();
+    bench.pass(crate::policy::WRITE_PATIENCE * 2).await;
+    assert_eq!(on_disk(&bench, thread).await.last(), Some(&(TurnStatus::Failed, 1)));
+    assert_ne!(says(&mut client, thread, model::PUPPET).await, failed, "nobody has an answer to it");
+    bench.finish().await;
+}

@@ -1,0 +1,133 @@
+//! The newest messages of the user that have ids of their client, so that one that is sent again begins nothing. Pure.
+
+use std::collections::VecDeque;
+
+use sha2::{Digest, Sha256};
+use skein_protocol::ids::TurnId;
+use skein_protocol::item::ThreadItemBody;
+use skein_protocol::turn::{Turn, UserInput};
+
+use super::{Held, History};
+use crate::clock::WallMs;
+use crate::policy;
+
+/// The newest messages with ids, oldest first.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Messages(pub(super) VecDeque<Message>);
+
+/// A message of the user.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Message {
+    client_id: String,
+    /// A client may count its messages from 1 at each start: only an equal input is the same message.
+    input: [u8; 32],
+    /// The turn that it went into.
+    turn: TurnId,
+    /// Whether that turn has failed because the disk did not take it.
+    unsaved: bool,
+}
+
+impl Messages {
+    pub fn said(&mut self, turn: &TurnId, input: &[UserInput], client_id: &str) {
+        let (client_id, input) = (client_id.to_owned(), digest(input));
+        if let Some(there) = self.0.iter_mut().rev().find(|there| there.is(&client_id, input)) {
+            if there.unsaved && there.turn != *turn {
+                (there.turn, there.unsaved) = (turn.clone(), false);
+            }
+            return;
+        }
+        self.0.push_back(Message { client_id, input, turn: turn.clone(), unsaved: false });
+        if self.0.len() > policy::REMEMBERED_MESSAGES {
+            self.0.pop_front();
+        }
+    }
+
+    /// The turn has failed because the disk did not take it.
+    pub fn not_saved(&mut self, turn: &TurnId) {
+        self.0.iter_mut().filter(|message| message.turn == *turn).for_each(|message| message.unsaved = true);
+    }
+
+    /// The turn answers a message of one before it that was not saved.
+    pub fn answered_by(&mut self, turn: &TurnId, client_id: &str) {
+        let is_it = |message: &&mut Message| message.unsaved && message.client_id == client_id;
+        if let Some(message) = self.0.iter_mut().rev().find(is_it) {
+            (message.turn, message.unsaved) = (turn.clone(), false);
+        }
+    }
+
+    /// Keeps the messages of these turns only.
+    pub fn retain(&mut self, mut turns: impl FnMut(&TurnId) -> bool) {
+        self.0.retain(|message| turns(&message.turn));
+    }
+
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Takes what a turn says of messages.
+    fn take(&mut self, held: &Held) {
+        let turn = &held.turn.id;
+        for item in &held.turn.items {
+            if let ThreadItemBody::UserMessage(message) = &item.body
+                && let Some(client_id) = &message.client_id
+            {
+                self.said(turn, &message.content, client_id);
+            }
+        }
+        if held.unsaved {
+            self.not_saved(turn);
+        }
+        if let Some(client_id) = &held.answers {
+            self.answered_by(turn, client_id);
+        }
+    }
+
+    fn find(&self, client_id: &str, input: &[UserInput]) -> Option<&Message> {
+        let input = digest(input);
+        self.0.iter().rev().find(|message| message.is(client_id, input))
+    }
+}
+
+impl Message {
+    fn is(&self, client_id: &str, input: [u8; 32]) -> bool {
+        self.client_id == client_id && self.input == input
+    }
+}
+
+impl History {
+    /// The turn that went on from the user message with this client id and this input, among the last 64. None where that
+    /// turn has failed because the disk did not take it.
+    #[must_use]
+    pub fn seen_message(&self, client_id: &str, input: &[UserInput]) -> Option<&TurnId> {
+        self.messages.find(client_id, input).filter(|message| !message.unsaved).map(|message| &message.turn)
+    }
+
+    /// Takes the messages of the turns that are held, which are newer than those of others. Those that a fork was copied with
+    /// are not its own.
+    pub(super) fn remember_messages(&mut self) {
+        let copied_at = self.forked.as_ref().map(|forked| WallMs(forked.at_ms));
+        let mut messages = Messages::default();
+        let own = self.turns.iter().filter(|held| copied_at.is_none_or(|at| held.started > at));
+        own.for_each(|held| messages.take(held));
+        while let Some(older) = self.messages.0.pop_back()
+            && messages.0.len() < policy::REMEMBERED_MESSAGES
+        {
+            if !messages.0.iter().any(|message| message.is(&older.client_id, older.input)) {
+                messages.0.push_front(older);
+            }
+        }
+        self.messages = messages;
+    }
+
+    /// The last turn, if it has this message of the user and has failed because the disk did not take it.
+    #[must_use]
+    pub fn unsaved_turn_of(&self, client_id: &str, input: &[UserInput]) -> Option<&Turn> {
+        let message = self.messages.find(client_id, input).filter(|message| message.unsaved)?;
+        self.turns.last().map(|held| &held.turn).filter(|last| last.id == message.turn)
+    }
+}
+
+fn digest(input: &[UserInput]) -> [u8; 32] {
+    // Every member of an input can be written as JSON.
+    Sha256::digest(serde_json::to_vec(input).unwrap_or_default()).into()
+}
