@@ -18,6 +18,7 @@ pub mod http;
 pub mod import;
 pub mod index;
 pub mod markers;
+pub mod memory;
 pub mod models;
 pub mod policy;
 pub mod pressure;

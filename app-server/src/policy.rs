@@ -58,6 +58,14 @@ pub const UNLOAD_LIMIT: Duration = Duration::from_secs(5);
 pub const MEMORY_LOOK: Duration = Duration::from_secs(1);
 /// Threads that are unloaded at one look at the memory. Origin: guess; a few, so that the next look sees what it helped.
 pub const SQUEEZE_AT_ONCE: usize = 4;
+/// Bytes by which memory falls at least when threads that were unloaded for it have helped. Origin: guess; less is noise.
+pub const SQUEEZE_GAIN: u64 = 1 << 20;
+/// From the end of a connection or a thread to when free memory is given back. Origin: guess; that takes milliseconds, and others mostly end
+/// soon after.
+pub const MEMORY_KEPT: Duration = Duration::from_secs(5);
+/// Bytes of a buffer that goes back to the system as soon as it is freed. Origin: glibc's first value, which it raises up to 32 MiB as it goes;
+/// measured by `scripts/bench-memory`.
+pub const LARGE_BUFFER: i32 = 128 << 10;
 /// Room is made until memory is below this part of its limit, in percent. Origin: guess; far enough that it is not needed
 /// again at once.
 pub const MEMORY_RELIEF_PERCENT: u64 = 90;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Limits;
+use crate::memory;
 use crate::policy;
 use crate::services::Services;
 use crate::thread::machine::Phase;
@@ -40,12 +41,22 @@ pub async fn run(services: Arc<Services>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = until(at) => {
                 next_look = services.clock.now() + policy::MEMORY_LOOK;
-                Some(resident_bytes())
+                Some(needed_memory(limits.memory))
             }
             () = services.pressure.0.notified() => None,
         };
         relieve(&services, &mut judge, resident);
     }
+}
+
+/// The server's resident memory; above the limit without what can be given back.
+fn needed_memory(limit: Option<u64>) -> u64 {
+    let resident = memory::resident();
+    if limit.is_none_or(|limit| resident <= limit) {
+        return resident;
+    }
+    memory::give_back();
+    memory::resident()
 }
 
 /// One look: decides how many have to go, and tells the longest idle ones.
@@ -64,7 +75,8 @@ fn relieve(services: &Services, judge: &mut Judge, resident: Option<u64>) {
         tracing::warn!(
             ?limits,
             loaded = scene.loaded,
-            "room is needed, and every loaded thread works or is new"
+            idle = scene.idle.len(),
+            "room is needed, and every loaded thread works or is new, or unloading did not help"
         );
     }
 }
@@ -105,6 +117,10 @@ impl Scene {
 struct Judge {
     /// Memory was above its limit, and is not yet far enough below it.
     high: bool,
+    /// The memory that was resident when threads had to go for it last.
+    squeezed_at: Option<u64>,
+    /// Their end did not help: others stay, until there is more memory to gain.
+    in_vain: bool,
     /// Room was needed when nobody could make it; it was said.
     told: bool,
 }
@@ -115,12 +131,34 @@ impl Judge {
         let most = limits.loaded_threads.unwrap_or(usize::MAX);
         let excess = scene.loaded.saturating_sub(most);
         match (limits.memory, resident) {
-            (Some(limit), Some(resident)) => self.high = self.is_high(limit, resident),
-            (Some(_), None) => return excess,
+            (Some(limit), Some(resident)) => {
+                self.high = self.is_high(limit, resident);
+                // What is on its way out has not given its memory back yet.
+                if scene.leaving == 0 && self.is_worth_it(resident) {
+                    return excess.max(policy::SQUEEZE_AT_ONCE);
+                }
+            }
+            (Some(_), None) => {}
             (None, _) => self.high = false,
         }
-        // What is on its way out has not given its memory back yet.
-        if self.high && scene.leaving == 0 { excess.max(policy::SQUEEZE_AT_ONCE) } else { excess }
+        excess
+    }
+
+    /// Whether memory is high, and threads that go would bring it down as far as is known.
+    fn is_worth_it(&mut self, resident: u64) -> bool {
+        if !self.high {
+            (self.squeezed_at, self.in_vain) = (None, false);
+            return false;
+        }
+        self.in_vain = match self.squeezed_at {
+            None => false,
+            Some(before) if self.in_vain => resident < before.saturating_add(policy::SQUEEZE_GAIN),
+            Some(before) => resident.saturating_add(policy::SQUEEZE_GAIN) > before,
+        };
+        if !self.in_vain {
+            self.squeezed_at = Some(resident);
+        }
+        !self.in_vain
     }
 
     fn is_high(&self, limit: u64, resident: u64) -> bool {
@@ -132,15 +170,9 @@ impl Judge {
     fn is_unrelieved(&mut self, wanted: usize, idle: usize) -> bool {
         let before = self.told;
         let needed = wanted > 0 || self.high;
-        self.told = needed && (before || (wanted > 0 && idle == 0));
+        self.told = needed && (before || self.in_vain || (wanted > 0 && idle == 0));
         self.told && !before
     }
-}
-
-/// The server's resident memory; 0 where the system does not tell.
-#[must_use]
-pub fn resident_bytes() -> u64 {
-    crate::helpers::resident(nix::unistd::Pid::this()).unwrap_or_default()
 }
 
 async fn until(at: Option<Instant>) {

@@ -25,6 +25,7 @@ use crate::index::ThreadIndex;
 use crate::index::changes::Changes;
 use crate::index::sled::SledIndex;
 use crate::markers;
+use crate::memory::{self, Freed};
 use crate::models;
 use crate::policy;
 use crate::pressure::{self, Pressure};
@@ -270,7 +271,9 @@ impl Server {
 
 /// Starts what only a server that goes on needs.
 fn while_it_serves(services: &Arc<Services>, accept: &CancellationToken) {
+    memory::tune();
     let tasks = &services.tasks;
+    tasks.spawn("memory", memory::run(Arc::clone(services), accept.clone()));
     tasks.spawn("pressure", pressure::run(Arc::clone(services), accept.clone()));
     tasks.spawn("trash", trash::run(Arc::clone(services), accept.clone()));
     tasks.spawn("reaper", helpers::reap_strangers(Arc::clone(&services.host), accept.clone()));
@@ -338,6 +341,7 @@ fn services(config: Config, home: &Home) -> Result<(Arc<Services>, Background), 
         providers: providers(&config, &tasks),
         settings: Settings::new(config),
         pressure: Pressure::default(),
+        freed: Freed::default(),
         repair: Repair::default(),
         search: ThreadSearch::new(texts),
         clock,

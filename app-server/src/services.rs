@@ -16,6 +16,7 @@ use crate::durations::Durations;
 use crate::helpers::ProcessHost;
 use crate::home::{HomePaths, Term};
 use crate::index::ThreadIndex;
+use crate::memory::Freed;
 use crate::policy;
 use crate::pressure::Pressure;
 pub use crate::provider::Providers;
@@ -92,6 +93,8 @@ pub struct Services {
     pub closed_rollouts: mpsc::Sender<ThreadId>,
     /// Wakes who makes room.
     pub pressure: Pressure,
+    /// Has free memory given back.
+    pub freed: Freed,
     /// How far the mending of what an earlier end of the server left open is.
     pub repair: Repair,
     /// What is counted.

@@ -13,6 +13,7 @@ mod lifecycle;
 mod links;
 mod lists;
 mod marks;
+mod memory;
 mod questions;
 mod reconnect;
 mod search;

@@ -4,9 +4,9 @@ A model on loopback answers each request with a few words. A turn has two parts:
 model has the whole request (Skein finds the conversation, forms it and sends it), and from there to `turn/completed`. `read` is
 the time until the first byte of the request arrives, `send` the time until the last one does."""
 
-import argparse, asyncio, json, pathlib, statistics, subprocess, sys, tempfile, time
+import argparse, asyncio, json, statistics, tempfile, time
 
-import websockets
+from served import Client, Server
 
 CHUNK = "data: " + json.dumps({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": 0, "delta": {"content": "some words "}}]}) + "\n\n"
 END = "data: " + json.dumps({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}) + "\n\ndata: [DONE]\n\n"
@@ -32,51 +32,27 @@ class Model:
             writer.close()
 
 
-class Server:
-    def __init__(self, binary, folder):
-        self.binary, self.home, self.model, self.count, self.turns = binary, pathlib.Path(folder), Model(), 0, 0
+class Measured(Server):
+    """A server with one thread, whose model is ours."""
 
     async def start(self):
+        self.model, self.turns = Model(), 0
         listener = await asyncio.start_server(self.model.serve, "127.0.0.1", 0, limit=1 << 26)
         port = listener.sockets[0].getsockname()[1]
-        self.home.mkdir()
-        (self.home / "config.toml").write_text(
+        self.serve(
             f'model = "m"\nmodel_provider = "bench"\nmodel_context_window = 100000000\n[model_providers.bench]\nname = "bench"\n'
             f'base_url = "http://127.0.0.1:{port}/v1"\nwire_api = "chat"\n'
         )
-        command = [self.binary, "serve", "--home", self.home, "--listen", "ws://127.0.0.1:0"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        url = json.loads(self.process.stdout.readline())["address"]
-        self.socket = await websockets.connect(url, max_size=None, compression=None)
-        await self.ask("initialize", {"clientInfo": {"name": "bench", "version": "1"}})
-        self.thread = (await self.ask("thread/start", {"cwd": "/tmp"}))["thread"]["id"]
-
-    async def ask(self, method, params):
-        self.count += 1
-        await self.socket.send(json.dumps({"id": self.count, "method": method, "params": params}))
-        while True:
-            message = json.loads(await self.socket.recv())
-            if message.get("id") == self.count and "method" not in message:
-                if "error" in message:
-                    sys.exit(f"{method}: {message['error']}")
-                return message["result"]
+        self.client = await Client().connect(self.url)
+        self.thread = (await self.client.ask("thread/start", {"cwd": "/tmp"}))["thread"]["id"]
 
     async def turn(self):
         """One turn: milliseconds until the first byte of the request, until its last, and until the end."""
         self.turns += 1
         began = time.perf_counter()
-        await self.ask("turn/start", {"threadId": self.thread, "input": [{"type": "text", "text": f"message {self.turns}: " + "words " * 20}]})
-        while (message := json.loads(await self.socket.recv())).get("method") != "turn/completed":
-            pass
-        if (status := message["params"]["turn"]["status"]) != "completed":
-            sys.exit(f"the turn {status}: {message['params']['turn'].get('error')}")
+        await self.client.turn(self.thread, f"message {self.turns}: " + "words " * 20)
         ended = time.perf_counter()
         return [1000 * (to - of) for of, to in ((began, self.model.first), (self.model.first, self.model.last), (began, ended))]
-
-    async def end(self):
-        await self.socket.close()
-        self.process.terminate()
-        self.process.wait(30)
 
 
 async def main():
@@ -86,7 +62,7 @@ async def main():
     parser.add_argument("binaries", nargs="+")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        servers = [Server(binary, f"{folder}/{number}") for number, binary in enumerate(given.binaries)]
+        servers = [Measured(binary, f"{folder}/{number}") for number, binary in enumerate(given.binaries)]
         try:
             for server in servers:
                 await server.start()
@@ -104,8 +80,7 @@ async def main():
                     print(f"{length:6} {server.model.bytes:9}  {read:8.2f} {send:8.2f} {turn:8.2f}  {server.binary}")
         finally:
             for server in servers:
-                if hasattr(server, "socket"):
-                    await server.end()
+                server.end()
 
 
 asyncio.run(main())

@@ -225,5 +225,6 @@ impl Drop for Presence {
         for thread in left {
             services.registry.wake(thread);
         }
+        services.freed.note();
     }
 }

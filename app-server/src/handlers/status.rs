@@ -15,7 +15,7 @@ use skein_protocol::server::{
 
 use crate::connection::Connection;
 use crate::durations::Taken;
-use crate::pressure;
+use crate::memory;
 use crate::services::Services;
 use crate::thread::machine::Phase;
 
@@ -85,7 +85,7 @@ pub fn numbers(services: &Services) -> SkeinStatusResponse {
             squeezed_total: counters.squeezed.get(),
             unrelieved_total: counters.unrelieved.get(),
         },
-        memory: MemoryCounts { resident_bytes: pressure::resident_bytes() },
+        memory: MemoryCounts { resident_bytes: memory::resident() },
     }
 }
 

@@ -19,9 +19,9 @@ fn what_is_above_the_most_threads_has_to_go() {
 
 #[test]
 fn memory_is_relieved_a_few_at_a_time_until_it_is_well_below_its_limit() {
-    let limits = limits(None, Some(1_000));
+    let limits = limits(None, Some(1_000 << 20));
     let mut judge = Judge::default();
-    let mut look = |resident| judge.wanted(&limits, &NOBODY, Some(resident));
+    let mut look = |resident: u64| judge.wanted(&limits, &NOBODY, Some(resident << 20));
     assert_eq!(look(1_000), 0);
     assert_eq!(look(1_001), policy::SQUEEZE_AT_ONCE);
     assert_eq!(look(950), policy::SQUEEZE_AT_ONCE, "not far enough below");
@@ -47,12 +47,24 @@ fn that_nobody_can_make_room_is_said_once_until_there_is_room() {
         .map(|(wanted, idle)| judge.is_unrelieved(wanted, idle))
         .collect();
     assert_eq!(said, [true, false, false, false, false, true]);
-    judge = Judge { high: true, told: true };
+    judge = Judge { high: true, told: true, ..Judge::default() };
     assert!(!judge.is_unrelieved(0, 0));
     assert!(judge.told, "a look at the threads alone says nothing of the memory");
 }
 
 #[test]
-fn the_memory_of_this_process_is_known() {
-    assert!(resident_bytes() > 1 << 20);
+fn threads_stay_when_the_end_of_others_did_not_help() {
+    const MIB: u64 = 1 << 20;
+    let limits = limits(None, Some(100 * MIB));
+    let mut judge = Judge::default();
+    let mut look = |resident| judge.wanted(&limits, &NOBODY, Some(resident * MIB));
+    let few = policy::SQUEEZE_AT_ONCE;
+    assert_eq!([200, 190, 180].map(&mut look), [few; 3], "it helps");
+    assert_eq!(
+        [180, 180, 170].map(&mut look),
+        [0; 3],
+        "it did not help, and what fell by itself is none of their doing"
+    );
+    assert_eq!([190, 190, 80].map(&mut look), [few, 0, 0], "there is more to gain now");
+    assert_eq!(look(101), few, "it was below its limit");
 }

@@ -230,12 +230,14 @@ impl Owner {
 
     /// A whole life. A panic in it ends this thread, and nothing else.
     async fn live(mut self, first: Command) {
-        let tasks = self.services.tasks.clone();
+        let services = Arc::clone(&self.services);
+        let tasks = &services.tasks;
         let name = format!("owner/{}", self.id);
         if tasks.contain_async(name, self.run(first)).await.is_none() {
             self.settle_wreck().await;
         }
         self.let_go().await;
+        services.freed.note();
     }
 
     async fn run(&mut self, first: Command) {

@@ -19,6 +19,7 @@ use crate::helpers::{Containment, GuardProgram, HomeMark, HostOptions, ProcessHo
 use crate::home::{Home, Term};
 use crate::index::ThreadIndex;
 use crate::index::memory::MemoryIndex;
+use crate::memory::Freed;
 use crate::policy;
 use crate::pressure::Pressure;
 use crate::repair::Repair;
@@ -163,6 +164,7 @@ impl Bench {
             store,
             settings: Settings::new(config),
             pressure: Pressure::default(),
+            freed: Freed::default(),
             repair: Repair::default(),
             clock,
             tasks,

@@ -1,0 +1,82 @@
+//! What the server has freed goes back to the system. The allocator would keep it for later, and a server that has had one burst
+//! would look large for ever, to its user and to its own limit of memory.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::policy;
+use crate::services::Services;
+use crate::tasks::Pool;
+
+/// Tells that much may have been freed. Level-triggered: many calls are one.
+#[derive(Debug, Default)]
+pub struct Freed(Notify);
+
+impl Freed {
+    /// A connection or a thread has ended.
+    pub fn note(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Gives back what is free a while after something has ended, until `stop`. Sleeps while nothing ends.
+pub async fn run(services: Arc<Services>, stop: CancellationToken) {
+    let rounds = async {
+        loop {
+            services.freed.0.notified().await;
+            tokio::time::sleep(policy::MEMORY_KEPT).await;
+            if let Err(panic) = services.tasks.blocking("give memory back", Pool::Processes, give_back).await
+            {
+                tracing::error!(%panic, "free memory was not given back");
+            }
+        }
+    };
+    stop.run_until_cancelled(rounds).await;
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use nix::libc;
+
+/// Has the allocator map each large buffer by itself, so that it goes back when it is freed, wherever it is.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn tune() {
+    for option in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
+        // SAFETY: it changes a number of the allocator, under its own lock.
+        if unsafe { libc::mallopt(option, policy::LARGE_BUFFER) } == 0 {
+            tracing::warn!(option, "the allocator keeps its thresholds");
+        }
+    }
+}
+
+/// Gives back every free page. Blocks for some milliseconds.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn give_back() {
+    // SAFETY: it takes the allocator's own locks, and touches only what is free.
+    unsafe { libc::malloc_trim(0) };
+}
+
+/// Other allocators give back by themselves.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn tune() {}
+
+/// Other allocators give back by themselves.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn give_back() {}
+
+/// The server's resident memory, bytes; 0 where the system does not tell.
+#[must_use]
+pub fn resident() -> u64 {
+    crate::helpers::resident(nix::unistd::Pid::this()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_this_process_is_known() {
+        assert!(resident() > 1 << 20);
+    }
+}

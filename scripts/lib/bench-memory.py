@@ -1,0 +1,91 @@
+"""Watches the memory of one or more builds of Skein over two bursts, side by side.
+
+`read`: eight clients read a thread of 14 MB three times each, and leave. `deaf`: clients subscribe to a thread, do not read what
+a turn brings them, and leave. The figures are megabytes that are resident: before, at the most, and 30 s after. Each burst has
+a server of its own, which was at rest before it. The environment is handed on, so that LD_PRELOAD measures another allocator."""
+
+import argparse, asyncio, resource, tempfile
+
+from served import Client, Server
+
+
+def resident(server):
+    with open(f"/proc/{server.process.pid}/status") as status:
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS:"))
+
+
+async def at_rest(server):
+    """A server anew, with everything open that it always has."""
+    server.end()
+    server.serve()
+    client = await Client().connect(server.url)
+    await client.ask("thread/list", {})
+    await client.socket.close()
+    return resident(server)
+
+
+async def watch(server, burst):
+    """The most memory while the burst lasts."""
+    most, task = 0, asyncio.create_task(burst)
+    while not task.done():
+        most = max(most, resident(server))
+        await asyncio.wait([task], timeout=0.05)
+    await task
+    return most
+
+
+async def reads(server, thread):
+    clients = [await Client().connect(server.url) for _ in range(8)]
+    for _ in range(3):
+        await asyncio.gather(*(client.ask("thread/read", {"threadId": thread, "includeTurns": True}) for client in clients))
+    for client in clients:
+        await client.socket.close()
+
+
+async def deaf(server, thread, count):
+    speaker = await Client().connect(server.url)
+    await speaker.ask("thread/resume", {"threadId": thread})
+    clients = [await Client().connect(server.url, max_queue=1, ping_interval=None) for _ in range(count)]
+    for client in clients:
+        await client.ask("thread/resume", {"threadId": thread, "excludeTurns": True})
+        client.socket.transport.pause_reading()
+    await speaker.turn(thread, "/stream 100 8000 100")
+    for client in clients:
+        client.socket.transport.abort()
+    await speaker.ask("skein/thread/unload", {"threadId": thread, "force": True})
+    await speaker.socket.close()
+
+
+async def measure(server, given):
+    server.serve()
+    client = await Client().connect(server.url)
+    large, small = [(await client.ask("thread/start", {}))["thread"]["id"] for _ in range(2)]
+    for _ in range(12):
+        await client.turn(large, "/stream 20 60000")
+    await client.turn(small, "a few words")
+    for name, burst in (("read", lambda: reads(server, large)), ("deaf", lambda: deaf(server, small, given.clients))):
+        before = await at_rest(server)
+        most = await watch(server, burst())
+        await asyncio.sleep(30)
+        after = resident(server)
+        print(f"{name:5} {before:8.1f} {most:8.1f} {after:8.1f} {after / before:6.2f}  {server.binary}", flush=True)
+
+
+async def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--clients", type=int, default=1500)
+    parser.add_argument("binaries", nargs="+")
+    given = parser.parse_args()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    print(f"{'burst':5} {'before':>8} {'most':>8} {'after':>8} {'ratio':>6}  binary (MB)")
+    for binary in given.binaries:
+        with tempfile.TemporaryDirectory() as folder:
+            server = Server(binary, f"{folder}/home")
+            try:
+                await measure(server, given)
+            finally:
+                server.end()
+
+
+asyncio.run(main())
