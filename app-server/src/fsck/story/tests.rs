@@ -193,3 +193,32 @@ fn a_first_message_that_was_taken_back_is_nothing_wrong() {
         assert_eq!(judged(&talked(&said)), [], "{said:?}");
     }
 }
+
+/// Headers of an earlier version have all settings, and no record that has said them first.
+#[test]
+fn settings_are_compared_with_the_record_that_a_header_names() {
+    let mut records = talked(&[true; 4]);
+    let mut headers: Vec<&mut TurnCompleted> = Vec::new();
+    let mut seqs = Vec::new();
+    for record in &mut records {
+        if let RecordBody::TurnCompleted(completed) = &mut record.body {
+            headers.push(completed);
+            seqs.push(record.seq);
+        }
+    }
+    let settings = headers[0].header.settings.clone();
+    for completed in &mut headers[..2] {
+        (completed.header.settings, completed.header.settings_at) = (settings.clone(), None);
+    }
+    headers[2].header.settings_at = Some(seqs[0]);
+    headers[3].header.settings_at = Some(seqs[1]);
+    assert_eq!(judged(&records), []);
+    let named_wrong = |records: &mut [Record]| {
+        let RecordBody::TurnCompleted(last) = &mut records.last_mut().unwrap().body else { panic!() };
+        last.header.settings_at = Some(EventSeq(1));
+    };
+    named_wrong(&mut records);
+    assert_eq!(judged(&records), [(Kind::Header, seqs[3].0)]);
+    completed(&mut records).header.settings.as_mut().unwrap().model = "another".to_owned();
+    assert!(judged(&records).contains(&(Kind::Header, seqs[0].0)));
+}

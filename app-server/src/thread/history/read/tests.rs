@@ -358,6 +358,32 @@ fn settings_that_stay_as_they_are_are_written_once() {
     }
 }
 
+/// An earlier version has written all settings into each header. A thread goes on from there without them.
+#[test]
+fn a_rollout_with_all_settings_in_each_header_is_read_and_continued() {
+    let settings = |model: &str| ThreadSettings { model: model.to_owned(), ..ThreadSettings::default() };
+    let mut life = Life::with(settings("first"));
+    (0..3).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
+    life.record(ThreadMeta { settings: Some(settings("second")), git_info: None });
+    (0..30).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
+    let mut now = settings("none");
+    for record in &mut life.records {
+        now = record.body.settings().cloned().unwrap_or(now);
+        if let RecordBody::TurnCompleted(completed) = &mut record.body {
+            (completed.header.settings, completed.header.settings_at) = (Some(now.clone()), None);
+        }
+    }
+    let written = life.records.len();
+    life.history = wait(History::read_end(&life.store(), THREAD, 0)).unwrap();
+    assert_eq!(life.history.settings(), &settings("second"));
+    (0..30).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
+    assert!(life.records.iter().skip(written).all(|record| record.body.settings().is_none()));
+    let end = wait(History::read_end(&life.store(), THREAD, 0)).unwrap();
+    assert_eq!(end.settings(), &settings("second"));
+    let whole = wait(History::read(&life.store(), THREAD)).unwrap();
+    assert_eq!((whole.settings(), whole.row()), (end.settings(), end.row()));
+}
+
 /// The settings of the thread, wherever the records that say them are damaged.
 #[tokio::test]
 async fn settings_are_known_while_one_record_has_them() {
