@@ -40,7 +40,7 @@ async fn a_message_whose_answer_was_lost_with_the_connection_is_taken_once() -> 
         window.leave([Leave::Drop, Leave::Reset][round % 2]).await?;
         window.come_back(home.address()).await?;
         let turn = send(&mut window, &format!("m{round}"), &format!("text {round}")).await?;
-        assert_eq!(send(&mut window, &format!("m{round}"), "another text").await?, turn);
+        assert_eq!(send(&mut window, &format!("m{round}"), &format!("text {round}")).await?, turn);
         window.until("the turn", |view| view.has_ended(&turn)).await?;
         assert_eq!(window.view.last_text(), Some(format!("text {round}")));
     }
