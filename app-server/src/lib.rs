@@ -5,6 +5,7 @@ pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod connection;
+pub mod descriptors;
 pub mod durations;
 pub mod export;
 pub mod feedback;

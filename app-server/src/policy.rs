@@ -66,6 +66,8 @@ pub const MEMORY_KEPT: Duration = Duration::from_secs(5);
 /// Bytes of a buffer that goes back to the system as soon as it is freed. Origin: glibc's first value, which it raises up to 32 MiB as it goes;
 /// measured by `scripts/bench-memory`.
 pub const LARGE_BUFFER: i32 = 128 << 10;
+/// Descriptors that the server asks the system for, at most. Origin: guess; some 200,000 helpers.
+pub const DESCRIPTORS: u64 = 1 << 20;
 /// Room is made until memory is below this part of its limit, in percent. Origin: guess; far enough that it is not needed
 /// again at once.
 pub const MEMORY_RELIEF_PERCENT: u64 = 90;

@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::{Config, GuardProgram, STDIO, Settings};
 use crate::connection::Connections;
 use crate::connection::outbox::CloseReason;
+use crate::descriptors;
 use crate::handlers;
 use crate::helpers::{self, HostOptions, ProcessHost};
 use crate::home::{Home, HomeError, UNIX};
@@ -114,6 +115,7 @@ impl Server {
         if !router.missing().is_empty() {
             return Err(StartError::Unserved(router.missing().join(", ")));
         }
+        descriptors::raise();
         // 1. The home: from here on it is ours, or somebody else is named.
         let home = Home::open(&config.home)?;
         // 2. What everybody uses. The index opens beside; nobody waits for it here.

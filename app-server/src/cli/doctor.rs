@@ -226,7 +226,8 @@ fn proc() -> Finding {
 
 fn descriptors() -> Finding {
     let name = "descriptors";
-    let most = getrlimit(Resource::Nofile).current;
+    // The server raises its own limit to the hard one.
+    let most = getrlimit(Resource::Nofile).maximum;
     let text = match most {
         Some(most) => format!("this shell lets a program open {most}"),
         None => "without limit".to_owned(),
@@ -234,8 +235,7 @@ fn descriptors() -> Finding {
     if most.is_none_or(|most| most >= policy::DOCTOR_DESCRIPTORS) {
         return Finding::ok(name, text);
     }
-    let way_out =
-        "raise it before the start (ulimit -n, systemd: LimitNOFILE=): a connection takes one, a helper five";
+    let way_out = "raise the hard limit before the start (ulimit -Hn, systemd: LimitNOFILE=): a connection takes one, a helper five";
     Finding::warning(name, text, way_out)
 }
 

@@ -37,6 +37,8 @@ pub struct Plan {
     pub namespace: bool,
     /// What each of its processes is limited to.
     pub limits: HelperLimits,
+    /// The soft limit of descriptors that programs of the user have.
+    pub soft_files: Option<u64>,
     /// What all its processes carry.
     pub mark: Mark,
     /// Each wait between two stages of ending.
@@ -284,6 +286,7 @@ mod tests {
             cgroup_forced: true,
             namespace: true,
             limits: HelperLimits { files: Some(64), nice: Some(-3), ..HelperLimits::default() },
+            soft_files: Some(1_024),
             mark: Mark::new(StartMark::new(HomeMark::of(&[b"home"]), 1), 2),
             grace: Duration::from_millis(500),
         };

@@ -25,6 +25,7 @@ use super::stages::{Stage, Stages};
 use super::system::{self, ChildrenChanged};
 use super::{cgroup, namespace, proc, process};
 use crate::clock::Clock;
+use crate::descriptors;
 use crate::policy;
 
 /// The first argument that makes the skein program a guard.
@@ -349,6 +350,11 @@ fn become_helper(plan: &Plan, pipes: &[OwnedFd; 3], say: &mut impl Write) -> Fai
         return Failure::new(Step::WorkingDirectory, &error);
     }
     // Last, so that little of ours is left to be done within them.
+    if let Some(soft) = plan.soft_files
+        && let Err(error) = descriptors::lower(soft)
+    {
+        return Failure::new(Step::Files, &error);
+    }
     if let Err((step, error)) = plan.limits.set() {
         return Failure::new(step, &error);
     }

@@ -31,6 +31,7 @@ use super::{
     Containment, HelperLimits, HelperSpec, ProcessError, ProcessHost, Stage, StdioSpec, environment, guard,
     limits, proc, system,
 };
+use crate::descriptors;
 use crate::policy;
 
 /// A running helper with everything it starts.
@@ -255,6 +256,7 @@ fn plan(
         cgroup_forced: host.is_forced() || limits.by_group != HelperLimits::default(),
         namespace: host.options.containment == Containment::Namespace,
         limits: limits.by_process,
+        soft_files: descriptors::of_programs(),
         mark,
         grace: host.options.stop_grace,
     }

@@ -40,7 +40,14 @@ fn command(setup: &Setup) -> anyhow::Result<Command> {
         command.args(rest).env_remove(process::MARK);
         return Ok(command);
     }
-    let mut command = Command::new(paths::skein()?);
+    let mut command = match setup.soft_files {
+        None => Command::new(paths::skein()?),
+        Some(most) => {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", "ulimit -Sn \"$0\" && exec \"$@\"", &most.to_string()]).arg(paths::skein()?);
+            shell
+        }
+    };
     command.env(process::MARK, &setup.mark);
     Ok(command)
 }

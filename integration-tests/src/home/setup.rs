@@ -21,6 +21,8 @@ pub struct Setup {
     pub(super) histories: Option<(Size, u64)>,
     /// The server is PID 1 of a namespace.
     pub(super) pid_one: bool,
+    /// The soft limit of open files that the server is started with.
+    pub(super) soft_files: Option<u64>,
 }
 
 /// A helper of the configuration.
@@ -33,7 +35,14 @@ pub struct Helper {
 impl Default for Setup {
     fn default() -> Self {
         let mark = Uuid::now_v7().simple().to_string();
-        Self { settings: Table::new(), env: BTreeMap::new(), mark, histories: None, pid_one: false }
+        Self {
+            settings: Table::new(),
+            env: BTreeMap::new(),
+            mark,
+            histories: None,
+            pid_one: false,
+            soft_files: None,
+        }
     }
 }
 
@@ -62,6 +71,13 @@ impl Setup {
     #[must_use]
     pub fn histories(mut self, size: Size, seed: u64) -> Self {
         self.histories = Some((size, seed));
+        self
+    }
+
+    /// Starts the server with a soft limit of open files.
+    #[must_use]
+    pub fn soft_files(mut self, most: u64) -> Self {
+        self.soft_files = Some(most);
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::json;
 use skein_integration_tests::home::{Helper, Home};
 use skein_integration_tests::process::resident;
@@ -45,6 +45,29 @@ async fn the_servers_secrets_and_descriptors_stay_with_the_server() -> Result<()
     }
     let open = text(&client.tool(thread, "helper", "fds", json!({})).await?);
     assert_eq!(open, "[0,1,2]");
+    home.finish().await
+}
+
+/// The soft and the hard limit of open files of a process, in the kernel's words.
+fn file_limits(pid: u32) -> Result<[String; 2]> {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits"))?;
+    let line =
+        limits.lines().find_map(|line| line.strip_prefix("Max open files")).context("no such limit")?;
+    let mut words = line.split_whitespace().map(str::to_owned);
+    words.next().zip(words.next()).map(|(soft, hard)| [soft, hard]).context("no such limit")
+}
+
+#[tokio::test]
+async fn a_server_may_open_as_many_files_as_the_system_lets_it_and_a_helper_as_many_as_the_user() -> Result<()>
+{
+    let home = Home::setup().soft_files(256).helper(Helper::named("helper")?).start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    let pid = text(&client.tool(thread, "helper", "pid", json!({})).await?);
+    let [soft, hard] = file_limits(home.pid())?;
+    assert!(soft == hard || soft.parse::<u64>()? == 1 << 20, "{soft} of {hard}");
+    assert_ne!(soft, "256");
+    assert_eq!(file_limits(pid.parse()?)?, ["256".to_owned(), hard]);
     home.finish().await
 }
 
