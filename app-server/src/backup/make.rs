@@ -53,7 +53,7 @@ pub struct Made {
     pub bytes: u64,
     /// Bytes of the backup.
     pub size: u64,
-    /// What is not in it. Without any it is complete.
+    /// Files of the home that are missing from the backup. An empty list means a complete backup.
     pub left_out: Vec<LeftOut>,
 }
 
@@ -262,13 +262,13 @@ impl<W: Write> Archive<W> {
         if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(BackupError::io(path)(error)) }
     }
 
-    /// A file that does not change, when it is there.
+    /// Adds a file that does not change, if it exists.
     fn add_whole(&mut self, paths: &HomePaths, name: &str) -> Result<(), BackupError> {
         let path = paths.root().join(name);
         self.add_file(name, &path, &path)
     }
 
-    /// What stands at `real`, by its name in the home.
+    /// Adds the file at `real` under its name in the home.
     fn add_file(&mut self, name: &str, path: &Path, real: &Path) -> Result<(), BackupError> {
         match open(real)? {
             Found::Nothing => Ok(()),

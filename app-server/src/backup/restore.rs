@@ -2,7 +2,8 @@
 //!
 //! The backup is read twice: first it is checked, with nothing changed; then it is unpacked into `restore.new` in the home.
 //! When all of that is on disk the folder is renamed to `restore.ready`: from then on the restore is decided. Its files
-//! are moved to their places, also to another file system, and until the last one has come no server starts there. Whoever is cut off runs it again.
+//! are moved to their places, also to another file system, and no server starts there before the last
+//! one has arrived. A restore that was interrupted goes on when it is run again.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};

@@ -161,7 +161,7 @@ impl Place {
     /// Fails where another process serves the home and this start has `-c` settings about threads, which then hold for nobody.
     ///
     /// # Errors
-    /// What would not hold, and what to do.
+    /// Names the settings that would have no effect, and the way out.
     pub(super) fn settings_hold(&self) -> anyhow::Result<()> {
         if self.server.is_some() || !ClientSettings::of(&self.config, &self.start.settings).of_threads {
             return Ok(());

@@ -107,14 +107,14 @@ impl Printer {
     }
 }
 
-/// What both directions of a link use.
+/// The state that both directions of a link share.
 struct Shared {
     session: RefCell<Session>,
     for_server: Notify,
     for_client: Notify,
     /// When the server is to be asked again.
     again_at: Cell<Option<Instant>>,
-    /// What the client was started with.
+    /// The client's command line.
     flags: Flags,
 }
 

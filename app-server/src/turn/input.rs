@@ -28,14 +28,9 @@ pub(super) fn content(input: &[UserInput]) -> Vec<Content> {
 
 /// The files that a message names.
 pub(super) fn files(input: &[UserInput]) -> Vec<LocalFile> {
-    let file = |(at, piece): (usize, &UserInput)| match piece {
-        UserInput::LocalImage { path, .. } => Some(LocalFile { at, path: path.clone() }),
-        UserInput::Text { .. }
-        | UserInput::Image { .. }
-        | UserInput::Audio { .. }
-        | UserInput::LocalAudio { .. }
-        | UserInput::Skill { .. }
-        | UserInput::Mention { .. } => None,
+    let file = |(at, piece): (usize, &UserInput)| {
+        let UserInput::LocalImage { path, .. } = piece else { return None };
+        Some(LocalFile { at, path: path.clone() })
     };
     input.iter().enumerate().filter_map(file).collect()
 }

@@ -109,7 +109,7 @@ async fn helpers_of_a_start_are_those_of_its_client() -> Result<()> {
 }
 
 #[tokio::test]
-async fn settings_of_the_server_that_cannot_hold_are_told() -> Result<()> {
+async fn a_client_is_warned_of_settings_that_only_the_serving_process_can_have() -> Result<()> {
     let home = unserved_plain().await?;
     let first = Streams::start(&home.path()).await?;
     let mut second =

@@ -4,12 +4,12 @@ use bytes::{Buf, BytesMut};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_util::codec::Decoder;
 
-/// What a client has said.
+/// A line of the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
-    /// A text with something in it.
+    /// A text that is not blank.
     Text(Utf8Bytes),
-    /// What cannot be a message, and why.
+    /// The reason why the line cannot be a message.
     Bad(String),
 }
 

@@ -6,6 +6,8 @@
 //! On the next link the client is introduced again, its threads are resumed by number, and what was not answered is asked again
 //! where that does no harm.
 
+mod answered;
+mod asked;
 mod comeback;
 mod followed;
 mod hello;
@@ -24,21 +26,17 @@ use skein_protocol::envelope::{self, Incoming};
 use skein_protocol::error::WireError;
 use skein_protocol::event::{ConfigWarningNotification, ServerRequestResolvedNotification};
 use skein_protocol::ids::{RequestId, ThreadId};
-use skein_protocol::methods::{
-    Initialize, Initialized, SkeinConnectionLeave, ThreadFork, ThreadResume, ThreadStart, ThreadUnsubscribe,
-    TurnInterrupt, TurnStart, TurnSteer,
-};
+use skein_protocol::methods::{Initialized, TurnInterrupt};
 use skein_protocol::notifications::{ConfigWarning, ServerRequestResolved, SkeinHeartbeat, ThreadStarted};
 use skein_protocol::table::{ClientNotification, Method, Notification};
-use skein_protocol::thread::{ThreadResumeParams, ThreadStartParams, ThreadUnsubscribeParams};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use comeback::{Comeback, SERVER_STOPS};
-use followed::{Followed, Picture};
+use asked::{Asked, Kind};
+use comeback::Comeback;
+use followed::Followed;
 use hello::Hello;
 pub use own::Whose;
 use own::{ADVICE, Own};
-use repeat::Rule;
 
 /// The conversation of one client.
 #[derive(Debug, Default)]
@@ -77,37 +75,6 @@ enum State {
     Resuming(Comeback),
     /// Everything passes.
     Live,
-}
-
-/// A request that waits for its answer.
-#[derive(Debug)]
-struct Asked {
-    id: RequestId,
-    method: String,
-    line: Utf8Bytes,
-    kind: Kind,
-    rule: Rule,
-    /// A server that is gone was asked before, or has ended what it is about.
-    again: bool,
-}
-
-/// What an answer means for the bridge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Initialize,
-    /// Subscribes; the new thread is only in the server's memory.
-    Start,
-    Fork,
-    /// Subscribes to the thread, if the request can be read.
-    Resume {
-        thread: Option<ThreadId>,
-        observes: bool,
-    },
-    Unsubscribe(Option<ThreadId>),
-    Leave,
-    TurnStart,
-    TurnSteer,
-    Other,
 }
 
 /// A request of the server.
@@ -314,7 +281,7 @@ impl Session {
     }
 
     fn ask(&mut self, id: RequestId, method: &str, params: Option<&RawValue>, line: Utf8Bytes) {
-        let kind = kind(method, params);
+        let kind = Kind::of(method, params);
         let line = match kind {
             Kind::Initialize => self.hello.ask(&id, params).unwrap_or(line),
             Kind::TurnStart | Kind::TurnSteer => {
@@ -373,88 +340,6 @@ impl Session {
         thread.is_some_and(|followed| std::mem::take(&mut followed.told))
     }
 
-    /// The server answers.
-    fn answers(&mut self, id: &RequestId, answer: Result<&RawValue, WireError>, text: Utf8Bytes, now: i64) {
-        if self.is_own(id) {
-            return self.own_answer(id, answer, now);
-        }
-        let Some(at) = self.asked.iter().position(|asked| asked.id == *id) else { return self.tell(text) };
-        let mut asked = self.asked.remove(at);
-        if answer.as_ref().is_err_and(|error| error.reason() == SERVER_STOPS) {
-            // It was not done, and is asked of the next one.
-            (asked.rule, asked.again) = (Rule::Again, false);
-            return self.asked.insert(at, asked);
-        }
-        let text = match answer {
-            Ok(result) => self.granted(&asked, result, now).map_or(text, Utf8Bytes::from),
-            Err(error) if asked.again && asked.rule.is_done(&error) => {
-                envelope::response(id, &serde_json::json!({})).into()
-            }
-            Err(_) => text,
-        };
-        self.tell_answer(id, text);
-        if asked.kind == Kind::Initialize && self.hello.again().is_some() {
-            self.warn_of_settings(now);
-        }
-    }
-
-    /// Tells an answer. What waits behind it follows.
-    fn tell_answer(&mut self, id: &RequestId, text: Utf8Bytes) {
-        let Some(held) = &mut self.held else { return self.tell(text) };
-        let before = held.behind.len();
-        held.behind.retain(|waits| waits != id);
-        if held.behind.len() == before {
-            return self.tell(text);
-        }
-        self.to_client.push_back(text);
-        if held.behind.is_empty() {
-            self.release();
-        }
-    }
-
-    /// A request of the client was granted. What it is told where that is not the server's answer.
-    fn granted(&mut self, asked: &Asked, result: &RawValue, now: i64) -> Option<String> {
-        match asked.kind {
-            Kind::Initialize => {
-                self.hello.granted();
-                return (!self.hello.wants_numbers()).then(|| hello::plain_welcome(&asked.id, result))?;
-            }
-            Kind::Start => {
-                let thread = self.follow(result, false, now);
-                if let Some(followed) = thread.and_then(|thread| self.threads.get_mut(&thread)) {
-                    followed.start = params_of(&asked.line);
-                }
-            }
-            Kind::Fork => {
-                self.follow(result, false, now);
-            }
-            Kind::Resume { observes, .. } => {
-                self.follow(result, observes, now);
-            }
-            Kind::Unsubscribe(thread) => {
-                thread.map(|thread| self.threads.remove(&thread));
-                self.questions.retain(|question| question.thread.is_none() || question.thread != thread);
-            }
-            Kind::Leave => {
-                self.threads.clear();
-                self.questions.retain(|question| question.thread.is_none());
-            }
-            Kind::TurnStart | Kind::TurnSteer | Kind::Other => {}
-        }
-        None
-    }
-
-    /// The client is subscribed by an answer of its own. What it names of the client's questions is still open, and is put again
-    /// behind it: who has come back shows what it is asked, whatever it showed before.
-    fn follow(&mut self, result: &RawValue, observes: bool, now: i64) -> Option<ThreadId> {
-        let picture = Picture::read(result)?;
-        let thread = picture.id();
-        self.void(thread, picture.pending(), now);
-        self.questions.retain(|question| question.thread != Some(thread));
-        self.threads.insert(thread, picture.followed(observes));
-        Some(thread)
-    }
-
     /// Everything passes from here on: first what was asked before, then what has waited.
     fn go_live(&mut self) {
         self.state = State::Live;
@@ -472,34 +357,5 @@ impl Session {
         for asked in self.asked.iter_mut().skip(new) {
             asked.again = is_between && asked.method == TurnInterrupt::INFO.wire;
         }
-    }
-}
-
-/// The params of a request to start a thread.
-fn params_of(line: &str) -> Option<Box<ThreadStartParams>> {
-    match envelope::parse(line) {
-        Ok(Incoming::Request { params, .. }) => envelope::params(params).ok().map(Box::new),
-        Ok(_) | Err(_) => None,
-    }
-}
-
-fn kind(method: &str, params: Option<&RawValue>) -> Kind {
-    match method {
-        _ if method == Initialize::INFO.wire => Kind::Initialize,
-        _ if method == ThreadStart::INFO.wire => Kind::Start,
-        _ if method == ThreadFork::INFO.wire => Kind::Fork,
-        _ if method == ThreadResume::INFO.wire => {
-            let asked = envelope::params::<ThreadResumeParams>(params).ok();
-            let observes = asked.as_ref().and_then(|asked| asked.skein.as_ref()).is_some_and(|s| s.observe);
-            Kind::Resume { thread: asked.map(|asked| asked.thread_id), observes }
-        }
-        _ if method == ThreadUnsubscribe::INFO.wire => {
-            let asked = envelope::params::<ThreadUnsubscribeParams>(params).ok();
-            Kind::Unsubscribe(asked.map(|asked| asked.thread_id))
-        }
-        _ if method == SkeinConnectionLeave::INFO.wire => Kind::Leave,
-        _ if method == TurnStart::INFO.wire => Kind::TurnStart,
-        _ if method == TurnSteer::INFO.wire => Kind::TurnSteer,
-        _ => Kind::Other,
     }
 }

@@ -101,14 +101,9 @@ pub(super) fn first_words(turn: &Turn) -> Option<String> {
 
 /// The beginning of what the user said, as lists show it.
 pub(super) fn preview(content: &[UserInput]) -> String {
-    let text = content.iter().find_map(|input| match input {
-        UserInput::Text { text, .. } => Some(text.as_str()),
-        UserInput::Image { .. }
-        | UserInput::LocalImage { .. }
-        | UserInput::Audio { .. }
-        | UserInput::LocalAudio { .. }
-        | UserInput::Skill { .. }
-        | UserInput::Mention { .. } => None,
+    let text = content.iter().find_map(|input| {
+        let UserInput::Text { text, .. } = input else { return None };
+        Some(text.as_str())
     });
     text.unwrap_or_default().trim().chars().take(policy::PREVIEW_CHARS).collect()
 }

@@ -1,5 +1,5 @@
-//! What the start of this client says about its threads. The server may be another process, which was started with other `-c`
-//! settings: so the client's requests carry these, where the client itself says nothing.
+//! The settings of this client's command line that are about threads. The server may be another process with other `-c`
+//! settings, so the client's requests carry these, unless the request itself names the setting.
 
 use std::collections::BTreeMap;
 

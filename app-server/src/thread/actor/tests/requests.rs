@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use proptest::prelude::*;
-use skein_protocol::event::WarningNotification;
+use skein_protocol::event::{TurnCompletedNotification, WarningNotification};
 use skein_protocol::notifications::{TurnCompleted, TurnStarted, Warning};
 use skein_protocol::thread::{ThreadCompactStartResponse, ThreadRevertResponse};
 use skein_protocol::turn::{CodexErrorInfo, TurnStartResponse, TurnStatus, UserInput};
@@ -227,15 +227,23 @@ async fn a_turn_reads_only_what_came_since_the_last_one_however_long_the_convers
     bench.finish().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn results_that_no_model_has_read_survive_a_refusal_for_length() {
+/// The second turn of a thread, in which the request with a tool's result is too long so many times.
+async fn refused_for_length(times: usize) -> (Bench, TurnCompletedNotification) {
     let bench = listening();
     let (mut client, thread) = bench.started().await;
     client.turn(thread, "one").await;
     bench.listener.say_of_summaries("in short");
     bench.listener.will_say(Ok(vec![text("I look"), call("1")]));
-    bench.listener.will_say(Err(too_long()));
-    client.turn(thread, "two").await;
+    for _ in 0..times {
+        bench.listener.will_say(Err(too_long()));
+    }
+    let ended = client.turn(thread, "two").await;
+    (bench, ended)
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_that_no_model_has_read_survive_a_refusal_for_length() {
+    let (bench, _) = refused_for_length(1).await;
     let result = "result: there is no tool named none";
     let told = told(&bench);
     assert!(told[0].contains("in short") && told[0].contains("two"), "{told:?}");
@@ -245,14 +253,7 @@ async fn results_that_no_model_has_read_survive_a_refusal_for_length() {
 
 #[tokio::test(start_paused = true)]
 async fn results_that_are_too_long_by_themselves_become_part_of_the_summary() {
-    let bench = listening();
-    let (mut client, thread) = bench.started().await;
-    client.turn(thread, "one").await;
-    bench.listener.say_of_summaries("in short");
-    bench.listener.will_say(Ok(vec![text("I look"), call("1")]));
-    bench.listener.will_say(Err(too_long()));
-    bench.listener.will_say(Err(too_long()));
-    let ended = client.turn(thread, "two").await;
+    let (bench, ended) = refused_for_length(2).await;
     assert_eq!(ended.turn.status, TurnStatus::Completed);
     assert_eq!(told(&bench).len(), 1, "{:?}", told(&bench));
     bench.finish().await;

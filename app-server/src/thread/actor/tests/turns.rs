@@ -219,7 +219,7 @@ async fn input_for_a_thread_that_is_not_loaded_is_an_error_that_says_to_resume()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_model_that_nobody_knows_is_told_once_per_load_with_the_setting_that_says_its_window() {
+async fn an_unknown_model_is_warned_of_once_per_load_with_the_setting_for_its_window() {
     let bench = Bench::with(|config| config.every_model.window = None);
     let mut client = bench.client();
     let thread = client.start_with(json!({ "model": "own-model" })).await;

@@ -43,13 +43,19 @@ impl Owner {
         self.notify_item_completed(&turn_id, item, number);
     }
 
-    pub(super) fn delta(&mut self, item_id: ItemId, delta: String) {
-        let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
+    /// Adds a piece of text to an open item of the running turn, which is returned.
+    fn hear(&mut self, item_id: &ItemId, delta: &str) -> Option<TurnId> {
+        let turn_id = self.turn.as_ref().map(|turn| turn.id.clone())?;
         if let Some(journal) = &mut self.journal {
-            journal.history.hear(&item_id, &delta);
+            journal.history.hear(item_id, delta);
         }
-        self.append_to_snapshot(&item_id, &delta);
+        self.append_to_snapshot(item_id, delta);
         self.checkpoint_soon();
+        Some(turn_id)
+    }
+
+    pub(super) fn delta(&mut self, item_id: ItemId, delta: String) {
+        let Some(turn_id) = self.hear(&item_id, &delta) else { return };
         let params = AgentMessageDeltaNotification { delta, item_id, thread_id: self.id, turn_id };
         let notice = Notice::text(params, self.services.clock.wall());
         if let Some(journal) = &mut self.journal {
@@ -58,12 +64,7 @@ impl Owner {
     }
 
     pub(super) fn plan_delta(&mut self, item_id: ItemId, delta: String) {
-        let Some(turn_id) = self.turn.as_ref().map(|turn| turn.id.clone()) else { return };
-        if let Some(journal) = &mut self.journal {
-            journal.history.hear(&item_id, &delta);
-        }
-        self.append_to_snapshot(&item_id, &delta);
-        self.checkpoint_soon();
+        let Some(turn_id) = self.hear(&item_id, &delta) else { return };
         let params = PlanDeltaNotification { delta, item_id, thread_id: self.id, turn_id };
         self.notify::<ItemPlanDelta>(&params, None);
     }

@@ -1,0 +1,103 @@
+//! What the server's answers to the client change.
+
+use serde_json::value::RawValue;
+use skein_protocol::envelope;
+use skein_protocol::error::WireError;
+use skein_protocol::ids::{RequestId, ThreadId};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::asked::{Asked, Kind};
+use super::comeback::SERVER_STOPS;
+use super::followed::Picture;
+use super::repeat::Rule;
+use super::{Session, hello};
+
+impl Session {
+    /// The server answers.
+    pub(super) fn answers(
+        &mut self,
+        id: &RequestId,
+        answer: Result<&RawValue, WireError>,
+        text: Utf8Bytes,
+        now: i64,
+    ) {
+        if self.is_own(id) {
+            return self.own_answer(id, answer, now);
+        }
+        let Some(at) = self.asked.iter().position(|asked| asked.id == *id) else { return self.tell(text) };
+        let mut asked = self.asked.remove(at);
+        if answer.as_ref().is_err_and(|error| error.reason() == SERVER_STOPS) {
+            // It was not done, and is asked of the next one.
+            (asked.rule, asked.again) = (Rule::Again, false);
+            return self.asked.insert(at, asked);
+        }
+        let text = match answer {
+            Ok(result) => self.granted(&asked, result, now).map_or(text, Utf8Bytes::from),
+            Err(error) if asked.again && asked.rule.is_done(&error) => {
+                envelope::response(id, &serde_json::json!({})).into()
+            }
+            Err(_) => text,
+        };
+        self.tell_answer(id, text);
+        if asked.kind == Kind::Initialize && self.hello.again().is_some() {
+            self.warn_of_settings(now);
+        }
+    }
+
+    /// Tells an answer. What waits behind it follows.
+    fn tell_answer(&mut self, id: &RequestId, text: Utf8Bytes) {
+        let Some(held) = &mut self.held else { return self.tell(text) };
+        let before = held.behind.len();
+        held.behind.retain(|waits| waits != id);
+        if held.behind.len() == before {
+            return self.tell(text);
+        }
+        self.to_client.push_back(text);
+        if held.behind.is_empty() {
+            self.release();
+        }
+    }
+
+    /// A request of the client was granted. What it is told where that is not the server's answer.
+    fn granted(&mut self, asked: &Asked, result: &RawValue, now: i64) -> Option<String> {
+        match asked.kind {
+            Kind::Initialize => {
+                self.hello.granted();
+                return (!self.hello.wants_numbers()).then(|| hello::plain_welcome(&asked.id, result))?;
+            }
+            Kind::Start => {
+                let thread = self.follow(result, false, now);
+                if let Some(followed) = thread.and_then(|thread| self.threads.get_mut(&thread)) {
+                    followed.start = asked.start_params();
+                }
+            }
+            Kind::Fork => {
+                self.follow(result, false, now);
+            }
+            Kind::Resume { observes, .. } => {
+                self.follow(result, observes, now);
+            }
+            Kind::Unsubscribe(thread) => {
+                thread.map(|thread| self.threads.remove(&thread));
+                self.questions.retain(|question| question.thread.is_none() || question.thread != thread);
+            }
+            Kind::Leave => {
+                self.threads.clear();
+                self.questions.retain(|question| question.thread.is_none());
+            }
+            Kind::TurnStart | Kind::TurnSteer | Kind::Other => {}
+        }
+        None
+    }
+
+    /// The client is subscribed by an answer of its own. What it names of the client's questions is still open, and is put again
+    /// behind it: who has come back shows what it is asked, whatever it showed before.
+    fn follow(&mut self, result: &RawValue, observes: bool, now: i64) -> Option<ThreadId> {
+        let picture = Picture::read(result)?;
+        let thread = picture.id();
+        self.void(thread, picture.pending(), now);
+        self.questions.retain(|question| question.thread != Some(thread));
+        self.threads.insert(thread, picture.followed(observes));
+        Some(thread)
+    }
+}
