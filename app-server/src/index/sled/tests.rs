@@ -83,16 +83,11 @@ async fn threads(count: u128) -> Arc<MemoryStore> {
 }
 
 async fn say(store: &MemoryStore, n: u128) {
-    say_as(store, n, EventSeq(1), WallMs(i64::try_from(n).unwrap())).await;
-}
-
-/// The user says the thread's number, as record `seq`.
-async fn say_as(store: &MemoryStore, n: u128, seq: EventSeq, at: WallMs) {
     let thread = ThreadId::new(Uuid::from_u128(n));
     let input = vec![UserInput::text(format!("said {n}"))];
     let body = TurnStarted { turn_id: "t".into(), input, item_id: None, client_id: None }.into();
-    let (lease, before) = (Lease { thread, term: Term(seq.0) }, EventSeq(seq.0 - 1));
-    store.append(lease, before, vec![Record { seq, at, body }], Keep::Power).await.unwrap();
+    let record = Record { seq: EventSeq(1), at: WallMs(i64::try_from(n).unwrap()), body };
+    store.append(Lease { thread, term: Term(1) }, EventSeq(0), vec![record], Keep::Power).await.unwrap();
     is_known(store, thread).await;
 }
 
@@ -255,26 +250,33 @@ async fn a_comparison_that_is_broken_off_is_made_again() {
     fixture.stopped().await;
 }
 
+/// An index that is being made of nine threads. The three that were written last are in it, and were made first.
+fn half_made(dir: &TempDir, tasks: &Tasks) -> SledIndex {
+    let trees = Trees::open(&dir.path().join("index-3"), Schema::CURRENT).unwrap();
+    for (n, made) in [(1, 1), (2, 2), (3, 3)] {
+        trees.upsert(&row(n, made, 10 + made), EventSeq(2)).unwrap();
+    }
+    let state = State::Building { trees, earlier: None, at: Indexing { done: 3, total: 9 } };
+    SledIndex::new(HomePaths::new(dir.path()), BOOT, tasks, state, Arc::default())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_page_of_old_threads_that_were_written_last_waits_for_newer_ones() {
-    let store = threads(9).await;
-    for n in 1..=3 {
-        say_as(&store, n, EventSeq(2), WallMs(10 + i64::try_from(n).unwrap())).await;
-    }
-    let disk = Arc::new(Disk::over(store));
-    disk.hold_reads_from_the_end();
-    let fixture = Fixture::of_boot(tempfile::tempdir().unwrap(), BOOT, Arc::<Disk>::clone(&disk) as _);
-    fixture.until(|state| matches!(state, State::Building { .. })).await;
-    disk.let_read_from_the_end(3);
-    fixture.until(|state| matches!(state, State::Building { at: Indexing { done: 3, .. }, .. })).await;
-    let two = ThreadFilter::default();
-    let index = fixture.index.clone();
-    let mut enough = std::pin::pin!(index.candidates_are_in(&two, None, 2));
-    // The look at the index is made on another thread; nothing that it finds is enough.
-    assert!(timeout(Duration::from_millis(50), &mut enough).await.is_err(), "1, 2 and 3 are no newest page");
-    disk.release_reads_from_the_end();
+    let (dir, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
+    let index = half_made(&dir, &tasks);
+    let by_change = ThreadFilter { sort: SortKey::Updated, ..ThreadFilter::default() };
+    // Who was not written after them was not changed after them.
+    timeout(Duration::from_secs(20), index.candidates_are_in(&by_change, None, 2)).await.unwrap();
+    let by_creation = ThreadFilter::default();
+    let mut enough = pin!(index.candidates_are_in(&by_creation, None, 2));
+    // The index is looked at on another thread; nothing that is found there is enough.
+    assert!(timeout(Duration::from_millis(50), &mut enough).await.is_err(), "others may be newer");
+    index.shared.state.send_modify(|state| {
+        let State::Building { trees, .. } = state else { panic!("{state:?}") };
+        *state = State::Ready { trees: trees.clone(), comparing: None };
+    });
     timeout(Duration::from_secs(20), enough).await.unwrap();
-    fixture.stopped().await;
+    tasks.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
