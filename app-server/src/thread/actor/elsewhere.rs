@@ -6,7 +6,7 @@ use std::sync::Arc;
 use skein_protocol::event::{
     ThreadArchivedNotification, ThreadDeletedNotification, ThreadUnarchivedNotification,
 };
-use skein_protocol::ids::EventSeq;
+use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::notifications::{ThreadArchived, ThreadDeleted, ThreadUnarchived};
 use skein_protocol::table::Scope;
 use skein_protocol::thread::ThreadStatus;
@@ -107,8 +107,9 @@ impl Owner {
             self.follow_ups.push_back(Event::Moved);
             return;
         };
-        let (row, as_of) = (journal.history.row(), journal.seq());
-        let moving = carry(Arc::clone(&self.services), row, as_of, to);
+        // A history whose beginning is lost is in no list, as after a rebuild.
+        let row = journal.history.is_materialised().then(|| (journal.history.row(), journal.seq()));
+        let moving = carry(Arc::clone(&self.services), self.id, row, to);
         let moving = self.services.tasks.spawn(format!("move/{}", self.id), moving);
         self.children.spawn(format!("await-move/{}", self.id), async move {
             let outcome = moving.await.unwrap_or_else(|panic| {
@@ -194,8 +195,13 @@ impl Owner {
 }
 
 /// Puts the rollout there, then sets the row as the place is now, so that a list that is asked for after the answer shows it.
-async fn carry(services: Arc<Services>, row: ThreadRow, as_of: EventSeq, to: Destination) -> Outcome {
-    let (thread, store) = (row.id, &services.store);
+async fn carry(
+    services: Arc<Services>,
+    thread: ThreadId,
+    row: Option<(ThreadRow, EventSeq)>,
+    to: Destination,
+) -> Outcome {
+    let store = &services.store;
     let lease = Lease { thread, term: services.term };
     let moved: Result<(), MoveError> = match to {
         Destination::Archive => store.move_to(lease, Shelf::Archive).await,
@@ -203,7 +209,12 @@ async fn carry(services: Arc<Services>, row: ThreadRow, as_of: EventSeq, to: Des
         Destination::Trash => store.trash(lease, services.clock.wall()).await,
     };
     let setting = Arc::clone(&services);
-    let set = async move { rebuild::put_row(&*setting.store, &*setting.index, row, as_of).await };
+    let set = async move {
+        match row {
+            Some((row, as_of)) => rebuild::put_row(&*setting.store, &*setting.index, row, as_of).await,
+            None => rebuild::compare(&*setting.store, &*setting.index, thread).await,
+        }
+    };
     let listed = moment::set(&services.tasks, thread, set).await;
     Outcome { moved: moved.map_err(|error| error.to_string()), listed }
 }

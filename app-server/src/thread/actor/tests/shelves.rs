@@ -411,3 +411,21 @@ async fn of_two_starts_of_one_thread_one_is_refused_and_changes_nothing() {
     assert_eq!(first.resume(thread).await.cwd.to_string(), "/a");
     bench.finish().await;
 }
+
+#[tokio::test]
+async fn a_thread_of_which_only_the_last_record_is_left_is_in_no_list_when_it_is_archived() {
+    let first = Bench::on_files();
+    let thread = first.stored().await;
+    let whole = String::from_utf8(first.file(thread)).unwrap();
+    let last = whole.lines().last().unwrap();
+    first.overwrite(thread, format!("{last}\n").as_bytes());
+    let bench = first.after_a_crash();
+    let mut client = bench.client();
+    let archived = client.archive(thread);
+    client.answer::<serde_json::Value>(archived).await.unwrap();
+    bench.gone(thread).await;
+    assert_eq!(bench.services.store.shelf(thread).await.unwrap(), Shelf::Archive);
+    // An index that is made anew has no row of it either.
+    assert_eq!(lists(&bench).await, <[Vec<ThreadId>; 2]>::default());
+    bench.finish().await;
+}
