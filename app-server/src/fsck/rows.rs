@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use serde_json::{Map, Value};
 use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::finding::{Finding, IndexLook, Kind, Outcome};
@@ -20,6 +21,16 @@ pub struct Rows<'a> {
     pub store: &'a dyn RolloutStore,
     pub tasks: &'a Tasks,
     pub order: &'a Order,
+}
+
+/// The members in which two rows differ.
+fn differing(one: &ThreadRow, other: &ThreadRow) -> Vec<String> {
+    let members = |row| match serde_json::to_value(row) {
+        Ok(Value::Object(members)) => members,
+        Ok(_) | Err(_) => Map::new(),
+    };
+    let (one, other) = (members(one), members(other));
+    one.iter().filter(|(name, value)| other.get(*name) != Some(value)).map(|(name, _)| name.clone()).collect()
 }
 
 /// What is said of a thread: as a list shows it, and of which record.
@@ -78,7 +89,8 @@ impl Rows<'_> {
                 if as_of != head {
                     new(Kind::StaleRow, format!("its row is of record {as_of}, and the last one is {head}"))
                 } else if told != row {
-                    new(Kind::StaleRow, "its row says other things than the rollout".to_owned())
+                    let members = differing(&told, &row).join(", ");
+                    new(Kind::StaleRow, format!("its row differs from the rollout in: {members}"))
                 } else {
                     None
                 }

@@ -62,6 +62,8 @@ async fn a_row_on_the_wrong_shelf_is_set() {
     let to = made.write("archived/0a", "x", b"").with_file_name(format!("{}.jsonl", thread(KEPT)));
     fs::remove_file(to.with_file_name("x")).unwrap();
     fs::rename(made.kept(), to).unwrap();
+    let found = made.look(Mend::No).await.1;
+    assert_eq!(found[0].detail, "its row differs from the rollout in: archived");
     is_named_and_mended(&made, Kind::StaleRow, thread(KEPT)).await;
 }
 
