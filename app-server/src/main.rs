@@ -7,12 +7,14 @@ mod cli;
 use std::process::ExitCode;
 
 use skein_app_server::helpers::guard;
+use skein_app_server::telemetry::FlushAtEnd;
 
 fn main() -> ExitCode {
     // Before anything else: a guard must be small and have one thread.
     if let Some(code) = guard::run_if_asked() {
         return code;
     }
+    let _flush = FlushAtEnd;
     if cli::codex::is_called() {
         return cli::code(cli::codex::parse().run());
     }

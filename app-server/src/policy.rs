@@ -27,6 +27,13 @@ pub const SEARCH_THREADS: usize = 2;
 /// Threads that make the text index at once: it writes one file.
 pub const TEXTS_THREADS: usize = 1;
 
+/// Bytes of log lines that wait for stderr; as many again are being written. Lines above that are dropped and counted. Origin:
+/// guess; some 8,000 lines, far more than a terminal or a pipe is behind.
+pub const LOG_QUEUE_BYTES: usize = 1 << 20;
+/// How long the end of a process waits for its log lines to be written. Origin: guess; a reader that takes nothing for so long
+/// takes nothing, and an exit must stay quick.
+pub const LOG_FLUSH: Duration = Duration::from_millis(500);
+
 // --- thread ---
 
 /// How often one call is judged, where its tool changes between the decision and the call. Origin: a guess; twice is rare, and

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 #[cfg(test)]
@@ -19,6 +20,14 @@ use crate::policy;
 
 /// What a task is called in logs.
 pub type TaskName = Cow<'static, str>;
+
+/// Starts a thread that lives as long as the process, for work that must go on without a runtime and that nobody joins.
+///
+/// # Errors
+/// When the system refuses another thread.
+pub fn thread(name: &'static str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
 
 /// The bounded pools of threads that may block. One slow kind of work cannot starve another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,13 @@
-//! Logs: what a line looks like and which lines are written. They go to stderr; stdout belongs to the answer.
+//! Logs: what a line looks like and which lines are written. They go to stderr; stdout belongs to the answer. The lines of a server
+//! go through a queue, as nobody may read its stderr.
 
+mod queue;
+
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::panic::PanicHookInfo;
+use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use tracing_subscriber::EnvFilter;
@@ -11,6 +17,8 @@ use tracing_subscriber::fmt::format::{DefaultFields, Format, Full, Writer};
 use tracing_subscriber::fmt::time::FormatTime;
 
 use crate::clock::{Clock, WallMs};
+use crate::{policy, tasks};
+use queue::LogQueue;
 
 /// The variable with the filter, such as `debug` or `skein_app_server::thread=trace,warn`.
 pub const FILTER: &str = "SKEIN_LOG";
@@ -20,19 +28,98 @@ pub const FILTER: &str = "SKEIN_LOG";
 /// beside our line.
 const DEFAULT_FILTER: &str = "info,rmcp=warn,rmcp::service=off,rmcp::transport::worker=off";
 
-/// Writes lines `TIMESTAMP LEVEL target: text` to stderr from now on, those of level info and above unless
-/// [`FILTER`] says otherwise. A second call in one process changes nothing.
-pub fn start() {
-    let lines = lines().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
-    // An error says that somebody else has set up logs in this process: theirs stay.
-    let _ = lines.try_init();
+/// The queue before stderr; `None` inside if its thread could not be started.
+static QUEUE: OnceLock<Option<LogQueue>> = OnceLock::new();
+
+/// How lines get to stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stderr {
+    /// Each line waits until it is written: for a command that does one thing for its caller.
+    Direct,
+    /// Lines wait in a queue, and whoever logs goes on: for a server, which has others to serve.
+    Queued,
 }
 
-/// The same for whoever is started by a program that shows its user each error and each line of another form: everything is one
-/// line, also the words of a panic, and nothing is above warn.
+/// Writes lines `TIMESTAMP LEVEL target: text` to stderr from now on, those of level info and above unless
+/// [`FILTER`] says otherwise. A second call in one process changes nothing.
+pub fn start(stderr: Stderr) {
+    let lines = lines().with_ansi(std::io::stderr().is_terminal());
+    // An error says that somebody else has set up logs in this process: theirs stay.
+    let _ = match stderr {
+        Stderr::Direct => lines.with_writer(std::io::stderr).try_init(),
+        Stderr::Queued => {
+            start_queue();
+            std::panic::set_hook(Box::new(|panic| write(&panicked(panic))));
+            lines.with_writer(|| Out).try_init()
+        }
+    };
+}
+
+/// The same through the queue, for whoever is started by a program that shows its user each error and each line of another form:
+/// everything is one line, also the words of a panic, and nothing is above warn.
 pub fn start_in_lines() {
+    start_queue();
+    // As in `start`.
     let _ = lines().with_ansi(false).with_writer(|| InLines).try_init();
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+}
+
+/// Writes whole lines to stderr, behind the log lines that wait for it. Nobody may read it: that is no error.
+pub fn write(lines: &str) {
+    match queue() {
+        Some(queue) => queue.add(lines.as_bytes()),
+        // There is no other place to report that.
+        None => drop(io::stderr().lock().write_all(lines.as_bytes())),
+    }
+}
+
+/// Gives the lines that wait a short while to be written, before the process ends.
+pub fn flush() {
+    if let Some(queue) = queue() {
+        queue.flush(policy::LOG_FLUSH);
+    }
+}
+
+/// Does [`flush`] when it is dropped, also by a panic.
+#[derive(Debug)]
+pub struct FlushAtEnd;
+
+impl Drop for FlushAtEnd {
+    fn drop(&mut self) {
+        flush();
+    }
+}
+
+fn queue() -> Option<&'static LogQueue> {
+    QUEUE.get()?.as_ref()
+}
+
+fn start_queue() {
+    QUEUE.get_or_init(|| {
+        let queue = LogQueue::new(policy::LOG_QUEUE_BYTES);
+        let writes = queue.clone();
+        let started = tasks::thread("skein-log", move || writes.write_to(io::stderr(), dropped));
+        started.is_ok().then_some(queue)
+    });
+}
+
+/// The line that stands for lines that were dropped.
+fn dropped(number: u64) -> String {
+    let mut time = String::new();
+    // A text takes whatever is written.
+    Wall.format_time(&mut Writer::new(&mut time)).ok();
+    format!("{time}  WARN {}: nobody read stderr in time; dropped log lines: {number}\n", module_path!())
+}
+
+/// What the standard library says of a panic.
+fn panicked(panic: &PanicHookInfo<'_>) -> String {
+    let thread = std::thread::current();
+    let mut said = format!("\nthread '{}' {panic}\n", thread.name().unwrap_or("<unnamed>"));
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        said.push_str(&format!("stack backtrace:\n{backtrace}\n"));
+    }
+    said
 }
 
 fn lines() -> SubscriberBuilder<DefaultFields, Format<Full, Wall>, EnvFilter> {
@@ -48,16 +135,30 @@ fn lines() -> SubscriberBuilder<DefaultFields, Format<Full, Wall>, EnvFilter> {
 }
 
 /// Takes one record at a time, as the formatter hands it over.
-struct InLines;
+struct Out;
 
-impl Write for InLines {
+impl Write for Out {
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
-        std::io::stderr().write_all(in_line(&String::from_utf8_lossy(record)).as_bytes())?;
+        write(&String::from_utf8_lossy(record));
         Ok(record.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        std::io::stderr().flush()
+        Ok(())
+    }
+}
+
+/// The same, for records that have to be one line.
+struct InLines;
+
+impl Write for InLines {
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        write(&in_line(&String::from_utf8_lossy(record)));
+        Ok(record.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -85,6 +186,13 @@ impl FormatTime for Wall {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dropped_lines_are_reported_as_a_record_of_level_warn() {
+        let line = dropped(7);
+        assert!(line.contains("Z  WARN skein_app_server::telemetry: nobody read stderr"), "{line}");
+        assert_eq!(in_line(&line), line, "a client of Codex takes it as it is");
+    }
 
     #[test]
     fn a_record_is_one_line_of_level_warn_at_most() {

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -182,6 +183,16 @@ impl Streams {
     /// Closes its stderr, as programs do that want nothing of it.
     pub fn close_errors(&mut self) {
         self.errors = None;
+    }
+
+    /// Makes the pipe of its stderr hold one page: nobody reads from it, so it is full soon.
+    ///
+    /// # Errors
+    /// When it is closed.
+    pub fn narrow_errors(&self) -> anyhow::Result<()> {
+        let errors = self.errors.as_ref().context("its stderr is closed")?;
+        fcntl(errors, FcntlArg::F_SETPIPE_SZ(4096)).context("the pipe of stderr")?;
+        Ok(())
     }
 
     /// Sends a signal to its process.

@@ -9,7 +9,8 @@ use clap::{Args, Subcommand};
 use skein_app_server::clock::Clock;
 use skein_app_server::config::{ClientSettings, Config, STDIO};
 use skein_app_server::home::{HomeError, SERVE};
-use skein_app_server::{Server, StartError, policy, telemetry};
+use skein_app_server::telemetry::{self, Stderr};
+use skein_app_server::{Server, StartError, policy};
 use tokio::net::UnixStream;
 use tokio::runtime;
 
@@ -55,17 +56,17 @@ impl AppServer {
     /// The same, for who prints no word of its own.
     pub fn speak(self) -> anyhow::Result<ExitCode> {
         if let Some(Command::Proxy(proxy)) = self.command {
-            telemetry::start();
+            telemetry::start(Stderr::Queued);
             return proxy.run(&self.start);
         }
         if let Some(path) = self.listen.as_deref().and_then(socket::named) {
-            telemetry::start();
+            telemetry::start(Stderr::Queued);
             return socket::listen(path, self.start, Others::Join);
         }
         if let Some(listen) = self.listen.filter(|listen| listen != STDIO) {
             return Serve::new(listen, self.start).run();
         }
-        telemetry::start();
+        telemetry::start(Stderr::Queued);
         let config = self.start.clone().load(Some(STDIO.to_owned()))?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
         let done = runtime.block_on(speak(Place::new(self.start, config, Others::Join)));

@@ -93,6 +93,7 @@ pub fn parse() -> Codex {
         if is_server && error.use_stderr() {
             telemetry::start_in_lines();
             tracing::warn!("{error}");
+            telemetry::flush();
             std::process::exit(error.exit_code());
         }
         error.exit()

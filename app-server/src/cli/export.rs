@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use skein_app_server::export::{self, ExportError, Exported, Format};
 use skein_app_server::home::FILE_MODE;
-use skein_app_server::telemetry;
+use skein_app_server::telemetry::{self, Stderr};
 use skein_protocol::ids::ThreadId;
 
 use super::out::Foreign;
@@ -42,7 +42,7 @@ enum Words {
 
 impl Export {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        telemetry::start();
+        telemetry::start(Stderr::Direct);
         let home = home(self.home.as_ref())?;
         let format = match self.format {
             Words::Jsonl => Format::Jsonl,

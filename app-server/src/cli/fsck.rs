@@ -11,7 +11,7 @@ use serde_json::json;
 use skein_app_server::fsck::blobs::Unnamed;
 use skein_app_server::fsck::finding::Summary;
 use skein_app_server::fsck::{self, Gc, Mend, Order, Told};
-use skein_app_server::telemetry;
+use skein_app_server::telemetry::{self, Stderr};
 use skein_protocol::ids::ThreadId;
 
 use super::{home, print_line, say};
@@ -44,7 +44,7 @@ pub struct Fsck {
 impl Fsck {
     /// Exit codes are those of fsck(8).
     pub async fn run(self) -> ExitCode {
-        telemetry::start();
+        telemetry::start(Stderr::Direct);
         match self.check().await {
             Ok(summary) => ExitCode::from(summary.exit_code()),
             Err(error) => {

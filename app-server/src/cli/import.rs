@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 use skein_app_server::import::{self, ImportError, Progress, Report};
-use skein_app_server::telemetry;
+use skein_app_server::telemetry::{self, Stderr};
 
 use super::progress::Shown;
 use super::{home, home_alone, out, print_line, say};
@@ -26,7 +26,7 @@ pub struct Import {
 
 impl Import {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        telemetry::start();
+        telemetry::start(Stderr::Direct);
         let home = home(self.home.as_ref())?;
         let mut shown = Shown::of("rollouts", self.json);
         let done = import::run(&self.from, &home, |Progress { done, total }| shown.at(done, total)).await;

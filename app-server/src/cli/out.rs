@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::Context;
+use skein_app_server::telemetry;
 
 /// Prints a line to stdout; a line feed in it is shown. A reader that went away, as `head` does, is no error.
 ///
@@ -36,7 +37,7 @@ fn print(text: &str) -> anyhow::Result<()> {
 /// that changes nothing of what the program does.
 pub fn say(what: impl Display) {
     let text = lines(&format!("skein: {what}")).trim_end().replace('\n', "\n  ");
-    writeln!(io::stderr().lock(), "{text}").ok();
+    telemetry::write(&format!("{text}\n"));
 }
 
 /// A path as JSON shows it, which has no word for bytes that are no text.

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 use skein_app_server::index::Indexing;
 use skein_app_server::reindex::{self, ReindexError, Reindexed};
-use skein_app_server::telemetry;
+use skein_app_server::telemetry::{self, Stderr};
 
 use super::progress::Shown;
 use super::{home, home_alone, print_line};
@@ -24,7 +24,7 @@ pub struct Reindex {
 
 impl Reindex {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        telemetry::start();
+        telemetry::start(Stderr::Direct);
         let home = home(self.home.as_ref())?;
         let mut shown = Shown::of("histories", self.json);
         let done = reindex::run(&home, |Indexing { done, total }| shown.at(done, total)).await;

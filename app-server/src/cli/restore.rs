@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 use skein_app_server::backup::restore::{self, Restored};
 use skein_app_server::backup::{Progress, check};
-use skein_app_server::telemetry;
+use skein_app_server::telemetry::{self, Stderr};
 
 use super::progress::Shown;
 use super::{home, home_alone, print_line};
@@ -30,7 +30,7 @@ pub struct Restore {
 
 impl Restore {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        telemetry::start();
+        telemetry::start(Stderr::Direct);
         let root = home(self.home.as_ref())?;
         restore::may(&root, self.force)?;
         let mut shown = Shown::in_steps("files", self.json);

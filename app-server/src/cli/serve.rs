@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use skein_app_server::config::{Config, Flags, STDIO};
-use skein_app_server::telemetry;
+use skein_app_server::telemetry::{self, Stderr};
 use skein_app_server::{Server, StartError};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -71,7 +71,7 @@ impl Serve {
     }
 
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        telemetry::start();
+        telemetry::start(Stderr::Queued);
         anyhow::ensure!(
             self.listen.as_deref() != Some(STDIO),
             "skein serve does not speak on standard streams; skein app-server does"

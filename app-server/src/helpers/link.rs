@@ -12,6 +12,9 @@ use super::proc::Process;
 use super::{ExitReport, HelperProcess, HelperSpec, MASK, Pipes, ProcessError, ProcessHost, Transport};
 use crate::policy;
 
+/// Stands between a reason and the last lines of the helper's stderr.
+const STDERR_TAIL: &str = "; its stderr ends with:\n";
+
 /// A helper that has been started, or can be asked.
 #[derive(Debug)]
 pub enum Link {
@@ -124,7 +127,7 @@ impl Link {
             Self::Process(process) => process.stderr_tail(),
             Self::Http(_) => String::new(),
         };
-        if said.is_empty() { why } else { format!("{why}; its stderr ends with:\n{said}") }
+        if said.is_empty() { why } else { format!("{why}{STDERR_TAIL}{said}") }
     }
 
     /// Whether what went wrong was about who we are.
@@ -168,6 +171,11 @@ impl Link {
             }
         }
     }
+}
+
+/// A reason without the last lines of the helper's stderr.
+pub fn without_stderr(why: &str) -> &str {
+    why.split_once(STDERR_TAIL).map_or(why, |(why, _)| why)
 }
 
 /// Why a helper is not started whose settings have masks.

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::host::Counted;
 use super::life::{Duty, Effect, Event, Fault, Life, Rules};
-use super::link::{Link, Wire};
+use super::link::{Link, Wire, without_stderr};
 use super::mcp::{Asked, Line, Offers, Session};
 use super::{ExitReport, HelperSpec, OnUnresponsive, ProcessHost};
 use crate::policy;
@@ -205,7 +205,9 @@ impl Supervisor {
                     session.give_up_calls();
                 }
             }
-            Effect::GivenUp => tracing::warn!(helper = self.spec.name, why = self.why, "it is given up"),
+            Effect::GivenUp => {
+                tracing::warn!(helper = self.spec.name, why = without_stderr(&self.why), "it is given up");
+            }
             Effect::Over => {
                 self.counted = None;
                 let over = self.report.take().unwrap_or_else(|| ExitReport::nothing(&self.spec.name));
@@ -393,7 +395,9 @@ impl Supervisor {
         let ended = if was_ready { Failure::OfReady } else { Failure::OfStart };
         let failure = if state == HelperState::Broken { Failure::Final } else { ended };
         if state != HelperState::Stopping {
-            tracing::info!(helper = self.spec.name, why = self.why, "it has failed");
+            // The last lines of its stderr are long, and mostly the same at each try.
+            let why = if self.announced.has_failed() { without_stderr(&self.why) } else { &self.why };
+            tracing::info!(helper = self.spec.name, why, "it has failed");
             if self.announced.fails(failure) {
                 self.announce(McpServerStartupState::Failed, Some(reason));
             }

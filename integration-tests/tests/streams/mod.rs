@@ -4,6 +4,7 @@ mod ends;
 mod leaving;
 mod settings;
 mod takeover;
+mod unread;
 
 use anyhow::{Context, Result};
 use serde_json::json;

@@ -25,6 +25,11 @@ impl Announced {
         !self.failed
     }
 
+    /// Whether a failure was announced, and a further one is the same news.
+    pub fn has_failed(self) -> bool {
+        self.failed
+    }
+
     /// It is ready.
     pub fn ready(&mut self) {
         self.failed = false;

@@ -1,0 +1,156 @@
+//! The log queue: lines that wait for stderr. One thread writes them, so that a stderr that nobody reads stops nobody else.
+//!
+//! `tracing-appender` has such a queue. It is not used here: its guard prints to stdout, which belongs to the protocol, if its
+//! queue is full at the end, and its bound counts lines, not bytes.
+
+use std::io::Write;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Lines on their way to a writer that may block. Clones share one queue. Nobody who adds a line waits.
+#[derive(Debug, Clone)]
+pub struct LogQueue(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    added: Condvar,
+    written: Condvar,
+    /// Bytes that may wait.
+    bound: usize,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Whole lines.
+    lines: Vec<u8>,
+    /// Lines that found no room, behind those that wait.
+    dropped: u64,
+    /// Lines are being written.
+    writes: bool,
+}
+
+impl LogQueue {
+    /// A queue that holds `bound` bytes, and one line more if it is empty. Somebody has to run [`LogQueue::write_to`].
+    pub fn new(bound: usize) -> Self {
+        Self(Arc::new(Shared { bound, ..Shared::default() }))
+    }
+
+    /// Adds whole lines, or counts them as dropped if there is no room.
+    pub fn add(&self, lines: &[u8]) {
+        let mut waiting = self.0.lock();
+        let is_full = waiting.lines.len().saturating_add(lines.len()) > self.0.bound;
+        // A line behind a gap waits until the writer has been told of the gap: lines stay in order.
+        if waiting.dropped > 0 || (is_full && !waiting.lines.is_empty()) {
+            waiting.dropped += 1;
+            return;
+        }
+        waiting.lines.extend_from_slice(lines);
+        self.0.added.notify_one();
+    }
+
+    /// Waits until everything has been written, at most for `bound`.
+    pub fn flush(&self, bound: Duration) {
+        let waiting = self.0.lock();
+        let is_left =
+            |waiting: &mut Waiting| waiting.writes || !waiting.lines.is_empty() || waiting.dropped > 0;
+        // Lines that are not written within the bound are lost with the process.
+        drop(self.0.written.wait_timeout_while(waiting, bound, is_left));
+    }
+
+    /// Writes lines for ever, and `gap` of their number where lines were dropped. Errors of the writer are passed over: there
+    /// is no other place to report them.
+    pub fn write_to(&self, mut out: impl Write, gap: impl Fn(u64) -> String) -> ! {
+        loop {
+            let (mut lines, dropped) = self.next();
+            if dropped > 0 {
+                lines.extend_from_slice(gap(dropped).as_bytes());
+            }
+            out.write_all(&lines).and_then(|()| out.flush()).ok();
+            self.0.lock().writes = false;
+            self.0.written.notify_all();
+        }
+    }
+
+    /// Waits for lines and takes them.
+    fn next(&self) -> (Vec<u8>, u64) {
+        let nothing = |waiting: &mut Waiting| waiting.lines.is_empty();
+        let waiting = self.0.added.wait_while(self.0.lock(), nothing);
+        let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+        waiting.writes = true;
+        (std::mem::take(&mut waiting.lines), std::mem::take(&mut waiting.dropped))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, PipeReader, pipe};
+
+    use super::*;
+    use crate::tasks;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// A queue whose lines go into a pipe.
+    fn queue(bound: usize) -> (LogQueue, BufReader<PipeReader>) {
+        let queue = LogQueue::new(bound);
+        let (reader, writer) = pipe().unwrap();
+        let writes = queue.clone();
+        let work = move || writes.write_to(writer, |dropped| format!("{dropped} dropped\n"));
+        tasks::thread("log", work).unwrap();
+        (queue, BufReader::new(reader))
+    }
+
+    #[test]
+    fn lines_are_written_in_order_before_a_flush_returns() {
+        let (queue, reader) = queue(1 << 20);
+        for number in 0..100 {
+            queue.add(format!("line {number}\n").as_bytes());
+        }
+        queue.flush(PATIENCE);
+        let lines: Vec<String> = reader.lines().take(100).map(Result::unwrap).collect();
+        assert_eq!(lines, (0..100).map(|number| format!("line {number}")).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn lines_that_nobody_takes_are_dropped_and_their_number_is_written_where_they_are_missing() {
+        let (queue, mut reader) = queue(64 << 10);
+        let line = [b"x".repeat(1023), b"\n".to_vec()].concat();
+        // The pipe holds 64 KiB, the queue as much, and the writer one queue more.
+        for _ in 0..1000 {
+            queue.add(&line);
+        }
+        queue.flush(Duration::from_millis(1));
+        let (mut lines, mut text) = (0, String::new());
+        let dropped = loop {
+            text.clear();
+            reader.read_line(&mut text).unwrap();
+            match text.strip_suffix(" dropped\n") {
+                None => lines += 1,
+                Some(dropped) => break dropped.parse::<u64>().unwrap(),
+            }
+        };
+        assert!(dropped > 500, "{dropped}");
+        assert_eq!(lines + dropped, 1000);
+        queue.flush(PATIENCE);
+        queue.add(b"and on\n");
+        text.clear();
+        reader.read_line(&mut text).unwrap();
+        assert_eq!(text, "and on\n");
+    }
+
+    #[test]
+    fn a_line_longer_than_the_bound_is_written_if_nothing_waits() {
+        let (queue, mut reader) = queue(4);
+        queue.add(b"longer\n");
+        let mut text = String::new();
+        reader.read_line(&mut text).unwrap();
+        assert_eq!(text, "longer\n");
+    }
+}
