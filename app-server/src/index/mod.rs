@@ -371,6 +371,9 @@ pub enum IndexError {
     /// The index cannot be opened or made anew.
     #[error("the list of threads is not available: {0}; threads can still be read and resumed by id")]
     Unavailable(String),
+    /// The disk is full, or refuses writes: the index that there is takes no change.
+    #[error("the list of threads cannot be saved: {0}; it can still be read")]
+    Unwritable(String),
 }
 
 /// How many rows a page has: the default where nothing is asked for, and never more than the maximum.

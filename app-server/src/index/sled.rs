@@ -24,6 +24,7 @@ use crate::policy;
 use crate::rollout::RolloutStore;
 use crate::tasks::{Pool, Tasks};
 
+mod full;
 mod keep;
 mod look;
 mod reindex;
@@ -120,8 +121,16 @@ enum State {
         trees: Trees,
         /// Power may have been lost: it is compared with the rollouts.
         comparing: Option<Indexing>,
+        /// Why the disk takes no change: it is read from, and what is set waits for room (`full.rs`).
+        unwritable: Option<String>,
     },
     Failed(String),
+}
+
+impl State {
+    fn ready(trees: Trees, comparing: Option<Indexing>) -> Self {
+        Self::Ready { trees, comparing, unwritable: None }
+    }
 }
 
 impl SledIndex {
@@ -168,7 +177,7 @@ impl SledIndex {
     ) -> Result<T, Broken> {
         let trees = trees.clone();
         let done = self.shared.tasks.blocking("index", Pool::Index, move || work(&trees)).await;
-        done.map_err(|panic| Broken(panic.to_string()))?
+        done.map_err(|panic| Broken::Damaged(panic.to_string()))?
     }
 
     /// Makes a change now, or when the index is open.
@@ -191,19 +200,19 @@ impl SledIndex {
         if let Some(earlier) = earlier {
             self.on_earlier(&earlier, Change::make_all(&changes)).await;
         }
-        self.on(&trees, Change::make_all(&changes)).await
+        match self.on(&trees, Change::make_all(&changes)).await {
+            Err(error @ IndexError::Unwritable(_)) => self.shared.wait_for_room(&changes, error),
+            made => made,
+        }
     }
 
-    /// Runs work on the index as it is now. What fails makes the index be set aside.
+    /// Runs work on the index as it is now. Damage makes the index be set aside; a disk that refuses a write does not.
     async fn on<T: Send + 'static>(
         &self,
         trees: &Trees,
         work: impl FnOnce(&Trees) -> Result<T, Broken> + Send + 'static,
     ) -> Result<T, IndexError> {
-        self.blocking(trees, work).await.map_err(|Broken(reason)| {
-            self.shared.broken.notify_one();
-            IndexError::Unavailable(reason)
-        })
+        self.blocking(trees, work).await.map_err(|broken| self.shared.note(broken))
     }
 
     /// Runs work on the index of an earlier form, which serves no longer when that fails.
@@ -214,7 +223,11 @@ impl SledIndex {
     ) -> Option<T> {
         match self.blocking(earlier, work).await {
             Ok(done) => Some(done),
-            Err(reason) => {
+            Err(Broken::Unwritable(reason)) => {
+                tracing::warn!(%reason, "the index of an earlier version takes no change");
+                None
+            }
+            Err(Broken::Damaged(reason)) => {
                 tracing::warn!(%reason, "the index of an earlier version serves no longer");
                 self.shared.state.send_modify(|state| {
                     if let State::Building { earlier, .. } = state {
@@ -290,19 +303,31 @@ impl Shared {
         let mut waiting = self.waiting();
         match &*self.state.borrow() {
             State::Building { trees, earlier, .. } => Ok(Some((trees.clone(), earlier.clone()))),
-            State::Ready { trees, .. } => Ok(Some((trees.clone(), None))),
+            State::Ready { trees, unwritable: None, .. } => Ok(Some((trees.clone(), None))),
             State::Failed(reason) => Err(IndexError::Unavailable(reason.clone())),
-            State::Opening if waiting.len().saturating_add(changes.len()) > policy::INDEX_WAITING => {
-                Err(IndexError::Unavailable("too many rows wait for it to open".to_owned()))
+            State::Opening | State::Ready { unwritable: Some(_), .. }
+                if waiting.len().saturating_add(changes.len()) > policy::INDEX_WAITING =>
+            {
+                Err(IndexError::Unavailable("too many rows wait for it".to_owned()))
             }
-            State::Opening => {
-                for change in changes {
-                    if waiting.get(&change.thread()).is_none_or(|there| change.follows(there)) {
-                        waiting.insert(change.thread(), change.clone());
-                    }
-                }
+            State::Opening | State::Ready { unwritable: Some(_), .. } => {
+                add(&mut waiting, changes);
                 Ok(None)
             }
+        }
+    }
+
+    /// Changes wait in memory, whatever the state.
+    fn wait(&self, changes: &[Change]) {
+        add(&mut self.waiting(), changes);
+    }
+}
+
+/// Adds changes to those that wait: of a thread the last one counts.
+fn add(waiting: &mut HashMap<ThreadId, Change>, changes: &[Change]) {
+    for change in changes {
+        if waiting.get(&change.thread()).is_none_or(|there| change.follows(there)) {
+            waiting.insert(change.thread(), change.clone());
         }
     }
 }
@@ -344,7 +369,7 @@ impl ThreadIndex for SledIndex {
             timeout(policy::INDEX_LIST_WAIT, self.candidates_are_in(&filter, from, limit)).await.ok();
             let state = self.shared.state.borrow().clone();
             match state {
-                State::Ready { trees, comparing } => break (trees, comparing),
+                State::Ready { trees, comparing, .. } => break (trees, comparing),
                 State::Building { trees, earlier: None, at } => break (trees, Some(at)),
                 State::Building { earlier: Some(earlier), .. } => {
                     let filter = filter.clone();
@@ -360,13 +385,19 @@ impl ThreadIndex for SledIndex {
                 State::Failed(reason) => return Err(IndexError::Unavailable(reason)),
             }
         };
-        let walked = self.on(&trees, move |trees| trees.list(&filter, from, reach)).await?;
+        let late = self.shared.late();
+        let list = move |trees: &Trees| {
+            let walked = trees.list(&filter, from, reach)?;
+            Ok(late.over(walked, &filter, from, reach))
+        };
+        let walked = self.on(&trees, list).await?;
         Ok(ListPage { indexing, ..ListPage::of(walked, sort, limit) })
     }
 
     async fn get(&self, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, IndexError> {
         let (trees, earlier) = open_of(self.state_when(is_open).await)?;
-        let found = self.on(&trees, move |trees| trees.get(thread)).await?;
+        let late = self.shared.late();
+        let found = self.on(&trees, move |trees| late.get(trees, thread)).await?;
         match earlier {
             Some(earlier) if found.is_none() => {
                 Ok(self.on_earlier(&earlier, move |earlier| earlier.get(thread)).await.flatten())
@@ -376,12 +407,13 @@ impl ThreadIndex for SledIndex {
     }
 
     async fn rows(&self, threads: Vec<ThreadId>) -> Result<Option<Vec<ThreadRow>>, IndexError> {
+        let late = self.shared.late();
         let read = move |trees: &Trees| {
-            let rows = threads.into_iter().filter_map(|thread| trees.get(thread).transpose());
+            let rows = threads.into_iter().filter_map(|thread| late.get(trees, thread).transpose());
             rows.map(|row| row.map(|(row, _)| row)).collect::<Result<_, Broken>>()
         };
         match self.state_when(is_open).await {
-            State::Ready { trees, comparing: None } => self.on(&trees, read).await.map(Some),
+            State::Ready { trees, comparing: None, .. } => self.on(&trees, read).await.map(Some),
             State::Building { earlier: Some(earlier), .. } => Ok(self.on_earlier(&earlier, read).await),
             State::Failed(reason) => Err(IndexError::Unavailable(reason)),
             State::Opening
@@ -396,7 +428,7 @@ impl ThreadIndex for SledIndex {
         limit: usize,
     ) -> Result<Option<Vec<(ThreadId, EventSeq)>>, IndexError> {
         let trees = match self.state_when(is_open).await {
-            State::Ready { trees, comparing: None } => trees,
+            State::Ready { trees, comparing: None, .. } => trees,
             State::Failed(reason) => return Err(IndexError::Unavailable(reason)),
             State::Opening | State::Building { .. } | State::Ready { comparing: Some(_), .. } => {
                 return Ok(None);
@@ -420,7 +452,11 @@ impl ThreadIndex for SledIndex {
     }
 
     async fn flush(&self) -> Result<(), IndexError> {
-        let (trees, earlier) = open_of(self.state_when(is_open).await)?;
+        let state = self.state_when(is_open).await;
+        if let State::Ready { unwritable: Some(reason), .. } = state {
+            return Err(IndexError::Unwritable(reason));
+        }
+        let (trees, earlier) = open_of(state)?;
         if let Some(earlier) = earlier {
             self.on_earlier(&earlier, Trees::flush).await;
         }
@@ -436,7 +472,7 @@ impl ThreadIndex for SledIndex {
             State::Building { trees, earlier: Some(_), at } => {
                 (IndexState::Replacing, trees.content(), Some(*at))
             }
-            State::Ready { trees, comparing } => (IndexState::Ready, trees.content(), *comparing),
+            State::Ready { trees, comparing, .. } => (IndexState::Ready, trees.content(), *comparing),
             State::Failed(_) => (IndexState::Failed, 0, None),
         };
         let Costs { open, disk } = *self.shared.costs();

@@ -183,7 +183,9 @@ pub fn bad_cursor() -> WireError {
 pub fn index(error: &IndexError) -> WireError {
     match error {
         IndexError::Cursor(_) => WireError::invalid_params(BAD_CURSOR, error.to_string()).path("cursor"),
-        IndexError::Unavailable(_) => WireError::internal("indexUnavailable", error.to_string()),
+        IndexError::Unavailable(_) | IndexError::Unwritable(_) => {
+            WireError::internal("indexUnavailable", error.to_string())
+        }
     }
 }
 

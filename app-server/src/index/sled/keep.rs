@@ -37,8 +37,8 @@ enum Standing {
 }
 
 impl SledIndex {
-    /// Keeps an index open: one that cannot be used is set aside, and where a new one cannot be used either (a full
-    /// disk, perhaps), it tries again after a while.
+    /// Keeps an index open: a damaged one is set aside, and where a new one cannot be used either, it tries again after a
+    /// while. One that the disk lets nobody write stays, and is opened again when there is room.
     pub(super) async fn serve(&self, store: &dyn RolloutStore) {
         let mut failures = 0;
         loop {
@@ -46,54 +46,69 @@ impl SledIndex {
             if let Ok(trees) = &opened {
                 failures = 0;
                 self.compare(store, trees).await;
-                self.shared.broken.notified().await;
+            }
+            let opened = opened.map(drop);
+            if self.outlasts(&opened).await {
+                self.shared.state.send_replace(State::Opening);
+                continue;
             }
             self.shared.state.send_replace(State::Opening);
             let aside =
                 self.on_folders("set index aside", |home| folders::set_aside(&Schema::CURRENT.folder(home)));
-            if let Err(Broken(reason)) = opened.map(drop).and(aside.await) {
+            if let Err(broken) = opened.and(aside.await) {
                 failures += 1;
-                tracing::error!(%reason, failures, "the index cannot be used");
+                tracing::error!(%broken, failures, "the index cannot be used");
                 if failures > 1 {
-                    self.shared.state.send_replace(State::Failed(reason));
+                    self.shared.state.send_replace(State::Failed(broken.to_string()));
                     tokio::time::sleep(policy::INDEX_RETRY).await;
                 }
             }
         }
     }
 
-    /// Opens the index, lets in what has waited, and makes it anew where it is not complete.
+    /// Opens the index, and makes it ready.
     async fn open(&self, store: &dyn RolloutStore) -> Result<Trees, Broken> {
         let began = Clock.now();
         let (trees, complete) = self.open_folder(Schema::CURRENT).await?;
         self.shared.costs().open = Some(Clock.now().saturating_duration_since(began));
+        match self.make_ready(store, &trees, complete).await {
+            Err(Broken::Unwritable(reason)) if complete => self.serve_unwritable(trees.clone(), reason),
+            made => made?,
+        }
+        Ok(trees)
+    }
+
+    /// Lets in what has waited, and makes the index anew where it is not complete.
+    async fn make_ready(
+        &self,
+        store: &dyn RolloutStore,
+        trees: &Trees,
+        complete: bool,
+    ) -> Result<(), Broken> {
         let earlier = if complete { None } else { self.open_earlier().await };
         if !complete {
             // What is left of one that was never whole has rows that nobody would look at again.
-            self.blocking(&trees, Trees::clear).await?;
+            self.blocking(trees, Trees::clear).await?;
         }
         // Before anybody can flush: a mark goes only behind a flush, so none is missed here.
         let open = marked(store).await;
         let (kept, at) = (trees.clone(), Indexing::default());
-        self.let_in(&trees, earlier.as_ref(), State::Building { trees: kept, earlier: earlier.clone(), at })
+        self.let_in(trees, earlier.as_ref(), State::Building { trees: kept, earlier: earlier.clone(), at })
             .await?;
         if complete || earlier.is_some() {
-            self.mend_open(store, &trees, open).await?;
+            self.mend_open(store, trees, open).await?;
         }
         drop(earlier);
+        let boot = self.shared.boot;
         let disk = if complete {
-            self.blocking(&trees, Trees::flush).await?
+            self.blocking(trees, Trees::flush).await?
         } else {
-            rebuild::run(store, self, |at| self.set_progress(at))
-                .await
-                .map_err(|error| Broken(error.to_string()))?;
-            let boot = self.shared.boot;
-            self.blocking(&trees, move |trees| trees.set_complete(boot)).await?
+            rebuild::run(store, self, |at| self.set_progress(at)).await?;
+            self.blocking(trees, move |trees| trees.set_complete(boot)).await?
         };
         self.shared.costs().disk = disk;
-        let boot = self.shared.boot;
-        let is_compared = self.blocking(&trees, Trees::compared).await? == Some(boot);
-        let ready = State::Ready { trees: trees.clone(), comparing: (!is_compared).then(Indexing::default) };
+        let is_compared = self.blocking(trees, Trees::compared).await? == Some(boot);
+        let ready = State::ready(trees.clone(), (!is_compared).then(Indexing::default));
         let before = self.shared.state.send_replace(ready);
         let removed = self.on_folders("remove other indexes", move |home| {
             // The earlier index is closed here, where that may take its time.
@@ -103,7 +118,7 @@ impl SledIndex {
         if let Err(reason) = removed.await {
             tracing::warn!(%reason, "the index of another version stays behind; the next start removes it");
         }
-        Ok(trees)
+        Ok(())
     }
 
     /// Opens the index of this form, and says whether it is complete.
@@ -115,8 +130,8 @@ impl SledIndex {
             Ok::<_, Broken>((trees, complete))
         });
         let opened = timeout(policy::INDEX_OPEN_BUDGET, opening).await;
-        let late = |_| Broken(format!("it did not open within {:?}", policy::INDEX_OPEN_BUDGET));
-        opened.map_err(late)?.map_err(|panic| Broken(panic.to_string()))?
+        let late = |_| Broken::Damaged(format!("it did not open within {:?}", policy::INDEX_OPEN_BUDGET));
+        opened.map_err(late)?.map_err(|panic| Broken::Damaged(panic.to_string()))?
     }
 
     /// The newest complete index of an earlier form.
@@ -155,7 +170,11 @@ impl SledIndex {
             if let Some(earlier) = earlier {
                 self.on_earlier(earlier, Change::make_all(&changes)).await;
             }
-            self.blocking(trees, Change::make_all(&changes)).await?;
+            if let Err(broken) = self.blocking(trees, Change::make_all(&changes)).await {
+                // Nobody else has them.
+                self.shared.wait(&changes);
+                return Err(broken);
+            }
         }
     }
 
@@ -168,7 +187,7 @@ impl SledIndex {
         open: Vec<ThreadId>,
     ) -> Result<(), Broken> {
         for thread in open {
-            self.settle(store, trees, thread).await.map_err(|error| Broken(error.to_string()))?;
+            self.settle(store, trees, thread).await?;
         }
         Ok(())
     }
@@ -178,11 +197,8 @@ impl SledIndex {
     /// way.
     pub(super) async fn compare(&self, store: &dyn RolloutStore, trees: &Trees) {
         match &*self.shared.state.borrow() {
-            State::Ready { comparing: Some(_), .. } => {}
-            State::Ready { comparing: None, .. }
-            | State::Opening
-            | State::Building { .. }
-            | State::Failed(_) => return,
+            State::Ready { comparing: Some(_), unwritable: None, .. } => {}
+            State::Ready { .. } | State::Opening | State::Building { .. } | State::Failed(_) => return,
         }
         let threads = match store.threads().await {
             Ok(threads) => self.and_rows_without(trees, threads).await,
@@ -225,8 +241,8 @@ impl SledIndex {
             Ok(Standing::Right) => Ok(()),
             Ok(Standing::Behind) => rebuild::set_row(store, self, thread).await,
             Ok(Standing::Ahead) => self.make_row_anew(store, trees, thread).await,
-            Err(Broken(reason)) => {
-                tracing::warn!(%thread, reason, "a thread was not compared with its row in the index");
+            Err(broken) => {
+                tracing::warn!(%thread, %broken, "a thread was not compared with its row in the index");
                 Ok(())
             }
         }
@@ -257,7 +273,7 @@ impl SledIndex {
     }
 
     async fn standing(&self, store: &dyn RolloutStore, thread: ThreadId) -> Result<Standing, Broken> {
-        let row = self.get(thread).await.map_err(|error| Broken(error.to_string()))?;
+        let row = self.get(thread).await?;
         let Some((row, as_of)) = row else { return Ok(Standing::Behind) };
         match (store.head(thread).await, store.shelf(thread).await) {
             (Ok(head), Ok(_)) if as_of > head => Ok(Standing::Ahead),
@@ -268,7 +284,7 @@ impl SledIndex {
             (Err(ReadError::Missing(_)), _) | (_, Err(ReadError::Missing(_))) => Ok(Standing::Behind),
             (Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. })), _)
             | (_, Err(error @ (ReadError::Unreadable { .. } | ReadError::Disk { .. }))) => {
-                Err(Broken(error.to_string()))
+                Err(Broken::Damaged(error.to_string()))
             }
         }
     }
@@ -281,14 +297,14 @@ impl SledIndex {
         });
     }
 
-    async fn on_folders(
+    pub(super) async fn on_folders(
         &self,
         name: &'static str,
         work: impl FnOnce(&crate::home::HomePaths) -> std::io::Result<()> + Send + 'static,
     ) -> Result<(), Broken> {
         let home = self.shared.home.clone();
         let done = self.shared.tasks.blocking(name, Pool::Index, move || work(&home)).await;
-        done.map_err(|panic| Broken(panic.to_string()))?.map_err(|error| Broken(error.to_string()))
+        Ok(done.map_err(|panic| Broken::Damaged(panic.to_string()))??)
     }
 
     pub(super) async fn close(&self) {

@@ -35,8 +35,8 @@ impl Look {
         });
         let unavailable = |reason: String| IndexError::Unavailable(reason);
         let opened = opened.await.map_err(|panic| unavailable(panic.to_string()))?;
-        let Some(trees) = opened.map_err(|Broken(reason)| unavailable(reason))? else { return Ok(None) };
-        let state = State::Ready { trees: trees.clone(), comparing: None };
+        let Some(trees) = opened.map_err(|broken| unavailable(broken.to_string()))? else { return Ok(None) };
+        let state = State::ready(trees.clone(), None);
         Ok(Some(Self {
             index: SledIndex::new(home.clone(), Uuid::nil(), tasks, state, Arc::default()),
             trees,

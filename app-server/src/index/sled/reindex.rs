@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::schema::{self, Schema};
-use super::trees::{Broken, Trees};
+use super::trees::Trees;
 use super::{SledIndex, State};
 use crate::home::{HomePaths, folders};
 use crate::index::{IndexError, Indexing, rebuild};
@@ -31,7 +31,7 @@ pub async fn reindex(
     let path = beside.clone();
     let trees = on_pool(tasks, move || {
         folders::remove(&path)?;
-        Trees::open(&path, Schema::CURRENT).map_err(|Broken(reason)| std::io::Error::other(reason))
+        Trees::open(&path, Schema::CURRENT).map_err(std::io::Error::other)
     });
     let trees = trees.await?;
     let building = State::Building { trees: trees.clone(), earlier: None, at: Indexing::default() };

@@ -21,6 +21,7 @@ use crate::thread::actor::tests::disk::Disk;
 use skein_protocol::turn::UserInput;
 
 mod forms;
+mod full;
 
 use forms::version_2;
 
@@ -273,7 +274,7 @@ async fn a_full_page_of_old_threads_that_were_written_last_waits_for_newer_ones(
     assert!(timeout(Duration::from_millis(50), &mut enough).await.is_err(), "others may be newer");
     index.shared.state.send_modify(|state| {
         let State::Building { trees, .. } = state else { panic!("{state:?}") };
-        *state = State::Ready { trees: trees.clone(), comparing: None };
+        *state = State::ready(trees.clone(), None);
     });
     timeout(Duration::from_secs(20), enough).await.unwrap();
     tasks.finish().await;
@@ -309,7 +310,7 @@ async fn a_first_page_comes_as_soon_as_it_is_full() {
 async fn a_comparison_needs_no_more_than_one_place_at_the_index() {
     let (dir, tasks, store) = (tempfile::tempdir().unwrap(), Tasks::new(), threads(40).await);
     let trees = Trees::open(&dir.path().join("index-3"), Schema::CURRENT).unwrap();
-    let state = State::Ready { trees: trees.clone(), comparing: Some(Indexing::default()) };
+    let state = State::ready(trees.clone(), Some(Indexing::default()));
     let index = SledIndex::new(HomePaths::new(dir.path()), BOOT, &tasks, state, Arc::default());
     let (release, held) = (Arc::new(Barrier::new(policy::INDEX_THREADS)), Arc::new(Notify::new()));
     for _ in 1..policy::INDEX_THREADS {

@@ -20,8 +20,10 @@ use super::schema::Schema;
 use crate::clock::WallMs;
 use crate::home::FOLDER_MODE;
 use crate::index::cursor::{order_key, time_key};
-use crate::index::{Cursor, Reach, SortKey, ThreadFilter, ThreadRow, Walked};
+use crate::index::rebuild::RebuildError;
+use crate::index::{Cursor, IndexError, Reach, SortKey, ThreadFilter, ThreadRow, Walked};
 use crate::policy;
+use crate::rollout::DiskKind;
 
 /// Set when a rebuild came to its end.
 const COMPLETE: &[u8] = b"complete";
@@ -30,26 +32,67 @@ const COMPARED: &[u8] = b"compared";
 /// Bytes of its content at the last flush.
 const CONTENT: &[u8] = b"content";
 
-/// The index's files are not what was written, or cannot be reached.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Broken(pub String);
+/// Why work on the index failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum Broken {
+    /// Its files are not what was written, or cannot be read.
+    #[error("{0}")]
+    Damaged(String),
+    /// The disk is full, or refuses a write. What is on it is whole, and can be read.
+    #[error("{0}")]
+    Unwritable(String),
+}
+
+impl Broken {
+    /// Of a write or a flush: no error of the disk is damage.
+    pub fn of_write(error: ::sled::Error) -> Self {
+        if let ::sled::Error::Io(error) = error { Self::Unwritable(error.to_string()) } else { error.into() }
+    }
+}
+
+impl From<IndexError> for Broken {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::Unwritable(reason) => Self::Unwritable(reason),
+            IndexError::Cursor(_) | IndexError::Unavailable(_) => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+impl From<RebuildError> for Broken {
+    fn from(error: RebuildError) -> Self {
+        match error {
+            RebuildError::Index(error) => error.into(),
+            RebuildError::List(_) => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+impl From<std::io::Error> for Broken {
+    fn from(error: std::io::Error) -> Self {
+        match DiskKind::of(&error) {
+            DiskKind::Full => Self::Unwritable(error.to_string()),
+            DiskKind::Io => Self::Damaged(error.to_string()),
+        }
+    }
+}
 
 impl From<::sled::Error> for Broken {
     fn from(error: ::sled::Error) -> Self {
-        Self(error.to_string())
+        // Reads too: they wait for a write of what they read.
+        if let ::sled::Error::Io(error) = error { error.into() } else { Self::Damaged(error.to_string()) }
     }
 }
 
 impl From<serde_json::Error> for Broken {
     fn from(error: serde_json::Error) -> Self {
-        Self(format!("a row cannot be read: {error}"))
+        Self::Damaged(format!("a row cannot be read: {error}"))
     }
 }
 
 impl From<uuid::Error> for Broken {
     fn from(error: uuid::Error) -> Self {
-        Self(format!("a row has no thread: {error}"))
+        Self::Damaged(format!("a row has no thread: {error}"))
     }
 }
 
@@ -57,7 +100,7 @@ impl From<TransactionError<Broken>> for Broken {
     fn from(error: TransactionError<Broken>) -> Self {
         match error {
             TransactionError::Abort(broken) => broken,
-            TransactionError::Storage(error) => error.into(),
+            TransactionError::Storage(error) => Self::of_write(error),
         }
     }
 }
@@ -149,7 +192,7 @@ impl Trees {
     pub fn open(path: &Path, schema: Schema) -> Result<Self, Broken> {
         // sled leaves modes to the mask of the process, which helpers inherit; its folder closes off all of it.
         match DirBuilder::new().mode(FOLDER_MODE).create(path) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(Broken(error.to_string())),
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
             Ok(()) | Err(_) => {}
         }
         let config = Config::new()
@@ -181,7 +224,7 @@ impl Trees {
     }
 
     pub fn set_compared(&self, boot: Uuid) -> Result<u64, Broken> {
-        self.db.insert(COMPARED, boot.as_bytes())?;
+        self.db.insert(COMPARED, boot.as_bytes()).map_err(Broken::of_write)?;
         self.flush()
     }
 
@@ -208,7 +251,7 @@ impl Trees {
 
     /// Every rollout is in it, as of this start of the machine.
     pub fn set_complete(&self, boot: Uuid) -> Result<u64, Broken> {
-        self.db.insert(COMPLETE, &[])?;
+        self.db.insert(COMPLETE, &[]).map_err(Broken::of_write)?;
         self.set_compared(boot)
     }
 
@@ -216,9 +259,9 @@ impl Trees {
     pub fn flush(&self) -> Result<u64, Broken> {
         let content = self.content().to_be_bytes();
         if self.db.get(CONTENT)?.is_none_or(|known| *known != content) {
-            self.db.insert(CONTENT, &content)?;
+            self.db.insert(CONTENT, &content).map_err(Broken::of_write)?;
         }
-        self.db.flush()?;
+        self.db.flush().map_err(Broken::of_write)?;
         Ok(self.db.size_on_disk()?)
     }
 
@@ -376,7 +419,7 @@ impl Trees {
         {
             let place = place?.0;
             let at = Cursor::of_key(&place, filter.sort)
-                .ok_or_else(|| Broken("a place in an order has no thread".to_owned()))?;
+                .ok_or_else(|| Broken::Damaged("a place in an order has no thread".to_owned()))?;
             // A row that moved while the list was read is met again at its new place, or was met before.
             if let Some((row, _)) = self.get(at.id)?
                 && *place == order.key(&row)
@@ -454,14 +497,16 @@ impl Trees {
 
 /// Opens the folder. sled lets go of its lock with the last of its own threads, a moment after the index was closed; a
 /// home has one owner, so whoever holds it is on its way out.
-fn open_when_free(config: &Config) -> sled::Result<Db> {
+fn open_when_free(config: &Config) -> Result<Db, Broken> {
+    let mut held = String::new();
     for _ in 0..policy::INDEX_LOCK_TRIES {
         match config.open() {
             Err(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") => {
+                held = error.to_string();
                 std::thread::sleep(policy::INDEX_LOCK_PAUSE);
             }
-            opened => return opened,
+            opened => return Ok(opened?),
         }
     }
-    config.open()
+    Err(Broken::Unwritable(held))
 }

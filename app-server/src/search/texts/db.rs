@@ -6,12 +6,14 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rusqlite::ffi::{ErrorCode, SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Statement, params};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use uuid::Uuid;
 
 use crate::home::{FILE_MODE, FOLDER_MODE};
 use crate::policy;
+use crate::rollout::DiskKind;
 
 /// The file in the index's folder. SQLite puts two others beside it, with the same mode.
 const FILE: &str = "texts.sqlite";
@@ -37,6 +39,35 @@ pub enum DbError {
     /// Work on it has panicked.
     #[error("{0}")]
     Panicked(String),
+}
+
+impl DbError {
+    /// Whether the file may well be whole: the disk is full, or refuses a write, or another process has a lock.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::SystemIoFailure) => !is_read(error),
+                Some(code) => matches!(
+                    code,
+                    ErrorCode::DiskFull
+                        | ErrorCode::DatabaseBusy
+                        | ErrorCode::DatabaseLocked
+                        | ErrorCode::FileLockingProtocolFailed
+                        | ErrorCode::OutOfMemory
+                ),
+                None => false,
+            },
+            Self::Io(error) => DiskKind::of(error) == DiskKind::Full,
+            Self::Panicked(_) => false,
+        }
+    }
+}
+
+/// Whether the system failed to read from the file.
+fn is_read(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    matches!(code, Some(SQLITE_IOERR_READ | SQLITE_IOERR_SHORT_READ))
 }
 
 /// What the index knows of a thread.

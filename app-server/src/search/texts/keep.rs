@@ -37,11 +37,27 @@ enum KeepError {
     Unreadable,
 }
 
-/// Keeps the index: what cannot be used is set aside and made anew, after a while where that fails too.
+impl KeepError {
+    /// Whether the index is whole: its disk takes no change now.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Db(error) => error.is_passing(),
+            Self::Index(_) | Self::Unreadable => false,
+        }
+    }
+}
+
+/// Keeps the index: what cannot be used is set aside and made anew, after a while where that fails too. What the disk refuses
+/// is tried again: threads stay behind until then, and the rest is asked as ever.
 pub(super) async fn serve(shared: &Arc<Shared>) {
     let mut failures = 0;
     loop {
         let Err(error) = keep(shared, &mut failures).await;
+        if error.is_passing() {
+            tracing::warn!(%error, "the text index cannot be opened; it is tried again");
+            tokio::time::sleep(policy::INDEX_ROOM_LOOK).await;
+            continue;
+        }
         failures += 1;
         tracing::warn!(%error, failures, "the text index cannot be used; searches look at every thread");
         shared.state().at = TextsState::Failed;
@@ -68,16 +84,37 @@ async fn keep(shared: &Arc<Shared>, failures: &mut u32) -> Result<std::convert::
         (state.at, state.done) = (TextsState::Building, 0);
     }
     let keeper = Keeper { shared: Arc::clone(shared), db: Arc::new(Mutex::new(open(shared).await?)) };
-    keeper.catch_up().await?;
+    let mut refused = false;
+    while has_to_wait(keeper.catch_up().await, &mut refused).await? {
+        shared.state().done = 0;
+    }
     *failures = 0;
     loop {
-        keeper.follow().await?;
+        while has_to_wait(keeper.follow().await, &mut refused).await? {}
         if !shared.is_complete() {
             return Err(KeepError::Unreadable);
         }
         shared.sources.changes.changed().await;
         // Turns that end together are taken in together.
         tokio::time::sleep(policy::TEXTS_PAUSE).await;
+    }
+}
+
+/// Whether a step has to be made again: the disk has refused it. Waits then; says so once.
+async fn has_to_wait(step: Result<(), KeepError>, refused: &mut bool) -> Result<bool, KeepError> {
+    match step {
+        Ok(()) => {
+            *refused = false;
+            Ok(false)
+        }
+        Err(error) if error.is_passing() => {
+            if !std::mem::replace(refused, true) {
+                tracing::warn!(%error, "the text index takes no change; searches look at the threads that it lacks");
+            }
+            tokio::time::sleep(policy::INDEX_ROOM_LOOK).await;
+            Ok(true)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -302,5 +339,20 @@ fn put(pieces: &mut Vec<(EventSeq, String)>, at: EventSeq, folded: &str) {
             last.push_str(folded);
         }
         None => pieces.push((at, folded.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_that_the_disk_refuses_is_made_again_and_damage_ends_the_index() {
+        let (full, mut refused) = (DbError::Io(ErrorKind::StorageFull.into()), false);
+        assert!(has_to_wait(Err(full.into()), &mut refused).await.unwrap());
+        assert!(!has_to_wait(Ok(()), &mut refused).await.unwrap());
+        has_to_wait(Err(KeepError::Unreadable), &mut refused).await.unwrap_err();
     }
 }

@@ -210,8 +210,12 @@ impl Shared {
         Ok(done)
     }
 
-    /// The index cannot be read: it is set aside and made anew. Until then everything is looked at.
+    /// The index cannot be read: it is set aside and made anew, unless the error passes. Until then everything is looked at.
     fn broke(&self, error: &DbError) {
+        if error.is_passing() {
+            tracing::warn!(%error, "the text index cannot be read now; every thread is looked at");
+            return;
+        }
         tracing::warn!(%error, "the text index cannot be read; it is made anew");
         self.state().at = TextsState::Failed;
         self.sources.changes.wake();

@@ -110,3 +110,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_change_for_which_there_is_no_room_is_made_later_and_the_rest_stays() {
+    let (_dir, mut db) = new();
+    db.change(&[add_text(1, 1, "needle")]).unwrap();
+    let pages: i64 = db.connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    let limit = |db: &Db, pages: i64| {
+        db.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+    };
+    limit(&db, pages);
+    let long: String = (0..4_000).map(|n| format!("{n} ")).collect();
+    let refused = db.change(&[add_text(2, 1, &long)]).unwrap_err();
+    assert!(refused.is_passing(), "{refused}");
+    assert_eq!(found(&db, "needle"), [(thread(1), EventSeq(1))]);
+    limit(&db, i64::from(u32::MAX));
+    db.change(&[add_text(2, 1, &long)]).unwrap();
+    assert_eq!(found(&db, "3999"), [(thread(2), EventSeq(1))]);
+}
+
+#[test]
+fn what_is_not_what_was_written_does_not_pass() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(file(dir.path()), "no database ".repeat(1_000)).unwrap();
+    assert!(!Db::open(dir.path()).unwrap_err().is_passing());
+}

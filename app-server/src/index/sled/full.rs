@@ -1,0 +1,172 @@
+//! What the index does while the disk takes no writes, because it is full or fails. sled takes no change after a write has failed
+//! until it is opened again. So changes wait in memory, lists show them over what the trees have, and when the disk has room the
+//! index is opened again. What was not flushed is found by the open markers, as after a kill.
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_protocol::thread::SortDirection;
+
+use super::schema::Schema;
+use super::trees::{Broken, Trees};
+use super::{Change, Shared, SledIndex, State};
+use crate::home::{FILE_MODE, FOLDER_MODE};
+use crate::index::{Cursor, IndexError, Indexing, Reach, ThreadFilter, ThreadRow, Walked};
+use crate::policy;
+
+/// Changes that the trees do not have yet.
+#[derive(Debug, Default)]
+pub(super) struct Late(HashMap<ThreadId, Change>);
+
+impl Late {
+    /// The row of a thread, and the record that it was made from.
+    pub fn get(&self, trees: &Trees, thread: ThreadId) -> Result<Option<(ThreadRow, EventSeq)>, Broken> {
+        match self.0.get(&thread) {
+            Some(Change::Set(row, as_of)) => Ok(Some((row.as_ref().clone(), *as_of))),
+            Some(Change::Remove(..) | Change::Begin(_)) => Ok(None),
+            None => trees.get(thread),
+        }
+    }
+
+    /// What was walked, as it is with these changes.
+    pub fn over(
+        &self,
+        mut walked: Walked,
+        filter: &ThreadFilter,
+        from: Option<Cursor>,
+        reach: Reach,
+    ) -> Walked {
+        if self.0.is_empty() {
+            return walked;
+        }
+        let last = walked.rows.last().filter(|_| walked.rows.len() >= reach.rows);
+        let end = last.map(|last| Cursor::at(last, filter.sort)).or(walked.stopped);
+        walked.rows.retain(|row| !self.0.contains_key(&row.id));
+        let was_walked = |row: &ThreadRow| {
+            let place = Cursor::at(row, filter.sort).key();
+            end.is_none_or(|end| match filter.direction {
+                SortDirection::Asc => place <= end.key(),
+                SortDirection::Desc => place >= end.key(),
+            })
+        };
+        let shown = |change: &Change| match change {
+            Change::Set(row, _) if filter.lets_through(row) && was_walked(row) => Some(row.as_ref().clone()),
+            Change::Set(..) | Change::Remove(..) | Change::Begin(_) => None,
+        };
+        walked.rows.extend(self.0.values().filter_map(shown));
+        let mut rows = filter.in_order(walked.rows, from).unwrap_or_default();
+        rows.truncate(reach.rows);
+        Walked { rows, stopped: end }
+    }
+}
+
+impl Shared {
+    /// The changes that wait for room.
+    pub(super) fn late(&self) -> Late {
+        let waiting = self.waiting();
+        match &*self.state.borrow() {
+            State::Ready { unwritable: Some(_), .. } => Late(waiting.clone()),
+            State::Opening | State::Building { .. } | State::Ready { .. } | State::Failed(_) => {
+                Late::default()
+            }
+        }
+    }
+
+    /// Takes note of what failed: damage wakes the task that keeps the index.
+    pub(super) fn note(&self, broken: Broken) -> IndexError {
+        match broken {
+            Broken::Damaged(reason) => {
+                self.broken.notify_one();
+                IndexError::Unavailable(reason)
+            }
+            Broken::Unwritable(reason) => {
+                self.state.send_if_modified(|state| match state {
+                    State::Ready { unwritable: unwritable @ None, .. } => {
+                        *unwritable = Some(reason.clone());
+                        true
+                    }
+                    State::Opening | State::Building { .. } | State::Ready { .. } | State::Failed(_) => false,
+                });
+                IndexError::Unwritable(reason)
+            }
+        }
+    }
+
+    /// Lets changes wait that could not be written; those of an index that is being made are part of its failure.
+    pub(super) fn wait_for_room(&self, changes: &[Change], error: IndexError) -> Result<(), IndexError> {
+        match &*self.state.borrow() {
+            State::Opening | State::Ready { unwritable: Some(_), .. } => {}
+            State::Building { .. } | State::Ready { .. } | State::Failed(_) => return Err(error),
+        }
+        self.trees_or_wait(changes).map(drop)
+    }
+}
+
+impl SledIndex {
+    /// An index that is whole, and whose disk takes no change: it serves as it is.
+    pub(super) fn serve_unwritable(&self, trees: Trees, reason: String) {
+        // Rows of open markers may be missing.
+        let (comparing, unwritable) = (Some(Indexing::default()), Some(reason));
+        self.shared.state.send_replace(State::Ready { trees, comparing, unwritable });
+    }
+
+    /// Returns when the index has to be opened again. True where that is all, as the disk has room again; false where the index
+    /// is damaged.
+    pub(super) async fn outlasts(&self, opened: &Result<(), Broken>) -> bool {
+        match opened {
+            Err(Broken::Damaged(_)) => return false,
+            Err(Broken::Unwritable(reason)) => {
+                self.shared.state.send_if_modified(|state| {
+                    let is_missing = matches!(state, State::Opening);
+                    if is_missing {
+                        *state = State::Failed(reason.clone());
+                    }
+                    is_missing
+                });
+            }
+            Ok(()) => {
+                let mut states = self.shared.state.subscribe();
+                tokio::select! {
+                    () = self.shared.broken.notified() => return false,
+                    _full = states.wait_for(|state| matches!(state, State::Ready { unwritable: Some(_), .. })) => {}
+                }
+            }
+        }
+        tracing::warn!(
+            "the index of threads takes no change: its disk is full or fails; lists are read from it"
+        );
+        loop {
+            tokio::select! {
+                () = self.shared.broken.notified() => return false,
+                () = tokio::time::sleep(policy::INDEX_ROOM_LOOK) => {}
+            }
+            let probe = |home: &_| probe(&Schema::CURRENT.folder(home));
+            if self.on_folders("look for room", probe).await.is_ok() {
+                tracing::info!("the disk takes writes again; the index of threads is opened again");
+                return true;
+            }
+        }
+    }
+}
+
+/// Fails where the index could not grow in this folder.
+fn probe(folder: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let path = folder.join("room");
+    let written = fill(&path);
+    let removed = fs::remove_file(path);
+    written.and(removed)
+}
+
+fn fill(path: &Path) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(path)?;
+    file.write_all(&vec![0; policy::INDEX_ROOM])?;
+    file.sync_data()
+}

@@ -1,0 +1,135 @@
+//! Index in sled: tests of a disk that takes no writes.
+
+use skein_protocol::thread::SortDirection;
+
+use super::*;
+
+/// What a flush says on a full disk.
+fn full() -> Broken {
+    Broken::of_write(::sled::Error::Io(std::io::ErrorKind::StorageFull.into()))
+}
+
+fn is_full(state: &State) -> bool {
+    matches!(state, State::Ready { unwritable: Some(_), .. })
+}
+
+impl Fixture {
+    /// A write fails, as all others do until the index is opened again.
+    async fn fill(&self) {
+        let (trees, _) = open_of(self.index.shared.state.borrow().clone()).unwrap();
+        let refused = self.index.on(&trees, |_| Err::<(), _>(full())).await;
+        assert!(matches!(refused, Err(IndexError::Unwritable(_))), "{refused:?}");
+    }
+
+    fn is_aside(&self) -> bool {
+        self.dir.path().join("index-3.aside").exists()
+    }
+
+    /// Nothing can be opened in the index's folder, so that no room is found.
+    fn without_room(&self) {
+        std::fs::create_dir(self.dir.path().join("index-3/room")).unwrap();
+    }
+
+    fn with_room(&self) {
+        std::fs::remove_dir(self.dir.path().join("index-3/room")).unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_leaves_the_index_where_it_is_and_lists_show_what_waits_for_room() {
+    let store = threads(3).await;
+    let fixture = Fixture::new(&store);
+    assert_eq!(fixture.previews().await, ["said 3", "said 2", "said 1"]);
+    fixture.without_room();
+    fixture.fill().await;
+    assert_eq!(fixture.previews().await, ["said 3", "said 2", "said 1"]);
+    fixture.index.upsert(row(9, 9, 9), EventSeq(1)).await.unwrap();
+    fixture.index.upsert(row(2, 2, 10), EventSeq(2)).await.unwrap();
+    fixture.index.remove(ThreadId::new(Uuid::from_u128(3)), EventSeq(2)).await.unwrap();
+    assert_eq!(fixture.previews().await, ["thread 2", "thread 9", "said 1"]);
+    let (second, third) = (Uuid::from_u128(2), Uuid::from_u128(3));
+    assert_eq!(fixture.index.get(ThreadId::new(second)).await.unwrap().unwrap().1, EventSeq(2));
+    assert_eq!(fixture.index.get(ThreadId::new(third)).await.unwrap(), None);
+    let refused = fixture.index.flush().await;
+    assert!(matches!(refused, Err(IndexError::Unwritable(_))), "its markers must stay: {refused:?}");
+
+    fixture.with_room();
+    fixture.until(is_done).await;
+    fixture.until(|state| !is_full(state)).await;
+    assert_eq!(fixture.previews().await, ["thread 2", "thread 9", "said 1"]);
+    fixture.index.flush().await.unwrap();
+    assert!(!fixture.is_aside());
+    let reads = store.counts().reads;
+    let dir = fixture.stopped().await;
+    let again = Fixture::over(dir, &store);
+    assert_eq!(again.previews().await, ["thread 2", "thread 9", "said 1"], "it was saved");
+    again.stopped().await;
+    assert_eq!(store.counts().reads, reads, "nothing was made anew");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_cannot_be_read_sets_the_index_aside_on_a_full_disk_too() {
+    let store = threads(3).await;
+    let fixture = Fixture::new(&store);
+    fixture.previews().await;
+    fixture.without_room();
+    let (trees, _) = open_of(fixture.index.shared.state.borrow().clone()).unwrap();
+    trees.scramble(ThreadId::new(Uuid::from_u128(2)));
+    drop(trees);
+    fixture.fill().await;
+    fixture.index.list(ThreadFilter::default(), None, 100).await.unwrap_err();
+    fixture.until(|state| !is_full(state)).await;
+    fixture.until(is_done).await;
+    assert_eq!(fixture.previews().await, ["said 3", "said 2", "said 1"]);
+    assert!(fixture.is_aside());
+    fixture.stopped().await;
+}
+
+/// Pages of two, over rows of which every third waits for room, another third is gone, and the order is turned in places.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pages_of_a_list_on_a_full_disk_have_every_thread_once() {
+    let fixture = Fixture::new(&threads(0).await);
+    fixture.until(is_done).await;
+    let memory = MemoryIndex::default();
+    let mut rows: Vec<_> = (1..=20).map(|n| (row(n, 0, i64::try_from(n).unwrap()), EventSeq(1))).collect();
+    fixture.index.upsert_all(rows.clone()).await.unwrap();
+    fixture.without_room();
+    fixture.fill().await;
+    rows.extend((1..=24).step_by(3).map(|n| (row(n, 0, i64::try_from(n * 7 % 25).unwrap()), EventSeq(2))));
+    for (row, as_of) in rows {
+        memory.upsert(row.clone(), as_of).await.unwrap();
+        fixture.index.upsert(row, as_of).await.unwrap();
+    }
+    for n in (2..=20).step_by(3) {
+        memory.remove(ThreadId::new(Uuid::from_u128(n)), EventSeq(2)).await.unwrap();
+        fixture.index.remove(ThreadId::new(Uuid::from_u128(n)), EventSeq(2)).await.unwrap();
+    }
+    for direction in [SortDirection::Asc, SortDirection::Desc] {
+        let filter = ThreadFilter { direction, sort: SortKey::Updated, ..ThreadFilter::default() };
+        let (mut found, mut from) = (Vec::new(), None);
+        loop {
+            let page = fixture.index.list(filter.clone(), from, 2).await.unwrap();
+            found.extend(page.rows);
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, memory.list(filter, None, 100).await.unwrap().rows);
+    }
+    fixture.with_room();
+    fixture.stopped().await;
+}
+
+#[test]
+fn only_what_a_read_finds_is_damage() {
+    let io = |kind: std::io::ErrorKind| ::sled::Error::Io(kind.into());
+    let corrupt = || ::sled::Error::Corruption { at: None, bt: () };
+    let damaged = |broken: Broken| matches!(broken, Broken::Damaged(_));
+    for kind in [std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded] {
+        assert!(!damaged(Broken::of_write(io(kind))) && !damaged(Broken::from(io(kind))), "{kind}");
+    }
+    assert!(!damaged(Broken::of_write(io(std::io::ErrorKind::Other))), "a write that fails");
+    assert!(damaged(Broken::from(io(std::io::ErrorKind::UnexpectedEof))), "a read that fails");
+    assert!(damaged(Broken::of_write(corrupt())) && damaged(Broken::from(corrupt())));
+}
