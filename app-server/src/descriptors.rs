@@ -33,7 +33,7 @@ pub fn of_programs() -> Option<u64> {
 /// Gives this process the soft limit that the server was started with.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn lower(soft: u64) -> std::io::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(soft), ..limit })?)

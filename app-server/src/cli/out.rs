@@ -1,5 +1,5 @@
-//! What commands print. Texts of helpers, threads and files may have characters that control a terminal: these are shown as
-//! `\u001b`, which is also how JSON writes them, and never printed as they are.
+//! Output of commands. Texts of helpers, threads and files may have characters that control a terminal. The output shows them as
+//! `\u001b`, as JSON does, and never raw.
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
@@ -12,7 +12,7 @@ use skein_app_server::telemetry;
 /// Prints a line to stdout; a line feed in it is shown. A reader that went away, as `head` does, is no error.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn print_line(text: &str) -> anyhow::Result<()> {
     print(&one_line(text))
 }

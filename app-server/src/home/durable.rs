@@ -15,7 +15,7 @@ use super::{FILE_MODE, no_surprises, only_regular};
 /// is replaced; mode and owner stay as they were. The new content is on the disk when this returns.
 ///
 /// # Errors
-/// What the system says; the old content is there then.
+/// The system's error; the old content is still there.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     replace_for(path, content, Readers::AsBefore).map(drop)
 }
@@ -104,7 +104,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 /// Brings everything on the file system of `folder` to disk: one call, however many files there are.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn sync_file_system(folder: &Path) -> io::Result<()> {
     let open = File::open(folder)?;
     #[cfg(target_os = "linux")]

@@ -7,7 +7,7 @@ use std::path::Path;
 /// Removes a folder with all that is in it, if it is there.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -18,7 +18,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
 /// Gives a folder the name of another one, which goes. Nothing happens where there is none.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn replace(from: &Path, to: &Path) -> io::Result<()> {
     if !from.exists() {
         return Ok(());
@@ -30,7 +30,7 @@ pub fn replace(from: &Path, to: &Path) -> io::Result<()> {
 /// Gives a folder the name under which people find what could not be used, in place of an earlier one.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn set_aside(path: &Path) -> io::Result<()> {
     replace(path, &path.with_extension("aside"))
 }

@@ -1,16 +1,11 @@
 //! The index: what lists of threads are made of. Derived from the rollouts, never a truth: it can only be behind, it
 //! can be deleted whenever no server runs, and a list that is not complete says so.
 
-use std::collections::HashSet;
-
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use skein_protocol::extension::IndexCounts;
 use skein_protocol::ids::{EventSeq, ThreadId};
-use skein_protocol::thread::{
-    GitInfo, SessionSource, SortDirection, SubAgentSource, Thread, ThreadReadState, ThreadSourceKind,
-    ThreadStatus,
-};
+use skein_protocol::thread::{GitInfo, SessionSource, Thread, ThreadReadState, ThreadStatus};
 use tokio::time::Instant;
 
 use crate::clock::{Clock, WallMs};
@@ -23,12 +18,14 @@ pub mod changes;
 #[cfg(test)]
 mod conformance;
 mod cursor;
+mod filter;
 pub mod memory;
 pub mod moment;
 pub mod rebuild;
 pub mod sled;
 
 pub use cursor::{BadCursor, Cursor};
+pub use filter::{SortKey, Span, ThreadFilter, is_interactive};
 
 /// What a list shows of one thread.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,185 +102,6 @@ impl ThreadRow {
     #[must_use]
     pub fn read_state(&self) -> ThreadReadState {
         self.read.state()
-    }
-}
-
-/// What a list is ordered by. Threads with the same time are ordered by id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SortKey {
-    /// When the thread was made.
-    #[default]
-    Created,
-    /// When something was last said in it.
-    Updated,
-}
-
-impl SortKey {
-    fn time_of(self, row: &ThreadRow) -> WallMs {
-        match self {
-            Self::Created => row.created,
-            Self::Updated => row.updated,
-        }
-    }
-}
-
-/// Which threads a list shows, and in which order. An empty condition lets everything through, but for `source_kinds`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ThreadFilter {
-    /// Archived threads only, or the others only.
-    pub archived: bool,
-    /// Working directories, exact.
-    pub cwds: Vec<String>,
-    /// Model providers, exact.
-    pub model_providers: Vec<String>,
-    /// Names of clients, exact.
-    pub originators: Vec<String>,
-    /// Kinds of client; none of them is the interactive ones, see [`is_interactive`].
-    pub source_kinds: Vec<ThreadSourceKind>,
-    /// When they were made.
-    pub created: Span,
-    /// When something was last said in them.
-    pub updated: Span,
-    /// A text in the name or the preview; upper and lower case are the same.
-    pub search: Option<String>,
-    /// Threads to leave out.
-    pub excluded: HashSet<ThreadId>,
-    /// The order's key.
-    pub sort: SortKey,
-    /// The order's direction.
-    pub direction: SortDirection,
-}
-
-impl Default for ThreadFilter {
-    fn default() -> Self {
-        Self {
-            archived: false,
-            cwds: Vec::new(),
-            model_providers: Vec::new(),
-            originators: Vec::new(),
-            source_kinds: Vec::new(),
-            created: Span::default(),
-            updated: Span::default(),
-            search: None,
-            excluded: HashSet::new(),
-            sort: SortKey::default(),
-            direction: SortDirection::Desc,
-        }
-    }
-}
-
-/// A span of time: what is at its beginning is in it, what is at its end is not. Open where nothing is said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Span {
-    /// Its beginning.
-    pub since: Option<WallMs>,
-    /// Its end.
-    pub before: Option<WallMs>,
-}
-
-impl Span {
-    /// From Unix seconds to Unix seconds.
-    #[must_use]
-    pub fn of_seconds(since: Option<i64>, before: Option<i64>) -> Self {
-        let at = |seconds: i64| WallMs(seconds.saturating_mul(1_000));
-        Self { since: since.map(at), before: before.map(at) }
-    }
-
-    fn contains(self, at: WallMs) -> bool {
-        self.since.is_none_or(|since| at >= since) && self.before.is_none_or(|before| at < before)
-    }
-}
-
-impl ThreadFilter {
-    /// The span of the time that the list is ordered by.
-    fn span(&self) -> Span {
-        match self.sort {
-            SortKey::Created => self.created,
-            SortKey::Updated => self.updated,
-        }
-    }
-
-    /// Whether the list shows `row`.
-    #[must_use]
-    pub fn lets_through(&self, row: &ThreadRow) -> bool {
-        let found = |text: &str| {
-            let name = row.name.as_deref().unwrap_or_default().to_lowercase();
-            name.contains(text) || row.preview.to_lowercase().contains(text)
-        };
-        row.archived == self.archived
-            && (self.cwds.is_empty() || self.cwds.contains(&row.cwd))
-            && (self.model_providers.is_empty() || self.model_providers.contains(&row.model_provider))
-            && (self.originators.is_empty()
-                || row.originator.as_ref().is_some_and(|by| self.originators.contains(by)))
-            && self.shows(&row.source)
-            && self.created.contains(row.created)
-            && self.updated.contains(row.updated)
-            && !self.excluded.contains(&row.id)
-            && self.search.as_deref().is_none_or(|text| found(&text.to_lowercase()))
-    }
-
-    fn shows(&self, source: &SessionSource) -> bool {
-        match self.source_kinds.as_slice() {
-            [] => is_interactive(source),
-            kinds => kinds.iter().any(|kind| is_of(source, *kind)),
-        }
-    }
-}
-
-impl ThreadFilter {
-    /// The rows behind `cursor`, in the list's order, whether it lets them through or not.
-    ///
-    /// # Errors
-    /// [`BadCursor`].
-    pub fn in_order(
-        &self,
-        mut rows: Vec<ThreadRow>,
-        cursor: Option<Cursor>,
-    ) -> Result<Vec<ThreadRow>, BadCursor> {
-        let place = |row: &ThreadRow| Cursor::at(row, self.sort).key();
-        let from = cursor.map(|cursor| cursor.fits(self.sort)).transpose()?.map(|cursor| cursor.key());
-        rows.sort_unstable_by_key(place);
-        match self.direction {
-            SortDirection::Asc => rows.retain(|row| from.is_none_or(|from| place(row) > from)),
-            SortDirection::Desc => {
-                rows.reverse();
-                rows.retain(|row| from.is_none_or(|from| place(row) < from));
-            }
-        }
-        Ok(rows)
-    }
-}
-
-/// Whether a person talks to an agent by a client of `source`; lists show only these unless they are asked for others. Source: the
-/// peer's interactive sources. A thread whose source is not known is shown, as nobody could know that it is there.
-#[must_use]
-pub fn is_interactive(source: &SessionSource) -> bool {
-    match source {
-        SessionSource::Cli | SessionSource::VsCode | SessionSource::Unknown => true,
-        SessionSource::Custom(name) => ["atlas", "chatgpt"].contains(&name.as_str()),
-        SessionSource::Exec | SessionSource::AppServer | SessionSource::SubAgent(_) => false,
-    }
-}
-
-/// Whether a client of `source` is of `kind`.
-fn is_of(source: &SessionSource, kind: ThreadSourceKind) -> bool {
-    match source {
-        SessionSource::Cli => kind == ThreadSourceKind::Cli,
-        SessionSource::VsCode => kind == ThreadSourceKind::Vscode,
-        SessionSource::Exec => kind == ThreadSourceKind::Exec,
-        SessionSource::AppServer => kind == ThreadSourceKind::AppServer,
-        SessionSource::Unknown | SessionSource::Custom(_) => kind == ThreadSourceKind::Unknown,
-        SessionSource::SubAgent(agent) => {
-            kind == ThreadSourceKind::SubAgent
-                || match agent {
-                    SubAgentSource::Review => kind == ThreadSourceKind::SubAgentReview,
-                    SubAgentSource::Compact => kind == ThreadSourceKind::SubAgentCompact,
-                    SubAgentSource::ThreadSpawn { .. } => kind == ThreadSourceKind::SubAgentThreadSpawn,
-                    SubAgentSource::MemoryConsolidation | SubAgentSource::Other(_) => {
-                        kind == ThreadSourceKind::SubAgentOther
-                    }
-                }
-        }
     }
 }
 

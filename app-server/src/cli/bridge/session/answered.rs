@@ -1,4 +1,4 @@
-//! What the server's answers to the client change.
+//! Answers of the server: each updates the session before the client gets it.
 
 use serde_json::value::RawValue;
 use skein_protocol::envelope;
@@ -44,7 +44,7 @@ impl Session {
         }
     }
 
-    /// Tells an answer. What waits behind it follows.
+    /// Gives the client an answer, then the messages that wait behind it.
     fn tell_answer(&mut self, id: &RequestId, text: Utf8Bytes) {
         let Some(held) = &mut self.held else { return self.tell(text) };
         let before = held.behind.len();
@@ -58,7 +58,7 @@ impl Session {
         }
     }
 
-    /// A request of the client was granted. What it is told where that is not the server's answer.
+    /// Updates the session for a request that succeeded. Returns the client's answer if it differs from the server's.
     fn granted(&mut self, asked: &Asked, result: &RawValue, now: i64) -> Option<String> {
         match asked.kind {
             Kind::Initialize => {
@@ -90,8 +90,8 @@ impl Session {
         None
     }
 
-    /// The client is subscribed by an answer of its own. What it names of the client's questions is still open, and is put again
-    /// behind it: who has come back shows what it is asked, whatever it showed before.
+    /// Notes the thread that an answer subscribes the client to. The server puts the questions that the answer lists again, so
+    /// the session forgets its own copies.
     fn follow(&mut self, result: &RawValue, observes: bool, now: i64) -> Option<ThreadId> {
         let picture = Picture::read(result)?;
         let thread = picture.id();

@@ -25,7 +25,7 @@ pub(super) struct Asked {
     pub again: bool,
 }
 
-/// What an answer means for the bridge.
+/// The kind of a request: it decides how its answer changes the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Initialize,
