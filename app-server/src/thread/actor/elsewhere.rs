@@ -28,7 +28,8 @@ use crate::thread::outgoing::Notice;
 /// What a move came to.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    moved: Result<(), String>,
+    /// Where the rollout stands now, or why it stands where it stood.
+    moved: Result<Destination, String>,
     /// Whether the lists know.
     listed: Listed,
 }
@@ -128,7 +129,12 @@ impl Owner {
         }
         self.services.store.release(self.id);
         match outcome.moved {
-            Ok(()) => self.step(Event::Moved),
+            Ok(to) => {
+                if let Some(journal) = &mut self.journal {
+                    journal.history.set_archived(to == Destination::Archive);
+                }
+                self.step(Event::Moved);
+            }
             Err(why) => {
                 tracing::error!(thread = %self.id, why, "the rollout cannot be put elsewhere");
                 self.move_error = Some(ThreadError::NotMoved { id: self.id, why });
@@ -216,5 +222,5 @@ async fn carry(
         }
     };
     let listed = moment::set(&services.tasks, thread, set).await;
-    Outcome { moved: moved.map_err(|error| error.to_string()), listed }
+    Outcome { moved: moved.map(|()| to).map_err(|error| error.to_string()), listed }
 }

@@ -92,6 +92,8 @@ async fn a_thread_that_is_brought_back_is_as_it_was_and_its_subscribers_stay() {
     let answer = client.answer::<serde_json::Value>(back).await.unwrap();
     let shown: Thread = serde_json::from_value(answer["thread"].clone()).unwrap();
     assert_eq!((shown.id, shown.status), (thread, ThreadStatus::NotLoaded));
+    let path = shown.path.unwrap();
+    assert!(!path.contains("archived"), "clients know an archived thread by its path: {path}");
     assert_eq!(client.heard::<ThreadUnarchived>().await.thread_id, thread);
     let resumed = waiting.answer::<ThreadResumeResponse>(resumed).await.unwrap();
     assert_eq!(resumed.thread.turns, before, "the same turns");
