@@ -30,6 +30,7 @@ class Plain:
             text = text.replace(path, mark)
         text = re.sub(r"rollout-[\d-]+T[\d-]+-", "rollout-<time>-", text)
         text = re.sub(r"/\d{4}/\d{2}/\d{2}/", "/<day>/", text)
+        text = re.sub(r"/(threads|archived_sessions)/[0-9a-f]{2}/", r"/\1/<shard>/", text)
         text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:<port>", text)
         return UUID.sub(lambda found: self.names.get(found.group(0), "<id>"), text)
 
