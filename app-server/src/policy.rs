@@ -287,7 +287,7 @@ pub const READ_BUFFER: usize = 8 << 10;
 
 // --- markers, trash, lines ---
 
-/// Rollouts whose open markers may wait to be removed. Above it the marker stays for the next start. Origin: guess.
+/// Open marks of rollouts that may wait to be taken off. Above it the marker stays for the next start. Origin: guess.
 pub const MARKERS_WAITING: usize = 10_000;
 /// How long deleted threads are kept in the trash. Origin: guess; a person notices a slip within days, and who deletes
 /// wants the text gone within weeks.

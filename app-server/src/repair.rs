@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::policy;
+use crate::rollout::OpenMark;
 use crate::services::Services;
 use crate::thread::command::{Command, Repaired};
 use crate::thread::dispatch;
@@ -85,6 +86,7 @@ pub async fn run(services: Arc<Services>, threads: Vec<ThreadId>, stop: Cancella
             tracing::info!("the repair stops with the server; the next start goes on with it");
             return;
         }
+        let mark = services.store.mark(thread);
         let name = format!("repair/{thread}");
         let repaired = services.tasks.contain_async(name, mend(&services, thread)).await;
         let repaired = repaired.unwrap_or_else(|| Repaired::Failed("the repair broke off".to_owned()));
@@ -92,7 +94,7 @@ pub async fn run(services: Arc<Services>, threads: Vec<ThreadId>, stop: Cancella
             // Refused by the stop, perhaps: the open marker stays in any case.
             return;
         }
-        take_note(&services, thread, &repaired);
+        take_note(&services, mark, &repaired);
     }
     services.repair.change(&services, |counts| counts.state = RepairState::Complete);
     let RepairCounts { total, mended, failed, .. } = services.repair.counts();
@@ -116,13 +118,14 @@ async fn mend(services: &Arc<Services>, thread: ThreadId) -> Repaired {
     repaired.await.unwrap_or_else(|_| Repaired::Failed("its owner broke off".to_owned()))
 }
 
-fn take_note(services: &Services, thread: ThreadId, repaired: &Repaired) {
+fn take_note(services: &Services, mark: OpenMark, repaired: &Repaired) {
+    let thread = mark.thread;
     match repaired {
         Repaired::Mended => tracing::info!(%thread, "a thread that was cut off is closed"),
         Repaired::Whole | Repaired::Owned => {}
         Repaired::Missing => {
             // Marked before its first write, which never came. A full queue leaves that to the next start.
-            services.closed_rollouts.try_send(thread).ok();
+            services.closed_rollouts.try_send(mark).ok();
             tracing::info!(%thread, "an open marker has no rollout; it goes");
         }
         Repaired::Failed(why) => {

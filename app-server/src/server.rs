@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use skein_protocol::ids::ThreadId;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -34,9 +33,9 @@ use crate::provider::echo::{self, Echo};
 use crate::provider::scripted::{self, Scripted};
 use crate::reload;
 use crate::repair::{self, Repair};
-use crate::rollout::RolloutStore;
 use crate::rollout::file::FileStore;
 use crate::rollout::file::layer::DiskLayer;
+use crate::rollout::{OpenMark, RolloutStore};
 use crate::search::ThreadSearch;
 use crate::search::texts::{Sources, Texts};
 use crate::services::{Counters, Providers, ServedAt, Services};
@@ -362,7 +361,7 @@ fn background(
     home: &Home,
     store: &Arc<dyn RolloutStore>,
     tasks: &Tasks,
-) -> (Arc<dyn ThreadIndex>, Texts, mpsc::Sender<ThreadId>, Background) {
+) -> (Arc<dyn ThreadIndex>, Texts, mpsc::Sender<OpenMark>, Background) {
     let (stop_markers, stop_index) = (CancellationToken::new(), CancellationToken::new());
     let (paths, boot, changes) = (home.paths().clone(), home.machine_boot(), Arc::new(Changes::default()));
     let noted = Arc::clone(&changes);

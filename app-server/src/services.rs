@@ -8,8 +8,6 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use skein_protocol::ids::ThreadId;
-
 use crate::clock::{Clock, WallMs};
 use crate::config::{Config, ContextOverride, STDIO, Settings};
 use crate::durations::Durations;
@@ -21,7 +19,7 @@ use crate::policy;
 use crate::pressure::Pressure;
 pub use crate::provider::Providers;
 use crate::repair::Repair;
-use crate::rollout::RolloutStore;
+use crate::rollout::{OpenMark, RolloutStore};
 use crate::search::ThreadSearch;
 use crate::tasks::Tasks;
 use crate::thread::holes::Holes;
@@ -89,8 +87,8 @@ pub struct Services {
     pub started: WallMs,
     /// Where it is served.
     pub served_at: ServedAt,
-    /// Where owners name rollouts whose end is closed, so that their open markers are removed in batches.
-    pub closed_rollouts: mpsc::Sender<ThreadId>,
+    /// Where owners say which open marks the index covers, so that they are taken off in batches.
+    pub closed_rollouts: mpsc::Sender<OpenMark>,
     /// Wakes who makes room.
     pub pressure: Pressure,
     /// Has free memory given back.

@@ -153,7 +153,7 @@ impl Bench {
         assert!(whole.is_closed() && whole.open_turn().is_none() && whole.is_materialised());
         assert_eq!((end.row(), end.header()), (whole.row(), whole.header()));
         assert!(markdown::text(&whole).starts_with("# "));
-        store.mark_closed(vec![thread]).await.unwrap();
+        store.mark_closed(vec![store.mark(thread)]).await.unwrap();
         fs::remove_dir_all(self.paths.threads()).unwrap();
         fs::create_dir_all(self.paths.threads().join("3c")).unwrap();
     }

@@ -8,7 +8,9 @@ use skein_protocol::turn::UserInput;
 use uuid::Uuid;
 
 use super::record::{Record, RecordBody, ThreadClosed, ThreadNamed, ThreadOpened, TurnStarted};
-use super::{AppendError, CopyError, Keep, Lease, MayHold, MoveError, Page, ReadError, RolloutStore, Shelf};
+use super::{
+    AppendError, CopyError, Keep, Lease, MayHold, MoveError, OpenMark, Page, ReadError, RolloutStore, Shelf,
+};
 use crate::clock::{Clock, WallMs};
 use crate::home::Term;
 
@@ -166,20 +168,31 @@ async fn what_is_missing_is_missing(store: &dyn RolloutStore) {
     assert!(store.exists(id).await.unwrap());
 }
 
+fn marks<const N: usize>(store: &dyn RolloutStore, threads: [ThreadId; N]) -> Vec<OpenMark> {
+    threads.map(|thread| store.mark(thread)).to_vec()
+}
+
 async fn an_open_thread_keeps_its_marker(store: &dyn RolloutStore) {
     let (one, other) = (thread(1), thread(2));
     store.append(lease(one), EventSeq(0), names(1, 1), Keep::Process).await.unwrap();
     store.mark_open(other).await.unwrap();
     assert_eq!(store.open_markers().await.unwrap(), [one, other]);
-    assert_eq!(store.mark_closed(vec![one, other]).await.unwrap(), 1);
-    assert_eq!(store.open_markers().await.unwrap(), [one], "the first is still held");
+    let before = marks(store, [one, other]);
+    store.append(lease(one), EventSeq(1), names(2, 2), Keep::Process).await.unwrap();
     store.release(one);
-    assert_eq!(store.mark_closed(vec![one, other, thread(3)]).await.unwrap(), 1);
+    assert_eq!(store.mark_closed(before.clone()).await.unwrap(), 1);
+    assert_eq!(store.open_markers().await.unwrap(), [one], "it was changed since");
+    let written = marks(store, [one]);
+    store.move_to(lease(one), Shelf::Archive).await.unwrap();
+    store.release(one);
+    assert_eq!(store.mark_closed([written, before].concat()).await.unwrap(), 0);
+    assert_eq!(store.open_markers().await.unwrap(), [one], "it was put elsewhere since");
+    assert_eq!(store.mark_closed(marks(store, [one, other, thread(3)])).await.unwrap(), 1);
     assert_eq!(store.open_markers().await.unwrap(), []);
 
     store.load(one).await.unwrap();
     assert_eq!(store.open_markers().await.unwrap(), [], "a load that writes nothing marks nothing");
-    store.append(lease(one), EventSeq(1), names(2, 2), Keep::Process).await.unwrap();
+    store.append(lease(one), EventSeq(2), names(3, 3), Keep::Process).await.unwrap();
     assert_eq!(store.open_markers().await.unwrap(), [one]);
     assert_eq!(store.counts().open_markers, 1);
 }
@@ -253,15 +266,15 @@ async fn what_is_put_elsewhere_is_fenced_and_marked(store: &dyn RolloutStore) {
         }
     }
     store.release(id);
-    store.mark_closed(vec![id]).await.unwrap();
+    store.mark_closed(marks(store, [id])).await.unwrap();
     store.move_to(later, Shelf::Archive).await.unwrap();
     assert_eq!(store.open_markers().await.unwrap(), [id]);
     store.release(id);
-    assert_eq!(store.mark_closed(vec![id]).await.unwrap(), 1);
+    assert_eq!(store.mark_closed(marks(store, [id])).await.unwrap(), 1);
     store.trash(later, WallMs(1)).await.unwrap();
     assert_eq!(store.open_markers().await.unwrap(), [id], "who looks for it finds that it is gone");
     store.release(id);
-    assert_eq!(store.mark_closed(vec![id]).await.unwrap(), 1);
+    assert_eq!(store.mark_closed(marks(store, [id])).await.unwrap(), 1);
 }
 
 async fn every_thread_is_listed(store: &dyn RolloutStore) {

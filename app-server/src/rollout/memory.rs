@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use super::record::{Record, SecretValues};
 use super::sift::Sift;
 use super::{
-    AppendError, Appended, CopyError, Keep, Lease, Loaded, MayHold, MoveError, Page, ReadError, Repair,
-    RolloutStore, Shelf, StoreCounts, line, order,
+    AppendError, Appended, CopyError, Keep, Lease, Loaded, MayHold, MoveError, OpenMark, OpenMarks, Page,
+    ReadError, Repair, RolloutStore, Shelf, StoreCounts, line, order,
 };
 use crate::clock::{Clock, WallMs};
 use crate::home::Term;
@@ -31,8 +31,7 @@ struct State {
     archived: BTreeSet<ThreadId>,
     /// What was deleted, and when.
     trash: Vec<(WallMs, ThreadId)>,
-    held: BTreeSet<ThreadId>,
-    open: BTreeSet<ThreadId>,
+    open: OpenMarks,
     counts: StoreCounts,
 }
 
@@ -47,11 +46,6 @@ impl State {
         self.rollouts.get(&thread).ok_or(ReadError::Missing(thread))
     }
 
-    fn hold(&mut self, thread: ThreadId) {
-        self.held.insert(thread);
-        self.open.insert(thread);
-    }
-
     fn append(
         &mut self,
         lease: Lease,
@@ -63,7 +57,7 @@ impl State {
         let term = there.iter().filter_map(order::term_of).max().unwrap_or(Term(0));
         let head = there.last().map_or(EventSeq(0), |last| last.seq);
         let head = order::check(lease, expected, &records, head, term)?;
-        self.hold(thread);
+        self.open.note(thread);
         self.rollouts.entry(thread).or_default().extend(records);
         self.written.retain(|written| *written != thread);
         self.written.push(thread);
@@ -92,7 +86,7 @@ impl State {
         if let Some(term) = term.filter(|term| *term > lease.term) {
             return Err(MoveError::Fenced { thread, term });
         }
-        self.open.insert(thread);
+        self.open.note(thread);
         Ok(())
     }
 }
@@ -128,7 +122,7 @@ impl RolloutStore for MemoryStore {
         if state.rollouts.contains_key(&thread) {
             return Err(AppendError::Conflict { thread, head: EventSeq(0) }.into());
         }
-        state.open.insert(thread);
+        state.open.note(thread);
         state.rollouts.insert(thread, records);
         state.written.push(thread);
         state.counts.appends += 1;
@@ -156,7 +150,6 @@ impl RolloutStore for MemoryStore {
         let records = state.records(thread)?;
         let (head, end) = (last(records), records.iter().rposition(Record::tells_of_all).unwrap_or(0));
         let end = records.get(end..).unwrap_or_default().to_vec();
-        state.held.insert(thread);
         Ok(Loaded { head, end, repair: Repair::default() })
     }
 
@@ -251,28 +244,29 @@ impl RolloutStore for MemoryStore {
         Ok(self.state().written.iter().rev().copied().collect())
     }
 
-    fn release(&self, thread: ThreadId) {
-        self.state().held.remove(&thread);
-    }
+    fn release(&self, _thread: ThreadId) {}
 
     async fn mark_open(&self, thread: ThreadId) -> io::Result<()> {
-        self.state().open.insert(thread);
+        self.state().open.note(thread);
         Ok(())
     }
 
     async fn open_markers(&self) -> io::Result<Vec<ThreadId>> {
-        Ok(self.state().open.iter().copied().collect())
+        Ok(self.state().open.threads().collect())
     }
 
-    async fn mark_closed(&self, threads: Vec<ThreadId>) -> io::Result<usize> {
+    fn mark(&self, thread: ThreadId) -> OpenMark {
+        self.state().open.mark(thread)
+    }
+
+    async fn mark_closed(&self, marks: Vec<OpenMark>) -> io::Result<usize> {
         let mut state = self.state();
-        let idle = threads.into_iter().filter(|thread| !state.held.contains(thread)).collect::<Vec<_>>();
-        Ok(idle.into_iter().filter(|thread| state.open.remove(thread)).count())
+        Ok(marks.into_iter().filter(|mark| state.open.take_off(*mark)).count())
     }
 
     fn counts(&self) -> StoreCounts {
         let state = self.state();
-        StoreCounts { open_markers: state.open.len() as u64, ..state.counts }
+        StoreCounts { open_markers: state.open.count(), ..state.counts }
     }
 }
 

@@ -22,10 +22,12 @@ pub mod epoch;
 pub mod file;
 pub mod line;
 pub mod memory;
+mod open_mark;
 pub mod order;
 pub mod record;
 pub mod sift;
 
+pub use open_mark::{OpenMark, OpenMarks};
 use record::{Record, SecretValues};
 pub use sift::MayHold;
 
@@ -428,12 +430,15 @@ pub trait RolloutStore: Send + Sync {
     /// When the marks cannot be read.
     async fn open_markers(&self) -> io::Result<Vec<ThreadId>>;
 
-    /// Takes the marks of `threads` off, after the flush of the index that covers their closed ends. A thread that
-    /// was loaded again meanwhile keeps its mark; answers how many were taken off.
+    /// The thread's mark as of the last change of its rollout: an append, or a move to another shelf.
+    fn mark(&self, thread: ThreadId) -> OpenMark;
+
+    /// Takes marks off, after a flush of the index that covers them. One stays whose rollout was changed after the mark was
+    /// asked for; answers how many were taken off.
     ///
     /// # Errors
     /// When a mark cannot be removed; those before it are gone.
-    async fn mark_closed(&self, threads: Vec<ThreadId>) -> io::Result<usize>;
+    async fn mark_closed(&self, marks: Vec<OpenMark>) -> io::Result<usize>;
 
     /// What the store has done. Instant.
     fn counts(&self) -> StoreCounts;

@@ -95,7 +95,7 @@ async fn say(store: &MemoryStore, n: u128) {
 /// The thread is closed, and its open marker gone.
 async fn is_known(store: &MemoryStore, thread: ThreadId) {
     store.release(thread);
-    store.mark_closed(vec![thread]).await.unwrap();
+    store.mark_closed(vec![store.mark(thread)]).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

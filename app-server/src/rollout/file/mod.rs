@@ -20,8 +20,8 @@ use super::blob::Texts;
 use super::record::{Record, SecretValues};
 use super::sift::Sift;
 use super::{
-    AppendError, Appended, CopyError, Keep, Lease, Loaded, MayHold, MoveError, Page, ReadError, RolloutStore,
-    Shelf, StoreCounts,
+    AppendError, Appended, CopyError, Keep, Lease, Loaded, MayHold, MoveError, OpenMark, Page, ReadError,
+    RolloutStore, Shelf, StoreCounts,
 };
 use crate::clock::{Clock, WallMs};
 use crate::durations::{Durations, Taken};
@@ -305,12 +305,15 @@ impl RolloutStore for FileStore {
         self.naming(Pool::Read, |shared| Ok(shared.places.marked())).await
     }
 
-    async fn mark_closed(&self, threads: Vec<ThreadId>) -> io::Result<usize> {
+    fn mark(&self, thread: ThreadId) -> OpenMark {
+        self.shared.places.mark(thread)
+    }
+
+    async fn mark_closed(&self, marks: Vec<OpenMark>) -> io::Result<usize> {
         self.naming(Pool::Sync, move |shared| {
             let mut taken = 0;
-            for thread in threads {
-                let in_use = || shared.is_held(thread);
-                taken += usize::from(shared.places.mark_closed(thread, in_use)?);
+            for mark in marks {
+                taken += usize::from(shared.places.mark_closed(mark)?);
             }
             Ok(taken)
         })

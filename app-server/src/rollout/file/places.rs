@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -17,7 +17,7 @@ use super::secrets;
 use crate::clock::{Clock, WallMs};
 use crate::home::HomePaths;
 use crate::policy;
-use crate::rollout::Shelf;
+use crate::rollout::{OpenMark, OpenMarks, Shelf};
 
 /// What the names of rollouts end with that are not whole yet.
 const PART: &str = "part";
@@ -32,8 +32,8 @@ pub(super) struct Places {
     markers: PathBuf,
     /// The open markers that are there. Held while one is made or removed, which may take as long as the disk likes.
     marked: Mutex<BTreeSet<ThreadId>>,
-    /// How many of them there are, for those who must not wait.
-    marks: AtomicU64,
+    /// What they were last made for. Held for a moment only.
+    changes: Mutex<OpenMarks>,
     /// Folders whose own names are on disk; at most 256 of each shelf.
     synced_folders: Mutex<HashSet<PathBuf>>,
     /// Rollouts of which it is not known which name is on disk: the disk failed when they were put elsewhere.
@@ -54,13 +54,16 @@ impl Places {
     pub fn open(paths: &HomePaths, layer: Arc<dyn FileLayer>) -> io::Result<Self> {
         let markers = paths.open_markers();
         let there = layer.entries(&markers)?;
-        let marked = there.iter().filter_map(|entry| thread_of(&entry.path, "")).collect();
+        let marked: BTreeSet<ThreadId> =
+            there.iter().filter_map(|entry| thread_of(&entry.path, "")).collect();
         for left in there.iter().filter(|entry| thread_of(&entry.path, PART).is_some()) {
             // Of a copy that a crash has cut short. Nobody takes it for a rollout, whether it can be removed or not.
             layer.remove(&left.path).ok();
         }
         let places = Self::look(paths, layer);
-        places.note_marks(&marked);
+        for thread in &marked {
+            lock(&places.changes).note(*thread);
+        }
         *lock(&places.marked) = marked;
         Ok(places)
     }
@@ -75,7 +78,7 @@ impl Places {
             trash: paths.trash(),
             markers: paths.open_markers(),
             marked: Mutex::default(),
-            marks: AtomicU64::new(0),
+            changes: Mutex::default(),
             synced_folders: Mutex::default(),
             unsure: Mutex::default(),
             renames: AtomicU64::new(0),
@@ -310,7 +313,8 @@ impl Places {
         Ok(found)
     }
 
-    /// Marks a rollout open. The mark need not survive a loss of power: after one, all folders are looked through.
+    /// Marks a rollout open, before each change of it. The mark need not survive a loss of power: after one, all folders are
+    /// looked through.
     pub fn mark_open(&self, thread: ThreadId) -> io::Result<()> {
         let mut marked = lock(&self.marked);
         if !marked.contains(&thread) {
@@ -318,22 +322,25 @@ impl Places {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
                 Ok(_) | Err(_) => marked.insert(thread),
             };
-            self.note_marks(&marked);
         }
+        lock(&self.changes).note(thread);
         Ok(())
     }
 
-    /// Takes the mark off, unless `in_use` says, while no mark can be made, that somebody holds the thread. Answers
-    /// whether there was one.
-    pub fn mark_closed(&self, thread: ThreadId, in_use: impl FnOnce() -> bool) -> io::Result<bool> {
+    /// Takes the mark off, unless the rollout was changed since. Answers whether it was taken off.
+    pub fn mark_closed(&self, mark: OpenMark) -> io::Result<bool> {
         let mut marked = lock(&self.marked);
-        if !marked.contains(&thread) || in_use() {
+        if !marked.contains(&mark.thread) || self.mark(mark.thread) != mark {
             return Ok(false);
         }
-        self.layer.remove(&self.marker(thread))?;
-        let removed = marked.remove(&thread);
-        self.note_marks(&marked);
-        Ok(removed)
+        self.layer.remove(&self.marker(mark.thread))?;
+        marked.remove(&mark.thread);
+        Ok(lock(&self.changes).take_off(mark))
+    }
+
+    /// The mark as of the last change. Waits for nothing.
+    pub fn mark(&self, thread: ThreadId) -> OpenMark {
+        lock(&self.changes).mark(thread)
     }
 
     /// Which marks there are. Blocks while one is made or removed.
@@ -343,11 +350,7 @@ impl Places {
 
     /// How many marks there are. Waits for nothing.
     pub fn marks(&self) -> u64 {
-        self.marks.load(Relaxed)
-    }
-
-    fn note_marks(&self, marked: &BTreeSet<ThreadId>) {
-        self.marks.store(marked.len() as u64, Relaxed);
+        lock(&self.changes).count()
     }
 
     /// Where a rollout is made that has to be there whole or not at all.

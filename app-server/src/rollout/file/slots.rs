@@ -105,10 +105,6 @@ impl Shared {
         }
     }
 
-    pub fn is_held(&self, thread: ThreadId) -> bool {
-        lock(&self.slots).contains_key(&thread)
-    }
-
     /// Reads a rollout's file, from its beginning to where readers may read. Blocks.
     pub fn read<T>(
         &self,

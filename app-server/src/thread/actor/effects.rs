@@ -20,6 +20,7 @@ use super::{Child, Owner, Waiter};
 use crate::helpers::{ExitReport, HelperEvent, HelperSet};
 use crate::index::moment::Listed;
 use crate::index::rebuild;
+use crate::rollout::OpenMark;
 use crate::router::errors;
 use crate::thread::effect::{Effect, ResumeFailure, UnloadRefusal};
 use crate::thread::error::ThreadError;
@@ -138,8 +139,9 @@ impl Owner {
         if !waits {
             // What is put elsewhere gets its row, and is released, there.
             if destination.is_none() {
+                let mark = self.services.store.mark(self.id);
                 self.services.store.release(self.id);
-                self.mend_index();
+                self.mend_index(mark);
             }
             self.follow_ups.push_back(Event::RolloutClosed);
         }
@@ -147,7 +149,7 @@ impl Owner {
 
     /// A load that wrote nothing has seen the whole rollout all the same: its row is mended, and where an earlier end
     /// of the server left the rollout marked open, the mark goes. Nobody waits for it.
-    fn mend_index(&self) {
+    fn mend_index(&self, mark: OpenMark) {
         let Some(journal) = self.journal.as_ref().filter(|_| self.is_materialised()) else { return };
         let row = journal.history.is_materialised().then(|| (journal.history.row(), journal.seq()));
         let (services, id) = (Arc::clone(&self.services), self.id);
@@ -158,7 +160,7 @@ impl Owner {
             };
             match mended {
                 // A full queue leaves the mark for the next load.
-                Ok(()) => drop(services.closed_rollouts.try_send(id)),
+                Ok(()) => drop(services.closed_rollouts.try_send(mark)),
                 Err(error) => tracing::warn!(thread = %id, %error, "this thread's row is not mended"),
             }
         });
@@ -206,12 +208,14 @@ impl Owner {
     }
 
     fn rollout_closed(&mut self, listed: Listed) {
+        // Before somebody else may change the rollout.
+        let mark = self.services.store.mark(self.id);
         if self.journal.as_ref().is_some_and(super::Journal::is_closed) {
             if self.destination().is_none() {
                 self.services.store.release(self.id);
                 if listed == Listed::Yes {
-                    // A full queue only leaves the marker for the next start, which finds the end closed.
-                    self.services.closed_rollouts.try_send(self.id).ok();
+                    // A full queue only leaves the mark for the next start, which finds the end closed.
+                    self.services.closed_rollouts.try_send(mark).ok();
                 }
             }
             self.step(Event::RolloutClosed);

@@ -123,9 +123,9 @@ impl Owner {
 
     pub(super) fn rollout_moved(&mut self, outcome: Outcome) {
         if outcome.listed == Listed::Yes {
-            // A full queue only leaves the marker for the next start, which looks where the rollout stands. Said before the
-            // rollout is let go of: a mark that was about to go for an earlier close stays for this one.
-            self.services.closed_rollouts.try_send(self.id).ok();
+            // A full queue only leaves the mark for the next start, which looks where the rollout stands. The mark is read before
+            // the rollout is let go of, and somebody else may change it.
+            self.services.closed_rollouts.try_send(self.services.store.mark(self.id)).ok();
         }
         self.services.store.release(self.id);
         match outcome.moved {

@@ -139,7 +139,7 @@ async fn markers_are_found_again_by_the_next_start() {
     fs::write(fixture.paths.open_markers().join("something else"), "").unwrap();
     fixture.restart();
     assert_eq!(fixture.store.open_markers().await.unwrap(), [thread(1), thread(2)]);
-    assert_eq!(fixture.store.mark_closed(vec![thread(1)]).await.unwrap(), 1);
+    assert_eq!(fixture.store.mark_closed(vec![fixture.store.mark(thread(1))]).await.unwrap(), 1);
     fixture.restart();
     assert_eq!(fixture.store.open_markers().await.unwrap(), [thread(2)]);
 }

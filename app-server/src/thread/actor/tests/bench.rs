@@ -23,10 +23,10 @@ use crate::memory::Freed;
 use crate::policy;
 use crate::pressure::Pressure;
 use crate::repair::Repair;
-use crate::rollout::RolloutStore;
 use crate::rollout::file::FileStore;
 use crate::rollout::file::fault::{FaultLayer, Op};
 use crate::rollout::memory::MemoryStore;
+use crate::rollout::{OpenMark, RolloutStore};
 use crate::search::ThreadSearch;
 use crate::search::texts::Texts;
 use crate::services::{Counters, Providers, ServedAt, Services};
@@ -53,7 +53,7 @@ pub struct Bench {
     soon: Duration,
     home: Option<Arc<(TempDir, Home)>>,
     last_connection: AtomicU64,
-    closed: Mutex<mpsc::Receiver<ThreadId>>,
+    closed: Mutex<mpsc::Receiver<OpenMark>>,
 }
 
 impl Bench {
@@ -126,8 +126,8 @@ impl Bench {
         self.disk.mark_closed(batch).await.unwrap();
     }
 
-    /// The threads whose open markers may go, taken out of the line.
-    pub fn waiting_markers(&self) -> Vec<ThreadId> {
+    /// The open marks that may go, taken out of the line.
+    pub fn waiting_markers(&self) -> Vec<OpenMark> {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         std::iter::from_fn(|| closed.try_recv().ok()).collect()
     }

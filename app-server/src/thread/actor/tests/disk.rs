@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use crate::clock::WallMs;
 use crate::rollout::record::{Record, SecretValues};
 use crate::rollout::{
-    AppendError, Appended, CopyError, DiskKind, Keep, Lease, Loaded, MayHold, MoveError, Page, ReadError,
-    RolloutStore, Shelf, StoreCounts,
+    AppendError, Appended, CopyError, DiskKind, Keep, Lease, Loaded, MayHold, MoveError, OpenMark, Page,
+    ReadError, RolloutStore, Shelf, StoreCounts,
 };
 
 pub struct Disk {
@@ -356,8 +356,12 @@ impl RolloutStore for Disk {
         self.inner.open_markers().await
     }
 
-    async fn mark_closed(&self, threads: Vec<ThreadId>) -> io::Result<usize> {
-        self.inner.mark_closed(threads).await
+    fn mark(&self, thread: ThreadId) -> OpenMark {
+        self.inner.mark(thread)
+    }
+
+    async fn mark_closed(&self, marks: Vec<OpenMark>) -> io::Result<usize> {
+        self.inner.mark_closed(marks).await
     }
 
     fn counts(&self) -> StoreCounts {

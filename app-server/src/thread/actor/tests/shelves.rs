@@ -104,6 +104,25 @@ async fn a_thread_that_is_brought_back_is_as_it_was_and_its_subscribers_stay() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_thread_that_is_archived_while_the_index_is_flushed_keeps_its_open_mark() {
+    let bench = Bench::in_memory();
+    let (mut client, thread) = bench.materialised().await;
+    client.unsubscribe(thread);
+    bench.gone(thread).await;
+    let covered = bench.waiting_markers();
+    assert!(covered.contains(&bench.services.store.mark(thread)));
+    bench.services.index.flush().await.unwrap();
+    let archived = client.archive(thread);
+    client.answer::<serde_json::Value>(archived).await.unwrap();
+    bench.gone(thread).await;
+    bench.services.store.mark_closed(covered).await.unwrap();
+    assert_eq!(bench.services.store.open_markers().await.unwrap(), [thread], "no flush covers its new row");
+    bench.take_off_markers().await;
+    assert_eq!(bench.services.store.open_markers().await.unwrap(), []);
+    bench.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_where_it_is_wanted_is_left_alone() {
     let bench = Bench::in_memory();
     let (mut client, thread, strings) = bench.running().await;
