@@ -76,6 +76,8 @@ struct Shared {
     /// What was answered to its own requests.
     answers: broadcast::Sender<Value>,
     open: AtomicUsize,
+    /// Streams that listen and are refused before one is begun again.
+    refused_streams: AtomicUsize,
     ignores_pings: AtomicBool,
 }
 
@@ -118,6 +120,7 @@ impl HttpHelper {
             told: broadcast::channel(16).0,
             answers: broadcast::channel(16).0,
             open: AtomicUsize::new(0),
+            refused_streams: AtomicUsize::new(0),
             ignores_pings: AtomicBool::new(false),
         });
         let mut tasks = JoinSet::new();
@@ -193,6 +196,13 @@ impl HttpHelper {
     pub fn change_tools(&self) {
         // Nobody may listen.
         let _ = self.shared.told.send("notifications/tools/list_changed");
+    }
+
+    /// Ends the streams on which it tells what changes, and answers the next `refused` requests for one with 503.
+    pub fn break_streams(&self, refused: usize) {
+        self.shared.refused_streams.store(refused, Ordering::SeqCst);
+        // Nobody may listen.
+        let _ = self.shared.told.send(speech::END);
     }
 
     /// Ends it, in whatever it does.

@@ -163,6 +163,9 @@ pub const HELPER_HTTP_RETRIES: usize = 6;
 pub const HELPER_HTTP_RETRY_FIRST: Duration = Duration::from_millis(250);
 /// Between two of these, at most. Origin: guess.
 pub const HELPER_HTTP_RETRY_MOST: Duration = Duration::from_secs(5);
+/// Between two requests for the stream on which a helper over HTTP tells what changes, at most. Origin: guess; a helper that was
+/// away for long costs one request a minute, and is heard again within one.
+pub const HELPER_HTTP_LISTEN_MOST: Duration = Duration::from_secs(60);
 /// How long the end of a session waits for a helper over HTTP to hear of it. Origin: below the 1.5 s in which an unload
 /// of processes is over.
 pub const HELPER_HTTP_GOODBYE: Duration = Duration::from_secs(1);

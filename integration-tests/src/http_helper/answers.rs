@@ -108,6 +108,7 @@ fn with_sessions(shared: &Shared, seen: &Seen) -> Answer {
         Some(_) => {}
     }
     match seen.verb.as_str() {
+        "GET" if shared.refuses_stream() => text(503, "not now".to_owned()),
         "GET" => Answer::Listen(Value::Null),
         "DELETE" => {
             shared.sessions().retain(|session| Some(session) != seen.headers.get("mcp-session-id"));
@@ -125,6 +126,13 @@ fn with_sessions(shared: &Shared, seen: &Seen) -> Answer {
             result(seen, &json!({ "content": [] }))
         }
         _ => serve(seen),
+    }
+}
+
+impl Shared {
+    fn refuses_stream(&self) -> bool {
+        let less = |left: usize| left.checked_sub(1);
+        self.refused_streams.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok()
     }
 }
 

@@ -14,6 +14,9 @@ use tokio::net::TcpStream;
 use super::answers::{self, Answer};
 use super::{Seen, Shared};
 
+/// Told to streams that listen, it ends them.
+pub(super) const END: &str = "";
+
 /// Counts a connection while it is open.
 struct Open(Arc<Shared>);
 
@@ -104,6 +107,9 @@ async fn write(to: &mut (impl AsyncWriteExt + Unpin), shared: &Shared, answer: A
                 event(to, &json!({ "jsonrpc": "2.0", "method": method, "params": params })).await?;
             }
             while let Ok(method) = told.recv().await {
+                if method == END {
+                    return to.shutdown().await;
+                }
                 let params = if id.is_null() { json!({}) } else { json!({ "_meta": about }) };
                 event(to, &json!({ "jsonrpc": "2.0", "method": method, "params": params })).await?;
             }

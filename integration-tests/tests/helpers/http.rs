@@ -8,7 +8,8 @@ use anyhow::Result;
 use serde_json::json;
 use skein_integration_tests::client::Client;
 use skein_integration_tests::home::{Helper, Home, PATIENCE};
-use skein_integration_tests::http_helper::{HttpHelper, Manner};
+use skein_integration_tests::http_helper::{HttpHelper, Manner, Seen};
+use skein_integration_tests::process::wait_until;
 use skein_integration_tests::requests::tool_params;
 use skein_protocol::extension::{HelperDetail, SkeinHelpersListParams};
 use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
@@ -246,8 +247,30 @@ async fn tools_that_change_are_listed_again_in_both_eras() -> Result<()> {
             let before = *before.get_or_insert_with(|| listed(&web.helper));
             (listens(&web.helper) && listed(&web.helper) > before + 1).then_some(())
         };
-        skein_integration_tests::process::wait_until("another list of tools", PATIENCE, heard).await?;
+        wait_until("another list of tools", PATIENCE, heard).await?;
         web.finish().await?;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn tools_are_listed_again_when_the_stream_that_listens_is_back() -> Result<()> {
+    let web = Web::start(Manner::Handshake).await?;
+    let count = |fits: &dyn Fn(&Seen) -> bool| web.helper.seen().iter().filter(|seen| fits(seen)).count();
+    let streams = || count(&|seen| seen.verb == "GET");
+    let lists = || count(&|seen| seen.method() == "tools/list");
+    wait_until("the stream that listens", PATIENCE, || (streams() == 1).then_some(())).await?;
+    web.helper.until_quiet(PATIENCE).await?;
+    let before = lists();
+    web.helper.break_streams(2);
+    wait_until("another stream", PATIENCE, || (streams() >= 4).then_some(())).await?;
+    // What has changed meanwhile was told to nobody.
+    wait_until("another list of tools", PATIENCE, || (lists() > before).then_some(())).await?;
+    let again = lists();
+    let heard = || {
+        web.helper.change_tools();
+        (lists() > again).then_some(())
+    };
+    wait_until("a change that is told on the new stream", PATIENCE, heard).await?;
+    web.finish().await
 }

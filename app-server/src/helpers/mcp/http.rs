@@ -6,6 +6,7 @@
 
 mod events;
 mod fault;
+mod listening;
 mod refusal;
 mod secrets;
 mod web;

@@ -18,6 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::super::Line;
 use super::events::{events, whole};
 use super::fault::Fault;
+use super::listening::{Events, NoStream, listening};
 use super::refusal::{Refusal, Session};
 use super::secrets::{credentials, headers, secrets};
 use crate::helpers::masks::Hidden;
@@ -292,13 +293,11 @@ impl Web {
         events(heard, noted)
     }
 
-    /// Waits before a stream is asked for again, the longer the more often that was in vain.
-    async fn pace(&self, goes_on: bool) {
+    /// Waits before the stream of a call is asked for again, the longer the more often that was in vain.
+    async fn pace(&self) {
         let again = self.0.again.fetch_add(1, Ordering::Relaxed);
-        if goes_on || again > 0 {
-            let pause = policy::HELPER_HTTP_RETRY_FIRST.saturating_mul(2_u32.saturating_pow(again));
-            tokio::time::sleep(pause.min(policy::HELPER_HTTP_RETRY_MOST)).await;
-        }
+        let pause = policy::HELPER_HTTP_RETRY_FIRST.saturating_mul(2_u32.saturating_pow(again));
+        tokio::time::sleep(pause.min(policy::HELPER_HTTP_RETRY_MOST)).await;
     }
 }
 
@@ -339,13 +338,41 @@ impl StreamableHttpClient for Web {
         _no_token: Option<String>,
         own: HashMap<HeaderName, HeaderValue>,
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Error> {
-        self.pace(last_event.is_some()).await;
-        let mut request = self.0.client.get(&*uri).header(ACCEPT, EVENTS);
+        if last_event.is_some() {
+            // The stream of a call goes on.
+            self.pace().await;
+            return self.get(&uri, session.as_deref(), last_event, own).await;
+        }
+        let first = match self.get(&uri, session.as_deref(), None, own.clone()).await {
+            Ok(events) => Some(events),
+            Err(StreamableHttpError::Client(fault)) if fault.is_nobody_there() => None,
+            Err(error) => return Err(error),
+        };
+        let web = self.clone();
+        Ok(listening(first, move |last| {
+            let (web, uri, session, own) = (web.clone(), Arc::clone(&uri), session.clone(), own.clone());
+            async move {
+                let events = web.get(&uri, session.as_deref(), last, own).await;
+                events.map_err(|error| web.no_stream(&error, session))
+            }
+        }))
+    }
+}
+
+impl Web {
+    /// Asks for a stream of events.
+    async fn get(
+        &self,
+        uri: &str,
+        session: Option<&str>,
+        last_event: Option<String>,
+        own: HashMap<HeaderName, HeaderValue>,
+    ) -> Result<Events, Error> {
+        let mut request = self.0.client.get(uri).header(ACCEPT, EVENTS);
         if let Some(last) = last_event {
             request = request.header("last-event-id", last);
         }
-        let response =
-            self.send(request, session.as_deref(), own).await.map_err(StreamableHttpError::Client)?;
+        let response = self.send(request, session, own).await.map_err(StreamableHttpError::Client)?;
         match response.status() {
             StatusCode::METHOD_NOT_ALLOWED => Err(StreamableHttpError::ServerDoesNotSupportSse),
             status if !status.is_success() => Err(StreamableHttpError::Client(Fault::Status {
@@ -361,6 +388,19 @@ impl StreamableHttpClient for Web {
                 });
                 Ok(events.boxed())
             }
+        }
+    }
+
+    /// What becomes of a stream that listened and cannot be had again.
+    fn no_stream(&self, error: &Error, session: Option<Arc<str>>) -> NoStream {
+        match (error, session) {
+            (StreamableHttpError::ServerDoesNotSupportSse, _)
+            | (StreamableHttpError::Client(Fault::Stopped), _) => NoStream::Never,
+            (StreamableHttpError::Client(Fault::Status { status: 404, .. }), Some(session)) => {
+                self.0.note_lost(session);
+                NoStream::Forgotten
+            }
+            _ => NoStream::Yet,
         }
     }
 }
