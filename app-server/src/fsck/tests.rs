@@ -25,6 +25,7 @@ use crate::thread::history::History;
 mod beside;
 mod blobs;
 mod index;
+mod links;
 
 pub fn thread(number: u128) -> ThreadId {
     ThreadId::new(Uuid::from_u128(number))

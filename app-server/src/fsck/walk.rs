@@ -251,9 +251,16 @@ impl Walk<'_> {
         }
     }
 
-    /// What stands in a folder, in the order of names. A link is not followed.
+    /// What stands in a folder, in the order of names. A link is followed if it is one of the home's own folders, as its server
+    /// does.
     fn entries(&mut self, folder: &Path) -> Vec<(PathBuf, Metadata)> {
-        match fs::symlink_metadata(folder) {
+        let is_own = folder.parent() == Some(self.paths.root());
+        let seen = match fs::metadata(folder) {
+            Ok(seen) if is_own => Ok(seen),
+            // Also of a link to nothing.
+            Ok(_) | Err(_) => fs::symlink_metadata(folder),
+        };
+        match seen {
             Ok(seen) if seen.is_dir() => self.is_private(folder, FOLDER_MODE),
             Ok(_) => {
                 self.odd(folder);

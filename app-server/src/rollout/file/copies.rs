@@ -58,7 +58,7 @@ fn make(places: &Places, from: &dyn LayerFile, length: u64, thread: ThreadId, th
     let rollout = places.rollout(thread);
     rollout.parent().map_or(Ok(()), |folder| layer.make_folder(folder))?;
     places.mark_open(thread)?;
-    layer.rename(&part, &rollout)?;
+    places.give_name(thread, &part, &rollout)?;
     places.sync_name(&rollout)
 }
 
@@ -87,7 +87,7 @@ pub(super) fn put(
             .rev()
             .try_for_each(|folder| layer.make_folder(folder))?;
         places.mark_open(thread)?;
-        layer.rename(&part, &rollout)?;
+        places.give_name(thread, &part, &rollout)?;
         places.sync_name(&rollout)
     });
     if made.is_err() {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
@@ -21,6 +22,9 @@ use crate::rollout::{OpenMark, OpenMarks, Shelf};
 
 /// What the names of rollouts end with that are not whole yet.
 const PART: &str = "part";
+
+/// Bytes of two files that are compared at once.
+const COMPARED: usize = 64 << 10;
 
 /// The places, and what is known of them.
 pub(super) struct Places {
@@ -141,7 +145,7 @@ impl Places {
     pub fn move_to(&self, thread: ThreadId, shelf: Shelf) -> io::Result<()> {
         match self.shelf(thread) {
             None => Err(io::ErrorKind::NotFound.into()),
-            Some(there) if there == shelf => Ok(()),
+            Some(there) if there == shelf => self.remove_left(thread, there),
             Some(there) => self.carry(thread, &self.on(there, thread), &self.on(shelf, thread)),
         }
     }
@@ -149,6 +153,7 @@ impl Places {
     /// Puts a rollout into the trash, under a name that says when that was: its folder may be copied.
     pub fn trash(&self, thread: ThreadId, at: WallMs) -> io::Result<()> {
         let there = self.shelf(thread).ok_or(io::ErrorKind::NotFound)?;
+        self.remove_left(thread, there)?;
         self.carry(thread, &self.on(there, thread), &self.trash.join(format!("{thread}.{}.jsonl", at.0)))
     }
 
@@ -186,7 +191,7 @@ impl Places {
         // The mark survives what the move survives: it tells the next start whose row to look at.
         self.mark_open(thread)?;
         self.layer.sync_folder(&self.markers)?;
-        if self.is_there(to) {
+        if self.is_there(to) && !self.is_left_of_a_move(from, to)? {
             let text =
                 format!("{} is there already; look at both files, and put one elsewhere", to.display());
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
@@ -194,9 +199,9 @@ impl Places {
         let folders: Vec<&Path> = to.ancestors().skip(1).take_while(|above| self.is_ours(above)).collect();
         folders.into_iter().rev().try_for_each(|folder| self.make_folder(folder))?;
         lock(&self.unsure).insert(thread);
-        if let Err(error) = self.rename_and_sync(from, to) {
+        if let Err(error) = self.rename_and_sync(thread, from, to) {
             if !self.is_there(from) && self.is_there(to) {
-                if let Err(back) = self.layer.rename(to, from) {
+                if let Err(back) = self.give_name(thread, to, from) {
                     tracing::error!(%thread, %back, place = %to.display(), "a rollout stays where it was put");
                 }
                 self.renames.fetch_add(1, AcqRel);
@@ -208,10 +213,64 @@ impl Places {
     }
 
     /// First the folder that the name came into: were it only gone from the other, the file would be nowhere.
-    fn rename_and_sync(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.layer.rename(from, to)?;
+    fn rename_and_sync(&self, thread: ThreadId, from: &Path, to: &Path) -> io::Result<()> {
+        self.give_name(thread, from, to)?;
         self.renames.fetch_add(1, AcqRel);
         [to, from].into_iter().filter_map(Path::parent).try_for_each(|folder| self.layer.sync_folder(folder))
+    }
+
+    /// Gives a rollout another name, which may be on another file system: a folder of the home may be a link, or a mount. There it is
+    /// copied, and the copy is on disk before the file goes.
+    pub fn give_name(&self, thread: ThreadId, from: &Path, to: &Path) -> io::Result<()> {
+        match self.layer.rename(from, to) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
+            other => return other,
+        }
+        let folder = to.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let part = folder.join(format!("{thread}.{PART}"));
+        let moved = self
+            .copy_whole(from, &part)
+            .and_then(|()| self.layer.rename(&part, to))
+            .and_then(|()| self.layer.sync_folder(folder))
+            .and_then(|()| self.layer.remove(from));
+        if moved.is_err() && self.is_there(from) {
+            // The error counts. What stays is a part that nobody takes for a rollout, or a copy that the next move replaces.
+            [&*part, to].into_iter().for_each(|left| drop(self.layer.remove(left)));
+        }
+        moved.map(drop)
+    }
+
+    /// Copies a rollout, with its time. The content is on disk when this returns.
+    fn copy_whole(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.layer.remove(to)?;
+        let source = self.layer.open(from, Open::Read)?;
+        let copy = self.layer.copy(&*source, to, source.len()?)?;
+        copy.as_file().set_modified(source.as_file().metadata()?.modified()?)?;
+        self.sync(&*copy)
+    }
+
+    /// Removes what a move to another file system has left of a rollout that stands on this shelf.
+    fn remove_left(&self, thread: ThreadId, there: Shelf) -> io::Result<()> {
+        let other = match there {
+            Shelf::Threads => Shelf::Archive,
+            Shelf::Archive => Shelf::Threads,
+        };
+        self.is_left_of_a_move(&self.on(there, thread), &self.on(other, thread)).map(drop)
+    }
+
+    /// Whether `to` is what a move to another file system has left that was cut off behind the copy: it has nothing that `from`
+    /// does not have. It is removed then.
+    fn is_left_of_a_move(&self, from: &Path, to: &Path) -> io::Result<bool> {
+        let (Ok(from), Ok(left)) = (self.layer.open(from, Open::Read), self.layer.open(to, Open::Read))
+        else {
+            return Ok(false);
+        };
+        let device = |file: &dyn LayerFile| Ok::<_, io::Error>(file.as_file().metadata()?.dev());
+        let is_left = device(&*from)? != device(&*left)? && begins_with(&*from, &*left)?;
+        if is_left {
+            self.layer.remove(to)?;
+        }
+        Ok(is_left)
     }
 
     /// Brings the name of a rollout to disk, where that is not known.
@@ -360,6 +419,22 @@ impl Places {
 
     fn marker(&self, thread: ThreadId) -> PathBuf {
         self.markers.join(thread.to_string())
+    }
+}
+
+/// Whether a file begins with all of another one.
+fn begins_with(file: &dyn LayerFile, other: &dyn LayerFile) -> io::Result<bool> {
+    let (mut one, mut two) = (vec![0; COMPARED], vec![0; COMPARED]);
+    let mut offset = 0;
+    loop {
+        let (came, wanted) = (file.read_at(&mut one, offset)?, other.read_at(&mut two, offset)?);
+        if came < wanted || one.get(..wanted) != two.get(..wanted) {
+            return Ok(false);
+        }
+        if wanted < COMPARED {
+            return Ok(true);
+        }
+        offset += wanted as u64;
     }
 }
 

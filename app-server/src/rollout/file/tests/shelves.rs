@@ -256,3 +256,112 @@ async fn a_reader_always_finds_a_thread_that_is_put_from_shelf_to_shelf() {
     };
     tokio::select! { () = moves => {} () = reads => {} }
 }
+
+/// The same home as [`standing`] makes, with the folder of a shelf on another file system; `None` on a machine without one.
+async fn standing_apart(id: ThreadId, from: Place, apart: &str) -> Option<(Fixture, TempDir)> {
+    use std::os::unix::fs::MetadataExt;
+    let disk = TempDir::new_in("/dev/shm").ok()?;
+    let mut fixture = Fixture::new();
+    let device = |path: &std::path::Path| fs::metadata(path).unwrap().dev();
+    let home = fixture.paths.root().to_owned();
+    if device(disk.path()) == device(&home) {
+        return None;
+    }
+    fs::remove_dir(home.join(apart)).ok();
+    symlink(disk.path(), home.join(apart)).unwrap();
+    fixture.restart();
+    fixture.store.append(lease(id), EventSeq(0), said(id), Keep::Power).await.unwrap();
+    put(&fixture.store, id, from).await.unwrap();
+    fixture.restart();
+    fixture.store.load(id).await.unwrap();
+    Some((fixture, disk))
+}
+
+#[tokio::test]
+async fn a_thread_is_moved_from_one_file_system_to_another() {
+    let id = thread(1);
+    for apart in ["threads", "archived"] {
+        for (from, to) in MOVES {
+            let Some((mut fixture, _disk)) = standing_apart(id, from, apart).await else { return };
+            put(&fixture.store, id, to).await.unwrap();
+            fixture.layer.cut_power().unwrap();
+            fixture.restart();
+            assert_eq!(found(&fixture, id, &format!("{from:?} to {to:?}, {apart}")).await, to);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failure_at_every_step_of_a_move_to_another_file_system_loses_nothing() {
+    let id = thread(1);
+    for (from, to) in MOVES {
+        let Some((whole, _disk)) = standing_apart(id, from, "archived").await else { return };
+        let before = whole.layer.done().len();
+        put(&whole.store, id, to).await.unwrap();
+        let operations = before..whole.layer.done().len();
+        for at in operations {
+            for (fails, times) in [(Fails::Before, 1), (Fails::After, 1), (Fails::Before, usize::MAX)] {
+                for end in [End::Nothing, End::Power] {
+                    let fault = Fault { at, times, fails, kind: io::ErrorKind::StorageFull };
+                    apart_story((from, to), fault, end).await;
+                }
+            }
+        }
+    }
+}
+
+/// The disk fails at this step of a move to another file system. Afterwards all of the thread can be read, or it is where it was
+/// wanted; and whoever asks again gets it there, once.
+async fn apart_story((from, to): (Place, Place), fault: Fault, end: End) {
+    let case = format!("{from:?} to {to:?}, {fault:?}, {end:?}");
+    let id = thread(1);
+    let Some((mut fixture, _disk)) = standing_apart(id, from, "archived").await else { return };
+    fixture.layer.set_fault(Some(fault));
+    let answer = put(&fixture.store, id, to).await;
+    fixture.layer.set_fault(None);
+    match end {
+        End::Nothing => fixture.store.release(id),
+        End::Process => fixture.restart(),
+        End::Power => {
+            fixture.layer.cut_power().unwrap();
+            fixture.restart();
+        }
+    }
+    match fixture.store.load(id).await {
+        Ok(loaded) => {
+            assert_eq!(loaded.end, said(id), "{case}");
+            assert_eq!(fixture.store.threads().await.unwrap(), [id], "{case}: listed once");
+            put(&fixture.store, id, to).await.unwrap();
+            fixture.layer.cut_power().unwrap();
+            fixture.restart();
+        }
+        Err(ReadError::Missing(_)) => assert_eq!(to, Place::Trash, "{case}: lost"),
+        Err(error) => panic!("{case}: {error}"),
+    }
+    if answer.is_ok() || to != Place::Trash {
+        assert_eq!(found(&fixture, id, &case).await, to);
+    }
+}
+
+#[tokio::test]
+async fn a_rollout_is_made_on_another_file_system() {
+    let id = thread(1);
+    for apart in ["threads", "archived"] {
+        let Some((fixture, _disk)) = standing_apart(id, Place::Threads, apart).await else { return };
+        let copied = fixture.store.copy(id, EventSeq(4), lease(thread(2)), Vec::new()).await;
+        copied.unwrap();
+        fixture.store.put(thread(3), Shelf::Archive, said(thread(3))).await.unwrap();
+        for other in [thread(2), thread(3)] {
+            assert!(!fixture.store.load(other).await.unwrap().end.is_empty(), "{apart}: {other}");
+        }
+        assert_eq!(
+            fs::read_dir(fixture.paths.open_markers())
+                .unwrap()
+                .flatten()
+                .filter(|entry| { entry.path().extension().is_some_and(|end| end == "part") })
+                .count(),
+            0,
+            "nothing half made is left"
+        );
+    }
+}
