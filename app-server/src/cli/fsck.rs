@@ -9,7 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use skein_app_server::fsck::blobs::Unnamed;
-use skein_app_server::fsck::finding::Summary;
+use skein_app_server::fsck::finding::{IndexLook, Summary};
 use skein_app_server::fsck::{self, Gc, Mend, Order, Told};
 use skein_app_server::telemetry::{self, Stderr};
 use skein_protocol::ids::ThreadId;
@@ -124,6 +124,9 @@ fn in_words(summary: &Summary) -> String {
             "; {} texts that no rollout names removed, {} bytes",
             blobs.removed, blobs.removed_bytes
         );
+    }
+    if summary.index == IndexLook::NotCompared {
+        words += "; the index was not compared: its folder cannot be written";
     }
     if unnamed > 0 {
         words += &format!("; {unnamed} texts that no rollout names, {bytes} bytes: --gc removes them");

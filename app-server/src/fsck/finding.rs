@@ -241,6 +241,8 @@ pub enum IndexLook {
     None,
     /// A server has it.
     Served,
+    /// It cannot be written, as on a disk that is mounted read-only, and to open it is to write to it. That is not wrong.
+    NotCompared,
     /// Each row was compared.
     Compared,
     /// It could not be read.

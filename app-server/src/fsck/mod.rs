@@ -292,7 +292,8 @@ impl Check<'_> {
         let threads: BTreeSet<ThreadId> = kept.map(|place| place.thread).collect();
         let store = FileStore::open(&self.paths, Arc::new(LookOnly), self.tasks.clone());
         let store = store.map_err(FsckError::Store)?;
-        let look = rows::Rows { paths: &self.paths, store: &store, tasks: &self.tasks, order: self.order };
+        let (paths, tasks, order) = (&self.paths, &self.tasks, self.order);
+        let look = rows::Rows { paths, store: &store, tasks, order, can_write: rows::can_write };
         let passed_over = marked.union(&self.lacking).copied().collect();
         let (index, findings) = look.compare(&threads, &passed_over).await?;
         self.summary.index = index;

@@ -1,8 +1,10 @@
 //! Compares the index with the rollouts, row by row.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
+use rustix::fs::Access;
 use serde_json::{Map, Value};
 use skein_protocol::ids::{EventSeq, ThreadId};
 
@@ -21,6 +23,13 @@ pub struct Rows<'a> {
     pub store: &'a dyn RolloutStore,
     pub tasks: &'a Tasks,
     pub order: &'a Order,
+    /// Whether a folder can be written, as the system says.
+    pub can_write: fn(&Path) -> io::Result<()>,
+}
+
+/// Asks the system whether a folder can be written.
+pub fn can_write(folder: &Path) -> io::Result<()> {
+    Ok(rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 /// The members in which two rows differ.
@@ -44,6 +53,10 @@ impl Rows<'_> {
         threads: &BTreeSet<ThreadId>,
         passed_over: &BTreeSet<ThreadId>,
     ) -> Result<(IndexLook, Vec<Finding>), FsckError> {
+        if self.order.mend == Mend::No && self.is_read_only() {
+            // To open it is to write to it.
+            return Ok((IndexLook::NotCompared, Vec::new()));
+        }
         let look = match Look::open(self.paths, self.tasks).await {
             Ok(Some(look)) => look,
             Ok(None) => return Ok((IndexLook::None, Vec::new())),
@@ -75,6 +88,11 @@ impl Rows<'_> {
             findings.push(finding);
         }
         Ok((IndexLook::Compared, findings))
+    }
+
+    fn is_read_only(&self) -> bool {
+        let refused = (self.can_write)(&Look::folder(self.paths)).err().map(|error| error.kind());
+        matches!(refused, Some(ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied))
     }
 
     async fn judge(&self, thread: ThreadId, row: Option<Said>) -> Option<Finding> {

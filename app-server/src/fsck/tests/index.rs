@@ -89,3 +89,35 @@ async fn an_index_that_cannot_be_opened_is_made_anew() {
     let look = Look::open(&made.paths, &tasks).await.unwrap().unwrap();
     assert_eq!(look.threads().await.unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn an_index_that_cannot_be_written_is_not_compared_and_nothing_is_wrong() {
+    let made = indexed().await;
+    made.write("threads/2d", &format!("{}.jsonl", thread(0x2d)), &lines(thread(0x2d), 1));
+    let tasks = Tasks::new();
+    let store = FileStore::open(&made.paths, Arc::new(DiskLayer), tasks.clone()).unwrap();
+    let before = made.contents();
+    let threads = BTreeSet::from([thread(KEPT), thread(ARCHIVED), thread(0x2d)]);
+    let read_only: fn(&Path) -> std::io::Result<()> = |_| Err(std::io::ErrorKind::ReadOnlyFilesystem.into());
+    let forbidden: fn(&Path) -> std::io::Result<()> = |_| Err(std::io::ErrorKind::PermissionDenied.into());
+    for (can_write, mend, look) in [
+        (read_only, Mend::No, IndexLook::NotCompared),
+        (forbidden, Mend::No, IndexLook::NotCompared),
+        (crate::fsck::rows::can_write, Mend::No, IndexLook::Compared),
+        (read_only, Mend::Yes, IndexLook::Compared),
+    ] {
+        let order = Order { mend, ..Order::default() };
+        let rows = crate::fsck::rows::Rows {
+            paths: &made.paths,
+            store: &store,
+            tasks: &tasks,
+            order: &order,
+            can_write,
+        };
+        let (seen, found) = rows.compare(&threads, &BTreeSet::new()).await.unwrap();
+        assert_eq!((seen, found.is_empty()), (look, look == IndexLook::NotCompared), "{mend:?}: {found:?}");
+        if look == IndexLook::NotCompared {
+            assert_eq!(made.contents(), before, "nothing is written");
+        }
+    }
+}

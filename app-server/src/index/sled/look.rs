@@ -1,5 +1,6 @@
 //! The index of a home that nobody serves, opened to be compared with its rollouts, row by row.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use skein_protocol::ids::{EventSeq, ThreadId};
@@ -20,12 +21,17 @@ pub struct Look {
 }
 
 impl Look {
+    /// Where the index stands.
+    pub fn folder(home: &HomePaths) -> PathBuf {
+        Schema::CURRENT.folder(home)
+    }
+
     /// Opens the index; `None` where there is none, or it never came to be complete: the next server makes it.
     ///
     /// # Errors
     /// [`IndexError::Unavailable`] where it cannot be opened.
     pub async fn open(home: &HomePaths, tasks: &Tasks) -> Result<Option<Self>, IndexError> {
-        let folder = Schema::CURRENT.folder(home);
+        let folder = Self::folder(home);
         if !folder.is_dir() {
             return Ok(None);
         }
