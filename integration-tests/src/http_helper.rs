@@ -140,6 +140,11 @@ impl HttpHelper {
         self.address
     }
 
+    /// Takes nobody without this token from now on.
+    pub fn wants(&self, token: &str) {
+        *self.shared.token() = Some(token.to_owned());
+    }
+
     /// Takes everybody from now on.
     pub fn open_to_all(&self) {
         *self.shared.token() = None;

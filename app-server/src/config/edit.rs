@@ -408,7 +408,7 @@ fn read(path: &Path, text: &str, flags: &[String]) -> Result<Config, ConfigError
 }
 
 /// Keys that say how a helper is reached.
-const WAY: [&str; 9] = [
+const WAY: [&str; 10] = [
     "command",
     "args",
     "env",
@@ -416,6 +416,7 @@ const WAY: [&str; 9] = [
     "cwd",
     "url",
     "bearer_token_env_var",
+    "bearer_token_file",
     "http_headers",
     "env_http_headers",
 ];
@@ -464,6 +465,10 @@ fn written(spec: &HelperSpec) -> Table {
         Transport::Http(http) => {
             put("url", Some(http.url.as_str().into()));
             put("bearer_token_env_var", http.bearer_token_env_var.as_deref().map(Value::from));
+            put(
+                "bearer_token_file",
+                http.bearer_token_file.as_ref().map(|path| path.to_string_lossy().as_ref().into()),
+            );
             put("http_headers", map(&http.http_headers));
             put("env_http_headers", map(&Secrets(http.env_http_headers.clone())));
         }

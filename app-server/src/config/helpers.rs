@@ -63,6 +63,7 @@ struct LimitsOverride {
 struct HttpOverride {
     url: Option<String>,
     bearer_token_env_var: Option<String>,
+    bearer_token_file: Option<PathBuf>,
     http_headers: Option<Secrets>,
     env_http_headers: Option<BTreeMap<String, String>>,
 }
@@ -221,6 +222,11 @@ impl HelperOverride {
             let expected = "name a variable of the server's environment by bearer_token_env_var";
             section.wrong(place.clone(), "bearer_token would be a secret in a file", expected);
         }
+        let bearer_token_file = section.text("bearer_token_file").map(PathBuf::from);
+        if bearer_token_file.as_ref().is_some_and(|path| path.is_relative()) {
+            let expected = "write the whole path, such as \"/run/user/1000/search-token\"";
+            section.wrong(place.clone(), "bearer_token_file is no absolute path", expected);
+        }
         Self {
             place,
             stdio: StdioOverride {
@@ -234,6 +240,7 @@ impl HelperOverride {
             http: HttpOverride {
                 url: section.text("url"),
                 bearer_token_env_var: section.text("bearer_token_env_var"),
+                bearer_token_file,
                 http_headers: section.text_map("http_headers").map(Secrets),
                 env_http_headers: section.text_map("env_http_headers"),
             },
@@ -311,7 +318,7 @@ fn transport(stdio: StdioOverride, http: HttpOverride, base: Option<&Transport>)
         return Err((format!("{key} is of helpers with a command, and this one has a url"), ONE_WAY));
     }
     Ok(match address {
-        Some(base) => Transport::Http(http.over(base)),
+        Some(base) => Transport::Http(http.over(base)?),
         None => Transport::Stdio(stdio.over(process.unwrap_or_default())),
     })
 }
@@ -383,6 +390,7 @@ impl HttpOverride {
     fn own_key(&self) -> Option<&'static str> {
         let named = [
             ("bearer_token_env_var", self.bearer_token_env_var.is_some()),
+            ("bearer_token_file", self.bearer_token_file.is_some()),
             ("http_headers", self.http_headers.is_some()),
             ("env_http_headers", self.env_http_headers.is_some()),
         ];
@@ -390,7 +398,7 @@ impl HttpOverride {
     }
 
     /// A new address takes no secrets of the old one along.
-    fn over(self, base: HttpSpec) -> HttpSpec {
+    fn over(self, base: HttpSpec) -> Result<HttpSpec, Wrong> {
         // An address as it was shown is the same one.
         let url = self.url.filter(|url| *url != shown_url(&base.url));
         let moved = url.as_ref().is_some_and(|url| *url != base.url);
@@ -398,11 +406,23 @@ impl HttpOverride {
         let (mut headers, mut named) = (base.http_headers, base.env_http_headers);
         lay_secrets_over(&mut headers, self.http_headers);
         named.extend(self.env_http_headers.unwrap_or_default());
-        HttpSpec {
+        // A new place of the token replaces the old one.
+        let (bearer_token_env_var, bearer_token_file) =
+            match (self.bearer_token_env_var, self.bearer_token_file) {
+                (None, None) => (base.bearer_token_env_var, base.bearer_token_file),
+                said => said,
+            };
+        let spec = HttpSpec {
             url: url.unwrap_or(base.url),
-            bearer_token_env_var: self.bearer_token_env_var.or(base.bearer_token_env_var),
+            bearer_token_env_var,
+            bearer_token_file,
             http_headers: headers,
             env_http_headers: named,
+        };
+        if spec.bearer_token_env_var.is_some() && spec.bearer_token_file.is_some() {
+            let text = "this helper has both bearer_token_env_var and bearer_token_file";
+            return Err((text.to_owned(), "name the one place in which its token stands"));
         }
+        Ok(spec)
     }
 }

@@ -57,6 +57,7 @@ const READ_OF_HELPERS: &[&str] = &[
     "cwd",
     "limits",
     "bearer_token_env_var",
+    "bearer_token_file",
     "env_http_headers",
     "enabled",
     "isolation",

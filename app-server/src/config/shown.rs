@@ -189,6 +189,7 @@ pub fn helper(spec: &HelperSpec) -> Value {
         Transport::Http(http) => json!({
             "url": http.shown_url(),
             "bearer_token_env_var": http.bearer_token_env_var,
+            "bearer_token_file": http.bearer_token_file,
             "http_headers": hidden(&http.http_headers),
             "env_http_headers": http.env_http_headers,
         }),

@@ -72,7 +72,8 @@ impl Link {
             Transport::Http(http) => {
                 let (stop, gone) = (CancellationToken::new(), CancellationToken::new());
                 // What is wrong here is wrong in the settings or in the server's environment.
-                let web = Web::new(http, stop.clone(), gone.clone(), line.clone());
+                let web =
+                    Web::new(http, host.options.tasks.clone(), stop.clone(), gone.clone(), line.clone());
                 let web = web.map_err(|why| (why, Fault::Lasting))?;
                 let link = HttpLink { name: spec.name.clone(), stop, kill, gone, trouble: web.trouble() };
                 Ok((Self::Http(link), Wire::Web(web, http.url.clone())))

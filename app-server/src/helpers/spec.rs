@@ -120,6 +120,8 @@ pub struct HttpSpec {
     pub url: String,
     /// The variable of the server's environment that holds its bearer token.
     pub bearer_token_env_var: Option<String>,
+    /// The file that holds its bearer token, and is read again when the helper refuses the token.
+    pub bearer_token_file: Option<PathBuf>,
     /// Headers of every request.
     pub http_headers: Secrets,
     /// Headers of every request whose values are in variables of the server's environment: header to variable.
@@ -169,6 +171,7 @@ impl fmt::Debug for HttpSpec {
         f.debug_struct("HttpSpec")
             .field("url", &self.shown_url())
             .field("bearer_token_env_var", &self.bearer_token_env_var)
+            .field("bearer_token_file", &self.bearer_token_file)
             .field("http_headers", &self.http_headers)
             .field("env_http_headers", &self.env_http_headers)
             .finish()
@@ -259,7 +262,7 @@ impl HelperSpec {
         }
         if let Transport::Http(http) = &self.transport {
             status.http_origin = Some(http.origin());
-            if http.bearer_token_env_var.is_some() {
+            if http.bearer_token_env_var.is_some() || http.bearer_token_file.is_some() {
                 status.auth_status = McpAuthStatus::BearerToken;
             }
         }

@@ -156,6 +156,8 @@ pub const HELPER_HTTP_ERROR_BYTES: usize = 64 << 10;
 /// Events of a helper over HTTP in a row that are no messages, after which their stream is ended. Origin: guess; a word that keeps
 /// a stream alive comes once or twice between two messages.
 pub const HELPER_HTTP_GARBAGE: u32 = 4;
+/// Bytes of a file with a bearer token. Origin: what servers take as headers.
+pub const HELPER_TOKEN_BYTES: u64 = 16 << 10;
 /// Times that a stream of events which broke is asked for again, before the call in it fails. Origin: guess; with the two
 /// numbers below some 13 s, in which a server is started again.
 pub const HELPER_HTTP_RETRIES: usize = 6;

@@ -1,6 +1,7 @@
 //! `skein mcp add`: one more helper in the settings.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
@@ -30,6 +31,9 @@ pub struct Add {
     /// The variable of the server's environment that holds its bearer token.
     #[arg(long, value_name = "K", requires = "url")]
     bearer_token_env_var: Option<String>,
+    /// The file that holds its bearer token. It is read again when the helper refuses the token.
+    #[arg(long, value_name = "FILE", requires = "url", conflicts_with = "bearer_token_env_var")]
+    bearer_token_file: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
     /// Its program and arguments.
@@ -61,6 +65,7 @@ impl Add {
             return Ok(Transport::Http(HttpSpec {
                 url: url.clone(),
                 bearer_token_env_var,
+                bearer_token_file: self.bearer_token_file.as_deref().map(std::path::absolute).transpose()?,
                 ..HttpSpec::default()
             }));
         }

@@ -64,7 +64,9 @@ fn way(keys: &Value) -> String {
         let names = keys[key].as_object().into_iter().flatten();
         words.extend(names.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())));
     }
-    for (key, sign) in [("env_vars", "$"), ("bearer_token_env_var", "Bearer $")] {
+    for (key, sign) in
+        [("env_vars", "$"), ("bearer_token_env_var", "Bearer $"), ("bearer_token_file", "Bearer @")]
+    {
         let several = keys[key].as_array().into_iter().flatten().filter_map(Value::as_str);
         words.extend(several.chain(keys[key].as_str()).map(|name| format!("{sign}{name}")));
     }

@@ -110,6 +110,7 @@ fn an_address_is_written_with_its_headers() {
     let http = HttpSpec {
         url: "https://example.org/mcp".into(),
         bearer_token_env_var: Some("TOKEN".into()),
+        bearer_token_file: None,
         http_headers: Secrets(BTreeMap::from([("X-A".to_owned(), "b".to_owned())])),
         env_http_headers: BTreeMap::from([("X-B".to_owned(), "C".to_owned())]),
     };

@@ -80,6 +80,10 @@ const ALL: &str = r#"
     bearer_token_env_var = "DOCS_TOKEN"
     http_headers = { X-Team = "a" }
     env_http_headers = { X-Key = "DOCS_KEY" }
+
+    [mcp_servers.notes]
+    url = "https://example.org/mcp"
+    bearer_token_file = "/run/token"
 "#;
 
 /// Keys that are read to be refused.

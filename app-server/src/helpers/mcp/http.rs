@@ -9,6 +9,7 @@ mod fault;
 mod listening;
 mod refusal;
 mod secrets;
+mod token;
 mod web;
 
 use std::collections::HashMap;
@@ -298,7 +299,8 @@ mod tests {
     fn transport() -> HttpTransport {
         let spec = HttpSpec { url: "http://127.0.0.1/".to_owned(), ..HttpSpec::default() };
         let line = Line::new("/".into());
-        let web = Web::new(&spec, CancellationToken::new(), CancellationToken::new(), line.clone());
+        let tasks = crate::tasks::Tasks::new();
+        let web = Web::new(&spec, tasks, CancellationToken::new(), CancellationToken::new(), line.clone());
         HttpTransport::new(web.expect("requests"), &spec.url, line)
     }
 

@@ -152,6 +152,7 @@ impl Told {
         self.part(b"http");
         self.part(http.url.as_bytes());
         self.part(http.bearer_token_env_var.as_deref().unwrap_or_default().as_bytes());
+        self.part(http.bearer_token_file.as_deref().unwrap_or(Path::new("")).as_os_str().as_bytes());
         let Secrets(headers) = &http.http_headers;
         self.count(headers.len());
         for (name, value) in headers.iter().chain(&http.env_http_headers) {

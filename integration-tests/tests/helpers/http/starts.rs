@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use serde_json::json;
 use skein_integration_tests::home::{Helper, Home};
-use skein_integration_tests::http_helper::{HttpHelper, Manner};
+use skein_integration_tests::http_helper::{HttpHelper, Manner, Seen};
 use skein_protocol::helper::{McpAuthStatus, McpServerConnectionStatus};
 use skein_protocol::methods::{McpServerStatusList, SkeinHelpersList};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -156,5 +156,40 @@ async fn a_token_and_headers_are_sent_with_every_request_and_shown_nowhere() -> 
         home.log()?,
     ];
     assert!(shown.iter().all(|shown| !shown.contains(SECRET)), "{shown:?}");
+    home.finish().await
+}
+
+#[tokio::test]
+async fn a_token_that_is_renewed_in_its_file_needs_no_restart() -> Result<()> {
+    let (first, second, third) = ("first-s3cret", "second-s3cret", "third-s3cret");
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("token");
+    std::fs::write(&file, format!("{first}\n"))?;
+    let helper = HttpHelper::start(Manner::Handshake, Some(first)).await?;
+    let web = Helper::at("web", &helper.url()).set("bearer_token_file", file.to_string_lossy().as_ref());
+    let home = Home::setup().helper(web).env("SKEIN_LOG", "trace").start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_thread().await?.id;
+    assert_eq!(started(&mut client, "web").await?, None);
+    assert_eq!(text(&client.tool(thread, "web", "echo", json!({ "text": "one" })).await?), "one");
+
+    helper.wants(second);
+    std::fs::write(&file, second)?;
+    assert_eq!(text(&client.tool(thread, "web", "echo", json!({ "text": "two" })).await?), "two");
+    let asked = |text: &str| {
+        let fits = |seen: &Seen| seen.body["params"]["arguments"]["text"] == text;
+        helper.seen().into_iter().filter(fits).count()
+    };
+    assert_eq!((asked("one"), asked("two")), (1, 2), "refused unread, and sent once more");
+
+    // Until the file has the token that is wanted the call fails, once, and the helper stays.
+    helper.wants(third);
+    let refused = format!("{:?}", client.tool(thread, "web", "echo", json!({ "text": "three" })).await);
+    assert!(refused.contains("HTTP 401") && refused.contains("(bearer_token_file)"), "{refused}");
+    assert_eq!(asked("three"), 1);
+    std::fs::write(&file, third)?;
+    assert_eq!(text(&client.tool(thread, "web", "echo", json!({ "text": "four" })).await?), "four");
+    let shown = serde_json::to_string(&client.call::<SkeinHelpersList>(Default::default()).await?)?;
+    assert!(!shown.contains("s3cret") && !home.log()?.contains("s3cret") && !refused.contains("s3cret"));
     home.finish().await
 }

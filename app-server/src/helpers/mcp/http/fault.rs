@@ -43,6 +43,12 @@ pub enum Fault {
         /// What is to be done about the credentials.
         credentials: String,
     },
+    /// There is nothing to say who we are.
+    #[error("{why}")]
+    NoToken {
+        /// What is wrong with the file.
+        why: String,
+    },
     /// It sends us elsewhere.
     #[error(
         "it redirects to {to}, and requests with their headers are not sent on to others; name that address in url"
@@ -94,6 +100,7 @@ impl Fault {
             Self::Status { status, .. } => *status == 429 || *status >= 500,
             Self::Tls { .. }
             | Self::NotAllowed { .. }
+            | Self::NoToken { .. }
             | Self::Moved { .. }
             | Self::NotMcp { .. }
             | Self::TooLong
@@ -110,6 +117,7 @@ impl Fault {
             | Self::Tls { .. }
             | Self::Broke { .. }
             | Self::NotAllowed { .. }
+            | Self::NoToken { .. }
             | Self::Moved { .. }
             | Self::TooLong
             | Self::Stopped => false,

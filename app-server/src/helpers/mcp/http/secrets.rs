@@ -78,6 +78,9 @@ pub fn credentials(spec: &HttpSpec) -> String {
         Ok(_) => None,
         Err(_) => Some(format!("{name} ({key}) is not set in the server's environment")),
     };
+    if let Some(path) = &spec.bearer_token_file {
+        return format!("it does not take the token in {} (bearer_token_file)", path.display());
+    }
     let token = spec.bearer_token_env_var.as_deref();
     let named = token.and_then(|name| missing(name, "bearer_token_env_var"));
     let named = named.or_else(|| {
@@ -86,7 +89,7 @@ pub fn credentials(spec: &HttpSpec) -> String {
     named.unwrap_or_else(|| match token {
         Some(name) => format!("it does not take the token in {name} (bearer_token_env_var)"),
         None if spec.http_headers.0.is_empty() && spec.env_http_headers.is_empty() => {
-            "it wants a token; name the variable of the server's environment that has it by bearer_token_env_var".to_owned()
+            "it wants a token; name the variable of the server's environment that has it by bearer_token_env_var, or a file by bearer_token_file".to_owned()
         }
         None => "it does not take what http_headers and env_http_headers say".to_owned(),
     })

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use rmcp::model::{ClientJsonRpcMessage, JsonRpcMessage, ServerJsonRpcMessage};
 use rmcp::transport::streamable_http_client::{
@@ -21,9 +21,11 @@ use super::fault::Fault;
 use super::listening::{Events, NoStream, listening};
 use super::refusal::{Refusal, Session};
 use super::secrets::{credentials, headers, secrets};
+use super::token::{Token, TokenFile};
 use crate::helpers::masks::Hidden;
 use crate::helpers::{HttpSpec, life, shown_url};
 use crate::policy;
+use crate::tasks::Tasks;
 use crate::web::{self, Manner};
 
 type Error = StreamableHttpError<Fault>;
@@ -40,6 +42,8 @@ struct Shared {
     client: Client,
     origin: String,
     headers: HeaderMap,
+    /// A token that may be another one at each request.
+    token: Option<TokenFile>,
     credentials: String,
     hidden: Hidden,
     stop: CancellationToken,
@@ -70,13 +74,15 @@ impl Trouble {
 
     /// Whether it was about who we are.
     pub fn is_about_credentials(&self) -> bool {
-        matches!(self.last(), Some(Fault::NotAllowed { .. }))
+        matches!(self.last(), Some(Fault::NotAllowed { .. } | Fault::NoToken { .. }))
     }
 
     /// Whether another try may help, after the first question got no answer.
     pub fn fault(&self) -> life::Fault {
         match self.last() {
-            Some(Fault::NotAllowed { .. } | Fault::Tls { lasting: true, .. }) => life::Fault::Lasting,
+            Some(Fault::NotAllowed { .. } | Fault::NoToken { .. } | Fault::Tls { lasting: true, .. }) => {
+                life::Fault::Lasting
+            }
             Some(fault) if fault.is_nobody_there() => life::Fault::Away,
             Some(_) | None => life::Fault::Passing,
         }
@@ -99,6 +105,7 @@ impl Web {
     /// What is wrong with the settings, for the user.
     pub fn new(
         spec: &HttpSpec,
+        tasks: Tasks,
         stop: CancellationToken,
         gone: CancellationToken,
         line: Line,
@@ -109,6 +116,7 @@ impl Web {
             client: client(spec)?,
             origin: spec.origin(),
             headers,
+            token: spec.bearer_token_file.clone().map(|path| TokenFile::new(path, tasks)),
             credentials: credentials(spec),
             hidden,
             stop,
@@ -146,23 +154,48 @@ impl Web {
         StreamableHttpError::Client(fault)
     }
 
-    /// Sends a request, and takes the head of its answer.
+    /// Sends a request, and takes the head of its answer. One that is refused for a token that was renewed is sent once more: the
+    /// helper has refused it unread.
     async fn send(
         &self,
         request: RequestBuilder,
         session: Option<&str>,
         own: HashMap<HeaderName, HeaderValue>,
     ) -> Result<Response, Fault> {
+        let Some(file) = &self.0.token else { return self.send_as(None, request, session, own).await };
+        let token = self.unless_stopped(file.token()).await?.map_err(|why| Fault::NoToken { why })?;
+        let again = request.try_clone();
+        let sent = self.send_as(Some(&token), request, session, own.clone()).await;
+        let (Some(again), Err(Fault::NotAllowed { status: 401, .. })) = (again, &sent) else { return sent };
+        match self.unless_stopped(file.renewed(&token)).await? {
+            Some(renewed) => self.send_as(Some(&renewed), again, session, own).await,
+            None => sent,
+        }
+    }
+
+    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Fault> {
+        tokio::select! {
+            biased;
+            () = self.0.stop.cancelled() => Err(Fault::Stopped),
+            done = work => Ok(done),
+        }
+    }
+
+    async fn send_as(
+        &self,
+        token: Option<&Token>,
+        request: RequestBuilder,
+        session: Option<&str>,
+        own: HashMap<HeaderName, HeaderValue>,
+    ) -> Result<Response, Fault> {
         let mut headers = self.0.headers.clone();
+        headers.extend(token.map(|token| (Some(AUTHORIZATION), token.header.clone())));
         headers.extend(own.into_iter().map(|(name, value)| (Some(name), value)));
         if let Some(session) = session.and_then(|session| HeaderValue::from_str(session).ok()) {
             headers.insert(SESSION, session);
         }
-        let response = tokio::select! {
-            biased;
-            () = self.0.stop.cancelled() => return Err(Fault::Stopped),
-            sent = request.headers(headers).send() => sent.map_err(|error| Fault::of(&error, &self.0.origin))?,
-        };
+        let sent = self.unless_stopped(request.headers(headers).send()).await?;
+        let response = sent.map_err(|error| Fault::of(&error, &self.0.origin))?;
         self.0.line.hear();
         let status = response.status();
         if status.is_redirection() {
@@ -214,7 +247,7 @@ impl Web {
 
     /// The beginning of a body that is meant for people, with a colon before it; nothing of a page.
     fn shown(&self, body: &[u8]) -> String {
-        let text = self.0.hidden.text(&String::from_utf8_lossy(body));
+        let text = self.0.shown(&String::from_utf8_lossy(body));
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         match line.chars().next() {
             None | Some('<') => String::new(),
@@ -278,7 +311,7 @@ impl Web {
         let (trouble, shared) = (self.0.trouble.clone(), Arc::downgrade(&self.0));
         let noted = move |wrong: Option<String>| match (wrong, shared.upgrade()) {
             (Some(why), Some(shared)) => {
-                let why = shared.hidden.text(&why);
+                let why = shared.shown(&why);
                 trouble.note(Some(Fault::Broke { origin: shared.origin.clone(), why }));
             }
             (None, Some(shared)) => shared.again.store(0, Ordering::Relaxed),
@@ -323,6 +356,11 @@ impl StreamableHttpClient for Web {
         own: HashMap<HeaderName, HeaderValue>,
     ) -> Result<(), Error> {
         let mut headers = self.0.headers.clone();
+        if let Some(file) = &self.0.token {
+            // Known by now; without it the helper forgets the session by itself.
+            let token = file.token().await.ok();
+            headers.extend(token.map(|token| (Some(AUTHORIZATION), token.header)));
+        }
         headers.extend(own.into_iter().map(|(name, value)| (Some(name), value)));
         let request = self.0.client.delete(&*uri).headers(headers).header(SESSION, &*session);
         // Not ended by `stop`: it is a part of the end. Whatever is answered, we are done.
@@ -406,6 +444,12 @@ impl Web {
 }
 
 impl Shared {
+    /// A text of the helper without our secrets.
+    fn shown(&self, text: &str) -> String {
+        let text = self.hidden.text(text);
+        self.token.as_ref().map_or_else(|| text.clone(), |file| file.hide(&text))
+    }
+
     fn note_lost(&self, session: Arc<str>) {
         *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
     }
@@ -435,7 +479,14 @@ mod tests {
     fn refusal(url: &str, header: Option<(&str, &str)>) -> Option<String> {
         let mut spec = HttpSpec { url: url.to_owned(), ..HttpSpec::default() };
         spec.http_headers.0.extend(header.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        Web::new(&spec, CancellationToken::new(), CancellationToken::new(), Line::new("/".into())).err()
+        Web::new(
+            &spec,
+            Tasks::new(),
+            CancellationToken::new(),
+            CancellationToken::new(),
+            Line::new("/".into()),
+        )
+        .err()
     }
 
     #[test]
@@ -459,7 +510,7 @@ mod tests {
         let mut spec = HttpSpec { url, ..HttpSpec::default() };
         spec.http_headers.0.insert("X-Key".to_owned(), "Token header-s3cret".to_owned());
         let (stop, gone) = (CancellationToken::new(), CancellationToken::new());
-        let web = Web::new(&spec, stop, gone, Line::new("/".into())).expect("requests");
+        let web = Web::new(&spec, Tasks::new(), stop, gone, Line::new("/".into())).expect("requests");
         let said = b"no header-s3cret, pass-s3cret, query-s3cret or query%2Ds3cret: v=1";
         assert_eq!(web.shown(said), ": no ***, ***, *** or ***: v=1");
     }
@@ -469,7 +520,8 @@ mod tests {
         let gone = CancellationToken::new();
         let spec = HttpSpec { url: "http://127.0.0.1/".to_owned(), ..HttpSpec::default() };
         let web =
-            Web::new(&spec, CancellationToken::new(), gone.clone(), Line::new("/".into())).expect("requests");
+            Web::new(&spec, Tasks::new(), CancellationToken::new(), gone.clone(), Line::new("/".into()))
+                .expect("requests");
         let other = web.clone();
         drop(web);
         assert!(!gone.is_cancelled());
