@@ -269,6 +269,9 @@ pub const PING: Duration = Duration::from_secs(20);
 pub const DEAD_AFTER_PINGS: u32 = 3;
 /// Between two heartbeats of the server. Origin: as often as pings, for the same reason.
 pub const HEARTBEAT: Duration = Duration::from_secs(20);
+/// Heartbeats of a server that do not come, after which a bridge tells its client. Origin: as many as pings that a client does not
+/// answer.
+pub const SILENT_AFTER_HEARTBEATS: u32 = 3;
 /// The time for a socket to become a websocket, or to be answered. Origin: limits.md.
 pub const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Bytes that a socket may send before it is a websocket. Origin: limits.md.

@@ -161,6 +161,12 @@ impl Server {
         self.address
     }
 
+    /// How many clients are connected.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.services.subscribers.connected()
+    }
+
     /// Until no client is connected.
     pub async fn deserted(&self) {
         let subscribers = &self.services.subscribers;

@@ -79,12 +79,13 @@ impl AppServer {
 /// Carries messages until the input ends: to the server of the home, to the next one when that is gone, or to one of its own,
 /// which then ends with the last other client.
 async fn speak(mut place: Place) -> anyhow::Result<()> {
-    let mut signals = Signals::new().context("signals")?;
+    let mut signals = Signals::of_client().context("signals")?;
     let mut bridge = Bridge::new(place.start.clone().flags(Some(STDIO.to_owned())), &place.config);
     let spoken = carry(&mut place, &mut bridge, &mut signals).await;
     if let Err(error) = &spoken {
         bridge.give_up(error).await;
     }
+    signals.serve_others_only();
     if let Some(server) = &place.server {
         // Others need it for as long as nobody wants this process itself to end.
         if !matches!(spoken, Ok(Over::Signal)) {
@@ -233,6 +234,7 @@ impl Place {
             match Server::start(self.config.clone()).await {
                 Ok(server) => {
                     serve::warn_of_readers(&self.config);
+                    serve::ignore_background_stops();
                     self.server = Some(server);
                 }
                 Err(StartError::Home(HomeError::Served { holder, home })) => {

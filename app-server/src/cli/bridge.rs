@@ -7,6 +7,7 @@ mod session;
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
+use std::time::Duration;
 use std::{fmt, io};
 
 use anyhow::Context;
@@ -116,6 +117,8 @@ struct Shared {
     again_at: Cell<Option<Instant>>,
     /// The client's command line.
     flags: Flags,
+    /// A server that says nothing for so long does not run.
+    silence: Duration,
 }
 
 impl Shared {
@@ -162,6 +165,7 @@ impl Bridge {
                 for_client: Notify::new(),
                 again_at: Cell::default(),
                 flags,
+                silence: config.heartbeat.heartbeat.saturating_mul(policy::SILENT_AFTER_HEARTBEATS),
             },
             warned: false,
         }
@@ -302,6 +306,7 @@ async fn again(shared: &Shared) {
 
 /// Prints each message, until the server closes or nobody reads. What is there at once is printed at once.
 async fn show(from_server: &mut SplitStream<Box<dyn Link>>, printer: &mut Printer, shared: &Shared) -> Ended {
+    let (mut heard, mut is_silent) = (Clock.now(), false);
     loop {
         let at_once = from_server.next().now_or_never();
         let message = match at_once {
@@ -314,9 +319,18 @@ async fn show(from_server: &mut SplitStream<Box<dyn Link>>, printer: &mut Printe
                     biased;
                     () = shared.for_client.notified() => continue,
                     message = from_server.next() => message,
+                    () = tokio::time::sleep_until(heard + shared.silence), if !is_silent => {
+                        is_silent = true;
+                        shared.session.borrow_mut().falls_silent(shared.silence, Clock.wall().0);
+                        continue;
+                    }
                 }
             }
         };
+        heard = Clock.now();
+        if std::mem::take(&mut is_silent) {
+            shared.session.borrow_mut().speaks_again(Clock.wall().0);
+        }
         if let Some(reason) = take(message, shared) {
             return Ended::Server(reason);
         }

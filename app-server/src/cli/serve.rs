@@ -122,11 +122,20 @@ pub(super) fn warn_of_readers(config: &Config) {
     }
 }
 
-/// Until a signal asks for the end. Where one asks for that meanwhile a server looks at its settings again; who has none has nothing
+/// Until a signal asks for the end. Ctrl-Z stops the process meanwhile, unless it serves others. Where one asks for that a server looks at its settings again; who has none has nothing
 /// to do.
 pub(super) async fn stopped(signals: &mut Signals, server: Option<&Server>) {
     let mut asked = signals.next().await;
-    while let Asked::Reload = asked {
+    loop {
+        match asked {
+            Asked::Stop => return,
+            Asked::Pause => {
+                signals.pause(server);
+                asked = signals.next().await;
+                continue;
+            }
+            Asked::Reload => {}
+        }
         let reload = async {
             if let Some(server) = server {
                 server.reload().await;
@@ -148,8 +157,8 @@ pub(super) async fn stop(server: &Server, signals: &mut Signals) {
             () = &mut stop => return,
             asked = signals.next() => match asked {
                 Asked::Stop => server.stop_now(),
-                // What stops needs no new settings.
-                Asked::Reload => {}
+                // What stops needs no new settings, and no rest.
+                Asked::Reload | Asked::Pause => {}
             },
         }
     }
@@ -160,6 +169,10 @@ pub(super) struct Signals {
     term: Signal,
     int: Signal,
     hup: Signal,
+    /// Ctrl-Z, where it does not simply stop the process.
+    terminal: Option<Signal>,
+    /// The clients of its server that belong to this process.
+    own_clients: usize,
     /// Held, and not looked at: a write above the limit for files (RLIMIT_FSIZE) fails then as on a full disk, and does not end the
     /// process.
     _file_size: Signal,
@@ -171,8 +184,32 @@ impl Signals {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
             hup: signal(SignalKind::hangup())?,
+            terminal: None,
+            own_clients: 0,
             _file_size: signal(SignalKind::from_raw(nix::libc::SIGXFSZ))?,
         })
+    }
+
+    /// The same for a process that is the client of one program, and may serve others: Ctrl-Z in the terminal of that program does
+    /// not stop it while it does.
+    pub(super) fn of_client() -> std::io::Result<Self> {
+        let terminal = Some(signal(SignalKind::from_raw(nix::libc::SIGTSTP))?);
+        Ok(Self { terminal, own_clients: 1, ..Self::new()? })
+    }
+
+    /// The process has no client of its own any more.
+    pub(super) fn serve_others_only(&mut self) {
+        self.own_clients = 0;
+    }
+
+    /// Stops this process as Ctrl-Z does, unless it serves others.
+    fn pause(&self, server: Option<&Server>) {
+        let clients = server.map_or(0, Server::clients);
+        if clients > self.own_clients {
+            tracing::warn!(clients, "this process is not stopped: it serves other clients");
+        } else if let Err(error) = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP) {
+            tracing::warn!(%error, "this process cannot be stopped");
+        }
     }
 
     /// What the next one asks for. The end of a terminal (SIGHUP) does not end the server.
@@ -181,6 +218,7 @@ impl Signals {
             _ = self.term.recv() => ("SIGTERM", Asked::Stop),
             _ = self.int.recv() => ("SIGINT", Asked::Stop),
             _ = self.hup.recv() => ("SIGHUP", Asked::Reload),
+            () = typed(&mut self.terminal) => ("SIGTSTP", Asked::Pause),
         };
         tracing::info!(signal, ?asked, "a signal");
         asked
@@ -192,4 +230,24 @@ impl Signals {
 enum Asked {
     Stop,
     Reload,
+    Pause,
+}
+
+async fn typed(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// A server reads and writes at a terminal in the background like anywhere else: it gets an error at the most. It would be stopped,
+/// with all of its clients.
+pub(super) fn ignore_background_stops() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    for stop in [Signal::SIGTTIN, Signal::SIGTTOU] {
+        // SAFETY: to ignore a signal is no code of ours.
+        if let Err(error) = unsafe { signal(stop, SigHandler::SigIgn) } {
+            tracing::warn!(%error, %stop, "a signal of the terminal cannot be ignored");
+        }
+    }
 }

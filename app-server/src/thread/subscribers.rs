@@ -310,6 +310,12 @@ impl Subscribers {
         connection.threads.keys().chain(connection.resuming.values()).copied().collect()
     }
 
+    /// How many are connected.
+    #[must_use]
+    pub fn connected(&self) -> usize {
+        self.connections.len()
+    }
+
     /// Whether nobody is connected.
     #[must_use]
     pub fn is_deserted(&self) -> bool {

@@ -4,6 +4,7 @@ mod ends;
 mod leaving;
 mod settings;
 mod takeover;
+mod terminal;
 mod unread;
 
 use anyhow::{Context, Result};

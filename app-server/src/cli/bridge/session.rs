@@ -19,15 +19,20 @@ mod repeat;
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 use skein_app_server::config::ClientSettings;
 use skein_protocol::envelope::{self, Incoming};
 use skein_protocol::error::WireError;
-use skein_protocol::event::{ConfigWarningNotification, ServerRequestResolvedNotification};
+use skein_protocol::event::{
+    ConfigWarningNotification, ServerRequestResolvedNotification, WarningNotification,
+};
 use skein_protocol::ids::{RequestId, ThreadId};
 use skein_protocol::methods::{Initialized, TurnInterrupt};
-use skein_protocol::notifications::{ConfigWarning, ServerRequestResolved, SkeinHeartbeat, ThreadStarted};
+use skein_protocol::notifications::{
+    ConfigWarning, ServerRequestResolved, SkeinHeartbeat, ThreadStarted, Warning,
+};
 use skein_protocol::table::{ClientNotification, Method, Notification};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -48,6 +53,8 @@ pub struct Session {
     asked: Vec<Asked>,
     /// The link takes nothing more, though what the server has said may still come.
     unheard: bool,
+    /// The client knows that the server is silent.
+    silent: bool,
     /// Lines of the client that wait for a link, in their order, and their bytes.
     waiting: VecDeque<Utf8Bytes>,
     waiting_bytes: usize,
@@ -177,6 +184,30 @@ impl Session {
         self.own.no_effect()
     }
 
+    /// Tells the client that its server has said nothing for so long, not even that it is there. A server that runs says that to a
+    /// client that was introduced.
+    pub fn falls_silent(&mut self, silence: Duration, now: i64) {
+        if let State::Live = self.state
+            && self.hello.again().is_some()
+        {
+            let message = format!(
+                "the server has said nothing for {} s: its process, which may belong to another program, is stopped or cannot go on. \
+                 Requests wait until it does",
+                silence.as_secs()
+            );
+            self.say::<Warning>(&WarningNotification { message, thread_id: None }, now);
+            self.silent = true;
+        }
+    }
+
+    /// Tells a client that knows of the silence that it is over.
+    pub fn speaks_again(&mut self, now: i64) {
+        if std::mem::take(&mut self.silent) {
+            let message = "the server goes on".to_owned();
+            self.say::<Warning>(&WarningNotification { message, thread_id: None }, now);
+        }
+    }
+
     /// A link to a server is open.
     pub fn linked(&mut self, server: Whose) {
         self.own.linked(server);
@@ -197,7 +228,7 @@ impl Session {
     /// The link is lost. Requests that cannot be repeated are answered, unless they were not even sent.
     pub fn lost(&mut self) {
         self.state = State::Apart;
-        self.unheard = false;
+        (self.unheard, self.silent) = (false, false);
         self.release();
         let unsent = std::mem::take(&mut self.to_server);
         for asked in std::mem::take(&mut self.asked) {

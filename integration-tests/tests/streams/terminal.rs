@@ -1,0 +1,77 @@
+//! What happens to the terminal of one client, whose process serves others.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+use skein_integration_tests::home::{Home, PATIENCE};
+use skein_integration_tests::process::wait_until;
+use skein_integration_tests::streams::Streams;
+use skein_protocol::extension::SkeinStatusParams;
+use skein_protocol::methods::{SkeinStatus, ThreadList};
+use skein_protocol::notifications::Warning;
+use skein_protocol::thread::ThreadListParams;
+
+use super::unserved;
+
+/// Whether a process is stopped by a signal.
+fn is_stopped(pid: u32) -> Result<bool> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    Ok(stat.rsplit_once(") ").context("no state")?.1.starts_with('T'))
+}
+
+#[tokio::test]
+async fn a_client_is_told_that_its_server_is_stopped_and_that_it_goes_on() -> Result<()> {
+    let mut home = Home::setup().set("connections.heartbeat", "1s").start().await?;
+    home.stop().await?;
+    let mut a = Streams::start(&home.path()).await?;
+    let mut b = Streams::start(&home.path()).await?;
+    a.signal(Signal::SIGSTOP)?;
+    b.next::<Warning>(|told| told.message.contains("has said nothing for 3 s")).await?;
+    let list = b.ask::<ThreadList>(ThreadListParams::default()).await?;
+    a.signal(Signal::SIGCONT)?;
+    b.next::<Warning>(|told| told.message.contains("goes on")).await?;
+    assert!(b.answer(list).await?["error"].is_null());
+    a.call::<ThreadList>(ThreadListParams::default()).await?;
+    b.end(PATIENCE).await?;
+    a.end(PATIENCE).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn ctrl_z_in_the_terminal_of_one_client_stops_no_other() -> Result<()> {
+    let home = unserved().await?;
+    let mut a = Streams::start(&home.path()).await?;
+    let mut b = Streams::start(&home.path()).await?;
+    let server = b.call::<SkeinStatus>(SkeinStatusParams {}).await?.pid;
+    assert_eq!(server, a.pid()?);
+    for signal in [Signal::SIGTTIN, Signal::SIGTTOU, Signal::SIGTSTP] {
+        a.signal(signal)?;
+        b.call::<ThreadList>(ThreadListParams::default()).await.with_context(|| signal.to_string())?;
+        Streams::start(&home.path()).await?.end(PATIENCE).await?;
+        assert!(!is_stopped(server)?, "{signal}");
+    }
+    // The bridge has nobody else: it stops, and goes on where it was.
+    let bridge = b.pid()?;
+    b.signal(Signal::SIGTSTP)?;
+    let stops = || is_stopped(bridge).unwrap_or(false).then_some(());
+    wait_until("a bridge that is stopped", PATIENCE, stops).await?;
+    b.signal(Signal::SIGCONT)?;
+    b.call::<ThreadList>(ThreadListParams::default()).await?;
+    b.end(PATIENCE).await?;
+
+    // So does a server without other clients, once it knows that it is one.
+    loop {
+        let connected = a.call::<SkeinStatus>(SkeinStatusParams {}).await?.connections;
+        if connected == 1 {
+            break;
+        }
+    }
+    a.signal(Signal::SIGTSTP)?;
+    let stops = || is_stopped(server).unwrap_or(false).then_some(());
+    wait_until("a server that is stopped", PATIENCE, stops).await?;
+    a.signal(Signal::SIGCONT)?;
+    a.call::<ThreadList>(ThreadListParams::default()).await?;
+    a.end(PATIENCE).await?;
+    home.finish().await
+}
