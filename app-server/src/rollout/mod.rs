@@ -132,8 +132,8 @@ pub enum ReadError {
         /// What was found.
         reason: String,
     },
-    /// The disk refused.
-    #[error("the rollout of thread {thread} cannot be read: {source}")]
+    /// The disk refused. Nobody knows whether the rollout is there.
+    #[error("the rollout of thread {thread} cannot be read: {source}; ask again when the disk is well")]
     Disk {
         /// The thread.
         thread: ThreadId,

@@ -2,18 +2,19 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use serde_json::json;
 use skein_integration_tests::home::Home;
 use skein_integration_tests::requests::resume_params;
-use skein_protocol::error::INVALID_PARAMS;
+use skein_protocol::error::{INTERNAL_ERROR, INVALID_PARAMS};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::methods::{
-    McpServerStatusList, McpServerToolCall, SkeinThreadUnload, ThreadNameSet, ThreadRead, ThreadResume,
-    ThreadUnsubscribe, TurnInterrupt, TurnStart,
+    McpServerStatusList, McpServerToolCall, SkeinThreadUnload, ThreadFork, ThreadItemsList, ThreadNameSet,
+    ThreadRead, ThreadResume, ThreadTurnsList, ThreadUnsubscribe, TurnInterrupt, TurnStart,
 };
 use skein_protocol::table::Method;
 use skein_protocol::thread::ThreadReadParams;
@@ -98,6 +99,45 @@ async fn only_a_regular_file_is_read_as_a_rollout() -> Result<()> {
     }
     assert_eq!(client.say(real, "undisturbed").await?, "undisturbed");
     assert_eq!(client.loaded().await?, [real]);
+    home.finish().await
+}
+
+/// Clients begin an empty thread in the place of one that a server does not find.
+#[tokio::test]
+async fn a_thread_whose_folder_cannot_be_entered_is_not_said_to_be_missing() -> Result<()> {
+    const WORDS: [&str; 3] = ["no rollout found", "not found", "thread not loaded"];
+    let home = Home::start().await?;
+    let mut client = home.client().await?;
+    let thread = client.start_said_thread("it is there").await?;
+    client.unload(thread, true).await?;
+    let folder = home.rollout(thread);
+    let folder = folder.parent().and_then(Path::parent).context("the folder of threads")?;
+    let kept = folder.with_extension("kept");
+    fs::rename(folder, &kept)?;
+    for is_file in [true, false] {
+        if is_file {
+            fs::write(folder, "")?
+        } else {
+            symlink(folder, folder)?
+        }
+        let methods = [
+            (ThreadResume::INFO.wire, json!({ "threadId": thread })),
+            (ThreadRead::INFO.wire, json!({ "threadId": thread, "includeTurns": true })),
+            (ThreadFork::INFO.wire, json!({ "threadId": thread })),
+            (ThreadTurnsList::INFO.wire, json!({ "threadId": thread })),
+            (ThreadItemsList::INFO.wire, json!({ "threadId": thread })),
+        ];
+        for (method, params) in methods {
+            let Err(error) = client.call_raw(method, &params).await? else { bail!("{method} was answered") };
+            assert!(WORDS.iter().all(|words| !error.message.contains(words)), "{method}: {error}");
+            let reason = error.data.as_ref().map(|data| data.reason.clone());
+            assert_eq!((error.code, reason.as_deref()), (INTERNAL_ERROR, Some("unreadable")), "{method}");
+        }
+        fs::remove_file(folder)?;
+    }
+    fs::rename(kept, folder)?;
+    client.resume(thread).await?;
+    assert_eq!(client.say(thread, "still here").await?, "still here");
     home.finish().await
 }
 

@@ -1,6 +1,7 @@
 //! Names in the home that the file store owns: rollouts, their folders, open markers. Everything here blocks.
 
 use std::collections::{BTreeSet, HashSet};
+use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use nix::errno::Errno;
 use skein_protocol::ids::ThreadId;
 
 use super::Counters;
@@ -108,7 +110,12 @@ impl Places {
     pub fn open_rollout(&self, thread: ThreadId, how: Open) -> io::Result<(Box<dyn LayerFile>, PathBuf)> {
         match (self.look_for(thread), how) {
             (Some(Standing { path, file, .. }), Open::Read) => Ok((file?, path)),
-            (Some(Standing { path, .. }), Open::Write | Open::New) => {
+            (Some(Standing { path, file, .. }), Open::Write | Open::New) => {
+                if let Err(error) = file
+                    && is_of_the_folder(&error)
+                {
+                    return Err(error);
+                }
                 Ok((self.layer.open(&path, how)?, path))
             }
             (None, _) => {
@@ -119,21 +126,43 @@ impl Places {
     }
 
     /// Looks for a rollout on the shelves. It may be put on the other one between two looks: so the first one is looked at
-    /// once more, and both again when names have changed meanwhile: it may be back.
+    /// once more, and both again when names have changed meanwhile: it may be back. Where the folder of a shelf cannot be entered
+    /// the rollout may be in it, unless it is on the other one.
     fn look_for(&self, thread: ThreadId) -> Option<Standing> {
         loop {
             let renames = self.renames.load(Acquire);
+            let mut closed = None;
             for shelf in [Shelf::Threads, Shelf::Archive, Shelf::Threads] {
                 let path = self.on(shelf, thread);
-                let file = self.layer.open(&path, Open::Read);
-                if !file.as_ref().is_err_and(is_missing) {
-                    return Some(Standing { shelf, path, file });
+                let opened = self.layer.open(&path, Open::Read);
+                let file = opened.map_err(|error| self.of_the_way(shelf, &path, error));
+                match &file {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) if is_of_the_folder(error) => closed = Some(Standing { shelf, path, file }),
+                    Ok(_) | Err(_) => return Some(Standing { shelf, path, file }),
                 }
             }
             if self.renames.load(Acquire) == renames {
-                return None;
+                return closed;
             }
         }
+    }
+
+    /// The error of a file that cannot be opened, told apart from one of the folders that it stands in.
+    fn of_the_way(&self, shelf: Shelf, path: &Path, error: io::Error) -> io::Error {
+        let root = self.paths.shelf(shelf);
+        let is_closed = match error.raw_os_error().map(Errno::from_raw) {
+            // Of the file itself, if that is a link.
+            Some(Errno::ELOOP) => fs::symlink_metadata(path).is_err(),
+            // A new home has no folder yet; a link that leads nowhere is one whose disk is not there.
+            Some(Errno::ENOENT) => fs::symlink_metadata(&root).is_ok() && fs::metadata(&root).is_err(),
+            _other => false,
+        };
+        if !is_closed {
+            return error;
+        }
+        let text = format!("its folder, in {}, cannot be entered: {error}", root.display());
+        io::Error::new(io::ErrorKind::NotADirectory, text)
     }
 
     /// On which shelf a rollout stands. What is no regular file stands there all the same.
@@ -436,6 +465,11 @@ fn begins_with(file: &dyn LayerFile, other: &dyn LayerFile) -> io::Result<bool> 
         }
         offset += wanted as u64;
     }
+}
+
+/// Whether the folder of a rollout cannot be entered, so that nobody knows what is in it.
+pub(super) fn is_of_the_folder(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied)
 }
 
 /// Whether nothing is in a place.

@@ -7,6 +7,7 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::layer::LayerFile;
 use super::lines::{Forward, Line};
+use super::places::is_of_the_folder;
 use crate::home::Term;
 use crate::rollout::blob::{Lost, Texts};
 use crate::rollout::line::{LineError, Read};
@@ -278,6 +279,9 @@ impl Scan {
 
 /// What went wrong opening a rollout, in words that say what is in its place.
 pub(super) fn open_error(thread: ThreadId, source: io::Error) -> ReadError {
+    if is_of_the_folder(&source) {
+        return ReadError::Disk { thread, source };
+    }
     match in_its_place(&source) {
         Some(None) => ReadError::Missing(thread),
         Some(Some(what)) => ReadError::Unreadable { thread, reason: what.to_owned() },

@@ -1,6 +1,6 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -169,6 +169,51 @@ async fn whatever_is_no_file_is_refused_and_does_not_hang() {
     }
     assert_eq!(fs::read(&target).unwrap(), lines(&names(1, 3)));
     assert_eq!(fixture.store.threads().await.unwrap(), []);
+}
+
+/// What is put in the place of a folder.
+type Way<'a> = (&'a str, &'a dyn Fn(&Path));
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_entered_hides_no_thread() {
+    let (live, archived) = (thread(1), thread(2));
+    let ways: [Way<'_>; 4] = [
+        ("a file", &|folder| fs::write(folder, "").unwrap()),
+        ("a link to itself", &|folder| symlink(folder, folder).unwrap()),
+        ("a link to nothing", &|folder| symlink("/nowhere/at/all", folder).unwrap()),
+        ("a file for one of its folders", &|folder| {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("01"), "").unwrap();
+        }),
+    ];
+    for (what, make) in ways {
+        let fixture = Fixture::new();
+        for id in [live, archived] {
+            fixture.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
+        }
+        fixture.store.move_to(lease(archived), Shelf::Archive).await.unwrap();
+        fixture.store.release(live);
+        fixture.store.release(archived);
+        let (folder, kept) = (fixture.paths.threads(), fixture.paths.root().join("kept"));
+        fs::rename(&folder, &kept).unwrap();
+        make(&folder);
+        let refused = [
+            fixture.store.load(live).await.map(drop),
+            fixture.store.read_back(live, None, 1).await.map(drop),
+            fixture.store.read_after(live, EventSeq(0), 1).await.map(drop),
+            fixture.store.head(live).await.map(drop),
+            fixture.store.exists(live).await.map(drop),
+        ];
+        for refused in refused {
+            assert!(matches!(refused, Err(ReadError::Disk { .. })), "{what}: {refused:?}");
+        }
+        let lost = fixture.store.append(lease(live), EventSeq(0), names(1, 1), Keep::Power).await;
+        assert!(matches!(lost, Err(AppendError::Disk { .. })), "{what}: {lost:?}");
+        assert_eq!(fixture.store.load(archived).await.unwrap().head, EventSeq(1), "{what}");
+        if folder.is_dir() { fs::remove_dir_all(&folder) } else { fs::remove_file(&folder) }.unwrap();
+        fs::rename(&kept, &folder).unwrap();
+        assert_eq!(fixture.store.load(live).await.unwrap().head, EventSeq(1), "{what}");
+    }
 }
 
 #[tokio::test]
