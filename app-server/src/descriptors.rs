@@ -1,6 +1,9 @@
 //! How many descriptors the server may have open: as many as the system lets it. Helpers get what the user had set, as programs that use
-//! select(2) fail above 1,024.
+//! select(2) fail above 1,024. The last ones are kept for files: without them nothing can be read or saved.
 
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -34,7 +37,57 @@ pub fn of_programs() -> Option<u64> {
 ///
 /// # Errors
 /// The system's error.
-pub fn lower(soft: u64) -> std::io::Result<()> {
+pub fn lower(soft: u64) -> io::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(soft), ..limit })?)
+}
+
+/// Descriptors that are left, at most. A new one gets the lowest number that is free, so all below that are in use.
+fn left() -> (u64, u64) {
+    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let lowest = File::open("/dev/null").ok().and_then(|file| u64::try_from(file.as_raw_fd()).ok());
+    (most.saturating_sub(lowest.unwrap_or(most)), most)
+}
+
+/// Whether so many can be taken, and the reserve for files stays.
+#[must_use]
+pub fn have_room_for(count: u64) -> bool {
+    left().0 >= policy::DESCRIPTORS_RESERVE.saturating_add(count)
+}
+
+/// How many are in use, when only few are left.
+#[must_use]
+pub fn in_use_when_scarce() -> Option<u64> {
+    let (left, most) = left();
+    if !are_scarce(left, most) {
+        return None;
+    }
+    // One of them is that of the folder.
+    let used = std::fs::read_dir("/dev/fd").map_or(most, |open| open.count().saturating_sub(1) as u64);
+    are_scarce(most.saturating_sub(used), most).then_some(used)
+}
+
+fn are_scarce(left: u64, most: u64) -> bool {
+    left < policy::DESCRIPTORS_LOW.min(most / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_are_a_quarter_of_a_small_limit_and_a_number_of_a_large_one() {
+        let low = policy::DESCRIPTORS_LOW;
+        for (left, most, scarce) in
+            [(31, 128, true), (32, 128, false), (low - 1, 1 << 20, true), (low, 1 << 20, false)]
+        {
+            assert_eq!(are_scarce(left, most), scarce, "{left} of {most}");
+        }
+    }
+
+    #[test]
+    fn a_process_with_few_descriptors_has_room_for_more_but_not_for_any_number() {
+        assert!(have_room_for(1));
+        assert!(!have_room_for(u64::MAX));
+    }
 }

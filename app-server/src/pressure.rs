@@ -1,14 +1,16 @@
-//! Room for others: when there are too many threads in memory, or they take too much of it, the longest idle ones are
-//! unloaded, whoever is subscribed to them. One task decides, so that nobody has to go twice for one newcomer. Must never
-//! take a thread that works, and never makes a newcomer wait: both limits are passed for as long as an unload takes.
+//! Room for others: when there are too many threads in memory, or they take too much of it, or descriptors are scarce, the longest
+//! idle ones are unloaded, whoever is subscribed to them. Before that, files of threads at rest are closed until their next write.
+//! One task decides, so that nobody has to go twice for one newcomer. Must never take a thread that works, and never makes a
+//! newcomer wait: both limits are passed for as long as an unload takes.
 
 use std::sync::Arc;
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Limits;
+use crate::descriptors;
 use crate::memory;
 use crate::policy;
 use crate::services::Services;
@@ -29,24 +31,49 @@ impl Pressure {
     }
 }
 
-/// Makes room until `stop`. Without a limit of memory it sleeps until [`Pressure::look`].
+/// Makes room until `stop`. Without a limit of memory, and with enough descriptors, it sleeps until [`Pressure::look`].
 pub async fn run(services: Arc<Services>, stop: CancellationToken) {
     let mut judge = Judge::default();
     let mut next_look = services.clock.now();
     loop {
         let limits = services.config().limits;
-        let at = limits.memory.map(|_| next_look);
+        let at = (limits.memory.is_some() || judge.is_scarce).then_some(next_look);
         let resident = tokio::select! {
             biased;
             () = stop.cancelled() => return,
             () = until(at) => {
                 next_look = services.clock.now() + policy::MEMORY_LOOK;
-                Some(needed_memory(limits.memory))
+                limits.memory.map(|limit| needed_memory(Some(limit)))
             }
             () = services.pressure.0.notified() => None,
         };
-        relieve(&services, &mut judge, resident);
+        let descriptors = tokio::select! {
+            () = stop.cancelled() => return,
+            descriptors = needed_descriptors(&services) => descriptors,
+        };
+        relieve(&services, &mut judge, &Needs { resident, descriptors });
     }
+}
+
+/// What is measured at a look.
+#[derive(Debug, Clone, Copy, Default)]
+struct Needs {
+    /// The resident memory, where it was measured.
+    resident: Option<u64>,
+    /// The descriptors in use, where few are left.
+    descriptors: Option<u64>,
+}
+
+/// The descriptors in use, when few are left although threads at rest have their files closed.
+async fn needed_descriptors(services: &Services) -> Option<u64> {
+    descriptors::in_use_when_scarce()?;
+    // A disk that hangs keeps nobody from making room.
+    let closed = timeout(policy::UNLOAD_LIMIT, services.store.close_idle()).await.ok();
+    tracing::debug!(
+        ?closed,
+        "descriptors are scarce: rollouts of threads at rest are closed until their next write"
+    );
+    descriptors::in_use_when_scarce()
 }
 
 /// The server's resident memory; above the limit without what can be given back.
@@ -60,13 +87,15 @@ fn needed_memory(limit: Option<u64>) -> u64 {
 }
 
 /// One look: decides how many have to go, and tells the longest idle ones.
-fn relieve(services: &Services, judge: &mut Judge, resident: Option<u64>) {
+fn relieve(services: &Services, judge: &mut Judge, needs: &Needs) {
     let limits = services.config().limits;
-    if limits.loaded_threads.is_none() && limits.memory.is_none() {
+    let is_limited = limits.loaded_threads.is_some() || limits.memory.is_some();
+    if !is_limited && needs.descriptors.is_none() && !judge.is_scarce {
         return;
     }
     let scene = Scene::of(services);
-    let wanted = judge.wanted(&limits, &scene, resident);
+    let descriptors = judge.wanted_for_descriptors(&scene, needs.descriptors);
+    let wanted = judge.wanted(&limits, &scene, needs.resident).max(descriptors);
     for (_, handle) in scene.idle.iter().take(wanted) {
         handle.squeeze();
     }
@@ -74,6 +103,7 @@ fn relieve(services: &Services, judge: &mut Judge, resident: Option<u64>) {
         services.counters.unrelieved.add_one();
         tracing::warn!(
             ?limits,
+            descriptors = needs.descriptors,
             loaded = scene.loaded,
             idle = scene.idle.len(),
             "room is needed, and every loaded thread works or is new, or unloading did not help"
@@ -117,15 +147,54 @@ impl Scene {
 struct Judge {
     /// Memory was above its limit, and is not yet far enough below it.
     high: bool,
-    /// The memory that was resident when threads had to go for it last.
-    squeezed_at: Option<u64>,
-    /// Their end did not help: others stay, until there is more memory to gain.
-    in_vain: bool,
+    /// Whether the end of threads lowers it.
+    memory: Worth,
+    /// Few descriptors are left.
+    is_scarce: bool,
+    /// Whether the end of threads frees some.
+    descriptors: Worth,
     /// Room was needed when nobody could make it; it was said.
     told: bool,
 }
 
+/// Whether unloading helps against something.
+#[derive(Debug, Default)]
+struct Worth {
+    /// What was measured when threads had to go for it last.
+    squeezed_at: Option<u64>,
+    /// Their end did not help: others stay, until there is more to gain.
+    in_vain: bool,
+}
+
+impl Worth {
+    /// Whether threads that go would lower this, by `gain` at least, as far as is known.
+    fn is_there(&mut self, measured: u64, gain: u64) -> bool {
+        self.in_vain = match self.squeezed_at {
+            None => false,
+            Some(before) if self.in_vain => measured < before.saturating_add(gain),
+            Some(before) => measured.saturating_add(gain) > before,
+        };
+        if !self.in_vain {
+            self.squeezed_at = Some(measured);
+        }
+        !self.in_vain
+    }
+}
+
 impl Judge {
+    /// How many threads have to go for descriptors, of which so many are in use when they are scarce.
+    fn wanted_for_descriptors(&mut self, scene: &Scene, in_use: Option<u64>) -> usize {
+        self.is_scarce = in_use.is_some();
+        match in_use {
+            None => self.descriptors = Worth::default(),
+            Some(in_use) if scene.leaving == 0 && self.descriptors.is_there(in_use, 1) => {
+                return policy::SQUEEZE_AT_ONCE;
+            }
+            Some(_) => {}
+        }
+        0
+    }
+
     /// How many threads have to go. `resident` is there at a look at the memory.
     fn wanted(&mut self, limits: &Limits, scene: &Scene, resident: Option<u64>) -> usize {
         let most = limits.loaded_threads.unwrap_or(usize::MAX);
@@ -147,18 +216,10 @@ impl Judge {
     /// Whether memory is high, and threads that go would bring it down as far as is known.
     fn is_worth_it(&mut self, resident: u64) -> bool {
         if !self.high {
-            (self.squeezed_at, self.in_vain) = (None, false);
+            self.memory = Worth::default();
             return false;
         }
-        self.in_vain = match self.squeezed_at {
-            None => false,
-            Some(before) if self.in_vain => resident < before.saturating_add(policy::SQUEEZE_GAIN),
-            Some(before) => resident.saturating_add(policy::SQUEEZE_GAIN) > before,
-        };
-        if !self.in_vain {
-            self.squeezed_at = Some(resident);
-        }
-        !self.in_vain
+        self.memory.is_there(resident, policy::SQUEEZE_GAIN)
     }
 
     fn is_high(&self, limit: u64, resident: u64) -> bool {
@@ -169,8 +230,9 @@ impl Judge {
     /// Whether it is to be said that nobody can make room: once, until there is room again.
     fn is_unrelieved(&mut self, wanted: usize, idle: usize) -> bool {
         let before = self.told;
-        let needed = wanted > 0 || self.high;
-        self.told = needed && (before || self.in_vain || (wanted > 0 && idle == 0));
+        let needed = wanted > 0 || self.high || self.is_scarce;
+        let in_vain = self.memory.in_vain || self.descriptors.in_vain;
+        self.told = needed && (before || in_vain || (wanted > 0 && idle == 0));
         self.told && !before
     }
 }

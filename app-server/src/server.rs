@@ -20,7 +20,7 @@ use crate::descriptors;
 use crate::handlers;
 use crate::helpers::{self, HostOptions, ProcessHost};
 use crate::home::{Home, HomeError, UNIX};
-use crate::http::{self, Accept, Control, Door, Web};
+use crate::http::{self, Accept, Control, Door, HasRoom, Web};
 use crate::index::ThreadIndex;
 use crate::index::changes::Changes;
 use crate::index::sled::SledIndex;
@@ -139,10 +139,10 @@ impl Server {
         let accept = CancellationToken::new();
         while_it_serves(&services, &accept);
         if let Some(listener) = listener {
-            services.tasks.spawn("accept", serve(Door::new(listener), Arc::clone(&web), accept.clone()));
+            services.tasks.spawn("accept", serve(listener, Arc::clone(&web), accept.clone()));
         }
         if let Some(control) = control {
-            let serving = serve(Door::new(control), Arc::clone(&web), accept.clone());
+            let serving = serve(control, Arc::clone(&web), accept.clone());
             services.tasks.spawn("accept control", serving);
         }
         models::refresh_default(&services);
@@ -318,7 +318,20 @@ fn addresses(websocket: Option<SocketAddr>, control: Option<&PathBuf>) -> Vec<St
     std::iter::once(first).chain(control.map(|path| format!("{UNIX}{}", path.display()))).collect()
 }
 
-async fn serve<A: Accept>(door: Door<A>, web: Arc<Web>, accept: CancellationToken) {
+/// Whether a connection may take a descriptor. Where few are left, idle threads make room.
+fn room(services: &Arc<Services>) -> HasRoom {
+    let services = Arc::clone(services);
+    Arc::new(move || {
+        let has_room = descriptors::have_room_for(1);
+        if !has_room {
+            services.pressure.look();
+        }
+        has_room
+    })
+}
+
+async fn serve<A: Accept>(listener: A, web: Arc<Web>, accept: CancellationToken) {
+    let door = Door::new(listener, room(&web.services));
     let routes = http::routes(web);
     let serving = axum::serve(door, routes).with_graceful_shutdown(accept.cancelled_owned());
     if let Err(error) = serving.await {

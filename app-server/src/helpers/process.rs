@@ -265,6 +265,9 @@ fn plan(
 /// Starts a guard and registers it in the same breath: nobody may take it for an orphan.
 #[expect(clippy::disallowed_methods, reason = "the one permitted caller")]
 fn start_guard(host: &ProcessHost, mark: Mark) -> io::Result<GuardHandle> {
+    if !descriptors::have_room_for(policy::HELPER_DESCRIPTORS) {
+        return Err(rustix::io::Errno::MFILE.into());
+    }
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let control = UnixStream::from_std(ours)?;

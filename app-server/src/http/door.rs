@@ -44,11 +44,22 @@ impl Accept for TcpListener {
     }
 }
 
-/// Accepts sockets, as many as may stand before their handshake.
-#[derive(Debug)]
+/// Accepts sockets, as many as may stand before their handshake, and as descriptors are left for.
 pub struct Door<A> {
     listener: A,
     places: Arc<Semaphore>,
+    has_room: HasRoom,
+    /// Nobody can come in now; it was said.
+    shut: bool,
+}
+
+/// Whether enough descriptors are left beside those that files need.
+pub type HasRoom = Arc<dyn Fn() -> bool + Send + Sync>;
+
+impl<A> std::fmt::Debug for Door<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Door").field("shut", &self.shut).finish_non_exhaustive()
+    }
 }
 
 /// One visitor, as the routes see it.
@@ -66,12 +77,21 @@ struct Visit {
 impl<A> Door<A> {
     /// A door at this listener.
     #[must_use]
-    pub fn new(listener: A) -> Self {
-        Self::with_places(listener, policy::SOCKETS_BEFORE_HANDSHAKE)
+    pub fn new(listener: A, has_room: HasRoom) -> Self {
+        Self::with_places(listener, has_room, policy::SOCKETS_BEFORE_HANDSHAKE)
     }
 
-    fn with_places(listener: A, places: usize) -> Self {
-        Self { listener, places: Arc::new(Semaphore::new(places)) }
+    fn with_places(listener: A, has_room: HasRoom, places: usize) -> Self {
+        Self { listener, places: Arc::new(Semaphore::new(places)), has_room, shut: false }
+    }
+
+    /// Waits before the next try; says why once.
+    async fn pause(&mut self, reason: &str) {
+        if !self.shut {
+            self.shut = true;
+            tracing::error!(reason, "no connection can be accepted; it is tried again until one can");
+        }
+        tokio::time::sleep(policy::ACCEPT_PAUSE).await;
     }
 }
 
@@ -113,11 +133,18 @@ impl<A: Accept> Listener for Door<A> {
                 Ok(stream) => break stream,
                 Err(error) if is_of_the_visitor(&error) => {}
                 Err(error) => {
-                    tracing::error!(%error, "no socket can be accepted; trying again");
-                    tokio::time::sleep(policy::ACCEPT_PAUSE).await;
+                    // Whoever makes room hears of it.
+                    (self.has_room)();
+                    self.pause(&error.to_string()).await;
                 }
             }
         };
+        while !(self.has_room)() {
+            self.pause("few descriptors are left, and files need them").await;
+        }
+        if std::mem::take(&mut self.shut) {
+            tracing::info!("connections are accepted again");
+        }
         let visitor = Visitor::new(place);
         (Socket::new(stream, visitor.clone()), visitor)
     }

@@ -7,5 +7,5 @@ mod metrics;
 mod routes;
 
 pub use control::Control;
-pub use door::{Accept, Door, Visitor};
+pub use door::{Accept, Door, HasRoom, Visitor};
 pub use routes::{Web, routes};

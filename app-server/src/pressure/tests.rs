@@ -68,3 +68,15 @@ fn threads_stay_when_the_end_of_others_did_not_help() {
     assert_eq!([190, 190, 80].map(&mut look), [few, 0, 0], "there is more to gain now");
     assert_eq!(look(101), few, "it was below its limit");
 }
+
+#[test]
+fn idle_threads_go_for_descriptors_while_that_frees_some() {
+    let few = policy::SQUEEZE_AT_ONCE;
+    let mut judge = Judge::default();
+    let mut look = |in_use| judge.wanted_for_descriptors(&NOBODY, in_use);
+    assert_eq!([None, Some(1_000), Some(990)].map(&mut look), [0, few, few], "it helps");
+    assert_eq!([Some(990), Some(990)].map(&mut look), [0; 2], "it did not help");
+    assert_eq!([Some(1_001), None, Some(1_000)].map(&mut look), [few, 0, few], "there is more to gain");
+    let leaving = Scene { leaving: 1, ..NOBODY };
+    assert_eq!(judge.wanted_for_descriptors(&leaving, Some(900)), 0, "those who leave have theirs still");
+}

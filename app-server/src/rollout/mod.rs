@@ -418,6 +418,11 @@ pub trait RolloutStore: Send + Sync {
     /// disk are forgotten with it.
     fn release(&self, thread: ThreadId);
 
+    /// Closes the files of rollouts that nobody uses now, until the next write: descriptors are scarce. Answers how many.
+    async fn close_idle(&self) -> usize {
+        0
+    }
+
     /// Marks the rollout's end as not known to be closed and indexed. Appends and loads do it by themselves.
     ///
     /// # Errors

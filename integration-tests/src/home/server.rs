@@ -40,13 +40,16 @@ fn command(setup: &Setup) -> anyhow::Result<Command> {
         command.args(rest).env_remove(process::MARK);
         return Ok(command);
     }
-    let mut command = match setup.soft_files {
-        None => Command::new(paths::skein()?),
-        Some(most) => {
-            let mut shell = Command::new("sh");
-            shell.args(["-c", "ulimit -Sn \"$0\" && exec \"$@\"", &most.to_string()]).arg(paths::skein()?);
-            shell
-        }
+    let limit = |which: &str, most: u64| -> anyhow::Result<Command> {
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit {which} \"$0\" && exec \"$@\"");
+        shell.args(["-c", &script, &most.to_string()]).arg(paths::skein()?);
+        Ok(shell)
+    };
+    let mut command = match (setup.soft_files, setup.hard_files) {
+        (None, None) => Command::new(paths::skein()?),
+        (Some(soft), None) => limit("-Sn", soft)?,
+        (_, Some(hard)) => limit("-n", hard)?,
     };
     command.env(process::MARK, &setup.mark);
     Ok(command)

@@ -23,6 +23,8 @@ pub struct Setup {
     pub(super) pid_one: bool,
     /// The soft limit of open files that the server is started with.
     pub(super) soft_files: Option<u64>,
+    /// The hard limit of open files.
+    pub(super) hard_files: Option<u64>,
 }
 
 /// A helper of the configuration.
@@ -42,6 +44,7 @@ impl Default for Setup {
             histories: None,
             pid_one: false,
             soft_files: None,
+            hard_files: None,
         }
     }
 }
@@ -78,6 +81,13 @@ impl Setup {
     #[must_use]
     pub fn soft_files(mut self, most: u64) -> Self {
         self.soft_files = Some(most);
+        self
+    }
+
+    /// Starts the server with a hard limit of open files.
+    #[must_use]
+    pub fn hard_files(mut self, most: u64) -> Self {
+        self.hard_files = Some(most);
         self
     }
 

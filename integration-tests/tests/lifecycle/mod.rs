@@ -1,6 +1,7 @@
 //! A thread that nobody watches is not in memory, and neither are its helpers; a thread that somebody watches, or that
 //! works, is.
 
+mod descriptors;
 mod fresh;
 mod keep;
 mod refused;

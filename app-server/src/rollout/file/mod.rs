@@ -297,6 +297,13 @@ impl RolloutStore for FileStore {
         self.shared.release(thread);
     }
 
+    async fn close_idle(&self) -> usize {
+        let shared = Arc::clone(&self.shared);
+        let closed = self.tasks.blocking("close rollouts", Pool::Sync, move || shared.close_idle());
+        // A panic was logged.
+        closed.await.unwrap_or_default()
+    }
+
     async fn mark_open(&self, thread: ThreadId) -> io::Result<()> {
         self.naming(Pool::Sync, move |shared| shared.places.mark_open(thread)).await
     }

@@ -105,6 +105,16 @@ impl Shared {
         }
     }
 
+    /// Closes the files of writers that nobody uses now; answers how many. Blocks.
+    pub fn close_idle(self: &Arc<Self>) -> usize {
+        let idle: Vec<ThreadId> = lock(&self.slots)
+            .iter()
+            .filter(|(_, entry)| entry.users == 0)
+            .map(|(thread, _)| *thread)
+            .collect();
+        idle.into_iter().filter(|thread| self.held(*thread).is_some_and(|held| held.close())).count()
+    }
+
     /// Reads a rollout's file, from its beginning to where readers may read. Blocks.
     pub fn read<T>(
         &self,
@@ -171,6 +181,16 @@ impl Held {
                 Err(AppendError::Disk { thread, kind: DiskKind::Io, head, source })
             }
         }
+    }
+
+    /// Closes the file, unless somebody uses it or has to write to it again.
+    fn close(&self) -> bool {
+        let Ok(_turn) = self.slot.turn.try_acquire() else { return false };
+        let mut place = lock(&self.slot.writer);
+        let Some(mut writer) = place.take() else { return false };
+        let closed = writer.close();
+        *place = Some(writer);
+        closed
     }
 
     pub fn load(&self) -> Result<Loaded, ReadError> {

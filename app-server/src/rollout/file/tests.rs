@@ -217,6 +217,38 @@ async fn a_folder_that_cannot_be_entered_hides_no_thread() {
 }
 
 #[tokio::test]
+async fn a_rollout_that_was_closed_for_its_descriptor_is_opened_at_the_next_write() {
+    let fixture = Fixture::new();
+    let id = thread(1);
+    assert_eq!(fixture.store.close_idle().await, 0);
+    fixture.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Process).await.unwrap();
+    assert_eq!(
+        (fixture.store.close_idle().await, fixture.store.counts().syncs),
+        (1, 1),
+        "it was saved first"
+    );
+    assert_eq!(fixture.store.close_idle().await, 0, "it is closed");
+    let moved = fixture.path(id).with_extension("moved");
+    fs::rename(fixture.path(id), &moved).unwrap();
+    let refused = fixture.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Power).await;
+    assert!(matches!(refused, Err(AppendError::Disk { head: EventSeq(1), .. })), "{refused:?}");
+    assert_eq!(fixture.store.close_idle().await, 0, "what has to be written again is not closed");
+    fs::rename(moved, fixture.path(id)).unwrap();
+    fixture.store.append(lease(id), EventSeq(1), names(2, 2), Keep::Power).await.unwrap();
+    assert_eq!(fixture.store.close_idle().await, 1);
+    fixture.store.append(lease(id), EventSeq(2), names(3, 3), Keep::Process).await.unwrap();
+    assert_eq!(fixture.store.load(id).await.unwrap().head, EventSeq(3));
+    fixture.store.release(id);
+    assert_eq!(fs::read(fixture.path(id)).unwrap(), lines(&names(1, 3)));
+
+    fixture.layer.hold(Op::Write);
+    let append = fixture.store.append(lease(id), EventSeq(3), names(4, 4), Keep::Process);
+    tokio::select! { biased; _ = append => panic!("the write is held"), () = tokio::task::yield_now() => {} }
+    assert_eq!(fixture.store.close_idle().await, 0, "it is in use");
+    fixture.layer.release(Op::Write);
+}
+
+#[tokio::test]
 async fn write_state_goes_with_the_release() {
     let fixture = Fixture::new();
     let slots = || fixture.store.shared.slots();

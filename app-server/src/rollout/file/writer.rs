@@ -11,6 +11,7 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 use super::layer::{LayerFile, Open};
 use super::scan::{self, Marks, Scan};
 use super::{Counters, Places, blobs, pages, secrets};
+use crate::descriptors;
 use crate::home::Term;
 use crate::policy;
 use crate::rollout::blob::Blob;
@@ -22,7 +23,7 @@ pub(super) struct Writer {
     thread: ThreadId,
     path: PathBuf,
     places: Arc<Places>,
-    /// None while the rollout is not there yet.
+    /// None while the rollout is not there yet, or was closed to save a descriptor.
     file: Option<Box<dyn LayerFile>>,
     /// Bytes that are on disk for certain.
     synced: u64,
@@ -132,6 +133,15 @@ impl Writer {
         if self.suspect { self.write(Vec::new(), Keep::Power) } else { Ok(()) }
     }
 
+    /// Closes the file until the next write, once all of it is on disk; answers whether it did.
+    pub fn close(&mut self) -> bool {
+        let has_rest = !self.suspect && self.file.is_some() && !self.is_on_disk();
+        if self.suspect || (has_rest && self.write(Vec::new(), Keep::Power).is_err()) {
+            return false;
+        }
+        self.file.take().is_some()
+    }
+
     fn write(&mut self, bytes: Vec<u8>, keep: Keep) -> io::Result<()> {
         if bytes.is_empty() && !self.suspect && (keep == Keep::Process || self.is_on_disk()) {
             return Ok(());
@@ -142,6 +152,10 @@ impl Writer {
         if outcome? == Keep::Power {
             self.synced = self.end() + bytes.len() as u64;
             self.unsynced = Vec::new();
+            if !descriptors::have_room_for(0) {
+                // The reserve is for whoever reads and writes now.
+                self.file = None;
+            }
         } else {
             self.unsynced.extend_from_slice(&bytes);
         }
@@ -153,6 +167,7 @@ impl Writer {
         let end = self.end();
         let file = match self.file.take() {
             Some(file) => file,
+            None if end > 0 => self.open_again()?,
             None => self.create()?,
         };
         let file = self.file.insert(file);
@@ -174,6 +189,16 @@ impl Writer {
             self.name_synced = true;
         }
         Ok(Keep::Power)
+    }
+
+    /// Opens the file that was closed to save a descriptor.
+    fn open_again(&self) -> io::Result<Box<dyn LayerFile>> {
+        let file = self.places.layer.open(&self.path, Open::Write)?;
+        let (found, end) = (file.len()?, self.end());
+        if found < end {
+            return Err(io::Error::other(format!("it has {found} bytes, and had {end} when it was closed")));
+        }
+        Ok(file)
     }
 
     /// Makes the file. One that is there without a whole line is what an earlier try left, and begins anew.
