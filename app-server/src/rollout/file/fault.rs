@@ -6,6 +6,7 @@
 //! synced is gone after [`FaultLayer::cut_power`]. It syncs nothing itself: what would survive it keeps in memory.
 
 mod file;
+mod lasting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use self::file::FaultFile;
+pub use self::lasting::Lasting;
 use super::layer::{DiskLayer, Entry, FileLayer, LayerFile, Open};
 
 /// What a disk writes whole or not at all, bytes.
@@ -90,6 +92,8 @@ struct State {
     /// The operation at which everything stops, and how much of it happens.
     stops: Option<(usize, Fails)>,
     held: BTreeSet<Op>,
+    /// How the disk is, for paths that contain this.
+    lasting: Option<(Lasting, String)>,
     /// How the paths of files end that cannot be read for now.
     unreadable: Option<String>,
     /// Reads that wait for them.
@@ -342,7 +346,8 @@ impl FaultLayer {
             let fails = if number == at { happens } else { Fails::Before };
             return Some(Fault { at, times: usize::MAX, fails, kind: io::ErrorKind::Other });
         }
-        state.fault.filter(|fault| number >= fault.at && number - fault.at < fault.times)
+        let (state, lasting) = self.last(state, op, path);
+        state.fault.filter(|fault| number >= fault.at && number - fault.at < fault.times).or(lasting)
     }
 
     /// An operation that happens whole or not at all.

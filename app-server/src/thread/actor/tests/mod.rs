@@ -21,6 +21,7 @@ mod failures;
 mod forks;
 mod helper_notes;
 mod last_words;
+mod lasting;
 mod loads;
 mod marks;
 mod message;

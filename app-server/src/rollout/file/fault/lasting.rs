@@ -1,0 +1,52 @@
+//! How a disk is for as long as a test says, other than a failure that comes at one operation.
+
+use std::io;
+use std::path::Path;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::{Fails, Fault, FaultLayer, Op, State};
+
+/// How a disk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lasting {
+    /// What needs room fails, and a write comes half. What is there can be read, cut, synced and removed.
+    Full,
+    /// Each write and each sync takes so long, on the thread that asks for it.
+    Slow(Duration),
+}
+
+impl FaultLayer {
+    /// Makes the disk be so for all paths that contain `part`, until this is called again; none lets it work. Whoever waits goes
+    /// on then.
+    pub fn be(&self, lasting: Option<Lasting>, part: &str) {
+        self.state().lasting = lasting.map(|lasting| (lasting, part.to_owned()));
+        self.shared.changed.notify_all();
+    }
+
+    /// Waits for as long as an operation takes now, and says how it has to fail.
+    pub(super) fn last<'s>(
+        &'s self,
+        state: MutexGuard<'s, State>,
+        op: Op,
+        path: &Path,
+    ) -> (MutexGuard<'s, State>, Option<Fault>) {
+        let Some((lasting, part)) = state.lasting.clone() else { return (state, None) };
+        if !path.to_string_lossy().contains(&part) {
+            return (state, None);
+        }
+        match (lasting, op) {
+            (Lasting::Full, Op::Create | Op::Write | Op::MakeFolder) => {
+                let (fails, kind) = (Fails::Half, io::ErrorKind::StorageFull);
+                (state, Some(Fault { at: 0, times: usize::MAX, fails, kind }))
+            }
+            (Lasting::Slow(time), Op::Write | Op::Sync | Op::SyncFolder) => {
+                let is_so =
+                    |state: &mut State| state.lasting.as_ref().is_some_and(|(now, _)| *now == lasting);
+                let waited = self.shared.changed.wait_timeout_while(state, time, is_so);
+                (waited.unwrap_or_else(PoisonError::into_inner).0, None)
+            }
+            (Lasting::Full | Lasting::Slow(_), _) => (state, None),
+        }
+    }
+}
