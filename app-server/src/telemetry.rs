@@ -43,7 +43,9 @@ pub enum Stderr {
 /// Writes lines `TIMESTAMP LEVEL target: text` to stderr from now on, those of level info and above unless
 /// [`FILTER`] says otherwise. A second call in one process changes nothing.
 pub fn start(stderr: Stderr) {
-    let lines = lines().with_ansi(std::io::stderr().is_terminal());
+    // As no-color.org asks for.
+    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let lines = lines().with_ansi(std::io::stderr().is_terminal() && !is_plain);
     // An error says that somebody else has set up logs in this process: theirs stay.
     let _ = match stderr {
         Stderr::Direct => lines.with_writer(std::io::stderr).try_init(),

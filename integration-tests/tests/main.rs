@@ -20,6 +20,7 @@ mod search;
 mod shelves;
 mod snapshots;
 mod streams;
+mod terminal;
 mod texts;
 mod trials;
 mod turns;

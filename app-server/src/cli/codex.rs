@@ -96,7 +96,7 @@ pub fn parse() -> Codex {
             telemetry::flush();
             std::process::exit(error.exit_code());
         }
-        error.exit()
+        super::end(&error, error.exit_code())
     })
 }
 

@@ -93,14 +93,20 @@ struct Where {
 /// Reads the command line; ends the program where it asks for help, or cannot be understood.
 pub fn parse() -> Cli {
     Cli::try_parse().unwrap_or_else(|error| {
+        // The codes of fsck are those of fsck(8), in which 2 means something else.
         let is_fsck = std::env::args_os().nth(1).is_some_and(|command| command == "fsck");
-        if is_fsck && error.use_stderr() {
-            // Its codes are those of fsck(8), in which 2 means something else. That stderr is gone is no reason to stay.
-            error.print().ok();
-            std::process::exit(i32::from(fsck::USAGE));
-        }
-        error.exit()
+        end(&error, if is_fsck { i32::from(fsck::USAGE) } else { error.exit_code() })
     })
+}
+
+/// Ends the program with the help that was asked for, or with this code and what is wrong with the arguments. They may hold texts of
+/// others.
+pub fn end(error: &clap::Error, code: i32) -> ! {
+    if error.use_stderr() {
+        out::print_error(&error.render().to_string());
+        std::process::exit(code)
+    }
+    error.exit()
 }
 
 /// Does what was asked, and says on stderr why it could not.

@@ -40,6 +40,11 @@ pub fn say(what: impl Display) {
     telemetry::write(&format!("{text}\n"));
 }
 
+/// Prints lines to stderr. As with [`say`], nobody may read them.
+pub fn print_error(text: &str) {
+    telemetry::write(&lines(text));
+}
+
 /// A path as JSON shows it, which has no word for bytes that are no text.
 pub fn path(path: &Path) -> String {
     path.to_string_lossy().into_owned()
