@@ -249,7 +249,7 @@ impl Places {
     }
 
     /// Gives a rollout another name, which may be on another file system: a folder of the home may be a link, or a mount. There it is
-    /// copied, and the copy is on disk before the file goes.
+    /// copied, and the copy is on disk before the file goes. A file of that name is replaced once the copy is whole.
     pub fn give_name(&self, thread: ThreadId, from: &Path, to: &Path) -> io::Result<()> {
         match self.layer.rename(from, to) {
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
@@ -257,14 +257,18 @@ impl Places {
         }
         let folder = to.parent().ok_or(io::ErrorKind::InvalidInput)?;
         let part = folder.join(format!("{thread}.{PART}"));
+        let replaces = self.is_there(to);
         let moved = self
             .copy_whole(from, &part)
             .and_then(|()| self.layer.rename(&part, to))
             .and_then(|()| self.layer.sync_folder(folder))
             .and_then(|()| self.layer.remove(from));
         if moved.is_err() && self.is_there(from) {
-            // The error counts. What stays is a part that nobody takes for a rollout, or a copy that the next move replaces.
-            [&*part, to].into_iter().for_each(|left| drop(self.layer.remove(left)));
+            // The error counts. A part that stays is no rollout, and a copy that stays is replaced by the next move.
+            drop(self.layer.remove(&part));
+            if !replaces {
+                drop(self.layer.remove(to));
+            }
         }
         moved.map(drop)
     }
@@ -298,6 +302,8 @@ impl Places {
         let is_left = device(&*from)? != device(&*left)? && begins_with(&*from, &*left)?;
         if is_left {
             self.layer.remove(to)?;
+            // It must not be back after a loss of power, when the rollout is deleted.
+            to.parent().map_or(Ok(()), |folder| self.layer.sync_folder(folder))?;
         }
         Ok(is_left)
     }

@@ -344,6 +344,34 @@ async fn apart_story((from, to): (Place, Place), fault: Fault, end: End) {
 }
 
 #[tokio::test]
+async fn a_failure_at_every_step_of_replacing_a_rollout_on_another_file_system_keeps_one_of_the_two() {
+    let id = thread(1);
+    let (shelf, old) = (Shelf::Threads, said(id));
+    let new: Vec<Record> = old.iter().cloned().chain([Record { seq: EventSeq(5), ..opened(5, 1) }]).collect();
+    let Some((whole, _disk)) = standing_apart(id, Place::Threads, "threads").await else { return };
+    whole.store.release(id);
+    let before = whole.layer.done().len();
+    whole.store.put(id, shelf, new.clone()).await.unwrap();
+    for at in before..whole.layer.done().len() {
+        for (fails, times) in [(Fails::Before, 1), (Fails::After, 1), (Fails::Before, usize::MAX)] {
+            let Some((mut fixture, _disk)) = standing_apart(id, Place::Threads, "threads").await else {
+                return;
+            };
+            fixture.store.release(id);
+            let fault = Fault { at, times, fails, kind: io::ErrorKind::StorageFull };
+            fixture.layer.set_fault(Some(fault));
+            let answer = fixture.store.put(id, shelf, new.clone()).await;
+            fixture.layer.set_fault(None);
+            fixture.restart();
+            let there = fixture.store.load(id).await.map(|loaded| loaded.end);
+            let there = there.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+            assert!(there == new || (there == old && answer.is_err()), "{fault:?}: {answer:?}, {there:?}");
+            fixture.store.put(id, shelf, new.clone()).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_rollout_is_made_on_another_file_system() {
     let id = thread(1);
     for apart in ["threads", "archived"] {
