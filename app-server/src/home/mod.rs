@@ -392,6 +392,14 @@ pub fn no_surprises() -> i32 {
     (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()
 }
 
+/// Opens a regular file that the user names, also behind a link. Waits for no other end of a FIFO.
+///
+/// # Errors
+/// The system's error, or `InvalidInput` that says what the path is instead.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path).and_then(only_regular)
+}
+
 /// Refuses everything but a regular file.
 ///
 /// # Errors

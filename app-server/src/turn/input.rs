@@ -1,11 +1,12 @@
 //! What the user said, for the model: files that it names are read, within limits.
 
-use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 
 use skein_protocol::turn::{MediaSource, UserInput};
 
 use super::picture;
+use crate::home;
 use crate::policy;
 use crate::provider::{Content, Entry, Image};
 use crate::rollout::record::FileContent;
@@ -102,13 +103,10 @@ pub(super) async fn read_file(path: &str, tasks: &Tasks) -> FileContent {
 
 fn read_image(path: &str) -> Result<Image, String> {
     let cannot = |error: std::io::Error| format!("the image {path} cannot be read: {error}");
-    let metadata = std::fs::metadata(path).map_err(cannot)?;
-    if !metadata.is_file() {
-        return Err(format!("the image {path} is no regular file"));
-    }
+    let file = home::open_regular(Path::new(path)).map_err(cannot)?;
     let mut bytes = Vec::new();
     let most = u64::try_from(policy::IMAGE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-    File::open(path).map_err(cannot)?.take(most).read_to_end(&mut bytes).map_err(cannot)?;
+    file.take(most).read_to_end(&mut bytes).map_err(cannot)?;
     check_size(&format!("the image {path}"), bytes.len())?;
     let kinds = picture::KINDS;
     picture::of_bytes(&bytes).ok_or_else(|| format!("the file {path} is no image that models take: {kinds}"))
@@ -178,7 +176,7 @@ mod tests {
             assert!(why(read(path).await).contains(named), "{named}");
         }
         let large = folder.path().join("large.png");
-        let file = File::create(&large).unwrap();
+        let file = std::fs::File::create(&large).unwrap();
         (&file).write_all(PNG).unwrap();
         file.set_len(u64::try_from(policy::IMAGE_BYTES).unwrap() + 1).unwrap();
         assert!(why(read(&large).await).contains("larger than"));

@@ -1,6 +1,5 @@
 //! A bearer token in a file, which somebody renews while the helper is in use.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use reqwest::header::HeaderValue;
 
 use crate::helpers::masks::Hidden;
+use crate::home;
 use crate::policy;
 use crate::tasks::{Pool, Tasks};
 
@@ -88,7 +88,7 @@ impl Token {
 fn read(path: &std::path::Path) -> io::Result<String> {
     let mut text = String::new();
     let most = policy::HELPER_TOKEN_BYTES;
-    File::open(path)?.take(most + 1).read_to_string(&mut text)?;
+    home::open_regular(path)?.take(most + 1).read_to_string(&mut text)?;
     match text.len() as u64 > most {
         true => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {most} bytes"))),
         false => Ok(text),
@@ -120,7 +120,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_a_token_is_refused_without_being_shown() {
+    async fn a_fifo_without_a_writer_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let why = TokenFile::new(path, Tasks::new()).token().await.unwrap_err();
+        assert!(why.contains("not a regular file"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_text_that_cannot_be_a_token_is_refused_without_being_shown() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         for text in ["", " \n", "two-s3cret\nlines", &"s3cret".repeat(20_000)] {
