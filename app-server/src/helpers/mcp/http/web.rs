@@ -61,7 +61,11 @@ struct Shared {
 
 /// What went wrong last, for those whose calls it ended.
 #[derive(Debug, Clone, Default)]
-pub struct Trouble(Arc<Mutex<Option<Fault>>>);
+pub struct Trouble {
+    last: Arc<Mutex<Option<Fault>>>,
+    /// The next try may have other credentials.
+    renews: bool,
+}
 
 impl Trouble {
     /// For the user.
@@ -80,20 +84,19 @@ impl Trouble {
     /// Whether another try may help, after the first question got no answer.
     pub fn fault(&self) -> life::Fault {
         match self.last() {
-            Some(Fault::NotAllowed { .. } | Fault::NoToken { .. } | Fault::Tls { lasting: true, .. }) => {
-                life::Fault::Lasting
-            }
+            Some(Fault::NotAllowed { .. } | Fault::NoToken { .. }) if !self.renews => life::Fault::Lasting,
+            Some(Fault::Tls { lasting: true, .. }) => life::Fault::Lasting,
             Some(fault) if fault.is_nobody_there() => life::Fault::Away,
             Some(_) | None => life::Fault::Passing,
         }
     }
 
     fn last(&self) -> Option<Fault> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn note(&self, fault: Option<Fault>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     }
 }
 
@@ -120,7 +123,7 @@ impl Web {
             credentials: credentials(spec),
             hidden,
             stop,
-            trouble: Trouble::default(),
+            trouble: Trouble { renews: spec.bearer_token_file.is_some(), ..Trouble::default() },
             line,
             again: AtomicU32::new(0),
             listening: Arc::default(),
@@ -487,6 +490,20 @@ mod tests {
             Line::new("/".into()),
         )
         .err()
+    }
+
+    #[test]
+    fn a_helper_that_refuses_a_token_is_tried_again_only_if_the_token_may_be_renewed() {
+        for (renews, fault) in [(false, life::Fault::Lasting), (true, life::Fault::Passing)] {
+            for refused in [
+                Fault::NotAllowed { status: 401, credentials: String::new() },
+                Fault::NoToken { why: "the file is empty".to_owned() },
+            ] {
+                let trouble = Trouble { renews, ..Trouble::default() };
+                trouble.note(Some(refused));
+                assert_eq!(trouble.fault(), fault);
+            }
+        }
     }
 
     #[test]
