@@ -155,7 +155,11 @@ impl Places {
             // Of the file itself, if that is a link.
             Some(Errno::ELOOP) => fs::symlink_metadata(path).is_err(),
             // A new home has no folder yet; a link that leads nowhere is one whose disk is not there.
-            Some(Errno::ENOENT) => fs::symlink_metadata(&root).is_ok() && fs::metadata(&root).is_err(),
+            Some(Errno::ENOENT) => {
+                let leads_nowhere =
+                    |folder: &Path| fs::symlink_metadata(folder).is_ok() && fs::metadata(folder).is_err();
+                path.ancestors().skip(1).take_while(|above| self.is_ours(above)).any(leads_nowhere)
+            }
             _other => false,
         };
         if !is_closed {

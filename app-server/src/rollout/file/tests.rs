@@ -172,21 +172,30 @@ async fn whatever_is_no_file_is_refused_and_does_not_hang() {
 }
 
 /// What is put in the place of a folder.
-type Way<'a> = (&'a str, &'a dyn Fn(&Path));
+type Way = (&'static str, fn(&Path));
+
+const CLOSED: [Way; 6] = [
+    ("a file", |folder| fs::write(folder, "").unwrap()),
+    ("a link to itself", |folder| symlink(folder, folder).unwrap()),
+    ("a link to nothing", |folder| symlink("/nowhere/at/all", folder).unwrap()),
+    ("a file for one of its folders", |folder| {
+        fs::create_dir(folder).unwrap();
+        fs::write(folder.join("01"), "").unwrap();
+    }),
+    ("a link to itself for one of its folders", |folder| {
+        fs::create_dir(folder).unwrap();
+        symlink(folder.join("01"), folder.join("01")).unwrap();
+    }),
+    ("a link to nothing for one of its folders", |folder| {
+        fs::create_dir(folder).unwrap();
+        symlink("/nowhere/at/all", folder.join("01")).unwrap();
+    }),
+];
 
 #[tokio::test]
 async fn a_folder_that_cannot_be_entered_hides_no_thread() {
     let (live, archived) = (thread(1), thread(2));
-    let ways: [Way<'_>; 4] = [
-        ("a file", &|folder| fs::write(folder, "").unwrap()),
-        ("a link to itself", &|folder| symlink(folder, folder).unwrap()),
-        ("a link to nothing", &|folder| symlink("/nowhere/at/all", folder).unwrap()),
-        ("a file for one of its folders", &|folder| {
-            fs::create_dir(folder).unwrap();
-            fs::write(folder.join("01"), "").unwrap();
-        }),
-    ];
-    for (what, make) in ways {
+    for (what, make) in CLOSED {
         let fixture = Fixture::new();
         for id in [live, archived] {
             fixture.store.append(lease(id), EventSeq(0), names(1, 1), Keep::Power).await.unwrap();
