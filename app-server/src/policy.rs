@@ -222,8 +222,12 @@ pub const INDEX_LOCK_PAUSE: Duration = Duration::from_millis(50);
 pub const INDEX_LIST_WAIT: Duration = Duration::from_secs(2);
 /// Rows that wait in memory for the index to open. Above it their threads keep their open markers. Origin: guess.
 pub const INDEX_WAITING: usize = 10_000;
-/// Bytes that the disk has to take before an index that it let nobody write is opened again. Origin: sled grows by 0.5 MiB.
-pub const INDEX_ROOM: usize = 4 * 1024 * 1024;
+/// Bytes that have to be free before an index that the disk let nobody write is opened again. Origin: sled grows by 0.5 MiB.
+pub const INDEX_ROOM: u64 = 4 * 1024 * 1024;
+/// Bytes that have to be free beside these, for rollouts. Origin: guess; a few large records.
+pub const INDEX_ROOM_LEFT: u64 = 1024 * 1024;
+/// Bytes that are written to see whether the disk takes them. Origin: guess; a quota that is used up refuses the first block.
+pub const INDEX_ROOM_TRY: usize = 64 * 1024;
 /// Time between two looks whether it takes them. Origin: guess; lists are answered meanwhile.
 pub const INDEX_ROOM_LOOK: Duration = Duration::from_secs(5);
 /// Turns or items of a page of a history, where the client names no number. Origin: what the peer's terminal client asks

@@ -153,13 +153,27 @@ impl SledIndex {
     }
 }
 
-/// Fails where the index could not grow in this folder.
+/// Fails where the index could not grow in this folder, or would take the room that rollouts need.
 fn probe(folder: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
         Ok(()) | Err(_) => {}
     }
     let path = folder.join("room");
+    try_room(folder, free_in(folder)?)
+}
+
+/// Bytes that the file system says are free here; some do not know.
+fn free_in(folder: &Path) -> io::Result<Option<u64>> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok((disk.f_blocks > 0).then(|| disk.f_bavail.saturating_mul(disk.f_frsize)))
+}
+
+/// Writes only where so much is free that no rollout goes without. The write finds a quota, or a disk that fails.
+pub(super) fn try_room(folder: &Path, free: Option<u64>) -> io::Result<()> {
+    if free.is_some_and(|free| free < policy::INDEX_ROOM + policy::INDEX_ROOM_LEFT) {
+        return Err(ErrorKind::StorageFull.into());
+    }
     let written = fill(&path);
     let removed = fs::remove_file(path);
     written.and(removed)
@@ -167,6 +181,6 @@ fn probe(folder: &Path) -> io::Result<()> {
 
 fn fill(path: &Path) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(path)?;
-    file.write_all(&vec![0; policy::INDEX_ROOM])?;
+    file.write_all(&vec![0; policy::INDEX_ROOM_TRY])?;
     file.sync_data()
 }

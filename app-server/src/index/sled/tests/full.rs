@@ -133,3 +133,16 @@ fn only_what_a_read_finds_is_damage() {
     assert!(damaged(Broken::from(io(std::io::ErrorKind::UnexpectedEof))), "a read that fails");
     assert!(damaged(Broken::of_write(corrupt())) && damaged(Broken::from(corrupt())));
 }
+#[test]
+fn a_nearly_full_disk_is_not_filled_to_see_whether_it_has_room() {
+    let dir = tempfile::tempdir().unwrap();
+    // A write meets it.
+    std::fs::create_dir(dir.path().join("room")).unwrap();
+    let tried = |free| super::super::full::try_room(dir.path(), free).unwrap_err().kind();
+    let needed = policy::INDEX_ROOM + policy::INDEX_ROOM_LEFT;
+    assert_eq!(tried(Some(needed - 1)), std::io::ErrorKind::StorageFull);
+    for free in [Some(needed), None] {
+        assert_eq!(tried(free), std::io::ErrorKind::IsADirectory, "{free:?}");
+    }
+}
+
