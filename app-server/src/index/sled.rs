@@ -24,6 +24,7 @@ use crate::policy;
 use crate::rollout::RolloutStore;
 use crate::tasks::{Pool, Tasks};
 
+mod broken;
 mod full;
 mod keep;
 mod look;
@@ -33,9 +34,10 @@ mod schema;
 mod tests;
 mod trees;
 
+use broken::Broken;
 pub use look::Look;
 pub use reindex::reindex;
-use trees::{Broken, Trees};
+use trees::Trees;
 
 /// The index. Clones share it.
 #[derive(Clone)]
@@ -176,7 +178,8 @@ impl SledIndex {
         work: impl FnOnce(&Trees) -> Result<T, Broken> + Send + 'static,
     ) -> Result<T, Broken> {
         let trees = trees.clone();
-        let done = self.shared.tasks.blocking("index", Pool::Index, move || work(&trees)).await;
+        let judged = move || work(&trees).map_err(|broken| trees.judge(broken));
+        let done = self.shared.tasks.blocking("index", Pool::Index, judged).await;
         done.map_err(|panic| Broken::Damaged(panic.to_string()))?
     }
 
@@ -227,7 +230,7 @@ impl SledIndex {
                 tracing::warn!(%reason, "the index of an earlier version takes no change");
                 None
             }
-            Err(Broken::Damaged(reason)) => {
+            Err(Broken::Damaged(reason) | Broken::Unread(reason)) => {
                 tracing::warn!(%reason, "the index of an earlier version serves no longer");
                 self.shared.state.send_modify(|state| {
                     if let State::Building { earlier, .. } = state {

@@ -11,8 +11,9 @@ use std::path::Path;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::thread::SortDirection;
 
+use super::broken::Broken;
 use super::schema::Schema;
-use super::trees::{Broken, Trees};
+use super::trees::Trees;
 use super::{Change, Shared, SledIndex, State};
 use crate::home::{FILE_MODE, FOLDER_MODE};
 use crate::index::{Cursor, IndexError, Indexing, Reach, ThreadFilter, ThreadRow, Walked};
@@ -79,7 +80,7 @@ impl Shared {
     /// Takes note of what failed: damage wakes the task that keeps the index.
     pub(super) fn note(&self, broken: Broken) -> IndexError {
         match broken {
-            Broken::Damaged(reason) => {
+            Broken::Damaged(reason) | Broken::Unread(reason) => {
                 self.broken.notify_one();
                 IndexError::Unavailable(reason)
             }
@@ -118,7 +119,7 @@ impl SledIndex {
     /// is damaged.
     pub(super) async fn outlasts(&self, opened: &Result<(), Broken>) -> bool {
         match opened {
-            Err(Broken::Damaged(_)) => return false,
+            Err(Broken::Damaged(_) | Broken::Unread(_)) => return false,
             Err(Broken::Unwritable(reason)) => {
                 self.shared.state.send_if_modified(|state| {
                     let is_missing = matches!(state, State::Opening);
@@ -159,7 +160,6 @@ fn probe(folder: &Path) -> io::Result<()> {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let path = folder.join("room");
     try_room(folder, free_in(folder)?)
 }
 
@@ -174,6 +174,7 @@ pub(super) fn try_room(folder: &Path, free: Option<u64>) -> io::Result<()> {
     if free.is_some_and(|free| free < policy::INDEX_ROOM + policy::INDEX_ROOM_LEFT) {
         return Err(ErrorKind::StorageFull.into());
     }
+    let path = folder.join("room");
     let written = fill(&path);
     let removed = fs::remove_file(path);
     written.and(removed)

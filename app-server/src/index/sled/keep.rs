@@ -9,8 +9,9 @@ use futures_util::{StreamExt, stream};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::time::timeout;
 
+use super::broken::Broken;
 use super::schema::{self, Schema};
-use super::trees::{Broken, Trees};
+use super::trees::Trees;
 use super::{Change, SledIndex, State};
 use crate::clock::Clock;
 use crate::home::folders;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use uuid::Uuid;
 
+use super::broken::Broken;
 use super::schema::Schema;
-use super::trees::{Broken, Trees};
+use super::trees::Trees;
 use super::{SledIndex, State};
 use crate::home::HomePaths;
 use crate::index::{IndexError, ThreadIndex, ThreadRow};

@@ -9,21 +9,20 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use ::sled::transaction::{ConflictableTransactionError, TransactionError, TransactionalTree};
+use ::sled::transaction::{ConflictableTransactionError, TransactionalTree};
 use ::sled::{Config, Db, IVec, Mode, Transactional, Tree};
 use serde::{Deserialize, Serialize};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::thread::SortDirection;
 use uuid::Uuid;
 
+use super::broken::Broken;
 use super::schema::Schema;
 use crate::clock::WallMs;
 use crate::home::FOLDER_MODE;
 use crate::index::cursor::{order_key, time_key};
-use crate::index::rebuild::RebuildError;
-use crate::index::{Cursor, IndexError, Reach, SortKey, ThreadFilter, ThreadRow, Walked};
+use crate::index::{Cursor, Reach, SortKey, ThreadFilter, ThreadRow, Walked};
 use crate::policy;
-use crate::rollout::DiskKind;
 
 /// Set when a rebuild came to its end.
 const COMPLETE: &[u8] = b"complete";
@@ -31,79 +30,6 @@ const COMPLETE: &[u8] = b"complete";
 const COMPARED: &[u8] = b"compared";
 /// Bytes of its content at the last flush.
 const CONTENT: &[u8] = b"content";
-
-/// Why work on the index failed.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(super) enum Broken {
-    /// Its files are not what was written, or cannot be read.
-    #[error("{0}")]
-    Damaged(String),
-    /// The disk is full, or refuses a write. What is on it is whole, and can be read.
-    #[error("{0}")]
-    Unwritable(String),
-}
-
-impl Broken {
-    /// Of a write or a flush: no error of the disk is damage.
-    pub fn of_write(error: ::sled::Error) -> Self {
-        if let ::sled::Error::Io(error) = error { Self::Unwritable(error.to_string()) } else { error.into() }
-    }
-}
-
-impl From<IndexError> for Broken {
-    fn from(error: IndexError) -> Self {
-        match error {
-            IndexError::Unwritable(reason) => Self::Unwritable(reason),
-            IndexError::Cursor(_) | IndexError::Unavailable(_) => Self::Damaged(error.to_string()),
-        }
-    }
-}
-
-impl From<RebuildError> for Broken {
-    fn from(error: RebuildError) -> Self {
-        match error {
-            RebuildError::Index(error) => error.into(),
-            RebuildError::List(_) => Self::Damaged(error.to_string()),
-        }
-    }
-}
-
-impl From<std::io::Error> for Broken {
-    fn from(error: std::io::Error) -> Self {
-        match DiskKind::of(&error) {
-            DiskKind::Full => Self::Unwritable(error.to_string()),
-            DiskKind::Io => Self::Damaged(error.to_string()),
-        }
-    }
-}
-
-impl From<::sled::Error> for Broken {
-    fn from(error: ::sled::Error) -> Self {
-        // Reads too: they wait for a write of what they read.
-        if let ::sled::Error::Io(error) = error { error.into() } else { Self::Damaged(error.to_string()) }
-    }
-}
-
-impl From<serde_json::Error> for Broken {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Damaged(format!("a row cannot be read: {error}"))
-    }
-}
-
-impl From<uuid::Error> for Broken {
-    fn from(error: uuid::Error) -> Self {
-        Self::Damaged(format!("a row has no thread: {error}"))
-    }
-}
-
-impl From<TransactionError<Broken>> for Broken {
-    fn from(error: TransactionError<Broken>) -> Self {
-        match error {
-            TransactionError::Abort(broken) => broken,
-            TransactionError::Storage(error) => Self::of_write(error),
-        }
-    }
-}
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -216,6 +142,11 @@ impl Trees {
         let content = db.get(CONTENT)?.and_then(|bytes| Some(u64::from_be_bytes(*bytes.first_chunk()?)));
         let content = Arc::new(AtomicU64::new(content.unwrap_or(0)));
         Ok(Self { rows: db.open_tree("rows")?, gone, orders: orders.into(), content, db })
+    }
+
+    /// What a failed read says, by whether a write has failed before.
+    pub fn judge(&self, broken: Broken) -> Broken {
+        broken.judged(|| self.db.flush())
     }
 
     /// The start of the machine in which the index was compared with the rollouts last.

@@ -85,6 +85,55 @@ async fn a_row_that_cannot_be_read_sets_the_index_aside_on_a_full_disk_too() {
     fixture.stopped().await;
 }
 
+/// Makes every write to a file of this process fail; reads go on.
+#[cfg(target_os = "linux")]
+fn refuse_writes(path: &std::path::Path) {
+    use std::os::fd::{FromRawFd, OwnedFd};
+
+    for open in std::fs::read_dir("/proc/self/fd").unwrap().map(Result::unwrap) {
+        if !std::fs::read_link(open.path()).is_ok_and(|to| to == path) {
+            continue;
+        }
+        let number = open.file_name().to_str().unwrap().parse().unwrap();
+        // SAFETY: sled owns the descriptor, which stays open under the same number.
+        let mut of_sled = std::mem::ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });
+        rustix::io::dup2(std::fs::File::open(path).unwrap(), &mut of_sled).unwrap();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn a_read_behind_a_failed_write_is_damage_only_when_it_fails_again_in_the_opened_index() {
+    let fixture = Fixture::new(&threads(3).await);
+    fixture.previews().await;
+    fixture.until(is_done).await;
+    fixture.without_room();
+    refuse_writes(&fixture.dir.path().canonicalize().unwrap().join("index-3/db"));
+    fixture.index.upsert(row(9, 9, 9), EventSeq(1)).await.unwrap();
+    // sled's answer to a read of a page that is not on disk.
+    let read = async || {
+        let (trees, _) = open_of(fixture.index.shared.state.borrow().clone()).unwrap();
+        let failed = || Broken::from(::sled::Error::Io(std::io::ErrorKind::Other.into()));
+        fixture.index.on(&trees, move |_| Err::<(), _>(failed())).await
+    };
+    let refused = read().await;
+    assert!(matches!(refused, Err(IndexError::Unwritable(_))), "{refused:?}");
+    assert!(is_full(&fixture.index.shared.state.borrow()));
+    assert_eq!(fixture.previews().await.len(), 4);
+    assert!(!fixture.is_aside());
+
+    fixture.with_room();
+    fixture.until(|state| !is_full(state)).await;
+    fixture.until(is_done).await;
+    assert!(!fixture.is_aside());
+    let refused = read().await;
+    assert!(matches!(refused, Err(IndexError::Unavailable(_))), "{refused:?}");
+    fixture.until(|state| !is_done(state)).await;
+    fixture.until(is_done).await;
+    assert!(fixture.is_aside());
+    fixture.stopped().await;
+}
+
 /// Pages of two, over rows of which every third waits for room, another third is gone, and the order is turned in places.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_pages_of_a_list_on_a_full_disk_have_every_thread_once() {
@@ -122,18 +171,6 @@ async fn the_pages_of_a_list_on_a_full_disk_have_every_thread_once() {
 }
 
 #[test]
-fn only_what_a_read_finds_is_damage() {
-    let io = |kind: std::io::ErrorKind| ::sled::Error::Io(kind.into());
-    let corrupt = || ::sled::Error::Corruption { at: None, bt: () };
-    let damaged = |broken: Broken| matches!(broken, Broken::Damaged(_));
-    for kind in [std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded] {
-        assert!(!damaged(Broken::of_write(io(kind))) && !damaged(Broken::from(io(kind))), "{kind}");
-    }
-    assert!(!damaged(Broken::of_write(io(std::io::ErrorKind::Other))), "a write that fails");
-    assert!(damaged(Broken::from(io(std::io::ErrorKind::UnexpectedEof))), "a read that fails");
-    assert!(damaged(Broken::of_write(corrupt())) && damaged(Broken::from(corrupt())));
-}
-#[test]
 fn a_nearly_full_disk_is_not_filled_to_see_whether_it_has_room() {
     let dir = tempfile::tempdir().unwrap();
     // A write meets it.
@@ -146,3 +183,18 @@ fn a_nearly_full_disk_is_not_filled_to_see_whether_it_has_room() {
     }
 }
 
+#[test]
+fn only_what_a_read_finds_is_damage() {
+    let io = |kind: std::io::ErrorKind| ::sled::Error::Io(kind.into());
+    let corrupt = || ::sled::Error::Corruption { at: None, bt: () };
+    let damaged = |broken: Broken| matches!(broken, Broken::Damaged(_));
+    for kind in [std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded] {
+        assert!(!damaged(Broken::of_write(io(kind))) && !damaged(Broken::from(io(kind))), "{kind}");
+    }
+    assert!(!damaged(Broken::of_write(io(std::io::ErrorKind::Other))), "a write that fails");
+    let read = || Broken::from(io(std::io::ErrorKind::UnexpectedEof));
+    assert!(damaged(read().judged(|| Ok(0))), "a read that fails");
+    let refused = || Err(io(std::io::ErrorKind::Other));
+    assert!(!damaged(read().judged(refused)), "a read behind a write that failed");
+    assert!(damaged(Broken::of_write(corrupt())) && damaged(Broken::from(corrupt())));
+}
