@@ -52,7 +52,14 @@ fn left() -> (u64, u64) {
 /// Whether so many can be taken, and the reserve for files stays.
 #[must_use]
 pub fn have_room_for(count: u64) -> bool {
-    left().0 >= policy::DESCRIPTORS_RESERVE.saturating_add(count)
+    is_room_in(left().0, count)
+}
+
+/// The same, where others may have left a low one free: all that are open are counted.
+#[must_use]
+pub fn have_counted_room_for(count: u64) -> bool {
+    let (left, most) = left();
+    is_room_in(most.saturating_sub(in_use((left, most))), count)
 }
 
 /// How many are in use, when only few are left.
@@ -62,13 +69,27 @@ pub fn in_use_when_scarce() -> Option<u64> {
     if !are_scarce(left, most) {
         return None;
     }
-    // One of them is that of the folder.
-    let used = std::fs::read_dir("/dev/fd").map_or(most, |open| open.count().saturating_sub(1) as u64);
+    let used = in_use((left, most));
     are_scarce(most.saturating_sub(used), most).then_some(used)
 }
 
+/// How many are open: all, where none is left to count them; those below the lowest free one, where the system has no such folder.
+fn in_use((left, most): (u64, u64)) -> u64 {
+    match std::fs::read_dir("/dev/fd") {
+        // One of them is that of the folder.
+        Ok(open) => open.count().saturating_sub(1) as u64,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => most.saturating_sub(left),
+        Err(_) => most,
+    }
+}
+
+fn is_room_in(left: u64, count: u64) -> bool {
+    left >= policy::DESCRIPTORS_RESERVE.saturating_add(count)
+}
+
+/// Whether room has to be made: always where a helper or a connection is refused.
 fn are_scarce(left: u64, most: u64) -> bool {
-    left < policy::DESCRIPTORS_LOW.min(most / 4)
+    left < policy::DESCRIPTORS_LOW.min(most / 4) || !is_room_in(left, policy::HELPER_DESCRIPTORS)
 }
 
 #[cfg(test)]
@@ -83,6 +104,28 @@ mod tests {
         {
             assert_eq!(are_scarce(left, most), scarce, "{left} of {most}");
         }
+    }
+
+    #[test]
+    fn room_is_made_where_a_connection_or_a_helper_is_refused_however_small_the_limit() {
+        for most in [48, 64, 68, 84, 128, 1 << 20] {
+            for count in [1, policy::HELPER_DESCRIPTORS] {
+                let refused = policy::DESCRIPTORS_RESERVE + count - 1;
+                assert!(!is_room_in(refused, count) && are_scarce(refused, most), "{refused} of {most}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_low_descriptor_that_is_free_is_not_taken_for_many() {
+        let file = File::open("/dev/null").unwrap();
+        let high = |_| rustix::io::fcntl_dupfd_cloexec(&file, 600).unwrap();
+        let taken: Vec<_> = (0..200).map(high).collect();
+        let most = u64::try_from(file.as_raw_fd()).unwrap() + 150;
+        assert!(most < 600, "the free ones are below those that are taken");
+        assert!(!is_room_in(most.saturating_sub(in_use((150, most))), policy::HELPER_DESCRIPTORS));
+        drop(taken);
+        assert!(have_counted_room_for(policy::HELPER_DESCRIPTORS));
     }
 
     #[test]

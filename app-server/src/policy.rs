@@ -65,11 +65,12 @@ pub const UNLOAD_LIMIT: Duration = Duration::from_secs(5);
 pub const MEMORY_LOOK: Duration = Duration::from_secs(1);
 /// Descriptors that are kept for files: connections and helpers get none of them. Origin: every pool that reads or writes may need one.
 pub const DESCRIPTORS_RESERVE: u64 = 16;
-/// Descriptors that are left when files of idle threads are closed and idle threads go; of a small limit a quarter. Origin: guess; a
+/// Descriptors that are left when files of idle threads are closed and idle threads go; of a small limit a quarter, and never fewer than a
+/// helper needs beside the reserve. Origin: guess; a
 /// thread with a few helpers takes some twenty.
 pub const DESCRIPTORS_LOW: u64 = 64;
-/// Descriptors that a helper takes. Origin: measured.
-pub const HELPER_DESCRIPTORS: u64 = 5;
+/// Descriptors that a helper takes while it starts; 5 of them stay. Origin: counted: 6 of pipes, 2 of a pair of sockets, 4 of the start.
+pub const HELPER_DESCRIPTORS: u64 = 12;
 /// Threads that are unloaded at one look at the memory. Origin: guess; a few, so that the next look sees what it helped.
 pub const SQUEEZE_AT_ONCE: usize = 4;
 /// Bytes by which memory falls at least when threads that were unloaded for it have helped. Origin: guess; less is noise.

@@ -22,9 +22,15 @@ mod tests;
 
 /// Wakes who makes room. Level-triggered: wake-ups merge, none is lost.
 #[derive(Debug, Default)]
-pub struct Pressure(Notify);
+pub struct Pressure(Arc<Notify>);
 
 impl Pressure {
+    /// One that others wake too.
+    #[must_use]
+    pub fn woken_by(others: Arc<Notify>) -> Self {
+        Self(others)
+    }
+
     /// A thread was loaded, or has become idle, or the limits have changed.
     pub fn look(&self) {
         self.0.notify_one();

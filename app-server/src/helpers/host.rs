@@ -12,7 +12,7 @@ use std::time::Duration;
 use nix::unistd::Pid;
 use skein_protocol::extension::{ContainmentRung, HeldDetails, HelperDetail};
 use skein_protocol::ids::ThreadId;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::census::Census;
@@ -114,6 +114,7 @@ pub struct ProcessHost {
     /// What all threads' helpers are.
     pub(super) pool: Pool,
     pub(super) looks: Arc<Looks>,
+    pub(super) room_wanted: Arc<Notify>,
 }
 
 impl ProcessHost {
@@ -144,6 +145,7 @@ impl ProcessHost {
             helpers: AtomicU32::new(0),
             leftovers,
             looks: Arc::default(),
+            room_wanted: Arc::default(),
             options,
             cgroup,
             only_helpers,
@@ -168,6 +170,12 @@ impl ProcessHost {
     #[must_use]
     pub fn leftovers(&self) -> Leftovers {
         *self.leftovers.borrow()
+    }
+
+    /// Notified when a helper does not start as too few descriptors are left.
+    #[must_use]
+    pub fn room_wanted(&self) -> Arc<Notify> {
+        Arc::clone(&self.room_wanted)
     }
 
     /// The mark of one more helper.

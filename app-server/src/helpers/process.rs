@@ -131,6 +131,10 @@ impl HelperProcess {
         kill: CancellationToken,
         (mark, cgroup, limits): (Mark, Option<Group>, limits::Kept),
     ) -> io::Result<(Self, Pipes)> {
+        if !descriptors::have_counted_room_for(policy::HELPER_DESCRIPTORS) {
+            host.room_wanted.notify_one();
+            return Err(rustix::io::Errno::MFILE.into());
+        }
         let plan = plan(host, wanted(spec)?, cwd, cgroup.as_ref(), (mark, limits));
         let (input_read, input) = io::pipe()?;
         let (output, output_write) = io::pipe()?;
@@ -265,9 +269,6 @@ fn plan(
 /// Starts a guard and registers it in the same breath: nobody may take it for an orphan.
 #[expect(clippy::disallowed_methods, reason = "the one permitted caller")]
 fn start_guard(host: &ProcessHost, mark: Mark) -> io::Result<GuardHandle> {
-    if !descriptors::have_room_for(policy::HELPER_DESCRIPTORS) {
-        return Err(rustix::io::Errno::MFILE.into());
-    }
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let control = UnixStream::from_std(ours)?;
