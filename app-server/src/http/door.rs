@@ -133,7 +133,7 @@ impl<A: Accept> Listener for Door<A> {
                 Ok(stream) => break stream,
                 Err(error) if is_of_the_visitor(&error) => {}
                 Err(error) => {
-                    // Whoever makes room hears of it.
+                    // The look wakes the task that makes room.
                     (self.has_room)();
                     self.pause(&error.to_string()).await;
                 }

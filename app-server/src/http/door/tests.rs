@@ -97,7 +97,7 @@ async fn only_so_many_may_stand_before_the_door() {
 }
 
 #[tokio::test]
-async fn who_comes_while_descriptors_are_kept_for_files_waits_until_there_are_more() {
+async fn a_client_waits_while_descriptors_are_kept_for_files() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let looks = Arc::new(AtomicUsize::new(0));

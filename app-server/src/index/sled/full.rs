@@ -1,6 +1,6 @@
 //! What the index does while the disk takes no writes, because it is full or fails. sled takes no change after a write has failed
 //! until it is opened again. So changes wait in memory, lists show them over what the trees have, and when the disk has room the
-//! index is opened again. What was not flushed is found by the open markers, as after a kill.
+//! index is opened again. The open markers lead to changes that were not flushed, as after a kill.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, OpenOptions};

@@ -47,8 +47,8 @@ impl KeepError {
     }
 }
 
-/// Keeps the index: what cannot be used is set aside and made anew, after a while where that fails too. What the disk refuses
-/// is tried again: threads stay behind until then, and the rest is asked as ever.
+/// Keeps the index: sets one aside that cannot be used, and makes it anew, after a while where that fails too. A change that the disk
+/// refuses is tried again: its threads stay behind until then, and the rest is asked as ever.
 pub(super) async fn serve(shared: &Arc<Shared>) {
     let mut failures = 0;
     loop {

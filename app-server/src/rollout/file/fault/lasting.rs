@@ -10,7 +10,7 @@ use super::{Fails, Fault, FaultLayer, Op, State};
 /// How a disk is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lasting {
-    /// What needs room fails, and a write comes half. What is there can be read, cut, synced and removed.
+    /// Operations that need room fail, and a write comes half. Files that are there can be read, cut, synced and removed.
     Full,
     /// Each write and each sync takes so long, on the thread that asks for it.
     Slow(Duration),
