@@ -15,7 +15,7 @@ use crate::policy;
 /// Events of a helper.
 pub type Events = BoxStream<'static, Result<Sse, SseError>>;
 
-/// What a helper that has been deaf may have changed. The tools are listed again with it.
+/// The notification of a helper that may have changed its tools while nobody heard it. The tools are listed again with it.
 const CHANGED: &str = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
 
 /// Why there is no stream.
