@@ -1,6 +1,7 @@
 //! `skein app-server` on standard streams, as a program has it that starts one of its own.
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, setpgid};
 use serde_json::{Value, json};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
@@ -23,6 +24,11 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use crate::client::BOUND;
 use crate::paths;
 use crate::requests::turn_params;
+
+/// Puts a process into a group of its own, as a shell does with each job: Ctrl-Z stops it, because its parent can continue it.
+fn in_a_group() -> io::Result<()> {
+    Ok(setpgid(Pid::from_raw(0), Pid::from_raw(0))?)
+}
 
 /// A program that was started, and what it has said.
 #[derive(Debug)]
@@ -60,7 +66,15 @@ impl Streams {
     /// When it does not answer.
     pub async fn start_with(home: &Path, settings: &[&str]) -> anyhow::Result<Self> {
         let flags: Vec<&str> = settings.iter().flat_map(|setting| ["-c", setting]).collect();
-        Self::spawn(home, &flags)?.introduced(None).await
+        Self::spawn(home, &flags, in_a_group)?.introduced(None).await
+    }
+
+    /// The same for a process that calls `first` before it becomes the program. `first` may only make system calls.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn start_after(home: &Path, first: fn() -> io::Result<()>) -> anyhow::Result<Self> {
+        Self::spawn(home, &[], first)?.introduced(None).await
     }
 
     async fn introduced(self, capabilities: Option<InitializeCapabilities>) -> anyhow::Result<Self> {
@@ -76,10 +90,10 @@ impl Streams {
     /// # Errors
     /// When there is no such program.
     pub fn silent(home: &Path) -> anyhow::Result<Self> {
-        Self::spawn(home, &[])
+        Self::spawn(home, &[], in_a_group)
     }
 
-    fn spawn(home: &Path, flags: &[&str]) -> anyhow::Result<Self> {
+    fn spawn(home: &Path, flags: &[&str], first: fn() -> io::Result<()>) -> anyhow::Result<Self> {
         let mut command = Command::new(paths::skein()?);
         command
             .args(["app-server", "--home"])
@@ -87,6 +101,8 @@ impl Streams {
             .args(flags)
             .env_remove("SKEIN_HOME")
             .kill_on_drop(true);
+        // SAFETY: the functions that are handed over only make system calls.
+        unsafe { command.pre_exec(first) };
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().context("skein app-server does not start")?;
         let input = child.stdin.take().context("no stdin")?;
@@ -193,6 +209,25 @@ impl Streams {
         let errors = self.errors.as_ref().context("its stderr is closed")?;
         fcntl(errors, FcntlArg::F_SETPIPE_SZ(4096)).context("the pipe of stderr")?;
         Ok(())
+    }
+
+    /// Reads its log until a line has this part.
+    ///
+    /// # Errors
+    /// When no such line comes.
+    pub async fn logs(&mut self, part: &str) -> anyhow::Result<()> {
+        let errors = self.errors.as_mut().context("its stderr is closed")?;
+        let (mut line, found) = (Vec::new(), format!("no line of the log has {part:?}"));
+        let look = async {
+            while !String::from_utf8_lossy(&line).contains(part) || !line.ends_with(b"\n") {
+                if line.ends_with(b"\n") {
+                    line.clear();
+                }
+                line.push(errors.read_u8().await?);
+            }
+            io::Result::Ok(())
+        };
+        tokio::time::timeout(BOUND, look).await.with_context(|| found.clone())?.context(found)
     }
 
     /// Sends a signal to its process.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
+use nix::sys::signal::{self as signals, SaFlags, SigAction, SigHandler, SigSet, sigaction};
 use skein_app_server::config::{Config, Flags, STDIO};
 use skein_app_server::telemetry::{self, Stderr};
 use skein_app_server::{Server, StartError};
@@ -191,9 +192,13 @@ impl Signals {
     }
 
     /// The same for a process that is the client of one program, and may serve others: Ctrl-Z in the terminal of that program does
-    /// not stop it while it does.
+    /// not stop it while it does. A process that was started with Ctrl-Z ignored goes on ignoring it.
     pub(super) fn of_client() -> std::io::Result<Self> {
-        let terminal = Some(signal(SignalKind::from_raw(nix::libc::SIGTSTP))?);
+        let terminal = if ignores(signals::SIGTSTP)? {
+            None
+        } else {
+            Some(signal(SignalKind::from_raw(nix::libc::SIGTSTP))?)
+        };
         Ok(Self { terminal, own_clients: 1, ..Self::new()? })
     }
 
@@ -207,7 +212,7 @@ impl Signals {
         let clients = server.map_or(0, Server::clients);
         if clients > self.own_clients {
             tracing::warn!(clients, "this process is not stopped: it serves other clients");
-        } else if let Err(error) = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP) {
+        } else if let Err(error) = suspend() {
             tracing::warn!(%error, "this process cannot be stopped");
         }
     }
@@ -231,6 +236,30 @@ enum Asked {
     Stop,
     Reload,
     Pause,
+}
+
+/// Stops this process as if it had no handler for Ctrl-Z. The kernel decides: it does not stop a process that no other process of its
+/// session could continue.
+fn suspend() -> nix::Result<()> {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: the default action is no code of ours.
+    let handler = unsafe { sigaction(signals::SIGTSTP, &default) }?;
+    let stopped = signals::raise(signals::SIGTSTP);
+    // SAFETY: this handler was there before.
+    unsafe { sigaction(signals::SIGTSTP, &handler) }?;
+    stopped
+}
+
+/// Whether this process ignores a signal for which it has no handler yet.
+fn ignores(signal: signals::Signal) -> nix::Result<bool> {
+    // SAFETY: the default action is no code of ours.
+    let before = unsafe { signals::signal(signal, SigHandler::SigDfl) }?;
+    let is_ignored = matches!(before, SigHandler::SigIgn);
+    if is_ignored {
+        // SAFETY: to ignore a signal is no code of ours.
+        unsafe { signals::signal(signal, SigHandler::SigIgn) }?;
+    }
+    Ok(is_ignored)
 }
 
 async fn typed(signal: &mut Option<Signal>) {

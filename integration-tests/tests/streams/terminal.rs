@@ -1,9 +1,10 @@
 //! What happens to the terminal of one client, whose process serves others.
 
-use std::fs;
+use std::{fs, io};
 
 use anyhow::{Context, Result};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::unistd::setsid;
 use skein_integration_tests::home::{Home, PATIENCE};
 use skein_integration_tests::process::wait_until;
 use skein_integration_tests::streams::Streams;
@@ -18,6 +19,23 @@ use super::unserved;
 fn is_stopped(pid: u32) -> Result<bool> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     Ok(stat.rsplit_once(") ").context("no state")?.1.starts_with('T'))
+}
+
+/// Whether a process ignores a signal.
+fn is_ignored(pid: u32, signal: Signal) -> Result<bool> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).context("no SigIgn")?;
+    Ok(u64::from_str_radix(mask.trim(), 16)? & (1 << (signal as u32 - 1)) != 0)
+}
+
+/// Makes a process the leader of a session. No process outside of its group could continue it.
+fn in_a_session() -> io::Result<()> {
+    Ok(setsid().map(drop)?)
+}
+
+fn without_ctrl_z() -> io::Result<()> {
+    // SAFETY: to ignore a signal is no code of ours.
+    Ok(unsafe { signal(Signal::SIGTSTP, SigHandler::SigIgn) }.map(drop)?)
 }
 
 #[tokio::test]
@@ -73,5 +91,22 @@ async fn ctrl_z_in_the_terminal_of_one_client_stops_no_other() -> Result<()> {
     a.signal(Signal::SIGCONT)?;
     a.call::<ThreadList>(ThreadListParams::default()).await?;
     a.end(PATIENCE).await?;
+    home.finish().await
+}
+
+#[tokio::test]
+async fn ctrl_z_stops_only_a_process_that_another_one_can_continue() -> Result<()> {
+    let home = unserved().await?;
+    let mut alone = Streams::start_after(&home.path(), in_a_session).await?;
+    for _ in 0..2 {
+        alone.signal(Signal::SIGTSTP)?;
+        alone.logs("SIGTSTP").await?;
+        alone.call::<ThreadList>(ThreadListParams::default()).await?;
+    }
+    alone.end(PATIENCE).await?;
+
+    let started_so = Streams::start_after(&home.path(), without_ctrl_z).await?;
+    assert!(is_ignored(started_so.pid()?, Signal::SIGTSTP)?);
+    started_so.end(PATIENCE).await?;
     home.finish().await
 }
