@@ -117,8 +117,6 @@ struct Shared {
     again_at: Cell<Option<Instant>>,
     /// The client's command line.
     flags: Flags,
-    /// A server that says nothing for so long does not run.
-    silence: Duration,
 }
 
 impl Shared {
@@ -165,7 +163,6 @@ impl Bridge {
                 for_client: Notify::new(),
                 again_at: Cell::default(),
                 flags,
-                silence: config.heartbeat.heartbeat.saturating_mul(policy::SILENT_AFTER_HEARTBEATS),
             },
             warned: false,
         }
@@ -319,9 +316,9 @@ async fn show(from_server: &mut SplitStream<Box<dyn Link>>, printer: &mut Printe
                     biased;
                     () = shared.for_client.notified() => continue,
                     message = from_server.next() => message,
-                    () = tokio::time::sleep_until(heard + shared.silence), if !is_silent => {
+                    silence = silent(heard, shared), if !is_silent => {
                         is_silent = true;
-                        shared.session.borrow_mut().falls_silent(shared.silence, Clock.wall().0);
+                        shared.session.borrow_mut().falls_silent(silence, Clock.wall().0);
                         continue;
                     }
                 }
@@ -339,6 +336,13 @@ async fn show(from_server: &mut SplitStream<Box<dyn Link>>, printer: &mut Printe
             return Ended::Input;
         }
     }
+}
+
+/// Until the server has said nothing for too long since then; how long that is.
+async fn silent(heard: Instant, shared: &Shared) -> Duration {
+    let Some(silence) = shared.session.borrow().silence() else { return std::future::pending().await };
+    tokio::time::sleep_until(heard + silence).await;
+    silence
 }
 
 /// What comes on a link; none when it is over.

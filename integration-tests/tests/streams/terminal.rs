@@ -5,7 +5,7 @@ use std::{fs, io};
 use anyhow::{Context, Result};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::setsid;
-use skein_integration_tests::home::{Home, PATIENCE};
+use skein_integration_tests::home::PATIENCE;
 use skein_integration_tests::process::wait_until;
 use skein_integration_tests::streams::Streams;
 use skein_protocol::extension::SkeinStatusParams;
@@ -40,9 +40,9 @@ fn without_ctrl_z() -> io::Result<()> {
 
 #[tokio::test]
 async fn a_client_is_told_that_its_server_is_stopped_and_that_it_goes_on() -> Result<()> {
-    let mut home = Home::setup().set("connections.heartbeat", "1s").start().await?;
-    home.stop().await?;
-    let mut a = Streams::start(&home.path()).await?;
+    let home = unserved().await?;
+    // Only the server's process has this setting.
+    let mut a = Streams::start_with(&home.path(), &["connections.heartbeat=1s"]).await?;
     let mut b = Streams::start(&home.path()).await?;
     a.signal(Signal::SIGSTOP)?;
     b.next::<Warning>(|told| told.message.contains("has said nothing for 3 s")).await?;

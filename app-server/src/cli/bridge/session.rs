@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 use skein_app_server::config::ClientSettings;
+use skein_app_server::policy;
 use skein_protocol::envelope::{self, Incoming};
 use skein_protocol::error::WireError;
 use skein_protocol::event::{
@@ -51,6 +52,8 @@ pub struct Session {
     state: State,
     /// Requests of the client that were sent and not answered, in their order.
     asked: Vec<Asked>,
+    /// How often this server says that it is there, if it has told.
+    heartbeat: Option<Duration>,
     /// The link takes nothing more, though what the server has said may still come.
     unheard: bool,
     /// The client knows that the server is silent.
@@ -184,6 +187,11 @@ impl Session {
         self.own.no_effect()
     }
 
+    /// A server that says nothing for so long does not run. None: this one has not told how often it says something.
+    pub fn silence(&self) -> Option<Duration> {
+        self.heartbeat.map(|heartbeat| heartbeat.saturating_mul(policy::SILENT_AFTER_HEARTBEATS))
+    }
+
     /// Tells the client that its server has said nothing for so long, not even that it is there. A server that runs says that to a
     /// client that was introduced.
     pub fn falls_silent(&mut self, silence: Duration, now: i64) {
@@ -228,7 +236,7 @@ impl Session {
     /// The link is lost. Requests that cannot be repeated are answered, unless they were not even sent.
     pub fn lost(&mut self) {
         self.state = State::Apart;
-        (self.unheard, self.silent) = (false, false);
+        (self.unheard, self.silent, self.heartbeat) = (false, false, None);
         self.release();
         let unsent = std::mem::take(&mut self.to_server);
         for asked in std::mem::take(&mut self.asked) {

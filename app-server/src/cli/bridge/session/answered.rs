@@ -63,6 +63,7 @@ impl Session {
         match asked.kind {
             Kind::Initialize => {
                 self.hello.granted();
+                self.heartbeat = hello::heartbeat(result);
                 return (!self.hello.wants_numbers()).then(|| hello::plain_welcome(&asked.id, result))?;
             }
             Kind::Start => {

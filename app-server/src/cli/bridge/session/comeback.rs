@@ -22,7 +22,7 @@ use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::followed::{Followed, Picture};
-use super::hello::HELLO;
+use super::hello::{self, HELLO};
 use super::{Asked, Held, Kind, Session, State};
 
 /// How the ids of the bridge's own resumes begin. No client knows them, so none has them.
@@ -98,7 +98,10 @@ impl Session {
     pub(super) fn own_answer(&mut self, id: &RequestId, answer: Result<&RawValue, WireError>, now: i64) {
         let RequestId::String(id) = id else { return };
         match &mut self.state {
-            State::Greeting if id == HELLO => self.greeted(answer.err(), now),
+            State::Greeting if id == HELLO => {
+                self.heartbeat = answer.as_ref().ok().and_then(|welcome| hello::heartbeat(welcome));
+                self.greeted(answer.err(), now);
+            }
             State::Resuming(comeback) => {
                 if let Some(thread) = comeback.asked.remove(id) {
                     if answer.is_ok() {

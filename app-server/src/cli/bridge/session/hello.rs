@@ -2,11 +2,12 @@
 //! the bridge needs, and never so that the client sees them unless it has asked.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 use skein_protocol::envelope;
-use skein_protocol::extension::{EVENTS_EXTENSION, EVENTS_VERSION};
+use skein_protocol::extension::{EVENTS_EXTENSION, EVENTS_VERSION, EventsExtension};
 use skein_protocol::ids::RequestId;
 use skein_protocol::methods::{Initialize, Initialized};
 use skein_protocol::server::{InitializeParams, InitializedParams};
@@ -75,6 +76,14 @@ impl Hello {
     pub fn opted_out(&self, method: &str) -> bool {
         self.opted_out.contains(method)
     }
+}
+
+/// How often the server says that it is there, by its answer to `initialize`.
+pub fn heartbeat(result: &RawValue) -> Option<Duration> {
+    let result: Value = serde_json::from_str(result.get()).ok()?;
+    let granted = result.get("skein")?.get("extensions")?.get(EVENTS_EXTENSION)?;
+    let events: EventsExtension = serde_json::from_value(granted.clone()).ok()?;
+    (events.heartbeat_ms > 0).then(|| Duration::from_millis(events.heartbeat_ms))
 }
 
 /// The answer to `initialize` for a client that has not asked for the numbers of events.

@@ -68,6 +68,21 @@ fn a_client_that_asks_for_numbers_sees_everything_as_it_is() {
 }
 
 #[test]
+fn a_server_that_is_silent_for_three_of_its_own_heartbeats_does_not_run() {
+    let mut world = world(false);
+    assert_eq!(world.silence(), None, "it has not told of heartbeats");
+    for (heartbeat, silence) in [(1_000, Some(3)), (20_000, Some(60)), (0, None)] {
+        world.lose(Link::ServerDied);
+        assert_eq!(world.silence(), None, "there is no server");
+        world.grants = json!({"version": 1, "heartbeatMs": heartbeat});
+        world.link();
+        assert_eq!(world.silence(), None, "the next server has not answered yet");
+        world.settle();
+        assert_eq!(world.silence(), silence.map(Duration::from_secs));
+    }
+}
+
+#[test]
 fn what_was_missed_follows_once_and_in_order() {
     let mut world = world(false);
     world.event(0);

@@ -57,6 +57,8 @@ pub struct World {
     linked: bool,
     /// The server refuses.
     stops: bool,
+    /// What it grants to those who ask for the numbers of events.
+    pub grants: Value,
     /// For so many resumes it has room; for all without one.
     pub room: Option<usize>,
     /// Resumes for which it had none.
@@ -74,7 +76,7 @@ fn index_of(id: &Value) -> Option<usize> {
 impl World {
     /// A client that has introduced itself, with or without a wish for numbers.
     pub fn new(numbers: bool) -> Self {
-        let mut world = Self::default();
+        let mut world = Self { grants: json!({}), ..Self::default() };
         world.link();
         let wish = json!({"extensions": {EVENTS_EXTENSION: {"version": EVENTS_VERSION}}});
         let client = json!({"name": "model", "version": "1"});
@@ -225,6 +227,11 @@ impl World {
         self.session.can_leave(hurry)
     }
 
+    /// How long the server may say nothing.
+    pub fn silence(&self) -> Option<Duration> {
+        self.session.silence()
+    }
+
     /// When the session wants to be asked again.
     pub fn again_in(&self) -> Option<Duration> {
         self.session.again_in()
@@ -309,7 +316,7 @@ impl World {
             Some(method) if method == m::Initialize::INFO.wire => {
                 let wish = &params["capabilities"]["extensions"][EVENTS_EXTENSION];
                 assert_eq!(wish["version"], EVENTS_VERSION, "the bridge always asks for numbers");
-                let skein = json!({"version": "model", "extensions": {EVENTS_EXTENSION: {}}});
+                let skein = json!({"version": "model", "extensions": {EVENTS_EXTENSION: self.grants}});
                 self.reply(id, json!({"skein": skein}));
             }
             Some(method) if method == m::ThreadStart::INFO.wire => self.start(id, params),
