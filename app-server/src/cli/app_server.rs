@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -85,7 +86,7 @@ async fn speak(mut place: Place) -> anyhow::Result<()> {
     if let Err(error) = &spoken {
         bridge.give_up(error).await;
     }
-    signals.serve_others_only();
+    signals.has_own_client(false);
     if let Some(server) = &place.server {
         // Others need it for as long as nobody wants this process itself to end.
         if !matches!(spoken, Ok(Over::Signal)) {
@@ -109,11 +110,15 @@ async fn carry(place: &mut Place, bridge: &mut Bridge, signals: &mut Signals) ->
     // Links that were lost soon, one after the other.
     let mut lost = 0;
     loop {
-        let found = bridge.meanwhile(place.link(lost), stopped(signals, None)).await?;
+        // Until there is a link, every client of this process is another program's.
+        signals.has_own_client(false);
+        let server = place.server.clone();
+        let found = bridge.meanwhile(place.link(lost), stopped(signals, server.as_deref())).await?;
+        signals.has_own_client(true);
         let since = Clock.now();
         let ended = match found {
             Ok(link) => {
-                let server = place.server.as_ref();
+                let server = place.server.as_deref();
                 let whose = if server.is_some() { Whose::Ours } else { Whose::Theirs };
                 bridge.carry(link?, whose, stopped(signals, server)).await?
             }
@@ -147,7 +152,7 @@ pub(super) struct Place {
     config: Config,
     others: Others,
     /// The server of the home, once it is this process.
-    server: Option<Server>,
+    server: Option<Arc<Server>>,
 }
 
 impl Place {
@@ -177,7 +182,7 @@ impl Place {
 
     /// The server of the home, if it is this process.
     pub(super) fn server(&self) -> Option<&Server> {
-        self.server.as_ref()
+        self.server.as_deref()
     }
 
     /// A connection to the control socket of the server of the home, which this process becomes where there is none.
@@ -235,7 +240,7 @@ impl Place {
                 Ok(server) => {
                     serve::warn_of_readers(&self.config);
                     serve::ignore_background_stops();
-                    self.server = Some(server);
+                    self.server = Some(Arc::new(server));
                 }
                 Err(StartError::Home(HomeError::Served { holder, home })) => {
                     let serves = holder.doing.as_deref().is_none_or(|doing| doing == SERVE);

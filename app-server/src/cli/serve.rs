@@ -199,12 +199,12 @@ impl Signals {
         } else {
             Some(signal(SignalKind::from_raw(nix::libc::SIGTSTP))?)
         };
-        Ok(Self { terminal, own_clients: 1, ..Self::new()? })
+        Ok(Self { terminal, ..Self::new()? })
     }
 
-    /// The process has no client of its own any more.
-    pub(super) fn serve_others_only(&mut self) {
-        self.own_clients = 0;
+    /// Whether a client of the server belongs to this process from now on.
+    pub(super) fn has_own_client(&mut self, has: bool) {
+        self.own_clients = usize::from(has);
     }
 
     /// Stops this process as Ctrl-Z does, unless it serves others.
