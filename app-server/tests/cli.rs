@@ -11,6 +11,8 @@ mod doctor;
 mod killed;
 #[path = "cli/mcp.rs"]
 mod mcp;
+#[path = "cli/panics.rs"]
+mod panics;
 #[path = "cli/sockets.rs"]
 mod sockets;
 #[path = "cli/terminal.rs"]

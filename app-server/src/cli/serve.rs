@@ -123,8 +123,8 @@ pub(super) fn warn_of_readers(config: &Config) {
     }
 }
 
-/// Until a signal asks for the end. Ctrl-Z stops the process meanwhile, unless it serves others. Where one asks for that a server looks at its settings again; who has none has nothing
-/// to do.
+/// Waits until a signal asks for the end. Meanwhile SIGHUP makes the server read its settings again, if there is one. Ctrl-Z stops
+/// this process, unless it serves others.
 pub(super) async fn stopped(signals: &mut Signals, server: Option<&Server>) {
     let mut asked = signals.next().await;
     loop {
