@@ -47,14 +47,15 @@ pub fn start(stderr: Stderr) {
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let lines = lines().with_ansi(std::io::stderr().is_terminal() && !is_plain);
     // An error says that somebody else has set up logs in this process: theirs stay.
-    let _ = match stderr {
-        Stderr::Direct => lines.with_writer(std::io::stderr).try_init(),
+    match stderr {
+        Stderr::Direct => drop(lines.with_writer(std::io::stderr).try_init()),
         Stderr::Queued => {
             start_queue();
-            std::panic::set_hook(Box::new(|panic| write(&panicked(panic))));
-            lines.with_writer(|| Out).try_init()
+            if lines.with_writer(|| Out).try_init().is_ok() {
+                std::panic::set_hook(Box::new(|panic| write(&panicked(panic))));
+            }
         }
-    };
+    }
 }
 
 /// The same through the queue, for whoever is started by a program that shows its user each error and each line of another form:
@@ -62,8 +63,9 @@ pub fn start(stderr: Stderr) {
 pub fn start_in_lines() {
     start_queue();
     // As in `start`.
-    let _ = lines().with_ansi(false).with_writer(|| InLines).try_init();
-    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+    if lines().with_ansi(false).with_writer(|| InLines).try_init().is_ok() {
+        std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+    }
 }
 
 /// Writes whole lines to stderr, behind the log lines that wait for it. Nobody may read it: that is no error.
