@@ -112,7 +112,7 @@ fn dropped(number: u64) -> String {
     let mut time = String::new();
     // A text takes whatever is written.
     Wall.format_time(&mut Writer::new(&mut time)).ok();
-    format!("{time}  WARN {}: nobody read stderr in time; dropped log lines: {number}\n", module_path!())
+    format!("{time}  WARN {}: stderr took nothing for a while; dropped log lines: {number}\n", module_path!())
 }
 
 /// What the standard library says of a panic.
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn dropped_lines_are_reported_as_a_record_of_level_warn() {
         let line = dropped(7);
-        assert!(line.contains("Z  WARN skein_app_server::telemetry: nobody read stderr"), "{line}");
+        assert!(line.contains("Z  WARN skein_app_server::telemetry: stderr took nothing"), "{line}");
         assert_eq!(in_line(&line), line, "a client of Codex takes it as it is");
     }
 

@@ -3,9 +3,12 @@
 //! `tracing-appender` has such a queue. It is not used here: its guard prints to stdout, which belongs to the protocol, if its
 //! queue is full at the end, and its bound counts lines, not bytes.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
 
 /// Lines on their way to a writer that may block. Clones share one queue. Nobody who adds a line waits.
 #[derive(Debug, Clone)]
@@ -58,15 +61,18 @@ impl LogQueue {
         drop(self.0.written.wait_timeout_while(waiting, bound, is_left));
     }
 
-    /// Writes lines for ever, and `gap` of their number where lines were dropped. Errors of the writer are passed over: there
-    /// is no other place to report them.
-    pub fn write_to(&self, mut out: impl Write, gap: impl Fn(u64) -> String) -> ! {
+    /// Writes lines for ever, and `gap` of their number where lines were dropped. A line that the writer refuses is dropped, too:
+    /// there is no other place to report its error.
+    pub fn write_to(&self, mut out: impl Write + AsFd, gap: impl Fn(u64) -> String) -> ! {
+        let mut lost = 0;
         loop {
-            let (mut lines, dropped) = self.next();
-            if dropped > 0 {
-                lines.extend_from_slice(gap(dropped).as_bytes());
+            let (lines, dropped) = self.next();
+            for (lines, dropped) in [(&[][..], 0), (&lines[..], dropped)] {
+                lost += refused(&mut out, lines) + dropped;
+                if lost > 0 && refused(&mut out, gap(lost).as_bytes()) == 0 {
+                    lost = 0;
+                }
             }
-            out.write_all(&lines).and_then(|()| out.flush()).ok();
             self.0.lock().writes = false;
             self.0.written.notify_all();
         }
@@ -82,6 +88,32 @@ impl LogQueue {
     }
 }
 
+/// Writes whole lines, and waits where that would block. Returns how many lines were not written, or not to their end.
+fn refused(out: &mut (impl Write + AsFd), lines: &[u8]) -> u64 {
+    let mut rest = lines;
+    while !rest.is_empty() {
+        match out.write(rest) {
+            Ok(written) if written > 0 => rest = &rest[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // Whoever shares stderr may have set it to O_NONBLOCK.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => writable(out),
+            Ok(_) | Err(_) => break,
+        }
+    }
+    let done = &lines[..lines.len() - rest.len()];
+    if !rest.is_empty() && done.last().is_some_and(|byte| *byte != b'\n') {
+        // What follows begins on a line of its own.
+        drop(out.write(b"\n"));
+    }
+    rest.split_inclusive(|byte| *byte == b'\n').count() as u64
+}
+
+/// Waits until the writer takes something, or fails. An error of the wait is one of the next write.
+fn writable(out: &impl AsFd) {
+    let mut ready = [PollFd::new(out, PollFlags::OUT)];
+    poll(&mut ready, None).ok();
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
@@ -90,7 +122,8 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader, PipeReader, PipeWriter, pipe};
+    use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, pipe};
+    use std::os::fd::BorrowedFd;
 
     use rustix::fs::{OFlags, fcntl_setfl};
 
@@ -107,7 +140,7 @@ mod tests {
         (queue, BufReader::new(reader))
     }
 
-    fn start(queue: &LogQueue, writer: PipeWriter) {
+    fn start(queue: &LogQueue, writer: impl Write + AsFd + Send + 'static) {
         let writes = queue.clone();
         let work = move || writes.write_to(writer, |dropped| format!("{dropped} dropped\n"));
         tasks::thread("log", work).unwrap();
@@ -165,6 +198,44 @@ mod tests {
         for number in 0..1000 {
             assert_eq!(next(&mut reader), line(number));
         }
+    }
+
+    /// A pipe that refuses so many writes first.
+    struct Refuses(usize, PipeWriter);
+
+    impl Write for Refuses {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.0 > 0 {
+                self.0 -= 1;
+                return Err(ErrorKind::StorageFull.into());
+            }
+            self.1.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl AsFd for Refuses {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.1.as_fd()
+        }
+    }
+
+    #[test]
+    fn the_number_of_lines_that_were_refused_is_written_when_there_is_room_again() {
+        let queue = LogQueue::new(1 << 20);
+        queue.add(b"one\n");
+        queue.add(b"two\n");
+        let (reader, writer) = pipe().unwrap();
+        // These two lines, and their number.
+        start(&queue, Refuses(2, writer));
+        queue.flush(PATIENCE);
+        queue.add(b"and on\n");
+        let mut reader = BufReader::new(reader);
+        assert_eq!(next(&mut reader), "2 dropped\n");
+        assert_eq!(next(&mut reader), "and on\n");
     }
 
     #[test]
