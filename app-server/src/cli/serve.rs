@@ -158,7 +158,7 @@ pub(super) async fn stop(server: &Server, signals: &mut Signals) {
             () = &mut stop => return,
             asked = signals.next() => match asked {
                 Asked::Stop => server.stop_now(),
-                // What stops needs no new settings, and no rest.
+                // A server that is stopping ignores SIGHUP and Ctrl-Z.
                 Asked::Reload | Asked::Pause => {}
             },
         }

@@ -251,7 +251,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What stands in a folder, in the order of names. A link is followed if it is one of the home's own folders, as its server
+    /// The entries of a folder, in the order of names. A link is followed if it is one of the home's own folders, as its server
     /// does.
     fn entries(&mut self, folder: &Path) -> Vec<(PathBuf, Metadata)> {
         let is_own = folder.parent() == Some(self.paths.root());

@@ -25,6 +25,7 @@ use crate::rollout::RolloutStore;
 use crate::tasks::{Pool, Tasks};
 
 mod broken;
+mod change;
 mod full;
 mod keep;
 mod look;
@@ -35,6 +36,7 @@ mod tests;
 mod trees;
 
 use broken::Broken;
+use change::{Change, add};
 pub use look::Look;
 pub use reindex::reindex;
 use trees::Trees;
@@ -66,47 +68,6 @@ struct Costs {
     open: Option<Duration>,
     /// Bytes of the files, after the last flush.
     disk: u64,
-}
-
-/// What becomes of a thread's row.
-#[derive(Debug, Clone)]
-enum Change {
-    Set(Box<ThreadRow>, EventSeq),
-    Remove(ThreadId, EventSeq),
-    /// The thread is made.
-    Begin(ThreadId),
-}
-
-impl Change {
-    fn thread(&self) -> ThreadId {
-        match self {
-            Self::Set(row, _) => row.id,
-            Self::Remove(thread, _) | Self::Begin(thread) => *thread,
-        }
-    }
-
-    /// Whether it counts where this one waits already.
-    fn follows(&self, there: &Self) -> bool {
-        match (self, there) {
-            (Self::Set(_, as_of), Self::Set(_, there)) => as_of >= there,
-            (Self::Set(_, as_of), Self::Remove(_, there)) => as_of > there,
-            (Self::Remove(..) | Self::Begin(_), _) | (Self::Set(..), Self::Begin(_)) => true,
-        }
-    }
-
-    fn make(&self, trees: &Trees) -> Result<(), Broken> {
-        match self {
-            Self::Set(row, as_of) => trees.upsert(row, *as_of),
-            Self::Remove(thread, as_of) => trees.remove(*thread, *as_of),
-            Self::Begin(thread) => trees.begin(*thread),
-        }
-    }
-
-    /// The work that makes changes, one after the other.
-    fn make_all(changes: &Arc<[Self]>) -> impl FnOnce(&Trees) -> Result<(), Broken> + Send + 'static {
-        let changes = Arc::clone(changes);
-        move |trees| changes.iter().try_for_each(|change| change.make(trees))
-    }
 }
 
 #[derive(Debug, Clone)]
@@ -323,15 +284,6 @@ impl Shared {
     /// Changes wait in memory, whatever the state.
     fn wait(&self, changes: &[Change]) {
         add(&mut self.waiting(), changes);
-    }
-}
-
-/// Adds changes to those that wait: of a thread the last one counts.
-fn add(waiting: &mut HashMap<ThreadId, Change>, changes: &[Change]) {
-    for change in changes {
-        if waiting.get(&change.thread()).is_none_or(|there| change.follows(there)) {
-            waiting.insert(change.thread(), change.clone());
-        }
     }
 }
 

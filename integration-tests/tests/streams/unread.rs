@@ -15,7 +15,7 @@ use skein_protocol::thread::{ThreadListParams, ThreadStartParams};
 const TRACEBACK: &str = "for i in 1 2 3 4 5 6 7; do printf '%01000d\\n' $i >&2; done; exit 1";
 
 #[tokio::test]
-async fn a_server_whose_log_nobody_reads_answers_others_and_ends_as_told() -> Result<()> {
+async fn a_server_whose_stderr_is_full_answers_other_clients_and_stops_on_sigterm() -> Result<()> {
     let script = ["-c".to_owned(), TRACEBACK.to_owned()];
     let mut home = Home::setup().helper(Helper::program("fails", "/bin/sh", &script)).start().await?;
     home.stop().await?;

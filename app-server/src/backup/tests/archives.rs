@@ -45,7 +45,7 @@ fn file_of(name: &str) -> Given<'_> {
     (name, EntryType::Regular, "{}\n")
 }
 
-/// What is said of an archive of these entries; nothing may be made of it.
+/// The refusal of an archive of these entries. Nothing of it may have been restored.
 async fn refusal(entries: &[Given<'_>], manifest: bool) -> String {
     let dir = tempfile::tempdir().unwrap();
     let (file, home) = (dir.path().join("backup"), dir.path().join("home"));
@@ -56,7 +56,7 @@ async fn refusal(entries: &[Given<'_>], manifest: bool) -> String {
 }
 
 #[tokio::test]
-async fn names_that_lead_elsewhere_and_what_is_no_file_are_refused() {
+async fn paths_out_of_the_home_links_and_devices_are_refused() {
     let good = rollout(Shelf::Threads, thread(1));
     let upper = good.to_uppercase().replace("THREADS", "threads").replace("JSONL", "jsonl");
     let strange = [

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::helpers::{HttpSpec, StdioSpec};
+use crate::helpers::{HelperLimits, HttpSpec, Secrets, StdioSpec, Transport};
 
 const BY_HAND: &str = r#"# My settings. Ask me before you change them.
 

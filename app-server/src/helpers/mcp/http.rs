@@ -10,6 +10,7 @@ mod listening;
 mod refusal;
 mod secrets;
 mod token;
+mod trouble;
 mod web;
 
 use std::collections::HashMap;
@@ -38,7 +39,8 @@ use super::progress::Sinks;
 use crate::policy;
 
 pub use fault::{Fault, told};
-pub use web::{Trouble, Web};
+pub use trouble::Trouble;
+pub use web::Web;
 
 type Worker = WorkerTransport<StreamableHttpClientWorker<Web>>;
 type Error = StreamableHttpError<Fault>;

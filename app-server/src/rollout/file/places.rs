@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire};
@@ -22,11 +21,10 @@ use crate::home::HomePaths;
 use crate::policy;
 use crate::rollout::{OpenMark, OpenMarks, Shelf};
 
-/// What the names of rollouts end with that are not whole yet.
-const PART: &str = "part";
+mod across;
 
-/// Bytes of two files that are compared at once.
-const COMPARED: usize = 64 << 10;
+/// The end of the names of rollouts that are not whole yet.
+const PART: &str = "part";
 
 /// The places, and what is known of them.
 pub(super) struct Places {
@@ -252,66 +250,6 @@ impl Places {
         [to, from].into_iter().filter_map(Path::parent).try_for_each(|folder| self.layer.sync_folder(folder))
     }
 
-    /// Gives a rollout another name, which may be on another file system: a folder of the home may be a link, or a mount. There it is
-    /// copied, and the copy is on disk before the file goes. A file of that name is replaced once the copy is whole.
-    pub fn give_name(&self, thread: ThreadId, from: &Path, to: &Path) -> io::Result<()> {
-        match self.layer.rename(from, to) {
-            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
-            other => return other,
-        }
-        let folder = to.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        let part = folder.join(format!("{thread}.{PART}"));
-        let replaces = self.is_there(to);
-        let moved = self
-            .copy_whole(from, &part)
-            .and_then(|()| self.layer.rename(&part, to))
-            .and_then(|()| self.layer.sync_folder(folder))
-            .and_then(|()| self.layer.remove(from));
-        if moved.is_err() && self.is_there(from) {
-            // The error counts. A part that stays is no rollout, and a copy that stays is replaced by the next move.
-            drop(self.layer.remove(&part));
-            if !replaces {
-                drop(self.layer.remove(to));
-            }
-        }
-        moved.map(drop)
-    }
-
-    /// Copies a rollout, with its time. The content is on disk when this returns.
-    fn copy_whole(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.layer.remove(to)?;
-        let source = self.layer.open(from, Open::Read)?;
-        let copy = self.layer.copy(&*source, to, source.len()?)?;
-        copy.as_file().set_modified(source.as_file().metadata()?.modified()?)?;
-        self.sync(&*copy)
-    }
-
-    /// Removes what a move to another file system has left of a rollout that stands on this shelf.
-    fn remove_left(&self, thread: ThreadId, there: Shelf) -> io::Result<()> {
-        let other = match there {
-            Shelf::Threads => Shelf::Archive,
-            Shelf::Archive => Shelf::Threads,
-        };
-        self.is_left_of_a_move(&self.on(there, thread), &self.on(other, thread)).map(drop)
-    }
-
-    /// Whether `to` is what a move to another file system has left that was cut off behind the copy: it has nothing that `from`
-    /// does not have. It is removed then.
-    fn is_left_of_a_move(&self, from: &Path, to: &Path) -> io::Result<bool> {
-        let (Ok(from), Ok(left)) = (self.layer.open(from, Open::Read), self.layer.open(to, Open::Read))
-        else {
-            return Ok(false);
-        };
-        let device = |file: &dyn LayerFile| Ok::<_, io::Error>(file.as_file().metadata()?.dev());
-        let is_left = device(&*from)? != device(&*left)? && begins_with(&*from, &*left)?;
-        if is_left {
-            self.layer.remove(to)?;
-            // It must not be back after a loss of power, when the rollout is deleted.
-            to.parent().map_or(Ok(()), |folder| self.layer.sync_folder(folder))?;
-        }
-        Ok(is_left)
-    }
-
     /// Brings the name of a rollout to disk, where that is not known.
     pub fn settle(&self, thread: ThreadId) -> io::Result<()> {
         if !lock(&self.unsure).contains(&thread) {
@@ -458,22 +396,6 @@ impl Places {
 
     fn marker(&self, thread: ThreadId) -> PathBuf {
         self.markers.join(thread.to_string())
-    }
-}
-
-/// Whether a file begins with all of another one.
-fn begins_with(file: &dyn LayerFile, other: &dyn LayerFile) -> io::Result<bool> {
-    let (mut one, mut two) = (vec![0; COMPARED], vec![0; COMPARED]);
-    let mut offset = 0;
-    loop {
-        let (came, wanted) = (file.read_at(&mut one, offset)?, other.read_at(&mut two, offset)?);
-        if came < wanted || one.get(..wanted) != two.get(..wanted) {
-            return Ok(false);
-        }
-        if wanted < COMPARED {
-            return Ok(true);
-        }
-        offset += wanted as u64;
     }
 }
 

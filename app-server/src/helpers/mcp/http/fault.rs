@@ -46,7 +46,7 @@ pub enum Fault {
     /// There is nothing to say who we are.
     #[error("{why}")]
     NoToken {
-        /// What is wrong with the file.
+        /// The reason, for the user: the file is missing, empty or too large.
         why: String,
     },
     /// It sends us elsewhere.

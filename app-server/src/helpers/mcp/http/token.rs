@@ -22,7 +22,7 @@ pub struct TokenFile {
 /// A token. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Token {
-    /// What the helper gets as `Authorization`; it prints as nothing.
+    /// The value of `Authorization`. Its debug output is empty.
     pub header: HeaderValue,
     hidden: Hidden,
 }
@@ -45,7 +45,7 @@ impl TokenFile {
         }
     }
 
-    /// What stands in the file now, if that is another token than the one that was refused. Waits for the disk.
+    /// Reads the file again; `None` if it still has the token that was refused. Waits for the disk.
     pub async fn renewed(&self, refused: &Token) -> Option<Token> {
         // A file that cannot be read now is as one that nobody has changed.
         let token = self.read().await.ok()?;

@@ -22,8 +22,9 @@ use super::listening::{Events, NoStream, listening};
 use super::refusal::{Refusal, Session};
 use super::secrets::{credentials, headers, secrets};
 use super::token::{Token, TokenFile};
+use super::trouble::Trouble;
 use crate::helpers::masks::Hidden;
-use crate::helpers::{HttpSpec, life, shown_url};
+use crate::helpers::{HttpSpec, shown_url};
 use crate::policy;
 use crate::tasks::Tasks;
 use crate::web::{self, Manner};
@@ -59,47 +60,6 @@ struct Shared {
     _gone: DropGuard,
 }
 
-/// What went wrong last, for those whose calls it ended.
-#[derive(Debug, Clone, Default)]
-pub struct Trouble {
-    last: Arc<Mutex<Option<Fault>>>,
-    /// The next try may have other credentials.
-    renews: bool,
-}
-
-impl Trouble {
-    /// For the user.
-    pub fn why(&self) -> String {
-        self.last().map_or_else(
-            || "the stream of its answer ended without one".to_owned(),
-            |fault| fault.to_string(),
-        )
-    }
-
-    /// Whether it was about who we are.
-    pub fn is_about_credentials(&self) -> bool {
-        matches!(self.last(), Some(Fault::NotAllowed { .. } | Fault::NoToken { .. }))
-    }
-
-    /// Whether another try may help, after the first question got no answer.
-    pub fn fault(&self) -> life::Fault {
-        match self.last() {
-            Some(Fault::NotAllowed { .. } | Fault::NoToken { .. }) if !self.renews => life::Fault::Lasting,
-            Some(Fault::Tls { lasting: true, .. }) => life::Fault::Lasting,
-            Some(fault) if fault.is_nobody_there() => life::Fault::Away,
-            Some(_) | None => life::Fault::Passing,
-        }
-    }
-
-    fn last(&self) -> Option<Fault> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn note(&self, fault: Option<Fault>) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = fault;
-    }
-}
-
 impl Web {
     /// The requests of `spec`. They end when `stop` is cancelled, but for the one that ends the session; `gone` is
     /// cancelled when the last one is over. `line` hears whatever comes.
@@ -123,7 +83,7 @@ impl Web {
             credentials: credentials(spec),
             hidden,
             stop,
-            trouble: Trouble { renews: spec.bearer_token_file.is_some(), ..Trouble::default() },
+            trouble: Trouble::of(spec),
             line,
             again: AtomicU32::new(0),
             listening: Arc::default(),
@@ -490,20 +450,6 @@ mod tests {
             Line::new("/".into()),
         )
         .err()
-    }
-
-    #[test]
-    fn a_helper_that_refuses_a_token_is_tried_again_only_if_the_token_may_be_renewed() {
-        for (renews, fault) in [(false, life::Fault::Lasting), (true, life::Fault::Passing)] {
-            for refused in [
-                Fault::NotAllowed { status: 401, credentials: String::new() },
-                Fault::NoToken { why: "the file is empty".to_owned() },
-            ] {
-                let trouble = Trouble { renews, ..Trouble::default() };
-                trouble.note(Some(refused));
-                assert_eq!(trouble.fault(), fault);
-            }
-        }
     }
 
     #[test]

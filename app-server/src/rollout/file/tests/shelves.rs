@@ -92,14 +92,8 @@ async fn found(fixture: &Fixture, id: ThreadId, case: &str) -> Place {
     }
 }
 
-/// The disk, and then nothing, the process or the power fails at this step. Returns whether the move was refused.
-async fn story((from, to): (Place, Place), fault: Fault, end: End) -> bool {
-    let case = format!("{from:?} to {to:?}, {fault:?}, {end:?}");
-    let id = thread(1);
-    let mut fixture = standing(id, from).await;
-    fixture.layer.set_fault(Some(fault));
-    let answer = put(&fixture.store, id, to).await;
-    fixture.layer.set_fault(None);
+/// Nothing, the process or the power fails.
+fn ends(fixture: &mut Fixture, id: ThreadId, end: End) {
     match end {
         End::Nothing => fixture.store.release(id),
         End::Process => fixture.restart(),
@@ -108,6 +102,17 @@ async fn story((from, to): (Place, Place), fault: Fault, end: End) -> bool {
             fixture.restart();
         }
     }
+}
+
+/// The disk, and then nothing, the process or the power fails at this step. Returns whether the move was refused.
+async fn story((from, to): (Place, Place), fault: Fault, end: End) -> bool {
+    let case = format!("{from:?} to {to:?}, {fault:?}, {end:?}");
+    let id = thread(1);
+    let mut fixture = standing(id, from).await;
+    fixture.layer.set_fault(Some(fault));
+    let answer = put(&fixture.store, id, to).await;
+    fixture.layer.set_fault(None);
+    ends(&mut fixture, id, end);
     let there = found(&fixture, id, &case).await;
     if there != from {
         let marked = fixture.store.open_markers().await.unwrap();
@@ -319,14 +324,7 @@ async fn apart_story((from, to): (Place, Place), fault: Fault, end: End) {
     fixture.layer.set_fault(Some(fault));
     let answer = put(&fixture.store, id, to).await;
     fixture.layer.set_fault(None);
-    match end {
-        End::Nothing => fixture.store.release(id),
-        End::Process => fixture.restart(),
-        End::Power => {
-            fixture.layer.cut_power().unwrap();
-            fixture.restart();
-        }
-    }
+    ends(&mut fixture, id, end);
     match fixture.store.load(id).await {
         Ok(loaded) => {
             assert_eq!(loaded.end, said(id), "{case}");

@@ -57,7 +57,7 @@ pub struct World {
     linked: bool,
     /// The server refuses.
     stops: bool,
-    /// What it grants to those who ask for the numbers of events.
+    /// The answer of the server to a client that opts in to numbered events.
     pub grants: Value,
     /// For so many resumes it has room; for all without one.
     pub room: Option<usize>,

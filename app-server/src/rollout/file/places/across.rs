@@ -1,0 +1,92 @@
+//! Names on two file systems: a folder of the home may be a link, or a mount. A move between two of them is a copy.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use skein_protocol::ids::ThreadId;
+
+use super::{PART, Places};
+use crate::rollout::Shelf;
+use crate::rollout::file::layer::{LayerFile, Open};
+
+/// Bytes of two files that are compared at once.
+const COMPARED: usize = 64 << 10;
+
+impl Places {
+    /// Gives a rollout another name, which may be on another file system: a folder of the home may be a link, or a mount. There it is
+    /// copied, and the copy is on disk before the file goes. A file of that name is replaced once the copy is whole.
+    pub fn give_name(&self, thread: ThreadId, from: &Path, to: &Path) -> io::Result<()> {
+        match self.layer.rename(from, to) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
+            other => return other,
+        }
+        let folder = to.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let part = folder.join(format!("{thread}.{PART}"));
+        let replaces = self.is_there(to);
+        let moved = self
+            .copy_whole(from, &part)
+            .and_then(|()| self.layer.rename(&part, to))
+            .and_then(|()| self.layer.sync_folder(folder))
+            .and_then(|()| self.layer.remove(from));
+        if moved.is_err() && self.is_there(from) {
+            // The error counts. A part that stays is no rollout, and a copy that stays is replaced by the next move.
+            drop(self.layer.remove(&part));
+            if !replaces {
+                drop(self.layer.remove(to));
+            }
+        }
+        moved.map(drop)
+    }
+
+    /// Copies a rollout, with its time. The content is on disk when this returns.
+    fn copy_whole(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.layer.remove(to)?;
+        let source = self.layer.open(from, Open::Read)?;
+        let copy = self.layer.copy(&*source, to, source.len()?)?;
+        copy.as_file().set_modified(source.as_file().metadata()?.modified()?)?;
+        self.sync(&*copy)
+    }
+
+    /// Removes what a move to another file system has left of a rollout that stands on this shelf.
+    pub(super) fn remove_left(&self, thread: ThreadId, there: Shelf) -> io::Result<()> {
+        let other = match there {
+            Shelf::Threads => Shelf::Archive,
+            Shelf::Archive => Shelf::Threads,
+        };
+        self.is_left_of_a_move(&self.on(there, thread), &self.on(other, thread)).map(drop)
+    }
+
+    /// Whether `to` is what a move to another file system has left that was cut off behind the copy: it has nothing that `from`
+    /// does not have. It is removed then.
+    pub(super) fn is_left_of_a_move(&self, from: &Path, to: &Path) -> io::Result<bool> {
+        let (Ok(from), Ok(left)) = (self.layer.open(from, Open::Read), self.layer.open(to, Open::Read))
+        else {
+            return Ok(false);
+        };
+        let device = |file: &dyn LayerFile| Ok::<_, io::Error>(file.as_file().metadata()?.dev());
+        let is_left = device(&*from)? != device(&*left)? && begins_with(&*from, &*left)?;
+        if is_left {
+            self.layer.remove(to)?;
+            // It must not be back after a loss of power, when the rollout is deleted.
+            to.parent().map_or(Ok(()), |folder| self.layer.sync_folder(folder))?;
+        }
+        Ok(is_left)
+    }
+}
+
+/// Whether a file begins with all of another one.
+fn begins_with(file: &dyn LayerFile, other: &dyn LayerFile) -> io::Result<bool> {
+    let (mut one, mut two) = (vec![0; COMPARED], vec![0; COMPARED]);
+    let mut offset = 0;
+    loop {
+        let (came, wanted) = (file.read_at(&mut one, offset)?, other.read_at(&mut two, offset)?);
+        if came < wanted || one.get(..wanted) != two.get(..wanted) {
+            return Ok(false);
+        }
+        if wanted < COMPARED {
+            return Ok(true);
+        }
+        offset += wanted as u64;
+    }
+}
