@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use skein_integration_tests::home::{Helper, Home};
+use skein_integration_tests::home::{Helper, Home, PATIENCE};
 use skein_integration_tests::http_helper::{HttpHelper, Manner, Seen};
 use skein_protocol::helper::{McpAuthStatus, McpServerConnectionStatus};
 use skein_protocol::methods::{McpServerStatusList, SkeinHelpersList};
@@ -173,6 +173,8 @@ async fn a_token_that_is_renewed_in_its_file_needs_no_restart() -> Result<()> {
     assert_eq!(started(&mut client, "web").await?, None);
     assert_eq!(text(&client.tool(thread, "web", "echo", json!({ "text": "one" })).await?), "one");
 
+    // The stream that listens begins beside the first call. Refused, it would be the one that reads the new token.
+    helper.until_seen(PATIENCE, |seen| seen.verb == "GET").await?;
     helper.wants(second);
     std::fs::write(&file, second)?;
     assert_eq!(text(&client.tool(thread, "web", "echo", json!({ "text": "two" })).await?), "two");
