@@ -173,22 +173,25 @@ async fn a_token_that_is_renewed_in_its_file_needs_no_restart() -> Result<()> {
     assert_eq!(started(&mut client, "web").await?, None);
     assert_eq!(text(&client.tool(thread, "web", "echo", json!({ "text": "one" })).await?), "one");
 
-    // The stream that listens begins beside the first call. Refused, it would be the one that reads the new token.
+    // Of all requests the first one that is refused reads the new token. What follows a start is over, so it is the call.
     helper.until_seen(PATIENCE, |seen| seen.verb == "GET").await?;
+    helper.until_seen(PATIENCE, |seen| seen.method() == "resources/templates/list").await?;
     helper.wants(second);
     std::fs::write(&file, second)?;
     assert_eq!(text(&client.tool(thread, "web", "echo", json!({ "text": "two" })).await?), "two");
-    let asked = |text: &str| {
-        let fits = |seen: &Seen| seen.body["params"]["arguments"]["text"] == text;
+    let asked = |text: &str, token: &str| {
+        let sent = |seen: &Seen| seen.headers.get("authorization") == Some(&format!("Bearer {token}"));
+        let fits = |seen: &Seen| seen.body["params"]["arguments"]["text"] == text && sent(seen);
         helper.seen().into_iter().filter(fits).count()
     };
-    assert_eq!((asked("one"), asked("two")), (1, 2), "refused unread, and sent once more");
+    assert_eq!(asked("one", first), 1);
+    assert_eq!((asked("two", first), asked("two", second)), (1, 1), "refused unread, and sent once more");
 
     // Until the file has the token that is wanted the call fails, once, and the helper stays.
     helper.wants(third);
     let refused = format!("{:?}", client.tool(thread, "web", "echo", json!({ "text": "three" })).await);
     assert!(refused.contains("HTTP 401") && refused.contains("(bearer_token_file)"), "{refused}");
-    assert_eq!(asked("three"), 1);
+    assert_eq!(asked("three", second), 1);
     std::fs::write(&file, third)?;
     assert_eq!(text(&client.tool(thread, "web", "echo", json!({ "text": "four" })).await?), "four");
     let shown = serde_json::to_string(&client.call::<SkeinHelpersList>(Default::default()).await?)?;
