@@ -374,6 +374,7 @@ fn services(config: Config, home: &Home) -> Result<(Arc<Services>, Background), 
         index,
         host,
         started,
+        rounds_since: clock.now(),
         closed_rollouts,
     };
     Ok((Arc::new(services), background))

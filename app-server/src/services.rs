@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::clock::{Clock, WallMs};
@@ -85,6 +86,8 @@ pub struct Services {
     pub term: Term,
     /// When the server started.
     pub started: WallMs,
+    /// The moment from which the rounds count in which connections look after their clients.
+    pub rounds_since: Instant,
     /// Where it is served.
     pub served_at: ServedAt,
     /// Where owners say which open marks the index covers, so that they are taken off in batches.

@@ -8,10 +8,11 @@ import websockets
 class Client:
     """A connection. It does not read by itself."""
 
-    async def connect(self, url, **options):
+    async def connect(self, url, extensions=None, **options):
         self.count = 0
         self.socket = await websockets.connect(url, max_size=None, compression=None, **options)
-        await self.ask("initialize", {"clientInfo": {"name": "bench", "version": "1"}})
+        capabilities = {"extensions": extensions} if extensions else {}
+        await self.ask("initialize", {"clientInfo": {"name": "bench", "version": "1"}, "capabilities": capabilities})
         return self
 
     async def ask(self, method, params):

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::outbox::{CloseReason, Outbox};
 use crate::clock::Clock;
 use crate::config::Heartbeat;
+use crate::policy;
 
 #[cfg(test)]
 mod tests;
@@ -84,20 +85,65 @@ impl StoodStill {
     }
 }
 
-/// Watches over a client until it has been silent for too long. `beat` tells it that the server is there, from
-/// `opted_in` on.
+/// The moments at which a server looks after its clients: the same for all connections, so that an idle server wakes up for all of
+/// them at once. What is due before the next round is done in this one.
+struct Rounds {
+    since: Instant,
+    step_ns: u64,
+}
+
+impl Rounds {
+    /// The rounds of a server that has looked after its clients `since` then.
+    fn new(since: Instant, times: Heartbeat) -> Self {
+        let step = times.ping.min(times.heartbeat) / policy::ROUNDS_IN_PING;
+        Self { since, step_ns: nanoseconds(step).max(1) }
+    }
+
+    fn number(&self, at: Instant) -> u64 {
+        nanoseconds(at.saturating_duration_since(self.since)) / self.step_ns
+    }
+
+    fn at(&self, number: u64) -> Instant {
+        self.since + Duration::from_nanos(number.saturating_mul(self.step_ns))
+    }
+
+    /// The first round behind this moment.
+    fn behind(&self, moment: Instant) -> Instant {
+        self.at(self.number(moment).saturating_add(1))
+    }
+
+    /// The last round by which something that is due then is done in time.
+    fn in_time_for(&self, due: Instant) -> Instant {
+        self.at(self.number(due))
+    }
+
+    /// The first round that is not before this moment.
+    fn not_before(&self, moment: Instant) -> Instant {
+        let round = self.in_time_for(moment);
+        if round < moment { self.behind(moment) } else { round }
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Watches over a client until it has been silent for too long, in the rounds of a server that has made them `since` then. `beat`
+/// tells the client that the server is there, from `opted_in` on.
 pub(super) async fn watch(
     life: &Life,
     outbox: &Outbox,
-    times: Heartbeat,
+    (times, since): (Heartbeat, Instant),
     opted_in: &Notify,
     beat: impl Fn(),
 ) -> CloseReason {
+    let rounds = Rounds::new(since, times);
     let mut asked = Clock.now();
     let mut next_beat: Option<Instant> = None;
     let mut stood_still = StoodStill { looks_at: asked, fair_from: asked };
     loop {
         let now = Clock.now();
+        let next_round = rounds.behind(now);
         if stood_still.is_new(now, times.ping) {
             outbox.ping();
             asked = now;
@@ -110,16 +156,16 @@ pub(super) async fn watch(
         if now >= stood_still.fair_from && outbox.is_overdue(now) {
             return CloseReason::SlowClient;
         }
-        if now >= last.max(asked) + times.ping {
+        if last.max(asked) + times.ping < next_round {
             outbox.ping();
             asked = now;
         }
-        if next_beat.is_some_and(|due| now >= due) {
+        if next_beat.is_some_and(|due| due < next_round) {
             beat();
             next_beat = Some(now + times.heartbeat);
         }
-        let look = dead.min(last.max(asked) + times.ping);
-        let look = next_beat.map_or(look, |due| due.min(look));
+        let look = rounds.not_before(dead).min(rounds.in_time_for(last.max(asked) + times.ping));
+        let look = next_beat.map_or(look, |due| rounds.in_time_for(due).min(look));
         stood_still.looks_at = look;
         tokio::select! {
             () = tokio::time::sleep_until(look) => {}

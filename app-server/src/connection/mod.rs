@@ -188,7 +188,8 @@ async fn watch(connection: &Connection) -> CloseReason {
         services.subscribers.publish_to(connection.id(), &notice.broadcast);
     };
     let Connection { life, outbox, wants_heartbeat, heartbeat, .. } = connection;
-    let reason = heartbeat::watch(life, outbox, *heartbeat, wants_heartbeat, beat).await;
+    let reason =
+        heartbeat::watch(life, outbox, (*heartbeat, services.rounds_since), wants_heartbeat, beat).await;
     tracing::info!(connection = connection.id().0, ?reason, "a client's connection is given up");
     reason
 }

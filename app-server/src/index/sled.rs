@@ -31,6 +31,7 @@ mod keep;
 mod look;
 mod reindex;
 mod schema;
+mod slack;
 #[cfg(test)]
 mod tests;
 mod trees;

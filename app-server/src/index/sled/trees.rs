@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::broken::Broken;
 use super::schema::Schema;
+use super::slack;
 use crate::clock::WallMs;
 use crate::home::FOLDER_MODE;
 use crate::index::cursor::{order_key, time_key};
@@ -127,7 +128,7 @@ impl Trees {
             .cache_capacity(policy::INDEX_CACHE)
             // No wake-ups when idle: whoever needs it on disk flushes.
             .flush_every_ms(None);
-        let db = open_when_free(&config)?;
+        let db = slack::open(|| open_when_free(&config))?;
         let order =
             |name: &str, sort, of| Ok::<_, Broken>(Order { tree: db.open_tree(name)?, sort, of, schema });
         let orders = [

@@ -157,6 +157,7 @@ impl Bench {
             machine_boot: clock.new_id(),
             term: Term(1),
             started: clock.wall(),
+            rounds_since: clock.now(),
             served_at: ServedAt::default(),
             counters: Counters::default(),
             conversations: Arc::default(),
