@@ -39,6 +39,9 @@ pub use items::seen_as;
 use messages::Messages;
 pub use window::json_bytes;
 
+/// The error of a turn that its server's end has interrupted, and no user.
+pub const SERVER_ENDED: &str = "the server ended while this turn ran";
+
 /// A thread, as its records up to [`History::seq`] say. Of its turns it may hold only the newest ones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
@@ -368,9 +371,19 @@ impl History {
             item.completed_at_ms = Some(now.0);
             ItemCompleted { turn_id: turn.id.clone(), item }.into()
         }));
-        let (turn_id, status) = (turn.id.clone(), TurnStatus::Interrupted);
-        records.push(self.turn_completed_record(turn_id, status, None));
+        records.push(self.turn_completed_record(
+            turn.id.clone(),
+            TurnStatus::Interrupted,
+            self.why_cut_off(),
+        ));
         records
+    }
+
+    /// Why nobody runs the open turn: its server has ended. In a fork it may be a copy of a turn that runs in another thread.
+    fn why_cut_off(&self) -> Option<TurnError> {
+        let began = self.turns.last()?.started;
+        let is_copied = self.forked.as_ref().is_some_and(|forked| began <= WallMs(forked.at_ms));
+        (!is_copied).then(|| TurnError::new(SERVER_ENDED))
     }
 
     /// A thread whose open turn nobody runs, as the next load will close it, with the numbers that it has. What is closed

@@ -58,7 +58,12 @@ async fn a_turn_that_does_not_end_is_interrupted_in_time_and_written_down() -> R
     client.start_turn(talking, "/stream 100000 8 100").await?;
     client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("3 ")).await?;
     home.signal(Signal::SIGTERM)?;
-    assert_eq!(client.turn_end(&hangs).await?.status, TurnStatus::Interrupted);
+    let ended = client.turn_end(&hangs).await?;
+    let why = ended.error.map(|error| error.message);
+    assert_eq!(
+        (ended.status, why.as_deref()),
+        (TurnStatus::Interrupted, Some("the server ended while this turn ran"))
+    );
     assert_eq!(client.until_end().await?, End::Close(Some(1001)));
     assert_eq!(home.exited(PATIENCE).await?, Exit::Code(0));
     assert_eq!(home.family().count(), 0, "{:#?}", home.family());

@@ -57,7 +57,7 @@ async fn a_thread_is_forked_while_its_turn_runs() -> Result<()> {
     let mut other = home.client().await?;
     let fork = other.call::<ThreadFork>(ThreadForkParams::of(thread)).await?.thread;
     let last = fork.turns.last().context("the turn that runs")?;
-    assert_eq!((&last.id, last.status), (&turn, TurnStatus::Interrupted));
+    assert_eq!((&last.id, last.status, &last.error), (&turn, TurnStatus::Interrupted, &None));
     assert!(last.items.iter().all(|item| item.completed_at_ms.is_some()), "{last:?}");
     // It goes on.
     client.next::<ItemAgentMessageDelta>(|delta| delta.delta.starts_with("9 ")).await?;

@@ -129,6 +129,14 @@ fn is_clean(record: &[Value], numbers: bool) -> Result<()> {
     Ok(())
 }
 
+/// The user hears that nobody has interrupted the turn.
+async fn ends_with_its_server(streams: &mut Streams, turn: &TurnId) -> Result<()> {
+    let ended = streams.next::<TurnCompleted>(|ended| ended.turn.id == *turn).await?.turn;
+    let why = ended.error.context("it says nothing of the server")?.message;
+    assert_eq!((ended.status, &*why), (TurnStatus::Interrupted, "the server ended while this turn ran"));
+    Ok(())
+}
+
 /// One life: A serves, B and C are bridges, B is at something, A ends.
 async fn change_of_servers(signal: Signal, busy: Busy, with_numbers: bool) -> Result<Duration> {
     let home = unserved().await?;
@@ -148,8 +156,7 @@ async fn change_of_servers(signal: Signal, busy: Busy, with_numbers: bool) -> Re
         if let Some(question) = question {
             b.next::<ServerRequestResolved>(|settled| json!(settled.request_id) == question).await?;
         }
-        let ended = b.next::<TurnCompleted>(|ended| ended.turn.id == turn).await?;
-        assert_eq!(ended.turn.status, TurnStatus::Interrupted);
+        ends_with_its_server(&mut b, &turn).await?;
     }
     b.call::<ThreadRead>(ThreadReadParams { include_turns: false, thread_id: thread }).await?;
     let pause = since.elapsed();
@@ -318,8 +325,7 @@ async fn a_thread_that_was_only_in_memory_is_told_as_closed() -> Result<()> {
     let thread = b.call::<ThreadStart>(params).await?.thread.id;
     let (turn, _) = begin(&mut b, thread, Busy::Streaming).await?.context("a turn")?;
     a.signal(Signal::SIGKILL)?;
-    let ended = b.next::<TurnCompleted>(|ended| ended.turn.id == turn).await?;
-    assert_eq!(ended.turn.status, TurnStatus::Interrupted);
+    ends_with_its_server(&mut b, &turn).await?;
     b.next::<ThreadClosed>(|closed| closed.thread_id == thread).await?;
     a.exit(PATIENCE).await?;
     b.end(PATIENCE).await?;

@@ -302,6 +302,7 @@ impl Owner {
     fn woken(&mut self) {
         let woken = self.seat.look();
         if woken.shutdown {
+            self.cut_off_turn();
             self.step(Event::Shutdown);
         }
         for (by, question, answer) in woken.answers {

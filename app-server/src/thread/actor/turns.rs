@@ -23,6 +23,7 @@ use crate::thread::command::{Command, Input, InputReply};
 use crate::thread::error::ThreadError;
 use crate::thread::event::Event;
 use crate::thread::events;
+use crate::thread::history::SERVER_ENDED;
 use crate::thread::machine::{Persistence, Phase};
 use crate::thread::outgoing::Notice;
 use crate::turn::{Added, Outcome, Report, Task};
@@ -43,8 +44,28 @@ pub(super) struct RunningTurn {
     pub takes_more: bool,
     cancel: CancellationToken,
     steers: mpsc::Sender<Added>,
-    /// Why it fails whatever it says: its records are not saved.
-    failure: Option<String>,
+    ending: Ending,
+}
+
+/// Whether a turn ends as it says.
+enum Ending {
+    Own,
+    /// The server's stop interrupts it, and no user.
+    CutOff,
+    /// It fails whatever it says: its records are not saved, for this reason.
+    Unsaved(String),
+}
+
+impl Ending {
+    fn of(&self, outcome: Outcome) -> Outcome {
+        match self {
+            Self::CutOff if outcome.status == TurnStatus::Interrupted => {
+                Outcome { error: Some(TurnError::new(SERVER_ENDED)), ..outcome }
+            }
+            Self::Own | Self::CutOff => outcome,
+            Self::Unsaved(why) => Outcome::failed(unsaved(why)),
+        }
+    }
 }
 
 impl Owner {
@@ -131,10 +152,20 @@ impl Owner {
         }
     }
 
+    /// The server stops: a turn that nobody has interrupted before says so.
+    pub(super) fn cut_off_turn(&mut self) {
+        let untouched = |turn: &&mut RunningTurn| !turn.cancel.is_cancelled();
+        if let Some(turn) = self.turn.as_mut().filter(untouched) {
+            turn.ending = Ending::CutOff;
+        }
+    }
+
     /// The disk does not take the turn's records: it ends, and what it says is told as not saved.
     pub(super) fn fail_turn(&mut self, why: &str) {
         if let Some(turn) = &mut self.turn {
-            turn.failure.get_or_insert_with(|| why.to_owned());
+            if !matches!(turn.ending, Ending::Unsaved(_)) {
+                turn.ending = Ending::Unsaved(why.to_owned());
+            }
             self.step(Event::Interrupt);
         }
     }
@@ -284,11 +315,8 @@ impl Owner {
     /// Ends the turn: what is open is closed, the status changes, the turn is completed.
     fn end_turn(&mut self, outcome: Outcome) {
         let Some(turn) = self.turn.take() else { return };
-        let saved = turn.failure.is_none();
-        let outcome = match &turn.failure {
-            Some(why) => Outcome::failed(unsaved(why)),
-            None => outcome,
-        };
+        let saved = !matches!(turn.ending, Ending::Unsaved(_));
+        let outcome = turn.ending.of(outcome);
         self.faulted = outcome.status == TurnStatus::Failed;
         self.drop_questions_of(Some(&turn.id));
         self.step(Event::Questions(0));

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use skein_protocol::item::{McpToolCallStatus, ReasoningItem, ThreadItemBody};
-use skein_protocol::turn::{TurnError, UserInput};
+use skein_protocol::turn::UserInput;
 
 use super::*;
 use crate::home::Term;
@@ -204,7 +204,10 @@ fn an_interrupted_turn_keeps_its_text_so_far() {
     assert_eq!(history.closing_records(WallMs(0)), []);
     assert_eq!(history.row().updated, updated, "closing after a crash does not move the thread up in lists");
     let turn = history.turn(&"t".into()).unwrap();
-    assert_eq!(turn.status, TurnStatus::Interrupted);
+    assert_eq!(
+        (turn.status, turn.error.clone()),
+        (TurnStatus::Interrupted, Some(TurnError::new(SERVER_ENDED)))
+    );
     let [_, thought, said, called] = turn.items.as_slice() else { panic!("{turn:?}") };
     let ThreadItemBody::Reasoning(thought) = body_of(thought) else { panic!() };
     assert_eq!(thought.summary, ["first part", "second"]);

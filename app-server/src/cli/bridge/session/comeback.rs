@@ -17,8 +17,9 @@ use skein_protocol::notifications::{
     ServerRequestResolved, ThreadClosed, ThreadStatusChanged, TurnCompleted, Warning,
 };
 use skein_protocol::thread::{ThreadResumeParams, ThreadStatus};
-use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
+use skein_protocol::turn::{Turn, TurnError, TurnItemsView, TurnStatus};
 
+use skein_app_server::thread::history::SERVER_ENDED;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::followed::{Followed, Picture};
@@ -253,6 +254,7 @@ impl Session {
         };
         let turn = Turn {
             status: TurnStatus::Interrupted,
+            error: Some(TurnError::new(SERVER_ENDED)),
             items_view: TurnItemsView::NotLoaded,
             started_at: None,
             completed_at: Some(now / 1000),

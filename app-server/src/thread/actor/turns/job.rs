@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::super::settings::instructions;
-use super::{Child, Owner, RunningTurn};
+use super::{Child, Ending, Owner, RunningTurn};
 use crate::config::ModelTerms;
 use crate::policy;
 use crate::provider::ModelSettings;
@@ -43,7 +43,7 @@ impl Owner {
             takes_more,
             cancel: cancel.clone(),
             steers,
-            failure: None,
+            ending: Ending::Own,
         };
         self.turn = Some(turn);
         // `refusal_of` has seen that the provider is there; a reload may have taken it since.
