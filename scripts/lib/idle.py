@@ -6,7 +6,7 @@ from served import Client, Server
 
 # Above this a laptop's processor hardly sleeps. Pings and heartbeats need less than one.
 MOST = 2.0
-# Until what follows a start and a turn is over.
+# Seconds until the work behind a start and a turn is over.
 SETTLES = 10
 
 
@@ -35,7 +35,7 @@ async def client_with_thread(server):
     client = await Client().connect(server.url, extensions={"skein/events": {"version": 1}}, ping_interval=None)
     thread = (await client.ask("thread/start", {}))["thread"]["id"]
     await client.turn(thread, "a few words")
-    # What comes is read: pings are answered and heartbeats taken.
+    # It reads everything: pings are answered and heartbeats taken.
     client.reads = asyncio.create_task(drain(client.socket))
     return client
 

@@ -86,7 +86,7 @@ impl StoodStill {
 }
 
 /// The moments at which a server looks after its clients: the same for all connections, so that an idle server wakes up for all of
-/// them at once. What is due before the next round is done in this one.
+/// them at once. A round does everything that is due before the next one.
 struct Rounds {
     since: Instant,
     step_ns: u64,

@@ -1,5 +1,5 @@
 //! sled 0.34 has a pool of threads. Seven of them look for work once a second for as long as the process lives, also when nobody
-//! needs the index. Work wakes them at once; what they wake up for by themselves can wait.
+//! needs the index. Work wakes them at once, and their own timers can wait.
 
 use ::sled::Db;
 use futures_util::FutureExt;
@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 pub(super) fn open<E>(open: impl FnOnce() -> Result<Db, E>) -> Result<Db, E> {
     with_late_timers(|| {
         let db = open()?;
-        // Only work starts the pool. What comes of this flush the next one says.
+        // Only work starts the pool. The next flush reports an error of this one.
         drop(db.flush_async().now_or_never());
         Ok(db)
     })

@@ -173,7 +173,7 @@ async fn a_token_that_is_renewed_in_its_file_needs_no_restart() -> Result<()> {
     assert_eq!(started(&mut client, "web").await?, None);
     assert_eq!(text(&client.tool(thread, "web", "echo", json!({ "text": "one" })).await?), "one");
 
-    // Of all requests the first one that is refused reads the new token. What follows a start is over, so it is the call.
+    // The first request that is refused reads the new token. The requests of the start are over by then, so it is the call.
     helper.until_seen(PATIENCE, |seen| seen.verb == "GET").await?;
     helper.until_seen(PATIENCE, |seen| seen.method() == "resources/templates/list").await?;
     helper.wants(second);
