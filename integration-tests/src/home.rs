@@ -131,12 +131,33 @@ impl Home {
         self.folder.path().join("home")
     }
 
-    /// What the server has logged so far.
+    /// What the server has written to its log so far. It writes behind what it does: wait for a line with [`Home::until_line`], and
+    /// look for the absence of one in [`Home::whole_log`].
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn log(&self) -> anyhow::Result<String> {
         Ok(fs::read_to_string(self.folder.path().join(server::LOG))?)
+    }
+
+    /// Stops the server, and returns all that it has logged.
+    ///
+    /// # Errors
+    /// When it does not end with 0, or the log cannot be read.
+    pub async fn whole_log(&mut self) -> anyhow::Result<String> {
+        self.stop().await?;
+        self.log()
+    }
+
+    /// Waits until the server has logged a line that has all of these texts.
+    ///
+    /// # Errors
+    /// When it has not in time; the error shows the log.
+    pub async fn until_line(&self, texts: &[&str]) -> anyhow::Result<()> {
+        let has = |line: &str| texts.iter().all(|text| line.contains(text));
+        let logged = || self.log().is_ok_and(|log| log.lines().any(has)).then_some(());
+        let waited = wait_until(&format!("a line of the log with {texts:?}"), PATIENCE, logged).await;
+        waited.with_context(|| self.log().unwrap_or_default())
     }
 
     /// Waits until the server has logged `text` so many times.

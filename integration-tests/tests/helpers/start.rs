@@ -78,7 +78,7 @@ async fn what_a_helper_says_of_its_secrets_is_shown_to_nobody() -> Result<()> {
         helper.set("env_vars", vec!["NAMED"])
     };
     let setup = Home::setup().helper(helper("errs", ">&2")).helper(helper("prints", ""));
-    let home = setup.env("NAMED", SECRETS[0]).start().await?;
+    let mut home = setup.env("NAMED", SECRETS[0]).start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     for _ in 0..2 {
@@ -91,7 +91,7 @@ async fn what_a_helper_says_of_its_secrets_is_shown_to_nobody() -> Result<()> {
     let shown = [
         serde_json::to_string(&statuses(&mut client, thread).await?)?,
         serde_json::to_string(&client.call::<SkeinHelpersList>(Default::default()).await?)?,
-        home.log()?,
+        home.whole_log().await?,
     ];
     for secret in SECRETS {
         assert!(shown.iter().all(|shown| !shown.contains(secret)), "{shown:?}");

@@ -98,8 +98,7 @@ async fn a_torn_end_is_cut_off_and_said() -> Result<()> {
         let resumed = client.resume(id).await?;
         assert_eq!(last_turn(&resumed.thread)?, TurnStatus::Interrupted);
         assert!(fs::read(home.rollout(id))?.ends_with(b"\n"), "the end of thread {id} is still torn");
-        let said = said_of(&home, id, "torn end was cut off")?;
-        assert!(said, "the log does not say that the end of thread {id} was cut:\n{}", home.log()?);
+        home.until_line(&[&id.to_string(), "torn end was cut off"]).await?;
         assert_eq!(client.say(id, "and on").await?, "and on");
     }
     home.finish().await
@@ -120,7 +119,7 @@ async fn what_is_damaged_in_the_middle_is_read_around_and_said_and_stays() -> Re
         assert_eq!(resumed.thread.turns.len(), read.turns.len());
         assert_eq!(client.say(id, "and on").await?, "and on");
         assert!(fs::read(home.rollout(id))?.starts_with(&before), "the damage of thread {id} was touched");
-        assert!(said_of(&home, id, "damage")?, "the log does not say that thread {id} is damaged");
+        home.until_line(&[&id.to_string(), "damage"]).await?;
     }
     home.finish().await
 }
@@ -141,10 +140,4 @@ async fn a_history_without_its_beginning_is_there_and_goes_on() -> Result<()> {
         assert_eq!(read.turns.len(), resumed.thread.turns.len() + 1, "thread {id}");
     }
     home.finish().await
-}
-
-/// Whether a line of the log that names the thread says `what`.
-fn said_of(home: &Home, id: ThreadId, what: &str) -> Result<bool> {
-    let id = id.to_string();
-    Ok(home.log()?.lines().any(|line| line.contains(&id) && line.contains(what)))
 }

@@ -110,8 +110,7 @@ async fn no_text_of_others_reaches_the_terminal_of_who_asks_a_server() -> Result
     ] {
         run(&at, text, arguments).await?;
     }
-    home.stop().await?;
-    let log = home.log()?;
+    let log = home.whole_log().await?;
     ensure!(!log.chars().any(controls), "the log: {log:?}");
     home.finish().await
 }

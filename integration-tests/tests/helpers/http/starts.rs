@@ -116,14 +116,14 @@ async fn a_token_that_is_missing_empty_or_wrong_is_named_and_never_shown() -> Re
         let web = Helper::at("web", &helper.url()).set("bearer_token_env_var", "WEB_TOKEN");
         let setup = Home::setup().helper(web);
         let setup = if let Some(value) = value { setup.env("WEB_TOKEN", value) } else { setup };
-        let home = setup.start().await?;
+        let mut home = setup.start().await?;
         let mut client = home.client().await?;
         let thread = client.start_thread().await?.id;
         let why = started(&mut client, "web").await?.unwrap();
         assert!(why.contains("HTTP 401") && why.contains(said) && !why.contains("wr0ng"), "{why}");
         let status = statuses(&mut client, thread).await?.remove(0);
         assert_eq!(status.runtime_status, Some(McpServerConnectionStatus::AuthenticationRequired));
-        assert!(!home.log()?.contains("wr0ng"));
+        assert!(!home.whole_log().await?.contains("wr0ng"));
         home.finish().await?;
     }
     Ok(())
@@ -137,7 +137,7 @@ async fn a_token_and_headers_are_sent_with_every_request_and_shown_nowhere() -> 
         .set("http_headers.X-Plain", SECRET)
         .set("env_http_headers.X-Named", "WEB_HEADER");
     let setup = Home::setup().helper(web).env("WEB_TOKEN", SECRET).env("WEB_HEADER", SECRET);
-    let home = setup.env("SKEIN_LOG", "trace").start().await?;
+    let mut home = setup.env("SKEIN_LOG", "trace").start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     assert_eq!(started(&mut client, "web").await?, None);
@@ -153,7 +153,7 @@ async fn a_token_and_headers_are_sent_with_every_request_and_shown_nowhere() -> 
     let shown = [
         serde_json::to_string(&client.call::<McpServerStatusList>(Default::default()).await?)?,
         serde_json::to_string(&client.call::<SkeinHelpersList>(Default::default()).await?)?,
-        home.log()?,
+        home.whole_log().await?,
     ];
     assert!(shown.iter().all(|shown| !shown.contains(SECRET)), "{shown:?}");
     home.finish().await
@@ -167,7 +167,7 @@ async fn a_token_that_is_renewed_in_its_file_needs_no_restart() -> Result<()> {
     std::fs::write(&file, format!("{first}\n"))?;
     let helper = HttpHelper::start(Manner::Handshake, Some(first)).await?;
     let web = Helper::at("web", &helper.url()).set("bearer_token_file", file.to_string_lossy().as_ref());
-    let home = Home::setup().helper(web).env("SKEIN_LOG", "trace").start().await?;
+    let mut home = Home::setup().helper(web).env("SKEIN_LOG", "trace").start().await?;
     let mut client = home.client().await?;
     let thread = client.start_thread().await?.id;
     assert_eq!(started(&mut client, "web").await?, None);
@@ -195,6 +195,7 @@ async fn a_token_that_is_renewed_in_its_file_needs_no_restart() -> Result<()> {
     std::fs::write(&file, third)?;
     assert_eq!(text(&client.tool(thread, "web", "echo", json!({ "text": "four" })).await?), "four");
     let shown = serde_json::to_string(&client.call::<SkeinHelpersList>(Default::default()).await?)?;
-    assert!(!shown.contains("s3cret") && !home.log()?.contains("s3cret") && !refused.contains("s3cret"));
+    let log = home.whole_log().await?;
+    assert!(!shown.contains("s3cret") && !log.contains("s3cret") && !refused.contains("s3cret"));
     home.finish().await
 }
