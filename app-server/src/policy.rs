@@ -263,6 +263,10 @@ pub const OUTBOX_PATIENCE: Duration = Duration::from_secs(1);
 /// Text is merged for a client for whom more than this part of its outbox waits: one half. Origin: guess; a client that
 /// keeps up never gets there, and the other half is room for what cannot be merged.
 pub const OUTBOX_MERGE_PART: usize = 2;
+/// Bytes of messages of one connection that are taken before others have their turn. Origin: guess; a millisecond's work.
+pub const READER_TURN: usize = 64 << 10;
+/// Bytes that a message counts for beside its own. Origin: guess; 16 short requests take less than a millisecond.
+pub const READER_LEAST: usize = 4 << 10;
 /// Requests of one connection that may wait for the disk. Others are refused. Origin: guess.
 pub const STORE_JOBS: usize = 64;
 /// What a client that has said goodbye may take to read what it is owed. Origin: the TCP close within 2 s that

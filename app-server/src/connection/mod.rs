@@ -160,7 +160,7 @@ fn outbox_limits(limits: &Limits) -> OutboxLimits {
 /// Reads and writes until one of both has ended. The client is gone from the subscribers before its last words.
 async fn talk(socket: WebSocket, connection: &Arc<Connection>, router: Arc<Router>, presence: Presence) {
     let (sink, stream) = socket.split();
-    let reader = reader::run(stream, Arc::clone(connection), router);
+    let reader = reader::run(stream, &connection.outbox, |text| router.take(connection, text));
     let watch = watch(connection);
     let mut writer = std::pin::pin!(writer::run(sink, connection.outbox.clone()));
     tokio::select! {

@@ -1,7 +1,4 @@
-//! Reads one websocket and hands every message to the router. It stops reading while the client does not take its
-//! answers.
-
-use std::sync::Arc;
+//! Reads one websocket and hands every message on. It stops reading while the client does not take its answers.
 
 use axum::Error as AxumError;
 use axum::extract::ws::Message;
@@ -9,28 +6,36 @@ use futures_util::{Stream, StreamExt};
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::error::CapacityError;
 
-use super::Connection;
-use super::outbox::CloseReason;
-use crate::router::Router;
+use super::outbox::{CloseReason, Outbox};
+use crate::policy;
 
-/// Reads until the end. Returns why it ended.
-pub(super) async fn run<S>(mut stream: S, connection: Arc<Connection>, router: Arc<Router>) -> CloseReason
+/// Reads until the end and gives each message to `take`. Returns why it ended.
+pub(super) async fn run<S>(mut stream: S, outbox: &Outbox, take: impl Fn(&str)) -> CloseReason
 where
     S: Stream<Item = Result<Message, AxumError>> + Unpin,
 {
+    let mut taken = 0;
     loop {
-        connection.outbox.room().await;
-        if let Some(reason) = connection.outbox.closed() {
+        if taken >= policy::READER_TURN {
+            // Messages that are there already need no wait: a flood of them would keep this thread of the runtime from others,
+            // and from looking at their sockets.
+            tokio::task::yield_now().await;
+            taken = 0;
+        }
+        outbox.room().await;
+        if let Some(reason) = outbox.closed() {
             return reason;
         }
         let message = tokio::select! {
             biased;
             message = stream.next() => message,
-            () = connection.outbox.until_closed() => continue,
+            () = outbox.until_closed() => continue,
         };
+        taken += policy::READER_LEAST;
         match message {
             Some(Ok(Message::Text(text))) => {
-                router.take(&connection, text.as_str());
+                taken += text.len();
+                take(text.as_str());
             }
             Some(Ok(Message::Binary(_))) => return CloseReason::NotText,
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}

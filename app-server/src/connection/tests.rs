@@ -1,4 +1,7 @@
+use std::cell::Cell;
 use std::sync::atomic::AtomicUsize;
+
+use axum::extract::ws::Message;
 
 use super::*;
 use crate::connection::outbox::Next;
@@ -25,4 +28,20 @@ async fn the_next_answer_from_the_disk_is_made_when_the_client_has_taken_those_b
     }
     drop(store_jobs);
     lane.await;
+}
+
+#[tokio::test]
+async fn a_flood_that_is_not_answered_lets_others_have_their_turn() {
+    const FLOOD: usize = 1_000;
+    let limits = OutboxLimits { waiting_bytes: 10, most_bytes: 100, pause_bytes: 5, merge_bytes: 100 };
+    let outbox = Outbox::new(ConnectionId(1), limits);
+    for (message, at_once) in [("{}".to_owned(), 16), ("x".repeat(policy::READER_TURN), 1)] {
+        let taken = Cell::new(0);
+        let flood =
+            futures_util::stream::repeat_with(|| Ok(Message::Text(message.as_str().into()))).take(FLOOD);
+        let mut reader = std::pin::pin!(reader::run(flood, &outbox, |_| taken.set(taken.get() + 1)));
+        assert!(futures_util::poll!(&mut reader).is_pending(), "{} were taken in one go", taken.get());
+        assert_eq!(taken.get(), at_once);
+        assert_eq!((reader.await, taken.get()), (CloseReason::ClientLeft, FLOOD));
+    }
 }
