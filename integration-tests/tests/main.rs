@@ -6,6 +6,7 @@ mod control;
 mod crash;
 mod edits;
 mod endings;
+mod fairness;
 mod helpers;
 mod histories;
 mod imports;
