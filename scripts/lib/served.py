@@ -38,11 +38,11 @@ class Server:
     def __init__(self, binary, folder):
         self.binary, self.home = binary, pathlib.Path(folder)
 
-    def serve(self, settings=""):
+    def serve(self, settings="", **options):
         self.home.mkdir(exist_ok=True)
         (self.home / "config.toml").write_text(settings)
         command = [self.binary, "serve", "--home", self.home, "--listen", "ws://127.0.0.1:0"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.process = subprocess.Popen(command, **{"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True, **options})
         self.url = json.loads(self.process.stdout.readline())["address"]
 
     def end(self):
