@@ -200,6 +200,15 @@ fn kilobytes(path: PathBuf, field: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
+/// Whether a process is stopped by a signal.
+///
+/// # Errors
+/// When there is no such process.
+pub fn is_stopped(pid: u32) -> anyhow::Result<bool> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    Ok(stat.rsplit_once(") ").context("no state")?.1.starts_with('T'))
+}
+
 /// Looks until `holds` gives something.
 ///
 /// # Errors

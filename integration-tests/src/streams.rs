@@ -77,6 +77,14 @@ impl Streams {
         Self::spawn(home, &[], first)?.introduced(None).await
     }
 
+    /// Starts a command that becomes the program, and says hello.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn run(command: Command) -> anyhow::Result<Self> {
+        Self::piped(command)?.introduced(None).await
+    }
+
     async fn introduced(self, capabilities: Option<InitializeCapabilities>) -> anyhow::Result<Self> {
         let mut streams = self;
         let client_info = ClientInfo { name: "streams".to_owned(), title: None, version: "1".to_owned() };
@@ -103,6 +111,10 @@ impl Streams {
             .kill_on_drop(true);
         // SAFETY: the functions that are handed over only make system calls.
         unsafe { command.pre_exec(first) };
+        Self::piped(command)
+    }
+
+    fn piped(mut command: Command) -> anyhow::Result<Self> {
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().context("skein app-server does not start")?;
         let input = child.stdin.take().context("no stdin")?;

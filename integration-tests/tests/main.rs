@@ -21,6 +21,7 @@ mod search;
 mod shelves;
 mod snapshots;
 mod streams;
+mod surroundings;
 mod terminal;
 mod texts;
 mod trials;

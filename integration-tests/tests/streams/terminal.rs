@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::setsid;
 use skein_integration_tests::home::PATIENCE;
-use skein_integration_tests::process::wait_until;
+use skein_integration_tests::process::{is_stopped, wait_until};
 use skein_integration_tests::streams::Streams;
 use skein_protocol::extension::SkeinStatusParams;
 use skein_protocol::methods::{SkeinStatus, ThreadList};
@@ -14,12 +14,6 @@ use skein_protocol::notifications::Warning;
 use skein_protocol::thread::ThreadListParams;
 
 use super::unserved;
-
-/// Whether a process is stopped by a signal.
-fn is_stopped(pid: u32) -> Result<bool> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    Ok(stat.rsplit_once(") ").context("no state")?.1.starts_with('T'))
-}
 
 /// Whether a process ignores a signal.
 fn is_ignored(pid: u32, signal: Signal) -> Result<bool> {

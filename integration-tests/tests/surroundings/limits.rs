@@ -1,0 +1,30 @@
+//! What a process may have.
+
+use anyhow::Result;
+
+use super::place::{Place, Tried};
+
+/// `ulimit -f` counts blocks of 512 bytes.
+fn file_blocks(place: &mut Place, blocks: u64) -> Tried {
+    place.after(&format!("ulimit -f {blocks}"));
+    Tried::Yes
+}
+
+pub async fn files_of_2_mb(place: &mut Place) -> Result<Tried> {
+    Ok(file_blocks(place, 4096))
+}
+
+pub async fn files_of_512_bytes(place: &mut Place) -> Result<Tried> {
+    Ok(file_blocks(place, 1))
+}
+
+pub async fn files_of_nothing(place: &mut Place) -> Result<Tried> {
+    Ok(file_blocks(place, 0))
+}
+
+pub fn descriptors(most: u64) -> impl AsyncFnOnce(&mut Place) -> Result<Tried> {
+    async move |place: &mut Place| {
+        place.after(&format!("ulimit -n {most}"));
+        Ok(Tried::Yes)
+    }
+}

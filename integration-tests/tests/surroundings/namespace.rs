@@ -1,0 +1,64 @@
+//! A namespace with mounts of its own, which the programs of a row enter one after the other.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use skein_integration_tests::home::PATIENCE;
+use tokio::io::{AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// What the shell says when all is mounted.
+const READY: &[u8] = b"ready\n";
+
+/// A namespace; it ends with the process that keeps it.
+#[derive(Debug)]
+pub struct Namespace {
+    _keeper: Child,
+    pid: u32,
+}
+
+impl Namespace {
+    /// A namespace in which a shell has run `script` with `arguments`; or why there is none.
+    pub async fn new(script: &str, arguments: &[&Path]) -> Result<Result<Self, String>> {
+        let mut command = Command::new("unshare");
+        let script = format!("set -e; {script}; echo ready; exec cat");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script, "sh"]).args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut keeper = match command.spawn() {
+            Ok(keeper) => keeper,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let mut said = [0; READY.len()];
+        let mut output = BufReader::new(keeper.stdout.take().context("stdout")?);
+        let ready = tokio::time::timeout(PATIENCE, output.read_exact(&mut said)).await?;
+        if ready.is_err() || said != READY {
+            let output = tokio::time::timeout(PATIENCE, keeper.wait_with_output()).await??;
+            return Ok(Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+        }
+        let pid = keeper.id().context("a namespace")?;
+        // A program can be inside.
+        let namespace = Self { _keeper: keeper, pid };
+        let [nsenter, options @ ..] = &namespace.way_in()[..] else { return Ok(Err("no words".into())) };
+        let entered = Command::new(nsenter).args(options).arg("true").stdin(Stdio::null()).output().await;
+        Ok(match entered {
+            Ok(output) if output.status.success() => Ok(namespace),
+            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+            Err(error) => Err(error.to_string()),
+        })
+    }
+
+    /// The words that run a program inside.
+    pub fn way_in(&self) -> Vec<OsString> {
+        let pid = self.pid.to_string();
+        let words = ["nsenter", "--target", &pid, "--user", "--preserve-credentials", "--mount", "--"];
+        words.map(OsString::from).to_vec()
+    }
+
+    /// Where a file of the inside is seen from outside.
+    pub fn seen(&self, path: &Path) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.pid));
+        root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+}

@@ -1,0 +1,304 @@
+//! Where and how the programs of a row run. The functions of the table change it before they start.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::{PipeReader, pipe};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+use skein_integration_tests::{paths, process};
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+use tokio::process::{ChildStderr, Command};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::namespace::Namespace;
+
+/// Whether the surroundings can be had here.
+#[derive(Debug)]
+pub enum Tried {
+    Yes,
+    /// Not here, for this reason.
+    No(String),
+}
+
+/// Who takes what a server prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Somebody who takes all of it.
+    Attentive,
+    /// Nobody: the other end of the pipe is closed.
+    Gone,
+    /// Nobody: the pipe is full.
+    Idle,
+}
+
+/// The surroundings of one row.
+#[derive(Debug)]
+pub struct Place {
+    /// The home, as the command line names it; without one the environment has to.
+    pub home: Option<PathBuf>,
+    /// Another path of it.
+    pub other_name: Option<PathBuf>,
+    /// Whether its settings have a helper.
+    pub has_helper: bool,
+    /// The words before every program of this row.
+    pub through: Vec<OsString>,
+    /// The words before `skein serve`.
+    pub serve_through: Vec<OsString>,
+    /// More arguments of a server.
+    pub flags: Vec<OsString>,
+    /// Variables that are set, or taken away.
+    pub variables: BTreeMap<&'static str, Option<OsString>>,
+    /// Whether programs have no other variables.
+    pub bare: bool,
+    pub stdout: Reader,
+    pub stderr: Reader,
+    /// What the server gets during a turn, one after the other.
+    pub signals: &'static [Signal],
+    /// How its first life ends.
+    pub end: Signal,
+    /// What marks every process of this row.
+    pub mark: String,
+    pub namespace: Option<Namespace>,
+    log: Arc<Mutex<Vec<u8>>>,
+    /// Folders that are not below [`Place::folder`].
+    elsewhere: Vec<TempDir>,
+    folder: TempDir,
+}
+
+impl Place {
+    /// An ordinary home, in a folder of its own, with one helper in its settings.
+    pub fn new() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("skein-test-").tempdir()?;
+        let home = folder.path().join("home");
+        DirBuilder::new().mode(0o700).create(&home)?;
+        let mark = Uuid::now_v7().simple().to_string();
+        let settings = format!(
+            "[mcp_servers.helper]\ncommand = {:?}\nenv.{} = {mark:?}\n",
+            paths::mcp_helper()?,
+            process::MARK
+        );
+        let file = home.join("config.toml");
+        fs::write(&file, settings)?;
+        fs::set_permissions(&file, Permissions::from_mode(0o600))?;
+        Ok(Self {
+            home: Some(home),
+            other_name: None,
+            has_helper: true,
+            through: Vec::new(),
+            serve_through: Vec::new(),
+            flags: Vec::new(),
+            variables: BTreeMap::new(),
+            bare: false,
+            stdout: Reader::Attentive,
+            stderr: Reader::Attentive,
+            signals: &[],
+            end: Signal::SIGTERM,
+            mark,
+            namespace: None,
+            log: Arc::default(),
+            elsewhere: Vec::new(),
+            folder,
+        })
+    }
+
+    /// The folder with everything of this row.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The home, wherever it is.
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join(self.home.as_deref().unwrap_or(Path::new("home")))
+    }
+
+    /// The ordinary home.
+    pub fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// Moves the home to `name` in the folder of this row.
+    pub fn move_home(&mut self, name: impl AsRef<Path>) -> Result<PathBuf> {
+        let there = self.folder.path().join(name);
+        fs::create_dir_all(there.parent().context("a folder")?)?;
+        fs::rename(self.home(), &there)?;
+        self.home = Some(there.clone());
+        Ok(there)
+    }
+
+    /// A new folder on another file system than the home's, where the machine has one.
+    pub fn on_another_file_system(&mut self) -> Result<Result<PathBuf, Tried>> {
+        let none = |why: String| Ok(Err(Tried::No(format!("no other file system: {why}"))));
+        let other = match TempDir::new_in("/dev/shm") {
+            Ok(other) => other,
+            Err(error) => return none(format!("/dev/shm: {error}")),
+        };
+        if fs::metadata(other.path())?.dev() == fs::metadata(self.folder.path())?.dev() {
+            return none("/dev/shm is the same".to_owned());
+        }
+        let path = other.path().to_owned();
+        self.elsewhere.push(other);
+        Ok(Ok(path))
+    }
+
+    /// Has every program see what a shell script has mounted. The script gets `arguments`.
+    pub async fn mounted(&mut self, script: &str, arguments: &[&Path]) -> Result<Tried> {
+        match Namespace::new(script, arguments).await? {
+            Ok(namespace) => {
+                self.through = namespace.way_in();
+                self.namespace = Some(namespace);
+                Ok(Tried::Yes)
+            }
+            Err(why) => Ok(Tried::No(format!("no namespace with mounts of its own: {why}"))),
+        }
+    }
+
+    /// Has every program run after a line of a shell.
+    pub fn after(&mut self, line: &str) {
+        self.through = shell(line);
+    }
+
+    /// Has every program run as a user to whom permissions apply: as `nobody` where this is root.
+    pub async fn without_privileges(&mut self) -> Result<Tried> {
+        if !nix::unistd::geteuid().is_root() {
+            return Ok(Tried::Yes);
+        }
+        for path in [self.folder.path().to_owned(), self.home(), self.home().join("config.toml")] {
+            // A row may have moved it.
+            if path.exists() {
+                lchown(path, Some(NOBODY), Some(NOBODY))?;
+            }
+        }
+        let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+        self.through.splice(0..0, nobody.map(OsString::from));
+        let mut command = Command::new(&self.through[0]);
+        command.args(&self.through[1..]).arg(paths::skein()?).arg("--version").stdin(Stdio::null());
+        match command.output().await {
+            Ok(output) if output.status.success() => Ok(Tried::Yes),
+            Ok(output) => Ok(Tried::No(format!(
+                "another user cannot run skein: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            ))),
+            Err(error) => Ok(Tried::No(format!("no setpriv: {error}"))),
+        }
+    }
+
+    /// Where a file of the surroundings is seen from outside of their namespace.
+    pub fn seen(&self, path: &Path) -> PathBuf {
+        match &self.namespace {
+            Some(namespace) => namespace.seen(path),
+            None => path.to_owned(),
+        }
+    }
+
+    /// A command of `skein` in these surroundings.
+    pub fn command(&self, arguments: &[&OsStr]) -> Result<Command> {
+        self.behind(&self.through, arguments, self.home.as_deref())
+    }
+
+    /// `skein serve` in these surroundings, on a home by another of its names.
+    pub fn serve_by(&self, name: Option<&Path>) -> Result<Command> {
+        self.behind(&self.through, &["serve", "--listen", "ws://127.0.0.1:0"].map(OsStr::new), name)
+    }
+
+    /// `skein serve` in these surroundings.
+    pub fn serve(&self) -> Result<Command> {
+        let through = [&self.through[..], &self.serve_through].concat();
+        let home = self.home.as_deref();
+        let mut command =
+            self.behind(&through, &["serve", "--listen", "ws://127.0.0.1:0"].map(OsStr::new), home)?;
+        command.args(&self.flags);
+        Ok(command)
+    }
+
+    /// `skein app-server` in these surroundings.
+    pub fn app_server(&self) -> Result<Command> {
+        let mut command = self.command(&[OsStr::new("app-server")])?;
+        command.args(&self.flags);
+        Ok(command)
+    }
+
+    fn behind(&self, through: &[OsString], arguments: &[&OsStr], home: Option<&Path>) -> Result<Command> {
+        let skein = paths::skein()?.into_os_string();
+        let words = [through, std::slice::from_ref(&skein)].concat();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).args(arguments).current_dir(self.folder.path()).kill_on_drop(true);
+        if let Some(home) = home {
+            command.arg("--home").arg(home);
+        }
+        if self.bare {
+            command.env_clear();
+        }
+        for name in ["SKEIN_HOME", "SKEIN_LOG", "XDG_DATA_HOME", "CODEX_HOME"] {
+            command.env_remove(name);
+        }
+        for (name, value) in &self.variables {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.env(process::MARK, &self.mark);
+        Ok(command)
+    }
+
+    /// What the servers of this row have logged.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    /// Takes what a server logs, to its end.
+    pub fn take_log(&self, mut stderr: ChildStderr) -> JoinHandle<()> {
+        let log = Arc::clone(&self.log);
+        tokio::spawn(async move {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = stderr.read(&mut bytes).await {
+                log.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&bytes[..count]);
+            }
+        })
+    }
+}
+
+impl Reader {
+    /// What a server gets, and what has to be kept for as long as it lives. An attentive reader gets `attentive`.
+    pub fn stdio(self, attentive: Stdio) -> Result<(Stdio, Option<PipeReader>)> {
+        match self {
+            Self::Attentive => Ok((attentive, None)),
+            Self::Gone => Ok((pipe()?.1.into(), None)),
+            Self::Idle => {
+                let (reader, writer) = full_pipe()?;
+                Ok((writer, Some(reader)))
+            }
+        }
+    }
+}
+
+/// A user without privileges, by tradition.
+const NOBODY: u32 = 65_534;
+
+/// The words that run a program after a line of a shell.
+pub fn shell(line: &str) -> Vec<OsString> {
+    ["sh", "-c", &format!("{line}; exec \"$@\""), "sh"].map(OsString::from).to_vec()
+}
+
+/// A pipe that takes nothing until somebody reads.
+fn full_pipe() -> Result<(PipeReader, Stdio)> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    use std::io::Write;
+    let (reader, mut writer) = pipe()?;
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    let mut taken = 0;
+    while let Ok(bytes) = writer.write(b"x") {
+        taken += bytes;
+    }
+    ensure!(taken > 0, "the pipe takes nothing at all");
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty()))?;
+    Ok((reader, writer.into()))
+}

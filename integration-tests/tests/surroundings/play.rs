@@ -1,0 +1,265 @@
+//! Plays a row: a server, a short conversation, a restart, and every command that works on the home.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::PipeReader;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::Deserialize;
+use skein_integration_tests::client::Client;
+use skein_integration_tests::home::PATIENCE;
+use skein_integration_tests::process::{Family, marked, wait_until};
+use skein_integration_tests::streams::Streams;
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, Command};
+
+use super::Outcome;
+use super::conversation::{self, Said};
+use super::place::{Place, Tried};
+
+/// The exit code of who is refused because another process has the home.
+const IN_USE: i32 = 3;
+
+/// What the system says where permissions keep a program out.
+pub const DENIED: &str = "Permission denied";
+
+/// What `server.json` says of a server.
+#[derive(Debug, Deserialize)]
+struct ServerJson {
+    pid: u32,
+    addresses: Vec<String>,
+}
+
+/// A server that accepts.
+struct Serving {
+    child: Child,
+    pid: u32,
+    address: String,
+    /// Pipes that nobody reads.
+    _unread: [Option<PipeReader>; 2],
+}
+
+/// How the start of a server went.
+enum Start {
+    Serves(Serving),
+    /// It has ended with this code, and what it has said.
+    Ended(Option<i32>, String),
+}
+
+/// Plays a row of the table.
+pub async fn row(
+    name: &str,
+    surroundings: impl AsyncFnOnce(&mut Place) -> Result<Tried>,
+    outcome: Outcome,
+) -> Result<()> {
+    let mut place = Place::new()?;
+    if let Tried::No(why) = surroundings(&mut place).await? {
+        eprintln!("SKIPPED: {name} was not tried: {why}");
+        return Ok(());
+    }
+    let played = match outcome {
+        Outcome::Works => works(&place, &[]).await,
+        Outcome::WorksAndLogs(words) => works(&place, words).await,
+        Outcome::RefusesTurns(words) => refuses_turns(&place, words).await,
+        Outcome::Refuses(code, words) => refuses(&place, code, words).await,
+        Outcome::Fails(code, words) => fails(&place, code, words).await,
+    };
+    let log = place.log();
+    played.with_context(|| format!("the log of its servers:\n{log}"))?;
+    speaks_well(&log)?;
+    ensure!(marked(&place.mark).is_empty(), "left: {:#?}", marked(&place.mark));
+    Ok(())
+}
+
+async fn works(place: &Place, words: &[&str]) -> Result<()> {
+    let server = started(place).await?;
+    let mut client = Client::ready(&server.address).await?;
+    let said = conversation::have(&mut client, place, server.pid).await?;
+    while_it_serves(place, &said).await?;
+    drop(client);
+    end(place, server, place.end).await?;
+
+    let server = started(place).await?;
+    let mut client = Client::ready(&server.address).await?;
+    conversation::is_there(&mut client, &said).await?;
+    drop(client);
+    end(place, server, Signal::SIGTERM).await?;
+    without_a_server(place, &said).await?;
+    logs(place, words).await
+}
+
+async fn refuses_turns(place: &Place, words: &[&str]) -> Result<()> {
+    let server = started(place).await?;
+    let mut client = Client::ready(&server.address).await?;
+    let refused = conversation::refused_turn(&mut client).await?;
+    for part in words {
+        ensure!(refused.contains(part), "the refusal has no {part:?}: {refused}");
+    }
+    client.status().await?;
+    drop(client);
+    end(place, server, place.end).await
+}
+
+async fn refuses(place: &Place, code: i32, words: &[&str]) -> Result<()> {
+    fails(place, code, words).await?;
+    let mut command = place.app_server()?;
+    let mut program = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    // Its input stays open: it ends by itself.
+    let _input = program.stdin.take();
+    let ends = async {
+        let mut said = String::new();
+        program.stderr.take().context("stderr")?.read_to_string(&mut said).await?;
+        anyhow::Ok((program.wait().await?.code(), said))
+    };
+    let (ended, said) = tokio::time::timeout(PATIENCE, ends).await.context("app-server goes on")??;
+    has(&said, words)?;
+    ensure!(ended == Some(code), "app-server has ended with {ended:?}: {said}");
+    speaks_well(&said)
+}
+
+/// The server ends by itself, also after it has accepted.
+async fn fails(place: &Place, code: i32, words: &[&str]) -> Result<()> {
+    let (ended, said) = match start(place).await? {
+        Start::Ended(code, said) => (code, said),
+        Start::Serves(mut server) => {
+            let ended = tokio::time::timeout(PATIENCE, server.child.wait()).await;
+            let code = ended.context("it serves")??.code();
+            logs(place, words).await?;
+            (code, place.log())
+        }
+    };
+    has(&said, words)?;
+    ensure!(ended == Some(code), "serve has ended with {ended:?}: {said}");
+    Ok(())
+}
+
+/// The log of the servers has these words, once all of it was read.
+async fn logs(place: &Place, words: &[&str]) -> Result<()> {
+    let what = format!("{words:?} in the log");
+    wait_until(&what, PATIENCE, || has(&place.log(), words).ok()).await
+}
+
+fn has(said: &str, words: &[&str]) -> Result<()> {
+    let missing: Vec<_> = words.iter().filter(|part| !said.contains(**part)).collect();
+    ensure!(missing.is_empty(), "{missing:?} is not in {said:?}");
+    Ok(())
+}
+
+/// No program may panic.
+fn speaks_well(said: &str) -> Result<()> {
+    ensure!(!said.contains("panicked"), "a panic: {said}");
+    Ok(())
+}
+
+async fn started(place: &Place) -> Result<Serving> {
+    match start(place).await? {
+        Start::Serves(server) => Ok(server),
+        Start::Ended(code, said) => anyhow::bail!("the server has ended with {code:?}: {said}"),
+    }
+}
+
+/// Starts `skein serve` and waits until it accepts, or has ended.
+async fn start(place: &Place) -> Result<Start> {
+    let before = place.log().len();
+    let (stdout, unread_output) = place.stdout.stdio(Stdio::null())?;
+    let (stderr, unread_log) = place.stderr.stdio(Stdio::piped())?;
+    let mut command = place.serve()?;
+    let mut child = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn()?;
+    // It has the other end of each pipe.
+    drop(command);
+    let log = child.stderr.take().map(|stderr| place.take_log(stderr));
+    let pid = child.id().context("a process")?;
+    let look = || match child.try_wait() {
+        Ok(None) => address(place, pid).map(Ok),
+        ended => Some(Err(ended)),
+    };
+    match wait_until("a server that accepts", PATIENCE, look).await? {
+        Ok(address) => {
+            Ok(Start::Serves(Serving { child, pid, address, _unread: [unread_output, unread_log] }))
+        }
+        Err(ended) => {
+            let code = ended?.and_then(|status| status.code());
+            if let Some(log) = log {
+                tokio::time::timeout(PATIENCE, log).await.context("its stderr is open")??;
+            }
+            Ok(Start::Ended(code, place.log()[before..].to_owned()))
+        }
+    }
+}
+
+/// Where a server says that it listens.
+fn address(place: &Place, pid: u32) -> Option<String> {
+    let file = place.root().join("server.json");
+    let says: ServerJson = serde_json::from_str(&fs::read_to_string(place.seen(&file)).ok()?).ok()?;
+    (says.pid == pid).then(|| says.addresses.into_iter().next()).flatten()
+}
+
+/// Ends a server; nothing of it may be left.
+async fn end(place: &Place, mut server: Serving, by: Signal) -> Result<()> {
+    // Guards are known by their helpers, which may be gone before them.
+    let _family = Family::of(server.pid, &place.mark);
+    kill(Pid::from_raw(server.pid.cast_signed()), by)?;
+    let ended = tokio::time::timeout(PATIENCE, server.child.wait()).await;
+    let ended = ended.with_context(|| format!("it goes on after {by}"))??;
+    let as_told = if by == Signal::SIGKILL { ended.signal() == Some(by as i32) } else { ended.success() };
+    ensure!(as_told, "it has ended with {ended} after {by}");
+    let nothing = || (Family::of(server.pid, &place.mark).count() == 0).then_some(());
+    let left = wait_until("nothing left", PATIENCE, nothing).await;
+    left.with_context(|| format!("{:#?}", Family::of(server.pid, &place.mark)))
+}
+
+/// Runs a command to its end.
+async fn run(place: &Place, arguments: &[&OsStr]) -> Result<Output> {
+    finished(place.command(arguments)?).await.with_context(|| format!("{arguments:?}"))
+}
+
+async fn finished(mut command: Command) -> Result<Output> {
+    let done = tokio::time::timeout(PATIENCE, command.stdin(Stdio::null()).output()).await;
+    let done = done.context("it goes on")??;
+    speaks_well(&String::from_utf8_lossy(&done.stderr))?;
+    Ok(done)
+}
+
+/// The same; what it prints. It has to end with this code.
+async fn ends_with(place: &Place, code: i32, arguments: &[&str]) -> Result<(String, String)> {
+    let words: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
+    let Output { status, stdout, stderr } = run(place, &words).await?;
+    let said = (String::from_utf8(stdout)?, String::from_utf8(stderr)?);
+    ensure!(status.code() == Some(code), "{arguments:?} has ended with {status}: {said:?}");
+    Ok(said)
+}
+
+/// What other programs have of a home that is served.
+async fn while_it_serves(place: &Place, said: &Said) -> Result<()> {
+    ends_with(place, 0, &["status"]).await?;
+    for name in [&place.home, &place.other_name].into_iter().flatten() {
+        let second = finished(place.serve_by(Some(name))?).await?;
+        let refused = String::from_utf8_lossy(&second.stderr);
+        ensure!(second.status.code() == Some(IN_USE), "a second server: {second:?}");
+        has(&refused, &["is already served by process", "stop it, or use another home"])?;
+    }
+    let mut bridge = Streams::run(place.app_server()?).await?;
+    said.is_read_by(&mut bridge).await?;
+    bridge.end(PATIENCE).await
+}
+
+/// What programs have of a home that nobody serves.
+async fn without_a_server(place: &Place, said: &Said) -> Result<()> {
+    let (_, refused) = ends_with(place, 1, &["status"]).await?;
+    has(&refused, &["no server is running", "start one with: skein serve"])?;
+    ends_with(place, 0, &["fsck"]).await?;
+    let (exported, _) = ends_with(place, 0, &["export", &said.thread.to_string()]).await?;
+    ensure!(exported.contains(conversation::WORDS), "{exported}");
+    let file: PathBuf = place.folder().join("backup");
+    let saved = run(place, &[OsStr::new("backup"), file.as_os_str()]).await?;
+    ensure!(saved.status.success() && file.exists(), "backup: {saved:?}");
+    ends_with(place, 0, &["reindex"]).await?;
+    let mut streams = Streams::run(place.app_server()?).await?;
+    said.is_read_by(&mut streams).await?;
+    streams.end(PATIENCE).await
+}
