@@ -9,9 +9,10 @@ use clap::Args;
 use nix::sys::signal::{self as signals, SaFlags, SigAction, SigHandler, SigSet, sigaction};
 use skein_app_server::config::{Config, Flags, STDIO};
 use skein_app_server::telemetry::{self, Stderr};
-use skein_app_server::{Server, StartError};
+use skein_app_server::{Server, StartError, tasks};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::app_server::Others;
 use super::out::path;
@@ -109,11 +110,48 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         "pid": std::process::id(),
         "home": path(&home),
     });
-    print_line(&ready.to_string())?;
-
-    stopped(&mut signals, Some(&server)).await;
+    let mut announced = Announcement::print(ready.to_string())?;
+    let served = tokio::select! {
+        error = announced.failed() => Err(error),
+        () = stopped(&mut signals, Some(&server)) => Ok(()),
+    };
     stop(&server, &mut signals).await;
-    Ok(())
+    served
+}
+
+/// The line that says where a server listens. While nobody reads stdout, the server serves on and hears its signals.
+#[derive(Debug)]
+pub(super) struct Announcement {
+    /// None once it is printed.
+    printed: Option<oneshot::Receiver<anyhow::Result<()>>>,
+}
+
+impl Announcement {
+    /// Begins to print the line.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn print(line: String) -> anyhow::Result<Self> {
+        let (done, printed) = oneshot::channel();
+        let print = move || {
+            // The server may have ended meanwhile.
+            let _ = done.send(print_line(&line));
+        };
+        tasks::thread("skein-ready", print).context("stdout")?;
+        Ok(Self { printed: Some(printed) })
+    }
+
+    /// Waits until the line cannot be printed; never returns where it can.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        if let Some(printed) = &mut self.printed {
+            let printed = printed.await.context("stdout").flatten();
+            self.printed = None;
+            if let Err(error) = printed {
+                return error;
+            }
+        }
+        std::future::pending().await
+    }
 }
 
 /// Whoever serves says that others can read its secrets; a client of another process has nothing to do with it.

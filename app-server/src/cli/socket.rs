@@ -18,12 +18,13 @@ use skein_app_server::home::doorway::Doorway;
 use skein_app_server::home::{HomePaths, UNIX};
 use skein_app_server::policy;
 use tokio::io::{AsyncWriteExt, copy, copy_bidirectional, stdin, stdout};
+use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime;
 
 use super::app_server::{Others, Place};
-use super::serve::{self, Signals, Start, stopped};
-use super::{client, home, out, print_line};
+use super::serve::{self, Announcement, Signals, Start, stopped};
+use super::{client, home, out};
 
 /// The path in `unix://PATH`, or that there is none; `None` for another kind of address.
 pub(super) fn named(listen: &str) -> Option<Option<PathBuf>> {
@@ -56,39 +57,45 @@ async fn serve_at(path: Option<PathBuf>, mut place: Place) -> anyhow::Result<()>
     drop(place.stream().await?);
     place.settings_hold()?;
     let address = format!("{UNIX}{}", door.path().display());
-    print_line(&ready(&address, place.home()))?;
+    let mut announced = Announcement::print(ready(&address, place.home()))?;
     let mut relays = FuturesUnordered::new();
-    loop {
+    let served = loop {
         let visitor = tokio::select! {
             accepted = listener.accept() => accepted,
             // The end of one relay says nothing about the others.
             Some(()) = relays.next() => continue,
-            () = stopped(&mut signals, place.server()) => break,
+            error = announced.failed() => break Err(error),
+            () = stopped(&mut signals, place.server()) => break Ok(()),
         };
-        let visitor = match visitor {
-            Ok((visitor, _)) => visitor,
-            Err(error) => {
-                tracing::error!(%error, "no socket can be accepted; trying again");
-                tokio::time::sleep(policy::ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
+        let Some(visitor) = taken(visitor).await else { continue };
         let link = tokio::select! {
             link = place.stream() => link,
-            () = stopped(&mut signals, None) => break,
+            () = stopped(&mut signals, None) => break Ok(()),
         };
         match link {
             Ok(link) => relays.push(relay(visitor, link)),
             Err(error) => tracing::warn!("a connection is closed: {error:#}"),
         }
-    }
+    };
     // Nobody new; those who are here are told goodbye by the server, if it ends with this process.
     drop((listener, door));
     if let Some(server) = place.server() {
         let goodbyes = async { while relays.next().await.is_some() {} };
         tokio::join!(serve::stop(server, &mut signals), goodbyes);
     }
-    Ok(())
+    served
+}
+
+/// The connection that was accepted. After an error it waits a moment: the next try would fail, too.
+async fn taken(accepted: io::Result<(UnixStream, SocketAddr)>) -> Option<UnixStream> {
+    match accepted {
+        Ok((visitor, _)) => Some(visitor),
+        Err(error) => {
+            tracing::error!(%error, "no socket can be accepted; trying again");
+            tokio::time::sleep(policy::ACCEPT_PAUSE).await;
+            None
+        }
+    }
 }
 
 fn open(path: Option<&Path>, home: &Path) -> anyhow::Result<Doorway> {

@@ -119,6 +119,7 @@ row!(descriptors_for_one_helper, limits::descriptors(96), Works);
 row!(standard_streams_that_are_closed, standard_streams::closed, Works);
 row!(nobody_reads_stdout_any_more, standard_streams::stdout_gone, Works);
 row!(nobody_reads_stderr_any_more, standard_streams::stderr_gone, Works);
+row!(a_stdout_that_is_full, standard_streams::stdout_full, Works);
 row!(
     a_stdout_on_a_full_disk,
     standard_streams::stdout_on_a_full_disk,

@@ -24,6 +24,11 @@ pub async fn stderr_full(place: &mut Place) -> Result<Tried> {
     Ok(Tried::Yes)
 }
 
+pub async fn stdout_full(place: &mut Place) -> Result<Tried> {
+    place.stdout = Reader::Idle;
+    Ok(Tried::Yes)
+}
+
 pub async fn stdout_on_a_full_disk(place: &mut Place) -> Result<Tried> {
     place.serve_through = shell("exec >/dev/full");
     Ok(Tried::Yes)
