@@ -28,6 +28,7 @@ pub mod reindex;
 pub mod reload;
 pub mod repair;
 pub mod rollout;
+pub mod room;
 pub mod router;
 pub mod search;
 pub mod server;

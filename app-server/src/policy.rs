@@ -71,6 +71,11 @@ pub const DESCRIPTORS_RESERVE: u64 = 16;
 pub const DESCRIPTORS_LOW: u64 = 64;
 /// Descriptors that a helper takes while it starts; 5 of them stay. Origin: counted: 6 of pipes, 2 of a pair of sockets, 4 of the start.
 pub const HELPER_DESCRIPTORS: u64 = 12;
+/// Descriptors that a server may have at least. Origin: counted: 15 are open when it accepts; the reserve for files, a helper that starts, and
+/// connections for as many again.
+pub const DESCRIPTORS_NEEDED: u64 = 64;
+/// Threads that a server needs beside one for each processor. Origin: measured; with 12 of them the index opened late and ends were cut off.
+pub const THREADS_NEEDED: usize = 16;
 /// Threads that are unloaded at one look at the memory. Origin: guess; a few, so that the next look sees what it helped.
 pub const SQUEEZE_AT_ONCE: usize = 4;
 /// Bytes by which memory falls at least when threads that were unloaded for it have helped. Origin: guess; less is noise.

@@ -29,6 +29,23 @@ pub fn thread(name: &'static str, work: impl FnOnce() + Send + 'static) -> io::R
     std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
 }
 
+/// Has so many threads at the same moment, and waits for their end.
+///
+/// # Errors
+/// How many there were when the system refused the next one, and what it said.
+pub fn threads_at_once(count: usize) -> Result<(), (usize, io::Error)> {
+    let (end, ends) = std::sync::mpsc::sync_channel::<()>(1);
+    let ends = std::sync::Mutex::new(ends);
+    std::thread::scope(|scope| {
+        // The first waits for the end of the channel, and the others for the first.
+        let wait = || drop(ends.lock().map(|ends| ends.recv()));
+        let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, wait).map(drop);
+        let started = (0..count).try_for_each(|at| spawn(at).map_err(|error| (at, error)));
+        drop(end);
+        started
+    })
+}
+
 /// The bounded pools of threads that may block. One slow kind of work cannot starve another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pool {

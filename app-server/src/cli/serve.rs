@@ -9,7 +9,7 @@ use clap::Args;
 use nix::sys::signal::{self as signals, SaFlags, SigAction, SigHandler, SigSet, sigaction};
 use skein_app_server::config::{Config, Flags, STDIO};
 use skein_app_server::telemetry::{self, Stderr};
-use skein_app_server::{Server, StartError, tasks};
+use skein_app_server::{Server, StartError, room, tasks};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -49,6 +49,7 @@ pub struct Start {
 impl Start {
     /// The settings of this start; what is odd in them is in the log.
     pub fn load(self, listen: Option<String>) -> anyhow::Result<Config> {
+        room::look()?;
         let config = Config::load(&self.flags(listen))
             .map_err(|errors| anyhow::anyhow!("these settings cannot be used:\n{errors}"))?;
         for warning in &config.warnings {

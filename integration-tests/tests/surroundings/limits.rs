@@ -1,5 +1,7 @@
 //! What a process may have.
 
+use std::ffi::OsString;
+
 use anyhow::Result;
 
 use super::place::{Place, Tried};
@@ -26,5 +28,13 @@ pub fn descriptors(most: u64) -> impl AsyncFnOnce(&mut Place) -> Result<Tried> {
     async move |place: &mut Place| {
         place.after(&format!("ulimit -n {most}"));
         Ok(Tried::Yes)
+    }
+}
+
+/// Root has as many as there are.
+pub fn threads(most: u64) -> impl AsyncFnOnce(&mut Place) -> Result<Tried> {
+    async move |place: &mut Place| {
+        place.through = ["prlimit", &format!("--nproc={most}"), "--"].map(OsString::from).to_vec();
+        place.without_privileges().await
     }
 }

@@ -114,6 +114,8 @@ row!(files_of_two_megabytes_at_most, limits::files_of_2_mb, Works);
 row!(files_of_a_few_bytes_at_most, limits::files_of_512_bytes, RefusesTurns(&["File too large"]));
 row!(files_without_content, limits::files_of_nothing, Refuses(1, &["/lock", "File too large"]));
 row!(descriptors_for_one_helper, limits::descriptors(96), Works);
+row!(too_few_descriptors, limits::descriptors(16), Refuses(1, &["16 files", "ulimit -Hn"]));
+row!(too_few_threads, limits::threads(4), Refuses(1, &["threads", "ulimit -u"]));
 
 // Standard streams.
 row!(standard_streams_that_are_closed, standard_streams::closed, Works);

@@ -1,0 +1,69 @@
+//! Whether a server has room to start: with fewer descriptors or threads, pieces of it fail later and one at a time, or the runtime panics.
+
+use std::io;
+
+use rustix::process::{Resource, getrlimit};
+
+use crate::{policy, tasks};
+
+/// What there is too little of.
+#[derive(Debug, thiserror::Error)]
+pub enum NoRoom {
+    /// Descriptors.
+    #[error(
+        "this process may have {most} files open, and a server needs {}; raise the hard limit (ulimit -Hn)",
+        policy::DESCRIPTORS_NEEDED
+    )]
+    Descriptors {
+        /// The hard limit.
+        most: u64,
+    },
+    /// Threads.
+    #[error(
+        "a server needs {needed} threads, and the system refuses them after {started}; raise the limit of processes (ulimit -u, or \
+         pids.max of the cgroup)"
+    )]
+    Threads {
+        /// How many could be started.
+        started: usize,
+        /// How many are needed.
+        needed: usize,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Looks whether the system lets this process have what a server needs. Takes about a millisecond.
+///
+/// # Errors
+/// [`NoRoom`].
+pub fn look() -> Result<(), NoRoom> {
+    match getrlimit(Resource::Nofile).maximum {
+        Some(most) if most < policy::DESCRIPTORS_NEEDED => return Err(NoRoom::Descriptors { most }),
+        Some(_) | None => {}
+    }
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let needed = workers.saturating_add(policy::THREADS_NEEDED);
+    let refused = |(started, source)| NoRoom::Threads { started, needed, source };
+    tasks::threads_at_once(needed).map_err(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_here() {
+        look().unwrap();
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_the_way_out() {
+        let few = NoRoom::Descriptors { most: 16 }.to_string();
+        assert!(few.contains("16 files") && few.contains("ulimit -Hn"), "{few}");
+        let source = io::ErrorKind::WouldBlock.into();
+        let few = NoRoom::Threads { started: 3, needed: 20, source }.to_string();
+        assert!(few.contains("20 threads") && few.contains("ulimit -u"), "{few}");
+    }
+}
