@@ -18,6 +18,7 @@ use tokio::runtime;
 use super::bridge::{Bridge, Ended, Whose};
 use super::client;
 use super::home_alone;
+use super::out::causes;
 use super::serve::{self, Serve, Signals, Start, stopped};
 use super::socket::{self, Proxy};
 
@@ -230,7 +231,7 @@ impl Place {
         }
         match self.start.clone().load(Some(STDIO.to_owned())) {
             Ok(config) => self.config = config,
-            Err(error) => tracing::warn!("the settings of the start stay in force: {error:#}"),
+            Err(error) => tracing::warn!("the settings of the start stay in force: {}", causes(&error)),
         }
     }
 

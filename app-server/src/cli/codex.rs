@@ -14,6 +14,7 @@ use skein_app_server::home::codex_home;
 use skein_app_server::telemetry;
 
 use super::app_server::{self, AppServer};
+use super::out::causes;
 use super::print_line;
 use super::serve::Start;
 
@@ -132,7 +133,7 @@ impl Asked {
         telemetry::start_in_lines();
         let spoken = AppServer::new(self.listen, start, self.command).speak();
         Ok(spoken.unwrap_or_else(|error| {
-            tracing::error!("{error:#}");
+            tracing::error!("{}", causes(&error));
             ExitCode::FAILURE
         }))
     }

@@ -14,6 +14,7 @@ use skein_app_server::fsck::{self, Gc, Mend, Order, Told};
 use skein_app_server::telemetry::{self, Stderr};
 use skein_protocol::ids::ThreadId;
 
+use super::out::causes;
 use super::{home, print_line, say};
 
 /// The exit code when the check could not be made.
@@ -48,7 +49,7 @@ impl Fsck {
         match self.check().await {
             Ok(summary) => ExitCode::from(summary.exit_code()),
             Err(error) => {
-                say(format_args!("{error:#}"));
+                say(causes(&error));
                 ExitCode::from(OPERATIONAL)
             }
         }

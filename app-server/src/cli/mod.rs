@@ -33,7 +33,7 @@ use skein_app_server::config;
 use skein_protocol::methods::{SkeinHelpersList, SkeinStatus};
 use tokio::runtime;
 
-use out::{print_line, print_lines, say};
+use out::{causes, print_line, print_lines, say};
 
 /// A websocket app-server that owns the life of threads (conversations with an agent).
 #[derive(Debug, Parser)]
@@ -138,7 +138,7 @@ pub fn run(cli: Cli) -> ExitCode {
 /// The exit code of what was done; says on stderr why it could not be.
 pub fn code(done: anyhow::Result<ExitCode>) -> ExitCode {
     done.unwrap_or_else(|error| {
-        say(format_args!("{error:#}"));
+        say(causes(&error));
         ExitCode::FAILURE
     })
 }

@@ -45,6 +45,19 @@ pub fn print_error(text: &str) {
     telemetry::write(&lines(text));
 }
 
+/// An error with its causes. A cause that the words before it name already is left out.
+pub fn causes(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
+}
+
 /// A path as JSON shows it, which has no word for bytes that are no text.
 pub fn path(path: &Path) -> String {
     path.to_string_lossy().into_owned()
@@ -157,6 +170,13 @@ mod tests {
             EVIL,
             "it says the same"
         );
+    }
+
+    #[test]
+    fn an_error_says_each_of_its_causes_once() {
+        let told = anyhow::anyhow!("no space").context("a/lock: no space; make room").context("it failed");
+        assert_eq!(causes(&told), "it failed: a/lock: no space; make room");
+        assert_eq!(causes(&anyhow::anyhow!("no space").context("a/lock")), "a/lock: no space");
     }
 
     #[test]

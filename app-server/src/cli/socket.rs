@@ -74,7 +74,7 @@ async fn serve_at(path: Option<PathBuf>, mut place: Place) -> anyhow::Result<()>
         };
         match link {
             Ok(link) => relays.push(relay(visitor, link)),
-            Err(error) => tracing::warn!("a connection is closed: {error:#}"),
+            Err(error) => tracing::warn!("a connection is closed: {}", out::causes(&error)),
         }
     };
     // Nobody new; those who are here are told goodbye by the server, if it ends with this process.

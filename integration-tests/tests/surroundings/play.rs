@@ -150,9 +150,11 @@ fn has(said: &str, words: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// No program may panic.
+/// No program may panic, and an error says each cause once.
 fn speaks_well(said: &str) -> Result<()> {
     ensure!(!said.contains("panicked"), "a panic: {said}");
+    let twice = said.lines().find(|line| line.matches("(os error").count() > 1);
+    ensure!(twice.is_none(), "a cause is said twice: {twice:?}");
     Ok(())
 }
 

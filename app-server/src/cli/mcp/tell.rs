@@ -8,6 +8,7 @@ use skein_protocol::methods::ConfigMcpServerReload;
 use skein_protocol::table::Method;
 
 use super::super::client::Client;
+use super::super::out::causes;
 
 /// What is said where the settings file was closed to others.
 pub const CLOSED: &str = "; only you can read the settings now, as they have secrets";
@@ -38,7 +39,7 @@ pub async fn reload(home: &Path) -> Told {
     };
     match asked.await {
         Ok(()) => Told::Reloaded(holder.pid),
-        Err(error) => Told::Not(holder.pid, format!("{error:#}")),
+        Err(error) => Told::Not(holder.pid, causes(&error)),
     }
 }
 
