@@ -93,7 +93,7 @@ pub(super) fn take(paths: &HomePaths) -> Result<Flock<File>, HomeError> {
         .custom_flags(no_surprises())
         .open(&path)
         .and_then(only_regular)
-        .map_err(|source| fault(&path, source))?;
+        .map_err(|source| fault(&path, behind_a_link(source)))?;
     let mut looks = 0;
     loop {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -110,6 +110,14 @@ pub(super) fn take(paths: &HomePaths) -> Result<Flock<File>, HomeError> {
         looks += 1;
         std::thread::sleep(policy::HOME_LOOK);
     }
+}
+
+/// The lock is opened through no link; the system's own words for that are of too many of them.
+fn behind_a_link(error: io::Error) -> io::Error {
+    if error.raw_os_error() != Some(Errno::ELOOP as i32) {
+        return error;
+    }
+    io::Error::new(io::ErrorKind::InvalidInput, "it is a link; move it away")
 }
 
 /// Who has the home now, without touching the lock; `None` when nobody has, or the system does not tell.

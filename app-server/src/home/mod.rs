@@ -66,7 +66,7 @@ pub enum HomeError {
     #[error("no home folder: set SKEIN_HOME, or say --home")]
     Unset,
     /// A file or folder of the home cannot be used.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}{}", path.display(), way_out(source))]
     Io {
         /// What was tried.
         path: PathBuf,
@@ -131,6 +131,8 @@ impl Home {
         for folder in [paths.threads(), paths.open_markers()] {
             make_folder(&folder)?;
         }
+        // Without it no thread could be saved: each is looked for there first.
+        leads_somewhere(&paths.archived())?;
         link_archive(&paths);
         // What a server that was killed left behind names nobody any more.
         remove_if_there(&paths.server_json())?;
@@ -305,6 +307,18 @@ fn fault(path: &Path, source: io::Error) -> HomeError {
     HomeError::Io { path: path.to_owned(), source }
 }
 
+/// What a person can do about it, as the end of a sentence.
+fn way_out(error: &io::Error) -> &'static str {
+    let is = |kinds: &[io::ErrorKind]| kinds.contains(&error.kind());
+    if is(&[io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::PermissionDenied]) {
+        "; let this user write there, or name another home (--home)"
+    } else if is(&[io::ErrorKind::FileTooLarge]) {
+        "; raise the limit for the size of files (ulimit -f)"
+    } else {
+        ""
+    }
+}
+
 /// The root, with its missing parents. A folder that was there is made private only where it is certainly ours:
 /// somebody may have named their own home by mistake.
 pub(crate) fn make_root(root: &Path) -> Result<(), HomeError> {
@@ -350,8 +364,19 @@ pub(crate) fn make_folder(folder: &Path) -> Result<(), HomeError> {
     match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            leads_somewhere(folder)?;
+            Err(fault(folder, io::Error::new(error.kind(), "it is not a folder; move it away")))
+        }
         Err(source) => Err(fault(folder, source)),
     }
+}
+
+/// Refuses a link that leads to nothing: its disk may not be mounted.
+fn leads_somewhere(folder: &Path) -> Result<(), HomeError> {
+    let Some(lost) = lost_link(folder) else { return Ok(()) };
+    let text = format!("{lost}; make that folder, or remove the link");
+    Err(fault(folder, io::Error::new(io::ErrorKind::NotFound, text)))
 }
 
 fn sync_folder(folder: &Path) -> Result<(), HomeError> {

@@ -103,6 +103,23 @@ fn a_lock_that_is_no_file_is_refused() {
 }
 
 #[test]
+fn a_link_to_nothing_in_the_place_of_a_folder_is_named_with_the_way_out() {
+    for folder in ["", "threads", "archived", "open"] {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        if !folder.is_empty() {
+            fs::create_dir(&home).unwrap();
+        }
+        let link = if folder.is_empty() { home.clone() } else { home.join(folder) };
+        symlink("nowhere", &link).unwrap();
+        let error = Home::open(&home).unwrap_err().to_string();
+        let says = format!("{}: it is a link to nowhere, which is not there; make that", link.display());
+        assert!(error.starts_with(&says), "{error}");
+        assert!(link.is_symlink() && !link.exists(), "{folder:?} is left as it was");
+    }
+}
+
+#[test]
 fn a_folder_that_is_not_ours_keeps_its_mode() {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();

@@ -49,14 +49,22 @@ row!(an_ordinary_home, homes::ordinary, Works);
 row!(a_home_that_is_not_there_yet, homes::missing, Works);
 row!(a_home_by_a_relative_path, homes::relative, Works);
 row!(a_home_behind_a_link, homes::behind_a_link, Works);
-row!(a_home_behind_a_link_to_nothing, homes::behind_a_link_to_nothing, Refuses(1, &["/home", "File exists"]));
+row!(
+    a_home_behind_a_link_to_nothing,
+    homes::behind_a_link_to_nothing,
+    Refuses(1, &["/home: it is a link to nowhere, which is not there; make that folder"])
+);
 row!(a_home_that_is_a_file, homes::a_file, Refuses(1, &["/home/config.toml", "Not a directory"]));
 row!(a_home_whose_path_is_not_utf8, homes::not_utf8, Works);
 row!(a_home_whose_path_has_a_space_and_a_line_feed, homes::with_a_line_feed, Works);
 row!(a_home_whose_path_is_too_long_for_a_socket, homes::too_long_for_a_socket, Works);
 row!(a_home_that_everybody_may_write, homes::open_to_all, Works);
 row!(a_home_on_another_file_system, homes::on_another_file_system, Works);
-row!(a_home_on_a_read_only_file_system, homes::read_only, Refuses(1, &["/lock", "Read-only file system"]));
+row!(
+    a_home_on_a_read_only_file_system,
+    homes::read_only,
+    Refuses(1, &["/lock", "Read-only file system", "name another home"])
+);
 row!(a_home_behind_a_folder_of_another_user, homes::of_another_user, Refuses(1, &[play::DENIED]));
 
 // Folders in the home.
@@ -65,19 +73,31 @@ row!(threads_behind_a_link_to_another_file_system, folders::threads_linked_elsew
 row!(archived_threads_behind_a_link_to_another_file_system, folders::archive_linked_elsewhere, Works);
 row!(threads_on_a_file_system_of_their_own, folders::threads_mounted, Works);
 row!(archived_threads_on_a_file_system_of_their_own, folders::archive_mounted, Works);
-row!(threads_behind_a_link_to_nothing, folders::threads_behind_a_lost_link, Refuses(1, &["/home/threads"]));
-row!(threads_that_are_a_file, folders::threads_a_file, Refuses(1, &["/home/threads"]));
+row!(
+    threads_behind_a_link_to_nothing,
+    folders::threads_behind_a_lost_link,
+    Refuses(1, &["/home/threads: it is a link to nowhere, which is not there; make that folder"])
+);
+row!(
+    threads_that_are_a_file,
+    folders::threads_a_file,
+    Refuses(1, &["/home/threads: it is not a folder; move it away"])
+);
 row!(
     archived_threads_behind_a_link_to_nothing,
     folders::archive_behind_a_lost_link,
-    RefusesTurns(&["/home/archived"])
+    Refuses(1, &["/home/archived: it is a link to nowhere, which is not there; make that folder"])
 );
 row!(
     threads_on_a_read_only_file_system,
     folders::threads_read_only,
     RefusesTurns(&["Read-only file system"])
 );
-row!(a_lock_behind_a_link, folders::lock_behind_a_link, Refuses(1, &["/home/lock"]));
+row!(
+    a_lock_behind_a_link,
+    folders::lock_behind_a_link,
+    Refuses(1, &["/home/lock: it is a link; move it away"])
+);
 row!(
     settings_behind_a_link_to_nothing,
     folders::settings_behind_a_lost_link,
@@ -112,7 +132,7 @@ row!(
 // Limits.
 row!(files_of_two_megabytes_at_most, limits::files_of_2_mb, Works);
 row!(files_of_a_few_bytes_at_most, limits::files_of_512_bytes, RefusesTurns(&["File too large"]));
-row!(files_without_content, limits::files_of_nothing, Refuses(1, &["/lock", "File too large"]));
+row!(files_without_content, limits::files_of_nothing, Refuses(1, &["/lock", "File too large", "ulimit -f"]));
 row!(descriptors_for_one_helper, limits::descriptors(96), Works);
 row!(too_few_descriptors, limits::descriptors(16), Refuses(1, &["16 files", "ulimit -Hn"]));
 row!(too_few_threads, limits::threads(4), Refuses(1, &["threads", "ulimit -u"]));
