@@ -72,6 +72,17 @@ impl DiskKind {
         let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
         if full.contains(&error.kind()) { Self::Full } else { Self::Io }
     }
+
+    /// The beginning of a sentence that ends with `error`.
+    fn reason(self, error: &io::Error) -> &'static str {
+        match self {
+            Self::Full if error.kind() == io::ErrorKind::FileTooLarge => {
+                "its file may not grow (ulimit -f, or the file system): "
+            }
+            Self::Full => "the disk is full: ",
+            Self::Io => "",
+        }
+    }
 }
 
 /// Why nothing was appended, or why that is not known.
@@ -104,7 +115,7 @@ pub enum AppendError {
         reason: String,
     },
     /// The disk refused. None of these records counts; the same call may be made again when the disk is well.
-    #[error("thread {thread} cannot be saved: {}{source}", if *kind == DiskKind::Full { "the disk is full: " } else { "" })]
+    #[error("thread {thread} cannot be saved: {}{source}", kind.reason(source))]
     Disk {
         /// The thread.
         thread: ThreadId,

@@ -131,7 +131,11 @@ row!(
 
 // Limits.
 row!(files_of_two_megabytes_at_most, limits::files_of_2_mb, Works);
-row!(files_of_a_few_bytes_at_most, limits::files_of_512_bytes, RefusesTurns(&["File too large"]));
+row!(
+    files_of_a_few_bytes_at_most,
+    limits::files_of_512_bytes,
+    RefusesTurns(&["its file may not grow (ulimit -f", "File too large"])
+);
 row!(files_without_content, limits::files_of_nothing, Refuses(1, &["/lock", "File too large", "ulimit -f"]));
 row!(descriptors_for_one_helper, limits::descriptors(96), Works);
 row!(too_few_descriptors, limits::descriptors(16), Refuses(1, &["16 files", "ulimit -Hn"]));
