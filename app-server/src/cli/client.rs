@@ -8,7 +8,7 @@ use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use nix::unistd::geteuid;
 use serde_json::value::RawValue;
 use skein_app_server::home::socket::Reach;
-use skein_app_server::home::{Home, HomePaths, SERVE, UNIX, holder};
+use skein_app_server::home::{Home, HomeError, HomePaths, SERVE, UNIX, holder};
 use skein_app_server::policy::CLIENT_HANDSHAKE;
 use skein_protocol::envelope::{self, Incoming};
 use skein_protocol::error::WireError;
@@ -209,6 +209,11 @@ fn silence(paths: &HomePaths) -> String {
     match Home::read_server_json(paths.root()) {
         Ok(Some(gone)) => {
             format!("no server is running on {home}: process {} that served it has ended; {start}", gone.pid)
+        }
+        Err(HomeError::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
+            format!(
+                "this user cannot see whether a server is running on {home}; ask as the owner of the home"
+            )
         }
         Ok(None) | Err(_) => format!("no server is running on {home}; {start}"),
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use skein_protocol::ids::ThreadId;
 
-use crate::home::{HomeError, HomePaths, Idle};
+use crate::home::{HomeError, HomePaths, Idle, existing};
 use crate::index::IndexError;
 use crate::rollout::Shelf;
 use crate::rollout::file::FileStore;
@@ -132,8 +132,8 @@ pub async fn run(
 ) -> Result<Summary, FsckError> {
     let home = std::path::absolute(home).unwrap_or_else(|_| home.to_owned());
     let paths = HomePaths::new(&home);
-    if !paths.threads().is_dir() && !paths.lock().is_file() {
-        return Err(HomeError::NoHome(home).into());
+    if !paths.lock().is_file() {
+        existing(&home)?;
     }
     let idle = match Idle::keep(&home) {
         Ok(idle) => Some(idle),

@@ -253,10 +253,20 @@ pub fn lost_link(path: &Path) -> Option<LostLink> {
 /// The places of a home that is there.
 ///
 /// # Errors
-/// [`HomeError::NoHome`] when it has no folder of threads.
+/// [`HomeError::NoHome`] when it has no folder of threads, [`HomeError::Io`] when this user cannot see that.
 pub fn existing(root: &Path) -> Result<HomePaths, HomeError> {
     let paths = HomePaths::new(root);
-    if paths.threads().is_dir() { Ok(paths) } else { Err(HomeError::NoHome(root.to_owned())) }
+    let threads = paths.threads();
+    match fs::metadata(&threads) {
+        Ok(seen) if seen.is_dir() => Ok(paths),
+        Ok(_) => Err(HomeError::NoHome(root.to_owned())),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            leads_somewhere(&threads)?;
+            leads_somewhere(root)?;
+            Err(HomeError::NoHome(root.to_owned()))
+        }
+        Err(source) => Err(fault(&threads, source)),
+    }
 }
 
 /// Who has the home, and what to do about it.

@@ -117,6 +117,9 @@ fn a_link_to_nothing_in_the_place_of_a_folder_is_named_with_the_way_out() {
         assert!(error.starts_with(&says), "{error}");
         assert!(link.is_symlink() && !link.exists(), "{folder:?} is left as it was");
     }
+    let dir = tempfile::tempdir().unwrap();
+    symlink("nowhere", dir.path().join("threads")).unwrap();
+    assert!(existing(dir.path()).unwrap_err().to_string().contains("it is a link to nowhere"));
 }
 
 #[test]

@@ -119,7 +119,19 @@ async fn refuses(place: &Place, code: i32, words: &[&str]) -> Result<()> {
     let (ended, said) = tokio::time::timeout(PATIENCE, ends).await.context("app-server goes on")??;
     has(&said, words)?;
     ensure!(ended == Some(code), "app-server has ended with {ended:?}: {said}");
-    speaks_well(&said)
+    speaks_well(&said)?;
+    if words.contains(&DENIED) { nothing_is_guessed(place).await } else { Ok(()) }
+}
+
+/// What may not be seen is not said to be missing.
+async fn nothing_is_guessed(place: &Place) -> Result<()> {
+    for command in ["status", "fsck", "reindex"] {
+        let done = run(place, &[OsStr::new(command)]).await?;
+        let said = String::from_utf8_lossy(&done.stderr);
+        let guesses = ["is no home", "no server is running"].iter().any(|guess| said.contains(guess));
+        ensure!(!done.status.success() && said.contains(DENIED) && !guesses, "{command}: {said}");
+    }
+    Ok(())
 }
 
 /// The server ends by itself, also after it has accepted.
