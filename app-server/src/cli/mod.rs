@@ -29,6 +29,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use nix::sys::stat::{Mode, umask};
 use skein_app_server::config;
 use skein_protocol::methods::{SkeinHelpersList, SkeinStatus};
 use tokio::runtime;
@@ -111,6 +112,7 @@ pub fn end(error: &clap::Error, code: i32) -> ! {
 
 /// Does what was asked, and says on stderr why it could not.
 pub fn run(cli: Cli) -> ExitCode {
+    own_files();
     let well = |()| ExitCode::SUCCESS;
     let done = match cli.command {
         Command::Serve(serve) => serve.run(),
@@ -133,6 +135,12 @@ pub fn run(cli: Cli) -> ExitCode {
         }
     };
     code(done)
+}
+
+/// Lets this user read and write every file and folder that this program makes, whatever the umask says. It keeps others out as before.
+fn own_files() {
+    let found = umask(Mode::empty());
+    umask(found.difference(Mode::S_IRWXU));
 }
 
 /// The exit code of what was done; says on stderr why it could not be.

@@ -116,6 +116,7 @@ row!(
     Refuses(1, &["no home folder: set SKEIN_HOME, or say --home"])
 );
 row!(a_umask_of_nothing, variables::open_umask, Works);
+row!(a_umask_of_everything, variables::closed_umask, Works);
 
 // The system.
 row!(

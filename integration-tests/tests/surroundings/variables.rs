@@ -38,3 +38,9 @@ pub async fn open_umask(place: &mut Place) -> Result<Tried> {
     place.after("umask 0");
     Ok(Tried::Yes)
 }
+
+/// Not even the owner may use what programs make. Root may.
+pub async fn closed_umask(place: &mut Place) -> Result<Tried> {
+    place.after("umask 777");
+    place.without_privileges().await
+}
