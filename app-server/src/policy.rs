@@ -24,6 +24,10 @@ pub const INDEX_THREADS: usize = 4;
 /// Threads that may look through rollouts for a text at once. Origin: guess; a search takes a whole core, so few of them leave
 /// cores to others.
 pub const SEARCH_THREADS: usize = 2;
+/// Threads that may make large answers at once. Origin: guess; each takes a whole core for some tens of milliseconds.
+pub const ANSWER_THREADS: usize = 2;
+/// Bytes of an answer that is made at once; a larger one is made on such a thread. Origin: guess; so many take some 0.1 ms.
+pub const ANSWER_AT_ONCE: usize = 64 << 10;
 /// Threads that make the text index at once: it writes one file.
 pub const TEXTS_THREADS: usize = 1;
 

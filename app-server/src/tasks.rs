@@ -65,6 +65,8 @@ pub enum Pool {
     Inputs,
     /// Looking around in the directories of threads.
     Context,
+    /// Making large answers.
+    Answers,
 }
 
 /// Starts tasks and waits for their end. Clones share one tracker.
@@ -80,6 +82,7 @@ pub struct Tasks {
     processes: Arc<Semaphore>,
     inputs: Arc<Semaphore>,
     context: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
     #[cfg(test)]
     inline: Option<Arc<AtomicBool>>,
 }
@@ -105,6 +108,7 @@ impl Tasks {
             processes: Arc::new(Semaphore::new(policy::PROCESSES_THREADS)),
             inputs: Arc::new(Semaphore::new(policy::INPUT_THREADS)),
             context: Arc::new(Semaphore::new(policy::CONTEXT_THREADS)),
+            answers: Arc::new(Semaphore::new(policy::ANSWER_THREADS)),
             #[cfg(test)]
             inline: None,
         }
@@ -153,6 +157,7 @@ impl Tasks {
             Pool::Processes => &self.processes,
             Pool::Inputs => &self.inputs,
             Pool::Context => &self.context,
+            Pool::Answers => &self.answers,
         };
         // The semaphore is never closed; were it, the work would merely run unbounded.
         let permit = Arc::clone(threads).acquire_owned().await.ok();

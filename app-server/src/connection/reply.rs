@@ -10,6 +10,11 @@ use skein_protocol::ids::{ConnectionId, RequestId};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::outbox::{Frame, Outbox};
+use crate::policy;
+use crate::tasks::{Pool, Tasks};
+
+#[cfg(test)]
+mod tests;
 
 /// Whom to answer, and under which id.
 #[derive(Debug)]
@@ -103,7 +108,7 @@ impl<R: Serialize> Reply<R> {
     }
 
     /// Serialises the answer, or an error when it is above this many bytes.
-    pub fn prepare_within(
+    fn prepare_within(
         self,
         most_bytes: usize,
         response: &R,
@@ -111,6 +116,27 @@ impl<R: Serialize> Reply<R> {
     ) -> Answer {
         let answer = self.prepare(response);
         if answer.frame.len() > most_bytes { answer.replace_with(&too_large()) } else { answer }
+    }
+
+    /// Answers now when the answer is short. A large one is made on a thread of a pool: meanwhile the caller's thread serves others.
+    /// Above `most_bytes` it is an error.
+    pub async fn send_within(
+        self,
+        tasks: &Tasks,
+        most_bytes: usize,
+        response: R,
+        too_large: impl FnOnce() -> WireError + Send + 'static,
+    ) where
+        R: Send + 'static,
+    {
+        let short = policy::ANSWER_AT_ONCE.min(most_bytes);
+        let frame = self.address.as_ref().and_then(|to| envelope::short_response(&to.id, &response, short));
+        if let Some(frame) = frame {
+            return self.hold(frame.into()).send();
+        }
+        let large = move || self.prepare_within(most_bytes, &response, too_large).send();
+        // A panic is logged, and the reply that it drops answers with an error.
+        tasks.blocking("large answer", Pool::Answers, large).await.ok();
     }
 
     /// Serialises an error, to be sent later.

@@ -18,8 +18,8 @@ use crate::rollout::ReadError;
 use crate::router::errors;
 use crate::services::Services;
 use crate::thread::error::ThreadError;
-use crate::thread::history::History;
 use crate::thread::history::read::{Enough, Stretch, Turns};
+use crate::thread::history::{History, json_bytes};
 use crate::thread::pages::{self, PageError, Shown, Wanted};
 use crate::thread::snapshot::Snapshot;
 
@@ -139,7 +139,13 @@ pub(super) async fn all_turns(
     if stretch.more {
         return Ok(None);
     }
-    Ok(pages::all_within(stretch.turns.into_iter().map(|held| held.turn).collect(), pages::room(most)))
+    let ended = stretch.turns.len().saturating_sub(1);
+    let sized = stretch.turns.into_iter().enumerate().map(|(number, held)| {
+        // Turns that have ended were counted when they were read; the last one may be shown otherwise.
+        let bytes = if number < ended { held.json_bytes() } else { json_bytes(&held.turn) };
+        (held.turn, bytes)
+    });
+    Ok(pages::all_within(sized, pages::room(most)))
 }
 
 /// Makes the last turn what the page shows of it, where it may still be going on.

@@ -124,12 +124,12 @@ impl Router {
                 Err(error) => return reply.err(&error),
             };
             let tasks = connection.services.tasks.clone();
-            let answer = handler(Arc::clone(connection), params);
+            let (answer, pools) = (handler(Arc::clone(connection), params), tasks.clone());
             let job = async move {
                 match answer.await {
                     Ok(response) => {
-                        let too_large = || errors::page_too_large(M::INFO.wire, &about, most);
-                        reply.prepare_within(most, &response, too_large).send();
+                        let too_large = move || errors::page_too_large(M::INFO.wire, &about, most);
+                        reply.send_within(&pools, most, response, too_large).await;
                     }
                     Err(error) => reply.err(&about.explain(error)),
                 }

@@ -31,8 +31,8 @@ pub fn fit(turn: Turn, most: usize) -> Turn {
 
 /// The turns in `most` bytes together, or none. A turn that has more than half of that is cut.
 #[must_use]
-pub fn all_within(mut turns: Vec<Turn>, most: usize) -> Option<Vec<Turn>> {
-    let mut sizes: Vec<usize> = turns.iter().map(json_bytes).collect();
+pub fn all_within(turns: impl IntoIterator<Item = (Turn, usize)>, most: usize) -> Option<Vec<Turn>> {
+    let (mut turns, mut sizes): (Vec<Turn>, Vec<usize>) = turns.into_iter().unzip();
     while sizes.iter().sum::<usize>() > most {
         let large = sizes.iter_mut().zip(&mut turns).max_by_key(|(size, _)| **size);
         let (size, turn) = large.filter(|(size, _)| **size > most / 2)?;
@@ -129,12 +129,17 @@ mod tests {
         }
     }
 
+    fn sized(turns: Vec<Turn>) -> impl Iterator<Item = (Turn, usize)> {
+        turns.into_iter().map(|turn| (turn.clone(), json_bytes(&turn)))
+    }
+
     #[test]
     fn only_what_takes_half_of_an_answer_is_cut() {
         let [small, large] = ["a".repeat(10), "b".repeat(MOST)].map(|text| turn(&[text]));
-        let shown = all_within(vec![small.clone(), large.clone(), small.clone(), large], MOST).unwrap();
+        let shown =
+            all_within(sized(vec![small.clone(), large.clone(), small.clone(), large]), MOST).unwrap();
         assert_eq!((shown.len(), &shown[0], &shown[2]), (4, &small, &small));
         assert!(shown.iter().map(json_bytes).sum::<usize>() <= MOST);
-        assert_eq!(all_within(vec![turn(&["c".repeat(MOST / 12)]); 9], MOST), None);
+        assert_eq!(all_within(sized(vec![turn(&["c".repeat(MOST / 12)]); 9]), MOST), None);
     }
 }
