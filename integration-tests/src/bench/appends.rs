@@ -91,17 +91,19 @@ fn disk(folder: &Path, files: usize, lasts: Duration) -> Result<f64> {
     Ok(f64::from(syncs) / began.elapsed().as_secs_f64())
 }
 
-/// One file after the other, until the end; answers the syncs.
+/// One file after the other, each at least once, until the end; answers the syncs.
 fn append_and_sync(mut files: Vec<File>, line: &[u8], until: Instant) -> io::Result<u32> {
     let mut done = 0;
-    while Instant::now() < until {
+    loop {
         for file in &mut files {
             file.write_all(line)?;
             file.sync_data()?;
             done += 1;
         }
+        if Instant::now() >= until {
+            return Ok(done);
+        }
     }
-    Ok(done)
 }
 
 /// Appends of one record each with `Keep::Power`, a second, over all threads. Their rollouts are there already.
@@ -136,13 +138,15 @@ async fn begin(store: &FileStore, term: Term) -> Result<(Lease, EventSeq)> {
     Ok((lease, head))
 }
 
-/// One thread, until the end; answers its appends.
+/// One thread, until the end; answers its appends, of which there is at least one.
 async fn writer(store: Arc<FileStore>, (lease, mut head): (Lease, EventSeq), until: Instant) -> Result<u32> {
     let mut done = 0;
-    while Instant::now() < until {
+    loop {
         head = store.append(lease, head, vec![record(head.0 + 1)], Keep::Power).await?.head;
         done += 1;
+        if Instant::now() >= until {
+            store.release(lease.thread);
+            return Ok(done);
+        }
     }
-    store.release(lease.thread);
-    Ok(done)
 }

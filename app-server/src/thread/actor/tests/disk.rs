@@ -33,6 +33,8 @@ pub struct Disk {
     move_gate: Gate,
     /// Threads whose rollouts cannot be put elsewhere.
     stuck: Mutex<BTreeSet<ThreadId>>,
+    /// Appends that have begun and not ended.
+    appending: watch::Sender<usize>,
     /// The types of all records that were written.
     written: watch::Sender<Vec<String>>,
     /// Threads whose appends are refused.
@@ -54,6 +56,7 @@ impl Disk {
             back_gate: Gate::default(),
             move_gate: Gate::default(),
             stuck: Mutex::default(),
+            appending: watch::Sender::default(),
             written: watch::Sender::default(),
             refused: Mutex::default(),
             held: Mutex::default(),
@@ -100,6 +103,12 @@ impl Disk {
 
     pub fn release_appends(&self) {
         self.append_gate.open();
+    }
+
+    /// As the kill of a server: no append begins any more, and none is under way.
+    pub async fn end_appends(&self) {
+        self.append_gate.close();
+        self.appending.subscribe().wait_for(|count| *count == 0).await.unwrap();
     }
 
     /// From now on reads from a rollout's end wait.
@@ -190,6 +199,22 @@ impl Disk {
     }
 }
 
+/// Counts for as long as it is there.
+struct Counted<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Counted<'a> {
+    fn of(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
 /// Lets everybody pass, or nobody. Who waited passes in the order in which they came, other than at a `watch`.
 #[derive(Default)]
 struct Gate {
@@ -239,6 +264,7 @@ impl RolloutStore for Disk {
         let thread = lease.thread;
         self.hold(thread);
         self.append_gate.pass().await;
+        let _appending = Counted::of(&self.appending);
         assert!(!self.write_trap.swap(false, Ordering::SeqCst), "as the test wants");
         if self.refused().contains(&thread) {
             let source = io::Error::from(io::ErrorKind::StorageFull);

@@ -134,7 +134,7 @@ impl Story {
 
     /// Kills the server, perhaps in the middle of a write to this thread, and starts the next one.
     async fn kill(&mut self, thread: ThreadId) {
-        self.bench.disk.hold_appends();
+        self.bench.disk.end_appends().await;
         match self.dice.below(3) {
             0 => self.bench.tear(thread, br#"{"v":1,"seq":999,"at":"2026-01-01T00:0"#),
             1 => self.bench.tear(thread, b"a line that is no record\n"),
