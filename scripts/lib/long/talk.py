@@ -172,13 +172,14 @@ class Talk:
         self.draw.shuffle(both)
         return both
 
-    def see(self, turn, status="completed"):
-        """Both clients see the end of a turn, and show the same of it."""
+    def see(self, turn, status="completed", why=None):
+        """Both clients see the end of a turn, with the message of its error, and show the same of it."""
         for client in (self.first, self.second):
             client.catch_up(turn)
         shown = [shape_of({**client.turns[turn], "items": list(client.turns[turn]["items"].values())}) for client in (self.first, self.second)]
         equal("what both clients show of a turn", *shown)
-        equal("the turn's end", (shown[0]["status"], self.first.turns[turn].get("error")), (status, None))
+        error = self.first.turns[turn].get("error")
+        equal("the turn's end", (shown[0]["status"], error and error["message"]), (status, why))
         return shown[0]
 
     # The steps.
@@ -255,7 +256,7 @@ class Talk:
         turn, _ = self.begin_endless()
         self.place.killing.wait(LIMIT)
         self.come_back()
-        self.see(turn, "interrupted")
+        self.see(turn, "interrupted", "the server ended while this turn ran")
         self.figures["kills"] += 1
 
     # What has to be true in the end.
