@@ -1,39 +1,78 @@
 //! sled 0.34 has a pool of threads. Seven of them look for work once a second for as long as the process lives, also when nobody
 //! needs the index. Work wakes them at once, and their own timers can wait.
 
-use ::sled::Db;
+use ::sled::{Config, Db};
 use futures_util::FutureExt;
 
 /// Opens an index in such a way that the pool, which the first index of a process starts, wakes up together and once a minute.
-pub(super) fn open<E>(open: impl FnOnce() -> Result<Db, E>) -> Result<Db, E> {
-    with_late_timers(|| {
-        let db = open()?;
-        // Only work starts the pool. The next flush reports an error of this one.
-        drop(db.flush_async().now_or_never());
-        Ok(db)
-    })
+pub(super) fn open(config: &Config) -> ::sled::Result<Db> {
+    let _late = LateTimers::set();
+    let db = config.open()?;
+    // Only work starts the pool. The next flush reports an error of this one.
+    drop(db.flush_async().now_or_never());
+    Ok(db)
 }
 
-/// Runs `start`. Threads that it starts may wake up by themselves up to a minute late: PR_SET_TIMERSLACK of prctl(2).
+/// While it is there, timers of this thread may be a minute late, and for ever those of threads that it starts: PR_SET_TIMERSLACK of
+/// prctl(2). The thread must not wait for a time meanwhile.
 #[cfg(target_os = "linux")]
-fn with_late_timers<T>(start: impl FnOnce() -> T) -> T {
-    use nix::libc::c_ulong;
-    use nix::sys::prctl::{get_timerslack, set_timerslack};
-
-    const MINUTE_NS: c_ulong = 60_000_000_000;
-    // Where the system refuses this the pool wakes up as often as it was made to.
-    let usual = get_timerslack().ok().and_then(|usual| c_ulong::try_from(usual).ok());
-    let usual = usual.filter(|_| set_timerslack(MINUTE_NS).is_ok());
-    let started = start();
-    if let Some(usual) = usual {
-        // The system took the other value a moment ago.
-        set_timerslack(usual).ok();
-    }
-    started
+struct LateTimers {
+    /// The value before; none where the system refuses this. The pool then wakes up as often as it was made to.
+    usual: Option<nix::libc::c_ulong>,
 }
 
-/// Runs `start`. This system has no such setting.
+#[cfg(target_os = "linux")]
+impl LateTimers {
+    fn set() -> Self {
+        const MINUTE_NS: nix::libc::c_ulong = 60_000_000_000;
+        let usual = nix::sys::prctl::get_timerslack().ok().and_then(|usual| usual.try_into().ok());
+        Self { usual: usual.filter(|_| nix::sys::prctl::set_timerslack(MINUTE_NS).is_ok()) }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for LateTimers {
+    fn drop(&mut self) {
+        if let Some(usual) = self.usual {
+            // The system took the other value a moment ago.
+            nix::sys::prctl::set_timerslack(usual).ok();
+        }
+    }
+}
+
+/// This system has no such setting.
 #[cfg(not(target_os = "linux"))]
-fn with_late_timers<T>(start: impl FnOnce() -> T) -> T {
-    start()
+struct LateTimers;
+
+#[cfg(not(target_os = "linux"))]
+impl LateTimers {
+    fn set() -> Self {
+        Self
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use nix::sys::prctl::get_timerslack;
+
+    use super::*;
+
+    /// A thread with late timers would sleep for a minute instead of a moment.
+    #[test]
+    fn whoever_has_opened_an_index_has_the_usual_timers_also_when_that_failed_or_panicked() {
+        let dir = tempfile::tempdir().unwrap();
+        let usual = get_timerslack().unwrap();
+        let config = Config::new().path(dir.path().join("index"));
+        let db = open(&config).unwrap();
+        assert_eq!(get_timerslack().unwrap(), usual);
+        open(&config).unwrap_err();
+        assert_eq!(get_timerslack().unwrap(), usual, "somebody else has it open");
+        drop(db);
+        std::panic::catch_unwind(|| {
+            let _late = LateTimers::set();
+            panic!("the files are damaged");
+        })
+        .unwrap_err();
+        assert_eq!(get_timerslack().unwrap(), usual);
+    }
 }

@@ -128,7 +128,7 @@ impl Trees {
             .cache_capacity(policy::INDEX_CACHE)
             // No wake-ups when idle: whoever needs it on disk flushes.
             .flush_every_ms(None);
-        let db = slack::open(|| open_when_free(&config))?;
+        let db = open_when_free(&config)?;
         let order =
             |name: &str, sort, of| Ok::<_, Broken>(Order { tree: db.open_tree(name)?, sort, of, schema });
         let orders = [
@@ -432,7 +432,7 @@ impl Trees {
 fn open_when_free(config: &Config) -> Result<Db, Broken> {
     let mut held = String::new();
     for _ in 0..policy::INDEX_LOCK_TRIES {
-        match config.open() {
+        match slack::open(config) {
             Err(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") => {
                 held = error.to_string();
                 std::thread::sleep(policy::INDEX_LOCK_PAUSE);
