@@ -6,7 +6,7 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::{policy, tasks};
 
-/// What there is too little of.
+/// The resource that is too scarce for a server.
 #[derive(Debug, thiserror::Error)]
 pub enum NoRoom {
     /// Descriptors.
@@ -28,7 +28,7 @@ pub enum NoRoom {
         started: usize,
         /// How many are needed.
         needed: usize,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },

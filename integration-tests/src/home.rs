@@ -131,7 +131,7 @@ impl Home {
         self.folder.path().join("home")
     }
 
-    /// What the server has written to its log so far. It writes behind what it does: wait for a line with [`Home::until_line`], and
+    /// The log so far. The server writes its log after it acts: wait for a line with [`Home::until_line`], and
     /// look for the absence of one in [`Home::whole_log`].
     ///
     /// # Errors

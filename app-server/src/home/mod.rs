@@ -317,7 +317,7 @@ fn fault(path: &Path, source: io::Error) -> HomeError {
     HomeError::Io { path: path.to_owned(), source }
 }
 
-/// What a person can do about it, as the end of a sentence.
+/// The way out for a person, as the end of a sentence.
 fn way_out(error: &io::Error) -> &'static str {
     let is = |kinds: &[io::ErrorKind]| kinds.contains(&error.kind());
     if is(&[io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::PermissionDenied]) {

@@ -1,4 +1,4 @@
-//! One connection, or one thread, at its worst holds up nobody else. What it has begun cannot end before a test lets it: it takes
+//! One connection, or one thread, at its worst holds up nobody else. Its work cannot end before a test lets it: it takes
 //! no answers, or goes on for ever. All that others ask meanwhile is answered. The server has one worker thread, so that a task
 //! that does not give way holds up everybody.
 
@@ -46,7 +46,7 @@ async fn large_thread(client: &mut Client) -> Result<ThreadId> {
     Ok(thread)
 }
 
-/// What users ask for all the time.
+/// Everyday requests of a user.
 async fn all_is_answered(client: &mut Client, thread: ThreadId) -> Result<()> {
     for _ in 0..ROUNDS {
         client.call::<ThreadList>(ThreadListParams::default()).await?;

@@ -33,7 +33,7 @@ fn without_ctrl_z() -> io::Result<()> {
 }
 
 #[tokio::test]
-async fn a_client_is_warned_while_its_server_is_stopped_and_told_when_it_continues() -> Result<()> {
+async fn a_client_is_warned_while_its_server_is_stopped_and_notified_when_it_continues() -> Result<()> {
     let home = unserved().await?;
     // Only the server's process has this setting.
     let mut a = Streams::start_with(&home.path(), &["connections.heartbeat=1s"]).await?;

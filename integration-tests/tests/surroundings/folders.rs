@@ -1,4 +1,4 @@
-//! What the folders and files of a home are.
+//! Folders and files of a home.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::place::{Place, Tried};
 
 /// Has a folder of the home be a link to a new folder on another file system.
-fn linked_elsewhere(place: &mut Place, folder: &str) -> Result<Tried> {
+fn linked_to_another_disk(place: &mut Place, folder: &str) -> Result<Tried> {
     let other = match place.on_another_file_system()? {
         Ok(other) => other,
         Err(not) => return Ok(not),
@@ -31,12 +31,12 @@ pub async fn threads_behind_a_link(place: &mut Place) -> Result<Tried> {
     Ok(Tried::Yes)
 }
 
-pub async fn threads_linked_elsewhere(place: &mut Place) -> Result<Tried> {
-    linked_elsewhere(place, "threads")
+pub async fn threads_on_another_disk(place: &mut Place) -> Result<Tried> {
+    linked_to_another_disk(place, "threads")
 }
 
-pub async fn archive_linked_elsewhere(place: &mut Place) -> Result<Tried> {
-    linked_elsewhere(place, "archived")
+pub async fn archive_on_another_disk(place: &mut Place) -> Result<Tried> {
+    linked_to_another_disk(place, "archived")
 }
 
 pub async fn threads_mounted(place: &mut Place) -> Result<Tried> {

@@ -69,8 +69,8 @@ row!(a_home_behind_a_folder_of_another_user, homes::of_another_user, Refuses(1, 
 
 // Folders in the home.
 row!(threads_behind_a_link, folders::threads_behind_a_link, Works);
-row!(threads_behind_a_link_to_another_file_system, folders::threads_linked_elsewhere, Works);
-row!(archived_threads_behind_a_link_to_another_file_system, folders::archive_linked_elsewhere, Works);
+row!(threads_behind_a_link_to_another_file_system, folders::threads_on_another_disk, Works);
+row!(archived_threads_behind_a_link_to_another_file_system, folders::archive_on_another_disk, Works);
 row!(threads_on_a_file_system_of_their_own, folders::threads_mounted, Works);
 row!(archived_threads_on_a_file_system_of_their_own, folders::archive_mounted, Works);
 row!(

@@ -1,4 +1,4 @@
-//! What an outage of a helper over HTTP means for the helper's life.
+//! The effect of an outage on the life of a helper over HTTP.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
