@@ -69,11 +69,11 @@ async fn beside_answers_that_nobody_takes<M: Method>(
     for _ in 0..count {
         pending.push(mute.start_call(params).await?);
     }
-    client.until_status("an answer waits behind another one", |status| status.outbox_bytes > 0).await?;
+    client.until_status("an answer waits", |status| status.outbox_bytes > 0).await?;
     all_is_answered(&mut client, thread).await?;
-    let status = client.status().await?;
-    assert!(status.outbox_bytes > 0, "its answers were all taken before those of others");
-    assert_eq!(status.refusals.slow_clients, 0);
+    // The next answer may still be in the making. Had the link taken all of them, none would ever wait again.
+    client.until_status("an answer still waits", |status| status.outbox_bytes > 0).await?;
+    assert_eq!(client.status().await?.refusals.slow_clients, 0);
     for pending in pending {
         mute.answer(pending).await?.map_err(anyhow::Error::msg)?;
     }
