@@ -5,6 +5,8 @@
 mod bazel;
 #[path = "tidy/lex.rs"]
 mod lex;
+#[path = "tidy/order.rs"]
+mod order;
 #[path = "tidy/source.rs"]
 mod source;
 #[path = "tidy/walls.rs"]
@@ -47,6 +49,16 @@ fn the_protocol_has_no_runtime_no_files_and_no_clock() {
 #[test]
 fn crates_are_imported_in_one_direction() {
     holds(&walls::one_direction());
+}
+
+#[test]
+fn rooms_import_only_rooms_below() {
+    holds(&order::rooms_below());
+    let needless = order::needless_exceptions();
+    assert!(
+        needless.is_empty(),
+        "no import needs these exceptions any more, take them off the list: {needless:?}"
+    );
 }
 
 #[test]

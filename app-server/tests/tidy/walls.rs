@@ -17,7 +17,7 @@ pub struct Wall {
     pub bad: Vec<(&'static str, String)>,
     /// Path and text of files that come close and do not break it.
     pub good: Vec<(&'static str, String)>,
-    check: fn(&Source) -> Vec<usize>,
+    pub check: fn(&Source) -> Vec<usize>,
 }
 
 impl Wall {
@@ -27,7 +27,8 @@ impl Wall {
     }
 }
 
-fn examples(pairs: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+/// Examples as a wall has them.
+pub fn examples(pairs: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
     pairs.iter().map(|(path, text)| (*path, (*text).to_owned())).collect()
 }
 

@@ -1,0 +1,261 @@
+//! The order of the rooms in app-server/: a room imports only rooms below it.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use crate::lex::is_name;
+use crate::source::{Source, imports, workspace};
+use crate::walls::{Wall, examples};
+
+/// The rooms from the top to the bottom, one floor a line. Rooms of one floor do not import each other.
+const FLOORS: [&str; 25] = [
+    "cli",
+    // Start and stop order.
+    "server",
+    // Sockets; the top of the request path.
+    "http",
+    "connection",
+    "handlers",
+    "router",
+    // The parts that the rooms above share.
+    "services",
+    "approved import",
+    "reload",
+    // Background tasks, and programs that work on a home.
+    "backup export feedback fsck markers models pressure reindex repair search trash",
+    "memory",
+    // Owner, machine, subscribers, event delivery.
+    "thread",
+    // The agent loop.
+    "turn",
+    // What waits for one connection, and the reply that travels with a request.
+    "outbox",
+    "config",
+    // The store.
+    "index",
+    "history",
+    "rollout",
+    "home",
+    // The two other parts that know only the base.
+    "helpers",
+    "provider",
+    // The base.
+    "durations room telemetry",
+    "tasks web",
+    "descriptors",
+    "clock policy",
+];
+
+/// These parts know the base and not each other.
+const PARTS: [&[&str]; 3] = [&["home", "rollout", "history", "index"], &["helpers"], &["provider"]];
+
+/// Rooms of tests.
+const TESTS: [&str; 1] = ["fuzz"];
+
+/// Imports that break the order today: a file of app-server/src, and a room that is not below it. The list only shrinks.
+const EXCEPTIONS: &[(&str, &str)] = &[
+    ("approved.rs", "services"),
+    ("config/context.rs", "turn"),
+    ("handlers/account.rs", "connection"),
+    ("handlers/discover.rs", "connection"),
+    ("handlers/edits.rs", "connection"),
+    ("handlers/feedback.rs", "connection"),
+    ("handlers/helper.rs", "connection"),
+    ("handlers/list.rs", "connection"),
+    ("handlers/marks.rs", "connection"),
+    ("handlers/models.rs", "connection"),
+    ("handlers/pages.rs", "connection"),
+    ("handlers/search.rs", "connection"),
+    ("handlers/server.rs", "connection"),
+    ("handlers/settings.rs", "connection"),
+    ("handlers/shelves.rs", "connection"),
+    ("handlers/startup.rs", "connection"),
+    ("handlers/status.rs", "connection"),
+    ("handlers/thread.rs", "connection"),
+    ("handlers/turn.rs", "connection"),
+    ("helpers/mcp/http/token.rs", "home"),
+    ("home/lock.rs", "config"),
+    ("home/lock.rs", "helpers"),
+    ("home/mod.rs", "helpers"),
+    ("home/paths.rs", "rollout"),
+    ("index/rebuild.rs", "thread"),
+    ("memory.rs", "services"),
+    ("models.rs", "services"),
+    ("pressure.rs", "services"),
+    ("provider/http/link.rs", "helpers"),
+    ("provider/http/mod.rs", "helpers"),
+    ("provider/scripted/scenario.rs", "config"),
+    ("provider/spec.rs", "helpers"),
+    ("reload.rs", "services"),
+    ("repair.rs", "services"),
+    ("router/mod.rs", "connection"),
+    ("search/mod.rs", "services"),
+    ("search/occurrences.rs", "services"),
+    ("thread/actor/asking.rs", "approved"),
+    ("thread/actor/asking.rs", "connection"),
+    ("thread/actor/catch_up.rs", "connection"),
+    ("thread/actor/catch_up.rs", "router"),
+    ("thread/actor/commands.rs", "connection"),
+    ("thread/actor/commands.rs", "router"),
+    ("thread/actor/edits.rs", "connection"),
+    ("thread/actor/edits.rs", "router"),
+    ("thread/actor/effects.rs", "router"),
+    ("thread/actor/elsewhere.rs", "router"),
+    ("thread/actor/elsewhere.rs", "services"),
+    ("thread/actor/fork.rs", "services"),
+    ("thread/actor/load.rs", "router"),
+    ("thread/actor/load.rs", "services"),
+    ("thread/actor/marks.rs", "connection"),
+    ("thread/actor/marks.rs", "router"),
+    ("thread/actor/mod.rs", "services"),
+    ("thread/actor/questions.rs", "connection"),
+    ("thread/actor/settings.rs", "connection"),
+    ("thread/actor/turns.rs", "router"),
+    ("thread/actor/wreck.rs", "router"),
+    ("thread/catalog.rs", "connection"),
+    ("thread/catch_up.rs", "connection"),
+    ("thread/catch_up.rs", "services"),
+    ("thread/command.rs", "connection"),
+    ("thread/dispatch.rs", "router"),
+    ("thread/dispatch.rs", "services"),
+    ("thread/journal.rs", "services"),
+    ("thread/observe.rs", "router"),
+    ("thread/observe.rs", "services"),
+    ("thread/outgoing.rs", "connection"),
+    ("thread/subscribers.rs", "connection"),
+    ("thread/subscribers/told.rs", "connection"),
+    ("trash.rs", "services"),
+];
+
+static WHY: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "a room of app-server/ imports only rooms below it, in the order of app-server/tests/tidy/order.rs, and the \
+         store, the helpers and the providers do not import each other: what two rooms need belongs to the lower \
+         one, or into a room below both. Today's exceptions: {}",
+        EXCEPTIONS.len()
+    )
+});
+
+pub fn rooms_below() -> Wall {
+    Wall {
+        why: &WHY,
+        bad: examples(&[
+            ("app-server/src/thread/a.rs", "use crate::server::Server;"),
+            ("app-server/src/turn/mod.rs", "use crate::{policy, thread::command::Command};"),
+            ("app-server/src/clock.rs", "use super::tasks::Tasks;"),
+            ("app-server/src/helpers/mcp/a.rs", "use super::super::super::thread::machine;"),
+            ("app-server/src/thread/a.rs", "fn f() { crate::server::start() }"),
+            ("app-server/src/turn/a.rs", "use crate::Server;"),
+            // Beside each other, on one floor and as two parts.
+            ("app-server/src/repair.rs", "use crate::search::Term;"),
+            ("app-server/src/home/a.rs", "use crate::helpers::HelperSpec;"),
+            // Not in the table.
+            ("app-server/src/cellar.rs", "use crate::policy;"),
+            ("app-server/src/server.rs", "use crate::cellar;"),
+        ]),
+        good: examples(&[
+            ("app-server/src/thread/a.rs", "// crate::server\nuse crate::{policy, turn::Report};"),
+            ("app-server/src/thread/a/b.rs", "use crate::thread::machine; use super::super::machine;"),
+            ("app-server/src/thread/a/tests.rs", "use crate::server::Server;"),
+            ("app-server/src/thread/a.rs", "#[cfg(test)]\nmod tests {\n  use crate::server::Server;\n}"),
+            ("app-server/src/thread/a.rs", "fn f() { server::start(); mycrate::server::start() }"),
+            ("app-server/src/main.rs", "use skein_app_server::{Server, config::Config};"),
+            ("app-server/src/cli/a.rs", "use crate::out; use super::out;"),
+            ("app-server/tests/cli.rs", "use skein_app_server::config;"),
+        ]),
+        check: |source| {
+            let allowed = |room: &str| EXCEPTIONS.contains(&(in_src(source), room));
+            upward(source).into_iter().filter(|(_, room)| !allowed(room)).map(|(line, _)| line).collect()
+        },
+    }
+}
+
+/// Exceptions that no import needs any more.
+pub fn needless_exceptions() -> Vec<(&'static str, &'static str)> {
+    let needed: BTreeSet<(&str, String)> = workspace()
+        .iter()
+        .flat_map(|source| upward(source).into_iter().map(|(_, room)| (in_src(source), room)))
+        .collect();
+    EXCEPTIONS.iter().copied().filter(|(file, room)| !needed.contains(&(*file, (*room).to_owned()))).collect()
+}
+
+/// The path inside app-server/src; empty for any other file.
+fn in_src(source: &Source) -> &str {
+    source.path.strip_prefix("app-server/src/").unwrap_or_default()
+}
+
+/// The lines outside of tests that import a room that is not below the file's own, with that room.
+fn upward(source: &Source) -> Vec<(usize, String)> {
+    let own = match in_src(source) {
+        "" | "lib.rs" => return Vec::new(),
+        "main.rs" => "cli",
+        path => path.split('/').next().unwrap_or_default().trim_end_matches(".rs"),
+    };
+    if !source.path.ends_with(".rs") || TESTS.contains(&own) {
+        return Vec::new();
+    }
+    let breaks = |room: &str| room != own && !may_import(own, room);
+    let found = imported_rooms(source).into_iter();
+    found.filter(|(line, room)| !source.is_test(*line) && breaks(room)).collect()
+}
+
+fn may_import(own: &str, room: &str) -> bool {
+    let part = |room: &str| PARTS.iter().position(|rooms| rooms.contains(&room));
+    let beside = part(own).zip(part(room)).is_some_and(|(own, other)| own != other);
+    floor(own).zip(floor(room)).is_some_and(|(own, other)| own < other) && !beside
+}
+
+/// How far below the top; none for a room that is not in the table.
+fn floor(room: &str) -> Option<usize> {
+    FLOORS.iter().position(|rooms| rooms.split(' ').any(|name| name == room))
+}
+
+/// Every room that is named by its path from the root of the crate, with the line.
+fn imported_rooms(source: &Source) -> Vec<(usize, String)> {
+    let written = source.code().flat_map(|(number, line)| {
+        let paths = line.match_indices("::").map(move |(at, _)| (number, path_around(line, at)));
+        paths.filter(|(_, path)| !path.is_empty())
+    });
+    let imported = imports(&source.rust.code).into_iter();
+    let rooms =
+        imported.chain(written).filter_map(|(line, path)| Some((line, room_of(in_src(source), &path)?)));
+    rooms.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The path that begins before the `::` at `at`; empty where that is not its first.
+fn path_around(line: &str, at: usize) -> String {
+    let is_path = |c: char| is_name(c) || c == ':';
+    let from = line[..at].rfind(|c| !is_path(c)).map_or(0, |before| before + 1);
+    let first = !line[from..at].contains(':');
+    line[from..].chars().take_while(|c| first && is_path(*c)).collect()
+}
+
+/// The room that `path` leads to from a file of app-server/src; none where it leads to no room, or stays in its own.
+fn room_of(file: &str, path: &str) -> Option<String> {
+    let is_program = file == "main.rs" || file.starts_with("cli/");
+    let mut names = path.split("::").peekable();
+    let above = match *names.peek()? {
+        "skein_app_server" => 1,
+        "crate" if !is_program => 1,
+        "super" if !is_program => depth(file),
+        _ => return None,
+    };
+    let is_root = |name: &str| ["crate", "skein_app_server", "super"].contains(&name);
+    for _ in 0..above {
+        names.next_if(|name| is_root(name))?;
+    }
+    let name: String = names.next()?.chars().take_while(|c| is_name(*c)).collect();
+    match name.chars().next() {
+        None => None,
+        Some(_) if name == "super" => None,
+        // What lib.rs gives out itself.
+        Some(first) if first.is_uppercase() => Some("server".to_owned()),
+        Some(_) => Some(name),
+    }
+}
+
+/// How many `super` lead from a file to the root of the crate.
+fn depth(file: &str) -> usize {
+    let names = file.split('/').count();
+    if file.ends_with("/mod.rs") { names - 1 } else { names }
+}
