@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use skein_protocol::error::WireError;
 use skein_protocol::feedback::FeedbackUploadParams;
 use uuid::Uuid;
 
@@ -52,6 +53,19 @@ pub enum FeedbackError {
         #[source]
         source: io::Error,
     },
+}
+
+impl FeedbackError {
+    /// The error as the wire says it.
+    #[must_use]
+    pub fn to_wire(&self) -> WireError {
+        let text = self.to_string();
+        match self {
+            Self::TooLarge { .. } => WireError::invalid_params("feedbackTooLarge", text),
+            Self::Full { .. } => WireError::invalid_request("feedbackFull", text),
+            Self::Io { .. } => WireError::internal("feedbackNotKept", text),
+        }
+    }
 }
 
 /// Writes the report into `folder`, which is made where it is missing. On the disk when this returns, with its place. Blocks.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use skein_protocol::error::WireError;
 use skein_protocol::event::ConfigWarningNotification;
 use skein_protocol::notifications::ConfigWarning;
 use skein_protocol::table::Scope;
@@ -27,6 +28,18 @@ pub enum Refused {
     /// Reading them broke off.
     #[error("reading them broke off, and the server's log has more")]
     BrokeOff,
+}
+
+impl Refused {
+    /// The error as the wire says it.
+    #[must_use]
+    pub fn to_wire(&self) -> WireError {
+        let text = format!("the settings cannot be used, nothing has changed: {self}");
+        match self {
+            Self::Wrong(_) => WireError::invalid_request("badConfig", text),
+            Self::BrokeOff => WireError::internal("settingsUnreadable", text),
+        }
+    }
 }
 
 /// Looks at the file again, under the flags of the start. When it is as it was nothing is read into settings and no thread

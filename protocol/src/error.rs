@@ -1,6 +1,7 @@
 //! Errors as they go over the wire: a code, a sentence for people, and data for programs.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -29,6 +30,8 @@ pub const THREAD_NOT_FOUND: &str = "threadNotFound";
 pub const NOT_LOADED: &str = "notLoaded";
 /// The reason of an error about a search for nothing.
 pub const EMPTY_SEARCH: &str = "emptySearch";
+/// The reason of an error about the cursor of a list.
+pub const BAD_CURSOR: &str = "badCursor";
 
 /// Every code that is sent, with its name and meaning, for documents and tests.
 pub const CODES: &[(i64, &str, &str)] = &[
@@ -155,14 +158,21 @@ impl WireError {
         Self::new(INTERNAL_ERROR, reason, message)
     }
 
-    /// [`OVERLOADED`]; the same request can work after `retry_after_ms` milliseconds.
+    /// [`INVALID_PARAMS`] with the reason [`BAD_CURSOR`].
+    #[must_use]
+    pub fn bad_cursor(message: impl Into<String>) -> Self {
+        Self::invalid_params(BAD_CURSOR, message).path("cursor")
+    }
+
+    /// [`OVERLOADED`]; the same request can work after `retry_after`.
     #[must_use]
     pub fn overloaded(
         reason: impl Into<Cow<'static, str>>,
         message: impl Into<String>,
-        retry_after_ms: u64,
+        retry_after: Duration,
     ) -> Self {
-        Self::new(OVERLOADED, reason, message).with(|data| data.retry_after_ms = Some(retry_after_ms))
+        let millis = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+        Self::new(OVERLOADED, reason, message).with(|data| data.retry_after_ms = Some(millis))
     }
 
     /// Says what to do next.

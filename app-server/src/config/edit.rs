@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use skein_protocol::error::WireError;
 use toml_edit::{DocumentMut, Item, Table, TableLike};
 
 use super::helpers::{NAMES, is_name};
@@ -145,6 +146,29 @@ pub enum EditError {
         /// The helpers that it has.
         there: Vec<String>,
     },
+}
+
+impl EditError {
+    /// The error as the wire says it.
+    #[must_use]
+    pub fn to_wire(&self) -> WireError {
+        let text = self.to_string();
+        match self {
+            Self::Io { .. } | Self::Busy { .. } | Self::Home(_) => {
+                WireError::internal("settingsUnwritten", text)
+            }
+            Self::Moved { .. } => WireError::invalid_request("versionConflict", text).path("expectedVersion"),
+            Self::Broken(_) => WireError::invalid_request("badConfig", text),
+            Self::Refused(_) | Self::Value { .. } | Self::Masked { .. } => {
+                WireError::invalid_params("badConfig", text).path("value")
+            }
+            Self::Key { .. }
+            | Self::Name { .. }
+            | Self::Unusable { .. }
+            | Self::Exists { .. }
+            | Self::Absent { .. } => WireError::invalid_params("badKey", text).path("keyPath"),
+        }
+    }
 }
 
 fn known(there: &[String]) -> String {

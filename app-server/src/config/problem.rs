@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use skein_protocol::error::WireError;
+
 use super::peer;
 
 /// Where a setting was written.
@@ -53,6 +55,14 @@ impl ConfigError {
         expected: impl Into<String>,
     ) -> Self {
         Self { place, key: key.into(), what: what.into(), expected: expected.into() }
+    }
+}
+
+impl ConfigErrors {
+    /// The errors of the `config` member of a request, as the wire says them.
+    #[must_use]
+    pub fn to_wire(&self) -> WireError {
+        WireError::invalid_params("badConfig", self.to_string()).path("config")
     }
 }
 

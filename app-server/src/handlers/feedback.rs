@@ -9,7 +9,6 @@ use skein_protocol::ids::ThreadId;
 use crate::connection::Connection;
 use crate::feedback::{self, Report};
 use crate::home::HomePaths;
-use crate::router::errors;
 use crate::tasks::Pool;
 
 /// `feedback/upload`
@@ -29,7 +28,7 @@ pub async fn upload(
             tracing::info!(file = %file.display(), "a user's feedback was kept");
             Ok(FeedbackUploadResponse { prompt_hash: None, thread_id: thread })
         }
-        Ok(Err(error)) => Err(errors::feedback(&error)),
+        Ok(Err(error)) => Err(error.to_wire()),
         // The tracker has logged it.
         Err(_) => Err(WireError::internal("feedbackNotKept", "keeping the feedback broke off")),
     }

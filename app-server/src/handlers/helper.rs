@@ -99,7 +99,7 @@ pub async fn call(
     let call =
         HelperCall { server, tool, arguments, meta: meta.unwrap_or_default(), turn: None, judged: None };
     let called = set.call_with_progress(call, connection.ended.child_token(), None).await;
-    called.map_err(|error| errors::helper(&error).thread(id))
+    called.map_err(|error| error.to_wire().thread(id))
 }
 
 /// `mcpServer/resource/read`: waits for the helper, as a call of a tool does. Without a thread the helper is started for the answer.
@@ -115,7 +115,7 @@ pub async fn read_resource(
             let _under_way = handle.begin_request();
             let set = helpers(&connection, &handle, &params.server).await?;
             let read = set.read_resource(&params.server, params.uri, meta, cancel).await;
-            read.map_err(|error| errors::helper(&error).thread(id))?
+            read.map_err(|error| error.to_wire().thread(id))?
         }
         None => {
             let services = &connection.services;
@@ -128,7 +128,7 @@ pub async fn read_resource(
                 () = services.host.closing() => Err(HelperError::Cancelled { server: params.server.clone() }),
                 read = read => read,
             };
-            read.map_err(|error| errors::helper(&error))?
+            read.map_err(|error| error.to_wire())?
         }
     };
     Ok(McpResourceReadResponse { origin_call_id: params.origin_call_id, ..answer })
@@ -161,7 +161,7 @@ fn by_thread(detail: &HelperDetail) -> (bool, Option<ThreadId>, &str) {
 fn loaded(services: &Services, id: ThreadId) -> Result<ThreadHandle, WireError> {
     // Who heard of the end finds nothing any more, also in the moment before its owner lets go.
     let there = services.registry.handle(id).filter(|handle| handle.seen(|seen| seen.phase) != Phase::Gone);
-    there.ok_or_else(|| errors::thread(&ThreadError::NotLoaded { id }))
+    there.ok_or_else(|| ThreadError::NotLoaded { id }.to_wire())
 }
 
 async fn helpers(
@@ -170,5 +170,5 @@ async fn helpers(
     server: &str,
 ) -> Result<Arc<HelperSet>, WireError> {
     let found = dispatch::helpers(&connection.services, handle).await;
-    found.map_err(|error| errors::thread(&error).server(server))
+    found.map_err(|error| error.to_wire().server(server))
 }

@@ -20,9 +20,8 @@ use super::paging;
 use super::thread::status_of;
 use crate::connection::Connection;
 use crate::connection::reply::Reply;
-use crate::index::{self, Cursor, SortKey, Span, ThreadFilter, ThreadRow};
+use crate::index::{self, Cursor, IndexError, SortKey, Span, ThreadFilter, ThreadRow};
 use crate::policy;
-use crate::router::errors;
 use crate::services::Services;
 use crate::tasks::Pool;
 use crate::thread::directory;
@@ -37,7 +36,7 @@ pub fn loaded(
 ) -> Result<ThreadLoadedListResponse, WireError> {
     let services = &connection.services;
     let after: Option<ThreadId> =
-        params.cursor.as_deref().map(str::parse).transpose().map_err(|_| errors::bad_cursor())?;
+        params.cursor.as_deref().map(str::parse).transpose().map_err(|_| paging::bad_cursor())?;
     let mut handles = services.registry.handles();
     handles.sort_by_key(ThreadHandle::id);
     let listed = handles.iter().filter(|handle| after.is_none_or(|after| handle.id() > after));
@@ -86,7 +85,7 @@ pub async fn list(
     // Before the look at the index: what is told with a higher number may be missing from the page.
     let place = services.subscribers.catalog_place();
     let page = services.index.list(filter(services, params).await, cursor, limit).await;
-    let page = page.map_err(|error| errors::index(&error))?;
+    let page = page.map_err(|error| error.to_wire())?;
     let data = page.rows.iter().map(|row| shown(services, row));
     let read_states = page.rows.iter().map(|row| (row.id.to_string(), row.read_state())).collect();
     Ok(ThreadListResponse {
@@ -106,7 +105,7 @@ pub async fn list(
 /// A cursor of a list.
 pub(super) fn cursor(text: Option<&str>) -> Result<Option<Cursor>, WireError> {
     let cursor = text.map(str::parse::<Cursor>).transpose();
-    cursor.map_err(|bad| errors::index(&bad.into()))
+    cursor.map_err(|bad| IndexError::from(bad).to_wire())
 }
 
 /// A thread as lists show it.

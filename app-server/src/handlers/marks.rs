@@ -14,9 +14,9 @@ use super::words;
 use crate::connection::Connection;
 use crate::connection::reply::Reply;
 use crate::policy;
-use crate::router::errors;
 use crate::thread::command::{Command, Edit};
 use crate::thread::dispatch;
+use crate::thread::error::ThreadError;
 use crate::thread::history::History;
 use crate::thread::pictures;
 
@@ -96,6 +96,6 @@ pub async fn goal(
         return Ok(ThreadGoalGetResponse { goal: seen.goal });
     }
     let history = History::read_end(services.store.as_ref(), id, 0).await;
-    let history = history.map_err(|error| errors::read(error, id))?;
+    let history = history.map_err(|error| ThreadError::unreadable(error, id).to_wire())?;
     Ok(ThreadGoalGetResponse { goal: history.goal().map(|goal| pictures::goal(id, goal)) })
 }

@@ -18,7 +18,6 @@ use crate::models;
 use crate::policy;
 use crate::provider::spec::ProviderSpec;
 use crate::provider::{ListedModel, echo, scripted};
-use crate::router::errors;
 
 /// `model/list`: what is known of the models of one provider, the configured model first. Their list is fetched beside, for
 /// whoever asks next.
@@ -38,7 +37,7 @@ pub fn list(connection: &Arc<Connection>, params: ModelListParams) -> Result<Mod
     }
     if let Some(cursor) = params.cursor {
         // A provider may list one twice.
-        let at = models.iter().rposition(|model| model.id == cursor).ok_or_else(errors::bad_cursor)?;
+        let at = models.iter().rposition(|model| model.id == cursor).ok_or_else(paging::bad_cursor)?;
         models.drain(..=at);
     }
     let (data, next_cursor) = paging::page(models, params.limit, |model| model.id.clone());

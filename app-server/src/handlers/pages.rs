@@ -15,7 +15,6 @@ use super::thread::{as_run, unwritten};
 use crate::connection::Connection;
 use crate::policy;
 use crate::rollout::ReadError;
-use crate::router::errors;
 use crate::services::Services;
 use crate::thread::error::ThreadError;
 use crate::thread::history::read::{Enough, Stretch, Turns};
@@ -35,10 +34,9 @@ pub async fn turns(
     params: ThreadTurnsListParams,
 ) -> Result<ThreadTurnsListResponse, WireError> {
     let id = params.thread_id;
-    let wanted = pages::wanted_turns(&params).map_err(|error| errors::page(&error, id))?;
+    let wanted = pages::wanted_turns(&params).map_err(|error| error.to_wire(id))?;
     let (shown, picture) = history(&connection, id, &wanted).await?;
-    let page =
-        pages::turns(&shown, &params, most_bytes(&connection)).map_err(|error| errors::page(&error, id))?;
+    let page = pages::turns(&shown, &params, most_bytes(&connection)).map_err(|error| error.to_wire(id))?;
     let TurnsPage { backwards_cursor, data, next_cursor } = page;
     Ok(ThreadTurnsListResponse { backwards_cursor, data, next_cursor, skein: Some(picture) })
 }
@@ -49,10 +47,9 @@ pub async fn items(
     params: ThreadItemsListParams,
 ) -> Result<ThreadItemsListResponse, WireError> {
     let id = params.thread_id;
-    let wanted = pages::wanted_items(&params).map_err(|error| errors::page(&error, id))?;
+    let wanted = pages::wanted_items(&params).map_err(|error| error.to_wire(id))?;
     let (shown, picture) = history(&connection, id, &wanted).await?;
-    let page =
-        pages::items(&shown, &params, most_bytes(&connection)).map_err(|error| errors::page(&error, id))?;
+    let page = pages::items(&shown, &params, most_bytes(&connection)).map_err(|error| error.to_wire(id))?;
     Ok(ThreadItemsListResponse { skein: Some(picture), ..page })
 }
 
@@ -69,14 +66,14 @@ async fn history(
         && let Some(thread) = unwritten(seen)
     {
         if thread.ephemeral {
-            return Err(errors::thread(&ThreadError::Ephemeral { id, what: "its turns cannot be listed" }));
+            return Err(ThreadError::Ephemeral { id, what: "its turns cannot be listed" }.to_wire());
         }
         check_epoch(id, wanted.as_of, seen.epoch)?;
         let nothing = Shown { as_of: wanted.as_of, ..Shown::default() };
         return Ok((nothing, ThreadPicture { seq: seen.seq, epoch: seen.epoch }));
     }
     let store = services.store.as_ref();
-    let failed = |error: ReadError| errors::read(error, id);
+    let failed = |error: ReadError| ThreadError::unreadable(error, id).to_wire();
     let now = History::read_end(store, id, 0).await.map_err(failed)?;
     check_epoch(id, wanted.as_of, now.epoch())?;
     let turns = Turns::of(store, id, now.taken_back(), wanted.as_of.map(|as_of| as_of.seq));
@@ -174,7 +171,7 @@ async fn show_end(
 /// What a cursor names is there only in the version of the history that it is from.
 fn check_epoch(id: ThreadId, as_of: Option<ThreadPicture>, epoch: Epoch) -> Result<(), WireError> {
     match as_of {
-        Some(as_of) if as_of.epoch != epoch => Err(errors::page(&PageError::BadCursor, id)),
+        Some(as_of) if as_of.epoch != epoch => Err(PageError::BadCursor.to_wire(id)),
         Some(_) | None => Ok(()),
     }
 }

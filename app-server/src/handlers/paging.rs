@@ -1,5 +1,7 @@
 //! Pages of lists that are in memory.
 
+use skein_protocol::error::WireError;
+
 /// The first `limit` of what is left of a list behind a cursor, all without one, and the cursor of the page behind: the id of
 /// the last one here.
 pub fn page<T>(mut left: Vec<T>, limit: Option<u32>, id: impl Fn(&T) -> String) -> (Vec<T>, Option<String>) {
@@ -8,4 +10,9 @@ pub fn page<T>(mut left: Vec<T>, limit: Option<u32>, id: impl Fn(&T) -> String) 
     left.truncate(most);
     let next = left.last().filter(|_| more).map(id);
     (left, next)
+}
+
+/// The error of a cursor that is not in the list.
+pub fn bad_cursor() -> WireError {
+    WireError::bad_cursor("this cursor does not belong to this list; begin without one")
 }

@@ -14,7 +14,6 @@ use super::{list, thread};
 use crate::connection::Connection;
 use crate::index;
 use crate::policy;
-use crate::router::errors;
 use crate::search::occurrences::{Hits, WantedHits};
 use crate::search::{SearchError, Term, Wanted};
 use crate::services::Services;
@@ -26,13 +25,12 @@ pub async fn threads(
     params: ThreadSearchParams,
 ) -> Result<ThreadSearchResponse, WireError> {
     let services = &connection.services;
-    let failed = |error: &SearchError| errors::search(error);
     let term = Arc::new(term(&params.search_term)?);
     let cursor = list::cursor(params.cursor.as_deref())?;
     let limit = index::page_size(params.limit);
     let filter = list::filter(services, as_list(params)).await;
     let wanted = Wanted { term, filter, cursor, limit, until: until(services) };
-    let found = services.search.search(services, wanted).await.map_err(|error| failed(&error))?;
+    let found = services.search.search(services, wanted).await.map_err(|error| error.to_wire())?;
     let data = found.threads.iter().map(|(row, snippet)| ThreadSearchResult {
         snippet: snippet.text.clone(),
         thread: list::shown(services, row),
@@ -57,7 +55,7 @@ pub async fn occurrences(
     let seen = services.registry.handle(id).map(|handle| handle.snapshot());
     if let Some(unwritten) = seen.as_ref().and_then(thread::unwritten) {
         if unwritten.ephemeral {
-            return Err(errors::thread(&ThreadError::Ephemeral { id, what: "it cannot be searched" }));
+            return Err(ThreadError::Ephemeral { id, what: "it cannot be searched" }.to_wire());
         }
         return Ok(ThreadSearchOccurrencesResponse { data: Vec::new(), next_cursor: None });
     }
@@ -68,16 +66,16 @@ pub async fn occurrences(
     let wanted = WantedHits { thread: id, term, cursor: params.cursor, limit, until: until(services) };
     let Hits { hits, next } = match services.search.occurrences(services, wanted).await {
         Ok(hits) => hits,
-        Err(SearchError::Read(error)) => return Err(errors::read(error, id)),
+        Err(SearchError::Read(error)) => return Err(ThreadError::unreadable(error, id).to_wire()),
         Err(error @ (SearchError::Term(_) | SearchError::Index(_) | SearchError::BadCursor)) => {
-            return Err(errors::search(&error).thread(id));
+            return Err(error.to_wire().thread(id));
         }
     };
     Ok(ThreadSearchOccurrencesResponse { data: hits, next_cursor: next })
 }
 
 fn term(text: &str) -> Result<Term, WireError> {
-    Term::new(text).map_err(|error| errors::search(&error.into()))
+    Term::new(text).map_err(|error| SearchError::from(error).to_wire())
 }
 
 fn until(services: &Services) -> Instant {

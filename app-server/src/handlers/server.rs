@@ -19,7 +19,6 @@ use crate::connection::Connection;
 use crate::connection::reply::Reply;
 use crate::policy;
 use crate::reload;
-use crate::router::errors;
 use crate::thread::command::{Command, Unload};
 use crate::thread::event::Force;
 use crate::thread::machine::Phase;
@@ -50,7 +49,7 @@ pub fn initialize(
     let opted_out = capabilities.opt_out_notification_methods.unwrap_or_default();
     let opted_out: HashSet<String> = opted_out.into_iter().collect();
     if connection.is_initialised() || !connection.introduce(client_info) {
-        return Err(errors::already_initialised());
+        return Err(already_initialised());
     }
     let services = &connection.services;
     services.subscribers.initialise(connection.id(), ClientWishes { opted_out, numbered });
@@ -66,6 +65,12 @@ pub fn initialize(
         user_agent,
         skein: Some(ServerExtensions { version: env!("CARGO_PKG_VERSION").to_owned(), extensions }),
     })
+}
+
+/// `initialize` twice.
+fn already_initialised() -> WireError {
+    WireError::invalid_request("alreadyInitialized", "Already initialized")
+        .hint("open another connection to begin anew")
 }
 
 /// Whether the client has asked for the version of the events extension that is served.

@@ -14,7 +14,6 @@ use crate::config::edit::{Access, EditError, Merge, SettingsFile, segments};
 use crate::config::{Config, FILE, Layer, LayerSource, Origin, shown};
 use crate::connection::Connection;
 use crate::reload;
-use crate::router::errors;
 use crate::services::Services;
 use crate::tasks::Pool;
 
@@ -54,11 +53,11 @@ async fn write(
     let keys = edits.iter().map(|edit| edit.key_path.clone()).collect();
     let change = move || change(&config, &edits, expected.as_deref());
     let version = match services.tasks.blocking("write-settings", Pool::Sync, change).await {
-        Ok(changed) => changed.map_err(|error| errors::edit(&error))?,
+        Ok(changed) => changed.map_err(|error| error.to_wire())?,
         // The tracker has logged it.
         Err(_) => return Err(WireError::internal("settingsUnwritten", "writing the settings broke off")),
     };
-    reload::reload(services).await.map_err(|refused| errors::reload(&refused))?;
+    reload::reload(services).await.map_err(|refused| refused.to_wire())?;
     Ok(written(&services.config(), version, keys))
 }
 

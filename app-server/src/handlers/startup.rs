@@ -20,7 +20,6 @@ use skein_protocol::settings::ModeKind;
 use crate::config::{LayerSource, shown};
 use crate::connection::Connection;
 use crate::reload;
-use crate::router::errors;
 use crate::thread::directory;
 
 /// `config/mcpServer/reload`: what SIGHUP does. Wrong settings are an error with each place, and change nothing.
@@ -28,7 +27,7 @@ pub async fn reload_config(
     connection: Arc<Connection>,
     _params: ConfigMcpServerReloadParams,
 ) -> Result<McpServerRefreshResponse, WireError> {
-    reload::reload(&connection.services).await.map_err(|refused| errors::reload(&refused))?;
+    reload::reload(&connection.services).await.map_err(|refused| refused.to_wire())?;
     Ok(McpServerRefreshResponse {})
 }
 

@@ -22,7 +22,6 @@ use crate::connection::reply::Reply;
 use crate::helpers::{HelperSet, HelperSpec};
 use crate::policy;
 use crate::rollout::ReadError;
-use crate::router::errors;
 use crate::services::Services;
 use crate::thread::command::{Command, Resume, SetName, Start, Unload};
 use crate::thread::directory;
@@ -93,9 +92,9 @@ fn wanted(services: &Services, params: &ThreadStartParams) -> Result<Overrides, 
 async fn is_nowhere(services: &Services, id: ThreadId) -> Result<(), WireError> {
     let exists = services.registry.handle(id).is_some();
     match services.store.exists(id).await {
-        Ok(on_disk) if exists || on_disk => Err(errors::thread(&ThreadError::Exists { id })),
+        Ok(on_disk) if exists || on_disk => Err(ThreadError::Exists { id }.to_wire()),
         Ok(_) => Ok(()),
-        Err(error) => Err(errors::read(error, id)),
+        Err(error) => Err(ThreadError::unreadable(error, id).to_wire()),
     }
 }
 
@@ -120,8 +119,8 @@ async fn require(
     let set = HelperSet::start(&services.host, id, required, cwd.into(), events);
     let there = tokio::select! {
         biased;
-        () = services.host.closing() => Err(errors::thread(&ThreadError::Stopping { id })),
-        there = set.tools() => there.map_err(|error| errors::helper(&error)).map(|_tools| ()),
+        () = services.host.closing() => Err(ThreadError::Stopping { id }.to_wire()),
+        there = set.tools() => there.map_err(|error| error.to_wire()).map(|_tools| ()),
     };
     there?;
     Ok(Some(set))
@@ -142,7 +141,7 @@ pub fn resume(connection: &Arc<Connection>, params: ThreadResumeParams, reply: R
     };
     if services.subscribers.catching_up(connection.id()) >= policy::CATCH_UPS {
         services.counters.overloaded.add_one();
-        return reply.err(&errors::too_many_catch_ups(policy::CATCH_UPS, policy::BUSY_RETRY).thread(id));
+        return reply.err(&ThreadError::TooManyCatchUps { id, most: policy::CATCH_UPS }.to_wire());
     }
     let Some(ticket) = services.subscribers.begin_resume(connection.id(), id) else { return };
     let observes = params.skein.as_ref().is_some_and(|skein| skein.observe);
@@ -219,12 +218,12 @@ pub async fn read(
     {
         if include_turns && thread.ephemeral {
             let what = "its turns cannot be read; omit includeTurns";
-            return Err(errors::thread(&ThreadError::Ephemeral { id, what }));
+            return Err(ThreadError::Ephemeral { id, what }.to_wire());
         }
         let skein = Some(ThreadPicture { seq: seen.seq, epoch: seen.epoch });
         return Ok(ThreadReadResponse { read_state: None, thread, skein });
     }
-    let failed = |error: ReadError| errors::read(error, id);
+    let failed = |error: ReadError| ThreadError::unreadable(error, id).to_wire();
     let history = History::read_shown(services.store.as_ref(), id, 0).await.map_err(failed)?;
     let mut thread = history.thread(status_of(seen.as_ref()), &services.paths());
     thread.can_accept_direct_input = seen.as_ref().map(|_| true);
@@ -233,7 +232,7 @@ pub async fn read(
         thread.turns = pages::all_turns(services, &history, seen.as_ref(), most)
             .await
             .map_err(failed)?
-            .ok_or_else(|| errors::history_too_large(id, most))?;
+            .ok_or_else(|| ThreadError::HistoryTooLarge { id, most }.to_wire())?;
     }
     let skein = Some(ThreadPicture { seq: history.seq(), epoch: history.epoch() });
     Ok(ThreadReadResponse { read_state: Some(history.read_mark().state()), thread, skein })
@@ -283,10 +282,10 @@ pub(super) fn overrides(
 ) -> Result<Overrides, WireError> {
     words::check(words)?;
     let overrides = match config {
-        Some(config) => helpers_from_thread_config(config).map_err(|wrong| errors::config(&wrong))?,
+        Some(config) => helpers_from_thread_config(config).map_err(|wrong| wrong.to_wire())?,
         None => Overrides::default(),
     };
-    overrides.over(&services.config().helpers).map_err(|wrong| errors::config(&wrong))?;
+    overrides.over(&services.config().helpers).map_err(|wrong| wrong.to_wire())?;
     check_provider(services, model_provider.or(overrides.model_provider.as_ref()))?;
     Ok(overrides)
 }
@@ -301,7 +300,7 @@ pub(super) fn check_provider(services: &Services, asked: Option<&String>) -> Res
     match asked {
         Some(name) if services.providers.get(name).is_none() => {
             let known = services.providers.names().join(", ");
-            Err(errors::thread(&ThreadError::NoProvider { name: name.clone(), known }))
+            Err(ThreadError::NoProvider { name: name.clone(), known }.to_wire())
         }
         Some(_) | None => Ok(()),
     }

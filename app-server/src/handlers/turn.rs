@@ -12,7 +12,6 @@ use skein_protocol::turn::{
 use super::words;
 use crate::connection::Connection;
 use crate::connection::reply::Reply;
-use crate::router::errors;
 use crate::thread::command::{Command, Input, InputReply};
 use crate::thread::dispatch;
 use crate::thread::error::ThreadError;
@@ -88,7 +87,7 @@ pub fn interrupt(
 ) {
     let TurnInterruptParams { thread_id: id, turn_id: named } = params;
     let Some(handle) = connection.services.registry.handle(id) else {
-        return reply.err(&errors::thread(&ThreadError::NotLoaded { id }));
+        return reply.err(&ThreadError::NotLoaded { id }.to_wire());
     };
     let any = named.as_str().is_empty();
     match handle.seen(|snapshot| snapshot.turn.clone()) {
@@ -97,8 +96,8 @@ pub fn interrupt(
             reply.ok(&TurnInterruptResponse {});
             handle.interrupt(active);
         }
-        Some(active) => reply.err(&errors::thread(&ThreadError::InterruptsOther { id, named, active })),
+        Some(active) => reply.err(&ThreadError::InterruptsOther { id, named, active }.to_wire()),
         None if any => reply.ok(&TurnInterruptResponse {}),
-        None => reply.err(&errors::thread(&ThreadError::NothingToInterrupt { id })),
+        None => reply.err(&ThreadError::NothingToInterrupt { id }.to_wire()),
     }
 }

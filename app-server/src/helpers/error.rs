@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use skein_protocol::error::WireError;
+
 /// Why a helper, or a call of one of its tools, did not work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HelperError {
@@ -126,6 +128,42 @@ pub enum HelperError {
         /// The helper.
         server: String,
     },
+}
+
+impl HelperError {
+    /// The error as the wire says it.
+    #[must_use]
+    pub fn to_wire(&self) -> WireError {
+        let text = self.to_string();
+        match self {
+            Self::Unknown { server } => WireError::invalid_params("unknownHelper", text)
+                .hint("mcpServerStatus/list names those that are configured for the thread")
+                .server(server),
+            Self::Disabled { server } => WireError::invalid_request("helperDisabled", text).server(server),
+            Self::ToolNotEnabled { server, tool } => {
+                WireError::invalid_request("toolNotEnabled", text).server(server).tool(tool)
+            }
+            Self::ToolNotOffered { server, tool } => {
+                WireError::invalid_params("toolNotOffered", text).server(server).tool(tool)
+            }
+            Self::ToolChanged { server, tool } => {
+                WireError::invalid_request("toolChanged", text).server(server).tool(tool)
+            }
+            Self::BadArguments { server, tool, what, .. } => {
+                WireError::invalid_params("badArguments", text).server(server).tool(tool).path(*what)
+            }
+            Self::TimedOut { server, tool, .. } => {
+                WireError::internal("toolTimedOut", text).server(server).tool(tool)
+            }
+            Self::NotRunning { server, .. } => WireError::internal("helperNotRunning", text).server(server),
+            Self::Ended { server, .. } => WireError::internal("helperEnded", text).server(server),
+            Self::Lost { server, .. } => WireError::internal("helperLost", text).server(server),
+            Self::Unanswerable { server, .. } => WireError::internal("inputRefused", text).server(server),
+            Self::Unresponsive { server } => WireError::internal("helperUnresponsive", text).server(server),
+            Self::Refused { server, .. } => WireError::internal("helperRefused", text).server(server),
+            Self::Cancelled { server } => WireError::invalid_request("cancelled", text).server(server),
+        }
+    }
 }
 
 /// Why no helper process came to be.

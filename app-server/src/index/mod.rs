@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use skein_protocol::error::WireError;
 use skein_protocol::extension::IndexCounts;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::thread::{GitInfo, SessionSource, Thread, ThreadReadState, ThreadStatus};
@@ -192,6 +193,19 @@ pub enum IndexError {
     /// The disk is full, or refuses writes: the index that there is takes no change.
     #[error("the list of threads cannot be saved: {0}; it can still be read")]
     Unwritable(String),
+}
+
+impl IndexError {
+    /// The error as the wire says it.
+    #[must_use]
+    pub fn to_wire(&self) -> WireError {
+        match self {
+            Self::Cursor(_) => WireError::bad_cursor(self.to_string()),
+            Self::Unavailable(_) | Self::Unwritable(_) => {
+                WireError::internal("indexUnavailable", self.to_string())
+            }
+        }
+    }
 }
 
 /// How many rows a page has: the default where nothing is asked for, and never more than the maximum.

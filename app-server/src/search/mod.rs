@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use skein_protocol::error::{EMPTY_SEARCH, WireError};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -49,6 +50,23 @@ pub enum SearchError {
     /// The one thread that is searched cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+}
+
+impl SearchError {
+    /// The error as the wire says it.
+    #[must_use]
+    pub fn to_wire(&self) -> WireError {
+        let text = self.to_string();
+        match self {
+            Self::Term(TermError::Empty) => WireError::invalid_params(EMPTY_SEARCH, text).path("searchTerm"),
+            Self::Term(TermError::TooLong) => {
+                WireError::invalid_params("searchTooLong", text).path("searchTerm")
+            }
+            Self::Index(error) => error.to_wire(),
+            Self::BadCursor => WireError::bad_cursor(text),
+            Self::Read(_) => WireError::internal("unreadable", text),
+        }
+    }
 }
 
 /// What a page of a search is to have.

@@ -15,7 +15,6 @@ use super::observe;
 use super::registry::{Claim, ThreadHandle, Undelivered};
 use super::subscribers::Role;
 use crate::helpers::HelperSet;
-use crate::router::errors;
 use crate::services::Services;
 
 /// What a command means for a thread that has no owner.
@@ -41,7 +40,7 @@ pub fn deliver(services: &Arc<Services>, id: ThreadId, command: Command) {
                     Claim::Owned(handle) => handle,
                     Claim::Claimed(seat) => return actor::start(services, *seat, command),
                     Claim::Closed => {
-                        return command.refuse(services, &errors::thread(&ThreadError::Stopping { id }));
+                        return command.refuse(services, &ThreadError::Stopping { id }.to_wire());
                     }
                 },
             },
@@ -80,7 +79,7 @@ fn send(services: &Services, handle: &ThreadHandle, command: Command) -> Option<
         Err(Undelivered::Gone(command)) => Some(command),
         Err(Undelivered::Full(command)) => {
             services.counters.overloaded.add_one();
-            command.refuse(services, &errors::thread(&ThreadError::Busy { id: handle.id() }));
+            command.refuse(services, &ThreadError::Busy { id: handle.id() }.to_wire());
             None
         }
     }
@@ -143,7 +142,7 @@ fn answer_without_owner(services: &Services, id: ThreadId, command: Command) {
         | Command::PutElsewhere(_)
         | Command::CaughtUp(_)
         | Command::Repair(_)) => {
-            other.refuse(services, &errors::thread(&ThreadError::NotLoaded { id }));
+            other.refuse(services, &ThreadError::NotLoaded { id }.to_wire());
         }
     }
 }

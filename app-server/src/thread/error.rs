@@ -1,9 +1,21 @@
 //! What can be wrong with a request to a thread.
 
+use skein_protocol::error::{NOT_LOADED, THREAD_NOT_FOUND, WireError};
 use skein_protocol::ids::{ThreadId, TurnId};
+use skein_protocol::methods::{ThreadItemsList, ThreadTurnsList};
+use skein_protocol::table::Method;
 use skein_protocol::thread::ThreadReadState;
+use skein_protocol::turn::{CodexErrorInfo, NonSteerableTurnKind};
 
+use crate::policy;
 use crate::rollout::ReadError;
+
+/// Reasons of errors of threads whose sentence is the peer's.
+const NO_TURN: &str = "noTurn";
+const UNKNOWN_TURN: &str = "unknownTurn";
+const NOTHING_TO_FORK: &str = "nothingToFork";
+const READ_STATE_CONFLICT: &str = "readStateConflict";
+const NO_GOAL: &str = "noGoal";
 
 /// Why a thread does not do what it is asked. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -237,4 +249,152 @@ pub enum ThreadError {
         /// What there is.
         known: String,
     },
+    /// The client already catches up on as many threads as it may.
+    #[error("{most} threads of this connection are being continued already; take what they tell first")]
+    TooManyCatchUps {
+        /// The thread.
+        id: ThreadId,
+        /// The limit.
+        most: usize,
+    },
+    /// The history does not fit into the answer to a resume.
+    #[error(
+        "the answer would be above the limit of {most} bytes; resume {id} with excludeTurns: true and without \
+         initialTurnsPage, and read its history with {} or {}",
+        ThreadTurnsList::INFO.wire,
+        ThreadItemsList::INFO.wire
+    )]
+    AnswerTooLarge {
+        /// The thread.
+        id: ThreadId,
+        /// The limit, in bytes.
+        most: usize,
+    },
+    /// The history is too large to be read at once.
+    #[error(
+        "the turns of {id} have more than {most} bytes together, the limit of an answer; omit includeTurns, and read \
+         them with {} or {}",
+        ThreadTurnsList::INFO.wire,
+        ThreadItemsList::INFO.wire
+    )]
+    HistoryTooLarge {
+        /// The thread.
+        id: ThreadId,
+        /// The limit, in bytes.
+        most: usize,
+    },
+}
+
+impl ThreadError {
+    /// The error of a thread whose rollout could not be read.
+    #[must_use]
+    pub fn unreadable(error: ReadError, id: ThreadId) -> Self {
+        match error {
+            ReadError::Missing(id) => Self::NotFound { id },
+            source @ (ReadError::Unreadable { .. } | ReadError::Disk { .. }) => {
+                Self::Unreadable { id, source }
+            }
+        }
+    }
+
+    /// The error as the wire says it.
+    #[must_use]
+    pub fn to_wire(&self) -> WireError {
+        let error = self.coded();
+        match hint(error.reason()) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+
+    fn coded(&self) -> WireError {
+        let text = self.to_string();
+        match self {
+            Self::NotFound { id } => refused(THREAD_NOT_FOUND, id, text),
+            Self::NotLoaded { id } => refused(NOT_LOADED, id, text),
+            Self::Unreadable { id, .. } => failed("unreadable", id, text),
+            Self::BrokeOff { id } => failed("brokeOff", id, text),
+            Self::Busy { id } => overloaded("busy", text, *id),
+            Self::Ephemeral { id, .. } => refused("ephemeral", id, text),
+            Self::Withdrawn { id } => refused("withdrawn", id, text),
+            Self::Stopping { id } => refused("serverStops", id, text),
+            Self::Active { id } => refused("active", id, text),
+            Self::Subscribed { id } => refused("subscribed", id, text),
+            Self::NothingToSteer { id } | Self::NothingToInterrupt { id } => refused(NO_TURN, id, text),
+            Self::NoTurnNamed { id } => refused("noTurnNamed", id, text).path("expectedTurnId"),
+            Self::NotSteerable { id, turn } => not_steerable(text, *id, turn),
+            Self::SteersOther { id, named, active } | Self::InterruptsOther { id, named, active } => {
+                of_turns("otherTurn", text, *id, Some(named), Some(active))
+            }
+            Self::TurnRuns { id, turn } => of_turns("active", text, *id, None, Some(turn)),
+            Self::UnknownTurn { id, turn } => of_turns(UNKNOWN_TURN, text, *id, Some(turn), None),
+            Self::NoTurns { id } => refused("noTurns", id, text),
+            Self::NothingToFork { id } => refused(NOTHING_TO_FORK, id, text),
+            Self::NotForked { id, .. } => failed("notForked", id, text),
+            Self::SteersFull { id } => overloaded("steersFull", text, *id),
+            Self::NotSaved { id, .. } | Self::NotKept { id, .. } => failed("notSaved", id, text),
+            Self::Exists { id } => exists(text, *id),
+            Self::NothingSaid { id } => refused("nothingSaid", id, text),
+            Self::ReadStateMoved { id, now } => {
+                refused(READ_STATE_CONFLICT, id, text).path("expectedRevision").read_state(now.clone())
+            }
+            Self::NoGoal { id } => refused(NO_GOAL, id, text).path("objective"),
+            Self::ArchivedMeanwhile { id } => refused("archivedMeanwhile", id, text),
+            Self::NotMoved { id, .. } => failed("notMoved", id, text),
+            Self::MoveUnknown { id } => failed("moveUnknown", id, text),
+            Self::TooManyCatchUps { id, .. } => overloaded("resumesUnderWay", text, *id),
+            Self::AnswerTooLarge { id, .. } | Self::HistoryTooLarge { id, .. } => {
+                refused("answerTooLarge", id, text)
+            }
+            Self::NoProvider { .. } => WireError::invalid_params("noProvider", text).path("modelProvider"),
+        }
+    }
+}
+
+/// What to do after an error whose sentence is the peer's.
+fn hint(reason: &str) -> Option<&'static str> {
+    match reason {
+        THREAD_NOT_FOUND => Some("it is neither on disk nor loaded"),
+        NOT_LOADED => Some("not loaded: resume it first (thread/resume)"),
+        NO_TURN => Some("turn/start begins a turn"),
+        UNKNOWN_TURN => Some("thread/turns/list has the turns that there are"),
+        NOTHING_TO_FORK => Some("nothing was said in it yet: thread/start makes another new one"),
+        READ_STATE_CONFLICT => Some("data.readState has what is unread now"),
+        NO_GOAL => Some("name an objective to set one"),
+        _other => None,
+    }
+}
+
+fn refused(reason: &'static str, id: &ThreadId, text: String) -> WireError {
+    WireError::invalid_request(reason, text).thread(*id)
+}
+
+fn failed(reason: &'static str, id: &ThreadId, text: String) -> WireError {
+    WireError::internal(reason, text).thread(*id)
+}
+
+fn exists(text: String, id: ThreadId) -> WireError {
+    WireError::invalid_params("threadExists", text).path("skein.threadId").thread(id)
+}
+
+fn overloaded(reason: &'static str, text: String, thread: ThreadId) -> WireError {
+    WireError::overloaded(reason, text, policy::BUSY_RETRY).thread(thread)
+}
+
+/// A request that is refused because of turns: the one that it names, and the one that runs.
+fn of_turns(
+    reason: &'static str,
+    text: String,
+    thread: ThreadId,
+    named: Option<&TurnId>,
+    active: Option<&TurnId>,
+) -> WireError {
+    let error = WireError::invalid_request(reason, text).thread(thread);
+    let error = named.into_iter().fold(error, |error, named| error.turn(named.clone()));
+    active.into_iter().fold(error, |error, active| error.active_turn(active.clone()))
+}
+
+fn not_steerable(text: String, thread: ThreadId, active: &TurnId) -> WireError {
+    let info = CodexErrorInfo::ActiveTurnNotSteerable { turn_kind: NonSteerableTurnKind::Compact };
+    of_turns("activeTurnNotSteerable", text, thread, None, Some(active)).turn_error(info)
 }

@@ -19,21 +19,21 @@ use super::pictures;
 use super::subscribers::Role;
 use crate::home::HomePaths;
 use crate::policy;
-use crate::router::errors;
 use crate::services::Services;
 
 /// Answers the observer's resume; begins anew, with the owner if there is one now, when something happened meanwhile.
 pub async fn observe(services: Arc<Services>, id: ThreadId, resume: Resume) {
     let ticket = resume.ticket;
     if services.subscribers.begin_catch_up(ticket, id, Role::Observer).is_none() {
-        return resume.reply.err(&errors::thread(&ThreadError::Withdrawn { id }));
+        return resume.reply.err(&ThreadError::Withdrawn { id }.to_wire());
     }
     let history = match History::read_shown(services.store.as_ref(), id, policy::HISTORY_WINDOW).await {
         // What nobody runs is shown as the next load will close it.
         Ok(history) => history.into_closed(),
         Err(error) => {
             services.subscribers.stop_catch_up(ticket, id);
-            return Command::Resume(Box::new(resume)).refuse(&services, &errors::read(error, id));
+            return Command::Resume(Box::new(resume))
+                .refuse(&services, &ThreadError::unreadable(error, id).to_wire());
         }
     };
     let now = picture(&history);
@@ -53,7 +53,7 @@ pub async fn observe(services: Arc<Services>, id: ThreadId, resume: Resume) {
                 resume.reply.ok(&response);
                 follow(services, id, catch_up).await;
             }
-            None => resume.reply.err(&errors::thread(&ThreadError::Withdrawn { id })),
+            None => resume.reply.err(&ThreadError::Withdrawn { id }.to_wire()),
         }
         return;
     }
@@ -67,7 +67,8 @@ fn show(services: &Arc<Services>, id: ThreadId, resume: Resume, response: &Threa
     let most = services.config().limits.answer_bytes;
     if answer.len() > most {
         services.subscribers.stop_catch_up(ticket, id);
-        return Command::Resume(Box::new(resume)).refuse(services, &errors::answer_too_large(id, most));
+        let error = ThreadError::AnswerTooLarge { id, most }.to_wire();
+        return Command::Resume(Box::new(resume)).refuse(services, &error);
     }
     let mut waiting = Some((resume, answer));
     services.registry.while_unowned(id, || {

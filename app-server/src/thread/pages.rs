@@ -8,6 +8,7 @@
 //! said of a turn itself (status, error, times) is of now: its end may have been told long before the page is read.
 
 use serde::{Deserialize, Serialize};
+use skein_protocol::error::WireError;
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{EventSeq, ItemId, ThreadId, TurnId};
 use skein_protocol::item::ThreadItem;
@@ -43,6 +44,23 @@ pub enum PageError {
     /// An anchor without its turn.
     #[error("an item as cursor needs the turn that it is in; name it as turnId")]
     AnchorWithoutTurn,
+}
+
+impl PageError {
+    /// The error as the wire says it, about a history of this thread.
+    #[must_use]
+    pub fn to_wire(&self, id: ThreadId) -> WireError {
+        let text = self.to_string();
+        match self {
+            Self::BadCursor => WireError::bad_cursor(text).thread(id),
+            Self::NoTurn { turn } => {
+                WireError::invalid_params("noSuchTurn", text).path("turnId").thread(id).turn(turn.clone())
+            }
+            Self::AnchorWithoutTurn => {
+                WireError::invalid_params("anchorWithoutTurn", text).path("turnId").thread(id)
+            }
+        }
+    }
 }
 
 /// A place in a history.

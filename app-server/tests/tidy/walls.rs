@@ -420,8 +420,8 @@ pub fn reasoned_drops() -> Wall {
 
 pub fn typed_errors() -> Wall {
     Wall {
-        why: "inside the server an error is an enum of its room, so that router/errors.rs can answer each with its \
-              code; anyhow is for the program's edge (main.rs, cli/) and for tests",
+        why: "inside the server an error is an enum of its room, and `to_wire` beside it gives each variant its code on \
+              the wire; anyhow is for the program's edge (main.rs, cli/) and for tests",
         bad: examples(&[("app-server/src/thread/mod.rs", "use anyhow::Context;")]),
         good: examples(&[
             ("app-server/src/main.rs", "use anyhow::Context;"),

@@ -7,7 +7,6 @@ use skein_protocol::thread::{ThreadResumeParams, ThreadResumeResponse};
 
 use super::Owner;
 use crate::connection::reply::Reply;
-use crate::router::errors;
 use crate::thread::catch_up::{self, CatchUp, Continuation};
 use crate::thread::command::{Command, Resume};
 use crate::thread::error::ThreadError;
@@ -62,7 +61,7 @@ impl Owner {
             }
             let frame = reply.frame(&response);
             if frame.len() > most {
-                return Err(reply.prepare_err(&errors::answer_too_large(id, most)));
+                return Err(reply.prepare_err(&ThreadError::AnswerTooLarge { id, most }.to_wire()));
             }
             Ok(reply.hold(frame))
         })
@@ -144,7 +143,7 @@ impl Owner {
             }
         };
         if !self.services.subscribers.join(ticket, self.id, role) {
-            let error = errors::thread(&ThreadError::Withdrawn { id: self.id });
+            let error = ThreadError::Withdrawn { id: self.id }.to_wire();
             return answer.replace_with(&error).send();
         }
         answer.send();
@@ -167,7 +166,7 @@ impl Owner {
                 self.read_on(catch_up);
             }
             None => {
-                let error = errors::thread(&ThreadError::Withdrawn { id: self.id });
+                let error = ThreadError::Withdrawn { id: self.id }.to_wire();
                 answer.replace_with(&error).send();
             }
         }

@@ -13,7 +13,6 @@ use crate::connection::reply::Reply;
 use crate::helpers::HelperSet;
 use crate::rollout::Keep;
 use crate::rollout::record::ThreadNamed;
-use crate::router::errors;
 use crate::thread::command::{Command, Input, InputReply, Repaired, Resume, SetName, Start, Unload};
 use crate::thread::effect::Effect;
 use crate::thread::error::ThreadError;
@@ -67,11 +66,11 @@ impl Owner {
             command if self.machine.phase() == Phase::Gone => self.deferred.push_back(command),
             // Another one was first, and its settings hold.
             start @ Command::Start(_) => {
-                start.refuse(&self.services, &errors::thread(&ThreadError::Exists { id: self.id }));
+                start.refuse(&self.services, &ThreadError::Exists { id: self.id }.to_wire());
             }
             // Its connection has left before its turn came.
             Command::Resume(resume) if !self.services.subscribers.waits(resume.ticket) => {
-                resume.reply.err(&errors::thread(&ThreadError::Withdrawn { id: self.id }));
+                resume.reply.err(&ThreadError::Withdrawn { id: self.id }.to_wire());
             }
             // Behind what was asked before it, and cannot be decided yet.
             Command::Resume(resume) if self.defers() => self.defer(Command::Resume(resume)),
@@ -128,7 +127,7 @@ impl Owner {
 
     fn user_input(&mut self, input: Box<Input>) {
         match self.refusal_of(&input) {
-            Some(Refusal::Error(error)) => input.reply.err(&errors::thread(&error)),
+            Some(Refusal::Error(error)) => input.reply.err(&error.to_wire()),
             Some(Refusal::Seen(turn)) => self.answer_again(*input, &turn),
             None => {
                 self.input = Some(input);
@@ -212,7 +211,7 @@ impl Owner {
             self.deferred.push_back(command);
         } else {
             self.services.counters.overloaded.add_one();
-            command.refuse(&self.services, &errors::thread(&ThreadError::Busy { id: self.id }));
+            command.refuse(&self.services, &ThreadError::Busy { id: self.id }.to_wire());
         }
     }
 
@@ -223,7 +222,7 @@ impl Owner {
             Phase::Gone => {}
             Phase::Idle | Phase::Running => {
                 if let Some(error) = refusal {
-                    return set_name.reply.err(&errors::thread(&error));
+                    return set_name.reply.err(&error.to_wire());
                 }
                 let Some(journal) = &mut self.journal else { return };
                 let body = ThreadNamed { name: Some(set_name.name) }.into();
@@ -288,7 +287,7 @@ impl Owner {
         for id in left {
             self.step(Event::Withdrawn(id));
         }
-        let withdrawn = errors::thread(&ThreadError::Withdrawn { id: self.id });
+        let withdrawn = ThreadError::Withdrawn { id: self.id }.to_wire();
         for command in std::mem::take(&mut self.deferred) {
             if matches!(&command, Command::Resume(resume) if !self.services.subscribers.waits(resume.ticket))
             {

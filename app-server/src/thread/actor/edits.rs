@@ -16,7 +16,6 @@ use crate::connection::reply::Reply;
 use crate::policy;
 use crate::rollout::record::{ItemsInjected, Reverted, ThreadMeta};
 use crate::rollout::{Keep, ReadError};
-use crate::router::errors;
 use crate::thread::command::{Command, Edit, RevertTo};
 use crate::thread::error::ThreadError;
 use crate::thread::events;
@@ -113,7 +112,7 @@ impl Owner {
         }
         let refusal = self.journal.as_ref().and_then(|journal| self.refusal_of_disk(journal));
         match (refusal, edit) {
-            (Some(error), edit) => edit.err(&errors::thread(&error)),
+            (Some(error), edit) => edit.err(&error.to_wire()),
             (None, Edit::Revert(to, reply)) => self.revert_to(to, reply),
             (None, Edit::Repository(change, reply)) => self.describe_repository(change, reply),
             (None, Edit::Inject(items, reply)) => self.inject(items, reply),
@@ -128,7 +127,7 @@ impl Owner {
     fn revert_to(&mut self, to: RevertTo, reply: Reply<ThreadRevertResponse>) {
         let id = self.id;
         if let Some(turn) = &self.turn {
-            return reply.err(&errors::thread(&ThreadError::TurnRuns { id, turn: turn.id.clone() }));
+            return reply.err(&ThreadError::TurnRuns { id, turn: turn.id.clone() }.to_wire());
         }
         let Some(history) = self.journal.as_ref().map(|journal| &journal.history) else { return };
         let held = match &to {
@@ -149,7 +148,7 @@ impl Owner {
             RevertTo::Before(turn) => ThreadError::UnknownTurn { id, turn },
             RevertTo::AllBut(_) => ThreadError::NoTurns { id },
         };
-        reply.err(&errors::thread(&error));
+        reply.err(&error.to_wire());
     }
 
     /// Looks for what is not in memory. The thread stays loaded meanwhile.
@@ -182,9 +181,9 @@ impl Owner {
                     RevertTo::Before(turn) => ThreadError::UnknownTurn { id, turn },
                     RevertTo::AllBut(_) => ThreadError::NoTurns { id },
                 };
-                reply.err(&errors::thread(&error));
+                reply.err(&error.to_wire());
             }
-            Err(error) => reply.err(&errors::read(error, id)),
+            Err(error) => reply.err(&ThreadError::unreadable(error, id).to_wire()),
         }
     }
 

@@ -21,7 +21,6 @@ use crate::helpers::{ExitReport, HelperEvent, HelperSet};
 use crate::index::moment::Listed;
 use crate::index::rebuild;
 use crate::rollout::OpenMark;
-use crate::router::errors;
 use crate::thread::effect::{Effect, ResumeFailure, UnloadRefusal};
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Materialised, WaiterId};
@@ -238,21 +237,20 @@ impl Owner {
             }
         };
         let response = outcome.map(|state| SkeinThreadUnloadResponse { state });
-        unload.reply.send(response.map_err(|error| errors::thread(&error)));
+        unload.reply.send(response.map_err(|error| error.to_wire()));
     }
 
     fn fail_resume(&mut self, who: WaiterId, why: ResumeFailure) {
         let Some(waiter) = self.waiters.remove(&who) else { return };
         let id = self.id;
         let error = match why {
-            ResumeFailure::LoadFailed => self
-                .load_error
-                .as_ref()
-                .map_or_else(|| errors::thread(&ThreadError::NotFound { id }), errors::thread),
-            ResumeFailure::Shutdown => errors::thread(&ThreadError::Stopping { id }),
-            ResumeFailure::Archived => errors::thread(&ThreadError::ArchivedMeanwhile { id }),
-            ResumeFailure::Deleted => errors::thread(&ThreadError::NotFound { id }),
-            ResumeFailure::Withdrawn => errors::thread(&ThreadError::Withdrawn { id }),
+            ResumeFailure::LoadFailed => {
+                self.load_error.as_ref().unwrap_or(&ThreadError::NotFound { id }).to_wire()
+            }
+            ResumeFailure::Shutdown => ThreadError::Stopping { id }.to_wire(),
+            ResumeFailure::Archived => ThreadError::ArchivedMeanwhile { id }.to_wire(),
+            ResumeFailure::Deleted => ThreadError::NotFound { id }.to_wire(),
+            ResumeFailure::Withdrawn => ThreadError::Withdrawn { id }.to_wire(),
         };
         match waiter {
             Waiter::Start(start) => {
@@ -400,7 +398,7 @@ impl Owner {
                     Saved::Yes => Ok(()),
                     Saved::No => {
                         let why = why.unwrap_or_else(|| "the rollout was given up".to_owned());
-                        Err(errors::thread(&ThreadError::NotKept { id: self.id, why }))
+                        Err(ThreadError::NotKept { id: self.id, why }.to_wire())
                     }
                 };
                 acknowledge(result);

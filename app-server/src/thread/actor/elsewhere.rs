@@ -16,7 +16,6 @@ use crate::index::moment::{self, Listed};
 use crate::index::{ThreadRow, rebuild};
 use crate::rollout::record::{Archived, RecordBody, Unarchived};
 use crate::rollout::{Keep, Lease, MoveError, Shelf};
-use crate::router::errors;
 use crate::services::Services;
 use crate::thread::command::{Command, PutElsewhere};
 use crate::thread::effect::{Destination, MoveRefusal};
@@ -45,7 +44,7 @@ impl Owner {
         }
         let to = asked.destination();
         if let Some(error) = self.refusal_of_move(to) {
-            return asked.err(&errors::thread(&error));
+            return asked.err(&error.to_wire());
         }
         let archived = self.journal.as_ref().is_some_and(|journal| journal.history.is_archived());
         match (to, archived) {
@@ -153,7 +152,7 @@ impl Owner {
         match &self.journal {
             Some(_) => asked.ok(self.thread_as(status)),
             // There is one from the load on.
-            None => asked.err(&errors::thread(&ThreadError::BrokeOff { id: self.id })),
+            None => asked.err(&ThreadError::BrokeOff { id: self.id }.to_wire()),
         }
     }
 
@@ -172,7 +171,7 @@ impl Owner {
                 ThreadError::MoveUnknown { id }
             }
         };
-        asked.err(&errors::thread(&error));
+        asked.err(&error.to_wire());
     }
 
     pub(super) fn announce_move(&self, to: Destination) {

@@ -99,7 +99,7 @@ impl Copy {
             Ok(None) => return Err(self.no_such_turn()),
             // Its first message is on its way to the disk.
             Err(ReadError::Missing(_)) if loaded => return Err(ThreadError::NothingToFork { id: self.from }),
-            Err(error) => return Err(self.unreadable(error)),
+            Err(error) => return Err(ThreadError::unreadable(error, self.from)),
         };
         match self.persistence {
             Persistence::Durable => self.on_disk(services, cut).await,
@@ -127,7 +127,7 @@ impl Copy {
         let up_to = cut.up_to;
         let records = self.beginning(services, cut);
         services.store.copy(self.from, up_to, lease, records).await.map_err(|error| match error {
-            CopyError::Read(error) => self.unreadable(error),
+            CopyError::Read(error) => ThreadError::unreadable(error, self.from),
             CopyError::Write(error) => ThreadError::NotForked { id: self.from, why: error.to_string() },
         })?;
         let made = load::read(services, self.id).await?;
@@ -140,7 +140,7 @@ impl Copy {
     async fn in_memory(&self, services: &Services, cut: Cut) -> Result<LoadedThread, ThreadError> {
         let store = services.store.as_ref();
         let read = History::read_as(store, self.from, self.id, cut.up_to).await;
-        let mut history = read.map_err(|error| self.unreadable(error))?;
+        let mut history = read.map_err(|error| ThreadError::unreadable(error, self.from))?;
         history.skip_to(cut.up_to);
         history.add_secrets(store.secrets(self.from).await);
         for record in self.beginning(services, cut) {
@@ -183,15 +183,5 @@ impl Copy {
         };
         let turn: TurnId = turn.clone();
         ThreadError::UnknownTurn { id: self.from, turn }
-    }
-
-    fn unreadable(&self, error: ReadError) -> ThreadError {
-        let id = self.from;
-        match error {
-            ReadError::Missing(_) => ThreadError::NotFound { id },
-            source @ (ReadError::Unreadable { .. } | ReadError::Disk { .. }) => {
-                ThreadError::Unreadable { id, source }
-            }
-        }
     }
 }

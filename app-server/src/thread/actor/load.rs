@@ -9,8 +9,7 @@ use super::{Child, Owner};
 use crate::config::{ConfigErrors, Overrides, helpers_from_thread_config, secrets};
 use crate::policy;
 use crate::rollout::record::{RecordBody, ThreadSettings};
-use crate::rollout::{Keep, ReadError, Shelf};
-use crate::router::errors;
+use crate::rollout::{Keep, Shelf};
 use crate::services::Services;
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Materialised};
@@ -101,7 +100,7 @@ impl Owner {
                 self.services.store.release(self.id);
                 // Handed back, they would only load again, and fail again.
                 for command in std::mem::take(&mut self.deferred) {
-                    command.refuse(&self.services, &errors::thread(&error));
+                    command.refuse(&self.services, &error.to_wire());
                 }
                 self.fail_repair(&error);
                 self.load_error = Some(error);
@@ -182,15 +181,6 @@ impl Owner {
     }
 }
 
-fn of_read(error: ReadError, id: ThreadId) -> ThreadError {
-    match error {
-        ReadError::Missing(_) => ThreadError::NotFound { id },
-        source @ (ReadError::Unreadable { .. } | ReadError::Disk { .. }) => {
-            ThreadError::Unreadable { id, source }
-        }
-    }
-}
-
 /// A thread with what is found in its directory, if that answers soon.
 async fn with_surroundings(
     services: &Services,
@@ -217,14 +207,14 @@ fn recall(settings: &ThreadSettings) -> Result<Option<Overrides>, ConfigErrors> 
 
 /// The thread as the store has it.
 pub(super) async fn read(services: &Services, id: ThreadId) -> Result<LoadedThread, ThreadError> {
-    let loaded = services.store.load(id).await.map_err(|error| of_read(error, id))?;
+    let loaded = services.store.load(id).await.map_err(|error| ThreadError::unreadable(error, id))?;
     if loaded.repair.cut > 0 {
         tracing::warn!(thread = %id, bytes = loaded.repair.cut, "a torn end of the rollout was cut off");
     }
     for damage in &loaded.repair.damage {
         tracing::warn!(thread = %id, ?damage, "the rollout is damaged here; the rest is read");
     }
-    let shelf = services.store.shelf(id).await.map_err(|error| of_read(error, id))?;
+    let shelf = services.store.shelf(id).await.map_err(|error| ThreadError::unreadable(error, id))?;
     let epoch = loaded.next_epoch(services.machine_boot);
     let read = History::read_end(services.store.as_ref(), id, policy::HISTORY_WINDOW).await;
     let mut history = read.map_err(|source| ThreadError::Unreadable { id, source })?;

@@ -15,7 +15,6 @@ use super::Owner;
 use crate::connection::reply::Reply;
 use crate::rollout::Keep;
 use crate::rollout::record::{Goal, RecordBody, ThreadGoal, ThreadRead};
-use crate::router::errors;
 use crate::thread::error::ThreadError;
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Notice;
@@ -32,7 +31,7 @@ impl Owner {
         let Some(journal) = &mut self.journal else { return };
         let now = journal.history.read_mark().state();
         if now.revision != params.expected_revision {
-            return reply.err(&errors::thread(&ThreadError::ReadStateMoved { id, now }));
+            return reply.err(&ThreadError::ReadStateMoved { id, now }.to_wire());
         }
         let wanted = match params.operation {
             ThreadReadStateOperation::Read => ThreadRead::default(),
@@ -57,7 +56,7 @@ impl Owner {
         let now_ms = self.services.clock.wall().0;
         let before = self.journal.as_ref().and_then(|journal| journal.history.goal());
         let Some(goal) = changed_goal(before, params, now_ms) else {
-            return reply.err(&errors::thread(&ThreadError::NoGoal { id: self.id }));
+            return reply.err(&ThreadError::NoGoal { id: self.id }.to_wire());
         };
         let shown = pictures::goal(self.id, &goal);
         self.record_goal(Some(goal));

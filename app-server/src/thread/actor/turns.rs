@@ -18,7 +18,6 @@ use crate::rollout::Keep;
 use crate::rollout::record::{
     Compacted, FileRead, FilesRead, ItemCompleted, ItemStarted, ItemsInjected, Kept, RecordBody, TurnStarted,
 };
-use crate::router::errors;
 use crate::thread::command::{Command, Input, InputReply};
 use crate::thread::error::ThreadError;
 use crate::thread::event::Event;
@@ -123,7 +122,7 @@ impl Owner {
         match turn.steers.try_send(added) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
-                return input.reply.err(&errors::thread(&ThreadError::SteersFull { id: self.id }));
+                return input.reply.err(&ThreadError::SteersFull { id: self.id }.to_wire());
             }
             Err(mpsc::error::TrySendError::Closed(_)) => return self.leave_to_next_turn(input),
         }
@@ -142,7 +141,7 @@ impl Owner {
     fn leave_to_next_turn(&mut self, input: Box<Input>) {
         match input.reply.expected() {
             None => self.defer(Command::Input(input)),
-            Some(_) => input.reply.err(&errors::thread(&ThreadError::NothingToSteer { id: self.id })),
+            Some(_) => input.reply.err(&ThreadError::NothingToSteer { id: self.id }.to_wire()),
         }
     }
 

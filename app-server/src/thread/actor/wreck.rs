@@ -9,7 +9,6 @@ use tokio::sync::mpsc;
 use super::{Owner, Waiter};
 use crate::helpers::HelperSet;
 use crate::policy;
-use crate::router::errors;
 use crate::thread::error::ThreadError;
 use crate::thread::journal::Saved;
 use crate::thread::machine::Phase;
@@ -52,7 +51,7 @@ impl Owner {
 
     /// Those whose request the owner had in its hands. What it had not looked at goes to the next owner.
     fn refuse_callers(&mut self) {
-        let error = errors::thread(&ThreadError::BrokeOff { id: self.id });
+        let error = ThreadError::BrokeOff { id: self.id }.to_wire();
         if let Some(input) = self.input.take() {
             input.reply.err(&error);
         }
@@ -90,7 +89,7 @@ impl Owner {
     /// What waits in the line: what is saved is told, everything else is an error or left out.
     fn settle_line(&mut self) {
         let waiting = self.journal.as_mut().map(super::Journal::drain).unwrap_or_default();
-        let error = errors::thread(&ThreadError::BrokeOff { id: self.id });
+        let error = ThreadError::BrokeOff { id: self.id }.to_wire();
         for (outgoing, saved) in waiting {
             match (outgoing, saved) {
                 (Outgoing::Join { ticket, answer, .. }, _) => {
