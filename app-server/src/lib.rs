@@ -21,6 +21,7 @@ pub mod index;
 pub mod markers;
 pub mod memory;
 pub mod models;
+pub mod outbox;
 pub mod policy;
 pub mod pressure;
 pub mod provider;

@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::outbox::{CloseReason, Outbox};
 use crate::clock::Clock;
 use crate::config::Heartbeat;
+use crate::outbox::{CloseReason, Outbox};
 use crate::policy;
 
 #[cfg(test)]

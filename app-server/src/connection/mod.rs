@@ -16,17 +16,15 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use self::heartbeat::Life;
-use self::outbox::{CloseReason, Outbox, OutboxLimits};
 use crate::config::{Heartbeat, Limits};
+use crate::outbox::{CloseReason, Outbox, OutboxLimits};
 use crate::policy;
 use crate::router::{Router, StoreJob};
 use crate::services::Services;
 use crate::thread::outgoing::Notice;
 
 pub mod heartbeat;
-pub mod outbox;
 mod reader;
-pub mod reply;
 #[cfg(test)]
 mod tests;
 mod writer;

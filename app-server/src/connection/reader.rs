@@ -6,7 +6,7 @@ use futures_util::{Stream, StreamExt};
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::error::CapacityError;
 
-use super::outbox::{CloseReason, Outbox};
+use crate::outbox::{CloseReason, Outbox};
 use crate::policy;
 
 /// Reads until the end and gives each message to `take`. Returns why it ended.

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicUsize;
 use axum::extract::ws::Message;
 
 use super::*;
-use crate::connection::outbox::Next;
+use crate::outbox::Next;
 
 #[tokio::test(start_paused = true)]
 async fn the_next_answer_from_the_disk_is_made_when_the_client_has_taken_those_before_it() {

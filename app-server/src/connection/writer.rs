@@ -5,7 +5,7 @@ use axum::extract::ws::{CloseFrame, Message};
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt};
 
-use super::outbox::{CloseReason, Next, Outbox};
+use crate::outbox::{CloseReason, Next, Outbox};
 
 /// Writes until the outbox is closed, or the client is gone.
 pub(super) async fn run<S>(mut sink: S, outbox: Outbox)

@@ -16,7 +16,7 @@ use skein_protocol::thread::{
 use super::thread::overrides;
 use super::words;
 use crate::connection::Connection;
-use crate::connection::reply::Reply;
+use crate::outbox::reply::Reply;
 use crate::thread::command::{Command, Edit, Fork, RevertTo};
 use crate::thread::dispatch;
 

@@ -13,8 +13,8 @@ use skein_protocol::ids::ThreadId;
 
 use super::paging;
 use crate::connection::Connection;
-use crate::connection::reply::Reply;
 use crate::helpers::{Census, HelperCall, HelperError, HelperSet, HelperSpec};
+use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::router::errors;
 use crate::services::Services;

@@ -12,7 +12,7 @@ use skein_protocol::thread::{
 use super::thread::unwritten;
 use super::words;
 use crate::connection::Connection;
-use crate::connection::reply::Reply;
+use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::thread::command::{Command, Edit};
 use crate::thread::dispatch;

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::words;
 use crate::connection::Connection;
-use crate::connection::reply::Reply;
+use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::reload;
 use crate::thread::command::{Command, Unload};

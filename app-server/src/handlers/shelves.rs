@@ -8,7 +8,7 @@ use skein_protocol::thread::{
 };
 
 use crate::connection::Connection;
-use crate::connection::reply::Reply;
+use crate::outbox::reply::Reply;
 use crate::thread::command::{Command, PutElsewhere};
 use crate::thread::dispatch;
 

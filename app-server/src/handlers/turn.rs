@@ -11,7 +11,7 @@ use skein_protocol::turn::{
 
 use super::words;
 use crate::connection::Connection;
-use crate::connection::reply::Reply;
+use crate::outbox::reply::Reply;
 use crate::thread::command::{Command, Input, InputReply};
 use crate::thread::dispatch;
 use crate::thread::error::ThreadError;

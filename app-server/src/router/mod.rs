@@ -15,7 +15,7 @@ use skein_protocol::table::{ClientNotification, Lane, Method};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::connection::Connection;
-use crate::connection::reply::Reply;
+use crate::outbox::reply::Reply;
 use crate::policy;
 
 pub mod errors;

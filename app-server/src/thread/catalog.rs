@@ -13,7 +13,7 @@ use skein_protocol::ids::{Epoch, EventSeq};
 use uuid::Uuid;
 
 use crate::clock::WallMs;
-use crate::connection::outbox::Frame;
+use crate::outbox::Frame;
 
 #[cfg(test)]
 mod tests;

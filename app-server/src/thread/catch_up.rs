@@ -11,7 +11,7 @@ use super::command::Command;
 use super::dispatch;
 use super::events::Replayer;
 use super::subscribers::{Receiver, Role, Ticket};
-use crate::connection::outbox::CloseReason;
+use crate::outbox::CloseReason;
 use crate::policy;
 use crate::rollout::ReadError;
 use crate::services::Services;

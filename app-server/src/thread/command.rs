@@ -22,8 +22,8 @@ use super::effect::Destination;
 use super::event::Force;
 use super::subscribers::{Role, Ticket};
 use crate::config::Overrides;
-use crate::connection::reply::Reply;
 use crate::helpers::HelperSet;
+use crate::outbox::reply::Reply;
 use crate::turn::surroundings::Surroundings;
 
 /// One request to an owner.

@@ -16,8 +16,8 @@ use super::catalog::Announcement;
 use super::catch_up::CatchUp;
 use super::subscribers::{Broadcast, Role, Ticket};
 use crate::clock::WallMs;
-use crate::connection::outbox::{Frame, TextDelta};
-use crate::connection::reply::Answer;
+use crate::outbox::reply::Answer;
+use crate::outbox::{Frame, TextDelta};
 
 /// An answer that is made when its turn comes. It is given the last record that is on disk, where not all are that it
 /// shows: what is not may be lost, and its number be another event's; and the version that it is a picture of then. `Err`

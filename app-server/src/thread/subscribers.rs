@@ -19,7 +19,7 @@ use super::catalog::{Catalog, CatalogLimits};
 use super::event::Counts;
 #[cfg(all(test, feature = "races"))]
 use super::tests::shim::{AtomicBool, AtomicU64, Map as DashMap, Mutex, Ordering};
-use crate::connection::outbox::{CloseReason, Outbox};
+use crate::outbox::{CloseReason, Outbox};
 use crate::policy;
 
 #[cfg(test)]

@@ -3,8 +3,8 @@ use std::cell::Cell;
 use futures_util::FutureExt;
 use skein_protocol::ids::ConnectionId;
 
-use super::super::outbox::{Next, OutboxLimits};
 use super::*;
+use crate::outbox::{Next, OutboxLimits};
 
 const TIMES: Heartbeat = Heartbeat {
     ping: Duration::from_secs(20),

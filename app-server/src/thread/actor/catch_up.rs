@@ -6,7 +6,7 @@ use skein_protocol::ids::EventSeq;
 use skein_protocol::thread::{ThreadResumeParams, ThreadResumeResponse};
 
 use super::Owner;
-use crate::connection::reply::Reply;
+use crate::outbox::reply::Reply;
 use crate::thread::catch_up::{self, CatchUp, Continuation};
 use crate::thread::command::{Command, Resume};
 use crate::thread::error::ThreadError;

@@ -9,8 +9,8 @@ use skein_protocol::turn::{Turn, TurnStartResponse, TurnSteerResponse};
 use tokio::sync::oneshot;
 
 use super::{Owner, Waiter};
-use crate::connection::reply::Reply;
 use crate::helpers::HelperSet;
+use crate::outbox::reply::Reply;
 use crate::rollout::Keep;
 use crate::rollout::record::ThreadNamed;
 use crate::thread::command::{Command, Input, InputReply, Repaired, Resume, SetName, Start, Unload};

@@ -12,7 +12,7 @@ use skein_protocol::thread::{
 };
 
 use super::{Child, Owner};
-use crate::connection::reply::Reply;
+use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::rollout::record::{ItemsInjected, Reverted, ThreadMeta};
 use crate::rollout::{Keep, ReadError};

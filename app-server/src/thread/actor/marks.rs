@@ -12,7 +12,7 @@ use skein_protocol::thread::{
 };
 
 use super::Owner;
-use crate::connection::reply::Reply;
+use crate::outbox::reply::Reply;
 use crate::rollout::Keep;
 use crate::rollout::record::{Goal, RecordBody, ThreadGoal, ThreadRead};
 use crate::thread::error::ThreadError;

@@ -16,7 +16,7 @@ use skein_protocol::turn::TurnStartParams;
 
 use super::{Owner, Waiter};
 use crate::config::{self, Overrides};
-use crate::connection::reply::Reply;
+use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::rollout::Keep;
 use crate::rollout::record::{ItemsInjected, RecordBody, ThreadMeta, ThreadSettings};

@@ -2,7 +2,7 @@ use skein_protocol::ids::{ConnectionId, Epoch, EventSeq, ThreadId};
 
 use super::{Broadcast, ClientWishes, Left, Role, Subscribers};
 use crate::clock::WallMs;
-use crate::connection::outbox::{Next, Outbox, OutboxLimits};
+use crate::outbox::{Next, Outbox, OutboxLimits};
 use crate::thread::catalog::Announcement;
 use crate::thread::event::Counts;
 

@@ -10,7 +10,7 @@ use skein_protocol::extension::{CatalogPlace, SkeinCatalogResumeParams, SkeinCat
 use skein_protocol::ids::{ConnectionId, ThreadId};
 
 use super::{Connection, Hears, Listener, Subscribers, Ticket};
-use crate::connection::outbox::{Frame, Outbox, TextDelta};
+use crate::outbox::{Frame, Outbox, TextDelta};
 use crate::thread::catalog::{Announced, Announcement, Catalog};
 #[cfg(all(test, feature = "races"))]
 use crate::thread::tests::shim::MutexGuard;

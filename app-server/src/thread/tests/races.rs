@@ -13,7 +13,7 @@ use skein_protocol::ids::{ConnectionId, ThreadId};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::connection::outbox::{Outbox, OutboxLimits};
+use crate::outbox::{Outbox, OutboxLimits};
 use crate::thread::command::Command;
 use crate::thread::event::Counts;
 use crate::thread::machine::Persistence;

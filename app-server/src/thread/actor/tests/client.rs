@@ -25,8 +25,8 @@ use skein_protocol::turn::{TurnStartParams, TurnStartResponse, UserInput};
 
 use super::message::Message;
 use crate::config::{Overrides, helpers_from_thread_config};
-use crate::connection::outbox::{CloseReason, Next, Outbox, OutboxLimits};
-use crate::connection::reply::Reply;
+use crate::outbox::reply::Reply;
+use crate::outbox::{CloseReason, Next, Outbox, OutboxLimits};
 use crate::services::Services;
 use crate::thread::command::{
     Command, Edit, Fork, Input, InputReply, PutElsewhere, Resume, RevertTo, SetName, Start, Unload,
@@ -470,7 +470,7 @@ impl Client {
         tokio::time::timeout(self.soon, passed).await.expect("the owner handles its mailbox").is_ok()
     }
 
-    fn receive(&mut self, frames: &[crate::connection::outbox::Frame]) {
+    fn receive(&mut self, frames: &[crate::outbox::Frame]) {
         self.log.extend(frames.iter().map(|frame| Message::read(frame)));
         self.taken.resize(self.log.len(), false);
     }

@@ -5,7 +5,7 @@ use skein_protocol::notifications::{ThreadNameUpdated, TurnCompleted};
 use skein_protocol::thread::ThreadResumeResponse;
 
 use super::*;
-use crate::connection::outbox::OutboxLimits;
+use crate::outbox::OutboxLimits;
 use crate::rollout::RolloutStore;
 use crate::thread::subscribers::{ClientWishes, Role};
 

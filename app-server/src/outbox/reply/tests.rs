@@ -3,8 +3,8 @@ use std::thread::{self, ThreadId};
 
 use serde::Serializer;
 
-use super::super::outbox::{Next, OutboxLimits};
 use super::*;
+use crate::outbox::{Next, OutboxLimits};
 
 /// A text that notes which thread has serialised it last.
 struct Noted(String, Arc<Mutex<Option<ThreadId>>>);

@@ -1,6 +1,9 @@
 //! What waits to be written to one connection: bounded in bytes, first in first out, shared by everybody who talks
 //! to it. Pushing never waits. For a client that falls behind, pieces of text are merged; one that does not keep up
 //! all the same is closed, and nobody else notices.
+//!
+//! The reply to a request (`reply.rs`) goes into the outbox of the connection that asked. Threads and handlers push,
+//! `connection/` takes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +18,7 @@ use crate::clock::Clock;
 use crate::policy;
 
 mod queue;
+pub mod reply;
 #[cfg(test)]
 mod tests;
 

@@ -9,7 +9,7 @@ use skein_protocol::error::WireError;
 use skein_protocol::ids::{ConnectionId, RequestId};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::outbox::{Frame, Outbox};
+use super::{Frame, Outbox};
 use crate::policy;
 use crate::tasks::{Pool, Tasks};
 
