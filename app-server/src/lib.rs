@@ -14,6 +14,7 @@ pub mod fsck;
 mod fuzz;
 pub mod handlers;
 pub mod helpers;
+pub mod history;
 pub mod home;
 pub mod http;
 pub mod import;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use skein_protocol::ids::{EventSeq, ThreadId};
 
 use crate::config::secrets;
+use crate::history::History;
 use crate::home::{HomeError, existing};
 use crate::policy;
 use crate::rollout::file::FileStore;
@@ -15,7 +16,6 @@ use crate::rollout::file::layer::DiskLayer;
 use crate::rollout::record::Record;
 use crate::rollout::{ReadError, RolloutStore, line};
 use crate::tasks::Tasks;
-use crate::thread::history::History;
 
 pub mod markdown;
 

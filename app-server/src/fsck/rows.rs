@@ -10,12 +10,12 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::finding::{Finding, IndexLook, Kind, Outcome};
 use super::{FsckError, Mend, Order};
+use crate::history::{History, ThreadRow};
 use crate::home::{HomePaths, machine_boot};
+use crate::index::IndexError;
 use crate::index::sled::{self, Look};
-use crate::index::{IndexError, ThreadRow};
 use crate::rollout::{ReadError, RolloutStore, Shelf};
 use crate::tasks::Tasks;
-use crate::thread::history::History;
 
 /// What is compared.
 pub struct Rows<'a> {

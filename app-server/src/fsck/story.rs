@@ -9,11 +9,11 @@ use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
 
 use super::finding::Kind;
 use crate::clock::WallMs;
+use crate::history::History;
 use crate::rollout::file::{LineAt, Marks};
 use crate::rollout::record::{
     ModelAnswer, Record, RecordBody, Said, TakenBack, ThreadOpened, TurnCompleted, TurnPlace, TurnStarted,
 };
-use crate::thread::history::History;
 
 /// What is wrong at one record.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::clock::WallMs;
+use crate::history::History;
 use crate::home::{FILE_MODE, FOLDER_MODE, Home, Term};
 use crate::index::sled;
 use crate::rollout::file::layer::DiskLayer;
@@ -20,7 +21,6 @@ use crate::rollout::record::{
     ItemCompleted, ItemStarted, Record, RecordBody, ThreadClosed, ThreadCreated, ThreadOpened,
     ThreadSettings, TurnStarted,
 };
-use crate::thread::history::History;
 
 mod beside;
 mod blobs;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::clock::WallMs;
 use crate::export::markdown;
+use crate::history::History;
 use crate::home::{HomePaths, Term};
 use crate::import::{self, find, records::Importer};
 use crate::policy;
@@ -24,7 +25,6 @@ use crate::rollout::file::layer::DiskLayer;
 use crate::rollout::record::{Record, ThreadClosed};
 use crate::rollout::{Keep, Lease, Repair, RolloutStore, Shelf, line};
 use crate::tasks::Tasks;
-use crate::thread::history::History;
 
 /// What is read of a line is written so that the same is read again.
 pub fn lines(bytes: &[u8]) {

@@ -12,12 +12,12 @@ use skein_protocol::thread::{
 use super::thread::unwritten;
 use super::words;
 use crate::connection::Connection;
+use crate::history::History;
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::thread::command::{Command, Edit};
 use crate::thread::dispatch;
 use crate::thread::error::ThreadError;
-use crate::thread::history::History;
 use crate::thread::pictures;
 
 /// `thread/settings/update`

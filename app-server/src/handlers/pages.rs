@@ -13,12 +13,12 @@ use skein_protocol::turn::Turn;
 
 use super::thread::{as_run, unwritten};
 use crate::connection::Connection;
+use crate::history::read::{Enough, Stretch, Turns};
+use crate::history::{History, json_bytes};
 use crate::policy;
 use crate::rollout::ReadError;
 use crate::services::Services;
 use crate::thread::error::ThreadError;
-use crate::thread::history::read::{Enough, Stretch, Turns};
-use crate::thread::history::{History, json_bytes};
 use crate::thread::pages::{self, PageError, Shown, Wanted};
 use crate::thread::snapshot::Snapshot;
 

@@ -13,12 +13,12 @@ use super::calls;
 use super::meta::Meta;
 use super::talk::{Talk, TalkTurn};
 use crate::clock::WallMs;
+use crate::history::{History, cut_short};
 use crate::home::Term;
 use crate::rollout::record::{
     Compacted, Imported, ItemCompleted, ItemStarted, Kept, Record, RecordBody, ThreadClosed, ThreadMeta,
     ThreadNamed, ThreadOpened, TurnStarted, Usage,
 };
-use crate::thread::history::{History, cut_short};
 
 /// Who imports.
 #[derive(Debug, Clone, Copy)]

@@ -8,12 +8,12 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::clock::WallMs;
 use crate::fsck::{self, Told};
+use crate::history::History;
 use crate::index::ThreadIndex;
 use crate::index::memory::MemoryIndex;
 use crate::rollout::record::ThreadNamed;
 use crate::rollout::{Keep, Lease};
 use crate::search::texts::{self, Sources, Texts};
-use crate::thread::history::History;
 
 pub mod peer;
 

@@ -8,8 +8,9 @@ use skein_protocol::thread::{SessionSource, SortDirection, SubAgentSource, Threa
 use uuid::Uuid;
 
 use super::memory::MemoryIndex;
-use super::{Cursor, IndexError, Reach, SortKey, Span, ThreadFilter, ThreadIndex, ThreadRow};
+use super::{Cursor, IndexError, Reach, SortKey, Span, ThreadFilter, ThreadIndex};
 use crate::clock::WallMs;
+use crate::history::ThreadRow;
 use crate::rollout::record::ReadMark;
 
 /// A row for tests.

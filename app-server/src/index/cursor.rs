@@ -7,8 +7,9 @@ use std::str::FromStr;
 use skein_protocol::ids::ThreadId;
 use uuid::Uuid;
 
-use super::{SortKey, ThreadRow};
+use super::SortKey;
 use crate::clock::WallMs;
+use crate::history::ThreadRow;
 
 /// A place in an order. Opaque to clients: its text is hexadecimal and says nothing to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

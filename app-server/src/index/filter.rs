@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::{SessionSource, SortDirection, SubAgentSource, ThreadSourceKind};
 
-use super::{BadCursor, Cursor, ThreadRow};
+use super::{BadCursor, Cursor};
 use crate::clock::WallMs;
+use crate::history::ThreadRow;
 
 /// What a list is ordered by. Threads with the same time are ordered by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

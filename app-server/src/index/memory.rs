@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use skein_protocol::extension::{IndexCounts, IndexState};
 use skein_protocol::ids::{EventSeq, ThreadId};
 
-use super::{Cursor, IndexError, ListPage, Reach, ThreadFilter, ThreadIndex, ThreadRow, Walked};
+use super::{Cursor, IndexError, ListPage, Reach, ThreadFilter, ThreadIndex, Walked};
+use crate::history::ThreadRow;
 
 /// An index that ends with the process, and is always complete.
 #[derive(Debug, Default)]

@@ -6,10 +6,10 @@ use std::pin::pin;
 use futures_util::{StreamExt, stream};
 use skein_protocol::ids::{EventSeq, ThreadId};
 
-use super::{IndexError, Indexing, ThreadIndex, ThreadRow};
+use super::{IndexError, Indexing, ThreadIndex};
+use crate::history::{History, ThreadRow};
 use crate::policy;
 use crate::rollout::{ReadError, RolloutStore, Shelf};
-use crate::thread::history::History;
 
 /// Why a rebuild did not come to its end.
 #[derive(Debug, thiserror::Error)]

@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::changes::Changes;
-use super::{Cursor, IndexError, Indexing, ListPage, Reach, SortKey, ThreadFilter, ThreadIndex, ThreadRow};
+use super::{Cursor, IndexError, Indexing, ListPage, Reach, SortKey, ThreadFilter, ThreadIndex};
+use crate::history::ThreadRow;
 use crate::home::HomePaths;
 use crate::policy;
 use crate::rollout::RolloutStore;

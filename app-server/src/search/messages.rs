@@ -10,11 +10,11 @@ use skein_protocol::turn::{Turn, UserInput};
 
 use super::term::Term;
 use crate::clock::Clock;
+use crate::history::read::{Enough, Stretch, Turns};
+use crate::history::{DAMAGE_ID, History};
 use crate::policy;
 use crate::rollout::record::TakenBack;
 use crate::rollout::{MayHold, ReadError, RolloutStore};
-use crate::thread::history::read::{Enough, Stretch, Turns};
-use crate::thread::history::{DAMAGE_ID, History};
 
 /// What is read at once.
 const ENOUGH: Enough =

@@ -9,7 +9,8 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::index::{Cursor, IndexError, Indexing, Reach, ThreadFilter, ThreadRow};
+use crate::history::ThreadRow;
+use crate::index::{Cursor, IndexError, Indexing, Reach, ThreadFilter};
 use crate::policy;
 use crate::rollout::{MayHold, ReadError};
 use crate::services::Services;

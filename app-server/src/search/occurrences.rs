@@ -11,11 +11,11 @@ use tokio::time::Instant;
 
 use super::messages::{self, Messages};
 use super::{SearchError, Snippet, Term, ThreadSearch};
+use crate::history::Held;
+use crate::history::read::Stretch;
 use crate::rollout::ReadError;
 use crate::services::Services;
 use crate::tasks::Pool;
-use crate::thread::history::Held;
-use crate::thread::history::read::Stretch;
 use crate::thread::pages;
 
 /// A place in a thread: everything before it was told. Numbers of records stay what they are, so that what is appended or

@@ -16,10 +16,10 @@ use skein_protocol::notifications::{
 use skein_protocol::table::{Notification, Scope};
 use skein_protocol::turn::{Turn, TurnItemsView};
 
-use super::history::History;
 use super::outgoing::Notice;
 use super::subscribers::Broadcast;
 use crate::clock::WallMs;
+use crate::history::{self, History};
 use crate::rollout::record::{ItemCompleted, Record, RecordBody, Reverted, TurnCompleted, Usage};
 
 #[cfg(test)]
@@ -81,21 +81,6 @@ pub fn usage(history: &History, at: WallMs) -> Option<Broadcast> {
     Some(Notice::new::<ThreadTokenUsageUpdated>(Scope::Subscribers, &params, at, None).broadcast)
 }
 
-/// Whether clients are told of a record: whether [`Replayer::event`] makes something of it.
-#[must_use]
-pub fn is_event(body: &RecordBody) -> bool {
-    matches!(
-        body,
-        RecordBody::TurnStarted(_)
-            | RecordBody::ItemStarted(_)
-            | RecordBody::ItemCompleted(_)
-            | RecordBody::TurnCompleted(_)
-            | RecordBody::ThreadNamed(_)
-            | RecordBody::Reverted(_)
-            | RecordBody::Usage(_)
-    )
-}
-
 /// The end of a turn that nobody runs, as the next load will write it. It has no numbers: that load gives them.
 #[must_use]
 pub fn of_what_is_cut_off(history: &History, at: WallMs) -> Vec<Broadcast> {
@@ -145,7 +130,7 @@ impl Replayer {
     /// The event that a record is for clients, if it is one. Records come in their order.
     pub fn event(&mut self, record: &Record) -> Option<Broadcast> {
         let made = self.made_of(record);
-        debug_assert_eq!(made.is_some(), is_event(&record.body), "{record:?}");
+        debug_assert_eq!(made.is_some(), history::is_event(&record.body), "{record:?}");
         made
     }
 

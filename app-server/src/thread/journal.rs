@@ -11,7 +11,6 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::event::Materialised;
-use super::history::{Held, History};
 use super::machine::Persistence;
 use super::outgoing::{Notice, Outgoing};
 use super::publication::PublicationQueue;
@@ -19,6 +18,7 @@ use super::recent::RecentEvents;
 use super::writer::{self, Batch, WriterSetup, Written};
 use crate::clock::WallMs;
 use crate::config::Durability;
+use crate::history::{Held, History};
 use crate::policy;
 use crate::rollout::record::{ItemCompleted, Record, RecordBody, ThreadClosed, ThreadOpened};
 use crate::rollout::{Keep, Lease};

@@ -13,7 +13,6 @@ pub mod effect;
 pub mod error;
 pub mod event;
 pub mod events;
-pub mod history;
 pub mod holes;
 pub mod journal;
 pub mod machine;

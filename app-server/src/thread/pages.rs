@@ -18,8 +18,8 @@ use skein_protocol::thread::{
 };
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
 
-use super::history::read::Enough;
-use super::history::{Held, History, json_bytes, seen_as};
+use crate::history::read::Enough;
+use crate::history::{Held, History, json_bytes, seen_as};
 use crate::policy;
 
 mod fit;

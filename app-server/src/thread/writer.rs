@@ -8,8 +8,9 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
+use crate::history::ThreadRow;
+use crate::index::ThreadIndex;
 use crate::index::moment::{self, Listed};
-use crate::index::{ThreadIndex, ThreadRow};
 use crate::policy;
 use crate::rollout::record::Record;
 use crate::rollout::{AppendError, Appended, Keep, Lease, RolloutStore};

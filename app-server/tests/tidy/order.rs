@@ -78,7 +78,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("home/lock.rs", "helpers"),
     ("home/mod.rs", "helpers"),
     ("home/paths.rs", "rollout"),
-    ("index/rebuild.rs", "thread"),
     ("memory.rs", "services"),
     ("models.rs", "services"),
     ("pressure.rs", "services"),

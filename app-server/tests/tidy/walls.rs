@@ -104,7 +104,7 @@ pub fn one_direction() -> Wall {
 /// What of app-server/ a file of integration-tests/ may name.
 fn known_to(source: &Source) -> Vec<&'static str> {
     let rooms_of_disk = ["integration-tests/src/fixture", "integration-tests/src/bench"];
-    let disk: &[&str] = &["clock::WallMs", "home", "rollout", "tasks::Tasks", "thread::history::History"];
+    let disk: &[&str] = &["clock::WallMs", "history::History", "home", "rollout", "tasks::Tasks"];
     let may = if rooms_of_disk.iter().any(|room| source.is_in(room)) { disk } else { &[] };
     ["Server", "config", "server::Server"].iter().chain(may).copied().collect()
 }

@@ -8,9 +8,9 @@ use skein_protocol::thread::{ThreadItemsListCursor, ThreadResumeParams};
 use skein_protocol::turn::TurnItemsView;
 
 use super::*;
+use crate::history::read::tests::{Life, THREAD, life, wait};
 use crate::home::HomePaths;
 use crate::rollout::memory::MemoryStore;
-use crate::thread::history::read::tests::{Life, THREAD, life, wait};
 
 /// What the handler cuts its page from.
 fn shown(store: &MemoryStore, wanted: &Wanted) -> Shown {

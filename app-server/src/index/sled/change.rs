@@ -7,7 +7,7 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::broken::Broken;
 use super::trees::Trees;
-use crate::index::ThreadRow;
+use crate::history::ThreadRow;
 
 /// A change of a thread's row.
 #[derive(Debug, Clone)]

@@ -15,8 +15,9 @@ use super::broken::Broken;
 use super::schema::Schema;
 use super::trees::Trees;
 use super::{Change, Shared, SledIndex, State};
+use crate::history::ThreadRow;
 use crate::home::{FILE_MODE, FOLDER_MODE};
-use crate::index::{Cursor, IndexError, Indexing, Reach, ThreadFilter, ThreadRow, Walked};
+use crate::index::{Cursor, IndexError, Indexing, Reach, ThreadFilter, Walked};
 use crate::policy;
 
 /// Changes that the trees do not have yet.

@@ -10,8 +10,9 @@ use super::broken::Broken;
 use super::schema::Schema;
 use super::trees::Trees;
 use super::{SledIndex, State};
+use crate::history::ThreadRow;
 use crate::home::HomePaths;
-use crate::index::{IndexError, ThreadIndex, ThreadRow};
+use crate::index::{IndexError, ThreadIndex};
 use crate::rollout::RolloutStore;
 use crate::tasks::{Pool, Tasks};
 

@@ -20,9 +20,10 @@ use super::broken::Broken;
 use super::schema::Schema;
 use super::slack;
 use crate::clock::WallMs;
+use crate::history::ThreadRow;
 use crate::home::FOLDER_MODE;
 use crate::index::cursor::{order_key, time_key};
-use crate::index::{Cursor, Reach, SortKey, ThreadFilter, ThreadRow, Walked};
+use crate::index::{Cursor, Reach, SortKey, ThreadFilter, Walked};
 use crate::policy;
 
 /// Set when a rebuild came to its end.

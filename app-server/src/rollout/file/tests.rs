@@ -342,7 +342,7 @@ async fn a_completed_turn_says_where_it_began() {
     let id = thread(1);
     let status = skein_protocol::turn::TurnStatus::Completed;
     let start = TurnStarted { turn_id: "t".into(), input: Vec::new(), item_id: None, client_id: None };
-    let end = crate::thread::history::History::default().turn_completed_record("t".into(), status, None);
+    let end = crate::history::History::default().turn_completed_record("t".into(), status, None);
     let record = |seq, body| Record { seq: EventSeq(seq), at: crate::clock::WallMs(0), body };
     let first = vec![named(1, "before"), record(2, start.into()), named(3, "between")];
     fixture.store.append(lease(id), EventSeq(0), first, Keep::Process).await.unwrap();

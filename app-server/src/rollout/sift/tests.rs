@@ -31,7 +31,7 @@ fn piece(turn: &str, added: &str) -> RecordBody {
 
 fn ended(turn: &str) -> RecordBody {
     let status = skein_protocol::turn::TurnStatus::Completed;
-    crate::thread::history::History::default().turn_completed_record(TurnId::from(turn), status, None)
+    crate::history::History::default().turn_completed_record(TurnId::from(turn), status, None)
 }
 
 fn named(name: &str) -> RecordBody {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::db::{Added, Change, Db, DbError, Known};
 use super::{Shared, db};
 use crate::clock::Clock;
+use crate::history::read::{Enough, Turns};
 use crate::home::folders;
 use crate::index::IndexError;
 use crate::policy;
@@ -18,7 +19,6 @@ use crate::rollout::ReadError;
 use crate::search::messages::said;
 use crate::search::term::fold;
 use crate::tasks::Pool;
-use crate::thread::history::read::{Enough, Turns};
 
 /// What is read of a thread at once.
 const ENOUGH: Enough = Enough { bytes: policy::SEARCH_TURN_BYTES, ..Enough::ALL };

@@ -8,13 +8,13 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::WallMs;
+use crate::history::History;
 use crate::index::memory::MemoryIndex;
 use crate::rollout::conformance::{lease, opened, thread};
 use crate::rollout::memory::MemoryStore;
 use crate::rollout::record::{ItemCompleted, Record, RecordBody, TurnStarted};
 use crate::rollout::{Keep, RolloutStore};
 use crate::thread::actor::tests::disk::Disk;
-use crate::thread::history::History;
 
 pub(crate) struct Bench {
     dir: TempDir,

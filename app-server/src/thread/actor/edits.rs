@@ -12,6 +12,8 @@ use skein_protocol::thread::{
 };
 
 use super::{Child, Owner};
+use crate::history::read::{Enough, Stretch, Turns};
+use crate::history::{Held, History};
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::rollout::record::{ItemsInjected, Reverted, ThreadMeta};
@@ -19,8 +21,6 @@ use crate::rollout::{Keep, ReadError};
 use crate::thread::command::{Command, Edit, RevertTo};
 use crate::thread::error::ThreadError;
 use crate::thread::events;
-use crate::thread::history::read::{Enough, Stretch, Turns};
-use crate::thread::history::{Held, History};
 use crate::thread::machine::Phase;
 use crate::thread::pages;
 use crate::thread::registry::RequestGuard;

@@ -12,8 +12,9 @@ use skein_protocol::table::Scope;
 use skein_protocol::thread::ThreadStatus;
 
 use super::{Child, Owner, Waiter};
+use crate::history::ThreadRow;
 use crate::index::moment::{self, Listed};
-use crate::index::{ThreadRow, rebuild};
+use crate::index::rebuild;
 use crate::rollout::record::{Archived, RecordBody, Unarchived};
 use crate::rollout::{Keep, Lease, MoveError, Shelf};
 use crate::services::Services;

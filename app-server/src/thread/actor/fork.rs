@@ -8,6 +8,7 @@ use skein_protocol::thread::{ThreadForkResponse, ThreadStatus};
 
 use super::load::{self, LoadedThread};
 use super::{Owner, Waiter};
+use crate::history::{Bound, Cut, History};
 use crate::index::moment;
 use crate::rollout::record::{Forked, Record, RecordBody, ThreadNamed};
 use crate::rollout::{CopyError, Lease, ReadError};
@@ -15,7 +16,6 @@ use crate::services::Services;
 use crate::thread::command::Fork;
 use crate::thread::error::ThreadError;
 use crate::thread::event::Materialised;
-use crate::thread::history::{Bound, Cut, History};
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::{LateAnswer, Outgoing};
 use crate::thread::pages;
@@ -142,7 +142,7 @@ impl Copy {
         let read = History::read_as(store, self.from, self.id, cut.up_to).await;
         let mut history = read.map_err(|error| ThreadError::unreadable(error, self.from))?;
         history.skip_to(cut.up_to);
-        history.add_secrets(store.secrets(self.from).await);
+        load::add_secrets(&mut history, store.secrets(self.from).await);
         for record in self.beginning(services, cut) {
             history.apply(&record);
         }

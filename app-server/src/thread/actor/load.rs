@@ -7,13 +7,13 @@ use tokio::sync::mpsc;
 
 use super::{Child, Owner};
 use crate::config::{ConfigErrors, Overrides, helpers_from_thread_config, secrets};
+use crate::history::History;
 use crate::policy;
-use crate::rollout::record::{RecordBody, ThreadSettings};
+use crate::rollout::record::{RecordBody, SecretValues, ThreadSettings};
 use crate::rollout::{Keep, Shelf};
 use crate::services::Services;
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Materialised};
-use crate::thread::history::History;
 use crate::thread::journal::Journal;
 use crate::thread::machine::{Persistence, Phase};
 use crate::turn::surroundings::Surroundings;
@@ -219,7 +219,15 @@ pub(super) async fn read(services: &Services, id: ThreadId) -> Result<LoadedThre
     let read = History::read_end(services.store.as_ref(), id, policy::HISTORY_WINDOW).await;
     let mut history = read.map_err(|source| ThreadError::Unreadable { id, source })?;
     history.skip_to(loaded.head);
-    history.add_secrets(services.store.secrets(id).await);
+    add_secrets(&mut history, services.store.secrets(id).await);
     history.set_archived(shelf == Shelf::Archive);
     Ok(LoadedThread { history, head: loaded.head, epoch, cut: loaded.repair.cut > 0, surroundings: None })
+}
+
+/// Adds the secrets of a thread, which are in none of its records. A rollout of an earlier version has some: they are taken
+/// out of the settings.
+pub(super) fn add_secrets(history: &mut History, mut stored: SecretValues) {
+    let (config, found) = secrets::take_out_stored(&history.settings().config);
+    stored.add(found);
+    history.set_config(config, stored);
 }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::settings::{context_items, context_of, said_again};
 use super::{Child, Owner};
+use crate::history::SERVER_ENDED;
 use crate::rollout::Keep;
 use crate::rollout::record::{
     Compacted, FileRead, FilesRead, ItemCompleted, ItemStarted, ItemsInjected, Kept, RecordBody, TurnStarted,
@@ -22,7 +23,6 @@ use crate::thread::command::{Command, Input, InputReply};
 use crate::thread::error::ThreadError;
 use crate::thread::event::Event;
 use crate::thread::events;
-use crate::thread::history::SERVER_ENDED;
 use crate::thread::machine::{Persistence, Phase};
 use crate::thread::outgoing::Notice;
 use crate::turn::{Added, Outcome, Report, Task};

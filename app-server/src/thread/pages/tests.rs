@@ -12,7 +12,7 @@ use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus, UserInput};
 use uuid::Uuid;
 
 use super::{Cursor, PageError, Shown, add_open_items, print, wanted_items, wanted_turns};
-use crate::thread::history::Held;
+use crate::history::Held;
 
 fn now(turns: &[Turn]) -> Shown {
     let held = (1..).zip(turns).map(|(at, turn)| Held::of(turn.clone(), EventSeq(at)));

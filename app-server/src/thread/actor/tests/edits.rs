@@ -11,12 +11,12 @@ use skein_protocol::thread::{
 use skein_protocol::turn::{TurnStartResponse, TurnStatus};
 
 use super::*;
+use crate::history::History;
 use crate::policy;
 use crate::rollout::RolloutStore;
 use crate::rollout::record::RecordBody;
 use crate::thread::command::{Edit, RevertTo};
 use crate::thread::event::Force;
-use crate::thread::history::History;
 use crate::thread::machine::Phase;
 use crate::thread::subscribers::Role;
 

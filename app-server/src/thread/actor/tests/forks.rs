@@ -8,9 +8,9 @@ use skein_protocol::thread::{
 use skein_protocol::turn::{TurnItemsView, TurnStatus};
 
 use super::*;
+use crate::history::History;
 use crate::rollout::RolloutStore;
 use crate::thread::event::Force;
-use crate::thread::history::History;
 use crate::thread::machine::Phase;
 use crate::thread::subscribers::Role;
 

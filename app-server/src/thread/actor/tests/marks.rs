@@ -14,11 +14,11 @@ use skein_protocol::thread::{
 use skein_protocol::ids::EventSeq;
 
 use super::*;
+use crate::history::History;
 use crate::rollout::RolloutStore;
 use crate::rollout::record::RecordBody;
 use crate::thread::command::{Command, Edit, Input};
 use crate::thread::dispatch;
-use crate::thread::history::History;
 
 async fn stored(bench: &Bench, thread: ThreadId) -> History {
     History::read_end(bench.disk.as_ref(), thread, 0).await.unwrap()

@@ -8,7 +8,7 @@ use skein_protocol::thread::ThreadForkParams;
 use skein_protocol::turn::{TurnItemsView, TurnStartResponse, TurnStatus};
 
 use super::*;
-use crate::thread::history::History;
+use crate::history::History;
 
 /// Says something under the id `m-1`, and returns the turn that it is answered with.
 async fn says(client: &mut Client, thread: ThreadId, text: &str) -> TurnId {

@@ -8,9 +8,9 @@ use skein_protocol::params::{self, Taken};
 use skein_protocol::table::Method;
 
 use super::*;
+use crate::history::History;
 use crate::thread::command::{Command, Input};
 use crate::thread::dispatch;
-use crate::thread::history::History;
 
 /// What is honoured and is no setting, each with tests of its own.
 const NO_SETTINGS: &[&str] = &[

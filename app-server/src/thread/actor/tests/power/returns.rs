@@ -8,8 +8,8 @@ use super::super::simulation::dice::Trace;
 use super::super::simulation::person::{Person, Request, in_words};
 use super::super::{Bench, Client};
 use super::stories::Talk;
+use crate::history::History;
 use crate::thread::events::view::View;
-use crate::thread::history::History;
 use crate::thread::subscribers::Role;
 
 /// Half of them come to a thread that nobody has loaded, in some turns as observers; the rest while others talk. Answers

@@ -11,8 +11,8 @@ use skein_protocol::turn::TurnItemsView;
 use super::super::Bench;
 use super::person::Person;
 use super::world::World;
+use crate::history::History;
 use crate::thread::event::Counts;
-use crate::thread::history::History;
 use crate::thread::subscribers::Role;
 
 /// Everybody who listens knows the same: what is stored, what is said at this moment, and what is asked.

@@ -365,7 +365,7 @@ proptest! {
         prop_assert_eq!(all_text(&history), text);
         // A turn that was cut off is unread.
         let read = history.read_mark().clone();
-        prop_assert_eq!(history.row(), crate::index::ThreadRow { read, ..row });
+        prop_assert_eq!(history.row(), ThreadRow { read, ..row });
         prop_assert_eq!(history.turns(TurnItemsView::Full).len(), turns);
     }
 

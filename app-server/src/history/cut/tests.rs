@@ -1,7 +1,7 @@
 //! Which turns a fork may end with: those that readers show, whatever is damaged.
 
 use super::*;
-use crate::thread::history::read::tests::{Life, THREAD, damaged};
+use crate::history::read::tests::{Life, THREAD, damaged};
 
 fn turn(n: usize) -> TurnId {
     format!("t{n}").as_str().into()

@@ -12,7 +12,6 @@ use crate::rollout::record::{
     ItemCheckpoint, ItemCompleted, ItemStarted, Record, RecordBody, ThreadCreated, ThreadMeta, TurnCompleted,
     TurnStarted,
 };
-use crate::thread::events;
 
 impl History {
     /// Takes the next record. One whose number was seen before changes nothing.
@@ -28,7 +27,7 @@ impl History {
         }
         (self.seq, self.at) = (record.seq, record.at);
         self.closed = matches!(record.body, RecordBody::ThreadClosed(_));
-        if events::is_event(&record.body) {
+        if is_event(&record.body) {
             self.told = record.seq;
         }
         self.take(record);
@@ -227,4 +226,19 @@ impl History {
             self.messages.said(turn, content, client_id);
         }
     }
+}
+
+/// Whether clients are told of a record. The events themselves are made where they are sent.
+#[must_use]
+pub fn is_event(body: &RecordBody) -> bool {
+    matches!(
+        body,
+        RecordBody::TurnStarted(_)
+            | RecordBody::ItemStarted(_)
+            | RecordBody::ItemCompleted(_)
+            | RecordBody::TurnCompleted(_)
+            | RecordBody::ThreadNamed(_)
+            | RecordBody::Reverted(_)
+            | RecordBody::Usage(_)
+    )
 }

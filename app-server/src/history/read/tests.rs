@@ -455,7 +455,7 @@ async fn damage_is_shown_where_it_is_however_the_history_is_read() {
         let whole = History::read(&store, THREAD).await.unwrap();
         let shown: Vec<String> = (whole.held_turns().iter().flat_map(|held| &held.turn.items))
             .map(|item| item.id().to_string())
-            .filter(|id| id.starts_with(crate::thread::history::DAMAGE_ID))
+            .filter(|id| id.starts_with(crate::history::DAMAGE_ID))
             .collect();
         assert_eq!(shown, expected);
         let all = of_held(whole.held_turns());

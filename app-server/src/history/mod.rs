@@ -3,6 +3,7 @@
 
 use std::ops::Not;
 
+use serde_json::{Map, Value};
 use skein_protocol::event::ThreadTokenUsage;
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
 use skein_protocol::item::ThreadItem;
@@ -11,9 +12,7 @@ use skein_protocol::turn::{Turn, TurnError, TurnItemsView, TurnStatus};
 use uuid::Uuid;
 
 use crate::clock::WallMs;
-use crate::config::secrets;
 use crate::home::HomePaths;
-use crate::index::ThreadRow;
 use crate::rollout::record::{
     ForkOrigin, Goal, ItemCheckpoint, ItemCompleted, ItemStarted, ItemText, ReadMark, Record, RecordBody,
     SecretValues, TakenBack, ThreadCreated, ThreadHeader, ThreadOpened, ThreadSettings, TurnCompleted,
@@ -27,6 +26,7 @@ mod items;
 mod marks;
 mod messages;
 pub mod read;
+mod row;
 mod said;
 #[cfg(test)]
 mod tests;
@@ -34,9 +34,11 @@ mod window;
 
 pub use cut::{Bound, Cut};
 pub use damage::DAMAGE_ID;
+pub use fold::is_event;
 pub(crate) use items::cut_short;
 pub use items::seen_as;
 use messages::Messages;
+pub use row::ThreadRow;
 pub use window::json_bytes;
 
 /// The error of a turn that its server's end has interrupted, and no user.
@@ -253,12 +255,9 @@ impl History {
         &self.settings
     }
 
-    /// Adds the secrets of the thread, which are in none of its records; of a rollout of an earlier version, which has some, they
-    /// are taken out.
-    pub fn add_secrets(&mut self, mut stored: SecretValues) {
-        let (config, found) = secrets::take_out_stored(&self.settings.config);
-        stored.add(found);
-        (self.settings.config, self.settings.secrets) = (config, stored);
+    /// Sets what the thread's first client has named in its `config`, and the secrets that belong into it.
+    pub fn set_config(&mut self, config: Map<String, Value>, secrets: SecretValues) {
+        (self.settings.config, self.settings.secrets) = (config, secrets);
     }
 
     /// What the model has used.

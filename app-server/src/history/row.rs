@@ -1,0 +1,88 @@
+//! One thread as lists show it: what its history adds up to, without turns.
+
+use serde::{Deserialize, Serialize};
+use skein_protocol::ids::ThreadId;
+use skein_protocol::thread::{GitInfo, SessionSource, Thread, ThreadReadState, ThreadStatus};
+
+use crate::clock::WallMs;
+use crate::home::HomePaths;
+use crate::rollout::Shelf;
+use crate::rollout::record::ReadMark;
+
+/// What a list shows of one thread.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadRow {
+    /// The thread.
+    pub id: ThreadId,
+    /// The name that the user gave it.
+    pub name: Option<String>,
+    /// The beginning of the first user message.
+    pub preview: String,
+    /// When it was made.
+    pub created: WallMs,
+    /// When something was last said in it.
+    pub updated: WallMs,
+    /// Its working directory.
+    pub cwd: String,
+    /// Its model.
+    pub model: String,
+    /// The model's provider.
+    pub model_provider: String,
+    /// How hard the model should think.
+    pub reasoning_effort: Option<String>,
+    /// The kind of client that made it.
+    pub source: SessionSource,
+    /// Who made it, in the client's words.
+    pub thread_source: Option<String>,
+    /// The client's name.
+    pub originator: Option<String>,
+    /// The version of the server that made it.
+    pub cli_version: String,
+    /// The thread whose history it began with.
+    pub forked_from: Option<ThreadId>,
+    /// Its repository.
+    pub git_info: Option<GitInfo>,
+    /// Whether it was put away.
+    pub archived: bool,
+    /// What the user has read; rows of earlier versions say nothing of it.
+    #[serde(default)]
+    pub read: ReadMark,
+}
+
+impl ThreadRow {
+    /// The thread as lists show it: without turns. Its rollout is in the home at `paths`.
+    #[must_use]
+    pub fn thread(&self, status: ThreadStatus, paths: &HomePaths) -> Thread {
+        let mut thread =
+            Thread::new(self.id, self.cwd.clone(), self.model_provider.clone(), self.created.seconds());
+        thread.name.clone_from(&self.name);
+        thread.preview.clone_from(&self.preview);
+        thread.updated_at = self.updated.seconds();
+        thread.recency_at = Some(self.updated.seconds());
+        thread.model = Some(self.model.clone()).filter(|model| !model.is_empty());
+        thread.reasoning_effort.clone_from(&self.reasoning_effort);
+        thread.source = self.source.clone();
+        thread.thread_source.clone_from(&self.thread_source);
+        thread.originator.clone_from(&self.originator);
+        thread.cli_version.clone_from(&self.cli_version);
+        thread.forked_from_id = self.forked_from;
+        thread.git_info.clone_from(&self.git_info);
+        thread.status = status;
+        let shelf = if self.archived { Shelf::Archive } else { Shelf::Threads };
+        thread.path = Some(paths.shown_rollout(shelf, self.id).to_string_lossy().into_owned());
+        thread
+    }
+
+    /// Bytes that a list needs for it, about.
+    #[must_use]
+    pub fn json_bytes(&self) -> usize {
+        serde_json::to_vec(self).map_or(0, |json| json.len())
+    }
+
+    /// What the user has read, as clients see it.
+    #[must_use]
+    pub fn read_state(&self) -> ThreadReadState {
+        self.read.state()
+    }
+}
