@@ -40,6 +40,7 @@ pub mod telemetry;
 pub mod thread;
 pub mod trash;
 pub mod turn;
+pub mod units;
 pub mod web;
 
 pub use server::{Server, StartError};

@@ -13,12 +13,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::{Config, GuardProgram, STDIO, Settings};
+use crate::config::{Config, GuardProgram, Settings};
 use crate::connection::Connections;
 use crate::descriptors;
 use crate::handlers;
 use crate::helpers::{self, HostOptions, ProcessHost};
-use crate::home::{Home, HomeError, UNIX};
+use crate::home::{Home, HomeError, STDIO, UNIX};
 use crate::http::{self, Accept, Control, Door, HasRoom, Web};
 use crate::index::ThreadIndex;
 use crate::index::changes::Changes;

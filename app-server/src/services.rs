@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::clock::{Clock, WallMs};
-use crate::config::{Config, ContextOverride, STDIO, Settings};
+use crate::config::{Config, ContextOverride, Settings};
 use crate::durations::Durations;
 use crate::helpers::ProcessHost;
-use crate::home::{HomePaths, Term};
+use crate::home::{HomePaths, STDIO, Term};
 use crate::index::ThreadIndex;
 use crate::memory::Freed;
 use crate::policy;

@@ -1,11 +1,12 @@
 //! What models are told before a conversation: the keys that Codex has for it.
 
+use std::path::PathBuf;
+
 use serde_json::{Map, Value, json};
 
 use super::section::Section;
 use super::{Config, ModelConfig};
 use crate::policy;
-use crate::turn::surroundings::DocsPolicy;
 
 /// What models are told before a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,17 @@ impl ContextOverride {
             doc_fallback: self.doc_fallback.clone().unwrap_or_else(|| base.doc_fallback.clone()),
         }
     }
+}
+
+/// Which `AGENTS.md` files are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocsPolicy {
+    /// The home, whose file holds for every thread.
+    pub home: PathBuf,
+    /// Bytes of all files of a repository together, and of the home's file. 0: none is read.
+    pub most: usize,
+    /// Other names, where a folder has none of the usual ones.
+    pub fallback: Vec<String>,
 }
 
 impl Config {

@@ -34,27 +34,23 @@ use skein_protocol::settings::{AskForApproval, SandboxMode};
 use crate::helpers::Containment;
 pub use crate::helpers::HelperSpec;
 pub use client::{ClientSettings, Said};
-pub use context::{ContextConfig, ContextOverride};
+pub use context::{ContextConfig, ContextOverride, DocsPolicy};
 pub use helpers::{HelperOverride, Overrides, helpers_from_thread_config};
 pub use models::{ModelConfig, ModelTerms};
 pub use origin::Origin;
 pub use problem::{ConfigError, ConfigErrors, ConfigWarning, Place};
 pub use providers::OFFLINE;
-pub(crate) use section::parse_duration;
 pub use settings::Settings;
 pub use shown::{Layer, LayerSource};
 pub use thread::ThreadConfig;
 
-use crate::home::{Variable, default_home};
+use crate::home::{STDIO, Variable, default_home};
 use crate::policy;
 use crate::provider::spec::ProviderSpec;
 use problem::Problems;
 
 /// The user's settings, a file in the home.
 pub const FILE: &str = "config.toml";
-
-/// What `--listen` says for standard streams.
-pub const STDIO: &str = "stdio://";
 
 /// Everything that a user of the server may choose.
 #[derive(Debug, Clone, PartialEq)]

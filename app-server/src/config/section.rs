@@ -10,6 +10,7 @@ use skein_protocol::settings::AskForApproval;
 use super::problem::{ConfigError, ConfigWarning, Place, Problems};
 use super::tree::{Node, Table, Value};
 use super::{keys, tree};
+use crate::units::{parse_duration, parse_size};
 
 /// How unlike a known key an unknown one may be and still be taken for a slip of the pen: edits.
 const NEAR: usize = 2;
@@ -295,36 +296,4 @@ fn list(value: Value) -> Option<Vec<Node>> {
         | Value::Table(_)
         | Value::Other(_) => None,
     }
-}
-
-/// Reads "64KiB", "512MiB", "2GiB": a whole number and a unit; and "0".
-fn parse_size(text: &str) -> Option<u64> {
-    let (number, unit) = split_unit(text);
-    let bytes = match unit {
-        "" if number == "0" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(bytes)
-}
-
-fn split_unit(text: &str) -> (&str, &str) {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    (number, unit.trim())
-}
-
-/// Reads "500ms", "2s", "30min", "1h": a whole number and a unit.
-pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
-    let (number, unit) = split_unit(text);
-    let milliseconds = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "min" => 60_000,
-        "h" => 3_600_000,
-        _ => return None,
-    };
-    Some(Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(milliseconds)?))
 }

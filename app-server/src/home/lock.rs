@@ -18,7 +18,6 @@ use super::{
     FILE_MODE, Home, HomeError, HomePaths, ServerJson, Term, fault, no_surprises, only_regular, read_regular,
 };
 use crate::clock::Clock;
-use crate::config::STDIO;
 use crate::helpers::Process;
 use crate::policy;
 
@@ -51,6 +50,8 @@ pub struct Holder {
     pub control_socket: Option<String>,
 }
 
+/// The address of a server on standard streams.
+pub const STDIO: &str = "stdio://";
 /// How the URL of a unix socket begins.
 pub const UNIX: &str = "unix://";
 

@@ -26,8 +26,8 @@ pub mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use lock::{Holder, Idle, RESTORE, SERVE, UNIX, holder, listens, read_term};
-pub use paths::{HomePaths, codex_home, default_home};
+pub use lock::{Holder, Idle, RESTORE, SERVE, STDIO, UNIX, holder, listens, read_term};
+pub use paths::{HomePaths, Shelf, codex_home, default_home};
 
 /// Mode of every folder in a home.
 pub const FOLDER_MODE: u32 = 0o700;

@@ -5,7 +5,15 @@ use std::path::{Path, PathBuf};
 use skein_protocol::ids::ThreadId;
 
 use super::{HomeError, Variable};
-use crate::rollout::Shelf;
+
+/// Where a rollout stands. Where it stands decides whether its thread is archived, whatever its records say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shelf {
+    /// Among those that ordinary lists show.
+    Threads,
+    /// Put aside.
+    Archive,
+}
 
 /// The places of a home.
 #[derive(Debug, Clone, PartialEq, Eq)]

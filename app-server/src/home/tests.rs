@@ -1,7 +1,6 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
-use crate::config::STDIO;
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777

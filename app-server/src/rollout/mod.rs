@@ -27,6 +27,7 @@ pub mod order;
 pub mod record;
 pub mod sift;
 
+pub use crate::home::Shelf;
 pub use open_mark::{OpenMark, OpenMarks};
 use record::{Record, SecretValues};
 pub use sift::MayHold;
@@ -163,15 +164,6 @@ pub enum CopyError {
     /// The new one cannot be written. Nothing of it is left, but where it is not known ([`AppendError::Unknown`]).
     #[error(transparent)]
     Write(#[from] AppendError),
-}
-
-/// Where a rollout stands. Where it stands decides whether its thread is archived, whatever its records say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shelf {
-    /// Among those that ordinary lists show.
-    Threads,
-    /// Put aside.
-    Archive,
 }
 
 /// Why a rollout was not put elsewhere. It stands where it stood, unless the disk failed twice.

@@ -8,9 +8,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::surroundings::{Doc, DocsPolicy, Surroundings};
+use super::surroundings::{Doc, Surroundings};
 use super::{Report, Running, Stop};
 use crate::clock::{Clock, WallMs};
+use crate::config::DocsPolicy;
 use crate::policy;
 use crate::provider::{Content, Entry, Prompt};
 use crate::tasks::{Pool, Tasks};

@@ -6,23 +6,13 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::config::DocsPolicy;
 use crate::home::{no_surprises, only_regular};
 
 /// Names of the files, the one that wins first.
 const NAMES: [&str; 2] = ["AGENTS.override.md", "AGENTS.md"];
 /// What the root of a repository has: a folder, or a file in a work tree.
 const REPOSITORY: &str = ".git";
-
-/// Which files are read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DocsPolicy {
-    /// The home, whose file holds for every thread.
-    pub home: PathBuf,
-    /// Bytes of all files of a repository together, and of the home's file. 0: none is read.
-    pub most: usize,
-    /// Other names, where a folder has none of the usual ones.
-    pub fallback: Vec<String>,
-}
 
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

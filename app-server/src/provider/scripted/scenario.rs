@@ -27,6 +27,7 @@ use serde_json::Value;
 use skein_protocol::turn::CodexErrorInfo;
 
 use crate::provider::{Callee, Entry, Prompt, ToolResult};
+use crate::units::parse_duration;
 
 /// What a scripted model says.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -204,6 +205,6 @@ pub fn filled(text: &str, prompt: &Prompt) -> String {
 
 fn duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(from)?;
-    crate::config::parse_duration(&text)
+    parse_duration(&text)
         .ok_or_else(|| serde::de::Error::custom(format!("{text:?} is no time such as 200ms or 1.5s")))
 }
