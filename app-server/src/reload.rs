@@ -53,7 +53,7 @@ pub async fn reload(services: &Arc<Services>) -> Result<(), Refused> {
     let origin = services.config().origin.clone();
     let look = move || origin.and_then(|origin| origin.look());
     let looked = services.tasks.blocking("read-settings", Pool::Read, look).await;
-    services.host.revive();
+    services.helpers.revive();
     match looked {
         Ok(None) => {
             services.counters.reloads_unchanged.add_one();

@@ -17,7 +17,7 @@ use crate::config::{Config, GuardProgram, Settings};
 use crate::connection::Connections;
 use crate::descriptors;
 use crate::handlers;
-use crate::helpers::{self, HostOptions, ProcessHost};
+use crate::helpers::{self, Helpers, HostOptions};
 use crate::home::{Home, HomeError, STDIO, UNIX};
 use crate::http::{self, Accept, Control, Door, HasRoom, Web};
 use crate::index::ThreadIndex;
@@ -203,7 +203,7 @@ impl Server {
         // 3. Every thread takes its hard shutdown, all at once: turns interrupted, helpers to zero, rollouts flushed.
         // Helpers that no thread uses end beside.
         let zero = async {
-            tokio::join!(self.threads_end(), services.host.close());
+            tokio::join!(self.threads_end(), services.helpers.close());
         };
         self.within(end, limit, zero).await;
         self.join(end, &self.background.repair_done).await;
@@ -216,7 +216,7 @@ impl Server {
         self.join(end, &self.background.markers_done).await;
         self.background.index.cancel();
         self.within(end, policy::CLOSE_WRITE * 2, services.tasks.finish()).await;
-        services.host.finish();
+        services.helpers.host().finish();
         // 6. The home is free for the next server.
         drop(self.home.lock().unwrap_or_else(PoisonError::into_inner).take());
         tracing::info!("stopped");
@@ -228,7 +228,7 @@ impl Server {
         for handle in self.services.registry.handles() {
             handle.shut_down();
         }
-        self.services.host.hurry();
+        self.services.helpers.host().hurry();
         self.hurry.cancel();
     }
 
@@ -287,7 +287,7 @@ fn while_it_serves(services: &Arc<Services>, accept: &CancellationToken) {
     tasks.spawn("memory", memory::run(Arc::clone(services), accept.clone()));
     tasks.spawn("pressure", pressure::run(Arc::clone(services), accept.clone()));
     tasks.spawn("trash", trash::run(Arc::clone(services), accept.clone()));
-    tasks.spawn("reaper", helpers::reap_strangers(Arc::clone(&services.host), accept.clone()));
+    tasks.spawn("reaper", helpers::reap_strangers(Arc::clone(services.helpers.host()), accept.clone()));
 }
 
 async fn listen(wished: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {
@@ -345,7 +345,7 @@ async fn serve<A: Accept>(listener: A, web: Arc<Web>, accept: CancellationToken)
 
 fn services(config: Config, home: &Home) -> Result<(Arc<Services>, Background), StartError> {
     let (clock, tasks) = (Clock, Tasks::new());
-    let host = process_host(&config, home, clock, &tasks).map_err(StartError::Helpers)?;
+    let helpers = helpers(&config, home, clock, &tasks).map_err(StartError::Helpers)?;
     let layer = Arc::new(DiskLayer);
     let store = FileStore::open(home.paths(), layer, tasks.clone()).map_err(StartError::Store)?;
     let store: Arc<dyn RolloutStore> = Arc::new(store);
@@ -364,7 +364,7 @@ fn services(config: Config, home: &Home) -> Result<(Arc<Services>, Background), 
         conversations: Arc::default(),
         providers: providers(&config, &tasks),
         settings: Settings::new(config),
-        pressure: Pressure::woken_by(host.room_wanted()),
+        pressure: Pressure::woken_by(helpers.host().room_wanted()),
         freed: Freed::default(),
         repair: Repair::default(),
         search: ThreadSearch::new(texts),
@@ -372,7 +372,7 @@ fn services(config: Config, home: &Home) -> Result<(Arc<Services>, Background), 
         tasks,
         store,
         index,
-        host,
+        helpers,
         started,
         rounds_since: clock.now(),
         closed_rollouts,
@@ -421,13 +421,8 @@ fn providers(config: &Config, tasks: &Tasks) -> Providers {
     providers
 }
 
-fn process_host(
-    config: &Config,
-    home: &Home,
-    clock: Clock,
-    tasks: &Tasks,
-) -> std::io::Result<Arc<ProcessHost>> {
-    ProcessHost::start(HostOptions {
+fn helpers(config: &Config, home: &Home, clock: Clock, tasks: &Tasks) -> std::io::Result<Arc<Helpers>> {
+    Helpers::start(HostOptions {
         guard: config.guard.open()?,
         tasks: tasks.clone(),
         clock,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::clock::{Clock, WallMs};
 use crate::config::{Config, ContextOverride, Settings};
 use crate::durations::Durations;
-use crate::helpers::ProcessHost;
+use crate::helpers::Helpers;
 use crate::home::{HomePaths, STDIO, Term};
 use crate::index::ThreadIndex;
 use crate::memory::Freed;
@@ -72,8 +72,8 @@ pub struct Services {
     pub index: Arc<dyn ThreadIndex>,
     /// Looks for texts in them.
     pub search: ThreadSearch,
-    /// Their helpers' processes.
-    pub host: Arc<ProcessHost>,
+    /// Their helpers.
+    pub helpers: Arc<Helpers>,
     /// The numbers of questions to clients.
     pub questions: QuestionNumbers,
     /// Damage that was met in rollouts.

@@ -48,7 +48,7 @@ pub fn status_list(
         let mut specs: Vec<_> = config.helpers.values().cloned().collect();
         specs.retain(|spec| params.server_name.as_ref().is_none_or(|name| spec.name == *name));
         let cwd = directory::named(None);
-        let looked = ended.run_until_cancelled(services.host.offered(specs, cwd.as_ref())).await;
+        let looked = ended.run_until_cancelled(services.helpers.offered(specs, cwd.as_ref())).await;
         drop(place);
         if let Some(statuses) = looked {
             reply.ok(&page(statuses.to_vec(), params));
@@ -121,11 +121,11 @@ pub async fn read_resource(
             let services = &connection.services;
             let spec = services.config().helpers.get(&params.server).cloned();
             let cwd = directory::named(None);
-            let set = HelperSet::for_an_answer(&services.host, spec.into_iter().collect(), cwd.as_ref());
+            let set = services.helpers.for_an_answer(spec.into_iter().collect(), cwd.as_ref());
             let read = set.read_resource(&params.server, params.uri, meta, cancel.clone());
             let read = tokio::select! {
                 biased;
-                () = services.host.closing() => Err(HelperError::Cancelled { server: params.server.clone() }),
+                () = services.helpers.closing() => Err(HelperError::Cancelled { server: params.server.clone() }),
                 read = read => read,
             };
             read.map_err(|error| error.to_wire())?
@@ -143,9 +143,9 @@ pub async fn processes(
     if let Some(id) = params.thread_id {
         loaded(services, id)?;
     }
-    let host = Arc::clone(&services.host);
+    let helpers = Arc::clone(&services.helpers);
     let look = move || {
-        let mut data = host.details(params.thread_id, &Census::take());
+        let mut data = helpers.details(params.thread_id, &Census::take());
         // What no thread uses comes last.
         data.sort_by(|one, other| by_thread(one).cmp(&by_thread(other)));
         SkeinHelpersListResponse { data }

@@ -130,7 +130,7 @@ fn threads(services: &Services) -> ThreadCounts {
 }
 
 fn helpers(services: &Services) -> HelperCounts {
-    let (counts, idle) = (services.host.counts(), services.host.idle());
+    let (counts, idle) = (services.helpers.host().counts(), services.helpers.idle());
     let held = [("guard", counts.by_guard), ("cgroup", counts.by_cgroup), ("namespace", counts.by_namespace)];
     let containment: BTreeMap<String, u64> = held
         .into_iter()
@@ -149,14 +149,14 @@ fn helpers(services: &Services) -> HelperCounts {
         stopped_total: counts.stopped_total,
         killed_total: counts.killed_total,
         containment,
-        held: services.host.held(),
+        held: services.helpers.host().held(),
         zero: zero(services),
         leftovers: leftovers(services),
     }
 }
 
 fn leftovers(services: &Services) -> LeftoverCounts {
-    let leftovers = services.host.leftovers();
+    let leftovers = services.helpers.host().leftovers();
     LeftoverCounts {
         looked: leftovers.done,
         ended_total: number(leftovers.ended),
@@ -181,7 +181,7 @@ fn store(services: &Services) -> StoreCounts {
 }
 
 fn zero(services: &Services) -> ZeroCounts {
-    let Taken { count, last_ms, max_ms, .. } = services.host.zeros().taken();
+    let Taken { count, last_ms, max_ms, .. } = services.helpers.host().zeros().taken();
     ZeroCounts { total: count, last_ms, max_ms }
 }
 

@@ -116,10 +116,10 @@ async fn require(
     }
     let cwd = pictures::new_settings(&start.params, &start.helpers, &services.config()).cwd;
     let (events, _nobody_hears) = mpsc::channel(policy::HELPER_EVENTS);
-    let set = HelperSet::start(&services.host, id, required, cwd.into(), events);
+    let set = services.helpers.of_thread(id, required, cwd.into(), events);
     let there = tokio::select! {
         biased;
-        () = services.host.closing() => Err(ThreadError::Stopping { id }.to_wire()),
+        () = services.helpers.closing() => Err(ThreadError::Stopping { id }.to_wire()),
         there = set.tools() => there.map_err(|error| error.to_wire()).map(|_tools| ()),
     };
     there?;

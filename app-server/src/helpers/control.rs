@@ -21,6 +21,11 @@ use super::mark::Mark;
 use super::stages::Stage;
 use super::system;
 
+/// The first argument that makes the skein program a guard.
+pub const COMMAND: &str = "__guard";
+/// What the kernel and `ps -o comm` call a guard, however the program was found.
+pub const NAME: &std::ffi::CStr = c"skein-guard";
+
 /// What a guard is to start, and how it ends it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {

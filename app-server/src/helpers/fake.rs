@@ -15,7 +15,7 @@ use super::input::{InputEnd, input};
 use super::link::Wire;
 use super::mcp::{Asked, Line, Session};
 use super::pool::tests::Double;
-use super::{Pipes, ProcessHost};
+use super::{Helpers, Pipes};
 use crate::tasks::Tasks;
 
 /// What a helper lists, by name.
@@ -37,12 +37,12 @@ pub struct Fakes {
 }
 
 impl Fakes {
-    /// Takes the place of all processes of this host, before the first.
-    pub fn of(host: &ProcessHost, listed: Tools) -> Self {
+    /// Takes the place of all processes of these helpers, before the first.
+    pub fn of(helpers: &Helpers, listed: Tools) -> Self {
         let (now, seen) = watch::channel(Now { tools: listed, state: HelperState::Ready });
         let (reach, reached) = mpsc::channel(1024);
         let (doubles, started) = mpsc::channel(64);
-        host.pool.doubles.set(doubles).expect("it is new");
+        helpers.pool.doubles.set(doubles).expect("it is new");
         let (end, tasks) = (CancellationToken::new(), Tasks::new());
         tasks.spawn("fakes", start(started, (seen, reach), end.clone(), tasks.clone()));
         Self { now, reached, end, tasks }

@@ -28,15 +28,10 @@ use crate::clock::Clock;
 use crate::descriptors;
 use crate::policy;
 
-/// The first argument that makes the skein program a guard.
-pub const COMMAND: &str = "__guard";
-/// What the kernel and `ps -o comm` call a guard, however the program was found.
-pub const NAME: &std::ffi::CStr = c"skein-guard";
-
 /// Runs the guard when this process was started as one. To be called first thing in `main`, before any thread.
 #[must_use]
 pub fn run_if_asked() -> Option<ExitCode> {
-    (std::env::args_os().nth(1)? == COMMAND).then(main)
+    (std::env::args_os().nth(1)? == control::COMMAND).then(main)
 }
 
 /// The whole life of a guard. Its exit code says only whether it could work at all.
@@ -80,7 +75,7 @@ impl Guard {
         // What the server's own parent may have left open; everything opened later is close-on-exec.
         // SAFETY: nothing in this process owns a descriptor above the standard ones yet.
         unsafe { system::close_others() };
-        system::be_called(NAME)?;
+        system::be_called(control::NAME)?;
         system::be_subreaper()?;
         nix::unistd::setsid()?;
         std::env::set_current_dir("/")?;

@@ -1,75 +1,27 @@
 //! What all helper processes of one server share: the guard program, the cgroup, the list of living guards, counters.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::unistd::Pid;
-use skein_protocol::extension::{ContainmentRung, HeldDetails, HelperDetail};
-use skein_protocol::ids::ThreadId;
+use skein_protocol::extension::{ContainmentRung, HeldDetails};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::census::Census;
+use super::counters::{Counters, ProcessCounts};
 use super::liveness::Looks;
-use super::lookup::Lookups;
 use super::mark::{HomeMark, Mark, StartMark};
-use super::pool::{Pool, PoolCounts};
-use super::rungs::Lacking;
+use super::rungs::{Containment, Lacking};
 use super::sweep::{Leftovers, Sweep};
-use super::{ProcessError, cgroup, reaper, system};
+use super::system::{self, GuardProgram};
+use super::{ProcessError, cgroup, proc};
 use crate::clock::Clock;
 use crate::durations::Durations;
 use crate::policy;
 use crate::tasks::Tasks;
-
-/// The program that is run again as the guard.
-#[derive(Debug)]
-pub enum GuardProgram {
-    /// An opened executable; it stays the same when the file is replaced by a new version.
-    Opened(File),
-    /// A path.
-    Path(PathBuf),
-}
-
-impl GuardProgram {
-    /// This very program.
-    ///
-    /// # Errors
-    /// It cannot be opened.
-    pub fn current() -> io::Result<Self> {
-        system::own_program()
-    }
-
-    /// What execve(2) is given.
-    #[must_use]
-    pub fn path(&self) -> PathBuf {
-        match self {
-            // Resolved by the child that runs it, before its close-on-exec descriptors are closed.
-            Self::Opened(file) => format!("/proc/self/fd/{}", file.as_raw_fd()).into(),
-            Self::Path(path) => path.clone(),
-        }
-    }
-}
-
-/// How a helper's processes are kept together (`helpers.containment`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Containment {
-    /// A cgroup beside the guard where one can be made.
-    #[default]
-    Auto,
-    /// The guard alone.
-    Guard,
-    /// A cgroup beside the guard, or the server does not start; a helper that cannot enter its own does not either.
-    Cgroup,
-    /// A PID namespace for each helper beside the guard; a helper that gets none does not start.
-    Namespace,
-}
 
 /// What a [`ProcessHost`] is made from.
 #[derive(Debug)]
@@ -104,15 +56,11 @@ pub struct ProcessHost {
     /// Pids of the guards that live. Held while one is started or reaped, and while orphans are looked for: a child
     /// that is not in here while the lock is held is no guard.
     guards: Mutex<HashSet<i32>>,
-    /// What is looked up at helpers without a thread.
-    pub(super) lookups: Lookups,
     pub(super) counters: Counters,
     pub(super) hurry: CancellationToken,
     pub(super) start: StartMark,
     helpers: AtomicU32,
     leftovers: watch::Receiver<Leftovers>,
-    /// What all threads' helpers are.
-    pub(super) pool: Pool,
     pub(super) looks: Arc<Looks>,
     pub(super) room_wanted: Arc<Notify>,
 }
@@ -127,7 +75,7 @@ impl ProcessHost {
         if let Some(missing) = system::MISSING {
             tracing::warn!(missing, "helpers are kept together less well than on Linux");
         }
-        let only_helpers = options.exclusive && Pid::this().as_raw() != 1 && !reaper::has_children();
+        let only_helpers = options.exclusive && Pid::this().as_raw() != 1 && !proc::has_children();
         let (_, random) = options.clock.new_id().as_u64_pair();
         let start = StartMark::new(options.home, random);
         let lacking = Lacking::default();
@@ -151,10 +99,8 @@ impl ProcessHost {
             only_helpers,
             lacking,
             guards: Mutex::default(),
-            lookups: Lookups::default(),
             counters: Counters::default(),
             hurry: CancellationToken::new(),
-            pool: Pool::default(),
         }))
     }
 
@@ -218,22 +164,7 @@ impl ProcessHost {
     /// The numbers of now. Waits for nothing.
     #[must_use]
     pub fn counts(&self) -> ProcessCounts {
-        let now = |count: &Count| count.0.load(Ordering::Relaxed);
-        let total = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let all = &self.counters;
-        ProcessCounts {
-            alive: now(&all.by_guard) + now(&all.by_cgroup) + now(&all.by_namespace),
-            guards: now(&all.guards),
-            starting: now(&all.starting),
-            ready: now(&all.ready),
-            stopping: now(&all.stopping),
-            by_guard: now(&all.by_guard),
-            by_cgroup: now(&all.by_cgroup),
-            by_namespace: now(&all.by_namespace),
-            started_total: total(&all.started),
-            stopped_total: total(&all.stopped),
-            killed_total: total(&all.killed),
-        }
+        self.counters.now()
     }
 
     /// What holds the next helper, and why nothing better. Waits for nothing.
@@ -253,35 +184,6 @@ impl ProcessHost {
     #[must_use]
     pub fn zeros(&self) -> &Durations {
         &self.counters.zeros
-    }
-
-    /// The helpers that `thread` uses, or all, each once, with its processes as `census` has found them. Waits for nothing.
-    #[must_use]
-    pub fn details(&self, thread: Option<ThreadId>, census: &Census) -> Vec<HelperDetail> {
-        self.pool.details(thread, census)
-    }
-
-    /// How many helpers no thread uses. Waits for nothing.
-    #[must_use]
-    pub fn idle(&self) -> PoolCounts {
-        self.pool.counts()
-    }
-
-    /// Starts helpers again that are given up or wait for their next start, where threads use them. Waits for none.
-    pub fn revive(self: &Arc<Self>) {
-        Pool::revive(self);
-    }
-
-    /// Until the server stops.
-    pub async fn closing(&self) {
-        self.pool.closing().await;
-    }
-
-    /// Ends the helpers that are kept for who comes back, and keeps none from now on. Returns when no helper is left: those
-    /// that threads use end with their threads.
-    pub async fn close(&self) {
-        self.looks.close();
-        self.pool.close().await;
     }
 
     /// Goes to SIGKILL at once with every helper, those included that are being ended in stages: for a server that is
@@ -318,75 +220,5 @@ fn own_cgroup(
                 lacking.note(ContainmentRung::Cgroup, error.to_string());
             })
             .ok()),
-    }
-}
-
-/// Numbers for `skein/status`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ProcessCounts {
-    /// Helpers of which a process is, or may be, left.
-    pub alive: usize,
-    /// Guard processes.
-    pub guards: usize,
-    /// Helpers on their way to being ready.
-    pub starting: usize,
-    /// Helpers that are ready.
-    pub ready: usize,
-    /// Helpers that are being ended.
-    pub stopping: usize,
-    /// Of `alive`: contained by the guard alone.
-    pub by_guard: usize,
-    /// Of `alive`: with a cgroup of their own.
-    pub by_cgroup: usize,
-    /// Of `alive`: with a PID namespace of their own.
-    pub by_namespace: usize,
-    /// Helpers started since the server's start.
-    pub started_total: u64,
-    /// Helpers of which no process is left, since the server's start.
-    pub stopped_total: u64,
-    /// Of these: that needed SIGKILL.
-    pub killed_total: u64,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub guards: Arc<Count>,
-    /// Dead guards whose orphans are being ended.
-    pub hunts: Arc<Count>,
-    pub by_guard: Arc<Count>,
-    pub by_cgroup: Arc<Count>,
-    pub by_namespace: Arc<Count>,
-    pub starting: Arc<Count>,
-    pub ready: Arc<Count>,
-    pub stopping: Arc<Count>,
-    pub started: AtomicU64,
-    pub stopped: AtomicU64,
-    pub killed: AtomicU64,
-    /// From being told to end to the zero.
-    pub zeros: Durations,
-}
-
-/// How many [`Counted`] of it are alive.
-#[derive(Debug, Default)]
-pub(super) struct Count(AtomicUsize);
-
-impl Count {
-    pub fn now(&self) -> u64 {
-        u64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(u64::MAX)
-    }
-
-    pub fn one_more(self: &Arc<Self>) -> Counted {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Counted(Arc::clone(self))
-    }
-}
-
-/// Counts as one until it is dropped.
-#[derive(Debug)]
-pub(super) struct Counted(Arc<Count>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -19,7 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::cgroup::Group;
 use super::control::{Order, Report, Step};
-use super::host::Counted;
+use super::counters::Counted;
 use super::limits::{HelperLimits, Limit};
 use super::orphans::Orphans;
 use super::process::{ExitReport, Life};

@@ -11,7 +11,7 @@ use skein_protocol::ids::ThreadId;
 use tokio::sync::mpsc;
 
 use super::pool::Pool;
-use super::{HelperSet, HelperSpec, ProcessHost};
+use super::{HelperSet, HelperSpec};
 use crate::policy;
 
 type Statuses = Arc<[McpServerStatus]>;
@@ -27,33 +27,16 @@ impl std::fmt::Debug for Lookups {
     }
 }
 
-impl HelperSet {
-    /// Helpers that no thread holds, for one answer: nobody hears of their starts, and what they ask is refused. They end when this
-    /// is dropped, but for what others hold or is kept for others.
-    #[must_use]
-    pub fn for_an_answer(host: &Arc<ProcessHost>, mut specs: Vec<HelperSpec>, cwd: &Path) -> Self {
-        for spec in &mut specs {
-            if Pool::up(host, spec).is_none() {
-                spec.linger = std::time::Duration::ZERO;
-            }
-        }
-        let (events, _nobody_hears) = mpsc::channel(policy::HELPER_EVENTS);
-        let nobody = ThreadId::new(host.options.clock.new_id());
-        Self::start(host, nobody, specs, cwd.to_owned(), events)
-    }
-}
-
-impl ProcessHost {
-    /// What these helpers offer, each as it is after its start, however that went. Waits for a start as long as its startup
-    /// timeout says, and never longer than [`policy::HELPER_STARTUP_TIMEOUT`]; not at all once the server stops.
-    pub async fn offered(self: &Arc<Self>, specs: Vec<HelperSpec>, cwd: &Path) -> Statuses {
+impl Lookups {
+    /// See [`super::Helpers::offered`].
+    pub async fn offered(&self, pool: &Arc<Pool>, specs: Vec<HelperSpec>, cwd: &Path) -> Statuses {
         let look = {
-            let mut under_way = self.lookups.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let same = under_way.as_ref().filter(|(of, _)| *of == specs);
             match same.and_then(|(_, look)| look.upgrade()) {
                 Some(look) => look,
                 None => {
-                    let look = look(Arc::clone(self), specs.clone(), cwd.into()).boxed().shared();
+                    let look = look(Arc::clone(pool), specs.clone(), cwd.into()).boxed().shared();
                     *under_way = look.downgrade().map(|look| (specs, look));
                     look
                 }
@@ -63,17 +46,29 @@ impl ProcessHost {
     }
 }
 
-async fn look(host: Arc<ProcessHost>, specs: Vec<HelperSpec>, cwd: Arc<Path>) -> Statuses {
-    let up: Vec<_> = specs.iter().map(|spec| Pool::up(&host, spec)).collect();
+/// See [`super::Helpers::for_an_answer`].
+pub fn for_an_answer(pool: &Arc<Pool>, mut specs: Vec<HelperSpec>, cwd: &Path) -> HelperSet {
+    for spec in &mut specs {
+        if pool.up(spec).is_none() {
+            spec.linger = std::time::Duration::ZERO;
+        }
+    }
+    let (events, _nobody_hears) = mpsc::channel(policy::HELPER_EVENTS);
+    let nobody = ThreadId::new(pool.host.options.clock.new_id());
+    HelperSet::start(pool, nobody, specs, cwd.to_owned(), events)
+}
+
+async fn look(pool: Arc<Pool>, specs: Vec<HelperSpec>, cwd: Arc<Path>) -> Statuses {
+    let up: Vec<_> = specs.iter().map(|spec| pool.up(spec)).collect();
     let down = specs.iter().zip(&up).filter(|(_, up)| up.is_none()).map(|(spec, _)| spec.clone());
-    let set = HelperSet::for_an_answer(&host, down.collect(), &cwd);
+    let set = for_an_answer(&pool, down.collect(), &cwd);
     let looked = specs.into_iter().zip(up).map(async |(spec, up)| match up {
         Some(status) => Some(status),
         None => set.offered(&spec.name).await,
     });
     let looked = tokio::select! {
         biased;
-        () = host.pool.closing() => Vec::new(),
+        () = pool.closing() => Vec::new(),
         looked = join_all(looked) => looked,
     };
     looked.into_iter().flatten().collect()

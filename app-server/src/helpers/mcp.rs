@@ -29,7 +29,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::helpers::host::Count;
+use crate::helpers::counters::Count;
 use crate::helpers::masks::Hidden;
 use crate::policy;
 use crate::tasks::Tasks;

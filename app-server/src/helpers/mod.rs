@@ -12,10 +12,12 @@
 //!
 //! This room never decides when a helper is wanted, and nothing in it waits for a helper but that helper's own tasks.
 
+mod all;
 mod census;
 mod cgroup;
 mod check;
 mod control;
+mod counters;
 mod environment;
 mod error;
 #[cfg(test)]
@@ -50,9 +52,11 @@ mod sweep;
 mod system;
 pub mod trial;
 
+pub use all::Helpers;
 pub use census::Census;
+pub use counters::ProcessCounts;
 pub use error::{HelperError, ProcessError};
-pub use host::{Containment, GuardProgram, HostOptions, ProcessCounts, ProcessHost};
+pub use host::{HostOptions, ProcessHost};
 pub use input::Input;
 pub use life::OnUnresponsive;
 pub use limits::HelperLimits;
@@ -65,10 +69,11 @@ pub(crate) use proc::Process;
 pub use process::{ExitReport, HelperProcess, Life, Pipes};
 pub use questions::HelperQuestion;
 pub use reaper::reap_strangers;
+pub use rungs::Containment;
 pub use set::{DescribedTool, HelperCall, HelperNote, HelperSet, HelperTool, Offered};
 pub use spec::{ApprovalMode, HelperSpec, HttpSpec, Isolation, Secrets, StdioSpec, Transport, shown_url};
 pub use stages::Stage;
 pub use supervisor::HelperEvent;
 pub use sweep::{Leftovers, carriers};
-pub use system::MISSING;
 pub(crate) use system::resident;
+pub use system::{GuardProgram, MISSING};

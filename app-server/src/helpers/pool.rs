@@ -29,8 +29,9 @@ pub use key::{Key, Program, Scope};
 pub use lease::{Hold, Lease};
 
 /// The instances of one server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pool {
+    pub(super) host: Arc<ProcessHost>,
     /// No await, no look at a disk and no other lock but an instance's `told` under it.
     book: Mutex<Book<Arc<Instance>, Lessee>>,
     /// An instance has left.
@@ -75,18 +76,30 @@ pub struct PoolCounts {
 }
 
 impl Pool {
+    /// Without instances. Their processes are `host`'s.
+    pub fn new(host: &Arc<ProcessHost>) -> Arc<Self> {
+        Arc::new(Self {
+            host: Arc::clone(host),
+            book: Mutex::default(),
+            left: Notify::new(),
+            closing: CancellationToken::new(),
+            #[cfg(test)]
+            doubles: std::sync::OnceLock::new(),
+        })
+    }
+
     /// A lease of the instance that `spec` describes for `thread`, which works in `cwd`. One that does not live, is being
     /// ended, has ended or does not respond is not given: a fresh one is.
     pub fn lease(
-        host: &Arc<ProcessHost>,
+        self: &Arc<Self>,
         (thread, cwd): (ThreadId, &Path),
         spec: &HelperSpec,
         events: mpsc::Sender<HelperEvent>,
     ) -> Lease {
         let key = Key::of(spec, thread, cwd);
-        let mut book = host.pool.book();
+        let mut book = self.book();
         if let Some((number, _)) = book.current(&key).filter(|(_, entry)| !takes_more(entry)) {
-            replace(host, &mut book, number);
+            replace(self, &mut book, number);
         }
         // Everybody who holds it has its own list of tools, and is asked by its own rules.
         let open = HelperSpec {
@@ -96,19 +109,19 @@ impl Pool {
             tool_approvals: BTreeMap::new(),
             ..spec.clone()
         };
-        let make = |number| Instance::start(host, Arc::new(open), key.scope.directory(cwd), number);
+        let make = |number| Instance::start(self, Arc::new(open), key.scope.directory(cwd), number);
         let lessee = Lessee { thread, events, terms: Terms::of(spec) };
         let (id, number) = book.lease(&key, lessee, make);
         if let Some(entry) = book.entry(number) {
             goes_by_all(entry);
             entry.what.tell_again(entry.lessees.get(&id));
         }
-        Lease::new(host, id, key)
+        Lease::new(self, id, key)
     }
 
     /// The status of an instance of this program, or server, that takes calls, whoever holds it.
-    pub fn up(host: &Arc<ProcessHost>, spec: &HelperSpec) -> Option<McpServerStatus> {
-        let book = host.pool.book();
+    pub fn up(&self, spec: &HelperSpec) -> Option<McpServerStatus> {
+        let book = self.book();
         let alike = |entry: &&Entry<Arc<Instance>, Lessee>| {
             let (one, takes) = (&entry.what.spec, &entry.what.seen.borrow().state);
             one.name == spec.name && one.transport == spec.transport && takes.is_up()
@@ -145,7 +158,7 @@ impl Pool {
             && book.entry(number).is_some_and(is_stuck)
         {
             tracing::warn!(helper = lease.key.name, "it does not respond; another one takes its place");
-            replace(&lease.host, &mut book, number);
+            replace(&lease.pool, &mut book, number);
         }
         book.begin_call(lease.id)
     }
@@ -154,9 +167,9 @@ impl Pool {
         end(self.book().end_call(lease, number));
     }
 
-    fn give_back(host: &Arc<ProcessHost>, lease: LeaseId, linger: Duration) -> Vec<Arc<Instance>> {
+    fn give_back(self: &Arc<Self>, lease: LeaseId, linger: Duration) -> Vec<Arc<Instance>> {
         let (left, mut ends) = {
-            let mut book = host.pool.book();
+            let mut book = self.book();
             let number = book.number_of(lease);
             let given_back = book.give_back(lease, !linger.is_zero());
             number.and_then(|number| book.entry(number)).into_iter().for_each(goes_by_all);
@@ -165,8 +178,8 @@ impl Pool {
         match left {
             Left::Already | Left::LivesOn(None) => {}
             Left::LivesOn(Some((number, awaited))) => {
-                let lingers = linger_over(Arc::clone(host), number, awaited, linger);
-                host.options.tasks.spawn("helper-linger", lingers);
+                let lingers = linger_over(Arc::clone(self), number, awaited, linger);
+                self.host.options.tasks.spawn("helper-linger", lingers);
             }
             Left::Ends(instance) => ends.push(instance),
         }
@@ -175,15 +188,15 @@ impl Pool {
     }
 
     /// Starts those again at once that are given up, or wait for their next start, for all who hold them.
-    pub fn revive(host: &Arc<ProcessHost>) {
-        let mut book = host.pool.book();
+    pub fn revive(self: &Arc<Self>) {
+        let mut book = self.book();
         // What is over while it is held has no task any more that could be told: that one has failed itself.
         let lost = book.entries().filter(|(_, entry)| {
             matches!(entry.standing, Standing::Over)
                 && entry.what.seen.borrow().state != HelperState::Disabled
         });
         let lost: Vec<Number> = lost.map(|(number, _)| number).collect();
-        lost.into_iter().for_each(|number| replace(host, &mut book, number));
+        lost.into_iter().for_each(|number| replace(self, &mut book, number));
         // Kept for one that is just failing: it looks before it gives up. Those that run take it for nothing.
         book.entries().for_each(|(_, entry)| entry.what.reins.reopen.notify_one());
     }
@@ -250,22 +263,17 @@ impl Pool {
 
 impl Instance {
     /// Starts it: its supervisor, and who tells its lessees what the supervisor tells.
-    fn start(
-        host: &Arc<ProcessHost>,
-        spec: Arc<HelperSpec>,
-        directory: PathBuf,
-        number: Number,
-    ) -> Arc<Self> {
+    fn start(pool: &Arc<Pool>, spec: Arc<HelperSpec>, directory: PathBuf, number: Number) -> Arc<Self> {
         let (events, heard) = mpsc::channel(policy::HELPER_EVENTS);
-        let (kill, reopen) = (host.hurry.child_token(), Arc::new(Notify::new()));
+        let (kill, reopen) = (pool.host.hurry.child_token(), Arc::new(Notify::new()));
         let (terms, told_terms) = watch::channel(Terms::of(&spec));
         let reins = Reins { stop: CancellationToken::new(), kill, reopen, terms: told_terms };
-        let seen = supervise(host, (&spec, directory.clone()), events, &reins, number);
+        let seen = supervise(pool, (&spec, directory.clone()), events, &reins, number);
         let name = format!("helper-events/{number}/{}", spec.name);
         let (gone, told) = (CancellationToken::new(), Mutex::default());
         let instance = Arc::new(Self { spec, directory, seen, reins, terms, gone, told });
-        let relayed = relay(Arc::clone(host), number, Arc::clone(&instance), heard);
-        host.options.tasks.spawn(name, relayed);
+        let relayed = relay(Arc::clone(pool), number, Arc::clone(&instance), heard);
+        pool.host.options.tasks.spawn(name, relayed);
         instance
     }
 
@@ -361,10 +369,10 @@ fn takes_more(entry: &Entry<Arc<Instance>, Lessee>) -> bool {
 }
 
 /// Puts the same in the place of an instance.
-fn replace(host: &Arc<ProcessHost>, book: &mut Book<Arc<Instance>, Lessee>, number: Number) {
+fn replace(pool: &Arc<Pool>, book: &mut Book<Arc<Instance>, Lessee>, number: Number) {
     let Some(entry) = book.entry(number) else { return };
     let (spec, directory) = (Arc::new(entry.what.spec()), entry.what.directory.clone());
-    end(book.replace(number, |number| Instance::start(host, spec, directory, number)));
+    end(book.replace(number, |number| Instance::start(pool, spec, directory, number)));
 }
 
 fn end(instances: impl IntoIterator<Item = Arc<Instance>>) {
@@ -373,40 +381,40 @@ fn end(instances: impl IntoIterator<Item = Arc<Instance>>) {
 
 /// Starts the task of an instance. What it tells goes to `events`, until it has ended.
 fn supervise(
-    host: &Arc<ProcessHost>,
+    pool: &Pool,
     (spec, directory): (&Arc<HelperSpec>, PathBuf),
     events: mpsc::Sender<HelperEvent>,
     reins: &Reins,
     number: Number,
 ) -> watch::Receiver<Snapshot> {
     #[cfg(test)]
-    if let Some(doubles) = host.pool.doubles.get() {
+    if let Some(doubles) = pool.doubles.get() {
         return tests::Double::start(doubles, (spec, directory), events, &reins.stop);
     }
-    let (supervisor, seen) = Supervisor::new(host, spec, directory, events, reins.clone());
-    host.options.tasks.spawn(format!("supervisor/{number}/{}", spec.name), supervisor.run());
+    let (supervisor, seen) = Supervisor::new(&pool.host, spec, directory, events, reins.clone());
+    pool.host.options.tasks.spawn(format!("supervisor/{number}/{}", spec.name), supervisor.run());
     seen
 }
 
 /// Tells all who hold an instance what its supervisor tells, until that has ended.
 async fn relay(
-    host: Arc<ProcessHost>,
+    pool: Arc<Pool>,
     number: Number,
     instance: Arc<Instance>,
     mut heard: mpsc::Receiver<HelperEvent>,
 ) {
     while let Some(event) = heard.recv().await {
-        host.pool.tell(number, &event);
+        pool.tell(number, &event);
     }
-    host.pool.over(number);
+    pool.over(number);
     instance.gone.cancel();
 }
 
 /// Ends an instance when nobody came for it.
-async fn linger_over(host: Arc<ProcessHost>, number: Number, awaited: CancellationToken, linger: Duration) {
+async fn linger_over(pool: Arc<Pool>, number: Number, awaited: CancellationToken, linger: Duration) {
     tokio::select! {
         biased;
         () = awaited.cancelled() => {}
-        () = tokio::time::sleep(linger) => end(host.pool.book().linger_over(number, &awaited)),
+        () = tokio::time::sleep(linger) => end(pool.book().linger_over(number, &awaited)),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;
 
 use nix::unistd::Pid;
-use rustix::process::Signal;
+use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
 use super::system::{self, Hold};
 
@@ -131,6 +131,16 @@ fn visit_living(process: &Process, visit: &mut impl FnMut(&Process)) {
 /// Every process that this one may see.
 pub fn all() -> impl Iterator<Item = Process> {
     system::pids().filter_map(Process::read)
+}
+
+/// Whether this process has children, zombies included.
+pub fn has_children() -> bool {
+    peek().is_ok()
+}
+
+/// Whether any child has ended. Reaps none; an error says that there are no children.
+pub fn peek() -> rustix::io::Result<Option<WaitIdStatus>> {
+    waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)
 }
 
 #[cfg(test)]

@@ -28,8 +28,8 @@ use super::keeper::{GuardHandle, Keeper, Kept};
 use super::mark::Mark;
 use super::ring::Ring;
 use super::{
-    Containment, HelperLimits, HelperSpec, ProcessError, ProcessHost, Stage, StdioSpec, environment, guard,
-    limits, proc, system,
+    Containment, HelperLimits, HelperSpec, ProcessError, ProcessHost, Stage, StdioSpec, environment, limits,
+    proc, system,
 };
 use crate::descriptors;
 use crate::policy;
@@ -275,7 +275,7 @@ fn start_guard(host: &ProcessHost, mark: Mark) -> io::Result<GuardHandle> {
     let mut command = Command::new(host.options.guard.path());
     command
         .arg0("skein")
-        .arg(guard::COMMAND)
+        .arg(control::COMMAND)
         .env_clear()
         .envs(environment::of_guard(std::env::vars_os(), &mark.to_string()))
         .stdin(OwnedFd::from(theirs))

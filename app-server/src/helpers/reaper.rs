@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use nix::unistd::Pid;
-use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -40,11 +39,6 @@ pub async fn reap_strangers(host: Arc<ProcessHost>, stop: CancellationToken) {
     }
 }
 
-/// Whether this process has children, zombies included.
-pub fn has_children() -> bool {
-    peek().is_ok()
-}
-
 /// What a look was good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Look {
@@ -54,18 +48,13 @@ enum Look {
 }
 
 async fn look(host: &Arc<ProcessHost>) -> Look {
-    if !matches!(peek(), Ok(Some(_))) {
+    if !matches!(proc::peek(), Ok(Some(_))) {
         return Look::Done;
     }
     let of_host = Arc::clone(host);
     let reap = move || reap(&zombies(), &of_host);
     // Its panic was logged; the next end of a child is another try.
     host.options.tasks.blocking("children that have ended", Pool::Processes, reap).await.unwrap_or(Look::Done)
-}
-
-/// Whether any child has ended. Reaps none; an error says that there are no children.
-fn peek() -> rustix::io::Result<Option<WaitIdStatus>> {
-    waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)
 }
 
 fn zombies() -> Vec<Pid> {
@@ -90,6 +79,8 @@ fn reap(zombies: &[Pid], host: &ProcessHost) -> Look {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
 
     use super::*;
     use crate::clock::Clock;
@@ -119,7 +110,7 @@ mod tests {
                 WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
             )
         };
-        assert!(ended().is_ok() && has_children());
+        assert!(ended().is_ok() && proc::has_children());
 
         host.guards().insert(pid.as_raw());
         assert_eq!(reap(&[pid], &host), Look::Done);

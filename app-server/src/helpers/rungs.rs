@@ -5,7 +5,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use skein_protocol::extension::{ContainmentRung, ContainmentSetting, HeldDetails, LackDetails};
 
-use super::Containment;
+/// How a helper's processes are kept together (`helpers.containment`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Containment {
+    /// A cgroup beside the guard where one can be made.
+    #[default]
+    Auto,
+    /// The guard alone.
+    Guard,
+    /// A cgroup beside the guard, or the server does not start; a helper that cannot enter its own does not either.
+    Cgroup,
+    /// A PID namespace for each helper beside the guard; a helper that gets none does not start.
+    Namespace,
+}
 
 impl From<Containment> for ContainmentSetting {
     fn from(containment: Containment) -> Self {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::mcp::{Caller, ToolCall};
 use super::pool::{Instance, Key, Lease, Pool, Program};
 use super::supervisor::HelperEvent;
-use super::{ApprovalMode, ExitReport, HelperError, HelperQuestion, HelperSpec, ProcessHost};
+use super::{ApprovalMode, ExitReport, HelperError, HelperQuestion, HelperSpec};
 use crate::policy;
 
 mod member;
@@ -26,7 +26,7 @@ use member::Member;
 /// way to be sure.
 #[derive(Debug)]
 pub struct HelperSet {
-    host: Arc<ProcessHost>,
+    pool: Arc<Pool>,
     thread: ThreadId,
     cwd: Arc<Path>,
     events: mpsc::Sender<HelperEvent>,
@@ -120,18 +120,16 @@ impl DescribedTool {
 }
 
 impl HelperSet {
-    /// Starts all helpers of `specs` in parallel, and waits for none; what lives already is shared or taken up again. `cwd`
-    /// is the thread's working directory.
-    #[must_use]
-    pub fn start(
-        host: &Arc<ProcessHost>,
+    /// See [`super::Helpers::of_thread`].
+    pub(super) fn start(
+        pool: &Arc<Pool>,
         thread: ThreadId,
         specs: Vec<HelperSpec>,
         cwd: PathBuf,
         events: mpsc::Sender<HelperEvent>,
     ) -> Self {
-        let (host, cwd, held) = (Arc::clone(host), cwd.into(), Mutex::default());
-        let set = Self { host, thread, cwd, events, questions: None, held };
+        let (pool, cwd, held) = (Arc::clone(pool), cwd.into(), Mutex::default());
+        let set = Self { pool, thread, cwd, events, questions: None, held };
         set.change(specs);
         set
     }
@@ -161,7 +159,7 @@ impl HelperSet {
                 }
                 None => {
                     let whose = (self.thread, &*self.cwd);
-                    Arc::new(Pool::lease(&self.host, whose, &spec, self.events.clone()))
+                    Arc::new(self.pool.lease(whose, &spec, self.events.clone()))
                 }
             };
             held.members.push(Arc::new(Member { spec: Arc::new(spec), lease }));
@@ -384,7 +382,7 @@ impl HelperSet {
             }
         }
         // Those that were given back before.
-        for instance in self.host.pool.ending(self.thread) {
+        for instance in self.pool.ending(self.thread) {
             if !held.ending.iter().any(|known| Arc::ptr_eq(known, &instance)) {
                 held.ending.push(instance);
             }

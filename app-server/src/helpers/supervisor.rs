@@ -17,7 +17,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::host::Counted;
+use super::counters::Counted;
 use super::life::{Duty, Effect, Event, Fault, Life, Rules};
 use super::link::{Link, Wire, without_stderr};
 use super::mcp::{Asked, Line, Offers, Session};

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::hunt::{self, Hunt};
 use super::mark::{HomeMark, Mark, StartMark};
 use super::proc::{self, Process};
-use super::{cgroup, guard};
+use super::{cgroup, control};
 use crate::clock::Clock;
 use crate::policy;
 use crate::tasks::{Pool, Tasks};
@@ -105,7 +105,8 @@ fn pass(mine: StartMark, kill: bool, deadline: Instant) -> Pass {
     let spared = self_and_ancestors();
     let is_left = |pid| Mark::carried_by(pid).any(|mark| mark.start.home == mine.home && mark.start != mine);
     let others = || proc::all().filter(|process| !process.zombie && !spared.contains(&process.pid));
-    let works = |process: &Process| !process.stopped && process.is_named(guard::NAME) && is_left(process.pid);
+    let works =
+        |process: &Process| !process.stopped && process.is_named(control::NAME) && is_left(process.pid);
     if !kill && others().any(|process| works(&process)) {
         let found = others().filter(|process| is_left(process.pid));
         return Pass {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::mark::Mark;
 use super::{
-    Containment, ExitReport, GuardProgram, HelperError, HelperSet, HelperSpec, HelperTool, HomeMark,
+    Containment, ExitReport, GuardProgram, HelperError, HelperSpec, HelperTool, Helpers, HomeMark,
     HostOptions, ProcessHost, proc, system,
 };
 use crate::clock::Clock;
@@ -76,7 +76,7 @@ impl Trial {
         // A mark that no home has: a server that starts meanwhile must not take this for a leftover of its own, nor this
         // trial its helpers.
         let home = HomeMark::of(&[b"trial", clock.new_id().as_bytes()]);
-        let host = ProcessHost::start(HostOptions {
+        let helpers = Helpers::start(HostOptions {
             guard: self.guard,
             tasks: tasks.clone(),
             clock,
@@ -86,19 +86,20 @@ impl Trial {
             exclusive: true,
             home,
         })?;
+        let host = helpers.host();
         host.swept().await;
         (spec.enabled, spec.required) = (true, true);
         let (events, _nobody_hears) = mpsc::channel(policy::HELPER_EVENTS);
         let from = clock.now();
         let thread = ThreadId::new(clock.new_id());
-        let set = HelperSet::start(&host, thread, vec![spec.clone()], self.cwd, events);
+        let set = helpers.of_thread(thread, vec![spec.clone()], self.cwd, events);
         let tools = tokio::select! {
             tools = set.tools() => tools,
             () = cancel.cancelled() => Err(HelperError::Cancelled { server: spec.name.clone() }),
         };
         let start_took = clock.now() - from;
         let info = set.statuses().into_iter().find_map(|status| status.server_info);
-        let offered = tools.map(|tools| Offered { info, tools, held_by: held_by(&host) });
+        let offered = tools.map(|tools| Offered { info, tools, held_by: held_by(host) });
         let end = set.stop().await.pop().unwrap_or_else(|| ExitReport::nothing(&spec.name));
         let look = move || left(home);
         // Its panic was logged, and is none of the helper's.

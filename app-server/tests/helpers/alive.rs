@@ -81,7 +81,7 @@ async fn a_helper_in_a_loop_of_exits_is_given_up_until_somebody_asks_for_it() {
     assert!(refused.contains(ConfigMcpServerReload::INFO.wire), "{refused}");
     until("nothing runs", || thread.set.alive() == 0).await;
     std::fs::write(&gate, "").expect("a gate");
-    thread.house.host.revive();
+    thread.house.helpers.revive();
     assert_eq!(thread.told().await.1, McpServerStartupState::Starting);
     assert_eq!(thread.told().await.1, McpServerStartupState::Ready);
     assert_eq!(thread.call("a", json!({})).await, Ok(json!("ok")));
@@ -101,7 +101,7 @@ async fn a_longer_startup_timeout_is_kept_by_the_next_start() {
     let spec = slow.expect("it was made");
     assert!(thread.failure().await.starts_with("it was not ready after 0.1 s"));
     thread.set.change(vec![HelperSpec { startup_timeout: Duration::from_mins(10), ..spec }]);
-    thread.house.host.revive();
+    thread.house.helpers.revive();
     // The next start after one that has failed is no news.
     assert_eq!(thread.told().await.1, McpServerStartupState::Ready);
     thread.finish().await;

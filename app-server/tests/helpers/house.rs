@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use skein_app_server::clock::Clock;
 use skein_app_server::helpers::{
-    Containment, ExitReport, GuardProgram, HelperProcess, HelperSpec, HomeMark, HostOptions, Input, Life,
-    Pipes, ProcessError, ProcessHost, Secrets, StdioSpec, Transport,
+    Containment, ExitReport, GuardProgram, HelperProcess, HelperSpec, Helpers, HomeMark, HostOptions, Input,
+    Life, Pipes, ProcessError, ProcessHost, Secrets, StdioSpec, Transport,
 };
 use skein_app_server::tasks::Tasks;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -30,6 +30,7 @@ pub fn program() -> PathBuf {
 
 /// A host of its own for one test, and the way to know that nothing is left of its helpers.
 pub struct House {
+    pub helpers: Arc<Helpers>,
     pub host: Arc<ProcessHost>,
     mark: String,
     home: String,
@@ -60,8 +61,9 @@ impl House {
             exclusive,
             home,
         };
-        let host = ProcessHost::start(options).expect("this system has subreapers");
-        Self { host, mark: Clock.new_id().to_string(), home: name.to_owned(), tasks }
+        let helpers = Helpers::start(options).expect("this system has subreapers");
+        let host = Arc::clone(helpers.host());
+        Self { helpers, host, mark: Clock.new_id().to_string(), home: name.to_owned(), tasks }
     }
 
     /// A helper that runs `script`.

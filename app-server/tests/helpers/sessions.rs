@@ -45,7 +45,7 @@ impl Thread {
         let house = House::new(Containment::Auto);
         let (heard, events) = mpsc::channel(64);
         let thread = ThreadId::new(Clock.new_id());
-        let set = HelperSet::start(&house.host, thread, specs(&house), "/".into(), heard);
+        let set = house.helpers.of_thread(thread, specs(&house), "/".into(), heard);
         Self { house, set, events }
     }
 
@@ -315,7 +315,7 @@ async fn a_dropped_set_ends_its_helpers() {
     let house = House::new(Containment::Auto);
     let (heard, mut events) = mpsc::channel(8);
     let thread = ThreadId::new(Clock.new_id());
-    let set = HelperSet::start(&house.host, thread, vec![says_ok(&house, "a")], "/".into(), heard);
+    let set = house.helpers.of_thread(thread, vec![says_ok(&house, "a")], "/".into(), heard);
     set.tools().await.expect("nothing is required");
     let pids = house.living();
     assert_eq!(pids.len(), 1);
@@ -333,7 +333,7 @@ async fn a_shared_helper_is_one_process_and_each_thread_keeps_to_its_own_list_of
     let thread = |spec: HelperSpec, cwd: &str| {
         let (heard, events) = mpsc::channel(8);
         let thread = ThreadId::new(Clock.new_id());
-        (HelperSet::start(&house.host, thread, vec![spec], cwd.into(), heard), events)
+        (house.helpers.of_thread(thread, vec![spec], cwd.into(), heard), events)
     };
     let (one, _heard) = thread(shared.clone(), "/");
     let (two, _heard) = thread(HelperSpec { disabled_tools: vec!["first".into()], ..shared }, "/tmp");

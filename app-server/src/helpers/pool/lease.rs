@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::book::{LeaseId, Number};
-use super::{Instance, Key};
-use crate::helpers::{HelperSpec, ProcessHost};
+use super::{Instance, Key, Pool};
+use crate::helpers::HelperSpec;
 
 /// A right to use an instance. While anybody has one the instance stays; dropped, it is given back.
 #[derive(Debug)]
 pub struct Lease {
-    pub(super) host: Arc<ProcessHost>,
+    pub(super) pool: Arc<Pool>,
     pub(super) id: LeaseId,
     pub key: Key,
     /// Cancelled when it is given back: its calls end.
@@ -21,34 +21,34 @@ pub struct Lease {
 }
 
 impl Lease {
-    pub(super) fn new(host: &Arc<ProcessHost>, id: LeaseId, key: Key) -> Self {
+    pub(super) fn new(pool: &Arc<Pool>, id: LeaseId, key: Key) -> Self {
         let (left, last) = (CancellationToken::new(), OnceLock::new());
-        Self { host: Arc::clone(host), id, key, left, last }
+        Self { pool: Arc::clone(pool), id, key, left, last }
     }
 
     /// The instance that it is for now, or was for last.
     pub fn instance(&self) -> Option<Arc<Instance>> {
-        self.host.pool.of(self.id).or_else(|| self.last.get().cloned())
+        self.pool.of(self.id).or_else(|| self.last.get().cloned())
     }
 
     /// What of `spec` may change while the instance lives, counts for it from now on.
     pub fn goes_by(&self, spec: &HelperSpec) {
-        self.host.pool.goes_by(self.id, spec);
+        self.pool.goes_by(self.id, spec);
     }
 
     /// The instance that takes a call now, held for as long as the call takes. `None` when the lease was given back.
     pub fn hold(self: &Arc<Self>) -> Option<Hold> {
-        let (number, instance) = self.host.pool.begin_call(self)?;
+        let (number, instance) = self.pool.begin_call(self)?;
         Some(Hold { lease: Arc::clone(self), number, instance })
     }
 
     /// Gives it back. What ends with it is returned: the instance, when nobody else held it and it is not kept for `linger`,
     /// and what was kept for its calls.
     pub fn give_back(&self, linger: Duration) -> Vec<Arc<Instance>> {
-        if let Some(instance) = self.host.pool.of(self.id) {
+        if let Some(instance) = self.pool.of(self.id) {
             self.last.set(instance).ok();
         }
-        let ends = super::Pool::give_back(&self.host, self.id, linger);
+        let ends = self.pool.give_back(self.id, linger);
         self.left.cancel();
         ends
     }
@@ -81,6 +81,6 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.lease.host.pool.end_call(self.lease.id, self.number);
+        self.lease.pool.end_call(self.lease.id, self.number);
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use skein_protocol::helper::McpServerStartupState as State;
 
-use super::super::{Containment, GuardProgram, HelperSet, HomeMark, HostOptions, Isolation};
+use super::super::{Containment, GuardProgram, HelperSet, Helpers, HomeMark, HostOptions, Isolation};
 use super::*;
 use crate::clock::Clock;
 use crate::tasks::Tasks;
@@ -51,7 +51,7 @@ impl Double {
 
 /// A server's helpers without processes.
 pub struct House {
-    pub host: Arc<ProcessHost>,
+    pub helpers: Arc<Helpers>,
     pub started: mpsc::Receiver<Double>,
     tasks: Tasks,
 }
@@ -69,10 +69,10 @@ impl House {
             exclusive: false,
             home: HomeMark::of(&[Clock.new_id().as_bytes()]),
         };
-        let host = ProcessHost::start(options).expect("this system has subreapers");
+        let helpers = Helpers::start(options).expect("this system has subreapers");
         let (doubles, started) = mpsc::channel(64);
-        host.pool.doubles.set(doubles).expect("it is new");
-        Self { host, started, tasks }
+        helpers.pool.doubles.set(doubles).expect("it is new");
+        Self { helpers, started, tasks }
     }
 
     /// A thread with helpers, and what it hears.
@@ -87,7 +87,7 @@ impl House {
         specs: Vec<HelperSpec>,
     ) -> (HelperSet, mpsc::Receiver<HelperEvent>) {
         let (events, heard) = mpsc::channel(16);
-        (HelperSet::start(&self.host, id, specs, cwd.into(), events), heard)
+        (self.helpers.of_thread(id, specs, cwd.into(), events), heard)
     }
 
     /// What was started since the last look.
@@ -100,9 +100,9 @@ impl House {
     }
 
     pub async fn finish(self) {
-        self.host.close().await;
-        assert_eq!(self.host.idle(), PoolCounts::default());
-        drop(self.host);
+        self.helpers.close().await;
+        assert_eq!(self.helpers.idle(), PoolCounts::default());
+        drop(self.helpers);
         self.tasks.finish().await;
     }
 }
@@ -187,7 +187,7 @@ async fn what_lingers_is_taken_up_again_and_ends_when_nobody_comes() {
         let (set, _heard) = house.thread_as(id, "/a", vec![lingering(isolation)]);
         let double = house.next();
         assert_eq!(set.stop().await, [], "nobody waits for what is kept");
-        assert_eq!(house.host.idle().lingering, 1);
+        assert_eq!(house.helpers.idle().lingering, 1);
         pass(Duration::from_secs(50)).await;
         assert!(!double.is_ending());
         let (set, _heard) = house.thread_as(id, "/a", vec![lingering(isolation)]);
@@ -215,9 +215,9 @@ async fn the_end_of_the_server_waits_for_no_linger() {
     for (set, _) in &threads[1..] {
         set.stop().await;
     }
-    let host = Arc::clone(&house.host);
+    let helpers = Arc::clone(&house.helpers);
     let began = Clock.now();
-    let closing = house.tasks.spawn("close", async move { host.close().await });
+    let closing = house.tasks.spawn("close", async move { helpers.close().await });
     for double in &doubles[1..] {
         double.stop.cancelled().await;
     }
@@ -240,7 +240,7 @@ async fn what_has_ended_by_itself_is_not_given_to_anybody_new() {
     double.tell(State::Failed);
     drop(double);
     assert_eq!(states(&mut first, 1).await, [State::Failed]);
-    while !house.host.pool.book().entries().all(|(_, entry)| matches!(entry.standing, Standing::Over)) {
+    while !house.helpers.pool.book().entries().all(|(_, entry)| matches!(entry.standing, Standing::Over)) {
         tokio::task::yield_now().await;
     }
     let (two, mut second) = house.thread("/b", vec![helper(Isolation::Shared)]);
@@ -342,7 +342,7 @@ async fn what_does_not_respond_keeps_only_the_calls_that_are_under_way() {
     assert_eq!(states(&mut second, 1).await, [State::Starting]);
     let call = one.hold_for_tests("a");
     assert!(Arc::ptr_eq(&call.instance, &two.hold_for_tests("a").instance));
-    assert!(!old.is_ending() && house.host.idle().quarantined == 1);
+    assert!(!old.is_ending() && house.helpers.idle().quarantined == 1);
     drop(stuck);
     assert!(old.is_ending() && !fresh.is_ending());
     house.nothing_more();
@@ -416,13 +416,13 @@ async fn what_has_lost_its_task_is_started_again_for_all_who_hold_it_and_nothing
     let (failed, own, other) = (house.next(), house.next(), house.next());
     failed.seen.send_modify(|seen| seen.state = HelperState::Broken);
     drop(failed);
-    while !house.host.pool.book().entries().any(|(_, entry)| matches!(entry.standing, Standing::Over)) {
+    while !house.helpers.pool.book().entries().any(|(_, entry)| matches!(entry.standing, Standing::Over)) {
         tokio::task::yield_now().await;
     }
-    house.host.revive();
+    house.helpers.revive();
     let fresh = house.next();
     assert_eq!(fresh.spec.name, "a");
-    house.host.revive();
+    house.helpers.revive();
     house.nothing_more();
     let [one, two] = sets.each_ref().map(|set| set.hold_for_tests("a"));
     assert!(Arc::ptr_eq(&one.instance, &two.instance) && !own.is_ending() && !other.is_ending());

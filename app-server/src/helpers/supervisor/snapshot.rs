@@ -6,7 +6,7 @@ use skein_protocol::extension::HelperState;
 use skein_protocol::helper::{McpServerConnectionStatus, McpServerDetails, McpServerStatus};
 
 use super::super::census::View;
-use super::super::host::Count;
+use super::super::counters::Count;
 use super::super::mcp::Session;
 use super::super::{ExitReport, HelperSpec};
 

@@ -17,8 +17,7 @@ use nix::unistd::{Pid, getgid, getuid};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, Resource, Rlimit, Signal, setrlimit};
 
-use super::Used;
-use crate::helpers::host::GuardProgram;
+use super::{GuardProgram, Used};
 use crate::helpers::proc::Process;
 
 /// What this system cannot do to keep helpers together; `None` where nothing is missing.

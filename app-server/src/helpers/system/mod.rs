@@ -2,6 +2,11 @@
 //! all of it. macOS has no subreapers, cgroups, namespaces, pidfds or `/proc`: there a guard ends the process group of its
 //! helper and what still descends from it. Nothing here decides anything.
 
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
@@ -22,4 +27,33 @@ pub struct Used {
     pub time: u64,
     /// Bytes and calls of its I/O, all in one sum.
     pub io: u64,
+}
+
+/// The program that is run again as the guard.
+#[derive(Debug)]
+pub enum GuardProgram {
+    /// An opened executable; it stays the same when the file is replaced by a new version.
+    Opened(File),
+    /// A path.
+    Path(PathBuf),
+}
+
+impl GuardProgram {
+    /// This very program.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn current() -> io::Result<Self> {
+        own_program()
+    }
+
+    /// What execve(2) is given.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        match self {
+            // Resolved by the child that runs it, before its close-on-exec descriptors are closed.
+            Self::Opened(file) => format!("/proc/self/fd/{}", file.as_raw_fd()).into(),
+            Self::Path(path) => path.clone(),
+        }
+    }
 }

@@ -17,7 +17,7 @@ use skein_protocol::table::{Notification, Scope};
 use skein_protocol::thread::ThreadStatus;
 
 use super::{Child, Owner, Waiter};
-use crate::helpers::{ExitReport, HelperEvent, HelperSet};
+use crate::helpers::{ExitReport, HelperEvent};
 use crate::index::moment::Listed;
 use crate::index::rebuild;
 use crate::rollout::OpenMark;
@@ -74,7 +74,7 @@ impl Owner {
         let specs = self.helper_specs();
         let cwd = self.settings().cwd.clone().into();
         let events = self.helper_events.0.clone();
-        let set = HelperSet::start(&self.services.host, self.id, specs, cwd, events);
+        let set = self.services.helpers.of_thread(self.id, specs, cwd, events);
         let set = Arc::new(set.asking(self.helper_questions.0.clone()));
         self.helpers = Some(Arc::clone(&set));
         self.seat.publish.send_modify(|snapshot| snapshot.helpers = Some(set));

@@ -44,13 +44,13 @@ impl Dice {
 }
 
 /// What a thread does: loads, calls, hears of other settings, unloads, and comes back.
-async fn thread(host: Arc<ProcessHost>, mut dice: Dice) {
+async fn thread(helpers: Arc<Helpers>, mut dice: Dice) {
     let id = ThreadId::new(Clock.new_id());
     for _ in 0..ROUNDS {
         let (events, _heard) = mpsc::channel(64);
         let mut specs = dice.specs();
         let cwd = if dice.one_in(2) { "/a" } else { "/b" };
-        let set = HelperSet::start(&host, id, specs.clone(), cwd.into(), events);
+        let set = helpers.of_thread(id, specs.clone(), cwd.into(), events);
         let mut calls = Vec::new();
         for _ in 0..dice.below(5) {
             if let Some(spec) = specs.get(usize::try_from(dice.below(3)).unwrap()) {
@@ -70,7 +70,7 @@ async fn thread(host: Arc<ProcessHost>, mut dice: Dice) {
         let began = Clock.now();
         set.stop().await;
         assert!(Clock.now() - began < Duration::from_millis(2000), "what lingers is not waited for");
-        for (_, entry) in host.pool.book().entries() {
+        for (_, entry) in helpers.pool.book().entries() {
             // What was kept may end by itself at any time, and nobody waits for that.
             let kept = match entry.standing {
                 Standing::Lingering(_) => true,
@@ -116,18 +116,18 @@ async fn processes(mut started: mpsc::Receiver<Double>, tasks: Tasks, mut dice: 
 #[tokio::test(start_paused = true)]
 async fn whatever_threads_do_and_whenever_they_wait_for_their_own_and_nothing_is_left() {
     for seed in 0..SEEDS {
-        let House { host, started, tasks } = House::new();
+        let House { helpers, started, tasks } = House::new();
         let world = processes(started, tasks.clone(), Dice::new(seed, u8::MAX));
         tasks.spawn("processes", world);
         let threads: Vec<_> = (0..THREADS)
-            .map(|of| tasks.spawn("thread", thread(Arc::clone(&host), Dice::new(seed, of))))
+            .map(|of| tasks.spawn("thread", thread(Arc::clone(&helpers), Dice::new(seed, of))))
             .collect();
         for thread in threads {
             thread.await.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         }
-        host.close().await;
-        assert!(host.pool.book().is_empty(), "seed {seed}");
-        drop(host);
+        helpers.close().await;
+        assert!(helpers.pool.book().is_empty(), "seed {seed}");
+        drop(helpers);
         tasks.finish().await;
     }
 }

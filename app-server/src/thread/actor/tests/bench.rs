@@ -14,7 +14,7 @@ use super::disk::Disk;
 use super::model::{Listener, Puppet, Strings};
 use crate::clock::Clock;
 use crate::config::{Config, Settings};
-use crate::helpers::{Containment, GuardProgram, HomeMark, HostOptions, ProcessHost};
+use crate::helpers::{Containment, GuardProgram, Helpers, HomeMark, HostOptions};
 use crate::home::{Home, Term};
 use crate::index::ThreadIndex;
 use crate::index::memory::MemoryIndex;
@@ -150,7 +150,7 @@ impl Bench {
             registry: Registry::new(config.limits.mailbox),
             subscribers: Subscribers::new(uuid::Uuid::nil()),
             index,
-            host: host(&tasks),
+            helpers: helpers(&tasks),
             questions: QuestionNumbers::new(clock.wall()),
             holes: Holes::default(),
             start_id: clock.new_id(),
@@ -319,7 +319,7 @@ impl Drop for Bench {
     }
 }
 
-fn host(tasks: &Tasks) -> Arc<ProcessHost> {
+fn helpers(tasks: &Tasks) -> Arc<Helpers> {
     let options = HostOptions {
         guard: GuardProgram::Path("/nowhere".into()),
         tasks: tasks.clone(),
@@ -330,7 +330,7 @@ fn host(tasks: &Tasks) -> Arc<ProcessHost> {
         exclusive: false,
         home: HomeMark::of(&[Clock.new_id().as_bytes()]),
     };
-    ProcessHost::start(options).unwrap()
+    Helpers::start(options).unwrap()
 }
 
 /// Settings without a home, as `tune` changes them.

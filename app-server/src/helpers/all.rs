@@ -1,0 +1,100 @@
+//! The helpers of one server: the host that makes their processes, and the pool of instances that threads lease.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use skein_protocol::extension::HelperDetail;
+use skein_protocol::helper::McpServerStatus;
+use skein_protocol::ids::ThreadId;
+use tokio::sync::mpsc;
+
+use super::census::Census;
+use super::host::{HostOptions, ProcessHost};
+use super::lookup::Lookups;
+use super::pool::{Pool, PoolCounts};
+use super::spec::HelperSpec;
+use super::supervisor::HelperEvent;
+use super::{HelperSet, lookup};
+
+/// All helpers of one server.
+#[derive(Debug)]
+pub struct Helpers {
+    host: Arc<ProcessHost>,
+    pub(super) pool: Arc<Pool>,
+    /// What is looked up at helpers without a thread.
+    lookups: Lookups,
+}
+
+impl Helpers {
+    /// Starts the host, and a pool without instances. See [`ProcessHost::start`].
+    ///
+    /// # Errors
+    /// Those of [`ProcessHost::start`].
+    pub fn start(options: HostOptions) -> io::Result<Arc<Self>> {
+        let host = ProcessHost::start(options)?;
+        let pool = Pool::new(&host);
+        Ok(Arc::new(Self { host, pool, lookups: Lookups::default() }))
+    }
+
+    /// What makes and ends their processes.
+    #[must_use]
+    pub fn host(&self) -> &Arc<ProcessHost> {
+        &self.host
+    }
+
+    /// Starts all helpers of `specs` for a thread, in parallel, and waits for none; what lives already is shared or taken up
+    /// again. `cwd` is the thread's working directory.
+    #[must_use]
+    pub fn of_thread(
+        &self,
+        thread: ThreadId,
+        specs: Vec<HelperSpec>,
+        cwd: PathBuf,
+        events: mpsc::Sender<HelperEvent>,
+    ) -> HelperSet {
+        HelperSet::start(&self.pool, thread, specs, cwd, events)
+    }
+
+    /// Helpers that no thread holds, for one answer: nobody hears of their starts, and what they ask is refused. They end when
+    /// the set is dropped, but for what others hold or is kept for others.
+    #[must_use]
+    pub fn for_an_answer(&self, specs: Vec<HelperSpec>, cwd: &Path) -> HelperSet {
+        lookup::for_an_answer(&self.pool, specs, cwd)
+    }
+
+    /// What these helpers offer, each as it is after its start, however that went. Waits for a start as long as its startup
+    /// timeout says, and never longer than [`crate::policy::HELPER_STARTUP_TIMEOUT`]; not at all once the server stops.
+    pub async fn offered(&self, specs: Vec<HelperSpec>, cwd: &Path) -> Arc<[McpServerStatus]> {
+        self.lookups.offered(&self.pool, specs, cwd).await
+    }
+
+    /// The helpers that `thread` uses, or all, each once, with its processes as `census` has found them. Waits for nothing.
+    #[must_use]
+    pub fn details(&self, thread: Option<ThreadId>, census: &Census) -> Vec<HelperDetail> {
+        self.pool.details(thread, census)
+    }
+
+    /// How many helpers no thread uses. Waits for nothing.
+    #[must_use]
+    pub fn idle(&self) -> PoolCounts {
+        self.pool.counts()
+    }
+
+    /// Starts helpers again that are given up or wait for their next start, where threads use them. Waits for none.
+    pub fn revive(&self) {
+        self.pool.revive();
+    }
+
+    /// Until the server stops.
+    pub async fn closing(&self) {
+        self.pool.closing().await;
+    }
+
+    /// Ends the helpers that are kept for who comes back, and keeps none from now on. Returns when no helper is left: those
+    /// that threads use end with their threads.
+    pub async fn close(&self) {
+        self.host.looks.close();
+        self.pool.close().await;
+    }
+}
