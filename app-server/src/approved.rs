@@ -2,23 +2,14 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
 use crate::config::edit::{Access, NotWritten, SettingsFile};
 use crate::config::{Config, Origin};
-use crate::helpers::Transport;
 use crate::reload::{self, Refused};
-use crate::services::Services;
 use crate::tasks::Pool;
-
-/// A tool, and the helper that the user was asked about.
-#[derive(Debug, Clone)]
-pub struct Approved {
-    /// The helper's name.
-    pub server: String,
-    /// The tool.
-    pub tool: String,
-    /// What the name stands for in the thread.
-    pub transport: Transport,
-}
+use crate::thread::{Approved, Context};
 
 /// Why an approval does not last.
 #[derive(Debug, thiserror::Error)]
@@ -37,20 +28,24 @@ pub enum NotKept {
     BrokeOff,
 }
 
-/// Writes the approval, and has all loaded threads take it. One write after the other, as with those of clients.
-///
-/// # Errors
-/// [`NotKept`].
-pub async fn keep(services: &Arc<Services>, approved: Approved) -> Result<(), NotKept> {
-    let _turn = services.settings.writing().await;
-    let config = services.config();
+/// Writes the approval, and has all loaded threads take it; a [`KeepApproval`](crate::thread::KeepApproval). The error is the
+/// text of a [`NotKept`].
+#[must_use]
+pub fn keep(context: Arc<Context>, approved: Approved) -> BoxFuture<'static, Result<(), String>> {
+    async move { write_and_reload(&context, approved).await.map_err(|error| error.to_string()) }.boxed()
+}
+
+/// One write after the other, as with those of clients.
+async fn write_and_reload(context: &Arc<Context>, approved: Approved) -> Result<(), NotKept> {
+    let _turn = context.settings.writing().await;
+    let config = context.config();
     let write = move || write(&config, &approved);
-    match services.tasks.blocking("write-approval", Pool::Sync, write).await {
+    match context.tasks.blocking("write-approval", Pool::Sync, write).await {
         Ok(written) => written?,
         // The tracker has logged it.
         Err(_) => return Err(NotKept::BrokeOff),
     }
-    Ok(reload::reload(services).await?)
+    Ok(reload::reload(context).await?)
 }
 
 fn write(config: &Config, approved: &Approved) -> Result<(), NotKept> {

@@ -1,10 +1,12 @@
 //! Skein: a websocket app-server that owns the life of threads. ARCHITECTURE.md is the map of these rooms.
 
+pub mod app;
 pub mod approved;
 pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod connection;
+pub mod counters;
 pub mod descriptors;
 pub mod durations;
 pub mod export;
@@ -34,7 +36,6 @@ pub mod room;
 pub mod router;
 pub mod search;
 pub mod server;
-pub mod services;
 pub mod tasks;
 pub mod telemetry;
 pub mod thread;

@@ -7,8 +7,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::policy;
-use crate::services::Services;
-use crate::tasks::Pool;
+use crate::tasks::{Pool, Tasks};
 
 /// Tells that much may have been freed. Level-triggered: many calls are one.
 #[derive(Debug, Default)]
@@ -21,14 +20,35 @@ impl Freed {
     }
 }
 
+/// Wakes who makes room. Level-triggered: wake-ups merge, none is lost.
+#[derive(Debug, Default)]
+pub struct Pressure(Arc<Notify>);
+
+impl Pressure {
+    /// One that others wake too.
+    #[must_use]
+    pub fn woken_by(others: Arc<Notify>) -> Self {
+        Self(others)
+    }
+
+    /// A thread was loaded, or has become idle, or the limits have changed.
+    pub fn look(&self) {
+        self.0.notify_one();
+    }
+
+    /// Until somebody has asked for a look.
+    pub async fn asked(&self) {
+        self.0.notified().await;
+    }
+}
+
 /// Gives back what is free a while after something has ended, until `stop`. Sleeps while nothing ends.
-pub async fn run(services: Arc<Services>, stop: CancellationToken) {
+pub async fn run(freed: Arc<Freed>, tasks: Tasks, stop: CancellationToken) {
     let rounds = async {
         loop {
-            services.freed.0.notified().await;
+            freed.0.notified().await;
             tokio::time::sleep(policy::MEMORY_KEPT).await;
-            if let Err(panic) = services.tasks.blocking("give memory back", Pool::Processes, give_back).await
-            {
+            if let Err(panic) = tasks.blocking("give memory back", Pool::Processes, give_back).await {
                 tracing::error!(%panic, "free memory was not given back");
             }
         }

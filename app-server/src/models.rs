@@ -3,29 +3,29 @@
 
 use std::sync::Arc;
 
-use crate::services::Services;
+use crate::thread::Context;
 
 /// Fetches the models of the provider that threads have unless they name another one.
-pub fn refresh_default(services: &Arc<Services>) {
-    let name = services.config().model_provider.clone();
-    refresh(services, &name);
+pub fn refresh_default(context: &Arc<Context>) {
+    let name = context.config().model_provider.clone();
+    refresh(context, &name);
 }
 
 /// Fetches the models of a provider, when that is due. Only of one that the settings have a word of.
-pub fn refresh(services: &Arc<Services>, name: &str) {
-    let config = services.config();
+pub fn refresh(context: &Arc<Context>, name: &str) {
+    let config = context.config();
     let is_named = config.model_provider == name || config.providers.get(name).is_some_and(|spec| spec.named);
     if !is_named {
         return;
     }
-    let Some(provider) = services.providers.due(name, services.clock.now()) else { return };
-    let (name, services) = (name.to_owned(), Arc::clone(services));
-    services.tasks.clone().spawn(format!("models/{name}"), async move {
+    let Some(provider) = context.providers.due(name, context.clock.now()) else { return };
+    let (name, context) = (name.to_owned(), Arc::clone(context));
+    context.tasks.clone().spawn(format!("models/{name}"), async move {
         let models = tokio::select! {
             biased;
-            () = services.providers.stop.cancelled() => return,
+            () = context.providers.stop.cancelled() => return,
             models = provider.models() => models,
         };
-        services.providers.fetched(&name, &provider, models, services.clock.now());
+        context.providers.fetched(&name, &provider, models, context.clock.now());
     });
 }

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -13,51 +12,34 @@ use crate::config::Limits;
 use crate::descriptors;
 use crate::memory;
 use crate::policy;
-use crate::services::Services;
+use crate::thread::Context;
 use crate::thread::machine::Phase;
 use crate::thread::registry::ThreadHandle;
 
 #[cfg(test)]
 mod tests;
 
-/// Wakes who makes room. Level-triggered: wake-ups merge, none is lost.
-#[derive(Debug, Default)]
-pub struct Pressure(Arc<Notify>);
-
-impl Pressure {
-    /// One that others wake too.
-    #[must_use]
-    pub fn woken_by(others: Arc<Notify>) -> Self {
-        Self(others)
-    }
-
-    /// A thread was loaded, or has become idle, or the limits have changed.
-    pub fn look(&self) {
-        self.0.notify_one();
-    }
-}
-
-/// Makes room until `stop`. Without a limit of memory, and with enough descriptors, it sleeps until [`Pressure::look`].
-pub async fn run(services: Arc<Services>, stop: CancellationToken) {
+/// Makes room until `stop`. Without a limit of memory, and with enough descriptors, it sleeps until [`memory::Pressure::look`].
+pub async fn run(context: Arc<Context>, stop: CancellationToken) {
     let mut judge = Judge::default();
-    let mut next_look = services.clock.now();
+    let mut next_look = context.clock.now();
     loop {
-        let limits = services.config().limits;
+        let limits = context.config().limits;
         let at = (limits.memory.is_some() || judge.is_scarce).then_some(next_look);
         let resident = tokio::select! {
             biased;
             () = stop.cancelled() => return,
             () = until(at) => {
-                next_look = services.clock.now() + policy::MEMORY_LOOK;
+                next_look = context.clock.now() + policy::MEMORY_LOOK;
                 limits.memory.map(|limit| needed_memory(Some(limit)))
             }
-            () = services.pressure.0.notified() => None,
+            () = context.pressure.asked() => None,
         };
         let descriptors = tokio::select! {
             () = stop.cancelled() => return,
-            descriptors = needed_descriptors(&services) => descriptors,
+            descriptors = needed_descriptors(&context) => descriptors,
         };
-        relieve(&services, &mut judge, &Needs { resident, descriptors });
+        relieve(&context, &mut judge, &Needs { resident, descriptors });
     }
 }
 
@@ -71,10 +53,10 @@ struct Needs {
 }
 
 /// The descriptors in use, when few are left although threads at rest have their files closed.
-async fn needed_descriptors(services: &Services) -> Option<u64> {
+async fn needed_descriptors(context: &Context) -> Option<u64> {
     descriptors::in_use_when_scarce()?;
     // A disk that hangs keeps nobody from making room.
-    let closed = timeout(policy::UNLOAD_LIMIT, services.store.close_idle()).await.ok();
+    let closed = timeout(policy::UNLOAD_LIMIT, context.store.close_idle()).await.ok();
     tracing::debug!(
         ?closed,
         "descriptors are scarce: rollouts of threads at rest are closed until their next write"
@@ -93,20 +75,20 @@ fn needed_memory(limit: Option<u64>) -> u64 {
 }
 
 /// One look: decides how many have to go, and tells the longest idle ones.
-fn relieve(services: &Services, judge: &mut Judge, needs: &Needs) {
-    let limits = services.config().limits;
+fn relieve(context: &Context, judge: &mut Judge, needs: &Needs) {
+    let limits = context.config().limits;
     let is_limited = limits.loaded_threads.is_some() || limits.memory.is_some();
     if !is_limited && needs.descriptors.is_none() && !judge.is_scarce {
         return;
     }
-    let scene = Scene::of(services);
+    let scene = Scene::of(context);
     let descriptors = judge.wanted_for_descriptors(&scene, needs.descriptors);
     let wanted = judge.wanted(&limits, &scene, needs.resident).max(descriptors);
     for (_, handle) in scene.idle.iter().take(wanted) {
         handle.squeeze();
     }
     if judge.is_unrelieved(wanted, scene.idle.len()) {
-        services.counters.unrelieved.add_one();
+        context.counters.unrelieved.add_one();
         tracing::warn!(
             ?limits,
             descriptors = needs.descriptors,
@@ -128,9 +110,9 @@ struct Scene {
 }
 
 impl Scene {
-    fn of(services: &Services) -> Self {
+    fn of(context: &Context) -> Self {
         let mut scene = Self { loaded: 0, leaving: 0, idle: Vec::new() };
-        for handle in services.registry.handles() {
+        for handle in context.registry.handles() {
             let (phase, idle_since) = handle.seen(|seen| (seen.phase, seen.idle_since));
             match phase {
                 Phase::Loading | Phase::Idle | Phase::Running if !handle.is_squeezed() => scene.loaded += 1,

@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 
 use crate::config::{self, Config, ConfigErrors};
 use crate::models;
-use crate::services::Services;
 use crate::tasks::Pool;
+use crate::thread::Context;
 use crate::thread::command::Command;
 use crate::thread::outgoing::Notice;
 use crate::thread::subscribers::Broadcast;
@@ -48,25 +48,25 @@ impl Refused {
 ///
 /// # Errors
 /// [`Refused`]; the settings that were in force still are.
-pub async fn reload(services: &Arc<Services>) -> Result<(), Refused> {
-    let _turn = services.settings.turn().await;
-    let origin = services.config().origin.clone();
+pub async fn reload(context: &Arc<Context>) -> Result<(), Refused> {
+    let _turn = context.settings.turn().await;
+    let origin = context.config().origin.clone();
     let look = move || origin.and_then(|origin| origin.look());
-    let looked = services.tasks.blocking("read-settings", Pool::Read, look).await;
-    services.helpers.revive();
+    let looked = context.tasks.blocking("read-settings", Pool::Read, look).await;
+    context.helpers.revive();
     match looked {
         Ok(None) => {
-            services.counters.reloads_unchanged.add_one();
+            context.counters.reloads_unchanged.add_one();
             Ok(())
         }
         Ok(Some(read)) => {
-            take(services, read).map_err(Refused::Wrong)?;
-            all_have_looked(services).await;
+            take(context, read).map_err(Refused::Wrong)?;
+            all_have_looked(context).await;
             Ok(())
         }
         // The tracker has logged it.
         Err(_) => {
-            services.counters.reloads_refused.add_one();
+            context.counters.reloads_refused.add_one();
             Err(Refused::BrokeOff)
         }
     }
@@ -74,8 +74,8 @@ pub async fn reload(services: &Arc<Services>) -> Result<(), Refused> {
 
 /// Until every owner has taken the settings: whoever asked for the reload finds the new helpers. Owners never stall. One that
 /// has too much to do is not waited for; it takes them before its next command all the same.
-async fn all_have_looked(services: &Services) {
-    let asked = services.registry.handles().into_iter().filter_map(|handle| {
+async fn all_have_looked(context: &Context) {
+    let asked = context.registry.handles().into_iter().filter_map(|handle| {
         let (done, passed) = oneshot::channel();
         handle.send(Command::Fence(done)).ok().map(|()| passed)
     });
@@ -87,11 +87,11 @@ async fn all_have_looked(services: &Services) {
 ///
 /// # Errors
 /// What was wrong with it; it is in the log, too.
-pub fn take(services: &Arc<Services>, read: Result<Config, ConfigErrors>) -> Result<(), ConfigErrors> {
+pub fn take(context: &Arc<Context>, read: Result<Config, ConfigErrors>) -> Result<(), ConfigErrors> {
     let config = match read {
         Ok(config) => config,
         Err(errors) => {
-            services.counters.reloads_refused.add_one();
+            context.counters.reloads_refused.add_one();
             tracing::error!("the settings are not read again, nothing has changed:");
             for error in &errors.0 {
                 tracing::error!("{error}");
@@ -100,29 +100,29 @@ pub fn take(services: &Arc<Services>, read: Result<Config, ConfigErrors>) -> Res
         }
     };
     let mut warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
-    let kept = services.settings.take(config);
-    services.providers.configure(&services.config().providers);
-    models::refresh_default(services);
+    let kept = context.settings.take(config);
+    context.providers.configure(&context.config().providers);
+    models::refresh_default(context);
     warnings.extend(kept.iter().map(|key| format!("{key} has changed; it takes effect at the next start")));
-    services.counters.reload_last_at_ms.set(u64::try_from(services.clock.wall().0).unwrap_or_default());
-    services.counters.reloads.add_one();
+    context.counters.reload_last_at_ms.set(u64::try_from(context.clock.wall().0).unwrap_or_default());
+    context.counters.reloads.add_one();
     tracing::info!("the settings were read again");
     // Level-triggered: an owner compares what it has with what there is now.
-    for handle in services.registry.handles() {
+    for handle in context.registry.handles() {
         handle.wake();
     }
-    services.pressure.look();
+    context.pressure.look();
     for warning in warnings {
         tracing::warn!("{warning}");
-        services.subscribers.publish_to_everybody(&config_warning(services, warning));
+        context.subscribers.publish_to_everybody(&config_warning(context, warning));
     }
     Ok(())
 }
 
 /// What was odd in the settings, as clients hear it.
 #[must_use]
-pub fn config_warning(services: &Services, summary: String) -> Broadcast {
-    let path = services.config().home.join(config::FILE).display().to_string();
+pub fn config_warning(context: &Context, summary: String) -> Broadcast {
+    let path = context.config().home.join(config::FILE).display().to_string();
     let params = ConfigWarningNotification { details: None, path: Some(path), range: None, summary };
-    Notice::new::<ConfigWarning>(Scope::All, &params, services.clock.wall(), None).broadcast
+    Notice::new::<ConfigWarning>(Scope::All, &params, context.clock.wall(), None).broadcast
 }

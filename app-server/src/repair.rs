@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::policy;
 use crate::rollout::OpenMark;
-use crate::services::Services;
+use crate::thread::Context;
 use crate::thread::command::{Command, Repaired};
 use crate::thread::dispatch;
 use crate::thread::outgoing::Notice;
@@ -47,24 +47,24 @@ impl Repair {
     }
 
     /// Tells a connection that has come just now, in order with what everybody is told.
-    pub fn tell_newcomer(&self, services: &Services, connection: ConnectionId) {
+    pub fn tell_newcomer(&self, context: &Context, connection: ConnectionId) {
         let progress = self.progress();
         if progress.counts.total > 0 {
-            services.subscribers.publish_to(connection, &broadcast(services, progress.counts));
+            context.subscribers.publish_to(connection, &broadcast(context, progress.counts));
         }
     }
 
     /// Notes a change, and tells it, unless something was told a moment ago and this is neither beginning nor end.
-    fn change(&self, services: &Services, change: impl FnOnce(&mut RepairCounts)) {
+    fn change(&self, context: &Context, change: impl FnOnce(&mut RepairCounts)) {
         // Held while it is told, so that nobody hears an older state behind a newer one.
         let mut progress = self.progress();
         let before = progress.counts.state;
         change(&mut progress.counts);
-        let now = services.clock.now();
+        let now = context.clock.now();
         let due = progress.told.is_none_or(|told| now >= told + policy::REPAIR_TELL);
         if progress.counts.total > 0 && (due || progress.counts.state != before) {
             progress.told = Some(now);
-            services.subscribers.publish_to_everybody(&broadcast(services, progress.counts));
+            context.subscribers.publish_to_everybody(&broadcast(context, progress.counts));
         }
     }
 
@@ -73,31 +73,36 @@ impl Repair {
     }
 }
 
-fn broadcast(services: &Services, repair: RepairCounts) -> Broadcast {
+fn broadcast(context: &Context, repair: RepairCounts) -> Broadcast {
     let params = SkeinRepairUpdatedNotification { repair };
-    Notice::new::<SkeinRepairUpdated>(Scope::All, &params, services.clock.wall(), None).broadcast
+    Notice::new::<SkeinRepairUpdated>(Scope::All, &params, context.clock.wall(), None).broadcast
 }
 
 /// Mends these threads, one after the other, until `stop`, which waits for the one that is under way.
-pub async fn run(services: Arc<Services>, threads: Vec<ThreadId>, stop: CancellationToken) {
-    services.repair.change(&services, |counts| counts.state = RepairState::Running);
+pub async fn run(
+    context: Arc<Context>,
+    repair: Arc<Repair>,
+    threads: Vec<ThreadId>,
+    stop: CancellationToken,
+) {
+    repair.change(&context, |counts| counts.state = RepairState::Running);
     for thread in threads {
         if stop.is_cancelled() {
             tracing::info!("the repair stops with the server; the next start goes on with it");
             return;
         }
-        let mark = services.store.mark(thread);
+        let mark = context.store.mark(thread);
         let name = format!("repair/{thread}");
-        let repaired = services.tasks.contain_async(name, mend(&services, thread)).await;
+        let repaired = context.tasks.contain_async(name, mend(&context, thread)).await;
         let repaired = repaired.unwrap_or_else(|| Repaired::Failed("the repair broke off".to_owned()));
         if stop.is_cancelled() && matches!(repaired, Repaired::Failed(_)) {
             // Refused by the stop, perhaps: the open marker stays in any case.
             return;
         }
-        take_note(&services, mark, &repaired);
+        take_note((&context, &repair), mark, &repaired);
     }
-    services.repair.change(&services, |counts| counts.state = RepairState::Complete);
-    let RepairCounts { total, mended, failed, .. } = services.repair.counts();
+    repair.change(&context, |counts| counts.state = RepairState::Complete);
+    let RepairCounts { total, mended, failed, .. } = repair.counts();
     if total > 0 {
         tracing::info!(
             total,
@@ -109,30 +114,30 @@ pub async fn run(services: Arc<Services>, threads: Vec<ThreadId>, stop: Cancella
 }
 
 /// Has the thread's owner do it, whoever that is.
-async fn mend(services: &Arc<Services>, thread: ThreadId) -> Repaired {
-    if services.registry.handle(thread).is_some() {
+async fn mend(context: &Arc<Context>, thread: ThreadId) -> Repaired {
+    if context.registry.handle(thread).is_some() {
         return Repaired::Owned;
     }
     let (done, repaired) = oneshot::channel();
-    dispatch::deliver(services, thread, Command::Repair(done));
+    dispatch::deliver(context, thread, Command::Repair(done));
     repaired.await.unwrap_or_else(|_| Repaired::Failed("its owner broke off".to_owned()))
 }
 
-fn take_note(services: &Services, mark: OpenMark, repaired: &Repaired) {
+fn take_note((context, repair): (&Context, &Repair), mark: OpenMark, repaired: &Repaired) {
     let thread = mark.thread;
     match repaired {
         Repaired::Mended => tracing::info!(%thread, "a thread that was cut off is closed"),
         Repaired::Whole | Repaired::Owned => {}
         Repaired::Missing => {
             // Marked before its first write, which never came. A full queue leaves that to the next start.
-            services.closed_rollouts.try_send(mark).ok();
+            context.closed_rollouts.try_send(mark).ok();
             tracing::info!(%thread, "an open marker has no rollout; it goes");
         }
         Repaired::Failed(why) => {
             tracing::error!(%thread, why, "a thread was not repaired; the next start tries again");
         }
     }
-    services.repair.change(services, |counts| {
+    repair.change(context, |counts| {
         counts.done += 1;
         match repaired {
             Repaired::Mended => counts.mended += 1,

@@ -6,15 +6,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use skein_protocol::ids::ThreadId;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::app::{App, ServedAt};
+use crate::approved;
 use crate::clock::Clock;
 use crate::config::{Config, GuardProgram, Settings};
 use crate::connection::Connections;
+use crate::counters::Counters;
 use crate::descriptors;
 use crate::handlers;
 use crate::helpers::{self, Helpers, HostOptions};
@@ -24,22 +28,23 @@ use crate::index::ThreadIndex;
 use crate::index::changes::Changes;
 use crate::index::sled::SledIndex;
 use crate::markers;
-use crate::memory::{self, Freed};
+use crate::memory::{self, Freed, Pressure};
 use crate::models;
 use crate::outbox::CloseReason;
 use crate::policy;
-use crate::pressure::{self, Pressure};
+use crate::pressure;
+use crate::provider::Providers;
 use crate::provider::echo::{self, Echo};
 use crate::provider::scripted::{self, Scripted};
 use crate::reload;
-use crate::repair::{self, Repair};
+use crate::repair;
 use crate::rollout::file::FileStore;
 use crate::rollout::file::layer::DiskLayer;
 use crate::rollout::{OpenMark, RolloutStore};
 use crate::search::ThreadSearch;
 use crate::search::texts::{Sources, Texts};
-use crate::services::{Counters, Providers, ServedAt, Services};
 use crate::tasks::Tasks;
+use crate::thread::Context;
 use crate::thread::holes::Holes;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::{Registry, ThreadHandle};
@@ -48,7 +53,7 @@ use crate::trash;
 
 /// A server that runs.
 pub struct Server {
-    services: Arc<Services>,
+    services: Arc<App>,
     web: Arc<Web>,
     home: Mutex<Option<Home>>,
     address: Option<SocketAddr>,
@@ -145,11 +150,9 @@ impl Server {
             let serving = serve(control, Arc::clone(&web), accept.clone());
             services.tasks.spawn("accept control", serving);
         }
-        models::refresh_default(&services);
+        models::refresh_default(&services.context);
         // 5. What an earlier end left open is mended beside, whoever comes meanwhile.
-        let repair = repair::run(Arc::clone(&services), left_open, background.repair.clone());
-        let repair = services.tasks.spawn("repair", repair);
-        *background.repair_done.lock().unwrap_or_else(PoisonError::into_inner) = Some(repair);
+        start_repair(&services, left_open, &background);
         tracing::info!(address = address.map(tracing::field::display), home = %services.config().home.display(), "serving");
         let hurry = CancellationToken::new();
         Ok(Self { services, web, home: Mutex::new(Some(home)), address, accept, background, hurry })
@@ -182,7 +185,7 @@ impl Server {
     /// Looks at the settings again. See [`reload::reload`].
     pub async fn reload(&self) {
         // What was wrong is in the log.
-        reload::reload(&self.services).await.ok();
+        reload::reload(&self.services.context).await.ok();
     }
 
     /// Ends everything, in order. Returns when nothing is left.
@@ -280,13 +283,22 @@ impl Server {
     }
 }
 
+/// Starts the repair of these threads.
+fn start_repair(services: &App, left_open: Vec<ThreadId>, background: &Background) {
+    let (context, repair) = (Arc::clone(&services.context), Arc::clone(&services.repair));
+    let repair = repair::run(context, repair, left_open, background.repair.clone());
+    let repair = services.tasks.spawn("repair", repair);
+    *background.repair_done.lock().unwrap_or_else(PoisonError::into_inner) = Some(repair);
+}
+
 /// Starts what only a server that goes on needs.
-fn while_it_serves(services: &Arc<Services>, accept: &CancellationToken) {
+fn while_it_serves(services: &Arc<App>, accept: &CancellationToken) {
     memory::tune();
     let tasks = &services.tasks;
-    tasks.spawn("memory", memory::run(Arc::clone(services), accept.clone()));
-    tasks.spawn("pressure", pressure::run(Arc::clone(services), accept.clone()));
-    tasks.spawn("trash", trash::run(Arc::clone(services), accept.clone()));
+    tasks.spawn("memory", memory::run(Arc::clone(&services.freed), tasks.clone(), accept.clone()));
+    tasks.spawn("pressure", pressure::run(Arc::clone(&services.context), accept.clone()));
+    let (store, settings) = (Arc::clone(&services.store), Arc::clone(&services.settings));
+    tasks.spawn("trash", trash::run(store, settings, services.clock, accept.clone()));
     tasks.spawn("reaper", helpers::reap_strangers(Arc::clone(services.helpers.host()), accept.clone()));
 }
 
@@ -299,7 +311,7 @@ async fn listen(wished: Option<SocketAddr>) -> Result<Option<(TcpListener, Socke
 }
 
 /// The socket for programs of this machine. A server is of use without it, on a file system that has none.
-fn control(home: &Home, services: &Services) -> Option<Control> {
+fn control(home: &Home, services: &App) -> Option<Control> {
     Control::listen(home.paths())
         .inspect(|_| {
             services.served_at.control.get_or_init(|| home.paths().control_socket());
@@ -323,7 +335,7 @@ fn addresses(websocket: Option<SocketAddr>, control: Option<&PathBuf>) -> Vec<St
 }
 
 /// Whether a connection may take a descriptor. Where few are left, idle threads make room.
-fn room(services: &Arc<Services>) -> HasRoom {
+fn room(services: &Arc<App>) -> HasRoom {
     let services = Arc::clone(services);
     Arc::new(move || {
         let has_room = descriptors::have_room_for(1);
@@ -343,7 +355,7 @@ async fn serve<A: Accept>(listener: A, web: Arc<Web>, accept: CancellationToken)
     }
 }
 
-fn services(config: Config, home: &Home) -> Result<(Arc<Services>, Background), StartError> {
+fn services(config: Config, home: &Home) -> Result<(Arc<App>, Background), StartError> {
     let (clock, tasks) = (Clock, Tasks::new());
     let helpers = helpers(&config, home, clock, &tasks).map_err(StartError::Helpers)?;
     let layer = Arc::new(DiskLayer);
@@ -351,33 +363,37 @@ fn services(config: Config, home: &Home) -> Result<(Arc<Services>, Background), 
     let store: Arc<dyn RolloutStore> = Arc::new(store);
     let (index, texts, closed_rollouts, background) = background(home, &store, &tasks);
     let started = clock.wall();
-    let services = Services {
+    let context = Context {
         registry: Registry::new(config.limits.mailbox),
         subscribers: Subscribers::new(home.start_id()),
         questions: QuestionNumbers::new(started),
         holes: Holes::default(),
-        start_id: home.start_id(),
         machine_boot: home.machine_boot(),
         term: home.term(),
-        served_at: ServedAt::default(),
         counters: Counters::default(),
         conversations: Arc::default(),
         providers: providers(&config, &tasks),
-        settings: Settings::new(config),
+        settings: Arc::new(Settings::new(config)),
         pressure: Pressure::woken_by(helpers.host().room_wanted()),
-        freed: Freed::default(),
-        repair: Repair::default(),
-        search: ThreadSearch::new(texts),
+        freed: Arc::new(Freed::default()),
+        keep_approval: approved::keep,
         clock,
         tasks,
         store,
         index,
         helpers,
-        started,
-        rounds_since: clock.now(),
         closed_rollouts,
     };
-    Ok((Arc::new(services), background))
+    let app = App {
+        context: Arc::new(context),
+        search: Arc::new(ThreadSearch::new(texts)),
+        repair: Arc::default(),
+        start_id: home.start_id(),
+        started,
+        rounds_since: clock.now(),
+        served_at: ServedAt::default(),
+    };
+    Ok((Arc::new(app), background))
 }
 
 /// Starts what runs beside the threads, all but the repair, which needs everything else.

@@ -9,14 +9,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::WallMs;
+use crate::clock::{Clock, WallMs};
+use crate::config::Settings;
 use crate::policy;
-use crate::services::Services;
+use crate::rollout::RolloutStore;
 
 /// Looks into the trash at once and then again and again, until `stop`. A purge that is under way then ends by itself.
-pub async fn run(services: Arc<Services>, stop: CancellationToken) {
-    let mut known = match services.store.last_change().await {
-        Ok(last) => Some(Known { at: last.unwrap_or(services.clock.wall()), seen: services.clock.now() }),
+pub async fn run(
+    store: Arc<dyn RolloutStore>,
+    settings: Arc<Settings>,
+    clock: Clock,
+    stop: CancellationToken,
+) {
+    let mut known = match store.last_change().await {
+        Ok(last) => Some(Known { at: last.unwrap_or(clock.wall()), seen: clock.now() }),
         Err(error) => {
             tracing::warn!(%error, "the trash is not emptied: the folders of the home cannot be read");
             None
@@ -24,11 +30,11 @@ pub async fn run(services: Arc<Services>, stop: CancellationToken) {
     };
     loop {
         // Asked anew each time: the settings may change.
-        let keep = services.config().trash_keep;
-        let now = services.clock.wall();
+        let keep = settings.now().trash_keep;
+        let now = clock.wall();
         if let Some(known) = &mut known {
-            match known.believes(now, services.clock.now(), keep) {
-                true => purge(&services, now, keep).await,
+            match known.believes(now, clock.now(), keep) {
+                true => purge(store.as_ref(), now, keep).await,
                 false => {
                     tracing::warn!(clock_ms = now.0, "the clock is far ahead of the home; the trash is kept")
                 }
@@ -41,8 +47,8 @@ pub async fn run(services: Arc<Services>, stop: CancellationToken) {
     }
 }
 
-async fn purge(services: &Services, now: WallMs, keep: Duration) {
-    match services.store.purge(WallMs(now.0.saturating_sub(millis(keep)))).await {
+async fn purge(store: &dyn RolloutStore, now: WallMs, keep: Duration) {
+    match store.purge(WallMs(now.0.saturating_sub(millis(keep)))).await {
         Ok(0) => {}
         Ok(purged) => tracing::info!(purged, ?keep, "deleted threads were removed for good"),
         Err(error) => tracing::warn!(%error, "the trash cannot be emptied; it is tried again"),
@@ -83,7 +89,6 @@ fn pause(keep: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
 
     const DAY: Duration = Duration::from_hours(24);
 

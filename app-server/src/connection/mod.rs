@@ -16,11 +16,11 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use self::heartbeat::Life;
+use crate::app::App;
 use crate::config::{Heartbeat, Limits};
 use crate::outbox::{CloseReason, Outbox, OutboxLimits};
 use crate::policy;
 use crate::router::{Router, StoreJob};
-use crate::services::Services;
 use crate::thread::outgoing::Notice;
 
 pub mod heartbeat;
@@ -32,7 +32,7 @@ mod writer;
 /// What requests of one connection share.
 pub struct Connection {
     /// The server's parts.
-    pub services: Arc<Services>,
+    pub services: Arc<App>,
     /// What waits to be written.
     pub outbox: Outbox,
     /// Places for requests of the lanes that may take long.
@@ -59,7 +59,7 @@ impl std::fmt::Debug for Connection {
 
 impl Connection {
     pub(crate) fn new(
-        services: Arc<Services>,
+        services: Arc<App>,
         outbox: Outbox,
         store_jobs: mpsc::Sender<StoreJob>,
         life: Arc<Life>,
@@ -118,13 +118,7 @@ impl Connections {
     }
 
     /// Serves an accepted websocket until its end.
-    pub async fn serve(
-        &self,
-        services: Arc<Services>,
-        router: Arc<Router>,
-        socket: WebSocket,
-        life: Arc<Life>,
-    ) {
+    pub async fn serve(&self, services: Arc<App>, router: Arc<Router>, socket: WebSocket, life: Arc<Life>) {
         let outbox = Outbox::new(self.next_id(), outbox_limits(&services.config().limits));
         life.takes_from(&outbox);
         let (store_jobs, jobs) = mpsc::channel(policy::STORE_JOBS);

@@ -23,7 +23,7 @@ use crate::thread::dispatch;
 /// `thread/revert`
 pub fn revert(connection: &Arc<Connection>, params: ThreadRevertParams, reply: Reply<ThreadRevertResponse>) {
     let edit = Edit::Revert(RevertTo::Before(params.before_turn_id), reply);
-    dispatch::deliver(&connection.services, params.thread_id, Command::Edit(edit));
+    dispatch::deliver(&connection.services.context, params.thread_id, Command::Edit(edit));
 }
 
 /// `thread/rollback`
@@ -37,7 +37,7 @@ pub fn rollback(
         return reply.err(&error.path("numTurns").thread(params.thread_id));
     }
     let edit = Edit::Revert(RevertTo::AllBut(params.num_turns), reply);
-    dispatch::deliver(&connection.services, params.thread_id, Command::Edit(edit));
+    dispatch::deliver(&connection.services.context, params.thread_id, Command::Edit(edit));
 }
 
 /// `thread/fork`
@@ -61,7 +61,7 @@ pub fn fork(connection: &Arc<Connection>, params: ThreadForkParams, reply: Reply
     let Some(ticket) = services.subscribers.begin_resume(connection.id(), id) else { return };
     let originator = connection.client().map(|client| client.name.clone()).unwrap_or_default();
     let fork = Fork { params, helpers, ticket, originator, reply };
-    dispatch::deliver(services, id, Command::Fork(Box::new(fork)));
+    dispatch::deliver(&services.context, id, Command::Fork(Box::new(fork)));
 }
 
 /// What a fork cannot be asked for.
@@ -91,7 +91,7 @@ pub fn update_metadata(
     match repository(params) {
         Ok(change) => {
             let command = Command::Edit(Edit::Repository(change, reply));
-            dispatch::deliver(&connection.services, id, command);
+            dispatch::deliver(&connection.services.context, id, command);
         }
         Err(error) => reply.err(&error.thread(id)),
     }
@@ -136,7 +136,9 @@ pub fn inject_items(
 ) {
     let ThreadInjectItemsParams { items, thread_id: id } = params;
     match check_items(&items) {
-        Ok(()) => dispatch::deliver(&connection.services, id, Command::Edit(Edit::Inject(items, reply))),
+        Ok(()) => {
+            dispatch::deliver(&connection.services.context, id, Command::Edit(Edit::Inject(items, reply)))
+        }
         Err(error) => reply.err(&error.thread(id)),
     }
 }

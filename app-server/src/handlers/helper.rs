@@ -12,12 +12,12 @@ use skein_protocol::helper::{
 use skein_protocol::ids::ThreadId;
 
 use super::paging;
+use crate::app::App;
 use crate::connection::Connection;
 use crate::helpers::{Census, HelperCall, HelperError, HelperSet, HelperSpec};
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::router::errors;
-use crate::services::Services;
 use crate::tasks::Pool;
 use crate::thread::directory;
 use crate::thread::dispatch;
@@ -77,7 +77,7 @@ fn page(
     ListMcpServerStatusResponse { data, next_cursor }
 }
 
-fn statuses(services: &Services, id: ThreadId) -> Result<Vec<McpServerStatus>, WireError> {
+fn statuses(services: &App, id: ThreadId) -> Result<Vec<McpServerStatus>, WireError> {
     let handle = loaded(services, id)?;
     if let Some(set) = handle.seen(|snapshot| snapshot.helpers.clone()) {
         return Ok(set.statuses());
@@ -158,7 +158,7 @@ fn by_thread(detail: &HelperDetail) -> (bool, Option<ThreadId>, &str) {
     (detail.thread_id.is_none(), detail.thread_id, &detail.name)
 }
 
-fn loaded(services: &Services, id: ThreadId) -> Result<ThreadHandle, WireError> {
+fn loaded(services: &App, id: ThreadId) -> Result<ThreadHandle, WireError> {
     // Who heard of the end finds nothing any more, also in the moment before its owner lets go.
     let there = services.registry.handle(id).filter(|handle| handle.seen(|seen| seen.phase) != Phase::Gone);
     there.ok_or_else(|| ThreadError::NotLoaded { id }.to_wire())

@@ -18,12 +18,12 @@ use tokio::time::timeout;
 
 use super::paging;
 use super::thread::status_of;
+use crate::app::App;
 use crate::connection::Connection;
 use crate::history::ThreadRow;
 use crate::index::{self, Cursor, IndexError, SortKey, Span, ThreadFilter};
 use crate::outbox::reply::Reply;
 use crate::policy;
-use crate::services::Services;
 use crate::tasks::Pool;
 use crate::thread::directory;
 use crate::thread::event::Materialised;
@@ -48,7 +48,7 @@ pub fn loaded(
     Ok(ThreadLoadedListResponse { data, next_cursor, skein: Some(LoadedDetails { threads }) })
 }
 
-fn details(services: &Services, handle: &ThreadHandle) -> Option<LoadedThread> {
+fn details(services: &App, handle: &ThreadHandle) -> Option<LoadedThread> {
     let counts = services.subscribers.counts(handle.id());
     handle.seen(|seen| {
         let state = match seen.phase {
@@ -110,7 +110,7 @@ pub(super) fn cursor(text: Option<&str>) -> Result<Option<Cursor>, WireError> {
 }
 
 /// A thread as lists show it.
-pub(super) fn shown(services: &Services, row: &ThreadRow) -> Thread {
+pub(super) fn shown(services: &App, row: &ThreadRow) -> Thread {
     let seen = services.registry.handle(row.id).map(|handle| handle.snapshot());
     let mut thread = row.thread(status_of(seen.as_ref()), &services.paths());
     // The index may be late; an owner is not.
@@ -149,7 +149,7 @@ fn empty(place: CatalogPlace) -> ThreadListResponse {
 }
 
 /// What a list lets through, and its order.
-pub(super) async fn filter(services: &Services, params: ThreadListParams) -> ThreadFilter {
+pub(super) async fn filter(services: &App, params: ThreadListParams) -> ThreadFilter {
     let times = params.skein.unwrap_or_default();
     let cwds = match params.cwd {
         None => Vec::new(),
@@ -177,7 +177,7 @@ pub(super) async fn filter(services: &Services, params: ThreadListParams) -> Thr
 }
 
 /// The same folders as the threads' rows spell them. A disk that does not answer holds no list up: then only equal spellings count.
-async fn spellings(services: &Services, asked: Vec<String>) -> Vec<String> {
+async fn spellings(services: &App, asked: Vec<String>) -> Vec<String> {
     if asked.is_empty() {
         return asked;
     }

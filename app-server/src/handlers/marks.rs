@@ -35,7 +35,11 @@ pub fn update_settings(
     if let Err(error) = words::check(&words) {
         return reply.err(&error.thread(id));
     }
-    dispatch::deliver(&connection.services, id, Command::Edit(Edit::Settings(Box::new(params), reply)));
+    dispatch::deliver(
+        &connection.services.context,
+        id,
+        Command::Edit(Edit::Settings(Box::new(params), reply)),
+    );
 }
 
 /// `thread/readState/update`
@@ -45,7 +49,7 @@ pub fn update_read_state(
     reply: Reply<ThreadReadStateUpdateResponse>,
 ) {
     let id = params.thread_id;
-    dispatch::deliver(&connection.services, id, Command::Edit(Edit::ReadState(params, reply)));
+    dispatch::deliver(&connection.services.context, id, Command::Edit(Edit::ReadState(params, reply)));
 }
 
 /// `thread/goal/set`
@@ -59,7 +63,7 @@ pub fn set_goal(
     if let Err(error) = check_goal(&params) {
         return reply.err(&error.thread(id));
     }
-    dispatch::deliver(&connection.services, id, Command::Edit(Edit::SetGoal(params, reply)));
+    dispatch::deliver(&connection.services.context, id, Command::Edit(Edit::SetGoal(params, reply)));
 }
 
 fn check_goal(params: &ThreadGoalSetParams) -> Result<(), WireError> {
@@ -82,7 +86,7 @@ pub fn clear_goal(
     params: ThreadGoalClearParams,
     reply: Reply<ThreadGoalClearResponse>,
 ) {
-    dispatch::deliver(&connection.services, params.thread_id, Command::Edit(Edit::ClearGoal(reply)));
+    dispatch::deliver(&connection.services.context, params.thread_id, Command::Edit(Edit::ClearGoal(reply)));
 }
 
 /// `thread/goal/get`: from the rollout; of a thread that has none, from its owner's snapshot.

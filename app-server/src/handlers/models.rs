@@ -26,7 +26,7 @@ pub fn list(connection: &Arc<Connection>, params: ModelListParams) -> Result<Mod
     check_provider(services, params.model_provider.as_ref())?;
     let config = services.config();
     let provider = params.model_provider.as_deref().unwrap_or(&config.model_provider);
-    models::refresh(services, provider);
+    models::refresh(&services.context, provider);
     let mut listed = services.providers.models(provider);
     if provider == policy::DEFAULT_MODEL_PROVIDER {
         listed.push(ListedModel { id: policy::DEFAULT_MODEL.to_owned(), display_name: None });

@@ -12,12 +12,12 @@ use skein_protocol::thread::{
 use skein_protocol::turn::Turn;
 
 use super::thread::{as_run, unwritten};
+use crate::app::App;
 use crate::connection::Connection;
 use crate::history::read::{Enough, Stretch, Turns};
 use crate::history::{History, json_bytes};
 use crate::policy;
 use crate::rollout::ReadError;
-use crate::services::Services;
 use crate::thread::error::ThreadError;
 use crate::thread::pages::{self, PageError, Shown, Wanted};
 use crate::thread::snapshot::Snapshot;
@@ -123,7 +123,7 @@ async fn read(turns: &Turns<'_>, wanted: &Wanted) -> Result<(Stretch, bool, bool
 
 /// All turns of a thread as `now` has it, if they fit into an answer of `most` bytes. A turn that takes half of that is cut.
 pub(super) async fn all_turns(
-    services: &Services,
+    services: &App,
     now: &History,
     seen: Option<&Snapshot>,
     most: usize,
@@ -147,7 +147,7 @@ pub(super) async fn all_turns(
 
 /// Makes the last turn what the page shows of it, where it may still be going on.
 async fn show_end(
-    services: &Services,
+    services: &App,
     turns: &Turns<'_>,
     as_of: Option<ThreadPicture>,
     seen: Option<&Snapshot>,

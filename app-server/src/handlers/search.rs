@@ -11,12 +11,12 @@ use skein_protocol::thread::{
 use tokio::time::Instant;
 
 use super::{list, thread};
+use crate::app::App;
 use crate::connection::Connection;
 use crate::index;
 use crate::policy;
 use crate::search::occurrences::{Hits, WantedHits};
 use crate::search::{SearchError, Term, Wanted};
-use crate::services::Services;
 use crate::thread::error::ThreadError;
 
 /// `thread/search`
@@ -78,7 +78,7 @@ fn term(text: &str) -> Result<Term, WireError> {
     Term::new(text).map_err(|error| SearchError::from(error).to_wire())
 }
 
-fn until(services: &Services) -> Instant {
+fn until(services: &App) -> Instant {
     services.clock.now() + services.config().search_page_time
 }
 

@@ -10,11 +10,11 @@ use skein_protocol::config::{
 };
 use skein_protocol::error::WireError;
 
+use crate::app::App;
 use crate::config::edit::{Access, EditError, Merge, SettingsFile, segments};
 use crate::config::{Config, FILE, Layer, LayerSource, Origin, shown};
 use crate::connection::Connection;
 use crate::reload;
-use crate::services::Services;
 use crate::tasks::Pool;
 
 /// `config/value/write`
@@ -38,7 +38,7 @@ pub async fn write_batch(
 
 /// All of the edits, or none. One write after the other: those that wait for the file hold no thread up.
 async fn write(
-    services: &Arc<Services>,
+    services: &Arc<App>,
     edits: Vec<ConfigEdit>,
     expected: Option<String>,
     file: Option<&str>,
@@ -57,7 +57,7 @@ async fn write(
         // The tracker has logged it.
         Err(_) => return Err(WireError::internal("settingsUnwritten", "writing the settings broke off")),
     };
-    reload::reload(services).await.map_err(|refused| refused.to_wire())?;
+    reload::reload(&services.context).await.map_err(|refused| refused.to_wire())?;
     Ok(written(&services.config(), version, keys))
 }
 

@@ -19,7 +19,7 @@ pub fn archive(
     reply: Reply<ThreadArchiveResponse>,
 ) {
     let command = Command::PutElsewhere(PutElsewhere::Archive(reply));
-    dispatch::deliver(&connection.services, params.thread_id, command);
+    dispatch::deliver(&connection.services.context, params.thread_id, command);
 }
 
 /// `thread/unarchive`
@@ -29,11 +29,11 @@ pub fn unarchive(
     reply: Reply<ThreadUnarchiveResponse>,
 ) {
     let command = Command::PutElsewhere(PutElsewhere::Unarchive(reply));
-    dispatch::deliver(&connection.services, params.thread_id, command);
+    dispatch::deliver(&connection.services.context, params.thread_id, command);
 }
 
 /// `thread/delete`
 pub fn delete(connection: &Arc<Connection>, params: ThreadDeleteParams, reply: Reply<ThreadDeleteResponse>) {
     let command = Command::PutElsewhere(PutElsewhere::Delete(reply));
-    dispatch::deliver(&connection.services, params.thread_id, command);
+    dispatch::deliver(&connection.services.context, params.thread_id, command);
 }

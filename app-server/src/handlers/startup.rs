@@ -27,7 +27,7 @@ pub async fn reload_config(
     connection: Arc<Connection>,
     _params: ConfigMcpServerReloadParams,
 ) -> Result<McpServerRefreshResponse, WireError> {
-    reload::reload(&connection.services).await.map_err(|refused| refused.to_wire())?;
+    reload::reload(&connection.services.context).await.map_err(|refused| refused.to_wire())?;
     Ok(McpServerRefreshResponse {})
 }
 

@@ -13,10 +13,10 @@ use skein_protocol::server::{
     ServerDiagnosticsGauge, ServerDiagnosticsParams, ServerDiagnosticsProcess, ServerDiagnosticsResponse,
 };
 
+use crate::app::App;
 use crate::connection::Connection;
 use crate::durations::Taken;
 use crate::memory;
-use crate::services::Services;
 use crate::thread::machine::Phase;
 
 /// `skein/status`
@@ -51,7 +51,7 @@ pub fn diagnostics(
 }
 
 /// What is told, here and by the metrics. Waits for nothing.
-pub fn numbers(services: &Services) -> SkeinStatusResponse {
+pub fn numbers(services: &App) -> SkeinStatusResponse {
     let (connections, _) = services.subscribers.totals();
     let threads = threads(services);
     let uptime = services.clock.wall().0.saturating_sub(services.started.0);
@@ -89,19 +89,19 @@ pub fn numbers(services: &Services) -> SkeinStatusResponse {
     }
 }
 
-fn refusals(services: &Services) -> RefusalCounts {
+fn refusals(services: &App) -> RefusalCounts {
     let counters = &services.counters;
     RefusalCounts { overloaded: counters.overloaded.get(), slow_clients: counters.slow_clients.get() }
 }
 
-fn replay(services: &Services) -> ReplayCounts {
+fn replay(services: &App) -> ReplayCounts {
     ReplayCounts {
         events_total: services.counters.replayed_events.get(),
         gaps_total: services.counters.gaps.get(),
     }
 }
 
-fn turns(services: &Services, threads: &ThreadCounts) -> TurnCounts {
+fn turns(services: &App, threads: &ThreadCounts) -> TurnCounts {
     TurnCounts {
         running: threads.running,
         started_total: services.counters.turns_started.get(),
@@ -109,7 +109,7 @@ fn turns(services: &Services, threads: &ThreadCounts) -> TurnCounts {
     }
 }
 
-fn threads(services: &Services) -> ThreadCounts {
+fn threads(services: &App) -> ThreadCounts {
     let (_, counts) = services.subscribers.totals();
     let mut threads = ThreadCounts {
         subscriptions: number(counts.subscribers),
@@ -129,7 +129,7 @@ fn threads(services: &Services) -> ThreadCounts {
     threads
 }
 
-fn helpers(services: &Services) -> HelperCounts {
+fn helpers(services: &App) -> HelperCounts {
     let (counts, idle) = (services.helpers.host().counts(), services.helpers.idle());
     let held = [("guard", counts.by_guard), ("cgroup", counts.by_cgroup), ("namespace", counts.by_namespace)];
     let containment: BTreeMap<String, u64> = held
@@ -155,7 +155,7 @@ fn helpers(services: &Services) -> HelperCounts {
     }
 }
 
-fn leftovers(services: &Services) -> LeftoverCounts {
+fn leftovers(services: &App) -> LeftoverCounts {
     let leftovers = services.helpers.host().leftovers();
     LeftoverCounts {
         looked: leftovers.done,
@@ -164,7 +164,7 @@ fn leftovers(services: &Services) -> LeftoverCounts {
     }
 }
 
-fn store(services: &Services) -> StoreCounts {
+fn store(services: &App) -> StoreCounts {
     let counts = services.store.counts();
     let Taken { last_ms, max_ms, .. } = services.store.sync_times();
     StoreCounts {
@@ -180,17 +180,17 @@ fn store(services: &Services) -> StoreCounts {
     }
 }
 
-fn zero(services: &Services) -> ZeroCounts {
+fn zero(services: &App) -> ZeroCounts {
     let Taken { count, last_ms, max_ms, .. } = services.helpers.host().zeros().taken();
     ZeroCounts { total: count, last_ms, max_ms }
 }
 
-fn unloads(services: &Services) -> UnloadCounts {
+fn unloads(services: &App) -> UnloadCounts {
     let Taken { count, last_ms, max_ms, .. } = services.counters.unloads.taken();
     UnloadCounts { total: count, last_ms, max_ms }
 }
 
-fn reloads(services: &Services) -> ReloadCounts {
+fn reloads(services: &App) -> ReloadCounts {
     let counters = &services.counters;
     let total = counters.reloads.get();
     let last_at_ms = (total > 0).then(|| counters.reload_last_at_ms.get());

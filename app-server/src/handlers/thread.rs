@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use super::pages;
 use super::words::{self, Word};
+use crate::app::App;
 use crate::config::{Overrides, helpers_from_thread_config};
 use crate::connection::Connection;
 use crate::helpers::{HelperSet, HelperSpec};
@@ -23,7 +24,6 @@ use crate::history::History;
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::rollout::ReadError;
-use crate::services::Services;
 use crate::thread::command::{Command, Resume, SetName, Start, Unload};
 use crate::thread::directory;
 use crate::thread::dispatch;
@@ -51,7 +51,7 @@ pub fn start(connection: &Arc<Connection>, params: ThreadStartParams, reply: Rep
     let start = Start { params, helpers, required: None, surroundings: None, ticket, originator, reply };
     let looks = services.config().docs(&start.helpers.context).most > 0;
     if named.is_none() && required.is_empty() && !looks {
-        return dispatch::deliver(services, id, Command::Start(Box::new(start)));
+        return dispatch::deliver(&services.context, id, Command::Start(Box::new(start)));
     }
     let (services, ended) = (Arc::clone(services), connection.ended.clone());
     let tasks = services.tasks.clone();
@@ -68,7 +68,7 @@ pub fn start(connection: &Arc<Connection>, params: ThreadStartParams, reply: Rep
             Ok::<_, WireError>(())
         };
         match ended.run_until_cancelled(allowed).await {
-            Some(Ok(())) => dispatch::deliver(&services, id, Command::Start(Box::new(start))),
+            Some(Ok(())) => dispatch::deliver(&services.context, id, Command::Start(Box::new(start))),
             Some(Err(refusal)) => Command::Start(Box::new(start)).refuse(&services, &refusal),
             // Nobody is left to be answered.
             None => services.subscribers.end_resume(start.ticket),
@@ -77,7 +77,7 @@ pub fn start(connection: &Arc<Connection>, params: ThreadStartParams, reply: Rep
 }
 
 /// The settings of a thread that is to be, if it can have them and the tools that its client brings.
-fn wanted(services: &Services, params: &ThreadStartParams) -> Result<Overrides, WireError> {
+fn wanted(services: &App, params: &ThreadStartParams) -> Result<Overrides, WireError> {
     let words = [
         ("cwd", params.cwd.as_deref()),
         ("model", params.model.as_deref()),
@@ -89,7 +89,7 @@ fn wanted(services: &Services, params: &ThreadStartParams) -> Result<Overrides, 
 }
 
 /// Whether a thread of an earlier server's is nowhere any more, so that it can begin anew.
-async fn is_nowhere(services: &Services, id: ThreadId) -> Result<(), WireError> {
+async fn is_nowhere(services: &App, id: ThreadId) -> Result<(), WireError> {
     let exists = services.registry.handle(id).is_some();
     match services.store.exists(id).await {
         Ok(on_disk) if exists || on_disk => Err(ThreadError::Exists { id }.to_wire()),
@@ -99,14 +99,14 @@ async fn is_nowhere(services: &Services, id: ThreadId) -> Result<(), WireError> 
 }
 
 /// The helpers without which a thread with these settings does not start.
-fn required_helpers(services: &Services, own: &Overrides) -> Vec<HelperSpec> {
+fn required_helpers(services: &App, own: &Overrides) -> Vec<HelperSpec> {
     let helpers = own.over(&services.config().helpers).unwrap_or_default();
     helpers.into_values().filter(|spec| spec.required && spec.enabled).collect()
 }
 
 /// Starts these helpers for the thread that is to be, and waits for them. The thread's owner takes them over: they are its own.
 async fn require(
-    services: &Arc<Services>,
+    services: &Arc<App>,
     id: ThreadId,
     start: &Start,
     required: Vec<HelperSpec>,
@@ -147,7 +147,7 @@ pub fn resume(connection: &Arc<Connection>, params: ThreadResumeParams, reply: R
     let observes = params.skein.as_ref().is_some_and(|skein| skein.observe);
     let role = if observes { Role::Observer } else { Role::Subscriber };
     let resume = Resume { params, helpers, role, ticket, reply };
-    dispatch::deliver(services, id, Command::Resume(Box::new(resume)));
+    dispatch::deliver(&services.context, id, Command::Resume(Box::new(resume)));
 }
 
 /// The first member that asks for another history than the thread's own.
@@ -191,7 +191,7 @@ pub fn set_name(
         return reply.err(&error.thread(params.thread_id));
     }
     let command = Command::SetName(SetName { name, reply });
-    dispatch::deliver(&connection.services, params.thread_id, command);
+    dispatch::deliver(&connection.services.context, params.thread_id, command);
 }
 
 /// `skein/thread/unload`
@@ -201,7 +201,11 @@ pub fn unload(
     reply: Reply<SkeinThreadUnloadResponse>,
 ) {
     let force = if params.force { Force::Yes } else { Force::No };
-    dispatch::deliver(&connection.services, params.thread_id, Command::Unload(Unload { force, reply }));
+    dispatch::deliver(
+        &connection.services.context,
+        params.thread_id,
+        Command::Unload(Unload { force, reply }),
+    );
 }
 
 /// `thread/read`: from the rollout, with what the owner has in progress added.
@@ -253,7 +257,7 @@ pub(super) fn unwritten(seen: &Snapshot) -> Option<Thread> {
 
 /// The history that was read after an owner, if any, published this. A turn that nobody runs is as the next load will
 /// close it.
-pub(super) fn as_run(services: &Services, history: History, seen: Option<&Snapshot>) -> History {
+pub(super) fn as_run(services: &App, history: History, seen: Option<&Snapshot>) -> History {
     let now = services.registry.handle(history.id()).map(|handle| handle.snapshot());
     let open = history.open_turn().map(|turn| &turn.id);
     let runs = |seen: &Snapshot| match seen.phase {
@@ -275,7 +279,7 @@ pub(super) fn status_of(seen: Option<&Snapshot>) -> ThreadStatus {
 
 /// The settings in the `config` member of a request, if they, its model provider and its words can be used.
 pub(super) fn overrides(
-    services: &Services,
+    services: &App,
     config: Option<&serde_json::Map<String, serde_json::Value>>,
     model_provider: Option<&String>,
     words: &[Word],
@@ -296,7 +300,7 @@ fn check_tools(tools: &[DynamicToolSpec]) -> Result<(), WireError> {
 }
 
 /// Whether the provider that a request names is there.
-pub(super) fn check_provider(services: &Services, asked: Option<&String>) -> Result<(), WireError> {
+pub(super) fn check_provider(services: &App, asked: Option<&String>) -> Result<(), WireError> {
     match asked {
         Some(name) if services.providers.get(name).is_none() => {
             let known = services.providers.names().join(", ");

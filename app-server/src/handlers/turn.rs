@@ -49,7 +49,7 @@ pub fn compact(
     let id = params.thread_id;
     let params = TurnStartParams::new(id, Vec::new());
     let input = Box::new(Input { params, reply: InputReply::Compact(reply) });
-    dispatch::deliver(&connection.services, id, Command::Input(input));
+    dispatch::deliver(&connection.services.context, id, Command::Input(input));
 }
 
 fn input(connection: &Arc<Connection>, params: TurnStartParams, reply: InputReply) {
@@ -68,7 +68,7 @@ fn input(connection: &Arc<Connection>, params: TurnStartParams, reply: InputRepl
     if let Err(error) = words::check(&words) {
         return reply.err(&error.thread(id));
     }
-    dispatch::deliver(&connection.services, id, Command::Input(Box::new(Input { params, reply })));
+    dispatch::deliver(&connection.services.context, id, Command::Input(Box::new(Input { params, reply })));
 }
 
 /// Whether the input says nothing. A model's provider refuses a request whose last message is not the user's, and a blank

@@ -18,9 +18,9 @@ use skein_protocol::extension::{
 };
 
 use self::page::Page;
+use crate::app::App;
 use crate::durations::Taken;
 use crate::handlers;
-use crate::services::Services;
 
 /// The text's type for who asks for it, as Prometheus does.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -41,7 +41,7 @@ pub struct Scrape {
 
 impl Scrape {
     /// The numbers of now. Waits for nothing.
-    pub fn of(services: &Services) -> Self {
+    pub fn of(services: &App) -> Self {
         Self {
             status: handlers::numbers(services),
             unloads: services.counters.unloads.taken(),

@@ -14,15 +14,15 @@ use axum::routing::get;
 
 use super::metrics::{self, Scrape};
 use super::{Visitor, access};
+use crate::app::App;
 use crate::connection::Connections;
 use crate::policy;
 use crate::router::Router;
-use crate::services::Services;
 
 /// What the routes need.
 pub struct Web {
     /// The server's parts.
-    pub services: Arc<Services>,
+    pub services: Arc<App>,
     /// The method table's handlers.
     pub router: Arc<Router>,
     /// The websockets.

@@ -13,7 +13,7 @@ use crate::history::ThreadRow;
 use crate::index::{Cursor, IndexError, Indexing, Reach, ThreadFilter};
 use crate::policy;
 use crate::rollout::{MayHold, ReadError};
-use crate::services::Services;
+use crate::thread::Context;
 use crate::thread::registry::ThreadHandle;
 
 mod messages;
@@ -116,20 +116,20 @@ impl ThreadSearch {
     ///
     /// # Errors
     /// [`SearchError::Index`].
-    pub async fn search(&self, services: &Services, wanted: Wanted) -> Result<Found, SearchError> {
+    pub async fn search(&self, context: &Context, wanted: Wanted) -> Result<Found, SearchError> {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await.ok();
         let may_hold = messages::may_hold(&wanted.term);
-        let mut page = Page { services, may_hold, wanted, found: Found::default(), bytes: 0 };
-        let candidates = if services.config().search_index {
-            let loaded = services.registry.handles().iter().map(ThreadHandle::id).collect();
+        let mut page = Page { context, may_hold, wanted, found: Found::default(), bytes: 0 };
+        let candidates = if context.config().search_index {
+            let loaded = context.registry.handles().iter().map(ThreadHandle::id).collect();
             self.texts.candidates(&page.wanted.term, loaded).await
         } else {
             None
         };
         // While rows may be missing the list is walked, which says so.
         let rows = match &candidates {
-            Some(Candidates { threads }) => services.index.rows(threads.keys().copied().collect()).await?,
+            Some(Candidates { threads }) => context.index.rows(threads.keys().copied().collect()).await?,
             None => None,
         };
         match candidates.zip(rows) {
@@ -142,7 +142,7 @@ impl ThreadSearch {
 
 /// A page that is being made.
 struct Page<'a> {
-    services: &'a Services,
+    context: &'a Context,
     may_hold: MayHold,
     wanted: Wanted,
     found: Found,
@@ -157,7 +157,7 @@ impl Page<'_> {
         self.found.next = self.wanted.cursor;
         loop {
             let reach = Reach { rows: step, places: policy::SEARCH_PLACES };
-            let listed = self.services.index.walk(self.wanted.filter.clone(), self.found.next, reach).await?;
+            let listed = self.context.index.walk(self.wanted.filter.clone(), self.found.next, reach).await?;
             self.found.indexing = listed.indexing.or(self.found.indexing);
             self.found.back = self.found.back.or(listed.back);
             let rows = listed.rows.into_iter().map(|row| (row, EventSeq(0))).collect();
@@ -199,14 +199,14 @@ impl Page<'_> {
     }
 
     fn is_time(&self) -> bool {
-        self.services.clock.now() >= self.wanted.until
+        self.context.clock.now() >= self.wanted.until
     }
 
     /// Looks at threads in their order, each behind a record, the first in any case. False when it stopped before the last one:
     /// then the next page begins behind the one that was looked at last.
     async fn look_at(&mut self, rows: Vec<(ThreadRow, EventSeq)>) -> bool {
         let ids = rows.iter().map(|(row, after)| (row.id, *after)).collect();
-        let sifted = self.services.store.sift(ids, Arc::clone(&self.may_hold), self.wanted.until).await;
+        let sifted = self.context.store.sift(ids, Arc::clone(&self.may_hold), self.wanted.until).await;
         let all = sifted.len() == rows.len();
         let mut left = rows.len();
         for ((mut row, _), sifted) in rows.into_iter().zip(sifted) {
@@ -239,7 +239,7 @@ impl Page<'_> {
 
     /// The index may be late with a name; an owner is not.
     fn freshen(&self, row: &mut ThreadRow) {
-        let owner = self.services.registry.handle(row.id);
+        let owner = self.context.registry.handle(row.id);
         if let Some(thread) = owner.and_then(|owner| owner.snapshot().thread) {
             row.name = thread.name;
         }
@@ -257,7 +257,7 @@ impl Page<'_> {
         sifted: Result<Option<EventSeq>, ReadError>,
     ) -> Result<Option<Snippet>, ReadError> {
         let Some(turn) = sifted? else { return Ok(None) };
-        let store = self.services.store.as_ref();
+        let store = self.context.store.as_ref();
         let messages = Messages::of(store, thread, Arc::clone(&self.may_hold)).await?;
         let mut next = Some(messages.from(turn).await?);
         while let Some(stretch) = next {

@@ -14,8 +14,8 @@ use super::{SearchError, Snippet, Term, ThreadSearch};
 use crate::history::Held;
 use crate::history::read::Stretch;
 use crate::rollout::ReadError;
-use crate::services::Services;
 use crate::tasks::Pool;
+use crate::thread::Context;
 use crate::thread::pages;
 
 /// A place in a thread: everything before it was told. Numbers of records stay what they are, so that what is appended or
@@ -71,23 +71,23 @@ impl ThreadSearch {
     ///
     /// # Errors
     /// [`SearchError::BadCursor`], [`SearchError::Read`].
-    pub async fn occurrences(&self, services: &Services, wanted: WantedHits) -> Result<Hits, SearchError> {
+    pub async fn occurrences(&self, context: &Context, wanted: WantedHits) -> Result<Hits, SearchError> {
         let place = wanted.place()?;
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await.ok();
         let may_hold = messages::may_hold(&wanted.term);
-        let messages = Messages::of(services.store.as_ref(), wanted.thread, may_hold).await?;
+        let messages = Messages::of(context.store.as_ref(), wanted.thread, may_hold).await?;
         let mut page = Page { wanted, place, hits: Vec::new() };
         while let Some(stretch) = messages.next(page.place.after).await? {
             let thread = page.wanted.thread;
-            let looked = services.tasks.blocking("look for hits", Pool::Search, move || {
+            let looked = context.tasks.blocking("look for hits", Pool::Search, move || {
                 let room = page.take(&stretch);
                 (page, room)
             });
             let room;
             (page, room) =
                 looked.await.map_err(|panic| ReadError::Disk { thread, source: io::Error::other(panic) })?;
-            if room == Room::None || services.clock.now() >= page.wanted.until {
+            if room == Room::None || context.clock.now() >= page.wanted.until {
                 return Ok(Hits { next: Some(page.place.print()), hits: page.hits });
             }
         }
@@ -211,19 +211,19 @@ mod tests {
         let texts = Texts::new();
         texts.say(1, "the needle").await;
         let bench = Bench::on_store(Arc::clone(&texts.store) as _, |_| ()).in_real_time();
-        let services = &bench.services.clone();
+        let (context, search) = (&bench.services.clone(), Arc::clone(&bench.search));
         let (free, busy) = std::sync::mpsc::channel::<()>();
         let busy = Arc::new(std::sync::Mutex::new(busy));
         for _ in 0..policy::SEARCH_THREADS {
             let busy = Arc::clone(&busy);
-            services.tasks.spawn("busy", {
-                let tasks = services.tasks.clone();
+            context.tasks.spawn("busy", {
+                let tasks = context.tasks.clone();
                 async move { tasks.blocking("busy", Pool::Search, move || busy.lock().unwrap().recv().ok()).await }
             });
         }
         // Each has its thread: nobody else has one to look with.
         tokio::task::yield_now().await;
-        let mut page = std::pin::pin!(services.search.occurrences(services, wanted(None, 10)));
+        let mut page = std::pin::pin!(search.occurrences(context, wanted(None, 10)));
         assert!(page.as_mut().now_or_never().is_none(), "it is looked for elsewhere");
         for _ in 0..policy::SEARCH_THREADS {
             free.send(()).unwrap();

@@ -14,7 +14,7 @@ use super::subscribers::{Receiver, Role, Ticket};
 use crate::outbox::CloseReason;
 use crate::policy;
 use crate::rollout::ReadError;
-use crate::services::Services;
+use crate::thread::Context;
 
 /// How a resume goes on from what the client has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub enum ReplayError {
 /// A resume that was answered, and whose client is being told what it missed. Its subscription exists, and receives
 /// nothing yet. One that is dropped before it has joined closes its connection: the client comes back by number.
 pub struct CatchUp {
-    services: Arc<Services>,
+    services: Arc<Context>,
     thread: ThreadId,
     /// The resume.
     pub ticket: Ticket,
@@ -108,7 +108,7 @@ impl CatchUp {
     /// Begins behind record `from.seq` of that epoch. `None` when the ticket is void.
     #[must_use]
     pub fn begin(
-        services: &Arc<Services>,
+        services: &Arc<Context>,
         thread: ThreadId,
         (ticket, role): (Ticket, Role),
         from: ThreadPicture,

@@ -15,7 +15,7 @@ use super::observe;
 use super::registry::{Claim, ThreadHandle, Undelivered};
 use super::subscribers::Role;
 use crate::helpers::HelperSet;
-use crate::services::Services;
+use crate::thread::Context;
 
 /// What a command means for a thread that has no owner.
 enum Without {
@@ -28,7 +28,7 @@ enum Without {
 }
 
 /// Delivers a command. It is answered in any case, here or by the owner; this never waits.
-pub fn deliver(services: &Arc<Services>, id: ThreadId, command: Command) {
+pub fn deliver(services: &Arc<Context>, id: ThreadId, command: Command) {
     let mut command = command;
     loop {
         let handle = match services.registry.handle(id) {
@@ -57,7 +57,7 @@ pub fn deliver(services: &Arc<Services>, id: ThreadId, command: Command) {
 ///
 /// # Errors
 /// The owner has too much to do, or is on its way out.
-pub async fn helpers(services: &Services, handle: &ThreadHandle) -> Result<Arc<HelperSet>, ThreadError> {
+pub async fn helpers(services: &Context, handle: &ThreadHandle) -> Result<Arc<HelperSet>, ThreadError> {
     if let Some(set) = handle.seen(|snapshot| snapshot.helpers.clone()) {
         return Ok(set);
     }
@@ -73,7 +73,7 @@ pub async fn helpers(services: &Services, handle: &ThreadHandle) -> Result<Arc<H
     }
 }
 
-fn send(services: &Services, handle: &ThreadHandle, command: Command) -> Option<Command> {
+fn send(services: &Context, handle: &ThreadHandle, command: Command) -> Option<Command> {
     match handle.send(command) {
         Ok(()) => None,
         Err(Undelivered::Gone(command)) => Some(command),
@@ -85,7 +85,7 @@ fn send(services: &Services, handle: &ThreadHandle, command: Command) -> Option<
     }
 }
 
-fn without_owner(services: &Services, id: ThreadId, command: &Command) -> Without {
+fn without_owner(services: &Context, id: ThreadId, command: &Command) -> Without {
     match command {
         Command::Start(start) if start.params.ephemeral == Some(true) => {
             Without::Claim(Persistence::Ephemeral)
@@ -109,12 +109,12 @@ fn without_owner(services: &Services, id: ThreadId, command: &Command) -> Withou
 }
 
 /// A thread that was taken from its subscribers is loaded again when one of them sends input.
-fn is_subscribed(services: &Services, id: ThreadId, input: &Input) -> bool {
+fn is_subscribed(services: &Context, id: ThreadId, input: &Input) -> bool {
     let role = input.reply.connection().and_then(|who| services.subscribers.role(who, id));
     role.is_some_and(Role::keeps_loaded)
 }
 
-fn observe(services: &Arc<Services>, id: ThreadId, command: Command) {
+fn observe(services: &Arc<Context>, id: ThreadId, command: Command) {
     if let Command::Resume(resume) = command {
         let observed = observe::observe(Arc::clone(services), id, *resume);
         services.tasks.spawn(format!("observe/{id}"), observed);
@@ -124,7 +124,7 @@ fn observe(services: &Arc<Services>, id: ThreadId, command: Command) {
     }
 }
 
-fn answer_without_owner(services: &Services, id: ThreadId, command: Command) {
+fn answer_without_owner(services: &Context, id: ThreadId, command: Command) {
     match command {
         Command::Unload(unload) => {
             unload.reply.ok(&SkeinThreadUnloadResponse { state: UnloadOutcome::NotLoaded });
@@ -149,7 +149,7 @@ fn answer_without_owner(services: &Services, id: ThreadId, command: Command) {
 
 impl Command {
     /// Answers with an error. Who waited to be subscribed does not wait any more.
-    pub fn refuse(self, services: &Services, error: &WireError) {
+    pub fn refuse(self, services: &Context, error: &WireError) {
         match self {
             Command::Start(start) => {
                 services.subscribers.end_resume(start.ticket);

@@ -22,7 +22,7 @@ use crate::history::{Held, History};
 use crate::policy;
 use crate::rollout::record::{ItemCompleted, Record, RecordBody, ThreadClosed, ThreadOpened};
 use crate::rollout::{Keep, Lease};
-use crate::services::Services;
+use crate::thread::Context;
 
 /// Where the thread's records go.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ enum Sink {
 
 /// The book.
 pub struct Journal {
-    services: Arc<Services>,
+    services: Arc<Context>,
     thread: ThreadId,
     /// What a client sees of the thread.
     pub history: History,
@@ -70,7 +70,7 @@ pub struct Journal {
 impl Journal {
     /// A book that begins behind record `head`, in epoch `epoch`.
     pub fn new(
-        services: Arc<Services>,
+        services: Arc<Context>,
         thread: ThreadId,
         history: History,
         (head, epoch): (EventSeq, Epoch),
@@ -432,7 +432,7 @@ pub enum Saved {
 }
 
 fn start_writer(
-    services: &Arc<Services>,
+    services: &Arc<Context>,
     thread: ThreadId,
     head: EventSeq,
     written: mpsc::Sender<Written>,

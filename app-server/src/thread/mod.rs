@@ -7,6 +7,7 @@ pub mod actor;
 pub mod catalog;
 pub mod catch_up;
 pub mod command;
+mod context;
 pub mod directory;
 pub mod dispatch;
 pub mod effect;
@@ -27,6 +28,8 @@ pub mod registry;
 pub mod snapshot;
 pub mod subscribers;
 pub mod writer;
+
+pub use context::{Approved, Context, KeepApproval};
 
 #[cfg(test)]
 #[cfg(feature = "races")]

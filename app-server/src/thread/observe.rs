@@ -19,10 +19,10 @@ use super::subscribers::Role;
 use crate::history::History;
 use crate::home::HomePaths;
 use crate::policy;
-use crate::services::Services;
+use crate::thread::Context;
 
 /// Answers the observer's resume; begins anew, with the owner if there is one now, when something happened meanwhile.
-pub async fn observe(services: Arc<Services>, id: ThreadId, resume: Resume) {
+pub async fn observe(services: Arc<Context>, id: ThreadId, resume: Resume) {
     let ticket = resume.ticket;
     if services.subscribers.begin_catch_up(ticket, id, Role::Observer).is_none() {
         return resume.reply.err(&ThreadError::Withdrawn { id }.to_wire());
@@ -61,7 +61,7 @@ pub async fn observe(services: Arc<Services>, id: ThreadId, resume: Resume) {
 }
 
 /// Answers with the whole picture, if it still is the whole.
-fn show(services: &Arc<Services>, id: ThreadId, resume: Resume, response: &ThreadResumeResponse) {
+fn show(services: &Arc<Context>, id: ThreadId, resume: Resume, response: &ThreadResumeResponse) {
     let ticket = resume.ticket;
     let answer = resume.reply.frame(response);
     let most = services.config().limits.answer_bytes;
@@ -86,7 +86,7 @@ fn show(services: &Arc<Services>, id: ThreadId, resume: Resume, response: &Threa
 }
 
 /// Tells an observer what it missed of a thread that nobody has loaded, and lets it hear.
-pub async fn follow(services: Arc<Services>, id: ThreadId, mut catch_up: Box<CatchUp>) {
+pub async fn follow(services: Arc<Context>, id: ThreadId, mut catch_up: Box<CatchUp>) {
     while services.registry.handle(id).is_none() {
         // Deaf anew: what is told from here on is noticed.
         let (ticket, role) = (catch_up.ticket, catch_up.role);

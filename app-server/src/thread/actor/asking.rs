@@ -20,10 +20,10 @@ use tokio::sync::oneshot;
 use super::consent::{Decision, Lasts, approval_form};
 use super::questions::Wants;
 use super::{Child, Owner};
-use crate::approved::{self, Approved};
 use crate::config;
 use crate::helpers::{ApprovalMode, HelperSpec, Transport};
 use crate::outbox::Frame;
+use crate::thread::Approved;
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Notice;
 use crate::thread::pictures;
@@ -199,7 +199,7 @@ impl Owner {
         let (services, (done, kept)) = (Arc::clone(&self.services), oneshot::channel());
         // Not a child: the thread may end before the disk has it.
         self.services.tasks.spawn(format!("approve/{}", self.id), async move {
-            let result = approved::keep(&services, approved).await.map_err(|error| error.to_string());
+            let result = (services.keep_approval)(Arc::clone(&services), approved).await;
             if let Err(why) = &result {
                 tracing::warn!(%why, "an approval does not outlive its thread's load");
             }

@@ -17,7 +17,7 @@ use crate::index::moment::{self, Listed};
 use crate::index::rebuild;
 use crate::rollout::record::{Archived, RecordBody, Unarchived};
 use crate::rollout::{Keep, Lease, MoveError, Shelf};
-use crate::services::Services;
+use crate::thread::Context;
 use crate::thread::command::{Command, PutElsewhere};
 use crate::thread::effect::{Destination, MoveRefusal};
 use crate::thread::error::ThreadError;
@@ -202,7 +202,7 @@ impl Owner {
 
 /// Puts the rollout there, then sets the row as the place is now, so that a list that is asked for after the answer shows it.
 async fn carry(
-    services: Arc<Services>,
+    services: Arc<Context>,
     thread: ThreadId,
     row: Option<(ThreadRow, EventSeq)>,
     to: Destination,

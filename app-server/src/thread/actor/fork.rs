@@ -12,7 +12,7 @@ use crate::history::{Bound, Cut, History};
 use crate::index::moment;
 use crate::rollout::record::{Forked, Record, RecordBody, ThreadNamed};
 use crate::rollout::{CopyError, Lease, ReadError};
-use crate::services::Services;
+use crate::thread::Context;
 use crate::thread::command::Fork;
 use crate::thread::error::ThreadError;
 use crate::thread::event::Materialised;
@@ -92,7 +92,7 @@ impl Copy {
     ///
     /// # Errors
     /// About the other thread: that there is no such thread, that it has no such turn, or that it cannot be copied.
-    pub(super) async fn make(self, services: &Services) -> Result<LoadedThread, ThreadError> {
+    pub(super) async fn make(self, services: &Context) -> Result<LoadedThread, ThreadError> {
         let loaded = self.check_source(services)?;
         let cut = match History::cut(services.store.as_ref(), self.from, &self.bound).await {
             Ok(Some(cut)) => cut,
@@ -108,7 +108,7 @@ impl Copy {
     }
 
     /// Whether the other thread is loaded; what is only in memory cannot be copied.
-    fn check_source(&self, services: &Services) -> Result<bool, ThreadError> {
+    fn check_source(&self, services: &Context) -> Result<bool, ThreadError> {
         let id = self.from;
         let Some(handle) = services.registry.handle(id) else { return Ok(false) };
         handle.seen(|seen| match (seen.persistence, seen.materialised, &seen.thread) {
@@ -122,7 +122,7 @@ impl Copy {
         })
     }
 
-    async fn on_disk(&self, services: &Services, cut: Cut) -> Result<LoadedThread, ThreadError> {
+    async fn on_disk(&self, services: &Context, cut: Cut) -> Result<LoadedThread, ThreadError> {
         let lease = Lease { thread: self.id, term: services.term };
         let up_to = cut.up_to;
         let records = self.beginning(services, cut);
@@ -137,7 +137,7 @@ impl Copy {
         Ok(made)
     }
 
-    async fn in_memory(&self, services: &Services, cut: Cut) -> Result<LoadedThread, ThreadError> {
+    async fn in_memory(&self, services: &Context, cut: Cut) -> Result<LoadedThread, ThreadError> {
         let store = services.store.as_ref();
         let read = History::read_as(store, self.from, self.id, cut.up_to).await;
         let mut history = read.map_err(|error| ThreadError::unreadable(error, self.from))?;
@@ -156,7 +156,7 @@ impl Copy {
     }
 
     /// What stands behind the copied records.
-    fn beginning(&self, services: &Services, cut: Cut) -> Vec<Record> {
+    fn beginning(&self, services: &Context, cut: Cut) -> Vec<Record> {
         let forked = Forked {
             from: self.from,
             up_to: cut.up_to,

@@ -11,7 +11,7 @@ use crate::history::History;
 use crate::policy;
 use crate::rollout::record::{RecordBody, SecretValues, ThreadSettings};
 use crate::rollout::{Keep, Shelf};
-use crate::services::Services;
+use crate::thread::Context;
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Materialised};
 use crate::thread::journal::Journal;
@@ -183,7 +183,7 @@ impl Owner {
 
 /// A thread with what is found in its directory, if that answers soon.
 async fn with_surroundings(
-    services: &Services,
+    services: &Context,
     loaded: Result<LoadedThread, ThreadError>,
     named: &Overrides,
 ) -> Result<LoadedThread, ThreadError> {
@@ -206,7 +206,7 @@ fn recall(settings: &ThreadSettings) -> Result<Option<Overrides>, ConfigErrors> 
 }
 
 /// The thread as the store has it.
-pub(super) async fn read(services: &Services, id: ThreadId) -> Result<LoadedThread, ThreadError> {
+pub(super) async fn read(services: &Context, id: ThreadId) -> Result<LoadedThread, ThreadError> {
     let loaded = services.store.load(id).await.map_err(|error| ThreadError::unreadable(error, id))?;
     if loaded.repair.cut > 0 {
         tracing::warn!(thread = %id, bytes = loaded.repair.cut, "a torn end of the rollout was cut off");

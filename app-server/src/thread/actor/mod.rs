@@ -22,8 +22,8 @@ use super::writer::Written;
 use crate::config::{Config, Overrides, RunningOrphans};
 use crate::helpers::{ExitReport, HelperEvent, HelperQuestion, HelperSet};
 use crate::policy;
-use crate::services::Services;
 use crate::tasks::Group;
+use crate::thread::Context;
 use crate::turn::Report;
 use crate::turn::approval::Hints;
 use crate::turn::conversation_cache::Slot;
@@ -103,7 +103,7 @@ enum Wakeup {
 
 /// The owner's state. It lives in one task, and nobody else sees it.
 struct Owner {
-    services: Arc<Services>,
+    services: Arc<Context>,
     id: ThreadId,
     persistence: Persistence,
     seat: Seat,
@@ -162,7 +162,7 @@ struct Owner {
 }
 
 /// Starts the owner of a claimed thread, with the command that claimed it.
-pub fn start(services: &Arc<Services>, seat: Seat, first: Command) {
+pub fn start(services: &Arc<Context>, seat: Seat, first: Command) {
     let persistence = match &first {
         Command::Start(start) if start.params.ephemeral == Some(true) => Persistence::Ephemeral,
         Command::Fork(fork) if fork.params.ephemeral => Persistence::Ephemeral,
@@ -185,7 +185,7 @@ pub fn start(services: &Arc<Services>, seat: Seat, first: Command) {
 }
 
 impl Owner {
-    fn new(services: Arc<Services>, seat: Seat, persistence: Persistence) -> Self {
+    fn new(services: Arc<Context>, seat: Seat, persistence: Persistence) -> Self {
         let config = services.config();
         let policy = machine_policy(&config);
         Self {

@@ -120,7 +120,8 @@ impl Story {
         for thread in &open {
             rebuild::set_row(bench.disk.as_ref(), self.index.as_ref(), *thread).await.unwrap();
         }
-        repair::run(Arc::clone(&bench.services), open, CancellationToken::new()).await;
+        let (services, repair) = (Arc::clone(&bench.services), Arc::clone(&bench.repair));
+        repair::run(services, repair, open, CancellationToken::new()).await;
         for _ in 0..40 {
             let who = self.dice.below(PEOPLE);
             self.ask(who, &mut people[who]);

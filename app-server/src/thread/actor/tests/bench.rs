@@ -12,16 +12,19 @@ use tokio::sync::mpsc;
 use super::client::Client;
 use super::disk::Disk;
 use super::model::{Listener, Puppet, Strings};
+use crate::app::{App, ServedAt};
+use crate::approved;
 use crate::clock::Clock;
 use crate::config::{Config, Settings};
+use crate::counters::Counters;
 use crate::helpers::{Containment, GuardProgram, Helpers, HomeMark, HostOptions};
 use crate::home::{Home, Term};
 use crate::index::ThreadIndex;
 use crate::index::memory::MemoryIndex;
-use crate::memory::Freed;
+use crate::memory::{Freed, Pressure};
 use crate::outbox::OutboxLimits;
 use crate::policy;
-use crate::pressure::Pressure;
+use crate::provider::Providers;
 use crate::repair::Repair;
 use crate::rollout::file::FileStore;
 use crate::rollout::file::fault::{FaultLayer, Op};
@@ -29,8 +32,8 @@ use crate::rollout::memory::MemoryStore;
 use crate::rollout::{OpenMark, RolloutStore};
 use crate::search::ThreadSearch;
 use crate::search::texts::Texts;
-use crate::services::{Counters, Providers, ServedAt, Services};
 use crate::tasks::Tasks;
+use crate::thread::Context;
 use crate::thread::holes::Holes;
 use crate::thread::questions::QuestionNumbers;
 use crate::thread::registry::Registry;
@@ -44,7 +47,9 @@ pub const SOON: Duration = Duration::from_hours(2);
 const SOON_ON_FILES: Duration = Duration::from_secs(20);
 
 pub struct Bench {
-    pub services: Arc<Services>,
+    pub services: Arc<Context>,
+    pub search: Arc<ThreadSearch>,
+    pub repair: Arc<Repair>,
     pub disk: Arc<Disk>,
     /// What is under the store; unused by a store in memory.
     pub layer: FaultLayer,
@@ -145,35 +150,46 @@ impl Bench {
         let store: Arc<dyn RolloutStore> = Arc::clone(&disk) as _;
         let clock = Clock;
         let index: Arc<dyn ThreadIndex> = Arc::new(MemoryIndex::default());
-        let services = Arc::new(Services {
-            search: ThreadSearch::new(Texts::nowhere(Arc::clone(&store), Arc::clone(&index), &tasks)),
+        let texts = Texts::nowhere(Arc::clone(&store), Arc::clone(&index), &tasks);
+        let (search, repair) = (Arc::new(ThreadSearch::new(texts)), Arc::default());
+        let services = Arc::new(Context {
             registry: Registry::new(config.limits.mailbox),
             subscribers: Subscribers::new(uuid::Uuid::nil()),
             index,
             helpers: helpers(&tasks),
             questions: QuestionNumbers::new(clock.wall()),
             holes: Holes::default(),
-            start_id: clock.new_id(),
             machine_boot: clock.new_id(),
             term: Term(1),
-            started: clock.wall(),
-            rounds_since: clock.now(),
-            served_at: ServedAt::default(),
             counters: Counters::default(),
             conversations: Arc::default(),
             providers: providers(&model, &listener),
             store,
-            settings: Settings::new(config),
+            settings: Arc::new(Settings::new(config)),
             pressure: Pressure::default(),
-            freed: Freed::default(),
-            repair: Repair::default(),
+            freed: Arc::new(Freed::default()),
+            keep_approval: approved::keep,
             clock,
             tasks,
             closed_rollouts,
         });
         let soon = if home.is_some() { SOON_ON_FILES } else { SOON };
         let (last_connection, closed) = (AtomicU64::new(0), Mutex::new(closed));
-        Self { services, disk, layer, model, listener, soon, home, last_connection, closed }
+        Self { services, search, repair, disk, layer, model, listener, soon, home, last_connection, closed }
+    }
+
+    /// What a connection of this server has.
+    pub fn app(&self) -> Arc<App> {
+        let clock = self.services.clock;
+        Arc::new(App {
+            context: Arc::clone(&self.services),
+            search: Arc::clone(&self.search),
+            repair: Arc::clone(&self.repair),
+            start_id: clock.new_id(),
+            started: clock.wall(),
+            rounds_since: clock.now(),
+            served_at: ServedAt::default(),
+        })
     }
 
     /// With this index. Before anything uses it.
@@ -184,7 +200,7 @@ impl Bench {
 
     /// With this search. Before anything uses it.
     pub fn with_search(mut self, search: ThreadSearch) -> Self {
-        Arc::get_mut(&mut self.services).expect("nobody uses the bench yet").search = search;
+        self.search = Arc::new(search);
         self
     }
 

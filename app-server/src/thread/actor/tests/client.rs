@@ -27,7 +27,7 @@ use super::message::Message;
 use crate::config::{Overrides, helpers_from_thread_config};
 use crate::outbox::reply::Reply;
 use crate::outbox::{CloseReason, Next, Outbox, OutboxLimits};
-use crate::services::Services;
+use crate::thread::Context;
 use crate::thread::command::{
     Command, Edit, Fork, Input, InputReply, PutElsewhere, Resume, RevertTo, SetName, Start, Unload,
 };
@@ -36,7 +36,7 @@ use crate::thread::event::Force;
 use crate::thread::subscribers::{ClientWishes, Left, Role};
 
 pub struct Client {
-    services: Arc<Services>,
+    services: Arc<Context>,
     outbox: Outbox,
     soon: Duration,
     last_request: i64,
@@ -47,7 +47,7 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn connect(services: Arc<Services>, id: ConnectionId, soon: Duration) -> Self {
+    pub fn connect(services: Arc<Context>, id: ConnectionId, soon: Duration) -> Self {
         let limits = OutboxLimits {
             waiting_bytes: 1 << 24,
             most_bytes: 1 << 26,
@@ -59,7 +59,7 @@ impl Client {
     }
 
     pub fn connect_as(
-        services: Arc<Services>,
+        services: Arc<Context>,
         id: ConnectionId,
         soon: Duration,
         wishes: ClientWishes,

@@ -188,7 +188,7 @@ fn faulty() -> Router {
 fn connection(bench: &Bench, client: &Client, places: usize) -> (Arc<Connection>, mpsc::Receiver<StoreJob>) {
     let (store_jobs, jobs) = mpsc::channel(places);
     let life = Arc::new(Life::new(bench.services.clock.now()));
-    let connection = Connection::new(Arc::clone(&bench.services), client.outbox(), store_jobs, life);
+    let connection = Connection::new(bench.app(), client.outbox(), store_jobs, life);
     let info = ClientInfo { name: "test".to_owned(), title: None, version: "1".to_owned() };
     assert!(connection.introduce(info));
     (Arc::new(connection), jobs)

@@ -149,7 +149,8 @@ impl Story {
 
     async fn repair(&self) {
         let open = self.bench.disk.open_markers().await.unwrap();
-        repair::run(Arc::clone(&self.bench.services), open, CancellationToken::new()).await;
+        let (services, repair) = (Arc::clone(&self.bench.services), Arc::clone(&self.bench.repair));
+        repair::run(services, repair, open, CancellationToken::new()).await;
     }
 
     /// Everything unloads, and what is open is mended.

@@ -17,15 +17,15 @@ use crate::thread::subscribers::Role;
 /// A repair of these threads, as the start of a server begins it.
 fn begin(bench: &Bench, threads: Vec<ThreadId>) -> (JoinHandle<()>, CancellationToken) {
     let stop = CancellationToken::new();
-    bench.services.repair.schedule(threads.len());
-    let repair = repair::run(bench.services.clone(), threads, stop.clone());
+    bench.repair.schedule(threads.len());
+    let repair = repair::run(bench.services.clone(), bench.repair.clone(), threads, stop.clone());
     (bench.services.tasks.spawn("repair", repair), stop)
 }
 
 async fn finished(bench: &Bench, threads: Vec<ThreadId>) -> RepairCounts {
     let (repair, _stop) = begin(bench, threads);
     bench.within("the end of the repair", repair).await.unwrap();
-    bench.services.repair.counts()
+    bench.repair.counts()
 }
 
 fn counts(done: u64, total: u64, mended: u64, failed: u64) -> RepairCounts {
@@ -116,7 +116,7 @@ async fn a_resume_that_comes_during_the_load_of_the_repair_takes_the_thread_over
     bench.disk.release_loads();
     assert_eq!(last_status(&mut client, request).await, TurnStatus::Interrupted);
     bench.within("the end of the repair", repair).await.unwrap();
-    assert_eq!(bench.services.repair.counts(), counts(1, 1, 0, 0));
+    assert_eq!(bench.repair.counts(), counts(1, 1, 0, 0));
     bench.drained().await;
     assert_eq!(bench.disk.loads(), 1, "it was not unloaded under its subscriber");
     client.turn(thread, "and on").await;
@@ -138,7 +138,7 @@ async fn a_resume_that_comes_while_the_repair_unloads_waits_and_loads_again() {
     bench.disk.release_appends();
     assert_eq!(last_status(&mut client, request).await, TurnStatus::Interrupted);
     bench.within("the end of the repair", repair).await.unwrap();
-    assert_eq!((bench.services.repair.counts(), bench.disk.loads()), (counts(1, 1, 1, 0), 2));
+    assert_eq!((bench.repair.counts(), bench.disk.loads()), (counts(1, 1, 1, 0), 2));
     assert_eq!(bench.disk.count("turn.completed"), 1, "mended once");
     client.turn(thread, "and on").await;
     bench.finish().await;
@@ -172,7 +172,7 @@ async fn a_load_or_an_owner_that_breaks_off_is_counted_and_the_others_are_mended
     bench.disk.release_loads();
     bench.gone(threads[0]).await;
     bench.within("the end of the repair", repair).await.unwrap();
-    assert_eq!(bench.services.repair.counts(), counts(3, 3, 2, 1));
+    assert_eq!(bench.repair.counts(), counts(3, 3, 2, 1));
     assert_eq!(bench.services.tasks.panics(), 1, "it is seen");
 
     // The next start comes back to it, and meets a fault in the owner.
@@ -181,7 +181,7 @@ async fn a_load_or_an_owner_that_breaks_off_is_counted_and_the_others_are_mended
     bench.drained().await;
     bench.services.registry.handle(threads[0]).unwrap().plant_fault();
     bench.within("the end of the repair", repair).await.unwrap();
-    assert_eq!((bench.services.repair.counts().failed, bench.services.tasks.panics()), (2, 2));
+    assert_eq!((bench.repair.counts().failed, bench.services.tasks.panics()), (2, 2));
     bench.disk.release_loads();
     bench.gone(threads[0]).await;
     assert_eq!(bench.client().resume(threads[0]).await.thread.turns.len(), 2, "the server goes on");
@@ -204,7 +204,7 @@ async fn a_stop_in_the_middle_waits_for_one_thread_and_leaves_the_others_to_the_
     assert!(futures_util::FutureExt::now_or_never(&mut repair).is_none(), "it waits for the one under way");
     bench.disk.release_loads();
     bench.within("the end of the repair", repair).await.unwrap();
-    assert_eq!(bench.services.repair.counts(), counts(1, 3, 1, 0));
+    assert_eq!(bench.repair.counts(), counts(1, 3, 1, 0));
     assert_eq!(bench.disk.loads(), 1);
     bench.take_off_markers().await;
     let left = bench.disk.open_markers().await.unwrap();

@@ -44,7 +44,7 @@ pub async fn conversation(bench: &Bench, talk: &mut Talk) {
 pub async fn next(bench: &Bench, talk: &mut Talk, turn: usize) {
     if turn % 2 == 1 {
         let open = bench.disk.open_markers().await.unwrap();
-        repair::run(bench.services.clone(), open, CancellationToken::new()).await;
+        repair::run(bench.services.clone(), bench.repair.clone(), open, CancellationToken::new()).await;
     }
     if !talk.resume().await {
         return;

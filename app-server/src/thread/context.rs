@@ -1,0 +1,111 @@
+//! What the owners of threads and those who ask them may use. Nothing in here stands above threads.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::holes::Holes;
+use super::questions::QuestionNumbers;
+use super::registry::Registry;
+use super::subscribers::Subscribers;
+use crate::clock::Clock;
+use crate::config::{Config, ContextOverride, Settings};
+use crate::counters::Counters;
+use crate::helpers::{Helpers, Transport};
+use crate::home::{HomePaths, Term};
+use crate::index::ThreadIndex;
+use crate::memory::{Freed, Pressure};
+use crate::policy;
+use crate::provider::Providers;
+use crate::rollout::{OpenMark, RolloutStore};
+use crate::tasks::Tasks;
+use crate::turn::context;
+use crate::turn::conversation_cache::ConversationCache;
+use crate::turn::surroundings::Surroundings;
+
+/// A tool that the user lets models call for ever, and the helper that the user was asked about.
+#[derive(Debug, Clone)]
+pub struct Approved {
+    /// The helper's name.
+    pub server: String,
+    /// The tool.
+    pub tool: String,
+    /// What the name stands for in the thread.
+    pub transport: Transport,
+}
+
+/// Writes an approval into the settings and has all loaded threads take it. The error says why the approval does not last.
+pub type KeepApproval = fn(Arc<Context>, Approved) -> BoxFuture<'static, Result<(), String>>;
+
+/// What threads need of the running server.
+pub struct Context {
+    /// The settings, which can change: [`Context::config`].
+    pub settings: Arc<Settings>,
+    /// Both clocks.
+    pub clock: Clock,
+    /// The starter of tasks.
+    pub tasks: Tasks,
+    /// Which threads are loaded.
+    pub registry: Registry,
+    /// Who listens to them.
+    pub subscribers: Subscribers,
+    /// Their histories.
+    pub store: Arc<dyn RolloutStore>,
+    /// Their lists.
+    pub index: Arc<dyn ThreadIndex>,
+    /// Their helpers.
+    pub helpers: Arc<Helpers>,
+    /// Keeps what users allow for ever: a room above threads, which reads the settings again.
+    pub keep_approval: KeepApproval,
+    /// The numbers of questions to clients.
+    pub questions: QuestionNumbers,
+    /// Damage that was met in rollouts.
+    pub holes: Holes,
+    /// This start of the machine.
+    pub machine_boot: Uuid,
+    /// This ownership of the home.
+    pub term: Term,
+    /// Where owners say which open marks the index covers, so that they are taken off in batches.
+    pub closed_rollouts: mpsc::Sender<OpenMark>,
+    /// Wakes who makes room.
+    pub pressure: Pressure,
+    /// Has free memory given back.
+    pub freed: Arc<Freed>,
+    /// What is counted.
+    pub counters: Counters,
+    /// The models.
+    pub providers: Providers,
+    /// The conversations of loaded threads.
+    pub conversations: Arc<ConversationCache>,
+}
+
+impl Context {
+    /// Where things lie in the home.
+    #[must_use]
+    pub fn paths(&self) -> HomePaths {
+        HomePaths::new(&self.config().home)
+    }
+
+    /// The settings of this moment. Whoever needs several that belong together asks once.
+    #[must_use]
+    pub fn config(&self) -> Arc<Config> {
+        self.settings.now()
+    }
+
+    /// What is found in a thread's directory, if that answers soon, and models are to read it.
+    pub async fn look_around(&self, cwd: &str, own: &ContextOverride) -> Option<Arc<Surroundings>> {
+        let docs = self.config().docs(own);
+        if docs.most == 0 || cwd.is_empty() {
+            return None;
+        }
+        context::look(&self.tasks, cwd.to_owned(), docs, policy::CONTEXT_PATIENCE_OF_ANSWERS).await
+    }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("term", &self.term).finish_non_exhaustive()
+    }
+}
