@@ -11,6 +11,7 @@ pub mod descriptors;
 pub mod durations;
 pub mod export;
 pub mod feedback;
+pub mod files;
 pub mod fsck;
 #[cfg(test)]
 mod fuzz;
@@ -22,6 +23,7 @@ pub mod http;
 pub mod import;
 pub mod index;
 pub mod markers;
+pub mod masks;
 pub mod memory;
 pub mod models;
 pub mod outbox;

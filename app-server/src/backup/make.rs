@@ -25,7 +25,8 @@ use super::{
     hex, rollout, secrets,
 };
 use crate::clock::Clock;
-use crate::home::{self, FILE_MODE, HomePaths, durable, existing, no_surprises, only_regular};
+use crate::files::{no_surprises, only_regular};
+use crate::home::{self, FILE_MODE, HomePaths, durable, existing};
 use crate::policy;
 use crate::rollout::file::layer::{DiskLayer, FileLayer, LayerFile, Open};
 

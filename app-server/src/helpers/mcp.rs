@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::helpers::counters::Count;
-use crate::helpers::masks::Hidden;
+use crate::masks::Hidden;
 use crate::policy;
 use crate::tasks::Tasks;
 use activity::Activity;

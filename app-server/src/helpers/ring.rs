@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::masks::Hidden;
+use crate::masks::Hidden;
 
 /// Keeps the last bytes of a stream. Memory grows with what was written, up to the capacity.
 #[derive(Debug)]

@@ -1,6 +1,5 @@
 //! What is configured about one helper.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -8,10 +7,10 @@ use std::time::Duration;
 
 use skein_protocol::helper::{McpAuthStatus, McpServerConnectionStatus, McpServerStatus};
 
+use super::environment;
 use super::life::OnUnresponsive;
 use super::limits::HelperLimits;
-use super::masks::{Hidden, MASK, masked_args};
-use super::{environment, shown_args};
+use crate::masks::{self, Hidden, MASK, Secrets, masked_args, shown_args, shown_url};
 use crate::policy;
 
 /// One MCP server as the configuration describes it (`[mcp_servers.NAME]`).
@@ -143,16 +142,6 @@ impl StdioSpec {
     }
 }
 
-/// Names with values that may be secret: it prints as its names only.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secrets(pub BTreeMap<String, String>);
-
-impl fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
 impl fmt::Debug for StdioSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StdioSpec")
@@ -188,32 +177,7 @@ impl HttpSpec {
     /// Scheme, host and port of the address.
     #[must_use]
     pub fn origin(&self) -> String {
-        let url = with_a_plain_user(&self.url);
-        let (scheme, rest) = url.split_once("://").unwrap_or(("http", &url));
-        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        format!("{scheme}://{}", host.rsplit_once('@').map_or(host, |(_, host)| host))
-    }
-}
-
-/// See [`HttpSpec::shown_url`].
-#[must_use]
-pub fn shown_url(url: &str) -> String {
-    let url = &*with_a_plain_user(url);
-    let (front, query) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
-    let (scheme, rest) = front.split_once("://").unwrap_or(("", front));
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = host.rsplit_once('@').map_or_else(|| host.to_owned(), |(_, host)| format!("***@{host}"));
-    let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
-    let query = query.get(..1).map(|mark| format!("{mark}***")).unwrap_or_default();
-    format!("{scheme}{host}{path}{query}")
-}
-
-/// An address that cannot be read may have a password with signs in it that end a host: all before its last @ is taken for it.
-fn with_a_plain_user(url: &str) -> Cow<'_, str> {
-    let end = url.rfind('@').filter(|_| reqwest::Url::parse(url).is_err());
-    match end.and_then(|end| Some((url.split_once("://")?.0, &url[end..]))) {
-        Some((scheme, rest)) => format!("{scheme}://{rest}").into(),
-        None => url.into(),
+        masks::origin(&self.url)
     }
 }
 
@@ -339,28 +303,6 @@ mod tests {
         assert!(!spec(Some(&["read"]), &[]).offers("write"));
         assert!(!spec(Some(&["read"]), &["read"]).offers("read"));
         assert!(!spec(Some(&[]), &[]).offers("read"));
-    }
-
-    #[test]
-    fn an_address_is_shown_without_its_secrets() {
-        for (said, shown) in [
-            ("https://example.org/mcp", "https://example.org/mcp"),
-            ("https://example.org:8443", "https://example.org:8443"),
-            ("https://me:s3cret@example.org/mcp", "https://***@example.org/mcp"),
-            ("https://me:s3@cret@example.org/a@b", "https://***@example.org/a@b"),
-            ("https://example.org/mcp?key=s3cret#x", "https://example.org/mcp?***"),
-            ("me:s3cret@nowhere", "***@nowhere"),
-            // What is not written as an address has to be.
-            ("https://me:s3#cret@example.org/mcp", "https://***@example.org/mcp"),
-            ("https://me:s3/cret?@example.org/mcp?k=s3cret", "https://***@example.org/mcp?***"),
-            ("", ""),
-        ] {
-            assert_eq!(shown_url(said), shown);
-        }
-        let origin = |url: &str| HttpSpec { url: url.into(), ..HttpSpec::default() }.origin();
-        assert_eq!(origin("https://me:s3cret@example.org:8443/mcp?x"), "https://example.org:8443");
-        assert_eq!(origin("https://example.org?x"), "https://example.org");
-        assert_eq!(origin("https://me:s3/cret@example.org/mcp"), "https://example.org");
     }
 
     #[test]

@@ -14,10 +14,9 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    FILE_MODE, Home, HomeError, HomePaths, ServerJson, Term, fault, no_surprises, only_regular, read_regular,
-};
+use super::{FILE_MODE, Home, HomeError, HomePaths, ServerJson, Term, fault, read_regular};
 use crate::clock::Clock;
+use crate::files::{no_surprises, only_regular};
 use crate::helpers::Process;
 use crate::policy;
 

@@ -10,11 +10,12 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use nix::fcntl::{Flock, OFlag};
+use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::clock::Clock;
+use crate::files::{no_surprises, only_regular};
 use crate::helpers::HomeMark;
 
 pub mod doorway;
@@ -418,33 +419,6 @@ fn read_regular(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     file.take(MOST_READ).read_to_string(&mut text)?;
     Ok(text)
-}
-
-/// Flags of every file that is opened by a name others could have prepared: never through a link, and never
-/// waiting for the other end of a FIFO. The standard library adds close-on-exec.
-#[must_use]
-pub fn no_surprises() -> i32 {
-    (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()
-}
-
-/// Opens a regular file that the user names, also behind a link. Waits for no other end of a FIFO.
-///
-/// # Errors
-/// The system's error, or `InvalidInput` that says what the path is instead.
-pub fn open_regular(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path).and_then(only_regular)
-}
-
-/// Refuses everything but a regular file.
-///
-/// # Errors
-/// `InvalidInput` that says what the path is instead.
-pub fn only_regular(file: File) -> io::Result<File> {
-    let kind = file.metadata()?.file_type();
-    if kind.is_file() {
-        return Ok(file);
-    }
-    Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file; move it away"))
 }
 
 /// The value of an environment variable, as [`default_home`] asks for it.

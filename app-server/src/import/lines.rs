@@ -7,7 +7,7 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-use crate::home::only_regular;
+use crate::files::only_regular;
 use crate::policy;
 
 /// One line, without its newline.

@@ -6,7 +6,7 @@ use std::path::Path;
 use skein_protocol::turn::{MediaSource, UserInput};
 
 use super::picture;
-use crate::home;
+use crate::files;
 use crate::policy;
 use crate::provider::{Content, Entry, Image};
 use crate::rollout::record::FileContent;
@@ -103,7 +103,7 @@ pub(super) async fn read_file(path: &str, tasks: &Tasks) -> FileContent {
 
 fn read_image(path: &str) -> Result<Image, String> {
     let cannot = |error: std::io::Error| format!("the image {path} cannot be read: {error}");
-    let file = home::open_regular(Path::new(path)).map_err(cannot)?;
+    let file = files::open_regular(Path::new(path)).map_err(cannot)?;
     let mut bytes = Vec::new();
     let most = u64::try_from(policy::IMAGE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     file.take(most).read_to_end(&mut bytes).map_err(cannot)?;

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::DocsPolicy;
-use crate::home::{no_surprises, only_regular};
+use crate::files::{no_surprises, only_regular};
 
 /// Names of the files, the one that wins first.
 const NAMES: [&str; 2] = ["AGENTS.override.md", "AGENTS.md"];

@@ -40,7 +40,7 @@ const FLOORS: [&str; 25] = [
     "provider",
     // The base.
     "counters",
-    "durations room telemetry units",
+    "durations files masks room telemetry units",
     "tasks web",
     "descriptors",
     "clock policy",
@@ -71,12 +71,8 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("handlers/status.rs", "connection"),
     ("handlers/thread.rs", "connection"),
     ("handlers/turn.rs", "connection"),
-    ("helpers/mcp/http/token.rs", "home"),
     ("home/lock.rs", "helpers"),
     ("home/mod.rs", "helpers"),
-    ("provider/http/link.rs", "helpers"),
-    ("provider/http/mod.rs", "helpers"),
-    ("provider/spec.rs", "helpers"),
     ("router/mod.rs", "connection"),
 ];
 

@@ -9,7 +9,7 @@ use reqwest::{Client, RequestBuilder, Url};
 use skein_protocol::turn::CodexErrorInfo;
 
 use super::form::WireForm;
-use crate::helpers::{Hidden, MASK, shown_url};
+use crate::masks::{Hidden, MASK, shown_url};
 use crate::policy;
 use crate::provider::ProviderError;
 use crate::provider::spec::ProviderSpec;

@@ -25,7 +25,7 @@ use super::{
     openai_responses,
 };
 use crate::clock::Clock;
-use crate::helpers::{HttpSpec, shown_url};
+use crate::masks::{origin, shown_url};
 use crate::policy;
 use crate::web::events::{SseError, events};
 
@@ -74,7 +74,7 @@ impl HttpProvider {
     }
 
     fn who(&self, model: &str, wanted_output: Option<u32>) -> Who {
-        let origin = HttpSpec { url: self.spec.base_url.clone(), ..HttpSpec::default() }.origin();
+        let origin = origin(&self.spec.base_url);
         Who {
             id: self.spec.id.clone(),
             origin,

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use reqwest::header::HeaderValue;
 
-use crate::helpers::masks::Hidden;
-use crate::home;
+use crate::files;
+use crate::masks::Hidden;
 use crate::policy;
 use crate::tasks::{Pool, Tasks};
 
@@ -88,7 +88,7 @@ impl Token {
 fn read(path: &std::path::Path) -> io::Result<String> {
     let mut text = String::new();
     let most = policy::HELPER_TOKEN_BYTES;
-    home::open_regular(path)?.take(most + 1).read_to_string(&mut text)?;
+    files::open_regular(path)?.take(most + 1).read_to_string(&mut text)?;
     match text.len() as u64 > most {
         true => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {most} bytes"))),
         false => Ok(text),

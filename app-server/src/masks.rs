@@ -1,9 +1,11 @@
-//! What may be shown of arguments that users write, which are no place for secrets and hold some all the same.
+//! What may be shown of arguments and addresses that users write, although some hold secrets, and of what others say who
+//! know our secrets.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::shown_url;
 use crate::policy;
 
 /// What is shown in place of a secret.
@@ -46,6 +48,47 @@ pub fn masked_args(args: &[&str]) -> Vec<bool> {
     let unmasked: Vec<String> = args.iter().map(unmasked).collect();
     let shown = shown_args(unmasked.iter().map(String::as_str));
     args.iter().zip(shown).map(|(arg, shown)| arg.ends_with(MASK) && *arg == shown).collect()
+}
+
+/// An address without what may be secret in it: user, password and query.
+#[must_use]
+pub fn shown_url(url: &str) -> String {
+    let url = &*with_a_plain_user(url);
+    let (front, query) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
+    let (scheme, rest) = front.split_once("://").unwrap_or(("", front));
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit_once('@').map_or_else(|| host.to_owned(), |(_, host)| format!("***@{host}"));
+    let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+    let query = query.get(..1).map(|mark| format!("{mark}***")).unwrap_or_default();
+    format!("{scheme}{host}{path}{query}")
+}
+
+/// Scheme, host and port of an address.
+#[must_use]
+pub fn origin(url: &str) -> String {
+    let url = with_a_plain_user(url);
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", &url));
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    format!("{scheme}://{}", host.rsplit_once('@').map_or(host, |(_, host)| host))
+}
+
+/// An address that cannot be read may have a password with signs in it that end a host: all before its last @ is taken for it.
+fn with_a_plain_user(url: &str) -> Cow<'_, str> {
+    let end = url.rfind('@').filter(|_| reqwest::Url::parse(url).is_err());
+    match end.and_then(|end| Some((url.split_once("://")?.0, &url[end..]))) {
+        Some((scheme, rest)) => format!("{scheme}://{rest}").into(),
+        None => url.into(),
+    }
+}
+
+/// Names with values that may be secret: it prints as its names only.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secrets(pub BTreeMap<String, String>);
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// Secrets that must not be shown, whoever says them. Clones share them.
@@ -106,6 +149,27 @@ mod tests {
         assert_eq!(hidden.bytes(b"a s3cret-s3cret b", 15), b" b");
         assert_eq!(Hidden::default().bytes(b"abc", 1), b"bc");
         assert!(!format!("{hidden:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_secrets() {
+        for (said, shown) in [
+            ("https://example.org/mcp", "https://example.org/mcp"),
+            ("https://example.org:8443", "https://example.org:8443"),
+            ("https://me:s3cret@example.org/mcp", "https://***@example.org/mcp"),
+            ("https://me:s3@cret@example.org/a@b", "https://***@example.org/a@b"),
+            ("https://example.org/mcp?key=s3cret#x", "https://example.org/mcp?***"),
+            ("me:s3cret@nowhere", "***@nowhere"),
+            // What is not written as an address has to be.
+            ("https://me:s3#cret@example.org/mcp", "https://***@example.org/mcp"),
+            ("https://me:s3/cret?@example.org/mcp?k=s3cret", "https://***@example.org/mcp?***"),
+            ("", ""),
+        ] {
+            assert_eq!(shown_url(said), shown);
+        }
+        assert_eq!(origin("https://me:s3cret@example.org:8443/mcp?x"), "https://example.org:8443");
+        assert_eq!(origin("https://example.org?x"), "https://example.org");
+        assert_eq!(origin("https://me:s3/cret@example.org/mcp"), "https://example.org");
     }
 
     #[test]
