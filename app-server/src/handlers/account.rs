@@ -10,11 +10,11 @@ use skein_protocol::account::{
 };
 use skein_protocol::error::WireError;
 
-use crate::connection::Connection;
+use crate::router::session::ClientSession;
 
 /// `account/read`
 pub fn account(
-    _connection: &Arc<Connection>,
+    _session: &Arc<ClientSession>,
     _params: GetAccountParams,
 ) -> Result<GetAccountResponse, WireError> {
     Ok(GetAccountResponse {
@@ -27,7 +27,7 @@ pub fn account(
 
 /// `account/rateLimits/read`
 pub fn rate_limits(
-    _connection: &Arc<Connection>,
+    _session: &Arc<ClientSession>,
     _params: GetAccountRateLimitsParams,
 ) -> Result<GetAccountRateLimitsResponse, WireError> {
     Ok(GetAccountRateLimitsResponse {
@@ -42,7 +42,7 @@ pub fn rate_limits(
 
 /// `account/usage/read`
 pub fn usage(
-    _connection: &Arc<Connection>,
+    _session: &Arc<ClientSession>,
     _params: GetAccountTokenUsageParams,
 ) -> Result<GetAccountTokenUsageResponse, WireError> {
     let summary = AccountTokenUsageSummary::default();
@@ -51,7 +51,7 @@ pub fn usage(
 
 /// `account/bedrock/checkGovCloudRequirements`
 pub fn gov_cloud(
-    _connection: &Arc<Connection>,
+    _session: &Arc<ClientSession>,
     _params: BedrockCheckGovCloudRequirementsParams,
 ) -> Result<BedrockCheckGovCloudRequirementsResponse, WireError> {
     Ok(BedrockCheckGovCloudRequirementsResponse { is_gov_cloud: false, should_warn: false })

@@ -7,7 +7,7 @@ use skein_protocol::error::WireError;
 use skein_protocol::export;
 use skein_protocol::extension::{RpcDiscoverParams, RpcDiscoverResponse};
 
-use crate::connection::Connection;
+use crate::router::session::ClientSession;
 
 /// The document, made from the tables when it is asked for the first time.
 static DOCUMENT: LazyLock<Result<Box<RawValue>, String>> =
@@ -15,7 +15,7 @@ static DOCUMENT: LazyLock<Result<Box<RawValue>, String>> =
 
 /// `rpc.discover`
 pub fn discover(
-    _connection: &Arc<Connection>,
+    _session: &Arc<ClientSession>,
     _params: RpcDiscoverParams,
 ) -> Result<RpcDiscoverResponse, WireError> {
     match &*DOCUMENT {

@@ -15,20 +15,20 @@ use skein_protocol::thread::{
 
 use super::thread::overrides;
 use super::words;
-use crate::connection::Connection;
 use crate::outbox::reply::Reply;
+use crate::router::session::ClientSession;
 use crate::thread::command::{Command, Edit, Fork, RevertTo};
 use crate::thread::dispatch;
 
 /// `thread/revert`
-pub fn revert(connection: &Arc<Connection>, params: ThreadRevertParams, reply: Reply<ThreadRevertResponse>) {
+pub fn revert(session: &Arc<ClientSession>, params: ThreadRevertParams, reply: Reply<ThreadRevertResponse>) {
     let edit = Edit::Revert(RevertTo::Before(params.before_turn_id), reply);
-    dispatch::deliver(&connection.services.context, params.thread_id, Command::Edit(edit));
+    dispatch::deliver(&session.app.context, params.thread_id, Command::Edit(edit));
 }
 
 /// `thread/rollback`
 pub fn rollback(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     params: ThreadRollbackParams,
     reply: Reply<ThreadRevertResponse>,
 ) {
@@ -37,12 +37,12 @@ pub fn rollback(
         return reply.err(&error.path("numTurns").thread(params.thread_id));
     }
     let edit = Edit::Revert(RevertTo::AllBut(params.num_turns), reply);
-    dispatch::deliver(&connection.services.context, params.thread_id, Command::Edit(edit));
+    dispatch::deliver(&session.app.context, params.thread_id, Command::Edit(edit));
 }
 
 /// `thread/fork`
-pub fn fork(connection: &Arc<Connection>, params: ThreadForkParams, reply: Reply<ThreadForkResponse>) {
-    let services = &connection.services;
+pub fn fork(session: &Arc<ClientSession>, params: ThreadForkParams, reply: Reply<ThreadForkResponse>) {
+    let services = &session.app;
     let from = params.thread_id;
     if let Some(error) = refusal(&params) {
         return reply.err(&error.thread(from));
@@ -58,8 +58,8 @@ pub fn fork(connection: &Arc<Connection>, params: ThreadForkParams, reply: Reply
     };
     let id = ThreadId::new(services.clock.new_id());
     // A connection that is gone gets no thread.
-    let Some(ticket) = services.subscribers.begin_resume(connection.id(), id) else { return };
-    let originator = connection.client().map(|client| client.name.clone()).unwrap_or_default();
+    let Some(ticket) = services.subscribers.begin_resume(session.id(), id) else { return };
+    let originator = session.client().map(|client| client.name.clone()).unwrap_or_default();
     let fork = Fork { params, helpers, ticket, originator, reply };
     dispatch::deliver(&services.context, id, Command::Fork(Box::new(fork)));
 }
@@ -83,7 +83,7 @@ fn refusal(params: &ThreadForkParams) -> Option<WireError> {
 
 /// `thread/metadata/update`
 pub fn update_metadata(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     params: ThreadMetadataUpdateParams,
     reply: Reply<ThreadMetadataUpdateResponse>,
 ) {
@@ -91,7 +91,7 @@ pub fn update_metadata(
     match repository(params) {
         Ok(change) => {
             let command = Command::Edit(Edit::Repository(change, reply));
-            dispatch::deliver(&connection.services.context, id, command);
+            dispatch::deliver(&session.app.context, id, command);
         }
         Err(error) => reply.err(&error.thread(id)),
     }
@@ -130,15 +130,13 @@ fn repository(params: ThreadMetadataUpdateParams) -> Result<ThreadMetadataGitInf
 
 /// `thread/inject_items`
 pub fn inject_items(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     params: ThreadInjectItemsParams,
     reply: Reply<ThreadInjectItemsResponse>,
 ) {
     let ThreadInjectItemsParams { items, thread_id: id } = params;
     match check_items(&items) {
-        Ok(()) => {
-            dispatch::deliver(&connection.services.context, id, Command::Edit(Edit::Inject(items, reply)))
-        }
+        Ok(()) => dispatch::deliver(&session.app.context, id, Command::Edit(Edit::Inject(items, reply))),
         Err(error) => reply.err(&error.thread(id)),
     }
 }

@@ -6,20 +6,20 @@ use skein_protocol::error::WireError;
 use skein_protocol::feedback::{FeedbackUploadParams, FeedbackUploadResponse};
 use skein_protocol::ids::ThreadId;
 
-use crate::connection::Connection;
 use crate::feedback::{self, Report};
 use crate::home::HomePaths;
+use crate::router::session::ClientSession;
 use crate::tasks::Pool;
 
 /// `feedback/upload`
 pub async fn upload(
-    connection: Arc<Connection>,
+    session: Arc<ClientSession>,
     params: FeedbackUploadParams,
 ) -> Result<FeedbackUploadResponse, WireError> {
-    let services = &connection.services;
+    let services = &session.app;
     let id = services.clock.new_id();
     let thread = params.thread_id.unwrap_or_else(|| ThreadId::new(id));
-    let originator = connection.client().map(|client| client.name.clone()).unwrap_or_default();
+    let originator = session.client().map(|client| client.name.clone()).unwrap_or_default();
     let report = Report { id, at_ms: services.clock.wall().0, originator, said: params };
     let folder = HomePaths::new(&services.config().home).feedback();
     let keep = move || feedback::keep(&folder, &report);

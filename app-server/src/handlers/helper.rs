@@ -13,11 +13,11 @@ use skein_protocol::ids::ThreadId;
 
 use super::paging;
 use crate::app::App;
-use crate::connection::Connection;
 use crate::helpers::{Census, HelperCall, HelperError, HelperSet, HelperSpec};
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::router::errors;
+use crate::router::session::ClientSession;
 use crate::tasks::Pool;
 use crate::thread::directory;
 use crate::thread::dispatch;
@@ -28,20 +28,20 @@ use crate::thread::registry::ThreadHandle;
 /// `mcpServerStatus/list`: the helpers of a thread, at once; without a thread, those that the configuration names, started for the
 /// answer where they do not run.
 pub fn status_list(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     params: ListMcpServerStatusParams,
     reply: Reply<ListMcpServerStatusResponse>,
 ) {
-    let services = Arc::clone(&connection.services);
+    let services = Arc::clone(&session.app);
     if let Some(id) = params.thread_id {
         return reply.send(statuses(&services, id).map(|statuses| page(statuses, params)));
     }
-    let Ok(place) = Arc::clone(&connection.in_flight).try_acquire_owned() else {
+    let Ok(place) = Arc::clone(&session.in_flight).try_acquire_owned() else {
         services.counters.overloaded.add_one();
         let most = services.config().limits.requests_in_flight;
         return reply.err(&errors::too_many_requests(most, policy::BUSY_RETRY));
     };
-    let ended = connection.ended.clone();
+    let ended = session.ended.clone();
     let tasks = services.tasks.clone();
     tasks.spawn("helpers-of-the-settings", async move {
         let config = services.config();
@@ -88,37 +88,37 @@ fn statuses(services: &App, id: ThreadId) -> Result<Vec<McpServerStatus>, WireEr
 
 /// `mcpServer/tool/call`: waits for the helper, however long; an end of the connection cancels the call.
 pub async fn call(
-    connection: Arc<Connection>,
+    session: Arc<ClientSession>,
     params: McpServerToolCallParams,
 ) -> Result<McpServerToolCallResponse, WireError> {
     let McpServerToolCallParams { meta, arguments, server, thread_id: id, tool } = params;
-    let handle = loaded(&connection.services, id)?;
+    let handle = loaded(&session.app, id)?;
     let _under_way = handle.begin_request();
-    let set = helpers(&connection, &handle, &server).await?;
+    let set = helpers(&session, &handle, &server).await?;
     let arguments = arguments.unwrap_or_else(|| Value::Object(Map::new()));
     let call =
         HelperCall { server, tool, arguments, meta: meta.unwrap_or_default(), turn: None, judged: None };
-    let called = set.call_with_progress(call, connection.ended.child_token(), None).await;
+    let called = set.call_with_progress(call, session.ended.child_token(), None).await;
     called.map_err(|error| error.to_wire().thread(id))
 }
 
 /// `mcpServer/resource/read`: waits for the helper, as a call of a tool does. Without a thread the helper is started for the answer.
 pub async fn read_resource(
-    connection: Arc<Connection>,
+    session: Arc<ClientSession>,
     params: McpResourceReadParams,
 ) -> Result<McpResourceReadResponse, WireError> {
     let meta = params.meta.map(|meta| meta.into_iter().collect());
-    let cancel = connection.ended.child_token();
+    let cancel = session.ended.child_token();
     let answer = match params.thread_id {
         Some(id) => {
-            let handle = loaded(&connection.services, id)?;
+            let handle = loaded(&session.app, id)?;
             let _under_way = handle.begin_request();
-            let set = helpers(&connection, &handle, &params.server).await?;
+            let set = helpers(&session, &handle, &params.server).await?;
             let read = set.read_resource(&params.server, params.uri, meta, cancel).await;
             read.map_err(|error| error.to_wire().thread(id))?
         }
         None => {
-            let services = &connection.services;
+            let services = &session.app;
             let spec = services.config().helpers.get(&params.server).cloned();
             let cwd = directory::named(None);
             let set = services.helpers.for_an_answer(spec.into_iter().collect(), cwd.as_ref());
@@ -136,10 +136,10 @@ pub async fn read_resource(
 
 /// `skein/helpers/list`: one look at the system, on a thread that may block.
 pub async fn processes(
-    connection: Arc<Connection>,
+    session: Arc<ClientSession>,
     params: SkeinHelpersListParams,
 ) -> Result<SkeinHelpersListResponse, WireError> {
-    let services = &connection.services;
+    let services = &session.app;
     if let Some(id) = params.thread_id {
         loaded(services, id)?;
     }
@@ -165,10 +165,10 @@ fn loaded(services: &App, id: ThreadId) -> Result<ThreadHandle, WireError> {
 }
 
 async fn helpers(
-    connection: &Connection,
+    session: &ClientSession,
     handle: &ThreadHandle,
     server: &str,
 ) -> Result<Arc<HelperSet>, WireError> {
-    let found = dispatch::helpers(&connection.services, handle).await;
+    let found = dispatch::helpers(&session.app, handle).await;
     found.map_err(|error| error.to_wire().server(server))
 }

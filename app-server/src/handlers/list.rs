@@ -19,11 +19,11 @@ use tokio::time::timeout;
 use super::paging;
 use super::thread::status_of;
 use crate::app::App;
-use crate::connection::Connection;
 use crate::history::ThreadRow;
 use crate::index::{self, Cursor, IndexError, SortKey, Span, ThreadFilter};
 use crate::outbox::reply::Reply;
 use crate::policy;
+use crate::router::session::ClientSession;
 use crate::tasks::Pool;
 use crate::thread::directory;
 use crate::thread::event::Materialised;
@@ -32,10 +32,10 @@ use crate::thread::registry::ThreadHandle;
 
 /// `thread/loaded/list`: from memory, whatever every owner and helper is doing.
 pub fn loaded(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     params: ThreadLoadedListParams,
 ) -> Result<ThreadLoadedListResponse, WireError> {
-    let services = &connection.services;
+    let services = &session.app;
     let after: Option<ThreadId> =
         params.cursor.as_deref().map(str::parse).transpose().map_err(|_| paging::bad_cursor())?;
     let mut handles = services.registry.handles();
@@ -74,10 +74,10 @@ fn details(services: &App, handle: &ThreadHandle) -> Option<LoadedThread> {
 
 /// `thread/list`: from the index.
 pub async fn list(
-    connection: Arc<Connection>,
+    session: Arc<ClientSession>,
     params: ThreadListParams,
 ) -> Result<ThreadListResponse, WireError> {
-    let services = &connection.services;
+    let services = &session.app;
     let cursor = cursor(params.cursor.as_deref())?;
     if asks_for_what_is_not_there(&params) {
         return Ok(empty(services.subscribers.catalog_place()));
@@ -122,11 +122,11 @@ pub(super) fn shown(services: &App, row: &ThreadRow) -> Thread {
 
 /// `skein/catalog/resume`: from memory.
 pub fn catalog(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     params: SkeinCatalogResumeParams,
     reply: Reply<SkeinCatalogResumeResponse>,
 ) {
-    connection.services.subscribers.catalog_since(&params, |answer| reply.ok(answer));
+    session.app.subscribers.catalog_since(&params, |answer| reply.ok(answer));
 }
 
 /// Threads of Skein have no parents, attachments, projects or sections: none fits such a filter.

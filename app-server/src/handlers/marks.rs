@@ -11,10 +11,10 @@ use skein_protocol::thread::{
 
 use super::thread::unwritten;
 use super::words;
-use crate::connection::Connection;
 use crate::history::History;
 use crate::outbox::reply::Reply;
 use crate::policy;
+use crate::router::session::ClientSession;
 use crate::thread::command::{Command, Edit};
 use crate::thread::dispatch;
 use crate::thread::error::ThreadError;
@@ -22,7 +22,7 @@ use crate::thread::pictures;
 
 /// `thread/settings/update`
 pub fn update_settings(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     params: ThreadSettingsUpdateParams,
     reply: Reply<ThreadSettingsUpdateResponse>,
 ) {
@@ -35,26 +35,22 @@ pub fn update_settings(
     if let Err(error) = words::check(&words) {
         return reply.err(&error.thread(id));
     }
-    dispatch::deliver(
-        &connection.services.context,
-        id,
-        Command::Edit(Edit::Settings(Box::new(params), reply)),
-    );
+    dispatch::deliver(&session.app.context, id, Command::Edit(Edit::Settings(Box::new(params), reply)));
 }
 
 /// `thread/readState/update`
 pub fn update_read_state(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     params: ThreadReadStateUpdateParams,
     reply: Reply<ThreadReadStateUpdateResponse>,
 ) {
     let id = params.thread_id;
-    dispatch::deliver(&connection.services.context, id, Command::Edit(Edit::ReadState(params, reply)));
+    dispatch::deliver(&session.app.context, id, Command::Edit(Edit::ReadState(params, reply)));
 }
 
 /// `thread/goal/set`
 pub fn set_goal(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     mut params: ThreadGoalSetParams,
     reply: Reply<ThreadGoalSetResponse>,
 ) {
@@ -63,7 +59,7 @@ pub fn set_goal(
     if let Err(error) = check_goal(&params) {
         return reply.err(&error.thread(id));
     }
-    dispatch::deliver(&connection.services.context, id, Command::Edit(Edit::SetGoal(params, reply)));
+    dispatch::deliver(&session.app.context, id, Command::Edit(Edit::SetGoal(params, reply)));
 }
 
 fn check_goal(params: &ThreadGoalSetParams) -> Result<(), WireError> {
@@ -82,19 +78,19 @@ fn check_goal(params: &ThreadGoalSetParams) -> Result<(), WireError> {
 
 /// `thread/goal/clear`
 pub fn clear_goal(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     params: ThreadGoalClearParams,
     reply: Reply<ThreadGoalClearResponse>,
 ) {
-    dispatch::deliver(&connection.services.context, params.thread_id, Command::Edit(Edit::ClearGoal(reply)));
+    dispatch::deliver(&session.app.context, params.thread_id, Command::Edit(Edit::ClearGoal(reply)));
 }
 
 /// `thread/goal/get`: from the rollout; of a thread that has none, from its owner's snapshot.
 pub async fn goal(
-    connection: Arc<Connection>,
+    session: Arc<ClientSession>,
     params: ThreadGoalGetParams,
 ) -> Result<ThreadGoalGetResponse, WireError> {
-    let (services, id) = (&connection.services, params.thread_id);
+    let (services, id) = (&session.app, params.thread_id);
     let seen = services.registry.handle(id).map(|handle| handle.snapshot());
     if let Some(seen) = seen.filter(|seen| unwritten(seen).is_some()) {
         return Ok(ThreadGoalGetResponse { goal: seen.goal });

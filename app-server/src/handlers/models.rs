@@ -12,17 +12,17 @@ use skein_protocol::server::{InputModality, Model, ModelListParams, ModelListRes
 use super::paging;
 use super::thread::check_provider;
 use crate::config::{Config, LayerSource, OFFLINE};
-use crate::connection::Connection;
 use crate::helpers::shown_url;
 use crate::models;
 use crate::policy;
 use crate::provider::spec::ProviderSpec;
 use crate::provider::{ListedModel, echo, scripted};
+use crate::router::session::ClientSession;
 
 /// `model/list`: what is known of the models of one provider, the configured model first. Their list is fetched beside, for
 /// whoever asks next.
-pub fn list(connection: &Arc<Connection>, params: ModelListParams) -> Result<ModelListResponse, WireError> {
-    let services = &connection.services;
+pub fn list(session: &Arc<ClientSession>, params: ModelListParams) -> Result<ModelListResponse, WireError> {
+    let services = &session.app;
     check_provider(services, params.model_provider.as_ref())?;
     let config = services.config();
     let provider = params.model_provider.as_deref().unwrap_or(&config.model_provider);
@@ -75,10 +75,10 @@ fn model(listed: ListedModel, provider: &str, config: &Config) -> Model {
 
 /// `modelProvider/list`: those that are built in, those that are known by their names, and those of the settings.
 pub fn providers(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     _params: ModelProviderListParams,
 ) -> Result<ModelProviderListResponse, WireError> {
-    let services = &connection.services;
+    let services = &session.app;
     let config = services.config();
     let summary = |id: String| match config.providers.get(&id) {
         Some(spec) => configured(spec),
@@ -124,7 +124,7 @@ fn is_flag(config: &Config, key: &str) -> bool {
 
 /// `modelProvider/capabilities/read`: models get the tools of helpers and clients, and no others.
 pub fn capabilities(
-    _connection: &Arc<Connection>,
+    _session: &Arc<ClientSession>,
     _params: ModelProviderCapabilitiesReadParams,
 ) -> Result<ModelProviderCapabilitiesReadResponse, WireError> {
     Ok(ModelProviderCapabilitiesReadResponse { image_generation: false, web_search: false })

@@ -13,11 +13,11 @@ use skein_protocol::turn::Turn;
 
 use super::thread::{as_run, unwritten};
 use crate::app::App;
-use crate::connection::Connection;
 use crate::history::read::{Enough, Stretch, Turns};
 use crate::history::{History, json_bytes};
 use crate::policy;
 use crate::rollout::ReadError;
+use crate::router::session::ClientSession;
 use crate::thread::error::ThreadError;
 use crate::thread::pages::{self, PageError, Shown, Wanted};
 use crate::thread::snapshot::Snapshot;
@@ -30,36 +30,36 @@ const ONE: Enough = Enough { turns: 1, ..Enough::ALL };
 
 /// `thread/turns/list`
 pub async fn turns(
-    connection: Arc<Connection>,
+    session: Arc<ClientSession>,
     params: ThreadTurnsListParams,
 ) -> Result<ThreadTurnsListResponse, WireError> {
     let id = params.thread_id;
     let wanted = pages::wanted_turns(&params).map_err(|error| error.to_wire(id))?;
-    let (shown, picture) = history(&connection, id, &wanted).await?;
-    let page = pages::turns(&shown, &params, most_bytes(&connection)).map_err(|error| error.to_wire(id))?;
+    let (shown, picture) = history(&session, id, &wanted).await?;
+    let page = pages::turns(&shown, &params, most_bytes(&session)).map_err(|error| error.to_wire(id))?;
     let TurnsPage { backwards_cursor, data, next_cursor } = page;
     Ok(ThreadTurnsListResponse { backwards_cursor, data, next_cursor, skein: Some(picture) })
 }
 
 /// `thread/items/list`
 pub async fn items(
-    connection: Arc<Connection>,
+    session: Arc<ClientSession>,
     params: ThreadItemsListParams,
 ) -> Result<ThreadItemsListResponse, WireError> {
     let id = params.thread_id;
     let wanted = pages::wanted_items(&params).map_err(|error| error.to_wire(id))?;
-    let (shown, picture) = history(&connection, id, &wanted).await?;
-    let page = pages::items(&shown, &params, most_bytes(&connection)).map_err(|error| error.to_wire(id))?;
+    let (shown, picture) = history(&session, id, &wanted).await?;
+    let page = pages::items(&shown, &params, most_bytes(&session)).map_err(|error| error.to_wire(id))?;
     Ok(ThreadItemsListResponse { skein: Some(picture), ..page })
 }
 
 /// The turns that a page is cut from, and the number that they are a picture of.
 async fn history(
-    connection: &Connection,
+    session: &ClientSession,
     id: ThreadId,
     wanted: &Wanted,
 ) -> Result<(Shown, ThreadPicture), WireError> {
-    let services = &connection.services;
+    let services = &session.app;
     // Before the file, so that what is done meanwhile is seen as done.
     let seen = services.registry.handle(id).map(|handle| handle.snapshot());
     if let Some(seen) = &seen
@@ -177,6 +177,6 @@ fn check_epoch(id: ThreadId, as_of: Option<ThreadPicture>, epoch: Epoch) -> Resu
 }
 
 /// What the entries of a page may have, so that the page is an answer also where answers are bound to be small.
-fn most_bytes(connection: &Connection) -> usize {
-    policy::HISTORY_PAGE_BYTES.min(connection.services.config().limits.answer_bytes / 2)
+fn most_bytes(session: &ClientSession) -> usize {
+    policy::HISTORY_PAGE_BYTES.min(session.app.config().limits.answer_bytes / 2)
 }

@@ -12,19 +12,19 @@ use tokio::time::Instant;
 
 use super::{list, thread};
 use crate::app::App;
-use crate::connection::Connection;
 use crate::index;
 use crate::policy;
+use crate::router::session::ClientSession;
 use crate::search::occurrences::{Hits, WantedHits};
 use crate::search::{SearchError, Term, Wanted};
 use crate::thread::error::ThreadError;
 
 /// `thread/search`
 pub async fn threads(
-    connection: Arc<Connection>,
+    session: Arc<ClientSession>,
     params: ThreadSearchParams,
 ) -> Result<ThreadSearchResponse, WireError> {
-    let services = &connection.services;
+    let services = &session.app;
     let term = Arc::new(term(&params.search_term)?);
     let cursor = list::cursor(params.cursor.as_deref())?;
     let limit = index::page_size(params.limit);
@@ -47,10 +47,10 @@ pub async fn threads(
 
 /// `thread/searchOccurrences`
 pub async fn occurrences(
-    connection: Arc<Connection>,
+    session: Arc<ClientSession>,
     params: ThreadSearchOccurrencesParams,
 ) -> Result<ThreadSearchOccurrencesResponse, WireError> {
-    let (services, id) = (&connection.services, params.thread_id);
+    let (services, id) = (&session.app, params.thread_id);
     let term = Arc::new(term(&params.search_term)?);
     let seen = services.registry.handle(id).map(|handle| handle.snapshot());
     if let Some(unwritten) = seen.as_ref().and_then(thread::unwritten) {

@@ -15,10 +15,10 @@ use skein_protocol::server::{InitializeCapabilities, InitializeParams, Initializ
 use tokio::sync::oneshot;
 
 use super::words;
-use crate::connection::Connection;
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::reload;
+use crate::router::session::ClientSession;
 use crate::thread::command::{Command, Unload};
 use crate::thread::event::Force;
 use crate::thread::machine::Phase;
@@ -27,7 +27,7 @@ use crate::thread::subscribers::{ClientWishes, Left, Role};
 
 /// `initialize`
 pub fn initialize(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     params: InitializeParams,
 ) -> Result<InitializeResponse, WireError> {
     let InitializeParams { capabilities, client_info } = params;
@@ -48,15 +48,15 @@ pub fn initialize(
     let numbered = wants_events(&capabilities);
     let opted_out = capabilities.opt_out_notification_methods.unwrap_or_default();
     let opted_out: HashSet<String> = opted_out.into_iter().collect();
-    if connection.is_initialised() || !connection.introduce(client_info) {
+    if session.is_initialised() || !session.introduce(client_info) {
         return Err(already_initialised());
     }
-    let services = &connection.services;
-    services.subscribers.initialise(connection.id(), ClientWishes { opted_out, numbered });
+    let services = &session.app;
+    services.subscribers.initialise(session.id(), ClientWishes { opted_out, numbered });
     let mut extensions = BTreeMap::new();
     if numbered {
-        connection.wants_heartbeat.notify_one();
-        extensions.insert(EVENTS_EXTENSION.to_owned(), events_extension(connection.heartbeat.heartbeat));
+        session.wants_heartbeat.notify_one();
+        extensions.insert(EVENTS_EXTENSION.to_owned(), events_extension(session.heartbeat.heartbeat));
     }
     Ok(InitializeResponse {
         codex_home: services.config().home.display().to_string(),
@@ -86,29 +86,29 @@ fn events_extension(heartbeat: Duration) -> Value {
 }
 
 /// `initialized`: the client listens, so it hears what was odd in the settings.
-pub fn initialized(connection: &Arc<Connection>) {
-    if !connection.is_initialised() {
+pub fn initialized(session: &Arc<ClientSession>) {
+    if !session.is_initialised() {
         return;
     }
-    let services = &connection.services;
-    services.repair.tell_newcomer(services, connection.id());
+    let services = &session.app;
+    services.repair.tell_newcomer(services, session.id());
     for warning in &services.config().warnings {
         let broadcast = reload::config_warning(services, warning.to_string());
-        services.subscribers.publish_to(connection.id(), &broadcast);
+        services.subscribers.publish_to(session.id(), &broadcast);
     }
 }
 
 /// `skein/connection/leave`
 pub fn leave(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     _params: SkeinConnectionLeaveParams,
     reply: Reply<SkeinConnectionLeaveResponse>,
 ) {
-    let services = Arc::clone(&connection.services);
+    let services = Arc::clone(&session.app);
     let mut alone = Vec::new();
-    for thread in services.subscribers.threads_of(connection.id()) {
-        let watched = services.subscribers.role(connection.id(), thread) == Some(Role::Observer);
-        let left = services.subscribers.leave(connection.id(), thread);
+    for thread in services.subscribers.threads_of(session.id()) {
+        let watched = services.subscribers.role(session.id(), thread) == Some(Role::Observer);
+        let left = services.subscribers.leave(session.id(), thread);
         if left == Left::Nothing {
             continue;
         }
@@ -139,8 +139,8 @@ async fn end_of(handle: ThreadHandle) {
 }
 
 /// `skein/quiesce`: asks every owner, and waits for all of them in a task of its own.
-pub fn quiesce(connection: &Arc<Connection>, params: SkeinQuiesceParams, reply: Reply<SkeinQuiesceResponse>) {
-    let services = Arc::clone(&connection.services);
+pub fn quiesce(session: &Arc<ClientSession>, params: SkeinQuiesceParams, reply: Reply<SkeinQuiesceResponse>) {
+    let services = Arc::clone(&session.app);
     if !services.config().test_fences {
         let text = "fences are for tests: start the server with --test-fences";
         return reply.err(&WireError::invalid_request("noFences", text));

@@ -13,27 +13,27 @@ use skein_protocol::error::WireError;
 use crate::app::App;
 use crate::config::edit::{Access, EditError, Merge, SettingsFile, segments};
 use crate::config::{Config, FILE, Layer, LayerSource, Origin, shown};
-use crate::connection::Connection;
 use crate::reload;
+use crate::router::session::ClientSession;
 use crate::tasks::Pool;
 
 /// `config/value/write`
 pub async fn write_value(
-    connection: Arc<Connection>,
+    session: Arc<ClientSession>,
     params: ConfigValueWriteParams,
 ) -> Result<ConfigWriteResponse, WireError> {
     let ConfigValueWriteParams { expected_version, file_path, key_path, merge_strategy, value } = params;
     let edits = vec![ConfigEdit { key_path, merge_strategy, value }];
-    write(&connection.services, edits, expected_version, file_path.as_deref()).await
+    write(&session.app, edits, expected_version, file_path.as_deref()).await
 }
 
 /// `config/batchWrite`
 pub async fn write_batch(
-    connection: Arc<Connection>,
+    session: Arc<ClientSession>,
     params: ConfigBatchWriteParams,
 ) -> Result<ConfigWriteResponse, WireError> {
     let ConfigBatchWriteParams { edits, expected_version, file_path, .. } = params;
-    write(&connection.services, edits, expected_version, file_path.as_deref()).await
+    write(&session.app, edits, expected_version, file_path.as_deref()).await
 }
 
 /// All of the edits, or none. One write after the other: those that wait for the file hold no thread up.

@@ -7,33 +7,33 @@ use skein_protocol::thread::{
     ThreadUnarchiveParams, ThreadUnarchiveResponse,
 };
 
-use crate::connection::Connection;
 use crate::outbox::reply::Reply;
+use crate::router::session::ClientSession;
 use crate::thread::command::{Command, PutElsewhere};
 use crate::thread::dispatch;
 
 /// `thread/archive`
 pub fn archive(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     params: ThreadArchiveParams,
     reply: Reply<ThreadArchiveResponse>,
 ) {
     let command = Command::PutElsewhere(PutElsewhere::Archive(reply));
-    dispatch::deliver(&connection.services.context, params.thread_id, command);
+    dispatch::deliver(&session.app.context, params.thread_id, command);
 }
 
 /// `thread/unarchive`
 pub fn unarchive(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     params: ThreadUnarchiveParams,
     reply: Reply<ThreadUnarchiveResponse>,
 ) {
     let command = Command::PutElsewhere(PutElsewhere::Unarchive(reply));
-    dispatch::deliver(&connection.services.context, params.thread_id, command);
+    dispatch::deliver(&session.app.context, params.thread_id, command);
 }
 
 /// `thread/delete`
-pub fn delete(connection: &Arc<Connection>, params: ThreadDeleteParams, reply: Reply<ThreadDeleteResponse>) {
+pub fn delete(session: &Arc<ClientSession>, params: ThreadDeleteParams, reply: Reply<ThreadDeleteResponse>) {
     let command = Command::PutElsewhere(PutElsewhere::Delete(reply));
-    dispatch::deliver(&connection.services.context, params.thread_id, command);
+    dispatch::deliver(&session.app.context, params.thread_id, command);
 }

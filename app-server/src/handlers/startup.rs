@@ -18,25 +18,25 @@ use skein_protocol::error::WireError;
 use skein_protocol::settings::ModeKind;
 
 use crate::config::{LayerSource, shown};
-use crate::connection::Connection;
 use crate::reload;
+use crate::router::session::ClientSession;
 use crate::thread::directory;
 
 /// `config/mcpServer/reload`: what SIGHUP does. Wrong settings are an error with each place, and change nothing.
 pub async fn reload_config(
-    connection: Arc<Connection>,
+    session: Arc<ClientSession>,
     _params: ConfigMcpServerReloadParams,
 ) -> Result<McpServerRefreshResponse, WireError> {
-    reload::reload(&connection.services.context).await.map_err(|refused| refused.to_wire())?;
+    reload::reload(&session.app.context).await.map_err(|refused| refused.to_wire())?;
     Ok(McpServerRefreshResponse {})
 }
 
 /// `config/read`: the same for every directory, as there are no settings of projects.
 pub fn config(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     params: ConfigReadParams,
 ) -> Result<ConfigReadResponse, WireError> {
-    let config = &connection.services.config();
+    let config = &session.app.config();
     let (mut layers, mut origins) = (Vec::new(), BTreeMap::new());
     for layer in &config.layers {
         let name = match &layer.source {
@@ -70,7 +70,7 @@ fn in_force(config: &crate::config::Config) -> Result<Config, WireError> {
 
 /// `configRequirements/read`: nobody requires anything.
 pub fn config_requirements(
-    _connection: &Arc<Connection>,
+    _session: &Arc<ClientSession>,
     _params: ConfigRequirementsReadParams,
 ) -> Result<ConfigRequirementsReadResponse, WireError> {
     Ok(ConfigRequirementsReadResponse { requirements: None, supports_independent_speed_modes: None })
@@ -78,7 +78,7 @@ pub fn config_requirements(
 
 /// `skills/list`
 pub fn skills(
-    _connection: &Arc<Connection>,
+    _session: &Arc<ClientSession>,
     params: SkillsListParams,
 ) -> Result<SkillsListResponse, WireError> {
     let entry = |cwd| SkillsListEntry { cwd, errors: Vec::new(), skills: Vec::new() };
@@ -86,14 +86,14 @@ pub fn skills(
 }
 
 /// `hooks/list`
-pub fn hooks(_connection: &Arc<Connection>, params: HooksListParams) -> Result<HooksListResponse, WireError> {
+pub fn hooks(_session: &Arc<ClientSession>, params: HooksListParams) -> Result<HooksListResponse, WireError> {
     let entry = |cwd| HooksListEntry { cwd, errors: Vec::new(), hooks: Vec::new(), warnings: Vec::new() };
     Ok(HooksListResponse { data: directories(params.cwds).into_iter().map(entry).collect() })
 }
 
 /// `permissionProfile/list`: the one that every thread has.
 pub fn permission_profiles(
-    _connection: &Arc<Connection>,
+    _session: &Arc<ClientSession>,
     _params: PermissionProfileListParams,
 ) -> Result<PermissionProfileListResponse, WireError> {
     let summary = PermissionProfileSummary {
@@ -107,7 +107,7 @@ pub fn permission_profiles(
 
 /// `collaborationMode/list`: the modes of the peer, in its order.
 pub fn collaboration_modes(
-    _connection: &Arc<Connection>,
+    _session: &Arc<ClientSession>,
     _params: CollaborationModeListParams,
 ) -> Result<CollaborationModeListResponse, WireError> {
     let mode = |name: &str, mode, effort: Option<&str>| CollaborationModeMask {
@@ -122,7 +122,7 @@ pub fn collaboration_modes(
 
 /// `experimentalFeature/list`
 pub fn experimental_features(
-    _connection: &Arc<Connection>,
+    _session: &Arc<ClientSession>,
     _params: ExperimentalFeatureListParams,
 ) -> Result<ExperimentalFeatureListResponse, WireError> {
     Ok(ExperimentalFeatureListResponse { data: Vec::new(), next_cursor: None })

@@ -14,25 +14,25 @@ use skein_protocol::server::{
 };
 
 use crate::app::App;
-use crate::connection::Connection;
 use crate::durations::Taken;
 use crate::memory;
+use crate::router::session::ClientSession;
 use crate::thread::machine::Phase;
 
 /// `skein/status`
 pub fn status(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     _params: SkeinStatusParams,
 ) -> Result<SkeinStatusResponse, WireError> {
-    Ok(numbers(&connection.services))
+    Ok(numbers(&session.app))
 }
 
 /// `server/diagnostics`: a few of these numbers, in the peer's form.
 pub fn diagnostics(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     _params: ServerDiagnosticsParams,
 ) -> Result<ServerDiagnosticsResponse, WireError> {
-    let now = numbers(&connection.services);
+    let now = numbers(&session.app);
     let gauges = [
         ("connections", now.connections),
         ("threads.loaded", now.threads.loaded),

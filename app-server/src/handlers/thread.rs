@@ -18,12 +18,12 @@ use super::pages;
 use super::words::{self, Word};
 use crate::app::App;
 use crate::config::{Overrides, helpers_from_thread_config};
-use crate::connection::Connection;
 use crate::helpers::{HelperSet, HelperSpec};
 use crate::history::History;
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::rollout::ReadError;
+use crate::router::session::ClientSession;
 use crate::thread::command::{Command, Resume, SetName, Start, Unload};
 use crate::thread::directory;
 use crate::thread::dispatch;
@@ -36,8 +36,8 @@ use crate::thread::subscribers::{Left, Role};
 use crate::turn::own_tools;
 
 /// `thread/start`
-pub fn start(connection: &Arc<Connection>, params: ThreadStartParams, reply: Reply<ThreadStartResponse>) {
-    let services = &connection.services;
+pub fn start(session: &Arc<ClientSession>, params: ThreadStartParams, reply: Reply<ThreadStartResponse>) {
+    let services = &session.app;
     let helpers = match wanted(services, &params) {
         Ok(helpers) => helpers,
         Err(error) => return reply.err(&error),
@@ -45,15 +45,15 @@ pub fn start(connection: &Arc<Connection>, params: ThreadStartParams, reply: Rep
     let named = params.skein.as_ref().and_then(|skein| skein.thread_id);
     let id = named.unwrap_or_else(|| ThreadId::new(services.clock.new_id()));
     // A connection that is gone gets no thread.
-    let Some(ticket) = services.subscribers.begin_resume(connection.id(), id) else { return };
-    let originator = connection.client().map(|client| client.name.clone()).unwrap_or_default();
+    let Some(ticket) = services.subscribers.begin_resume(session.id(), id) else { return };
+    let originator = session.client().map(|client| client.name.clone()).unwrap_or_default();
     let required = required_helpers(services, &helpers);
     let start = Start { params, helpers, required: None, surroundings: None, ticket, originator, reply };
     let looks = services.config().docs(&start.helpers.context).most > 0;
     if named.is_none() && required.is_empty() && !looks {
         return dispatch::deliver(&services.context, id, Command::Start(Box::new(start)));
     }
-    let (services, ended) = (Arc::clone(services), connection.ended.clone());
+    let (services, ended) = (Arc::clone(services), session.ended.clone());
     let tasks = services.tasks.clone();
     tasks.spawn(format!("start/{id}"), async move {
         let mut start = start;
@@ -127,8 +127,8 @@ async fn require(
 }
 
 /// `thread/resume`
-pub fn resume(connection: &Arc<Connection>, params: ThreadResumeParams, reply: Reply<ThreadResumeResponse>) {
-    let services = &connection.services;
+pub fn resume(session: &Arc<ClientSession>, params: ThreadResumeParams, reply: Reply<ThreadResumeResponse>) {
+    let services = &session.app;
     let id = params.thread_id;
     if let Some(path) = unsupported(&params) {
         let text = format!("{path} is not supported: a thread is resumed by its id, from its own rollout");
@@ -139,11 +139,11 @@ pub fn resume(connection: &Arc<Connection>, params: ThreadResumeParams, reply: R
         Ok(helpers) => helpers,
         Err(error) => return reply.err(&error.thread(id)),
     };
-    if services.subscribers.catching_up(connection.id()) >= policy::CATCH_UPS {
+    if services.subscribers.catching_up(session.id()) >= policy::CATCH_UPS {
         services.counters.overloaded.add_one();
         return reply.err(&ThreadError::TooManyCatchUps { id, most: policy::CATCH_UPS }.to_wire());
     }
-    let Some(ticket) = services.subscribers.begin_resume(connection.id(), id) else { return };
+    let Some(ticket) = services.subscribers.begin_resume(session.id(), id) else { return };
     let observes = params.skein.as_ref().is_some_and(|skein| skein.observe);
     let role = if observes { Role::Observer } else { Role::Subscriber };
     let resume = Resume { params, helpers, role, ticket, reply };
@@ -160,12 +160,12 @@ fn unsupported(params: &ThreadResumeParams) -> Option<&'static str> {
 
 /// `thread/unsubscribe`
 pub fn unsubscribe(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     params: ThreadUnsubscribeParams,
 ) -> Result<ThreadUnsubscribeResponse, WireError> {
-    let services = &connection.services;
+    let services = &session.app;
     let id = params.thread_id;
-    let status = match services.subscribers.leave(connection.id(), id) {
+    let status = match services.subscribers.leave(session.id(), id) {
         Left::Subscription | Left::WaitingResume => {
             services.registry.wake(id);
             ThreadUnsubscribeStatus::Unsubscribed
@@ -178,7 +178,7 @@ pub fn unsubscribe(
 
 /// `thread/name/set`
 pub fn set_name(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     params: ThreadSetNameParams,
     reply: Reply<ThreadSetNameResponse>,
 ) {
@@ -191,29 +191,25 @@ pub fn set_name(
         return reply.err(&error.thread(params.thread_id));
     }
     let command = Command::SetName(SetName { name, reply });
-    dispatch::deliver(&connection.services.context, params.thread_id, command);
+    dispatch::deliver(&session.app.context, params.thread_id, command);
 }
 
 /// `skein/thread/unload`
 pub fn unload(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     params: SkeinThreadUnloadParams,
     reply: Reply<SkeinThreadUnloadResponse>,
 ) {
     let force = if params.force { Force::Yes } else { Force::No };
-    dispatch::deliver(
-        &connection.services.context,
-        params.thread_id,
-        Command::Unload(Unload { force, reply }),
-    );
+    dispatch::deliver(&session.app.context, params.thread_id, Command::Unload(Unload { force, reply }));
 }
 
 /// `thread/read`: from the rollout, with what the owner has in progress added.
 pub async fn read(
-    connection: Arc<Connection>,
+    session: Arc<ClientSession>,
     params: ThreadReadParams,
 ) -> Result<ThreadReadResponse, WireError> {
-    let services = &connection.services;
+    let services = &session.app;
     let ThreadReadParams { include_turns, thread_id: id } = params;
     // Before the file, so that what is done meanwhile is seen as done.
     let seen = services.registry.handle(id).map(|handle| handle.snapshot());

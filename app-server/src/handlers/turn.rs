@@ -10,25 +10,25 @@ use skein_protocol::turn::{
 };
 
 use super::words;
-use crate::connection::Connection;
 use crate::outbox::reply::Reply;
+use crate::router::session::ClientSession;
 use crate::thread::command::{Command, Input, InputReply};
 use crate::thread::dispatch;
 use crate::thread::error::ThreadError;
 
 /// `turn/start`
-pub fn start(connection: &Arc<Connection>, params: TurnStartParams, reply: Reply<TurnStartResponse>) {
+pub fn start(session: &Arc<ClientSession>, params: TurnStartParams, reply: Reply<TurnStartResponse>) {
     if params.tool_output.is_some() {
         let text =
             "toolOutput is not supported: no turn begins with what came of a tool that nobody has called";
         let error = WireError::invalid_params("unsupported", text).path("toolOutput");
         return reply.err(&error.thread(params.thread_id));
     }
-    input(connection, params, InputReply::Start(reply));
+    input(session, params, InputReply::Start(reply));
 }
 
 /// `turn/steer`
-pub fn steer(connection: &Arc<Connection>, params: TurnSteerParams, reply: Reply<TurnSteerResponse>) {
+pub fn steer(session: &Arc<ClientSession>, params: TurnSteerParams, reply: Reply<TurnSteerResponse>) {
     let TurnSteerParams { expected_turn_id, thread_id, .. } = params;
     let params = TurnStartParams {
         additional_context: params.additional_context,
@@ -37,22 +37,22 @@ pub fn steer(connection: &Arc<Connection>, params: TurnSteerParams, reply: Reply
         responsesapi_client_metadata_patch: params.responsesapi_client_metadata_patch,
         ..TurnStartParams::new(thread_id, params.input)
     };
-    input(connection, params, InputReply::Steer(expected_turn_id, reply));
+    input(session, params, InputReply::Steer(expected_turn_id, reply));
 }
 
 /// `thread/compact/start`
 pub fn compact(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     params: ThreadCompactStartParams,
     reply: Reply<ThreadCompactStartResponse>,
 ) {
     let id = params.thread_id;
     let params = TurnStartParams::new(id, Vec::new());
     let input = Box::new(Input { params, reply: InputReply::Compact(reply) });
-    dispatch::deliver(&connection.services.context, id, Command::Input(input));
+    dispatch::deliver(&session.app.context, id, Command::Input(input));
 }
 
-fn input(connection: &Arc<Connection>, params: TurnStartParams, reply: InputReply) {
+fn input(session: &Arc<ClientSession>, params: TurnStartParams, reply: InputReply) {
     if is_blank(&params.input) {
         let text = "a turn needs input: at least one element that is not a blank text";
         let error = WireError::invalid_params("emptyInput", text);
@@ -68,7 +68,7 @@ fn input(connection: &Arc<Connection>, params: TurnStartParams, reply: InputRepl
     if let Err(error) = words::check(&words) {
         return reply.err(&error.thread(id));
     }
-    dispatch::deliver(&connection.services.context, id, Command::Input(Box::new(Input { params, reply })));
+    dispatch::deliver(&session.app.context, id, Command::Input(Box::new(Input { params, reply })));
 }
 
 /// Whether the input says nothing. A model's provider refuses a request whose last message is not the user's, and a blank
@@ -81,12 +81,12 @@ fn is_blank(input: &[UserInput]) -> bool {
 /// published before it answered the turn's start. An empty turn id means whichever turn runs, and there may be none: a client
 /// that does not know the id yet says so.
 pub fn interrupt(
-    connection: &Arc<Connection>,
+    session: &Arc<ClientSession>,
     params: TurnInterruptParams,
     reply: Reply<TurnInterruptResponse>,
 ) {
     let TurnInterruptParams { thread_id: id, turn_id: named } = params;
-    let Some(handle) = connection.services.registry.handle(id) else {
+    let Some(handle) = session.app.registry.handle(id) else {
         return reply.err(&ThreadError::NotLoaded { id }.to_wire());
     };
     let any = named.as_str().is_empty();

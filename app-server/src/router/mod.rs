@@ -14,11 +14,12 @@ use skein_protocol::methods::{Initialize, METHODS};
 use skein_protocol::table::{ClientNotification, Lane, Method};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::connection::Connection;
+use self::session::ClientSession;
 use crate::outbox::reply::Reply;
 use crate::policy;
 
 pub mod errors;
+pub mod session;
 #[cfg(test)]
 mod tests;
 
@@ -27,15 +28,15 @@ pub type StoreJob = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One request, before its params are read.
 struct Request<'a> {
-    connection: &'a Arc<Connection>,
+    session: &'a Arc<ClientSession>,
     id: RequestId,
     params: Option<&'a RawValue>,
 }
 
 /// Answers at once.
-type AtOnce<M> = fn(&Arc<Connection>, <M as Method>::Params) -> Result<<M as Method>::Response, WireError>;
+type AtOnce<M> = fn(&Arc<ClientSession>, <M as Method>::Params) -> Result<<M as Method>::Response, WireError>;
 /// Hands the reply on.
-type HandOn<M> = fn(&Arc<Connection>, <M as Method>::Params, Reply<<M as Method>::Response>);
+type HandOn<M> = fn(&Arc<ClientSession>, <M as Method>::Params, Reply<<M as Method>::Response>);
 
 type Handle = Box<dyn for<'a> Fn(Request<'a>) + Send + Sync>;
 
@@ -49,7 +50,7 @@ struct Route {
 #[derive(Default)]
 pub struct Router {
     routes: HashMap<&'static str, Route>,
-    heard: HashMap<&'static str, fn(&Arc<Connection>)>,
+    heard: HashMap<&'static str, fn(&Arc<ClientSession>)>,
 }
 
 impl std::fmt::Debug for Router {
@@ -63,9 +64,9 @@ impl Router {
     pub fn inline<M: Method>(&mut self, handler: AtOnce<M>) {
         const { assert!(matches!(M::INFO.lane, Lane::Inline), "this row is of another lane") };
         self.add::<M>(Box::new(move |request| {
-            let Request { connection, id, params: raw } = request;
-            let reply = Reply::<M::Response>::new(connection.outbox.clone(), id, M::INFO.wire, None);
-            let answer = envelope::params(raw).and_then(|params| handler(connection, params));
+            let Request { session, id, params: raw } = request;
+            let reply = Reply::<M::Response>::new(session.outbox.clone(), id, M::INFO.wire, None);
+            let answer = envelope::params(raw).and_then(|params| handler(session, params));
             reply.send(answer.map_err(|error| errors::About::of(raw).explain(error)));
         }));
     }
@@ -80,8 +81,8 @@ impl Router {
     pub fn thread<M: Method>(&mut self, handler: HandOn<M>) {
         const { assert!(matches!(M::INFO.lane, Lane::Thread), "this row is of another lane") };
         self.add::<M>(Box::new(move |request| {
-            if let Some((connection, params, reply)) = admit::<M>(request) {
-                handler(connection, params, reply);
+            if let Some((session, params, reply)) = admit::<M>(request) {
+                handler(session, params, reply);
             }
         }));
     }
@@ -94,37 +95,37 @@ impl Router {
 
     fn uncounted<M: Method>(&mut self, handler: HandOn<M>) {
         self.add::<M>(Box::new(move |request| {
-            let Request { connection, id, params } = request;
-            let reply = Reply::new(connection.outbox.clone(), id, M::INFO.wire, None);
+            let Request { session, id, params } = request;
+            let reply = Reply::new(session.outbox.clone(), id, M::INFO.wire, None);
             match envelope::params(params) {
-                Ok(params) => handler(connection, params, reply),
+                Ok(params) => handler(session, params, reply),
                 Err(error) => reply.err(&error),
             }
         }));
     }
 
     /// Serves a row of the lane Store: in order with the connection's other requests of this lane, as many as may wait.
-    pub fn store<M, F>(&mut self, handler: fn(Arc<Connection>, M::Params) -> F)
+    pub fn store<M, F>(&mut self, handler: fn(Arc<ClientSession>, M::Params) -> F)
     where
         M: Method,
         F: Future<Output = Result<M::Response, WireError>> + Send + 'static,
     {
         const { assert!(matches!(M::INFO.lane, Lane::Store), "this row is of another lane") };
         self.add::<M>(Box::new(move |request| {
-            let Request { connection, id, params } = request;
-            let reply = Reply::<M::Response>::new(connection.outbox.clone(), id, M::INFO.wire, None);
-            let Ok(place) = connection.store_jobs.try_reserve() else {
-                connection.services.counters.overloaded.add_one();
+            let Request { session, id, params } = request;
+            let reply = Reply::<M::Response>::new(session.outbox.clone(), id, M::INFO.wire, None);
+            let Ok(place) = session.store_jobs.try_reserve() else {
+                session.app.counters.overloaded.add_one();
                 return reply.err(&errors::too_many_requests(policy::STORE_JOBS, policy::BUSY_RETRY));
             };
-            let most = connection.services.config().limits.answer_bytes;
+            let most = session.app.config().limits.answer_bytes;
             let about = errors::About::of(params);
             let params = match envelope::params(params) {
                 Ok(params) => params,
                 Err(error) => return reply.err(&error),
             };
-            let tasks = connection.services.tasks.clone();
-            let (answer, pools) = (handler(Arc::clone(connection), params), tasks.clone());
+            let tasks = session.app.tasks.clone();
+            let (answer, pools) = (handler(Arc::clone(session), params), tasks.clone());
             let job = async move {
                 match answer.await {
                     Ok(response) => {
@@ -142,17 +143,17 @@ impl Router {
     }
 
     /// Serves a row of the lane Helper: a child task of the connection waits for the helper.
-    pub fn helper<M, F>(&mut self, handler: fn(Arc<Connection>, M::Params) -> F)
+    pub fn helper<M, F>(&mut self, handler: fn(Arc<ClientSession>, M::Params) -> F)
     where
         M: Method,
         F: Future<Output = Result<M::Response, WireError>> + Send + 'static,
     {
         const { assert!(matches!(M::INFO.lane, Lane::Helper), "this row is of another lane") };
         self.add::<M>(Box::new(move |request| {
-            if let Some((connection, params, reply)) = admit::<M>(request) {
-                let ended = connection.ended.clone();
-                let answer = handler(Arc::clone(connection), params);
-                connection.services.tasks.spawn(format!("helper-lane/{}", M::INFO.wire), async move {
+            if let Some((session, params, reply)) = admit::<M>(request) {
+                let ended = session.ended.clone();
+                let answer = handler(Arc::clone(session), params);
+                session.app.tasks.spawn(format!("helper-lane/{}", M::INFO.wire), async move {
                     tokio::select! {
                         biased;
                         // Nobody is left to be answered.
@@ -165,7 +166,7 @@ impl Router {
     }
 
     /// Hears a notification of clients.
-    pub fn notification<N: ClientNotification>(&mut self, handler: fn(&Arc<Connection>)) {
+    pub fn notification<N: ClientNotification>(&mut self, handler: fn(&Arc<ClientSession>)) {
         self.heard.insert(N::INFO.wire, handler);
     }
 
@@ -176,43 +177,43 @@ impl Router {
     }
 
     /// Takes one message of a client.
-    pub fn take(&self, connection: &Arc<Connection>, text: &str) {
+    pub fn take(&self, session: &Arc<ClientSession>, text: &str) {
         match envelope::parse(text) {
-            Ok(Incoming::Request { id, method, params }) => self.request(connection, id, &method, params),
+            Ok(Incoming::Request { id, method, params }) => self.request(session, id, &method, params),
             Ok(Incoming::Notification { method, .. }) => {
                 // Those that nobody knows are passed over, as the standard says.
                 if let Some(handler) = self.heard.get(method.as_ref()) {
-                    connection.services.tasks.contain("notification", || handler(connection));
+                    session.app.tasks.contain("notification", || handler(session));
                 }
             }
             Ok(Incoming::Response { id, result }) => {
-                answered(connection, &id, Ok(result.to_owned()));
+                answered(session, &id, Ok(result.to_owned()));
             }
             Ok(Incoming::Error { id, error }) => {
-                answered(connection, &id, Err(error));
+                answered(session, &id, Err(error));
             }
             Err(bad) => {
                 let reply = envelope::error_reply(bad.id.as_ref(), &bad.error);
-                connection.outbox.push(reply.into());
+                session.outbox.push(reply.into());
             }
         }
     }
 
-    fn request(&self, connection: &Arc<Connection>, id: RequestId, method: &str, params: Option<&RawValue>) {
+    fn request(&self, session: &Arc<ClientSession>, id: RequestId, method: &str, params: Option<&RawValue>) {
         let refuse = |error: WireError| {
             let reply = envelope::error_reply(Some(&id), &error.method(method));
-            connection.outbox.push(reply.into());
+            session.outbox.push(reply.into());
         };
         let Some(route) = self.routes.get(method) else {
             return refuse(WireError::method_not_found(method));
         };
-        if !connection.is_initialised() && method != Initialize::INFO.wire {
+        if !session.is_initialised() && method != Initialize::INFO.wire {
             return refuse(errors::not_initialised());
         }
-        tracing::trace!(connection = connection.id().0, method, lane = ?route.lane, "request");
+        tracing::trace!(connection = session.id().0, method, lane = ?route.lane, "request");
         // A handler that panics drops its reply, which answers with an error; the connection goes on.
-        let work = || (route.handle)(Request { connection, id, params });
-        connection.services.tasks.contain(route.name, work);
+        let work = || (route.handle)(Request { session, id, params });
+        session.app.tasks.contain(route.name, work);
     }
 
     fn add<M: Method>(&mut self, handle: Handle) {
@@ -221,22 +222,22 @@ impl Router {
     }
 }
 
-type Admitted<'a, M> = (&'a Arc<Connection>, <M as Method>::Params, Reply<<M as Method>::Response>);
+type Admitted<'a, M> = (&'a Arc<ClientSession>, <M as Method>::Params, Reply<<M as Method>::Response>);
 
 /// Lets a request of a lane that may take long in, while the connection has a place for it.
 fn admit<M: Method>(request: Request<'_>) -> Option<Admitted<'_, M>> {
-    let Request { connection, id, params } = request;
-    let permit: Option<OwnedSemaphorePermit> = Arc::clone(&connection.in_flight).try_acquire_owned().ok();
+    let Request { session, id, params } = request;
+    let permit: Option<OwnedSemaphorePermit> = Arc::clone(&session.in_flight).try_acquire_owned().ok();
     let admitted = permit.is_some();
-    let reply = Reply::<M::Response>::new(connection.outbox.clone(), id, M::INFO.wire, permit);
+    let reply = Reply::<M::Response>::new(session.outbox.clone(), id, M::INFO.wire, permit);
     if !admitted {
-        connection.services.counters.overloaded.add_one();
-        let most = connection.services.config().limits.requests_in_flight;
+        session.app.counters.overloaded.add_one();
+        let most = session.app.config().limits.requests_in_flight;
         reply.err(&errors::too_many_requests(most, policy::BUSY_RETRY));
         return None;
     }
     match envelope::params(params) {
-        Ok(params) => Some((connection, params, reply)),
+        Ok(params) => Some((session, params, reply)),
         Err(error) => {
             reply.err(&error);
             None
@@ -246,11 +247,11 @@ fn admit<M: Method>(request: Request<'_>) -> Option<Admitted<'_, M>> {
 
 /// Hands a client's answer to the thread whose question it is. Answers to nothing that is open are passed over:
 /// another client was faster, or the turn has ended.
-fn answered(connection: &Connection, id: &RequestId, answer: Result<Box<RawValue>, WireError>) {
+fn answered(session: &ClientSession, id: &RequestId, answer: Result<Box<RawValue>, WireError>) {
     let RequestId::Integer(question) = id else { return };
-    let services = &connection.services;
+    let services = &session.app;
     let thread = services.questions.thread(*question);
     if let Some(handle) = thread.and_then(|thread| services.registry.handle(thread)) {
-        handle.answer(connection.id(), *question, answer);
+        handle.answer(session.id(), *question, answer);
     }
 }

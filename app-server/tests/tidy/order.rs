@@ -53,28 +53,7 @@ const PARTS: [&[&str]; 3] = [&["home", "rollout", "history", "index"], &["helper
 const TESTS: [&str; 1] = ["fuzz"];
 
 /// Imports that break the order today: a file of app-server/src, and a room that is not below it. The list only shrinks.
-const EXCEPTIONS: &[(&str, &str)] = &[
-    ("handlers/account.rs", "connection"),
-    ("handlers/discover.rs", "connection"),
-    ("handlers/edits.rs", "connection"),
-    ("handlers/feedback.rs", "connection"),
-    ("handlers/helper.rs", "connection"),
-    ("handlers/list.rs", "connection"),
-    ("handlers/marks.rs", "connection"),
-    ("handlers/models.rs", "connection"),
-    ("handlers/pages.rs", "connection"),
-    ("handlers/search.rs", "connection"),
-    ("handlers/server.rs", "connection"),
-    ("handlers/settings.rs", "connection"),
-    ("handlers/shelves.rs", "connection"),
-    ("handlers/startup.rs", "connection"),
-    ("handlers/status.rs", "connection"),
-    ("handlers/thread.rs", "connection"),
-    ("handlers/turn.rs", "connection"),
-    ("home/lock.rs", "helpers"),
-    ("home/mod.rs", "helpers"),
-    ("router/mod.rs", "connection"),
-];
+const EXCEPTIONS: &[(&str, &str)] = &[("home/lock.rs", "helpers"), ("home/mod.rs", "helpers")];
 
 static WHY: LazyLock<String> = LazyLock::new(|| {
     format!(

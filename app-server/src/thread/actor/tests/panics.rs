@@ -17,9 +17,8 @@ use skein_protocol::turn::{TurnStartResponse, TurnStatus};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::connection::Connection;
-use crate::connection::heartbeat::Life;
 use crate::helpers::HelperSpec;
+use crate::router::session::ClientSession;
 use crate::router::{Router, StoreJob};
 use crate::thread::machine::Phase;
 use crate::thread::subscribers::Role;
@@ -184,35 +183,34 @@ fn faulty() -> Router {
     router
 }
 
-/// The client's connection, whose lane of requests to the disk has so many places.
-fn connection(bench: &Bench, client: &Client, places: usize) -> (Arc<Connection>, mpsc::Receiver<StoreJob>) {
+/// The client's session, whose lane of requests to the disk has so many places.
+fn session(bench: &Bench, client: &Client, places: usize) -> (Arc<ClientSession>, mpsc::Receiver<StoreJob>) {
     let (store_jobs, jobs) = mpsc::channel(places);
-    let life = Arc::new(Life::new(bench.services.clock.now()));
-    let connection = Connection::new(bench.app(), client.outbox(), store_jobs, life);
+    let session = ClientSession::new(bench.app(), client.outbox(), store_jobs);
     let info = ClientInfo { name: "test".to_owned(), title: None, version: "1".to_owned() };
-    assert!(connection.introduce(info));
-    (Arc::new(connection), jobs)
+    assert!(session.introduce(info));
+    (Arc::new(session), jobs)
 }
 
 #[tokio::test(start_paused = true)]
 async fn requests_beyond_those_that_may_wait_for_the_disk_are_refused_and_others_answered() {
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.started().await;
-    let (connection, jobs) = connection(&bench, &client, 2);
+    let (session, jobs) = session(&bench, &client, 2);
     let router = faulty();
     for number in 900..903 {
         let params = serde_json::json!({ "threadId": thread });
         let request = serde_json::json!({ "id": number, "method": ThreadRead::INFO.wire, "params": params });
-        router.take(&connection, &request.to_string());
+        router.take(&session, &request.to_string());
     }
     let error = client.answer::<serde_json::Value>(902).await.unwrap_err();
     let data = error.data.unwrap();
     assert_eq!((error.code, data.reason.as_ref()), (-32001, "requestsInFlight"));
     assert!(data.retry_after_ms.is_some());
     let request = serde_json::json!({ "id": 1000, "method": ThreadLoadedList::INFO.wire, "params": {} });
-    router.take(&connection, &request.to_string());
+    router.take(&session, &request.to_string());
     client.answer::<serde_json::Value>(1000).await.unwrap();
-    drop((connection, jobs));
+    drop((session, jobs));
     bench.finish().await;
 }
 
@@ -220,7 +218,7 @@ async fn requests_beyond_those_that_may_wait_for_the_disk_are_refused_and_others
 async fn a_handler_that_panics_answers_with_an_error_and_the_connection_goes_on() {
     let bench = Bench::in_memory();
     let (mut client, thread) = bench.started().await;
-    let (connection, mut jobs) = connection(&bench, &client, 8);
+    let (session, mut jobs) = session(&bench, &client, 8);
     let router = faulty();
     let threaded = serde_json::json!({
         "threadId": thread, "name": "n", "turnId": "t", "server": "s", "tool": "t", "includeTurns": true,
@@ -234,7 +232,7 @@ async fn a_handler_that_panics_answers_with_an_error_and_the_connection_goes_on(
     ];
     for (number, method) in (900..).zip(faulty) {
         let request = serde_json::json!({ "id": number, "method": method, "params": threaded });
-        router.take(&connection, &request.to_string());
+        router.take(&session, &request.to_string());
         if let Ok(job) = jobs.try_recv() {
             job.await;
         }
@@ -243,14 +241,14 @@ async fn a_handler_that_panics_answers_with_an_error_and_the_connection_goes_on(
     }
     assert_eq!(bench.services.tasks.panics(), 5);
     let request = serde_json::json!({ "id": 1000, "method": ThreadLoadedList::INFO.wire, "params": ThreadLoadedListParams::default() });
-    router.take(&connection, &request.to_string());
+    router.take(&session, &request.to_string());
     client.answer::<serde_json::Value>(1000).await.unwrap();
     assert_eq!(
-        connection.in_flight.available_permits(),
+        session.in_flight.available_permits(),
         bench.services.config().limits.requests_in_flight,
         "every place is free again"
     );
-    drop(connection);
+    drop(session);
     bench.finish().await;
 }
 

@@ -1,0 +1,82 @@
+//! What the requests of one client share, from the start of its connection to the end.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use skein_protocol::ids::ConnectionId;
+use skein_protocol::server::ClientInfo;
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::StoreJob;
+use crate::app::App;
+use crate::config::Heartbeat;
+use crate::outbox::Outbox;
+
+/// One client's session. A connection makes it, and each handler gets it with the params of a request.
+pub struct ClientSession {
+    /// The server's parts.
+    pub app: Arc<App>,
+    /// The messages that wait to be written to the client.
+    pub outbox: Outbox,
+    /// Limits the requests in flight of the lanes that may take long.
+    pub in_flight: Arc<Semaphore>,
+    /// Is cancelled when the connection ends, and cancels the work of its requests.
+    pub ended: CancellationToken,
+    /// Queues the client's requests to the disk, which run one after the other.
+    pub store_jobs: mpsc::Sender<StoreJob>,
+    /// Wakes the connection when the client asks for heartbeats.
+    pub wants_heartbeat: Notify,
+    /// The heartbeat settings from the start of the connection. A later change of the settings leaves them as they are.
+    pub heartbeat: Heartbeat,
+    client: OnceLock<ClientInfo>,
+    initialised: AtomicBool,
+}
+
+impl std::fmt::Debug for ClientSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientSession").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+impl ClientSession {
+    /// The session of a client that has not sent `initialize` yet.
+    pub(crate) fn new(app: Arc<App>, outbox: Outbox, store_jobs: mpsc::Sender<StoreJob>) -> Self {
+        Self {
+            in_flight: Arc::new(Semaphore::new(app.config().limits.requests_in_flight)),
+            outbox,
+            ended: CancellationToken::new(),
+            store_jobs,
+            wants_heartbeat: Notify::new(),
+            heartbeat: app.config().heartbeat,
+            client: OnceLock::new(),
+            initialised: AtomicBool::new(false),
+            app,
+        }
+    }
+
+    /// The id of the connection, unique in this server's life.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.outbox.connection()
+    }
+
+    /// The client's name and version; `None` before `initialize`.
+    #[must_use]
+    pub fn client(&self) -> Option<&ClientInfo> {
+        self.client.get()
+    }
+
+    /// Keeps the client's name and version. Returns `false` if `initialize` has set them before.
+    pub fn introduce(&self, client: ClientInfo) -> bool {
+        let first = self.client.set(client).is_ok();
+        self.initialised.store(true, Ordering::Release);
+        first
+    }
+
+    /// Whether `initialize` was answered.
+    #[must_use]
+    pub fn is_initialised(&self) -> bool {
+        self.initialised.load(Ordering::Acquire)
+    }
+}
