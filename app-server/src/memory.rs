@@ -88,7 +88,7 @@ pub fn give_back() {}
 /// The server's resident memory, bytes; 0 where the system does not tell.
 #[must_use]
 pub fn resident() -> u64 {
-    crate::helpers::resident(nix::unistd::Pid::this()).unwrap_or_default()
+    crate::system::resident(nix::unistd::Pid::this()).unwrap_or_default()
 }
 
 #[cfg(test)]

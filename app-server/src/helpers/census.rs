@@ -9,10 +9,10 @@ use tokio::sync::watch;
 
 use super::Life;
 use super::input::WeakInput;
-use super::proc::{self, Process};
 use super::ring::Ring;
-use super::system;
 use crate::policy;
+use crate::system;
+use crate::system::proc::{self, Process};
 
 /// What may be looked at of a helper that has a process.
 #[derive(Debug, Clone)]

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::limits::HelperLimits;
 use super::mark::Mark;
 use super::stages::Stage;
-use super::system;
+use crate::system;
 
 /// The first argument that makes the skein program a guard.
 pub const COMMAND: &str = "__guard";
@@ -254,7 +254,8 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::helpers::mark::{HomeMark, StartMark};
+    use crate::helpers::mark::StartMark;
+    use crate::home_mark::HomeMark;
 
     #[test]
     fn every_report_and_order_reads_as_it_was_written() {

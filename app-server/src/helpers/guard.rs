@@ -22,11 +22,11 @@ use rustix::process::{Signal, WaitOptions, WaitStatus};
 
 use super::control::{self, Exit, Order, Plan, Report, Step};
 use super::stages::{Stage, Stages};
-use super::system::{self, ChildrenChanged};
-use super::{cgroup, namespace, proc, process};
+use super::{cgroup, namespace, process};
 use crate::clock::Clock;
 use crate::descriptors;
 use crate::policy;
+use crate::system::{self, ChildrenChanged, proc};
 
 /// Runs the guard when this process was started as one. To be called first thing in `main`, before any thread.
 #[must_use]

@@ -13,14 +13,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::counters::{Counters, ProcessCounts};
 use super::liveness::Looks;
-use super::mark::{HomeMark, Mark, StartMark};
+use super::mark::{Mark, StartMark};
 use super::rungs::{Containment, Lacking};
 use super::sweep::{Leftovers, Sweep};
-use super::system::{self, GuardProgram};
-use super::{ProcessError, cgroup, proc};
+use super::{ProcessError, cgroup};
 use crate::clock::Clock;
 use crate::durations::Durations;
+use crate::home_mark::HomeMark;
 use crate::policy;
+use crate::system::{self, GuardProgram, proc};
 use crate::tasks::Tasks;
 
 /// What a [`ProcessHost`] is made from.

@@ -19,10 +19,10 @@ use nix::unistd::Pid;
 use rustix::process::Signal;
 use tokio::time::Instant;
 
-use super::proc::{self, Process};
-use super::system::Hold;
 use crate::clock::Clock;
 use crate::policy;
+use crate::system::Hold;
+use crate::system::proc::{self, Process};
 
 /// What a hunt came to.
 #[derive(Debug, Default)]

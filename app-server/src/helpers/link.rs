@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 use super::census::View;
 use super::life::Fault;
 use super::mcp::{Line, Trouble, Web};
-use super::proc::Process;
 use super::{ExitReport, HelperProcess, HelperSpec, MASK, Pipes, ProcessError, ProcessHost, Transport};
 use crate::policy;
+use crate::system::proc::Process;
 
 /// Stands between a reason and the last lines of the helper's stderr.
 const STDERR_TAIL: &str = "; its stderr ends with:\n";

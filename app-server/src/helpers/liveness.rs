@@ -10,9 +10,9 @@ use nix::unistd::Pid;
 use tokio::sync::{Notify, watch};
 
 use super::census::Census;
-use super::proc::Process;
-use super::system::{self, Used};
 use crate::policy;
+use crate::system::proc::Process;
+use crate::system::{self, Used};
 use crate::tasks::{Pool, Tasks};
 
 /// What one look has found of one helper.

@@ -13,41 +13,15 @@ use std::path::{Component, Path};
 
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::{environment, system};
+use super::environment;
+use crate::home_mark::HomeMark;
+use crate::system;
 
-/// Bits of a number that a limit can have: the highest stands for "unlimited" in some programs' arithmetic.
-const LIMIT_BITS: u32 = 62;
 /// Bits of it that number a helper.
 const HELPER_BITS: u32 = 30;
 /// How the folder of a server's cgroups begins.
 pub const CGROUP: &str = "skein-";
-
-/// A home, as its processes name it. A copy of a home has another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct HomeMark(u64);
-
-impl HomeMark {
-    /// Of whatever makes the home different from every other.
-    #[must_use]
-    pub fn of(parts: &[&[u8]]) -> Self {
-        let mut hash = Sha256::new();
-        for part in parts {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        }
-        let number = hash.finalize().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
-        // Never 0, which some programs set.
-        Self(number & ((1 << LIMIT_BITS) - 1) | 1)
-    }
-}
-
-impl fmt::Display for HomeMark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
 
 /// One start of a server on a home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -102,13 +76,13 @@ impl Mark {
     }
 
     fn limits(self) -> [u64; 2] {
-        [self.start.home.0, u64::from(self.start.start) << HELPER_BITS | u64::from(self.helper)]
+        [self.start.home.number(), u64::from(self.start.start) << HELPER_BITS | u64::from(self.helper)]
     }
 
     fn from_limits([home, helper]: [u64; 2]) -> Option<Self> {
         let start = u32::try_from(helper >> HELPER_BITS).ok()?;
         let number = u32::try_from(helper & ((1 << HELPER_BITS) - 1)).ok()?;
-        Some(Self { start: StartMark { home: HomeMark(home), start }, helper: number })
+        Some(Self { start: StartMark { home: HomeMark::from_number(home), start }, helper: number })
     }
 
     /// What the folder of its cgroup is called, below that of its start.
@@ -143,7 +117,7 @@ impl Mark {
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-').map(|part| u64::from_str_radix(part, 16).ok());
         let (home, start, helper) = (parts.next()??, parts.next()??, parts.next()??);
-        let start = StartMark { home: HomeMark(home), start: u32::try_from(start).ok()? };
+        let start = StartMark { home: HomeMark::from_number(home), start: u32::try_from(start).ok()? };
         let mark = Self { start, helper: u32::try_from(helper).ok()? };
         parts.next().is_none().then_some(mark)
     }
@@ -189,7 +163,7 @@ mod tests {
         let mark = mark();
         assert_eq!(Mark::parse(&mark.to_string()), Some(mark));
         assert_eq!(Mark::from_limits(mark.limits()), Some(mark));
-        assert!(mark.limits().iter().all(|limit| *limit < 1 << LIMIT_BITS));
+        assert!(mark.limits().iter().all(|limit| *limit < 1 << HomeMark::BITS));
         let group = format!("4:memory:/a\n0::/user.slice/{}/{}/inner\n", mark.start.cgroup(), mark.cgroup());
         assert_eq!(cgroup_in(&group), Some(mark));
         let environment = format!("PATH=/bin\0{}={mark}\0", environment::MARK);
@@ -209,11 +183,5 @@ mod tests {
         assert_eq!(limits_in(limits), Some([6, 8]));
         assert_eq!(cgroup_in("0::/skein-1-a/b\n"), Mark::parse("1-a-b"));
         assert_eq!((cgroup_in("0::/skein-1-a\n"), cgroup_in("3:cpu:/\n")), (None, None));
-    }
-
-    #[test]
-    fn homes_differ_by_every_part() {
-        let all = [HomeMark::of(&[b"ab", b"c"]), HomeMark::of(&[b"a", b"bc"]), HomeMark::of(&[b"abc"])];
-        assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2]);
     }
 }

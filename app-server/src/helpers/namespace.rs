@@ -16,7 +16,7 @@ use rustix::process::WaitOptions;
 
 use super::control::{Exit, Step};
 use super::guard::Failure;
-use super::{proc, system};
+use crate::system::{self, proc};
 
 /// The whole life of the namespace's first process: lets a child become `helper`, reaps whatever there is, and tells the guard
 /// how that child ended. Ends when nothing is left in the namespace, and with the guard. What fails is said to `say`, whose

@@ -7,8 +7,8 @@ use rustix::process::WaitOptions;
 
 use super::ProcessHost;
 use super::cgroup::Group;
-use super::proc::{self, Process};
 use crate::policy;
+use crate::system::proc::{self, Process};
 
 /// How to tell the orphans of a guard from processes that are none of ours.
 #[derive(Debug)]

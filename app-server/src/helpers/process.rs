@@ -29,10 +29,10 @@ use super::mark::Mark;
 use super::ring::Ring;
 use super::{
     Containment, HelperLimits, HelperSpec, ProcessError, ProcessHost, Stage, StdioSpec, environment, limits,
-    proc, system,
 };
 use crate::descriptors;
 use crate::policy;
+use crate::system::{self, proc};
 
 /// A running helper with everything it starts.
 #[derive(Debug)]

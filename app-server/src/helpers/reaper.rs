@@ -8,8 +8,9 @@ use nix::unistd::Pid;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{ProcessHost, orphans, proc};
+use super::{ProcessHost, orphans};
 use crate::policy;
+use crate::system::proc;
 use crate::tasks::Pool;
 
 /// Reaps strangers until `stop`, where this process belongs to the server alone.
@@ -85,7 +86,8 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::helpers::process::sleeper;
-    use crate::helpers::{Containment, GuardProgram, HomeMark, HostOptions};
+    use crate::helpers::{Containment, GuardProgram, HostOptions};
+    use crate::home_mark::HomeMark;
     use crate::tasks::Tasks;
 
     #[tokio::test]

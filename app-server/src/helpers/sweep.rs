@@ -13,11 +13,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::hunt::{self, Hunt};
-use super::mark::{HomeMark, Mark, StartMark};
-use super::proc::{self, Process};
+use super::mark::{Mark, StartMark};
 use super::{cgroup, control};
 use crate::clock::Clock;
+use crate::home_mark::HomeMark;
 use crate::policy;
+use crate::system::proc::{self, Process};
 use crate::tasks::{Pool, Tasks};
 
 /// How far the clean-up is.

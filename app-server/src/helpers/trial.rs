@@ -13,11 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::mark::Mark;
 use super::{
-    Containment, ExitReport, GuardProgram, HelperError, HelperSpec, HelperTool, Helpers, HomeMark,
-    HostOptions, ProcessHost, proc, system,
+    Containment, ExitReport, GuardProgram, HelperError, HelperSpec, HelperTool, Helpers, HostOptions,
+    ProcessHost,
 };
 use crate::clock::Clock;
+use crate::home_mark::HomeMark;
 use crate::policy;
+use crate::system::{self, proc};
 use crate::tasks::{Pool, Tasks};
 
 /// How a helper is tried.

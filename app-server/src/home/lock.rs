@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use super::{FILE_MODE, Home, HomeError, HomePaths, ServerJson, Term, fault, read_regular};
 use crate::clock::Clock;
 use crate::files::{no_surprises, only_regular};
-use crate::helpers::Process;
 use crate::policy;
+use crate::system::proc::Process;
 
 /// The content of `lock`. Unknown members are left out when it is written again.
 #[derive(Debug, Default, Serialize, Deserialize)]

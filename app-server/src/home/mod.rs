@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::files::{no_surprises, only_regular};
-use crate::helpers::HomeMark;
+use crate::home_mark::HomeMark;
 
 pub mod doorway;
 pub mod durable;

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use skein_app_server::clock::Clock;
 use skein_app_server::helpers::{
-    Containment, ExitReport, GuardProgram, HelperProcess, HelperSpec, Helpers, HomeMark, HostOptions, Input,
-    Life, Pipes, ProcessError, ProcessHost, Secrets, StdioSpec, Transport,
+    Containment, ExitReport, GuardProgram, HelperProcess, HelperSpec, Helpers, HostOptions, Input, Life,
+    Pipes, ProcessError, ProcessHost, Secrets, StdioSpec, Transport,
 };
+use skein_app_server::home_mark::HomeMark;
 use skein_app_server::tasks::Tasks;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::unix::pipe;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use skein_app_server::clock::Clock;
 use skein_app_server::helpers::{
-    Containment, GuardProgram, HelperProcess, HelperSpec, HomeMark, HostOptions, ProcessHost, StdioSpec,
-    Transport, rungs,
+    Containment, GuardProgram, HelperProcess, HelperSpec, HostOptions, ProcessHost, StdioSpec, Transport,
+    rungs,
 };
+use skein_app_server::home_mark::HomeMark;
 use skein_app_server::policy;
 use skein_app_server::tasks::Tasks;
 use skein_protocol::extension::{ContainmentRung, LackDetails};

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use skein_protocol::helper::McpServerStartupState as State;
 
-use super::super::{Containment, GuardProgram, HelperSet, Helpers, HomeMark, HostOptions, Isolation};
+use super::super::{Containment, GuardProgram, HelperSet, Helpers, HostOptions, Isolation};
 use super::*;
 use crate::clock::Clock;
+use crate::home_mark::HomeMark;
 use crate::tasks::Tasks;
 
 mod schedules;

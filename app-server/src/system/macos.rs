@@ -14,8 +14,8 @@ use rustix::event::kqueue::{Event, EventFilter, EventFlags, ProcessEvents, keven
 use rustix::io::Errno;
 use rustix::process::Signal;
 
+use super::proc::Process;
 use super::{GuardProgram, Used};
-use crate::helpers::proc::Process;
 
 /// What this system cannot do to keep helpers together; `None` where nothing is missing.
 pub const MISSING: Option<&str> = Some(

@@ -7,7 +7,7 @@ use std::ffi::CStr;
 use nix::unistd::Pid;
 use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
-use super::system::{self, Hold};
+use super::Hold;
 
 /// A process at one moment. The pid and the start time together name it for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,12 +27,12 @@ pub struct Process {
 impl Process {
     /// The process that has `pid` now.
     pub fn read(pid: Pid) -> Option<Self> {
-        system::process(pid)
+        super::process(pid)
     }
 
     /// Whether the kernel calls it so now.
     pub fn is_named(&self, name: &CStr) -> bool {
-        system::name(self.pid).is_some_and(|known| known == name.to_bytes())
+        super::name(self.pid).is_some_and(|known| known == name.to_bytes())
     }
 
     /// A hold on exactly this process. `None` when it is gone.
@@ -130,7 +130,7 @@ fn visit_living(process: &Process, visit: &mut impl FnMut(&Process)) {
 
 /// Every process that this one may see.
 pub fn all() -> impl Iterator<Item = Process> {
-    system::pids().filter_map(Process::read)
+    super::pids().filter_map(Process::read)
 }
 
 /// Whether this process has children, zombies included.

@@ -17,8 +17,8 @@ use nix::unistd::{Pid, getgid, getuid};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, Resource, Rlimit, Signal, setrlimit};
 
+use super::proc::Process;
 use super::{GuardProgram, Used};
-use crate::helpers::proc::Process;
 
 /// What this system cannot do to keep helpers together; `None` where nothing is missing.
 pub const MISSING: Option<&str> = None;
