@@ -37,8 +37,11 @@ pub struct Helper {
 impl Default for Setup {
     fn default() -> Self {
         let mark = Uuid::now_v7().simple().to_string();
+        // A client of a test reads only when the test asks it to, which may be minutes apart on a slow machine.
+        let mut settings = Table::new();
+        put(&mut settings, "connections.dead_after", "1h".into());
         Self {
-            settings: Table::new(),
+            settings,
             env: BTreeMap::new(),
             mark,
             histories: None,

@@ -25,9 +25,9 @@ const UNDER_WAY: usize = 48;
 /// How often the client that behaves asks for everything.
 const ROUNDS: usize = 3;
 
-/// A server with one worker thread, which bears any silence.
+/// A server with one worker thread.
 fn lone() -> Setup {
-    Home::setup().env("TOKIO_WORKER_THREADS", "1").set("connections.dead_after", "1h")
+    Home::setup().env("TOKIO_WORKER_THREADS", "1")
 }
 
 /// A client that behaves, and its small thread.
