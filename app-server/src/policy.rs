@@ -24,10 +24,12 @@ pub const INDEX_THREADS: usize = 4;
 /// Threads that may look through rollouts for a text at once. Origin: guess; a search takes a whole core, so few of them leave
 /// cores to others.
 pub const SEARCH_THREADS: usize = 2;
-/// Threads that may make large answers at once. Origin: guess; each takes a whole core for some tens of milliseconds.
-pub const ANSWER_THREADS: usize = 2;
-/// Bytes of an answer that is made at once; a larger one is made on such a thread. Origin: guess; so many take some 0.1 ms.
-pub const ANSWER_AT_ONCE: usize = 64 << 10;
+/// Threads that run the requests to the disk: what they read, fold and print. Origin: a connection uses one of them at a time, and
+/// two leave one to others.
+pub const DEDICATED_THREADS: usize = 2;
+/// How much lower the priority of these threads is, in steps of `nice(2)`. Origin: measured with `scripts/fairness`; they get a third of
+/// what a thread that serves everybody gets where both want the same core.
+pub const DEDICATED_NICE: i32 = 5;
 /// Threads that make the text index at once: it writes one file.
 pub const TEXTS_THREADS: usize = 1;
 
@@ -79,7 +81,7 @@ pub const HELPER_DESCRIPTORS: u64 = 12;
 /// connections for as many again.
 pub const DESCRIPTORS_NEEDED: u64 = 64;
 /// Threads that a server needs beside one for each processor. Origin: measured; with 12 of them the index opened late and ends were cut off.
-pub const THREADS_NEEDED: usize = 16;
+pub const THREADS_NEEDED: usize = 16 + DEDICATED_THREADS;
 /// Threads that are unloaded at one look at the memory. Origin: guess; a few, so that the next look sees what it helped.
 pub const SQUEEZE_AT_ONCE: usize = 4;
 /// Bytes by which memory falls at least when threads that were unloaded for it have helped. Origin: guess; less is noise.

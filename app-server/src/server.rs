@@ -43,7 +43,7 @@ use crate::rollout::file::layer::DiskLayer;
 use crate::rollout::{OpenMark, RolloutStore};
 use crate::search::ThreadSearch;
 use crate::search::texts::{Sources, Texts};
-use crate::tasks::Tasks;
+use crate::tasks::{DedicatedRuntime, Tasks};
 use crate::thread::Context;
 use crate::thread::holes::Holes;
 use crate::thread::questions::QuestionNumbers;
@@ -60,6 +60,8 @@ pub struct Server {
     /// Ends the accepting of connections, and what only a server that goes on needs.
     accept: CancellationToken,
     background: Background,
+    /// Runs the requests to the disk.
+    _dedicated: DedicatedRuntime,
     /// Shortens every wait of the stop.
     hurry: CancellationToken,
 }
@@ -101,6 +103,11 @@ pub enum StartError {
     /// The rollouts cannot be reached.
     #[error("the rollouts in the home cannot be reached: {0}")]
     Store(#[source] std::io::Error),
+    /// The system refuses threads.
+    #[error(
+        "the system refuses a thread: {0}; raise the limit of processes (ulimit -u, or pids.max of the cgroup)"
+    )]
+    Threads(#[source] std::io::Error),
     /// Helpers cannot be supervised.
     #[error("helpers cannot be supervised: {0}")]
     Helpers(#[source] std::io::Error),
@@ -123,7 +130,8 @@ impl Server {
         // 1. The home: from here on it is ours, or somebody else is named.
         let home = Home::open(&config.home)?;
         // 2. What everybody uses. The index opens beside; nobody waits for it here.
-        let (services, background) = services(config, &home)?;
+        let dedicated = DedicatedRuntime::start(policy::DEDICATED_THREADS).map_err(StartError::Threads)?;
+        let (services, background) = services(config, &home, dedicated.tasks())?;
         let left_open = services.store.open_markers().await.map_err(StartError::Store)?;
         services.repair.schedule(left_open.len());
         // 3. The port and the control socket, then the word to other processes that they are open.
@@ -155,7 +163,8 @@ impl Server {
         start_repair(&services, left_open, &background);
         tracing::info!(address = address.map(tracing::field::display), home = %services.config().home.display(), "serving");
         let hurry = CancellationToken::new();
-        Ok(Self { services, web, home: Mutex::new(Some(home)), address, accept, background, hurry })
+        let home = Mutex::new(Some(home));
+        Ok(Self { services, web, home, address, accept, background, _dedicated: dedicated, hurry })
     }
 
     /// Where it listens; `None` when only the control socket of its home leads to it.
@@ -355,8 +364,8 @@ async fn serve<A: Accept>(listener: A, web: Arc<Web>, accept: CancellationToken)
     }
 }
 
-fn services(config: Config, home: &Home) -> Result<(Arc<App>, Background), StartError> {
-    let (clock, tasks) = (Clock, Tasks::new());
+fn services(config: Config, home: &Home, tasks: Tasks) -> Result<(Arc<App>, Background), StartError> {
+    let clock = Clock;
     let helpers = helpers(&config, home, clock, &tasks).map_err(StartError::Helpers)?;
     let layer = Arc::new(DiskLayer);
     let store = FileStore::open(home.paths(), layer, tasks.clone()).map_err(StartError::Store)?;

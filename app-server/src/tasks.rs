@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt;
+use tokio::runtime::{self, Handle, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::task::TaskTracker;
@@ -46,6 +47,62 @@ pub fn threads_at_once(count: usize) -> Result<(), (usize, io::Error)> {
     })
 }
 
+/// A runtime for tasks that may use a processor for long. Its threads are other ones than those that serve everybody, and
+/// on Linux they yield to these: their priority is lower. Dropping it leaves what still runs to the end of the process.
+#[derive(Debug)]
+pub struct DedicatedRuntime(Option<Runtime>);
+
+impl DedicatedRuntime {
+    /// Starts `workers` threads.
+    ///
+    /// # Errors
+    /// When the system refuses one.
+    pub fn start(workers: usize) -> io::Result<Self> {
+        let mut builder = runtime::Builder::new_multi_thread();
+        builder
+            .worker_threads(workers)
+            .thread_name("dedicated")
+            .on_thread_start(lower_priority())
+            .enable_all();
+        Ok(Self(Some(builder.build()?)))
+    }
+
+    /// A tracker without tasks, whose [`Tasks::spawn_dedicated`] starts tasks here.
+    #[must_use]
+    pub fn tasks(&self) -> Tasks {
+        Tasks { dedicated: self.0.as_ref().map(|runtime| runtime.handle().clone()), ..Tasks::new() }
+    }
+}
+
+impl Drop for DedicatedRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// What lowers the priority of the thread that calls it, below that of the caller of this function. Where the system refuses
+/// that, the thread works as the others do.
+#[cfg(target_os = "linux")]
+fn lower_priority() -> impl Fn() {
+    use rustix::process::{getpriority_process, setpriority_process};
+    // A thread begins with the priority of the one that starts it, which may have been lowered.
+    let own = getpriority_process(None).ok();
+    let lower = own.map(|own| own + policy::DEDICATED_NICE);
+    move || {
+        if let Some(lower) = lower {
+            setpriority_process(None, lower).ok();
+        }
+    }
+}
+
+/// Other systems have priorities of processes only.
+#[cfg(not(target_os = "linux"))]
+fn lower_priority() -> impl Fn() {
+    || {}
+}
+
 /// The bounded pools of threads that may block. One slow kind of work cannot starve another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pool {
@@ -65,8 +122,6 @@ pub enum Pool {
     Inputs,
     /// Looking around in the directories of threads.
     Context,
-    /// Making large answers.
-    Answers,
 }
 
 /// Starts tasks and waits for their end. Clones share one tracker.
@@ -82,7 +137,7 @@ pub struct Tasks {
     processes: Arc<Semaphore>,
     inputs: Arc<Semaphore>,
     context: Arc<Semaphore>,
-    answers: Arc<Semaphore>,
+    dedicated: Option<Handle>,
     #[cfg(test)]
     inline: Option<Arc<AtomicBool>>,
 }
@@ -108,7 +163,7 @@ impl Tasks {
             processes: Arc::new(Semaphore::new(policy::PROCESSES_THREADS)),
             inputs: Arc::new(Semaphore::new(policy::INPUT_THREADS)),
             context: Arc::new(Semaphore::new(policy::CONTEXT_THREADS)),
-            answers: Arc::new(Semaphore::new(policy::ANSWER_THREADS)),
+            dedicated: None,
             #[cfg(test)]
             inline: None,
         }
@@ -122,16 +177,35 @@ impl Tasks {
     }
 
     /// Starts a task. It runs to its end even when the handle is dropped; [`Tasks::finish`] waits for it.
-    #[expect(clippy::disallowed_methods, reason = "the one permitted caller")]
     pub fn spawn<F>(&self, name: impl Into<TaskName>, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let name = name.into();
+        self.spawn_on(&Handle::current(), name.into(), future)
+    }
+
+    /// Starts a task that may use a processor for long: on the dedicated runtime, or on the caller's where there is none.
+    pub fn spawn_dedicated<F>(&self, name: impl Into<TaskName>, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        match &self.dedicated {
+            Some(runtime) => self.spawn_on(runtime, name.into(), future),
+            None => self.spawn(name, future),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one permitted caller")]
+    fn spawn_on<F>(&self, runtime: &Handle, name: TaskName, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
         let span = tracing::debug_span!("task", %name);
         let witness = PanicWitness::new(name, &self.panics);
-        tokio::spawn(self.tracker.track_future(witness.around(future)).instrument(span))
+        runtime.spawn(self.tracker.track_future(witness.around(future)).instrument(span))
     }
 
     /// Runs work that blocks (files, the index) on a thread of `pool`, waiting for a free one.
@@ -157,7 +231,6 @@ impl Tasks {
             Pool::Processes => &self.processes,
             Pool::Inputs => &self.inputs,
             Pool::Context => &self.context,
-            Pool::Answers => &self.answers,
         };
         // The semaphore is never closed; were it, the work would merely run unbounded.
         let permit = Arc::clone(threads).acquire_owned().await.ok();
@@ -289,5 +362,50 @@ impl Drop for PanicWitness {
             self.panics.fetch_add(1, Ordering::Relaxed);
             tracing::error!(task = %self.name, "a task panicked");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn dedicated_tasks_that_never_yield_hold_up_no_other_task() {
+        let runtime = DedicatedRuntime::start(2).unwrap();
+        let tasks = runtime.tasks();
+        let busy: Vec<_> = (0..2)
+            .map(|_| {
+                let (end, ends) = mpsc::channel::<()>();
+                (end, tasks.spawn_dedicated("busy", async move { ends.recv().is_err() }))
+            })
+            .collect();
+        let here = thread::current().id();
+        assert_eq!(tasks.spawn("other", async { thread::current().id() }).await.unwrap(), here);
+        for (end, task) in busy {
+            drop(end);
+            assert!(task.await.unwrap());
+        }
+        assert_ne!(tasks.spawn_dedicated("free", async { thread::current().id() }).await.unwrap(), here);
+        tasks.finish().await;
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn dedicated_threads_have_a_lower_priority_also_where_they_block() {
+        let priority = || rustix::process::getpriority_process(None).unwrap();
+        let runtime = DedicatedRuntime::start(1).unwrap();
+        let tasks = runtime.tasks();
+        let (own, pools) = (priority(), tasks.clone());
+        let dedicated = async move {
+            let blocking = pools.blocking("look", Pool::Read, priority).await.unwrap();
+            (priority(), blocking)
+        };
+        let lower = (own + policy::DEDICATED_NICE).min(19);
+        assert_eq!(tasks.spawn_dedicated("look", dedicated).await.unwrap(), (lower, lower));
+        assert_eq!(priority(), own);
+        tasks.finish().await;
     }
 }

@@ -51,7 +51,7 @@ impl Connections {
         // From here on the connection is taken out of the map however this ends, also by a panic.
         let presence = Presence(Arc::clone(&session));
         let lane = store_lane(jobs, session.ended.clone(), outbox.clone());
-        let lane = services.tasks.spawn(format!("store-lane/{}", session.id().0), lane);
+        let lane = services.tasks.spawn_dedicated(format!("store-lane/{}", session.id().0), lane);
         talk(socket, (&session, &life), router, presence).await;
         if outbox.closed() == Some(CloseReason::SlowClient) {
             services.counters.slow_clients.add_one();

@@ -10,11 +10,6 @@ use skein_protocol::ids::{ConnectionId, RequestId};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Frame, Outbox};
-use crate::policy;
-use crate::tasks::{Pool, Tasks};
-
-#[cfg(test)]
-mod tests;
 
 /// Whom to answer, and under which id.
 #[derive(Debug)]
@@ -107,8 +102,8 @@ impl<R: Serialize> Reply<R> {
         self.hold(frame)
     }
 
-    /// Serialises the answer, or an error when it is above this many bytes.
-    fn prepare_within(
+    /// Serialises the answer, or an error when it is above this many bytes, to be sent later.
+    pub fn prepare_within(
         self,
         most_bytes: usize,
         response: &R,
@@ -116,27 +111,6 @@ impl<R: Serialize> Reply<R> {
     ) -> Answer {
         let answer = self.prepare(response);
         if answer.frame.len() > most_bytes { answer.replace_with(&too_large()) } else { answer }
-    }
-
-    /// Answers now when the answer is short. A large one is made on a thread of a pool: meanwhile the caller's thread serves others.
-    /// Above `most_bytes` it is an error.
-    pub async fn send_within(
-        self,
-        tasks: &Tasks,
-        most_bytes: usize,
-        response: R,
-        too_large: impl FnOnce() -> WireError + Send + 'static,
-    ) where
-        R: Send + 'static,
-    {
-        let short = policy::ANSWER_AT_ONCE.min(most_bytes);
-        let frame = self.address.as_ref().and_then(|to| envelope::short_response(&to.id, &response, short));
-        if let Some(frame) = frame {
-            return self.hold(frame.into()).send();
-        }
-        let large = move || self.prepare_within(most_bytes, &response, too_large).send();
-        // A panic is logged, and the reply that it drops answers with an error.
-        tasks.blocking("large answer", Pool::Answers, large).await.ok();
     }
 
     /// Serialises an error, to be sent later.

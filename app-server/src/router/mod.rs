@@ -125,12 +125,12 @@ impl Router {
                 Err(error) => return reply.err(&error),
             };
             let tasks = session.app.tasks.clone();
-            let (answer, pools) = (handler(Arc::clone(session), params), tasks.clone());
+            let answer = handler(Arc::clone(session), params);
             let job = async move {
                 match answer.await {
                     Ok(response) => {
                         let too_large = move || errors::page_too_large(M::INFO.wire, &about, most);
-                        reply.send_within(&pools, most, response, too_large).await;
+                        reply.prepare_within(most, &response, too_large).send();
                     }
                     Err(error) => reply.err(&about.explain(error)),
                 }

@@ -211,6 +211,7 @@ pub fn one_starter() -> Wall {
                 "JoinSet",
                 "thread::spawn",
                 "thread::Builder",
+                "Handle::current",
             ];
             outside_tests(source, source.lines_naming(&starters))
         },

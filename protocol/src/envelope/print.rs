@@ -1,10 +1,8 @@
 //! From a message to text.
 
-use std::borrow::Cow;
-use std::io;
-
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 use crate::{
     error::WireError,
@@ -51,36 +49,6 @@ struct Word<'a, T: ?Sized> {
 #[must_use]
 pub fn response<T: Serialize>(id: &RequestId, result: &T) -> String {
     print(Some(id), &Answer { id, result })
-}
-
-/// The answer to the request `id`; `None` as soon as it has more than `most` bytes.
-#[must_use]
-pub fn short_response<T: Serialize>(id: &RequestId, result: &T, most: usize) -> Option<String> {
-    let mut short = Short { text: Vec::new(), most };
-    match serde_json::to_writer(&mut short, &Answer { id, result }) {
-        Ok(()) => String::from_utf8(short.text).ok(),
-        Err(_) => None,
-    }
-}
-
-/// A text that takes so many bytes and no more.
-struct Short {
-    text: Vec<u8>,
-    most: usize,
-}
-
-impl io::Write for Short {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.text.len() + bytes.len() > self.most {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        self.text.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// The refusal of the request `id`, or of a message whose id was not readable. At most [`ERROR_REPLY_LIMIT`] bytes:
