@@ -1,13 +1,21 @@
-"""Holds that one connection, or one thread, at its worst costs another client little.
+"""Measures what one connection, or one thread, at its worst costs another client.
 
 For each kind of neighbour there is a server of its own. A client that behaves goes through the same requests again and again: the
-first page of the list, a read of a small thread, a turn of two words, the status; after each it rests for 3 ms. A round is two
-spans of `--seconds`: without the neighbour, and then beside it. So the noise of the machine falls on both. A span has a p50 and a
-p99 over all its requests. The figures of a kind are the medians of these over its rounds, and the ratio is that of the two medians
-of p99. A ratio above 2 fails. What the p99 of each kind of request came to is in `--json`.
+first page of the list, a read of a small thread, a turn of two words, the status. After each request it rests for 3 ms. A round has
+three spans of `--seconds`, so that the noise of the machine falls on all of them:
 
-The neighbour is another process with the lowest priority, which writes frames that it has made before and looks into no answer. It
-costs the machine as little as it can, and the server what it likes: what is measured is what the server does for it."""
+alone    nobody else is there.
+busy     two processes without a connection keep as many processors busy as the server and the neighbour do: one with the usual
+         priority, as a thread of the server has, and one with the lowest, as the neighbour has.
+beside   the neighbour is there.
+
+A span has a p50 and a p99 over all its requests. The figures of a kind are the medians of these over its rounds. A p99 beside the
+neighbour of more than twice the p99 of the busy span fails. On a machine with processors to spare the busy span is as fast as the
+one alone. With two processors it is several times as slow: each wait for a processor can take a tick of the kernel's scheduler,
+whoever keeps the processor busy. The `--json` output has the figures of each kind of request.
+
+The neighbour is another process with the lowest priority. It writes frames that it has made before and looks into no answer, so
+that it costs the machine little, and the figures are about the work that the server does for it."""
 
 import argparse, asyncio, contextlib, json, os, socket, statistics, struct, subprocess, sys, tempfile, threading, time
 
@@ -217,16 +225,31 @@ NEIGHBOURS = {
 }
 
 
-def neighbour(kind, port, at):
+def yield_to_all():
+    """Gives the processor to any other process at once. With the lowest `nice` alone, this one would keep it for a whole slice."""
     os.nice(19)
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def neighbour(kind, port, at):
+    yield_to_all()
     for number, _ in enumerate(NEIGHBOURS[kind](int(port), json.loads(at))):
         if number == 0:
             print("begun", flush=True)
 
 
+def busy(priority):
+    """Keeps one processor busy."""
+    if priority == "lowest":
+        yield_to_all()
+    print("begun", flush=True)
+    while True:
+        pass
+
+
 def flooding_helper():
     """An MCP server that says more than anybody wants to know, 256 KiB at a time with a pause of 1 ms."""
-    os.nice(19)
+    yield_to_all()
     noise = json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "x" * 100}}) + "\n"
     noise, errors = (noise * (1 + (256 << 10) // len(noise))).encode(), b"y" * 999 + b"\n"
 
@@ -296,8 +319,11 @@ def judged(kind, binary, rounds):
         return [statistics.median(percentile(latencies(span), part) for span in column) for column in zip(*rounds)]
 
     def figures(latencies):
-        (p50, beside50), (p99, beside99) = medians(latencies, 0.5), medians(latencies, 0.99)
-        return {"p50": p50, "p99": p99, "p50Beside": beside50, "p99Beside": beside99, "ratio": beside99 / p99}
+        (p50, busy50, beside50), (p99, busy99, beside99) = medians(latencies, 0.5), medians(latencies, 0.99)
+        return {
+            "p50": p50, "p99": p99, "p50Busy": busy50, "p99Busy": busy99, "p50Beside": beside50, "p99Beside": beside99,
+            "ratioToAlone": beside99 / p99, "ratio": beside99 / busy99,
+        }  # fmt: skip
 
     every = lambda span: [latency for latencies in span.values() for latency in latencies]
     each = {name: figures(lambda span, name=name: span[name]) for name in rounds[0][0]}
@@ -319,10 +345,9 @@ async def prepare(server):
 
 
 @contextlib.contextmanager
-def beside(kind, server, at):
-    """The neighbour, from its first deed to its end."""
-    port = server.url.rsplit(":", 1)[1]
-    process = subprocess.Popen([sys.executable, __file__, "--neighbour", kind, port, json.dumps(at)], stdout=subprocess.PIPE, text=True)
+def beside(kind, *arguments):
+    """Another process of this script, from its first deed to its end."""
+    process = subprocess.Popen([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True)
     try:
         if process.stdout.readline() != "begun\n":
             sys.exit(f"{kind}: the neighbour did not begin")
@@ -347,9 +372,11 @@ async def measure(binary, kind, given):
             await behaved.span(1)
             for _ in range(given.rounds):
                 await behaved.alone()
-                quiet = await behaved.span(given.seconds)
-                with beside(kind, server, at):
-                    rounds.append((quiet, await behaved.span(given.seconds)))
+                alone = await behaved.span(given.seconds)
+                with beside("busy", "--busy", "usual"), beside("busy", "--busy", "lowest"):
+                    busied = await behaved.span(given.seconds)
+                with beside(kind, "--neighbour", kind, server.url.rsplit(":", 1)[1], json.dumps(at)):
+                    rounds.append((alone, busied, await behaved.span(given.seconds)))
             return judged(kind, binary, rounds)
         finally:
             server.end()
@@ -367,7 +394,9 @@ async def main():
     if unknown := set(kinds) - set(NEIGHBOURS):
         parser.error(f"no such kind: {', '.join(sorted(unknown))}; there are {', '.join(NEIGHBOURS)}")
     if not given.json:
-        print(f"{'':12} {'without':>16} {'beside':>16}\n{'neighbour':12} {'p50 ms':>7} {'p99 ms':>8} {'p50 ms':>7} {'p99 ms':>8} {'ratio':>6}  binary (medians of {given.rounds} rounds)")
+        columns = f"{'p50 ms':>7} {'p99 ms':>8} " * 3
+        print(f"{'':12} {'alone':>16} {'busy':>16} {'beside':>16} {'beside/alone':>13} {'beside/busy':>12}")
+        print(f"{'neighbour':12} {columns}{'p99':>13} {'p99':>12}  binary (medians of {given.rounds} rounds)")
     beyond = []
     for kind in kinds:
         for binary in given.binaries:
@@ -377,15 +406,18 @@ async def main():
             if given.json:
                 print(json.dumps(found), flush=True)
             else:
-                print(f"{kind:12} {found['p50']:7.2f} {found['p99']:8.2f} {found['p50Beside']:7.2f} {found['p99Beside']:8.2f} {found['ratio']:6.2f}  {binary}", flush=True)
+                spans = " ".join(f"{found[f'p50{span}']:7.2f} {found[f'p99{span}']:8.2f}" for span in ("", "Busy", "Beside"))
+                print(f"{kind:12} {spans} {found['ratioToAlone']:13.2f} {found['ratio']:12.2f}  {binary}", flush=True)
     if beyond:
-        sys.exit(f"p99 is more than {BOUND:g} times what it is without: {', '.join(dict.fromkeys(beyond))}")
+        sys.exit(f"p99 beside a neighbour is more than {BOUND:g} times that beside busy processors: {', '.join(dict.fromkeys(beyond))}")
 
 
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["--neighbour", kind, port, at]:
             neighbour(kind, port, at)
+        case ["--busy", priority]:
+            busy(priority)
         case ["--helper"]:
             flooding_helper()
         case _:
