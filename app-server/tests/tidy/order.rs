@@ -1,10 +1,9 @@
 //! The order of the rooms in app-server/: a room imports only rooms below it.
 
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
 
 use crate::lex::is_name;
-use crate::source::{Source, imports, workspace};
+use crate::source::{Source, imports};
 use crate::walls::{Wall, examples};
 
 /// The rooms from the top to the bottom, one floor a line. Rooms of one floor do not import each other.
@@ -52,21 +51,11 @@ const PARTS: [&[&str]; 3] = [&["home", "rollout", "history", "index"], &["helper
 /// Rooms of tests.
 const TESTS: [&str; 1] = ["fuzz"];
 
-/// Imports that break the order: a file of app-server/src, and a room that is not below it. There are none; none is added.
-const EXCEPTIONS: &[(&str, &str)] = &[];
-
-static WHY: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "a room of app-server/ imports only rooms below it, in the order of app-server/tests/tidy/order.rs, and the \
-         store, the helpers and the providers do not import each other: what two rooms need belongs to the lower \
-         one, or into a room below both. Today's exceptions: {}",
-        EXCEPTIONS.len()
-    )
-});
-
 pub fn rooms_below() -> Wall {
     Wall {
-        why: &WHY,
+        why: "a room of app-server/ imports only rooms below it, in the order of app-server/tests/tidy/order.rs, and the \
+              store, the helpers and the providers do not import each other: what two rooms need belongs to the lower \
+              one, or into a room below both",
         bad: examples(&[
             ("app-server/src/thread/a.rs", "use crate::server::Server;"),
             ("app-server/src/turn/mod.rs", "use crate::{policy, thread::command::Command};"),
@@ -91,20 +80,8 @@ pub fn rooms_below() -> Wall {
             ("app-server/src/cli/a.rs", "use crate::out; use super::out;"),
             ("app-server/tests/cli.rs", "use skein_app_server::config;"),
         ]),
-        check: |source| {
-            let allowed = |room: &str| EXCEPTIONS.contains(&(in_src(source), room));
-            upward(source).into_iter().filter(|(_, room)| !allowed(room)).map(|(line, _)| line).collect()
-        },
+        check: |source| upward(source).into_iter().map(|(line, _)| line).collect(),
     }
-}
-
-/// Exceptions that no import needs any more.
-pub fn needless_exceptions() -> Vec<(&'static str, &'static str)> {
-    let needed: BTreeSet<(&str, String)> = workspace()
-        .iter()
-        .flat_map(|source| upward(source).into_iter().map(|(_, room)| (in_src(source), room)))
-        .collect();
-    EXCEPTIONS.iter().copied().filter(|(file, room)| !needed.contains(&(*file, (*room).to_owned()))).collect()
 }
 
 /// The path inside app-server/src; empty for any other file.
