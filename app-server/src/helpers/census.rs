@@ -7,8 +7,8 @@ use nix::unistd::Pid;
 use skein_protocol::extension::HelperProcess;
 use tokio::sync::watch;
 
-use super::Life;
 use super::input::WeakInput;
+use super::report::Life;
 use super::ring::Ring;
 use crate::policy;
 use crate::system;

@@ -22,7 +22,7 @@ use super::control::{Order, Report, Step};
 use super::counters::Counted;
 use super::limits::{HelperLimits, Limit};
 use super::orphans::Orphans;
-use super::process::{ExitReport, Life};
+use super::report::{ExitReport, Life};
 use super::{Containment, HelperSpec, ProcessError, ProcessHost, Stage};
 use crate::policy;
 

@@ -9,7 +9,6 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use nix::unistd::Pid;
 use skein_protocol::extension::ContainmentRung;
@@ -26,9 +25,10 @@ use super::control::{self, Plan};
 use super::input::{self, Input, InputEnd};
 use super::keeper::{GuardHandle, Keeper, Kept};
 use super::mark::Mark;
+use super::report::{ExitReport, Life};
 use super::ring::Ring;
 use super::{
-    Containment, HelperLimits, HelperSpec, ProcessError, ProcessHost, Stage, StdioSpec, environment, limits,
+    Containment, HelperLimits, HelperSpec, ProcessError, ProcessHost, StdioSpec, environment, limits,
 };
 use crate::descriptors;
 use crate::policy;
@@ -54,39 +54,6 @@ pub struct Pipes {
     pub stdin: Input,
     /// What the helper prints.
     pub stdout: pipe::Receiver,
-}
-
-/// How far a helper's processes are. Members are only ever filled in.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Life {
-    /// The pid of the helper itself, once its program runs.
-    pub pid: Option<i32>,
-    /// Why the helper itself does not run, or not any more; descendants may be left.
-    pub ended: Option<String>,
-    /// It does not run because its program is not there or may not be run: another try would end the same.
-    pub lasting: bool,
-    /// No process is left.
-    pub over: Option<ExitReport>,
-}
-
-/// How a helper ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExitReport {
-    /// The helper's name.
-    pub name: String,
-    /// Processes that could not be ended in time. 0 unless the kernel holds them.
-    pub survivors: usize,
-    /// The hardest stage that was needed; `None` when it had ended before it was asked to.
-    pub stage: Option<Stage>,
-    /// From being asked to end until the last process was gone.
-    pub took: Duration,
-}
-
-impl ExitReport {
-    /// Of a helper that never had a process.
-    pub(super) fn nothing(name: &str) -> Self {
-        Self { name: name.to_owned(), survivors: 0, stage: None, took: Duration::ZERO }
-    }
 }
 
 impl HelperProcess {
