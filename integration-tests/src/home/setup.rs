@@ -39,7 +39,7 @@ impl Default for Setup {
         let mark = Uuid::now_v7().simple().to_string();
         // A client of a test reads only when the test asks it to, which may be minutes apart on a slow machine.
         let mut settings = Table::new();
-        put(&mut settings, "connections.dead_after", "1h".into());
+        put(&mut settings, "connections.dead_after", "60min".into());
         Self {
             settings,
             env: BTreeMap::new(),
