@@ -1,4 +1,4 @@
-//! What the server, the router and the handlers may use: what the owners of threads have, and what stands above threads.
+//! The parts for the server, the router and the handlers: the context of threads, and the parts above threads.
 
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -39,7 +39,7 @@ impl ServedAt {
 
 /// The running server's parts. Made once, by `server.rs`; those of the context are read as its own.
 pub struct App {
-    /// What threads need.
+    /// The parts that threads need.
     pub context: Arc<Context>,
     /// Looks for texts in threads.
     pub search: Arc<ThreadSearch>,

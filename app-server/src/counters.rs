@@ -31,7 +31,7 @@ impl Counter {
     }
 }
 
-/// What is counted over the server's life.
+/// The counters of the server since its start.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Turns that began.

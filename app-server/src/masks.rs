@@ -1,5 +1,4 @@
-//! What may be shown of arguments and addresses that users write, although some hold secrets, and of what others say who
-//! know our secrets.
+//! Masks secrets in the arguments and addresses that users write, and in texts of others who know these secrets.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -82,7 +82,7 @@ impl Drop for DedicatedRuntime {
     }
 }
 
-/// What lowers the priority of the thread that calls it, below that of the caller of this function. Where the system refuses
+/// Returns a function that lowers the priority of its thread below the priority of the caller here. If the system refuses
 /// that, the thread works as the others do.
 #[cfg(target_os = "linux")]
 fn lower_priority() -> impl Fn() {

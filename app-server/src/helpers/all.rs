@@ -22,7 +22,7 @@ use super::{HelperSet, lookup};
 pub struct Helpers {
     host: Arc<ProcessHost>,
     pub(super) pool: Arc<Pool>,
-    /// What is looked up at helpers without a thread.
+    /// Lookups at helpers that belong to no thread.
     lookups: Lookups,
 }
 
@@ -37,7 +37,7 @@ impl Helpers {
         Ok(Arc::new(Self { host, pool, lookups: Lookups::default() }))
     }
 
-    /// What makes and ends their processes.
+    /// The host that starts and stops their processes.
     #[must_use]
     pub fn host(&self) -> &Arc<ProcessHost> {
         &self.host
@@ -63,7 +63,7 @@ impl Helpers {
         lookup::for_an_answer(&self.pool, specs, cwd)
     }
 
-    /// What these helpers offer, each as it is after its start, however that went. Waits for a start as long as its startup
+    /// The tools and resources of these helpers, each after its start, even a failed one. Waits for a start as long as its startup
     /// timeout says, and never longer than [`crate::policy::HELPER_STARTUP_TIMEOUT`]; not at all once the server stops.
     pub async fn offered(&self, specs: Vec<HelperSpec>, cwd: &Path) -> Arc<[McpServerStatus]> {
         self.lookups.offered(&self.pool, specs, cwd).await

@@ -23,7 +23,7 @@ use crate::system;
 
 /// The first argument that makes the skein program a guard.
 pub const COMMAND: &str = "__guard";
-/// What the kernel and `ps -o comm` call a guard, however the program was found.
+/// The name of a guard for the kernel and `ps -o comm`, wherever its program lies.
 pub const NAME: &std::ffi::CStr = c"skein-guard";
 
 /// What a guard is to start, and how it ends it.

@@ -9,7 +9,7 @@ use crate::home::HomePaths;
 use crate::rollout::Shelf;
 use crate::rollout::record::ReadMark;
 
-/// What a list shows of one thread.
+/// One row of a list of threads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadRow {

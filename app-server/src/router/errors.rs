@@ -26,7 +26,7 @@ pub fn too_many_requests(most: usize, retry_after: Duration) -> WireError {
     WireError::overloaded("requestsInFlight", text, retry_after)
 }
 
-/// What a request names and an error repeats.
+/// The names in a request that an error about it repeats.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct About {

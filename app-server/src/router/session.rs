@@ -1,4 +1,4 @@
-//! What the requests of one client share, from the start of its connection to the end.
+//! The state that one client's requests share, from the start of its connection to the end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};

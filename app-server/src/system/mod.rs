@@ -49,7 +49,7 @@ impl GuardProgram {
         own_program()
     }
 
-    /// What execve(2) is given.
+    /// The arguments of execve(2).
     #[must_use]
     pub fn path(&self) -> PathBuf {
         match self {

@@ -1,4 +1,4 @@
-//! What the owners of threads and those who ask them may use. Nothing in here stands above threads.
+//! The parts of the server that owners of threads, and the rooms that ask them, may use. None of these parts stands above threads.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub struct Approved {
 /// Writes an approval into the settings and has all loaded threads take it. The error says why the approval does not last.
 pub type KeepApproval = fn(Arc<Context>, Approved) -> BoxFuture<'static, Result<(), String>>;
 
-/// What threads need of the running server.
+/// The parts of the running server that threads need.
 pub struct Context {
     /// The settings, which can change: [`Context::config`].
     pub settings: Arc<Settings>,
@@ -49,7 +49,7 @@ pub struct Context {
     pub tasks: Tasks,
     /// Which threads are loaded.
     pub registry: Registry,
-    /// Who listens to them.
+    /// The subscribers of threads.
     pub subscribers: Subscribers,
     /// Their histories.
     pub store: Arc<dyn RolloutStore>,
@@ -73,7 +73,7 @@ pub struct Context {
     pub pressure: Pressure,
     /// Has free memory given back.
     pub freed: Arc<Freed>,
-    /// What is counted.
+    /// The counters.
     pub counters: Counters,
     /// The models.
     pub providers: Providers,
@@ -94,7 +94,7 @@ impl Context {
         self.settings.now()
     }
 
-    /// What is found in a thread's directory, if that answers soon, and models are to read it.
+    /// The files and facts of a thread's directory for models. `None` if the directory answers late, or models are not to read it.
     pub async fn look_around(&self, cwd: &str, own: &ContextOverride) -> Option<Arc<Surroundings>> {
         let docs = self.config().docs(own);
         if docs.most == 0 || cwd.is_empty() {

@@ -351,7 +351,7 @@ impl ThreadError {
     }
 }
 
-/// What to do after an error whose sentence is the peer's.
+/// The remedy for an error whose sentence is the peer's.
 fn hint(reason: &str) -> Option<&'static str> {
     match reason {
         THREAD_NOT_FOUND => Some("it is neither on disk nor loaded"),

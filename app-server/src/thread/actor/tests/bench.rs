@@ -179,7 +179,7 @@ impl Bench {
         Self { services, search, repair, disk, layer, model, listener, soon, home, last_connection, closed }
     }
 
-    /// What a connection of this server has.
+    /// The app for a connection to this server.
     pub fn app(&self) -> Arc<App> {
         let clock = self.services.clock;
         Arc::new(App {
