@@ -113,7 +113,8 @@ class Place:
         file.write_text(json.dumps({"model_list": models, "litellm_settings": settings, "router_settings": routes, "general_settings": {"master_key": KEY}}))
         log = (self.work / "litellm.log").open("w")
         environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "127.0.0.1", "HF_HUB_OFFLINE": "1"}
-        command = [self.given.litellm, "--config", file, "--host", "127.0.0.1", "--port", str(self.proxy)]
+        # Two workers, which uvicorn starts anew when they die: LiteLLM under Python 3.11 ends with a segmentation fault now and then.
+        command = [self.given.litellm, "--config", file, "--host", "127.0.0.1", "--port", str(self.proxy), "--num_workers", "2"]
         process = self.programs.start("LiteLLM's proxy", command, stdout=log, stderr=log, env=environment, cwd=self.work)
         self.programs.wait_for("LiteLLM's proxy", process, lambda: get(f"http://127.0.0.1:{self.proxy}/health/liveliness"))
 
