@@ -5,10 +5,10 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use skein_base::clock::WallMs;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::clock::WallMs;
 use crate::home::STDIO;
 use crate::repair::Repair;
 use crate::search::ThreadSearch;

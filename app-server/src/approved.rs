@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use skein_base::tasks::Pool;
 
 use crate::config::edit::{Access, NotWritten, SettingsFile};
 use crate::config::{Config, Origin};
 use crate::reload::{self, Refused};
-use crate::tasks::Pool;
 use crate::thread::{Approved, Context};
 
 /// Why an approval does not last.

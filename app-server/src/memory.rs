@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
+use skein_base::tasks::{Pool, Tasks};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::policy;
-use crate::tasks::{Pool, Tasks};
 
 /// Tells that much may have been freed. Level-triggered: many calls are one.
 #[derive(Debug, Default)]
@@ -88,7 +88,7 @@ pub fn give_back() {}
 /// The server's resident memory, bytes; 0 where the system does not tell.
 #[must_use]
 pub fn resident() -> u64 {
-    crate::system::resident(nix::unistd::Pid::this()).unwrap_or_default()
+    skein_base::system::resident(nix::unistd::Pid::this()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -11,27 +11,12 @@ mod models;
 pub use helpers::*;
 pub use models::*;
 
-/// Threads that may read rollouts at once. Origin: guess; reads are short.
-pub const READ_THREADS: usize = 16;
 /// Reads of one thread's rollout that may run at once. Origin: a file that hangs holds so many threads, and those of its load,
-/// of [`READ_THREADS`]; a client shows one page at a time.
+/// of [`READ_THREADS`](skein_base::policy::READ_THREADS); a client shows one page at a time.
 pub const READS_OF_ONE: usize = 2;
-/// Threads that may append and sync at once. Origin: syncs of different files run in parallel on the disk; 64
-/// writers were the best of those measured for design section 6.
-pub const SYNC_THREADS: usize = 64;
-/// Threads that may wait for the index at once. Origin: guess; sled serialises its flushes.
-pub const INDEX_THREADS: usize = 4;
-/// Threads that may look through rollouts for a text at once. Origin: guess; a search takes a whole core, so few of them leave
-/// cores to others.
-pub const SEARCH_THREADS: usize = 2;
 /// Threads that run the requests to the disk: what they read, fold and print. Origin: a connection uses one of them at a time, and
 /// two leave one to others.
 pub const DEDICATED_THREADS: usize = 2;
-/// How much lower the priority of these threads is, in steps of `nice(2)`. Origin: measured with `scripts/fairness`; they get a third of
-/// what a thread that serves everybody gets where both want the same core.
-pub const DEDICATED_NICE: i32 = 5;
-/// Threads that make the text index at once: it writes one file.
-pub const TEXTS_THREADS: usize = 1;
 
 /// Bytes of log lines that wait for stderr; as many again are being written. Lines above that are dropped and counted. Origin:
 /// guess; some 8,000 lines, far more than a terminal or a pipe is behind.
@@ -69,14 +54,6 @@ pub const UNLOAD_LIMIT: Duration = Duration::from_secs(5);
 /// Between two looks at the server's memory, while it has a limit. Origin: guess; the kernel's file is read in
 /// microseconds.
 pub const MEMORY_LOOK: Duration = Duration::from_secs(1);
-/// Descriptors that are kept for files: connections and helpers get none of them. Origin: every pool that reads or writes may need one.
-pub const DESCRIPTORS_RESERVE: u64 = 16;
-/// Descriptors that are left when files of idle threads are closed and idle threads go; of a small limit a quarter, and never fewer than a
-/// helper needs beside the reserve. Origin: guess; a
-/// thread with a few helpers takes some twenty.
-pub const DESCRIPTORS_LOW: u64 = 64;
-/// Descriptors that a helper takes while it starts; 5 of them stay. Origin: counted: 6 of pipes, 2 of a pair of sockets, 4 of the start.
-pub const HELPER_DESCRIPTORS: u64 = 12;
 /// Descriptors that a server may have at least. Origin: counted: 15 are open when it accepts; the reserve for files, a helper that starts, and
 /// connections for as many again.
 pub const DESCRIPTORS_NEEDED: u64 = 64;
@@ -92,8 +69,6 @@ pub const MEMORY_KEPT: Duration = Duration::from_secs(5);
 /// Bytes of a buffer that goes back to the system as soon as it is freed. Origin: glibc's first value, which it raises up to 32 MiB as it goes;
 /// measured by `scripts/bench-memory`.
 pub const LARGE_BUFFER: i32 = 128 << 10;
-/// Descriptors that the server asks the system for, at most. Origin: guess; some 200,000 helpers.
-pub const DESCRIPTORS: u64 = 1 << 20;
 /// Room is made until memory is below this part of its limit, in percent. Origin: guess; far enough that it is not needed
 /// again at once.
 pub const MEMORY_RELIEF_PERCENT: u64 = 90;
@@ -352,7 +327,7 @@ pub const SECRETS_BYTES: usize = 16 * 1024 * 1024;
 /// How often clients hear how far the repair is, at most, besides its beginning and end. Origin: guess; a person sees it move.
 pub const REPAIR_TELL: Duration = Duration::from_secs(1);
 /// Rollouts that are read at once to make the index. Origin: half of the threads that read; the other half is for clients.
-pub const REBUILD_READS: usize = READ_THREADS / 2;
+pub const REBUILD_READS: usize = skein_base::policy::READ_THREADS / 2;
 /// Rows that are set in one go at most. Origin: a row takes some 0.1 ms, so a go takes a hundredth of the time that a list
 /// waits.
 pub const REBUILD_STEP: usize = 64;
@@ -367,7 +342,7 @@ pub const INDEX_RETRY: Duration = Duration::from_secs(30);
 /// have 24 at the most.
 pub const GLANCE: usize = 64;
 /// Searches that are under way at once; others wait. Origin: as many as have a thread to look with.
-pub const SEARCHES: usize = SEARCH_THREADS;
+pub const SEARCHES: usize = skein_base::policy::SEARCH_THREADS;
 /// How long a page of a search takes before it is answered with what was found. One thread is looked at in any case,
 /// however large it is. Origin: guess; a person who types sees the first hits within that time.
 pub const SEARCH_PAGE_TIME: Duration = Duration::from_millis(500);
@@ -478,9 +453,6 @@ pub const BACKUP_LOOK: usize = 64 << 10;
 pub const BACKUP_LINE: u64 = 4096;
 /// Characters of a strange name in a backup that are shown. Origin: as long as a name in a tar header may be.
 pub const BACKUP_NAME_SHOWN: usize = 100;
-/// Upper bounds of the buckets in which durations are counted, in milliseconds. Origin: an unload without helpers takes a few,
-/// a stubborn helper 500 for each stage of its end, zero is promised within 1500, and a rollout is given up after 5000.
-pub const DURATION_BUCKETS_MS: [u64; 11] = [1, 5, 10, 25, 50, 100, 250, 500, 1000, 1500, 5000];
 /// How long the doctor waits for a helper that only says its version. Origin: guess; it takes milliseconds.
 pub const DOCTOR_PATIENCE: Duration = Duration::from_secs(10);
 /// Descriptors below which the doctor warns. Origin: what most systems give a program, enough for some 100 helpers beside

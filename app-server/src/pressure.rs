@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
+use skein_base::descriptors;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Limits;
-use crate::descriptors;
 use crate::memory;
 use crate::policy;
 use crate::thread::Context;

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::Clock;
+use skein_base::clock::Clock;
+use skein_base::tasks::Tasks;
+
 use crate::home::{Home, HomeError, existing};
 use crate::index::Indexing;
 use crate::index::rebuild::RebuildError;
@@ -13,7 +15,6 @@ use crate::index::sled;
 use crate::rollout::RolloutStore;
 use crate::rollout::file::FileStore;
 use crate::rollout::file::layer::DiskLayer;
-use crate::tasks::Tasks;
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,16 +4,15 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use skein_base::tasks::Pool;
 use skein_protocol::error::WireError;
 use skein_protocol::event::ConfigWarningNotification;
 use skein_protocol::notifications::ConfigWarning;
 use skein_protocol::table::Scope;
-
 use tokio::sync::oneshot;
 
 use crate::config::{self, Config, ConfigErrors};
 use crate::models;
-use crate::tasks::Pool;
 use crate::thread::Context;
 use crate::thread::command::Command;
 use crate::thread::outgoing::Notice;

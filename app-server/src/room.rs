@@ -3,8 +3,9 @@
 use std::io;
 
 use rustix::process::{Resource, getrlimit};
+use skein_base::tasks;
 
-use crate::{policy, tasks};
+use crate::policy;
 
 /// The resource that is too scarce for a server.
 #[derive(Debug, thiserror::Error)]

@@ -10,15 +10,16 @@ use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
+use queue::LogQueue;
+use skein_base::clock::{Clock, WallMs};
+use skein_base::tasks;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::SubscriberBuilder;
 use tracing_subscriber::fmt::format::{DefaultFields, Format, Full, Writer};
 use tracing_subscriber::fmt::time::FormatTime;
 
-use crate::clock::{Clock, WallMs};
-use crate::{policy, tasks};
-use queue::LogQueue;
+use crate::policy;
 
 /// The variable with the filter, such as `debug` or `skein_app_server::thread=trace,warn`.
 pub const FILTER: &str = "SKEIN_LOG";

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use skein_base::clock::{Clock, WallMs};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{Clock, WallMs};
 use crate::config::Settings;
 use crate::policy;
 use crate::rollout::RolloutStore;

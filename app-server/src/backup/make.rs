@@ -17,6 +17,8 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use skein_base::clock::Clock;
+use skein_base::files::{no_surprises, only_regular};
 use skein_protocol::ids::ThreadId;
 use tar::{Builder, EntryType, Header};
 
@@ -24,8 +26,6 @@ use super::{
     BackupError, CONFIG, FIRST, Head, Kept, MANIFEST, Name, Progress, SHELVES, VERSION, VERSION_WITH_SECRETS,
     hex, rollout, secrets,
 };
-use crate::clock::Clock;
-use crate::files::{no_surprises, only_regular};
 use crate::home::{self, FILE_MODE, HomePaths, durable, existing};
 use crate::policy;
 use crate::rollout::file::layer::{DiskLayer, FileLayer, LayerFile, Open};

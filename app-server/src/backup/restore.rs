@@ -14,21 +14,20 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::{StreamExt, stream};
+use skein_base::clock::Clock;
+use skein_base::files::no_surprises;
+use skein_base::tasks::Tasks;
 use skein_protocol::ids::{Epoch, ThreadId};
 use uuid::Uuid;
 
 use super::check::{Checked, Passing, walk};
 use super::{BLOBS, BackupError, CONFIG, Progress, SHELVES, rollout};
-use crate::clock::Clock;
-use crate::files::no_surprises;
 use crate::home::{self, FILE_MODE, Home, HomePaths, Term, durable, folders};
-use crate::policy;
 use crate::rollout::epoch::Tail;
 use crate::rollout::file::FileStore;
 use crate::rollout::file::layer::{DiskLayer, FileLayer};
 use crate::rollout::record::{Record, RecordBody, ThreadOpened};
 use crate::rollout::{AppendError, Keep, Lease, ReadError, RolloutStore};
-use crate::tasks::Tasks;
 
 /// The sub-command, as others read who has the home.
 pub const DOING: &str = home::RESTORE;
@@ -198,7 +197,7 @@ async fn begin_anew(
                 Ok::<_, BackupError>(term)
             }
         })
-        .buffer_unordered(policy::READ_THREADS);
+        .buffer_unordered(skein_base::policy::READ_THREADS);
     let (mut highest, mut done) = (Term(0), 0);
     while let Some(term) = opened.next().await {
         highest = highest.max(term?);

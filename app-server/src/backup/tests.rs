@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
+use skein_base::tasks::Tasks;
 use skein_protocol::ids::{Epoch, EventSeq};
 use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
@@ -24,7 +25,6 @@ use crate::rollout::file::FileStore;
 use crate::rollout::file::layer::{DiskLayer, LayerFile};
 use crate::rollout::record::{Record, RecordBody, ThreadClosed, ThreadNamed, ThreadOpened};
 use crate::rollout::{Keep, Lease, RolloutStore, Shelf};
-use crate::tasks::Tasks;
 
 const BOOT: Uuid = Uuid::from_u128(7);
 const TERM: Term = Term(40);
@@ -47,7 +47,7 @@ async fn write(store: &FileStore, thread: ThreadId, name: &str) {
         RecordBody::ThreadNamed(Box::new(ThreadNamed { name: Some(name.to_owned()) })),
         RecordBody::ThreadClosed(Box::new(ThreadClosed {})),
     ];
-    let at = crate::clock::Clock.wall();
+    let at = skein_base::clock::Clock.wall();
     let records =
         (head.0 + 1..).zip(bodies).map(|(seq, body)| Record { seq: EventSeq(seq), at, body }).collect();
     store.append(Lease { thread, term: TERM }, head, records, Keep::Process).await.unwrap();

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use skein_app_server::clock::Clock;
 use skein_app_server::config::{ClientSettings, Config};
 use skein_app_server::home::{HomeError, SERVE, STDIO};
 use skein_app_server::telemetry::{self, Stderr};
 use skein_app_server::{Server, StartError, policy};
+use skein_base::clock::Clock;
 use tokio::net::UnixStream;
 use tokio::runtime;
 

@@ -14,10 +14,12 @@ use anyhow::Context;
 use bytes::BytesMut;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use lines::{Line, Lines};
 use memchr::memmem;
-use skein_app_server::clock::Clock;
+use session::Session;
 use skein_app_server::config::{ClientSettings, Config, Flags};
 use skein_app_server::policy;
+use skein_base::clock::Clock;
 use skein_protocol::envelope::{self, Incoming};
 use skein_protocol::extension::{SkeinConnectionLeaveParams, SkeinConnectionLeaveResponse};
 use skein_protocol::ids::RequestId;
@@ -31,8 +33,6 @@ use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 use tokio_util::codec::FramedRead;
 
 use super::client::Link;
-use lines::{Line, Lines};
-use session::Session;
 pub use session::Whose;
 
 /// The id of our own request. No client knows it, so none has it.

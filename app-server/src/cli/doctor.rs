@@ -9,17 +9,17 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
+use home::Server;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use skein_app_server::config::{Config, Flags};
 use skein_app_server::helpers::{Containment, MISSING, rungs};
 use skein_app_server::policy;
 use skein_protocol::extension::{ContainmentRung, HeldDetails, LackDetails};
+use trial::{RUNGS, Trial};
 
 use super::out::one_line;
 use super::print_lines;
-use home::Server;
-use trial::{RUNGS, Trial};
 
 #[derive(Debug, Args)]
 pub struct Doctor {

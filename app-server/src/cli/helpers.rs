@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::out::one_line;
 use skein_protocol::extension::{HelperDetail, HelperIsolation, HelperState, SkeinHelpersListResponse};
+
+use super::out::one_line;
 
 /// A line for each helper, its processes below it, indented as they descend from each other.
 pub fn table(listed: &SkeinHelpersListResponse) -> String {

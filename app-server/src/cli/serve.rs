@@ -10,7 +10,8 @@ use nix::sys::signal::{self as signals, SaFlags, SigAction, SigHandler, SigSet, 
 use skein_app_server::config::{Config, Flags};
 use skein_app_server::home::STDIO;
 use skein_app_server::telemetry::{self, Stderr};
-use skein_app_server::{Server, StartError, room, tasks};
+use skein_app_server::{Server, StartError, room};
+use skein_base::tasks;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;

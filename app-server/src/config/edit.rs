@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use skein_base::clock::Clock;
 use skein_protocol::error::WireError;
 use toml_edit::{DocumentMut, Item, Table, TableLike};
 
 use super::helpers::{NAMES, is_name};
 use super::problem::Problems;
 use super::{Config, ConfigErrors, FILE, keys, origin, tree};
-use crate::clock::Clock;
 use crate::helpers::{HelperSpec, MASK};
 use crate::home::durable::{self, Readers};
 use crate::home::make_root;

@@ -29,6 +29,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use problem::Problems;
 use skein_protocol::settings::{AskForApproval, SandboxMode};
 
 use crate::helpers::Containment;
@@ -47,7 +48,6 @@ pub use thread::ThreadConfig;
 use crate::home::{STDIO, Variable, default_home};
 use crate::policy;
 use crate::provider::spec::ProviderSpec;
-use problem::Problems;
 
 /// The user's settings, a file in the home.
 pub const FILE: &str = "config.toml";

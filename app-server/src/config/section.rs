@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
+use skein_base::units::{parse_duration, parse_size};
 use skein_protocol::settings::AskForApproval;
 
 use super::problem::{ConfigError, ConfigWarning, Place, Problems};
 use super::tree::{Node, Table, Value};
 use super::{keys, tree};
-use crate::units::{parse_duration, parse_size};
 
 /// How unlike a known key an unknown one may be and still be taken for a slip of the pen: edits.
 const NEAR: usize = 2;

@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use skein_base::clock::Clock;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::clock::Clock;
 use crate::config::Heartbeat;
 use crate::outbox::{CloseReason, Outbox};
 use crate::policy;

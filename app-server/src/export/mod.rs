@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use skein_base::tasks::Tasks;
 use skein_protocol::ids::{EventSeq, ThreadId};
 
 use crate::config::secrets;
@@ -15,7 +16,6 @@ use crate::rollout::file::FileStore;
 use crate::rollout::file::layer::DiskLayer;
 use crate::rollout::record::Record;
 use crate::rollout::{ReadError, RolloutStore, line};
-use crate::tasks::Tasks;
 
 pub mod markdown;
 

@@ -1,9 +1,9 @@
 use std::fs;
 
 use serde_json::json;
+use skein_base::clock::WallMs;
 
 use super::*;
-use crate::clock::WallMs;
 use crate::home::Home;
 use crate::import::{self, tests::peer};
 use crate::rollout::record::{RecordBody, ThreadMeta, ThreadSettings};

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use skein_base::tasks::{Pool, Tasks};
 use skein_protocol::ids::ThreadId;
 
 use crate::home::{HomeError, HomePaths, Idle, existing};
 use crate::index::IndexError;
 use crate::rollout::Shelf;
 use crate::rollout::file::FileStore;
-use crate::tasks::{Pool, Tasks};
 
 pub mod blobs;
 pub mod finding;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 use serde_json::{Map, Value};
+use skein_base::tasks::Tasks;
 use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::finding::{Finding, IndexLook, Kind, Outcome};
@@ -15,7 +16,6 @@ use crate::home::{HomePaths, machine_boot};
 use crate::index::IndexError;
 use crate::index::sled::{self, Look};
 use crate::rollout::{ReadError, RolloutStore, Shelf};
-use crate::tasks::Tasks;
 
 /// What is compared.
 pub struct Rows<'a> {

@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
 use serde_json::Value;
+use skein_base::clock::WallMs;
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
 
 use super::finding::Kind;
-use crate::clock::WallMs;
 use crate::history::History;
 use crate::rollout::file::{LineAt, Marks};
 use crate::rollout::record::{

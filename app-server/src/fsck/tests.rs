@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use skein_base::clock::WallMs;
 use skein_protocol::ids::{Epoch, EventSeq};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::thread::SessionSource;
@@ -11,7 +12,6 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::*;
-use crate::clock::WallMs;
 use crate::history::History;
 use crate::home::{FILE_MODE, FOLDER_MODE, Home, Term};
 use crate::index::sled;

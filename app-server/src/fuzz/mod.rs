@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::clock::Clock;
+use skein_base::clock::Clock;
 
 mod change;
 mod targets;

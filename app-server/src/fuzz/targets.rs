@@ -4,12 +4,13 @@ use std::fs;
 use std::io;
 use std::sync::Arc;
 
+use skein_base::clock::WallMs;
+use skein_base::tasks::Tasks;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use crate::clock::WallMs;
 use crate::export::markdown;
 use crate::history::History;
 use crate::home::{HomePaths, Term};
@@ -24,7 +25,6 @@ use crate::rollout::file::blobs::Blobs;
 use crate::rollout::file::layer::DiskLayer;
 use crate::rollout::record::{Record, ThreadClosed};
 use crate::rollout::{Keep, Lease, Repair, RolloutStore, Shelf, line};
-use crate::tasks::Tasks;
 
 /// What is read of a line is written so that the same is read again.
 pub fn lines(bytes: &[u8]) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skein_base::tasks::Pool;
 use skein_protocol::error::WireError;
 use skein_protocol::feedback::{FeedbackUploadParams, FeedbackUploadResponse};
 use skein_protocol::ids::ThreadId;
@@ -9,7 +10,6 @@ use skein_protocol::ids::ThreadId;
 use crate::feedback::{self, Report};
 use crate::home::HomePaths;
 use crate::router::session::ClientSession;
-use crate::tasks::Pool;
 
 /// `feedback/upload`
 pub async fn upload(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use skein_base::tasks::Pool;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{HelperDetail, SkeinHelpersListParams, SkeinHelpersListResponse};
 use skein_protocol::helper::{
@@ -18,7 +19,6 @@ use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::router::errors;
 use crate::router::session::ClientSession;
-use crate::tasks::Pool;
 use crate::thread::directory;
 use crate::thread::dispatch;
 use crate::thread::error::ThreadError;

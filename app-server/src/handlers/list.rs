@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use skein_base::tasks::Pool;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
     CatalogPlace, IndexingDetails, ListDetails, LoadedDetails, LoadedState, LoadedThread,
@@ -13,7 +14,6 @@ use skein_protocol::thread::{
     SortDirection, Thread, ThreadListCwdFilter, ThreadListParams, ThreadListResponse, ThreadLoadedListParams,
     ThreadLoadedListResponse, ThreadSortKey,
 };
-
 use tokio::time::timeout;
 
 use super::paging;
@@ -24,7 +24,6 @@ use crate::index::{self, Cursor, IndexError, SortKey, Span, ThreadFilter};
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::router::session::ClientSession;
-use crate::tasks::Pool;
 use crate::thread::directory;
 use crate::thread::event::Materialised;
 use crate::thread::machine::{Persistence, Phase};

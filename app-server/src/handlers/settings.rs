@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use skein_base::tasks::Pool;
 use skein_protocol::config::{
     ConfigBatchWriteParams, ConfigEdit, ConfigLayerMetadata, ConfigLayerSource, ConfigValueWriteParams,
     ConfigWriteResponse, MergeStrategy, OverriddenMetadata, WriteStatus,
@@ -15,7 +16,6 @@ use crate::config::edit::{Access, EditError, Merge, SettingsFile, segments};
 use crate::config::{Config, FILE, Layer, LayerSource, Origin, shown};
 use crate::reload;
 use crate::router::session::ClientSession;
-use crate::tasks::Pool;
 
 /// `config/value/write`
 pub async fn write_value(

@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use skein_base::durations::Taken;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{
     HelperCounts, LeftoverCounts, MemoryCounts, PressureCounts, RefusalCounts, ReloadCounts, ReplayCounts,
     SkeinStatusParams, SkeinStatusResponse, StoreCounts, ThreadCounts, TurnCounts, UnloadCounts, ZeroCounts,
 };
-
 use skein_protocol::server::{
     ServerDiagnosticsGauge, ServerDiagnosticsParams, ServerDiagnosticsProcess, ServerDiagnosticsResponse,
 };
 
 use crate::app::App;
-use crate::durations::Taken;
 use crate::memory;
 use crate::router::session::ClientSession;
 use crate::thread::machine::Phase;

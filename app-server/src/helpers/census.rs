@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::unistd::Pid;
+use skein_base::system;
+use skein_base::system::proc::{self, Process};
 use skein_protocol::extension::HelperProcess;
 use tokio::sync::watch;
 
@@ -11,8 +13,6 @@ use super::input::WeakInput;
 use super::report::Life;
 use super::ring::Ring;
 use crate::policy;
-use crate::system;
-use crate::system::proc::{self, Process};
 
 /// What may be looked at of a helper that has a process.
 #[derive(Debug, Clone)]

@@ -15,11 +15,11 @@ use std::time::Duration;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, UnixAddr, recvmsg, sendmsg};
 use rustix::io::{FdFlags, fcntl_setfd};
 use serde::{Deserialize, Serialize};
+use skein_base::system;
 
 use super::limits::HelperLimits;
 use super::mark::Mark;
 use super::stages::Stage;
-use crate::system;
 
 /// The first argument that makes the skein program a guard.
 pub const COMMAND: &str = "__guard";
@@ -253,9 +253,10 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
+    use skein_base::home_mark::HomeMark;
+
     use super::*;
     use crate::helpers::mark::StartMark;
-    use crate::home_mark::HomeMark;
 
     #[test]
     fn every_report_and_order_reads_as_it_was_written() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crate::durations::Durations;
+use skein_base::durations::Durations;
 
 /// Numbers for `skein/status`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

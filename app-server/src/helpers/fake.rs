@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use skein_base::tasks::Tasks;
 use skein_protocol::extension::HelperState;
 use skein_protocol::helper::Tool;
 use tokio::io::AsyncWriteExt;
@@ -16,7 +17,6 @@ use super::link::Wire;
 use super::mcp::{Asked, Line, Session};
 use super::pool::tests::Double;
 use super::{Helpers, Pipes};
-use crate::tasks::Tasks;
 
 /// What a helper lists, by name.
 pub type Tools = BTreeMap<String, Tool>;

@@ -19,14 +19,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::unistd::{ForkResult, Pid, fork};
 use rustix::process::{Signal, WaitOptions, WaitStatus};
+use skein_base::clock::Clock;
+use skein_base::descriptors;
+use skein_base::system::{self, ChildrenChanged, proc};
 
 use super::control::{self, Exit, Order, Plan, Report, Step};
 use super::stages::{Stage, Stages};
 use super::{cgroup, namespace, process};
-use crate::clock::Clock;
-use crate::descriptors;
 use crate::policy;
-use crate::system::{self, ChildrenChanged, proc};
 
 /// Runs the guard when this process was started as one. To be called first thing in `main`, before any thread.
 #[must_use]

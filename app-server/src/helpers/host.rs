@@ -7,6 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::unistd::Pid;
+use skein_base::clock::Clock;
+use skein_base::durations::Durations;
+use skein_base::home_mark::HomeMark;
+use skein_base::system::{self, GuardProgram, proc};
+use skein_base::tasks::Tasks;
 use skein_protocol::extension::{ContainmentRung, HeldDetails};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -17,12 +22,7 @@ use super::mark::{Mark, StartMark};
 use super::rungs::{Containment, Lacking};
 use super::sweep::{Leftovers, Sweep};
 use super::{ProcessError, cgroup};
-use crate::clock::Clock;
-use crate::durations::Durations;
-use crate::home_mark::HomeMark;
 use crate::policy;
-use crate::system::{self, GuardProgram, proc};
-use crate::tasks::Tasks;
 
 /// What a [`ProcessHost`] is made from.
 #[derive(Debug)]

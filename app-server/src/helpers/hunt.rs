@@ -17,12 +17,12 @@ use std::fs;
 
 use nix::unistd::Pid;
 use rustix::process::Signal;
+use skein_base::clock::Clock;
+use skein_base::system::Hold;
+use skein_base::system::proc::{self, Process};
 use tokio::time::Instant;
 
-use crate::clock::Clock;
 use crate::policy;
-use crate::system::Hold;
-use crate::system::proc::{self, Process};
 
 /// What a hunt came to.
 #[derive(Debug, Default)]

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use skein_base::system::proc::Process;
 use tokio_util::sync::CancellationToken;
 
 use super::census::View;
@@ -10,7 +11,6 @@ use super::life::Fault;
 use super::mcp::{Line, Trouble, Web};
 use super::{ExitReport, HelperProcess, HelperSpec, MASK, Pipes, ProcessError, ProcessHost, Transport};
 use crate::policy;
-use crate::system::proc::Process;
 
 /// Stands between a reason and the last lines of the helper's stderr.
 const STDERR_TAIL: &str = "; its stderr ends with:\n";

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::unistd::Pid;
+use skein_base::system::proc::Process;
+use skein_base::system::{self, Used};
+use skein_base::tasks::{Pool, Tasks};
 use tokio::sync::{Notify, watch};
 
 use super::census::Census;
 use crate::policy;
-use crate::system::proc::Process;
-use crate::system::{self, Used};
-use crate::tasks::{Pool, Tasks};
 
 /// What one look has found of one helper.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -196,8 +196,9 @@ fn established(table: &str) -> impl Iterator<Item = u64> {
 mod tests {
     use std::net::{TcpListener, TcpStream};
 
+    use skein_base::clock::Clock;
+
     use super::*;
-    use crate::clock::Clock;
 
     #[tokio::test(start_paused = true)]
     async fn the_task_ends_with_the_last_that_is_looked_at() {

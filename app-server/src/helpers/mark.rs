@@ -13,10 +13,10 @@ use std::path::{Component, Path};
 
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
+use skein_base::home_mark::HomeMark;
+use skein_base::system;
 
 use super::environment;
-use crate::home_mark::HomeMark;
-use crate::system;
 
 /// Bits of it that number a helper.
 const HELPER_BITS: u32 = 30;

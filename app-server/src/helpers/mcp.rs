@@ -18,26 +18,26 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use activity::Activity;
+use callers::{Callers, Entered};
+use client::Client;
 use rmcp::model::{CallToolRequestParams, ClientRequest, ProtocolVersion, ServerResult};
 use rmcp::service::{Peer, PeerRequestOptions, RequestHandle, RoleClient, RunningService, ServiceError};
+use rounds::Request;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use sign_in::Pages;
+use skein_base::clock::Clock;
+use skein_base::masks::Hidden;
+use skein_base::tasks::Tasks;
 use skein_protocol::helper::{McpServerInfo, McpServerToolCallResponse};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
 use crate::helpers::counters::Count;
-use crate::masks::Hidden;
 use crate::policy;
-use crate::tasks::Tasks;
-use activity::Activity;
-use callers::{Callers, Entered};
-use client::Client;
-use rounds::Request;
-use sign_in::Pages;
 
 pub use callers::Caller;
 pub use http::{Trouble, Web};

@@ -50,8 +50,6 @@ mod supervisor;
 mod sweep;
 pub mod trial;
 
-pub use crate::masks::{MASK, Secrets, masked_args, shown_args, shown_url};
-pub use crate::system::{GuardProgram, MISSING};
 pub use all::Helpers;
 pub use census::Census;
 pub use counters::ProcessCounts;
@@ -68,6 +66,8 @@ pub use reaper::reap_strangers;
 pub use report::{ExitReport, Life};
 pub use rungs::Containment;
 pub use set::{DescribedTool, HelperCall, HelperNote, HelperSet, HelperTool, Offered};
+pub use skein_base::masks::{MASK, Secrets, masked_args, shown_args, shown_url};
+pub use skein_base::system::{GuardProgram, MISSING};
 pub use spec::{ApprovalMode, HelperSpec, HttpSpec, Isolation, StdioSpec, Transport};
 pub use stages::Stage;
 pub use supervisor::HelperEvent;

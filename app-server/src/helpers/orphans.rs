@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use nix::unistd::Pid;
 use rustix::process::WaitOptions;
+use skein_base::system::proc::{self, Process};
 
 use super::ProcessHost;
 use super::cgroup::Group;
 use crate::policy;
-use crate::system::proc::{self, Process};
 
 /// How to tell the orphans of a guard from processes that are none of ours.
 #[derive(Debug)]

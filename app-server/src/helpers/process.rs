@@ -11,6 +11,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::unistd::Pid;
+use skein_base::descriptors;
+use skein_base::system::{self, proc};
 use skein_protocol::extension::ContainmentRung;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
@@ -30,9 +32,7 @@ use super::ring::Ring;
 use super::{
     Containment, HelperLimits, HelperSpec, ProcessError, ProcessHost, StdioSpec, environment, limits,
 };
-use crate::descriptors;
 use crate::policy;
-use crate::system::{self, proc};
 
 /// A running helper with everything it starts.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl HelperProcess {
         kill: CancellationToken,
         (mark, cgroup, limits): (Mark, Option<Group>, limits::Kept),
     ) -> io::Result<(Self, Pipes)> {
-        if !descriptors::have_counted_room_for(policy::HELPER_DESCRIPTORS) {
+        if !descriptors::have_counted_room_for(skein_base::policy::HELPER_DESCRIPTORS) {
             host.room_wanted.notify_one();
             return Err(rustix::io::Errno::MFILE.into());
         }

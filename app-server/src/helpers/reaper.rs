@@ -5,13 +5,13 @@
 use std::sync::Arc;
 
 use nix::unistd::Pid;
+use skein_base::system::proc;
+use skein_base::tasks::Pool;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{ProcessHost, orphans};
 use crate::policy;
-use crate::system::proc;
-use crate::tasks::Pool;
 
 /// Reaps strangers until `stop`, where this process belongs to the server alone.
 pub async fn reap_strangers(host: Arc<ProcessHost>, stop: CancellationToken) {
@@ -82,13 +82,13 @@ mod tests {
     use std::time::Duration;
 
     use rustix::process::{WaitId, WaitIdOptions, waitid};
+    use skein_base::clock::Clock;
+    use skein_base::home_mark::HomeMark;
+    use skein_base::tasks::Tasks;
 
     use super::*;
-    use crate::clock::Clock;
     use crate::helpers::process::sleeper;
     use crate::helpers::{Containment, GuardProgram, HostOptions};
-    use crate::home_mark::HomeMark;
-    use crate::tasks::Tasks;
 
     #[tokio::test]
     async fn guards_and_what_is_looked_for_are_left_to_who_waits_for_them() {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::masks::Hidden;
+use skein_base::masks::Hidden;
 
 /// Keeps the last bytes of a stream. Memory grows with what was written, up to the capacity.
 #[derive(Debug)]

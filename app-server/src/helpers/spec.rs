@@ -5,12 +5,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use skein_base::masks::{self, Hidden, MASK, Secrets, masked_args, shown_args, shown_url};
 use skein_protocol::helper::{McpAuthStatus, McpServerConnectionStatus, McpServerStatus};
 
 use super::environment;
 use super::life::OnUnresponsive;
 use super::limits::HelperLimits;
-use crate::masks::{self, Hidden, MASK, Secrets, masked_args, shown_args, shown_url};
 use crate::policy;
 
 /// One MCP server as the configuration describes it (`[mcp_servers.NAME]`).

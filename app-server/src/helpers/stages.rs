@@ -65,8 +65,9 @@ impl Stages {
 
 #[cfg(test)]
 mod tests {
+    use skein_base::clock::Clock;
+
     use super::*;
-    use crate::clock::Clock;
 
     const GRACE: Duration = Duration::from_millis(500);
 

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use announced::{Announced, Failure};
+use running::{Running, Woken, until};
 use skein_protocol::extension::HelperState;
 use skein_protocol::helper::{McpServerStartupState, Tool};
 use skein_protocol::methods::ConfigMcpServerReload;
@@ -23,8 +25,6 @@ use super::link::{Link, Wire, without_stderr};
 use super::mcp::{Asked, Line, Offers, Session};
 use super::{ExitReport, HelperSpec, OnUnresponsive, ProcessHost};
 use crate::policy;
-use announced::{Announced, Failure};
-use running::{Running, Woken, until};
 pub use snapshot::Snapshot;
 
 /// What helpers tell their thread. Lost when the receiver does not keep up: what they publish is the truth.

@@ -9,17 +9,17 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use nix::unistd::Pid;
+use skein_base::clock::Clock;
+use skein_base::home_mark::HomeMark;
+use skein_base::system::proc::{self, Process};
+use skein_base::tasks::{Pool, Tasks};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::hunt::{self, Hunt};
 use super::mark::{Mark, StartMark};
 use super::{cgroup, control};
-use crate::clock::Clock;
-use crate::home_mark::HomeMark;
 use crate::policy;
-use crate::system::proc::{self, Process};
-use crate::tasks::{Pool, Tasks};
 
 /// How far the clean-up is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

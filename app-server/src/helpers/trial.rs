@@ -6,6 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::unistd::Pid;
+use skein_base::clock::Clock;
+use skein_base::home_mark::HomeMark;
+use skein_base::system::{self, proc};
+use skein_base::tasks::{Pool, Tasks};
 use skein_protocol::helper::McpServerInfo;
 use skein_protocol::ids::ThreadId;
 use tokio::sync::mpsc;
@@ -16,11 +20,7 @@ use super::{
     Containment, ExitReport, GuardProgram, HelperError, HelperSpec, HelperTool, Helpers, HostOptions,
     ProcessHost,
 };
-use crate::clock::Clock;
-use crate::home_mark::HomeMark;
 use crate::policy;
-use crate::system::{self, proc};
-use crate::tasks::{Pool, Tasks};
 
 /// How a helper is tried.
 #[derive(Debug)]

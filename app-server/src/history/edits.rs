@@ -1,9 +1,9 @@
 //! What takes turns back, or brings them along from another thread.
 
+use skein_base::clock::WallMs;
 use skein_protocol::ids::EventSeq;
 
 use super::{Held, History};
-use crate::clock::WallMs;
 use crate::rollout::record::{ForkOrigin, Forked, ReadMark, Reverted, TakenBack, ThreadHeader};
 
 impl History {

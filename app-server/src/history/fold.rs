@@ -1,5 +1,6 @@
 //! What each record changes. Pure.
 
+use skein_base::clock::WallMs;
 use skein_protocol::ids::ItemId;
 use skein_protocol::ids::{EventSeq, TurnId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
@@ -7,7 +8,6 @@ use skein_protocol::thread::GitInfo;
 use skein_protocol::turn::{Turn, TurnStatus, UserInput};
 
 use super::{Held, History, items, window};
-use crate::clock::WallMs;
 use crate::rollout::record::{
     ItemCheckpoint, ItemCompleted, ItemStarted, Record, RecordBody, ThreadCreated, ThreadMeta, TurnCompleted,
     TurnStarted,

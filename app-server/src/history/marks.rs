@@ -1,11 +1,11 @@
 //! What the user has read, and what the thread is to reach. Pure.
 
+use skein_base::clock::WallMs;
 use skein_protocol::event::ThreadTokenUsage;
 use skein_protocol::ids::{EventSeq, TurnId};
 use skein_protocol::thread::{ThreadGoalStatus, ThreadUnreadPosition};
 
 use super::History;
-use crate::clock::WallMs;
 use crate::rollout::record::{Goal, ReadMark, ThreadHeader, ThreadRead};
 
 impl History {

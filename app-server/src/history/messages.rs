@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 
 use sha2::{Digest, Sha256};
+use skein_base::clock::WallMs;
 use skein_protocol::ids::TurnId;
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::turn::{Turn, UserInput};
 
 use super::{Held, History};
-use crate::clock::WallMs;
 use crate::policy;
 
 /// The newest messages with ids, oldest first.

@@ -4,6 +4,7 @@
 use std::ops::Not;
 
 use serde_json::{Map, Value};
+use skein_base::clock::WallMs;
 use skein_protocol::event::ThreadTokenUsage;
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
 use skein_protocol::item::ThreadItem;
@@ -11,7 +12,6 @@ use skein_protocol::thread::{GitInfo, SessionSource, Thread, ThreadStatus};
 use skein_protocol::turn::{Turn, TurnError, TurnItemsView, TurnStatus};
 use uuid::Uuid;
 
-use crate::clock::WallMs;
 use crate::home::HomePaths;
 use crate::rollout::record::{
     ForkOrigin, Goal, ItemCheckpoint, ItemCompleted, ItemStarted, ItemText, ReadMark, Record, RecordBody,

@@ -1,10 +1,10 @@
 //! One thread as lists show it: what its history adds up to, without turns.
 
 use serde::{Deserialize, Serialize};
+use skein_base::clock::WallMs;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::{GitInfo, SessionSource, Thread, ThreadReadState, ThreadStatus};
 
-use crate::clock::WallMs;
 use crate::home::HomePaths;
 use crate::rollout::Shelf;
 use crate::rollout::record::ReadMark;

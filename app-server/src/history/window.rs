@@ -3,11 +3,11 @@
 use std::io;
 
 use serde::Serialize;
+use skein_base::clock::WallMs;
 use skein_protocol::ids::EventSeq;
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
 
 use super::{Held, History, items, seen_as};
-use crate::clock::WallMs;
 use crate::rollout::record::{TakenBack, ThreadHeader};
 
 /// Bytes of a value of ours as JSON.

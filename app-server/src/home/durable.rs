@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
+use skein_base::files::{no_surprises, only_regular};
 
 use super::FILE_MODE;
-use crate::files::{no_surprises, only_regular};
 
 /// Replaces the content of the file at `path`, or makes one that only its user may read. A link stays, and what it points to
 /// is replaced; mode and owner stay as they were. The new content is on the disk when this returns.

@@ -13,12 +13,12 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
+use skein_base::clock::Clock;
+use skein_base::files::{no_surprises, only_regular};
+use skein_base::system::proc::Process;
 
 use super::{FILE_MODE, Home, HomeError, HomePaths, ServerJson, Term, fault, read_regular};
-use crate::clock::Clock;
-use crate::files::{no_surprises, only_regular};
 use crate::policy;
-use crate::system::proc::Process;
 
 /// The content of `lock`. Unknown members are left out when it is written again.
 #[derive(Debug, Default, Serialize, Deserialize)]

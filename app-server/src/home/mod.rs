@@ -14,9 +14,9 @@ use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
-use crate::clock::Clock;
-use crate::files::{no_surprises, only_regular};
-use crate::home_mark::HomeMark;
+use skein_base::clock::Clock;
+use skein_base::files::{no_surprises, only_regular};
+use skein_base::home_mark::HomeMark;
 
 pub mod doorway;
 pub mod durable;

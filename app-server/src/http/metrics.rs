@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, header};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
+use skein_base::durations::Taken;
 use skein_protocol::extension::{
     ContainmentRung, HelperCounts, IndexCounts, IndexState, PressureCounts, RefusalCounts, ReloadCounts,
     RepairCounts, RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts, TextsState,
@@ -19,7 +20,6 @@ use skein_protocol::extension::{
 
 use self::page::Page;
 use crate::app::App;
-use crate::durations::Taken;
 use crate::handlers;
 
 /// The text's type for who asks for it, as Prometheus does.

@@ -1,6 +1,7 @@
 //! Calls of tools as the model made them, and what they brought. Pure.
 
 use serde_json::{Value, json};
+use skein_base::clock::WallMs;
 use skein_protocol::ids::ItemId;
 use skein_protocol::item::{
     CommandExecutionStatus, DynamicToolCallOutputContentItem, DynamicToolCallStatus, McpToolCallStatus,
@@ -9,7 +10,6 @@ use skein_protocol::item::{
 use skein_protocol::turn::UserInput;
 
 use super::items;
-use crate::clock::WallMs;
 
 /// Tools that run a command, in the versions of the peer.
 const SHELLS: &[&str] = &["exec_command", "shell", "shell_command", "container.exec", "local_shell"];

@@ -6,8 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::fcntl::OFlag;
+use skein_base::files::only_regular;
 
-use crate::files::only_regular;
 use crate::policy;
 
 /// One line, without its newline.

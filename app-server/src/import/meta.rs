@@ -1,11 +1,11 @@
 //! What a foreign rollout says of its thread as a whole. Pure.
 
 use serde_json::{Map, Value};
+use skein_base::clock::WallMs;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::{GitInfo, SessionSource};
 
 use super::items::camel;
-use crate::clock::WallMs;
 use crate::policy;
 use crate::rollout::record::{ThreadCreated, ThreadSettings};
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
+use skein_base::tasks::{Pool, Tasks};
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 
 use crate::home::{Home, HomeError};
@@ -17,7 +18,6 @@ use crate::rollout::file::layer::DiskLayer;
 use crate::rollout::record::{Imported, Record};
 use crate::rollout::{ReadError, RolloutStore, Shelf};
 use crate::search::texts::Forgetting;
-use crate::tasks::{Pool, Tasks};
 
 mod calls;
 pub mod find;

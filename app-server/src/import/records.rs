@@ -1,6 +1,7 @@
 //! The records of a thread that was read from a foreign rollout. Pure: what they say is folded on the way, so that the ends
 //! of turns carry the same headers as those that an owner writes.
 
+use skein_base::clock::WallMs;
 use skein_protocol::ids::Epoch;
 use skein_protocol::item::{
     CommandExecutionStatus, DynamicToolCallStatus, McpToolCallStatus, PatchApplyStatus, ThreadItem,
@@ -12,7 +13,6 @@ use uuid::Uuid;
 use super::calls;
 use super::meta::Meta;
 use super::talk::{Talk, TalkTurn};
-use crate::clock::WallMs;
 use crate::history::{History, cut_short};
 use crate::home::Term;
 use crate::rollout::record::{

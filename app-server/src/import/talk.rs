@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
+use skein_base::clock::WallMs;
 use skein_protocol::event::{ThreadTokenUsage, TokenUsageBreakdown};
 use skein_protocol::ids::{ItemId, TurnId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
@@ -14,7 +15,6 @@ use skein_protocol::turn::{TurnError, TurnStatus};
 
 use super::meta::{self, text, time};
 use super::{calls, items, older};
-use crate::clock::WallMs;
 use crate::policy;
 use crate::rollout::record::ThreadSettings;
 

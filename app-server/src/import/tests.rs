@@ -1,12 +1,12 @@
 use std::fs;
 
+use skein_base::clock::WallMs;
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::clock::WallMs;
 use crate::fsck::{self, Told};
 use crate::history::History;
 use crate::index::ThreadIndex;

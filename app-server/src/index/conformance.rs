@@ -3,13 +3,13 @@
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+use skein_base::clock::WallMs;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::thread::{SessionSource, SortDirection, SubAgentSource, ThreadSourceKind};
 use uuid::Uuid;
 
 use super::memory::MemoryIndex;
 use super::{Cursor, IndexError, Reach, SortKey, Span, ThreadFilter, ThreadIndex};
-use crate::clock::WallMs;
 use crate::history::ThreadRow;
 use crate::rollout::record::ReadMark;
 

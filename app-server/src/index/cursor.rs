@@ -4,11 +4,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use skein_base::clock::WallMs;
 use skein_protocol::ids::ThreadId;
 use uuid::Uuid;
 
 use super::SortKey;
-use crate::clock::WallMs;
 use crate::history::ThreadRow;
 
 /// A place in an order. Opaque to clients: its text is hexadecimal and says nothing to them.

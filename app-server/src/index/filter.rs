@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
+use skein_base::clock::WallMs;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::{SessionSource, SortDirection, SubAgentSource, ThreadSourceKind};
 
 use super::{BadCursor, Cursor};
-use crate::clock::WallMs;
 use crate::history::ThreadRow;
 
 /// What a list is ordered by. Threads with the same time are ordered by id.

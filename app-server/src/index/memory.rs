@@ -105,11 +105,11 @@ impl ThreadIndex for MemoryIndex {
 
 #[cfg(test)]
 mod tests {
+    use skein_base::clock::Clock;
     use skein_protocol::thread::SortDirection;
 
     use super::super::conformance::row;
     use super::*;
-    use crate::clock::Clock;
     use crate::policy;
 
     /// As many threads, and the one that was made first has a name of its own.

@@ -2,12 +2,12 @@
 //! can be deleted whenever no server runs, and a list that is not complete says so.
 
 use async_trait::async_trait;
+use skein_base::clock::Clock;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::IndexCounts;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::time::Instant;
 
-use crate::clock::Clock;
 use crate::history::ThreadRow;
 use crate::policy;
 

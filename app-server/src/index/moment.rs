@@ -3,12 +3,12 @@
 
 use std::future::Future;
 
+use skein_base::tasks::Tasks;
 use skein_protocol::ids::ThreadId;
 use tokio::time::timeout;
 
 use super::IndexError;
 use crate::policy;
-use crate::tasks::Tasks;
 
 /// Whether a row is in the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

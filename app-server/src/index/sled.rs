@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use skein_base::tasks::{Pool, Tasks};
 use skein_protocol::extension::{IndexCounts, IndexState, IndexingDetails};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::thread::SortDirection;
@@ -23,7 +24,6 @@ use crate::history::ThreadRow;
 use crate::home::HomePaths;
 use crate::policy;
 use crate::rollout::RolloutStore;
-use crate::tasks::{Pool, Tasks};
 
 mod broken;
 mod change;

@@ -8,13 +8,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::ws::Utf8Bytes;
+use skein_base::clock::Clock;
 use skein_protocol::ids::{ConnectionId, ThreadId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::queue::{About, Piece, Queue};
-use crate::clock::Clock;
 use crate::policy;
 
 mod queue;

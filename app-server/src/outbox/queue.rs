@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use skein_base::clock::WallMs;
 use skein_protocol::envelope;
 use skein_protocol::event::AgentMessageDeltaNotification;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::notifications::ItemAgentMessageDelta;
 
 use super::Frame;
-use crate::clock::WallMs;
 
 /// A piece of an item's text: serialised once for all who keep up, and as it is for those who do not.
 #[derive(Debug)]

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use skein_base::clock::WallMs;
 use skein_protocol::event::AgentMessageDeltaNotification;
 use skein_protocol::ids::{ItemId, TurnId};
 
 use super::*;
-use crate::clock::WallMs;
 
 fn outbox() -> Outbox {
     let limits = OutboxLimits { waiting_bytes: 10, most_bytes: 100, pause_bytes: 5, merge_bytes: 100 };

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-/// The least that a secret has which is masked in what a helper says, bytes. Origin: guess; shorter words stand in any text.
-pub const SECRET_LEAST: usize = 6;
 /// Bytes of a helper's stderr that are kept. Origin: limits.md; memory is only taken for what was written.
 pub const HELPER_STDERR_BYTES: usize = 256 << 10;
 /// Bytes of stderr read at once. Origin: a page; most helpers write little.
@@ -68,8 +66,6 @@ pub const GUARD_OVERDUE: Duration = Duration::from_millis(350);
 pub const GUARD_LAST_WORDS: Duration = Duration::from_millis(100);
 /// Between two passes of killing orphans. Origin: guess, as for the guard.
 pub const ORPHANS_PAUSE: Duration = Duration::from_millis(5);
-/// Threads that may look at all processes at once. Origin: guess; a look takes milliseconds, and few want one.
-pub const PROCESSES_THREADS: usize = 2;
 /// New pids that are asked in one round of a hunt for leftovers; more of them begin it anew. Origin: guess; a round takes
 /// microseconds, in which some may be given out.
 pub const HUNT_ROUND: usize = 10_000;

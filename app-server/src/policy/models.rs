@@ -48,10 +48,6 @@ pub const COMPACTION_LAST_WORDS: usize = 16 * 1024;
 pub const IMAGE_BYTES: usize = 10 * 1024 * 1024;
 /// The largest scenario of a scripted model, in bytes. Origin: guess; a file that somebody wrote.
 pub const SCENARIO_BYTES: u64 = 1024 * 1024;
-/// Threads that may read files which users name at once. Origin: guess; a file on a dead network disk holds up no rollout.
-pub const INPUT_THREADS: usize = 2;
-/// Threads that may look around in directories of threads at once. Origin: guess; some of them may be on dead disks.
-pub const CONTEXT_THREADS: usize = 4;
 /// How long a turn waits for its directory, before its model is told nothing of it. Origin: guess; a disk that sleeps wakes up
 /// in that time.
 pub const CONTEXT_PATIENCE: Duration = Duration::from_secs(10);

@@ -153,9 +153,10 @@ impl Providers {
 
 #[cfg(test)]
 mod tests {
+    use skein_base::clock::Clock;
+
     use super::super::echo::{self, Echo};
     use super::*;
-    use crate::clock::Clock;
 
     fn listed(id: &str) -> ListedModel {
         ListedModel { id: id.to_owned(), display_name: Some(format!("The {id}")) }

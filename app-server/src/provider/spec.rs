@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::masks::{Secrets, shown_url};
+use skein_base::masks::{Secrets, shown_url};
+
 use crate::policy;
 
 /// A provider as the configuration describes it (`[model_providers.NAME]`).

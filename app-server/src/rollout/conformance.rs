@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use skein_base::clock::{Clock, WallMs};
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
 use skein_protocol::turn::UserInput;
 use uuid::Uuid;
@@ -11,7 +12,6 @@ use super::record::{Record, RecordBody, ThreadClosed, ThreadNamed, ThreadOpened,
 use super::{
     AppendError, CopyError, Keep, Lease, MayHold, MoveError, OpenMark, Page, ReadError, RolloutStore, Shelf,
 };
-use crate::clock::{Clock, WallMs};
 use crate::home::Term;
 
 /// A thread's id for tests: `n` is in its last digits.

@@ -92,7 +92,7 @@ mod tests {
     fn damage_counts_until_the_next_load_has_answered_it() {
         let opened = |seq, epoch| Record {
             seq: EventSeq(seq),
-            at: crate::clock::WallMs(0),
+            at: skein_base::clock::WallMs(0),
             body: ThreadOpened { boot_id: US, term: Term(1), epoch: Epoch(epoch) }.into(),
         };
         let damage = super::super::Damage { after: EventSeq(1), offset: 9, length: 9, lines: 1 };

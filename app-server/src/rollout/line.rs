@@ -9,13 +9,13 @@ use std::io;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use skein_base::clock::WallMs;
 use skein_protocol::ids::EventSeq;
 
 use super::blob::{self, Blob, BlobRef, Lost, Texts};
 use super::record::{
     ItemCheckpoint, ItemCompleted, ItemStarted, Record, RecordBody, TurnStarted, UnknownRecord,
 };
-use crate::clock::WallMs;
 use crate::policy;
 
 /// The version of a line that has all of its record.

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use skein_base::clock::{Clock, WallMs};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::time::Instant;
 
@@ -14,7 +15,6 @@ use super::{
     AppendError, Appended, CopyError, Keep, Lease, Loaded, MayHold, MoveError, OpenMark, OpenMarks, Page,
     ReadError, Repair, RolloutStore, Shelf, StoreCounts, line, order,
 };
-use crate::clock::{Clock, WallMs};
 use crate::home::Term;
 
 /// A store that ends with the process.

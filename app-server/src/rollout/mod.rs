@@ -7,12 +7,12 @@
 use std::io;
 
 use async_trait::async_trait;
+use skein_base::clock::WallMs;
+use skein_base::durations::Taken;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::clock::WallMs;
-use crate::durations::Taken;
 use crate::home::Term;
 
 pub mod blob;

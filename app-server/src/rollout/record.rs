@@ -11,7 +11,7 @@ use skein_protocol::item::ThreadItem;
 use skein_protocol::thread::GitInfo;
 use skein_protocol::turn::{TurnError, TurnStatus, UserInput};
 
-use crate::clock::WallMs;
+use skein_base::clock::WallMs;
 
 mod answer;
 mod files;

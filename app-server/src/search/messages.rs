@@ -4,12 +4,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use skein_base::clock::Clock;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::turn::{Turn, UserInput};
 
 use super::term::Term;
-use crate::clock::Clock;
 use crate::history::read::{Enough, Stretch, Turns};
 use crate::history::{DAMAGE_ID, History};
 use crate::policy;

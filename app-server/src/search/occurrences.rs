@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use skein_base::tasks::Pool;
 use skein_protocol::ids::{EventSeq, ItemId, ThreadId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::thread::ThreadSearchOccurrence;
@@ -14,7 +15,6 @@ use super::{SearchError, Snippet, Term, ThreadSearch};
 use crate::history::Held;
 use crate::history::read::Stretch;
 use crate::rollout::ReadError;
-use crate::tasks::Pool;
 use crate::thread::Context;
 use crate::thread::pages;
 
@@ -171,9 +171,9 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
+    use skein_base::clock::Clock;
 
     use super::*;
-    use crate::clock::Clock;
     use crate::policy;
     use crate::rollout::conformance::thread;
     use crate::search::snippet;
@@ -214,7 +214,7 @@ mod tests {
         let (context, search) = (&bench.services.clone(), Arc::clone(&bench.search));
         let (free, busy) = std::sync::mpsc::channel::<()>();
         let busy = Arc::new(std::sync::Mutex::new(busy));
-        for _ in 0..policy::SEARCH_THREADS {
+        for _ in 0..skein_base::policy::SEARCH_THREADS {
             let busy = Arc::clone(&busy);
             context.tasks.spawn("busy", {
                 let tasks = context.tasks.clone();
@@ -225,7 +225,7 @@ mod tests {
         tokio::task::yield_now().await;
         let mut page = std::pin::pin!(search.occurrences(context, wanted(None, 10)));
         assert!(page.as_mut().now_or_never().is_none(), "it is looked for elsewhere");
-        for _ in 0..policy::SEARCH_THREADS {
+        for _ in 0..skein_base::policy::SEARCH_THREADS {
             free.send(()).unwrap();
         }
         assert_eq!(page.await.unwrap().hits.len(), 1);

@@ -1,11 +1,11 @@
 //! Searches over both indexes: the tests.
 
 use async_trait::async_trait;
+use skein_base::clock::Clock;
 use skein_protocol::extension::IndexCounts;
 
 use super::texts::tests::Bench as TextsBench;
 use super::*;
-use crate::clock::Clock;
 use crate::index::memory::MemoryIndex;
 use crate::index::{ListPage, ThreadIndex};
 use crate::rollout::conformance::thread;

@@ -126,9 +126,9 @@ mod tests {
     use std::os::fd::BorrowedFd;
 
     use rustix::fs::{OFlags, fcntl_setfl};
+    use skein_base::tasks;
 
     use super::*;
-    use crate::tasks;
 
     const PATIENCE: Duration = Duration::from_secs(30);
 

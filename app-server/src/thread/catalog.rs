@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use serde_json::value::{RawValue, to_raw_value};
+use skein_base::clock::WallMs;
 use skein_protocol::JsonObject;
 use skein_protocol::envelope;
 use skein_protocol::extension::{
@@ -12,7 +13,6 @@ use skein_protocol::extension::{
 use skein_protocol::ids::{Epoch, EventSeq};
 use uuid::Uuid;
 
-use crate::clock::WallMs;
 use crate::outbox::Frame;
 
 #[cfg(test)]

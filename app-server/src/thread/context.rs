@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use skein_base::clock::Clock;
+use skein_base::counters::Counters;
+use skein_base::tasks::Tasks;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -10,9 +13,7 @@ use super::holes::Holes;
 use super::questions::QuestionNumbers;
 use super::registry::Registry;
 use super::subscribers::Subscribers;
-use crate::clock::Clock;
 use crate::config::{Config, ContextOverride, Settings};
-use crate::counters::Counters;
 use crate::helpers::{Helpers, Transport};
 use crate::home::{HomePaths, Term};
 use crate::index::ThreadIndex;
@@ -20,7 +21,6 @@ use crate::memory::{Freed, Pressure};
 use crate::policy;
 use crate::provider::Providers;
 use crate::rollout::{OpenMark, RolloutStore};
-use crate::tasks::Tasks;
 use crate::turn::context;
 use crate::turn::conversation_cache::ConversationCache;
 use crate::turn::surroundings::Surroundings;

@@ -1,5 +1,6 @@
 //! The durable events of a thread, as its records tell them; pure. Who was away is told the same as who was there.
 
+use skein_base::clock::WallMs;
 use skein_protocol::event::{
     ItemCompletedNotification, ItemStartedNotification, ThreadNameUpdatedNotification,
     ThreadRevertedNotification, ThreadTokenUsageUpdatedNotification, TurnCompletedNotification,
@@ -18,7 +19,6 @@ use skein_protocol::turn::{Turn, TurnItemsView};
 
 use super::outgoing::Notice;
 use super::subscribers::Broadcast;
-use crate::clock::WallMs;
 use crate::history::{self, History};
 use crate::rollout::record::{ItemCompleted, Record, RecordBody, Reverted, TurnCompleted, Usage};
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use skein_base::clock::WallMs;
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
 use skein_protocol::item::ThreadItem;
@@ -16,7 +17,6 @@ use super::outgoing::{Notice, Outgoing};
 use super::publication::PublicationQueue;
 use super::recent::RecentEvents;
 use super::writer::{self, Batch, WriterSetup, Written};
-use crate::clock::WallMs;
 use crate::config::Durability;
 use crate::history::{Held, History};
 use crate::policy;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use skein_base::clock::WallMs;
 use skein_protocol::envelope;
 use skein_protocol::error::WireError;
 use skein_protocol::event::AgentMessageDeltaNotification;
@@ -15,7 +16,6 @@ use skein_protocol::table::{Notification, Scope};
 use super::catalog::Announcement;
 use super::catch_up::CatchUp;
 use super::subscribers::{Broadcast, Role, Ticket};
-use crate::clock::WallMs;
 use crate::outbox::reply::Answer;
 use crate::outbox::{Frame, TextDelta};
 

@@ -1,6 +1,7 @@
 //! What a thread looks like in the answers that show it; pure.
 
 use serde_json::{Map, Value};
+use skein_base::clock::WallMs;
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_protocol::settings::{
@@ -11,7 +12,6 @@ use skein_protocol::thread::{
     ThreadStartResponse,
 };
 
-use crate::clock::WallMs;
 use crate::config::{Config, Overrides, secrets};
 use crate::policy;
 use crate::rollout::record::{Goal, SecretValues, ThreadSettings};

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use skein_protocol::ids::{ConnectionId, ThreadId};
 
-use crate::clock::WallMs;
+use skein_base::clock::WallMs;
 
 /// Gives every question of this server a number, and knows which thread it belongs to. Numbers begin at the time of
 /// the server's start in milliseconds, so that an old dialog cannot answer a new question.

@@ -4,17 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use skein_base::clock::Clock;
+use skein_base::tasks::Tasks;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::sync::mpsc;
 
-use crate::clock::Clock;
 use crate::history::ThreadRow;
 use crate::index::ThreadIndex;
 use crate::index::moment::{self, Listed};
 use crate::policy;
 use crate::rollout::record::Record;
 use crate::rollout::{AppendError, Appended, Keep, Lease, RolloutStore};
-use crate::tasks::Tasks;
 
 /// Records that belong together.
 #[derive(Debug)]

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use skein_base::clock::{Clock, WallMs};
+use skein_base::tasks::{Pool, Tasks};
 
 use super::surroundings::{Doc, Surroundings};
 use super::{Report, Running, Stop};
-use crate::clock::{Clock, WallMs};
 use crate::config::DocsPolicy;
 use crate::policy;
 use crate::provider::{Content, Entry, Prompt};
-use crate::tasks::{Pool, Tasks};
 
 /// What a turn tells its model before the conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,14 +3,14 @@
 use std::io::Read;
 use std::path::Path;
 
+use skein_base::files;
+use skein_base::tasks::{Pool, Tasks};
 use skein_protocol::turn::{MediaSource, UserInput};
 
 use super::picture;
-use crate::files;
 use crate::policy;
 use crate::provider::{Content, Entry, Image};
 use crate::rollout::record::FileContent;
-use crate::tasks::{Pool, Tasks};
 
 /// A file that a message names.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use skein_base::clock::Clock;
+use skein_base::tasks::Tasks;
 use skein_protocol::ids::{ItemId, ThreadId, TurnId};
 use skein_protocol::item::{AgentMessageItem, ReasoningItem, ThreadItem};
 use skein_protocol::response_item::MessagePhase;
@@ -14,14 +16,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
 use crate::config::ModelTerms;
 use crate::helpers::HelperSet;
 use crate::provider::{
     Entry, ModelSettings, Prompt, Provider, ProviderError, Thoughts, ToolChoice, ToolResult, Usage,
 };
 use crate::rollout::record::{FileRead, Kept, ModelAnswer, Said};
-use crate::tasks::Tasks;
 
 mod abilities;
 mod added;

@@ -6,8 +6,9 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use skein_base::files::{no_surprises, only_regular};
+
 use crate::config::DocsPolicy;
-use crate::files::{no_surprises, only_regular};
 
 /// Names of the files, the one that wins first.
 const NAMES: [&str; 2] = ["AGENTS.override.md", "AGENTS.md"];

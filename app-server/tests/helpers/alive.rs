@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use skein_app_server::clock::Clock;
 use skein_app_server::helpers::{HelperError, HelperEvent, HelperSpec, OnUnresponsive};
+use skein_base::clock::Clock;
 use skein_protocol::extension::HelperState;
 use skein_protocol::helper::McpServerStartupState;
 use skein_protocol::methods::ConfigMcpServerReload;

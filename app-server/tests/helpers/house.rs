@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skein_app_server::clock::Clock;
 use skein_app_server::helpers::{
     Containment, ExitReport, GuardProgram, HelperProcess, HelperSpec, Helpers, HostOptions, Input, Life,
     Pipes, ProcessError, ProcessHost, Secrets, StdioSpec, Transport,
 };
-use skein_app_server::home_mark::HomeMark;
-use skein_app_server::tasks::Tasks;
+use skein_base::clock::Clock;
+use skein_base::home_mark::HomeMark;
+use skein_base::tasks::Tasks;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::unix::pipe;
 

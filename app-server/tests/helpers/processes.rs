@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use nix::sys::signal::Signal;
-use skein_app_server::clock::Clock;
 use skein_app_server::helpers::{Containment, HelperSpec, Stage, StdioSpec, Transport};
+use skein_base::clock::Clock;
 
 use crate::house::{BOUND, House, exists, kill, parent, program, until};
 

@@ -14,9 +14,9 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
-use skein_app_server::clock::Clock;
 use skein_app_server::helpers::{Containment, carriers, reap_strangers};
-use skein_app_server::home_mark::HomeMark;
+use skein_base::clock::Clock;
+use skein_base::home_mark::HomeMark;
 use tokio_util::sync::CancellationToken;
 
 use crate::house::{GRACE, House, cgroups_of, exists, kill, parent, until};

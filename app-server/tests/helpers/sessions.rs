@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use skein_app_server::clock::Clock;
 use skein_app_server::helpers::{
     Containment, HelperCall, HelperError, HelperEvent, HelperSet, HelperSpec, HttpSpec, Isolation, Secrets,
     Stage, StdioSpec, Transport,
 };
+use skein_base::clock::Clock;
 use skein_protocol::extension::HelperState;
 use skein_protocol::helper::{McpServerConnectionStatus, McpServerStartupState};
 use skein_protocol::ids::ThreadId;

@@ -5,11 +5,12 @@ use crate::source::{Source, workspace};
 /// What Bazel would not know of, or would know differently than cargo, each with where to say it.
 fn forgotten(files: &[Source]) -> Vec<String> {
     let mut found = twice(files);
-    for member in quoted(line_with(text(files, "Cargo.toml"), "members = [")) {
+    let members: Vec<&str> = quoted(line_with(text(files, "Cargo.toml"), "members = [")).collect();
+    for member in &members {
         found.extend(of_crate(files, member));
     }
     for path in files.iter().map(|file| file.path.as_str()) {
-        found.extend(program(files, path));
+        found.extend(program(files, &members, path));
     }
     found.extend(promises(text(files, "integration-tests/tests/main.rs"), files));
     found
@@ -51,8 +52,12 @@ fn of_crate(files: &[Source], member: &str) -> Vec<String> {
 }
 
 /// A file that cargo makes a program or a test program of has a target, by name or by pattern.
-fn program(files: &[Source], path: &str) -> Option<String> {
-    let (member, inside) = path.split_once('/')?;
+fn program(files: &[Source], members: &[&str], path: &str) -> Option<String> {
+    // The longest folder, as crates lie in the folders of others.
+    let holding =
+        members.iter().filter(|member| path.strip_prefix(**member).is_some_and(|rest| rest.starts_with('/')));
+    let member = holding.max_by_key(|member| member.len())?;
+    let inside = &path[member.len() + 1..];
     let (folder, name) = inside.rsplit_once('/')?;
     let is_program =
         inside == "src/main.rs" || ["src/bin", "tests"].contains(&folder) && name.ends_with(".rs");
@@ -101,15 +106,23 @@ fn bazel_knows_what_cargo_builds() {
 #[test]
 fn what_bazel_would_leave_out_is_named() {
     let good = [
-        ("Cargo.toml", "members = [\"a\"]\nversion = \"1.0\"\nlicense = \"L\"\n[profile.dev.package.p]"),
+        (
+            "Cargo.toml",
+            "members = [\"a\", \"a/in\", \"integration-tests\"]\nversion = \"1.0\"\nlicense = \"L\"\n[profile.dev.package.p]",
+        ),
         ("rust-toolchain.toml", "channel = \"1.9\""),
         ("package.bzl", "LICENSE = \"L\"\nVERSION = \"1.0\""),
-        ("MODULE.bazel", "versions = [\"1.9.0\"],\n\"//a:Cargo.toml\"\n    \"p\",\n"),
-        ("BUILD.bazel", "\"//a:srcs\""),
+        (
+            "MODULE.bazel",
+            "versions = [\"1.9.0\"],\n\"//a:Cargo.toml\"\n\"//a/in:Cargo.toml\"\n\"//integration-tests:Cargo.toml\"\n    \"p\",\n",
+        ),
+        ("BUILD.bazel", "\"//a:srcs\" \"//a/in:srcs\" \"//integration-tests:srcs\""),
         ("a/BUILD.bazel", "\"src/main.rs\" for file in glob([\"tests/*.rs\"])"),
         ("a/src/main.rs", ""),
         ("a/tests/b.rs", ""),
         ("a/tests/b/c.rs", ""),
+        ("a/in/BUILD.bazel", "\"src/main.rs\""),
+        ("a/in/src/main.rs", ""),
         ("integration-tests/tests/main.rs", "mod d;"),
         ("integration-tests/tests/d/mod.rs", "#[test]"),
         ("integration-tests/BUILD.bazel", "\"tests/main.rs\""),
@@ -127,6 +140,7 @@ fn what_bazel_would_leave_out_is_named() {
         ("a/BUILD.bazel", "\"src/main.rs\"", "crate_root = \"tests/b.rs\""),
         ("a/BUILD.bazel", "in glob([\"tests/*.rs\"])", "crate_root = \"src/main.rs\""),
         ("a/src/bin/e.rs", "", "crate_root = \"src/bin/e.rs\""),
+        ("a/in/tests/e.rs", "", "a/in/BUILD.bazel: a target with crate_root = \"tests/e.rs\""),
         ("integration-tests/tests/main.rs", "mod e;", "tests/e.rs: belongs into e/mod.rs"),
         ("integration-tests/tests/main.rs", "#[test]", "main.rs: its tests"),
     ] {

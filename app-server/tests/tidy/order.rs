@@ -1,4 +1,4 @@
-//! The order of the rooms in app-server/: a room imports only rooms below it.
+//! The order of the rooms in app-server/ and its crates: a room imports only rooms below it.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +6,10 @@ use crate::lex::is_name;
 use crate::source::{Source, imports};
 use crate::walls::{Wall, examples};
 
-/// The rooms from the top to the bottom, one floor a line. Rooms of one floor do not import each other.
-const FLOORS: [&str; 25] = [
+/// The rooms of each crate from the top to the bottom, one floor a line. Rooms of one floor do not import each other.
+const CRATES: [(&str, &[&str]); 2] = [("app-server", &APP_SERVER), ("app-server/crates/base", &BASE)];
+
+const APP_SERVER: [&str; 22] = [
     "cli",
     // Start and stop order.
     "server",
@@ -37,13 +39,12 @@ const FLOORS: [&str; 25] = [
     // The two other parts that know only the base.
     "helpers",
     "provider",
-    // The base.
-    "counters",
-    "durations files masks room telemetry units",
-    "tasks web",
-    "descriptors",
-    "clock home_mark policy system",
+    "room telemetry",
+    "policy",
 ];
+
+const BASE: [&str; 5] =
+    ["counters", "durations files masks units", "tasks web", "descriptors", "clock home_mark policy system"];
 
 /// These parts know the base and not each other.
 const PARTS: [&[&str]; 3] = [&["home", "rollout", "history", "index"], &["helpers"], &["provider"]];
@@ -53,20 +54,22 @@ const TESTS: [&str; 1] = ["fuzz"];
 
 pub fn rooms_below() -> Wall {
     Wall {
-        why: "a room of app-server/ imports only rooms below it, in the order of app-server/tests/tidy/order.rs, and the \
+        why: "a room of a crate imports only rooms below it, in the order of app-server/tests/tidy/order.rs, and the \
               store, the helpers and the providers do not import each other: what two rooms need belongs to the lower \
               one, or into a room below both",
         bad: examples(&[
             ("app-server/src/thread/a.rs", "use crate::server::Server;"),
             ("app-server/src/turn/mod.rs", "use crate::{policy, thread::command::Command};"),
-            ("app-server/src/clock.rs", "use super::tasks::Tasks;"),
+            ("app-server/crates/base/src/clock.rs", "use super::tasks::Tasks;"),
             ("app-server/src/helpers/mcp/a.rs", "use super::super::super::thread::machine;"),
             ("app-server/src/thread/a.rs", "fn f() { crate::server::start() }"),
             ("app-server/src/turn/a.rs", "use crate::Server;"),
             // Beside each other, on one floor and as two parts.
             ("app-server/src/repair.rs", "use crate::search::Term;"),
             ("app-server/src/home/a.rs", "use crate::helpers::HelperSpec;"),
+            ("app-server/crates/base/src/tasks.rs", "use crate::counters::Counters;"),
             // Not in the table.
+            ("app-server/crates/base/src/cellar.rs", "use crate::clock;"),
             ("app-server/src/cellar.rs", "use crate::policy;"),
             ("app-server/src/server.rs", "use crate::cellar;"),
         ]),
@@ -84,46 +87,59 @@ pub fn rooms_below() -> Wall {
     }
 }
 
-/// The path inside app-server/src; empty for any other file.
-fn in_src(source: &Source) -> &str {
-    source.path.strip_prefix("app-server/src/").unwrap_or_default()
+/// Where a file stands: the floors of its crate, and its path inside the crate's `src`.
+struct Place<'a> {
+    floors: &'static [&'static str],
+    path: &'a str,
+}
+
+/// None for a file that is not in the `src` of one of [`CRATES`].
+fn place(source: &Source) -> Option<Place<'_>> {
+    CRATES.iter().find_map(|(folder, floors)| {
+        let path = source.path.strip_prefix(folder)?.strip_prefix("/src/")?;
+        Some(Place { floors, path })
+    })
 }
 
 /// The lines outside of tests that import a room that is not below the file's own, with that room.
 fn upward(source: &Source) -> Vec<(usize, String)> {
-    let own = match in_src(source) {
-        "" | "lib.rs" => return Vec::new(),
+    let Some(place) = place(source).filter(|place| place.path.ends_with(".rs")) else {
+        return Vec::new();
+    };
+    let own = match place.path {
+        "lib.rs" => return Vec::new(),
         "main.rs" => "cli",
         path => path.split('/').next().unwrap_or_default().trim_end_matches(".rs"),
     };
-    if !source.path.ends_with(".rs") || TESTS.contains(&own) {
+    if TESTS.contains(&own) {
         return Vec::new();
     }
-    let breaks = |room: &str| room != own && !may_import(own, room);
-    let found = imported_rooms(source).into_iter();
+    let breaks = |room: &str| room != own && !place.may_import(own, room);
+    let found = imported_rooms(source, place.path).into_iter();
     found.filter(|(line, room)| !source.is_test(*line) && breaks(room)).collect()
 }
 
-fn may_import(own: &str, room: &str) -> bool {
-    let part = |room: &str| PARTS.iter().position(|rooms| rooms.contains(&room));
-    let beside = part(own).zip(part(room)).is_some_and(|(own, other)| own != other);
-    floor(own).zip(floor(room)).is_some_and(|(own, other)| own < other) && !beside
-}
+impl Place<'_> {
+    fn may_import(&self, own: &str, room: &str) -> bool {
+        let part = |room: &str| PARTS.iter().position(|rooms| rooms.contains(&room));
+        let beside = part(own).zip(part(room)).is_some_and(|(own, other)| own != other);
+        self.floor(own).zip(self.floor(room)).is_some_and(|(own, other)| own < other) && !beside
+    }
 
-/// How far below the top; none for a room that is not in the table.
-fn floor(room: &str) -> Option<usize> {
-    FLOORS.iter().position(|rooms| rooms.split(' ').any(|name| name == room))
+    /// How far below the top; none for a room that is not in the table.
+    fn floor(&self, room: &str) -> Option<usize> {
+        self.floors.iter().position(|rooms| rooms.split(' ').any(|name| name == room))
+    }
 }
 
 /// Every room that is named by its path from the root of the crate, with the line.
-fn imported_rooms(source: &Source) -> Vec<(usize, String)> {
+fn imported_rooms(source: &Source, file: &str) -> Vec<(usize, String)> {
     let written = source.code().flat_map(|(number, line)| {
         let paths = line.match_indices("::").map(move |(at, _)| (number, path_around(line, at)));
         paths.filter(|(_, path)| !path.is_empty())
     });
     let imported = imports(&source.rust.code).into_iter();
-    let rooms =
-        imported.chain(written).filter_map(|(line, path)| Some((line, room_of(in_src(source), &path)?)));
+    let rooms = imported.chain(written).filter_map(|(line, path)| Some((line, room_of(file, &path)?)));
     rooms.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
@@ -135,7 +151,7 @@ fn path_around(line: &str, at: usize) -> String {
     line[from..].chars().take_while(|c| first && is_path(*c)).collect()
 }
 
-/// The room that `path` leads to from a file of app-server/src; none where it leads to no room, or stays in its own.
+/// The room that `path` leads to from a file of a crate's `src`; none where it leads to no room, or stays in its own.
 fn room_of(file: &str, path: &str) -> Option<String> {
     let is_program = file == "main.rs" || file.starts_with("cli/");
     let mut names = path.split("::").peekable();

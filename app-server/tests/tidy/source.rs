@@ -33,6 +33,12 @@ impl Source {
         self.path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
     }
 
+    /// Whether this file belongs to the server: to app-server/ or to one of its crates, without their tests beside them.
+    pub fn is_of_server(&self) -> bool {
+        let of_crate = || self.is_in("app-server/crates") && self.path.contains("/src/");
+        self.is_in("app-server/src") || of_crate()
+    }
+
     /// The numbered lines of code.
     pub fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         self.rust.code.lines().enumerate().map(|(at, line)| (at + 1, line))

@@ -71,28 +71,48 @@ pub fn protocol_is_pure() -> Wall {
     }
 }
 
+/// The crates by folder, each with its name and with those of ours that it may import.
+const CRATES: [(&str, &str, &[&str]); 4] = [
+    ("protocol", "skein_protocol", &[]),
+    ("app-server/crates/base", "skein_base", &[]),
+    ("app-server", "skein_app_server", &["skein_protocol", "skein_base"]),
+    ("integration-tests", "skein_integration_tests", &["skein_protocol", "skein_base", "skein_app_server"]),
+];
+
 pub fn one_direction() -> Wall {
     Wall {
-        why: "integration-tests -> app-server -> protocol is the only direction of imports: what two crates need \
-              belongs to the lower one",
+        why: "a crate imports only the crates that app-server/tests/tidy/walls.rs names for it: what two crates need \
+              belongs to one below both",
         bad: examples(&[
             ("app-server/tests/a.rs", "use skein_integration_tests::Home;"),
+            ("app-server/crates/base/src/a.rs", "use skein_app_server::Server;"),
             ("protocol/src/a.rs", "use skein_app_server::Server;"),
             ("app-server/Cargo.toml", "[dev-dependencies]\nskein-integration-tests.workspace = true"),
+            ("app-server/crates/cellar/src/a.rs", "use skein_base::clock;"),
         ]),
         good: examples(&[
             ("integration-tests/src/a.rs", "use skein_protocol::METHODS;"),
             ("app-server/src/a.rs", "use skein_protocol::METHODS;"),
+            ("app-server/src/main.rs", "use skein_app_server::Server;"),
         ]),
         check: |source| {
-            let above: &[&str] = match source.path.split('/').next() {
-                Some("protocol") => &["skein_app_server", "skein_integration_tests"],
-                Some("app-server") => &["skein_integration_tests"],
-                _ => &[],
+            // The longest folder that holds the file; a crate that is not in the table is in none.
+            let own = CRATES
+                .iter()
+                .filter(|(folder, ..)| source.is_in(folder))
+                .max_by_key(|(folder, ..)| folder.len());
+            let unknown =
+                source.is_in("app-server/crates") && own.is_some_and(|(folder, ..)| *folder == "app-server");
+            let may = |name: &str| match own {
+                Some((_, own, uses)) => !unknown && (*own == name || uses.contains(&name)),
+                None => true,
             };
-            let mut lines = source.lines_naming(above);
+            let forbidden: Vec<&str> =
+                CRATES.iter().map(|(_, name, _)| *name).filter(|name| !may(name)).collect();
+            let mut lines = source.lines_naming(&forbidden);
             if source.path.ends_with("/Cargo.toml") {
-                let names = |line: &str| above.iter().any(|name| line.starts_with(&name.replace('_', "-")));
+                let names =
+                    |line: &str| forbidden.iter().any(|name| line.starts_with(&name.replace('_', "-")));
                 let numbered = source.text.lines().enumerate();
                 lines.extend(numbered.filter(|(_, line)| names(line)).map(|(at, _)| at + 1));
             }
@@ -103,10 +123,20 @@ pub fn one_direction() -> Wall {
 
 /// What of app-server/ a file of integration-tests/ may name.
 fn known_to(source: &Source) -> Vec<&'static str> {
-    let rooms_of_disk = ["integration-tests/src/fixture", "integration-tests/src/bench"];
-    let disk: &[&str] = &["clock::WallMs", "history::History", "home", "rollout", "tasks::Tasks"];
-    let may = if rooms_of_disk.iter().any(|room| source.is_in(room)) { disk } else { &[] };
-    ["Server", "config", "server::Server"].iter().chain(may).copied().collect()
+    let disk: &[&str] = if is_of_disk(source) { &["history::History", "home", "rollout"] } else { &[] };
+    ["Server", "config", "server::Server"].iter().chain(disk).copied().collect()
+}
+
+/// Whether `path` leads into the server, to something that is not `public`.
+fn is_inside(path: &str, public: &[&str]) -> bool {
+    let rest = path.strip_prefix("skein_app_server").and_then(|rest| rest.strip_prefix("::"));
+    let known = |rest: &str| public.iter().any(|name| rest == *name || begins(rest, name));
+    rest.is_some_and(|rest| !known(rest))
+}
+
+/// Whether a file is of the rooms that make homes, or measure the store itself.
+fn is_of_disk(source: &Source) -> bool {
+    ["integration-tests/src/fixture", "integration-tests/src/bench"].iter().any(|room| source.is_in(room))
 }
 
 pub fn server_from_outside() -> Wall {
@@ -117,25 +147,25 @@ pub fn server_from_outside() -> Wall {
         bad: examples(&[
             ("integration-tests/src/fixture/a.rs", "use skein_app_server::thread::registry::Registry;"),
             ("integration-tests/tests/a.rs", "use skein_app_server::{Server, thread::machine::Machine};"),
-            ("integration-tests/src/a.rs", "fn f() { skein_app_server::tasks::Tasks::new() }"),
+            ("integration-tests/src/a.rs", "fn f() { skein_base::tasks::Tasks::new() }"),
         ]),
         good: examples(&[
             (
                 "integration-tests/src/a.rs",
                 "use skein_app_server::{Server, config::{Config, GuardProgram}};\nlet s: skein_app_server::Server;",
             ),
-            ("integration-tests/src/fixture/a.rs", "use skein_app_server::rollout::Keep;"),
+            (
+                "integration-tests/src/fixture/a.rs",
+                "use skein_app_server::rollout::Keep; use skein_base::tasks::Tasks;",
+            ),
         ]),
         check: |source| {
             if !source.is_in("integration-tests") {
                 return Vec::new();
             }
+            let below: &[&str] = if is_of_disk(source) { &[] } else { &["skein_base"] };
             let public = known_to(source);
-            let inside = |path: &str| {
-                let rest = path.strip_prefix("skein_app_server").and_then(|rest| rest.strip_prefix("::"));
-                let known = |rest: &str| public.iter().any(|name| rest == *name || begins(rest, name));
-                rest.is_some_and(|rest| !known(rest))
-            };
+            let inside = |path: &str| is_inside(path, &public);
             let mut lines: Vec<usize> = imports(&source.rust.code)
                 .into_iter()
                 .filter(|(_, path)| inside(path))
@@ -146,6 +176,7 @@ pub fn server_from_outside() -> Wall {
                 places.any(|(at, _)| !line[..at].ends_with("use ") && inside(&line[at..]))
             };
             lines.extend(source.code().filter(|(_, line)| written(line)).map(|(number, _)| number));
+            lines.extend(source.lines_naming(below));
             lines
         },
     }
@@ -172,7 +203,7 @@ pub fn one_birthplace() -> Wall {
             ("app-server/src/turn/mod.rs", "fn f() { MyCommand::new(); fork_thread() }"),
         ]),
         check: |source| {
-            if !source.is_in("app-server/src") || source.path == "app-server/src/helpers/process.rs" {
+            if !source.is_of_server() || source.path == "app-server/src/helpers/process.rs" {
                 return Vec::new();
             }
             let mut lines = source.lines_naming(&["Command::new", "posix_spawn"]);
@@ -187,7 +218,7 @@ pub fn one_birthplace() -> Wall {
 
 pub fn one_starter() -> Wall {
     Wall {
-        why: "a task is started by app-server/src/tasks.rs (Tasks::spawn, Tasks::blocking, Tasks::group), which \
+        why: "a task is started by app-server/crates/base/src/tasks.rs (Tasks::spawn, Tasks::blocking, Tasks::group), which \
               names it, counts it and joins it at the stop",
         bad: examples(&[
             ("app-server/src/a.rs", "fn f() { tokio::spawn(async {}); }"),
@@ -199,7 +230,7 @@ pub fn one_starter() -> Wall {
             ("app-server/src/a/tests.rs", "fn f() { tokio::spawn(async {}); }"),
         ]),
         check: |source| {
-            if !source.is_in("app-server/src") || source.path == "app-server/src/tasks.rs" {
+            if !source.is_of_server() || source.path == "app-server/crates/base/src/tasks.rs" {
                 return Vec::new();
             }
             let starters = [
@@ -245,7 +276,7 @@ pub fn bounded_queues() -> Wall {
 
 pub fn one_clock() -> Wall {
     Wall {
-        why: "app-server/src/clock.rs is the only reader of time: pure code takes `now` as a parameter, the rest \
+        why: "app-server/crates/base/src/clock.rs is the only reader of time: pure code takes `now` as a parameter, the rest \
               holds a `Clock`, so that a test can be at any time it likes",
         bad: examples(&[
             ("app-server/src/a.rs", "let now = Instant::now();"),
@@ -253,11 +284,11 @@ pub fn one_clock() -> Wall {
             ("app-server/src/a.rs", "let id = Uuid::now_v7();"),
         ]),
         good: examples(&[
-            ("app-server/src/clock.rs", "let now = Instant::now();"),
+            ("app-server/crates/base/src/clock.rs", "let now = Instant::now();"),
             ("app-server/src/a.rs", "let now = self.clock.now();"),
         ]),
         check: |source| {
-            if !source.is_in("app-server/src") || source.path == "app-server/src/clock.rs" {
+            if !source.is_of_server() || source.path == "app-server/crates/base/src/clock.rs" {
                 return Vec::new();
             }
             let readers =

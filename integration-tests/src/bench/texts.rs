@@ -13,7 +13,7 @@ use skein_app_server::rollout::file::layer::DiskLayer;
 use skein_app_server::rollout::file::{FileStore, Marks};
 use skein_app_server::rollout::record::{RecordBody, TurnPlace};
 use skein_app_server::rollout::{RolloutStore, line};
-use skein_app_server::tasks::Tasks;
+use skein_base::tasks::Tasks;
 use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::Plan;

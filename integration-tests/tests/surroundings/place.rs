@@ -290,8 +290,9 @@ pub fn shell(line: &str) -> Vec<OsString> {
 
 /// A pipe that takes nothing until somebody reads.
 fn full_pipe() -> Result<(PipeReader, Stdio)> {
-    use nix::fcntl::{FcntlArg, OFlag, fcntl};
     use std::io::Write;
+
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
     let (reader, mut writer) = pipe()?;
     fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     let mut taken = 0;

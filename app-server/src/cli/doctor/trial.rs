@@ -4,14 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skein_app_server::clock::Clock;
 use skein_app_server::helpers::{
     Containment, GuardProgram, HelperProcess, HelperSpec, HostOptions, ProcessHost, StdioSpec, Transport,
     rungs,
 };
-use skein_app_server::home_mark::HomeMark;
 use skein_app_server::policy;
-use skein_app_server::tasks::Tasks;
+use skein_base::clock::Clock;
+use skein_base::home_mark::HomeMark;
+use skein_base::tasks::Tasks;
 use skein_protocol::extension::{ContainmentRung, LackDetails};
 use tokio::io::AsyncReadExt;
 

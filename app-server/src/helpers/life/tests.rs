@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
+use skein_base::clock::Clock;
 
 use super::*;
-use crate::clock::Clock;
 
 const LIMIT: Duration = Duration::from_secs(30);
 

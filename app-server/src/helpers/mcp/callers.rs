@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rmcp::model::RequestId;
+use skein_base::clock::Clock;
 use skein_protocol::ids::{ThreadId, TurnId};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::clock::Clock;
 use crate::helpers::{HelperQuestion, OnUnresponsive};
 use crate::policy;
 

@@ -301,7 +301,7 @@ mod tests {
     fn transport() -> HttpTransport {
         let spec = HttpSpec { url: "http://127.0.0.1/".to_owned(), ..HttpSpec::default() };
         let line = Line::new("/".into());
-        let tasks = crate::tasks::Tasks::new();
+        let tasks = skein_base::tasks::Tasks::new();
         let web = Web::new(&spec, tasks, CancellationToken::new(), CancellationToken::new(), line.clone());
         HttpTransport::new(web.expect("requests"), &spec.url, line)
     }

@@ -26,6 +26,7 @@ use rmcp::model::{
 };
 use rmcp::service::{ServiceError, serve_directly};
 use rmcp::transport::Transport;
+use skein_base::tasks::Tasks;
 use tokio::sync::Notify;
 
 use super::super::link::Wire;
@@ -34,7 +35,6 @@ use super::http::HttpTransport;
 use super::transport::LineTransport;
 use super::{Client, Line, Session, reread};
 use crate::policy;
-use crate::tasks::Tasks;
 
 #[cfg(test)]
 mod tests;

@@ -37,7 +37,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_waits_for_the_end_of_its_time_and_others_for_nothing() {
-        let (mut pace, start) = (Pace::default(), crate::clock::Clock.now());
+        let (mut pace, start) = (Pace::default(), skein_base::clock::Clock.now());
         for _ in 1..policy::HELPER_STRAYS {
             assert_eq!(pace.stray(start), None);
         }

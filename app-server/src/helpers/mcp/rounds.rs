@@ -240,9 +240,9 @@ impl Wish {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use skein_base::clock::Clock;
 
     use super::*;
-    use crate::clock::Clock;
 
     fn refusal(requests: &Value) -> String {
         Wanted::read(json!({ "resultType": "input_required", "inputRequests": requests })).unwrap_err()

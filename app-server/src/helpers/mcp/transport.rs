@@ -11,6 +11,7 @@ use rmcp::model::{
 };
 use rmcp::transport::Transport;
 use serde_json::{Value, json};
+use skein_base::clock::Clock;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::time::Instant;
@@ -22,7 +23,6 @@ use super::heard::{self, Heard};
 use super::outstanding::{Incoming, Outstanding, Turn};
 use super::pace::Pace;
 use super::progress::words;
-use crate::clock::Clock;
 use crate::helpers::input::{Closed, Input};
 use crate::policy;
 

@@ -170,8 +170,9 @@ impl Told {
 mod tests {
     use std::time::Duration;
 
+    use skein_base::clock::Clock;
+
     use super::*;
-    use crate::clock::Clock;
 
     fn thread() -> ThreadId {
         ThreadId::new(Clock.new_id())

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
+use skein_base::clock::Clock;
+use skein_base::home_mark::HomeMark;
+use skein_base::tasks::Tasks;
 use skein_protocol::helper::McpServerStartupState as State;
 
 use super::super::{Containment, GuardProgram, HelperSet, Helpers, HostOptions, Isolation};
 use super::*;
-use crate::clock::Clock;
-use crate::home_mark::HomeMark;
-use crate::tasks::Tasks;
 
 mod schedules;
 

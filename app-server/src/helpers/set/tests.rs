@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use skein_base::clock::Clock;
+use skein_base::tasks::Tasks;
 use skein_protocol::extension::HelperState;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
@@ -13,8 +15,6 @@ use super::super::link::Wire;
 use super::super::mcp::{Asked, Line, Session};
 use super::super::pool::tests::{Double, House};
 use super::*;
-use crate::clock::Clock;
-use crate::tasks::Tasks;
 
 /// Longer than any limit that somebody would set.
 const HOURS: u64 = 10_000;

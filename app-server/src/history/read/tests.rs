@@ -1,13 +1,13 @@
 //! What is read from a place is what the fold of everything says, however long the history is and wherever it is cut.
 
 use proptest::prelude::*;
+use skein_base::clock::WallMs;
 use skein_protocol::ids::Epoch;
 use skein_protocol::item::ThreadItem;
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus, UserInput};
 use uuid::Uuid;
 
 use super::*;
-use crate::clock::WallMs;
 use crate::home::Term;
 use crate::rollout::memory::MemoryStore;
 use crate::rollout::record::{
@@ -417,9 +417,10 @@ async fn settings_are_known_while_one_record_has_them() {
 
 /// A store on files that has the records of `life`, but for those whose lines are damaged.
 pub(crate) fn damaged(life: &Life, at: &[u64]) -> (tempfile::TempDir, crate::rollout::file::FileStore) {
+    use skein_base::tasks::Tasks;
+
     use crate::home::HomePaths;
     use crate::rollout::file::{FileStore, layer::DiskLayer};
-    use crate::tasks::Tasks;
     let dir = tempfile::tempdir().unwrap();
     let paths = HomePaths::new(dir.path());
     let mut bytes = Vec::new();

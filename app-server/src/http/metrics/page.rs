@@ -7,7 +7,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use crate::durations::Taken;
+use skein_base::durations::Taken;
 
 /// Where they are written.
 pub struct Page<'a>(pub DescriptorEncoder<'a>);

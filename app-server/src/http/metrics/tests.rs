@@ -3,10 +3,10 @@ use std::time::Duration;
 
 use axum::http::HeaderValue;
 use serde_json::{Value, json};
+use skein_base::durations::Durations;
 use skein_protocol::extension::IndexingDetails;
 
 use super::*;
-use crate::durations::Durations;
 
 fn scrape(status: SkeinStatusResponse) -> Scrape {
     let durations = |ms: &[u64]| {

@@ -6,6 +6,8 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
+use skein_base::clock::Clock;
+use skein_base::tasks::Pool;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::time::timeout;
 
@@ -13,12 +15,10 @@ use super::broken::Broken;
 use super::schema::{self, Schema};
 use super::trees::Trees;
 use super::{Change, SledIndex, State};
-use crate::clock::Clock;
 use crate::home::folders;
 use crate::index::{IndexError, Indexing, ThreadIndex, rebuild};
 use crate::policy;
 use crate::rollout::{ReadError, RolloutStore, Shelf};
-use crate::tasks::Pool;
 
 /// The rollouts whose end the index may not know.
 async fn marked(store: &dyn RolloutStore) -> Vec<ThreadId> {

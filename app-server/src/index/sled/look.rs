@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use skein_base::tasks::{Pool, Tasks};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use uuid::Uuid;
 
@@ -14,7 +15,6 @@ use crate::history::ThreadRow;
 use crate::home::HomePaths;
 use crate::index::{IndexError, ThreadIndex};
 use crate::rollout::RolloutStore;
-use crate::tasks::{Pool, Tasks};
 
 /// A complete index. The caller keeps servers away from the home.
 pub struct Look {

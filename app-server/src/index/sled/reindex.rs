@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use skein_base::tasks::{Pool, Tasks};
 use uuid::Uuid;
 
 use super::schema::{self, Schema};
@@ -11,7 +12,6 @@ use super::{SledIndex, State};
 use crate::home::{HomePaths, folders};
 use crate::index::{IndexError, Indexing, rebuild};
 use crate::rollout::RolloutStore;
-use crate::tasks::{Pool, Tasks};
 
 /// Makes the index anew. `boot` is this start of the machine. The caller owns the home.
 ///

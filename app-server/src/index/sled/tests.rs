@@ -4,12 +4,13 @@ use std::pin::pin;
 use std::sync::Barrier;
 
 use futures_util::FutureExt;
+use skein_base::clock::WallMs;
+use skein_protocol::turn::UserInput;
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::schema::Schema;
 use super::*;
-use crate::clock::WallMs;
 use crate::home::Term;
 use crate::index::conformance::{keeps_every_promise, row};
 use crate::index::memory::MemoryIndex;
@@ -18,7 +19,6 @@ use crate::rollout::memory::MemoryStore;
 use crate::rollout::record::{Record, ThreadNamed, TurnStarted};
 use crate::rollout::{Keep, Lease, Shelf};
 use crate::thread::actor::tests::disk::Disk;
-use skein_protocol::turn::UserInput;
 
 mod forms;
 mod full;
@@ -312,8 +312,9 @@ async fn a_comparison_needs_no_more_than_one_place_at_the_index() {
     let trees = Trees::open(&dir.path().join("index-3"), Schema::CURRENT).unwrap();
     let state = State::ready(trees.clone(), Some(Indexing::default()));
     let index = SledIndex::new(HomePaths::new(dir.path()), BOOT, &tasks, state, Arc::default());
-    let (release, held) = (Arc::new(Barrier::new(policy::INDEX_THREADS)), Arc::new(Notify::new()));
-    for _ in 1..policy::INDEX_THREADS {
+    let (release, held) =
+        (Arc::new(Barrier::new(skein_base::policy::INDEX_THREADS)), Arc::new(Notify::new()));
+    for _ in 1..skein_base::policy::INDEX_THREADS {
         let (release, holds, pool) = (Arc::clone(&release), Arc::clone(&held), tasks.clone());
         tasks.spawn("hold", async move {
             let hold = move || {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use skein_base::web;
 use skein_protocol::turn::CodexErrorInfo;
 
 use super::about::About;
@@ -11,7 +12,6 @@ use super::retry::{self, Pace, Phase, Retries, Retry};
 use super::said::Said;
 use crate::policy;
 use crate::provider::ProviderError;
-use crate::web;
 
 /// Why a request got no answer, or not all of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

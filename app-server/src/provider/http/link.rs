@@ -6,14 +6,14 @@ use std::fmt;
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, RequestBuilder, Url};
+use skein_base::masks::{Hidden, MASK, shown_url};
+use skein_base::web::{self, Manner};
 use skein_protocol::turn::CodexErrorInfo;
 
 use super::form::WireForm;
-use crate::masks::{Hidden, MASK, shown_url};
 use crate::policy;
 use crate::provider::ProviderError;
 use crate::provider::spec::ProviderSpec;
-use crate::web::{self, Manner};
 
 /// Headers that are the transport's own.
 const OURS: [&str; 5] = ["accept", "content-type", "content-length", "host", "transfer-encoding"];

@@ -13,6 +13,9 @@ use futures_util::{Stream, StreamExt, stream};
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
+use skein_base::clock::Clock;
+use skein_base::masks::{origin, shown_url};
+use skein_base::web::events::{SseError, events};
 use skein_protocol::turn::CodexErrorInfo;
 use sse_stream::Sse;
 use tokio::sync::mpsc;
@@ -24,10 +27,7 @@ use super::{
     ListedModel, ModelEvent, Prompt, Provider, ProviderError, Reasoning, anthropic, openai_chat,
     openai_responses,
 };
-use crate::clock::Clock;
-use crate::masks::{origin, shown_url};
 use crate::policy;
-use crate::web::events::{SseError, events};
 
 pub mod about;
 pub mod fault;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::fmt::rfc2822;
 use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
+use skein_base::clock::WallMs;
 
-use crate::clock::WallMs;
 use crate::policy;
 
 /// Which of the two limits a failure counts against.

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use skein_base::tasks::{Pool, Tasks};
 use skein_protocol::turn::CodexErrorInfo;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{ModelEvent, Prompt, Provider, ProviderError, Reasoning, Thoughts, ToolCall, Usage};
 use crate::policy;
-use crate::tasks::{Pool, Tasks};
 
 pub mod scenario;
 #[cfg(test)]

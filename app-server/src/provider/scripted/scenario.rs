@@ -24,10 +24,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
+use skein_base::units::parse_duration;
 use skein_protocol::turn::CodexErrorInfo;
 
 use crate::provider::{Callee, Entry, Prompt, ToolResult};
-use crate::units::parse_duration;
 
 /// What a scripted model says.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]

@@ -7,7 +7,8 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::files::{no_surprises, only_regular};
+use skein_base::files::{no_surprises, only_regular};
+
 use crate::home::{FILE_MODE, FOLDER_MODE};
 
 /// How a file is opened. Never through a link, never waiting, never anything but a regular file.

@@ -12,6 +12,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use async_trait::async_trait;
 use serde_json::Map;
+use skein_base::clock::{Clock, WallMs};
+use skein_base::durations::{Durations, Taken};
+use skein_base::tasks::{Pool, Tasks};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::task::JoinError;
 use tokio::time::Instant;
@@ -23,10 +26,7 @@ use super::{
     AppendError, Appended, CopyError, Keep, Lease, Loaded, MayHold, MoveError, OpenMark, Page, ReadError,
     RolloutStore, Shelf, StoreCounts,
 };
-use crate::clock::{Clock, WallMs};
-use crate::durations::{Durations, Taken};
 use crate::home::HomePaths;
-use crate::tasks::{Pool, Tasks};
 
 pub mod blobs;
 mod copies;

@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use nix::errno::Errno;
+use skein_base::clock::{Clock, WallMs};
 use skein_protocol::ids::ThreadId;
 
 use super::Counters;
 use super::blobs::Blobs;
 use super::layer::{FileLayer, LayerFile, Open};
 use super::secrets;
-use crate::clock::{Clock, WallMs};
 use crate::home::HomePaths;
 use crate::policy;
 use crate::rollout::{OpenMark, OpenMarks, Shelf};

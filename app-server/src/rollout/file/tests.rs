@@ -2,14 +2,14 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use fault::{FaultLayer, Op};
+use layer::Open;
 use tempfile::TempDir;
 
 use super::*;
 use crate::home::{FILE_MODE, FOLDER_MODE, HomePaths};
 use crate::rollout::conformance::{closed, keeps_every_promise, lease, named, names, opened, thread};
 use crate::rollout::{DiskKind, line};
-use fault::{FaultLayer, Op};
-use layer::Open;
 
 mod blobs;
 mod damage;
@@ -343,7 +343,7 @@ async fn a_completed_turn_says_where_it_began() {
     let status = skein_protocol::turn::TurnStatus::Completed;
     let start = TurnStarted { turn_id: "t".into(), input: Vec::new(), item_id: None, client_id: None };
     let end = crate::history::History::default().turn_completed_record("t".into(), status, None);
-    let record = |seq, body| Record { seq: EventSeq(seq), at: crate::clock::WallMs(0), body };
+    let record = |seq, body| Record { seq: EventSeq(seq), at: skein_base::clock::WallMs(0), body };
     let first = vec![named(1, "before"), record(2, start.into()), named(3, "between")];
     fixture.store.append(lease(id), EventSeq(0), first, Keep::Process).await.unwrap();
     for reload in [false, true] {

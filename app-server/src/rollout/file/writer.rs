@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use skein_base::descriptors;
 use skein_protocol::ids::{EventSeq, ThreadId};
 
 use super::layer::{LayerFile, Open};
 use super::scan::{self, Marks, Scan};
 use super::{Counters, Places, blobs, pages, secrets};
-use crate::descriptors;
 use crate::home::Term;
 use crate::policy;
 use crate::rollout::blob::Blob;

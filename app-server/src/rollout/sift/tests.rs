@@ -1,9 +1,9 @@
+use skein_base::clock::WallMs;
 use skein_protocol::ids::{ItemId, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::turn::UserInput;
 
 use super::*;
-use crate::clock::WallMs;
 use crate::rollout::record::{ItemText, Record, RecordBody, ThreadNamed};
 
 fn looks_for(text: &'static str) -> MayHold {

@@ -4,13 +4,14 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use skein_base::clock::Clock;
+use skein_base::tasks::Pool;
 use skein_protocol::extension::TextsState;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::time::Instant;
 
 use super::db::{Added, Change, Db, DbError, Known};
 use super::{Shared, db};
-use crate::clock::Clock;
 use crate::history::read::{Enough, Turns};
 use crate::home::folders;
 use crate::index::IndexError;
@@ -18,7 +19,6 @@ use crate::policy;
 use crate::rollout::ReadError;
 use crate::search::messages::said;
 use crate::search::term::fold;
-use crate::tasks::Pool;
 
 /// What is read of a thread at once.
 const ENOUGH: Enough = Enough { bytes: policy::SEARCH_TURN_BYTES, ..Enough::ALL };

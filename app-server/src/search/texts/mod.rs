@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use skein_base::tasks::{Pool, Tasks};
 use skein_protocol::extension::{TextsCounts, TextsState};
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +23,6 @@ use crate::index::changes::Changes;
 use crate::policy;
 use crate::rollout::RolloutStore;
 use crate::search::Term;
-use crate::tasks::{Pool, Tasks};
 
 mod db;
 mod keep;

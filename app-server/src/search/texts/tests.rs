@@ -1,13 +1,13 @@
 use std::fs;
 use std::time::Duration;
 
+use skein_base::clock::WallMs;
 use skein_protocol::ids::{ItemId, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::turn::{TurnStatus, UserInput};
 use tempfile::TempDir;
 
 use super::*;
-use crate::clock::WallMs;
 use crate::history::History;
 use crate::index::memory::MemoryIndex;
 use crate::rollout::conformance::{lease, opened, thread};

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use skein_base::tasks::Group;
 use skein_protocol::ids::{ConnectionId, ThreadId, TurnId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -22,7 +23,6 @@ use super::writer::Written;
 use crate::config::{Config, Overrides, RunningOrphans};
 use crate::helpers::{ExitReport, HelperEvent, HelperQuestion, HelperSet};
 use crate::policy;
-use crate::tasks::Group;
 use crate::thread::Context;
 use crate::turn::Report;
 use crate::turn::approval::Hints;

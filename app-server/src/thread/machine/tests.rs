@@ -10,9 +10,9 @@ mod world;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use world::{Act, World};
 
 use super::Persistence;
-use world::{Act, World};
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![

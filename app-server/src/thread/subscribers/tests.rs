@@ -1,7 +1,7 @@
+use skein_base::clock::WallMs;
 use skein_protocol::ids::{ConnectionId, Epoch, EventSeq, ThreadId};
 
 use super::{Broadcast, ClientWishes, Left, Role, Subscribers};
-use crate::clock::WallMs;
 use crate::outbox::{Next, Outbox, OutboxLimits};
 use crate::thread::catalog::Announcement;
 use crate::thread::event::Counts;

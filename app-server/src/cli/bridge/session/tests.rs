@@ -5,6 +5,7 @@ mod model;
 
 use std::time::Duration;
 
+use model::{Link, World};
 use serde_json::{Value, json};
 use skein_protocol::extension::EVENTS_EXTENSION;
 use skein_protocol::methods as m;
@@ -12,7 +13,6 @@ use skein_protocol::notifications as n;
 use skein_protocol::table::{Method, Notification};
 
 use super::{Session, Whose};
-use model::{Link, World};
 
 /// A client that has introduced itself and has one thread; what it was told until then is forgotten.
 fn world(numbers: bool) -> World {

@@ -7,13 +7,13 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use rmcp::model::ServerJsonRpcMessage;
 use rmcp::transport::streamable_http_client::SseError;
+use skein_base::web::{self, root};
 use sse_stream::Sse;
 
 use super::super::Line;
 use super::super::heard::{self, Heard};
 use super::fault::Fault;
 use crate::policy;
-use crate::web::{self, root};
 
 /// A body whole, at most `limit` bytes of it.
 ///

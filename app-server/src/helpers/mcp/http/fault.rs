@@ -2,9 +2,9 @@
 
 use rmcp::transport::DynamicTransportError;
 use rmcp::transport::streamable_http_client::StreamableHttpError;
+use skein_base::web::{is_lasting, root, tls};
 
 use crate::policy;
-use crate::web::{is_lasting, root, tls};
 
 /// Why a request got no answer of MCP.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -6,10 +6,10 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use rmcp::transport::streamable_http_client::SseError;
+use skein_base::clock::Clock;
 use sse_stream::Sse;
 use tokio::time::Instant;
 
-use crate::clock::Clock;
 use crate::policy;
 
 /// Events of a helper.

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use reqwest::header::HeaderValue;
+use skein_base::files;
+use skein_base::masks::Hidden;
+use skein_base::tasks::{Pool, Tasks};
 
-use crate::files;
-use crate::masks::Hidden;
 use crate::policy;
-use crate::tasks::{Pool, Tasks};
 
 /// The file, and what stood in it last.
 #[derive(Debug)]

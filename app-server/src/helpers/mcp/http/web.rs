@@ -12,6 +12,9 @@ use rmcp::model::{ClientJsonRpcMessage, JsonRpcMessage, ServerJsonRpcMessage};
 use rmcp::transport::streamable_http_client::{
     SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
 };
+use skein_base::masks::Hidden;
+use skein_base::tasks::Tasks;
+use skein_base::web::{self, Manner};
 use sse_stream::Sse;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -24,10 +27,7 @@ use super::secrets::{credentials, headers, secrets};
 use super::token::{Token, TokenFile};
 use super::trouble::Trouble;
 use crate::helpers::{HttpSpec, shown_url};
-use crate::masks::Hidden;
 use crate::policy;
-use crate::tasks::Tasks;
-use crate::web::{self, Manner};
 
 type Error = StreamableHttpError<Fault>;
 

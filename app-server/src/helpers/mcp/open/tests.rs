@@ -4,10 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use skein_base::clock::Clock;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::clock::Clock;
 
 /// A helper that says what the test has it say.
 struct Fake {

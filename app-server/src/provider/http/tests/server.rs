@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use crate::tasks::Tasks;
+use skein_base::tasks::Tasks;
 
 /// One answer: what is written, and what becomes of the connection.
 #[derive(Debug, Clone)]

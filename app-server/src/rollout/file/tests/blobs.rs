@@ -28,7 +28,7 @@ impl Fixture {
 }
 
 fn record(seq: u64, body: impl Into<RecordBody>) -> Record {
-    Record { seq: EventSeq(seq), at: crate::clock::WallMs(0), body: body.into() }
+    Record { seq: EventSeq(seq), at: skein_base::clock::WallMs(0), body: body.into() }
 }
 
 fn asked(seq: u64, text: &str) -> Record {

@@ -1,12 +1,12 @@
 //! A load reads the end of a rollout, however long it is, and knows from it what the whole would say.
 
+use skein_base::clock::WallMs;
 use skein_protocol::ids::Epoch;
 use skein_protocol::item::ThreadItem;
 use skein_protocol::turn::{TurnStatus, UserInput};
 use uuid::Uuid;
 
 use super::*;
-use crate::clock::WallMs;
 use crate::home::Term;
 use crate::rollout::record::{
     Compacted, ItemCompleted, Kept, RecordBody, ThreadHeader, ThreadOpened, ThreadSettings, TurnCompleted,

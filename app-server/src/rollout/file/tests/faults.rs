@@ -1,8 +1,9 @@
 //! The disk fails at every place at which it can: nothing acknowledged is lost, nothing is there twice, and the order
 //! stays.
 
-use super::*;
 use fault::{Fails, Fault};
+
+use super::*;
 
 /// What a thread's life appends: how many records, and how they are kept.
 const STEPS: [(u64, Keep); 6] = [

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use fault::{Fails, Fault};
+use layer::DiskLayer;
 use skein_protocol::ids::Epoch;
 use uuid::Uuid;
 
 use super::*;
 use crate::home::Term;
 use crate::rollout::record::ThreadOpened;
-use fault::{Fails, Fault};
-use layer::DiskLayer;
 
 /// How a life keeps its records, as each durability says: the first one, those within a turn, and those at its ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,7 +172,7 @@ impl Story {
     fn opened(&self, seq: u64, life: u64, epoch: Epoch) -> Record {
         let boot_id = Uuid::from_u128(life.into());
         let body = ThreadOpened { boot_id, term: Term(life), epoch }.into();
-        Record { seq: EventSeq(seq), at: crate::clock::WallMs(0), body }
+        Record { seq: EventSeq(seq), at: skein_base::clock::WallMs(0), body }
     }
 
     fn lose_power(&mut self) {

@@ -1,9 +1,9 @@
 //! Secrets of a thread's settings: in no rollout, in one file, and gone with the thread.
 
 use serde_json::json;
+use skein_base::clock::WallMs;
 
 use super::*;
-use crate::clock::WallMs;
 use crate::rollout::record::{SecretValues, ThreadMeta, ThreadSettings};
 
 fn secrets(value: &str) -> SecretValues {

@@ -1,12 +1,13 @@
 //! A thread is put elsewhere, and the disk, the process or the power fails at every step of it: afterwards the thread is
 //! wholly where it was or wholly where it was wanted, and every list says the same.
 
+use fault::{Fails, Fault};
+use skein_protocol::thread::SessionSource;
+
 use super::*;
 use crate::index::memory::MemoryIndex;
 use crate::index::{ThreadFilter, ThreadIndex, rebuild};
 use crate::rollout::record::{RecordBody, ThreadCreated, ThreadSettings, TurnStarted};
-use fault::{Fails, Fault};
-use skein_protocol::thread::SessionSource;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -232,7 +233,7 @@ async fn the_last_change_is_that_of_folders_and_of_names_in_the_trash() {
     let id = thread(1);
     let fixture = Fixture::new();
     assert_eq!(fixture.store.last_change().await.unwrap(), None);
-    let before = crate::clock::Clock.wall();
+    let before = skein_base::clock::Clock.wall();
     fixture.store.append(lease(id), EventSeq(0), said(id), Keep::Power).await.unwrap();
     // File systems have clocks of their own, which may tick more rarely.
     assert!(fixture.store.last_change().await.unwrap() > Some(WallMs(before.0 - 60_000)));

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use skein_base::clock::WallMs;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::clock::WallMs;
 use crate::rollout::record::{Record, SecretValues};
 use crate::rollout::{
     AppendError, Appended, CopyError, DiskKind, Keep, Lease, Loaded, MayHold, MoveError, OpenMark, Page,

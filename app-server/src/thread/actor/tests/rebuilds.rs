@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use skein_base::tasks::Tasks;
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::notifications::{TurnCompleted, TurnStarted};
 use tempfile::TempDir;
@@ -20,7 +21,6 @@ use crate::index::{ThreadFilter, ThreadIndex, rebuild};
 use crate::repair;
 use crate::rollout::RolloutStore;
 use crate::rollout::memory::MemoryStore;
-use crate::tasks::Tasks;
 
 /// Says which seed has failed.
 struct Seed(u64);

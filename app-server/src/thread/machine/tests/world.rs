@@ -337,5 +337,5 @@ impl World {
 
 /// Any instant: the machine only compares them.
 pub fn start() -> Instant {
-    crate::clock::Clock.now()
+    skein_base::clock::Clock.now()
 }

@@ -11,9 +11,10 @@ mod machine;
 mod returns;
 mod stories;
 
+use machine::{Comes, End, Loss, Machine};
+
 use crate::config::Durability;
 use crate::rollout::file::fault::{Fails, Op};
-use machine::{Comes, End, Loss, Machine};
 
 const LOSSES: [Loss; 4] =
     [Loss::Kill, Loss::Power(Comes::Nothing), Loss::Power(Comes::Some), Loss::Power(Comes::Everything)];

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use skein_base::clock::WallMs;
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::thread::{ThreadForkParams, ThreadStartParams};
 use uuid::Uuid;
@@ -12,7 +13,6 @@ use super::super::Bench;
 use super::super::model::{PUPPET, Strings};
 use super::dice::{Dice, Trace};
 use super::person::{Person, Request};
-use crate::clock::WallMs;
 use crate::home::Term;
 use crate::outbox::OutboxLimits;
 use crate::provider::ModelEvent;

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -138,7 +138,7 @@ pub struct Tasks {
     inputs: Arc<Semaphore>,
     context: Arc<Semaphore>,
     dedicated: Option<Handle>,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     inline: Option<Arc<AtomicBool>>,
 }
 
@@ -164,14 +164,14 @@ impl Tasks {
             inputs: Arc::new(Semaphore::new(policy::INPUT_THREADS)),
             context: Arc::new(Semaphore::new(policy::CONTEXT_THREADS)),
             dedicated: None,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             inline: None,
         }
     }
 
     /// Without pools, for tests in which everything happens in the same order each time: what blocks is done by who asks for
     /// it. Once `stopped` is set, as when the machine has lost its power, it is not done, and never ends.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub fn inline(stopped: Arc<AtomicBool>) -> Self {
         Self { inline: Some(stopped), ..Self::new() }
     }
@@ -218,7 +218,7 @@ impl Tasks {
         W: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "testing"))]
         if let Some(stopped) = &self.inline {
             return Ok(done_inline(stopped, work).await);
         }
@@ -286,7 +286,7 @@ impl Tasks {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 async fn done_inline<T>(stopped: &AtomicBool, work: impl FnOnce() -> T) -> T {
     // Others go on meanwhile, as they do beside a thread of a pool.
     tokio::task::yield_now().await;

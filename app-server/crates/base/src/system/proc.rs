@@ -12,9 +12,13 @@ use super::Hold;
 /// A process at one moment. The pid and the start time together name it for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Process {
+    /// Its id, which another process may get once this one is reaped.
     pub pid: Pid,
+    /// The id of its parent.
     pub parent: Pid,
+    /// The id of its process group.
     pub group: Pid,
+    /// The id of its session.
     pub session: Pid,
     /// When, in the system's own unit.
     pub started: u64,

@@ -1,0 +1,14 @@
+//! What every part of Skein stands on. README.md lists the rooms.
+
+pub mod clock;
+pub mod counters;
+pub mod descriptors;
+pub mod durations;
+pub mod files;
+pub mod home_mark;
+pub mod masks;
+pub mod policy;
+pub mod system;
+pub mod tasks;
+pub mod units;
+pub mod web;
