@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use skein_base::clock::WallMs;
+use skein_store::home::STDIO;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::home::STDIO;
 use crate::repair::Repair;
 use crate::search::ThreadSearch;
 use crate::thread::Context;

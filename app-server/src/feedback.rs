@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use skein_protocol::error::WireError;
 use skein_protocol::feedback::FeedbackUploadParams;
+use skein_store::home::{durable, make_folder};
 use uuid::Uuid;
 
-use crate::home::{durable, make_folder};
 use crate::policy;
 
 /// One report, as its file says it.

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
+use skein_store::index::ThreadIndex;
+use skein_store::rollout::{OpenMark, RolloutStore};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::index::ThreadIndex;
 use crate::policy;
-use crate::rollout::{OpenMark, RolloutStore};
 
 /// Runs until `stop`, then takes what waits, and ends.
 pub async fn run(

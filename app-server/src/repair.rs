@@ -9,12 +9,12 @@ use skein_protocol::extension::{RepairCounts, RepairState, SkeinRepairUpdatedNot
 use skein_protocol::ids::{ConnectionId, ThreadId};
 use skein_protocol::notifications::SkeinRepairUpdated;
 use skein_protocol::table::Scope;
+use skein_store::rollout::OpenMark;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::policy;
-use crate::rollout::OpenMark;
 use crate::thread::Context;
 use crate::thread::command::{Command, Repaired};
 use crate::thread::dispatch;

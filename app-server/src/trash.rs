@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skein_base::clock::{Clock, WallMs};
+use skein_store::rollout::RolloutStore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::policy;
-use crate::rollout::RolloutStore;
 
 /// Looks into the trash at once and then again and again, until `stop`. A purge that is under way then ends by itself.
 pub async fn run(

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use skein_app_server::config::{ClientSettings, Config};
-use skein_app_server::home::{HomeError, SERVE, STDIO};
 use skein_app_server::telemetry::{self, Stderr};
 use skein_app_server::{Server, StartError, policy};
 use skein_base::clock::Clock;
+use skein_store::home::{HomeError, SERVE, STDIO};
 use tokio::net::UnixStream;
 use tokio::runtime;
 
@@ -220,7 +220,7 @@ impl Place {
             if Clock.now() >= until {
                 return Err(refused);
             }
-            tokio::time::sleep(policy::HOME_LOOK).await;
+            tokio::time::sleep(skein_store::policy::HOME_LOOK).await;
         }
     }
 

@@ -10,8 +10,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
-use skein_app_server::home::codex_home;
 use skein_app_server::telemetry;
+use skein_store::home::codex_home;
 
 use super::app_server::{self, AppServer};
 use super::out::causes;

@@ -9,9 +9,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use skein_app_server::export::{self, ExportError, Exported, Format};
-use skein_app_server::home::FILE_MODE;
 use skein_app_server::telemetry::{self, Stderr};
 use skein_protocol::ids::ThreadId;
+use skein_store::home::FILE_MODE;
 
 use super::out::Foreign;
 use super::{home, say};

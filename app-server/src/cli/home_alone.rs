@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::json;
-use skein_app_server::home::{Home, HomeError};
+use skein_store::home::{Home, HomeError};
 
 use super::{print_line, say};
 

@@ -1,12 +1,12 @@
 //! `skein status`: the numbers of a running server, for people.
 
 use skein_app_server::helpers::rungs;
-use skein_app_server::home::listens;
 use skein_protocol::extension::{
     HelperCounts, IndexCounts, IndexState, LeftoverCounts, PressureCounts, RefusalCounts, ReloadCounts,
     RepairCounts, RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts, TextsState,
     ThreadCounts, TurnCounts, UnloadCounts, ZeroCounts,
 };
+use skein_store::home::listens;
 
 use super::out::one_line;
 

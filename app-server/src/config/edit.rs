@@ -10,14 +10,14 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use skein_base::clock::Clock;
 use skein_protocol::error::WireError;
+use skein_store::home::durable::{self, Readers};
+use skein_store::home::make_root;
 use toml_edit::{DocumentMut, Item, Table, TableLike};
 
 use super::helpers::{NAMES, is_name};
 use super::problem::Problems;
 use super::{Config, ConfigErrors, FILE, keys, origin, tree};
 use crate::helpers::{HelperSpec, MASK};
-use crate::home::durable::{self, Readers};
-use crate::home::make_root;
 use crate::policy;
 
 mod approve;
@@ -75,7 +75,7 @@ pub enum EditError {
     },
     /// The home cannot be made.
     #[error(transparent)]
-    Home(#[from] crate::home::HomeError),
+    Home(#[from] skein_store::home::HomeError),
     /// The file has mistakes: whatever is added to it, a server would refuse it.
     #[error("the settings have mistakes; mend them first:\n{0}")]
     Broken(ConfigErrors),

@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use problem::Problems;
 use skein_protocol::settings::{AskForApproval, SandboxMode};
+use skein_store::home::{STDIO, Variable, default_home};
 
 use crate::helpers::Containment;
 pub use crate::helpers::HelperSpec;
@@ -45,7 +46,6 @@ pub use settings::Settings;
 pub use shown::{Layer, LayerSource};
 pub use thread::ThreadConfig;
 
-use crate::home::{STDIO, Variable, default_home};
 use crate::policy;
 use crate::provider::spec::ProviderSpec;
 

@@ -7,11 +7,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use skein_store::home::lost_link;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{ConfigError, Place, Problems};
-use crate::home::lost_link;
 
 /// The entries of a table, by key.
 pub(super) type Table = BTreeMap<String, Node>;

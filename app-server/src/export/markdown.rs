@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus, UserInput};
 
-use crate::history::History;
+use skein_store::history::History;
 
 /// The thread as a text.
 #[must_use]

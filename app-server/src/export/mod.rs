@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use skein_base::tasks::Tasks;
 use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_store::history::History;
+use skein_store::home::{HomeError, existing};
+use skein_store::rollout::file::FileStore;
+use skein_store::rollout::file::layer::DiskLayer;
+use skein_store::rollout::record::Record;
+use skein_store::rollout::{ReadError, RolloutStore, line};
 
 use crate::config::secrets;
-use crate::history::History;
-use crate::home::{HomeError, existing};
 use crate::policy;
-use crate::rollout::file::FileStore;
-use crate::rollout::file::layer::DiskLayer;
-use crate::rollout::record::Record;
-use crate::rollout::{ReadError, RolloutStore, line};
 
 pub mod markdown;
 

@@ -2,12 +2,12 @@ use std::fs;
 
 use serde_json::json;
 use skein_base::clock::WallMs;
+use skein_store::home::Home;
+use skein_store::rollout::record::{RecordBody, ThreadMeta, ThreadSettings};
+use skein_store::rollout::{Keep, Lease};
 
 use super::*;
-use crate::home::Home;
 use crate::import::{self, tests::peer};
-use crate::rollout::record::{RecordBody, ThreadMeta, ThreadSettings};
-use crate::rollout::{Keep, Lease};
 
 const TALK: &str = "01a1f9a4-f790-7202-b781-7c170e66903c";
 const TOOLS: &str = "01a1f9a4-f928-7e70-ba37-371aab1fed25";

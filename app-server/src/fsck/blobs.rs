@@ -6,10 +6,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-
-use crate::home::HomePaths;
-use crate::policy;
-use crate::rollout::blob::BlobName;
+use skein_store::home::HomePaths;
+use skein_store::rollout::blob::BlobName;
 
 /// A file in the folders of texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +24,7 @@ pub struct Stored {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unnamed {
     /// Below the home.
-    #[serde(serialize_with = "crate::home::lossy")]
+    #[serde(serialize_with = "skein_store::home::lossy")]
     pub path: PathBuf,
     /// Its length.
     pub bytes: u64,
@@ -86,7 +84,7 @@ fn below(folder: &Path, found: &mut dyn FnMut(BlobName)) -> Result<(), Unread> {
 
 /// Every name in what is read.
 fn names_in(from: &mut dyn Read, found: &mut dyn FnMut(BlobName)) -> io::Result<()> {
-    let mut block = vec![0; policy::READ_BLOCK];
+    let mut block = vec![0; skein_store::policy::READ_BLOCK];
     let mut digits = String::new();
     loop {
         let came = from.read(&mut block)?;

@@ -7,24 +7,23 @@ use std::sync::Arc;
 use skein_base::clock::WallMs;
 use skein_base::tasks::Tasks;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
+use skein_store::history::History;
+use skein_store::home::{HomePaths, Term};
+use skein_store::rollout::blob::{BlobName, BlobRef, Lost, Texts};
+use skein_store::rollout::file::FileStore;
+use skein_store::rollout::file::blobs::Blobs;
+use skein_store::rollout::file::layer::DiskLayer;
+use skein_store::rollout::record::{Record, ThreadClosed};
+use skein_store::rollout::{Keep, Lease, Repair, RolloutStore, Shelf, line};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 use crate::export::markdown;
-use crate::history::History;
-use crate::home::{HomePaths, Term};
 use crate::import::{self, find, records::Importer};
-use crate::policy;
 use crate::provider::http::form::WireForm;
 use crate::provider::http::tests::played;
 use crate::provider::{anthropic, openai_chat, openai_responses};
-use crate::rollout::blob::{BlobName, BlobRef, Lost, Texts};
-use crate::rollout::file::FileStore;
-use crate::rollout::file::blobs::Blobs;
-use crate::rollout::file::layer::DiskLayer;
-use crate::rollout::record::{Record, ThreadClosed};
-use crate::rollout::{Keep, Lease, Repair, RolloutStore, Shelf, line};
 
 /// What is read of a line is written so that the same is read again.
 pub fn lines(bytes: &[u8]) {
@@ -162,7 +161,10 @@ impl Bench {
 async fn read_all(store: &FileStore) {
     let mut last = EventSeq(0);
     while let Ok(page) = store.read_after(THREAD, last, 7).await {
-        assert!(page.records.len() <= 7 && page.bytes <= policy::READ_PAGE_BYTES + policy::ROLLOUT_LINE);
+        assert!(
+            page.records.len() <= 7
+                && page.bytes <= skein_store::policy::READ_PAGE_BYTES + skein_store::policy::ROLLOUT_LINE
+        );
         for record in &page.records {
             assert!(record.seq > last, "numbers rise");
             last = record.seq;

@@ -6,9 +6,9 @@ use skein_base::tasks::Pool;
 use skein_protocol::error::WireError;
 use skein_protocol::feedback::{FeedbackUploadParams, FeedbackUploadResponse};
 use skein_protocol::ids::ThreadId;
+use skein_store::home::HomePaths;
 
 use crate::feedback::{self, Report};
-use crate::home::HomePaths;
 use crate::router::session::ClientSession;
 
 /// `feedback/upload`

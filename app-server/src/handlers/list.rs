@@ -14,13 +14,13 @@ use skein_protocol::thread::{
     SortDirection, Thread, ThreadListCwdFilter, ThreadListParams, ThreadListResponse, ThreadLoadedListParams,
     ThreadLoadedListResponse, ThreadSortKey,
 };
+use skein_store::history::ThreadRow;
+use skein_store::index::{self, Cursor, IndexError, SortKey, Span, ThreadFilter};
 use tokio::time::timeout;
 
 use super::paging;
 use super::thread::status_of;
 use crate::app::App;
-use crate::history::ThreadRow;
-use crate::index::{self, Cursor, IndexError, SortKey, Span, ThreadFilter};
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::router::session::ClientSession;

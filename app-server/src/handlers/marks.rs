@@ -8,10 +8,10 @@ use skein_protocol::thread::{
     ThreadGoalSetParams, ThreadGoalSetResponse, ThreadReadStateUpdateParams, ThreadReadStateUpdateResponse,
     ThreadSettingsUpdateParams, ThreadSettingsUpdateResponse,
 };
+use skein_store::history::History;
 
 use super::thread::unwritten;
 use super::words;
-use crate::history::History;
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::router::session::ClientSession;

@@ -10,13 +10,13 @@ use skein_protocol::thread::{
     ThreadTurnsListResponse, TurnsPage,
 };
 use skein_protocol::turn::Turn;
+use skein_store::history::read::{Enough, Stretch, Turns};
+use skein_store::history::{History, json_bytes};
+use skein_store::rollout::ReadError;
 
 use super::thread::{as_run, unwritten};
 use crate::app::App;
-use crate::history::read::{Enough, Stretch, Turns};
-use crate::history::{History, json_bytes};
 use crate::policy;
-use crate::rollout::ReadError;
 use crate::router::session::ClientSession;
 use crate::thread::error::ThreadError;
 use crate::thread::pages::{self, PageError, Shown, Wanted};

@@ -8,11 +8,11 @@ use skein_protocol::thread::{
     ThreadListParams, ThreadSearchOccurrencesParams, ThreadSearchOccurrencesResponse, ThreadSearchParams,
     ThreadSearchResponse, ThreadSearchResult, ThreadSearchSortKey, ThreadSortKey,
 };
+use skein_store::index;
 use tokio::time::Instant;
 
 use super::{list, thread};
 use crate::app::App;
-use crate::index;
 use crate::policy;
 use crate::router::session::ClientSession;
 use crate::search::occurrences::{Hits, WantedHits};

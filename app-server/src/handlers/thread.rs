@@ -11,7 +11,8 @@ use skein_protocol::thread::{
     ThreadSetNameParams, ThreadSetNameResponse, ThreadStartParams, ThreadStartResponse, ThreadStatus,
     ThreadUnsubscribeParams, ThreadUnsubscribeResponse, ThreadUnsubscribeStatus,
 };
-
+use skein_store::history::History;
+use skein_store::rollout::ReadError;
 use tokio::sync::mpsc;
 
 use super::pages;
@@ -19,10 +20,8 @@ use super::words::{self, Word};
 use crate::app::App;
 use crate::config::{Overrides, helpers_from_thread_config};
 use crate::helpers::{HelperSet, HelperSpec};
-use crate::history::History;
 use crate::outbox::reply::Reply;
 use crate::policy;
-use crate::rollout::ReadError;
 use crate::router::session::ClientSession;
 use crate::thread::command::{Command, Resume, SetName, Start, Unload};
 use crate::thread::directory;

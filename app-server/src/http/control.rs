@@ -3,10 +3,10 @@
 use std::io;
 
 use nix::unistd::{Uid, geteuid};
+use skein_store::home::{HomePaths, socket};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::door::Accept;
-use crate::home::{HomePaths, socket};
 
 /// The socket in the home, listening.
 #[derive(Debug)]
@@ -57,10 +57,10 @@ impl Accept for Control {
 
 #[cfg(test)]
 mod tests {
+    use skein_store::home::Home;
     use tokio::io::AsyncReadExt;
 
     use super::*;
-    use crate::home::Home;
 
     async fn knock(control: &mut Control, paths: &HomePaths) -> Option<UnixStream> {
         let mut client = UnixStream::connect(paths.control_socket()).await.unwrap();

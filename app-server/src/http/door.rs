@@ -78,7 +78,7 @@ impl<A> Door<A> {
     /// A door at this listener.
     #[must_use]
     pub fn new(listener: A, has_room: HasRoom) -> Self {
-        Self::with_places(listener, has_room, policy::SOCKETS_BEFORE_HANDSHAKE)
+        Self::with_places(listener, has_room, skein_store::policy::SOCKETS_BEFORE_HANDSHAKE)
     }
 
     fn with_places(listener: A, has_room: HasRoom, places: usize) -> Self {

@@ -29,7 +29,7 @@ pub enum Line {
 pub fn open(path: &Path) -> io::Result<BufReader<std::fs::File>> {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
-    Ok(BufReader::with_capacity(policy::READ_BLOCK, options.open(path).and_then(only_regular)?))
+    Ok(BufReader::with_capacity(skein_store::policy::READ_BLOCK, options.open(path).and_then(only_regular)?))
 }
 
 /// The next line; `None` at the end. What is longer than `policy::IMPORT_LINE` is passed over without being held.

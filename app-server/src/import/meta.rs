@@ -4,10 +4,10 @@ use serde_json::{Map, Value};
 use skein_base::clock::WallMs;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::{GitInfo, SessionSource};
+use skein_store::rollout::record::{ThreadCreated, ThreadSettings};
 
 use super::items::camel;
 use crate::policy;
-use crate::rollout::record::{ThreadCreated, ThreadSettings};
 
 /// The first line of a rollout.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 use skein_base::tasks::{Pool, Tasks};
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
+use skein_store::home::{Home, HomeError};
+use skein_store::rollout::file::FileStore;
+use skein_store::rollout::file::layer::DiskLayer;
+use skein_store::rollout::record::{Imported, Record};
+use skein_store::rollout::{ReadError, RolloutStore, Shelf};
 
-use crate::home::{Home, HomeError};
 use crate::policy;
-use crate::rollout::file::FileStore;
-use crate::rollout::file::layer::DiskLayer;
-use crate::rollout::record::{Imported, Record};
-use crate::rollout::{ReadError, RolloutStore, Shelf};
 use crate::search::texts::Forgetting;
 
 mod calls;

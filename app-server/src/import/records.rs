@@ -8,17 +8,17 @@ use skein_protocol::item::{
     ThreadItemBody,
 };
 use skein_protocol::turn::TurnStatus;
+use skein_store::history::{History, cut_short};
+use skein_store::home::Term;
+use skein_store::rollout::record::{
+    Compacted, Imported, ItemCompleted, ItemStarted, Kept, Record, RecordBody, ThreadClosed, ThreadMeta,
+    ThreadNamed, ThreadOpened, TurnStarted, Usage,
+};
 use uuid::Uuid;
 
 use super::calls;
 use super::meta::Meta;
 use super::talk::{Talk, TalkTurn};
-use crate::history::{History, cut_short};
-use crate::home::Term;
-use crate::rollout::record::{
-    Compacted, Imported, ItemCompleted, ItemStarted, Kept, Record, RecordBody, ThreadClosed, ThreadMeta,
-    ThreadNamed, ThreadOpened, TurnStarted, Usage,
-};
 
 /// Who imports.
 #[derive(Debug, Clone, Copy)]

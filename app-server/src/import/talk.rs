@@ -12,11 +12,11 @@ use skein_protocol::event::{ThreadTokenUsage, TokenUsageBreakdown};
 use skein_protocol::ids::{ItemId, TurnId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::turn::{TurnError, TurnStatus};
+use skein_store::rollout::record::ThreadSettings;
 
 use super::meta::{self, text, time};
 use super::{calls, items, older};
 use crate::policy;
-use crate::rollout::record::ThreadSettings;
 
 /// Kinds of lines and events that say nothing about what a user sees.
 const SILENT: &[&str] = &[

@@ -3,16 +3,16 @@ use std::fs;
 use skein_base::clock::WallMs;
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
+use skein_store::history::History;
+use skein_store::index::ThreadIndex;
+use skein_store::index::memory::MemoryIndex;
+use skein_store::rollout::record::ThreadNamed;
+use skein_store::rollout::{Keep, Lease};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::fsck::{self, Told};
-use crate::history::History;
-use crate::index::ThreadIndex;
-use crate::index::memory::MemoryIndex;
-use crate::rollout::record::ThreadNamed;
-use crate::rollout::{Keep, Lease};
 use crate::search::texts::{self, Sources, Texts};
 
 pub mod peer;
@@ -104,7 +104,7 @@ impl Fixture {
         assert_eq!((end.row(), end.seq(), end.header()), (whole.row(), whole.seq(), whole.header()));
         assert!(
             whole.is_closed()
-                && store.load(thread).await.unwrap().repair == crate::rollout::Repair::default()
+                && store.load(thread).await.unwrap().repair == skein_store::rollout::Repair::default()
         );
         whole
     }

@@ -8,13 +8,13 @@ use skein_base::clock::Clock;
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::turn::{Turn, UserInput};
+use skein_store::history::read::{Enough, Stretch, Turns};
+use skein_store::history::{DAMAGE_ID, History};
+use skein_store::rollout::record::TakenBack;
+use skein_store::rollout::{MayHold, ReadError, RolloutStore};
 
 use super::term::Term;
-use crate::history::read::{Enough, Stretch, Turns};
-use crate::history::{DAMAGE_ID, History};
 use crate::policy;
-use crate::rollout::record::TakenBack;
-use crate::rollout::{MayHold, ReadError, RolloutStore};
 
 /// What is read at once.
 const ENOUGH: Enough =

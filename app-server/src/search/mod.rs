@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use skein_protocol::error::{EMPTY_SEARCH, WireError};
 use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_store::history::ThreadRow;
+use skein_store::index::{Cursor, IndexError, Indexing, Reach, ThreadFilter};
+use skein_store::rollout::{MayHold, ReadError};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::history::ThreadRow;
-use crate::index::{Cursor, IndexError, Indexing, Reach, ThreadFilter};
 use crate::policy;
-use crate::rollout::{MayHold, ReadError};
 use crate::thread::Context;
 use crate::thread::registry::ThreadHandle;
 
@@ -195,7 +195,9 @@ impl Page<'_> {
     }
 
     fn is_enough(&self) -> bool {
-        self.found.threads.len() >= self.wanted.limit || self.bytes >= policy::LIST_BYTES || self.is_time()
+        self.found.threads.len() >= self.wanted.limit
+            || self.bytes >= skein_store::policy::LIST_BYTES
+            || self.is_time()
     }
 
     fn is_time(&self) -> bool {

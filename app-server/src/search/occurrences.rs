@@ -8,13 +8,13 @@ use skein_base::tasks::Pool;
 use skein_protocol::ids::{EventSeq, ItemId, ThreadId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::thread::ThreadSearchOccurrence;
+use skein_store::history::Held;
+use skein_store::history::read::Stretch;
+use skein_store::rollout::ReadError;
 use tokio::time::Instant;
 
 use super::messages::{self, Messages};
 use super::{SearchError, Snippet, Term, ThreadSearch};
-use crate::history::Held;
-use crate::history::read::Stretch;
-use crate::rollout::ReadError;
 use crate::thread::Context;
 use crate::thread::pages;
 
@@ -172,10 +172,10 @@ impl Place {
 mod tests {
     use futures_util::FutureExt;
     use skein_base::clock::Clock;
+    use skein_store::testing::thread;
 
     use super::*;
     use crate::policy;
-    use crate::rollout::conformance::thread;
     use crate::search::snippet;
     use crate::search::texts::tests::Bench as Texts;
     use crate::thread::actor::tests::bench::Bench;

@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use skein_base::clock::Clock;
 use skein_protocol::extension::IndexCounts;
+use skein_store::index::memory::MemoryIndex;
+use skein_store::index::{ListPage, ThreadIndex};
+use skein_store::testing::thread;
 
 use super::texts::tests::Bench as TextsBench;
 use super::*;
-use crate::index::memory::MemoryIndex;
-use crate::index::{ListPage, ThreadIndex};
-use crate::rollout::conformance::thread;
 use crate::thread::actor::tests::bench::Bench;
 
 /// An index of threads that is made anew, and has come to the threads that `walk` has.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use skein_protocol::extension::{GapReason, ReplayGap, ResumeOptions, ResumePicture, ThreadPicture};
 use skein_protocol::ids::{EventSeq, RequestId, ThreadId};
+use skein_store::rollout::ReadError;
 
 use super::command::Command;
 use super::dispatch;
@@ -13,7 +14,6 @@ use super::events::Replayer;
 use super::subscribers::{Receiver, Role, Ticket};
 use crate::outbox::CloseReason;
 use crate::policy;
-use crate::rollout::ReadError;
 use crate::thread::Context;
 
 /// How a resume goes on from what the client has.

@@ -6,9 +6,9 @@ use skein_protocol::methods::{ThreadItemsList, ThreadTurnsList};
 use skein_protocol::table::Method;
 use skein_protocol::thread::ThreadReadState;
 use skein_protocol::turn::{CodexErrorInfo, NonSteerableTurnKind};
+use skein_store::rollout::ReadError;
 
 use crate::policy;
-use crate::rollout::ReadError;
 
 /// Reasons of errors of threads whose sentence is the peer's.
 const NO_TURN: &str = "noTurn";

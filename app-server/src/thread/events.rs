@@ -16,11 +16,11 @@ use skein_protocol::notifications::{
 };
 use skein_protocol::table::{Notification, Scope};
 use skein_protocol::turn::{Turn, TurnItemsView};
+use skein_store::history::{self, History};
+use skein_store::rollout::record::{ItemCompleted, Record, RecordBody, Reverted, TurnCompleted, Usage};
 
 use super::outgoing::Notice;
 use super::subscribers::Broadcast;
-use crate::history::{self, History};
-use crate::rollout::record::{ItemCompleted, Record, RecordBody, Reverted, TurnCompleted, Usage};
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,9 @@ use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::table::Scope;
+use skein_store::history::{Held, History};
+use skein_store::rollout::record::{ItemCompleted, Record, RecordBody, ThreadClosed, ThreadOpened};
+use skein_store::rollout::{Keep, Lease};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
@@ -18,10 +21,7 @@ use super::publication::PublicationQueue;
 use super::recent::RecentEvents;
 use super::writer::{self, Batch, WriterSetup, Written};
 use crate::config::Durability;
-use crate::history::{Held, History};
 use crate::policy;
-use crate::rollout::record::{ItemCompleted, Record, RecordBody, ThreadClosed, ThreadOpened};
-use crate::rollout::{Keep, Lease};
 use crate::thread::Context;
 
 /// Where the thread's records go.
@@ -352,7 +352,7 @@ impl Journal {
                 self.ends.push((record.seq, ended.turn_id.clone()));
             }
             // Who wants older turns reads them from the rollout.
-            self.history.let_go(policy::HISTORY_WINDOW);
+            self.history.let_go(skein_store::policy::HISTORY_WINDOW);
         }
         record
     }

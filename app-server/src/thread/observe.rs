@@ -7,6 +7,8 @@ use std::sync::Arc;
 use skein_protocol::extension::{GapReason, ThreadPicture};
 use skein_protocol::ids::ThreadId;
 use skein_protocol::thread::{ThreadResumeParams, ThreadResumeResponse, ThreadStatus};
+use skein_store::history::History;
+use skein_store::home::HomePaths;
 
 use super::catch_up::{self, CatchUp, Continuation};
 use super::command::{Command, Resume};
@@ -16,9 +18,6 @@ use super::events;
 use super::pages;
 use super::pictures;
 use super::subscribers::Role;
-use crate::history::History;
-use crate::home::HomePaths;
-use crate::policy;
 use crate::thread::Context;
 
 /// Answers the observer's resume; begins anew, with the owner if there is one now, when something happened meanwhile.
@@ -27,15 +26,16 @@ pub async fn observe(services: Arc<Context>, id: ThreadId, resume: Resume) {
     if services.subscribers.begin_catch_up(ticket, id, Role::Observer).is_none() {
         return resume.reply.err(&ThreadError::Withdrawn { id }.to_wire());
     }
-    let history = match History::read_shown(services.store.as_ref(), id, policy::HISTORY_WINDOW).await {
-        // What nobody runs is shown as the next load will close it.
-        Ok(history) => history.into_closed(),
-        Err(error) => {
-            services.subscribers.stop_catch_up(ticket, id);
-            return Command::Resume(Box::new(resume))
-                .refuse(&services, &ThreadError::unreadable(error, id).to_wire());
-        }
-    };
+    let history =
+        match History::read_shown(services.store.as_ref(), id, skein_store::policy::HISTORY_WINDOW).await {
+            // What nobody runs is shown as the next load will close it.
+            Ok(history) => history.into_closed(),
+            Err(error) => {
+                services.subscribers.stop_catch_up(ticket, id);
+                return Command::Resume(Box::new(resume))
+                    .refuse(&services, &ThreadError::unreadable(error, id).to_wire());
+            }
+        };
     let now = picture(&history);
     let asked = resume.params.skein.as_ref();
     let hole = history.hole().max(services.holes.last(id));

@@ -17,9 +17,9 @@ use skein_protocol::thread::{
     ThreadItemsListResponse, ThreadResumeParams, ThreadResumeResponse, ThreadTurnsListParams, TurnsPage,
 };
 use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
+use skein_store::history::read::Enough;
+use skein_store::history::{Held, History, json_bytes, seen_as};
 
-use crate::history::read::Enough;
-use crate::history::{Held, History, json_bytes, seen_as};
 use crate::policy;
 
 mod fit;
@@ -329,7 +329,7 @@ pub fn show(
         room = room.saturating_sub(json_bytes(&response.initial_turns_page));
     }
     if !params.exclude_turns {
-        let (newest, more) = history.newest_turns(policy::HISTORY_WINDOW.min(room));
+        let (newest, more) = history.newest_turns(skein_store::policy::HISTORY_WINDOW.min(room));
         let oldest = history.held_turns().iter().rev().nth(newest.len().saturating_sub(1));
         if let Some(picture) = &mut response.skein {
             let older = oldest.filter(|_| more);

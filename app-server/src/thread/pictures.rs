@@ -11,10 +11,10 @@ use skein_protocol::thread::{
     Thread, ThreadGoal, ThreadResumeResponse, ThreadSettings as ShownSettings, ThreadStartParams,
     ThreadStartResponse,
 };
+use skein_store::rollout::record::{Goal, SecretValues, ThreadSettings};
 
 use crate::config::{Config, Overrides, secrets};
 use crate::policy;
-use crate::rollout::record::{Goal, SecretValues, ThreadSettings};
 use crate::thread::directory;
 
 /// The response of `thread/start`: whoever the client wants to decide on approvals, it is the user. As of `thread/resume`, it has no turns yet.

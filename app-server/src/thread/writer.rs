@@ -7,14 +7,14 @@ use std::time::Duration;
 use skein_base::clock::Clock;
 use skein_base::tasks::Tasks;
 use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_store::history::ThreadRow;
+use skein_store::index::ThreadIndex;
+use skein_store::index::moment::{self, Listed};
+use skein_store::rollout::record::Record;
+use skein_store::rollout::{AppendError, Appended, Keep, Lease, RolloutStore};
 use tokio::sync::mpsc;
 
-use crate::history::ThreadRow;
-use crate::index::ThreadIndex;
-use crate::index::moment::{self, Listed};
 use crate::policy;
-use crate::rollout::record::Record;
-use crate::rollout::{AppendError, Appended, Keep, Lease, RolloutStore};
 
 /// Records that belong together.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use skein_protocol::ids::ItemId;
 use skein_protocol::item::{ReasoningItem, ThreadItem, ThreadItemBody};
+use skein_store::rollout::record::{Said, SaidCall};
 use tokio::sync::mpsc;
 
 use super::{Report, Running, Stop, told};
@@ -12,7 +13,6 @@ use crate::provider::{
     AssistantMessage, Entry, ModelEvent, Prompt, ProviderError, Reasoning, Thoughts, ToolCall, ToolResult,
     Usage,
 };
-use crate::rollout::record::{Said, SaidCall};
 
 /// What one answer of the model has said so far.
 #[derive(Debug, Default)]

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_store::rollout::record::TakenBack;
 
 use super::conversation::{Conversation, Recipient};
 use crate::policy;
-use crate::rollout::record::TakenBack;
 
 /// A conversation, and all that it depends on.
 #[derive(Debug, Clone, PartialEq)]

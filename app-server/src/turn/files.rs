@@ -1,9 +1,10 @@
 //! The files that messages name: each is read once, when a model first reads its message, and recorded with the thread. A file
 //! that changes later does not change the past.
 
+use skein_store::rollout::record::{FileContent, FileRead};
+
 use super::conversation::{Conversation, UnreadFile};
 use super::{Report, Running, Stop, input};
-use crate::rollout::record::{FileContent, FileRead};
 
 impl Running {
     /// Reads the files that messages of the conversation name, and nobody has read yet.

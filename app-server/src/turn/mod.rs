@@ -12,6 +12,7 @@ use skein_protocol::ids::{ItemId, ThreadId, TurnId};
 use skein_protocol::item::{AgentMessageItem, ReasoningItem, ThreadItem};
 use skein_protocol::response_item::MessagePhase;
 use skein_protocol::turn::{TurnError, TurnStatus, UserInput};
+use skein_store::rollout::record::{FileRead, Kept, ModelAnswer, Said};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,6 @@ use crate::helpers::HelperSet;
 use crate::provider::{
     Entry, ModelSettings, Prompt, Provider, ProviderError, Thoughts, ToolChoice, ToolResult, Usage,
 };
-use crate::rollout::record::{FileRead, Kept, ModelAnswer, Said};
 
 mod abilities;
 mod added;

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::turn::UserInput;
+use skein_store::rollout::record::{Record, RecordBody, TakenBack};
+use skein_store::rollout::{ReadError, RolloutStore};
 use tokio::sync::oneshot;
 
 use super::conversation::{self, Conversation, Recipient};
 use super::conversation_cache::{Cached, Slot};
-use crate::policy;
-use crate::rollout::record::{Record, RecordBody, TakenBack};
-use crate::rollout::{ReadError, RolloutStore};
 
 /// Where a turn's conversation is. It ends with the input of the turn itself.
 pub enum Past {
@@ -93,7 +92,7 @@ impl Stored {
             None => (Conversation::default(), self.begin().await?),
         };
         while read < self.last {
-            let mut page = self.store.read_after(self.thread, read, policy::WINDOW_PAGE).await?;
+            let mut page = self.store.read_after(self.thread, read, skein_store::policy::WINDOW_PAGE).await?;
             page.records.retain(|record| record.seq <= self.last);
             let Some(newest) = page.records.last() else { break };
             read = newest.seq;
@@ -113,7 +112,7 @@ impl Stored {
         let mut before = Some(self.last.next());
         let (mut compacted, mut answered) = (false, false);
         loop {
-            let page = self.store.read_back(self.thread, before, policy::WINDOW_PAGE).await?;
+            let page = self.store.read_back(self.thread, before, skein_store::policy::WINDOW_PAGE).await?;
             for record in page.records.iter().rev() {
                 if self.taken_back.iter().any(|cut| cut.holds(record.seq)) {
                     continue;

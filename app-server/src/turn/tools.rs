@@ -9,6 +9,7 @@ use skein_protocol::ids::ItemId;
 use skein_protocol::item::{
     McpToolCallError, McpToolCallItem, McpToolCallResult, McpToolCallStatus, ThreadItem, ThreadItemBody,
 };
+use skein_store::rollout::record::{ModelAnswer, Said};
 use tokio::sync::{mpsc, oneshot};
 
 use super::asking::{About, Asking, Permission, WantedCall};
@@ -19,7 +20,6 @@ use super::{Report, Running, Stop, result, took};
 use crate::helpers::{DescribedTool, HelperCall, HelperError, HelperSet};
 use crate::policy;
 use crate::provider::{Content, Entry, ToolCall, ToolResult};
-use crate::rollout::record::{ModelAnswer, Said};
 
 /// A call that has begun, at a helper, at the client or at the user.
 pub(super) struct Begun {

@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
-use skein_app_server::home::{Home, HomeError, HomePaths};
-use skein_app_server::policy;
 use skein_protocol::methods::{ThreadStart, TurnStart};
 use skein_protocol::table::Method;
+use skein_store::home::{Home, HomeError, HomePaths};
 
 use super::{Serving, run, skein};
 
@@ -49,7 +48,7 @@ fn a_home_whose_owner_was_killed_is_waited_for_while_what_it_started_has_its_loc
     let paths = Home::open(dir.path()).unwrap().paths().clone();
     let (mut owner, mut heir) = owner(&paths);
     owner.kill().unwrap();
-    let patience = policy::HOME_LOOK * policy::HOME_LOOKS;
+    let patience = skein_store::policy::HOME_LOOK * skein_store::policy::HOME_LOOKS;
     let killed = Id::Pid(Pid::from_raw(owner.id().cast_signed()));
     waitid(killed, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
     assert!(refused_after(&paths) >= patience, "its owner waits to be reaped");

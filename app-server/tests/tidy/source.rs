@@ -23,7 +23,7 @@ impl Source {
     pub fn new(path: &str, text: &str) -> Self {
         let rust = if path.ends_with(".rs") { lex(text) } else { Lexed::default() };
         let named = ["/tests.rs", "/conformance.rs"].iter().any(|name| path.ends_with(name));
-        let all_tests = path.contains("/tests/") || named;
+        let all_tests = ["/tests/", "/testing/"].iter().any(|folder| path.contains(folder)) || named;
         let tests_from = if all_tests { 0 } else { first_test(&rust.code) };
         Self { path: path.to_owned(), text: text.to_owned(), rust, tests_from }
     }

@@ -72,11 +72,16 @@ pub fn protocol_is_pure() -> Wall {
 }
 
 /// The crates by folder, each with its name and with those of ours that it may import.
-const CRATES: [(&str, &str, &[&str]); 4] = [
+const CRATES: [(&str, &str, &[&str]); 5] = [
     ("protocol", "skein_protocol", &[]),
     ("app-server/crates/base", "skein_base", &[]),
-    ("app-server", "skein_app_server", &["skein_protocol", "skein_base"]),
-    ("integration-tests", "skein_integration_tests", &["skein_protocol", "skein_base", "skein_app_server"]),
+    ("app-server/crates/store", "skein_store", &["skein_protocol", "skein_base"]),
+    ("app-server", "skein_app_server", &["skein_protocol", "skein_base", "skein_store"]),
+    (
+        "integration-tests",
+        "skein_integration_tests",
+        &["skein_protocol", "skein_base", "skein_store", "skein_app_server"],
+    ),
 ];
 
 pub fn one_direction() -> Wall {
@@ -89,6 +94,7 @@ pub fn one_direction() -> Wall {
             ("protocol/src/a.rs", "use skein_app_server::Server;"),
             ("app-server/Cargo.toml", "[dev-dependencies]\nskein-integration-tests.workspace = true"),
             ("app-server/crates/cellar/src/a.rs", "use skein_base::clock;"),
+            ("app-server/crates/base/src/a.rs", "use skein_store::home;"),
         ]),
         good: examples(&[
             ("integration-tests/src/a.rs", "use skein_protocol::METHODS;"),
@@ -122,15 +128,12 @@ pub fn one_direction() -> Wall {
 }
 
 /// What of app-server/ a file of integration-tests/ may name.
-fn known_to(source: &Source) -> Vec<&'static str> {
-    let disk: &[&str] = if is_of_disk(source) { &["history::History", "home", "rollout"] } else { &[] };
-    ["Server", "config", "server::Server"].iter().chain(disk).copied().collect()
-}
+const KNOWN: [&str; 3] = ["Server", "config", "server::Server"];
 
-/// Whether `path` leads into the server, to something that is not `public`.
-fn is_inside(path: &str, public: &[&str]) -> bool {
+/// Whether `path` leads into the server, to something that is not [`KNOWN`].
+fn inside(path: &str) -> bool {
     let rest = path.strip_prefix("skein_app_server").and_then(|rest| rest.strip_prefix("::"));
-    let known = |rest: &str| public.iter().any(|name| rest == *name || begins(rest, name));
+    let known = |rest: &str| KNOWN.iter().any(|name| rest == *name || begins(rest, name));
     rest.is_some_and(|rest| !known(rest))
 }
 
@@ -156,16 +159,14 @@ pub fn server_from_outside() -> Wall {
             ),
             (
                 "integration-tests/src/fixture/a.rs",
-                "use skein_app_server::rollout::Keep; use skein_base::tasks::Tasks;",
+                "use skein_store::rollout::Keep; use skein_base::tasks::Tasks;",
             ),
         ]),
         check: |source| {
             if !source.is_in("integration-tests") {
                 return Vec::new();
             }
-            let below: &[&str] = if is_of_disk(source) { &[] } else { &["skein_base"] };
-            let public = known_to(source);
-            let inside = |path: &str| is_inside(path, &public);
+            let below: &[&str] = if is_of_disk(source) { &[] } else { &["skein_base", "skein_store"] };
             let mut lines: Vec<usize> = imports(&source.rust.code)
                 .into_iter()
                 .filter(|(_, path)| inside(path))

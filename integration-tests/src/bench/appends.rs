@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use skein_app_server::home::{Home, Term};
-use skein_app_server::rollout::file::FileStore;
-use skein_app_server::rollout::file::layer::DiskLayer;
-use skein_app_server::rollout::record::{ItemCheckpoint, ItemText, Record, ThreadOpened};
-use skein_app_server::rollout::{Keep, Lease, RolloutStore, line};
 use skein_base::clock::WallMs;
 use skein_base::tasks::Tasks;
 use skein_protocol::ids::{Epoch, EventSeq, ItemId, ThreadId, TurnId};
+use skein_store::home::{Home, Term};
+use skein_store::rollout::file::FileStore;
+use skein_store::rollout::file::layer::DiskLayer;
+use skein_store::rollout::record::{ItemCheckpoint, ItemText, Record, ThreadOpened};
+use skein_store::rollout::{Keep, Lease, RolloutStore, line};
 use uuid::Uuid;
 
 use super::Plan;

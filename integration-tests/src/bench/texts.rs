@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use skein_app_server::home::HomePaths;
-use skein_app_server::rollout::file::layer::DiskLayer;
-use skein_app_server::rollout::file::{FileStore, Marks};
-use skein_app_server::rollout::record::{RecordBody, TurnPlace};
-use skein_app_server::rollout::{RolloutStore, line};
 use skein_base::tasks::Tasks;
 use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_store::home::HomePaths;
+use skein_store::rollout::file::layer::DiskLayer;
+use skein_store::rollout::file::{FileStore, Marks};
+use skein_store::rollout::record::{RecordBody, TurnPlace};
+use skein_store::rollout::{RolloutStore, line};
 
 use super::Plan;
 use super::homes::{self, Disk, Place};

@@ -8,11 +8,11 @@ use anyhow::Context;
 use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
 use skein_app_server::helpers::{carriers, rungs};
-use skein_app_server::home::{self, HomePaths, SERVE, holder};
 use skein_app_server::policy;
 use skein_protocol::extension::HeldDetails;
 use skein_protocol::methods::SkeinStatus;
 use skein_protocol::table::Method;
+use skein_store::home::{self, HomePaths, SERVE, holder};
 
 use super::super::client::Client;
 use super::Finding;

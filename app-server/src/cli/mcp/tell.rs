@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use skein_app_server::home::{HomePaths, SERVE, holder};
 use skein_protocol::methods::ConfigMcpServerReload;
 use skein_protocol::table::Method;
+use skein_store::home::{HomePaths, SERVE, holder};
 
 use super::super::client::Client;
 use super::super::out::causes;

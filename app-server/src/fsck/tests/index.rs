@@ -1,7 +1,8 @@
 //! Rows that say other things than the rollouts.
 
+use skein_store::index::sled::Look;
+
 use super::*;
-use crate::index::sled::Look;
 
 /// A home with a complete index.
 async fn indexed() -> Made {

@@ -6,11 +6,19 @@ use proptest::prelude::*;
 use skein_protocol::ids::TurnId;
 use skein_protocol::thread::{ThreadItemsListCursor, ThreadResumeParams};
 use skein_protocol::turn::TurnItemsView;
+use skein_store::home::HomePaths;
+use skein_store::rollout::memory::MemoryStore;
+use skein_store::testing::{Life, THREAD};
 
 use super::*;
-use crate::history::read::tests::{Life, THREAD, life, wait};
-use crate::home::HomePaths;
-use crate::rollout::memory::MemoryStore;
+
+fn wait<T>(what: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(what)
+}
+
+fn life() -> impl Strategy<Value = Life> {
+    prop::collection::vec(any::<[u16; 4]>(), 0..40).prop_map(|draws| Life::drawn(&draws))
+}
 
 /// What the handler cuts its page from.
 fn shown(store: &MemoryStore, wanted: &Wanted) -> Shown {

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use rusqlite::ffi::{ErrorCode, SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Statement, params};
 use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_store::home::{FILE_MODE, FOLDER_MODE};
+use skein_store::rollout::DiskKind;
 use uuid::Uuid;
 
-use crate::home::{FILE_MODE, FOLDER_MODE};
 use crate::policy;
-use crate::rollout::DiskKind;
 
 /// The file in the index's folder. SQLite puts two others beside it, with the same mode.
 const FILE: &str = "texts.sqlite";

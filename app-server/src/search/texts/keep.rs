@@ -8,15 +8,15 @@ use skein_base::clock::Clock;
 use skein_base::tasks::Pool;
 use skein_protocol::extension::TextsState;
 use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_store::history::read::{Enough, Turns};
+use skein_store::home::folders;
+use skein_store::index::IndexError;
+use skein_store::rollout::ReadError;
 use tokio::time::Instant;
 
 use super::db::{Added, Change, Db, DbError, Known};
 use super::{Shared, db};
-use crate::history::read::{Enough, Turns};
-use crate::home::folders;
-use crate::index::IndexError;
 use crate::policy;
-use crate::rollout::ReadError;
 use crate::search::messages::said;
 use crate::search::term::fold;
 
@@ -55,7 +55,7 @@ pub(super) async fn serve(shared: &Arc<Shared>) {
         let Err(error) = keep(shared, &mut failures).await;
         if error.is_passing() {
             tracing::warn!(%error, "the text index cannot be opened; it is tried again");
-            tokio::time::sleep(policy::INDEX_ROOM_LOOK).await;
+            tokio::time::sleep(skein_store::policy::INDEX_ROOM_LOOK).await;
             continue;
         }
         failures += 1;
@@ -72,7 +72,7 @@ pub(super) async fn serve(shared: &Arc<Shared>) {
             }
         }
         if failures > 1 {
-            tokio::time::sleep(policy::INDEX_RETRY).await;
+            tokio::time::sleep(skein_store::policy::INDEX_RETRY).await;
         }
     }
 }
@@ -111,7 +111,7 @@ async fn has_to_wait(step: Result<(), KeepError>, refused: &mut bool) -> Result<
             if !std::mem::replace(refused, true) {
                 tracing::warn!(%error, "the text index takes no change; searches look at the threads that it lacks");
             }
-            tokio::time::sleep(policy::INDEX_ROOM_LOOK).await;
+            tokio::time::sleep(skein_store::policy::INDEX_ROOM_LOOK).await;
             Ok(true)
         }
         Err(error) => Err(error),

@@ -14,14 +14,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use skein_base::tasks::{Pool, Tasks};
 use skein_protocol::extension::{TextsCounts, TextsState};
 use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_store::home::{HomePaths, folders};
+use skein_store::index::ThreadIndex;
+use skein_store::index::changes::Changes;
+use skein_store::rollout::RolloutStore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::home::{HomePaths, folders};
-use crate::index::ThreadIndex;
-use crate::index::changes::Changes;
 use crate::policy;
-use crate::rollout::RolloutStore;
 use crate::search::Term;
 
 mod db;

@@ -5,16 +5,16 @@ use skein_base::clock::WallMs;
 use skein_protocol::ids::{ItemId, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::turn::{TurnStatus, UserInput};
+use skein_store::history::History;
+use skein_store::index::memory::MemoryIndex;
+use skein_store::rollout::memory::MemoryStore;
+use skein_store::rollout::record::{ItemCompleted, Record, RecordBody, TurnStarted};
+use skein_store::rollout::{Keep, RolloutStore};
+use skein_store::testing::Disk;
+use skein_store::testing::{lease, opened, thread};
 use tempfile::TempDir;
 
 use super::*;
-use crate::history::History;
-use crate::index::memory::MemoryIndex;
-use crate::rollout::conformance::{lease, opened, thread};
-use crate::rollout::memory::MemoryStore;
-use crate::rollout::record::{ItemCompleted, Record, RecordBody, TurnStarted};
-use crate::rollout::{Keep, RolloutStore};
-use crate::thread::actor::tests::disk::Disk;
 
 pub(crate) struct Bench {
     dir: TempDir,
@@ -152,7 +152,7 @@ async fn it_follows_what_is_said_named_and_deleted() {
     assert_eq!(bench.found("needle").await, [(thread(1), 1)]);
     bench.say(2, "another NEEDLE").await;
     assert_eq!(bench.found("needle").await, [(thread(1), 1), (thread(2), 5)]);
-    let named = crate::rollout::record::ThreadNamed { name: Some("Ärger".to_owned()) };
+    let named = skein_store::rollout::record::ThreadNamed { name: Some("Ärger".to_owned()) };
     bench.append(1, vec![named.into()]).await;
     assert_eq!(bench.found("ÄRGER").await, [(thread(1), 0)]);
     bench.index.remove(thread(1), EventSeq(99)).await.unwrap();

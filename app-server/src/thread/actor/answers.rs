@@ -5,10 +5,10 @@ use skein_protocol::ids::{Epoch, EventSeq, TurnId};
 use skein_protocol::settings::LegacyAppPathString;
 use skein_protocol::thread::{SessionSource, Thread, ThreadStatus};
 use skein_protocol::turn::{Turn, TurnItemsView};
+use skein_store::rollout::record::{RecordBody, ThreadCreated};
 
 use super::{Owner, Waiter};
 use crate::helpers::HelperSpec;
-use crate::rollout::record::{RecordBody, ThreadCreated};
 use crate::thread::command::{Input, Start};
 use crate::thread::event::WaiterId;
 use crate::thread::machine::Persistence;

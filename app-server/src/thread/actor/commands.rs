@@ -6,13 +6,13 @@ use skein_protocol::extension::{SkeinThreadUnloadResponse, UnloadOutcome};
 use skein_protocol::ids::{EventSeq, TurnId};
 use skein_protocol::thread::{ThreadCompactStartResponse, ThreadSetNameResponse, ThreadStatus};
 use skein_protocol::turn::{Turn, TurnStartResponse, TurnSteerResponse};
+use skein_store::rollout::Keep;
+use skein_store::rollout::record::ThreadNamed;
 use tokio::sync::oneshot;
 
 use super::{Owner, Waiter};
 use crate::helpers::HelperSet;
 use crate::outbox::reply::Reply;
-use crate::rollout::Keep;
-use crate::rollout::record::ThreadNamed;
 use crate::thread::command::{Command, Input, InputReply, Repaired, Resume, SetName, Start, Unload};
 use crate::thread::effect::Effect;
 use crate::thread::error::ThreadError;

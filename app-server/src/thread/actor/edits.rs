@@ -10,14 +10,14 @@ use skein_protocol::thread::{
     GitInfo, ThreadInjectItemsResponse, ThreadMetadataGitInfoUpdateParams, ThreadMetadataUpdateResponse,
     ThreadRevertResponse,
 };
+use skein_store::history::read::{Enough, Stretch, Turns};
+use skein_store::history::{Held, History};
+use skein_store::rollout::record::{ItemsInjected, Reverted, ThreadMeta};
+use skein_store::rollout::{Keep, ReadError};
 
 use super::{Child, Owner};
-use crate::history::read::{Enough, Stretch, Turns};
-use crate::history::{Held, History};
 use crate::outbox::reply::Reply;
 use crate::policy;
-use crate::rollout::record::{ItemsInjected, Reverted, ThreadMeta};
-use crate::rollout::{Keep, ReadError};
 use crate::thread::command::{Command, Edit, RevertTo};
 use crate::thread::error::ThreadError;
 use crate::thread::events;
@@ -78,8 +78,8 @@ async fn seek(turns: &Turns<'_>, to: &RevertTo, known: Known) -> Result<Option<T
         }
     };
     let Some((turn, at)) = found else { return Ok(None) };
-    let json = policy::HISTORY_WINDOW.saturating_sub(known.bytes);
-    let enough = Enough { json, bytes: policy::HISTORY_LINES, ..Enough::ALL };
+    let json = skein_store::policy::HISTORY_WINDOW.saturating_sub(known.bytes);
+    let enough = Enough { json, bytes: skein_store::policy::HISTORY_LINES, ..Enough::ALL };
     let before = turns.back(Some(known.oldest.unwrap_or(at)), enough).await?;
     Ok(Some(Turning { turn, at, before: Some(before) }))
 }
@@ -200,7 +200,7 @@ impl Owner {
         }
         let numbers = journal.record(vec![body], Keep::Power);
         if journal.history.has_older() {
-            journal.history.let_go(policy::HISTORY_WINDOW);
+            journal.history.let_go(skein_store::policy::HISTORY_WINDOW);
         }
         // What failed last may be among what is gone.
         self.faulted = false;

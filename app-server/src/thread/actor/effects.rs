@@ -15,12 +15,12 @@ use skein_protocol::notifications::{
 };
 use skein_protocol::table::{Notification, Scope};
 use skein_protocol::thread::ThreadStatus;
+use skein_store::index::moment::Listed;
+use skein_store::index::rebuild;
+use skein_store::rollout::OpenMark;
 
 use super::{Child, Owner, Waiter};
 use crate::helpers::{ExitReport, HelperEvent};
-use crate::index::moment::Listed;
-use crate::index::rebuild;
-use crate::rollout::OpenMark;
 use crate::thread::effect::{Effect, ResumeFailure, UnloadRefusal};
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Materialised, WaiterId};

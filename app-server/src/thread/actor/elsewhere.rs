@@ -10,13 +10,13 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::notifications::{ThreadArchived, ThreadDeleted, ThreadUnarchived};
 use skein_protocol::table::Scope;
 use skein_protocol::thread::ThreadStatus;
+use skein_store::history::ThreadRow;
+use skein_store::index::moment::{self, Listed};
+use skein_store::index::rebuild;
+use skein_store::rollout::record::{Archived, RecordBody, Unarchived};
+use skein_store::rollout::{Keep, Lease, MoveError, Shelf};
 
 use super::{Child, Owner, Waiter};
-use crate::history::ThreadRow;
-use crate::index::moment::{self, Listed};
-use crate::index::rebuild;
-use crate::rollout::record::{Archived, RecordBody, Unarchived};
-use crate::rollout::{Keep, Lease, MoveError, Shelf};
 use crate::thread::Context;
 use crate::thread::command::{Command, PutElsewhere};
 use crate::thread::effect::{Destination, MoveRefusal};

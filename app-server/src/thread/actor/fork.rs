@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
 use skein_protocol::thread::{ThreadForkResponse, ThreadStatus};
+use skein_store::history::{Bound, Cut, History};
+use skein_store::index::moment;
+use skein_store::rollout::record::{Forked, Record, RecordBody, ThreadNamed};
+use skein_store::rollout::{CopyError, Lease, ReadError};
 
 use super::load::{self, LoadedThread};
 use super::{Owner, Waiter};
-use crate::history::{Bound, Cut, History};
-use crate::index::moment;
-use crate::rollout::record::{Forked, Record, RecordBody, ThreadNamed};
-use crate::rollout::{CopyError, Lease, ReadError};
 use crate::thread::Context;
 use crate::thread::command::Fork;
 use crate::thread::error::ThreadError;

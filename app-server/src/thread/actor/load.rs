@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
+use skein_store::history::History;
+use skein_store::rollout::record::{RecordBody, SecretValues, ThreadSettings};
+use skein_store::rollout::{Keep, Shelf};
 use tokio::sync::mpsc;
 
 use super::{Child, Owner};
 use crate::config::{ConfigErrors, Overrides, helpers_from_thread_config, secrets};
-use crate::history::History;
 use crate::policy;
-use crate::rollout::record::{RecordBody, SecretValues, ThreadSettings};
-use crate::rollout::{Keep, Shelf};
 use crate::thread::Context;
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Materialised};
@@ -216,7 +216,7 @@ pub(super) async fn read(services: &Context, id: ThreadId) -> Result<LoadedThrea
     }
     let shelf = services.store.shelf(id).await.map_err(|error| ThreadError::unreadable(error, id))?;
     let epoch = loaded.next_epoch(services.machine_boot);
-    let read = History::read_end(services.store.as_ref(), id, policy::HISTORY_WINDOW).await;
+    let read = History::read_end(services.store.as_ref(), id, skein_store::policy::HISTORY_WINDOW).await;
     let mut history = read.map_err(|source| ThreadError::Unreadable { id, source })?;
     history.skip_to(loaded.head);
     add_secrets(&mut history, services.store.secrets(id).await);

@@ -10,11 +10,11 @@ use skein_protocol::thread::{
     ThreadGoalClearResponse, ThreadGoalSetParams, ThreadGoalSetResponse, ThreadGoalStatus,
     ThreadReadStateOperation, ThreadReadStateUpdateParams, ThreadReadStateUpdateResponse,
 };
+use skein_store::rollout::Keep;
+use skein_store::rollout::record::{Goal, RecordBody, ThreadGoal, ThreadRead};
 
 use super::Owner;
 use crate::outbox::reply::Reply;
-use crate::rollout::Keep;
-use crate::rollout::record::{Goal, RecordBody, ThreadGoal, ThreadRead};
 use crate::thread::error::ThreadError;
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Notice;

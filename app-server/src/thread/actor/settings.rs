@@ -13,13 +13,13 @@ use skein_protocol::thread::{
     ThreadStartParams,
 };
 use skein_protocol::turn::TurnStartParams;
+use skein_store::rollout::Keep;
+use skein_store::rollout::record::{ItemsInjected, RecordBody, ThreadMeta, ThreadSettings};
 
 use super::{Owner, Waiter};
 use crate::config::{self, Overrides};
 use crate::outbox::reply::Reply;
 use crate::policy;
-use crate::rollout::Keep;
-use crate::rollout::record::{ItemsInjected, RecordBody, ThreadMeta, ThreadSettings};
 use crate::thread::command::Resume;
 use crate::thread::directory;
 use crate::thread::pictures;

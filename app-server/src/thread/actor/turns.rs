@@ -8,17 +8,17 @@ use skein_protocol::notifications::{
     Error as ErrorNotice, TurnCompleted as TurnCompletedNotice, TurnStarted as TurnStartedNotice, Warning,
 };
 use skein_protocol::turn::{Turn, TurnError, TurnItemsView, TurnStartParams, TurnStatus};
+use skein_store::history::SERVER_ENDED;
+use skein_store::rollout::Keep;
+use skein_store::rollout::record::{
+    Compacted, FileRead, FilesRead, ItemCompleted, ItemStarted, ItemsInjected, Kept, RecordBody, TurnStarted,
+};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::settings::{context_items, context_of, said_again};
 use super::{Child, Owner};
-use crate::history::SERVER_ENDED;
-use crate::rollout::Keep;
-use crate::rollout::record::{
-    Compacted, FileRead, FilesRead, ItemCompleted, ItemStarted, ItemsInjected, Kept, RecordBody, TurnStarted,
-};
 use crate::thread::command::{Command, Input, InputReply};
 use crate::thread::error::ThreadError;
 use crate::thread::event::Event;

@@ -8,14 +8,14 @@ use skein_protocol::event::ThreadTokenUsage;
 use skein_protocol::item::ThreadItem;
 use skein_protocol::thread::SessionSource;
 use skein_protocol::turn::{TurnError, TurnStatus, UserInput};
-
-use super::view::{Told, View};
-use super::*;
-use crate::home::Term;
-use crate::rollout::record::{
+use skein_store::home::Term;
+use skein_store::rollout::record::{
     ItemCheckpoint, ItemCompleted, ItemStarted, ItemText, ThreadClosed, ThreadCreated, ThreadNamed,
     ThreadOpened, ThreadSettings, TurnStarted, Usage,
 };
+
+use super::view::{Told, View};
+use super::*;
 
 const E: Epoch = Epoch(1);
 

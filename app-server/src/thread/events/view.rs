@@ -13,7 +13,7 @@ use skein_protocol::notifications::{
 use skein_protocol::table::Notification;
 use skein_protocol::turn::{Turn, TurnItemsView};
 
-use crate::history::{DAMAGE_ID, History};
+use skein_store::history::{DAMAGE_ID, History};
 
 /// The number of a durable event, and the version of the history that it belongs to.
 pub type Number = (EventSeq, Epoch);

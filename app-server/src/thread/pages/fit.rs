@@ -3,7 +3,7 @@
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::turn::{Turn, TurnItemsView, UserInput};
 
-use crate::history::{json_bytes, seen_as};
+use skein_store::history::{json_bytes, seen_as};
 
 /// What stands behind a text that was cut short.
 const CUT: &str = " […]";

@@ -1,8 +1,8 @@
 use serde_json::{Value, json};
 use skein_protocol::item::{McpToolCallItem, McpToolCallResult, McpToolCallStatus};
+use skein_store::rollout::record::{FileRead, ItemCompleted, ItemStarted};
 
 use super::*;
-use crate::rollout::record::{FileRead, ItemCompleted, ItemStarted};
 
 fn to() -> Recipient {
     Recipient { provider: "p".into(), model: "m".into() }

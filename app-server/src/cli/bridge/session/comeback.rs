@@ -19,7 +19,7 @@ use skein_protocol::notifications::{
 use skein_protocol::thread::{ThreadResumeParams, ThreadStatus};
 use skein_protocol::turn::{Turn, TurnError, TurnItemsView, TurnStatus};
 
-use skein_app_server::history::SERVER_ENDED;
+use skein_store::history::SERVER_ENDED;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::followed::{Followed, Picture};

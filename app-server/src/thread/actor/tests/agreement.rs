@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::thread::{ThreadForkParams, ThreadStartParams};
+use skein_store::home::{Home, Term};
+use skein_store::index::memory::MemoryIndex;
+use skein_store::index::{ThreadIndex, rebuild};
+use skein_store::rollout::file::fault::{Fails, FaultLayer};
+use skein_store::rollout::{ReadError, RolloutStore, Shelf};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::simulation::dice::Dice;
 use super::*;
-use crate::home::{Home, Term};
-use crate::index::memory::MemoryIndex;
-use crate::index::{ThreadIndex, rebuild};
 use crate::repair;
-use crate::rollout::file::fault::{Fails, FaultLayer};
-use crate::rollout::{ReadError, RolloutStore, Shelf};
 use crate::thread::command::{Edit, RevertTo};
 use crate::thread::event::Force;
 use crate::thread::subscribers::Role;

@@ -3,10 +3,10 @@
 use skein_protocol::notifications::{ItemCompleted, ThreadNameUpdated, TurnCompleted, TurnStarted};
 use skein_protocol::thread::ThreadResumeResponse;
 use skein_protocol::turn::{TurnItemsView, TurnStartResponse};
+use skein_store::rollout::file::fault::Op;
 
 use super::*;
 use crate::config::Durability;
-use crate::rollout::file::fault::Op;
 use crate::thread::subscribers::Role;
 
 /// Waits until the layer has begun this operation since it was held.

@@ -9,12 +9,11 @@ use skein_protocol::thread::{
     ThreadResumeResponse, ThreadRevertResponse, ThreadStatus,
 };
 use skein_protocol::turn::{TurnStartResponse, TurnStatus};
+use skein_store::history::History;
+use skein_store::rollout::RolloutStore;
+use skein_store::rollout::record::RecordBody;
 
 use super::*;
-use crate::history::History;
-use crate::policy;
-use crate::rollout::RolloutStore;
-use crate::rollout::record::RecordBody;
 use crate::thread::command::{Edit, RevertTo};
 use crate::thread::event::Force;
 use crate::thread::machine::Phase;
@@ -60,7 +59,7 @@ async fn turns_are_taken_back_for_everybody_and_for_good() {
 
 /// The turns of long texts, of which only the last ones are in memory.
 async fn long(bench: &Bench) -> (Client, ThreadId, Vec<TurnId>) {
-    let text = "word ".repeat(policy::HISTORY_WINDOW / 12);
+    let text = "word ".repeat(skein_store::policy::HISTORY_WINDOW / 12);
     talked(bench, &[text.as_str(); 5]).await
 }
 
@@ -95,7 +94,7 @@ async fn a_turn_that_is_not_in_memory_is_taken_back_too() {
 #[tokio::test(start_paused = true)]
 async fn turns_come_back_into_memory_when_newer_ones_are_taken_back() {
     let bench = Bench::in_memory();
-    let text = "word ".repeat(policy::HISTORY_WINDOW / 40);
+    let text = "word ".repeat(skein_store::policy::HISTORY_WINDOW / 40);
     let (mut client, thread, turns) = talked(&bench, &[text.as_str(); 7]).await;
     let mut other = bench.client();
     assert_eq!(ids(&other.resume(thread).await.thread.turns), turns[4..]);

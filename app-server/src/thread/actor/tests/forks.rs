@@ -6,10 +6,10 @@ use skein_protocol::thread::{
     ThreadForkParams, ThreadForkResponse, ThreadResumeResponse, ThreadStatus, ThreadUnreadPosition,
 };
 use skein_protocol::turn::{TurnItemsView, TurnStatus};
+use skein_store::history::History;
+use skein_store::rollout::RolloutStore;
 
 use super::*;
-use crate::history::History;
-use crate::rollout::RolloutStore;
 use crate::thread::event::Force;
 use crate::thread::machine::Phase;
 use crate::thread::subscribers::Role;

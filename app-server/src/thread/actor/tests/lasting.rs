@@ -7,10 +7,10 @@ use skein_protocol::ids::ThreadId;
 use skein_protocol::notifications::TurnCompleted;
 use skein_protocol::thread::ThreadResumeResponse;
 use skein_protocol::turn::{TurnStartResponse, TurnStatus};
+use skein_store::index::ThreadFilter;
+use skein_store::rollout::file::fault::Lasting;
 
 use super::*;
-use crate::index::ThreadFilter;
-use crate::rollout::file::fault::Lasting;
 use crate::thread::event::Force;
 
 /// The threads that a list shows, in the order of their ids.

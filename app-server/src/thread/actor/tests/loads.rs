@@ -8,11 +8,11 @@ use skein_protocol::item::{McpToolCallStatus, ThreadItem, ThreadItemBody};
 use skein_protocol::notifications::{ItemCompleted, ThreadClosed, ThreadNameUpdated, TurnCompleted};
 use skein_protocol::thread::{ThreadReadResponse, ThreadResumeResponse, ThreadStatus};
 use skein_protocol::turn::TurnStatus;
+use skein_store::home::Term;
+use skein_store::rollout::record::{ItemStarted, Record, RecordBody};
+use skein_store::rollout::{Keep, Lease, RolloutStore};
 
 use super::*;
-use crate::home::Term;
-use crate::rollout::record::{ItemStarted, Record, RecordBody};
-use crate::rollout::{Keep, Lease, RolloutStore};
 use crate::thread::dispatch;
 use crate::thread::error::ThreadError;
 use crate::thread::subscribers::{Left, Role};

@@ -1,6 +1,7 @@
 //! What a thread works with, what the user has read of it, what it is to reach: changed, told, and there after a reload.
 
 use serde_json::json;
+use skein_protocol::ids::EventSeq;
 use skein_protocol::notifications::{
     ThreadGoalCleared, ThreadGoalUpdated, ThreadReadStateChanged, ThreadSettingsUpdated,
 };
@@ -10,13 +11,11 @@ use skein_protocol::thread::{
     ThreadReadStateOperation, ThreadReadStateUpdateParams, ThreadReadStateUpdateResponse,
     ThreadSettingsUpdateParams, ThreadSettingsUpdateResponse, ThreadUnreadPosition,
 };
-
-use skein_protocol::ids::EventSeq;
+use skein_store::history::History;
+use skein_store::rollout::RolloutStore;
+use skein_store::rollout::record::RecordBody;
 
 use super::*;
-use crate::history::History;
-use crate::rollout::RolloutStore;
-use crate::rollout::record::RecordBody;
 use crate::thread::command::{Command, Edit, Input};
 use crate::thread::dispatch;
 

@@ -6,9 +6,9 @@ use skein_protocol::item::ThreadItemBody;
 use skein_protocol::notifications::TurnCompleted;
 use skein_protocol::thread::ThreadForkParams;
 use skein_protocol::turn::{TurnItemsView, TurnStartResponse, TurnStatus};
+use skein_store::history::History;
 
 use super::*;
-use crate::history::History;
 
 /// Says something under the id `m-1`, and returns the turn that it is answered with.
 async fn says(client: &mut Client, thread: ThreadId, text: &str) -> TurnId {

@@ -9,7 +9,6 @@ mod client;
 mod compactions;
 mod consent;
 mod conversations;
-pub(crate) mod disk;
 mod model;
 
 mod agreement;

@@ -3,10 +3,10 @@
 use skein_protocol::ids::{Epoch, EventSeq};
 use skein_protocol::notifications::{ThreadNameUpdated, TurnCompleted};
 use skein_protocol::thread::ThreadResumeResponse;
+use skein_store::rollout::RolloutStore;
 
 use super::*;
 use crate::outbox::OutboxLimits;
-use crate::rollout::RolloutStore;
 use crate::thread::subscribers::{ClientWishes, Role};
 
 const E: Epoch = Epoch(1);

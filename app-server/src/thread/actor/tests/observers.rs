@@ -5,9 +5,9 @@ use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_protocol::notifications::{TurnCompleted, TurnStarted};
 use skein_protocol::thread::ThreadStatus;
 use skein_protocol::turn::TurnStatus;
+use skein_store::rollout::RolloutStore;
 
 use super::*;
-use crate::rollout::RolloutStore;
 use crate::thread::subscribers::Role;
 
 #[tokio::test(start_paused = true)]

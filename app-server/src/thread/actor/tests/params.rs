@@ -6,9 +6,9 @@ use skein_protocol::methods::{ThreadFork, ThreadResume, ThreadStart, TurnStart};
 use skein_protocol::notifications::TurnCompleted;
 use skein_protocol::params::{self, Taken};
 use skein_protocol::table::Method;
+use skein_store::history::History;
 
 use super::*;
-use crate::history::History;
 use crate::thread::command::{Command, Input};
 use crate::thread::dispatch;
 

@@ -7,6 +7,12 @@ use serde_json::json;
 use skein_base::tasks::Tasks;
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::notifications::{TurnCompleted, TurnStarted};
+use skein_store::home::HomePaths;
+use skein_store::index::memory::MemoryIndex;
+use skein_store::index::sled::SledIndex;
+use skein_store::index::{ThreadFilter, ThreadIndex, rebuild};
+use skein_store::rollout::RolloutStore;
+use skein_store::rollout::memory::MemoryStore;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -14,13 +20,7 @@ use uuid::Uuid;
 use super::model::Strings;
 use super::simulation::dice::Dice;
 use super::*;
-use crate::home::HomePaths;
-use crate::index::memory::MemoryIndex;
-use crate::index::sled::SledIndex;
-use crate::index::{ThreadFilter, ThreadIndex, rebuild};
 use crate::repair;
-use crate::rollout::RolloutStore;
-use crate::rollout::memory::MemoryStore;
 
 /// Says which seed has failed.
 struct Seed(u64);

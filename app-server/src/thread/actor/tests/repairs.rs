@@ -5,13 +5,13 @@ use skein_protocol::ids::{EventSeq, ThreadId};
 use skein_protocol::notifications::{ItemCompleted, SkeinRepairUpdated, ThreadClosed, TurnCompleted};
 use skein_protocol::thread::ThreadResumeResponse;
 use skein_protocol::turn::TurnStatus;
+use skein_store::rollout::RolloutStore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::loads::cut_off_in_a_turn;
 use super::*;
 use crate::repair;
-use crate::rollout::RolloutStore;
 use crate::thread::subscribers::Role;
 
 /// A repair of these threads, as the start of a server begins it.

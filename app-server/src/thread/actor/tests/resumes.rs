@@ -10,10 +10,10 @@ use skein_protocol::notifications::{
 };
 use skein_protocol::settings::{AskForApproval, SandboxPolicy};
 use skein_protocol::thread::ThreadResumeResponse;
+use skein_store::rollout::file::fault::Op;
 
 use super::*;
 use crate::policy;
-use crate::rollout::file::fault::Op;
 
 /// What a client that has resumed with this answer shows of the agent's last message.
 fn shown(response: &ThreadResumeResponse, client: &Client) -> String {

@@ -11,11 +11,11 @@ use skein_protocol::thread::{
     Thread, ThreadResumeResponse, ThreadStartParams, ThreadStartResponse, ThreadStatus,
 };
 use skein_protocol::turn::TurnStatus;
+use skein_store::index::ThreadFilter;
+use skein_store::rollout::{RolloutStore, Shelf};
 
 use super::simulation::dice::Dice;
 use super::*;
-use crate::index::ThreadFilter;
-use crate::rollout::{RolloutStore, Shelf};
 use crate::thread::event::Force;
 use crate::thread::subscribers::Role;
 
@@ -331,14 +331,14 @@ async fn who_asked_for_an_unload_is_answered_by_the_archive_that_came_first() {
 async fn where_record_and_place_disagree_the_place_wins() {
     let bench = Bench::in_memory();
     let thread = bench.stored().await;
-    let lease = crate::rollout::Lease { thread, term: crate::home::Term(1) };
+    let lease = skein_store::rollout::Lease { thread, term: skein_store::home::Term(1) };
     bench.disk.inner().move_to(lease, Shelf::Archive).await.unwrap();
     let (mut client, next) = (bench.client(), bench.after_a_kill());
     client.resume(thread).await;
     client.unload(thread, Force::Yes);
     bench.gone(thread).await;
     assert_eq!(lists(&bench).await, [vec![], vec![thread]], "a load has seen where it stands");
-    crate::index::rebuild::run(&*next.disk, &*next.services.index, |_| ()).await.unwrap();
+    skein_store::index::rebuild::run(&*next.disk, &*next.services.index, |_| ()).await.unwrap();
     assert_eq!(lists(&next).await, [vec![], vec![thread]]);
     next.finish().await;
     bench.finish().await;

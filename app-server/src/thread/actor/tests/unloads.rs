@@ -209,7 +209,7 @@ async fn what_has_no_message_yet_is_kept_for_its_grace_and_then_dropped() {
     bench.gone(thread).await;
     assert_eq!(bench.services.clock.now() - left, grace);
     assert!(
-        !crate::rollout::RolloutStore::exists(&*bench.disk, thread).await.unwrap(),
+        !skein_store::rollout::RolloutStore::exists(&*bench.disk, thread).await.unwrap(),
         "nothing was written"
     );
     bench.finish().await;
@@ -221,7 +221,7 @@ async fn what_was_said_of_a_thread_before_its_first_message_is_written_with_it()
     let (mut client, thread) = bench.started().await;
     let request = client.set_name(thread, "early");
     client.answer::<serde_json::Value>(request).await.unwrap();
-    assert!(!crate::rollout::RolloutStore::exists(&*bench.disk, thread).await.unwrap());
+    assert!(!skein_store::rollout::RolloutStore::exists(&*bench.disk, thread).await.unwrap());
     client.turn(thread, "hello").await;
     let kinds = bench.kinds(thread).await;
     assert_eq!(kinds[..4], ["thread.opened", "thread.created", "thread.named", "turn.started"]);
@@ -243,7 +243,7 @@ async fn an_ephemeral_thread_writes_nothing_and_is_gone_at_once_with_its_turn() 
     client.disconnect();
     bench.gone(thread).await;
     assert_eq!(bench.services.clock.now(), left, "at once");
-    assert!(!crate::rollout::RolloutStore::exists(&*bench.disk, thread).await.unwrap());
+    assert!(!skein_store::rollout::RolloutStore::exists(&*bench.disk, thread).await.unwrap());
     assert_eq!(stranger.received().len(), 0, "nobody else hears of it");
     assert_eq!(bench.services.index.get(thread).await.unwrap(), None);
     bench.finish().await;

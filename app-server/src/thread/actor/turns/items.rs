@@ -12,12 +12,12 @@ use skein_protocol::notifications::{
     ItemReasoningSummaryPartAdded, ItemReasoningSummaryTextDelta, ItemReasoningTextDelta,
     ItemStarted as ItemStartedNotice,
 };
+use skein_store::rollout::Keep;
+use skein_store::rollout::record::{ItemCompleted, ItemStarted, RecordBody};
 
 use super::Owner;
 use crate::policy;
 use crate::provider::Thoughts;
-use crate::rollout::Keep;
-use crate::rollout::record::{ItemCompleted, ItemStarted, RecordBody};
 use crate::thread::events;
 use crate::thread::outgoing::{Notice, Outgoing};
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use skein_protocol::ids::{EventSeq, TurnId};
 use skein_protocol::settings::ModeKind;
 use skein_protocol::turn::TurnStartParams;
+use skein_store::rollout::record::ThreadSettings;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +15,6 @@ use crate::config::ModelTerms;
 use crate::policy;
 use crate::provider::ModelSettings;
 use crate::provider::gone::Gone;
-use crate::rollout::record::ThreadSettings;
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Outgoing;
 use crate::turn::plan::PLAN_MODE;

@@ -7,6 +7,7 @@ use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 use skein_protocol::error::WireError;
 use skein_protocol::ids::{ThreadId, TurnId};
+use skein_store::rollout::memory::MemoryStore;
 
 use super::super::bench::Bench;
 use super::super::client::Client;
@@ -16,7 +17,6 @@ use crate::config::Config;
 use crate::helpers::fake::{Fakes, Tools};
 use crate::helpers::{HelperSpec, Isolation};
 use crate::reload;
-use crate::rollout::memory::MemoryStore;
 use crate::thread::command::Edit;
 use crate::thread::event::Force;
 use crate::thread::subscribers::Role;

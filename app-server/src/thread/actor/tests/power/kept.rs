@@ -6,13 +6,13 @@ use serde_json::Value;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
 use skein_protocol::notifications::{TurnCompleted, TurnStarted};
 use skein_protocol::table::Notification;
+use skein_store::index::memory::MemoryIndex;
+use skein_store::index::{ThreadIndex, rebuild};
+use skein_store::rollout::RolloutStore;
 
 use super::super::{Bench, Client, Message};
 use super::machine::{Heard, Loss};
 use crate::config::Durability;
-use crate::index::memory::MemoryIndex;
-use crate::index::{ThreadIndex, rebuild};
-use crate::rollout::RolloutStore;
 use crate::thread::events::Replayer;
 
 /// Events in words, by number.

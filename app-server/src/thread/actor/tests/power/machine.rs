@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use skein_protocol::ids::ThreadId;
+use skein_store::home::{Home, Term};
+use skein_store::rollout::file::fault::{Fails, FaultLayer, Op};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -14,8 +16,6 @@ use super::kept::Kept;
 use super::returns;
 use super::stories::Talk;
 use crate::config::Durability;
-use crate::home::{Home, Term};
-use crate::rollout::file::fault::{Fails, FaultLayer, Op};
 use crate::thread::events::view::View;
 
 /// What ends a life.

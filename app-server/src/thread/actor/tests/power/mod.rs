@@ -12,9 +12,9 @@ mod returns;
 mod stories;
 
 use machine::{Comes, End, Loss, Machine};
+use skein_store::rollout::file::fault::{Fails, Op};
 
 use crate::config::Durability;
-use crate::rollout::file::fault::{Fails, Op};
 
 const LOSSES: [Loss; 4] =
     [Loss::Kill, Loss::Power(Comes::Nothing), Loss::Power(Comes::Some), Loss::Power(Comes::Everything)];

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use skein_protocol::ids::{EventSeq, ThreadId};
+use skein_store::history::History;
 
 use super::super::simulation::dice::Trace;
 use super::super::simulation::person::{Person, Request, in_words};
 use super::super::{Bench, Client};
 use super::stories::Talk;
-use crate::history::History;
 use crate::thread::events::view::View;
 use crate::thread::subscribers::Role;
 

@@ -8,6 +8,7 @@ use skein_protocol::notifications::{
 };
 use skein_protocol::thread::{ThreadResumeResponse, ThreadStartParams, ThreadStartResponse};
 use skein_protocol::turn::TurnStartResponse;
+use skein_store::rollout::RolloutStore;
 use tokio_util::sync::CancellationToken;
 
 use super::super::model::{PUPPET, Strings};
@@ -16,7 +17,6 @@ use super::super::simulation::person::{Person, Request};
 use super::super::{Bench, Client, Message};
 use super::machine::Heard;
 use crate::repair;
-use crate::rollout::RolloutStore;
 use crate::thread::event::Force;
 use crate::thread::events::view::View;
 use crate::thread::subscribers::Role;

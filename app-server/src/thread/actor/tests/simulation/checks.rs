@@ -7,11 +7,11 @@ use futures_util::FutureExt;
 use skein_protocol::ids::ThreadId;
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::turn::TurnItemsView;
+use skein_store::history::History;
 
 use super::super::Bench;
 use super::person::Person;
 use super::world::World;
-use crate::history::History;
 use crate::thread::event::Counts;
 use crate::thread::subscribers::Role;
 

@@ -7,16 +7,16 @@ use std::time::Duration;
 use skein_base::clock::WallMs;
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_protocol::thread::{ThreadForkParams, ThreadStartParams};
+use skein_store::home::Term;
+use skein_store::rollout::memory::MemoryStore;
 use uuid::Uuid;
 
 use super::super::Bench;
 use super::super::model::{PUPPET, Strings};
 use super::dice::{Dice, Trace};
 use super::person::{Person, Request};
-use crate::home::Term;
 use crate::outbox::OutboxLimits;
 use crate::provider::ModelEvent;
-use crate::rollout::memory::MemoryStore;
 use crate::thread::command::{Edit, RevertTo};
 use crate::thread::event::Force;
 use crate::thread::questions::QuestionNumbers;

@@ -2,193 +2,18 @@
 
 use proptest::prelude::*;
 use skein_base::clock::WallMs;
-use skein_protocol::ids::Epoch;
-use skein_protocol::item::ThreadItem;
-use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus, UserInput};
-use uuid::Uuid;
+use skein_protocol::turn::{Turn, TurnItemsView, TurnStatus};
 
 use super::*;
-use crate::home::Term;
-use crate::rollout::memory::MemoryStore;
-use crate::rollout::record::{
-    ItemCompleted, ItemStarted, Reverted, ThreadClosed, ThreadCreated, ThreadMeta, ThreadNamed, ThreadOpened,
-    ThreadSettings, TurnStarted,
-};
-use crate::rollout::{Keep, Lease};
+use crate::rollout::record::{ThreadMeta, ThreadSettings};
+use crate::testing::{Happening, Life, THREAD};
 
-pub(crate) const THREAD: ThreadId = ThreadId::new(Uuid::from_u128(7));
-
-/// What happens in the life of a thread.
-#[derive(Debug, Clone)]
-enum Happening {
-    /// A turn of so many items, each with so many characters, that ends in some way or never.
-    Turn(usize, usize, Option<TurnStatus>),
-    /// The turn so many before the last one is taken back, with all behind it.
-    Revert(usize),
-    Named,
-    Meta,
-    /// The owner goes, in order or not, and another one comes.
-    Reload(bool),
-}
-
-/// A thread whose records are those that an owner writes.
-pub(crate) struct Life {
-    history: History,
-    pub(crate) records: Vec<Record>,
-    turns: usize,
-}
-
-impl Life {
-    fn new() -> Self {
-        Self::with(ThreadSettings::default())
-    }
-
-    /// A thread that works with these settings.
-    fn with(settings: ThreadSettings) -> Self {
-        let mut life = Self { history: History::of(THREAD), records: Vec::new(), turns: 0 };
-        life.opened();
-        let created = ThreadCreated {
-            id: THREAD,
-            source: skein_protocol::thread::SessionSource::VsCode,
-            thread_source: None,
-            originator: Some("test".to_owned()),
-            cli_version: "1".to_owned(),
-            forked_from: None,
-            git_info: None,
-            settings,
-        };
-        life.record(created);
-        life
-    }
-
-    /// So many turns that have ended well.
-    pub(crate) fn of_turns(count: usize) -> Self {
-        let mut life = Self::new();
-        (0..count).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
-        life
-    }
-
-    /// The turn so many before the last one is taken back.
-    pub(crate) fn reverted(mut self, back: usize) -> Self {
-        self.happens(&Happening::Revert(back));
-        self
-    }
-
-    fn record(&mut self, body: impl Into<RecordBody>) {
-        let seq = self.history.seq().next();
-        let record = Record { seq, at: WallMs(1_000 * i64::try_from(seq.0).unwrap()), body: body.into() };
-        self.history.apply(&record);
-        self.records.push(record);
-    }
-
-    fn opened(&mut self) {
-        let epoch = self.history.epoch();
-        self.record(ThreadOpened { boot_id: Uuid::from_u128(1), term: Term(1), epoch });
-    }
-
-    fn close_turn(&mut self) {
-        for body in self.history.closing_records(WallMs(5)) {
-            self.record(body);
-        }
-    }
-
-    fn happens(&mut self, happening: &Happening) {
-        match happening {
-            Happening::Turn(items, length, end) => self.turn(*items, *length, *end),
-            Happening::Revert(back) => {
-                self.close_turn();
-                let turns = self.history.held_turns();
-                let Some(held) = turns.iter().rev().nth(*back) else { return };
-                let (before_turn_id, from) = (held.turn.id.clone(), Some(held.at));
-                let epoch = Epoch(self.history.epoch().0 + 1);
-                self.record(Reverted { before_turn_id, from, epoch });
-            }
-            Happening::Named => {
-                let name = Some(format!("name {}", self.records.len()));
-                self.record(ThreadNamed { name });
-            }
-            Happening::Meta => {
-                let model = format!("model {}", self.records.len());
-                let settings = Some(ThreadSettings { model, ..ThreadSettings::default() });
-                self.record(ThreadMeta { settings, git_info: None });
-            }
-            Happening::Reload(in_order) => {
-                if *in_order {
-                    self.close_turn();
-                    self.record(ThreadClosed {});
-                }
-                self.opened();
-                self.close_turn();
-            }
-        }
-    }
-
-    fn turn(&mut self, items: usize, length: usize, end: Option<TurnStatus>) {
-        self.close_turn();
-        self.turns += 1;
-        let turn = format!("t{}", self.turns);
-        let input = vec![UserInput::text(&*"said ".repeat(3))];
-        let item_id = Some(format!("{turn}-user").into());
-        let client_id = Some(format!("m-{turn}"));
-        self.record(TurnStarted { turn_id: turn.as_str().into(), input, item_id, client_id });
-        for item in 0..items {
-            let message = |text: String| ThreadItem::agent_message(format!("{turn}-{item}"), text);
-            self.record(ItemStarted { turn_id: turn.as_str().into(), item: message(String::new()) });
-            if item + 1 < items || end.is_some() {
-                self.record(ItemCompleted {
-                    turn_id: turn.as_str().into(),
-                    item: message("x".repeat(length)),
-                });
-            }
-        }
-        if let Some(status) = end {
-            let body = self.history.turn_completed_record(turn.as_str().into(), status, None);
-            self.record(body);
-        }
-    }
-
-    pub(crate) fn store(&self) -> MemoryStore {
-        let store = MemoryStore::default();
-        let lease = Lease { thread: THREAD, term: Term(1) };
-        let appended = store.append(lease, EventSeq(0), self.records.clone(), Keep::Power);
-        wait(appended).unwrap();
-        store
-    }
-}
-
-pub(crate) fn wait<T>(what: impl Future<Output = T>) -> T {
+fn wait<T>(what: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(what)
 }
 
-fn happening() -> impl Strategy<Value = Happening> {
-    let end = prop_oneof![
-        6 => Just(Some(TurnStatus::Completed)),
-        1 => Just(Some(TurnStatus::Failed)),
-        1 => Just(Some(TurnStatus::Interrupted)),
-        1 => Just(None),
-    ];
-    prop_oneof![
-        8 => (0usize..20, 0usize..400, end).prop_map(|(items, length, end)| Happening::Turn(items, length, end)),
-        2 => (0usize..6).prop_map(Happening::Revert),
-        1 => Just(Happening::Named),
-        1 => Just(Happening::Meta),
-        1 => any::<bool>().prop_map(Happening::Reload),
-    ]
-}
-
-pub(crate) fn life() -> impl Strategy<Value = Life> {
-    prop::collection::vec(happening(), 0..40).prop_map(|happenings| {
-        let mut life = Life::new();
-        happenings.iter().for_each(|happening| life.happens(happening));
-        life
-    })
-}
-
-impl std::fmt::Debug for Life {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kinds = self.records.iter().map(|record| (record.seq.0, record.body.kind()));
-        f.debug_list().entries(kinds).finish()
-    }
+fn life() -> impl Strategy<Value = Life> {
+    prop::collection::vec(any::<[u16; 4]>(), 0..40).prop_map(|draws| Life::drawn(&draws))
 }
 
 /// The numbers of turns that were taken back.
@@ -222,9 +47,9 @@ proptest! {
 
     #[test]
     fn a_load_shows_the_turns_that_the_owner_before_it_has_shown(
-        happenings in prop::collection::vec(happening(), 0..40), bytes in 1usize..60_000
+        happenings in prop::collection::vec(any::<[u16; 4]>().prop_map(Happening::drawn), 0..40), bytes in 1usize..60_000
     ) {
-        let mut life = Life::new();
+        let mut life = Life::begun();
         // An owner that takes turns back reads those before them.
         let stays = |happening: &&Happening| !matches!(happening, Happening::Revert(_));
         happenings.iter().filter(stays).for_each(|happening| life.happens(happening));
@@ -305,7 +130,7 @@ proptest! {
 
 #[test]
 fn a_history_lets_go_of_its_oldest_turns_and_says_so() {
-    let mut life = Life::new();
+    let mut life = Life::begun();
     for _ in 0..10 {
         life.happens(&Happening::Turn(1, 1_000, Some(TurnStatus::Completed)));
     }

@@ -16,6 +16,7 @@ pub mod changes;
 mod conformance;
 mod cursor;
 mod filter;
+#[cfg(any(test, feature = "testing"))]
 pub mod memory;
 pub mod moment;
 pub mod rebuild;

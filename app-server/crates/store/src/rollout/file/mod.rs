@@ -30,6 +30,7 @@ use crate::home::HomePaths;
 
 pub mod blobs;
 mod copies;
+#[cfg(any(test, feature = "testing"))]
 pub mod fault;
 pub mod layer;
 mod lines;

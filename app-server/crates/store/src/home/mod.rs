@@ -332,7 +332,7 @@ fn way_out(error: &io::Error) -> &'static str {
 
 /// The root, with its missing parents. A folder that was there is made private only where it is certainly ours:
 /// somebody may have named their own home by mistake.
-pub(crate) fn make_root(root: &Path) -> Result<(), HomeError> {
+pub fn make_root(root: &Path) -> Result<(), HomeError> {
     let missing: Vec<&Path> = root.ancestors().take_while(|folder| !folder.exists()).collect();
     for folder in missing.into_iter().rev() {
         make_folder(folder)?;
@@ -371,7 +371,7 @@ fn only_settings(folder: &Path) -> io::Result<bool> {
 }
 
 /// Makes a folder that only its user can use, where it is missing.
-pub(crate) fn make_folder(folder: &Path) -> Result<(), HomeError> {
+pub fn make_folder(folder: &Path) -> Result<(), HomeError> {
     match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),

@@ -18,7 +18,7 @@ use crate::index::rebuild;
 use crate::rollout::memory::MemoryStore;
 use crate::rollout::record::{Record, ThreadNamed, TurnStarted};
 use crate::rollout::{Keep, Lease, Shelf};
-use crate::thread::actor::tests::disk::Disk;
+use crate::testing::Disk;
 
 mod forms;
 mod full;

@@ -4,47 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skein_base::clock::{Clock, WallMs};
-use skein_protocol::ids::{Epoch, EventSeq, ThreadId, TurnId};
+use skein_protocol::ids::{EventSeq, ThreadId, TurnId};
 use skein_protocol::turn::UserInput;
-use uuid::Uuid;
 
-use super::record::{Record, RecordBody, ThreadClosed, ThreadNamed, ThreadOpened, TurnStarted};
+use super::record::{Record, TurnStarted};
 use super::{
     AppendError, CopyError, Keep, Lease, MayHold, MoveError, OpenMark, Page, ReadError, RolloutStore, Shelf,
 };
 use crate::home::Term;
-
-/// A thread's id for tests: `n` is in its last digits.
-pub fn thread(n: u128) -> ThreadId {
-    ThreadId::new(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + n))
-}
-
-/// A lease in term 1.
-pub fn lease(thread: ThreadId) -> Lease {
-    Lease { thread, term: Term(1) }
-}
-
-/// A record that carries a text.
-pub fn named(seq: u64, name: &str) -> Record {
-    let body = ThreadNamed { name: Some(name.to_owned()) }.into();
-    Record { seq: EventSeq(seq), at: WallMs(i64::try_from(seq).unwrap()), body }
-}
-
-/// Records `from` to `to`, both included.
-pub fn names(from: u64, to: u64) -> Vec<Record> {
-    (from..=to).map(|seq| named(seq, &format!("name {seq}"))).collect()
-}
-
-/// A `thread.opened`.
-pub fn opened(seq: u64, term: u64) -> Record {
-    let body = ThreadOpened { boot_id: Uuid::from_u128(term.into()), term: Term(term), epoch: Epoch(1) };
-    Record { seq: EventSeq(seq), at: WallMs(0), body: RecordBody::from(body) }
-}
-
-/// A `thread.closed`.
-pub fn closed(seq: u64) -> Record {
-    Record { seq: EventSeq(seq), at: WallMs(0), body: ThreadClosed {}.into() }
-}
+use crate::testing::{closed, lease, named, names, opened, thread};
 
 /// Runs every promise against stores that `new` makes, each empty, with what they need to stay.
 pub async fn keeps_every_promise<G>(new: impl Fn() -> (G, Box<dyn RolloutStore>)) {

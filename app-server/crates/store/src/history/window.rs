@@ -35,7 +35,7 @@ impl io::Write for Counter {
 
 impl Held {
     /// A turn that begins with the record `at`.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub fn of(turn: Turn, at: EventSeq) -> Self {
         let started = WallMs(turn.started_at.unwrap_or_default() * 1_000);
         Self { turn, at, started, bytes: None, unsaved: false, answers: None }

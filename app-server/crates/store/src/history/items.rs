@@ -35,7 +35,7 @@ fn nth(parts: &mut Vec<String>, at: usize) -> Option<&mut String> {
 }
 
 /// The item as it stays when it cannot go on.
-pub(crate) fn cut_short(mut item: ThreadItem) -> ThreadItem {
+pub fn cut_short(mut item: ThreadItem) -> ThreadItem {
     match &mut item.body {
         ThreadItemBody::McpToolCall(call) => {
             call.status = McpToolCallStatus::Failed;

@@ -1,4 +1,4 @@
-//! A store between the owner and the real one: it counts, waits and refuses as a test says.
+//! A store that does what a test says.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -17,6 +17,7 @@ use crate::rollout::{
     ReadError, RolloutStore, Shelf, StoreCounts,
 };
 
+/// A store in front of a real one: it counts, waits and refuses as a test says.
 pub struct Disk {
     inner: Arc<dyn RolloutStore>,
     loads: AtomicUsize,
@@ -43,6 +44,7 @@ pub struct Disk {
 }
 
 impl Disk {
+    /// In front of `inner`.
     pub fn over(inner: Arc<dyn RolloutStore>) -> Self {
         Self {
             inner,
@@ -63,6 +65,7 @@ impl Disk {
         }
     }
 
+    /// The store behind this one.
     pub fn inner(&self) -> Arc<dyn RolloutStore> {
         Arc::clone(&self.inner)
     }
@@ -92,6 +95,7 @@ impl Disk {
         self.load_gate.close();
     }
 
+    /// Loads go on.
     pub fn release_loads(&self) {
         self.load_gate.open();
     }
@@ -101,6 +105,7 @@ impl Disk {
         self.append_gate.close();
     }
 
+    /// Appends go on.
     pub fn release_appends(&self) {
         self.append_gate.open();
     }
@@ -108,7 +113,7 @@ impl Disk {
     /// As the kill of a server: no append begins any more, and none is under way.
     pub async fn end_appends(&self) {
         self.append_gate.close();
-        self.appending.subscribe().wait_for(|count| *count == 0).await.unwrap();
+        self.appending.subscribe().wait_for(|count| *count == 0).await.ok();
     }
 
     /// From now on reads from a rollout's end wait.
@@ -116,6 +121,7 @@ impl Disk {
         self.back_gate.close();
     }
 
+    /// Reads from the end go on.
     pub fn release_reads_from_the_end(&self) {
         self.back_gate.open();
     }
@@ -125,6 +131,7 @@ impl Disk {
         self.read_gate.close();
     }
 
+    /// Reads from a number go on.
     pub fn release_reads(&self) {
         self.read_gate.open();
     }
@@ -134,6 +141,7 @@ impl Disk {
         self.move_gate.close();
     }
 
+    /// Moves go on.
     pub fn release_moves(&self) {
         self.move_gate.open();
     }
@@ -173,7 +181,7 @@ impl Disk {
     /// Waits until so many records of a type were written.
     pub async fn until_written(&self, kind: &str, count: usize) {
         let enough = |written: &Vec<String>| written.iter().filter(|k| *k == kind).count() >= count;
-        self.written.subscribe().wait_for(enough).await.unwrap();
+        self.written.subscribe().wait_for(enough).await.ok();
     }
 
     /// From now on appends to this thread are refused, as by a full disk.
@@ -181,6 +189,7 @@ impl Disk {
         self.refused().insert(thread);
     }
 
+    /// Appends to this thread are taken again.
     pub fn recover(&self, thread: ThreadId) {
         self.refused().remove(&thread);
     }

@@ -21,6 +21,7 @@ pub(crate) mod conformance;
 pub mod epoch;
 pub mod file;
 pub mod line;
+#[cfg(any(test, feature = "testing"))]
 pub mod memory;
 mod open_mark;
 pub mod order;

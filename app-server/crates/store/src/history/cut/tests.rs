@@ -1,7 +1,8 @@
 //! Which turns a fork may end with: those that readers show, whatever is damaged.
 
 use super::*;
-use crate::history::read::tests::{Life, THREAD, damaged};
+use crate::history::read::tests::damaged;
+use crate::testing::{Life, THREAD};
 
 fn turn(n: usize) -> TurnId {
     format!("t{n}").as_str().into()

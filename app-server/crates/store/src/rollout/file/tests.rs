@@ -8,8 +8,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::home::{FILE_MODE, FOLDER_MODE, HomePaths};
-use crate::rollout::conformance::{closed, keeps_every_promise, lease, named, names, opened, thread};
+use crate::rollout::conformance::keeps_every_promise;
 use crate::rollout::{DiskKind, line};
+use crate::testing::{closed, lease, named, names, opened, thread};
 
 mod blobs;
 mod damage;

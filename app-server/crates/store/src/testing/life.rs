@@ -1,0 +1,204 @@
+//! Whole lives of a thread, as records.
+
+use futures_util::FutureExt;
+use skein_base::clock::WallMs;
+use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
+use skein_protocol::item::ThreadItem;
+use skein_protocol::thread::SessionSource;
+use skein_protocol::turn::{TurnStatus, UserInput};
+use uuid::Uuid;
+
+use crate::history::History;
+use crate::home::Term;
+use crate::rollout::memory::MemoryStore;
+use crate::rollout::record::{
+    ItemCompleted, ItemStarted, Record, RecordBody, Reverted, ThreadClosed, ThreadCreated, ThreadMeta,
+    ThreadNamed, ThreadOpened, ThreadSettings, TurnStarted,
+};
+use crate::rollout::{Keep, Lease, RolloutStore};
+
+/// The thread that lives.
+pub const THREAD: ThreadId = ThreadId::new(Uuid::from_u128(7));
+
+/// What happens in the life of a thread.
+#[derive(Debug, Clone)]
+pub enum Happening {
+    /// A turn of so many items, each with so many characters, that ends in some way or never.
+    Turn(usize, usize, Option<TurnStatus>),
+    /// The turn so many before the last one is taken back, with all behind it.
+    Revert(usize),
+    /// It gets a name.
+    Named,
+    /// Its settings change.
+    Meta,
+    /// The owner goes, in order or not, and another one comes.
+    Reload(bool),
+}
+
+impl Happening {
+    /// Turns most of the time, of which most end well; 0 is the simplest of each.
+    pub fn drawn([kind, items, length, end]: [u16; 4]) -> Self {
+        let end = match end % 9 {
+            0..6 => Some(TurnStatus::Completed),
+            6 => Some(TurnStatus::Failed),
+            7 => Some(TurnStatus::Interrupted),
+            _ => None,
+        };
+        match kind % 13 {
+            0..8 => Self::Turn(usize::from(items % 20), usize::from(length % 400), end),
+            8..10 => Self::Revert(usize::from(items % 6)),
+            10 => Self::Named,
+            11 => Self::Meta,
+            _ => Self::Reload(items.is_multiple_of(2)),
+        }
+    }
+}
+
+/// A thread whose records are those that an owner writes.
+pub struct Life {
+    /// What the records mean.
+    pub history: History,
+    /// All of them, in order.
+    pub records: Vec<Record>,
+    turns: usize,
+}
+
+impl Life {
+    /// A thread to which nothing has happened.
+    pub fn begun() -> Self {
+        Self::with(ThreadSettings::default())
+    }
+
+    /// A thread that works with these settings.
+    pub fn with(settings: ThreadSettings) -> Self {
+        let mut life = Self { history: History::of(THREAD), records: Vec::new(), turns: 0 };
+        life.opened();
+        let created = ThreadCreated {
+            id: THREAD,
+            source: SessionSource::VsCode,
+            thread_source: None,
+            originator: Some("test".to_owned()),
+            cli_version: "1".to_owned(),
+            forked_from: None,
+            git_info: None,
+            settings,
+        };
+        life.record(created);
+        life
+    }
+
+    /// What happens as these random numbers say.
+    pub fn drawn(draws: &[[u16; 4]]) -> Self {
+        let mut life = Self::begun();
+        draws.iter().for_each(|draw| life.happens(&Happening::drawn(*draw)));
+        life
+    }
+
+    /// So many turns that have ended well.
+    pub fn of_turns(count: usize) -> Self {
+        let mut life = Self::begun();
+        (0..count).for_each(|_| life.happens(&Happening::Turn(1, 10, Some(TurnStatus::Completed))));
+        life
+    }
+
+    /// The turn so many before the last one is taken back.
+    pub fn reverted(mut self, back: usize) -> Self {
+        self.happens(&Happening::Revert(back));
+        self
+    }
+
+    /// Writes a record.
+    pub fn record(&mut self, body: impl Into<RecordBody>) {
+        let seq = self.history.seq().next();
+        let record = Record {
+            seq,
+            at: WallMs(i64::try_from(seq.0).unwrap_or(i64::MAX).saturating_mul(1_000)),
+            body: body.into(),
+        };
+        self.history.apply(&record);
+        self.records.push(record);
+    }
+
+    fn opened(&mut self) {
+        let epoch = self.history.epoch();
+        self.record(ThreadOpened { boot_id: Uuid::from_u128(1), term: Term(1), epoch });
+    }
+
+    fn close_turn(&mut self) {
+        for body in self.history.closing_records(WallMs(5)) {
+            self.record(body);
+        }
+    }
+
+    /// Writes the records of what happens next.
+    pub fn happens(&mut self, happening: &Happening) {
+        match happening {
+            Happening::Turn(items, length, end) => self.turn(*items, *length, *end),
+            Happening::Revert(back) => {
+                self.close_turn();
+                let turns = self.history.held_turns();
+                let Some(held) = turns.iter().rev().nth(*back) else { return };
+                let (before_turn_id, from) = (held.turn.id.clone(), Some(held.at));
+                let epoch = Epoch(self.history.epoch().0 + 1);
+                self.record(Reverted { before_turn_id, from, epoch });
+            }
+            Happening::Named => {
+                let name = Some(format!("name {}", self.records.len()));
+                self.record(ThreadNamed { name });
+            }
+            Happening::Meta => {
+                let model = format!("model {}", self.records.len());
+                let settings = Some(ThreadSettings { model, ..ThreadSettings::default() });
+                self.record(ThreadMeta { settings, git_info: None });
+            }
+            Happening::Reload(in_order) => {
+                if *in_order {
+                    self.close_turn();
+                    self.record(ThreadClosed {});
+                }
+                self.opened();
+                self.close_turn();
+            }
+        }
+    }
+
+    fn turn(&mut self, items: usize, length: usize, end: Option<TurnStatus>) {
+        self.close_turn();
+        self.turns += 1;
+        let turn = format!("t{}", self.turns);
+        let input = vec![UserInput::text(&*"said ".repeat(3))];
+        let item_id = Some(format!("{turn}-user").into());
+        let client_id = Some(format!("m-{turn}"));
+        self.record(TurnStarted { turn_id: turn.as_str().into(), input, item_id, client_id });
+        for item in 0..items {
+            let message = |text: String| ThreadItem::agent_message(format!("{turn}-{item}"), text);
+            self.record(ItemStarted { turn_id: turn.as_str().into(), item: message(String::new()) });
+            if item + 1 < items || end.is_some() {
+                self.record(ItemCompleted {
+                    turn_id: turn.as_str().into(),
+                    item: message("x".repeat(length)),
+                });
+            }
+        }
+        if let Some(status) = end {
+            let body = self.history.turn_completed_record(turn.as_str().into(), status, None);
+            self.record(body);
+        }
+    }
+
+    /// A store that holds the records.
+    pub fn store(&self) -> MemoryStore {
+        let store = MemoryStore::default();
+        let lease = Lease { thread: THREAD, term: Term(1) };
+        // It is done at the first look: nothing in memory waits.
+        let _done = store.append(lease, EventSeq(0), self.records.clone(), Keep::Power).now_or_never();
+        store
+    }
+}
+
+impl std::fmt::Debug for Life {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kinds = self.records.iter().map(|record| (record.seq.0, record.body.kind()));
+        f.debug_list().entries(kinds).finish()
+    }
+}

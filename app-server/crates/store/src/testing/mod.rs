@@ -1,0 +1,9 @@
+//! Doubles and records for the tests of this crate and of those above.
+
+mod disk;
+mod life;
+mod records;
+
+pub use disk::Disk;
+pub use life::{Happening, Life, THREAD};
+pub use records::{closed, lease, named, names, opened, thread};
