@@ -55,3 +55,26 @@ def skein_unit_test(name, crate, compile_data = [], **kwargs):
         deps = all_crate_deps(normal_dev = True),
         **kwargs
     )
+
+def skein_test(name, ours, data = [], rustc_env = {}):
+    """The tests in tests/NAME.rs and in the folder tests/NAME.
+
+    Args:
+      name: of the file.
+      ours: libraries of ours.
+      data: files that are there when the test runs.
+      rustc_env: what `env!` finds.
+    """
+    rust_test(
+        name = name,
+        size = "small",
+        srcs = ["tests/%s.rs" % name] + native.glob(["tests/%s/**/*.rs" % name], allow_empty = True),
+        aliases = aliases(normal_dev = True, proc_macro_dev = True),
+        crate_root = "tests/%s.rs" % name,
+        data = data,
+        edition = EDITION,
+        proc_macro_deps = all_crate_deps(proc_macro = True, proc_macro_dev = True),
+        rustc_env = rustc_env,
+        version = VERSION,
+        deps = all_crate_deps(normal = True, normal_dev = True) + ours,
+    )

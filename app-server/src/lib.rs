@@ -11,7 +11,6 @@ pub mod fsck;
 #[cfg(test)]
 mod fuzz;
 pub mod handlers;
-pub mod helpers;
 pub mod http;
 pub mod import;
 pub mod markers;

@@ -6,8 +6,8 @@ mod cli;
 
 use std::process::ExitCode;
 
-use skein_app_server::helpers::guard;
 use skein_app_server::telemetry::FlushAtEnd;
+use skein_helpers::guard;
 
 fn main() -> ExitCode {
     // Before anything else: a guard must be small and have one thread.

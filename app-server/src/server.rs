@@ -10,6 +10,7 @@ use skein_base::clock::Clock;
 use skein_base::counters::Counters;
 use skein_base::descriptors;
 use skein_base::tasks::{DedicatedRuntime, Tasks};
+use skein_helpers::{Helpers, HostOptions};
 use skein_protocol::ids::ThreadId;
 use skein_store::home::{Home, HomeError, STDIO, UNIX};
 use skein_store::index::ThreadIndex;
@@ -29,7 +30,6 @@ use crate::approved;
 use crate::config::{Config, GuardProgram, Settings};
 use crate::connection::Connections;
 use crate::handlers;
-use crate::helpers::{self, Helpers, HostOptions};
 use crate::http::{self, Accept, Control, Door, HasRoom, Web};
 use crate::markers;
 use crate::memory::{self, Freed, Pressure};
@@ -308,7 +308,7 @@ fn while_it_serves(services: &Arc<App>, accept: &CancellationToken) {
     tasks.spawn("pressure", pressure::run(Arc::clone(&services.context), accept.clone()));
     let (store, settings) = (Arc::clone(&services.store), Arc::clone(&services.settings));
     tasks.spawn("trash", trash::run(store, settings, services.clock, accept.clone()));
-    tasks.spawn("reaper", helpers::reap_strangers(Arc::clone(services.helpers.host()), accept.clone()));
+    tasks.spawn("reaper", skein_helpers::reap_strangers(Arc::clone(services.helpers.host()), accept.clone()));
 }
 
 async fn listen(wished: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {

@@ -13,8 +13,8 @@ use home::Server;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use skein_app_server::config::{Config, Flags};
-use skein_app_server::helpers::{Containment, MISSING, rungs};
 use skein_app_server::policy;
+use skein_helpers::{Containment, MISSING, rungs};
 use skein_protocol::extension::{ContainmentRung, HeldDetails, LackDetails};
 use trial::{RUNGS, Trial};
 

@@ -1,6 +1,6 @@
 //! `skein status`: the numbers of a running server, for people.
 
-use skein_app_server::helpers::rungs;
+use skein_helpers::rungs;
 use skein_protocol::extension::{
     HelperCounts, IndexCounts, IndexState, LeftoverCounts, PressureCounts, RefusalCounts, ReloadCounts,
     RepairCounts, RepairState, ReplayCounts, SkeinStatusResponse, StoreCounts, TextsCounts, TextsState,

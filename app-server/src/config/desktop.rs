@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
+use skein_helpers::{HelperLimits, HelperSpec, HttpSpec, Secrets, StdioSpec, Transport};
 
 use super::helpers::is_of_name;
-use crate::helpers::{HelperLimits, HelperSpec, HttpSpec, Secrets, StdioSpec, Transport};
 
 mod lenient;
 mod placeholder;

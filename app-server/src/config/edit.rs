@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use skein_base::clock::Clock;
+use skein_helpers::{HelperSpec, MASK};
 use skein_protocol::error::WireError;
 use skein_store::home::durable::{self, Readers};
 use skein_store::home::make_root;
@@ -17,7 +18,6 @@ use toml_edit::{DocumentMut, Item, Table, TableLike};
 use super::helpers::{NAMES, is_name};
 use super::problem::Problems;
 use super::{Config, ConfigErrors, FILE, keys, origin, tree};
-use crate::helpers::{HelperSpec, MASK};
 use crate::policy;
 
 mod approve;

@@ -6,6 +6,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use skein_helpers::{
+    ApprovalMode, HelperLimits, HelperSpec, HttpSpec, Isolation, MASK, OnUnresponsive, Secrets, StdioSpec,
+    Transport, shown_url,
+};
 use skein_protocol::settings::{AskForApproval, SandboxMode};
 
 use super::context::ContextOverride;
@@ -13,10 +17,6 @@ use super::problem::{ConfigError, ConfigErrors, ConfigWarning, Place, Problems};
 use super::section::Section;
 use super::thread::ThreadConfig;
 use super::{keys, secrets, tree};
-use crate::helpers::{
-    ApprovalMode, HelperLimits, HelperSpec, HttpSpec, Isolation, MASK, OnUnresponsive, Secrets, StdioSpec,
-    Transport, shown_url,
-};
 use crate::policy;
 
 /// What one place says about a helper; what it leaves out is said by the place below.

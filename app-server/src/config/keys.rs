@@ -121,7 +121,7 @@ fn apply_helpers(config: &mut Config, section: &mut Section<'_>) {
     ];
     set(&mut config.containment, section.choice("containment", &rungs));
     set(&mut config.helper_stop_grace, section.duration("stop_grace"));
-    set(&mut config.helper_liveness, section.longer("liveness", policy::HELPER_LOOK_LEAST));
+    set(&mut config.helper_liveness, section.longer("liveness", skein_helpers::policy::HELPER_LOOK_LEAST));
 }
 
 fn apply_limits(limits: &mut Limits, section: &mut Section<'_>) {

@@ -33,8 +33,6 @@ use problem::Problems;
 use skein_protocol::settings::{AskForApproval, SandboxMode};
 use skein_store::home::{STDIO, Variable, default_home};
 
-use crate::helpers::Containment;
-pub use crate::helpers::HelperSpec;
 pub use client::{ClientSettings, Said};
 pub use context::{ContextConfig, ContextOverride, DocsPolicy};
 pub use helpers::{HelperOverride, Overrides, helpers_from_thread_config};
@@ -44,6 +42,8 @@ pub use problem::{ConfigError, ConfigErrors, ConfigWarning, Place};
 pub use providers::OFFLINE;
 pub use settings::Settings;
 pub use shown::{Layer, LayerSource};
+use skein_helpers::Containment;
+pub use skein_helpers::HelperSpec;
 pub use thread::ThreadConfig;
 
 use crate::policy;
@@ -241,10 +241,10 @@ impl GuardProgram {
     ///
     /// # Errors
     /// `/proc/self/exe` cannot be opened.
-    pub fn open(&self) -> io::Result<crate::helpers::GuardProgram> {
+    pub fn open(&self) -> io::Result<skein_helpers::GuardProgram> {
         match self {
-            Self::ThisProgram => crate::helpers::GuardProgram::current(),
-            Self::Path(path) => Ok(crate::helpers::GuardProgram::Path(path.clone())),
+            Self::ThisProgram => skein_helpers::GuardProgram::current(),
+            Self::Path(path) => Ok(skein_helpers::GuardProgram::Path(path.clone())),
         }
     }
 }
@@ -286,8 +286,8 @@ impl Config {
             providers: ProviderSpec::built_in(),
             helpers: BTreeMap::new(),
             containment: Containment::Auto,
-            helper_stop_grace: policy::HELPER_STOP_GRACE,
-            helper_liveness: policy::HELPER_LIVENESS,
+            helper_stop_grace: skein_helpers::policy::HELPER_STOP_GRACE,
+            helper_liveness: skein_helpers::policy::HELPER_LIVENESS,
             unload: UnloadPolicy {
                 grace: policy::UNLOAD_GRACE,
                 unmaterialised_grace: policy::UNMATERIALISED_GRACE,

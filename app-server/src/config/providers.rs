@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use skein_helpers::Secrets;
+
 use super::problem::{ConfigError, Place, Problems};
 use super::section::Section;
-use crate::helpers::Secrets;
 use crate::policy;
 use crate::provider::spec::{ProviderSpec, WIRE_APIS, WireApi};
 use crate::provider::{echo, scripted};

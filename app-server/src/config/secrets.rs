@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::helpers::{MASK, shown_args, shown_url};
+use skein_helpers::{MASK, shown_args, shown_url};
 
 #[cfg(test)]
 mod tests;

@@ -7,15 +7,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-
-use super::helpers::{APPROVAL_MODES, ISOLATIONS};
-use super::tree::{self, Table};
-use super::{Config, Containment, Durability, FILE, Heartbeat, Limits, OrphanPolicy, RunningOrphans, origin};
-use crate::helpers::{
+use skein_helpers::{
     ApprovalMode, HelperLimits, HelperSpec, MASK, OnUnresponsive, Secrets, Size, Transport, shown_args,
     shown_url,
 };
 
+use super::helpers::{APPROVAL_MODES, ISOLATIONS};
+use super::tree::{self, Table};
+use super::{Config, Containment, Durability, FILE, Heartbeat, Limits, OrphanPolicy, RunningOrphans, origin};
 use crate::provider::spec::{ProviderSpec, WIRE_APIS};
 
 #[cfg(test)]

@@ -6,14 +6,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use skein_helpers::{
+    ApprovalMode, HelperLimits, HelperSpec, Isolation, OnUnresponsive, Secrets, StdioSpec, Transport,
+};
 use skein_protocol::settings::{AskForApproval, GranularApproval};
 
 use super::{
     Config, ConfigErrors, Containment, Durability, Flags, GuardProgram, Heartbeat, RunningOrphans, Settings,
     helpers_from_thread_config, home,
-};
-use crate::helpers::{
-    ApprovalMode, HelperLimits, HelperSpec, Isolation, OnUnresponsive, Secrets, StdioSpec, Transport,
 };
 
 mod helpers;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use skein_base::tasks::Pool;
+use skein_helpers::{Census, HelperCall, HelperError, HelperSet, HelperSpec};
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{HelperDetail, SkeinHelpersListParams, SkeinHelpersListResponse};
 use skein_protocol::helper::{
@@ -14,7 +15,6 @@ use skein_protocol::ids::ThreadId;
 
 use super::paging;
 use crate::app::App;
-use crate::helpers::{Census, HelperCall, HelperError, HelperSet, HelperSpec};
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::router::errors;

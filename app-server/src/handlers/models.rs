@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skein_helpers::shown_url;
 use skein_protocol::catalogue::{
     GatewayAuth, ModelProviderCapabilitiesReadParams, ModelProviderCapabilitiesReadResponse,
     ModelProviderListParams, ModelProviderListResponse, ModelProviderSummary, ProviderSettings,
@@ -12,7 +13,6 @@ use skein_protocol::server::{InputModality, Model, ModelListParams, ModelListRes
 use super::paging;
 use super::thread::check_provider;
 use crate::config::{Config, LayerSource, OFFLINE};
-use crate::helpers::shown_url;
 use crate::models;
 use crate::policy;
 use crate::provider::spec::ProviderSpec;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skein_helpers::{HelperSet, HelperSpec};
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{SkeinThreadUnloadParams, SkeinThreadUnloadResponse, ThreadPicture};
 use skein_protocol::ids::ThreadId;
@@ -19,7 +20,6 @@ use super::pages;
 use super::words::{self, Word};
 use crate::app::App;
 use crate::config::{Overrides, helpers_from_thread_config};
-use crate::helpers::{HelperSet, HelperSpec};
 use crate::outbox::reply::Reply;
 use crate::policy;
 use crate::router::session::ClientSession;
@@ -114,7 +114,7 @@ async fn require(
         return Ok(None);
     }
     let cwd = pictures::new_settings(&start.params, &start.helpers, &services.config()).cwd;
-    let (events, _nobody_hears) = mpsc::channel(policy::HELPER_EVENTS);
+    let (events, _nobody_hears) = mpsc::channel(skein_helpers::policy::HELPER_EVENTS);
     let set = services.helpers.of_thread(id, required, cwd.into(), events);
     let there = tokio::select! {
         biased;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use skein_helpers::HelperSet;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::SkeinThreadUnloadResponse;
 use skein_protocol::ids::{ConnectionId, TurnId};
@@ -22,7 +23,6 @@ use super::effect::Destination;
 use super::event::Force;
 use super::subscribers::{Role, Ticket};
 use crate::config::Overrides;
-use crate::helpers::HelperSet;
 use crate::outbox::reply::Reply;
 use crate::turn::surroundings::Surroundings;
 

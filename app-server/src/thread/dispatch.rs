@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skein_helpers::HelperSet;
 use skein_protocol::error::WireError;
 use skein_protocol::extension::{SkeinThreadUnloadResponse, UnloadOutcome};
 use skein_protocol::ids::ThreadId;
@@ -14,7 +15,6 @@ use super::machine::Persistence;
 use super::observe;
 use super::registry::{Claim, ThreadHandle, Undelivered};
 use super::subscribers::Role;
-use crate::helpers::HelperSet;
 use crate::thread::Context;
 
 /// What a command means for a thread that has no owner.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skein_helpers::HelperSet;
 use skein_protocol::ids::{Epoch, EventSeq, TurnId};
 use skein_protocol::item::ThreadItem;
 use skein_protocol::thread::{Thread, ThreadGoal, ThreadStatus};
@@ -9,7 +10,6 @@ use tokio::time::Instant;
 
 use super::event::Materialised;
 use super::machine::{Persistence, Phase};
-use crate::helpers::HelperSet;
 
 /// A thread, as its owner last saw it.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@
 use serde_json::Value;
 use skein_protocol::settings::{AskForApproval, SandboxPolicy};
 
-use crate::helpers::ApprovalMode;
+use skein_helpers::ApprovalMode;
 
 /// What a tool says of itself, as MCP has it (`annotations`). A helper says it of its own tools: it is believed where it
 /// asks for more care, and spares a question where it says that nothing is changed.

@@ -2,6 +2,7 @@
 //! client answers.
 
 use serde_json::Value;
+use skein_helpers::DescribedTool;
 use skein_protocol::approval::{
     DynamicToolCallResponse, ToolRequestUserInputQuestion, ToolRequestUserInputResponse,
 };
@@ -9,7 +10,6 @@ use skein_protocol::ids::ItemId;
 use tokio::sync::oneshot;
 
 use super::own_tools::ClientTool;
-use crate::helpers::DescribedTool;
 
 /// What is asked, and for which item. Clients know the item before they are asked.
 #[derive(Debug)]

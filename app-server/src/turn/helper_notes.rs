@@ -1,7 +1,8 @@
 //! What a model is told of its MCP servers beside their tools: the instructions that each gave when it began, and which are not
 //! there, and why. Pure; the text is the same while nothing of that changes, so that providers find the prompt again.
 
-use crate::helpers::{HelperNote, Offered};
+use skein_helpers::{HelperNote, Offered};
+
 use crate::policy;
 
 /// The text, or `None` where there is nothing to tell. Instructions are cut to [`policy::HELPER_INSTRUCTIONS_BYTES`] for each

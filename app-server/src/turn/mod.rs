@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use skein_base::clock::Clock;
 use skein_base::tasks::Tasks;
+use skein_helpers::HelperSet;
 use skein_protocol::ids::{ItemId, ThreadId, TurnId};
 use skein_protocol::item::{AgentMessageItem, ReasoningItem, ThreadItem};
 use skein_protocol::response_item::MessagePhase;
@@ -18,7 +19,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ModelTerms;
-use crate::helpers::HelperSet;
 use crate::provider::{
     Entry, ModelSettings, Prompt, Provider, ProviderError, Thoughts, ToolChoice, ToolResult, Usage,
 };

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
+use skein_helpers::HelperTool;
 
 use super::own_tools::{ClientTool, Own, OwnTools};
-use crate::helpers::HelperTool;
 use crate::provider::{Callee, ToolCall, ToolSpec, tool_name};
 
 /// The tools of a turn.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use serde_json::Value;
+use skein_helpers::{DescribedTool, HelperCall, HelperError, HelperSet};
 use skein_protocol::helper::McpServerToolCallResponse;
 use skein_protocol::ids::ItemId;
 use skein_protocol::item::{
@@ -17,7 +18,6 @@ use super::conversation::Recipient;
 use super::helper_notes;
 use super::offer::{HelperTarget, LeftOut, Offer, Target, Whose};
 use super::{Report, Running, Stop, result, took};
-use crate::helpers::{DescribedTool, HelperCall, HelperError, HelperSet};
 use crate::policy;
 use crate::provider::{Content, Entry, ToolCall, ToolResult};
 

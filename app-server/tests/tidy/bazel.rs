@@ -64,8 +64,12 @@ fn program(files: &[Source], members: &[&str], path: &str) -> Option<String> {
     let build = format!("{member}/BUILD.bazel");
     let targets = text(files, &build);
     let pattern = format!("in glob([\"{folder}/*.rs\"])");
-    let known = targets.contains(&format!("\"{inside}\"")) || targets.contains(&pattern);
-    (is_program && !known).then(|| format!("{build}: a target with crate_root = \"{inside}\" is missing"))
+    // skein_test of package.bzl, by the name of the file.
+    let test = inside.strip_prefix("tests/").and_then(|name| name.strip_suffix(".rs"));
+    let tested = |name: &str| targets.contains(&format!("skein_test(\n    name = \"{name}\""));
+    let known =
+        targets.contains(&format!("\"{inside}\"")) || targets.contains(&pattern) || test.is_some_and(tested);
+    (is_program && !known).then(|| format!("{build}: a target for {inside} is missing"))
 }
 
 /// There is a target for each folder of the integration tests; a test elsewhere would not run.
@@ -103,32 +107,34 @@ fn bazel_knows_what_cargo_builds() {
     assert!(found.is_empty(), "Bazel would leave something out:\n  {}", found.join("\n  "));
 }
 
+/// A workspace of which nothing is left out.
+const GOOD: &[(&str, &str)] = &[
+    (
+        "Cargo.toml",
+        "members = [\"a\", \"a/in\", \"integration-tests\"]\nversion = \"1.0\"\nlicense = \"L\"\n[profile.dev.package.p]",
+    ),
+    ("rust-toolchain.toml", "channel = \"1.9\""),
+    ("package.bzl", "LICENSE = \"L\"\nVERSION = \"1.0\""),
+    (
+        "MODULE.bazel",
+        "versions = [\"1.9.0\"],\n\"//a:Cargo.toml\"\n\"//a/in:Cargo.toml\"\n\"//integration-tests:Cargo.toml\"\n    \"p\",\n",
+    ),
+    ("BUILD.bazel", "\"//a:srcs\" \"//a/in:srcs\" \"//integration-tests:srcs\""),
+    ("a/BUILD.bazel", "\"src/main.rs\" skein_test(\n    name = \"b\","),
+    ("a/src/main.rs", ""),
+    ("a/tests/b.rs", ""),
+    ("a/tests/b/c.rs", ""),
+    ("a/in/BUILD.bazel", "\"src/main.rs\""),
+    ("a/in/src/main.rs", ""),
+    ("integration-tests/tests/main.rs", "mod d;"),
+    ("integration-tests/tests/d/mod.rs", "#[test]"),
+    ("integration-tests/BUILD.bazel", "\"tests/main.rs\""),
+];
+
 #[test]
 fn what_bazel_would_leave_out_is_named() {
-    let good = [
-        (
-            "Cargo.toml",
-            "members = [\"a\", \"a/in\", \"integration-tests\"]\nversion = \"1.0\"\nlicense = \"L\"\n[profile.dev.package.p]",
-        ),
-        ("rust-toolchain.toml", "channel = \"1.9\""),
-        ("package.bzl", "LICENSE = \"L\"\nVERSION = \"1.0\""),
-        (
-            "MODULE.bazel",
-            "versions = [\"1.9.0\"],\n\"//a:Cargo.toml\"\n\"//a/in:Cargo.toml\"\n\"//integration-tests:Cargo.toml\"\n    \"p\",\n",
-        ),
-        ("BUILD.bazel", "\"//a:srcs\" \"//a/in:srcs\" \"//integration-tests:srcs\""),
-        ("a/BUILD.bazel", "\"src/main.rs\" for file in glob([\"tests/*.rs\"])"),
-        ("a/src/main.rs", ""),
-        ("a/tests/b.rs", ""),
-        ("a/tests/b/c.rs", ""),
-        ("a/in/BUILD.bazel", "\"src/main.rs\""),
-        ("a/in/src/main.rs", ""),
-        ("integration-tests/tests/main.rs", "mod d;"),
-        ("integration-tests/tests/d/mod.rs", "#[test]"),
-        ("integration-tests/BUILD.bazel", "\"tests/main.rs\""),
-    ];
     let source = |(path, text): &(&str, &str)| Source::new(path, text);
-    let files: Vec<Source> = good.iter().map(source).collect();
+    let files: Vec<Source> = GOOD.iter().map(source).collect();
     assert_eq!(forgotten(&files), [""; 0]);
     for (path, text, named) in [
         ("package.bzl", "VERSION = \"1.0\"", "package.bzl: LICENSE = is L"),
@@ -137,14 +143,14 @@ fn what_bazel_would_leave_out_is_named() {
         ("Cargo.toml", "[profile.dev.package.q]", "annotation for q"),
         ("rust-toolchain.toml", "channel = \"2.0\"", "MODULE.bazel: versions is 2.0"),
         ("BUILD.bazel", "", "BUILD.bazel: \"//a:srcs\""),
-        ("a/BUILD.bazel", "\"src/main.rs\"", "crate_root = \"tests/b.rs\""),
-        ("a/BUILD.bazel", "in glob([\"tests/*.rs\"])", "crate_root = \"src/main.rs\""),
-        ("a/src/bin/e.rs", "", "crate_root = \"src/bin/e.rs\""),
-        ("a/in/tests/e.rs", "", "a/in/BUILD.bazel: a target with crate_root = \"tests/e.rs\""),
+        ("a/BUILD.bazel", "\"src/main.rs\"", "a target for tests/b.rs"),
+        ("a/BUILD.bazel", "skein_test(\n    name = \"b\",", "a target for src/main.rs"),
+        ("a/src/bin/e.rs", "", "a target for src/bin/e.rs"),
+        ("a/in/tests/e.rs", "", "a/in/BUILD.bazel: a target for tests/e.rs"),
         ("integration-tests/tests/main.rs", "mod e;", "tests/e.rs: belongs into e/mod.rs"),
         ("integration-tests/tests/main.rs", "#[test]", "main.rs: its tests"),
     ] {
-        let others = good.iter().filter(|file| file.0 != path).map(source);
+        let others = GOOD.iter().filter(|file| file.0 != path).map(source);
         let files: Vec<Source> = others.chain([Source::new(path, text)]).collect();
         let found = forgotten(&files);
         assert!(found.iter().any(|problem| problem.contains(named)), "{named} is not in {found:?}");

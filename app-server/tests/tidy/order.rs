@@ -7,10 +7,10 @@ use crate::source::{Source, imports};
 use crate::walls::{Wall, examples};
 
 /// The rooms of each crate from the top to the bottom, one floor a line. Rooms of one floor do not import each other.
-const CRATES: [(&str, &[&str]); 3] =
-    [("app-server", &APP_SERVER), ("app-server/crates/base", &BASE), ("app-server/crates/store", &STORE)];
+const CRATES: &[(&str, &[&str])] =
+    &[("app-server", APP_SERVER), ("app-server/crates/base", BASE), ("app-server/crates/store", STORE)];
 
-const APP_SERVER: [&str; 18] = [
+const APP_SERVER: &[&str] = &[
     "cli",
     // Start and stop order.
     "server",
@@ -32,43 +32,36 @@ const APP_SERVER: [&str; 18] = [
     // What waits for one connection, and the reply that travels with a request.
     "outbox",
     "config memory",
-    // The two other parts that know only the base.
-    "helpers",
     "provider",
     "room telemetry",
     "policy",
 ];
 
-const STORE: [&str; 5] = [
+const STORE: &[&str] = &[
     // Lists, and what is derived from rollouts.
     "index", // What records mean to a client.
     "history", "rollout", "home", "policy",
 ];
 
-const BASE: [&str; 5] =
-    ["counters", "durations files masks units", "tasks web", "descriptors", "clock home_mark policy system"];
-
-/// These parts know the base and not each other.
-const PARTS: [&[&str]; 2] = [&["helpers"], &["provider"]];
+const BASE: &[&str] =
+    &["counters", "durations files masks units", "tasks web", "descriptors", "clock home_mark policy system"];
 
 /// Rooms of tests.
 const TESTS: [&str; 2] = ["fuzz", "testing"];
 
 pub fn rooms_below() -> Wall {
     Wall {
-        why: "a room of a crate imports only rooms below it, in the order of app-server/tests/tidy/order.rs, and the \
-              helpers and the providers do not import each other: what two rooms need belongs to the lower \
-              one, or into a room below both",
+        why: "a room of a crate imports only rooms below it, in the order of app-server/tests/tidy/order.rs: what two \
+              rooms need belongs to the lower one, or into a room below both",
         bad: examples(&[
             ("app-server/src/thread/a.rs", "use crate::server::Server;"),
             ("app-server/src/turn/mod.rs", "use crate::{policy, thread::command::Command};"),
             ("app-server/crates/base/src/clock.rs", "use super::tasks::Tasks;"),
-            ("app-server/src/helpers/mcp/a.rs", "use super::super::super::thread::machine;"),
+            ("app-server/src/turn/b/a.rs", "use super::super::super::thread::machine;"),
             ("app-server/src/thread/a.rs", "fn f() { crate::server::start() }"),
             ("app-server/src/turn/a.rs", "use crate::Server;"),
-            // Beside each other, on one floor and as two parts.
+            // Beside each other.
             ("app-server/src/repair.rs", "use crate::search::Term;"),
-            ("app-server/src/provider/a.rs", "use crate::helpers::HelperSpec;"),
             ("app-server/crates/store/src/history/a.rs", "use crate::index::Filter;"),
             ("app-server/crates/base/src/tasks.rs", "use crate::counters::Counters;"),
             // Not in the table.
@@ -124,9 +117,7 @@ fn upward(source: &Source) -> Vec<(usize, String)> {
 
 impl Place<'_> {
     fn may_import(&self, own: &str, room: &str) -> bool {
-        let part = |room: &str| PARTS.iter().position(|rooms| rooms.contains(&room));
-        let beside = part(own).zip(part(room)).is_some_and(|(own, other)| own != other);
-        self.floor(own).zip(self.floor(room)).is_some_and(|(own, other)| own < other) && !beside
+        self.floor(own).zip(self.floor(room)).is_some_and(|(own, other)| own < other)
     }
 
     /// How far below the top; none for a room that is not in the table.

@@ -72,11 +72,12 @@ pub fn protocol_is_pure() -> Wall {
 }
 
 /// The crates by folder, each with its name and with those of ours that it may import.
-const CRATES: [(&str, &str, &[&str]); 5] = [
+const CRATES: [(&str, &str, &[&str]); 6] = [
     ("protocol", "skein_protocol", &[]),
     ("app-server/crates/base", "skein_base", &[]),
     ("app-server/crates/store", "skein_store", &["skein_protocol", "skein_base"]),
-    ("app-server", "skein_app_server", &["skein_protocol", "skein_base", "skein_store"]),
+    ("app-server/crates/helpers", "skein_helpers", &["skein_protocol", "skein_base"]),
+    ("app-server", "skein_app_server", &["skein_protocol", "skein_base", "skein_store", "skein_helpers"]),
     (
         "integration-tests",
         "skein_integration_tests",
@@ -95,6 +96,7 @@ pub fn one_direction() -> Wall {
             ("app-server/Cargo.toml", "[dev-dependencies]\nskein-integration-tests.workspace = true"),
             ("app-server/crates/cellar/src/a.rs", "use skein_base::clock;"),
             ("app-server/crates/base/src/a.rs", "use skein_store::home;"),
+            ("app-server/crates/helpers/src/a.rs", "use skein_store::home;"),
         ]),
         good: examples(&[
             ("integration-tests/src/a.rs", "use skein_protocol::METHODS;"),
@@ -166,7 +168,8 @@ pub fn server_from_outside() -> Wall {
             if !source.is_in("integration-tests") {
                 return Vec::new();
             }
-            let below: &[&str] = if is_of_disk(source) { &[] } else { &["skein_base", "skein_store"] };
+            let below: &[&str] =
+                if is_of_disk(source) { &[] } else { &["skein_base", "skein_store", "skein_helpers"] };
             let mut lines: Vec<usize> = imports(&source.rust.code)
                 .into_iter()
                 .filter(|(_, path)| inside(path))
@@ -190,7 +193,7 @@ fn begins(path: &str, name: &str) -> bool {
 
 pub fn one_birthplace() -> Wall {
     Wall {
-        why: "a process that Skein starts is born in app-server/src/helpers/process.rs, where it gets a guard, clean \
+        why: "a process that Skein starts is born in app-server/crates/helpers/src/process.rs, where it gets a guard, clean \
               descriptors and an end; ask that file for a process. Only the guard and the first process of a namespace fork, to become \
               the helper",
         bad: examples(&[
@@ -198,17 +201,18 @@ pub fn one_birthplace() -> Wall {
             ("app-server/src/turn/mod.rs", "use nix::unistd::{fork, pipe};"),
         ]),
         good: examples(&[
-            ("app-server/src/helpers/process.rs", "fn f() { Command::new(program) }"),
-            ("app-server/src/helpers/guard.rs", "use nix::unistd::fork;"),
+            ("app-server/crates/helpers/src/process.rs", "fn f() { Command::new(program) }"),
+            ("app-server/crates/helpers/src/guard.rs", "use nix::unistd::fork;"),
             ("app-server/tests/a.rs", "fn f() { Command::new(program) }"),
             ("app-server/src/turn/mod.rs", "fn f() { MyCommand::new(); fork_thread() }"),
         ]),
         check: |source| {
-            if !source.is_of_server() || source.path == "app-server/src/helpers/process.rs" {
+            if !source.is_of_server() || source.path == "app-server/crates/helpers/src/process.rs" {
                 return Vec::new();
             }
             let mut lines = source.lines_naming(&["Command::new", "posix_spawn"]);
-            let forks = ["app-server/src/helpers/guard.rs", "app-server/src/helpers/namespace.rs"];
+            let forks =
+                ["app-server/crates/helpers/src/guard.rs", "app-server/crates/helpers/src/namespace.rs"];
             if !forks.contains(&source.path.as_str()) {
                 lines.extend(source.lines_naming(&["unistd::fork", "fork()", "execv", "execve", "fexecve"]));
             }
@@ -332,7 +336,7 @@ pub fn two_maps() -> Wall {
     Wall {
         why: "DashMap is for thread/registry.rs and thread/subscribers.rs: everything else has one owner and needs \
               no map that is shared",
-        bad: examples(&[("app-server/src/helpers/mod.rs", "use dashmap::DashMap;")]),
+        bad: examples(&[("app-server/crates/helpers/src/mod.rs", "use dashmap::DashMap;")]),
         good: examples(&[(MAPS[1], "use dashmap::DashMap;")]),
         check: |source| {
             let lines = source.lines_with(&["DashMap", "DashSet", "dashmap"]);

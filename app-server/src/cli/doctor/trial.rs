@@ -4,14 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skein_app_server::helpers::{
-    Containment, GuardProgram, HelperProcess, HelperSpec, HostOptions, ProcessHost, StdioSpec, Transport,
-    rungs,
-};
 use skein_app_server::policy;
 use skein_base::clock::Clock;
 use skein_base::home_mark::HomeMark;
 use skein_base::tasks::Tasks;
+use skein_helpers::{
+    Containment, GuardProgram, HelperProcess, HelperSpec, HostOptions, ProcessHost, StdioSpec, Transport,
+    rungs,
+};
 use skein_protocol::extension::{ContainmentRung, LackDetails};
 use tokio::io::AsyncReadExt;
 
@@ -68,8 +68,8 @@ fn host(containment: Containment, tasks: &Tasks) -> Result<Arc<ProcessHost>, Str
         guard: GuardProgram::current().map_err(|error| error.to_string())?,
         tasks: tasks.clone(),
         clock: Clock,
-        stop_grace: policy::HELPER_STOP_GRACE,
-        liveness: policy::HELPER_LIVENESS,
+        stop_grace: skein_helpers::policy::HELPER_STOP_GRACE,
+        liveness: skein_helpers::policy::HELPER_LIVENESS,
         containment,
         exclusive: false,
         // A home that nobody else has: what a server's helpers carry is none of ours.

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 use skein_app_server::config::edit::{Access, Present, SettingsFile};
-use skein_app_server::helpers::{HelperSpec, HttpSpec, Secrets, StdioSpec, Transport};
+use skein_helpers::{HelperSpec, HttpSpec, Secrets, StdioSpec, Transport};
 
 use super::super::{home, out, print_line};
 use super::{Settings, tell};

@@ -8,9 +8,9 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use skein_app_server::config::{Config, Flags};
-use skein_app_server::helpers::trial::{Left, Offered, Trial, Tried};
-use skein_app_server::helpers::{HelperSpec, Stage, StdioSpec, Transport};
 use skein_app_server::policy::SPINNER;
+use skein_helpers::trial::{Left, Offered, Trial, Tried};
+use skein_helpers::{HelperSpec, Stage, StdioSpec, Transport};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 

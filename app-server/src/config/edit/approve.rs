@@ -1,11 +1,11 @@
 //! A tool that models may call for ever: written into the file, where its user sees it and takes it back.
 
 use serde_json::json;
+use skein_helpers::{ApprovalMode, Transport};
 use toml_edit::Key;
 
 use super::{EditError, Merge, SERVERS, SettingsFile};
 use crate::config::ConfigErrors;
-use crate::helpers::{ApprovalMode, Transport};
 
 /// Why an approval is not written. The file is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -68,10 +68,11 @@ impl SettingsFile {
 mod tests {
     use std::fs;
 
+    use skein_helpers::HelperSpec;
+
     use super::super::Access;
     use super::*;
     use crate::config::FILE;
-    use crate::helpers::HelperSpec;
 
     const HELPER: &str = "[mcp_servers.my-files]\ncommand = \"files\" # mine\n";
 

@@ -2,7 +2,7 @@
 
 use toml_edit::{Array, InlineTable, Item, Table, TableLike, Value};
 
-use crate::helpers::{HelperLimits, HelperSpec, Secrets, Size, Transport};
+use skein_helpers::{HelperLimits, HelperSpec, Secrets, Size, Transport};
 
 /// Keys that say how a helper is reached.
 const WAY: [&str; 10] = [

@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use serde_json::json;
+use skein_helpers::{HelperLimits, HttpSpec, Secrets, StdioSpec, Transport};
 
 use super::*;
-use crate::helpers::{HelperLimits, HttpSpec, Secrets, StdioSpec, Transport};
 
 const BY_HAND: &str = r#"# My settings. Ask me before you change them.
 

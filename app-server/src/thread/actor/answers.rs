@@ -1,5 +1,6 @@
 //! What an owner answers: pictures of its thread.
 
+use skein_helpers::HelperSpec;
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, TurnId};
 use skein_protocol::settings::LegacyAppPathString;
@@ -8,7 +9,6 @@ use skein_protocol::turn::{Turn, TurnItemsView};
 use skein_store::rollout::record::{RecordBody, ThreadCreated};
 
 use super::{Owner, Waiter};
-use crate::helpers::HelperSpec;
 use crate::thread::command::{Input, Start};
 use crate::thread::event::WaiterId;
 use crate::thread::machine::Persistence;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use skein_helpers::{ApprovalMode, HelperSpec, Transport};
 use skein_protocol::approval::{
     DynamicToolCallParams, DynamicToolCallResponse, McpServerElicitationRequestParams,
     ToolRequestUserInputParams, ToolRequestUserInputQuestion, ToolRequestUserInputResponse,
@@ -21,7 +22,6 @@ use super::consent::{Decision, Lasts, approval_form};
 use super::questions::Wants;
 use super::{Child, Owner};
 use crate::config;
-use crate::helpers::{ApprovalMode, HelperSpec, Transport};
 use crate::outbox::Frame;
 use crate::thread::Approved;
 use crate::thread::machine::Persistence;

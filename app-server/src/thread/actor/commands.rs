@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skein_helpers::HelperSet;
 use skein_protocol::extension::{SkeinThreadUnloadResponse, UnloadOutcome};
 use skein_protocol::ids::{EventSeq, TurnId};
 use skein_protocol::thread::{ThreadCompactStartResponse, ThreadSetNameResponse, ThreadStatus};
@@ -11,7 +12,6 @@ use skein_store::rollout::record::ThreadNamed;
 use tokio::sync::oneshot;
 
 use super::{Owner, Waiter};
-use crate::helpers::HelperSet;
 use crate::outbox::reply::Reply;
 use crate::thread::command::{Command, Input, InputReply, Repaired, Resume, SetName, Start, Unload};
 use crate::thread::effect::Effect;

@@ -125,8 +125,9 @@ pub(super) fn without_ours(mut request: McpServerElicitationRequestBody) -> McpS
 
 #[cfg(test)]
 mod tests {
+    use skein_helpers::{ApprovalMode, DescribedTool, Program};
+
     use super::*;
-    use crate::helpers::{ApprovalMode, DescribedTool, Program};
 
     fn wanted() -> WantedCall {
         let tool = json!({"name": "remove", "title": "Remove", "description": "removes", "inputSchema": {}});

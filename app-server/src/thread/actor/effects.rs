@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skein_helpers::{ExitReport, HelperEvent};
 use skein_protocol::event::{
     HelperMoment, McpServerStatusUpdatedNotification, ThreadClosedNotification, ThreadStartedNotification,
     ThreadStatusChangedNotification,
@@ -20,7 +21,6 @@ use skein_store::index::rebuild;
 use skein_store::rollout::OpenMark;
 
 use super::{Child, Owner, Waiter};
-use crate::helpers::{ExitReport, HelperEvent};
 use crate::thread::effect::{Effect, ResumeFailure, UnloadRefusal};
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Materialised, WaiterId};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skein_base::tasks::Group;
+use skein_helpers::{ExitReport, HelperEvent, HelperQuestion, HelperSet};
 use skein_protocol::ids::{ConnectionId, ThreadId, TurnId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -21,7 +22,6 @@ use super::registry::Seat;
 use super::subscribers::Role;
 use super::writer::Written;
 use crate::config::{Config, Overrides, RunningOrphans};
-use crate::helpers::{ExitReport, HelperEvent, HelperQuestion, HelperSet};
 use crate::policy;
 use crate::thread::Context;
 use crate::turn::Report;
@@ -223,7 +223,7 @@ impl Owner {
             parked: Vec::new(),
             reports: mpsc::channel(policy::TURN_REPORTS),
             written: mpsc::channel(policy::WRITER_BATCHES),
-            helper_events: mpsc::channel(policy::HELPER_EVENTS),
+            helper_events: mpsc::channel(skein_helpers::policy::HELPER_EVENTS),
             helper_questions: mpsc::channel(policy::HELPER_QUESTIONS_WAITING),
         }
     }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use serde_json::value::RawValue;
+use skein_helpers::{HelperQuestion, HelperSpec};
 use skein_protocol::approval::{
     DynamicToolCallResponse, McpServerElicitationAction, McpServerElicitationRequestParams,
     McpServerElicitationRequestResponse, ToolRequestUserInputParams, ToolRequestUserInputQuestion,
@@ -23,7 +24,6 @@ use tokio::time::Instant;
 use super::asking::{Deciding, ToolOf};
 use super::consent::{Decision, decision, without_ours};
 use super::{Child, Owner};
-use crate::helpers::{HelperQuestion, HelperSpec};
 use crate::outbox::{Frame, Outbox};
 use crate::thread::event::Event;
 use crate::thread::machine::Phase;

@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
+use skein_helpers::HelperSet;
 use tokio::sync::mpsc;
 
 use super::{Owner, Waiter};
-use crate::helpers::HelperSet;
 use crate::policy;
 use crate::thread::error::ThreadError;
 use crate::thread::journal::Saved;

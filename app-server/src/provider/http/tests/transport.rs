@@ -4,11 +4,11 @@ use std::ffi::OsString;
 
 use serde_json::{Value, json};
 use skein_base::tasks::Tasks;
+use skein_helpers::Secrets;
 use tokio::task::JoinHandle;
 
 use super::server::{Reply, Seen, Server};
 use super::*;
-use crate::helpers::Secrets;
 use crate::provider::openai_chat;
 
 const KEY: &str = "sk-test-0123456789abcdef";

@@ -9,6 +9,7 @@ use skein_base::clock::Clock;
 use skein_base::counters::Counters;
 use skein_base::home_mark::HomeMark;
 use skein_base::tasks::Tasks;
+use skein_helpers::{Containment, GuardProgram, Helpers, HostOptions};
 use skein_protocol::ids::{ConnectionId, ThreadId};
 use skein_store::home::{Home, Term};
 use skein_store::index::ThreadIndex;
@@ -26,7 +27,6 @@ use super::model::{Listener, Puppet, Strings};
 use crate::app::{App, ServedAt};
 use crate::approved;
 use crate::config::{Config, Settings};
-use crate::helpers::{Containment, GuardProgram, Helpers, HostOptions};
 use crate::memory::{Freed, Pressure};
 use crate::outbox::OutboxLimits;
 use crate::policy;
@@ -342,7 +342,7 @@ fn helpers(tasks: &Tasks) -> Arc<Helpers> {
         tasks: tasks.clone(),
         clock: Clock,
         stop_grace: Duration::from_millis(10),
-        liveness: crate::policy::HELPER_LIVENESS,
+        liveness: skein_helpers::policy::HELPER_LIVENESS,
         containment: Containment::Guard,
         exclusive: false,
         home: HomeMark::of(&[Clock.new_id().as_bytes()]),

@@ -1,11 +1,11 @@
 //! What a model is told of helpers beside their tools.
 
+use skein_helpers::HelperSpec;
 use skein_protocol::notifications::TurnCompleted;
 use skein_protocol::thread::ThreadCompactStartResponse;
 
 use super::conversations::told;
 use super::*;
-use crate::helpers::HelperSpec;
 
 #[tokio::test(start_paused = true)]
 async fn a_model_is_told_of_a_helper_that_is_not_there_in_the_same_words_each_time() {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::helpers::ApprovalMode;
+use skein_helpers::ApprovalMode;
 
 /// What a tool says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

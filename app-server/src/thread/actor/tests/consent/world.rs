@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
+use skein_helpers::fake::{Fakes, Tools};
+use skein_helpers::{HelperSpec, Isolation};
 use skein_protocol::error::WireError;
 use skein_protocol::ids::{ThreadId, TurnId};
 use skein_store::rollout::memory::MemoryStore;
@@ -14,8 +16,6 @@ use super::super::client::Client;
 use super::super::message::Message;
 use super::rules::{Hints, Mode, Policy, need_no_answer};
 use crate::config::Config;
-use crate::helpers::fake::{Fakes, Tools};
-use crate::helpers::{HelperSpec, Isolation};
 use crate::reload;
 use crate::thread::command::Edit;
 use crate::thread::event::Force;

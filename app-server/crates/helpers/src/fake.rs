@@ -1,0 +1,128 @@
+//! Helpers without processes, for tests of those who use helpers: each answers every call at once, and notes what reached it.
+//! While they are silent, new calls wait.
+
+#![expect(clippy::expect_used, reason = "a test wants to know at once that it cannot go on")]
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use skein_base::tasks::Tasks;
+use skein_protocol::extension::HelperState;
+use skein_protocol::helper::Tool;
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::pipe;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::input::{InputEnd, input};
+use super::link::Wire;
+use super::mcp::{Asked, Line, Session};
+use super::pool::double::Double;
+use super::{Helpers, Pipes};
+
+/// What a helper lists, by name.
+pub type Tools = BTreeMap<String, Tool>;
+
+/// How all of them are now.
+#[derive(Clone)]
+struct Now {
+    tools: Tools,
+    state: HelperState,
+}
+
+/// All helpers of one server.
+pub struct Fakes {
+    now: watch::Sender<Now>,
+    reached: mpsc::Receiver<Value>,
+    end: CancellationToken,
+    tasks: Tasks,
+}
+
+impl Fakes {
+    /// Takes the place of all processes of these helpers, before the first.
+    pub fn of(helpers: &Helpers, listed: Tools) -> Self {
+        let (now, seen) = watch::channel(Now { tools: listed, state: HelperState::Ready });
+        let (reach, reached) = mpsc::channel(1024);
+        let (doubles, started) = mpsc::channel(64);
+        helpers.pool.doubles.set(doubles).expect("it is new");
+        let (end, tasks) = (CancellationToken::new(), Tasks::new());
+        tasks.spawn("fakes", start(started, (seen, reach), end.clone(), tasks.clone()));
+        Self { now, reached, end, tasks }
+    }
+
+    /// What all of them list from now on.
+    pub fn list(&self, tools: Tools) {
+        self.now.send_modify(|now| now.tools = tools);
+    }
+
+    /// None of them shows a sign of life from now on.
+    pub fn fall_silent(&self) {
+        self.now.send_modify(|now| now.state = HelperState::Unresponsive);
+    }
+
+    /// They show life again.
+    pub fn recover(&self) {
+        self.now.send_modify(|now| now.state = HelperState::Ready);
+    }
+
+    /// The params of the calls that have reached one of them since the last look.
+    pub fn reached(&mut self) -> Vec<Value> {
+        std::iter::from_fn(|| self.reached.try_recv().ok()).collect()
+    }
+
+    /// Ends them; nobody may use them any more.
+    pub async fn finish(self) {
+        self.end.cancel();
+        self.tasks.finish().await;
+    }
+}
+
+type Ways = (watch::Receiver<Now>, mpsc::Sender<Value>);
+
+async fn start(mut started: mpsc::Receiver<Double>, ways: Ways, end: CancellationToken, tasks: Tasks) {
+    while let Some(Some(double)) = end.run_until_cancelled(started.recv()).await {
+        tasks.spawn("fake", live(double, ways.clone(), tasks.clone()));
+    }
+}
+
+async fn live(double: Double, (mut now, reach): Ways, tasks: Tasks) {
+    let (stdin, asked) = input();
+    let (output, stdout) = pipe::pipe().expect("a pipe");
+    tasks.spawn("fake-answers", answer(asked, output, reach));
+    let wire = Wire::Pipes(Pipes { stdin, stdout });
+    let session = Session::open(wire, Line::new("/".into()), tasks, &Asked::default()).await;
+    let session = session.ok().map(std::sync::Arc::new);
+    loop {
+        let Now { tools, state } = now.borrow_and_update().clone();
+        double.seen.send_modify(|seen| {
+            seen.state = state;
+            seen.session.clone_from(&session);
+            seen.status.tools = tools;
+        });
+        tokio::select! {
+            () = double.stop.cancelled() => return,
+            changed = now.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+async fn answer(mut asked: InputEnd, mut output: pipe::Sender, reach: mpsc::Sender<Value>) {
+    while let Some(line) = asked.next().await {
+        let message: Value = serde_json::from_slice(&line.bytes).expect("JSON");
+        let result = match message["method"].as_str() {
+            Some("initialize") => json!({
+                "protocolVersion": "2025-11-25", "capabilities": { "tools": {} },
+                "serverInfo": { "name": "fake", "version": "1" },
+            }),
+            Some("tools/call") => {
+                reach.send(message["params"].clone()).await.ok();
+                json!({ "content": [{ "type": "text", "text": "done" }] })
+            }
+            Some(_) | None => continue,
+        };
+        let line = format!("{}\n", json!({ "jsonrpc": "2.0", "id": message["id"], "result": result }));
+        if output.write_all(line.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! One MCP session with a helper: how it begins, what it offers, calls of it.
+
+mod activity;
+mod callers;
+mod client;
+mod heard;
+mod http;
+mod offers;
+mod open;
+mod outstanding;
+mod pace;
+mod progress;
+mod rounds;
+mod sign_in;
+mod transport;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use activity::Activity;
+use callers::{Callers, Entered};
+use client::Client;
+use rmcp::model::{CallToolRequestParams, ClientRequest, ProtocolVersion, ServerResult};
+use rmcp::service::{Peer, PeerRequestOptions, RequestHandle, RoleClient, RunningService, ServiceError};
+use rounds::Request;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use sign_in::Pages;
+use skein_base::clock::Clock;
+use skein_base::masks::Hidden;
+use skein_base::tasks::Tasks;
+use skein_protocol::helper::{McpServerInfo, McpServerToolCallResponse};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::counters::Count;
+use crate::policy;
+
+pub use callers::Caller;
+pub use http::{Trouble, Web};
+pub use offers::Offers;
+pub use open::Asked;
+
+/// A session that has begun. Dropping it closes the transport.
+#[derive(Debug)]
+pub struct Session {
+    peer: Peer<RoleClient>,
+    _service: RunningService<RoleClient, Client>,
+    line: Line,
+    tasks: Tasks,
+    changed: Arc<Notify>,
+    /// Before then nobody hears of another change.
+    rest_until: Mutex<Option<Instant>>,
+    version: ProtocolVersion,
+    /// What went wrong last, with a helper over HTTP: there a call can fail alone.
+    trouble: Option<Trouble>,
+    activity: Activity,
+    /// What the helper says about itself.
+    pub info: Option<McpServerInfo>,
+    /// What it says of the use of its tools.
+    pub instructions: Option<String>,
+    /// What it says it can do.
+    pub capabilities: Option<Value>,
+}
+
+/// The state of the line to a helper.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// Cancelled when nothing more will come from the helper.
+    pub closed: CancellationToken,
+    why: Arc<OnceLock<String>>,
+    suspected: Arc<OnceLock<&'static str>>,
+    /// How often something came.
+    heard: Arc<AtomicU64>,
+    /// Whose calls are outstanding on it.
+    callers: Callers,
+    /// Questions of the helper that its users have not answered.
+    asking: Arc<Count>,
+    /// Pages that its calls wait for.
+    pages: Pages,
+    hidden: Hidden,
+}
+
+/// How a call ended that got no result.
+#[derive(Debug)]
+pub enum CallFault {
+    /// The caller gave up; the helper is being told.
+    Cancelled,
+    /// The line closed.
+    Closed,
+    /// The way to the helper failed this call only: why, for the user.
+    Lost(String),
+    /// The helper wants to know something first, and cannot be told: why, for the user.
+    Unanswerable(String),
+    /// The helper shows no sign of life, and the configuration says that its calls end then.
+    Unresponsive,
+    /// The helper answered with this error.
+    Refused {
+        /// Its JSON-RPC code.
+        code: i32,
+        /// Its message.
+        message: String,
+        /// What it says beside it.
+        data: Option<Value>,
+    },
+}
+
+/// One call of a tool.
+#[derive(Debug)]
+pub struct ToolCall {
+    /// The tool's name.
+    pub tool: String,
+    /// Its arguments.
+    pub arguments: Option<Map<String, Value>>,
+    /// What the caller sends beside them (`_meta`).
+    pub meta: Option<Map<String, Value>>,
+    /// Where the helper's progress messages go. Full: they are left out.
+    pub progress: Option<mpsc::Sender<String>>,
+    /// Who calls.
+    pub caller: Option<Caller>,
+}
+
+impl Line {
+    /// Of a helper that is started for this directory.
+    pub fn new(home: PathBuf) -> Self {
+        let (why, suspected, heard) = (Arc::default(), Arc::default(), Arc::default());
+        let (callers, asking, pages) = (Callers::new(home), Arc::default(), Pages::default());
+        let (closed, hidden) = (CancellationToken::new(), Hidden::default());
+        Self { closed, why, suspected, heard, callers, asking, pages, hidden }
+    }
+
+    /// The same, which shows none of these.
+    pub fn hiding(self, hidden: Hidden) -> Self {
+        Self { hidden, ..self }
+    }
+
+    /// Why the line closed.
+    pub fn why(&self) -> String {
+        let suspected = || (*self.suspected.get().unwrap_or(&"it closed its output")).to_owned();
+        self.why.get().cloned().unwrap_or_else(suspected)
+    }
+
+    /// What is said if nothing better is found.
+    fn suspect(&self, why: &'static str) {
+        let _ = self.suspected.set(why);
+    }
+
+    /// Whether it just ended, without anything being wrong with what came over it.
+    pub fn ended_quietly(&self) -> bool {
+        self.why.get().is_none()
+    }
+
+    /// How often something has come from the helper: while this rises it is alive.
+    pub fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Whether a user keeps the helper waiting: it may well be silent.
+    pub fn waits_for_a_user(&self) -> bool {
+        self.asking.now() > 0
+    }
+
+    /// Something has come.
+    fn hear(&self) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Closes it, because of something that the helper did wrong, or just so.
+    pub(super) fn close(&self, wrong: Option<String>) {
+        if let (Some(wrong), false) = (wrong, self.closed.is_cancelled()) {
+            // The first reason is the cause, later ones are consequences.
+            let _ = self.why.set(self.hidden.text(&wrong));
+        }
+        self.closed.cancel();
+    }
+}
+
+impl Session {
+    /// Calls a tool. Takes as long as the helper does; ends at once when `cancel` is, or when the line closes.
+    ///
+    /// # Errors
+    /// [`CallFault`]. A tool's own failure is a result with `is_error`.
+    pub async fn call(
+        &self,
+        call: ToolCall,
+        cancel: &CancellationToken,
+    ) -> Result<McpServerToolCallResponse, CallFault> {
+        let mut params = CallToolRequestParams::new(call.tool);
+        params.arguments = call.arguments;
+        self.ask(Request::Call(params, call.progress), call.meta, call.caller, cancel).await
+    }
+
+    /// Until the helper says that its tools or resources have changed; not again at once. Can be cancelled without loss.
+    pub async fn changed(&self) {
+        let rest_until = || self.rest_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = *rest_until();
+        if let Some(until) = until {
+            tokio::time::sleep_until(until).await;
+        }
+        self.changed.notified().await;
+        *rest_until() = Some(Clock.now() + policy::HELPER_LIST_PAUSE);
+    }
+
+    /// Asks, and waits for the answer or the end of `cancel` or of the line.
+    async fn ask_once(
+        &self,
+        request: ClientRequest,
+        meta: Option<Map<String, Value>>,
+        call: &Entered,
+        cancel: &CancellationToken,
+    ) -> Result<ServerResult, CallFault> {
+        let mut underway = self.activity.begin(call.rule());
+        let handle = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(CallFault::Cancelled),
+            () = underway.given_up() => return Err(CallFault::Unresponsive),
+            sent = self.send_with(request, meta) => sent.map_err(|_| CallFault::Closed)?,
+        };
+        call.asks(&handle.id);
+        let mut outstanding = Outstanding { handle: Some(handle), tasks: &self.tasks };
+        tokio::select! {
+            biased;
+            answer = outstanding.answer() => read_answer(answer).map_err(|fault| self.alone(fault)),
+            () = self.line.closed.cancelled() => Err(CallFault::Closed),
+            () = underway.given_up() => Err(CallFault::Unresponsive),
+            () = cancel.cancelled() => Err(CallFault::Cancelled),
+        }
+    }
+
+    /// Over HTTP a stream that ends without the answer ends this call, and no other.
+    fn alone(&self, fault: CallFault) -> CallFault {
+        match (fault, &self.trouble) {
+            (CallFault::Closed, Some(trouble)) if !self.line.closed.is_cancelled() => {
+                CallFault::Lost(trouble.why())
+            }
+            (fault, _) => fault,
+        }
+    }
+
+    async fn send(&self, request: ClientRequest) -> Result<RequestHandle<RoleClient>, ServiceError> {
+        self.send_with(request, None).await
+    }
+
+    /// Sends a request; what rmcp itself puts into `_meta` wins over `meta`.
+    async fn send_with(
+        &self,
+        request: ClientRequest,
+        meta: Option<Map<String, Value>>,
+    ) -> Result<RequestHandle<RoleClient>, ServiceError> {
+        let options = PeerRequestOptions::no_options();
+        let options = match meta {
+            Some(meta) => options.with_meta(meta.into()),
+            None => options,
+        };
+        self.peer.send_cancellable_request(request, options).await
+    }
+}
+
+/// A call that waits for its answer. Dropped without one, the helper is told that nobody waits any more.
+struct Outstanding<'a> {
+    handle: Option<RequestHandle<RoleClient>>,
+    tasks: &'a Tasks,
+}
+
+impl Outstanding<'_> {
+    async fn answer(&mut self) -> Result<ServerResult, ServiceError> {
+        let answer = match &mut self.handle {
+            Some(handle) => (&mut handle.rx).await.unwrap_or(Err(ServiceError::TransportClosed)),
+            None => Err(ServiceError::TransportClosed),
+        };
+        self.handle = None;
+        answer
+    }
+}
+
+impl Drop for Outstanding<'_> {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            // Waits while the helper does not read, at most until its line closes.
+            self.tasks.spawn("helper-cancel", async move {
+                if let Err(error) = handle.cancel(Some("no longer wanted".to_owned())).await {
+                    tracing::debug!(%error, "a helper was not told of a cancelled call");
+                }
+            });
+        }
+    }
+}
+
+impl CallFault {
+    /// It was answered with something else.
+    fn strange() -> Self {
+        Self::Refused {
+            code: rmcp::model::ErrorCode::INTERNAL_ERROR.0,
+            message: "its answer is not what was asked for".to_owned(),
+            data: None,
+        }
+    }
+}
+
+fn read_answer(answer: Result<ServerResult, ServiceError>) -> Result<ServerResult, CallFault> {
+    match answer {
+        Ok(result) => Ok(result),
+        Err(ServiceError::McpError(error)) => {
+            let (code, message) = (error.code.0, error.message.into_owned());
+            Err(CallFault::Refused { code, message, data: error.data })
+        }
+        Err(ServiceError::TransportSend(error)) => {
+            Err(http::told(&error).map_or(CallFault::Closed, CallFault::Lost))
+        }
+        Err(_) => Err(CallFault::Closed),
+    }
+}
+
+/// A library's type as one of the protocol's; both are the same JSON.
+fn reread<T: DeserializeOwned>(from: &impl Serialize) -> Option<T> {
+    serde_json::from_value(serde_json::to_value(from).ok()?).ok()
+}

@@ -1,0 +1,351 @@
+//! JSON-RPC messages as lines over a helper's pipes. rmcp's own reader passes over lines that are too long or no JSON,
+//! and whoever waits for the answer in them waits for ever; this one closes the line and says why. What nobody waits for
+//! never reaches rmcp, which starts a task for each message; what the helper asks is bounded.
+
+use std::io;
+
+use bytes::Bytes;
+use rmcp::RoleClient;
+use rmcp::model::{
+    ClientJsonRpcMessage, ClientNotification, JsonRpcMessage, RequestId, ServerJsonRpcMessage,
+};
+use rmcp::transport::Transport;
+use serde_json::{Value, json};
+use skein_base::clock::Clock;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::unix::pipe;
+use tokio::time::Instant;
+
+use super::super::Pipes;
+use super::Line;
+use super::client::too_long;
+use super::heard::{self, Heard};
+use super::outstanding::{Incoming, Outstanding, Turn};
+use super::pace::Pace;
+use super::progress::words;
+use crate::input::{Closed, Input};
+use crate::policy;
+
+/// Lines over pipes, for rmcp.
+#[derive(Debug)]
+pub struct LineTransport {
+    lines: Lines,
+    input: Option<Input>,
+    /// What we have asked.
+    outstanding: Outstanding,
+    /// What the helper has asked.
+    asked: Incoming,
+    pace: Pace,
+    rest_until: Option<Instant>,
+    others_first: bool,
+    /// What there was no room for: until when room for it is waited for.
+    untold: Option<(Bytes, Instant)>,
+    /// There was no room in time, and none since.
+    deaf: bool,
+    /// The helper has answered once: before that it may ask nothing but pings.
+    open: bool,
+    line: Line,
+}
+
+/// The helper's output, line by line.
+#[derive(Debug)]
+struct Lines {
+    stdout: BufReader<pipe::Receiver>,
+    /// The line so far; a read that is cancelled goes on from here.
+    partial: Vec<u8>,
+}
+
+impl Lines {
+    /// The next line without its end; the error is what is wrong with it, or `None` at the end of the output. `line` hears
+    /// each part of it. Can be cancelled without loss.
+    async fn next(&mut self, line: &Line) -> Result<Vec<u8>, Option<String>> {
+        loop {
+            let read = self
+                .stdout
+                .fill_buf()
+                .await
+                .map_err(|error| format!("its output cannot be read: {error}"))?;
+            if read.is_empty() {
+                return Err(None);
+            }
+            line.hear();
+            let end = read.iter().position(|byte| *byte == b'\n');
+            let (text, used) = end.map_or((read, read.len()), |end| (&read[..end], end + 1));
+            if self.partial.len() + text.len() > policy::HELPER_LONGEST_LINE {
+                return Err(Some(format!(
+                    "it printed a line longer than {} bytes",
+                    policy::HELPER_LONGEST_LINE
+                )));
+            }
+            self.partial.extend_from_slice(text);
+            self.stdout.consume(used);
+            if end.is_some() {
+                return Ok(std::mem::take(&mut self.partial));
+            }
+        }
+    }
+}
+
+impl LineTransport {
+    /// Takes over both pipes. `line` tells why they closed.
+    pub fn new(pipes: Pipes, line: Line) -> Self {
+        Self {
+            lines: Lines { stdout: BufReader::new(pipes.stdout), partial: Vec::new() },
+            input: Some(pipes.stdin),
+            outstanding: Outstanding::default(),
+            asked: Incoming::default(),
+            pace: Pace::default(),
+            rest_until: None,
+            others_first: false,
+            untold: None,
+            deaf: false,
+            open: false,
+            line,
+        }
+    }
+
+    /// Lets others have a turn, and a flood wait, also for the helper's own ears. Can be cancelled without loss.
+    async fn breathe(&mut self) {
+        if let (Some((bytes, until)), Some(input)) = (&self.untold, &self.input) {
+            let room = tokio::time::timeout_at(*until, input.room_for_notice(bytes.len())).await;
+            self.deaf = !(room.is_ok() && input.notify(bytes.clone()));
+        }
+        self.untold = None;
+        if std::mem::take(&mut self.others_first) {
+            tokio::task::yield_now().await;
+        }
+        if let Some(until) = self.rest_until {
+            tokio::time::sleep_until(until).await;
+            self.rest_until = None;
+        }
+    }
+
+    /// The next line; the error is why there is none.
+    async fn next_line(&mut self) -> Result<Vec<u8>, Option<String>> {
+        let refused = async {
+            match &self.input {
+                Some(input) => input.refused().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            line = self.lines.next(&self.line) => line,
+            // Said by who was to be told something. Why it ended, if it did, says more.
+            () = refused => {
+                self.line.suspect("it closed its input");
+                Err(None)
+            }
+        }
+    }
+
+    /// What rmcp is to hear of a line.
+    fn sift(&mut self, line: &[u8]) -> Result<Option<ServerJsonRpcMessage>, String> {
+        self.others_first = self.pace.heard();
+        let mut awaited = false;
+        let mut asked = None;
+        let wanted = match heard::hear(line)? {
+            Heard::Answer(id) => {
+                self.open = true;
+                self.line.callers.is_answered(&id);
+                awaited = self.outstanding.answered(&id);
+                awaited
+            }
+            Heard::Request { id, method } => {
+                asked = Some(id.clone());
+                self.is_to_be_answered(id, &method, line.len())
+            }
+            Heard::Progress(progress) => {
+                if self.outstanding.progress(&progress.progress_token, || words(&progress)) {
+                    return Ok(None);
+                }
+                false
+            }
+            Heard::Cancelled(id) => self.asked.withdrawn(&id),
+            Heard::PageCompleted(id) => {
+                self.line.pages.completed(&id);
+                false
+            }
+            Heard::Changed => {
+                // One is as good as a thousand.
+                self.rest_until = self.pace.stray(Clock.now());
+                true
+            }
+            Heard::Nothing => false,
+        };
+        if wanted {
+            match serde_json::from_slice(line) {
+                Ok(message) => return Ok(Some(message)),
+                // Whoever waits for it would wait for ever.
+                Err(_) if awaited => return Err(heard::garbage(line)),
+                Err(_) => asked.into_iter().for_each(|id| self.is_unreadable(id)),
+            }
+        }
+        self.rest_until = self.pace.stray(Clock.now());
+        Ok(None)
+    }
+
+    /// A request that is to be answered and is none of MCP: that is the answer.
+    fn is_unreadable(&mut self, id: RequestId) {
+        self.asked.withdrawn(&id);
+        self.refuse(&id, "this is no request of MCP");
+    }
+
+    /// Whether a request of the helper goes on to our handler. Everything else is answered here.
+    fn is_to_be_answered(&mut self, id: RequestId, method: &str, bytes: usize) -> bool {
+        let refusal = match method {
+            "ping" => {
+                self.notify(&json!({ "jsonrpc": "2.0", "id": id, "result": {} }));
+                return false;
+            }
+            _ if !self.open => "nothing may be asked before initialize is answered".to_owned(),
+            _ if bytes > policy::HELPER_LONGEST_REQUEST => too_long(),
+            _ => match self.asked.admit(&id) {
+                Ok(()) => return true,
+                Err(refusal) => refusal,
+            },
+        };
+        self.refuse(&id, &refusal);
+        false
+    }
+
+    fn refuse(&mut self, id: &RequestId, why: &str) {
+        let error = json!({ "code": rmcp::model::ErrorCode::INVALID_REQUEST.0, "message": why });
+        self.notify(&json!({ "jsonrpc": "2.0", "id": id, "error": error }));
+    }
+
+    /// Tells the helper something that no task of ours waits to tell. When it does not read it is waited for, not for
+    /// long, before more is read of it; then it is not told.
+    fn notify(&mut self, message: &Value) {
+        let bytes = line_of(message.to_string());
+        let Some(input) = &self.input else { return };
+        if input.notify(bytes.clone()) {
+            self.deaf = false;
+        } else if self.deaf {
+            tracing::debug!("a helper that does not read was not told something");
+        } else {
+            self.untold = Some((bytes, Clock.now() + policy::HELPER_NOTICE_PATIENCE));
+        }
+    }
+
+    /// How a message of ours goes out.
+    fn turn_of(&mut self, message: &ClientJsonRpcMessage) -> Turn {
+        match message {
+            JsonRpcMessage::Request(request) => self.outstanding.ask(request),
+            JsonRpcMessage::Notification(notification) => {
+                let ClientNotification::CancelledNotification(cancelled) = &notification.notification else {
+                    return Turn::Waits;
+                };
+                let Some(id) = &cancelled.params.request_id else { return Turn::Never };
+                let turn = self.outstanding.give_up(id);
+                if matches!(turn, Turn::Never) {
+                    self.line.callers.is_answered(id);
+                }
+                turn
+            }
+            JsonRpcMessage::Response(answer) => self.asked.answered(Some(&answer.id)),
+            JsonRpcMessage::Error(error) => self.asked.answered(error.id.as_ref()),
+        }
+    }
+}
+
+impl Transport<RoleClient> for LineTransport {
+    type Error = io::Error;
+
+    fn send(
+        &mut self,
+        message: ClientJsonRpcMessage,
+    ) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        // Registered before the helper can answer.
+        let turn = self.turn_of(&message);
+        let input = self.input.clone();
+        async move {
+            let input = input.ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, Closed))?;
+            let bytes = line_of(serde_json::to_string(&message)?);
+            drop(message);
+            let sent = turn.take(&input, bytes).await;
+            sent.map_err(|closed| io::Error::new(io::ErrorKind::NotConnected, closed))
+        }
+    }
+
+    async fn receive(&mut self) -> Option<ServerJsonRpcMessage> {
+        loop {
+            self.breathe().await;
+            let sifted = match self.next_line().await {
+                Ok(line) => self.sift(&line).map_err(Some),
+                Err(why) => Err(why),
+            };
+            match sifted {
+                Ok(Some(message)) => return Some(message),
+                Ok(None) => {}
+                Err(why) => {
+                    self.line.close(why);
+                    return None;
+                }
+            }
+        }
+    }
+
+    async fn close(&mut self) -> io::Result<()> {
+        self.input = None;
+        self.line.close(None);
+        Ok(())
+    }
+}
+
+impl Drop for LineTransport {
+    fn drop(&mut self) {
+        self.line.close(None);
+    }
+}
+
+fn line_of(message: String) -> Bytes {
+    let mut bytes = message.into_bytes();
+    bytes.push(b'\n');
+    bytes.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+    use crate::input::input;
+
+    /// What is answered to a helper that prints these lines and ends its output, and why the line closed.
+    async fn answers(lines: &[&str]) -> (Vec<String>, String) {
+        let (read, mut write) = io::pipe().unwrap();
+        lines.iter().for_each(|line| writeln!(write, "{line}").unwrap());
+        drop(write);
+        let stdout = pipe::Receiver::from_owned_fd(OwnedFd::from(read)).unwrap();
+        let (stdin, mut end) = input();
+        let line = Line::new("/".into());
+        let mut transport = LineTransport::new(Pipes { stdin, stdout }, line.clone());
+        while transport.receive().await.is_some() {}
+        drop(transport);
+        let mut said = Vec::new();
+        while let Some(message) = end.next().await {
+            said.push(String::from_utf8(message.bytes.to_vec()).unwrap());
+        }
+        (said, line.why())
+    }
+
+    #[tokio::test]
+    async fn a_request_that_cannot_be_read_is_refused_and_the_line_goes_on() {
+        let (said, why) = answers(&[
+            r#"{"jsonrpc":"2.0","id":"skein-initialize","result":{}}"#,
+            r#"{"id":1,"method":"roots/list"}"#,
+            r#"{"jsonrpc":"1.0","id":2,"method":"roots/list"}"#,
+            r#"{"jsonrpc":"2.0","id":3,"method":"elicitation/create","params":7}"#,
+            r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":7}"#,
+            r#"{"method":"notifications/tools/list_changed"}"#,
+            r#"{"jsonrpc":"2.0","id":4,"method":"ping"}"#,
+        ])
+        .await;
+        assert_eq!(why, "it closed its output");
+        assert!(said.iter().any(|said| said.contains(r#""id":1"#) && said.contains("error")), "{said:?}");
+        assert!(said.iter().any(|said| said.contains(r#""id":2"#) && said.contains("error")), "{said:?}");
+        assert!(said.last().is_some_and(|said| said.contains(r#""id":4"#)), "{said:?}");
+    }
+}

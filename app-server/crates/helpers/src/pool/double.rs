@@ -1,0 +1,60 @@
+//! Stands for supervisors and their processes, in tests.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[cfg(test)]
+use skein_protocol::extension::HelperState;
+#[cfg(test)]
+use skein_protocol::helper::McpServerStartupState as State;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::spec::HelperSpec;
+use crate::supervisor::{HelperEvent, Snapshot};
+
+/// Stands for the process of an instance. Dropped, no process of it is left.
+#[cfg_attr(not(test), expect(dead_code, reason = "the pool's own tests read all of it"))]
+pub struct Double {
+    pub spec: Arc<HelperSpec>,
+    pub directory: PathBuf,
+    pub events: mpsc::Sender<HelperEvent>,
+    pub seen: watch::Sender<Snapshot>,
+    pub stop: CancellationToken,
+}
+
+impl Double {
+    /// In the place of a supervisor.
+    pub fn start(
+        doubles: &mpsc::Sender<Double>,
+        (spec, directory): (&Arc<HelperSpec>, PathBuf),
+        events: mpsc::Sender<HelperEvent>,
+        stop: &CancellationToken,
+    ) -> watch::Receiver<Snapshot> {
+        let (publish, seen) = watch::channel(Snapshot::first(spec));
+        let (spec, stop) = (Arc::clone(spec), stop.clone());
+        let double = Double { spec, directory, events, seen: publish, stop };
+        // A test that takes nothing any more waits for nothing.
+        doubles.try_send(double).ok();
+        seen
+    }
+}
+
+#[cfg(test)]
+impl Double {
+    /// Tells how its start went.
+    pub fn tell(&self, state: State) {
+        let name = self.spec.name.clone();
+        self.events.try_send(HelperEvent::Startup { name, state, error: None }).ok();
+    }
+
+    /// Whether the pool has asked for its end.
+    pub fn is_ending(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// It shows no sign of life any more.
+    pub fn falls_silent(&self) {
+        self.seen.send_modify(|seen| seen.state = HelperState::Unresponsive);
+    }
+}

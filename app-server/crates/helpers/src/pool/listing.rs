@@ -1,0 +1,49 @@
+//! The instances as clients see them.
+
+use std::sync::Arc;
+
+use skein_protocol::extension::{HelperDetail, HelperIsolation};
+use skein_protocol::ids::ThreadId;
+
+use super::{Entry, Instance, Lessee, Pool, Standing};
+use crate::census::{Census, View};
+use crate::spec::Isolation;
+
+impl Pool {
+    /// Each instance with its processes, as `census` has found them; those that `threads` use, or all. Waits for nothing.
+    pub fn details(&self, thread: Option<ThreadId>, census: &Census) -> Vec<HelperDetail> {
+        let book = self.book();
+        let details = book.entries().map(|(_, entry)| detail(entry, census));
+        details.filter(|detail| thread.is_none_or(|thread| detail.thread_ids.contains(&thread))).collect()
+    }
+}
+
+fn detail(entry: &Entry<Arc<Instance>, Lessee>, census: &Census) -> HelperDetail {
+    let seen = entry.what.seen.borrow().clone();
+    let guard = seen.view.as_ref().and_then(|view| view.guard);
+    let processes = guard.map(|guard| census.below(&guard)).unwrap_or_default();
+    let mut thread_ids: Vec<ThreadId> = entry.lessees.values().map(|lessee| lessee.thread).collect();
+    thread_ids.sort();
+    thread_ids.dedup();
+    HelperDetail {
+        thread_id: thread_ids.first().copied(),
+        thread_ids,
+        isolation: match entry.key.scope.isolation() {
+            Isolation::Thread => HelperIsolation::Thread,
+            Isolation::Project => HelperIsolation::Project,
+            Isolation::Shared => HelperIsolation::Shared,
+        },
+        quarantined: matches!(entry.standing, Standing::Apart),
+        name: entry.key.name.clone(),
+        state: seen.state,
+        reason: seen.reason,
+        protocol_version: seen.protocol_version,
+        pid: seen.view.as_ref().and_then(View::pid),
+        memory_bytes: processes.iter().map(|process| process.memory_bytes).sum(),
+        processes,
+        queued: seen.view.as_ref().map_or(0, |view| u64::try_from(view.queued()).unwrap_or(u64::MAX)),
+        waiting: seen.waiting.now(),
+        waits_for_others: seen.waits_for_others,
+        stderr: seen.view.as_ref().map(View::stderr).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,311 @@
+//! When the server itself dies, its guards end everything; when a guard of a server that has its process to itself
+//! dies, the server ends what it inherits. The server here is this test program, run again.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::fcntl::OFlag;
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+use skein_base::clock::Clock;
+use skein_base::home_mark::HomeMark;
+use skein_helpers::{Containment, carriers, reap_strangers};
+use tokio_util::sync::CancellationToken;
+
+use crate::house::{GRACE, House, cgroups_of, exists, kill, parent, until};
+
+/// Makes [`the_server`] more than an empty test, and names its containment.
+const ROLE: &str = "SKEIN_TEST_SERVER";
+/// Names its home.
+const HOME: &str = "SKEIN_TEST_SERVER_HOME";
+/// What its helper runs, instead of [`FAMILY`].
+const SCRIPT: &str = "SKEIN_TEST_SERVER_SCRIPT";
+/// Gives it a child that was there before its helpers, and is none.
+const BYSTANDER: &str = "SKEIN_TEST_SERVER_BYSTANDER";
+/// How often the stories of chains are played; 4 times without it.
+const ROUNDS: &str = "SKEIN_TEST_ROUNDS";
+/// Prints the pids of a deaf process in a session of its own, and of a polite one.
+const FAMILY: &str = "setsid sh -c 'trap \"\" TERM HUP; echo $$; while :; do sleep 1000; done' & \
+                      trap '' TERM; echo $$; cat; while :; do sleep 1000; done";
+
+/// Not a test but a program: a server with one helper. Prints the helper's pids, and how it ended.
+#[tokio::test]
+async fn the_server() {
+    let Ok(role) = std::env::var(ROLE) else { return };
+    let home = std::env::var(HOME).expect("who starts this names its home");
+    let bystander = std::env::var_os(BYSTANDER).map(|_| bystander());
+    let house = House::at(&home, containment(&role), GRACE, true);
+    let stop = CancellationToken::new();
+    house.tasks.spawn("reaper", reap_strangers(Arc::clone(&house.host), stop.clone()));
+    let script = std::env::var(SCRIPT).unwrap_or_else(|_| FAMILY.to_owned());
+    let mut helper = house.start(&house.script(&script));
+    let pids = [helper.pid().await, helper.pid().await];
+    let main = helper.life("it runs", |life| life.pid.is_some()).await.pid.expect("just looked");
+    // Not `println!`, which the test harness keeps to itself.
+    writeln!(std::io::stderr(), "{} {} {main}", pids[0], pids[1]).expect("somebody reads");
+    let ended = helper.life("it is over", |life| life.over.is_some()).await.ended.expect("it is over");
+    let counts = house.host.counts();
+    writeln!(std::io::stderr(), "{ended}, {} guards, {} alive", counts.guards, counts.alive)
+        .expect("somebody reads");
+    if let Some(pid) = bystander {
+        kill(pid, Signal::SIGKILL);
+        until("who was no helper's is reaped", || !exists(pid)).await;
+    }
+    stop.cancel();
+    house.finish().await;
+}
+
+/// Not waited for: it is as if another program had started it, and had then become this one.
+#[expect(clippy::disallowed_methods, reason = "no helper")]
+fn bystander() -> i32 {
+    Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().expect("it runs").id().cast_signed()
+}
+
+fn containment(role: &str) -> Containment {
+    if role == "guard" { Containment::Guard } else { Containment::Auto }
+}
+
+/// A running [`the_server`].
+struct Server {
+    home: String,
+    process: Child,
+    said: Lines<BufReader<ChildStderr>>,
+    /// The helper's processes.
+    pids: [i32; 2],
+    guard: i32,
+}
+
+fn start(role: &str) -> Server {
+    start_with(role, FAMILY, Alone::Yes)
+}
+
+/// Whether helpers are all that a server ever has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Alone {
+    Yes,
+    /// It has [`BYSTANDER`].
+    No,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a server in a process of its own")]
+fn start_with(role: &str, script: &str, alone: Alone) -> Server {
+    let home = Clock.new_id().to_string();
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command
+        .args(["--exact", "server_death::the_server", "--nocapture"])
+        .env(ROLE, role)
+        .env(HOME, &home)
+        .env(SCRIPT, script)
+        .envs((alone == Alone::No).then_some((BYSTANDER, "1")));
+    let mut process =
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("this program runs");
+    let mut said = BufReader::new(process.stderr.take().expect("piped")).lines();
+    let line = said.next().expect("a line").expect("text");
+    let pids: Vec<i32> = line.split(' ').map(|pid| pid.parse().expect("a pid")).collect();
+    Server { home, process, said, pids: [pids[0], pids[1]], guard: parent(pids[2]) }
+}
+
+#[tokio::test]
+async fn a_killed_server_leaves_nothing() {
+    for role in ["guard", "auto"] {
+        let mut server = start(role);
+        let died = Clock.now();
+        server.process.kill().expect("it runs");
+        server.process.wait().expect("it is our child");
+        until("the helper is gone", || server.pids.map(exists) == [false, false]).await;
+        let took = Clock.now() - died;
+        assert!(took < Duration::from_secs(2), "{took:?}");
+        // The guard is this process's child now, as other tests here have made it a subreaper; else it is init's.
+        let _ = waitpid(Pid::from_raw(server.guard), None);
+        until("the guard is gone", || !exists(server.guard)).await;
+        assert_eq!(cgroups_of(&server.home), Vec::<PathBuf>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_server_with_a_process_of_its_own_ends_what_a_killed_guard_leaves() {
+    for role in ["guard", "auto"] {
+        let mut server = start(role);
+        kill(server.guard, Signal::SIGKILL);
+        let said = server.said.next().expect("a line").expect("text");
+        assert_eq!(said, "its guard died, 0 guards, 0 alive");
+        assert_eq!(server.pids.map(exists), [false, false]);
+        assert!(server.process.wait().expect("it is our child").success());
+        assert_eq!(cgroups_of(&server.home), Vec::<PathBuf>::new());
+    }
+}
+
+#[tokio::test]
+async fn who_was_a_child_before_the_helpers_outlives_a_killed_guard_and_is_reaped() {
+    for role in ["guard", "auto"] {
+        let mut server = start_with(role, FAMILY, Alone::No);
+        kill(server.guard, Signal::SIGKILL);
+        let said = server.said.next().expect("a line").expect("text");
+        assert_eq!(said, "its guard died, 0 guards, 0 alive");
+        assert_eq!(server.pids.map(exists), [false, false]);
+        // It has failed where that one was gone, or stayed a zombie.
+        let end = server.process.wait().expect("it is our child");
+        assert!(end.success(), "{role}: {:?}", server.said.map_while(Result::ok).collect::<Vec<_>>());
+    }
+}
+
+/// Stopped before they are killed: whoever died last would clean up.
+fn kill_both(server: &mut Server) {
+    kill(server.process.id().cast_signed(), Signal::SIGSTOP);
+    kill(server.guard, Signal::SIGSTOP);
+    kill(server.guard, Signal::SIGKILL);
+    server.process.kill().expect("it runs");
+    server.process.wait().expect("it is our child");
+    // As above.
+    let _ = waitpid(Pid::from_raw(server.guard), None);
+}
+
+#[tokio::test]
+async fn what_a_former_server_of_the_home_left_is_ended_by_the_next_and_by_no_other() {
+    for role in ["guard", "auto"] {
+        let mut server = start(role);
+        kill_both(&mut server);
+        let other = House::new(containment(role));
+        assert_eq!(other.host.swept().await.ended, 0);
+        assert!(exists(server.pids[0]), "{role}: a server of another home has ended it");
+        let mark = HomeMark::of(&[server.home.as_bytes()]);
+        assert!(carriers(mark) > 0, "{role}: nobody carries the mark");
+        let next = House::at(&server.home, containment(role), GRACE, false);
+        let swept = next.host.swept().await;
+        assert_eq!(carriers(mark), 0, "{role}");
+        assert!(swept.ended > 0 && swept.left == 0, "{role}: {swept:?}");
+        for pid in server.pids {
+            // Who has lost its parent is this process's child or init's, and may wait to be reaped.
+            let _ = waitpid(Pid::from_raw(pid), None);
+            until("it is gone", || !exists(pid)).await;
+        }
+        other.finish().await;
+        next.finish().await;
+        assert_eq!(cgroups_of(&server.home), Vec::<PathBuf>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_guard_whose_server_died_is_ended_by_the_next_start() {
+    let mut server = start("guard");
+    kill(server.guard, Signal::SIGSTOP);
+    server.process.kill().expect("it runs");
+    server.process.wait().expect("it is our child");
+    assert!(exists(server.guard));
+    let next = House::at(&server.home, Containment::Guard, GRACE, false);
+    assert_eq!(next.host.swept().await.left, 0);
+    let _ = waitpid(Pid::from_raw(server.guard), None);
+    for pid in server.pids {
+        let _ = waitpid(Pid::from_raw(pid), None);
+        until("it is gone", || !exists(pid)).await;
+    }
+    next.finish().await;
+}
+
+/// Each link a program and a session of its own: it lives for milliseconds.
+const NEW_PROGRAMS: &str = r#"setsid sh "$0" &"#;
+/// Nothing but forks: a link lives for a fraction of a millisecond.
+const ONLY_FORKS: &str = "f() { test -e '{link}' && f & }\nf";
+
+/// Processes of which each lives until it has started the next one, a session each, and the way to know whether one of them
+/// lives: they hold a pipe, which no look at `/proc` can miss.
+struct Chain {
+    _folder: tempfile::TempDir,
+    held: File,
+    script: String,
+}
+
+impl Chain {
+    /// `link` starts the next one; `{link}` is a file without which the chain ends.
+    fn new(link_of: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (pipe, link) = (folder.path().join("pipe"), folder.path().join("link"));
+        nix::unistd::mkfifo(&pipe, Mode::S_IRWXU).expect("a pipe with a name");
+        let lines = format!("trap '' TERM HUP\n{}\n", link_of.replace("{link}", &link.to_string_lossy()));
+        std::fs::write(&link, lines).expect("a script");
+        let held = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&pipe);
+        let script = format!(
+            "exec 9>{}; setsid sh {} </dev/null >/dev/null 2>&1 & exec 9>&-; sleep 1000 & echo $!; echo $$; exec sleep 1000",
+            pipe.display(),
+            link.display()
+        );
+        Self { _folder: folder, held: held.expect("its reader"), script }
+    }
+
+    /// Whether a link of it lives.
+    fn lives(&mut self) -> bool {
+        // 0 bytes: nobody has it open for writing any more. Nobody ever writes, so otherwise there is nothing to read.
+        self.held.read(&mut [0]).is_err()
+    }
+}
+
+fn rounds() -> usize {
+    std::env::var(ROUNDS).ok().and_then(|text| text.parse().ok()).unwrap_or(4)
+}
+
+/// Reaps what was inherited by this process, which is a subreaper.
+fn reap(server: &Server) {
+    for pid in server.pids {
+        let _ = waitpid(Pid::from_raw(pid), None);
+    }
+}
+
+#[tokio::test]
+async fn a_chain_of_forks_that_outlived_server_and_guard_ends_with_the_next_start() {
+    let (mut escaped, mut took) = (0, Vec::new());
+    for kind in [NEW_PROGRAMS, ONLY_FORKS].into_iter().cycle().take(rounds()) {
+        let mut chain = Chain::new(kind);
+        let mut server = start_with("guard", &chain.script, Alone::Yes);
+        assert!(chain.lives());
+        kill_both(&mut server);
+        assert!(chain.lives(), "nobody was there to end it");
+        let next = House::at(&server.home, Containment::Guard, GRACE, false);
+        let swept = next.host.swept().await;
+        took.push(swept.took);
+        // What was killed may be on its way out.
+        escaped += usize::from(swept.left > 0 || gone(&mut chain).await.is_err());
+        reap(&server);
+        next.finish().await;
+    }
+    took.sort();
+    assert_eq!(escaped, 0, "escaped of {}; the longest took {:?}", took.len(), took.last());
+}
+
+#[tokio::test]
+async fn a_chain_of_forks_ends_when_its_guard_is_killed() {
+    let mut escaped = 0;
+    // Half of them know their own by the mark alone.
+    let alone = [Alone::Yes, Alone::Yes, Alone::No, Alone::No].into_iter().cycle();
+    for (kind, alone) in [NEW_PROGRAMS, ONLY_FORKS].into_iter().cycle().zip(alone).take(rounds()) {
+        let mut chain = Chain::new(kind);
+        let mut server = start_with("guard", &chain.script, alone);
+        assert!(chain.lives());
+        kill(server.guard, Signal::SIGKILL);
+        let said = server.said.next().expect("a line").expect("text");
+        assert_eq!(said, "its guard died, 0 guards, 0 alive");
+        escaped += usize::from(gone(&mut chain).await.is_err());
+        server.process.wait().expect("it is our child");
+    }
+    assert_eq!(escaped, 0, "escaped of {}", rounds());
+}
+
+/// Whether nothing of the chain lives after what a killed process takes to be gone. Ends one that goes on.
+async fn gone(chain: &mut Chain) -> Result<(), ()> {
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
+    for _ in 0..40 {
+        ticks.tick().await;
+        if !chain.lives() {
+            return Ok(());
+        }
+    }
+    // A chain that nobody catches ends when its script is not there any more.
+    std::fs::remove_file(chain._folder.path().join("link")).expect("it is there");
+    Err(())
+}
