@@ -19,7 +19,6 @@ pub mod models;
 pub mod outbox;
 pub mod policy;
 pub mod pressure;
-pub mod provider;
 pub mod reindex;
 pub mod reload;
 pub mod repair;

@@ -96,8 +96,6 @@ pub const DEFAULT_MODEL_PROVIDER: &str = "echo";
 pub const DEFAULT_APPROVAL_POLICY: AskForApproval = AskForApproval::OnRequest;
 /// What a thread may touch where nobody says it. Origin: Skein runs no commands and confines no helper.
 pub const DEFAULT_SANDBOX_MODE: SandboxMode = SandboxMode::DangerFullAccess;
-/// The model of a fresh installation.
-pub const DEFAULT_MODEL: &str = "echo";
 
 /// How long an idle thread that nobody watches stays loaded. Origin: a switch between threads must leave nothing.
 pub const UNLOAD_GRACE: Duration = Duration::ZERO;

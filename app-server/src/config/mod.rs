@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use problem::Problems;
 use skein_protocol::settings::{AskForApproval, SandboxMode};
+use skein_provider::spec::ProviderSpec;
 use skein_store::home::{STDIO, Variable, default_home};
 
 pub use client::{ClientSettings, Said};
@@ -47,7 +48,6 @@ pub use skein_helpers::HelperSpec;
 pub use thread::ThreadConfig;
 
 use crate::policy;
-use crate::provider::spec::ProviderSpec;
 
 /// The user's settings, a file in the home.
 pub const FILE: &str = "config.toml";
@@ -274,7 +274,7 @@ impl Config {
             listen: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), policy::DEFAULT_PORT)),
             guard: GuardProgram::ThisProgram,
             test_fences: false,
-            model: policy::DEFAULT_MODEL.to_owned(),
+            model: skein_provider::policy::DEFAULT_MODEL.to_owned(),
             model_provider: policy::DEFAULT_MODEL_PROVIDER.to_owned(),
             thread: ThreadConfig::default(),
             every_model: ModelConfig::default(),

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use skein_provider::abilities::Abilities;
+use skein_provider::spec::WireApi;
+
 use super::section::Section;
 use super::{Config, OFFLINE};
 use crate::policy;
-use crate::provider::abilities::Abilities;
-use crate::provider::spec::WireApi;
 
 /// The most tokens that a setting may name.
 const MOST_TOKENS: i64 = 1_000_000_000;
@@ -107,8 +108,8 @@ impl Config {
 /// What an answer may take where nobody says so: what the model writes, but no more of the window than a conversation leaves.
 fn usual_output(window: i64, most: Option<u32>) -> u32 {
     let part = u32::try_from(window / 10).unwrap_or(u32::MAX);
-    let usual = part.max(policy::ANTHROPIC_OUTPUT_TOKENS);
-    most.map_or(policy::ANTHROPIC_OUTPUT_TOKENS, |most| most.min(usual))
+    let usual = part.max(skein_provider::policy::ANTHROPIC_OUTPUT_TOKENS);
+    most.map_or(skein_provider::policy::ANTHROPIC_OUTPUT_TOKENS, |most| most.min(usual))
 }
 
 #[cfg(test)]
@@ -158,7 +159,7 @@ mod tests {
             window: policy::CONTEXT_WINDOW,
             compact_at: policy::CONTEXT_WINDOW / 10 * 9,
             wanted_output: None,
-            output: policy::ANTHROPIC_OUTPUT_TOKENS,
+            output: skein_provider::policy::ANTHROPIC_OUTPUT_TOKENS,
             images: None,
             parallel_calls: true,
             known: false,

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use skein_helpers::Secrets;
+use skein_provider::spec::{ProviderSpec, WIRE_APIS, WireApi};
+use skein_provider::{echo, scripted};
 
 use super::problem::{ConfigError, Place, Problems};
 use super::section::Section;
 use crate::policy;
-use crate::provider::spec::{ProviderSpec, WIRE_APIS, WireApi};
-use crate::provider::{echo, scripted};
 
 /// The longest silence that can be set, in milliseconds: a day.
 const LONGEST_SILENCE_MS: u64 = 86_400_000;

@@ -11,11 +11,11 @@ use skein_helpers::{
     ApprovalMode, HelperLimits, HelperSpec, MASK, OnUnresponsive, Secrets, Size, Transport, shown_args,
     shown_url,
 };
+use skein_provider::spec::{ProviderSpec, WIRE_APIS};
 
 use super::helpers::{APPROVAL_MODES, ISOLATIONS};
 use super::tree::{self, Table};
 use super::{Config, Containment, Durability, FILE, Heartbeat, Limits, OrphanPolicy, RunningOrphans, origin};
-use crate::provider::spec::{ProviderSpec, WIRE_APIS};
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use skein_base::clock::Clock;
+use skein_provider::http::played::STREAMS;
 
 mod change;
 mod targets;
@@ -60,12 +61,6 @@ const TORN: &str = include_str!("corpus/torn.jsonl");
 const TEXTS: &str = include_str!("corpus/texts.jsonl");
 const TOOLS: &str = include_str!("corpus/tools.jsonl");
 const OLDER: &str = include_str!("corpus/older.jsonl");
-const RESPONSES_THOUGHT: &str = include_str!("../provider/openai_responses/streams/thought.sse");
-const RESPONSES_CALLS: &str = include_str!("../provider/openai_responses/streams/calls.sse");
-const CHAT_THOUGHT: &str = include_str!("../provider/openai_chat/streams/thought.sse");
-const CHAT_CALLS: &str = include_str!("../provider/openai_chat/streams/calls.sse");
-const MESSAGES_THOUGHT: &str = include_str!("../provider/anthropic/streams/thought.sse");
-const MESSAGES_CALLS: &str = include_str!("../provider/anthropic/streams/calls.sse");
 
 #[test]
 fn a_line_that_can_be_read_is_written_the_same() {
@@ -88,9 +83,7 @@ fn what_an_import_makes_of_a_file_always_loads() {
 
 #[test]
 fn what_a_model_says_does_not_depend_on_the_pieces_it_comes_in() {
-    let corpus =
-        [RESPONSES_THOUGHT, RESPONSES_CALLS, CHAT_THOUGHT, CHAT_CALLS, MESSAGES_THOUGHT, MESSAGES_CALLS];
-    play("streams", &corpus, change::Signed::No, targets::streams);
+    play("streams", &STREAMS, change::Signed::No, targets::streams);
 }
 
 #[test]

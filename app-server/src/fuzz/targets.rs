@@ -7,6 +7,9 @@ use std::sync::Arc;
 use skein_base::clock::WallMs;
 use skein_base::tasks::Tasks;
 use skein_protocol::ids::{Epoch, EventSeq, ThreadId};
+use skein_provider::http::form::WireForm;
+use skein_provider::http::played::played;
+use skein_provider::{anthropic, openai_chat, openai_responses};
 use skein_store::history::History;
 use skein_store::home::{HomePaths, Term};
 use skein_store::rollout::blob::{BlobName, BlobRef, Lost, Texts};
@@ -21,9 +24,6 @@ use uuid::Uuid;
 
 use crate::export::markdown;
 use crate::import::{self, find, records::Importer};
-use crate::provider::http::form::WireForm;
-use crate::provider::http::tests::played;
-use crate::provider::{anthropic, openai_chat, openai_responses};
 
 /// What is read of a line is written so that the same is read again.
 pub fn lines(bytes: &[u8]) {

@@ -9,14 +9,14 @@ use skein_protocol::catalogue::{
 };
 use skein_protocol::error::WireError;
 use skein_protocol::server::{InputModality, Model, ModelListParams, ModelListResponse};
+use skein_provider::spec::ProviderSpec;
+use skein_provider::{ListedModel, echo, scripted};
 
 use super::paging;
 use super::thread::check_provider;
 use crate::config::{Config, LayerSource, OFFLINE};
 use crate::models;
 use crate::policy;
-use crate::provider::spec::ProviderSpec;
-use crate::provider::{ListedModel, echo, scripted};
 use crate::router::session::ClientSession;
 
 /// `model/list`: what is known of the models of one provider, the configured model first. Their list is fetched beside, for
@@ -29,7 +29,7 @@ pub fn list(session: &Arc<ClientSession>, params: ModelListParams) -> Result<Mod
     models::refresh(&services.context, provider);
     let mut listed = services.providers.models(provider);
     if provider == policy::DEFAULT_MODEL_PROVIDER {
-        listed.push(ListedModel { id: policy::DEFAULT_MODEL.to_owned(), display_name: None });
+        listed.push(ListedModel { id: skein_provider::policy::DEFAULT_MODEL.to_owned(), display_name: None });
     }
     let mut models: Vec<Model> = listed.into_iter().map(|listed| model(listed, provider, &config)).collect();
     if provider == config.model_provider {
@@ -48,7 +48,7 @@ pub fn list(session: &Arc<ClientSession>, params: ModelListParams) -> Result<Mod
 fn put_first(models: &mut Vec<Model>, provider: &str, config: &Config) {
     let name = config.model.as_str();
     let at = models.iter().position(|model| model.id == name);
-    if at.is_none() && name == policy::DEFAULT_MODEL {
+    if at.is_none() && name == skein_provider::policy::DEFAULT_MODEL {
         return;
     }
     let listed = || ListedModel { id: name.to_owned(), display_name: None };

@@ -1,7 +1,8 @@
 //! What goes to a model that cannot take all of a conversation. Pure.
 
+use skein_provider::{Content, Entry, Prompt};
+
 use super::Running;
-use crate::provider::{Content, Entry, Prompt};
 
 impl Running {
     /// The prompt without what the model does not take.
@@ -29,8 +30,9 @@ fn without_pictures(history: &mut [Entry], model: &str) {
 
 #[cfg(test)]
 mod tests {
+    use skein_provider::{Image, ToolResult};
+
     use super::*;
-    use crate::provider::{Image, ToolResult};
 
     #[test]
     fn a_model_without_eyes_reads_that_there_was_a_picture() {

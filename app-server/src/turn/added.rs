@@ -1,8 +1,9 @@
 //! What the user adds while a turn runs: it is put in before the model is asked again.
 
+use skein_provider::Entry;
+
 use super::conversation::{self, UnreadFile};
 use super::{Added, Running, Stop, input};
-use crate::provider::Entry;
 
 impl Running {
     /// Puts in all that the user has added.

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use skein_protocol::ids::ItemId;
 use skein_protocol::item::{ReasoningItem, ThreadItem, ThreadItemBody};
+use skein_provider::{
+    AssistantMessage, Entry, ModelEvent, Prompt, ProviderError, Reasoning, Thoughts, ToolCall, ToolResult,
+    Usage,
+};
 use skein_store::rollout::record::{Said, SaidCall};
 use tokio::sync::mpsc;
 
 use super::{Report, Running, Stop, told};
 use crate::policy;
-use crate::provider::{
-    AssistantMessage, Entry, ModelEvent, Prompt, ProviderError, Reasoning, Thoughts, ToolCall, ToolResult,
-    Usage,
-};
 
 /// What one answer of the model has said so far.
 #[derive(Debug, Default)]

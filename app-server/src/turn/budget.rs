@@ -1,8 +1,9 @@
 //! The budget of a request: how many bytes of pictures and of tool results a model is sent at most. The newest ones count
 //! first; a short note replaces each older one. Messages always stay. Pure.
 
+use skein_provider::{AssistantMessage, Content, Entry, Image, ToolResult};
+
 use crate::policy;
-use crate::provider::{AssistantMessage, Content, Entry, Image, ToolResult};
 
 /// What replaces a picture.
 const NO_PICTURE: &str =

@@ -3,12 +3,12 @@
 
 use skein_protocol::item::{ContextCompactionItem, ThreadItem, ThreadItemBody};
 use skein_protocol::turn::CodexErrorInfo;
+use skein_provider::{Content, Entry, ModelEvent, Prompt, ProviderError, Stopped, ToolChoice, ToolSpec};
 use skein_store::rollout::record::Kept;
 use tokio::sync::mpsc;
 
 use super::{Report, Running, Stop, conversation, result, size};
 use crate::policy;
-use crate::provider::{Content, Entry, ModelEvent, Prompt, ProviderError, Stopped, ToolChoice, ToolSpec};
 
 /// What the model is asked for.
 const TASK: &str = "Write a summary of this conversation for whoever goes on with it and will not see it: what the user \

@@ -9,12 +9,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use skein_base::clock::{Clock, WallMs};
 use skein_base::tasks::{Pool, Tasks};
+use skein_provider::{Content, Entry, Prompt};
 
 use super::surroundings::{Doc, Surroundings};
 use super::{Report, Running, Stop};
 use crate::config::DocsPolicy;
 use crate::policy;
-use crate::provider::{Content, Entry, Prompt};
 
 /// What a turn tells its model before the conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]

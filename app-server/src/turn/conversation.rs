@@ -12,13 +12,13 @@ use skein_protocol::ids::ItemId;
 use skein_protocol::item::{ThreadItem, ThreadItemBody};
 use skein_protocol::response_item::MessagePhase;
 use skein_protocol::turn::UserInput;
+use skein_provider::{AssistantMessage, Callee, Content, Entry, Reasoning, ToolCall, ToolResult};
 use skein_store::rollout::record::{
     Compacted, FileContent, FilesRead, ItemsInjected, Kept, ModelAnswer, RecordBody, Said, SaidCall, Usage,
 };
 
 use super::budget::{self, Weight};
 use super::input::{self, LocalFile};
-use crate::provider::{AssistantMessage, Callee, Content, Entry, Reasoning, ToolCall, ToolResult};
 
 mod items;
 

@@ -6,11 +6,11 @@ use std::path::Path;
 use skein_base::files;
 use skein_base::tasks::{Pool, Tasks};
 use skein_protocol::turn::{MediaSource, UserInput};
+use skein_provider::{Content, Entry, Image};
 use skein_store::rollout::record::FileContent;
 
 use super::picture;
 use crate::policy;
-use crate::provider::{Content, Entry, Image};
 
 /// A file that a message names.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,15 +13,15 @@ use skein_protocol::ids::{ItemId, ThreadId, TurnId};
 use skein_protocol::item::{AgentMessageItem, ReasoningItem, ThreadItem};
 use skein_protocol::response_item::MessagePhase;
 use skein_protocol::turn::{TurnError, TurnStatus, UserInput};
+use skein_provider::{
+    Entry, ModelSettings, Prompt, Provider, ProviderError, Thoughts, ToolChoice, ToolResult, Usage,
+};
 use skein_store::rollout::record::{FileRead, Kept, ModelAnswer, Said};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ModelTerms;
-use crate::provider::{
-    Entry, ModelSettings, Prompt, Provider, ProviderError, Thoughts, ToolChoice, ToolResult, Usage,
-};
 
 mod abilities;
 mod added;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use skein_helpers::HelperTool;
+use skein_provider::{Callee, ToolCall, ToolSpec, tool_name};
 
 use super::own_tools::{ClientTool, Own, OwnTools};
-use crate::provider::{Callee, ToolCall, ToolSpec, tool_name};
 
 /// The tools of a turn.
 #[derive(Debug, Default)]

@@ -5,13 +5,13 @@ use skein_protocol::approval::DynamicToolCallResponse;
 use skein_protocol::item::{
     DynamicToolCallItem, DynamicToolCallOutputContentItem, DynamicToolCallStatus, ThreadItem, ThreadItemBody,
 };
+use skein_provider::Content;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::asking::{About, Asking, ClientCall};
 use super::own_tools::{self, ASK_THE_USER, ClientTool};
 use super::{Report, Running, result, took};
-use crate::provider::Content;
 
 impl Running {
     /// The item of a call that the client carries out.

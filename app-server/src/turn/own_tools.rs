@@ -9,9 +9,9 @@ use skein_protocol::approval::{
     ToolRequestUserInputOption, ToolRequestUserInputQuestion, ToolRequestUserInputResponse,
 };
 use skein_protocol::settings::{DynamicToolNamespaceTool, DynamicToolSpec};
+use skein_provider::{ToolSpec, tool_name};
 
 use crate::policy;
-use crate::provider::{ToolSpec, tool_name};
 
 /// The name of the tool by which a model asks the user, as the peer's models know it.
 pub const ASK_THE_USER: &str = "request_user_input";

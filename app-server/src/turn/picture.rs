@@ -4,7 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::provider::Image;
+use skein_provider::Image;
 
 /// The kinds, for messages.
 pub const KINDS: &str = "PNG, JPEG, GIF or WebP";

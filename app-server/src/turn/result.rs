@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 use skein_protocol::item::{DynamicToolCallOutputContentItem, McpToolCallItem, McpToolCallStatus};
+use skein_provider::{AssistantMessage, Content, Entry, Image, ToolCall, ToolResult};
 
 use super::picture;
 use crate::policy;
-use crate::provider::{AssistantMessage, Content, Entry, Image, ToolCall, ToolResult};
 
 /// What a model reads of a helper's result: its blocks (MCP's `content`), and what it says in a form of its own
 /// (`structuredContent`) where the blocks do not say the same.

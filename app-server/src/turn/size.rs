@@ -1,7 +1,8 @@
 //! How much a conversation is for a model, estimated without asking one. Pure.
 
+use skein_provider::{AssistantMessage, Content, Entry};
+
 use crate::policy;
-use crate::provider::{AssistantMessage, Content, Entry};
 
 /// About how many tokens these entries are.
 pub fn tokens<'a>(entries: impl Iterator<Item = &'a Entry>) -> i64 {

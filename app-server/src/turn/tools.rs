@@ -10,6 +10,7 @@ use skein_protocol::ids::ItemId;
 use skein_protocol::item::{
     McpToolCallError, McpToolCallItem, McpToolCallResult, McpToolCallStatus, ThreadItem, ThreadItemBody,
 };
+use skein_provider::{Content, Entry, ToolCall, ToolResult};
 use skein_store::rollout::record::{ModelAnswer, Said};
 use tokio::sync::{mpsc, oneshot};
 
@@ -19,7 +20,6 @@ use super::helper_notes;
 use super::offer::{HelperTarget, LeftOut, Offer, Target, Whose};
 use super::{Report, Running, Stop, result, took};
 use crate::policy;
-use crate::provider::{Content, Entry, ToolCall, ToolResult};
 
 /// A call that has begun, at a helper, at the client or at the user.
 pub(super) struct Begun {

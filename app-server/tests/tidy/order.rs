@@ -32,7 +32,6 @@ const APP_SERVER: &[&str] = &[
     // What waits for one connection, and the reply that travels with a request.
     "outbox",
     "config memory",
-    "provider",
     "room telemetry",
     "policy",
 ];

@@ -7,9 +7,9 @@ use skein_protocol::response_item::{
     ResponseItem,
 };
 use skein_protocol::turn::{MediaSource, UserInput};
+use skein_provider::{AssistantMessage, Callee, Content, Entry, ToolCall, ToolResult, tool_name};
 
 use crate::policy;
-use crate::provider::{AssistantMessage, Callee, Content, Entry, ToolCall, ToolResult, tool_name};
 use crate::turn::input;
 use crate::turn::result;
 

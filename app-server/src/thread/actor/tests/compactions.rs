@@ -8,11 +8,11 @@ use skein_protocol::thread::{ThreadCompactStartResponse, ThreadForkParams};
 use skein_protocol::turn::{
     CodexErrorInfo, NonSteerableTurnKind, TurnStartParams, TurnStatus, TurnSteerResponse, UserInput,
 };
+use skein_provider::{ModelEvent, ProviderError, Usage};
 
 use super::conversations::{listening, text, told};
 use super::*;
 use crate::policy;
-use crate::provider::{ModelEvent, ProviderError, Usage};
 
 /// A context of so few tokens that an answer of `FULL` fills it.
 fn narrow() -> Bench {

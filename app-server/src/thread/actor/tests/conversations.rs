@@ -10,11 +10,11 @@ use skein_protocol::response_item::MessagePhase;
 use skein_protocol::settings::AskForApproval;
 use skein_protocol::thread::ThreadInjectItemsResponse;
 use skein_protocol::turn::{TurnStartParams, TurnStartResponse, TurnStatus, UserInput};
-
-use super::*;
-use crate::provider::{
+use skein_provider::{
     AssistantMessage, Callee, Content, Entry, ModelEvent, ProviderError, Reasoning, Thoughts, ToolCall,
 };
+
+use super::*;
 use crate::thread::command::Edit;
 
 pub fn listening() -> Bench {

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::provider::echo::Echo;
-use crate::provider::{Content, Entry, ModelEvent, Prompt, Provider, ProviderError, ToolChoice};
+use skein_provider::echo::Echo;
+use skein_provider::{Content, Entry, ModelEvent, Prompt, Provider, ProviderError, ToolChoice};
 
 /// The provider's name.
 pub const NAME: &str = "puppet";

@@ -6,10 +6,10 @@ use skein_protocol::notifications::{
     ItemAgentMessageDelta, ItemCompleted, ItemPlanDelta, ItemStarted, TurnCompleted,
 };
 use skein_protocol::turn::{TurnStartParams, TurnStartResponse, TurnStatus, UserInput};
+use skein_provider::{ModelEvent, ProviderError};
 
 use super::conversations::{listening, text, told};
 use super::*;
-use crate::provider::{ModelEvent, ProviderError};
 
 /// A turn in this mode, from then on.
 async fn turn_in(client: &mut Client, thread: skein_protocol::ids::ThreadId, mode: &str, words: &str) {

@@ -3,11 +3,11 @@
 use serde_json::json;
 use skein_protocol::notifications::TurnCompleted;
 use skein_protocol::turn::{TurnStartResponse, TurnStatus};
+use skein_provider::http::talk::steps;
+use skein_provider::{Callee, Entry, ModelEvent, Reasoning, ToolCall};
 
 use super::conversations::{listening, text};
 use super::*;
-use crate::provider::http::talk::steps;
-use crate::provider::{Callee, Entry, ModelEvent, Reasoning, ToolCall};
 
 /// Arguments that no serializer of ours would write.
 const ARGUMENTS: &str = r#"{ "b":1,"a":"x" }"#;

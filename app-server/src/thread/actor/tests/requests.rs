@@ -8,10 +8,10 @@ use skein_protocol::event::{TurnCompletedNotification, WarningNotification};
 use skein_protocol::notifications::{TurnCompleted, TurnStarted, Warning};
 use skein_protocol::thread::{ThreadCompactStartResponse, ThreadRevertResponse};
 use skein_protocol::turn::{CodexErrorInfo, TurnStartResponse, TurnStatus, UserInput};
+use skein_provider::{Callee, Content, Entry, ModelEvent, Prompt, ProviderError, ToolCall, ToolChoice};
 
 use super::conversations::{listening, text, told};
 use super::*;
-use crate::provider::{Callee, Content, Entry, ModelEvent, Prompt, ProviderError, ToolCall, ToolChoice};
 use crate::thread::command::{Edit, RevertTo};
 
 /// The beginning of a PNG.

@@ -3,10 +3,10 @@
 use skein_protocol::item::ThreadItemBody;
 use skein_protocol::notifications::{ItemCompleted, TurnCompleted};
 use skein_protocol::turn::{TurnStartResponse, TurnStatus};
+use skein_provider::{Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
 
 use super::conversations::{listening, text, told};
 use super::*;
-use crate::provider::{Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
 
 /// A turn whose model has said this, and hangs.
 async fn speaking(bench: &Bench, said: Vec<ModelEvent>) -> (Client, ThreadId, TurnId) {

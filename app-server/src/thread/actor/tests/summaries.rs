@@ -4,12 +4,12 @@ use serde_json::json;
 use skein_protocol::notifications::{TurnCompleted, Warning};
 use skein_protocol::thread::ThreadCompactStartResponse;
 use skein_protocol::turn::{CodexErrorInfo, TurnStatus};
+use skein_provider::{
+    Callee, Entry, ModelEvent, Prompt, ProviderError, Stopped, ToolCall, ToolChoice, Usage,
+};
 
 use super::conversations::{listening, text, told};
 use super::*;
-use crate::provider::{
-    Callee, Entry, ModelEvent, Prompt, ProviderError, Stopped, ToolCall, ToolChoice, Usage,
-};
 
 fn error(info: CodexErrorInfo) -> ProviderError {
     ProviderError { info: Some(info), ..ProviderError::new("it was refused") }

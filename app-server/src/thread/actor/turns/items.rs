@@ -12,12 +12,12 @@ use skein_protocol::notifications::{
     ItemReasoningSummaryPartAdded, ItemReasoningSummaryTextDelta, ItemReasoningTextDelta,
     ItemStarted as ItemStartedNotice,
 };
+use skein_provider::Thoughts;
 use skein_store::rollout::Keep;
 use skein_store::rollout::record::{ItemCompleted, ItemStarted, RecordBody};
 
 use super::Owner;
 use crate::policy;
-use crate::provider::Thoughts;
 use crate::thread::events;
 use crate::thread::outgoing::{Notice, Outgoing};
 

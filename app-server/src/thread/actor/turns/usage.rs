@@ -3,11 +3,11 @@
 use skein_protocol::event::{ThreadTokenUsage, ThreadTokenUsageUpdatedNotification, TokenUsageBreakdown};
 use skein_protocol::ids::TurnId;
 use skein_protocol::notifications::ThreadTokenUsageUpdated;
+use skein_provider as provider;
 use skein_store::rollout::Keep;
 use skein_store::rollout::record::Usage;
 
 use super::Owner;
-use crate::provider;
 
 impl Owner {
     pub(super) fn usage(&mut self, usage: provider::Usage) {

@@ -11,9 +11,9 @@ use skein_base::web::{self, Manner};
 use skein_protocol::turn::CodexErrorInfo;
 
 use super::form::WireForm;
+use crate::ProviderError;
 use crate::policy;
-use crate::provider::ProviderError;
-use crate::provider::spec::ProviderSpec;
+use crate::spec::ProviderSpec;
 
 /// Headers that are the transport's own.
 const OURS: [&str; 5] = ["accept", "content-type", "content-length", "host", "transfer-encoding"];

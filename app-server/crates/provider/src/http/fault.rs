@@ -10,8 +10,8 @@ use super::about::About;
 use super::form::{Stopped, Wrong};
 use super::retry::{self, Pace, Phase, Retries, Retry};
 use super::said::Said;
+use crate::ProviderError;
 use crate::policy;
-use crate::provider::ProviderError;
 
 /// Why a request got no answer, or not all of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

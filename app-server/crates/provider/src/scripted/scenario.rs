@@ -27,7 +27,7 @@ use serde_json::Value;
 use skein_base::units::parse_duration;
 use skein_protocol::turn::CodexErrorInfo;
 
-use crate::provider::{Callee, Entry, Prompt, ToolResult};
+use crate::{Callee, Entry, Prompt, ToolResult};
 
 /// What a scripted model says.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]

@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 
 use serde_json::{Value, json};
+use skein_base::masks::Secrets;
 use skein_base::tasks::Tasks;
-use skein_helpers::Secrets;
 use tokio::task::JoinHandle;
 
 use super::server::{Reply, Seen, Server};
 use super::*;
-use crate::provider::openai_chat;
+use crate::openai_chat;
 
 const KEY: &str = "sk-test-0123456789abcdef";
 

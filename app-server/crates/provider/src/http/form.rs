@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::said::Said;
 use crate::policy;
-use crate::provider::spec::ProviderSpec;
-use crate::provider::{ModelEvent, Prompt};
+use crate::spec::ProviderSpec;
+use crate::{ModelEvent, Prompt};
 
 /// An interface that models are asked by.
 pub trait WireForm: Send + Sync {

@@ -3,12 +3,12 @@ use skein_protocol::settings::ReasoningSummary;
 
 use super::Messages;
 use super::request::body;
-use crate::provider::http::about::About;
-use crate::provider::http::fault::Fault;
-use crate::provider::http::form::{Stopped, Wrong};
-use crate::provider::http::tests::{call, heard, heard_data, prompt, says_the_same_in_pieces, text};
-use crate::provider::spec::{ProviderSpec, WireApi};
-use crate::provider::{Content, Entry, Image, ModelEvent, Prompt, Reasoning, Thoughts, ToolResult, Usage};
+use crate::http::about::About;
+use crate::http::fault::Fault;
+use crate::http::form::{Stopped, Wrong};
+use crate::http::tests::{call, heard, heard_data, prompt, says_the_same_in_pieces, text};
+use crate::spec::{ProviderSpec, WireApi};
+use crate::{Content, Entry, Image, ModelEvent, Prompt, Reasoning, Thoughts, ToolResult, Usage};
 
 pub const THOUGHT: &str = include_str!("streams/thought.sse");
 pub const CALLS: &str = include_str!("streams/calls.sse");
@@ -236,8 +236,7 @@ fn results_of_calls_that_failed_are_texts_and_their_pictures_stand_behind() {
 fn a_model_that_may_not_call_is_shown_its_tools_all_the_same() {
     let may = prompt("claude-opus-5", signed());
     assert_eq!(body(&may, &spec()).get("tool_choice"), None);
-    let asked =
-        body(&crate::provider::Prompt { tool_choice: crate::provider::ToolChoice::None, ..may }, &spec());
+    let asked = body(&crate::Prompt { tool_choice: crate::ToolChoice::None, ..may }, &spec());
     let none = json!({ "type": "none" });
     assert_eq!((asked["tools"].as_array().map(Vec::len), &asked["tool_choice"]), (Some(1), &none));
 }

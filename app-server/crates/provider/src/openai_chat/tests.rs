@@ -2,12 +2,12 @@ use serde_json::{Value, json};
 
 use super::Chat;
 use super::request::body;
-use crate::provider::http::about::About;
-use crate::provider::http::fault::Fault;
-use crate::provider::http::form::{Stopped, Wrong};
-use crate::provider::http::tests::{call, heard, heard_data, prompt, says_the_same_in_pieces, text};
-use crate::provider::spec::{OPENAI, ProviderSpec, WireApi};
-use crate::provider::{Content, Entry, Image, ModelEvent, Reasoning, Thoughts, ToolResult, Usage};
+use crate::http::about::About;
+use crate::http::fault::Fault;
+use crate::http::form::{Stopped, Wrong};
+use crate::http::tests::{call, heard, heard_data, prompt, says_the_same_in_pieces, text};
+use crate::spec::{OPENAI, ProviderSpec, WireApi};
+use crate::{Content, Entry, Image, ModelEvent, Reasoning, Thoughts, ToolResult, Usage};
 
 pub const THOUGHT: &str = include_str!("streams/thought.sse");
 pub const CALLS: &str = include_str!("streams/calls.sse");
@@ -318,9 +318,9 @@ fn a_model_that_may_not_call_is_shown_its_tools_all_the_same() {
     let spec = ProviderSpec::new("x", "http://127.0.0.1:1/v1", WireApi::Chat);
     let may = prompt("m", json!({}));
     assert_eq!(body(&may, &spec).get("tool_choice"), None);
-    let may_not = crate::provider::Prompt { tool_choice: crate::provider::ToolChoice::None, ..may };
+    let may_not = crate::Prompt { tool_choice: crate::ToolChoice::None, ..may };
     let asked = body(&may_not, &spec);
     assert_eq!((asked["tools"].as_array().map(Vec::len), &asked["tool_choice"]), (Some(1), &json!("none")));
-    let without = crate::provider::Prompt { tools: [].into(), ..may_not };
+    let without = crate::Prompt { tools: [].into(), ..may_not };
     assert_eq!(body(&without, &spec).get("tool_choice"), None);
 }

@@ -56,7 +56,7 @@ async fn answer(scenario: &str, history: Vec<Entry>) -> (Vec<ModelEvent>, Result
         settings,
         history,
         tools: Arc::new([]),
-        tool_choice: crate::provider::ToolChoice::Auto,
+        tool_choice: crate::ToolChoice::Auto,
     };
     let ended = model.answer(prompt, events, CancellationToken::new()).await;
     let mut all = Vec::new();
@@ -129,7 +129,7 @@ async fn a_hang_ends_when_it_is_cancelled() {
         settings,
         history,
         tools: Arc::new([]),
-        tool_choice: crate::provider::ToolChoice::Auto,
+        tool_choice: crate::ToolChoice::Auto,
     };
     model.answer(prompt, events, cancel).await.unwrap();
 }

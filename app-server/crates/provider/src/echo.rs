@@ -256,7 +256,7 @@ mod tests {
             settings: ModelSettings::default(),
             history,
             tools: Arc::new([]),
-            tool_choice: crate::provider::ToolChoice::Auto,
+            tool_choice: crate::ToolChoice::Auto,
         }
     }
 

@@ -35,6 +35,8 @@ pub mod form;
 pub mod ids;
 mod link;
 mod list;
+#[cfg(any(test, feature = "testing"))]
+pub mod played;
 mod retry;
 pub mod said;
 pub mod talk;

@@ -5,11 +5,9 @@ use serde_json::{Map, Value, json};
 use skein_protocol::response_item::MessagePhase;
 use uuid::Uuid;
 
-use crate::provider::http::form::{
-    Flow, Stopped, StreamReader, Wrong, call_id, count, more, some_text, text,
-};
-use crate::provider::http::said::Said;
-use crate::provider::{AssistantMessage, Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
+use crate::http::form::{Flow, Stopped, StreamReader, Wrong, call_id, count, more, some_text, text};
+use crate::http::said::Said;
+use crate::{AssistantMessage, Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
 
 /// Members of a thought that go back to the model.
 const SEALED: [&str; 5] = ["type", "id", "summary", "content", "encrypted_content"];

@@ -4,12 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use crate::provider::http::ids::Ids;
-use crate::provider::http::talk::{
-    Came, Part, Step, arguments_text, in_turns, steps, with_more, with_pictures_behind,
-};
-use crate::provider::spec::ProviderSpec;
-use crate::provider::{Content, Prompt, ToolChoice, ToolSpec};
+use crate::http::ids::Ids;
+use crate::http::talk::{Came, Part, Step, arguments_text, in_turns, steps, with_more, with_pictures_behind};
+use crate::spec::ProviderSpec;
+use crate::{Content, Prompt, ToolChoice, ToolSpec};
 
 /// The body of a request.
 pub fn body(prompt: &Prompt, spec: &ProviderSpec) -> Value {

@@ -4,12 +4,10 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::thought::{self, DETAILS, THOUGHTS};
+use crate::http::form::{Flow, Stopped, StreamReader, Wrong, call_id, count, more, some_text, text};
+use crate::http::said::Said;
 use crate::policy;
-use crate::provider::http::form::{
-    Flow, Stopped, StreamReader, Wrong, call_id, count, more, some_text, text,
-};
-use crate::provider::http::said::Said;
-use crate::provider::{Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
+use crate::{Callee, ModelEvent, Reasoning, Thoughts, ToolCall, Usage};
 
 /// Members of a call that are not its server's own.
 const CALL: [&str; 4] = ["index", "id", "type", "function"];

@@ -6,8 +6,8 @@ use super::fault::Fault;
 use super::form::{Wrong, some_text};
 use super::link::Link;
 use super::refused;
+use crate::ListedModel;
 use crate::policy;
-use crate::provider::ListedModel;
 
 /// Asks for them.
 pub(super) async fn fetch(link: &Link) -> Result<Vec<ListedModel>, Fault> {

@@ -4,12 +4,12 @@ use skein_protocol::settings::ReasoningSummary;
 
 use super::Responses;
 use super::request::body;
-use crate::provider::http::about::About;
-use crate::provider::http::fault::Fault;
-use crate::provider::http::form::{Stopped, Wrong};
-use crate::provider::http::tests::{call, heard, heard_data, prompt, says_the_same_in_pieces, text};
-use crate::provider::spec::{OPENAI, ProviderSpec, WireApi};
-use crate::provider::{AssistantMessage, Entry, ModelEvent, Reasoning, Thoughts, Usage};
+use crate::http::about::About;
+use crate::http::fault::Fault;
+use crate::http::form::{Stopped, Wrong};
+use crate::http::tests::{call, heard, heard_data, prompt, says_the_same_in_pieces, text};
+use crate::spec::{OPENAI, ProviderSpec, WireApi};
+use crate::{AssistantMessage, Entry, ModelEvent, Reasoning, Thoughts, Usage};
 
 pub const THOUGHT: &str = include_str!("streams/thought.sse");
 pub const CALLS: &str = include_str!("streams/calls.sse");
@@ -244,10 +244,7 @@ fn a_stream_that_ends_early_or_is_none_is_known() {
 #[test]
 fn a_model_that_may_not_call_is_shown_its_tools_all_the_same() {
     let spec = ProviderSpec::new("x", "http://127.0.0.1/v1", WireApi::Responses);
-    let may_not = crate::provider::Prompt {
-        tool_choice: crate::provider::ToolChoice::None,
-        ..prompt("gpt-5", json!({}))
-    };
+    let may_not = crate::Prompt { tool_choice: crate::ToolChoice::None, ..prompt("gpt-5", json!({})) };
     let asked = body(&may_not, &spec);
     assert_eq!((asked["tools"].as_array().map(Vec::len), &asked["tool_choice"]), (Some(1), &json!("none")));
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use crate::provider::{AssistantMessage, Content, Entry, Reasoning, ToolCall, ToolResult};
+use crate::{AssistantMessage, Content, Entry, Reasoning, ToolCall, ToolResult};
 
 /// A step of a conversation.
 #[derive(Debug, Clone, PartialEq)]
@@ -232,7 +232,7 @@ fn object(call: &ToolCall) -> Option<Map<String, Value>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::Callee;
+    use crate::Callee;
 
     fn call(id: &str) -> Entry {
         let callee = Callee::Offered("tool".to_owned());

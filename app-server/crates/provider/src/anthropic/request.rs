@@ -3,13 +3,13 @@
 use serde_json::{Map, Value, json};
 use skein_protocol::settings::ReasoningSummary;
 
-use crate::policy;
-use crate::provider::http::ids::Ids;
-use crate::provider::http::talk::{
+use crate::http::ids::Ids;
+use crate::http::talk::{
     Came, NOTHING, Part, Step, arguments, in_turns, steps, with_more, with_pictures_behind,
 };
-use crate::provider::spec::ProviderSpec;
-use crate::provider::{Content, Image, Prompt, ToolChoice, ToolSpec};
+use crate::policy;
+use crate::spec::ProviderSpec;
+use crate::{Content, Image, Prompt, ToolChoice, ToolSpec};
 
 /// The least that a model can be told to think, in tokens.
 const LEAST_BUDGET: u32 = 1024;

@@ -15,6 +15,7 @@ pub mod http;
 pub mod known;
 pub mod openai_chat;
 pub mod openai_responses;
+pub mod policy;
 pub mod prompt;
 pub mod scripted;
 pub mod spec;

@@ -3,10 +3,10 @@
 use serde_json::{Map, Value, json};
 use skein_protocol::settings::ReasoningSummary;
 
-use crate::provider::http::ids::Ids;
-use crate::provider::http::talk::{Came, Part, Step, arguments_text, steps, with_more};
-use crate::provider::spec::ProviderSpec;
-use crate::provider::{AssistantMessage, Content, ModelSettings, Prompt, ToolChoice, ToolSpec};
+use crate::http::ids::Ids;
+use crate::http::talk::{Came, Part, Step, arguments_text, steps, with_more};
+use crate::spec::ProviderSpec;
+use crate::{AssistantMessage, Content, ModelSettings, Prompt, ToolChoice, ToolSpec};
 
 /// Models that do not think, by the beginning of their names: they refuse a question that asks for their thoughts.
 const UNTHINKING: [&str; 4] = ["gpt-3", "gpt-4", "chatgpt-", "davinci"];

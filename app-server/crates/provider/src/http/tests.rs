@@ -1,47 +1,18 @@
 //! What the tests of all interfaces share, and those of the transport.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use futures_util::FutureExt;
 use skein_protocol::ids::ThreadId;
-use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
 use super::*;
-use crate::provider::{
-    Callee, Content, Entry, Image, ModelSettings, Reasoning, ToolCall, ToolResult, ToolSpec,
-};
+use crate::{Callee, Content, Entry, Image, ModelSettings, Reasoning, ToolCall, ToolResult, ToolSpec};
 
 mod dialects;
 mod server;
 mod transport;
 
-static CLOCKED: OnceLock<Runtime> = OnceLock::new();
-
-/// What a stream says, in pieces that end where `cut` says.
-pub fn played(
-    form: &dyn WireForm,
-    bytes: &[u8],
-    cut: impl Fn(usize) -> bool,
-) -> (Vec<ModelEvent>, Result<(), Fault>) {
-    let mut pieces = vec![Vec::new()];
-    for (at, byte) in bytes.iter().enumerate() {
-        if cut(at) {
-            pieces.push(Vec::new());
-        }
-        pieces.last_mut().unwrap().push(*byte);
-    }
-    let pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).map(|piece| Ok(Bytes::from(piece)));
-    let (given, mut events) = mpsc::channel(1 << 16);
-    // For the clock that a stream is read by; nothing waits for it.
-    let runtime = CLOCKED.get_or_init(|| Builder::new_current_thread().enable_time().build().unwrap());
-    let _clocked = runtime.enter();
-    let result =
-        read(stream::iter(pieces.collect::<Vec<_>>()), form.reader(Uuid::nil()), &given).now_or_never();
-    drop(given);
-    let events = std::iter::from_fn(|| events.try_recv().ok()).collect();
-    (events, result.expect("nothing waits"))
-}
+use super::played::played;
 
 /// What a stream says.
 pub fn heard(form: &dyn WireForm, text: &str) -> (Vec<ModelEvent>, Result<(), Fault>) {
@@ -103,6 +74,6 @@ pub fn prompt(model: &str, thought: serde_json::Value) -> Prompt {
             description: "Looks.".to_owned(),
             parameters: serde_json::json!({ "type": "object", "properties": {} }),
         }]),
-        tool_choice: crate::provider::ToolChoice::Auto,
+        tool_choice: crate::ToolChoice::Auto,
     }
 }
