@@ -1,9 +1,7 @@
 //! What an owner answers: pictures of its thread.
 
-use skein_helpers::HelperSpec;
 use skein_protocol::extension::ThreadPicture;
 use skein_protocol::ids::{Epoch, EventSeq, TurnId};
-use skein_protocol::settings::LegacyAppPathString;
 use skein_protocol::thread::{SessionSource, Thread, ThreadStatus};
 use skein_protocol::turn::{Turn, TurnItemsView};
 use skein_store::rollout::record::{RecordBody, ThreadCreated};
@@ -31,7 +29,7 @@ impl Owner {
     fn answer_start(&mut self, start: Start) {
         let Start { ticket, reply, .. } = start;
         let mut response = pictures::response(&self.settings(), self.thread(), self.picture());
-        response.instruction_sources = self.instruction_sources();
+        response.instruction_sources = self.helpers.sources(&self.settings().cwd);
         let answer: LateAnswer = Box::new(move |_| Ok(reply.prepare(&response)));
         if let Some(journal) = &mut self.journal {
             let items = Vec::new();
@@ -39,13 +37,6 @@ impl Owner {
         }
         self.seat.publish.send_modify(|snapshot| snapshot.status = ThreadStatus::Idle);
         self.announce_started();
-    }
-
-    /// The files that the model reads of the thread's directory, as far as that was looked at.
-    pub(super) fn instruction_sources(&self) -> Vec<LegacyAppPathString> {
-        let cwd = self.settings().cwd;
-        let found = self.surroundings.as_ref().filter(|found| found.cwd == cwd);
-        found.map(|found| found.sources()).unwrap_or_default()
     }
 
     /// Input that was taken before: the same answer, and nothing begins.
@@ -76,39 +67,16 @@ impl Owner {
             cli_version: env!("CARGO_PKG_VERSION").to_owned(),
             forked_from: None,
             git_info: None,
-            settings: pictures::new_settings(params, &self.overrides, &self.services.config()),
+            settings: self.helpers.new_settings(params, &self.services.config()),
         };
         Some(created.into())
     }
 
-    /// The helpers of the configuration, changed by what the thread and its client say.
-    pub(super) fn helper_specs(&self) -> Vec<HelperSpec> {
-        let base = &self.services.config().helpers;
-        match self.overrides.over(base) {
-            Ok(helpers) => helpers.into_values().collect(),
-            Err(errors) => {
-                // The handler has refused such overrides before they could come here.
-                tracing::error!(thread = %self.id, %errors, "helpers of the thread's own settings are left out");
-                base.values().cloned().collect()
-            }
-        }
-    }
-
     /// The settings have changed: the thread's helpers change with them.
     pub(super) fn change_helpers(&mut self) {
-        let Some(helpers) = &self.helpers else { return };
-        match self.overrides.over(&self.config.helpers) {
-            // What is being ended takes nothing new.
-            Ok(specs) => {
-                let others = helpers.change(specs.values().cloned().collect());
-                // Another program by the same name is not what the user has allowed, or is asked about.
-                self.allowed_tools.retain(|(server, _), _| !others.contains(server));
-                self.judge_open_questions(&specs, &others);
-            }
-            // A client has changed a helper that is not there any more.
-            Err(errors) => {
-                tracing::warn!(thread = %self.id, %errors, "its own settings do not fit the new ones; its helpers stay");
-            }
+        // The user was asked about the program that the name stood for.
+        if let Some(changed) = self.helpers.change() {
+            self.judge_open_questions(&changed);
         }
     }
 

@@ -1,10 +1,9 @@
 //! What a turn asks of those outside: whether a tool of a helper may be called, what the user says to a model's questions,
 //! what a tool of the client answers. `questions.rs` puts it and takes the answers.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use skein_helpers::{ApprovalMode, HelperSpec, Transport};
+use skein_helpers::ApprovalMode;
 use skein_protocol::approval::{
     DynamicToolCallParams, DynamicToolCallResponse, McpServerElicitationRequestParams,
     ToolRequestUserInputParams, ToolRequestUserInputQuestion, ToolRequestUserInputResponse,
@@ -18,7 +17,8 @@ use skein_protocol::settings::ModeKind;
 use skein_protocol::table::Scope;
 use tokio::sync::oneshot;
 
-use super::consent::{Decision, Lasts, approval_form};
+use super::consent::{Decision, approval_form};
+use super::helper_side::{Changed, ToolOf};
 use super::questions::Wants;
 use super::{Child, Owner};
 use crate::config;
@@ -31,9 +31,6 @@ use crate::thread::questions::Refusal;
 use crate::turn::approval::{self, Hints, Judged, Refusal as Refused, Rules, Verdict};
 use crate::turn::asking::{About, Asking, ClientCall, Permission, WantedCall};
 use crate::turn::own_tools::{Asks, OwnTools};
-
-/// A tool of a helper: whose, and which.
-pub(super) type ToolOf = (String, String);
 
 /// For the model, where nobody can answer a question any more.
 const CHANGED: &str = "the settings have changed this helper while the user was asked; the call was not made";
@@ -72,17 +69,13 @@ impl Owner {
         let (policy, sandbox) = (pictures::approval_policy(&settings), pictures::sandbox_of(&settings));
         let tool = (wanted.server.clone(), wanted.tool.clone());
         let hints = Hints::of(wanted.described.tool.annotations.as_ref());
-        // The user has allowed the tool as it was.
-        if self.allowed_tools.get(&tool).is_some_and(|allowed| *allowed != hints) {
-            self.allowed_tools.remove(&tool);
-        }
-        let allowed = self.allowed_tools.contains_key(&tool);
+        let allowed = self.helpers.allows(&tool, hints);
         let judged = Judged { approval: wanted.described.approval, hints, allowed };
         match approval::judge(Rules { policy: &policy, sandbox: &sandbox }, judged) {
             Verdict::Go => drop(answer.send(Permission::Granted)),
             Verdict::Refuse(why) => drop(answer.send(Permission::Refused(why.for_model().to_owned()))),
             Verdict::Ask { lasting } => {
-                let lasts = self.lasts(&wanted.server, lasting);
+                let lasts = self.helpers.lasts(&wanted.server, lasting, &self.services.config());
                 let params = McpServerElicitationRequestParams {
                     server_name: wanted.server.clone(),
                     thread_id: self.id,
@@ -151,11 +144,11 @@ impl Owner {
             Decision::Once => Permission::Granted,
             Decision::Session | Decision::Always => {
                 if lasting {
-                    self.allowed_tools.insert(tool.clone(), hints);
+                    self.helpers.allow(tool.clone(), hints);
                     self.settle_calls_of(&tool, hints);
                 }
                 // Settings know no hints: they keep no consent to what the tool was before.
-                if lasting && decision == Decision::Always && self.hints_of(&tool) == Some(hints) {
+                if lasting && decision == Decision::Always && self.helpers.hints_of(&tool) == Some(hints) {
                     self.keep_approval(tool);
                 }
                 Permission::Granted
@@ -169,32 +162,9 @@ impl Owner {
         drop(answer.send(permission));
     }
 
-    /// For how long the answer to a question about this helper's tool may hold.
-    fn lasts(&self, server: &str, lasting: bool) -> Lasts {
-        let settings = self.services.config().helpers.get(server).map(|spec| spec.transport.clone());
-        match lasting {
-            false => Lasts::Not,
-            true if settings.is_some() && settings == self.transport_of(server) => Lasts::Always,
-            true => Lasts::Session,
-        }
-    }
-
-    /// What a tool says of itself now.
-    fn hints_of(&self, (server, tool): &ToolOf) -> Option<Hints> {
-        let statuses = self.helpers.as_ref()?.statuses();
-        let status = statuses.iter().find(|status| status.name == *server)?;
-        Some(Hints::of(status.tools.get(tool)?.annotations.as_ref()))
-    }
-
-    /// What a helper's name stands for in this thread.
-    fn transport_of(&self, server: &str) -> Option<Transport> {
-        let specs = self.overrides.over(&self.config.helpers).ok()?;
-        specs.get(server).map(|spec| spec.transport.clone())
-    }
-
     /// Has the settings keep what the user allows. Until they do it holds for the session.
     fn keep_approval(&mut self, tool: ToolOf) {
-        let Some(transport) = self.transport_of(&tool.0) else { return };
+        let Some(transport) = self.helpers.transport_of(&tool.0) else { return };
         let approved = Approved { server: tool.0.clone(), tool: tool.1.clone(), transport };
         let (services, (done, kept)) = (Arc::clone(&self.services), oneshot::channel());
         // Not a child: the thread may end before the disk has it.
@@ -218,7 +188,7 @@ impl Owner {
             Ok(()) => {
                 // What the user takes out of the settings is not to hold on here.
                 self.take_policy();
-                self.allowed_tools.remove(tool);
+                self.helpers.leave_to_settings(tool);
             }
             Err(why) => {
                 let (server, tool) = tool;
@@ -238,7 +208,7 @@ impl Owner {
     pub(super) fn own_tools(&self) -> OwnTools {
         let settings = self.settings();
         let plans = settings.mode() == Some(ModeKind::Plan);
-        let wanted = plans || self.overrides.asks.unwrap_or(self.services.config().asks);
+        let wanted = plans || self.helpers.lets_models_ask(&self.services.config());
         let asks = match self.persistence {
             Persistence::Durable if wanted => Asks::Yes,
             // What is ephemeral is a client's own work, such as a title: its user is not there.
@@ -249,13 +219,9 @@ impl Owner {
 }
 
 impl Deciding {
-    /// What changed settings say of the call, where they leave nothing to the user. `others` are the helpers that are another
-    /// program now, or gone: no answer to this question is about them.
-    pub(super) fn judge_again(
-        &self,
-        specs: &BTreeMap<String, HelperSpec>,
-        others: &[String],
-    ) -> Option<Permission> {
+    /// What changed settings say of the call, where they leave nothing to the user. No answer to this question is about
+    /// another program, or one that is gone.
+    pub(super) fn judge_again(&self, Changed { specs, others }: &Changed) -> Option<Permission> {
         let (server, tool) = &self.tool;
         let spec = specs.get(server).filter(|spec| !others.contains(server) && spec.offers(tool));
         match spec.map(|spec| spec.approval_of(tool)) {

@@ -103,7 +103,7 @@ impl Owner {
     ) -> ThreadResumeResponse {
         let now = self.picture();
         let mut response = pictures::resumed(&self.settings(), self.thread(), now);
-        response.instruction_sources = self.instruction_sources();
+        response.instruction_sources = self.helpers.sources(&self.settings().cwd);
         let told = self.journal.as_ref().map_or(now.seq, |journal| journal.history.told());
         response.skein = Some(catch_up::picture(continuation, now, told, open_questions));
         match (continuation, &self.journal) {

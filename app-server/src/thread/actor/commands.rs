@@ -52,9 +52,8 @@ impl Owner {
     /// The thread is made.
     fn begin(&mut self, start: Box<Start>) {
         self.unheard = false;
-        self.overrides = start.helpers.clone();
-        self.brought_tools = Some(start.ticket.connection);
-        self.surroundings.clone_from(&start.surroundings);
+        self.helpers.brought_by(start.ticket.connection, start.helpers.clone());
+        self.helpers.found(start.surroundings.clone());
         let waiter = self.new_waiter(Waiter::Start(start));
         self.step(Event::Resume(waiter));
     }
@@ -86,8 +85,7 @@ impl Owner {
             Command::SetName(set_name) => self.set_name(set_name),
             Command::Edit(edit) => self.edit(edit),
             Command::Fork(fork) => {
-                self.overrides = fork.helpers.clone();
-                self.brought_tools = Some(fork.ticket.connection);
+                self.helpers.brought_by(fork.ticket.connection, fork.helpers.clone());
                 let waiter = self.new_waiter(Waiter::Fork(fork));
                 self.step(Event::Resume(waiter));
             }
@@ -117,7 +115,7 @@ impl Owner {
             Phase::Unloading | Phase::Gone => drop(give),
             Phase::Idle | Phase::Running => {
                 self.start_helpers();
-                if let Some(set) = &self.helpers {
+                if let Some(set) = self.helpers.started() {
                     // Who has left meanwhile does not want them any more.
                     give.send(Arc::clone(set)).ok();
                 }
@@ -184,7 +182,7 @@ impl Owner {
     /// A thread in use keeps its settings, whatever a resume names.
     fn is_unused(&self) -> bool {
         match self.machine.phase() {
-            Phase::Idle => self.helpers.is_none() && self.counts().subscribers == 0,
+            Phase::Idle => self.helpers.started().is_none() && self.counts().subscribers == 0,
             // The load takes the settings of the resume that it is for.
             Phase::Loading | Phase::Unloading => false,
             Phase::Running | Phase::Gone => false,

@@ -42,7 +42,7 @@ impl Owner {
             Effect::DeferInput => self.defer_input(),
             Effect::StopTurn => self.stop_turn(),
             Effect::EndHelpers => self.end_helpers(),
-            Effect::KillHelpers => self.kill_helpers(),
+            Effect::KillHelpers => self.helpers.kill(),
             Effect::CloseRollout => self.close_rollout(),
             Effect::AbandonRollout => self.abandon_rollout(),
             Effect::LeaveAsker(who) => self.leave_asker(who),
@@ -68,25 +68,19 @@ impl Owner {
 
     /// Starts the helpers that the configuration and the thread name. Nobody waits for them.
     pub(super) fn start_helpers(&mut self) {
-        if self.helpers.is_some() || self.journal.is_none() {
+        if self.helpers.started().is_some() || self.journal.is_none() {
             return;
         }
-        let specs = self.helper_specs();
-        let cwd = self.settings().cwd.clone().into();
-        let events = self.helper_events.0.clone();
-        let set = self.services.helpers.of_thread(self.id, specs, cwd, events);
-        let set = Arc::new(set.asking(self.helper_questions.0.clone()));
-        self.helpers = Some(Arc::clone(&set));
+        let cwd = self.settings().cwd.into();
+        let set = self.helpers.start(&self.services, cwd);
         self.seat.publish.send_modify(|snapshot| snapshot.helpers = Some(set));
     }
 
     fn end_helpers(&mut self) {
         self.unload_began = Some(self.services.clock.now());
-        // What a turn has asked ends with it, and what the user has allowed with the load.
+        // Questions of a turn end with the turn.
         self.drop_questions_of(None);
-        self.allowed_tools.clear();
-        self.warned.clear();
-        match self.helpers.clone() {
+        match self.helpers.end() {
             Some(set) => {
                 self.children.spawn(format!("end-helpers/{}", self.id), async move {
                     Child::HelpersEnded(set.stop().await)
@@ -96,18 +90,11 @@ impl Owner {
         }
     }
 
-    fn kill_helpers(&mut self) {
-        tracing::error!(thread = %self.id, "helpers outlive every stage of their end; killing again");
-        if let Some(set) = &self.helpers {
-            set.kill();
-        }
-    }
-
     pub(super) fn helpers_ended(&mut self, reports: &[ExitReport]) {
         for report in reports {
             tracing::debug!(thread = %self.id, ?report, "helper ended");
         }
-        self.helpers = None;
+        self.helpers.ended();
         self.seat.publish.send_modify(|snapshot| snapshot.helpers = None);
         self.step(Event::HelpersEnded);
     }

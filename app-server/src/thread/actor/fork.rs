@@ -64,7 +64,7 @@ impl Owner {
         let Fork { params, ticket, reply, .. } = fork;
         let mut response: ThreadForkResponse =
             pictures::response(&self.settings(), self.thread(), self.picture()).into();
-        response.instruction_sources = self.instruction_sources();
+        response.instruction_sources = self.helpers.sources(&self.settings().cwd);
         let most = self.most_shown();
         if let Some(journal) = &self.journal
             && !params.exclude_turns

@@ -79,13 +79,13 @@ impl Owner {
         match result {
             Ok(loaded) => {
                 let LoadedThread { history, head, epoch, cut, surroundings } = loaded;
-                self.surroundings = surroundings;
+                self.helpers.found(surroundings);
                 let closing = history.closing_records(self.services.clock.wall());
                 let cut_off = history.open_turn().map(|turn| turn.id.clone());
                 self.seat.publish.send_modify(|snapshot| snapshot.cut_off = cut_off);
                 self.note_mended(cut || !closing.is_empty());
                 self.take_helpers_of_the_load();
-                self.recall_overrides(&history);
+                self.helpers.recall(|| recall(history.settings()));
                 let materialised = match self.persistence {
                     Persistence::Durable => Materialised::Yes,
                     // A fork that is only in memory.
@@ -134,19 +134,6 @@ impl Owner {
         match self.machine.phase() {
             Phase::Idle | Phase::Running if stayed => self.tell_status(),
             Phase::Idle | Phase::Running | Phase::Loading | Phase::Unloading | Phase::Gone => {}
-        }
-    }
-
-    /// The thread's own helpers, as its first client named them, unless who resumes names others.
-    fn recall_overrides(&mut self, history: &History) {
-        if self.overrides != Overrides::default() {
-            return;
-        }
-        match recall(history.settings()) {
-            Ok(overrides) => self.overrides = overrides.unwrap_or_default(),
-            Err(errors) => {
-                tracing::warn!(thread = %self.id, %errors, "the thread's own settings are left out")
-            }
         }
     }
 

@@ -1,13 +1,13 @@
 //! The owner of one thread: one task, the machine's only driver. It never awaits anything that can stall: the load,
 //! the turn, the writer, the end of the helpers are child tasks that report back as events.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use skein_base::tasks::Group;
-use skein_helpers::{ExitReport, HelperEvent, HelperQuestion, HelperSet};
-use skein_protocol::ids::{ConnectionId, ThreadId, TurnId};
+use skein_helpers::{ExitReport, HelperEvent, HelperQuestion};
+use skein_protocol::ids::{ThreadId, TurnId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -21,13 +21,11 @@ use super::outgoing::Outgoing;
 use super::registry::Seat;
 use super::subscribers::Role;
 use super::writer::Written;
-use crate::config::{Config, Overrides, RunningOrphans};
+use crate::config::{Config, RunningOrphans};
 use crate::policy;
 use crate::thread::Context;
 use crate::turn::Report;
-use crate::turn::approval::Hints;
 use crate::turn::conversation_cache::Slot;
-use crate::turn::surroundings::Surroundings;
 
 mod answers;
 mod asking;
@@ -38,6 +36,7 @@ mod edits;
 mod effects;
 mod elsewhere;
 mod fork;
+mod helper_side;
 mod load;
 mod marks;
 mod questions;
@@ -49,8 +48,8 @@ mod wreck;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use asking::ToolOf;
 use edits::Sought;
+use helper_side::{HelperSide, ToolOf};
 use load::LoadedThread;
 use questions::Question;
 use repair::Repairing;
@@ -128,23 +127,11 @@ struct Owner {
     unheard: bool,
     /// Why the load failed.
     load_error: Option<super::error::ThreadError>,
-    /// What the client wants different for this thread's helpers.
-    overrides: Overrides,
-    helpers: Option<Arc<HelperSet>>,
-    /// What was found in the thread's directory.
-    surroundings: Option<Arc<Surroundings>>,
+    helpers: HelperSide,
     /// Its conversation, as the model of the last turn has read it.
     conversation: Arc<Slot>,
-    /// The settings that were looked at last.
-    config: Arc<Config>,
     turn: Option<RunningTurn>,
     questions: Vec<Question>,
-    /// The connection that has started or forked the thread, with the tools of its client.
-    brought_tools: Option<ConnectionId>,
-    /// What the user lets models call without being asked again, while the thread is loaded, and what each tool said of itself.
-    allowed_tools: HashMap<ToolOf, Hints>,
-    /// What clients were warned of since the load.
-    warned: HashSet<String>,
     /// Since when nobody is there for a question outside of a turn.
     unanswerable_since: Option<Instant>,
     /// The last turn failed.
@@ -157,8 +144,6 @@ struct Owner {
     children: Group<Child>,
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     written: (mpsc::Sender<Written>, mpsc::Receiver<Written>),
-    helper_events: (mpsc::Sender<HelperEvent>, mpsc::Receiver<HelperEvent>),
-    helper_questions: (mpsc::Sender<HelperQuestion>, mpsc::Receiver<HelperQuestion>),
 }
 
 /// Starts the owner of a claimed thread, with the command that claimed it.
@@ -188,9 +173,10 @@ impl Owner {
     fn new(services: Arc<Context>, seat: Seat, persistence: Persistence) -> Self {
         let config = services.config();
         let policy = machine_policy(&config);
+        let id = seat.handle.id();
         Self {
-            id: seat.handle.id(),
-            conversation: services.conversations.slot(seat.handle.id()),
+            id,
+            conversation: services.conversations.slot(id),
             persistence,
             machine: Machine::new(policy, persistence),
             policy,
@@ -207,15 +193,9 @@ impl Owner {
             repair: None,
             unheard: false,
             load_error: None,
-            overrides: Overrides::default(),
-            helpers: None,
-            surroundings: None,
-            config,
+            helpers: HelperSide::new(id, config),
             turn: None,
             questions: Vec::new(),
-            brought_tools: None,
-            allowed_tools: HashMap::new(),
-            warned: HashSet::new(),
             unanswerable_since: None,
             faulted: false,
             unload_began: None,
@@ -223,8 +203,6 @@ impl Owner {
             parked: Vec::new(),
             reports: mpsc::channel(policy::TURN_REPORTS),
             written: mpsc::channel(policy::WRITER_BATCHES),
-            helper_events: mpsc::channel(skein_helpers::policy::HELPER_EVENTS),
-            helper_questions: mpsc::channel(policy::HELPER_QUESTIONS_WAITING),
         }
     }
 
@@ -255,19 +233,21 @@ impl Owner {
     async fn next(&mut self) -> Wakeup {
         let deadline = self.machine.deadline();
         let has_room = self.journal.as_ref().is_none_or(Journal::has_room);
+        let unanswerable_at = self.unanswerable_at();
+        let (helper_events, helper_questions) = self.helpers.inbox();
         tokio::select! {
             biased;
             () = until(deadline) => Wakeup::Deadline,
             () = until(self.checkpoint_at) => Wakeup::Checkpoint,
-            () = until(self.unanswerable_at()) => Wakeup::Unanswered,
+            () = until(unanswerable_at) => Wakeup::Unanswered,
             () = self.seat.handle.woken() => Wakeup::Woken,
             child = self.children.next() => Wakeup::Child(child),
             Some(written) = self.written.1.recv() => Wakeup::Written(written),
-            Some(event) = self.helper_events.1.recv() => Wakeup::Helper(event),
+            Some(event) = helper_events.recv() => Wakeup::Helper(event),
             Some(command) = self.seat.mailbox.recv() => Wakeup::Command(command),
             Some(report) = self.reports.1.recv(), if has_room => Wakeup::Report(report),
             // Behind the report of the call that it is about.
-            Some(question) = self.helper_questions.1.recv(), if has_room => Wakeup::Asked(question),
+            Some(question) = helper_questions.recv(), if has_room => Wakeup::Asked(question),
         }
     }
 
@@ -325,11 +305,10 @@ impl Owner {
     /// The configuration may have changed since the last look.
     fn take_policy(&mut self) {
         let config = self.services.config();
-        if Arc::ptr_eq(&self.config, &config) {
+        if !self.helpers.look_at(&config) {
             return;
         }
         let policy = machine_policy(&config);
-        self.config = config;
         self.change_helpers();
         if self.policy != policy {
             self.policy = policy;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use serde_json::value::RawValue;
-use skein_helpers::{HelperQuestion, HelperSpec};
+use skein_helpers::HelperQuestion;
 use skein_protocol::approval::{
     DynamicToolCallResponse, McpServerElicitationAction, McpServerElicitationRequestParams,
     McpServerElicitationRequestResponse, ToolRequestUserInputParams, ToolRequestUserInputQuestion,
@@ -21,8 +21,9 @@ use skein_protocol::thread::ThreadActiveFlag;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::asking::{Deciding, ToolOf};
+use super::asking::Deciding;
 use super::consent::{Decision, decision, without_ours};
+use super::helper_side::{Changed, ToolOf};
 use super::{Child, Owner};
 use crate::outbox::{Frame, Outbox};
 use crate::thread::event::Event;
@@ -199,7 +200,7 @@ impl Owner {
     /// Those who can be asked: first the connection that has brought the thread's tools, then who has joined last.
     fn candidates(&self) -> Vec<Outbox> {
         let mut candidates = self.services.subscribers.askable(self.id);
-        candidates.sort_by_key(|outbox| Some(outbox.connection()) != self.brought_tools);
+        self.helpers.sort(&mut candidates);
         candidates
     }
 
@@ -313,12 +314,12 @@ impl Owner {
     }
 
     /// The settings have changed: what they decide about calls that the user is asked about needs no answer any more.
-    pub(super) fn judge_open_questions(&mut self, specs: &BTreeMap<String, HelperSpec>, others: &[String]) {
+    pub(super) fn judge_open_questions(&mut self, changed: &Changed) {
         let judged: Vec<(i64, Permission)> = self
             .questions
             .iter()
             .filter_map(|question| match &question.wants {
-                Wants::Permission(deciding) => Some((question.number, deciding.judge_again(specs, others)?)),
+                Wants::Permission(deciding) => Some((question.number, deciding.judge_again(changed)?)),
                 Wants::Words(_) | Wants::Answers(_) | Wants::ToolOutput(_) | Wants::Decision(_) => None,
             })
             .collect();

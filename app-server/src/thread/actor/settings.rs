@@ -137,7 +137,7 @@ impl Owner {
             Some(settings) => settings.clone(),
             None => {
                 let config = self.services.config();
-                pictures::new_settings(&ThreadStartParams::default(), &self.overrides, &config)
+                self.helpers.new_settings(&ThreadStartParams::default(), &config)
             }
         }
     }
@@ -162,27 +162,19 @@ impl Owner {
 
     /// Settings and helpers that come with a resume hold from then on.
     pub(super) fn change_for_resume(&mut self, params: &ThreadResumeParams, helpers: &Overrides) {
-        if *helpers != Overrides::default() {
-            if helpers.context != self.overrides.context {
-                self.surroundings = None;
-            }
-            self.overrides = helpers.clone();
-        }
+        self.helpers.change_for(helpers);
         self.change_settings(Keep::Process, params.into());
     }
 
     /// What requests have named in their `config` for the load that begins; nothing where the thread's own holds.
     pub(super) fn named_for_the_load(&self) -> Overrides {
-        let named = self.resume_of_the_load().map(|resume| &resume.helpers);
-        named.filter(|named| **named != Overrides::default()).unwrap_or(&self.overrides).clone()
+        self.helpers.named_by(self.resume_of_the_load().map(|resume| &resume.helpers))
     }
 
     /// The helpers that the load is for, before the thread's own are recalled: those of the resume that has brought it about.
     pub(super) fn take_helpers_of_the_load(&mut self) {
         let helpers = self.resume_of_the_load().map(|resume| resume.helpers.clone());
-        if let Some(helpers) = helpers.filter(|helpers| *helpers != Overrides::default()) {
-            self.overrides = helpers;
-        }
+        self.helpers.take(helpers.as_ref());
     }
 
     /// The settings of the fork or the resume that the load is for: before its helpers start, since they may name a directory.

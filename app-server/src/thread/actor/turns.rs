@@ -190,7 +190,7 @@ impl Owner {
             Report::Usage(usage) => self.usage(usage),
             Report::Question { item, text, answer } => self.ask(item, text, answer),
             Report::Ask(asking) => self.ask_outside(*asking),
-            Report::Surroundings(found) => self.surroundings = Some(found),
+            Report::Surroundings(found) => self.helpers.found(Some(found)),
             Report::WantsHelpers(give) => self.give_helpers(give),
             Report::Ended(outcome) => self.end_turn(outcome),
         }
@@ -295,7 +295,7 @@ impl Owner {
     }
 
     fn warn_once(&mut self, message: String) {
-        if self.warned.insert(message.clone()) {
+        if self.helpers.is_news(&message) {
             self.warn(message);
         }
     }

@@ -2,9 +2,6 @@
 //! may both be wrong now. Nothing is recorded any more; the next load closes an open turn as after a crash. Until the
 //! zero the registry keeps the owner, so that nobody loads the thread beside what is left of it.
 
-use std::sync::Arc;
-
-use skein_helpers::HelperSet;
 use tokio::sync::mpsc;
 
 use super::{Owner, Waiter};
@@ -21,8 +18,7 @@ impl Owner {
         self.unload_began.get_or_insert(self.services.clock.now());
         self.publish_wreck(Phase::Unloading);
         self.refuse_callers();
-        let helpers = self.helpers.take();
-        tokio::join!(end_all(helpers), self.children.end());
+        tokio::join!(self.helpers.end_all(), self.children.end());
         self.turn = None;
         self.end_writer().await;
         self.services.store.release(self.id);
@@ -110,13 +106,5 @@ impl Owner {
                 (Outgoing::Notify(_), Saved::No) | (Outgoing::Ask(_), _) => {}
             }
         }
-    }
-}
-
-/// A living process is never given up.
-async fn end_all(helpers: Option<Arc<HelperSet>>) {
-    let Some(set) = helpers else { return };
-    while tokio::time::timeout(policy::UNLOAD_LIMIT, set.stop()).await.is_err() {
-        set.kill();
     }
 }

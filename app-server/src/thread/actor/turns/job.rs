@@ -29,8 +29,8 @@ impl Owner {
     /// Starts the turn's task. `last` is the last record of its input.
     pub(super) fn run_turn(&mut self, id: TurnId, task: Task, model: ModelSettings, last: Option<EventSeq>) {
         let settings = self.settings();
-        let needs_helpers = self.persistence == Persistence::Durable
-            && self.helper_specs().iter().any(|spec| spec.enabled && spec.required);
+        let needs_helpers =
+            self.persistence == Persistence::Durable && self.helpers.are_required(&self.services.config());
         let own_tools = self.own_tools();
         let cancel = CancellationToken::new();
         let (steers, added) = mpsc::channel(policy::TURN_STEERS);
@@ -88,14 +88,7 @@ impl Owner {
         // A client's own words for the mode stand among the instructions.
         let has_words = settings.mode_instructions().is_some_and(|words| !words.trim().is_empty());
         let plan_mode = (plans(settings) && !has_words).then_some(PLAN_MODE);
-        Context {
-            cwd: settings.cwd.clone(),
-            environment: self.overrides.context.over(&config.context).environment,
-            docs: config.docs(&self.overrides.context),
-            known: self.surroundings.clone(),
-            // The place for what helpers say of themselves (`instructions`), and for those that cannot be had.
-            notes: plan_mode.map(str::to_owned).into_iter().collect(),
-        }
+        self.helpers.turn_context(&config, settings.cwd.clone(), plan_mode)
     }
 
     /// What holds for the thread's model.

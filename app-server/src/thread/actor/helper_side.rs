@@ -1,0 +1,382 @@
+//! A thread's side of its helpers (MCP server processes): the settings that its clients name for them, the running set,
+//! the tools that the user allows, and the directory that models are told of.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use skein_helpers::{HelperEvent, HelperQuestion, HelperSet, HelperSpec, Transport};
+use skein_protocol::ids::{ConnectionId, ThreadId};
+use skein_protocol::settings::LegacyAppPathString;
+use skein_protocol::thread::ThreadStartParams;
+use skein_store::rollout::record::ThreadSettings;
+use tokio::sync::mpsc;
+
+use super::consent::Lasts;
+use crate::config::{Config, ConfigErrors, Overrides};
+use crate::outbox::Outbox;
+use crate::policy;
+use crate::thread::{Context, pictures};
+use crate::turn;
+use crate::turn::approval::Hints;
+use crate::turn::surroundings::Surroundings;
+
+/// A tool of a helper: the helper's name and the tool's.
+pub(super) type ToolOf = (String, String);
+
+/// The helpers of a changed configuration, and the names that stand for another program now, or for none.
+pub(super) struct Changed {
+    pub(super) specs: BTreeMap<String, HelperSpec>,
+    pub(super) others: Vec<String>,
+}
+
+pub(super) struct HelperSide {
+    thread: ThreadId,
+    /// The configuration that was looked at last.
+    config: Arc<Config>,
+    /// The client's own settings for this thread.
+    overrides: Overrides,
+    /// The running helpers.
+    set: Option<Arc<HelperSet>>,
+    /// The files that were found in the thread's directory.
+    surroundings: Option<Arc<Surroundings>>,
+    /// The connection that has started or forked the thread, with the tools of its client.
+    brought_tools: Option<ConnectionId>,
+    /// Tools that models may call without a question until the unload, and how each described itself.
+    allowed_tools: HashMap<ToolOf, Hints>,
+    /// Warnings that clients have received since the load.
+    warned: HashSet<String>,
+    events: (mpsc::Sender<HelperEvent>, mpsc::Receiver<HelperEvent>),
+    questions: (mpsc::Sender<HelperQuestion>, mpsc::Receiver<HelperQuestion>),
+}
+
+impl HelperSide {
+    pub(super) fn new(thread: ThreadId, config: Arc<Config>) -> Self {
+        Self {
+            thread,
+            config,
+            overrides: Overrides::default(),
+            set: None,
+            surroundings: None,
+            brought_tools: None,
+            allowed_tools: HashMap::new(),
+            warned: HashSet::new(),
+            events: mpsc::channel(skein_helpers::policy::HELPER_EVENTS),
+            questions: mpsc::channel(policy::HELPER_QUESTIONS_WAITING),
+        }
+    }
+
+    /// Events of helpers, and their questions.
+    pub(super) fn inbox(
+        &mut self,
+    ) -> (&mut mpsc::Receiver<HelperEvent>, &mut mpsc::Receiver<HelperQuestion>) {
+        (&mut self.events.1, &mut self.questions.1)
+    }
+
+    /// A client has started or forked the thread with these settings.
+    pub(super) fn brought_by(&mut self, client: ConnectionId, overrides: Overrides) {
+        (self.brought_tools, self.overrides) = (Some(client), overrides);
+    }
+
+    /// Sorts the connection that has brought the thread's tools to the front.
+    pub(super) fn sort(&self, candidates: &mut [Outbox]) {
+        candidates.sort_by_key(|outbox| Some(outbox.connection()) != self.brought_tools);
+    }
+
+    /// The settings that hold for a load: those of its resume, where it names any, else the thread's own.
+    pub(super) fn named_by(&self, resume: Option<&Overrides>) -> Overrides {
+        resume.filter(|named| **named != Overrides::default()).unwrap_or(&self.overrides).clone()
+    }
+
+    /// A resume changes an unused thread. Another search for files makes those that were found stale.
+    pub(super) fn change_for(&mut self, resume: &Overrides) {
+        let named = self.named_by(Some(resume));
+        if named.context != self.overrides.context {
+            self.surroundings = None;
+        }
+        self.overrides = named;
+    }
+
+    /// The settings of the resume that a load is for. They come before those in the history.
+    pub(super) fn take(&mut self, resume: Option<&Overrides>) {
+        self.overrides = self.named_by(resume);
+    }
+
+    /// The settings of the thread's first client, as the history has them, unless a resume has named others.
+    pub(super) fn recall(&mut self, recorded: impl FnOnce() -> Result<Option<Overrides>, ConfigErrors>) {
+        if self.overrides != Overrides::default() {
+            return;
+        }
+        match recorded() {
+            Ok(overrides) => self.overrides = overrides.unwrap_or_default(),
+            Err(errors) => {
+                tracing::warn!(thread = %self.thread, %errors, "the thread's own settings are left out");
+            }
+        }
+    }
+
+    /// The settings of a new thread.
+    pub(super) fn new_settings(&self, params: &ThreadStartParams, config: &Config) -> ThreadSettings {
+        pictures::new_settings(params, &self.overrides, config)
+    }
+
+    /// Whether models may ask the user by a tool.
+    pub(super) fn lets_models_ask(&self, config: &Config) -> bool {
+        self.overrides.asks.unwrap_or(config.asks)
+    }
+
+    /// The thread's directory was searched.
+    pub(super) fn found(&mut self, surroundings: Option<Arc<Surroundings>>) {
+        self.surroundings = surroundings;
+    }
+
+    /// The files that the model reads of this directory, as far as it was searched.
+    pub(super) fn sources(&self, cwd: &str) -> Vec<LegacyAppPathString> {
+        let found = self.surroundings.as_ref().filter(|found| found.cwd == cwd);
+        found.map(|found| found.sources()).unwrap_or_default()
+    }
+
+    /// The context that a turn gives its model, with one note or none.
+    pub(super) fn turn_context(&self, config: &Config, cwd: String, note: Option<&str>) -> turn::Context {
+        turn::Context {
+            cwd,
+            environment: self.overrides.context.over(&config.context).environment,
+            docs: config.docs(&self.overrides.context),
+            known: self.surroundings.clone(),
+            // The place for what helpers say of themselves (`instructions`), and for those that cannot be had.
+            notes: note.map(str::to_owned).into_iter().collect(),
+        }
+    }
+
+    /// The helpers of the configuration, changed by the thread's own settings.
+    fn specs(&self, config: &Config) -> Vec<HelperSpec> {
+        let base = &config.helpers;
+        match self.overrides.over(base) {
+            Ok(helpers) => helpers.into_values().collect(),
+            Err(errors) => {
+                // The handler has refused such overrides before they could come here.
+                tracing::error!(thread = %self.thread, %errors, "helpers of the thread's own settings are left out");
+                base.values().cloned().collect()
+            }
+        }
+    }
+
+    /// Whether a turn cannot begin without one of them.
+    pub(super) fn are_required(&self, config: &Config) -> bool {
+        self.specs(config).iter().any(|spec| spec.enabled && spec.required)
+    }
+
+    /// The helpers, once they are started.
+    pub(super) fn started(&self) -> Option<&Arc<HelperSet>> {
+        self.set.as_ref()
+    }
+
+    /// Starts the helpers in the thread's directory. Nobody waits for them.
+    pub(super) fn start(&mut self, services: &Context, cwd: PathBuf) -> Arc<HelperSet> {
+        let specs = self.specs(&services.config());
+        let set = services.helpers.of_thread(self.thread, specs, cwd, self.events.0.clone());
+        Arc::clone(self.set.insert(Arc::new(set.asking(self.questions.0.clone()))))
+    }
+
+    /// The unload begins: permissions and warnings end with the load. Returns the helpers that have to end.
+    pub(super) fn end(&mut self) -> Option<Arc<HelperSet>> {
+        self.allowed_tools.clear();
+        self.warned.clear();
+        self.set.clone()
+    }
+
+    pub(super) fn kill(&self) {
+        tracing::error!(thread = %self.thread, "helpers outlive every stage of their end; killing again");
+        if let Some(set) = &self.set {
+            set.kill();
+        }
+    }
+
+    /// No helper is left.
+    pub(super) fn ended(&mut self) {
+        self.set = None;
+    }
+
+    /// Ends the helpers, however long that takes: a living process is never given up.
+    pub(super) async fn end_all(&mut self) {
+        let Some(set) = self.set.take() else { return };
+        while tokio::time::timeout(policy::UNLOAD_LIMIT, set.stop()).await.is_err() {
+            set.kill();
+        }
+    }
+
+    /// Takes a configuration. Returns whether it is another one.
+    pub(super) fn look_at(&mut self, config: &Arc<Config>) -> bool {
+        let before = std::mem::replace(&mut self.config, Arc::clone(config));
+        !Arc::ptr_eq(&before, config)
+    }
+
+    /// Changes running helpers as the configuration says. Permissions for another program by the same name end.
+    pub(super) fn change(&mut self) -> Option<Changed> {
+        let helpers = self.set.as_ref()?;
+        match self.overrides.over(&self.config.helpers) {
+            // Helpers that are shutting down ignore the change.
+            Ok(specs) => {
+                let others = helpers.change(specs.values().cloned().collect());
+                self.allowed_tools.retain(|(server, _), _| !others.contains(server));
+                Some(Changed { specs, others })
+            }
+            // A client has changed a helper that is not there any more.
+            Err(errors) => {
+                tracing::warn!(thread = %self.thread, %errors, "its own settings do not fit the new ones; its helpers stay");
+                None
+            }
+        }
+    }
+
+    /// Whether the user has allowed this tool. A tool that describes itself otherwise loses the permission.
+    pub(super) fn allows(&mut self, tool: &ToolOf, hints: Hints) -> bool {
+        let allowed = self.allowed_tools.get(tool) == Some(&hints);
+        if !allowed {
+            self.allowed_tools.remove(tool);
+        }
+        allowed
+    }
+
+    /// The user allows this tool until the unload.
+    pub(super) fn allow(&mut self, tool: ToolOf, hints: Hints) {
+        self.allowed_tools.insert(tool, hints);
+    }
+
+    /// The settings decide about this tool from now on.
+    pub(super) fn leave_to_settings(&mut self, tool: &ToolOf) {
+        self.allowed_tools.remove(tool);
+    }
+
+    /// How long an answer about this helper's tool may hold; `config` is the newest configuration.
+    pub(super) fn lasts(&self, server: &str, lasting: bool, config: &Config) -> Lasts {
+        let settings = config.helpers.get(server).map(|spec| spec.transport.clone());
+        match lasting {
+            false => Lasts::Not,
+            true if settings.is_some() && settings == self.transport_of(server) => Lasts::Always,
+            true => Lasts::Session,
+        }
+    }
+
+    /// How a running helper's tool describes itself now.
+    pub(super) fn hints_of(&self, (server, tool): &ToolOf) -> Option<Hints> {
+        let statuses = self.set.as_ref()?.statuses();
+        let status = statuses.iter().find(|status| status.name == *server)?;
+        Some(Hints::of(status.tools.get(tool)?.annotations.as_ref()))
+    }
+
+    /// The program or address that a helper's name stands for in this thread.
+    pub(super) fn transport_of(&self, server: &str) -> Option<Transport> {
+        let specs = self.overrides.over(&self.config.helpers).ok()?;
+        specs.get(server).map(|spec| spec.transport.clone())
+    }
+
+    /// Whether clients have not received this warning since the load. They receive it now.
+    pub(super) fn is_news(&mut self, warning: &str) -> bool {
+        self.warned.insert(warning.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::helpers_from_thread_config;
+
+    /// The `config` of a request that names this model and one helper with this command.
+    fn named(model: &str, command: &str) -> Overrides {
+        let config = json!({ "model": model, "mcp_servers": { "files": { "command": command } } });
+        helpers_from_thread_config(config.as_object().unwrap()).unwrap()
+    }
+
+    fn config(command: Option<&str>) -> Arc<Config> {
+        let mut config = Config::new("/nowhere".into());
+        let helpers = command.map(|command| named("m", command).over(&config.helpers).unwrap());
+        config.helpers = helpers.unwrap_or_default();
+        Arc::new(config)
+    }
+
+    fn side(config: &Arc<Config>) -> HelperSide {
+        HelperSide::new(ThreadId::new(uuid::Uuid::nil()), Arc::clone(config))
+    }
+
+    fn reads(read_only: bool) -> Hints {
+        Hints { read_only: Some(read_only), ..Hints::default() }
+    }
+
+    #[test]
+    fn a_permission_ends_with_the_load_the_tool_as_it_was_or_the_word_of_the_settings() {
+        let tool: ToolOf = ("files".to_owned(), "remove".to_owned());
+        type End = fn(&mut HelperSide, &ToolOf);
+        let ends: [(End, bool); 4] = [
+            (|_, _| {}, true),
+            (|side, _| drop(side.end()), false),
+            (HelperSide::leave_to_settings, false),
+            // Changed back, the tool stays forbidden.
+            (|side, tool| assert!(!side.allows(tool, reads(false))), false),
+        ];
+        for (end, still) in ends {
+            let mut side = side(&config(None));
+            assert!(!side.allows(&tool, reads(true)));
+            side.allow(tool.clone(), reads(true));
+            end(&mut side, &tool);
+            assert_eq!(side.allows(&tool, reads(true)), still);
+        }
+    }
+
+    #[test]
+    fn an_answer_lasts_for_ever_only_where_the_settings_mean_the_same_program() {
+        for (configured, own, lasting, expected) in [
+            (Some("a"), None, true, Lasts::Always),
+            (Some("a"), Some("a"), true, Lasts::Always),
+            (Some("a"), Some("b"), true, Lasts::Session),
+            (None, Some("b"), true, Lasts::Session),
+            (Some("a"), None, false, Lasts::Not),
+        ] {
+            let config = config(configured);
+            let mut side = side(&config);
+            side.take(own.map(|own| named("m", own)).as_ref());
+            assert_eq!(side.lasts("files", lasting, &config), expected, "{configured:?} {own:?}");
+        }
+    }
+
+    #[test]
+    fn a_resume_wins_over_the_history_and_an_empty_one_does_not() {
+        let recorded = || Ok(Some(named("recorded", "a")));
+        let resumes = [None, Some(Overrides::default()), Some(named("resumed", "b"))];
+        for (resume, expected) in resumes.iter().zip(["recorded", "recorded", "resumed"]) {
+            let config = config(None);
+            let mut side = side(&config);
+            side.take(resume.as_ref());
+            side.recall(recorded);
+            let settings = side.new_settings(&ThreadStartParams::default(), &config);
+            assert_eq!(settings.model, expected);
+        }
+    }
+
+    #[test]
+    fn files_are_shown_for_their_directory_until_a_resume_searches_otherwise() {
+        let mut side = side(&config(None));
+        let docs = vec![crate::turn::surroundings::Doc {
+            path: "/a/AGENTS.md".into(),
+            text: String::new(),
+            of_home: false,
+        }];
+        side.found(Some(Arc::new(Surroundings { cwd: "/a".into(), docs, ..Surroundings::default() })));
+        assert_eq!((side.sources("/a").len(), side.sources("/b").len()), (1, 0));
+        side.change_for(&named("m", "a"));
+        assert_eq!(side.sources("/a").len(), 1);
+        let otherwise = json!({ "include_environment_context": false });
+        side.change_for(&helpers_from_thread_config(otherwise.as_object().unwrap()).unwrap());
+        assert_eq!(side.sources("/a").len(), 0);
+    }
+
+    #[test]
+    fn a_warning_is_news_once_per_load() {
+        let mut side = side(&config(None));
+        assert!(side.is_news("w") && !side.is_news("w"));
+        side.end();
+        assert!(side.is_news("w"));
+    }
+}
