@@ -130,27 +130,17 @@ pub struct GetAccountRateLimitsResponse {
 
 /// How much of what an account may use is used.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct RateLimitSnapshot {
-    #[serde(default)]
     pub credits: Option<CreditsSnapshot>,
-    #[serde(default)]
     pub individual_limit: Option<SpendControlLimitSnapshot>,
-    #[serde(default)]
     pub limit_id: Option<String>,
-    #[serde(default)]
     pub limit_name: Option<String>,
-    #[serde(default)]
     pub normal_model_slug: Option<String>,
-    #[serde(default)]
     pub plan_type: Option<PlanType>,
-    #[serde(default)]
     pub primary: Option<RateLimitWindow>,
-    #[serde(default)]
     pub rate_limit_reached_type: Option<RateLimitReachedType>,
-    #[serde(default)]
     pub secondary: Option<RateLimitWindow>,
-    #[serde(default)]
     pub spend_control_reached: Option<bool>,
 }
 
@@ -243,7 +233,7 @@ pub enum RateLimitResetType {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetAccountTokenUsageParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub thread_id: Option<ThreadId>,
 }
 
@@ -268,17 +258,12 @@ pub struct AccountTokenUsageDailyBucket {
 
 /// The tokens of an account.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct AccountTokenUsageSummary {
-    #[serde(default)]
     pub current_streak_days: Option<i64>,
-    #[serde(default)]
     pub lifetime_tokens: Option<i64>,
-    #[serde(default)]
     pub longest_running_turn_sec: Option<i64>,
-    #[serde(default)]
     pub longest_streak_days: Option<i64>,
-    #[serde(default)]
     pub peak_daily_tokens: Option<i64>,
 }
 

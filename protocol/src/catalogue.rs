@@ -8,6 +8,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use crate::{
     ids::ThreadId,
@@ -15,10 +16,10 @@ use crate::{
 };
 
 /// Params of `skills/list`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SkillsListParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwds: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force_reload: bool,
@@ -49,18 +50,18 @@ pub struct SkillErrorInfo {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SkillMetadata {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dependencies: Option<SkillDependencies>,
     pub description: String,
     pub enabled: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub interface: Option<SkillInterface>,
     pub name: String,
     pub path: LegacyAppPathString,
     #[serde(default)]
     pub plugin_id: Option<String>,
     pub scope: SkillScope,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub short_description: Option<String>,
 }
 
@@ -71,40 +72,29 @@ pub struct SkillDependencies {
 }
 
 /// A tool that a skill needs.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SkillToolDependency {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transport: Option<String>,
     #[serde(rename = "type")]
     pub kind: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     pub value: String,
 }
 
 /// How a skill is shown.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct SkillInterface {
-    #[serde(default)]
     pub brand_color: Option<String>,
-    #[serde(default)]
     pub default_prompt: Option<String>,
-    #[serde(default)]
     pub display_name: Option<String>,
-    #[serde(default)]
     pub icon_large: Option<AbsolutePathBuf>,
-    #[serde(default)]
     pub icon_large_url: Option<String>,
-    #[serde(default)]
     pub icon_small: Option<AbsolutePathBuf>,
-    #[serde(default)]
     pub icon_small_url: Option<String>,
-    #[serde(default)]
     pub short_description: Option<String>,
 }
 
@@ -119,13 +109,11 @@ pub enum SkillScope {
 }
 
 /// Params of `permissionProfile/list`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PermissionProfileListParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
 
@@ -148,12 +136,11 @@ pub struct PermissionProfileSummary {
 }
 
 /// Params of `hooks/list`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HooksListParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwds: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_id: Option<ThreadId>,
 }
 
@@ -337,6 +324,7 @@ pub struct ModelProviderSummary {
 }
 
 /// How a provider is reached.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum ProviderSettings {
@@ -345,23 +333,19 @@ pub enum ProviderSettings {
         auth: GatewayAuth,
     },
     Bedrock {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         profile: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         region: Option<String>,
     },
     #[serde(rename_all = "camelCase")]
     Gcp {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         credential_file: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         location: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         project_id: Option<String>,
     },
 }
 
 /// Where a provider's key comes from.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "mode", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum GatewayAuth {
@@ -370,21 +354,16 @@ pub enum GatewayAuth {
     /// From this variable of the server's environment.
     EnvironmentVariable { env_key: String },
     /// From elsewhere, such as a header of the settings.
-    ExternallyConfigured {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        env_key: Option<String>,
-    },
+    ExternallyConfigured { env_key: Option<String> },
 }
 
 /// Params of `experimentalFeature/list`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExperimentalFeatureListParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_id: Option<ThreadId>,
 }
 

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_with::skip_serializing_none;
 
 use crate::{
     JsonObject,
@@ -20,21 +21,21 @@ use crate::{
 };
 
 /// Params of `config/read`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigReadParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub include_layers: bool,
 }
 
 /// Response of `config/read`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigReadResponse {
     pub config: Config,
     /// Only when they were asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<ConfigLayer>>,
     /// By dotted key: where the value was written. Values that nobody wrote have none.
     pub origins: BTreeMap<String, ConfigLayerMetadata>,
@@ -148,22 +149,19 @@ pub struct McpServerRefreshResponse {}
 pub struct ConfigRequirementsReadParams {}
 
 /// Response of `configRequirements/read`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
 pub struct ConfigRequirementsReadResponse {
-    #[serde(default)]
     pub requirements: Option<JsonObject>,
-    #[serde(default)]
     pub supports_independent_speed_modes: Option<bool>,
 }
 
 /// Params of `config/value/write`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigValueWriteParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_path: Option<String>,
     pub key_path: String,
     pub merge_strategy: MergeStrategy,
@@ -171,13 +169,12 @@ pub struct ConfigValueWriteParams {
 }
 
 /// Params of `config/batchWrite`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigBatchWriteParams {
     pub edits: Vec<ConfigEdit>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_path: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reload_user_config: bool,

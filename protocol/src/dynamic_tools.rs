@@ -10,14 +10,11 @@ use crate::settings::{DynamicToolNamespaceTool, DynamicToolSpec};
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Legacy {
-    #[serde(default)]
     namespace: Option<String>,
     name: String,
     description: String,
     input_schema: Value,
-    #[serde(default)]
     defer_loading: Option<bool>,
-    #[serde(default)]
     expose_to_context: Option<bool>,
 }
 

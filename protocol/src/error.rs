@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_with::skip_serializing_none;
 
 use crate::ids::{ItemId, ThreadId, TurnId};
 use crate::missing;
@@ -48,6 +49,7 @@ pub const CODES: &[(i64, &str, &str)] = &[
 ];
 
 /// The `error` member of an answer.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{message}{} ({code})", self.shown_hint())]
 pub struct WireError {
@@ -57,7 +59,7 @@ pub struct WireError {
     /// the peer's sentence, word for word.
     pub message: String,
     /// The same for programs. Always sent by this server; data of another shape is read as none.
-    #[serde(default, deserialize_with = "known_data", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known_data")]
     pub data: Option<Box<ErrorData>>,
 }
 
@@ -68,49 +70,37 @@ fn known_data<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<E
 }
 
 /// What an error is about, for programs. Members that do not apply are left out.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ErrorData {
     /// A stable word that clients can compare.
     pub reason: Cow<'static, str>,
     /// What to do next, where `message` does not say it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<Cow<'static, str>>,
     /// The thread it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub thread_id: Option<ThreadId>,
     /// The turn it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<TurnId>,
     /// The turn that runs, when another one was named.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub active_turn_id: Option<TurnId>,
     /// The item it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub item_id: Option<ItemId>,
     /// The helper it is about, by its configured name.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
     /// The tool it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub tool: Option<String>,
     /// The method it is about, cut to 64 characters.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     /// The field it is about, as a path from `params`, such as `input[0].text`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// When the same request can work, in milliseconds from now.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
     /// Which error of a turn it is, with the sentence again as `message`: clients of the peer read a `TurnError` here.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub codex_error_info: Option<CodexErrorInfo>,
     /// What the user has read, when it is not what the request expects.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub read_state: Option<ThreadReadState>,
     /// See `codexErrorInfo`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
 

@@ -7,6 +7,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use crate::{
     extension::{CatalogPlace, HelperState, RevertedFrom, TurnSaved},
@@ -18,12 +19,12 @@ use crate::{
 };
 
 /// Params of `thread/started`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadStartedNotification {
     pub thread: Thread,
     /// For clients that opted in to `skein/events`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skein: Option<CatalogPlace>,
 }
 
@@ -53,86 +54,85 @@ pub struct ThreadGoalClearedNotification {
 }
 
 /// Params of `thread/readState/changed`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadReadStateChangedNotification {
     pub read_state: ThreadReadState,
     pub thread_id: ThreadId,
     /// For clients that opted in to `skein/events`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skein: Option<CatalogPlace>,
 }
 
 /// Params of `thread/status/changed`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadStatusChangedNotification {
     pub status: ThreadStatus,
     pub thread_id: ThreadId,
     /// For clients that opted in to `skein/events`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skein: Option<CatalogPlace>,
 }
 
 /// Params of `thread/closed`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadClosedNotification {
     pub thread_id: ThreadId,
     /// For clients that opted in to `skein/events`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skein: Option<CatalogPlace>,
 }
 
 /// Params of `thread/archived`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadArchivedNotification {
     pub thread_id: ThreadId,
     /// For clients that opted in to `skein/events`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skein: Option<CatalogPlace>,
 }
 
 /// Params of `thread/unarchived`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadUnarchivedNotification {
     pub thread_id: ThreadId,
     /// For clients that opted in to `skein/events`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skein: Option<CatalogPlace>,
 }
 
 /// Params of `thread/deleted`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadDeletedNotification {
     pub thread_id: ThreadId,
     /// For clients that opted in to `skein/events`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skein: Option<CatalogPlace>,
 }
 
 /// Params of `thread/name/updated`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadNameUpdatedNotification {
     pub thread_id: ThreadId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_name: Option<String>,
     /// For clients that opted in to `skein/events`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skein: Option<CatalogPlace>,
 }
 
 /// Params of `thread/reverted`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadRevertedNotification {
     pub thread_id: ThreadId,
     /// What is gone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skein: Option<RevertedFrom>,
 }
 
@@ -145,13 +145,13 @@ pub struct TurnStartedNotification {
 }
 
 /// Params of `turn/completed`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnCompletedNotification {
     pub thread_id: ThreadId,
     pub turn: Turn,
     /// Whether the turn is on disk; left out when it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skein: Option<TurnSaved>,
 }
 
@@ -284,7 +284,7 @@ pub struct McpServerStatusUpdatedNotification {
     #[serde(default)]
     pub thread_id: Option<ThreadId>,
     /// Where in its life the helper is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<HelperMoment>,
 }
 
@@ -328,9 +328,9 @@ pub struct WarningNotification {
 pub struct ConfigWarningNotification {
     #[serde(default)]
     pub details: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<TextRange>,
     pub summary: String,
 }

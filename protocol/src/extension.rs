@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
+use serde_with::skip_serializing_none;
 
 use crate::{
     JsonObject,
@@ -35,6 +36,7 @@ pub struct ThreadPicture {
 }
 
 /// What an answer to `thread/resume` is a picture of, and what follows it.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResumePicture {
@@ -44,17 +46,14 @@ pub struct ResumePicture {
     pub epoch: Epoch,
     /// The history is continued: the answer has no turns, and every durable event after `afterSeq` follows, this one
     /// being the last of those that were there already. It is `afterSeq` itself when there are none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_to: Option<EventSeq>,
     /// Ids of the server's requests that still wait for an answer. They are sent again; all others are void.
     #[serde(default)]
     pub pending_requests: Vec<RequestId>,
     /// The history cannot be continued from where the client was: what it holds is void, and this is the full state.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<ReplayGap>,
     /// Where `thread.turns` holds only the newest turns: the cursor of `thread/turns/list` (newest first) for those before
     /// them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub older_turns: Option<String>,
 }
 
@@ -88,16 +87,17 @@ pub enum GapReason {
 }
 
 /// How to begin a thread.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StartOptions {
     /// The id that it is to have: of a thread in which nobody had said anything when its server ended, so that it is nowhere
     /// any more. Refused where there is such a thread.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub thread_id: Option<ThreadId>,
 }
 
 /// How to resume a thread.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ResumeOptions {
@@ -105,28 +105,23 @@ pub struct ResumeOptions {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub observe: bool,
     /// The last number that the client has seen.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub after_seq: Option<EventSeq>,
     /// The version of the history that `afterSeq` belongs to.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Epoch>,
 }
 
 /// Which threads a list shows, beyond what the protocol can say. Times are Unix seconds, as in the threads of the answer.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ListOptions {
     /// Made then or later.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub created_since: Option<i64>,
     /// Made earlier than that.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub created_before: Option<i64>,
     /// Something was said in it then or later.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_since: Option<i64>,
     /// Nothing was said in it since that time.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_before: Option<i64>,
 }
 
@@ -190,6 +185,7 @@ pub struct CatalogChange {
 }
 
 /// How complete a list of threads is, and of which moment.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListDetails {
     /// The list shows every change up to this one, and may show newer ones. Names and statuses of loaded threads come
@@ -198,7 +194,6 @@ pub struct ListDetails {
     #[serde(flatten)]
     pub place: CatalogPlace,
     /// Set while the list is being made anew: threads may be missing from it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub indexing: Option<IndexingDetails>,
 }
 
@@ -346,11 +341,11 @@ pub struct SkeinConnectionLeaveResponse {
 }
 
 /// Params of `skein/quiesce`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SkeinQuiesceParams {
     /// The owner of this thread breaks off by a panic, as a fault of the server would have it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_off: Option<ThreadId>,
 }
 

@@ -10,23 +10,20 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_with::skip_serializing_none;
 
 use crate::extension::HelperState;
 use crate::ids::ThreadId;
 
 /// Params of `mcpServerStatus/list`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListMcpServerStatusParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<McpServerStatusDetail>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_id: Option<ThreadId>,
 }
 
@@ -71,11 +68,12 @@ pub struct McpServerStatus {
     #[serde(default)]
     pub tools_error: Option<String>,
     /// What the peer does not tell.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<McpServerDetails>,
 }
 
 /// What Skein tells of a helper beyond the protocol.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct McpServerDetails {
@@ -83,7 +81,6 @@ pub struct McpServerDetails {
     pub state: HelperState,
     /// The revision of MCP that is spoken with it, such as `2025-11-25`, once that is known; from `2026-07-28` on without a
     /// handshake.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol_version: Option<String>,
     /// Calls that wait for it to start, or to show life.
     pub waiting: u64,
@@ -154,70 +151,58 @@ pub struct McpServerInfo {
 }
 
 /// A tool that a helper offers.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tool {
-    #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "_meta")]
     pub meta: Option<Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icons: Option<Vec<Value>>,
     pub input_schema: Value,
     pub name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
 }
 
 /// A resource that a helper offers.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Resource {
-    #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "_meta")]
     pub meta: Option<Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icons: Option<Vec<Value>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
     pub name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     pub uri: String,
 }
 
 /// A pattern of resources that a helper offers.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceTemplate {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
     pub name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     pub uri_template: String,
 }
 
 /// Params of `mcpServer/tool/call`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct McpServerToolCallParams {
-    #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "_meta")]
     pub meta: Option<Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments: Option<Value>,
     pub server: String,
     pub thread_id: ThreadId,
@@ -225,32 +210,28 @@ pub struct McpServerToolCallParams {
 }
 
 /// Response of `mcpServer/tool/call`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct McpServerToolCallResponse {
-    #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "_meta")]
     pub meta: Option<Value>,
     pub content: Vec<Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_error: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured_content: Option<Value>,
 }
 
 /// Params of `mcpServer/resource/read`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct McpResourceReadParams {
-    #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "_meta")]
     pub meta: Option<BTreeMap<String, Value>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connector_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin_call_id: Option<String>,
     pub server: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<McpResourceReadTarget>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_id: Option<ThreadId>,
     pub uri: String,
 }
@@ -281,24 +262,23 @@ pub struct McpResourceReadResponse {
 }
 
 /// A part of a resource: text, or bytes in base64.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum ResourceContent {
     #[serde(rename_all = "camelCase")]
     Text {
-        #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "_meta")]
         meta: Option<Value>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         mime_type: Option<String>,
         text: String,
         uri: String,
     },
     #[serde(rename_all = "camelCase")]
     Blob {
-        #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "_meta")]
         meta: Option<Value>,
         blob: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         mime_type: Option<String>,
         uri: String,
     },

@@ -17,6 +17,9 @@
 //! | [`params`] | which params of a thread or a turn have an effect, and why not the others |
 //! | [`export`] | what is generated from the tables |
 //!
+//! A member that is `None` is left out under `#[skip_serializing_none]` and `skip_serializing_if`, and is `null` elsewhere.
+//! The recorded messages of the peer show which members they are.
+//!
 //! This crate has no runtime, no files and no clock.
 
 pub mod account;

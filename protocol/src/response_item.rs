@@ -10,174 +10,122 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_with::skip_serializing_none;
 
 use crate::settings::ReasoningEffort;
 
 /// A piece of history in the words of the model's interface, as a client can hand it to a resume.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ResponseItem {
     AdditionalTools {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
         role: String,
         tools: Vec<Value>,
     },
     Message {
         content: Vec<ContentItem>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         encrypted_content: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         internal_chat_message_metadata_passthrough: Option<InternalChatMessageMetadataPassthrough>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         phase: Option<MessagePhase>,
         role: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         status: Option<String>,
     },
     AgentMessage {
         author: String,
         content: Vec<AgentMessageInputContent>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         internal_chat_message_metadata_passthrough: Option<InternalChatMessageMetadataPassthrough>,
         recipient: String,
     },
     Reasoning {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         content: Option<Vec<ReasoningItemContent>>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         encrypted_content: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         internal_chat_message_metadata_passthrough: Option<InternalChatMessageMetadataPassthrough>,
         summary: Vec<ReasoningItemReasoningSummary>,
     },
     LocalShellCall {
         action: LocalShellAction,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         call_id: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         encrypted_content: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         internal_chat_message_metadata_passthrough: Option<InternalChatMessageMetadataPassthrough>,
         status: LocalShellStatus,
     },
     FunctionCall {
         arguments: String,
         call_id: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         encrypted_content: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         encrypted_function_args: Option<Vec<String>>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         internal_chat_message_metadata_passthrough: Option<InternalChatMessageMetadataPassthrough>,
         name: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         namespace: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         status: Option<String>,
     },
     ToolSearchCall {
         arguments: Value,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         call_id: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         encrypted_content: Option<String>,
         execution: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         internal_chat_message_metadata_passthrough: Option<InternalChatMessageMetadataPassthrough>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         status: Option<String>,
     },
     FunctionCallOutput {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         call_id: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         internal_chat_message_metadata_passthrough: Option<InternalChatMessageMetadataPassthrough>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         namespace: Option<String>,
         output: FunctionCallOutputBody,
     },
     CustomToolCall {
         call_id: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         encrypted_content: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
         input: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         internal_chat_message_metadata_passthrough: Option<InternalChatMessageMetadataPassthrough>,
         name: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         namespace: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         status: Option<String>,
     },
     CustomToolCallOutput {
         call_id: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         internal_chat_message_metadata_passthrough: Option<InternalChatMessageMetadataPassthrough>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
         output: FunctionCallOutputBody,
     },
     ToolSearchOutput {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         call_id: Option<String>,
         execution: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         internal_chat_message_metadata_passthrough: Option<InternalChatMessageMetadataPassthrough>,
         status: String,
         tools: Vec<Value>,
     },
     WebSearchCall {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         action: Option<ResponsesApiWebSearchAction>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         encrypted_content: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         internal_chat_message_metadata_passthrough: Option<InternalChatMessageMetadataPassthrough>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         status: Option<String>,
     },
     ImageGenerationCall {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         encrypted_content: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         internal_chat_message_metadata_passthrough: Option<InternalChatMessageMetadataPassthrough>,
         result: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         revised_prompt: Option<String>,
         status: String,
     },
     Compaction {
         encrypted_content: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         internal_chat_message_metadata_passthrough: Option<InternalChatMessageMetadataPassthrough>,
     },
     ConfigurationUpdate {
@@ -185,24 +133,22 @@ pub enum ResponseItem {
     },
     CompactionTrigger,
     ContextCompaction {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         encrypted_content: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         internal_chat_message_metadata_passthrough: Option<InternalChatMessageMetadataPassthrough>,
     },
     Other,
 }
 
 /// Metadata that travels with a piece of history untouched.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct InternalChatMessageMetadataPassthrough {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
 }
 
 /// A piece of a message.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ContentItem {
@@ -210,7 +156,6 @@ pub enum ContentItem {
         text: String,
     },
     InputImage {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<ImageDetail>,
         #[serde(flatten)]
         source: InputImageSource,
@@ -220,9 +165,7 @@ pub enum ContentItem {
         source: InputAudioSource,
     },
     OutputText {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         annotations: Option<Vec<Value>>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         logprobs: Option<Vec<Value>>,
         text: String,
     },
@@ -253,6 +196,7 @@ pub enum FunctionCallOutputBody {
 }
 
 /// A piece of the output of a function.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FunctionCallOutputContentItem {
@@ -260,7 +204,6 @@ pub enum FunctionCallOutputContentItem {
         text: String,
     },
     InputImage {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<ImageDetail>,
         #[serde(flatten)]
         source: InputImageSource,
@@ -298,18 +241,15 @@ pub enum ReasoningItemReasoningSummary {
 }
 
 /// A command that a model asked to be run.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum LocalShellAction {
     Exec {
         command: Vec<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         env: Option<BTreeMap<String, String>>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         timeout_ms: Option<u64>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         user: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         working_directory: Option<String>,
     },
 }
@@ -324,25 +264,13 @@ pub enum LocalShellStatus {
 }
 
 /// What a model did in a web search.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ResponsesApiWebSearchAction {
-    Search {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        queries: Option<Vec<String>>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        query: Option<String>,
-    },
-    OpenPage {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        url: Option<String>,
-    },
-    FindInPage {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pattern: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        url: Option<String>,
-    },
+    Search { queries: Option<Vec<String>>, query: Option<String> },
+    OpenPage { url: Option<String> },
+    FindInPage { pattern: Option<String>, url: Option<String> },
     Other,
 }
 

@@ -8,6 +8,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_with::skip_serializing_none;
 
 /// An absolute path.
 pub type AbsolutePathBuf = String;
@@ -209,12 +210,12 @@ pub enum CapabilityRootLocation {
 }
 
 /// An environment that turns run in, as the client asks for it.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnEnvironmentParams {
     pub cwd: LegacyAppPathString,
     pub environment_id: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime_workspace_roots: Option<Vec<LegacyAppPathString>>,
 }
 
@@ -228,11 +229,11 @@ pub enum CyberAccessProgram {
 }
 
 /// A piece of context that the client adds to a turn.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AdditionalContextEntry {
     pub kind: AdditionalContextKind,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     pub value: String,
 }

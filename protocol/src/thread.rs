@@ -25,6 +25,7 @@ pub use shelves::*;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use crate::{
     JsonObject,
@@ -183,6 +184,7 @@ pub enum SessionSource {
 }
 
 /// Why an agent made a thread.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SubAgentSource {
@@ -190,11 +192,8 @@ pub enum SubAgentSource {
     Compact,
     MemoryConsolidation,
     ThreadSpawn {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         agent_nickname: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         agent_path: Option<AgentPath>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         agent_role: Option<String>,
         depth: i32,
         parent_thread_id: ThreadId,
@@ -213,13 +212,10 @@ pub struct ThreadEnvironment {
 
 /// The state of the working directory's repository when the thread began.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct GitInfo {
-    #[serde(default)]
     pub branch: Option<String>,
-    #[serde(default)]
     pub origin_url: Option<String>,
-    #[serde(default)]
     pub sha: Option<String>,
 }
 
@@ -235,11 +231,9 @@ pub struct ThreadSection {
 
 /// How a section is drawn.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct ThreadSectionAppearance {
-    #[serde(default)]
     pub color: Option<String>,
-    #[serde(default)]
     pub icon: Option<String>,
 }
 

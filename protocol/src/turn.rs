@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_with::skip_serializing_none;
 
 use crate::{
     JsonObject,
@@ -168,15 +169,12 @@ pub enum NonSteerableTurnKind {
 
 /// What a review of the agent's conduct found.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct MisalignmentErrorDetails {
-    #[serde(default)]
     pub detailed_explanation: Option<String>,
-    #[serde(default)]
     pub error_type: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub review_target: Option<String>,
-    #[serde(default)]
     pub steer: Option<MisalignmentSteer>,
 }
 
@@ -188,6 +186,7 @@ pub struct MisalignmentSteer {
 }
 
 /// A piece of what the user says.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum UserInput {
@@ -197,13 +196,11 @@ pub enum UserInput {
         text_elements: Vec<TextElement>,
     },
     Image {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<ImageDetail>,
         #[serde(flatten)]
         source: MediaSource,
     },
     LocalImage {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<ImageDetail>,
         path: String,
     },
@@ -272,62 +269,37 @@ pub struct ByteRange {
 }
 
 /// Params of `turn/start`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnStartParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub additional_context: Option<BTreeMap<String, AdditionalContextEntry>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval_policy: Option<AskForApproval>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approvals_reviewer: Option<ApprovalsReviewer>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_user_message_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collaboration_mode: Option<CollaborationMode>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cyber_access_program: Option<CyberAccessProgram>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_plugin_ids: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effort: Option<ReasoningEffort>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environments: Option<Vec<TurnEnvironmentParams>>,
     pub input: Vec<UserInput>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub multi_agent_mode: Option<MultiAgentMode>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_turn_id: Option<TurnId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub personality: Option<Personality>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub responsesapi_client_metadata: Option<BTreeMap<String, String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub responsesapi_client_metadata_patch: Option<BTreeMap<String, String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root_turn_id: Option<TurnId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime_workspace_roots: Option<Vec<AbsolutePathBuf>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox_policy: Option<SandboxPolicy>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_tier_for_turn: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<ReasoningSummary>,
     pub thread_id: ThreadId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_output: Option<TurnToolOutput>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_trigger: Option<String>,
 }
 
@@ -388,18 +360,15 @@ pub struct TurnStartResponse {
 }
 
 /// Params of `turn/steer`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnSteerParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub additional_context: Option<BTreeMap<String, AdditionalContextEntry>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_user_message_id: Option<String>,
     pub expected_turn_id: TurnId,
     pub input: Vec<UserInput>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub responsesapi_client_metadata: Option<BTreeMap<String, String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub responsesapi_client_metadata_patch: Option<BTreeMap<String, String>>,
     pub thread_id: ThreadId,
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use serde_with::skip_serializing_none;
 use std::borrow::Cow;
 
 use crate::{
@@ -32,16 +33,14 @@ struct Question<'a, T> {
     params: &'a T,
 }
 
+#[skip_serializing_none]
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Word<'a, T: ?Sized> {
     method: &'static str,
     params: &'a T,
-    #[serde(skip_serializing_if = "Option::is_none")]
     emitted_at_ms: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<EventSeq>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     epoch: Option<Epoch>,
 }
 

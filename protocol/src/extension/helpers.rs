@@ -2,15 +2,16 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use crate::ids::ThreadId;
 
 /// Params of `skein/helpers/list`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SkeinHelpersListParams {
     /// Only those of this thread; otherwise those of all loaded threads.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_id: Option<ThreadId>,
 }
 
@@ -23,11 +24,11 @@ pub struct SkeinHelpersListResponse {
 }
 
 /// A helper as it is now. One that several threads use is there once.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HelperDetail {
     /// The first thread of those that use it. None uses one that is kept for who comes back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_id: Option<ThreadId>,
     /// All threads that use it.
     #[serde(default)]
@@ -43,13 +44,10 @@ pub struct HelperDetail {
     /// Where in its life it is.
     pub state: HelperState,
     /// Why it does not run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The revision of MCP that is spoken with it, once that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol_version: Option<String>,
     /// The process that was started, while it runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<i32>,
     /// It and everything that it started, without the guard; parents before their children.
     pub processes: Vec<HelperProcess>,

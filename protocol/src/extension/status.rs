@@ -5,6 +5,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use super::IndexingDetails;
 
@@ -124,18 +125,17 @@ pub struct HelperCounts {
 }
 
 /// What holds helpers, as the server's start and the newest helper have found it.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HeldDetails {
     /// `helpers.containment`.
     pub configured: ContainmentSetting,
     /// What is in force for new helpers; absent where what is demanded cannot be had, and none starts.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub in_force: Option<ContainmentRung>,
     /// What would be in force instead if it could be had, the best first, with the reason why it is not.
     pub lacking: Vec<LackDetails>,
     /// Folder of the cgroup in which those of helpers are made; absent where they get none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<String>,
     /// Whether the server inherits, and so can end, what a guard leaves that dies before its helper.
     pub subreaper: bool,
@@ -219,16 +219,15 @@ impl fmt::Display for ContainmentRung {
 }
 
 /// How long helpers took from being told to end until no process of them was left.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ZeroCounts {
     /// Helpers that were told to end and have ended. Those that ended by themselves are not among them.
     pub total: u64,
     /// Milliseconds that the last one took; absent before the first.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_ms: Option<u64>,
     /// Milliseconds that the longest one took; absent before the first.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_ms: Option<u64>,
 }
 
@@ -257,6 +256,7 @@ pub struct TurnCounts {
 }
 
 /// History files.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StoreCounts {
@@ -265,10 +265,8 @@ pub struct StoreCounts {
     /// Syncs.
     pub syncs_total: u64,
     /// Milliseconds that the last one took; absent before the first.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sync_last_ms: Option<u64>,
     /// Milliseconds that the longest one took; absent before the first.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sync_max_ms: Option<u64>,
     /// Writes and syncs that failed.
     pub errors_total: u64,
@@ -283,23 +281,21 @@ pub struct StoreCounts {
 }
 
 /// The list of threads, as it is kept on disk.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct IndexCounts {
     /// Where it is in its life.
     pub state: IndexState,
     /// Milliseconds that its last opening took; absent while it was never opened.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub open_ms: Option<u64>,
     /// Bytes of its files, after the last flush.
     pub disk_bytes: u64,
     /// Bytes of its rows and orders, without what their storage costs.
     pub content_bytes: u64,
     /// The first in percent of the second; absent while it is empty.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_percent: Option<u64>,
     /// How far its making, or its comparison with the histories, is; absent while neither is under way.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub indexing: Option<IndexingDetails>,
 }
 
@@ -406,16 +402,15 @@ pub struct ReplayCounts {
 }
 
 /// How threads left memory.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct UnloadCounts {
     /// Unloads that are done.
     pub total: u64,
     /// Milliseconds that the last one took; absent before the first.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_ms: Option<u64>,
     /// Milliseconds that the longest one took; absent before the first.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_ms: Option<u64>,
 }
 
@@ -430,6 +425,7 @@ pub struct PressureCounts {
 }
 
 /// How often the settings were read again (SIGHUP).
+#[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReloadCounts {
@@ -440,7 +436,6 @@ pub struct ReloadCounts {
     /// Reloads that changed nothing, because the settings were wrong.
     pub refused_total: u64,
     /// When the last one was taken, in Unix milliseconds; absent before the first.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_at_ms: Option<u64>,
 }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_with::skip_serializing_none;
 
 use crate::{
     ids::{ItemId, ThreadId},
@@ -29,7 +30,7 @@ pub struct McpToolCallItem {
     #[serde(default)]
     pub error: Option<McpToolCallError>,
     pub id: ItemId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mcp_app_resource_uri: Option<String>,
     #[serde(default)]
     pub mcp_app_ui: Option<McpAppUi>,
@@ -378,14 +379,13 @@ pub enum SubAgentActivityKind {
 }
 
 /// A web search.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WebSearchItem {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<WebSearchAction>,
     pub id: ItemId,
     pub query: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub results: Option<Vec<Value>>,
 }
 
@@ -413,22 +413,18 @@ pub enum WebSearchAction {
 }
 
 /// An image that the agent made.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageGenerationItem {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<ImageGenerationFailure>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation_id: Option<String>,
     pub id: ItemId,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub input_images: Vec<ImageGenerationInputImage>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revised_prompt: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saved_path: Option<AbsolutePathBuf>,
     pub status: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transparent_background: Option<bool>,
     #[serde(flatten)]
     pub output: ImageGenerationOutput,

@@ -8,6 +8,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use serde_with::skip_serializing_none;
 
 use super::{Thread, ThreadStartResponse};
 use crate::{
@@ -47,31 +48,25 @@ pub struct ThreadRevertResponse {
     #[serde(default)]
     pub turns_backwards_cursor: Option<String>,
     /// What this answer is a picture of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<ThreadPicture>,
 }
 
 /// Params of `thread/fork`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadForkParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval_policy: Option<AskForApproval>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approvals_reviewer: Option<ApprovalsReviewer>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub attach_to_source: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_instructions: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before_turn_id: Option<TurnId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<JsonObject>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub defer_goal_continuation: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub developer_instructions: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ephemeral: bool,
@@ -81,24 +76,15 @@ pub struct ThreadForkParams {
     pub experimental_disable_prediction_mcp: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub experimental_prediction_mode: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_turn_id: Option<TurnId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_provider: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime_workspace_roots: Option<Vec<AbsolutePathBuf>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<SandboxMode>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
     pub thread_id: ThreadId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_source: Option<ThreadSource>,
 }
 
@@ -160,7 +146,7 @@ pub struct ThreadForkResponse {
     pub service_tier: Option<String>,
     pub thread: Thread,
     /// What this answer is a picture of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<ThreadPicture>,
 }
 
@@ -188,29 +174,28 @@ impl From<ThreadStartResponse> for ThreadForkResponse {
 }
 
 /// Params of `thread/metadata/update`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadMetadataUpdateParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daybreak_enabled: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git_info: Option<ThreadMetadataGitInfoUpdateParams>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_id: Option<String>,
     pub thread_id: ThreadId,
 }
 
 /// What is to be changed of a thread's repository: a member that is missing stays, null takes it away.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadMetadataGitInfoUpdateParams {
-    #[serde(default, deserialize_with = "named", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "named")]
     #[schemars(with = "Option<String>")]
     pub branch: Option<Option<String>>,
-    #[serde(default, deserialize_with = "named", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "named")]
     #[schemars(with = "Option<String>")]
     pub origin_url: Option<Option<String>>,
-    #[serde(default, deserialize_with = "named", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "named")]
     #[schemars(with = "Option<String>")]
     pub sha: Option<Option<String>>,
 }

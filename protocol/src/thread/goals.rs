@@ -7,6 +7,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use super::edits::named;
 use crate::ids::ThreadId;
@@ -47,17 +48,15 @@ pub enum ThreadGoalMutationOrigin {
 }
 
 /// Params of `thread/goal/set`: a member that is missing stays, and a `tokenBudget` of null takes it away.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadGoalSetParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<ThreadGoalMutationOrigin>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<ThreadGoalStatus>,
     pub thread_id: ThreadId,
-    #[serde(default, deserialize_with = "named", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "named")]
     #[schemars(with = "Option<i64>")]
     pub token_budget: Option<Option<i64>>,
 }
@@ -78,17 +77,16 @@ pub struct ThreadGoalGetParams {
 
 /// Response of `thread/goal/get`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct ThreadGoalGetResponse {
-    #[serde(default)]
     pub goal: Option<ThreadGoal>,
 }
 
 /// Params of `thread/goal/clear`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadGoalClearParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<ThreadGoalMutationOrigin>,
     pub thread_id: ThreadId,
 }

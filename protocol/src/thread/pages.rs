@@ -7,6 +7,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use crate::{
     extension::ThreadPicture,
@@ -17,16 +18,13 @@ use crate::{
 };
 
 /// Params of `thread/turns/list`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadTurnsListParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items_view: Option<TurnItemsView>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort_direction: Option<SortDirection>,
     pub thread_id: ThreadId,
 }
@@ -41,24 +39,20 @@ pub struct ThreadTurnsListResponse {
     #[serde(default)]
     pub next_cursor: Option<String>,
     /// What this answer is a picture of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<ThreadPicture>,
 }
 
 /// Params of `thread/items/list`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadItemsListParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<ThreadItemsListCursor>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defer_output: Option<ThreadItemOutputDeferral>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort_direction: Option<SortDirection>,
     pub thread_id: ThreadId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<TurnId>,
 }
 
@@ -100,7 +94,7 @@ pub struct ThreadItemsListResponse {
     #[serde(default)]
     pub next_cursor: Option<String>,
     /// What this answer is a picture of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<ThreadPicture>,
 }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use crate::{
     JsonObject, dynamic_tools,
@@ -27,65 +28,41 @@ use crate::{
 };
 
 /// Params of `thread/start`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadStartParams {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_provider_model_fallback: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval_policy: Option<AskForApproval>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approvals_reviewer: Option<ApprovalsReviewer>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_instructions: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<JsonObject>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daybreak_enabled: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub developer_instructions: Option<String>,
-    #[serde(default, deserialize_with = "dynamic_tools::read", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "dynamic_tools::read")]
     pub dynamic_tools: Option<Vec<DynamicToolSpec>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environments: Option<Vec<TurnEnvironmentParams>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ephemeral: Option<bool>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub experimental_raw_events: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history_mode: Option<ThreadHistoryMode>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mock_experimental_field: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_provider: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub multi_agent_mode: Option<MultiAgentMode>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub personality: Option<Personality>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime_workspace_roots: Option<Vec<AbsolutePathBuf>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<SandboxMode>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selected_capability_roots: Option<Vec<SelectedCapabilityRoot>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_start_source: Option<ThreadStartSource>,
     /// How to begin, for clients that know Skein.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skein: Option<StartOptions>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_source: Option<ThreadSource>,
 }
 
@@ -115,7 +92,7 @@ pub struct ThreadStartResponse {
     pub service_tier: Option<String>,
     pub thread: Thread,
     /// What this answer is a picture of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<ThreadPicture>,
 }
 
@@ -152,46 +129,30 @@ pub enum ThreadStartSource {
 }
 
 /// Params of `thread/resume`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadResumeParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval_policy: Option<AskForApproval>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approvals_reviewer: Option<ApprovalsReviewer>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_instructions: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<JsonObject>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub developer_instructions: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exclude_turns: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<Vec<ResponseItem>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_turns_page: Option<ThreadResumeInitialTurnsPageParams>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_provider: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub personality: Option<Personality>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime_workspace_roots: Option<Vec<AbsolutePathBuf>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<SandboxMode>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
     pub thread_id: ThreadId,
     /// How to resume, for clients that know Skein.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skein: Option<ResumeOptions>,
 }
 
@@ -224,14 +185,12 @@ impl ThreadResumeParams {
 }
 
 /// The page of turns that a resume should bring along.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadResumeInitialTurnsPageParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items_view: Option<TurnItemsView>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort_direction: Option<SortDirection>,
 }
 
@@ -269,7 +228,7 @@ pub struct ThreadResumeResponse {
     #[serde(default)]
     pub turns_backwards_cursor: Option<String>,
     /// What this answer is a picture of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<ResumePicture>,
 }
 
@@ -335,12 +294,11 @@ pub enum ThreadUnsubscribeStatus {
 }
 
 /// Params of `thread/loaded/list`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadLoadedListParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
 
@@ -352,54 +310,38 @@ pub struct ThreadLoadedListResponse {
     #[serde(default)]
     pub next_cursor: Option<String>,
     /// Details of the threads in `data`, in the same order.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<LoadedDetails>,
 }
 
 /// Params of `thread/list`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadListParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ancestor_thread_id: Option<ThreadId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attached_to_thread_id: Option<ThreadId>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub current_account_only: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<ThreadListCwdFilter>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excluded_thread_ids: Option<Vec<ThreadId>>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub include_attached_threads: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_providers: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub originators: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_thread_id: Option<ThreadId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search_term: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub section_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort_direction: Option<SortDirection>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort_key: Option<ThreadSortKey>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_kinds: Option<Vec<ThreadSourceKind>>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub use_state_db_only: bool,
     /// What narrows the list beyond the protocol's own filters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skein: Option<ListOptions>,
 }
 
@@ -423,7 +365,7 @@ pub struct ThreadListResponse {
     #[serde(default)]
     pub read_states: Option<BTreeMap<String, ThreadReadState>>,
     /// How complete the list is, while it is not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<ListDetails>,
 }
 
@@ -478,7 +420,7 @@ pub struct ThreadReadResponse {
     pub read_state: Option<ThreadReadState>,
     pub thread: Thread,
     /// What this answer is a picture of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<ThreadPicture>,
 }
 

@@ -7,6 +7,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use crate::{
     extension::SearchDetails,
@@ -15,27 +16,22 @@ use crate::{
 };
 
 /// Params of `thread/search`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadSearchParams {
     /// Archived threads only; the others only when it is not true.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<bool>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub current_account_only: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub include_attached_threads: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// What is looked for, as it stands: upper and lower case are the same, spaces count, nothing is a wildcard.
     pub search_term: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort_direction: Option<SortDirection>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort_key: Option<ThreadSearchSortKey>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_kinds: Option<Vec<ThreadSourceKind>>,
 }
 
@@ -59,7 +55,7 @@ pub struct ThreadSearchResponse {
     #[serde(default)]
     pub next_cursor: Option<String>,
     /// What the search cannot see yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub skein: Option<SearchDetails>,
 }
 
@@ -73,12 +69,11 @@ pub struct ThreadSearchResult {
 }
 
 /// Params of `thread/searchOccurrences`.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadSearchOccurrencesParams {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// As in `thread/search`.
     pub search_term: String,
