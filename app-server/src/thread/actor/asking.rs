@@ -6,11 +6,11 @@ use std::sync::Arc;
 use skein_helpers::ApprovalMode;
 use skein_protocol::approval::{
     DynamicToolCallParams, DynamicToolCallResponse, McpServerElicitationRequestParams,
-    ToolRequestUserInputParams, ToolRequestUserInputQuestion, ToolRequestUserInputResponse,
+    ToolRequestUserInputParams, ToolRequestUserInputQuestion,
 };
 use skein_protocol::envelope;
 use skein_protocol::event::ConfigWarningNotification;
-use skein_protocol::ids::{ItemId, RequestId, TurnId};
+use skein_protocol::ids::{ItemId, TurnId};
 use skein_protocol::notifications::ConfigWarning;
 use skein_protocol::server_requests::{ItemToolCall, ItemToolRequestUserInput, McpServerElicitationRequest};
 use skein_protocol::settings::ModeKind;
@@ -19,10 +19,9 @@ use tokio::sync::oneshot;
 
 use super::consent::{Decision, approval_form};
 use super::helper_side::{Changed, ToolOf};
-use super::questions::Wants;
+use super::open_questions::Wants;
 use super::{Child, Owner};
 use crate::config;
-use crate::outbox::Frame;
 use crate::thread::Approved;
 use crate::thread::machine::Persistence;
 use crate::thread::outgoing::Notice;
@@ -52,7 +51,9 @@ impl Owner {
         let Asking { item, about } = asking;
         match about {
             About::Permission(wanted, answer) => self.decide(turn, &item, &wanted, answer),
-            About::Questions(questions, answer) => self.put_questions(turn, item, questions, answer),
+            About::Questions(questions, answer) => {
+                self.put_questions(turn, item, questions, Wants::Answers(answer));
+            }
             About::ClientCall(call, answer) => self.have_called(turn, item, call, answer),
         }
     }
@@ -82,20 +83,20 @@ impl Owner {
                     turn_id: Some(turn.clone()),
                     request: approval_form(item, wanted, lasts),
                 };
-                self.put(turn, Wants::Permission(Deciding { tool, hints, lasting, answer }), |id| {
+                self.put(Some(turn), Wants::Permission(Deciding { tool, hints, lasting, answer }), |id| {
                     envelope::server_request::<McpServerElicitationRequest>(id, &params).into()
                 });
             }
         }
     }
 
-    /// Puts a model's questions to the user.
+    /// Puts questions to the user.
     pub(super) fn put_questions(
         &mut self,
         turn: TurnId,
         item_id: ItemId,
         questions: Vec<ToolRequestUserInputQuestion>,
-        answer: oneshot::Sender<Result<ToolRequestUserInputResponse, String>>,
+        wants: Wants,
     ) {
         let params = ToolRequestUserInputParams {
             auto_resolution_ms: None,
@@ -105,7 +106,7 @@ impl Owner {
             thread_id: self.id,
             turn_id: turn.clone(),
         };
-        self.put(turn, Wants::Answers(answer), |id| {
+        self.put(Some(turn), wants, |id| {
             envelope::server_request::<ItemToolRequestUserInput>(id, &params).into()
         });
     }
@@ -126,15 +127,9 @@ impl Owner {
             tool: call.tool.name,
             turn_id: turn.clone(),
         };
-        self.put(turn, Wants::ToolOutput(answer), |id| {
+        self.put(Some(turn), Wants::ToolOutput(answer), |id| {
             envelope::server_request::<ItemToolCall>(id, &params).into()
         });
-    }
-
-    fn put(&mut self, turn: TurnId, wants: Wants, frame: impl FnOnce(&RequestId) -> Frame) {
-        let number = self.services.questions.open(self.id);
-        let frame = frame(&RequestId::Integer(number));
-        self.open_question(number, frame, Some(turn), wants);
     }
 
     /// The user has decided. What is to last does so until the thread is unloaded.

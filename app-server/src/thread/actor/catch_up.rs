@@ -161,7 +161,7 @@ impl Owner {
         match CatchUp::begin(&self.services, self.id, (ticket, role), from, open_questions) {
             Some(catch_up) => {
                 // Its user may see them still, and may answer before they are put again.
-                self.may_answer(ticket.connection, &catch_up.open_questions);
+                self.questions.may_answer(ticket.connection, &catch_up.open_questions);
                 answer.send();
                 self.read_on(catch_up);
             }

@@ -303,7 +303,7 @@ impl Owner {
             Phase::Idle | Phase::Running | Phase::Unloading
                 if self.turn.is_some() || !self.questions.is_empty() =>
             {
-                ThreadStatus::Active { active_flags: self.waits_on() }
+                ThreadStatus::Active { active_flags: self.questions.flags() }
             }
             Phase::Idle | Phase::Running | Phase::Unloading if self.faulted => ThreadStatus::SystemError,
             Phase::Idle | Phase::Running | Phase::Unloading => ThreadStatus::Idle,

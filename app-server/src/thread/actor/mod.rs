@@ -39,6 +39,7 @@ mod fork;
 mod helper_side;
 mod load;
 mod marks;
+mod open_questions;
 mod questions;
 mod repair;
 mod settings;
@@ -51,7 +52,7 @@ pub(crate) mod tests;
 use edits::Sought;
 use helper_side::{HelperSide, ToolOf};
 use load::LoadedThread;
-use questions::Question;
+use open_questions::Questions;
 use repair::Repairing;
 use turns::RunningTurn;
 
@@ -131,9 +132,7 @@ struct Owner {
     /// Its conversation, as the model of the last turn has read it.
     conversation: Arc<Slot>,
     turn: Option<RunningTurn>,
-    questions: Vec<Question>,
-    /// Since when nobody is there for a question outside of a turn.
-    unanswerable_since: Option<Instant>,
+    questions: Questions,
     /// The last turn failed.
     faulted: bool,
     unload_began: Option<Instant>,
@@ -195,8 +194,7 @@ impl Owner {
             load_error: None,
             helpers: HelperSide::new(id, config),
             turn: None,
-            questions: Vec::new(),
-            unanswerable_since: None,
+            questions: Questions::default(),
             faulted: false,
             unload_began: None,
             checkpoint_at: None,
@@ -233,7 +231,7 @@ impl Owner {
     async fn next(&mut self) -> Wakeup {
         let deadline = self.machine.deadline();
         let has_room = self.journal.as_ref().is_none_or(Journal::has_room);
-        let unanswerable_at = self.unanswerable_at();
+        let unanswerable_at = self.questions.unanswerable_at(self.policy.question_grace);
         let (helper_events, helper_questions) = self.helpers.inbox();
         tokio::select! {
             biased;
@@ -412,8 +410,8 @@ impl Drop for Owner {
     /// The net for a panic in the settling of a panic: the registry never keeps an owner that is gone.
     fn drop(&mut self) {
         self.services.registry.forget(&self.seat.handle);
-        for question in &self.questions {
-            self.services.questions.close(question.number);
+        for number in self.questions.clear() {
+            self.services.questions.close(number);
         }
     }
 }
