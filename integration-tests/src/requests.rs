@@ -57,13 +57,7 @@ pub fn steer_params(thread: ThreadId, turn: &str, text: &str) -> TurnSteerParams
 /// The params of `thread/turns/list` without wishes.
 #[must_use]
 pub fn turns_params(thread: ThreadId) -> ThreadTurnsListParams {
-    ThreadTurnsListParams {
-        cursor: None,
-        items_view: None,
-        limit: None,
-        sort_direction: None,
-        thread_id: thread,
-    }
+    ThreadTurnsListParams { thread_id: thread, ..ThreadTurnsListParams::default() }
 }
 
 /// The params of `thread/search` without wishes.
@@ -75,25 +69,13 @@ pub fn search_params(term: &str) -> ThreadSearchParams {
 /// The params of `thread/searchOccurrences` without wishes.
 #[must_use]
 pub fn occurrences_params(thread: ThreadId, term: &str) -> ThreadSearchOccurrencesParams {
-    ThreadSearchOccurrencesParams {
-        cursor: None,
-        limit: None,
-        search_term: term.to_owned(),
-        thread_id: thread,
-    }
+    ThreadSearchOccurrencesParams { search_term: term.to_owned(), thread_id: thread, ..Default::default() }
 }
 
 /// The params of `thread/items/list` without wishes.
 #[must_use]
 pub fn items_params(thread: ThreadId) -> ThreadItemsListParams {
-    ThreadItemsListParams {
-        cursor: None,
-        defer_output: None,
-        limit: None,
-        sort_direction: None,
-        thread_id: thread,
-        turn_id: None,
-    }
+    ThreadItemsListParams { thread_id: thread, ..ThreadItemsListParams::default() }
 }
 
 impl Client {

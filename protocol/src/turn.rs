@@ -270,7 +270,7 @@ pub struct ByteRange {
 
 /// Params of `turn/start`.
 #[skip_serializing_none]
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnStartParams {
     pub additional_context: Option<BTreeMap<String, AdditionalContextEntry>>,
@@ -307,36 +307,7 @@ impl TurnStartParams {
     /// This input, without wishes.
     #[must_use]
     pub fn new(thread_id: ThreadId, input: Vec<UserInput>) -> Self {
-        Self {
-            additional_context: None,
-            approval_policy: None,
-            approvals_reviewer: None,
-            client_user_message_id: None,
-            collaboration_mode: None,
-            cwd: None,
-            cyber_access_program: None,
-            disabled_plugin_ids: None,
-            effort: None,
-            environments: None,
-            input,
-            model: None,
-            multi_agent_mode: None,
-            output_schema: None,
-            parent_turn_id: None,
-            permissions: None,
-            personality: None,
-            responsesapi_client_metadata: None,
-            responsesapi_client_metadata_patch: None,
-            root_turn_id: None,
-            runtime_workspace_roots: None,
-            sandbox_policy: None,
-            service_tier: None,
-            service_tier_for_turn: None,
-            summary: None,
-            thread_id,
-            tool_output: None,
-            turn_trigger: None,
-        }
+        Self { input, thread_id, ..Self::default() }
     }
 }
 

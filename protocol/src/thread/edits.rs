@@ -54,7 +54,7 @@ pub struct ThreadRevertResponse {
 
 /// Params of `thread/fork`.
 #[skip_serializing_none]
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadForkParams {
     pub approval_policy: Option<AskForApproval>,
@@ -92,31 +92,7 @@ impl ThreadForkParams {
     /// The whole of a thread, with its own settings.
     #[must_use]
     pub fn of(thread_id: ThreadId) -> Self {
-        Self {
-            approval_policy: None,
-            approvals_reviewer: None,
-            attach_to_source: false,
-            base_instructions: None,
-            before_turn_id: None,
-            config: None,
-            cwd: None,
-            defer_goal_continuation: false,
-            developer_instructions: None,
-            ephemeral: false,
-            exclude_turns: false,
-            experimental_disable_prediction_mcp: false,
-            experimental_prediction_mode: false,
-            last_turn_id: None,
-            model: None,
-            model_provider: None,
-            path: None,
-            permissions: None,
-            runtime_workspace_roots: None,
-            sandbox: None,
-            service_tier: None,
-            thread_id,
-            thread_source: None,
-        }
+        Self { thread_id, ..Self::default() }
     }
 }
 

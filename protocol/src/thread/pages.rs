@@ -19,7 +19,7 @@ use crate::{
 
 /// Params of `thread/turns/list`.
 #[skip_serializing_none]
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadTurnsListParams {
     pub cursor: Option<String>,
@@ -45,7 +45,7 @@ pub struct ThreadTurnsListResponse {
 
 /// Params of `thread/items/list`.
 #[skip_serializing_none]
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadItemsListParams {
     pub cursor: Option<ThreadItemsListCursor>,

@@ -130,7 +130,7 @@ pub enum ThreadStartSource {
 
 /// Params of `thread/resume`.
 #[skip_serializing_none]
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadResumeParams {
     pub approval_policy: Option<AskForApproval>,
@@ -160,27 +160,7 @@ impl ThreadResumeParams {
     /// To subscribe to a thread, with its newest turns, and to change nothing of it.
     #[must_use]
     pub fn new(thread_id: ThreadId) -> Self {
-        Self {
-            approval_policy: None,
-            approvals_reviewer: None,
-            base_instructions: None,
-            config: None,
-            cwd: None,
-            developer_instructions: None,
-            exclude_turns: false,
-            history: None,
-            initial_turns_page: None,
-            model: None,
-            model_provider: None,
-            path: None,
-            permissions: None,
-            personality: None,
-            runtime_workspace_roots: None,
-            sandbox: None,
-            service_tier: None,
-            thread_id,
-            skein: None,
-        }
+        Self { thread_id, ..Self::default() }
     }
 }
 

@@ -70,7 +70,7 @@ pub struct ThreadSearchResult {
 
 /// Params of `thread/searchOccurrences`.
 #[skip_serializing_none]
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadSearchOccurrencesParams {
     pub cursor: Option<String>,
