@@ -125,25 +125,13 @@ fn observe(services: &Arc<Context>, id: ThreadId, command: Command) {
 }
 
 fn answer_without_owner(services: &Context, id: ThreadId, command: Command) {
-    match command {
-        Command::Unload(unload) => {
-            unload.reply.ok(&SkeinThreadUnloadResponse { state: UnloadOutcome::NotLoaded });
-        }
-        // Nobody is behind.
-        Command::Fence(done) => drop(done.send(())),
-        // Who waits for helpers sees that there are none.
-        Command::Helpers(give) => drop(give),
-        other @ (Command::Start(_)
-        | Command::Resume(_)
-        | Command::Input(_)
-        | Command::SetName(_)
-        | Command::Edit(_)
-        | Command::Fork(_)
-        | Command::PutElsewhere(_)
-        | Command::CaughtUp(_)
-        | Command::Repair(_)) => {
-            other.refuse(services, &ThreadError::NotLoaded { id }.to_wire());
-        }
+    if let Command::Unload(unload) = command {
+        unload.reply.ok(&SkeinThreadUnloadResponse { state: UnloadOutcome::NotLoaded });
+    } else if let Command::Fence(done) = command {
+        // Nothing was sent before it.
+        done.send(()).ok();
+    } else {
+        command.refuse(services, &ThreadError::NotLoaded { id }.to_wire());
     }
 }
 

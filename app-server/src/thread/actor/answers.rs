@@ -6,7 +6,8 @@ use skein_protocol::thread::{SessionSource, Thread, ThreadStatus};
 use skein_protocol::turn::{Turn, TurnItemsView};
 use skein_store::rollout::record::{RecordBody, ThreadCreated};
 
-use super::{Owner, Waiter};
+use super::Owner;
+use super::waiters::Waiter;
 use crate::thread::command::{Input, Start};
 use crate::thread::event::WaiterId;
 use crate::thread::machine::Persistence;
@@ -18,7 +19,7 @@ impl Owner {
     /// Puts the answer of a start or a resume in the line. The subscription is made when its turn comes, so that the
     /// connection receives exactly what the picture does not show.
     pub(super) fn answer_waiting(&mut self, who: WaiterId) {
-        match self.waiters.remove(&who) {
+        match self.waiters.take(who) {
             Some(Waiter::Start(start)) => self.answer_start(*start),
             Some(Waiter::Resume(resume)) => self.answer_resume(*resume),
             Some(Waiter::Fork(fork)) => self.answer_fork(*fork),
@@ -50,14 +51,7 @@ impl Owner {
 
     /// The first record of a thread that is being made, if it is.
     pub(super) fn new_thread(&self) -> Option<RecordBody> {
-        let start = self.waiters.values().find_map(|waiter| match waiter {
-            Waiter::Start(start) => Some(start),
-            Waiter::Resume(_)
-            | Waiter::Fork(_)
-            | Waiter::Unload(_)
-            | Waiter::PutElsewhere(_)
-            | Waiter::Repair(_) => None,
-        })?;
+        let start = self.waiters.start()?;
         let params = &start.params;
         let created = ThreadCreated {
             id: self.id,

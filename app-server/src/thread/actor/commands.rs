@@ -11,32 +11,26 @@ use skein_store::rollout::Keep;
 use skein_store::rollout::record::ThreadNamed;
 use tokio::sync::oneshot;
 
-use super::{Owner, Waiter};
+use super::Owner;
+use super::waiters::Waiter;
 use crate::outbox::reply::Reply;
 use crate::thread::command::{Command, Input, InputReply, Repaired, Resume, SetName, Start, Unload};
 use crate::thread::effect::Effect;
 use crate::thread::error::ThreadError;
-use crate::thread::event::{Event, Force, WaiterId};
+use crate::thread::event::{Event, Force};
 use crate::thread::machine::Phase;
 use crate::thread::outgoing::Outgoing;
-use crate::thread::subscribers::{Role, Ticket};
+use crate::thread::subscribers::Role;
 
 impl Owner {
     /// The first command decides how the thread comes to be.
     pub(super) fn claimed_by(&mut self, first: Command) {
-        match first {
-            Command::Repair(done) => self.begin_repair(done),
-            Command::Start(start) => self.begin(start),
-            first @ (Command::Resume(_)
-            | Command::Input(_)
-            | Command::SetName(_)
-            | Command::Edit(_)
-            | Command::Fork(_)
-            | Command::PutElsewhere(_)
-            | Command::Unload(_)
-            | Command::Helpers(_)
-            | Command::CaughtUp(_)
-            | Command::Fence(_)) => self.command(first),
+        if let Command::Repair(done) = first {
+            self.begin_repair(done);
+        } else if let Command::Start(start) = first {
+            self.begin(start);
+        } else {
+            self.command(first);
         }
         self.carry_out(Effect::Load);
         // A new thread is there at once; what follows is the machine's.
@@ -54,7 +48,7 @@ impl Owner {
         self.unheard = false;
         self.helpers.brought_by(start.ticket.connection, start.helpers.clone());
         self.helpers.found(start.surroundings.clone());
-        let waiter = self.new_waiter(Waiter::Start(start));
+        let waiter = self.waiters.add(Waiter::Start(start));
         self.step(Event::Resume(waiter));
     }
 
@@ -78,7 +72,7 @@ impl Owner {
                 if self.is_unused() {
                     self.change_for_resume(&resume.params, &resume.helpers);
                 }
-                let waiter = self.new_waiter(Waiter::Resume(resume));
+                let waiter = self.waiters.add(Waiter::Resume(resume));
                 self.step(Event::Resume(waiter));
             }
             Command::Input(input) => self.user_input(input),
@@ -86,7 +80,7 @@ impl Owner {
             Command::Edit(edit) => self.edit(edit),
             Command::Fork(fork) => {
                 self.helpers.brought_by(fork.ticket.connection, fork.helpers.clone());
-                let waiter = self.new_waiter(Waiter::Fork(fork));
+                let waiter = self.waiters.add(Waiter::Fork(fork));
                 self.step(Event::Resume(waiter));
             }
             Command::Unload(unload) => self.unload(unload),
@@ -266,7 +260,7 @@ impl Owner {
                     .is_some_and(Role::keeps_loaded);
                 let others = counts.subscribers.saturating_sub(usize::from(own));
                 let force = unload.force;
-                let waiter = self.new_waiter(Waiter::Unload(unload));
+                let waiter = self.waiters.add(Waiter::Unload(unload));
                 self.step(Event::Unload { waiter, force, others });
             }
         }
@@ -274,15 +268,7 @@ impl Owner {
 
     /// Resumes whose connection has left do not wait any more.
     pub(super) fn withdraw_the_left(&mut self) {
-        let subscribers = &self.services.subscribers;
-        let mut left: Vec<WaiterId> = self
-            .waiters
-            .iter()
-            .filter(|(_, waiter)| waiter.ticket().is_some_and(|ticket| !subscribers.waits(ticket)))
-            .map(|(id, _)| *id)
-            .collect();
-        left.sort();
-        for id in left {
+        for id in self.waiters.void(|ticket| self.services.subscribers.waits(ticket)) {
             self.step(Event::Withdrawn(id));
         }
         let withdrawn = ThreadError::Withdrawn { id: self.id }.to_wire();
@@ -323,15 +309,4 @@ enum Refusal {
     Error(ThreadError),
     /// It was taken before, into this turn.
     Seen(TurnId),
-}
-
-impl Waiter {
-    pub(super) fn ticket(&self) -> Option<Ticket> {
-        match self {
-            Waiter::Start(start) => Some(start.ticket),
-            Waiter::Resume(resume) => Some(resume.ticket),
-            Waiter::Fork(fork) => Some(fork.ticket),
-            Waiter::Unload(_) | Waiter::PutElsewhere(_) | Waiter::Repair(_) => None,
-        }
-    }
 }

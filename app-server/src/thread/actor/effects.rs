@@ -20,7 +20,8 @@ use skein_store::index::moment::Listed;
 use skein_store::index::rebuild;
 use skein_store::rollout::OpenMark;
 
-use super::{Child, Owner, Waiter};
+use super::waiters::Waiter;
+use super::{Child, Owner};
 use crate::thread::effect::{Effect, ResumeFailure, UnloadRefusal};
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Materialised, WaiterId};
@@ -119,7 +120,7 @@ impl Owner {
     }
 
     fn close_rollout(&mut self) {
-        let destination = self.destination();
+        let destination = self.waiters.destination();
         destination.into_iter().for_each(|to| self.record_destination(to));
         let waits = self.journal.as_mut().is_some_and(super::Journal::close);
         if !waits {
@@ -197,7 +198,7 @@ impl Owner {
         // Before somebody else may change the rollout.
         let mark = self.services.store.mark(self.id);
         if self.journal.as_ref().is_some_and(super::Journal::is_closed) {
-            if self.destination().is_none() {
+            if self.waiters.destination().is_none() {
                 self.services.store.release(self.id);
                 if listed == Listed::Yes {
                     // A full queue only leaves the mark for the next start, which finds the end closed.
@@ -209,14 +210,13 @@ impl Owner {
     }
 
     fn leave_asker(&mut self, who: WaiterId) {
-        let Some(Waiter::Unload(unload)) = self.waiters.get(&who) else { return };
-        if let Some(connection) = unload.reply.connection() {
+        if let Some(connection) = self.waiters.asker(who) {
             let _left = self.services.subscribers.leave(connection, self.id);
         }
     }
 
     fn answer_unload(&mut self, who: WaiterId, outcome: Result<UnloadOutcome, ThreadError>) {
-        let unload = match self.waiters.remove(&who) {
+        let unload = match self.waiters.take(who) {
             Some(Waiter::Unload(unload)) => unload,
             Some(Waiter::Repair(repair)) => return self.answer_repair(repair, outcome.is_ok()),
             Some(Waiter::Start(_) | Waiter::Resume(_) | Waiter::Fork(_) | Waiter::PutElsewhere(_)) | None => {
@@ -228,7 +228,7 @@ impl Owner {
     }
 
     fn fail_resume(&mut self, who: WaiterId, why: ResumeFailure) {
-        let Some(waiter) = self.waiters.remove(&who) else { return };
+        let Some(waiter) = self.waiters.take(who) else { return };
         let id = self.id;
         let error = match why {
             ResumeFailure::LoadFailed => {
@@ -239,24 +239,7 @@ impl Owner {
             ResumeFailure::Deleted => ThreadError::NotFound { id }.to_wire(),
             ResumeFailure::Withdrawn => ThreadError::Withdrawn { id }.to_wire(),
         };
-        match waiter {
-            Waiter::Start(start) => {
-                self.services.subscribers.end_resume(start.ticket);
-                start.reply.err(&error);
-            }
-            Waiter::Resume(resume) => {
-                self.services.subscribers.end_resume(resume.ticket);
-                resume.reply.err(&error);
-            }
-            Waiter::Fork(fork) => {
-                self.services.subscribers.end_resume(fork.ticket);
-                fork.reply.err(&error);
-            }
-            Waiter::Unload(unload) => unload.reply.err(&error),
-            Waiter::PutElsewhere(asked) => asked.err(&error),
-            // It waits for no load of the machine.
-            Waiter::Repair(_) => {}
-        }
+        waiter.refuse(&self.services, &error);
     }
 
     /// Counts a hard shutdown that has reached its zero.

@@ -16,7 +16,8 @@ use skein_store::index::rebuild;
 use skein_store::rollout::record::{Archived, RecordBody, Unarchived};
 use skein_store::rollout::{Keep, Lease, MoveError, Shelf};
 
-use super::{Child, Owner, Waiter};
+use super::waiters::Waiter;
+use super::{Child, Owner};
 use crate::thread::Context;
 use crate::thread::command::{Command, PutElsewhere};
 use crate::thread::effect::{Destination, MoveRefusal};
@@ -54,7 +55,7 @@ impl Owner {
                 self.say_moved(asked, status);
             }
             (Destination::Archive, false) | (Destination::Threads, true) | (Destination::Trash, _) => {
-                let waiter = self.new_waiter(Waiter::PutElsewhere(asked));
+                let waiter = self.waiters.add(Waiter::PutElsewhere(asked));
                 self.step(Event::PutElsewhere { waiter, to });
             }
         }
@@ -75,18 +76,6 @@ impl Owner {
                 Some(ThreadError::NotSaved { id, why })
             }
         }
-    }
-
-    /// Where the rollout is put at the end of this unload, if anywhere.
-    pub(super) fn destination(&self) -> Option<Destination> {
-        self.waiters.values().find_map(|waiter| match waiter {
-            Waiter::PutElsewhere(asked) => Some(asked.destination()),
-            Waiter::Start(_)
-            | Waiter::Resume(_)
-            | Waiter::Fork(_)
-            | Waiter::Unload(_)
-            | Waiter::Repair(_) => None,
-        })
     }
 
     /// Says in the rollout what is about to be done with it. Where the two disagree, the place wins.
@@ -144,7 +133,7 @@ impl Owner {
     }
 
     pub(super) fn answer_move(&mut self, who: WaiterId) {
-        if let Some(Waiter::PutElsewhere(asked)) = self.waiters.remove(&who) {
+        if let Some(Waiter::PutElsewhere(asked)) = self.waiters.take(who) {
             self.say_moved(asked, ThreadStatus::NotLoaded);
         }
     }
@@ -158,7 +147,7 @@ impl Owner {
     }
 
     pub(super) fn refuse_move(&mut self, who: WaiterId, why: MoveRefusal) {
-        let Some(Waiter::PutElsewhere(asked)) = self.waiters.remove(&who) else { return };
+        let Some(Waiter::PutElsewhere(asked)) = self.waiters.take(who) else { return };
         let id = self.id;
         let unsaved = || {
             let failure = self.journal.as_ref().and_then(|journal| journal.failure.clone());

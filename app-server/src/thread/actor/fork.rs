@@ -10,8 +10,8 @@ use skein_store::index::moment;
 use skein_store::rollout::record::{Forked, Record, RecordBody, ThreadNamed};
 use skein_store::rollout::{CopyError, Lease, ReadError};
 
+use super::Owner;
 use super::load::{self, LoadedThread};
-use super::{Owner, Waiter};
 use crate::thread::Context;
 use crate::thread::command::Fork;
 use crate::thread::error::ThreadError;
@@ -35,14 +35,7 @@ pub(super) struct Copy {
 impl Owner {
     /// The fork that this owner is here for, if it is.
     pub(super) fn fork_to_make(&self) -> Option<Copy> {
-        let fork = self.waiters.values().find_map(|waiter| match waiter {
-            Waiter::Fork(fork) => Some(fork),
-            Waiter::Start(_)
-            | Waiter::Resume(_)
-            | Waiter::Unload(_)
-            | Waiter::PutElsewhere(_)
-            | Waiter::Repair(_) => None,
-        })?;
+        let fork = self.waiters.new_fork()?;
         let params = &fork.params;
         let bound = match (&params.last_turn_id, &params.before_turn_id) {
             (Some(last), _) => Bound::Through(last.clone()),

@@ -1,7 +1,7 @@
 //! The owner of one thread: one task, the machine's only driver. It never awaits anything that can stall: the load,
 //! the turn, the writer, the end of the helpers are child tasks that report back as events.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::catch_up::CatchUp;
-use super::command::{Command, Fork, Input, PutElsewhere, Resume, Start, Unload};
+use super::command::{Command, Input};
 use super::dispatch;
-use super::event::{Counts, Event, WaiterId};
+use super::event::{Counts, Event};
 use super::journal::Journal;
 use super::machine::{Machine, Persistence, Phase, Policy};
 use super::outgoing::Outgoing;
@@ -44,6 +44,7 @@ mod questions;
 mod repair;
 mod settings;
 mod turns;
+mod waiters;
 mod wreck;
 
 #[cfg(test)]
@@ -55,6 +56,7 @@ use load::LoadedThread;
 use open_questions::Questions;
 use repair::Repairing;
 use turns::RunningTurn;
+use waiters::Waiters;
 
 /// What a child task of an owner reports at its end.
 #[derive(Debug)]
@@ -75,16 +77,6 @@ enum Child {
     Approved(ToolOf, Result<(), String>),
     /// Nobody wants an answer to this question of a helper any more.
     GivenUp(i64),
-}
-
-/// A request that waits for something of the machine.
-enum Waiter {
-    Start(Box<Start>),
-    Resume(Box<Resume>),
-    Fork(Box<Fork>),
-    Unload(Unload),
-    PutElsewhere(PutElsewhere),
-    Repair(Repairing),
 }
 
 /// What can wake an owner.
@@ -112,8 +104,7 @@ struct Owner {
     policy: Policy,
     /// Events that carrying out effects brought about, in order.
     follow_ups: VecDeque<Event>,
-    waiters: HashMap<WaiterId, Waiter>,
-    next_waiter: u64,
+    waiters: Waiters,
     /// Commands that came while the thread was loading or unloading.
     deferred: VecDeque<Command>,
     /// The input that the machine decides about.
@@ -147,22 +138,7 @@ struct Owner {
 
 /// Starts the owner of a claimed thread, with the command that claimed it.
 pub fn start(services: &Arc<Context>, seat: Seat, first: Command) {
-    let persistence = match &first {
-        Command::Start(start) if start.params.ephemeral == Some(true) => Persistence::Ephemeral,
-        Command::Fork(fork) if fork.params.ephemeral => Persistence::Ephemeral,
-        Command::Start(_)
-        | Command::Resume(_)
-        | Command::Input(_)
-        | Command::SetName(_)
-        | Command::Edit(_)
-        | Command::Fork(_)
-        | Command::Unload(_)
-        | Command::PutElsewhere(_)
-        | Command::Helpers(_)
-        | Command::CaughtUp(_)
-        | Command::Repair(_)
-        | Command::Fence(_) => Persistence::Durable,
-    };
+    let persistence = seat.publish.borrow().persistence;
     let owner = Owner::new(Arc::clone(services), seat, persistence);
     services.tasks.spawn(format!("thread/{}", owner.id), owner.live(first));
     services.pressure.look();
@@ -183,8 +159,7 @@ impl Owner {
             services,
             seat,
             follow_ups: VecDeque::new(),
-            waiters: HashMap::new(),
-            next_waiter: 0,
+            waiters: Waiters::default(),
             deferred: VecDeque::new(),
             input: None,
             journal: None,
@@ -379,13 +354,6 @@ impl Owner {
             | Outgoing::Acknowledge(_)
             | Outgoing::Ask(_) => false,
         }
-    }
-
-    fn new_waiter(&mut self, waiter: Waiter) -> WaiterId {
-        let id = WaiterId(self.next_waiter);
-        self.next_waiter += 1;
-        self.waiters.insert(id, waiter);
-        id
     }
 
     /// The end: nobody finds this owner any more, and what its mailbox still holds goes to the next one.

@@ -3,7 +3,8 @@
 
 use tokio::sync::oneshot;
 
-use super::{Owner, Waiter};
+use super::Owner;
+use super::waiters::Waiter;
 use crate::thread::command::Repaired;
 use crate::thread::error::ThreadError;
 use crate::thread::event::{Event, Force};
@@ -37,7 +38,7 @@ impl Owner {
         match self.machine.phase() {
             Phase::Idle | Phase::Running | Phase::Unloading => {
                 let others = self.counts().subscribers;
-                let waiter = self.new_waiter(Waiter::Repair(repair));
+                let waiter = self.waiters.add(Waiter::Repair(repair));
                 self.step(Event::Unload { waiter, force: Force::No, others });
             }
             Phase::Gone => self.answer_repair(repair, true),

@@ -16,14 +16,12 @@ use skein_protocol::turn::TurnStartParams;
 use skein_store::rollout::Keep;
 use skein_store::rollout::record::{ItemsInjected, RecordBody, ThreadMeta, ThreadSettings};
 
-use super::{Owner, Waiter};
+use super::Owner;
 use crate::config::{self, Overrides};
 use crate::outbox::reply::Reply;
 use crate::policy;
-use crate::thread::command::Resume;
 use crate::thread::directory;
 use crate::thread::pictures;
-use crate::thread::subscribers::Role;
 
 /// What a request names of a thread's settings. Each holds from then on.
 #[derive(Debug, Default)]
@@ -168,46 +166,24 @@ impl Owner {
 
     /// What requests have named in their `config` for the load that begins; nothing where the thread's own holds.
     pub(super) fn named_for_the_load(&self) -> Overrides {
-        self.helpers.named_by(self.resume_of_the_load().map(|resume| &resume.helpers))
+        self.helpers.named_by(self.waiters.resume_of_the_load().map(|resume| &resume.helpers))
     }
 
     /// The helpers that the load is for, before the thread's own are recalled: those of the resume that has brought it about.
     pub(super) fn take_helpers_of_the_load(&mut self) {
-        let helpers = self.resume_of_the_load().map(|resume| resume.helpers.clone());
+        let helpers = self.waiters.resume_of_the_load().map(|resume| resume.helpers.clone());
         self.helpers.take(helpers.as_ref());
     }
 
     /// The settings of the fork or the resume that the load is for: before its helpers start, since they may name a directory.
     /// Resumes that have joined the load change nothing, as those of a loaded thread.
     pub(super) fn take_settings_of_the_load(&mut self) {
-        let fork = self.waiters.values().find_map(|waiter| match waiter {
-            Waiter::Fork(fork) => Some(fork.params.clone()),
-            Waiter::Start(_)
-            | Waiter::Resume(_)
-            | Waiter::Unload(_)
-            | Waiter::PutElsewhere(_)
-            | Waiter::Repair(_) => None,
-        });
-        if let Some(params) = fork {
+        if let Some(params) = self.waiters.new_fork().map(|fork| fork.params.clone()) {
             // They are its own from the beginning.
             self.change_quietly(Keep::Power, (&params).into());
-        } else if let Some(params) = self.resume_of_the_load().map(|resume| resume.params.clone()) {
+        } else if let Some(params) = self.waiters.resume_of_the_load().map(|resume| resume.params.clone()) {
             self.change_settings(Keep::Process, (&params).into());
         }
-    }
-
-    /// The first subscriber's resume that waits for the load.
-    fn resume_of_the_load(&self) -> Option<&Resume> {
-        let waiting = self.waiters.iter().filter_map(|(id, waiter)| match waiter {
-            Waiter::Resume(resume) if resume.role == Role::Subscriber => Some((*id, &**resume)),
-            Waiter::Resume(_)
-            | Waiter::Start(_)
-            | Waiter::Fork(_)
-            | Waiter::Unload(_)
-            | Waiter::PutElsewhere(_)
-            | Waiter::Repair(_) => None,
-        });
-        waiting.min_by_key(|(id, _)| *id).map(|(_, resume)| resume)
     }
 
     /// Changes the settings, and tells who listens.

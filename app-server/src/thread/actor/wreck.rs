@@ -4,7 +4,7 @@
 
 use tokio::sync::mpsc;
 
-use super::{Owner, Waiter};
+use super::Owner;
 use crate::policy;
 use crate::thread::error::ThreadError;
 use crate::thread::journal::Saved;
@@ -51,19 +51,8 @@ impl Owner {
         if let Some(input) = self.input.take() {
             input.reply.err(&error);
         }
-        for (_, waiter) in self.waiters.drain() {
-            if let Some(ticket) = waiter.ticket() {
-                self.services.subscribers.end_resume(ticket);
-            }
-            match waiter {
-                Waiter::Start(start) => start.reply.err(&error),
-                Waiter::Resume(resume) => resume.reply.err(&error),
-                Waiter::Fork(fork) => fork.reply.err(&error),
-                Waiter::Unload(unload) => unload.reply.err(&error),
-                Waiter::PutElsewhere(asked) => asked.err(&error),
-                // Who waits sees that nothing comes any more.
-                Waiter::Repair(_) => {}
-            }
+        for waiter in self.waiters.drain() {
+            waiter.refuse(&self.services, &error);
         }
     }
 
